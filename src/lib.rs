@@ -1,0 +1,1 @@
+//! Dateline: an archive of articles that never forgets what a page said.
