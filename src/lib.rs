@@ -1,1 +1,6 @@
 //! Dateline: an archive of articles that never forgets what a page said.
+//!
+//! Data flows one way, and each layer knows only the one below. In reading order:
+
+pub mod clock;
+pub mod model;

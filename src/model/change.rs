@@ -1,0 +1,157 @@
+//! The change log's entries, and what they say of revisions.
+
+use super::diff::WordDelta;
+use super::{
+    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, History, RequestDigest, RequestId, RevisionNumber,
+    Seq, Timestamp,
+};
+
+/// An article's internal number, in order of arrival. It never leaves the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArticleKey(pub u64);
+
+/// One entry of the change log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its position.
+    pub seq: Seq,
+    /// The running digest over the log up to and including it.
+    pub history: History,
+    /// What is written of it.
+    pub entry: ChangeEntry,
+}
+
+/// What the log keeps of a change, beside its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeEntry {
+    /// The article.
+    pub article: ArticleKey,
+    /// What happened to it.
+    pub kind: ChangeKind,
+    /// The revision that was made or confirmed; `None` for marks and URLs.
+    pub revision: Option<RevisionNumber>,
+    /// Where on the observe axis.
+    pub observe_time: Timestamp,
+    /// When it was committed.
+    pub archive_time: Timestamp,
+    /// The first position of the atomic batch it is of; its own where it stands alone.
+    pub batch_first: Seq,
+    /// The article's change before it.
+    pub previous: Option<Seq>,
+    /// The writer's id for the request, with the request's digest.
+    pub request: Option<(RequestId, RequestDigest)>,
+    /// URLs that begin to lead to the article.
+    pub bound_urls: Vec<ArticleUrl>,
+    /// The revision that the change made.
+    pub made: Option<Box<RevisionRecord>>,
+    /// The name of the article that the change made.
+    pub article_made: Option<ArticleName>,
+    /// The reason given with a mark.
+    pub reason: String,
+}
+
+/// What a change does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// An observation made the article and its first revision.
+    Created,
+    /// An observation made a further revision.
+    Revised,
+    /// An observation confirmed a revision.
+    Sighted,
+    /// An observation that was recorded before came again, under a request id of its own.
+    Repeated,
+    /// A rollback made a further revision.
+    RolledBack,
+    /// The article was taken down.
+    Withdrawn,
+    /// The article was put up again.
+    Reinstated,
+    /// A mark that was recorded before came again, under a request id of its own.
+    MarkRepeated,
+    /// URLs alone were added.
+    Aliased,
+}
+
+/// The attributes of a revision: all that lists and filters need of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionRecord {
+    /// The digest of its content.
+    pub digest: ContentDigest,
+    /// The words of its body.
+    pub word_count: u32,
+    /// What came and went against the revision before it; `None` for an article's first.
+    pub word_delta: Option<WordDelta>,
+    /// The revision whose content a rollback published again.
+    pub rollback_of: Option<RevisionNumber>,
+    /// The headline.
+    pub headline: String,
+    /// The section.
+    pub section: String,
+    /// The language.
+    pub language: String,
+    /// The canonical URL.
+    pub canonical_url: String,
+    /// The labels.
+    pub labels: Vec<String>,
+    /// The claimed publish time.
+    pub publish_time: Option<ClaimedTime>,
+    /// The claimed modify time.
+    pub modify_time: Option<ClaimedTime>,
+    /// What is known of the kept original.
+    pub original: Option<OriginalRecord>,
+}
+
+/// What is known of a kept original.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginalRecord {
+    /// The media type.
+    pub media_type: String,
+    /// How many bytes it has.
+    pub size_bytes: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: [u8; 32],
+}
+
+/// A kept original.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// The media type.
+    pub media_type: String,
+    /// The bytes.
+    pub data: bytes::Bytes,
+}
+
+impl RevisionRecord {
+    /// The record of `content`, without delta, rollback or original.
+    pub fn of(content: &Content, digest: ContentDigest) -> Self {
+        Self {
+            digest,
+            word_count: content.word_count(),
+            word_delta: None,
+            rollback_of: None,
+            headline: content.headline.clone(),
+            section: content.section.clone(),
+            language: content.language.clone(),
+            canonical_url: content.canonical_url.clone(),
+            labels: content.labels.clone(),
+            publish_time: content.publish_time.clone(),
+            modify_time: content.modify_time.clone(),
+            original: None,
+        }
+    }
+
+    /// A content of the attributes alone: what view BASIC shows.
+    pub fn to_basic_content(&self) -> Content {
+        Content {
+            headline: self.headline.clone(),
+            section: self.section.clone(),
+            language: self.language.clone(),
+            canonical_url: self.canonical_url.clone(),
+            labels: self.labels.clone(),
+            publish_time: self.publish_time.clone(),
+            modify_time: self.modify_time.clone(),
+            ..Content::default()
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What an article says: its fields and its ordered blocks.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::ClaimedTime;
+
+/// The content of a revision. Text is kept as given; only [`Content::labels`] has an order of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The headline. Never empty in an archived content.
+    pub headline: String,
+    /// The sentence or two under the headline.
+    pub standfirst: String,
+    /// The authors, a line each, as printed.
+    pub bylines: Vec<String>,
+    /// The section of the publication, such as `World`.
+    pub section: String,
+    /// The language as a BCP 47 tag in canonical case, such as `en-GB`; empty when unknown.
+    pub language: String,
+    /// The URL that the publisher calls the article's own; empty when unknown.
+    pub canonical_url: String,
+    /// When the publisher says that it published the article.
+    pub publish_time: Option<ClaimedTime>,
+    /// When the publisher says that it last changed it.
+    pub modify_time: Option<ClaimedTime>,
+    /// The publisher's keywords, in its order.
+    pub keywords: Vec<String>,
+    /// Copyright and usage terms.
+    pub rights: String,
+    /// The archive's own labels, sorted, each once.
+    pub labels: Vec<String>,
+    /// The body, in order.
+    pub blocks: Vec<Block>,
+}
+
+/// One block of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What it is and says.
+    pub kind: BlockKind,
+    /// How sure, in percent (1 to 100), the reader of the document was of the kind; `None` where the writer
+    /// stated it. No part of the content digest.
+    pub confidence_percent: Option<u8>,
+}
+
+/// The kinds of block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockKind {
+    /// Running text.
+    Paragraph {
+        /// The text.
+        text: String,
+    },
+    /// A heading between paragraphs.
+    Crosshead {
+        /// The text.
+        text: String,
+    },
+    /// The words under a picture or film.
+    Caption {
+        /// The text, without the credit.
+        text: String,
+        /// Where the picture is; empty when unknown.
+        figure_url: String,
+        /// Whose picture it is; empty when unknown.
+        credit: String,
+    },
+    /// A quotation set apart.
+    Quote {
+        /// The text.
+        text: String,
+        /// Who is quoted; empty when unknown.
+        attribution: String,
+    },
+    /// A list of items.
+    List {
+        /// The items, in order.
+        items: Vec<String>,
+        /// Whether they are numbered.
+        ordered: bool,
+    },
+    /// Something shown from elsewhere.
+    Embed {
+        /// Where it comes from.
+        url: String,
+        /// Its text, as far as there is one.
+        text: String,
+    },
+    /// A note that says what was corrected.
+    CorrectionNote {
+        /// The text.
+        text: String,
+    },
+}
+
+impl Content {
+    /// The words of the body as Unicode (UAX #29) splits them. Captions are left out, as IPTC counts.
+    pub fn word_count(&self) -> u32 {
+        let words: usize = self
+            .blocks
+            .iter()
+            .filter(|block| !matches!(block.kind, BlockKind::Caption { .. }))
+            .map(|block| count_words(&block.kind))
+            .sum();
+        u32::try_from(words).unwrap_or(u32::MAX)
+    }
+}
+
+fn count_words(kind: &BlockKind) -> usize {
+    match kind {
+        BlockKind::Paragraph { text }
+        | BlockKind::Crosshead { text }
+        | BlockKind::Caption { text, .. }
+        | BlockKind::Quote { text, .. }
+        | BlockKind::Embed { text, .. }
+        | BlockKind::CorrectionNote { text } => text.unicode_words().count(),
+        BlockKind::List { items, .. } => items.iter().map(|item| item.unicode_words().count()).sum(),
+    }
+}
+
+impl From<BlockKind> for Block {
+    /// A block whose kind the writer states.
+    fn from(kind: BlockKind) -> Self {
+        Self { kind, confidence_percent: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn captions_do_not_count_as_words() {
+        let content = Content {
+            blocks: vec![
+                BlockKind::Paragraph { text: "The bridge is shut until May.".into() }.into(),
+                BlockKind::Caption { text: "The bridge".into(), figure_url: String::new(), credit: String::new() }
+                    .into(),
+                BlockKind::List { items: vec!["one way".into(), "another".into()], ordered: false }.into(),
+            ],
+            ..Content::default()
+        };
+        assert_eq!(content.word_count(), 9);
+    }
+}

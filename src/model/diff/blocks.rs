@@ -1,0 +1,225 @@
+//! Which block of the base is which of the target. It decides on places, not on words.
+
+use imara_diff::{Interner, Token};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::HunkKind;
+use super::align::{Aligner, Change, position};
+use super::similar::{self, Leftover, MOVED_WORDS_MIN};
+use super::text::{BlockKey, Part, Text, Vocabulary, parts};
+use crate::model::Block;
+
+/// One block of either side or a pair of both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// What happened to it.
+    pub(super) kind: HunkKind,
+    /// Its index in the base.
+    pub(super) base: Option<usize>,
+    /// Its index in the target.
+    pub(super) target: Option<usize>,
+}
+
+/// How one body became the other.
+pub(super) struct Plan {
+    /// Every block of both sides once, in the order of the target, deleted ones where they stood.
+    pub(super) steps: Vec<Step>,
+    /// The texts of the base's blocks that have no equal in the target.
+    pub(super) base_texts: Texts,
+    /// The texts of the target's blocks that have no equal in the base.
+    pub(super) target_texts: Texts,
+}
+
+/// The texts of some blocks, by index.
+#[derive(Default)]
+pub(super) struct Texts(Vec<Leftover>);
+
+impl Texts {
+    /// The text of a block; `None` where it has an equal on the other side.
+    pub(super) fn get(&self, block: Option<usize>) -> Option<&Text> {
+        let at = self.0.binary_search_by_key(&block?, |leftover| leftover.index).ok()?;
+        self.0.get(at).map(|leftover| &leftover.text)
+    }
+}
+
+/// Finds equal blocks first, then those that stand elsewhere unchanged, then similar ones.
+pub(super) fn plan<'a>(
+    base: &'a [Block],
+    target: &'a [Block],
+    vocabulary: &mut Vocabulary<'a>,
+    aligner: &mut Aligner,
+) -> Plan {
+    let (base_keys, target_keys) = keys(base, target);
+    let mut matching = Matching::new(base.len(), target.len());
+    matching.keep_all_but(&aligner.align(&base_keys, &target_keys, |_, _| 0));
+    matching.follow_equal_blocks(base, &base_keys, &target_keys);
+
+    let base_texts = leftovers(base, &matching.base, vocabulary);
+    let target_texts = leftovers(target, &matching.target, vocabulary);
+    let pairs = similar::pair(&base_texts, &target_texts);
+    let in_place = pairs.in_place.into_iter().map(|pair| (pair, Place::Kept));
+    for ((base_at, target_at), place) in in_place.chain(pairs.moved.into_iter().map(|pair| (pair, Place::Moved))) {
+        if let (Some(base), Some(target)) = (base_texts.get(base_at), target_texts.get(target_at)) {
+            matching.join(base.index, target.index, place);
+        }
+    }
+    let steps = matching
+        .steps(|base_at, target_at| base_keys.get(base_at).is_some_and(|key| target_keys.get(target_at) == Some(key)));
+    Plan { steps, base_texts: Texts(base_texts), target_texts: Texts(target_texts) }
+}
+
+/// A number for each block, the same for equal ones.
+fn keys(base: &[Block], target: &[Block]) -> (Vec<Token>, Vec<Token>) {
+    let mut interner = Interner::new(base.len() + target.len());
+    let mut number = |block| interner.intern(BlockKey(block));
+    let base_keys = base.iter().map(|block| number(&block.kind)).collect();
+    let target_keys = target.iter().map(|block| number(&block.kind)).collect();
+    (base_keys, target_keys)
+}
+
+/// The blocks that have no partner yet.
+fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: &mut Vocabulary<'a>) -> Vec<Leftover> {
+    let mut gap = 0;
+    let mut leftovers = Vec::new();
+    for (index, (block, partner)) in blocks.iter().zip(partners).enumerate() {
+        match partner {
+            Some(Partner { place: Place::Kept, .. }) => gap += 1,
+            Some(Partner { place: Place::Moved, .. }) => {}
+            None => {
+                let text = vocabulary.split(parts(&block.kind));
+                leftovers.push(Leftover::new(index, gap, text, vocabulary));
+            }
+        }
+    }
+    leftovers
+}
+
+/// Whether a pair stands in the order of the other kept pairs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Kept,
+    Moved,
+}
+
+/// The block of the other side that is the same one.
+#[derive(Clone, Copy)]
+struct Partner {
+    index: usize,
+    place: Place,
+}
+
+/// The pairs found so far.
+struct Matching {
+    base: Vec<Option<Partner>>,
+    target: Vec<Option<Partner>>,
+}
+
+impl Matching {
+    fn new(base_len: usize, target_len: usize) -> Self {
+        Self { base: vec![None; base_len], target: vec![None; target_len] }
+    }
+
+    fn join(&mut self, base: usize, target: usize, place: Place) {
+        if let (Some(from), Some(to)) = (self.base.get_mut(base), self.target.get_mut(target)) {
+            *from = Some(Partner { index: target, place });
+            *to = Some(Partner { index: base, place });
+        }
+    }
+
+    fn keep_all_but(&mut self, changes: &[Change]) {
+        let end = Change { base: self.base.len()..self.base.len(), target: self.target.len()..self.target.len() };
+        let (mut base_at, mut target_at) = (0, 0);
+        for change in changes.iter().chain([&end]) {
+            for (base, target) in (base_at..change.base.start).zip(target_at..change.target.start) {
+                self.join(base, target, Place::Kept);
+            }
+            (base_at, target_at) = (change.base.end, change.target.end);
+        }
+    }
+
+    /// Pairs blocks that are gone in one place with equal ones that are new in another, the first with the first.
+    /// Short ones, such as a row of asterisks, only where there is no other like them.
+    fn follow_equal_blocks(&mut self, base: &[Block], base_keys: &[Token], target_keys: &[Token]) {
+        let mut gone = unpaired(base_keys, &self.base).into_iter().peekable();
+        let mut pairs = Vec::new();
+        for (key, target_at) in unpaired(target_keys, &self.target) {
+            while gone.next_if(|(other, _)| *other < key).is_some() {}
+            pairs.extend(gone.next_if(|(other, _)| *other == key).map(|(_, base_at)| (key, base_at, target_at)));
+        }
+        let (base_counts, target_counts) = (counts(base_keys, pairs.len()), counts(target_keys, pairs.len()));
+        for (key, base_at, target_at) in pairs {
+            let is_only_one = [&base_counts, &target_counts].iter().all(|counts| counts.get(key) == Some(&1));
+            if is_only_one || base.get(base_at).is_some_and(is_long_enough) {
+                self.join(base_at, target_at, Place::Moved);
+            }
+        }
+    }
+
+    fn steps(&self, is_equal: impl Fn(usize, usize) -> bool) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(self.base.len().max(self.target.len()));
+        let mut gone = self.gone_from(0);
+        for (target_at, partner) in self.target.iter().enumerate() {
+            steps.append(&mut gone);
+            let step = |kind, base| Step { kind, base, target: Some(target_at) };
+            match partner {
+                None => steps.push(step(HunkKind::Insert, None)),
+                Some(Partner { index, place: Place::Moved }) => steps.push(step(HunkKind::Move, Some(*index))),
+                Some(Partner { index, place: Place::Kept }) => {
+                    let kind = if is_equal(*index, target_at) { HunkKind::Equal } else { HunkKind::Modify };
+                    steps.push(step(kind, Some(*index)));
+                    gone = self.gone_from(index + 1);
+                }
+            }
+        }
+        steps.extend(gone);
+        steps
+    }
+
+    /// The deleted blocks from `start` up to the next one that is kept in place.
+    fn gone_from(&self, start: usize) -> Vec<Step> {
+        let is_kept = |partner: &Option<Partner>| partner.is_some_and(|partner| partner.place == Place::Kept);
+        let rest = self.base.iter().enumerate().skip(start);
+        rest.take_while(|(_, partner)| !is_kept(partner))
+            .filter(|(_, partner)| partner.is_none())
+            .map(|(base_at, _)| Step { kind: HunkKind::Delete, base: Some(base_at), target: None })
+            .collect()
+    }
+}
+
+/// The blocks without a partner, by key and then by index.
+fn unpaired(keys: &[Token], partners: &[Option<Partner>]) -> Vec<(usize, usize)> {
+    let mut unpaired: Vec<_> = keys
+        .iter()
+        .zip(partners)
+        .enumerate()
+        .filter(|(_, (_, partner))| partner.is_none())
+        .map(|(at, (key, _))| (position(*key), at))
+        .collect();
+    unpaired.sort_unstable();
+    unpaired
+}
+
+/// How often each key stands in `keys`; nothing when nobody will ask.
+fn counts(keys: &[Token], questions: usize) -> Vec<u32> {
+    let mut counts = Vec::new();
+    for key in keys.iter().filter(|_| questions > 0).map(|key| position(*key)) {
+        if key >= counts.len() {
+            counts.resize(key + 1, 0);
+        }
+        if let Some(count) = counts.get_mut(key) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+fn is_long_enough(block: &Block) -> bool {
+    let words = parts(&block.kind).flat_map(|part| {
+        match part {
+            Part::Prose(prose) => prose,
+            Part::Url(_) => "",
+        }
+        .unicode_words()
+    });
+    words.take(MOVED_WORDS_MIN).count() == MOVED_WORDS_MIN
+}

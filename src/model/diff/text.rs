@@ -1,0 +1,223 @@
+//! The text of a block or field as it is compared, and its split into tokens.
+
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
+
+use imara_diff::{Interner, Token};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::align::position;
+use crate::model::BlockKind;
+
+/// What separates the parts of one text.
+const PART_SEPARATOR: &str = "\n";
+/// The longest word, in bytes, that seldom ends a phrase: `in`, `the`, `and`.
+const LEADING_WORD_BYTES_MAX: usize = 3;
+
+/// One line of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// Words.
+    Prose(&'a str),
+    /// An address, which changes as a whole and holds no words.
+    Url(&'a str),
+}
+
+impl<'a> Part<'a> {
+    /// The part as it is.
+    pub(super) fn text(self) -> &'a str {
+        match self {
+            Self::Prose(text) | Self::Url(text) => text,
+        }
+    }
+}
+
+/// What a block says: all its attributes, those that are empty left out.
+pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = Part<'_>> {
+    let (prose, url, items): ([&str; 2], &str, &[String]) = match kind {
+        BlockKind::Paragraph { text } | BlockKind::Crosshead { text } | BlockKind::CorrectionNote { text } => {
+            ([text, ""], "", &[])
+        }
+        BlockKind::Caption { text, figure_url, credit } => ([text, credit], figure_url, &[]),
+        BlockKind::Quote { text, attribution } => ([text, attribution], "", &[]),
+        BlockKind::List { items, ordered: _ } => ([""; 2], "", items),
+        BlockKind::Embed { url, text } => ([text, ""], url, &[]),
+    };
+    prose
+        .into_iter()
+        .map(Part::Prose)
+        .chain([Part::Url(url)])
+        .chain(items.iter().map(|item| Part::Prose(item)))
+        .filter(|part| !part.text().is_empty())
+}
+
+/// The text of a block, a part a line.
+pub(super) fn render(kind: &BlockKind) -> Cow<'_, str> {
+    let mut parts = parts(kind).map(Part::text);
+    let first = Cow::Borrowed(parts.next().unwrap_or_default());
+    parts.fold(first, |mut text, part| {
+        text.to_mut().push_str(PART_SEPARATOR);
+        text.to_mut().push_str(part);
+        text
+    })
+}
+
+/// A block's kind and attributes as a key.
+#[derive(PartialEq, Eq)]
+pub(super) struct BlockKey<'a>(pub(super) &'a BlockKind);
+
+impl Hash for BlockKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self.0).hash(state);
+        parts(self.0).for_each(|part| part.text().hash(state));
+    }
+}
+
+/// What a token is, as far as a diff cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// A word or a number.
+    Word {
+        /// Whether it is so short that it rather leads a phrase than ends one.
+        leading: bool,
+    },
+    /// An address.
+    Url,
+    /// A full stop or the like.
+    SentenceEnd,
+    /// A comma or another mark that belongs to what stands before it.
+    Closing,
+    /// A bracket or a quotation mark that belongs to what stands after it.
+    Opening,
+    /// Any other sign.
+    Sign,
+}
+
+impl TokenKind {
+    /// Whether it says something by itself, unlike punctuation.
+    pub(super) fn has_meaning(self) -> bool {
+        matches!(self, Self::Word { .. } | Self::Url)
+    }
+
+    /// Whether it counts as a word.
+    pub(super) fn is_word(self) -> bool {
+        matches!(self, Self::Word { .. })
+    }
+}
+
+/// The tokens of all texts of one comparison.
+#[derive(Default)]
+pub(super) struct Vocabulary<'a> {
+    /// Addresses are kept apart from equal words.
+    interner: Interner<(bool, &'a str)>,
+    tokens: Vec<(TokenKind, usize)>,
+}
+
+impl<'a> Vocabulary<'a> {
+    /// What a token is.
+    pub(super) fn kind(&self, token: Token) -> TokenKind {
+        self.tokens.get(position(token)).map_or(TokenKind::Sign, |(kind, _)| *kind)
+    }
+
+    /// A token's length in bytes.
+    pub(super) fn bytes(&self, token: Token) -> usize {
+        self.tokens.get(position(token)).map_or(0, |(_, bytes)| *bytes)
+    }
+
+    /// Splits a text into tokens.
+    pub(super) fn split(&mut self, parts: impl Iterator<Item = Part<'a>>) -> Text {
+        let mut text = Text::default();
+        let mut offset = 0;
+        for part in parts {
+            match part {
+                Part::Prose(prose) => {
+                    for (at, word) in prose.split_word_bound_indices() {
+                        if !word.chars().all(char::is_whitespace) {
+                            text.push(self.intern(false, word), offset + at..offset + at + word.len());
+                        }
+                    }
+                }
+                Part::Url(url) => text.push(self.intern(true, url), offset..offset + url.len()),
+            }
+            offset += part.text().len() + PART_SEPARATOR.len();
+        }
+        text
+    }
+
+    fn intern(&mut self, is_url: bool, text: &'a str) -> Token {
+        let token = self.interner.intern((is_url, text));
+        if position(token) == self.tokens.len() {
+            self.tokens.push((if is_url { TokenKind::Url } else { kind_of(text) }, text.len()));
+        }
+        token
+    }
+}
+
+/// A text as tokens: words as Unicode (UAX #29) bounds them, punctuation marks and addresses. White space is
+/// what lies between them, so that it never makes two texts look alike.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    /// The tokens.
+    pub(super) tokens: Vec<Token>,
+    /// The bytes of the rendered text that each token takes.
+    pub(super) ranges: Vec<Range<usize>>,
+}
+
+impl Text {
+    fn push(&mut self, token: Token, range: Range<usize>) {
+        self.tokens.push(token);
+        self.ranges.push(range);
+    }
+}
+
+fn kind_of(token: &str) -> TokenKind {
+    if token.chars().any(char::is_alphanumeric) {
+        let leading = token.len() <= LEADING_WORD_BYTES_MAX && token.bytes().all(|byte| byte.is_ascii_lowercase());
+        return TokenKind::Word { leading };
+    }
+    match token.chars().next() {
+        Some('.' | '!' | '?' | '…' | '。' | '！' | '？') => TokenKind::SentenceEnd,
+        Some(',' | ';' | ':' | ')' | ']' | '”' | '’' | '»' | '、' | '，' | '；' | '：' | '」' | '）') => {
+            TokenKind::Closing
+        }
+        Some('(' | '[' | '“' | '‘' | '«' | '「' | '（') => TokenKind::Opening,
+        Some(_) | None => TokenKind::Sign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(text: &str) -> Vec<&str> {
+        let text_of = Vocabulary::default().split([Part::Prose(text)].into_iter());
+        text_of.ranges.into_iter().map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn numbers_and_contractions_are_one_token_each() {
+        assert_eq!(
+            split("It didn't cost  £1,200.50 (“more”)."),
+            ["It", "didn't", "cost", "£", "1,200.50", "(", "“", "more", "”", ")", "."]
+        );
+    }
+
+    #[test]
+    fn every_attribute_has_a_line_of_its_own() {
+        let caption = BlockKind::Caption {
+            text: "The bridge".into(),
+            figure_url: "https://example.com/bridge.jpg".into(),
+            credit: "Ada Holm".into(),
+        };
+        assert_eq!(render(&caption), "The bridge\nAda Holm\nhttps://example.com/bridge.jpg");
+        let text = Vocabulary::default().split(parts(&caption));
+        let rendered = render(&caption);
+        let tokens: Vec<&str> = text.ranges.into_iter().map(|range| &rendered[range]).collect();
+        assert_eq!(tokens, ["The", "bridge", "Ada", "Holm", "https://example.com/bridge.jpg"]);
+        assert_eq!(
+            render(&BlockKind::List { items: vec!["a".into(), String::new(), "b".into()], ordered: true }),
+            "a\nb"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! Digests: of a content, of a request, and the running one over the log.
+//!
+//! The content digest is SHA-256 over the encoding below, which docs/FORMAT.md lays down with test vectors.
+//! Every string is its length in bytes as a big-endian u32, then its UTF-8; every list is its count as a
+//! big-endian u32, then its items; a choice is one byte. Nothing is normalised.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::{Block, BlockKind, ClaimedTime, Content, Precision, Seq};
+
+const CONTENT_DOMAIN: &[u8] = b"dateline content 1\n";
+const ARCHIVE_DOMAIN: &[u8] = b"dateline archive 1\n";
+const CHANGE_DOMAIN: &[u8] = b"dateline change 1\n";
+
+/// SHA-256 of a content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentDigest(pub [u8; 32]);
+
+/// SHA-256 of a request, as far as it determines the answer; truncated to 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestDigest(pub [u8; 16]);
+
+/// The running digest over the log at a position: 16 bytes that differ as soon as two logs do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct History(pub [u8; 16]);
+
+impl ContentDigest {
+    /// The digest of `content`.
+    pub fn of(content: &Content) -> Self {
+        let mut hasher = Encoder::new(CONTENT_DOMAIN);
+        hasher.content(content);
+        Self(hasher.0.finalize().into())
+    }
+}
+
+impl RequestDigest {
+    /// The digest of the parts of a request, each length-prefixed, in the given order.
+    pub fn of(parts: &[&[u8]]) -> Self {
+        let mut hasher = Encoder::new(b"dateline request 1\n");
+        for part in parts {
+            hasher.bytes(part);
+        }
+        Self(truncated(hasher.0))
+    }
+}
+
+impl History {
+    /// The digest of the empty log of the archive with this id.
+    pub fn of_archive(id: &[u8; 16]) -> Self {
+        Self(truncated(Sha256::new().chain_update(ARCHIVE_DOMAIN).chain_update(id)))
+    }
+
+    /// The digest after the change at `seq`, stored as `record`, was appended.
+    #[must_use]
+    pub fn after(self, seq: Seq, record: &[u8]) -> Self {
+        let hasher = Sha256::new().chain_update(CHANGE_DOMAIN).chain_update(self.0);
+        Self(truncated(hasher.chain_update(seq.0.to_be_bytes()).chain_update(record)))
+    }
+}
+
+fn truncated(hasher: Sha256) -> [u8; 16] {
+    let full: [u8; 32] = hasher.finalize().into();
+    let mut head = [0; 16];
+    head.copy_from_slice(full.split_at(16).0);
+    head
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentDigest({self})")
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "History({})", HEXLOWER.encode(&self.0))
+    }
+}
+
+struct Encoder(Sha256);
+
+impl Encoder {
+    fn new(domain: &[u8]) -> Self {
+        Self(Sha256::new_with_prefix(domain))
+    }
+
+    fn content(&mut self, content: &Content) {
+        self.text(&content.headline);
+        self.text(&content.standfirst);
+        self.list(&content.bylines);
+        self.text(&content.section);
+        self.text(&content.language);
+        self.text(&content.canonical_url);
+        self.claim(content.publish_time.as_ref());
+        self.claim(content.modify_time.as_ref());
+        self.list(&content.keywords);
+        self.text(&content.rights);
+        self.list(&content.labels);
+        self.count(content.blocks.len());
+        for block in &content.blocks {
+            self.block(block);
+        }
+    }
+
+    /// An absolute claim is its precision (1 to 4) and its instant; no claim, or a relative one, is 0. The
+    /// words and the place they were found in say how the claim was read, not what it is.
+    fn claim(&mut self, claim: Option<&ClaimedTime>) {
+        let Some(claim) = claim.filter(|claim| !claim.relative) else {
+            self.choice(0);
+            return;
+        };
+        self.choice(match claim.precision {
+            Precision::Instant => 1,
+            Precision::Day => 2,
+            Precision::Month => 3,
+            Precision::Year => 4,
+        });
+        self.0.update(claim.time.micros().to_be_bytes());
+    }
+
+    fn block(&mut self, block: &Block) {
+        match &block.kind {
+            BlockKind::Paragraph { text } => self.choice(1).text(text),
+            BlockKind::Crosshead { text } => self.choice(2).text(text),
+            BlockKind::Caption { text, figure_url, credit } => self.choice(3).text(text).text(figure_url).text(credit),
+            BlockKind::Quote { text, attribution } => self.choice(4).text(text).text(attribution),
+            BlockKind::List { items, ordered } => self.choice(5).choice(u8::from(*ordered)).list(items),
+            BlockKind::Embed { url, text } => self.choice(6).text(url).text(text),
+            BlockKind::CorrectionNote { text } => self.choice(7).text(text),
+        };
+    }
+}
+
+/// The primitives. Each answers the encoder, so that a block reads as a line.
+impl Encoder {
+    fn choice(&mut self, choice: u8) -> &mut Self {
+        self.0.update([choice]);
+        self
+    }
+
+    fn count(&mut self, count: usize) -> &mut Self {
+        self.0.update(u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
+        self
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.count(bytes.len());
+        self.0.update(bytes);
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    fn list(&mut self, items: &[String]) -> &mut Self {
+        self.count(items.len());
+        for item in items {
+            self.text(item);
+        }
+        self
+    }
+}

@@ -1,0 +1,31 @@
+//! The words of Dateline as plain types: names, instants, contents, revisions, digests and limits.
+//!
+//! Everything here is a value. Nothing reads a clock, a file or a socket, and nothing knows how a value is
+//! stored or sent. A value that exists is valid: each type is parsed once, at the edge, and trusted after.
+
+pub mod as_of;
+pub mod change;
+pub mod claimed;
+pub mod content;
+pub mod diff;
+pub mod digest;
+pub mod filter;
+pub mod limits;
+pub mod name;
+pub mod seq;
+pub mod slug;
+pub mod timestamp;
+pub mod url_key;
+
+pub use as_of::{AsOf, Knowledge};
+pub use change::{ArticleKey, Change, ChangeEntry, ChangeKind, Original, OriginalRecord, RevisionRecord};
+pub use claimed::{ClaimedTime, Precision};
+pub use content::{Block, BlockKind, Content};
+pub use diff::WordDelta;
+pub use digest::{ContentDigest, History, RequestDigest};
+pub use filter::{ArticleFilter, TimeRange};
+pub use limits::Limits;
+pub use name::{ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId};
+pub use seq::{ReadStamp, Seq};
+pub use timestamp::Timestamp;
+pub use url_key::{ArticleUrl, UrlKey};

@@ -1,0 +1,262 @@
+//! Resource names and identifiers: `sources/{source}/articles/{article}/revisions/{number}`.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::Limits;
+
+/// Why a name was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// An identifier is empty.
+    #[error("{what} is empty")]
+    Empty {
+        /// Which identifier.
+        what: &'static str,
+    },
+    /// An identifier is over [`Limits::NAME_BYTES_MAX`].
+    #[error("{what} has {bytes} bytes; at most {} are allowed", Limits::NAME_BYTES_MAX)]
+    TooLong {
+        /// Which identifier.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// An identifier has a character that names do not take.
+    #[error("{what} has the character {character:?}; allowed are {allowed}")]
+    Character {
+        /// Which identifier.
+        what: &'static str,
+        /// The first character that is not allowed.
+        character: char,
+        /// What is.
+        allowed: &'static str,
+    },
+    /// A resource name does not have the shape of one.
+    #[error("{name:?} is not of the form {expected}")]
+    Shape {
+        /// The name given.
+        name: String,
+        /// The form expected.
+        expected: &'static str,
+    },
+}
+
+const ID_CHARACTERS: &str = "a-z A-Z 0-9 - . _ ~, the first a letter or digit";
+
+/// A publication's identifier: 1 to 128 of `a-z A-Z 0-9 - . _ ~`, the first a letter or a digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(Arc<str>);
+
+/// An article's identifier within its source, of the same form as a [`SourceId`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArticleId(Arc<str>);
+
+/// A writer's identifier for a request: 1 to 128 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(Arc<str>);
+
+impl SourceId {
+    /// Reads an identifier.
+    pub fn parse(id: &str) -> Result<Self, NameError> {
+        check_id("the source id", id).map(|()| Self(id.into()))
+    }
+
+    /// Reads `sources/{source}`.
+    pub fn parse_name(name: &str) -> Result<Self, NameError> {
+        match name.split('/').collect::<Vec<_>>().as_slice() {
+            ["sources", source] => Self::parse(source),
+            _ => Err(shape(name, "sources/{source}")),
+        }
+    }
+
+    /// The identifier alone.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ArticleId {
+    /// Reads an identifier.
+    pub fn parse(id: &str) -> Result<Self, NameError> {
+        check_id("the article id", id).map(|()| Self(id.into()))
+    }
+
+    /// The identifier alone.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl RequestId {
+    /// Reads an identifier.
+    pub fn parse(id: &str) -> Result<Self, NameError> {
+        let what = "the request id";
+        check_length(what, id)?;
+        match id.chars().find(|c| !c.is_ascii_graphic()) {
+            None => Ok(Self(id.into())),
+            Some(character) => Err(NameError::Character { what, character, allowed: "printable ASCII without spaces" }),
+        }
+    }
+
+    /// The identifier itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `sources/{source}`.
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sources/{}", self.0)
+    }
+}
+
+/// The identity of a published item: `sources/{source}/articles/{article}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArticleName {
+    /// The publication.
+    pub source: SourceId,
+    /// The item.
+    pub article: ArticleId,
+}
+
+impl ArticleName {
+    /// Reads `sources/{source}/articles/{article}`.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        match name.split('/').collect::<Vec<_>>().as_slice() {
+            ["sources", source, "articles", article] => {
+                Ok(Self { source: SourceId::parse(source)?, article: ArticleId::parse(article)? })
+            }
+            _ => Err(shape(name, "sources/{source}/articles/{article}")),
+        }
+    }
+
+    /// The name of one of its revisions.
+    pub fn revision(&self, number: RevisionNumber) -> String {
+        format!("{self}/revisions/{number}")
+    }
+}
+
+impl fmt::Display for ArticleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/articles/{}", self.source, self.article.as_str())
+    }
+}
+
+/// The number of a revision within its article: 1, 2, … in the order in which the archive learnt of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RevisionNumber(NonZeroU32);
+
+impl RevisionNumber {
+    /// The first revision of an article.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// The number `number`; `None` for zero.
+    pub fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The plain number.
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for RevisionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Which revision a revision name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionSelector {
+    /// `…/revisions/{n}`.
+    Number(RevisionNumber),
+    /// `…/revisions/latest`: the newest within the bound.
+    Latest,
+}
+
+/// Reads `sources/{source}/articles/{article}/revisions/{n}`, or `…/latest`.
+pub fn parse_revision_name(name: &str) -> Result<(ArticleName, RevisionSelector), NameError> {
+    let malformed = || shape(name, "sources/{source}/articles/{article}/revisions/{n}, n from 1, or latest");
+    let (article, number) = name.rsplit_once("/revisions/").ok_or_else(malformed)?;
+    let article = ArticleName::parse(article).map_err(|_| malformed())?;
+    if number == "latest" {
+        return Ok((article, RevisionSelector::Latest));
+    }
+    let canonical = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+    let number = number.parse().ok().filter(|_| canonical).and_then(RevisionNumber::new);
+    number.map(|number| (article, RevisionSelector::Number(number))).ok_or_else(malformed)
+}
+
+fn check_id(what: &'static str, id: &str) -> Result<(), NameError> {
+    check_length(what, id)?;
+    let allowed = |(at, c): (usize, char)| c.is_ascii_alphanumeric() || (at > 0 && matches!(c, '-' | '.' | '_' | '~'));
+    match id.char_indices().find(|&at| !allowed(at)) {
+        None => Ok(()),
+        Some((_, character)) => Err(NameError::Character { what, character, allowed: ID_CHARACTERS }),
+    }
+}
+
+fn check_length(what: &'static str, id: &str) -> Result<(), NameError> {
+    match id.len() {
+        0 => Err(NameError::Empty { what }),
+        bytes if bytes > Limits::NAME_BYTES_MAX => Err(NameError::TooLong { what, bytes }),
+        _ => Ok(()),
+    }
+}
+
+fn shape(name: &str, expected: &'static str) -> NameError {
+    NameError::Shape { name: name.chars().take(160).collect(), expected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        let name = "sources/express-gazette/articles/a1.b_c~D";
+        assert_eq!(ArticleName::parse(name).unwrap().to_string(), name);
+    }
+
+    #[test]
+    fn bad_names_are_refused() {
+        for bad in [
+            "",
+            "sources/a",
+            "sources/a/articles/",
+            "sources/-a/articles/b",
+            "sources/a/articles/b/c",
+            "x/a/articles/b",
+        ] {
+            assert!(ArticleName::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+        assert!(SourceId::parse(&"x".repeat(129)).is_err());
+        assert!(SourceId::parse("zeitung\u{fc}").is_err());
+    }
+
+    #[test]
+    fn revision_names_have_one_spelling() {
+        let (_, selector) = parse_revision_name("sources/a/articles/b/revisions/12").unwrap();
+        assert_eq!(selector, RevisionSelector::Number(RevisionNumber::new(12).unwrap()));
+        for bad in ["0", "01", "+1", "", "4294967296", "Latest"] {
+            assert!(parse_revision_name(&format!("sources/a/articles/b/revisions/{bad}")).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Positions in the change log, and the stamp that a read hands out.
+
+use std::fmt;
+
+use super::{History, Timestamp};
+
+/// The position of a change in the log: 0, 1, 2, … without a gap. As a bound it means "all below".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The position of the first change.
+    pub const ZERO: Self = Self(0);
+
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The position before this one; `None` at the start of the log.
+    pub fn previous(self) -> Option<Self> {
+        self.0.checked_sub(1).map(Self)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What a read was answered from: the changes below `next_seq`. The same read at the same stamp gives the
+/// same answer for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadStamp {
+    /// All changes below this position were known to the read.
+    pub next_seq: Seq,
+    /// The archive time of the last of them; `None` while the log is empty.
+    pub archive_time: Option<Timestamp>,
+    /// The running digest over those changes.
+    pub history: History,
+}

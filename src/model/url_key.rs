@@ -1,0 +1,430 @@
+//! URLs as identities: what two spellings of one address have in common.
+//!
+//! A key is `com,example,www)/path?query`: the Sort-friendly URI Reordering Transform that web archives index by,
+//! over the URL as the WHATWG standard normalises it. Unlike the archives' usual form it leaves `www.`, the letter
+//! case of path and query, and the order of parameters alone, since a site may answer differently to each: two keys
+//! for one page can be joined later by an alias, two pages under one key never be parted. What it drops is what
+//! cannot select content: the scheme with its default port (sites moved from http to https), credentials, the dot
+//! at the host's end, the fragment, and known tracking parameters.
+//!
+//! Keys are stored: a change to these rules is a change of disk format.
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::{Host, ParseError, Url};
+
+/// The key under which a URL is found: normalised, without fragment and tracking parameters, the host
+/// turned round so that keys sort by domain (SURT).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UrlKey(Arc<str>);
+
+/// A URL as it was given, with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArticleUrl {
+    /// The original string.
+    pub original: String,
+    /// Its key.
+    pub key: UrlKey,
+}
+
+/// Why a URL was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// It cannot be parsed.
+    #[error("{url:?} is not a URL: {reason}")]
+    Malformed {
+        /// The string given, cut to 160 characters.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is no web address.
+    #[error("{url:?} is not an http or https URL")]
+    Scheme {
+        /// The string given, cut to 160 characters.
+        url: String,
+    },
+}
+
+impl UrlKey {
+    /// The key of `url`, an absolute http or https URL.
+    ///
+    /// # Errors
+    /// [`UrlError::Scheme`] for any other scheme, [`UrlError::Malformed`] for what cannot be parsed or names no host.
+    pub fn of(url: &str) -> Result<Self, UrlError> {
+        let parsed = Url::parse(url).map_err(|error| refused(url, error))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(UrlError::Scheme { url: excerpt(url) });
+        }
+        let mut key = sortable_host(parsed.host()).ok_or_else(|| refused(url, ParseError::EmptyHost))?;
+        // The parser has already left out the port that is the scheme's default.
+        if let Some(port) = parsed.port() {
+            key.push_str(&format!(":{port}"));
+        }
+        key.push(')');
+        key.push_str(parsed.path());
+        let query = parsed.query().map(without_tracking).unwrap_or_default();
+        if !query.is_empty() {
+            key.push('?');
+            key.push_str(&query);
+        }
+        Ok(Self(key.into()))
+    }
+
+    /// What the keys of all URLs that begin with `url` begin with.
+    ///
+    /// `https://example.com` takes in the whole host, and neither `example.com.au` nor `www.example.com` nor another
+    /// port, since a key closes the host with `)`. After the host the prefix is plain text: `…/world/` is a section,
+    /// while `…/world` takes in `…/world-cup` too.
+    ///
+    /// # Errors
+    /// As [`UrlKey::of`].
+    pub fn prefix_of(url: &str) -> Result<Self, UrlError> {
+        // The key of an address without a path ends in the root's `/`, with which every path begins.
+        Self::of(url)
+    }
+
+    /// Whether this key is among those that `prefix`, a result of [`UrlKey::prefix_of`], takes in.
+    pub fn starts_with(&self, prefix: &Self) -> bool {
+        self.0.starts_with(&*prefix.0)
+    }
+
+    /// A key as it was stored.
+    pub fn from_stored(key: &str) -> Self {
+        Self(key.into())
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl ArticleUrl {
+    /// Reads a URL and keeps it as it was given, byte for byte.
+    ///
+    /// # Errors
+    /// As [`UrlKey::of`].
+    pub fn parse(original: &str) -> Result<Self, UrlError> {
+        UrlKey::of(original).map(|key| Self { original: original.to_owned(), key })
+    }
+}
+
+impl fmt::Display for UrlKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The host with its labels in reverse; an IP address as it stands, since its most significant part comes first.
+/// `None` where there is no host.
+fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
+    match host? {
+        Host::Domain(domain) => {
+            let labels = domain.trim_end_matches('.');
+            // The standard lets `,` and `)` stand in a host. Bare they would make another host's key, while `%`
+            // cannot stand in one, so that the escape is unmistakable.
+            let turned = || labels.rsplit('.').map(|label| label.replace(',', "%2C").replace(')', "%29"));
+            (!labels.is_empty()).then(|| turned().collect::<Vec<_>>().join(","))
+        }
+        Host::Ipv4(address) => Some(address.to_string()),
+        Host::Ipv6(address) => Some(format!("[{address}]")),
+    }
+}
+
+/// The query less its tracking parameters; what stays keeps its bytes and its order.
+fn without_tracking(query: &str) -> String {
+    let name = |parameter: &str| parameter.split_once('=').map_or(parameter, |(name, _)| name).to_owned();
+    query.split('&').filter(|parameter| !is_tracking(&name(parameter))).collect::<Vec<_>>().join("&")
+}
+
+/// Whether a query parameter of this name only says how a reader got to the page. Listed is what the maker of a
+/// tool documents as its own and what a link carries to *other people's* sites. A plain word such as `ref`, `source`
+/// or `cmp` is not listed, nor any other spelling or case of these names: to keep one parameter too many parts a
+/// page from itself, to drop one too many merges two pages.
+fn is_tracking(name: &str) -> bool {
+    // Google Analytics' campaign tags, which most newsletters and social tools set, and Matomo's.
+    if name.starts_with("utm_") || name.starts_with("mtm_") {
+        return true;
+    }
+    matches!(
+        name,
+        // Google Ads and Merchant Center: click and campaign ids.
+        "gclid" | "gclsrc" | "dclid" | "gbraid" | "wbraid" | "gad_source" | "gad_campaignid" | "srsltid"
+            // Google Analytics: hands a visitor over from another domain.
+            | "_ga" | "_gl"
+            // Click and share ids of Facebook and Instagram, Microsoft Ads, X, TikTok, LinkedIn, Reddit.
+            | "fbclid" | "igshid" | "igsh" | "msclkid" | "twclid" | "ttclid" | "li_fat_id" | "rdt_cid"
+            // Yandex: click ids of its advertisements and of its search.
+            | "yclid" | "ysclid"
+            // Mailings: Mailchimp's campaign and recipient, HubSpot's, Marketo's.
+            | "mc_cid" | "mc_eid" | "_hsenc" | "_hsmi" | "mkt_tok"
+            // Matomo's campaign tags under its old name, Piwik.
+            | "pk_campaign" | "pk_kwd" | "pk_keyword"
+            // Piano Analytics, before that AT Internet: set in the feeds of the BBC and of French papers.
+            | "at_medium" | "at_campaign" | "xtor"
+            // comScore Digital Analytix.
+            | "ns_mchannel" | "ns_source" | "ns_campaign" | "ns_linkname"
+    )
+}
+
+fn refused(url: &str, error: ParseError) -> UrlError {
+    UrlError::Malformed { url: excerpt(url), reason: error.to_string() }
+}
+
+fn excerpt(url: &str) -> String {
+    url.chars().take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(url: &str) -> String {
+        UrlKey::of(url).unwrap_or_else(|error| panic!("{error}")).to_string()
+    }
+
+    #[test]
+    fn the_host_is_turned_round() {
+        assert_eq!(key("https://www.example.com/world/story?id=1"), "com,example,www)/world/story?id=1");
+        assert_eq!(key("https://example.com"), "com,example)/");
+        assert_eq!(key("http://localhost/"), "localhost)/");
+        assert_ne!(key("https://www.example.com/"), key("https://example.com/"));
+    }
+
+    #[test]
+    fn what_cannot_change_the_page_makes_no_key() {
+        let plain = key("https://example.com/a");
+        for same in [
+            "http://example.com/a",
+            "HTTPS://Example.COM/a",
+            "http://example.com:80/a",
+            "https://example.com:443/a",
+            "https://example.com./a",
+            "https://reader:secret@example.com/a",
+            "https://example.com/a#top",
+            "https://example.com/a?",
+            "https://example.com/a?#top",
+            "https://example.com/b/../a",
+            "https://example.com/%2e/a",
+            "https:\\\\example.com\\a",
+            " https://exa\tmple.com/a\n",
+        ] {
+            assert_eq!(key(same), plain, "{same:?}");
+        }
+    }
+
+    #[test]
+    fn what_can_change_the_page_stays() {
+        assert_eq!(key("https://example.com/Story/A"), "com,example)/Story/A");
+        assert_eq!(key("https://example.com/a//b/"), "com,example)/a//b/");
+        assert_eq!(key("https://example.com/index.html"), "com,example)/index.html");
+        assert_eq!(key("https://example.com/%7Ea/%c3%a9"), "com,example)/%7Ea/%c3%a9");
+        assert_eq!(key("https://example.com/é"), "com,example)/%C3%A9");
+        assert_eq!(key("https://example.com/?b=2&a=1&b=1"), "com,example)/?b=2&a=1&b=1");
+        assert_eq!(key("https://example.com/?q=A+b%20c%2c&&=&x"), "com,example)/?q=A+b%20c%2c&&=&x");
+    }
+
+    #[test]
+    fn a_port_of_its_own_stays() {
+        assert_eq!(key("https://example.com:8443/a"), "com,example:8443)/a");
+        assert_eq!(key("http://example.com:443/a"), "com,example:443)/a");
+        assert_eq!(key("http://[2001:DB8:0::1]:8080/"), "[2001:db8::1]:8080)/");
+    }
+
+    #[test]
+    fn an_address_is_not_turned_round() {
+        assert_eq!(key("http://192.0.2.7/a"), "192.0.2.7)/a");
+        assert_eq!(key("http://0xC0000207/a"), "192.0.2.7)/a");
+        assert_eq!(key("https://[2001:db8::1]/a"), "[2001:db8::1])/a");
+    }
+
+    #[test]
+    fn an_international_host_is_punycode() {
+        assert_eq!(key("https://www.bücher.example/"), "example,xn--bcher-kva,www)/");
+        assert_eq!(key("https://www.B%C3%BCcher.example/"), "example,xn--bcher-kva,www)/");
+    }
+
+    #[test]
+    fn no_host_can_pass_for_another() {
+        assert_eq!(key("https://a,b.example/"), "example,a%2Cb)/");
+        assert_ne!(key("https://a,b.example/"), key("https://b.a.example/"));
+        assert_eq!(key("https://a)b.example/"), "example,a%29b)/");
+    }
+
+    #[test]
+    fn tracking_parameters_are_dropped() {
+        let plain = key("https://example.com/a");
+        assert_eq!(key("https://example.com/a?utm_source=x&utm_medium=y&fbclid=z"), plain);
+        assert_eq!(key("https://example.com/a?gclid"), plain);
+        assert_eq!(key("https://example.com/a?at_medium=RSS&at_campaign=rss#x"), plain);
+        assert_eq!(key("https://example.com/a?p=1&utm_source=x&q=%c3%a9"), format!("{plain}?p=1&q=%c3%a9"));
+        assert_eq!(key("https://example.com/a?_ga=1.2&p=1&mc_eid=3"), format!("{plain}?p=1"));
+    }
+
+    #[test]
+    fn what_resembles_a_tracking_parameter_stays() {
+        for query in [
+            "ref=x",
+            "id=1",
+            "source=rss",
+            "utm=1",
+            "xutm_source=1",
+            "UTM_source=1",
+            "q=gclid",
+            "gclid2=1",
+            "a;gclid=1",
+        ] {
+            assert_eq!(key(&format!("https://example.com/a?{query}")), format!("com,example)/a?{query}"));
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_broken_urls_are_refused() {
+        for other in ["ftp://example.com/", "mailto:a@example.com", "data:,x", "file:///etc/passwd", "localhost:8080/a"]
+        {
+            assert!(matches!(UrlKey::of(other), Err(UrlError::Scheme { .. })), "{other:?}");
+        }
+        for broken in [
+            "",
+            "example.com/a",
+            "//example.com/",
+            "https://",
+            "https://./",
+            "https://a b/",
+            "http://[::1",
+            "http://a:99999/",
+        ] {
+            assert!(matches!(UrlKey::of(broken), Err(UrlError::Malformed { .. })), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_cuts_what_it_cites() {
+        let Err(UrlError::Scheme { url }) = UrlKey::of(&format!("data:{}", "é".repeat(500))) else {
+            panic!("accepted")
+        };
+        assert_eq!(url.chars().count(), 160);
+    }
+
+    #[test]
+    fn the_original_is_kept() {
+        let url = ArticleUrl::parse(" https://Example.com/a?utm_source=x#y").unwrap();
+        assert_eq!(url.original, " https://Example.com/a?utm_source=x#y");
+        assert_eq!(url.key.as_str(), "com,example)/a");
+    }
+
+    #[test]
+    fn a_prefix_ends_at_its_host_or_within_its_path() {
+        let within = |url, prefix| UrlKey::of(url).unwrap().starts_with(&UrlKey::prefix_of(prefix).unwrap());
+        for prefix in
+            ["https://example.com", "http://example.com/", "https://example.com/world/", "https://example.com/w"]
+        {
+            assert!(within("https://example.com/world/a?b=1", prefix), "{prefix}");
+        }
+        for other in [
+            "https://example.com.au/world/a",
+            "https://www.example.com/world/a",
+            "https://example.community/world/a",
+            "https://example.com:8443/world/a",
+            "https://xexample.com/world/a",
+        ] {
+            assert!(!within(other, "https://example.com"), "{other}");
+        }
+        assert!(!within("https://example.com/worldwide", "https://example.com/world/"));
+        assert!(within("https://example.com/worldwide", "https://example.com/world"));
+        assert!(!within("https://example.com/World/a", "https://example.com/world/"));
+    }
+
+    #[test]
+    fn keys_sort_a_domain_before_its_subdomains_and_those_together() {
+        let urls = [
+            "https://example.com/z",
+            "https://example.com:81/",
+            "https://a.example.com/",
+            "https://b.example.com/a",
+            "https://examples.com/",
+        ];
+        let mut keys = urls.map(key);
+        keys.sort();
+        assert_eq!(
+            keys,
+            ["com,example)/z", "com,example,a)/", "com,example,b)/a", "com,example:81)/", "com,examples)/"]
+        );
+    }
+
+    fn host() -> impl Strategy<Value = String> {
+        "([a-zA-Z0-9é,)_-]{1,8}\\.){0,3}[a-z]{2,5}\\.?|[0-9]{1,3}(\\.[0-9]{1,3}){3}|\\[[0-9a-f:]{2,12}\\]"
+    }
+
+    fn web_url() -> impl Strategy<Value = String> {
+        let parameter = prop_oneof!["[a-zA-Z%+é;=]{0,6}", "utm_[a-z]{0,4}=[a-z]{0,3}", Just("gclid=1".to_owned())];
+        let query = proptest::collection::vec(parameter, 0..5).prop_map(|parameters| parameters.join("&"));
+        let scheme = prop_oneof!["https?", Just("HTTP".to_owned())];
+        (
+            scheme,
+            host(),
+            prop_oneof!["", ":[0-9]{1,5}"],
+            "[a-zA-Z0-9%./é\\\\ ~)!-]{0,20}",
+            query,
+            prop_oneof!["", "#[a-z]{0,3}"],
+        )
+            .prop_map(|(scheme, host, port, path, query, end)| format!("{scheme}://{host}{port}/{path}?{query}{end}"))
+    }
+
+    /// An address that has the key `key`, over https unless the port is what http takes for its own.
+    fn address(key: &str) -> String {
+        let (host, rest) = key.split_once(')').unwrap();
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, format!(":{port}")),
+            _ => (host, String::new()),
+        };
+        let labels = host.rsplit(',').map(|label| label.replace("%2C", ",").replace("%29", ")"));
+        let scheme = if port == ":443" { "http" } else { "https" };
+        format!("{scheme}://{}{port}{rest}", labels.collect::<Vec<_>>().join("."))
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = UrlKey::of(&text);
+            let _ = UrlKey::of(&format!("http://{text}"));
+            let _ = ArticleUrl::parse(&format!("https://example.com/{text}"));
+        }
+
+        #[test]
+        fn a_key_is_the_key_of_its_own_address(url in web_url()) {
+            if let Ok(first) = UrlKey::of(&url) {
+                prop_assert_eq!(key(&address(first.as_str())), first.as_str());
+            }
+        }
+
+        #[test]
+        fn normalising_first_changes_nothing(url in web_url()) {
+            if let Ok(normal) = Url::parse(&url) {
+                prop_assert_eq!(UrlKey::of(normal.as_str()), UrlKey::of(&url).map_err(|_| refused(normal.as_str(), ParseError::EmptyHost)));
+            }
+        }
+
+        #[test]
+        fn a_tracking_parameter_changes_nothing(url in web_url(), at in 0_usize..4) {
+            let (bare, _) = url.split_once('#').unwrap_or((&url, ""));
+            let (path, query) = bare.split_once('?').unwrap();
+            let mut parameters: Vec<&str> = query.split('&').collect();
+            parameters.insert(at.min(parameters.len()), "utm_campaign=x");
+            let tracked = format!("{path}?{}", parameters.join("&"));
+            prop_assert_eq!(UrlKey::of(&tracked).ok(), UrlKey::of(&url).ok());
+        }
+
+        #[test]
+        fn every_key_is_within_its_own_host(url in web_url()) {
+            if let Ok(found) = UrlKey::of(&url) {
+                let (site, _) = url.split_at(url.match_indices('/').nth(2).unwrap().0);
+                prop_assert!(found.starts_with(&UrlKey::prefix_of(site).unwrap()));
+            }
+        }
+    }
+}
