@@ -1,0 +1,300 @@
+//! Contents as they are stored: chains of deltas, cut into chunks.
+//!
+//! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: whole;
+//! as a delta, with an older content of the same article as prefix; or as a mere reference to an equal one. The
+//! record names its base, and how many contents must be read before it; that depth stays below
+//! [`DEPTH_LIMIT`], so that reading never follows a longer chain.
+
+use prost::Message;
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
+
+use super::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
+use super::record::{claim_from_stored, claim_to_stored};
+use super::seal::{seal, unseal};
+use super::tables::Read;
+use super::{Batch, StoreError, stored};
+use crate::model::{Block, BlockKind, Content, Seq};
+
+/// The depth that no content reaches: every sixteenth of a chain is whole.
+pub const DEPTH_LIMIT: u32 = 16;
+const COMPRESSION_LEVEL: i32 = 3;
+/// More than any content that the limits let in; a stored length beyond it is damage.
+const LENGTH_LIMIT: usize = 256 << 20;
+
+/// A content's bytes as they are compressed and diffed against: its protobuf encoding.
+pub fn to_bytes(content: &Content) -> Vec<u8> {
+    to_stored(content).encode_to_vec()
+}
+
+/// Reads what [`to_bytes`] wrote; `None` if it cannot have.
+pub fn from_bytes(bytes: &[u8]) -> Option<Content> {
+    from_stored(stored::Content::decode(bytes).ok()?)
+}
+
+/// A content ready to be stored.
+#[derive(Clone, Debug)]
+pub struct PackedContent {
+    base: Option<Seq>,
+    depth: u32,
+    length: usize,
+    data: Option<Vec<u8>>,
+}
+
+/// An older content that a new one may be based on.
+#[derive(Clone, Copy, Debug)]
+pub struct Base<'a> {
+    /// The change that brought it.
+    pub seq: Seq,
+    /// How many contents must be read before it.
+    pub depth: u32,
+    /// Its encoded bytes.
+    pub bytes: &'a [u8],
+}
+
+impl PackedContent {
+    /// Compresses `bytes`: against `base` where that is shallow enough and pays, else whole.
+    pub fn pack(bytes: &[u8], base: Option<Base<'_>>) -> Self {
+        let Some(base) = base.filter(|base| base.depth + 1 < DEPTH_LIMIT) else {
+            return Self::whole(bytes);
+        };
+        let data = compress(bytes, Some(base.bytes));
+        // A delta this large is of another text altogether. Then a whole content of about the same size is
+        // read faster.
+        if data.len() > bytes.len() / 4 {
+            let whole = Self::whole(bytes);
+            if whole.data.as_ref().is_some_and(|whole| whole.len() <= data.len() + data.len() / 8) {
+                return whole;
+            }
+        }
+        Self { base: Some(base.seq), depth: base.depth + 1, length: bytes.len(), data: Some(data) }
+    }
+
+    /// A content equal to the one at `base`, whose depth is `depth`; `None` where that is too deep already.
+    pub fn equal_to(base: Seq, depth: u32, length: usize) -> Option<Self> {
+        let depth = depth + 1;
+        (depth < DEPTH_LIMIT).then_some(Self { base: Some(base), depth, length, data: None })
+    }
+
+    /// How many contents must be read before this one.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// The change that brought the content this one is based on.
+    pub fn base(&self) -> Option<Seq> {
+        self.base
+    }
+
+    /// Bytes of compressed data.
+    pub fn data_bytes(&self) -> usize {
+        self.data.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Adds the content to a batch, as brought by the change at `seq`.
+    pub fn write(self, seq: Seq, batch: &mut Batch) {
+        let equal = self.data.is_none();
+        let data = self.data.unwrap_or_default();
+        let mut chunks = data.chunks(CHUNK_BYTES);
+        let first = chunks.next().unwrap_or_default();
+        let head = stored::ContentHead {
+            base: self.base.map(|base| base.0),
+            depth: self.depth,
+            length: self.length as u64,
+            equal,
+            more_chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
+            data: first.to_vec(),
+        };
+        put(batch, ContentKey { seq, chunk: 0 }.encode(), head.encode_to_vec());
+        for (chunk, data) in (1..).zip(chunks) {
+            put(batch, ContentKey { seq, chunk }.encode(), data.to_vec());
+        }
+    }
+
+    fn whole(bytes: &[u8]) -> Self {
+        Self { base: None, depth: 0, length: bytes.len(), data: Some(compress(bytes, None)) }
+    }
+}
+
+/// A content as it was read, before its base is applied.
+#[derive(Clone, Debug)]
+pub struct StoredContent {
+    seq: Seq,
+    head: stored::ContentHead,
+    data: Vec<u8>,
+}
+
+impl StoredContent {
+    /// Reads the content that the change at `seq` brought; `None` where it brought none.
+    pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
+        let key = ContentKey { seq, chunk: 0 }.encode();
+        let Some(value) = from.get(&key)? else { return Ok(None) };
+        let malformed = |_| StoreError::damaged(&key, "a content cannot be read");
+        let mut head = stored::ContentHead::decode(unseal(&key, &value)?).map_err(malformed)?;
+        let mut data = std::mem::take(&mut head.data);
+        for chunk in 1..=head.more_chunks {
+            let chunk = u16::try_from(chunk).map_err(|_| StoreError::damaged(&key, "a content has too many chunks"))?;
+            data.extend(read_chunk(from, &ContentKey { seq, chunk }.encode())?);
+        }
+        Ok(Some(Self { seq, head, data }))
+    }
+
+    /// The content that must be read before this one.
+    pub fn base(&self) -> Option<Seq> {
+        self.head.base.map(Seq)
+    }
+
+    /// How many contents must be read before this one, all the way down.
+    pub fn depth(&self) -> u32 {
+        self.head.depth
+    }
+
+    /// The encoded bytes, given those of the base.
+    pub fn unpack(&self, base: Option<&[u8]>) -> Result<Vec<u8>, StoreError> {
+        let damaged = |detail: &str| StoreError::damaged_at(self.seq, detail);
+        let length = usize::try_from(self.head.length).ok().filter(|length| *length <= LENGTH_LIMIT);
+        let length = length.ok_or_else(|| damaged("a content has an impossible length"))?;
+        let bytes = match base {
+            Some(base) if self.head.equal => base.to_vec(),
+            _ => decompress(&self.data, base, length).ok_or_else(|| damaged("a content cannot be decompressed"))?,
+        };
+        if bytes.len() != length {
+            return Err(damaged("a content has another length than recorded"));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Adds an original to a batch, as brought by the change at `seq`.
+pub fn write_original(seq: Seq, data: &[u8], batch: &mut Batch) {
+    let compressed = compress(data, None);
+    for (chunk, data) in (0..).zip(compressed.chunks(CHUNK_BYTES)) {
+        put(batch, OriginalKey { seq, chunk }.encode(), data.to_vec());
+    }
+}
+
+/// Reads the original of `size_bytes` bytes that the change at `seq` brought.
+pub fn read_original(from: &dyn Read, seq: Seq, size_bytes: u64) -> Result<Vec<u8>, StoreError> {
+    let damaged = || StoreError::damaged_at(seq, "an original cannot be read");
+    let mut data = Vec::new();
+    for chunk in 0..=u16::MAX {
+        let key = OriginalKey { seq, chunk }.encode();
+        let Some(value) = from.get(&key)? else { break };
+        data.extend_from_slice(unseal(&key, &value)?);
+    }
+    let size = usize::try_from(size_bytes).ok().filter(|size| *size <= LENGTH_LIMIT).ok_or_else(damaged)?;
+    decompress(&data, None, size).filter(|bytes| bytes.len() == size).ok_or_else(damaged)
+}
+
+fn put(batch: &mut Batch, key: Vec<u8>, payload: Vec<u8>) {
+    let value = seal(&key, payload);
+    batch.writes.insert(key, Some(value));
+}
+
+fn read_chunk(from: &dyn Read, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let value = from.get(key)?.ok_or_else(|| StoreError::damaged(key, "a chunk is missing"))?;
+    Ok(unseal(key, &value)?.to_vec())
+}
+
+/// Compression into a buffer of the bound's size cannot fail but for want of memory.
+#[expect(clippy::expect_used, reason = "zstd fails here only when it cannot allocate")]
+fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
+    let mut context = CCtx::create();
+    let mut data = Vec::with_capacity(compress_bound(bytes.len()));
+    let prepared = context.set_parameter(CParameter::CompressionLevel(COMPRESSION_LEVEL));
+    let prepared = prepared.and_then(|_| prefix.map_or(Ok(0), |prefix| context.ref_prefix(prefix)));
+    prepared.and_then(|_| context.compress2(&mut data, bytes)).expect("zstd could not allocate");
+    data.shrink_to_fit();
+    data
+}
+
+fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> Option<Vec<u8>> {
+    let mut context = DCtx::try_create()?;
+    if let Some(prefix) = prefix {
+        context.ref_prefix(prefix).ok()?;
+    }
+    let mut bytes = Vec::with_capacity(length);
+    context.decompress(&mut bytes, data).ok()?;
+    Some(bytes)
+}
+
+fn to_stored(content: &Content) -> stored::Content {
+    stored::Content {
+        headline: content.headline.clone(),
+        standfirst: content.standfirst.clone(),
+        bylines: content.bylines.clone(),
+        section: content.section.clone(),
+        language: content.language.clone(),
+        canonical_url: content.canonical_url.clone(),
+        publish_time: content.publish_time.as_ref().map(claim_to_stored),
+        modify_time: content.modify_time.as_ref().map(claim_to_stored),
+        keywords: content.keywords.clone(),
+        rights: content.rights.clone(),
+        labels: content.labels.clone(),
+        blocks: content.blocks.iter().map(block_to_stored).collect(),
+    }
+}
+
+fn from_stored(content: stored::Content) -> Option<Content> {
+    let claim = |claim: Option<stored::ClaimedTime>| claim.map(|claim| claim_from_stored(claim).ok_or(())).transpose();
+    Some(Content {
+        headline: content.headline,
+        standfirst: content.standfirst,
+        bylines: content.bylines,
+        section: content.section,
+        language: content.language,
+        canonical_url: content.canonical_url,
+        publish_time: claim(content.publish_time).ok()?,
+        modify_time: claim(content.modify_time).ok()?,
+        keywords: content.keywords,
+        rights: content.rights,
+        labels: content.labels,
+        blocks: content.blocks.into_iter().map(block_from_stored).collect::<Option<_>>()?,
+    })
+}
+
+fn block_to_stored(block: &Block) -> stored::Block {
+    let mut stored = stored::Block {
+        confidence_percent: u32::from(block.confidence_percent.unwrap_or(0)),
+        ..stored::Block::default()
+    };
+    let (kind, text) = match &block.kind {
+        BlockKind::Paragraph { text } => (1, text.clone()),
+        BlockKind::Crosshead { text } => (2, text.clone()),
+        BlockKind::Caption { text, figure_url, credit } => {
+            stored.url.clone_from(figure_url);
+            stored.credit.clone_from(credit);
+            (3, text.clone())
+        }
+        BlockKind::Quote { text, attribution } => {
+            stored.credit.clone_from(attribution);
+            (4, text.clone())
+        }
+        BlockKind::List { items, ordered } => {
+            stored.items.clone_from(items);
+            stored.ordered = *ordered;
+            (5, String::new())
+        }
+        BlockKind::Embed { url, text } => {
+            stored.url.clone_from(url);
+            (6, text.clone())
+        }
+        BlockKind::CorrectionNote { text } => (7, text.clone()),
+    };
+    stored::Block { kind, text, ..stored }
+}
+
+fn block_from_stored(block: stored::Block) -> Option<Block> {
+    let text = block.text;
+    let kind = match block.kind {
+        1 => BlockKind::Paragraph { text },
+        2 => BlockKind::Crosshead { text },
+        3 => BlockKind::Caption { text, figure_url: block.url, credit: block.credit },
+        4 => BlockKind::Quote { text, attribution: block.credit },
+        5 => BlockKind::List { items: block.items, ordered: block.ordered },
+        6 => BlockKind::Embed { url: block.url, text },
+        7 => BlockKind::CorrectionNote { text },
+        _ => return None,
+    };
+    let confidence = u8::try_from(block.confidence_percent).ok()?;
+    Some(Block { kind, confidence_percent: (confidence > 0).then_some(confidence) })
+}

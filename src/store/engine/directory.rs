@@ -1,0 +1,299 @@
+//! The directory of an archive: what lies where, and who may touch it.
+//!
+//! | entry | what |
+//! | --- | --- |
+//! | `VERSION` | one line, `dateline archive, layout 1`: what makes a directory an archive |
+//! | `LOCK` | held by the process that works in it ([`super::lock`]) |
+//! | `WATERMARK` | how far the log was durable ([`super::watermark`]) |
+//! | `db/` | the database |
+//! | `db.new/` | a database that is just being created |
+//! | `quarantine/` | what was moved out of the way; nothing here is read, and nothing is ever deleted |
+//!
+//! A directory becomes an archive when `VERSION` is renamed into place, complete and synced. Killed before
+//! that, it counts as empty, since it holds no more than `LOCK` and `VERSION.new`; killed after, it opens.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::OpenError;
+use super::lock::{Holder, Lock, LockError};
+
+/// The layout that this build writes, and the highest that it opens.
+pub const LAYOUT: u32 = 1;
+
+const VERSION_PREFIX: &str = "dateline archive, layout ";
+
+/// What a path holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inspection {
+    /// Nothing is there.
+    Missing,
+    /// A directory in which an archive may be created.
+    Empty,
+    /// An archive, of a layout that need not be known to this build.
+    Archive {
+        /// Its layout.
+        layout: u32,
+    },
+    /// Something else, and why it was not taken for an archive.
+    Foreign(String),
+}
+
+/// An archive directory that this process holds.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    lock: Lock,
+}
+
+impl Directory {
+    /// Looks at `path` and touches nothing.
+    pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
+        inspect(path).map_err(OpenError::io("look into", path))
+    }
+
+    /// Takes hold of the archive in `path`, which must be there.
+    pub fn open(path: &Path, holder: Holder) -> Result<Self, OpenError> {
+        if !must_be_archive_or_empty(path)? {
+            return Err(OpenError::Missing { path: path.to_path_buf() });
+        }
+        Self::acquire(path, holder)
+    }
+
+    /// Takes hold of the archive in `path`, and creates it if nothing or an empty directory is there.
+    pub fn open_or_create(path: &Path, holder: Holder) -> Result<Self, OpenError> {
+        must_be_archive_or_empty(path)?;
+        create_directory(path).map_err(OpenError::io("create", path))?;
+        let directory = Self::acquire(path, holder)?;
+        // Another process may have created the archive, or put something else here, before the lock was ours.
+        if !must_be_archive_or_empty(path)? {
+            write_version(path).map_err(OpenError::io("create an archive in", path))?;
+        }
+        Ok(directory)
+    }
+
+    fn acquire(path: &Path, holder: Holder) -> Result<Self, OpenError> {
+        let path = path.to_path_buf();
+        match Lock::acquire(&path.join("LOCK"), holder) {
+            Ok(lock) => Ok(Self { path, lock }),
+            Err(LockError::Held(holder)) => Err(OpenError::InUse { path, holder: holder.map(Box::new) }),
+            Err(LockError::Io(source)) => Err(OpenError::Io { action: "lock", path, source }),
+        }
+    }
+
+    /// The archive directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.path.join("db")
+    }
+
+    /// Where a database is created, to be renamed to [`Self::database`] when it is complete.
+    #[must_use]
+    pub fn new_database(&self) -> PathBuf {
+        self.path.join("db.new")
+    }
+
+    /// Tells others where the server of this process listens.
+    pub fn set_address(&self, address: &str) -> io::Result<()> {
+        self.lock.set_address(address)
+    }
+
+    /// Moves `path`, a file or folder of this archive, out of the way without losing it. Returns where it went.
+    pub fn quarantine(&self, path: &Path) -> io::Result<PathBuf> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let quarantine = self.path.join("quarantine");
+        fs::create_dir_all(&quarantine)?;
+        let destination = create_numbered(&quarantine)?.join(name);
+        fs::rename(path, &destination)?;
+        for changed in [destination.parent(), Some(&quarantine), Some(&self.path), path.parent()].into_iter().flatten()
+        {
+            sync_directory(changed)?;
+        }
+        tracing::warn!(from = %path.display(), to = %destination.display(), "moved a file out of the way");
+        Ok(destination)
+    }
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Whether an archive of a known layout is there; false if there is room for one.
+fn must_be_archive_or_empty(path: &Path) -> Result<bool, OpenError> {
+    let found = Directory::inspect(path)?;
+    let path = path.to_path_buf();
+    match found {
+        Inspection::Missing | Inspection::Empty => Ok(false),
+        Inspection::Archive { layout: LAYOUT } => Ok(true),
+        Inspection::Archive { layout } => Err(OpenError::UnknownLayout { path, layout, known: LAYOUT }),
+        Inspection::Foreign(reason) => Err(OpenError::Foreign { path, reason }),
+    }
+}
+
+fn inspect(path: &Path) -> io::Result<Inspection> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Inspection::Missing),
+        Err(error) => return Err(error),
+        Ok(metadata) if !metadata.is_dir() => return Ok(Inspection::Foreign("it is not a directory".to_owned())),
+        Ok(_) => {}
+    }
+    match fs::read(path.join("VERSION")) {
+        Ok(content) => Ok(parse_version(&content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => inspect_unversioned(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn parse_version(content: &[u8]) -> Inspection {
+    let line = std::str::from_utf8(content).unwrap_or_default().trim_end();
+    let layout = line.strip_prefix(VERSION_PREFIX).and_then(|layout| layout.parse().ok());
+    layout.map_or_else(
+        || Inspection::Foreign(format!("its file VERSION does not say `{VERSION_PREFIX}{LAYOUT}`")),
+        |layout| Inspection::Archive { layout },
+    )
+}
+
+fn inspect_unversioned(path: &Path) -> io::Result<Inspection> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        // What a creation that was cut short leaves behind.
+        if name != "LOCK" && name != "VERSION.new" {
+            let name = name.to_string_lossy();
+            return Ok(Inspection::Foreign(format!("it holds `{name}`, and no file VERSION")));
+        }
+    }
+    Ok(Inspection::Empty)
+}
+
+fn create_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)?;
+    sync_directory(&parent(path)?)
+}
+
+fn parent(path: &Path) -> io::Result<PathBuf> {
+    Ok(fs::canonicalize(path)?.parent().unwrap_or(Path::new("/")).to_path_buf())
+}
+
+fn write_version(path: &Path) -> io::Result<()> {
+    let complete = path.join("VERSION.new");
+    let mut file = File::create(&complete)?;
+    writeln!(file, "{VERSION_PREFIX}{LAYOUT}")?;
+    file.sync_all()?;
+    fs::rename(complete, path.join("VERSION"))?;
+    sync_directory(path)
+}
+
+/// Creates the folder with the lowest free number. That `create_dir` fails on what exists makes it ours alone.
+fn create_numbered(parent: &Path) -> io::Result<PathBuf> {
+    let mut number = 1_u64;
+    loop {
+        let path = parent.join(format!("{number:06}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    fn holder() -> Holder {
+        Holder { pid: 1, command: "test".to_owned(), address: None, since: "2026-01-01T00:00:00Z".to_owned() }
+    }
+
+    #[test]
+    fn a_directory_is_missing_then_empty_then_an_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert_eq!(Directory::inspect(&path).unwrap(), Inspection::Missing);
+        assert!(matches!(Directory::open(&path, holder()), Err(OpenError::Missing { .. })));
+        assert!(!path.exists());
+
+        fs::create_dir_all(&path).unwrap();
+        assert_eq!(Directory::inspect(&path).unwrap(), Inspection::Empty);
+        assert!(matches!(Directory::open(&path, holder()), Err(OpenError::Missing { .. })));
+
+        drop(Directory::open_or_create(&path, holder()).unwrap());
+        assert_eq!(Directory::inspect(&path).unwrap(), Inspection::Archive { layout: LAYOUT });
+        assert_eq!(fs::read_to_string(path.join("VERSION")).unwrap(), "dateline archive, layout 1\n");
+        drop(Directory::open_or_create(&path, holder()).unwrap());
+        Directory::open(&path, holder()).unwrap();
+    }
+
+    #[test]
+    fn creation_that_was_cut_short_is_taken_up_again() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("LOCK"), b"{\"pid\"").unwrap();
+        fs::write(dir.path().join("VERSION.new"), b"datel").unwrap();
+        assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Empty);
+        drop(Directory::open_or_create(dir.path(), holder()).unwrap());
+        assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Archive { layout: 1 });
+    }
+
+    #[test]
+    fn what_is_foreign_is_refused_and_left_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("holiday.jpg"), b"x").unwrap();
+        let error = Directory::open_or_create(dir.path(), holder()).unwrap_err();
+        assert!(error.to_string().contains("it holds `holiday.jpg`"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+
+        let file = dir.path().join("holiday.jpg");
+        assert!(matches!(Directory::open_or_create(&file, holder()), Err(OpenError::Foreign { .. })));
+
+        fs::write(dir.path().join("VERSION"), b"17\n").unwrap();
+        assert!(matches!(Directory::open_or_create(dir.path(), holder()), Err(OpenError::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("VERSION"), b"dateline archive, layout 2\n").unwrap();
+        assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Archive { layout: 2 });
+        let error = Directory::open_or_create(dir.path(), holder()).unwrap_err();
+        assert!(matches!(error, OpenError::UnknownLayout { layout: 2, known: 1, .. }));
+        assert!(!dir.path().join("LOCK").exists());
+    }
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Directory::open_or_create(dir.path(), holder()).unwrap();
+        first.set_address("127.0.0.1:1").unwrap();
+        let error = Directory::open(dir.path(), holder()).unwrap_err();
+        let OpenError::InUse { holder: Some(seen), .. } = &error else { panic!("{error}") };
+        assert_eq!(seen.address.as_deref(), Some("127.0.0.1:1"));
+        assert!(error.to_string().contains("use its server at 127.0.0.1:1"), "{error}");
+        drop(first);
+        Directory::open(dir.path(), holder()).unwrap();
+    }
+
+    #[test]
+    fn quarantine_keeps_files_of_the_same_name_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open_or_create(dir.path(), holder()).unwrap();
+        let stray = dir.path().join("stray");
+        let kept = ["one", "two"].map(|content| {
+            fs::write(&stray, content).unwrap();
+            directory.quarantine(&stray).unwrap()
+        });
+        assert_eq!(kept.map(|path| fs::read_to_string(path).unwrap()), ["one", "two"]);
+        assert!(!stray.exists());
+    }
+}

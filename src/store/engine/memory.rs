@@ -1,0 +1,216 @@
+//! An engine in memory, for tests: it loses what was not synced, and fails on order.
+//!
+//! A handle is cheap to clone, and all clones share one state, so that a test keeps one while the archive has
+//! another. "A restart" and "a power cut" act on that state and clear the poison, as opening anew does.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::poison::Poison;
+use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, Scan};
+
+/// What happens to a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails, nothing is written, and the engine is poisoned.
+    FailBeforeWrite,
+    /// It fails when its writes are visible and not durable, and the engine is poisoned.
+    FailBeforeSync,
+    /// It fails with [`EngineError::Full`]: nothing is written, and the engine is not poisoned.
+    Full,
+    /// Its writes are visible and not durable, and it does not return until [`MemoryEngine::release`].
+    Hang,
+}
+
+/// An engine in memory. See the module.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryEngine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Signalled whenever `hanging` or `released` changes.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    visible: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What the keys written since the last sync held before it: undone by a power cut.
+    unsynced: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Commits until now that were neither refused as poisoned nor as oversized.
+    commits: u64,
+    /// By number of commit, from 1.
+    faults: BTreeMap<u64, Fault>,
+    hanging: usize,
+    released: bool,
+    unreadable: Option<Vec<u8>>,
+    poison: Poison,
+}
+
+impl MemoryEngine {
+    /// An empty engine without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Plans a fault for the `nth` commit from now on: 1 is the next.
+    pub fn fault_at(&self, nth: u64, fault: Fault) {
+        let mut state = self.state();
+        let commit = state.commits + nth;
+        state.faults.insert(commit, fault);
+        state.released = false;
+    }
+
+    /// Waits until a commit hangs.
+    pub fn wait_until_hanging(&self) {
+        let unset = self.shared.changed.wait_while(self.state(), |state| state.hanging == 0);
+        drop(unset.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Lets commits that hang go on, now and until a fault is planned again.
+    pub fn release(&self) {
+        self.state().released = true;
+        self.shared.changed.notify_all();
+    }
+
+    /// Makes reads of keys that begin with `prefix` fail with [`EngineError::Damaged`]; none heals them.
+    pub fn fail_reads(&self, prefix: Option<&[u8]>) {
+        self.state().unreadable = prefix.map(<[u8]>::to_vec);
+    }
+
+    /// Inverts all bits of the byte at `index` of the value of `key`. False if there is no such byte.
+    pub fn flip_byte(&self, key: &[u8], index: usize) -> bool {
+        let mut state = self.state();
+        let byte = state.visible.get_mut(key).and_then(|value| value.get_mut(index));
+        byte.map(|byte| *byte = !*byte).is_some()
+    }
+
+    /// Ends the process and opens anew: what was visible is there, durable or not.
+    pub fn restart(&self) {
+        let mut state = self.state();
+        state.unsynced.clear();
+        state.poison = Poison::default();
+    }
+
+    /// Cuts the power and opens anew: what was not synced is gone.
+    pub fn lose_unsynced(&self) {
+        let mut state = self.state();
+        for (key, before) in std::mem::take(&mut state.unsynced) {
+            replace(&mut state.visible, key, before);
+        }
+        state.poison = Poison::default();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next entry of `range`, without holding the lock between entries: a caller may commit while it scans.
+    fn step(&self, range: &KeyRange, direction: Direction) -> Option<Result<Entry, EngineError>> {
+        if is_empty(range) {
+            return None;
+        }
+        let state = self.state();
+        let mut entries = state.visible.range::<Vec<u8>, _>((range.start.as_ref(), range.end.as_ref()));
+        let (key, value) = match direction {
+            Direction::Forward => entries.next(),
+            Direction::Reverse => entries.next_back(),
+        }?;
+        Some(state.refuse_unreadable(key).map(|()| (key.clone(), value.clone())))
+    }
+}
+
+impl State {
+    fn refuse_unreadable(&self, key: &[u8]) -> Result<(), EngineError> {
+        match &self.unreadable {
+            Some(prefix) if key.starts_with(prefix) => Err(EngineError::Damaged("unreadable on order".to_owned())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, batch: Batch) {
+        for (key, value) in batch.writes {
+            let before = replace(&mut self.visible, key.clone(), value);
+            self.unsynced.entry(key).or_insert(before);
+        }
+    }
+
+    fn fail(&self) -> Result<(), EngineError> {
+        self.poison.watch(Err(EngineError::Failed("on order".to_owned())))
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        let state = self.state();
+        state.refuse_unreadable(key)?;
+        Ok(state.visible.get(key).cloned())
+    }
+
+    fn scan(&self, mut range: KeyRange, direction: Direction) -> Scan<'_> {
+        let mut failed = false;
+        Box::new(std::iter::from_fn(move || {
+            let entry = if failed { None } else { self.step(&range, direction) };
+            match (&entry, direction) {
+                (Some(Ok((key, _))), Direction::Forward) => range.start = Bound::Excluded(key.clone()),
+                (Some(Ok((key, _))), Direction::Reverse) => range.end = Bound::Excluded(key.clone()),
+                (Some(Err(_)) | None, _) => failed = true,
+            }
+            entry
+        }))
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), EngineError> {
+        let mut state = self.state();
+        state.poison.check()?;
+        batch.refuse_oversized()?;
+        state.commits += 1;
+        let commit = state.commits;
+        match state.faults.remove(&commit) {
+            None => state.write(batch),
+            Some(Fault::FailBeforeWrite) => return state.fail(),
+            Some(Fault::FailBeforeSync) => {
+                state.write(batch);
+                return state.fail();
+            }
+            Some(Fault::Full) => return Err(EngineError::Full { free_bytes: 0, floor_bytes: 1 }),
+            Some(Fault::Hang) => {
+                state.write(batch);
+                state.hanging += 1;
+                self.shared.changed.notify_all();
+                let woken = self.shared.changed.wait_while(state, |state| !state.released);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                state.hanging -= 1;
+            }
+        }
+        state.unsynced.clear();
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> Result<u64, EngineError> {
+        let state = self.state();
+        Ok(state.visible.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+}
+
+/// Whether a range holds no key whatever is stored. `BTreeMap::range` panics on some of these.
+fn is_empty(range: &KeyRange) -> bool {
+    match (&range.start, &range.end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
+    }
+}
+
+/// Sets or removes, and returns what was there.
+fn replace(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, key: Vec<u8>, value: Option<Vec<u8>>) -> Option<Vec<u8>> {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    }
+}

@@ -1,0 +1,267 @@
+//! The engine on disk: sled 0.34.7, used so that it keeps its promises.
+//!
+//! What sled does not do by itself, and this module does:
+//! - `flush` syncs neither metadata nor the drive's cache. A commit also syncs the data of the file `db`
+//!   through a handle of ours, and only then returns;
+//! - a page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are as large
+//!   as keeps every page inside ([`super::VALUE_BYTES_MAX`]), and a file there fails the opening or the commit;
+//! - a process killed while it opens leaves `snap.*.generating`, which the next opening takes for the newest
+//!   snapshot and fails on. It is moved to quarantine. A finished `snap.*` is never touched;
+//! - sled silently starts an empty database where files of an old one are gone. That is refused;
+//! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global
+//!   and belongs to the binary, so it still reports the panic before the error comes back.
+//!
+//! Reads take no lock of this module, so a commit that hangs in a sync does not hold them up. sled's own
+//! lock is held during `apply_batch` only.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::directory::{Directory, sync_directory};
+use super::poison::Poison;
+use super::watermark::Watermark;
+use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Scan};
+
+/// Fixed when a database is created. A page above a quarter of it would leave the log.
+const SEGMENT_BYTES: usize = 8 << 20;
+/// sled collects garbage in its flush thread, and nowhere else.
+const FLUSH_EVERY_MS: u64 = 500;
+
+/// How to run the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The size of sled's cache, which overshoots it up to 2.6 times. Default 64 MiB.
+    pub cache_bytes: u64,
+    /// Commits are refused when they would leave less than this free on the disk. Default 256 MiB.
+    pub free_space_floor_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20, free_space_floor_bytes: 256 << 20 }
+    }
+}
+
+/// An open database. Dropping it closes it, which waits for sled's thread; the archive is then free for others.
+pub struct SledEngine {
+    // Dropped before `directory`, so that the lock outlives the database.
+    db: ::sled::Db,
+    /// The file `db`, to sync it.
+    log: File,
+    path: PathBuf,
+    free_space_floor_bytes: u64,
+    poison: Poison,
+    directory: Arc<Directory>,
+}
+
+impl SledEngine {
+    /// Opens the database of `directory`, and creates it if this archive never had one.
+    ///
+    /// Fails with [`OpenError::Damaged`], [`OpenError::Incompatible`] or [`OpenError::Io`]. Not every damage is
+    /// found here: compare the end of the log with [`super::watermark::Watermark`].
+    pub fn open(directory: Arc<Directory>, options: Options) -> Result<Self, OpenError> {
+        let path = directory.database();
+        if !path.exists() {
+            create(&directory, options)?;
+        }
+        refuse_incomplete(&path)?;
+        quarantine_unfinished_snapshots(&directory, &path)?;
+        let db = open_database(&path, options)?;
+        // The snapshot that sled has just written replaced an older one: make both durable.
+        sync_directory(&path).map_err(OpenError::io("sync", &path))?;
+        let log = File::open(path.join("db")).map_err(OpenError::io("open", &path.join("db")))?;
+        let free_space_floor_bytes = options.free_space_floor_bytes;
+        Ok(Self { db, log, path, free_space_floor_bytes, poison: Poison::default(), directory })
+    }
+
+    /// The archive that this database belongs to.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    fn refuse_when_full(&self, batch: &Batch) -> Result<(), EngineError> {
+        let disk = rustix::fs::statvfs(&self.path);
+        let disk = self.poison.watch(disk.map_err(|error| EngineError::Failed(format!("statvfs failed: {error}"))))?;
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let floor_bytes = self.free_space_floor_bytes;
+        if free_bytes.saturating_sub(batch.bytes()) < floor_bytes {
+            return Err(EngineError::Full { free_bytes, floor_bytes });
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        let mut writes = ::sled::Batch::default();
+        for (key, value) in batch.writes {
+            match value {
+                Some(value) => writes.insert(key, value),
+                None => writes.remove(key),
+            }
+        }
+        guarded(|| {
+            self.db.apply_batch(writes)?;
+            self.db.flush()
+        })?;
+        self.log.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
+        match first_blob(&self.path) {
+            Ok(None) => Ok(()),
+            Ok(Some(blob)) => Err(EngineError::Failed(format!("{} is not synced", blob.display()))),
+            Err(error) => Err(EngineError::Failed(format!("could not list blobs: {error}"))),
+        }
+    }
+}
+
+impl Engine for SledEngine {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        guarded(|| self.db.get(key)).map(|value| value.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
+        let iter = self.db.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>((range.start, range.end));
+        Box::new(SledScan { iter, direction, failed: false })
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), EngineError> {
+        self.poison.check()?;
+        batch.refuse_oversized()?;
+        self.refuse_when_full(&batch)?;
+        self.poison.watch(self.write(batch))
+    }
+
+    fn disk_bytes(&self) -> Result<u64, EngineError> {
+        let entries = fs::read_dir(&self.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|error| EngineError::Failed(error.to_string()))?;
+        // A snapshot may go while it is counted.
+        Ok(entries.iter().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum())
+    }
+}
+
+struct SledScan {
+    iter: ::sled::Iter,
+    direction: Direction,
+    failed: bool,
+}
+
+impl Iterator for SledScan {
+    type Item = Result<Entry, EngineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let entry = guarded(|| match self.direction {
+            Direction::Forward => self.iter.next().transpose(),
+            Direction::Reverse => self.iter.next_back().transpose(),
+        });
+        self.failed = entry.is_err();
+        entry.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec()))).transpose()
+    }
+}
+
+/// Creates the database under another name and renames it when it is complete and synced, so that what bears
+/// the name is complete.
+fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
+    let path = directory.database();
+    let watermark =
+        Watermark::open(directory.path()).map_err(OpenError::io("read the watermark in", directory.path()))?;
+    if watermark.read().is_some() {
+        return Err(OpenError::Damaged { path, reason: "the folder is gone".to_owned() });
+    }
+    let new = directory.new_database();
+    if new.exists() {
+        directory.quarantine(&new).map_err(OpenError::io("move away", &new))?;
+    }
+    drop(open_database(&new, options)?);
+    sync_creation(&new).map_err(OpenError::io("sync", &new))?;
+    fs::rename(&new, &path).map_err(OpenError::io("rename", &new))?;
+    sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))
+}
+
+fn sync_creation(path: &Path) -> io::Result<()> {
+    for name in ["conf", "db", "blobs", "."] {
+        File::open(path.join(name))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Opening makes an empty file of whatever is missing, so what is incomplete is found before.
+fn refuse_incomplete(path: &Path) -> Result<(), OpenError> {
+    let damaged = |reason: String| OpenError::Damaged { path: path.to_path_buf(), reason };
+    // Up to these sizes sled takes a file for empty: a configuration, and the header of a first segment.
+    for (name, empty_bytes) in [("conf", 8), ("db", 20)] {
+        match fs::metadata(path.join(name)) {
+            Ok(metadata) if metadata.len() > empty_bytes => {}
+            Ok(_) => return Err(damaged(format!("the file `{name}` is empty"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(damaged(format!("the file `{name}` is gone")));
+            }
+            Err(error) => return Err(OpenError::io("read", &path.join(name))(error)),
+        }
+    }
+    match first_blob(path) {
+        Ok(None) => Ok(()),
+        Ok(Some(blob)) => Err(damaged(format!("it holds {}, which Dateline never writes", blob.display()))),
+        Err(error) => Err(OpenError::io("list", &path.join("blobs"))(error)),
+    }
+}
+
+/// A file in `blobs/`, if there is one. sled makes the folder when it is missing.
+fn first_blob(path: &Path) -> io::Result<Option<PathBuf>> {
+    match fs::read_dir(path.join("blobs")) {
+        Ok(mut entries) => entries.next().transpose().map(|blob| blob.map(|blob| blob.path())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn quarantine_unfinished_snapshots(directory: &Directory, path: &Path) -> Result<(), OpenError> {
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for entry in entries.map_err(OpenError::io("list", path))? {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            directory.quarantine(&entry.path()).map_err(OpenError::io("move away", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError> {
+    let config = ::sled::Config::new()
+        .path(path)
+        .segment_size(SEGMENT_BYTES)
+        .flush_every_ms(Some(FLUSH_EVERY_MS))
+        .cache_capacity(options.cache_bytes);
+    let damaged = |reason| OpenError::Damaged { path: path.to_path_buf(), reason };
+    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(db)) => Ok(db),
+        Ok(Err(::sled::Error::Io(error))) => Err(OpenError::io("open", path)(error)),
+        Ok(Err(::sled::Error::Unsupported(reason))) => {
+            Err(OpenError::Incompatible { path: path.to_path_buf(), reason })
+        }
+        Ok(Err(error)) => Err(damaged(error.to_string())),
+        Err(panic) => Err(damaged(panic_message(panic.as_ref()))),
+    }
+}
+
+/// Runs a call into sled, and makes an error of whatever goes wrong in it.
+fn guarded<T>(call: impl FnOnce() -> ::sled::Result<T>) -> Result<T, EngineError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error @ ::sled::Error::Corruption { .. })) => Err(EngineError::Damaged(error.to_string())),
+        Ok(Err(error)) => Err(EngineError::Failed(error.to_string())),
+        Err(panic) => Err(EngineError::Failed(panic_message(panic.as_ref()))),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("sled panicked: {}", message.unwrap_or("no message"))
+}

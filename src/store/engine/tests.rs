@@ -1,0 +1,362 @@
+//! What both engines must do, tried on each; then what only the one on disk does.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::directory::Directory;
+use super::lock::Holder;
+use super::memory::{Fault, MemoryEngine};
+use super::sled::{Options, SledEngine};
+use super::watermark::Watermark;
+use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRange, OpenError, VALUE_BYTES_MAX};
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+const ALL: KeyRange = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+/// Tests run on disks that are nearly full, too.
+const OPTIONS: Options = Options { cache_bytes: 8 << 20, free_space_floor_bytes: 0 };
+
+fn try_open(path: &Path, options: Options) -> Result<SledEngine, OpenError> {
+    let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
+    SledEngine::open(Arc::new(Directory::open_or_create(path, holder)?), options)
+}
+
+fn open(path: &Path) -> SledEngine {
+    try_open(path, OPTIONS).unwrap()
+}
+
+fn batch(writes: &[(&[u8], Option<&[u8]>)]) -> Batch {
+    Batch { writes: writes.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect() }
+}
+
+fn scanned(engine: &dyn Engine, range: &KeyRange, direction: Direction) -> Vec<Entry> {
+    engine.scan(range.clone(), direction).map(Result::unwrap).collect()
+}
+
+fn expected(model: &Model, range: &KeyRange, direction: Direction) -> Vec<Entry> {
+    let start = |key: &Vec<u8>| match &range.start {
+        Bound::Unbounded => true,
+        Bound::Included(start) => key >= start,
+        Bound::Excluded(start) => key > start,
+    };
+    let end = |key: &Vec<u8>| match &range.end {
+        Bound::Unbounded => true,
+        Bound::Included(end) => key <= end,
+        Bound::Excluded(end) => key < end,
+    };
+    let within =
+        model.iter().filter(|(key, _)| start(key) && end(key)).map(|(key, value)| (key.clone(), value.clone()));
+    match direction {
+        Direction::Forward => within.collect(),
+        Direction::Reverse => within.rev().collect(),
+    }
+}
+
+/// Few different keys, with shared prefixes, empty ones and bytes at both ends, so that ranges meet them.
+fn keys() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop::sample::select(vec![0_u8, 1, 7, 254, 255]), 0..5)
+}
+
+fn bounds() -> impl Strategy<Value = Bound<Vec<u8>>> {
+    prop_oneof![Just(Bound::Unbounded), keys().prop_map(Bound::Included), keys().prop_map(Bound::Excluded)]
+}
+
+fn batches() -> impl Strategy<Value = Vec<Batch>> {
+    let value = prop::option::weighted(0.8, prop::collection::vec(any::<u8>(), 0..40));
+    let batch = prop::collection::btree_map(keys(), value, 0..40).prop_map(|writes| Batch { writes });
+    prop::collection::vec(batch, 1..8)
+}
+
+fn check_against_model(engine: &dyn Engine, batches: Vec<Batch>, ranges: &[KeyRange]) -> Model {
+    let mut model = Model::new();
+    for batch in batches {
+        engine.commit(batch.clone()).unwrap();
+        for (key, value) in batch.writes {
+            match value {
+                Some(value) => model.insert(key, value),
+                None => model.remove(&key),
+            };
+        }
+        check_reads(engine, &model, ranges);
+    }
+    model
+}
+
+fn check_reads(engine: &dyn Engine, model: &Model, ranges: &[KeyRange]) {
+    for range in ranges.iter().chain([&ALL]) {
+        for direction in [Direction::Forward, Direction::Reverse] {
+            assert_eq!(scanned(engine, range, direction), expected(model, range, direction), "{range:?} {direction:?}");
+        }
+        for key in [&range.start, &range.end] {
+            if let Bound::Included(key) | Bound::Excluded(key) = key {
+                assert_eq!(engine.get(key).unwrap().as_ref(), model.get(key));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn memory_reads_what_a_map_would(
+        batches in batches(),
+        ranges in prop::collection::vec((bounds(), bounds()).prop_map(|(start, end)| KeyRange { start, end }), 20),
+    ) {
+        check_against_model(&MemoryEngine::new(), batches, &ranges);
+    }
+
+    #[test]
+    fn sled_reads_what_a_map_would_and_again_after_reopening(
+        batches in batches(),
+        ranges in prop::collection::vec((bounds(), bounds()).prop_map(|(start, end)| KeyRange { start, end }), 20),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = open(dir.path());
+        let model = check_against_model(&engine, batches, &ranges);
+        drop(engine);
+        check_reads(&open(dir.path()), &model, &ranges);
+    }
+}
+
+fn with_both(test: impl Fn(&dyn Engine)) {
+    test(&MemoryEngine::new());
+    let dir = tempfile::tempdir().unwrap();
+    test(&open(dir.path()));
+}
+
+#[test]
+fn inverted_and_empty_ranges_hold_nothing() {
+    with_both(|engine| {
+        engine.commit(batch(&[(b"b", Some(b"1"))])).unwrap();
+        let key = |key: &[u8]| key.to_vec();
+        let ranges = [
+            (Bound::Included(key(b"c")), Bound::Included(key(b"a"))),
+            (Bound::Excluded(key(b"b")), Bound::Excluded(key(b"b"))),
+            (Bound::Included(key(b"b")), Bound::Excluded(key(b"b"))),
+            (Bound::Excluded(key(b"b")), Bound::Included(key(b"b"))),
+        ];
+        for (start, end) in ranges {
+            for direction in [Direction::Forward, Direction::Reverse] {
+                let range = KeyRange { start: start.clone(), end: end.clone() };
+                assert_eq!(scanned(engine, &range, direction), []);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_caller_may_commit_while_it_scans() {
+    with_both(|engine| {
+        engine.commit(batch(&[(b"a", Some(b"1")), (b"b", Some(b"2"))])).unwrap();
+        let mut entries = engine.scan(ALL, Direction::Forward);
+        assert_eq!(entries.next().unwrap().unwrap().0, b"a");
+        engine.commit(batch(&[(b"a", None)])).unwrap();
+        assert_eq!(entries.next().unwrap().unwrap().0, b"b");
+        assert!(entries.next().is_none());
+    });
+}
+
+#[test]
+fn what_is_too_long_is_refused_and_does_not_poison() {
+    with_both(|engine| {
+        let largest = vec![1; VALUE_BYTES_MAX];
+        let longest = vec![2; KEY_BYTES_MAX];
+        engine.commit(batch(&[(&longest, Some(&largest))])).unwrap();
+        let over = vec![1; VALUE_BYTES_MAX + 1];
+        assert!(matches!(engine.commit(batch(&[(b"k", Some(&over)), (b"l", None)])), Err(EngineError::Failed(_))));
+        let over = vec![1; KEY_BYTES_MAX + 1];
+        assert!(matches!(engine.commit(batch(&[(&over, None)])), Err(EngineError::Failed(_))));
+        engine.commit(batch(&[(b"k", Some(b"fits"))])).unwrap();
+    });
+}
+
+#[test]
+fn the_largest_keys_and_values_stay_out_of_blobs() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    for group in 0..40_u8 {
+        let writes = (0..32_u8).map(|number| {
+            let mut key = vec![0; KEY_BYTES_MAX];
+            // Differs at both ends, so that prefix compression does not help.
+            key[0] = number;
+            key[KEY_BYTES_MAX - 1] = group;
+            (key, Some(vec![number; VALUE_BYTES_MAX / 4]))
+        });
+        engine.commit(Batch { writes: writes.collect() }).unwrap();
+    }
+    let value = vec![9; VALUE_BYTES_MAX];
+    let writes = (0..200_u8).map(|number| (vec![7, number], Some(value.clone())));
+    engine.commit(Batch { writes: writes.collect() }).unwrap();
+    assert_eq!(engine.scan(ALL, Direction::Forward).count(), 40 * 32 + 200);
+}
+
+#[test]
+fn disk_bytes_grow() {
+    with_both(|engine| {
+        let before = engine.disk_bytes().unwrap();
+        // More than a segment: sled fills the one that it begins with when it opens.
+        let writes = (0..200_u8).map(|number| (vec![number], Some(vec![number; 60_000])));
+        engine.commit(Batch { writes: writes.collect() }).unwrap();
+        assert!(engine.disk_bytes().unwrap() >= before.max(12_000_000));
+    });
+}
+
+#[test]
+fn below_the_floor_nothing_is_written_and_reads_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    let engine = try_open(dir.path(), Options { free_space_floor_bytes: u64::MAX, ..OPTIONS }).unwrap();
+    for _ in 0..2 {
+        let error = engine.commit(batch(&[(b"a", Some(b"2"))])).unwrap_err();
+        assert!(matches!(error, EngineError::Full { floor_bytes: u64::MAX, .. }), "{error}");
+    }
+    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn a_file_in_blobs_fails_the_commit_poisons_and_keeps_the_database_shut() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    engine.commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    let blob = dir.path().join("db/blobs/00000000000000AA");
+    fs::write(&blob, b"x").unwrap();
+
+    let error = engine.commit(batch(&[(b"b", Some(b"2"))])).unwrap_err();
+    assert!(matches!(&error, EngineError::Failed(reason) if reason.contains("00000000000000AA")), "{error}");
+    fs::remove_file(&blob).unwrap();
+    let error = engine.commit(batch(&[(b"c", Some(b"3"))])).unwrap_err();
+    assert!(matches!(&error, EngineError::Poisoned(first) if first.contains("00000000000000AA")), "{error}");
+    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
+    drop(engine);
+
+    fs::write(&blob, b"x").unwrap();
+    assert!(matches!(try_open(dir.path(), OPTIONS), Err(OpenError::Damaged { .. })));
+    assert!(blob.exists());
+    fs::remove_file(&blob).unwrap();
+    open(dir.path());
+}
+
+/// A process killed while it opened left a half-written snapshot, which sled took for the newest: the database
+/// could not be opened again.
+#[test]
+fn an_unfinished_snapshot_is_moved_away_and_a_finished_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    drop(open(dir.path()));
+    let finished = snapshots(dir.path());
+    assert_eq!(finished.len(), 1);
+    fs::write(dir.path().join("db/snap.7FFFFFFFFFFFFFFF.generating"), b"half a sna").unwrap();
+
+    assert_eq!(open(dir.path()).get(b"a").unwrap().unwrap(), b"1");
+    assert_eq!(snapshots(dir.path()), finished);
+    let kept = dir.path().join("quarantine/000001/snap.7FFFFFFFFFFFFFFF.generating");
+    assert_eq!(fs::read(kept).unwrap(), b"half a sna");
+}
+
+fn snapshots(archive: &Path) -> Vec<String> {
+    let names = fs::read_dir(archive.join("db")).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with("snap.")).collect()
+}
+
+#[test]
+fn a_creation_that_was_cut_short_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    fs::rename(dir.path().join("db"), dir.path().join("db.new")).unwrap();
+    fs::write(dir.path().join("db.new/conf"), b"").unwrap();
+    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    assert!(dir.path().join("quarantine/000001/db.new/conf").exists());
+    assert!(!dir.path().join("db.new").exists());
+}
+
+/// sled makes an empty file of one that is missing, and the archive would start over as if it had never been.
+#[test]
+fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
+    for file in ["db/db", "db/conf", "db"] {
+        for emptied in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+            Watermark::open(dir.path()).unwrap().record(1, [0; 16]).unwrap();
+
+            let damaged = dir.path().join(file);
+            match (damaged.is_dir(), emptied) {
+                (true, _) => fs::rename(&damaged, dir.path().join("elsewhere")).unwrap(),
+                (false, true) => fs::write(&damaged, b"").unwrap(),
+                (false, false) => fs::remove_file(&damaged).unwrap(),
+            }
+            let error = try_open(dir.path(), OPTIONS).err().unwrap();
+            assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+            assert_eq!(damaged.exists(), emptied && file != "db", "nothing was created");
+        }
+    }
+}
+
+#[test]
+fn one_engine_at_a_time_and_the_next_after_it_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    assert!(matches!(try_open(dir.path(), OPTIONS), Err(OpenError::InUse { .. })));
+    drop(engine);
+    open(dir.path());
+}
+
+#[test]
+fn a_failed_commit_poisons_memory_as_it_does_sled() {
+    let engine = MemoryEngine::new();
+    engine.fault_at(2, Fault::FailBeforeSync);
+    engine.commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    assert!(matches!(engine.commit(batch(&[(b"a", Some(b"2")), (b"b", Some(b"2"))])), Err(EngineError::Failed(_))));
+    assert!(matches!(engine.commit(batch(&[])), Err(EngineError::Poisoned(_))));
+    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"2", "visible, and not durable");
+
+    engine.lose_unsynced();
+    assert_eq!(scanned(&engine, &ALL, Direction::Forward), [(b"a".to_vec(), b"1".to_vec())]);
+    engine.fault_at(1, Fault::FailBeforeWrite);
+    engine.commit(batch(&[(b"c", Some(b"3"))])).unwrap_err();
+    engine.restart();
+    assert_eq!(engine.get(b"c").unwrap(), None);
+    engine.fault_at(1, Fault::Full);
+    assert!(matches!(engine.commit(batch(&[(b"c", Some(b"3"))])), Err(EngineError::Full { .. })));
+    engine.commit(batch(&[(b"c", Some(b"3"))])).unwrap();
+}
+
+#[test]
+fn reads_go_on_while_a_commit_of_the_memory_engine_hangs() {
+    let engine = MemoryEngine::new();
+    engine.fault_at(1, Fault::Hang);
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| engine.commit(batch(&[(b"a", Some(b"1"))])));
+        engine.wait_until_hanging();
+        assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
+        engine.release();
+        commit.join().unwrap().unwrap();
+    });
+    engine.lose_unsynced();
+    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
+}
+
+#[test]
+fn memory_is_damaged_on_order() {
+    let engine = MemoryEngine::new();
+    engine.commit(batch(&[(b"a1", Some(b"\x01\x02")), (b"b1", Some(b"3"))])).unwrap();
+    assert!(engine.flip_byte(b"a1", 1));
+    assert!(!engine.flip_byte(b"a1", 2));
+    assert_eq!(engine.get(b"a1").unwrap().unwrap(), [1, 0xfd]);
+
+    engine.fail_reads(Some(b"b"));
+    assert!(matches!(engine.get(b"b1"), Err(EngineError::Damaged(_))));
+    let mut entries = engine.scan(ALL, Direction::Forward);
+    assert!(entries.next().unwrap().is_ok());
+    assert!(entries.next().unwrap().is_err());
+    assert!(entries.next().is_none(), "a scan ends at its first error");
+    engine.commit(batch(&[])).unwrap();
+    engine.fail_reads(None);
+    engine.get(b"b1").unwrap();
+}

@@ -1,0 +1,53 @@
+//! The format of a database: made, opened, or refused.
+//!
+//! Format 1 is the only one so far. A later one migrates, or is refused by this code with what to do.
+
+use std::sync::Arc;
+
+use super::engine::{Batch, Engine};
+use super::key::meta::MetaKey;
+use super::{StoreError, Tables};
+
+/// The version that this code reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Why a database was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FormatError {
+    /// It is of another version.
+    #[error("the archive has format {found}, and this version of Dateline reads format {FORMAT_VERSION}")]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// It could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Checks the format of a database, or lays it down in an empty one. Answers the archive's id, which is `new_id`
+/// for a new archive.
+pub fn open(engine: &Arc<dyn Engine>, new_id: [u8; 16]) -> Result<[u8; 16], FormatError> {
+    let tables = Tables::new(engine);
+    match tables.meta(MetaKey::FormatVersion)? {
+        None => create(engine, new_id),
+        Some(version) => {
+            let damaged = |key: MetaKey| StoreError::damaged(&key.encode(), "the archive's own facts cannot be read");
+            let version = version.try_into().map_err(|_| damaged(MetaKey::FormatVersion))?;
+            let found = u32::from_be_bytes(version);
+            if found != FORMAT_VERSION {
+                return Err(FormatError::Version { found });
+            }
+            let id = tables.meta(MetaKey::ArchiveId)?.and_then(|id| id.try_into().ok());
+            Ok(id.ok_or_else(|| damaged(MetaKey::ArchiveId))?)
+        }
+    }
+}
+
+fn create(engine: &Arc<dyn Engine>, id: [u8; 16]) -> Result<[u8; 16], FormatError> {
+    let mut batch = Batch::default();
+    batch.put_meta(MetaKey::FormatVersion, FORMAT_VERSION.to_be_bytes().to_vec());
+    batch.put_meta(MetaKey::ArchiveId, id.to_vec());
+    engine.commit(batch).map_err(StoreError::from)?;
+    Ok(id)
+}

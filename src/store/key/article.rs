@@ -1,0 +1,226 @@
+//! article, subkind, … → everything of one article, side by side, so that its reads and writes touch a few leaves.
+
+use std::ops::Bound;
+
+use super::{Fields, Kind, prefix_range, time_to_bytes};
+use crate::model::{ArticleKey, RequestId, RevisionNumber, Seq, Timestamp};
+use crate::store::engine::KeyRange;
+
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Subkind {
+    Head = 0,
+    Revision = 1,
+    Time = 2,
+    Sighting = 3,
+    State = 4,
+    Request = 5,
+    Url = 6,
+}
+
+/// A key under an article.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ArticleIndexKey {
+    /// → the newest state.
+    Head(ArticleKey),
+    /// → the position of the change that made the revision.
+    Revision(ArticleKey, RevisionNumber),
+    /// → the revision in force from there on. Only points at which the revision in force changes.
+    Time(ArticleKey, TimePoint),
+    /// → the revision seen.
+    Sighting(ArticleKey, TimePoint),
+    /// → whether the article is withdrawn from there on.
+    State(ArticleKey, TimePoint),
+    /// → the position of the change that answered the request.
+    Request(ArticleKey, RequestId),
+    /// → nothing: the change at this position binds URLs to the article.
+    Url(ArticleKey, Seq),
+}
+
+/// A point of the observe axis, and the change that put an entry there. Of two entries at one instant, the one
+/// learnt later is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimePoint {
+    /// The instant.
+    pub observe_time: Timestamp,
+    /// The change.
+    pub seq: Seq,
+}
+
+/// One of the three tables that are ordered by [`TimePoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeTable {
+    /// Where the revision in force changes.
+    Time,
+    /// Where a revision was seen without a change of what is in force.
+    Sighting,
+    /// Where a mark was set.
+    State,
+}
+
+impl ArticleIndexKey {
+    /// The key's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Head(article) => prefix(*article, Subkind::Head),
+            Self::Revision(article, number) => extended(*article, Subkind::Revision, &number.get().to_be_bytes()),
+            Self::Time(article, point) => at_point(*article, Subkind::Time, *point),
+            Self::Sighting(article, point) => at_point(*article, Subkind::Sighting, *point),
+            Self::State(article, point) => at_point(*article, Subkind::State, *point),
+            Self::Request(article, id) => extended(*article, Subkind::Request, id.as_str().as_bytes()),
+            Self::Url(article, seq) => extended(*article, Subkind::Url, &seq.0.to_be_bytes()),
+        }
+    }
+
+    /// The fields of a key.
+    pub fn decode(key: &[u8]) -> Option<Self> {
+        let mut fields = Fields(key);
+        fields.kind(Kind::Article)?;
+        let article = ArticleKey(fields.u64()?);
+        let subkind = fields.u8()?;
+        let decoded = match subkind {
+            0 => Self::Head(article),
+            1 => Self::Revision(article, RevisionNumber::new(fields.u32()?)?),
+            2 => Self::Time(article, point(&mut fields)?),
+            3 => Self::Sighting(article, point(&mut fields)?),
+            4 => Self::State(article, point(&mut fields)?),
+            5 => {
+                let id = RequestId::parse(std::str::from_utf8(fields.0).ok()?).ok()?;
+                return Some(Self::Request(article, id));
+            }
+            6 => Self::Url(article, Seq(fields.u64()?)),
+            _ => return None,
+        };
+        fields.end(decoded)
+    }
+
+    /// All keys of all articles.
+    pub fn all() -> KeyRange {
+        prefix_range(vec![Kind::Article as u8])
+    }
+
+    /// An article's revisions by number, between the two bounds.
+    pub fn revisions(article: ArticleKey, start: Bound<RevisionNumber>, end: Bound<RevisionNumber>) -> KeyRange {
+        let key = |number: RevisionNumber| Self::Revision(article, number).encode();
+        within(prefix_range(prefix(article, Subkind::Revision)), start.map(key), end.map(key))
+    }
+
+    /// An article's changes that bind URLs, in order.
+    pub fn urls(article: ArticleKey) -> KeyRange {
+        prefix_range(prefix(article, Subkind::Url))
+    }
+}
+
+impl TimeTable {
+    /// The key of an entry.
+    pub fn key(self, article: ArticleKey, point: TimePoint) -> ArticleIndexKey {
+        match self {
+            Self::Time => ArticleIndexKey::Time(article, point),
+            Self::Sighting => ArticleIndexKey::Sighting(article, point),
+            Self::State => ArticleIndexKey::State(article, point),
+        }
+    }
+
+    /// An article's entries between the two instants.
+    pub fn range(self, article: ArticleKey, start: Bound<Timestamp>, end: Bound<Timestamp>) -> KeyRange {
+        let first = |observe_time| self.key(article, TimePoint { observe_time, seq: Seq::ZERO }).encode();
+        let last = |observe_time| self.key(article, TimePoint { observe_time, seq: Seq(u64::MAX) }).encode();
+        let start = match start {
+            Bound::Included(time) => Bound::Included(first(time)),
+            Bound::Excluded(time) => Bound::Excluded(last(time)),
+            Bound::Unbounded => Bound::Unbounded,
+        };
+        let end = match end {
+            Bound::Included(time) => Bound::Included(last(time)),
+            Bound::Excluded(time) => Bound::Excluded(first(time)),
+            Bound::Unbounded => Bound::Unbounded,
+        };
+        within(prefix_range(prefix(article, self.subkind())), start, end)
+    }
+
+    fn subkind(self) -> Subkind {
+        match self {
+            Self::Time => Subkind::Time,
+            Self::Sighting => Subkind::Sighting,
+            Self::State => Subkind::State,
+        }
+    }
+}
+
+/// `whole`, with each given bound in place of its own.
+fn within(whole: KeyRange, start: Bound<Vec<u8>>, end: Bound<Vec<u8>>) -> KeyRange {
+    let or = |given: Bound<Vec<u8>>, own| if given == Bound::Unbounded { own } else { given };
+    KeyRange { start: or(start, whole.start), end: or(end, whole.end) }
+}
+
+fn prefix(article: ArticleKey, subkind: Subkind) -> Vec<u8> {
+    let mut key = Vec::with_capacity(26);
+    key.push(Kind::Article as u8);
+    key.extend(article.0.to_be_bytes());
+    key.push(subkind as u8);
+    key
+}
+
+fn extended(article: ArticleKey, subkind: Subkind, rest: &[u8]) -> Vec<u8> {
+    let mut key = prefix(article, subkind);
+    key.extend_from_slice(rest);
+    key
+}
+
+fn at_point(article: ArticleKey, subkind: Subkind, point: TimePoint) -> Vec<u8> {
+    let mut key = extended(article, subkind, &time_to_bytes(point.observe_time));
+    key.extend(point.seq.0.to_be_bytes());
+    key
+}
+
+fn point(fields: &mut Fields<'_>) -> Option<TimePoint> {
+    Some(TimePoint { observe_time: fields.time()?, seq: Seq(fields.u64()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_key() -> impl Strategy<Value = ArticleIndexKey> {
+        let point = (-9_000_000_000_i64..9_000_000_000, any::<u64>()).prop_map(|(micros, seq)| TimePoint {
+            observe_time: Timestamp::from_micros(micros).unwrap(),
+            seq: Seq(seq),
+        });
+        (0..4_u64, 0..7_u8, 1..u32::MAX, point, "[!-~]{1,9}").prop_map(|(article, subkind, number, point, id)| {
+            let article = ArticleKey(article);
+            match subkind {
+                0 => ArticleIndexKey::Head(article),
+                1 => ArticleIndexKey::Revision(article, RevisionNumber::new(number).unwrap()),
+                2 => ArticleIndexKey::Time(article, point),
+                3 => ArticleIndexKey::Sighting(article, point),
+                4 => ArticleIndexKey::State(article, point),
+                5 => ArticleIndexKey::Request(article, RequestId::parse(&id).unwrap()),
+                _ => ArticleIndexKey::Url(article, point.seq),
+            }
+        })
+    }
+
+    fn article_of(key: &ArticleIndexKey) -> ArticleKey {
+        match key {
+            ArticleIndexKey::Head(article)
+            | ArticleIndexKey::Revision(article, _)
+            | ArticleIndexKey::Time(article, _)
+            | ArticleIndexKey::Sighting(article, _)
+            | ArticleIndexKey::State(article, _)
+            | ArticleIndexKey::Request(article, _)
+            | ArticleIndexKey::Url(article, _) => *article,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips_and_sorts_by_article_first(a in any_key(), b in any_key()) {
+            prop_assert_eq!(ArticleIndexKey::decode(&a.encode()), Some(a.clone()));
+            let by_article = article_of(&a).cmp(&article_of(&b));
+            let expected = if by_article.is_eq() { a.cmp(&b) } else { by_article };
+            prop_assert_eq!(expected, a.encode().cmp(&b.encode()));
+        }
+    }
+}

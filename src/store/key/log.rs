@@ -1,0 +1,47 @@
+//! `seq` → a change of the log.
+
+use super::{Fields, Kind, prefix_range};
+use crate::model::Seq;
+use crate::store::engine::KeyRange;
+
+/// The key of the change at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogKey(pub Seq);
+
+impl LogKey {
+    /// The key's bytes.
+    pub fn encode(self) -> Vec<u8> {
+        let mut key = vec![Kind::Log as u8];
+        key.extend(self.0.0.to_be_bytes());
+        key
+    }
+
+    /// The position of a key.
+    pub fn decode(key: &[u8]) -> Option<Self> {
+        let mut fields = Fields(key);
+        fields.kind(Kind::Log)?;
+        let seq = fields.u64()?;
+        fields.end(Self(Seq(seq)))
+    }
+
+    /// The whole log.
+    pub fn all() -> KeyRange {
+        prefix_range(vec![Kind::Log as u8])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn round_trips_and_sorts(a: u64, b: u64) {
+            let (a, b) = (LogKey(Seq(a)), LogKey(Seq(b)));
+            prop_assert_eq!(LogKey::decode(&a.encode()), Some(a));
+            prop_assert_eq!(a.cmp(&b), a.encode().cmp(&b.encode()));
+        }
+    }
+}

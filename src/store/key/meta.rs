@@ -1,0 +1,28 @@
+//! name → a fact about the archive as a whole.
+
+use super::Kind;
+
+/// The facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetaKey {
+    /// The version of the format, a big-endian u32.
+    FormatVersion,
+    /// The archive's id, 16 bytes.
+    ArchiveId,
+    /// The instant below which no archive time is assigned any more, a big-endian i64 of microseconds.
+    ClockFloor,
+}
+
+impl MetaKey {
+    /// The key's bytes.
+    pub fn encode(self) -> Vec<u8> {
+        let name: &[u8] = match self {
+            Self::FormatVersion => b"format-version",
+            Self::ArchiveId => b"archive-id",
+            Self::ClockFloor => b"clock-floor",
+        };
+        let mut key = vec![Kind::Meta as u8];
+        key.extend_from_slice(name);
+        key
+    }
+}

@@ -1,0 +1,65 @@
+//! URL key, `seq` → the article that the URL leads to, by the change at `seq`.
+
+use super::{Fields, Kind, prefix_range};
+use crate::model::{Seq, UrlKey};
+use crate::store::engine::KeyRange;
+
+/// No URL key has this byte, so one key's entries stand together.
+const SEPARATOR: u8 = 0;
+
+/// The key of one binding of a URL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UrlIndexKey {
+    /// The URL's key.
+    pub url: UrlKey,
+    /// The change that bound it.
+    pub seq: Seq,
+}
+
+impl UrlIndexKey {
+    /// The key's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut key = prefix(&self.url);
+        key.extend(self.seq.0.to_be_bytes());
+        key
+    }
+
+    /// The fields of a key.
+    pub fn decode(key: &[u8]) -> Option<Self> {
+        let (head, seq) = key.split_last_chunk::<8>()?;
+        let (&separator, head) = head.split_last()?;
+        let mut fields = Fields(head);
+        fields.kind(Kind::Url)?;
+        let url = UrlKey::from_stored(std::str::from_utf8(fields.0).ok()?);
+        (separator == SEPARATOR).then_some(Self { url, seq: Seq(u64::from_be_bytes(*seq)) })
+    }
+
+    /// The bindings of one URL, in the order in which they were made.
+    pub fn of(url: &UrlKey) -> KeyRange {
+        prefix_range(prefix(url))
+    }
+}
+
+fn prefix(url: &UrlKey) -> Vec<u8> {
+    let mut key = vec![Kind::Url as u8];
+    key.extend_from_slice(url.as_str().as_bytes());
+    key.push(SEPARATOR);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn round_trips_and_sorts(a in ("[!-~]{1,6}", any::<u64>()), b in ("[!-~]{1,6}", any::<u64>())) {
+            let key = |(url, seq): (String, u64)| UrlIndexKey { url: UrlKey::from_stored(&url), seq: Seq(seq) };
+            let (a, b) = (key(a), key(b));
+            prop_assert_eq!(UrlIndexKey::decode(&a.encode()), Some(a.clone()));
+            prop_assert_eq!(a.cmp(&b), a.encode().cmp(&b.encode()));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! An engine under writes that it does not have yet.
+//!
+//! The writer resolves a change against the engine, the commit that is being synced and the one that is being
+//! put together. It reads them as one: a later layer's write hides an earlier one's.
+
+use std::collections::btree_map;
+use std::iter::Peekable;
+use std::ops::Bound;
+
+use super::engine::{Batch, Direction, EngineError, Entry, KeyRange, Scan};
+use super::tables::Read;
+
+/// `below`, as it will be once `above` is written.
+pub struct Overlay<'a> {
+    below: &'a dyn Read,
+    above: &'a Batch,
+}
+
+impl<'a> Overlay<'a> {
+    /// `below`, as it will be once `above` is written.
+    pub fn new(below: &'a dyn Read, above: &'a Batch) -> Self {
+        Self { below, above }
+    }
+}
+
+impl Read for Overlay<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        match self.above.writes.get(key) {
+            Some(write) => Ok(write.clone()),
+            None => self.below.get(key),
+        }
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
+        if is_empty(&range) {
+            return Box::new(std::iter::empty());
+        }
+        let writes = self.above.writes.range::<Vec<u8>, _>((range.start.as_ref(), range.end.as_ref()));
+        let writes = match direction {
+            Direction::Forward => Writes::Forward(writes),
+            Direction::Reverse => Writes::Reverse(writes.rev()),
+        };
+        Box::new(Merge { below: self.below.scan(range, direction).peekable(), above: writes.peekable(), direction })
+    }
+}
+
+/// `BTreeMap::range` panics where the bounds are inverted.
+fn is_empty(range: &KeyRange) -> bool {
+    match (&range.start, &range.end) {
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+    }
+}
+
+enum Writes<'a> {
+    Forward(btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>),
+    Reverse(std::iter::Rev<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>),
+}
+
+impl<'a> Iterator for Writes<'a> {
+    type Item = (&'a Vec<u8>, &'a Option<Vec<u8>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Forward(writes) => writes.next(),
+            Self::Reverse(writes) => writes.next(),
+        }
+    }
+}
+
+struct Merge<'a> {
+    below: Peekable<Scan<'a>>,
+    above: Peekable<Writes<'a>>,
+    direction: Direction,
+}
+
+impl Merge<'_> {
+    /// Whether the next entry is the layer's own; an entry below it under the same key is passed over.
+    fn above_is_next(&mut self) -> bool {
+        let (below, above) = match (self.below.peek(), self.above.peek()) {
+            (_, None) | (Some(Err(_)), _) => return false,
+            (None, Some(_)) => return true,
+            (Some(Ok((below, _))), Some((above, _))) => (below, *above),
+        };
+        let order = match self.direction {
+            Direction::Forward => above.cmp(below),
+            Direction::Reverse => below.cmp(above),
+        };
+        if order.is_eq() {
+            self.below.next();
+        }
+        order.is_le()
+    }
+}
+
+impl Iterator for Merge<'_> {
+    type Item = Result<Entry, EngineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.above_is_next() {
+            let (key, write) = self.above.next()?;
+            if let Some(value) = write {
+                return Some(Ok((key.clone(), value.clone())));
+            }
+        }
+        self.below.next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Map(BTreeMap<Vec<u8>, Vec<u8>>);
+
+    impl Read for Map {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+            Ok(self.0.get(key).cloned())
+        }
+
+        fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
+            let entries = self.0.range((range.start, range.end)).map(|(key, value)| Ok((key.clone(), value.clone())));
+            match direction {
+                Direction::Forward => Box::new(entries),
+                Direction::Reverse => Box::new(entries.rev()),
+            }
+        }
+    }
+
+    fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
+        (0..3_u8, 0..9_u8).prop_map(|(kind, key)| match kind {
+            0 => Bound::Unbounded,
+            1 => Bound::Included(vec![key]),
+            _ => Bound::Excluded(vec![key]),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn reads_as_the_writes_would_leave_it(
+            below in prop::collection::btree_map(0..9_u8, any::<u8>(), 0..9),
+            above in prop::collection::btree_map(0..9_u8, any::<Option<u8>>(), 0..9),
+            (start, end) in (bound(), bound()),
+        ) {
+            let below = Map(below.into_iter().map(|(key, value)| (vec![key], vec![value])).collect());
+            let above = Batch {
+                writes: above.into_iter().map(|(key, value)| (vec![key], value.map(|value| vec![value]))).collect(),
+            };
+            let mut expected = below.0.clone();
+            for (key, write) in &above.writes {
+                match write {
+                    Some(value) => expected.insert(key.clone(), value.clone()),
+                    None => expected.remove(key),
+                };
+            }
+            let overlay = Overlay::new(&below, &above);
+            for key in 0..9 {
+                prop_assert_eq!(overlay.get(&[key]).unwrap(), expected.get(&vec![key]).cloned());
+            }
+            let range = KeyRange { start, end };
+            if !is_empty(&range) {
+                let expected: Vec<_> = expected.range((range.start.clone(), range.end.clone()))
+                    .map(|(key, value)| (key.clone(), value.clone())).collect();
+                let forward: Vec<_> = overlay.scan(range.clone(), Direction::Forward).map(Result::unwrap).collect();
+                prop_assert_eq!(&forward, &expected);
+                let mut reverse: Vec<_> = overlay.scan(range, Direction::Reverse).map(Result::unwrap).collect();
+                reverse.reverse();
+                prop_assert_eq!(&reverse, &expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A change of the log as it is stored.
+//!
+//! The payload is the running digest after the change (16 bytes), then the change as protobuf. The digest covers
+//! the digest before it, the position, and those protobuf bytes.
+
+use prost::Message;
+
+use super::key::log::LogKey;
+use super::seal::{seal, unseal};
+use super::{StoreError, stored};
+use crate::model::{
+    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, ClaimedTime, ContentDigest,
+    History, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
+    Timestamp, UrlKey, WordDelta,
+};
+
+/// A change as it is written: its key, its sealed value, and the digest after it.
+pub struct EncodedChange {
+    /// The key in the log.
+    pub key: Vec<u8>,
+    /// The sealed value.
+    pub value: Vec<u8>,
+    /// The running digest after it.
+    pub history: History,
+}
+
+/// Encodes the change at `seq` that follows a log whose running digest is `before`.
+pub fn encode(seq: Seq, before: History, entry: &ChangeEntry) -> EncodedChange {
+    let record = to_stored(seq, entry).encode_to_vec();
+    let history = before.after(seq, &record);
+    let mut payload = Vec::with_capacity(16 + record.len() + 4);
+    payload.extend_from_slice(&history.0);
+    payload.extend_from_slice(&record);
+    let key = LogKey(seq).encode();
+    let value = seal(&key, payload);
+    EncodedChange { key, value, history }
+}
+
+/// Reads the change under `key` in the log.
+pub fn decode(key: &[u8], value: &[u8]) -> Result<Change, StoreError> {
+    let (change, _) = decode_with_record(key, value)?;
+    Ok(change)
+}
+
+/// Reads a change and the protobuf bytes that its running digest covers.
+pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'a [u8]), StoreError> {
+    let LogKey(seq) = LogKey::decode(key).ok_or_else(|| StoreError::damaged(key, "a key of the log is malformed"))?;
+    let payload = unseal(key, value)?;
+    let malformed = || StoreError::damaged(key, "a change cannot be read");
+    let (history, record) = payload.split_first_chunk::<16>().ok_or_else(malformed)?;
+    let message = stored::Change::decode(record).map_err(|_| malformed())?;
+    let entry = from_stored(seq, message).ok_or_else(malformed)?;
+    Ok((Change { seq, history: History(*history), entry }, record))
+}
+
+fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
+    stored::Change {
+        article: entry.article.0,
+        kind: kind_to_stored(entry.kind) as i32,
+        revision: entry.revision.map_or(0, RevisionNumber::get),
+        observe_time: entry.observe_time.micros(),
+        archive_time: entry.archive_time.micros(),
+        batch_offset: u32::try_from(seq.0.saturating_sub(entry.batch_first.0)).unwrap_or(u32::MAX),
+        previous_offset: entry.previous.map_or(0, |previous| seq.0.saturating_sub(previous.0)),
+        request_id: entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default(),
+        request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
+        bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.made.as_deref())).collect(),
+        made: entry.made.as_deref().map(revision_to_stored),
+        article_made: entry.article_made.as_ref().map(|name| stored::ArticleRecord {
+            source: name.source.as_str().to_owned(),
+            article: name.article.as_str().to_owned(),
+        }),
+        reason: entry.reason.clone(),
+    }
+}
+
+/// The canonical URL is in the record already, so it is not written twice.
+fn bound_url(url: &ArticleUrl, made: Option<&RevisionRecord>) -> stored::BoundUrl {
+    let canonical = made.is_some_and(|made| made.canonical_url == url.original);
+    let original = if canonical { String::new() } else { url.original.clone() };
+    stored::BoundUrl { key: url.key.as_str().to_owned(), original }
+}
+
+fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
+    let made = message.made.map(revision_from_stored).map(|made| made.map(Box::new));
+    let made = transposed(made)?;
+    let canonical = made.as_ref().map(|made| made.canonical_url.clone()).unwrap_or_default();
+    let bound = |url: stored::BoundUrl| ArticleUrl {
+        original: if url.original.is_empty() { canonical.clone() } else { url.original },
+        key: UrlKey::from_stored(&url.key),
+    };
+    Some(ChangeEntry {
+        article: ArticleKey(message.article),
+        kind: kind_from_stored(stored::ChangeKind::try_from(message.kind).ok()?)?,
+        revision: RevisionNumber::new(message.revision),
+        observe_time: Timestamp::from_micros(message.observe_time)?,
+        archive_time: Timestamp::from_micros(message.archive_time)?,
+        batch_first: Seq(seq.0.checked_sub(u64::from(message.batch_offset))?),
+        previous: match message.previous_offset {
+            0 => None,
+            offset => Some(Seq(seq.0.checked_sub(offset)?)),
+        },
+        request: request_from_stored(&message.request_id, &message.request_digest)?,
+        bound_urls: message.bound_urls.into_iter().map(bound).collect(),
+        made,
+        article_made: transposed(message.article_made.map(|name| {
+            let (source, article) = (SourceId::parse(&name.source), ArticleId::parse(&name.article));
+            Some(ArticleName { source: source.ok()?, article: article.ok()? })
+        }))?,
+        reason: message.reason,
+    })
+}
+
+/// `None` for a value that is there and malformed; `Some(None)` for none.
+#[expect(clippy::option_option, reason = "the outer one is validity, the inner one presence")]
+fn transposed<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(None) => None,
+        Some(value) => Some(value),
+    }
+}
+
+#[expect(clippy::option_option, reason = "the outer one is validity, the inner one presence")]
+fn request_from_stored(id: &str, digest: &[u8]) -> Option<Option<(RequestId, RequestDigest)>> {
+    if id.is_empty() {
+        return Some(None);
+    }
+    Some(Some((RequestId::parse(id).ok()?, RequestDigest(digest.try_into().ok()?))))
+}
+
+fn kind_to_stored(kind: ChangeKind) -> stored::ChangeKind {
+    match kind {
+        ChangeKind::Created => stored::ChangeKind::Created,
+        ChangeKind::Revised => stored::ChangeKind::Revised,
+        ChangeKind::Sighted => stored::ChangeKind::Sighted,
+        ChangeKind::Repeated => stored::ChangeKind::Repeated,
+        ChangeKind::RolledBack => stored::ChangeKind::RolledBack,
+        ChangeKind::Withdrawn => stored::ChangeKind::Withdrawn,
+        ChangeKind::Reinstated => stored::ChangeKind::Reinstated,
+        ChangeKind::MarkRepeated => stored::ChangeKind::MarkRepeated,
+        ChangeKind::Aliased => stored::ChangeKind::Aliased,
+    }
+}
+
+fn kind_from_stored(kind: stored::ChangeKind) -> Option<ChangeKind> {
+    Some(match kind {
+        stored::ChangeKind::Unspecified => return None,
+        stored::ChangeKind::Created => ChangeKind::Created,
+        stored::ChangeKind::Revised => ChangeKind::Revised,
+        stored::ChangeKind::Sighted => ChangeKind::Sighted,
+        stored::ChangeKind::Repeated => ChangeKind::Repeated,
+        stored::ChangeKind::RolledBack => ChangeKind::RolledBack,
+        stored::ChangeKind::Withdrawn => ChangeKind::Withdrawn,
+        stored::ChangeKind::Reinstated => ChangeKind::Reinstated,
+        stored::ChangeKind::MarkRepeated => ChangeKind::MarkRepeated,
+        stored::ChangeKind::Aliased => ChangeKind::Aliased,
+    })
+}
+
+fn revision_to_stored(record: &RevisionRecord) -> stored::RevisionRecord {
+    stored::RevisionRecord {
+        digest: record.digest.0.to_vec(),
+        word_count: record.word_count,
+        word_delta: record
+            .word_delta
+            .map(|delta| stored::WordDelta { inserted: delta.inserted, deleted: delta.deleted }),
+        rollback_of: record.rollback_of.map_or(0, RevisionNumber::get),
+        headline: record.headline.clone(),
+        section: record.section.clone(),
+        language: record.language.clone(),
+        canonical_url: record.canonical_url.clone(),
+        labels: record.labels.clone(),
+        publish_time: record.publish_time.as_ref().map(claim_to_stored),
+        modify_time: record.modify_time.as_ref().map(claim_to_stored),
+        original: record.original.as_ref().map(|original| stored::Original {
+            media_type: original.media_type.clone(),
+            size_bytes: original.size_bytes,
+            sha256: original.sha256.to_vec(),
+        }),
+    }
+}
+
+fn revision_from_stored(record: stored::RevisionRecord) -> Option<RevisionRecord> {
+    Some(RevisionRecord {
+        digest: ContentDigest(record.digest.as_slice().try_into().ok()?),
+        word_count: record.word_count,
+        word_delta: record.word_delta.map(|delta| WordDelta { inserted: delta.inserted, deleted: delta.deleted }),
+        rollback_of: RevisionNumber::new(record.rollback_of),
+        headline: record.headline,
+        section: record.section,
+        language: record.language,
+        canonical_url: record.canonical_url,
+        labels: record.labels,
+        publish_time: transposed(record.publish_time.map(claim_from_stored))?,
+        modify_time: transposed(record.modify_time.map(claim_from_stored))?,
+        original: transposed(record.original.map(original_from_stored))?,
+    })
+}
+
+fn original_from_stored(original: stored::Original) -> Option<OriginalRecord> {
+    Some(OriginalRecord {
+        media_type: original.media_type,
+        size_bytes: original.size_bytes,
+        sha256: original.sha256.as_slice().try_into().ok()?,
+    })
+}
+
+pub(super) fn claim_to_stored(claim: &ClaimedTime) -> stored::ClaimedTime {
+    stored::ClaimedTime {
+        time: claim.time.micros(),
+        precision: match claim.precision {
+            Precision::Instant => 1,
+            Precision::Day => 2,
+            Precision::Month => 3,
+            Precision::Year => 4,
+        },
+        words: claim.words.clone(),
+        found_in: claim.found_in.clone(),
+        relative: claim.relative,
+    }
+}
+
+pub(super) fn claim_from_stored(claim: stored::ClaimedTime) -> Option<ClaimedTime> {
+    Some(ClaimedTime {
+        time: Timestamp::from_micros(claim.time)?,
+        precision: match claim.precision {
+            1 => Precision::Instant,
+            2 => Precision::Day,
+            3 => Precision::Month,
+            4 => Precision::Year,
+            _ => return None,
+        },
+        words: claim.words,
+        found_in: claim.found_in,
+        relative: claim.relative,
+    })
+}

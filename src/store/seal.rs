@@ -1,0 +1,47 @@
+//! Sealed values: every value in the database ends in a CRC-32C over its key and its payload.
+//!
+//! The key is part of the checksum, so that a value which turns up under another key is damage too.
+
+use super::StoreError;
+
+const CHECKSUM_BYTES: usize = 4;
+
+/// `payload` with its checksum.
+pub fn seal(key: &[u8], mut payload: Vec<u8>) -> Vec<u8> {
+    let checksum = checksum(key, &payload);
+    payload.extend_from_slice(&checksum);
+    payload
+}
+
+/// The payload of `value`, if its checksum holds.
+pub fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let cut =
+        value.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| StoreError::damaged(key, "a value is cut short"))?;
+    let (payload, stored) = value.split_at(cut);
+    if checksum(key, payload) != stored {
+        return Err(StoreError::damaged(key, "a checksum does not match"));
+    }
+    Ok(payload)
+}
+
+fn checksum(key: &[u8], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    crc32c::crc32c_append(crc32c::crc32c(key), payload).to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_is_found_and_so_is_another_key() {
+        let sealed = seal(b"key", b"value".to_vec());
+        assert_eq!(unseal(b"key", &sealed).unwrap(), b"value");
+        assert!(unseal(b"kez", &sealed).is_err());
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(unseal(b"key", &flipped).is_err(), "bit {bit}");
+        }
+        assert!(unseal(b"key", b"abc").is_err());
+    }
+}

@@ -1,0 +1,452 @@
+//! Typed reads of the tables.
+//!
+//! Every look-up that is not of the log itself takes a bound and passes over what was written by changes at or
+//! beyond it: an engine may show a commit that is not durable yet, and a read may be of the past.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use prost::Message;
+
+use super::engine::{Direction, Engine, EngineError, KeyRange, Scan};
+use super::head::{Head, InForce, Mark};
+use super::key::Fields;
+use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
+use super::key::log::LogKey;
+use super::key::meta::MetaKey;
+use super::key::name::NameKey;
+use super::key::source::SourceKey;
+use super::key::url::UrlIndexKey;
+use super::seal::{seal, unseal};
+use super::{Batch, StoreError, record, stored};
+use crate::model::{ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, Timestamp, UrlKey};
+
+/// What tables are read from: an engine, or an engine under writes that it does not have yet.
+pub trait Read {
+    /// The value of `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
+    /// The entries of `range`.
+    fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_>;
+}
+
+impl Read for Arc<dyn Engine> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        Engine::get(self.as_ref(), key)
+    }
+
+    fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
+        Engine::scan(self.as_ref(), range, direction)
+    }
+}
+
+/// The revision that an entry of the time or sighting table names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Where on the observe axis, and by which change.
+    pub point: TimePoint,
+    /// The revision.
+    pub revision: RevisionNumber,
+    /// The change that made it.
+    pub made_seq: Seq,
+}
+
+/// To which article a URL leads, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UrlBinding {
+    /// The article.
+    pub article: ArticleKey,
+    /// Since when, on the observe axis.
+    pub since: Timestamp,
+    /// The change that said so.
+    pub seq: Seq,
+}
+
+/// A source's figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceFigures {
+    /// The change that wrote them.
+    pub seq: Seq,
+    /// How many articles it has.
+    pub articles: u64,
+    /// The archive time of its first change.
+    pub first_archive_time: Timestamp,
+    /// The archive time of its latest change.
+    pub latest_archive_time: Timestamp,
+}
+
+/// The tables, as read from somewhere.
+#[derive(Clone, Copy)]
+pub struct Tables<'a> {
+    read: &'a dyn Read,
+}
+
+impl<'a> Tables<'a> {
+    /// The tables in `read`.
+    pub fn new(read: &'a dyn Read) -> Self {
+        Self { read }
+    }
+
+    /// What they are read from.
+    pub fn source(&self) -> &'a dyn Read {
+        self.read
+    }
+
+    /// The change at `seq`; `None` at or beyond the end of the log.
+    pub fn change(&self, seq: Seq) -> Result<Option<Change>, StoreError> {
+        let key = LogKey(seq).encode();
+        self.read.get(&key)?.map(|value| record::decode(&key, &value)).transpose()
+    }
+
+    /// The last change of the log.
+    pub fn last_change(&self) -> Result<Option<Change>, StoreError> {
+        let last = self.read.scan(LogKey::all(), Direction::Reverse).next().transpose()?;
+        last.map(|(key, value)| record::decode(&key, &value)).transpose()
+    }
+
+    /// The article of this name, if it came to be below `bound`.
+    pub fn article(&self, name: &ArticleName, bound: Seq) -> Result<Option<ArticleKey>, StoreError> {
+        let key = NameKey(name.clone()).encode();
+        let value = self.read.get(&key)?;
+        Ok(value.map(|value| name_value(&key, &value)).transpose()?.filter(|(_, seq)| *seq < bound).map(|(key, _)| key))
+    }
+
+    /// The names after `after` in `source`, or in all sources, whose articles came to be below `bound`.
+    pub fn names(
+        &self,
+        source: Option<&SourceId>,
+        after: Option<&ArticleName>,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<(ArticleName, ArticleKey), StoreError>> + use<'a> {
+        let mut range = source.map_or_else(NameKey::all, NameKey::of_source);
+        if let Some(after) = after {
+            range.start = Bound::Excluded(NameKey(after.clone()).encode());
+        }
+        self.read.scan(range, Direction::Forward).filter_map(move |entry| name_entry(entry, bound).transpose())
+    }
+
+    /// The newest state of an article as last written, whatever the bound.
+    pub fn head(&self, article: ArticleKey) -> Result<Option<Head>, StoreError> {
+        let key = ArticleIndexKey::Head(article).encode();
+        self.read.get(&key)?.map(|value| Head::decode(&key, &value)).transpose()
+    }
+
+    /// The greatest number that an article has.
+    pub fn last_article(&self) -> Result<Option<ArticleKey>, StoreError> {
+        let last = self.read.scan(ArticleIndexKey::all(), Direction::Reverse).next().transpose()?;
+        let Some((key, _)) = last else { return Ok(None) };
+        let article = Fields(key.get(1..).unwrap_or_default()).u64();
+        article.map(|article| Some(ArticleKey(article))).ok_or_else(|| StoreError::damaged(&key, "a key is malformed"))
+    }
+
+    /// The change that made a revision, if below `bound`.
+    pub fn revision(&self, article: ArticleKey, number: RevisionNumber, bound: Seq) -> Result<Option<Seq>, StoreError> {
+        let key = ArticleIndexKey::Revision(article, number).encode();
+        let seq = self.read.get(&key)?.map(|value| seq_value(&key, &value)).transpose()?;
+        Ok(seq.filter(|seq| *seq < bound))
+    }
+
+    /// The revisions of an article between two numbers, as far as they were made below `bound`.
+    pub fn revisions(
+        &self,
+        article: ArticleKey,
+        numbers: (Bound<RevisionNumber>, Bound<RevisionNumber>),
+        direction: Direction,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<(RevisionNumber, Seq), StoreError>> + use<'a> {
+        let range = ArticleIndexKey::revisions(article, numbers.0, numbers.1);
+        self.read
+            .scan(range, direction)
+            .map(|entry| {
+                let (key, value) = entry?;
+                match ArticleIndexKey::decode(&key) {
+                    Some(ArticleIndexKey::Revision(_, number)) => Ok((number, seq_value(&key, &value)?)),
+                    _ => Err(StoreError::damaged(&key, "a key of a revision is malformed")),
+                }
+            })
+            .filter(move |entry| entry.as_ref().is_ok_and(|(_, seq)| *seq < bound) || entry.is_err())
+    }
+
+    /// Entries of the time or sighting table of an article, below `bound`.
+    pub fn observed(
+        &self,
+        table: TimeTable,
+        article: ArticleKey,
+        times: (Bound<Timestamp>, Bound<Timestamp>),
+        direction: Direction,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<Observed, StoreError>> + use<'a> {
+        let range = table.range(article, times.0, times.1);
+        self.read.scan(range, direction).filter_map(move |entry| observed_entry(entry, bound).transpose())
+    }
+
+    /// The revision in force at `at`, or at the end of the axis, as known below `bound`. Its `since` is where the
+    /// entry stands; where an earlier entry names the same revision, that is where it came into force.
+    pub fn in_force(
+        &self,
+        article: ArticleKey,
+        at: Option<Timestamp>,
+        bound: Seq,
+    ) -> Result<Option<InForce>, StoreError> {
+        let end = at.map_or(Bound::Unbounded, Bound::Included);
+        let times = (Bound::Unbounded, end);
+        let entry = self.observed(TimeTable::Time, article, times, Direction::Reverse, bound).next().transpose()?;
+        Ok(entry.map(InForce::from))
+    }
+
+    /// Marks of an article, below `bound`.
+    pub fn marks(
+        &self,
+        article: ArticleKey,
+        times: (Bound<Timestamp>, Bound<Timestamp>),
+        direction: Direction,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<Mark, StoreError>> + use<'a> {
+        let range = TimeTable::State.range(article, times.0, times.1);
+        self.read.scan(range, direction).filter_map(move |entry| mark_entry(entry, bound).transpose())
+    }
+
+    /// The mark in force at `at`, or at the end of the axis, as known below `bound`.
+    pub fn mark(&self, article: ArticleKey, at: Option<Timestamp>, bound: Seq) -> Result<Option<Mark>, StoreError> {
+        let end = at.map_or(Bound::Unbounded, Bound::Included);
+        self.marks(article, (Bound::Unbounded, end), Direction::Reverse, bound).next().transpose()
+    }
+
+    /// The change that answered a request.
+    pub fn request(&self, article: ArticleKey, id: &RequestId) -> Result<Option<Seq>, StoreError> {
+        let key = ArticleIndexKey::Request(article, id.clone()).encode();
+        self.read.get(&key)?.map(|value| seq_value(&key, &value)).transpose()
+    }
+
+    /// The changes that bind URLs to an article, below `bound`, in order.
+    pub fn url_changes(
+        &self,
+        article: ArticleKey,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<Seq, StoreError>> + use<'a> {
+        self.read.scan(ArticleIndexKey::urls(article), Direction::Forward).filter_map(move |entry| {
+            let read = entry.map_err(StoreError::from).and_then(|(key, value)| {
+                unseal(&key, &value)?;
+                match ArticleIndexKey::decode(&key) {
+                    Some(ArticleIndexKey::Url(_, seq)) => Ok(seq),
+                    _ => Err(StoreError::damaged(&key, "a key of a URL is malformed")),
+                }
+            });
+            (!read.as_ref().is_ok_and(|seq| *seq >= bound)).then_some(read)
+        })
+    }
+
+    /// To which article a URL leads, as known below `bound`: the latest binding, which is the earliest on the
+    /// observe axis.
+    pub fn url(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlBinding>, StoreError> {
+        for entry in self.read.scan(UrlIndexKey::of(url), Direction::Reverse) {
+            let (key, value) = entry?;
+            let malformed = || StoreError::damaged(&key, "a URL's article cannot be read");
+            let seq = UrlIndexKey::decode(&key).ok_or_else(malformed)?.seq;
+            if seq >= bound {
+                continue;
+            }
+            let mut fields = Fields(unseal(&key, &value)?);
+            let (article, since) = (fields.u64(), fields.time());
+            let (article, since) = article.zip(since).ok_or_else(malformed)?;
+            return Ok(Some(UrlBinding { article: ArticleKey(article), since, seq }));
+        }
+        Ok(None)
+    }
+
+    /// A source's figures as last written, and as they were before that commit.
+    pub fn source_figures(
+        &self,
+        source: &SourceId,
+    ) -> Result<Option<(SourceFigures, Option<SourceFigures>)>, StoreError> {
+        let key = SourceKey(source.clone()).encode();
+        self.read.get(&key)?.map(|value| figures_value(&key, &value)).transpose()
+    }
+
+    /// The sources after `after`, with their figures below `bound`. The engine is at most one commit ahead of
+    /// what is durable, and figures remember the commit before, so `bound` may be the durable tail or later.
+    pub fn sources(
+        &self,
+        after: Option<&SourceId>,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<(SourceId, SourceFigures), StoreError>> + use<'a> {
+        let mut range = SourceKey::all();
+        if let Some(after) = after {
+            range.start = Bound::Excluded(SourceKey(after.clone()).encode());
+        }
+        self.read.scan(range, Direction::Forward).filter_map(move |entry| {
+            let read = entry.map_err(StoreError::from).and_then(|(key, value)| {
+                let source =
+                    SourceKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a source is malformed"))?;
+                let (last, before) = figures_value(&key, &value)?;
+                let figures = if last.seq < bound { Some(last) } else { before };
+                Ok(figures.map(|figures| (source.0, figures)))
+            });
+            read.transpose()
+        })
+    }
+
+    /// A fact about the archive.
+    pub fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = key.encode();
+        let Some(value) = self.read.get(&key)? else { return Ok(None) };
+        Ok(Some(unseal(&key, &value)?.to_vec()))
+    }
+}
+
+impl From<Observed> for InForce {
+    fn from(entry: Observed) -> Self {
+        Self {
+            revision: entry.revision,
+            made_seq: entry.made_seq,
+            since: entry.point.observe_time,
+            known_seq: entry.point.seq,
+        }
+    }
+}
+
+/// The writes of the tables: each seals its value and puts it into the batch.
+impl Batch {
+    /// Writes an article's name.
+    pub fn put_name(&mut self, name: &ArticleName, article: ArticleKey, seq: Seq) {
+        self.put(NameKey(name.clone()).encode(), [article.0.to_be_bytes(), seq.0.to_be_bytes()].concat());
+    }
+
+    /// Writes an article's head.
+    pub fn put_head(&mut self, article: ArticleKey, head: &Head) {
+        let (key, value) = head.encode(article);
+        self.writes.insert(key, Some(value));
+    }
+
+    /// Writes where a revision was made.
+    pub fn put_revision(&mut self, article: ArticleKey, number: RevisionNumber, seq: Seq) {
+        self.put(ArticleIndexKey::Revision(article, number).encode(), seq.0.to_be_bytes().to_vec());
+    }
+
+    /// Writes an entry of the time or sighting table.
+    pub fn put_observed(&mut self, table: TimeTable, article: ArticleKey, entry: Observed) {
+        let mut value = entry.revision.get().to_be_bytes().to_vec();
+        value.extend(entry.made_seq.0.to_be_bytes());
+        self.put(table.key(article, entry.point).encode(), value);
+    }
+
+    /// Writes a mark.
+    pub fn put_mark(&mut self, article: ArticleKey, mark: Mark) {
+        let point = TimePoint { observe_time: mark.since, seq: mark.seq };
+        self.put(TimeTable::State.key(article, point).encode(), vec![u8::from(mark.withdrawn)]);
+    }
+
+    /// Writes which change answered a request.
+    pub fn put_request(&mut self, article: ArticleKey, id: &RequestId, seq: Seq) {
+        self.put(ArticleIndexKey::Request(article, id.clone()).encode(), seq.0.to_be_bytes().to_vec());
+    }
+
+    /// Writes that the change at `seq` binds URLs to the article.
+    pub fn put_url_change(&mut self, article: ArticleKey, seq: Seq) {
+        self.put(ArticleIndexKey::Url(article, seq).encode(), Vec::new());
+    }
+
+    /// Writes to which article a URL leads.
+    pub fn put_url(&mut self, url: &UrlKey, binding: UrlBinding) {
+        let mut value = binding.article.0.to_be_bytes().to_vec();
+        value.extend(super::key::time_to_bytes(binding.since));
+        self.put(UrlIndexKey { url: url.clone(), seq: binding.seq }.encode(), value);
+    }
+
+    /// Writes a source's figures.
+    pub fn put_source(&mut self, source: &SourceId, figures: SourceFigures, before: Option<SourceFigures>) {
+        let mut message = figures_to_stored(figures);
+        message.before = before.map(|before| Box::new(figures_to_stored(before)));
+        self.put(SourceKey(source.clone()).encode(), message.encode_to_vec());
+    }
+
+    /// Writes a fact about the archive.
+    pub fn put_meta(&mut self, key: MetaKey, value: Vec<u8>) {
+        self.put(key.encode(), value);
+    }
+
+    fn put(&mut self, key: Vec<u8>, payload: Vec<u8>) {
+        let value = seal(&key, payload);
+        self.writes.insert(key, Some(value));
+    }
+}
+
+fn seq_value(key: &[u8], value: &[u8]) -> Result<Seq, StoreError> {
+    let mut fields = Fields(unseal(key, value)?);
+    let seq = fields.u64().and_then(|seq| fields.end(Seq(seq)));
+    seq.ok_or_else(|| StoreError::damaged(key, "a position cannot be read"))
+}
+
+fn name_value(key: &[u8], value: &[u8]) -> Result<(ArticleKey, Seq), StoreError> {
+    let mut fields = Fields(unseal(key, value)?);
+    let read = fields.u64().zip(fields.u64());
+    let (article, seq) = read.ok_or_else(|| StoreError::damaged(key, "a name's article cannot be read"))?;
+    Ok((ArticleKey(article), Seq(seq)))
+}
+
+fn name_entry(
+    entry: Result<(Vec<u8>, Vec<u8>), EngineError>,
+    bound: Seq,
+) -> Result<Option<(ArticleName, ArticleKey)>, StoreError> {
+    let (key, value) = entry?;
+    let (article, seq) = name_value(&key, &value)?;
+    let name = NameKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a name is malformed"))?;
+    Ok((seq < bound).then_some((name.0, article)))
+}
+
+fn observed_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<Observed>, StoreError> {
+    let (key, value) = entry?;
+    let malformed = || StoreError::damaged(&key, "an observation cannot be read");
+    let point = match ArticleIndexKey::decode(&key) {
+        Some(ArticleIndexKey::Time(_, point) | ArticleIndexKey::Sighting(_, point)) => point,
+        _ => return Err(malformed()),
+    };
+    if point.seq >= bound {
+        return Ok(None);
+    }
+    let mut fields = Fields(unseal(&key, &value)?);
+    let revision = fields.u32().and_then(RevisionNumber::new).ok_or_else(malformed)?;
+    let made_seq = fields.u64().map(Seq).ok_or_else(malformed)?;
+    Ok(Some(Observed { point, revision, made_seq }))
+}
+
+fn mark_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<Mark>, StoreError> {
+    let (key, value) = entry?;
+    let malformed = || StoreError::damaged(&key, "a mark cannot be read");
+    let Some(ArticleIndexKey::State(_, point)) = ArticleIndexKey::decode(&key) else { return Err(malformed()) };
+    if point.seq >= bound {
+        return Ok(None);
+    }
+    let withdrawn = match unseal(&key, &value)? {
+        [0] => false,
+        [1] => true,
+        _ => return Err(malformed()),
+    };
+    Ok(Some(Mark { withdrawn, seq: point.seq, since: point.observe_time }))
+}
+
+fn figures_value(key: &[u8], value: &[u8]) -> Result<(SourceFigures, Option<SourceFigures>), StoreError> {
+    let malformed = || StoreError::damaged(key, "a source's figures cannot be read");
+    let message = stored::SourceFigures::decode(unseal(key, value)?).map_err(|_| malformed())?;
+    let last = figures_from_stored(&message).ok_or_else(malformed)?;
+    let before = message.before.as_deref().map(|before| figures_from_stored(before).ok_or_else(malformed));
+    Ok((last, before.transpose()?))
+}
+
+fn figures_to_stored(figures: SourceFigures) -> stored::SourceFigures {
+    stored::SourceFigures {
+        seq: figures.seq.0,
+        articles: figures.articles,
+        first_archive_time: figures.first_archive_time.micros(),
+        latest_archive_time: figures.latest_archive_time.micros(),
+        before: None,
+    }
+}
+
+fn figures_from_stored(message: &stored::SourceFigures) -> Option<SourceFigures> {
+    Some(SourceFigures {
+        seq: Seq(message.seq),
+        articles: message.articles,
+        first_archive_time: Timestamp::from_micros(message.first_archive_time)?,
+        latest_archive_time: Timestamp::from_micros(message.latest_archive_time)?,
+    })
+}
