@@ -1,0 +1,191 @@
+//! A commit being put together: the writes of many jobs, each atomic, that become durable as one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::contents::LoadedContent;
+use super::error::ArchiveError;
+use super::request::{Operation, Written};
+use super::turn::{Effect, Turn};
+use crate::model::{
+    ArticleKey, ArticleName, Change, ChangeEntry, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
+};
+use crate::store::head::Head;
+use crate::store::overlay::Overlay;
+use crate::store::tables::{Read, SourceFigures};
+use crate::store::{Batch, StoreError, Tables, record};
+
+/// The end of a log, durable or to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The position of the next change.
+    pub(super) next_seq: Seq,
+    /// The running digest so far.
+    pub(super) history: History,
+    /// The archive time of the last change.
+    pub(super) archive_time: Option<Timestamp>,
+    /// The next article's number.
+    pub(super) next_article: ArticleKey,
+    /// The running digest of the empty log.
+    pub(super) origin: History,
+}
+
+impl Position {
+    pub(super) fn stamp(&self) -> ReadStamp {
+        ReadStamp { next_seq: self.next_seq, archive_time: self.archive_time, history: self.history }
+    }
+}
+
+/// What the writes of a commit, or a part of one, do.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    pub(super) batch: Batch,
+    pub(super) changes: Vec<Arc<Change>>,
+    /// The newest heads, for the cache.
+    pub(super) heads: BTreeMap<ArticleKey, (ArticleName, Head)>,
+    /// The contents brought, for the cache.
+    pub(super) contents: Vec<(Seq, LoadedContent)>,
+}
+
+impl Writes {
+    fn append(&mut self, later: Self) {
+        self.batch.writes.extend(later.batch.writes);
+        self.changes.extend(later.changes);
+        self.heads.extend(later.heads);
+        self.contents.extend(later.contents);
+    }
+}
+
+/// A commit being put together.
+pub(super) struct Assembly {
+    /// The archive time of all its changes.
+    pub(super) archive_time: Timestamp,
+    /// Where the log will end.
+    pub(super) position: Position,
+    pub(super) writes: Writes,
+    /// The figures of each source that it touches as they were before it.
+    sources_before: BTreeMap<SourceId, Option<SourceFigures>>,
+}
+
+/// What an assembly is judged on, beside itself.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    /// The engine and the commit in flight.
+    pub(super) read: &'a dyn Read,
+    /// Contents in memory.
+    pub(super) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
+}
+
+impl Assembly {
+    /// A commit at `archive_time` that follows `position`.
+    pub(super) fn new(position: Position, archive_time: Timestamp) -> Self {
+        Self { archive_time, position, writes: Writes::default(), sources_before: BTreeMap::new() }
+    }
+
+    /// Whether `operations` more changes fit.
+    pub(super) fn has_room_for(&self, operations: usize) -> bool {
+        self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
+    }
+
+    /// Judges operations, all or none, each on what those before it did. Where one is refused, its index is told
+    /// and nothing is added; nor is anything where `validate_only` is set.
+    pub(super) fn judge(
+        &mut self,
+        ground: Ground<'_>,
+        operations: &[Operation],
+        validate_only: bool,
+    ) -> Result<Vec<Written>, (usize, ArchiveError)> {
+        let mut job = Job { position: self.position, writes: Writes::default(), sources: BTreeMap::new() };
+        let mut written = Vec::with_capacity(operations.len());
+        for (index, operation) in operations.iter().enumerate() {
+            let answer = self.judge_one(ground, &mut job, operation).map_err(|error| (index, error))?;
+            written.push(answer);
+        }
+        for answer in written.iter_mut().filter(|answer| !answer.replayed) {
+            answer.stamp = job.position.stamp();
+        }
+        if !validate_only {
+            self.position = job.position;
+            self.writes.append(job.writes);
+            self.sources_before.extend(job.sources);
+        }
+        Ok(written)
+    }
+
+    fn judge_one(&self, ground: Ground<'_>, job: &mut Job, operation: &Operation) -> Result<Written, ArchiveError> {
+        let committed = Overlay::new(ground.read, &self.writes.batch);
+        let read = Overlay::new(&committed, &job.writes.batch);
+        let turn = Turn {
+            tables: Tables::new(&read),
+            cached: ground.cached,
+            position: job.position,
+            archive_time: self.archive_time,
+            batch_first: self.position.next_seq,
+        };
+        let (written, effect) = turn.take(operation)?;
+        let Some(effect) = effect else { return Ok(written) };
+        let source = written.article.source.clone();
+        let figures = turn.tables.source_figures(&source)?.map(|(last, _)| last);
+        let before = self.sources_before.get(&source).or_else(|| job.sources.get(&source));
+        let before = before.copied().unwrap_or(figures);
+        job.sources.insert(source.clone(), before);
+        job.add(effect, &written.article, self.archive_time, (figures, before));
+        Ok(written)
+    }
+}
+
+/// The part of one atomic job.
+struct Job {
+    position: Position,
+    writes: Writes,
+    sources: BTreeMap<SourceId, Option<SourceFigures>>,
+}
+
+impl Job {
+    fn add(
+        &mut self,
+        effect: Effect,
+        name: &ArticleName,
+        archive_time: Timestamp,
+        (figures, before): (Option<SourceFigures>, Option<SourceFigures>),
+    ) {
+        let Effect { article, head, mut batch, change, encoded, content } = effect;
+        let seq = self.position.next_seq;
+        batch.put_head(article, &head);
+        let created = u64::from(change.entry.article_made.is_some());
+        let figures = SourceFigures {
+            seq,
+            articles: figures.map_or(0, |figures| figures.articles) + created,
+            first_archive_time: figures.map_or(archive_time, |figures| figures.first_archive_time),
+            latest_archive_time: archive_time,
+        };
+        batch.put_source(&name.source, figures, before);
+        self.position = Position {
+            next_seq: seq.next(),
+            history: encoded.history,
+            archive_time: Some(archive_time),
+            next_article: ArticleKey(self.position.next_article.0 + created),
+            origin: self.position.origin,
+        };
+        batch.writes.insert(encoded.key, Some(encoded.value));
+        self.writes.batch.writes.extend(batch.writes);
+        self.writes.changes.push(change);
+        self.writes.heads.insert(article, (name.clone(), head));
+        self.writes.contents.extend(content.map(|content| (seq, content)));
+    }
+}
+
+/// Encodes the change that comes next.
+pub(super) fn encode_next(position: &Position, entry: ChangeEntry) -> (record::EncodedChange, Arc<Change>) {
+    let seq = position.next_seq;
+    let encoded = record::encode(seq, position.history, &entry);
+    let change = Arc::new(Change { seq, history: encoded.history, entry });
+    (encoded, change)
+}
+
+/// The change that made a revision.
+pub(super) fn maker(tables: &Tables<'_>, seq: Seq) -> Result<Arc<Change>, StoreError> {
+    let change = tables.change(seq)?.filter(|change| change.entry.made.is_some());
+    let missing = || StoreError::damaged_at(seq, "the change that made a revision is missing");
+    Ok(Arc::new(change.ok_or_else(missing)?))
+}

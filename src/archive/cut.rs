@@ -1,0 +1,85 @@
+//! A point of both axes, resolved once: every look-up of a read takes the same bound.
+
+use super::assembly::Position;
+use super::error::{ArchiveError, BadBound};
+use super::lookup::{Lookup, LookupError};
+use super::shared::Tail;
+use crate::model::{History, ReadStamp, Seq, Timestamp};
+
+/// A resolved point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The point of the observe axis; `None` is its end.
+    pub observe_time: Option<Timestamp>,
+    /// What the read is answered from.
+    pub stamp: ReadStamp,
+}
+
+impl Cut {
+    /// All changes below this position are known, and nothing else.
+    pub fn bound(&self) -> Seq {
+        self.stamp.next_seq
+    }
+}
+
+/// The stamp for "the changes below `next_seq`". A bound inside an atomic batch is lowered to its beginning.
+pub(super) fn at_seq(
+    lookup: &Lookup<'_>,
+    tail: &Tail,
+    next_seq: Seq,
+    history: Option<History>,
+) -> Result<ReadStamp, LookupError> {
+    let position = &tail.position;
+    if next_seq > position.next_seq {
+        return Err(ArchiveError::from(BadBound::SeqInFuture { next_seq, tail: position.next_seq }).into());
+    }
+    if let Some(history) = history
+        && history_at(lookup, position, next_seq)? != history
+    {
+        return Err(ArchiveError::from(BadBound::HistoryDiverged { next_seq }).into());
+    }
+    if next_seq == position.next_seq {
+        return Ok(position.stamp());
+    }
+    let lowered = lookup.change(next_seq)?.entry.batch_first.min(next_seq);
+    stamp_below(lookup, position, lowered)
+}
+
+/// The stamp for "the changes archived at or before `archive_time`", which must not be able to change any more.
+pub(super) fn at_archive_time(
+    lookup: &Lookup<'_>,
+    tail: &Tail,
+    archive_time: Timestamp,
+) -> Result<ReadStamp, LookupError> {
+    let position = &tail.position;
+    if position.archive_time.is_none_or(|last| last <= archive_time) {
+        return Ok(position.stamp());
+    }
+    let (mut low, mut high) = (Seq::ZERO, position.next_seq);
+    while low < high {
+        let middle = Seq(low.0 + (high.0 - low.0) / 2);
+        if lookup.change(middle)?.entry.archive_time <= archive_time {
+            low = middle.next();
+        } else {
+            high = middle;
+        }
+    }
+    stamp_below(lookup, position, low)
+}
+
+fn stamp_below(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Result<ReadStamp, LookupError> {
+    match next_seq.previous() {
+        None => Ok(ReadStamp { next_seq, archive_time: None, history: position.origin }),
+        Some(last) => {
+            let last = lookup.change(last)?;
+            Ok(ReadStamp { next_seq, archive_time: Some(last.entry.archive_time), history: last.history })
+        }
+    }
+}
+
+fn history_at(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Result<History, LookupError> {
+    if next_seq == position.next_seq {
+        return Ok(position.history);
+    }
+    Ok(stamp_below(lookup, position, next_seq)?.history)
+}

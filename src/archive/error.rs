@@ -1,0 +1,173 @@
+//! What can go wrong with a request to the archive, in the archive's own words.
+
+use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, Timestamp};
+use crate::store::StoreError;
+
+/// Why a request was not done. Nothing of a refused request was written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// What was asked for is not there.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The write does not fit what is there.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// The point of the read cannot be answered.
+    #[error(transparent)]
+    Bound(#[from] BadBound),
+    /// The archive cannot do it now.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// A field of the request cannot be accepted.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field, as a path in the request.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// What lies on disk is not what was written.
+    #[error("the archive is damaged: {0}")]
+    Damaged(StoreError),
+}
+
+/// What is not there.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Missing {
+    /// There is no article of this name.
+    #[error("there is no article {0}")]
+    Article(ArticleName),
+    /// No article is known under this URL.
+    #[error("no article is known under the URL {0}")]
+    Url(String),
+    /// The article has no such revision, as far as the read may know.
+    #[error("{article} has no revision {number} at that point")]
+    Revision {
+        /// The article.
+        article: ArticleName,
+        /// The number asked for.
+        number: RevisionNumber,
+    },
+    /// The article was archived only after the read's knowledge bound.
+    #[error("{article} was first archived at {first}, after the point asked for")]
+    NotYetArchived {
+        /// The article.
+        article: ArticleName,
+        /// The archive time of its first change.
+        first: Timestamp,
+    },
+    /// The article was observed only after the instant asked for.
+    #[error("{article} was first observed at {first}, after the time asked for")]
+    NotYetObserved {
+        /// The article.
+        article: ArticleName,
+        /// Its first observe time, as far as the read may know.
+        first: Timestamp,
+    },
+}
+
+/// What a write does not fit.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Conflict {
+    /// The article must not exist, and does.
+    #[error("{0} exists already")]
+    ArticleExists(ArticleName),
+    /// The newest state is not the one expected.
+    #[error("{article} is at revision {current} (etag {etag}), not where the precondition expects it")]
+    Revision {
+        /// The article.
+        article: ArticleName,
+        /// Its newest revision.
+        current: RevisionNumber,
+        /// Its etag.
+        etag: String,
+    },
+    /// The article is withdrawn at the time of the observation.
+    #[error("{article} is withdrawn since {since}; reinstate it, or give an earlier observe_time")]
+    Withdrawn {
+        /// The article.
+        article: ArticleName,
+        /// Since when, on the observe axis.
+        since: Timestamp,
+    },
+    /// The request id was used for another request.
+    #[error("request id {id} was used before on {article}, for another request; use a new id")]
+    RequestIdReused {
+        /// The article.
+        article: ArticleName,
+        /// The id.
+        id: RequestId,
+    },
+}
+
+/// Why a point of the archive axis cannot be answered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BadBound {
+    /// The position is beyond the end of the log.
+    #[error("position {next_seq} is beyond the end of the log, {tail}; what is there may still change")]
+    SeqInFuture {
+        /// The position asked for.
+        next_seq: Seq,
+        /// The end of the log.
+        tail: Seq,
+    },
+    /// The instant is ahead of the clock.
+    #[error("archive time {archive_time} is in the future (it is {now}); what is known then may still change")]
+    TimeInFuture {
+        /// The instant asked for.
+        archive_time: Timestamp,
+        /// The clock.
+        now: Timestamp,
+    },
+    /// The digest given for a position is not the log's.
+    #[error("this archive has another history below position {next_seq}: it is another archive, or was restored")]
+    HistoryDiverged {
+        /// The position.
+        next_seq: Seq,
+    },
+}
+
+/// Why the archive cannot do it now.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// Too many writes wait.
+    #[error("too many writes are waiting; try again in a moment")]
+    QueueFull,
+    /// The disk is nearly full.
+    #[error("the archive's disk has {free_bytes} bytes free, and writes stop below {floor_bytes}; free some space")]
+    StorageFull {
+        /// What is free.
+        free_bytes: u64,
+        /// What must stay free.
+        floor_bytes: u64,
+    },
+    /// A write or sync failed, and no more writes are taken.
+    #[error("the archive takes no writes since its storage failed; restart the server and see its log")]
+    StorageFailed,
+    /// The archive is being closed.
+    #[error("the archive is shutting down; try again in a moment")]
+    Draining,
+}
+
+impl From<StoreError> for ArchiveError {
+    /// Damage stays damage. A failing engine is told as such; the detail is in the log already.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Engine(engine) => engine.into(),
+            StoreError::Damaged { .. } => Self::Damaged(error),
+        }
+    }
+}
+
+impl From<crate::store::EngineError> for ArchiveError {
+    fn from(error: crate::store::EngineError) -> Self {
+        use crate::store::EngineError;
+        match error {
+            EngineError::Full { free_bytes, floor_bytes } => {
+                Unavailable::StorageFull { free_bytes, floor_bytes }.into()
+            }
+            EngineError::Failed(_) | EngineError::Poisoned(_) => Unavailable::StorageFailed.into(),
+            EngineError::Damaged(_) => Self::Damaged(error.into()),
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Lists: of articles by name or by latest change, of an article's revisions, and of sources.
+//!
+//! A list of articles or revisions is of one cut: its pages hand on the stamp of the first, and a position in its
+//! order. A page examines a bounded number of articles, so it may be short, or empty with more to come.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::cache::HeadEntry;
+use super::cut::Cut;
+use super::error::ArchiveError;
+use super::lookup::{Lookup, LookupError};
+use super::read::{ArticleAt, RevisionAt, StepsAt, View, known, latest_below, render, revision_of, steps_at, urls};
+use crate::model::filter::language_matches;
+use crate::model::{ArticleFilter, ArticleName, Change, RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp};
+use crate::store::engine::Direction;
+use crate::store::key::article::TimeTable;
+use crate::store::tables::SourceFigures;
+
+/// How many articles one page examines at most.
+pub const EXAMINED_MAX: usize = 20_000;
+
+/// Which articles, in which order.
+#[derive(Clone, Debug)]
+pub struct ArticleQuery {
+    /// Of this source; `None` is all.
+    pub source: Option<SourceId>,
+    /// Which of them.
+    pub filter: ArticleFilter,
+    /// How much of each.
+    pub view: View,
+    /// How many a page.
+    pub page_size: usize,
+}
+
+/// A page of a list, and where the next one begins; `None` after the last.
+#[derive(Clone, Debug)]
+pub struct Page<T, P> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins.
+    pub next: Option<P>,
+}
+
+/// A revision, and when it was seen.
+#[derive(Clone, Debug)]
+pub struct RevisionEntry {
+    /// The revision.
+    pub revision: RevisionAt,
+    /// How many observations found it.
+    pub observation_count: u32,
+    /// The earliest of them.
+    pub first_seen: Timestamp,
+    /// The latest of them.
+    pub last_seen: Timestamp,
+}
+
+/// The articles after `after`, by name.
+pub(super) fn by_name(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    query: &ArticleQuery,
+    after: Option<&ArticleName>,
+) -> Result<Page<ArticleAt, ArticleName>, LookupError> {
+    let (tables, lookup) = (lookup.tables()?, lookup.unkept());
+    let mut page = Page { items: Vec::new(), next: None };
+    let mut last: Option<ArticleName> = None;
+    let names = tables.names(query.source.as_ref(), after, cut.bound());
+    for (examined, entry) in names.enumerate() {
+        let (name, article) = entry?;
+        if page.items.len() == query.page_size || examined == EXAMINED_MAX {
+            page.next = last;
+            break;
+        }
+        if names_pass(query, &name) {
+            page.items.extend(examine(&lookup, cut, query, &lookup.head_of(article)?)?);
+        }
+        last = Some(name);
+    }
+    Ok(page)
+}
+
+/// The articles whose latest change is below `before`, the latest first. A position is the last one examined.
+pub(super) fn by_latest_change(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    query: &ArticleQuery,
+    before: Option<Seq>,
+) -> Result<Page<ArticleAt, Seq>, LookupError> {
+    let lookup = lookup.unkept();
+    let mut page = Page { items: Vec::new(), next: None };
+    let mut seq = before.unwrap_or(cut.bound()).min(cut.bound());
+    let mut examined = 0;
+    while let Some(at) = seq.previous() {
+        if page.items.len() == query.page_size || examined == EXAMINED_MAX {
+            page.next = Some(seq);
+            break;
+        }
+        examined += 1;
+        seq = at;
+        let change = lookup.change(at)?;
+        let entry = lookup.head_of(change.entry.article)?;
+        let is_latest = latest_below(&lookup, entry.head.latest_seq, cut.bound())?.seq == at;
+        if is_latest && names_pass(query, &entry.head.name) {
+            page.items.extend(examine(&lookup, cut, query, &entry)?);
+        }
+    }
+    Ok(page)
+}
+
+/// What the filter says of the name alone.
+fn names_pass(query: &ArticleQuery, name: &ArticleName) -> bool {
+    let filter = &query.filter;
+    query.source.as_ref().is_none_or(|source| *source == name.source)
+        && (filter.sources.is_empty() || filter.sources.contains(&name.source))
+        && (filter.articles.is_empty() || filter.articles.contains(name))
+}
+
+/// The article, if it is there at the cut and the filter lets it pass.
+fn examine(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    query: &ArticleQuery,
+    entry: &HeadEntry,
+) -> Result<Option<ArticleAt>, LookupError> {
+    let steps = match steps_at(lookup, cut, entry) {
+        Ok(steps) => steps,
+        Err(LookupError::Failed(ArchiveError::Missing(_))) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !passes(lookup, cut, &query.filter, entry, &steps)? {
+        return Ok(None);
+    }
+    render(lookup, cut, entry, steps, query.view).map(Some)
+}
+
+fn passes(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    filter: &ArticleFilter,
+    entry: &HeadEntry,
+    steps: &StepsAt,
+) -> Result<bool, LookupError> {
+    let withdrawn = steps.mark.is_some_and(|mark| mark.withdrawn);
+    if filter.withdrawn.is_some_and(|wanted| wanted != withdrawn)
+        || !filter.observe_time.contains(Some(steps.step.since))
+    {
+        return Ok(false);
+    }
+    let made = lookup.change(steps.step.made_seq)?;
+    if !made.entry.made.as_deref().is_some_and(|record| attributes_pass(filter, record)) {
+        return Ok(false);
+    }
+    let Some(prefix) = &filter.url_prefix else { return Ok(true) };
+    Ok(urls(lookup, entry, cut.bound())?.iter().any(|(url, _)| url.key.starts_with(prefix)))
+}
+
+fn attributes_pass(filter: &ArticleFilter, record: &RevisionRecord) -> bool {
+    let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
+    let speaks = |range: &String| language_matches(range, &record.language);
+    (filter.languages.is_empty() || filter.languages.iter().any(speaks))
+        && (filter.labels.is_empty() || filter.labels.iter().any(|label| record.labels.contains(label)))
+        && filter.publish_time.contains(publish_time)
+}
+
+/// The revisions of an article in order of number, from the position on, as far as they were observed at or before
+/// the cut's observe time.
+pub(super) fn revisions(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    name: &ArticleName,
+    direction: Direction,
+    after: Option<RevisionNumber>,
+    (page_size, view): (usize, View),
+) -> Result<Page<RevisionEntry, RevisionNumber>, LookupError> {
+    let entry = known(lookup, cut, name)?;
+    let (tables, lookup) = (lookup.tables()?, lookup.unkept());
+    let edge = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let numbers = match direction {
+        Direction::Forward => (edge, Bound::Unbounded),
+        Direction::Reverse => (Bound::Unbounded, edge),
+    };
+    let mut made: Vec<(RevisionNumber, Arc<Change>)> = Vec::new();
+    let mut next = None;
+    for revision in tables.revisions(entry.article, numbers, direction, cut.bound()) {
+        let (number, seq) = revision?;
+        let change = lookup.change(seq)?;
+        if cut.observe_time.is_some_and(|at| change.entry.observe_time > at) {
+            continue;
+        }
+        if made.len() == page_size {
+            next = made.last().map(|(number, _)| *number);
+            break;
+        }
+        made.push((number, change));
+    }
+    let seen = sightings(&lookup, cut, &entry, &made)?;
+    let items = made.into_iter().map(|(number, change)| {
+        let seen = seen.get(&number).copied();
+        let seen = seen.unwrap_or(Seen { count: 0, first: change.entry.observe_time, last: change.entry.observe_time });
+        Ok(RevisionEntry {
+            revision: revision_of(&lookup, name.clone(), number, change, view)?,
+            observation_count: seen.count,
+            first_seen: seen.first,
+            last_seen: seen.last,
+        })
+    });
+    Ok(Page { items: items.collect::<Result<_, LookupError>>()?, next })
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    count: u32,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+/// The observations of the given revisions: the one that made each, and its sightings.
+fn sightings(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    entry: &HeadEntry,
+    made: &[(RevisionNumber, Arc<Change>)],
+) -> Result<BTreeMap<RevisionNumber, Seen>, LookupError> {
+    let once = |change: &Change| {
+        let at = change.entry.observe_time;
+        Seen { count: 1, first: at, last: at }
+    };
+    let mut seen: BTreeMap<_, _> = made.iter().map(|(number, change)| (*number, once(change))).collect();
+    let times = (Bound::Unbounded, cut.observe_time.map_or(Bound::Unbounded, Bound::Included));
+    let tables = lookup.tables()?;
+    for sighting in tables.observed(TimeTable::Sighting, entry.article, times, Direction::Forward, cut.bound()) {
+        let sighting = sighting?;
+        if let Some(seen) = seen.get_mut(&sighting.revision) {
+            seen.count = seen.count.saturating_add(1);
+            seen.first = seen.first.min(sighting.point.observe_time);
+            seen.last = seen.last.max(sighting.point.observe_time);
+        }
+    }
+    Ok(seen)
+}
+
+/// The sources after `after`, by name.
+pub(super) fn sources(
+    lookup: &Lookup<'_>,
+    bound: Seq,
+    after: Option<&SourceId>,
+    page_size: usize,
+) -> Result<Page<(SourceId, SourceFigures), SourceId>, LookupError> {
+    let mut items: Vec<(SourceId, SourceFigures)> = Vec::new();
+    for source in lookup.tables()?.sources(after, bound) {
+        let source = source?;
+        if items.len() == page_size {
+            let next = items.last().map(|(id, _)| id.clone());
+            return Ok(Page { items, next });
+        }
+        items.push(source);
+    }
+    Ok(Page { items, next: None })
+}

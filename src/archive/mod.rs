@@ -1,0 +1,328 @@
+//! The archive: what the product does, over a store.
+//!
+//! Writes go through one queue to one writer thread ([`writer`]), which judges each on all before it ([`turn`],
+//! [`judge`]) and makes many durable at once. Reads resolve their point of both axes once ([`cut`]) and look
+//! things up below that bound, in the caches or on a blocking thread ([`lookup`]).
+//!
+//! This layer is the bridge between the synchronous store and async callers. It knows nothing of gRPC. A caller's
+//! future may be dropped at any await: a write that was queued still finishes.
+
+mod assembly;
+mod cache;
+pub mod compare;
+mod contents;
+mod cut;
+pub mod error;
+mod judge;
+pub mod list;
+mod lookup;
+mod open;
+mod prepare;
+mod queue;
+pub mod read;
+pub mod request;
+mod shared;
+mod steps;
+mod turn;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use self::compare::{Comparison, StateSelector};
+pub use self::cut::Cut;
+pub use self::error::ArchiveError;
+use self::error::{BadBound, Unavailable};
+use self::list::{ArticleQuery, Page, RevisionEntry};
+use self::lookup::{Lookup, LookupError};
+pub use self::open::{ArchiveInfo, OpenArchiveError, Options};
+use self::queue::Queue;
+use self::read::{ArticleAt, RevisionAt, View};
+use self::request::{Operation, Written};
+use self::shared::Shared;
+use crate::clock::Clock;
+use crate::model::{
+    ArticleName, AsOf, Knowledge, ReadStamp, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, UrlKey,
+};
+use crate::store::engine::Direction;
+use crate::store::tables::SourceFigures;
+
+/// How long a read waits for a position to become visible.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// An open archive.
+pub struct Archive {
+    shared: Arc<Shared>,
+    queue: Queue,
+    /// Blocking reads at once.
+    readers: Arc<Semaphore>,
+    info: ArchiveInfo,
+}
+
+impl Archive {
+    /// What does not change while it is open.
+    pub fn info(&self) -> &ArchiveInfo {
+        &self.info
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// The durable end of the log.
+    pub fn tail(&self) -> ReadStamp {
+        self.shared.tail().stamp()
+    }
+
+    /// How many articles there are.
+    pub fn article_count(&self) -> u64 {
+        self.shared.tail().position.next_article.0
+    }
+
+    /// Whether the storage failed, so that no more writes are taken.
+    pub fn has_failed(&self) -> bool {
+        self.shared.tail().failed
+    }
+
+    /// Waits until the storage fails. Does not return while it is well.
+    pub async fn failed(&self) {
+        let mut tail = self.shared.watch_tail();
+        // The sender lives as long as this archive, so waiting ends only with a failure.
+        drop(tail.wait_for(|tail| tail.failed).await);
+    }
+
+    /// How many writes wait.
+    pub fn queued_writes(&self) -> usize {
+        self.queue.waiting()
+    }
+
+    /// Bytes on disk.
+    pub async fn disk_bytes(&self) -> Result<u64, ArchiveError> {
+        let engine = Arc::clone(&self.shared.engine);
+        self.blocking(move || Ok(engine.disk_bytes()?)).await
+    }
+
+    /// Carries out operations, all or none, each judged on what those before it did; durably, when it returns.
+    ///
+    /// Where one is refused, nothing is written, and its index is told with the reason. With `validate_only`
+    /// nothing is written either way. A full queue is [`Unavailable::QueueFull`], unless `wait` is set.
+    pub async fn write(
+        &self,
+        mut operations: Vec<Operation>,
+        validate_only: bool,
+        wait: bool,
+    ) -> Result<Vec<Written>, (usize, ArchiveError)> {
+        for operation in &mut operations {
+            self.prepare(operation).await.map_err(|error| (0, error))?;
+        }
+        self.queue.submit(operations, validate_only, wait).await
+    }
+
+    /// Resolves a point of both axes.
+    pub async fn cut(&self, as_of: AsOf, min_next_seq: Seq) -> Result<Cut, ArchiveError> {
+        self.wait_for(min_next_seq).await?;
+        let stamp = match as_of.knowledge {
+            Knowledge::Newest => self.shared.tail().stamp(),
+            Knowledge::NextSeq { next_seq, history } => {
+                let tail = self.shared.tail();
+                self.read(move |lookup| cut::at_seq(lookup, &tail, next_seq, history)).await?
+            }
+            Knowledge::ArchiveTime(at) => {
+                self.close_until(at).await?;
+                let tail = self.shared.tail();
+                self.read(move |lookup| cut::at_archive_time(lookup, &tail, at)).await?
+            }
+        };
+        Ok(Cut { observe_time: as_of.observe_time, stamp })
+    }
+
+    /// Waits until the changes below `next_seq` are durable, for at most [`WAIT_MAX`].
+    async fn wait_for(&self, next_seq: Seq) -> Result<(), ArchiveError> {
+        let mut tail = self.shared.watch_tail();
+        let reached = tail.wait_for(|tail| tail.position.next_seq >= next_seq || tail.failed);
+        let reached = matches!(tokio::time::timeout(WAIT_MAX, reached).await, Ok(Ok(_)));
+        let end = self.shared.tail().position.next_seq;
+        if reached && end >= next_seq { Ok(()) } else { Err(BadBound::SeqInFuture { next_seq, tail: end }.into()) }
+    }
+
+    /// Makes sure that no change will ever be archived at or before `at` any more, so that a read as known then
+    /// can be repeated.
+    async fn close_until(&self, at: Timestamp) -> Result<(), ArchiveError> {
+        let tail = self.shared.tail();
+        if tail.position.archive_time.max(tail.clock_floor).is_some_and(|closed| at <= closed) {
+            return Ok(());
+        }
+        let now = self.shared.clock.now();
+        if at > now {
+            return Err(BadBound::TimeInFuture { archive_time: at, now }.into());
+        }
+        self.queue.raise_floor(at).await
+    }
+
+    /// Reads an article at a cut.
+    pub async fn article(&self, cut: Cut, name: ArticleName, view: View) -> Result<ArticleAt, ArchiveError> {
+        self.read(move |lookup| read::article(lookup, &cut, &name, view)).await
+    }
+
+    /// Reads many articles at one cut; `None` for each that is not there.
+    pub async fn articles(
+        &self,
+        cut: Cut,
+        names: Vec<ArticleName>,
+        view: View,
+    ) -> Result<Vec<Option<ArticleAt>>, ArchiveError> {
+        self.read(move |lookup| {
+            let each = names.iter().map(|name| match read::article(lookup, &cut, name, view) {
+                Ok(article) => Ok(Some(article)),
+                Err(LookupError::Failed(ArchiveError::Missing(_))) => Ok(None),
+                Err(error) => Err(error),
+            });
+            each.collect()
+        })
+        .await
+    }
+
+    /// Reads one revision, with the bytes of its original where `with_original` is set.
+    pub async fn revision(
+        &self,
+        cut: Cut,
+        name: ArticleName,
+        selector: RevisionSelector,
+        view: View,
+        with_original: bool,
+    ) -> Result<RevisionAt, ArchiveError> {
+        self.read(move |lookup| {
+            let mut revision = read::revision(lookup, &cut, &name, selector, view)?;
+            if with_original {
+                revision.original = read::original(lookup, &revision)?;
+            }
+            Ok(revision)
+        })
+        .await
+    }
+
+    /// Reads the article that a URL leads to.
+    pub async fn article_by_url(
+        &self,
+        cut: Cut,
+        url: String,
+        key: UrlKey,
+        view: View,
+    ) -> Result<ArticleAt, ArchiveError> {
+        self.read(move |lookup| {
+            let name = read::by_url(lookup, &cut, &url, &key)?;
+            read::article(lookup, &cut, &name, view)
+        })
+        .await
+    }
+
+    /// Lists articles by name, after `after`.
+    pub async fn articles_by_name(
+        &self,
+        cut: Cut,
+        query: ArticleQuery,
+        after: Option<ArticleName>,
+    ) -> Result<Page<ArticleAt, ArticleName>, ArchiveError> {
+        self.read(move |lookup| list::by_name(lookup, &cut, &query, after.as_ref())).await
+    }
+
+    /// Lists articles by latest change, the latest first, those below `before`.
+    pub async fn articles_by_latest_change(
+        &self,
+        cut: Cut,
+        query: ArticleQuery,
+        before: Option<Seq>,
+    ) -> Result<Page<ArticleAt, Seq>, ArchiveError> {
+        self.read(move |lookup| list::by_latest_change(lookup, &cut, &query, before)).await
+    }
+
+    /// Lists the revisions of an article after `after`, in the given direction of their numbers.
+    pub async fn revisions(
+        &self,
+        cut: Cut,
+        name: ArticleName,
+        direction: Direction,
+        after: Option<RevisionNumber>,
+        (page_size, view): (usize, View),
+    ) -> Result<Page<RevisionEntry, RevisionNumber>, ArchiveError> {
+        self.read(move |lookup| list::revisions(lookup, &cut, &name, direction, after, (page_size, view))).await
+    }
+
+    /// Lists sources after `after`.
+    pub async fn sources(
+        &self,
+        cut: Cut,
+        after: Option<SourceId>,
+        page_size: usize,
+    ) -> Result<Page<(SourceId, SourceFigures), SourceId>, ArchiveError> {
+        self.read(move |lookup| list::sources(lookup, cut.bound(), after.as_ref(), page_size)).await
+    }
+
+    /// Compares two states of an article.
+    pub async fn compare(
+        &self,
+        cut: Cut,
+        name: ArticleName,
+        base: Option<StateSelector>,
+        target: Option<StateSelector>,
+    ) -> Result<Comparison, ArchiveError> {
+        // Comparing is work for a blocking thread, wherever the contents come from.
+        self.on_engine(move |lookup| compare::compare(lookup, &cut, &name, base, target)).await
+    }
+
+    /// Finishes what was accepted, and closes the store. Later writes are [`Unavailable::Draining`].
+    pub async fn close(&self) {
+        self.queue.close().await;
+    }
+
+    /// Tries `read` on what is in memory, then on a blocking thread with the engine.
+    async fn read<T, F>(&self, read: F) -> Result<T, ArchiveError>
+    where
+        T: Send + 'static,
+        F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
+    {
+        match read(&Lookup::cached(&self.shared)) {
+            Ok(answer) => Ok(answer),
+            Err(LookupError::Failed(error)) => Err(error),
+            Err(LookupError::NotCached) => self.on_engine(read).await,
+        }
+    }
+
+    async fn on_engine<T, F>(&self, read: F) -> Result<T, ArchiveError>
+    where
+        T: Send + 'static,
+        F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        self.blocking(move || match read(&Lookup::engine(&shared)) {
+            Ok(answer) => Ok(answer),
+            Err(LookupError::Failed(error)) => Err(error),
+            // The engine answers everything.
+            Err(LookupError::NotCached) => Err(Unavailable::StorageFailed.into()),
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let Ok(permit) = Arc::clone(&self.readers).acquire_owned().await else {
+            return Err(Unavailable::Draining.into());
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        match done.await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "a read ended unexpectedly");
+                Err(Unavailable::StorageFailed.into())
+            }
+        }
+    }
+}

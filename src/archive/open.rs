@@ -1,0 +1,211 @@
+//! Opening an archive: on a directory, or on an engine that a test brings.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::Archive;
+use super::assembly::Position;
+use super::cache::Caches;
+use super::queue::{OPERATIONS_MAX, Queue};
+use super::shared::{Shared, Tail};
+use super::writer::Writer;
+use crate::clock::Clock;
+use crate::model::{ArticleKey, History, Seq, Timestamp};
+use crate::store::engine::directory::Directory;
+use crate::store::engine::lock::Holder;
+use crate::store::engine::sled::{Options as EngineOptions, SledEngine};
+use crate::store::engine::watermark::Watermark;
+use crate::store::engine::{Engine, OpenError};
+use crate::store::format::{self, FormatError};
+use crate::store::key::meta::MetaKey;
+use crate::store::{StoreError, Tables};
+
+/// How to run an archive.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for the engine's cache. The engine overshoots it up to 2.6 times. Default 64 MiB.
+    pub engine_cache_bytes: u64,
+    /// Memory for heads, changes, contents and timelines. Default 64 MiB.
+    pub cache_bytes: u64,
+    /// Writes stop when less than this is free on the disk. Default 256 MiB.
+    pub free_space_floor_bytes: u64,
+    /// A commit that takes longer than this poisons the archive. Default 60 s.
+    pub flush_deadline: Duration,
+    /// Blocking reads at once. Default 16.
+    pub readers_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            engine_cache_bytes: 64 << 20,
+            cache_bytes: 64 << 20,
+            free_space_floor_bytes: 256 << 20,
+            flush_deadline: Duration::from_secs(60),
+            readers_max: 16,
+        }
+    }
+}
+
+/// What does not change while an archive is open.
+#[derive(Clone, Debug)]
+pub struct ArchiveInfo {
+    /// The archive's id, given when it was made.
+    pub id: [u8; 16],
+    /// Its directory; none for an engine in memory.
+    pub directory: Option<PathBuf>,
+    /// When it was opened.
+    pub opened: Timestamp,
+}
+
+/// Why an archive could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenArchiveError {
+    /// The directory or its database could not be opened.
+    #[error(transparent)]
+    Directory(#[from] OpenError),
+    /// The format is not this code's, or could not be read.
+    #[error("{}: {source}", .path.display())]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        source: FormatError,
+    },
+    /// The log ends before the position to which it was once durable.
+    #[error(
+        "the archive in {} has lost changes: it held {recorded} once, and the log now {found}; leave the directory as \
+         it is, and restore a backup into a new one",
+        .path.display()
+    )]
+    Truncated {
+        /// The directory.
+        path: PathBuf,
+        /// How many changes were durable.
+        recorded: u64,
+        /// What is there now.
+        found: String,
+    },
+    /// The system gave no random bytes for a new archive's id.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(String),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Archive {
+    /// Opens the archive in `path`; where there is none and `create` is set, makes one. `holder` tells others who
+    /// has it. Opening reads what was written since the last time: one to two seconds a gigabyte.
+    pub fn open(
+        path: &Path,
+        create: bool,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        holder: Holder,
+    ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
+        let directory = if create { Directory::open_or_create(path, holder)? } else { Directory::open(path, holder)? };
+        let directory = Arc::new(directory);
+        let engine_options = EngineOptions {
+            cache_bytes: options.engine_cache_bytes,
+            free_space_floor_bytes: options.free_space_floor_bytes,
+        };
+        let engine = SledEngine::open(Arc::clone(&directory), engine_options)?;
+        let watermark = Watermark::open(path).map_err(|source| OpenError::Io {
+            action: "open the watermark of",
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
+        Ok((archive, directory))
+    }
+
+    /// Opens an archive over an engine.
+    pub fn over(engine: Arc<dyn Engine>, options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenArchiveError> {
+        Self::start(engine, None, options, clock)
+    }
+
+    fn start(
+        engine: Arc<dyn Engine>,
+        place: Option<(&Path, Watermark)>,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenArchiveError> {
+        let path = place.as_ref().map(|(path, _)| path.to_path_buf());
+        let in_format = |source| OpenArchiveError::Format { path: path.clone().unwrap_or_default(), source };
+        let id = format::open(&engine, new_id()?).map_err(in_format)?;
+        let tail = read_tail(&engine, &id).map_err(|error| in_format(error.into()))?;
+        if let Some((path, watermark)) = &place {
+            check_watermark(path, watermark, &engine, &tail)?;
+        }
+        let opened = clock.now();
+        let shared = Arc::new(Shared::new(engine, Caches::new(options.cache_bytes), clock, tail));
+        let watermark = place.map(|(_, watermark)| watermark);
+        // Room for every operation that the queue lets in, and for what the committer and a close send.
+        let (events, received) = sync_channel(OPERATIONS_MAX + 16);
+        let writer = Writer::start(
+            Arc::clone(&shared),
+            (tail.position, watermark),
+            received,
+            events.clone(),
+            options.flush_deadline,
+        )
+        .map_err(OpenArchiveError::Thread)?;
+        let info = ArchiveInfo { id, directory: path, opened };
+        let readers = Arc::new(Semaphore::new(options.readers_max.max(1)));
+        Ok(Self { shared, queue: Queue::new(events, writer), readers, info })
+    }
+}
+
+/// Reads where the log ends.
+fn read_tail(engine: &Arc<dyn Engine>, id: &[u8; 16]) -> Result<Tail, StoreError> {
+    let tables = Tables::new(engine);
+    let origin = History::of_archive(id);
+    let last = tables.last_change()?;
+    let next_article = tables.last_article()?.map_or(ArticleKey(0), |last| ArticleKey(last.0 + 1));
+    let position = match last {
+        None => Position { next_seq: Seq::ZERO, history: origin, archive_time: None, next_article, origin },
+        Some(last) => Position {
+            next_seq: last.seq.next(),
+            history: last.history,
+            archive_time: Some(last.entry.archive_time),
+            next_article,
+            origin,
+        },
+    };
+    let floor = tables.meta(MetaKey::ClockFloor)?;
+    let floor = floor.and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes.try_into().ok()?)));
+    Ok(Tail { position, clock_floor: floor, failed: false })
+}
+
+/// A database that lost its end may open without complaint. The watermark beside it knows better.
+fn check_watermark(
+    path: &Path,
+    watermark: &Watermark,
+    engine: &Arc<dyn Engine>,
+    tail: &Tail,
+) -> Result<(), OpenArchiveError> {
+    let Some((recorded, history)) = watermark.read() else { return Ok(()) };
+    let truncated = |found: String| OpenArchiveError::Truncated { path: path.to_path_buf(), recorded, found };
+    if tail.position.next_seq.0 < recorded {
+        return Err(truncated(format!("ends at {}", tail.position.next_seq)));
+    }
+    let Some(last) = Seq(recorded).previous() else { return Ok(()) };
+    let in_format = |source: StoreError| OpenArchiveError::Format { path: path.to_path_buf(), source: source.into() };
+    let change = Tables::new(engine).change(last).map_err(in_format)?;
+    match change {
+        Some(change) if change.history.0 == history => Ok(()),
+        _ => Err(truncated("has others in their place".to_owned())),
+    }
+}
+
+/// A random id, which tells this archive from any other.
+fn new_id() -> Result<[u8; 16], OpenArchiveError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| OpenArchiveError::Randomness(error.to_string()))?;
+    Ok(id)
+}

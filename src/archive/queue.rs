@@ -1,0 +1,119 @@
+//! The way in for writes: bounded in operations and in bytes.
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::error::{ArchiveError, Unavailable};
+use super::request::{Action, Operation};
+use super::writer::{Event, JobAnswer};
+use crate::model::Timestamp;
+
+/// Operations that may wait at once.
+pub(super) const OPERATIONS_MAX: usize = 4_096;
+/// Bytes of contents and originals that may wait at once.
+const BYTES_MAX: usize = 128 << 20;
+/// Bytes are counted in units of this many, since permits are 32 bits.
+const BYTES_UNIT: usize = 1 << 10;
+
+/// The way in for writes.
+pub(super) struct Queue {
+    events: SyncSender<Event>,
+    operations: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Queue {
+    pub(super) fn new(events: SyncSender<Event>, writer: JoinHandle<()>) -> Self {
+        Self {
+            events,
+            operations: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            bytes: Arc::new(Semaphore::new(BYTES_MAX / BYTES_UNIT)),
+            writer: Mutex::new(Some(writer)),
+        }
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        OPERATIONS_MAX.saturating_sub(self.operations.available_permits())
+    }
+
+    /// Queues operations and waits for their answer. Once queued they are done, whether or not anybody waits.
+    pub(super) async fn submit(&self, operations: Vec<Operation>, validate_only: bool, wait: bool) -> JobAnswer {
+        let refused = |error: ArchiveError| (0, error);
+        let permits = self.permits(&operations, wait).await.map_err(refused)?;
+        let (answer, answered) = oneshot::channel();
+        let event = Event::Job { operations, validate_only, answer, permits };
+        self.send(event).map_err(refused)?;
+        answered.await.unwrap_or_else(|_| Err((0, Unavailable::StorageFailed.into())))
+    }
+
+    /// Waits until no archive time at or before `to` will be assigned any more.
+    pub(super) async fn raise_floor(&self, to: Timestamp) -> Result<(), ArchiveError> {
+        let Ok(_permit) = Arc::clone(&self.operations).acquire_owned().await else {
+            return Err(Unavailable::Draining.into());
+        };
+        let (answer, answered) = oneshot::channel();
+        self.send(Event::RaiseFloor { to, answer })?;
+        answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
+    }
+
+    /// Takes no more writes, and waits until those that were taken are done.
+    pub(super) async fn close(&self) {
+        self.operations.close();
+        self.bytes.close();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return };
+        drop(self.send(Event::Close));
+        if let Err(error) = tokio::task::spawn_blocking(move || writer.join()).await {
+            tracing::error!(%error, "the writer could not be joined");
+        }
+    }
+
+    /// Never blocks: the channel has room for all that the permits let in.
+    fn send(&self, event: Event) -> Result<(), ArchiveError> {
+        self.events.try_send(event).map_err(|_| Unavailable::StorageFailed.into())
+    }
+
+    async fn permits(&self, operations: &[Operation], wait: bool) -> Result<Vec<OwnedSemaphorePermit>, ArchiveError> {
+        let bytes = operations.iter().map(weight_bytes).sum::<usize>().div_ceil(BYTES_UNIT);
+        let wanted = [(&self.operations, operations.len()), (&self.bytes, bytes.min(BYTES_MAX / BYTES_UNIT))];
+        let mut permits = Vec::with_capacity(wanted.len());
+        for (semaphore, count) in wanted {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            let semaphore = Arc::clone(semaphore);
+            let permit = if wait {
+                semaphore.acquire_many_owned(count).await.map_err(|_| Unavailable::Draining)?
+            } else {
+                semaphore.try_acquire_many_owned(count).map_err(refusal)?
+            };
+            permits.push(permit);
+        }
+        Ok(permits)
+    }
+}
+
+impl Drop for Queue {
+    /// An archive that was not closed still ends its writer, which finishes what it was given.
+    fn drop(&mut self) {
+        drop(self.send(Event::Close));
+    }
+}
+
+fn refusal(error: tokio::sync::TryAcquireError) -> Unavailable {
+    match error {
+        tokio::sync::TryAcquireError::Closed => Unavailable::Draining,
+        tokio::sync::TryAcquireError::NoPermits => Unavailable::QueueFull,
+    }
+}
+
+fn weight_bytes(operation: &Operation) -> usize {
+    match &operation.action {
+        Action::Observe(observation) => {
+            observation.bytes.len() + observation.original.as_ref().map_or(0, |original| original.data.len())
+        }
+        Action::Rollback(_) | Action::Mark { .. } => 0,
+    }
+}

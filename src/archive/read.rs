@@ -1,0 +1,302 @@
+//! Reading articles and revisions at a cut.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::cache::HeadEntry;
+use super::cut::Cut;
+use super::error::{ArchiveError, Missing};
+use super::lookup::{Lookup, LookupError};
+use crate::model::{
+    ArticleName, ArticleUrl, Change, Content, RevisionNumber, RevisionRecord, RevisionSelector, Seq, Timestamp, UrlKey,
+};
+use crate::store::head::{InForce, Mark};
+use crate::store::{StoreError, content};
+
+/// How much of a content is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// What the log itself has.
+    Basic,
+    /// All of it.
+    Full,
+}
+
+/// An article at a cut.
+#[derive(Clone, Debug)]
+pub struct ArticleAt {
+    /// Its name.
+    pub name: ArticleName,
+    /// The mark in force.
+    pub mark: Option<MarkAt>,
+    /// The revision in force.
+    pub revision: RevisionAt,
+    /// Since when it is.
+    pub valid_from: Timestamp,
+    /// When its successor came into force.
+    pub valid_until: Option<Timestamp>,
+    /// The tag of the newest state, where that is what was read.
+    pub etag: Option<String>,
+    /// The URLs that lead to it, with since when, in the order in which they became known.
+    pub urls: Vec<(ArticleUrl, Timestamp)>,
+    /// How many revisions were known.
+    pub revision_count: u32,
+    /// The archive time of its first change.
+    pub create_time: Timestamp,
+    /// Its latest change.
+    pub latest: Arc<Change>,
+}
+
+/// A mark at a cut.
+#[derive(Clone, Debug)]
+pub struct MarkAt {
+    /// Withdrawn, or reinstated.
+    pub withdrawn: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// The reason given.
+    pub reason: String,
+}
+
+/// A revision.
+#[derive(Clone, Debug)]
+pub struct RevisionAt {
+    /// The article.
+    pub article: ArticleName,
+    /// Its number.
+    pub number: RevisionNumber,
+    /// The change that made it, which has its attributes.
+    pub made: Arc<Change>,
+    /// What it says; `None` where only the attributes were asked for.
+    pub content: Option<Arc<Content>>,
+    /// The bytes of the kept original, where they were asked for.
+    pub original: Option<Bytes>,
+}
+
+impl RevisionAt {
+    /// The attributes.
+    pub fn record(&self) -> Option<&RevisionRecord> {
+        self.made.entry.made.as_deref()
+    }
+}
+
+impl ArticleAt {
+    /// Whether it is withdrawn.
+    pub fn withdrawn(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.withdrawn)
+    }
+}
+
+/// The tag of an article's newest revision and state. It changes when either does.
+pub(super) fn etag(revision: RevisionNumber, withdrawn: bool, made: &Change) -> String {
+    let digest = made.entry.made.as_ref().map(|made| made.digest.to_string()).unwrap_or_default();
+    let state = if withdrawn { 'w' } else { 'l' };
+    format!("{revision}{state}-{}", digest.get(..8).unwrap_or_default())
+}
+
+/// Reads an article.
+pub(super) fn article(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    name: &ArticleName,
+    view: View,
+) -> Result<ArticleAt, LookupError> {
+    let entry = known(lookup, cut, name)?;
+    let steps = steps_at(lookup, cut, &entry)?;
+    render(lookup, cut, &entry, steps, view)
+}
+
+/// What is in force at a cut.
+#[derive(Clone, Copy)]
+pub(super) struct StepsAt {
+    pub(super) step: InForce,
+    pub(super) mark: Option<Mark>,
+    pub(super) valid_until: Option<Timestamp>,
+}
+
+/// The article of this name, if it is known at the cut.
+pub(super) fn known(lookup: &Lookup<'_>, cut: &Cut, name: &ArticleName) -> Result<HeadEntry, LookupError> {
+    let entry = lookup.head(name)?.ok_or_else(|| unknown(name))?;
+    if entry.head.first_seq >= cut.bound() {
+        // The one change that an engine may show before it is durable must not be told of.
+        let first = lookup.durable_change(entry.head.first_seq)?;
+        let first = first.ok_or_else(|| unknown(name))?.entry.archive_time;
+        return Err(ArchiveError::from(Missing::NotYetArchived { article: name.clone(), first }).into());
+    }
+    Ok(entry)
+}
+
+fn unknown(name: &ArticleName) -> ArchiveError {
+    Missing::Article(name.clone()).into()
+}
+
+/// What is in force at the cut: from the head where that is all that is asked for, else from the indexes.
+pub(super) fn steps_at(lookup: &Lookup<'_>, cut: &Cut, entry: &HeadEntry) -> Result<StepsAt, LookupError> {
+    let (head, bound) = (&entry.head, cut.bound());
+    let all_known = head.latest_seq < bound;
+    let newest = |at: Timestamp| at >= head.newest.since && head.mark.is_none_or(|mark| at >= mark.since);
+    if all_known && cut.observe_time.is_none_or(newest) {
+        return Ok(StepsAt { step: head.newest, mark: head.mark, valid_until: None });
+    }
+    let at = cut.observe_time;
+    let read = lookup.with_steps(entry, bound, |steps| {
+        let Some(step) = steps.in_force(at, bound)? else { return Ok(Err(steps.first(bound)?)) };
+        let valid_until = match at {
+            Some(at) => steps.valid_until(&step, at, bound)?,
+            None => None,
+        };
+        Ok(Ok(StepsAt { step, mark: steps.mark(at, bound)?, valid_until }))
+    })?;
+    read.map_err(|first| {
+        let first = first.unwrap_or(head.first_observe_time);
+        ArchiveError::from(Missing::NotYetObserved { article: head.name.clone(), first }).into()
+    })
+}
+
+/// Puts an article together from what is in force.
+pub(super) fn render(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    entry: &HeadEntry,
+    steps: StepsAt,
+    view: View,
+) -> Result<ArticleAt, LookupError> {
+    let (head, bound) = (&entry.head, cut.bound());
+    let StepsAt { step, mark, valid_until } = steps;
+    let withdrawn = mark.is_some_and(|mark| mark.withdrawn);
+    let view = if withdrawn { View::Basic } else { view };
+    let made = lookup.change(step.made_seq)?;
+    let all_known = head.latest_seq < bound;
+    let is_newest = all_known && cut.observe_time.is_none();
+    let (revision_count, latest) = if all_known {
+        (head.revision_count.get(), lookup.change(head.latest_seq)?)
+    } else {
+        let count = lookup.with_steps(entry, bound, |steps| steps.revision_count(bound))?;
+        (count, latest_below(lookup, head.latest_seq, bound)?)
+    };
+    Ok(ArticleAt {
+        name: head.name.clone(),
+        mark: mark.map(|mark| mark_at(lookup, mark)).transpose()?,
+        etag: is_newest.then(|| etag(step.revision, withdrawn, &made)),
+        revision: revision_of(lookup, head.name.clone(), step.revision, made, view)?,
+        valid_from: step.since,
+        valid_until,
+        urls: urls(lookup, entry, bound)?,
+        revision_count,
+        create_time: lookup.change(head.first_seq)?.entry.archive_time,
+        latest,
+    })
+}
+
+/// The article's latest change below `bound`, following the log back from its latest of all.
+pub(super) fn latest_below(lookup: &Lookup<'_>, latest: Seq, bound: Seq) -> Result<Arc<Change>, LookupError> {
+    let mut seq = latest;
+    loop {
+        // A head may be written by a commit that is not durable yet.
+        let change = lookup.change_of_any_commit(seq)?;
+        if change.seq < bound {
+            return Ok(change);
+        }
+        let missing = || StoreError::damaged_at(seq, "an article's log has no beginning");
+        seq = change.entry.previous.filter(|previous| *previous < seq).ok_or_else(missing)?;
+    }
+}
+
+fn mark_at(lookup: &Lookup<'_>, mark: Mark) -> Result<MarkAt, LookupError> {
+    let change = lookup.change(mark.seq)?;
+    Ok(MarkAt { withdrawn: mark.withdrawn, since: mark.since, reason: change.entry.reason.clone() })
+}
+
+/// The URLs of an article. One that was bound again from an earlier time on is told once, with that time.
+pub(super) fn urls(
+    lookup: &Lookup<'_>,
+    entry: &HeadEntry,
+    bound: Seq,
+) -> Result<Vec<(ArticleUrl, Timestamp)>, LookupError> {
+    let changes = match &entry.head.url_changes {
+        Some(changes) => changes.iter().copied().filter(|seq| *seq < bound).collect(),
+        None => lookup.with_steps(entry, bound, |steps| steps.url_changes(bound))?,
+    };
+    let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
+    for seq in changes {
+        let change = lookup.change(seq)?;
+        let since = change.entry.observe_time;
+        for url in &change.entry.bound_urls {
+            match urls.iter_mut().find(|(known, _)| known.key == url.key) {
+                Some((_, known_since)) => *known_since = since.min(*known_since),
+                None => urls.push((url.clone(), since)),
+            }
+        }
+    }
+    Ok(urls)
+}
+
+/// A revision that `made` made.
+pub(super) fn revision_of(
+    lookup: &Lookup<'_>,
+    article: ArticleName,
+    number: RevisionNumber,
+    made: Arc<Change>,
+    view: View,
+) -> Result<RevisionAt, LookupError> {
+    let content = match view {
+        View::Basic => None,
+        View::Full => {
+            let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
+            let digest = made.entry.made.as_ref().ok_or_else(unmade)?.digest;
+            Some(lookup.content(made.seq, digest)?.content)
+        }
+    };
+    Ok(RevisionAt { article, number, made, content, original: None })
+}
+
+/// Reads a revision by number, or the one in force.
+pub(super) fn revision(
+    lookup: &Lookup<'_>,
+    cut: &Cut,
+    name: &ArticleName,
+    selector: RevisionSelector,
+    view: View,
+) -> Result<RevisionAt, LookupError> {
+    let entry = known(lookup, cut, name)?;
+    let (number, made_seq) = match selector {
+        RevisionSelector::Latest => {
+            let step = steps_at(lookup, cut, &entry)?.step;
+            (step.revision, step.made_seq)
+        }
+        RevisionSelector::Number(number) => (number, numbered(lookup, cut, &entry, number)?),
+    };
+    let made = lookup.change(made_seq)?;
+    revision_of(lookup, name.clone(), number, made, view)
+}
+
+/// The change that made a revision, if it is known at the cut.
+fn numbered(lookup: &Lookup<'_>, cut: &Cut, entry: &HeadEntry, number: RevisionNumber) -> Result<Seq, LookupError> {
+    if entry.head.newest.revision == number && entry.head.newest.made_seq < cut.bound() {
+        return Ok(entry.head.newest.made_seq);
+    }
+    let made_seq = lookup.tables()?.revision(entry.article, number, cut.bound())?;
+    let missing = || ArchiveError::from(Missing::Revision { article: entry.head.name.clone(), number });
+    Ok(made_seq.ok_or_else(missing)?)
+}
+
+/// Reads the bytes of the original that was kept with a revision.
+pub(super) fn original(lookup: &Lookup<'_>, revision: &RevisionAt) -> Result<Option<Bytes>, LookupError> {
+    let Some(original) = revision.record().and_then(|record| record.original.as_ref()) else { return Ok(None) };
+    let tables = lookup.tables()?;
+    let data = content::read_original(tables.source(), revision.made.seq, original.size_bytes)?;
+    let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &data)).into();
+    if digest != original.sha256 {
+        return Err(StoreError::damaged_at(revision.made.seq, "an original does not have its digest").into());
+    }
+    Ok(Some(data.into()))
+}
+
+/// The name of the article that a URL leads to.
+pub(super) fn by_url(lookup: &Lookup<'_>, cut: &Cut, url: &str, key: &UrlKey) -> Result<ArticleName, LookupError> {
+    let binding = lookup.tables()?.url(key, cut.bound())?;
+    let unknown = || ArchiveError::from(Missing::Url(url.to_owned()));
+    let binding = binding.ok_or_else(unknown)?;
+    Ok(lookup.head_of(binding.article)?.head.name.clone())
+}

@@ -1,0 +1,147 @@
+//! What writers ask of the archive, and what they are told.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::Seq;
+use crate::model::{
+    ArticleName, ArticleUrl, Change, Content, ContentDigest, Original, ReadStamp, RequestDigest, RequestId,
+    RevisionNumber, SourceId, Timestamp, WordDelta,
+};
+use crate::store::content::PackedContent;
+
+/// One operation on one article.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// The article.
+    pub target: Target,
+    /// Where on the observe axis.
+    pub observe_time: Timestamp,
+    /// What the newest state must be.
+    pub precondition: Option<Precondition>,
+    /// The writer's id, with the digest of the request.
+    pub request: Option<(RequestId, RequestDigest)>,
+    /// What to do.
+    pub action: Action,
+}
+
+/// How an article is named.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// By name.
+    Named(ArticleName),
+    /// By the first of the operation's URLs that leads to an article of the source, else by the derived name.
+    Found {
+        /// The source.
+        source: SourceId,
+        /// The name that the article gets if no URL is known.
+        derived: ArticleName,
+    },
+}
+
+/// What to do to an article.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Archive an observation.
+    Observe(Box<Observation>),
+    /// Publish an earlier revision's content again.
+    Rollback(RevisionNumber),
+    /// Set a mark.
+    Mark {
+        /// Withdraw, or reinstate.
+        withdrawn: bool,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A look at an article that found some content.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The content.
+    pub content: Arc<Content>,
+    /// Its digest.
+    pub digest: ContentDigest,
+    /// Its encoded bytes.
+    pub bytes: Bytes,
+    /// The URLs, the canonical one first, each key once.
+    pub urls: Vec<ArticleUrl>,
+    /// The bytes it was taken from.
+    pub original: Option<Original>,
+    /// How close a sighting may follow the last of the same content and write nothing, in microseconds.
+    pub coalesce_within_micros: i64,
+    /// What was worked out before the writer's turn, on what was newest then.
+    pub prepared: Option<Prepared>,
+}
+
+/// Work done outside the writer, good only if the article has not moved since.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The content that the words were counted and the bytes packed against; `None` for a new article.
+    pub against: Option<Seq>,
+    /// The packed content.
+    pub packed: PackedContent,
+    /// The words that came and went against it.
+    pub word_delta: Option<WordDelta>,
+}
+
+/// What the newest state must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// The article must not exist.
+    MustNotExist,
+    /// Its etag must be this.
+    Etag(String),
+    /// Its newest revision must have this number.
+    Revision(RevisionNumber),
+}
+
+/// What an operation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It made an article.
+    Created,
+    /// It made a revision, or set a mark.
+    Revised,
+    /// It confirmed what was there.
+    Unchanged,
+}
+
+/// The answer to an operation.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The article.
+    pub article: ArticleName,
+    /// Where on the observe axis.
+    pub observe_time: Timestamp,
+    /// What was done.
+    pub outcome: Outcome,
+    /// The change that made the revision in force at `observe_time`.
+    pub made: Arc<Change>,
+    /// The number of that revision.
+    pub revision: RevisionNumber,
+    /// Whether this is the answer to an earlier request.
+    pub replayed: bool,
+    /// What the writer should know.
+    pub warnings: Vec<Warning>,
+    /// A stamp at which a read sees the write.
+    pub stamp: ReadStamp,
+}
+
+/// Something a writer should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A URL stays with the article that it leads to already.
+    UrlBelongsToOther {
+        /// The URL as given.
+        url: String,
+        /// The article it leads to.
+        article: ArticleName,
+    },
+    /// The times that the page claims contradict each other or the observation.
+    ClaimsContradict {
+        /// What contradicts what.
+        what: &'static str,
+    },
+}

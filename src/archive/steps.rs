@@ -1,0 +1,258 @@
+//! The two step functions of an article on the observe axis: which revision is in force, and which mark.
+//!
+//! A table holds an entry for each point at which the function was found to change, by `(observe_time, seq)`. Of
+//! the entries at one instant the one learnt last counts. An entry may turn out to repeat the step before it,
+//! when an earlier observation moved the step back; so a step begins at the first of a run of equal entries.
+
+use std::ops::Bound;
+
+use crate::model::{ArticleKey, Seq, Timestamp};
+use crate::store::engine::Direction;
+use crate::store::head::{InForce, Mark};
+use crate::store::key::article::TimeTable;
+use crate::store::tables::Observed;
+use crate::store::{StoreError, Tables};
+
+/// An entry of a step function.
+pub(super) trait Step: Copy {
+    /// Where it stands on the observe axis.
+    fn at(&self) -> Timestamp;
+    /// Whether it continues the same step as `other`.
+    fn same_step(&self, other: &Self) -> bool;
+    /// The same step, begun where `first` stands.
+    fn begun_at(self, first: Self) -> Self;
+}
+
+impl Step for InForce {
+    fn at(&self) -> Timestamp {
+        self.since
+    }
+
+    fn same_step(&self, other: &Self) -> bool {
+        self.revision == other.revision
+    }
+
+    fn begun_at(self, first: Self) -> Self {
+        Self { since: first.since, known_seq: first.known_seq, ..self }
+    }
+}
+
+impl Step for Mark {
+    fn at(&self) -> Timestamp {
+        self.since
+    }
+
+    fn same_step(&self, other: &Self) -> bool {
+        self.withdrawn == other.withdrawn
+    }
+
+    fn begun_at(self, first: Self) -> Self {
+        first
+    }
+}
+
+/// The step that is in force at the first of `entries`, which run back in time from there.
+pub(super) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreError>>) -> Result<Option<S>, StoreError> {
+    let mut step: Option<S> = None;
+    let mut first: Option<S> = None;
+    for entry in entries {
+        let entry = entry?;
+        let Some(seen) = first else {
+            (step, first) = (Some(entry), Some(entry));
+            continue;
+        };
+        if entry.at() == seen.at() {
+            continue; // Learnt before the entry that counts at this instant.
+        }
+        if !entry.same_step(&seen) {
+            break;
+        }
+        first = Some(entry);
+    }
+    Ok(step.zip(first).map(|(step, first)| step.begun_at(first)))
+}
+
+/// Where the step after `step` begins, among `entries`, which run forward in time from beyond the point at which
+/// `step` is in force.
+pub(super) fn successor<S: Step>(
+    step: &S,
+    entries: impl Iterator<Item = Result<S, StoreError>>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut last: Option<S> = None;
+    for entry in entries {
+        let entry = entry?;
+        // An instant is over when the next one begins: only then is its last entry known.
+        if let Some(last) = last.filter(|last| last.at() != entry.at() && !last.same_step(step)) {
+            return Ok(Some(last.at()));
+        }
+        last = Some(entry);
+    }
+    Ok(last.filter(|last| !last.same_step(step)).map(|last| last.at()))
+}
+
+/// Both functions of an article in memory, as known below a bound.
+#[derive(Clone, Debug)]
+pub(super) struct Timeline {
+    /// Complete below this position.
+    pub(super) known_below: Seq,
+    points: Vec<Observed>,
+    marks: Vec<Mark>,
+    /// The changes that made the revisions, by number.
+    revisions: Vec<Seq>,
+    url_changes: Vec<Seq>,
+}
+
+/// Where the steps of one article are read: its timeline, where that is loaded, else the tables.
+#[derive(Clone, Copy)]
+pub(super) enum Steps<'a> {
+    /// From memory.
+    Loaded(&'a Timeline),
+    /// From the tables.
+    Stored(Tables<'a>, ArticleKey),
+}
+
+type Times = (Bound<Timestamp>, Bound<Timestamp>);
+
+impl Timeline {
+    /// Loads the functions of an article; `None` where they have more than `entries_max` entries.
+    pub(super) fn load(
+        tables: &Tables<'_>,
+        article: ArticleKey,
+        bound: Seq,
+        entries_max: usize,
+    ) -> Result<Option<Self>, StoreError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let points = tables.observed(TimeTable::Time, article, all, Direction::Forward, bound);
+        let points = points.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let marks = tables.marks(article, all, Direction::Forward, bound);
+        let marks = marks.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let numbers = (Bound::Unbounded, Bound::Unbounded);
+        let revisions = tables.revisions(article, numbers, Direction::Forward, bound).take(entries_max + 1);
+        let revisions = revisions.map(|entry| Ok(entry?.1)).collect::<Result<Vec<_>, StoreError>>()?;
+        let url_changes = tables.url_changes(article, bound).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let most = points.len().max(marks.len()).max(revisions.len()).max(url_changes.len());
+        let timeline = Self { known_below: bound, points, marks, revisions, url_changes };
+        Ok((most <= entries_max).then_some(timeline))
+    }
+
+    /// Bytes of memory that it takes.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.points.capacity() * size_of::<Observed>()
+            + self.marks.capacity() * size_of::<Mark>()
+            + (self.revisions.capacity() + self.url_changes.capacity()) * size_of::<Seq>()
+            + size_of::<Self>()
+    }
+}
+
+impl Steps<'_> {
+    /// The revision in force at `at`, or at the end of the axis, as known below `bound`.
+    pub(super) fn in_force(&self, at: Option<Timestamp>, bound: Seq) -> Result<Option<InForce>, StoreError> {
+        let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
+        match self {
+            Self::Loaded(timeline) => current(
+                until(&timeline.points, at, |entry| entry.point.observe_time)
+                    .filter(|entry| entry.point.seq < bound)
+                    .map(|entry| Ok(InForce::from(*entry))),
+            ),
+            Self::Stored(tables, article) => current(points(tables, *article, times, Direction::Reverse, bound)),
+        }
+    }
+
+    /// When the successor of `step`, which is in force at `at`, came into force.
+    pub(super) fn valid_until(
+        &self,
+        step: &InForce,
+        at: Timestamp,
+        bound: Seq,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => successor(
+                step,
+                after(&timeline.points, at, |entry| entry.point.observe_time)
+                    .filter(|entry| entry.point.seq < bound)
+                    .map(|entry| Ok(InForce::from(*entry))),
+            ),
+            Self::Stored(tables, article) => {
+                let times = (Bound::Excluded(at), Bound::Unbounded);
+                successor(step, points(tables, *article, times, Direction::Forward, bound))
+            }
+        }
+    }
+
+    /// The mark in force at `at`, or at the end of the axis, as known below `bound`.
+    pub(super) fn mark(&self, at: Option<Timestamp>, bound: Seq) -> Result<Option<Mark>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => current(
+                until(&timeline.marks, at, |mark| mark.since).filter(|mark| mark.seq < bound).map(|mark| Ok(*mark)),
+            ),
+            Self::Stored(tables, article) => {
+                let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
+                current(tables.marks(*article, times, Direction::Reverse, bound))
+            }
+        }
+    }
+
+    /// Where the article was first observed, as known below `bound`.
+    pub(super) fn first(&self, bound: Seq) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let first = timeline.points.iter().find(|entry| entry.point.seq < bound);
+                Ok(first.map(|entry| entry.point.observe_time))
+            }
+            Self::Stored(tables, article) => {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                let first = tables.observed(TimeTable::Time, *article, all, Direction::Forward, bound).next();
+                Ok(first.transpose()?.map(|entry| entry.point.observe_time))
+            }
+        }
+    }
+}
+
+impl Steps<'_> {
+    /// How many revisions were known below `bound`.
+    pub(super) fn revision_count(&self, bound: Seq) -> Result<u32, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let count = timeline.revisions.partition_point(|made| *made < bound);
+                Ok(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            Self::Stored(tables, article) => {
+                let numbers = (Bound::Unbounded, Bound::Unbounded);
+                let last = tables.revisions(*article, numbers, Direction::Reverse, bound).next().transpose()?;
+                Ok(last.map_or(0, |(number, _)| number.get()))
+            }
+        }
+    }
+
+    /// The changes below `bound` that bind URLs, in order.
+    pub(super) fn url_changes(&self, bound: Seq) -> Result<Vec<Seq>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                Ok(timeline.url_changes.iter().copied().filter(|change| *change < bound).collect())
+            }
+            Self::Stored(tables, article) => tables.url_changes(*article, bound).collect(),
+        }
+    }
+}
+
+fn points<'a>(
+    tables: &Tables<'a>,
+    article: ArticleKey,
+    times: Times,
+    direction: Direction,
+    bound: Seq,
+) -> impl Iterator<Item = Result<InForce, StoreError>> + use<'a> {
+    tables.observed(TimeTable::Time, article, times, direction, bound).map(|entry| entry.map(InForce::from))
+}
+
+/// The entries at or before `at`, backwards. The entries are sorted by time.
+fn until<T>(entries: &[T], at: Option<Timestamp>, time: impl Fn(&T) -> Timestamp) -> impl Iterator<Item = &T> {
+    let end = at.map_or(entries.len(), |at| entries.partition_point(|entry| time(entry) <= at));
+    entries.get(..end).unwrap_or_default().iter().rev()
+}
+
+/// The entries after `at`, forwards.
+fn after<T>(entries: &[T], at: Timestamp, time: impl Fn(&T) -> Timestamp) -> impl Iterator<Item = &T> {
+    let start = entries.partition_point(|entry| time(entry) <= at);
+    entries.get(start..).unwrap_or_default().iter()
+}

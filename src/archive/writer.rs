@@ -1,0 +1,331 @@
+//! The writer: one thread that judges every write in order, and one that commits.
+//!
+//! While a commit is being synced, the writer judges the next jobs on the engine and on what is in flight, and
+//! puts the next commit together. Every answer, refusals too, waits until all that it was judged on is durable.
+//! When a commit fails or takes longer than the deadline, the archive is poisoned: nothing is acknowledged any more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::assembly::{Assembly, Ground, Position, Writes};
+use super::error::{ArchiveError, Unavailable};
+use super::request::{Operation, Written};
+use super::shared::{Shared, Tail};
+use crate::model::Timestamp;
+use crate::store::engine::watermark::Watermark;
+use crate::store::key::meta::MetaKey;
+use crate::store::overlay::Overlay;
+use crate::store::tables::Read;
+use crate::store::{Batch, Engine, EngineError};
+
+/// The answer to a job: that of each operation, or the index of the one refused.
+pub(super) type JobAnswer = Result<Vec<Written>, (usize, ArchiveError)>;
+
+/// What the writer is told.
+pub(super) enum Event {
+    /// Operations to judge, all or none.
+    Job {
+        operations: Vec<Operation>,
+        validate_only: bool,
+        answer: oneshot::Sender<JobAnswer>,
+        /// The job's share of the queue, given back when it is answered.
+        permits: Vec<OwnedSemaphorePermit>,
+    },
+    /// No archive time at or before this instant is to be assigned any more.
+    RaiseFloor { to: Timestamp, answer: oneshot::Sender<Result<(), ArchiveError>> },
+    /// The commit in flight is durable, or failed.
+    Committed(Result<(), EngineError>),
+    /// Finish what was accepted, and end.
+    Close,
+}
+
+/// An answer that waits for a commit.
+enum Waiting {
+    Job { answer: oneshot::Sender<JobAnswer>, result: JobAnswer, _permits: Vec<OwnedSemaphorePermit> },
+    Floor(oneshot::Sender<Result<(), ArchiveError>>),
+}
+
+impl Waiting {
+    fn done(self) {
+        // A caller that has gone does not need its answer; the write stands.
+        match self {
+            Self::Job { answer, result, .. } => drop(answer.send(result)),
+            Self::Floor(answer) => drop(answer.send(Ok(()))),
+        }
+    }
+
+    fn failed(self, error: &ArchiveError) {
+        match self {
+            Self::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
+            Self::Floor(answer) => drop(answer.send(Err(error.clone()))),
+        }
+    }
+}
+
+/// A commit being put together, with the answers that wait for it.
+struct Next {
+    assembly: Assembly,
+    floor: Option<Timestamp>,
+    waiting: Vec<Waiting>,
+}
+
+/// A commit handed to the engine.
+struct InFlight {
+    batch: Arc<Batch>,
+    writes: Writes,
+    position: Position,
+    floor: Option<Timestamp>,
+    waiting: Vec<Waiting>,
+    since: Instant,
+}
+
+/// The writer's thread.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    events: Receiver<Event>,
+    commits: SyncSender<Arc<Batch>>,
+    flush_deadline: Duration,
+    /// Says, beside the database, how far the log is durable; none for an engine in memory.
+    watermark: Option<Watermark>,
+    next: Next,
+    in_flight: Option<InFlight>,
+    /// Jobs that did not fit into the next commit.
+    held: VecDeque<Event>,
+    /// The clock floor that is durable or in flight.
+    floor: Option<Timestamp>,
+    closing: bool,
+}
+
+impl Writer {
+    /// Starts the writer and its committer. The committer's own sender of events is `to_self`.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        (position, watermark): (Position, Option<Watermark>),
+        events: Receiver<Event>,
+        to_self: SyncSender<Event>,
+        flush_deadline: Duration,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let (commits, batches) = sync_channel::<Arc<Batch>>(1);
+        let engine = Arc::clone(&shared.engine);
+        // The committer is not joined: it may hang in the engine for good, which must not keep the process.
+        std::thread::Builder::new()
+            .name("dateline-commit".to_owned())
+            .spawn(move || commit_loop(engine.as_ref(), &batches, &to_self))?;
+        let floor = shared.tail().clock_floor;
+        std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
+            let next = Next::new(position, Timestamp::MIN);
+            let (held, in_flight) = (VecDeque::new(), None);
+            let closing = false;
+            let mut writer =
+                Self { shared, events, commits, flush_deadline, watermark, next, in_flight, held, floor, closing };
+            writer.run();
+        })
+    }
+
+    fn run(&mut self) {
+        loop {
+            if self.closing && self.in_flight.is_none() && self.next.is_idle() && self.held.is_empty() {
+                return;
+            }
+            let Some(event) = self.wait() else { return };
+            self.take(event);
+            self.take_all_that_waits();
+            self.hand_over();
+        }
+    }
+
+    /// The next event; `None` when the archive is gone or its storage hangs.
+    fn wait(&mut self) -> Option<Event> {
+        let Some(in_flight) = &self.in_flight else { return self.events.recv().ok() };
+        let left = self.flush_deadline.saturating_sub(in_flight.since.elapsed());
+        match self.events.recv_timeout(left) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                let seconds = self.flush_deadline.as_secs_f32();
+                self.poison(&format!("a commit did not become durable within {seconds} s"));
+                None
+            }
+        }
+    }
+
+    fn take_all_that_waits(&mut self) {
+        while self.held.is_empty() {
+            match self.events.try_recv() {
+                Ok(event) => self.take(event),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Committed(Ok(())) => self.committed(),
+            Event::Committed(Err(error)) => self.commit_failed(error),
+            Event::Close => self.closing = true,
+            job @ Event::Job { .. } => {
+                if self.held.is_empty() && self.fits(&job) {
+                    self.judge(job)
+                } else {
+                    self.held.push_back(job)
+                }
+            }
+            Event::RaiseFloor { to, answer } => self.raise_floor(to, answer),
+        }
+    }
+
+    fn fits(&self, event: &Event) -> bool {
+        match event {
+            Event::Job { operations, .. } => self.next.assembly.has_room_for(operations.len()),
+            Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => true,
+        }
+    }
+
+    fn judge(&mut self, event: Event) {
+        let Event::Job { operations, validate_only, answer, permits } = event else { return };
+        if self.shared.tail().failed {
+            return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
+        }
+        self.begin_commit();
+        let engine = &self.shared.engine;
+        let empty = Batch::default();
+        let in_flight = self.in_flight.as_ref().map_or(&empty, |in_flight| &in_flight.batch);
+        let read = Overlay::new(engine as &dyn Read, in_flight);
+        let cached = |seq| self.shared.caches.content(seq);
+        let ground = Ground { read: &read, cached: &cached };
+        let result = self.next.assembly.judge(ground, &operations, validate_only);
+        if let Err((_, ArchiveError::Damaged(damage))) = &result {
+            tracing::error!(%damage, "a write met damage");
+        }
+        self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
+    }
+
+    /// Gives the next commit its archive time, if this is its first job.
+    fn begin_commit(&mut self) {
+        if self.next.assembly.archive_time == Timestamp::MIN {
+            let last = self.next.assembly.position.archive_time;
+            let least = last.max(self.floor).map_or(Timestamp::MIN, |least| least.saturating_add_micros(1));
+            self.next.assembly.archive_time = self.shared.clock.now().max(least);
+        }
+    }
+
+    fn raise_floor(&mut self, to: Timestamp, answer: oneshot::Sender<Result<(), ArchiveError>>) {
+        if self.shared.tail().failed {
+            return drop(answer.send(Err(Unavailable::StorageFailed.into())));
+        }
+        // The commit being put together may have an earlier archive time already; whoever asks waits for it.
+        if self.floor.is_none_or(|floor| floor < to) {
+            let floor = to.ceil_to_second();
+            self.floor = Some(floor);
+            self.next.floor = Some(floor);
+        }
+        self.next.waiting.push(Waiting::Floor(answer));
+    }
+
+    /// Hands the next commit to the engine, if none is in flight, and takes the jobs that did not fit before.
+    fn hand_over(&mut self) {
+        while self.in_flight.is_none() && !self.next.is_idle() {
+            let position = self.next.assembly.position;
+            let next = std::mem::replace(&mut self.next, Next::new(position, Timestamp::MIN));
+            self.send(next);
+            while self.held.front().is_some_and(|job| self.fits(job)) {
+                if let Some(job) = self.held.pop_front() {
+                    self.judge(job);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, next: Next) {
+        let Next { mut assembly, floor, waiting } = next;
+        if let Some(floor) = floor {
+            assembly.writes.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
+        }
+        let position = assembly.position;
+        let mut writes = assembly.writes;
+        let batch = Arc::new(std::mem::take(&mut writes.batch));
+        let in_flight = InFlight { batch: Arc::clone(&batch), writes, position, floor, waiting, since: Instant::now() };
+        self.in_flight = Some(in_flight);
+        if batch.writes.is_empty() {
+            // Nothing to write: all that the answers were judged on is durable already.
+            return self.committed();
+        }
+        if self.commits.send(batch).is_err() {
+            self.commit_failed(EngineError::Failed("the commit thread has ended".to_owned()));
+        }
+    }
+
+    /// Makes what was committed visible, starts the next commit, then answers.
+    fn committed(&mut self) {
+        let Some(in_flight) = self.in_flight.take() else { return };
+        let InFlight { writes, position, floor, waiting, .. } = in_flight;
+        self.shared.caches.take_in(writes);
+        self.shared.announce(|tail| {
+            let clock_floor = floor.or(tail.clock_floor);
+            *tail = Tail { position, clock_floor, failed: tail.failed };
+        });
+        self.record_watermark(position);
+        self.hand_over();
+        waiting.into_iter().for_each(Waiting::done);
+    }
+
+    fn record_watermark(&mut self, position: Position) {
+        let Some(watermark) = &mut self.watermark else { return };
+        if let Err(error) = watermark.record(position.next_seq.0, position.history.0) {
+            tracing::warn!(%error, "the watermark could not be written");
+        }
+    }
+
+    /// A full disk wrote nothing: what was judged on the commit is refused, and the writer goes back to what is
+    /// durable. Any other failure poisons the archive.
+    fn commit_failed(&mut self, error: EngineError) {
+        if !matches!(error, EngineError::Full { .. }) {
+            return self.poison(&error.to_string());
+        }
+        tracing::warn!(%error, "a commit was refused");
+        self.refuse_all(&error.into());
+    }
+
+    fn poison(&mut self, reason: &str) {
+        tracing::error!(reason, "the storage failed; no more writes are taken");
+        self.shared.announce(|tail| tail.failed = true);
+        self.refuse_all(&Unavailable::StorageFailed.into());
+    }
+
+    fn refuse_all(&mut self, error: &ArchiveError) {
+        let tail = self.shared.tail();
+        let next = std::mem::replace(&mut self.next, Next::new(tail.position, Timestamp::MIN));
+        let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
+        self.floor = tail.clock_floor;
+        in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
+        for event in std::mem::take(&mut self.held) {
+            if let Event::Job { answer, .. } = event {
+                drop(answer.send(Err((0, error.clone()))));
+            }
+        }
+    }
+}
+
+impl Next {
+    fn new(position: Position, archive_time: Timestamp) -> Self {
+        Self { assembly: Assembly::new(position, archive_time), floor: None, waiting: Vec::new() }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+fn commit_loop(engine: &dyn Engine, batches: &Receiver<Arc<Batch>>, events: &SyncSender<Event>) {
+    while let Ok(batch) = batches.recv() {
+        let result = engine.commit((*batch).clone());
+        if events.send(Event::Committed(result)).is_err() {
+            return;
+        }
+    }
+}
