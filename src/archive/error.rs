@@ -27,8 +27,13 @@ pub enum ArchiveError {
         reason: String,
     },
     /// What lies on disk is not what was written.
-    #[error("the archive is damaged: {0}")]
-    Damaged(StoreError),
+    #[error("the archive is damaged: {detail}")]
+    Damaged {
+        /// The position that the damage belongs to, where that is known.
+        seq: Option<Seq>,
+        /// What was found, for the log.
+        detail: String,
+    },
 }
 
 /// What is not there.
@@ -154,7 +159,7 @@ impl From<StoreError> for ArchiveError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Engine(engine) => engine.into(),
-            StoreError::Damaged { .. } => Self::Damaged(error),
+            StoreError::Damaged { seq, detail } => Self::Damaged { seq, detail },
         }
     }
 }
@@ -167,7 +172,7 @@ impl From<crate::store::EngineError> for ArchiveError {
                 Unavailable::StorageFull { free_bytes, floor_bytes }.into()
             }
             EngineError::Failed(_) | EngineError::Poisoned(_) => Unavailable::StorageFailed.into(),
-            EngineError::Damaged(_) => Self::Damaged(error.into()),
+            EngineError::Damaged(detail) => Self::Damaged { seq: None, detail },
         }
     }
 }

@@ -43,6 +43,15 @@ pub struct Page<T, P> {
     pub next: Option<P>,
 }
 
+/// The order of a list of revisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevisionOrder {
+    /// By number, the highest first.
+    NewestFirst,
+    /// By number, the lowest first.
+    OldestFirst,
+}
+
 /// A revision, and when it was seen.
 #[derive(Clone, Debug)]
 pub struct RevisionEntry {
@@ -170,16 +179,16 @@ pub(super) fn revisions(
     lookup: &Lookup<'_>,
     cut: &Cut,
     name: &ArticleName,
-    direction: Direction,
+    order: RevisionOrder,
     after: Option<RevisionNumber>,
     (page_size, view): (usize, View),
 ) -> Result<Page<RevisionEntry, RevisionNumber>, LookupError> {
     let entry = known(lookup, cut, name)?;
     let (tables, lookup) = (lookup.tables()?, lookup.unkept());
     let edge = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let numbers = match direction {
-        Direction::Forward => (edge, Bound::Unbounded),
-        Direction::Reverse => (Bound::Unbounded, edge),
+    let (numbers, direction) = match order {
+        RevisionOrder::OldestFirst => ((edge, Bound::Unbounded), Direction::Forward),
+        RevisionOrder::NewestFirst => ((Bound::Unbounded, edge), Direction::Reverse),
     };
     let mut made: Vec<(RevisionNumber, Arc<Change>)> = Vec::new();
     let mut next = None;

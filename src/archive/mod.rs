@@ -35,7 +35,7 @@ use self::compare::{Comparison, StateSelector};
 pub use self::cut::Cut;
 pub use self::error::ArchiveError;
 use self::error::{BadBound, Unavailable};
-use self::list::{ArticleQuery, Page, RevisionEntry};
+use self::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
 use self::lookup::{Lookup, LookupError};
 pub use self::open::{ArchiveInfo, OpenArchiveError, Options};
 use self::queue::Queue;
@@ -46,7 +46,7 @@ use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, Knowledge, ReadStamp, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, UrlKey,
 };
-use crate::store::engine::Direction;
+pub use crate::store::format::FORMAT_VERSION;
 use crate::store::tables::SourceFigures;
 
 /// How long a read waits for a position to become visible.
@@ -239,16 +239,16 @@ impl Archive {
         self.read(move |lookup| list::by_latest_change(lookup, &cut, &query, before)).await
     }
 
-    /// Lists the revisions of an article after `after`, in the given direction of their numbers.
+    /// Lists the revisions of an article after `after`, in the given order of their numbers.
     pub async fn revisions(
         &self,
         cut: Cut,
         name: ArticleName,
-        direction: Direction,
+        order: RevisionOrder,
         after: Option<RevisionNumber>,
         (page_size, view): (usize, View),
     ) -> Result<Page<RevisionEntry, RevisionNumber>, ArchiveError> {
-        self.read(move |lookup| list::revisions(lookup, &cut, &name, direction, after, (page_size, view))).await
+        self.read(move |lookup| list::revisions(lookup, &cut, &name, order, after, (page_size, view))).await
     }
 
     /// Lists sources after `after`.

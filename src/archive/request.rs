@@ -9,7 +9,7 @@ use crate::model::{
     ArticleName, ArticleUrl, Change, Content, ContentDigest, Original, ReadStamp, RequestDigest, RequestId,
     RevisionNumber, SourceId, Timestamp, WordDelta,
 };
-use crate::store::content::PackedContent;
+use crate::store::content::{self, PackedContent};
 
 /// One operation on one article.
 #[derive(Clone, Debug)]
@@ -75,6 +75,21 @@ pub struct Observation {
     pub prepared: Option<Prepared>,
 }
 
+impl Observation {
+    /// An observation of `content` under `urls`, without original, every sighting of which is recorded.
+    pub fn new(content: Content, urls: Vec<ArticleUrl>) -> Self {
+        Self {
+            digest: ContentDigest::of(&content),
+            bytes: content::to_bytes(&content).into(),
+            content: Arc::new(content),
+            urls,
+            original: None,
+            coalesce_within_micros: 0,
+            prepared: None,
+        }
+    }
+}
+
 /// Work done outside the writer, good only if the article has not moved since.
 #[derive(Clone, Debug)]
 pub struct Prepared {
@@ -138,10 +153,5 @@ pub enum Warning {
         url: String,
         /// The article it leads to.
         article: ArticleName,
-    },
-    /// The times that the page claims contradict each other or the observation.
-    ClaimsContradict {
-        /// What contradicts what.
-        what: &'static str,
     },
 }

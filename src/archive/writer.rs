@@ -199,9 +199,6 @@ impl Writer {
         let cached = |seq| self.shared.caches.content(seq);
         let ground = Ground { read: &read, cached: &cached };
         let result = self.next.assembly.judge(ground, &operations, validate_only);
-        if let Err((_, ArchiveError::Damaged(damage))) = &result {
-            tracing::error!(%damage, "a write met damage");
-        }
         self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
     }
 

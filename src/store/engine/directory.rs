@@ -7,6 +7,7 @@
 //! | `WATERMARK` | how far the log was durable ([`super::watermark`]) |
 //! | `db/` | the database |
 //! | `db.new/` | a database that is just being created |
+//! | `before-opening/` | while a database is being opened: what to put back if that fails |
 //! | `quarantine/` | what was moved out of the way; nothing here is read, and nothing is ever deleted |
 //!
 //! A directory becomes an archive when `VERSION` is renamed into place, complete and synced. Killed before
@@ -100,6 +101,12 @@ impl Directory {
         self.path.join("db.new")
     }
 
+    /// Where a copy is kept of what opening the database may overwrite, until it has succeeded.
+    #[must_use]
+    pub fn before_opening(&self) -> PathBuf {
+        self.path.join("before-opening")
+    }
+
     /// Tells others where the server of this process listens.
     pub fn set_address(&self, address: &str) -> io::Result<()> {
         self.lock.set_address(address)
@@ -173,16 +180,20 @@ fn inspect_unversioned(path: &Path) -> io::Result<Inspection> {
     Ok(Inspection::Empty)
 }
 
+/// Creates what is missing on the way to `path`, each step durably.
 fn create_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(path)?;
-    sync_directory(&parent(path)?)
-}
-
-fn parent(path: &Path) -> io::Result<PathBuf> {
-    Ok(fs::canonicalize(path)?.parent().unwrap_or(Path::new("/")).to_path_buf())
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    create_directory(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => sync_directory(parent),
+    }
 }
 
 fn write_version(path: &Path) -> io::Result<()> {

@@ -8,11 +8,20 @@
 //! - a process killed while it opens leaves `snap.*.generating`, which the next opening takes for the newest
 //!   snapshot and fails on. It is moved to quarantine. A finished `snap.*` is never touched;
 //! - sled silently starts an empty database where files of an old one are gone. That is refused;
+//! - sled recovers by cutting off what it cannot read, also when it then fails to open, and also when that was
+//!   acknowledged. An opening that fails puts everything back ([`preimage`]);
 //! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global
 //!   and belongs to the binary, so it still reports the panic before the error comes back.
 //!
+//! What stays open: when a byte rots in the middle of what was written since the last opening, sled may skip the rest
+//! of its segment without a word. Entries are then missing, or old, while the end of the log is there. Only the
+//! digests of the layers above tell. What was written before the last opening is safe from that: sled's snapshot
+//! points at it, and reading it fails with [`EngineError::Damaged`].
+//!
 //! Reads take no lock of this module, so a commit that hangs in a sync does not hold them up. sled's own
 //! lock is held during `apply_batch` only.
+
+mod preimage;
 
 use std::fs::{self, File};
 use std::io;
@@ -22,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::preimage::Preimage;
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
 use super::watermark::Watermark;
@@ -62,15 +72,45 @@ pub struct SledEngine {
 impl SledEngine {
     /// Opens the database of `directory`, and creates it if this archive never had one.
     ///
-    /// Fails with [`OpenError::Damaged`], [`OpenError::Incompatible`] or [`OpenError::Io`]. Not every damage is
-    /// found here: compare the end of the log with [`super::watermark::Watermark`].
+    /// Fails with [`OpenError::Damaged`], [`OpenError::Incompatible`] or [`OpenError::Io`]. The files are then as
+    /// they were before, so that what is wrong with them can still be mended. They are not if there was no room to
+    /// copy what opening may overwrite, which is logged.
+    ///
+    /// A database that lost its tail to damage opens as if that had never been: see [`Self::open_checked`].
     pub fn open(directory: Arc<Directory>, options: Options) -> Result<Self, OpenError> {
+        Self::open_checked(directory, options, |_| Ok(()))
+    }
+
+    /// As [`Self::open`], and gives the caller a say before anything is lost for good: `check` compares the end of
+    /// the log with the [watermark](super::watermark::Watermark). Its error becomes the reason of
+    /// [`OpenError::Damaged`]. It may read, and must not commit.
+    pub fn open_checked(
+        directory: Arc<Directory>,
+        options: Options,
+        check: impl FnOnce(&Self) -> Result<(), String>,
+    ) -> Result<Self, OpenError> {
         let path = directory.database();
         if !path.exists() {
             create(&directory, options)?;
         }
         refuse_incomplete(&path)?;
         quarantine_unfinished_snapshots(&directory, &path)?;
+        let preimage = save_preimage(&directory, options)?;
+        // `directory` is held on to: the lock must not go with an engine that is refused, before all is put back.
+        let opened =
+            Self::open_as_it_is(Arc::clone(&directory), path.clone(), options).and_then(|engine| {
+                match check(&engine) {
+                    Ok(()) => Ok(engine),
+                    Err(reason) => Err(OpenError::Damaged { path, reason }),
+                }
+            });
+        if let Some(preimage) = preimage {
+            settle(&directory, &preimage, opened.is_err())?;
+        }
+        opened
+    }
+
+    fn open_as_it_is(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
         let db = open_database(&path, options)?;
         // The snapshot that sled has just written replaced an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
@@ -86,9 +126,9 @@ impl SledEngine {
     }
 
     fn refuse_when_full(&self, batch: &Batch) -> Result<(), EngineError> {
-        let disk = rustix::fs::statvfs(&self.path);
-        let disk = self.poison.watch(disk.map_err(|error| EngineError::Failed(format!("statvfs failed: {error}"))))?;
-        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free_bytes =
+            free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")));
+        let free_bytes = self.poison.watch(free_bytes)?;
         let floor_bytes = self.free_space_floor_bytes;
         if free_bytes.saturating_sub(batch.bytes()) < floor_bytes {
             return Err(EngineError::Full { free_bytes, floor_bytes });
@@ -230,6 +270,34 @@ fn quarantine_unfinished_snapshots(directory: &Directory, path: &Path) -> Result
         }
     }
     Ok(())
+}
+
+/// Copies what opening may overwrite. None if there is no room for it: an archive opens on a full disk, too.
+fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preimage>, OpenError> {
+    let path = directory.database();
+    let preimage = Preimage::plan(&path, &directory.before_opening()).map_err(OpenError::io("read", &path))?;
+    let free_bytes = free_bytes(&path).map_err(OpenError::io("look at the disk of", &path))?;
+    if free_bytes.saturating_sub(preimage.bytes()) < options.free_space_floor_bytes {
+        tracing::warn!(free_bytes, needed_bytes = preimage.bytes(), "no room to undo the opening if it should fail");
+        return Ok(None);
+    }
+    preimage.save().map_err(OpenError::io("copy the end of", &path))?;
+    Ok(Some(preimage))
+}
+
+/// Puts everything back after a failure, and removes the copy.
+fn settle(directory: &Directory, preimage: &Preimage, failed: bool) -> Result<(), OpenError> {
+    if failed && let Err(source) = preimage.restore() {
+        // The copy is all that is left of what was overwritten: the next opening must not replace it.
+        let path = directory.quarantine(preimage.folder()).unwrap_or_else(|_| preimage.folder().to_path_buf());
+        return Err(OpenError::Io { action: "put the database back as it was from the copy in", path, source });
+    }
+    preimage.discard().map_err(OpenError::io("remove", preimage.folder()))
+}
+
+fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError> {

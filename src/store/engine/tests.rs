@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Bound;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -23,8 +24,12 @@ const ALL: KeyRange = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded 
 const OPTIONS: Options = Options { cache_bytes: 8 << 20, free_space_floor_bytes: 0 };
 
 fn try_open(path: &Path, options: Options) -> Result<SledEngine, OpenError> {
+    SledEngine::open(hold(path)?, options)
+}
+
+fn hold(path: &Path) -> Result<Arc<Directory>, OpenError> {
     let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
-    SledEngine::open(Arc::new(Directory::open_or_create(path, holder)?), options)
+    Directory::open_or_create(path, holder).map(Arc::new)
 }
 
 fn open(path: &Path) -> SledEngine {
@@ -296,6 +301,68 @@ fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
             assert_eq!(damaged.exists(), emptied && file != "db", "nothing was created");
         }
     }
+}
+
+/// A flipped byte near the end of the log made sled cut off all that came after it. It opened without complaint,
+/// and the flipped byte could not be mended any more. In the middle it failed to open, and had cut nevertheless.
+#[test]
+fn an_opening_that_fails_leaves_all_files_as_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    for commit in 0..25_u8 {
+        let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
+        engine.commit(Batch { writes: writes.collect() }).unwrap();
+    }
+    drop(engine);
+    let pristine = contents(&dir.path().join("db"));
+    let end = fs::metadata(dir.path().join("db/db")).unwrap().len();
+    let refused = (1..10).filter(|tenth| {
+        contents(&dir.path().join("db")).keys().for_each(|path| fs::remove_file(path).unwrap());
+        pristine.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
+        damage_and_open(dir.path(), end / 10 * tenth)
+    });
+    assert!(refused.count() > 1);
+}
+
+/// Whether opening was refused. If it was, all is as before, and opens whole when the damage is mended.
+fn damage_and_open(archive: &Path, damaged_at: u64) -> bool {
+    let log = fs::OpenOptions::new().read(true).write(true).open(archive.join("db/db")).unwrap();
+    flip(&log, damaged_at);
+    let before = contents(&archive.join("db"));
+    let opened = SledEngine::open_checked(hold(archive).unwrap(), OPTIONS, |engine| {
+        engine.get(&[24, 15]).unwrap().map(drop).ok_or_else(|| "the log lost its end".to_owned())
+    });
+    let Err(error) = opened else { return false };
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(contents(&archive.join("db")) == before, "changed by opening, damaged at {damaged_at}");
+    assert!(!archive.join("before-opening").exists());
+    flip(&log, damaged_at);
+    assert_eq!(open(archive).scan(ALL, Direction::Forward).map(Result::unwrap).count(), 25 * 16);
+    true
+}
+
+fn flip(file: &fs::File, at: u64) {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[!byte[0]], at).unwrap();
+}
+
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
+}
+
+#[test]
+fn an_archive_opens_when_there_is_no_room_to_undo_it() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    fs::create_dir(dir.path().join("before-opening")).unwrap();
+    fs::write(dir.path().join("before-opening/log"), b"from a process that was killed").unwrap();
+    let engine = try_open(dir.path(), Options { free_space_floor_bytes: u64::MAX, ..OPTIONS }).unwrap();
+    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
+    drop(engine);
+    open(dir.path());
+    assert!(!dir.path().join("before-opening").exists());
 }
 
 #[test]

@@ -1,0 +1,51 @@
+//! Why a document can't be read.
+
+/// Why a document can't be read. Every message says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// There is nothing but white space.
+    #[error("the document is empty")]
+    Empty,
+    /// The document is over [`super::DOCUMENT_BYTES_MAX`].
+    #[error("the document has {bytes} bytes; at most {} are read", super::DOCUMENT_BYTES_MAX)]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The bytes are not text.
+    #[error("this is {what}, not text; extract or convert the text to UTF-8 first")]
+    Binary {
+        /// What they look like, with an article.
+        what: &'static str,
+    },
+    /// The bytes are text of another encoding, or damaged.
+    #[error("byte {at} is not UTF-8; convert the document first, for example with `iconv -t utf-8`")]
+    NotUtf8 {
+        /// The offset of the first byte that can't be read, from 0.
+        at: usize,
+    },
+    /// The document is HTML or XML.
+    #[error("this looks like {what}, which comes in a later release; give the page's text, or Markdown")]
+    Html {
+        /// What it looks like.
+        what: &'static str,
+    },
+    /// The document is JSON, which the caller reads.
+    #[error("this is JSON, which is not read as a page; give it as an article in protobuf JSON")]
+    Json,
+    /// No line can be the headline.
+    #[error("no headline: {reason}")]
+    NoHeadline {
+        /// What was found and what is expected.
+        reason: String,
+    },
+    /// The front matter of a Markdown document can't be read.
+    #[error("front matter, line {line}: {reason}")]
+    FrontMatter {
+        /// The line of the document, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

@@ -1,0 +1,270 @@
+//! Markdown's events become blocks.
+//!
+//! A block that nothing encloses stands as it is. Within a quotation or a list, the outermost one collects the
+//! text of all that it encloses, so that nesting of any depth takes no stack.
+
+use std::collections::BTreeSet;
+
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+
+use crate::model::{Block, BlockKind};
+
+use super::super::is_correction;
+use super::tags;
+
+/// The body of a document.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    pub(super) pieces: Vec<Piece>,
+    /// The names of the HTML elements of which only the text was kept.
+    pub(super) tags: BTreeSet<String>,
+}
+
+/// A block, and the level of the heading that it came from.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) block: Block,
+    pub(super) heading_level: Option<u8>,
+}
+
+/// Reads the Markdown after the front matter.
+///
+/// Strike-through stays as written, `~~12~~ 92`: as plain text "12 92" it would say what nobody wrote.
+pub(super) fn read(markdown: &str) -> Body {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_HEADING_ATTRIBUTES;
+    let mut builder = Builder::default();
+    for event in Parser::new_ext(markdown, options) {
+        builder.event(event);
+    }
+    builder.flush();
+    builder.body
+}
+
+#[derive(Debug, Default)]
+struct Builder {
+    body: Body,
+    /// The text of the block being read.
+    text: String,
+    /// The pictures of the block being read.
+    figures: Vec<Figure>,
+    /// The outermost quotation or list, and how many enclose the place being read.
+    outer: Option<Outer>,
+    depth: usize,
+    heading_level: Option<u8>,
+    /// What the next block begins with: the mark of a footnote.
+    note: String,
+    /// Whether verbatim text is being read, whose first line keeps its indent.
+    verbatim: bool,
+    in_figure: bool,
+}
+
+#[derive(Debug)]
+enum Outer {
+    Quote(Vec<String>),
+    List { items: Vec<String>, ordered: bool },
+}
+
+#[derive(Debug, Default)]
+struct Figure {
+    url: String,
+    title: String,
+    description: String,
+}
+
+impl Builder {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(tag) => self.end(tag),
+            Event::Text(text) | Event::Code(text) => self.push(&text),
+            Event::SoftBreak => self.push(" "),
+            Event::HardBreak => self.push("\n"),
+            Event::Html(html) => self.text.push_str(&html),
+            Event::InlineHtml(html) => self.inline_html(&html),
+            Event::FootnoteReference(name) => self.push(&format!("[{name}]")),
+            Event::Rule => self.flush(),
+            Event::TaskListMarker(_) | Event::InlineMath(_) | Event::DisplayMath(_) => {}
+        }
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Paragraph | Tag::HtmlBlock => self.flush(),
+            Tag::Heading { level, .. } => {
+                self.flush();
+                self.heading_level = Some(level_number(level));
+            }
+            Tag::BlockQuote(_) => self.enclose(Outer::Quote(Vec::new())),
+            Tag::List(first) => self.enclose(Outer::List { items: Vec::new(), ordered: first.is_some() }),
+            Tag::Item => self.start_item(),
+            Tag::CodeBlock(_) => {
+                self.flush();
+                self.verbatim = true;
+            }
+            Tag::Image { dest_url, title, .. } => {
+                self.in_figure = true;
+                let figure = Figure { url: dest_url.into_string(), title: title.into_string(), ..Figure::default() };
+                self.figures.push(figure);
+            }
+            Tag::FootnoteDefinition(name) => {
+                self.flush();
+                self.note = format!("[{name}] ");
+            }
+            Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Superscript | Tag::Subscript | Tag::Link { .. } => {
+            }
+            Tag::Table(_) | Tag::TableHead | Tag::TableRow | Tag::TableCell | Tag::MetadataBlock(_) => {}
+            Tag::DefinitionList | Tag::DefinitionListTitle | Tag::DefinitionListDefinition => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::CodeBlock | TagEnd::Table | TagEnd::FootnoteDefinition => {
+                self.flush();
+            }
+            TagEnd::HtmlBlock => {
+                let html = std::mem::take(&mut self.text);
+                self.text = tags::text_of(&html, &mut self.body.tags);
+                self.flush();
+            }
+            TagEnd::BlockQuote(_) | TagEnd::List(_) => self.disclose(),
+            TagEnd::Item => self.flush(),
+            TagEnd::Image => self.in_figure = false,
+            TagEnd::TableCell => self.text.push_str(" | "),
+            TagEnd::TableHead | TagEnd::TableRow => {
+                self.text.truncate(self.text.trim_end_matches(" | ").len());
+                self.text.push('\n');
+            }
+            TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Superscript | TagEnd::Subscript => {}
+            TagEnd::Link | TagEnd::MetadataBlock(_) => {}
+            TagEnd::DefinitionList | TagEnd::DefinitionListTitle | TagEnd::DefinitionListDefinition => {}
+        }
+    }
+
+    /// Adds running text. The description of a picture is the picture's, not the paragraph's.
+    fn push(&mut self, text: &str) {
+        match self.figures.last_mut().filter(|_| self.in_figure) {
+            Some(figure) => figure.description.push_str(text),
+            None => self.text.push_str(text),
+        }
+    }
+
+    fn inline_html(&mut self, html: &str) {
+        if html.to_ascii_lowercase().starts_with("<br") {
+            self.push("\n");
+        } else {
+            let text = tags::text_of(html, &mut self.body.tags);
+            self.push(&text);
+        }
+    }
+
+    fn enclose(&mut self, outer: Outer) {
+        self.flush();
+        self.depth += 1;
+        self.outer.get_or_insert(outer);
+    }
+
+    fn disclose(&mut self) {
+        self.flush();
+        self.depth = self.depth.saturating_sub(1);
+        if self.depth > 0 {
+            return;
+        }
+        match self.outer.take() {
+            Some(Outer::Quote(paragraphs)) => self.quote(paragraphs),
+            Some(Outer::List { mut items, ordered }) => {
+                items.retain(|item| !item.is_empty());
+                if !items.is_empty() {
+                    self.block(BlockKind::List { items, ordered });
+                }
+            }
+            None => {}
+        }
+        self.captions();
+    }
+
+    fn quote(&mut self, mut paragraphs: Vec<String>) {
+        let last = paragraphs.last().map(String::as_str).unwrap_or_default();
+        let (said, name) = last.rsplit_once('\n').unwrap_or(("", last));
+        let attribution =
+            ["— ", "– ", "-- "].iter().find_map(|dash| name.strip_prefix(dash)).map(|name| name.trim().to_owned());
+        if attribution.is_some() {
+            let said = said.trim_end().to_owned();
+            paragraphs.pop();
+            paragraphs.extend(Some(said).filter(|said| !said.is_empty()));
+        }
+        if !paragraphs.is_empty() {
+            self.block(BlockKind::Quote { text: paragraphs.join("\n"), attribution: attribution.unwrap_or_default() });
+        }
+    }
+
+    fn start_item(&mut self) {
+        self.flush();
+        if let Some(Outer::List { items, .. }) = &mut self.outer {
+            items.push(String::new());
+        }
+    }
+
+    /// Ends the block being read.
+    fn flush(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let verbatim = std::mem::take(&mut self.verbatim);
+        let text = if verbatim { text.trim_end().to_owned() } else { text.trim().to_owned() };
+        let level = self.heading_level.take();
+        if !text.is_empty() {
+            let text = std::mem::take(&mut self.note) + &text;
+            match &mut self.outer {
+                Some(Outer::Quote(paragraphs)) => paragraphs.push(text),
+                Some(Outer::List { items, .. }) => add_to_item(items, &text),
+                None => self.leaf(text, level, verbatim),
+            }
+        }
+        if self.outer.is_none() {
+            self.captions();
+        }
+    }
+
+    fn leaf(&mut self, text: String, level: Option<u8>, verbatim: bool) {
+        if let Some(level) = level {
+            let block = Block::from(BlockKind::Crosshead { text });
+            self.body.pieces.push(Piece { block, heading_level: Some(level) });
+        } else if !verbatim && is_correction(&text) {
+            let block = Block { kind: BlockKind::CorrectionNote { text }, confidence_percent: Some(95) };
+            self.body.pieces.push(Piece { block, heading_level: None });
+        } else {
+            self.block(BlockKind::Paragraph { text });
+        }
+    }
+
+    fn captions(&mut self) {
+        for Figure { url, title, description } in std::mem::take(&mut self.figures) {
+            let text = if description.trim().is_empty() { title } else { description };
+            self.block(BlockKind::Caption { text: text.trim().to_owned(), figure_url: url, credit: String::new() });
+        }
+    }
+
+    fn block(&mut self, kind: BlockKind) {
+        self.body.pieces.push(Piece { block: kind.into(), heading_level: None });
+    }
+}
+
+/// An item's further blocks stand on lines of their own.
+fn add_to_item(items: &mut [String], text: &str) {
+    if let Some(item) = items.last_mut() {
+        if !item.is_empty() {
+            item.push('\n');
+        }
+        item.push_str(text);
+    }
+}
+
+fn level_number(level: HeadingLevel) -> u8 {
+    match level {
+        HeadingLevel::H1 => 1,
+        HeadingLevel::H2 => 2,
+        HeadingLevel::H3 => 3,
+        HeadingLevel::H4 => 4,
+        HeadingLevel::H5 => 5,
+        HeadingLevel::H6 => 6,
+    }
+}

@@ -1,0 +1,161 @@
+//! Front matter's entries become the article's fields.
+
+use oxilangtag::LanguageTag;
+
+use crate::model::{ClaimedTime, Content, Precision};
+
+use super::super::{Document, Guess, Options, is_absolute_url, quoted, times};
+use super::front::Entries;
+use super::value::Value;
+
+/// Keys by what they mean, in order of preference. They are compared in lower case, without `_` and `-`.
+const HEADLINE: [&str; 2] = ["headline", "title"];
+const STANDFIRST: [&str; 7] = ["standfirst", "dek", "deck", "subtitle", "description", "summary", "excerpt"];
+const BYLINES: [&str; 5] = ["bylines", "byline", "authors", "author", "by"];
+const SECTION: [&str; 3] = ["section", "category", "categories"];
+const LANGUAGE: [&str; 3] = ["language", "lang", "locale"];
+const URL: [&str; 4] = ["canonicalurl", "canonical", "url", "permalink"];
+const PUBLISHED: [&str; 6] = ["publishtime", "datepublished", "publishdate", "published", "pubdate", "date"];
+const MODIFIED: [&str; 6] = ["modifytime", "datemodified", "lastmodified", "lastmod", "modified", "updated"];
+const KEYWORDS: [&str; 4] = ["keywords", "tags", "tag", "topics"];
+const RIGHTS: [&str; 4] = ["rights", "copyright", "license", "licence"];
+const PUBLICATION: [&str; 4] = ["publication", "publisher", "sitename", "source"];
+const LABELS: [&str; 1] = ["labels"];
+const OBSERVED: [&str; 4] = ["observetime", "observedat", "retrieved", "fetched"];
+
+/// Reads the entries. What isn't understood is listed among the guesses.
+pub(super) fn read(entries: Entries, options: &Options) -> Document {
+    let mut front = Front { entries, guesses: Vec::new() };
+    let mut document = Document::default();
+    let content = &mut document.content;
+    content.headline = front.text(&HEADLINE).unwrap_or_default();
+    content.standfirst = front.text(&STANDFIRST).unwrap_or_default();
+    content.bylines = front.texts(&BYLINES);
+    content.section = front.texts(&SECTION).into_iter().next().unwrap_or_default();
+    content.language = front.language();
+    content.publish_time = front.time("publish time", &PUBLISHED, options);
+    content.modify_time = front.time("modify time", &MODIFIED, options);
+    content.keywords = front.words(&KEYWORDS);
+    content.rights = front.text(&RIGHTS).unwrap_or_default();
+    content.labels = front.words(&LABELS);
+    content.labels.sort();
+    content.labels.dedup();
+    front.urls(content, &mut document.urls);
+    document.publication = front.texts(&PUBLICATION).into_iter().next();
+    document.observe_time = front.observed();
+    document.guesses = front.finish();
+    document
+}
+
+struct Front {
+    entries: Entries,
+    guesses: Vec<Guess>,
+}
+
+impl Front {
+    /// Takes the first entry, by the order of `keys`, that `read` understands. The others stay.
+    fn take<T>(&mut self, keys: &[&str], read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        for key in keys {
+            let found = self.entries.iter().enumerate().find_map(|(at, (name, value))| {
+                let found = (normal(name) == *key).then(|| read(value))??;
+                Some((at, found))
+            });
+            if let Some((at, found)) = found {
+                self.entries.remove(at);
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn text(&mut self, keys: &[&str]) -> Option<String> {
+        self.take(keys, Value::text)
+    }
+
+    fn texts(&mut self, keys: &[&str]) -> Vec<String> {
+        self.take(keys, |value| Some(value.texts()).filter(|texts| !texts.is_empty())).unwrap_or_default()
+    }
+
+    /// A list, or one text with commas.
+    fn words(&mut self, keys: &[&str]) -> Vec<String> {
+        let split = |value: &Value| match value.text() {
+            Some(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(String::from).collect(),
+            None => value.texts(),
+        };
+        self.take(keys, |value| Some(split(value)).filter(|words| !words.is_empty())).unwrap_or_default()
+    }
+
+    fn language(&mut self) -> String {
+        let Some(written) = self.text(&LANGUAGE) else { return String::new() };
+        language_tag(&written).unwrap_or_else(|| {
+            self.guesses.push(Guess::new(
+                "ignored",
+                format!("language {}", quoted(&written)),
+                "not a BCP 47 tag such as en-GB",
+            ));
+            String::new()
+        })
+    }
+
+    fn time(&mut self, what: &str, keys: &[&str], options: &Options) -> Option<ClaimedTime> {
+        let words = self.text(keys)?;
+        let claim = times::claimed_time(&words, options.reference_date, "front matter");
+        if let Some(claim) = claim {
+            let value = times::describe(&claim);
+            if claim.relative {
+                self.guesses.push(Guess::new(what, value, format!("from {}", quoted(&words))));
+            } else if times::has_unplaced_clock(&words) {
+                self.guesses.push(Guess::new(
+                    what,
+                    value,
+                    format!("the time of day in {} has no certain zone", quoted(&words)),
+                ));
+            }
+            return Some(claim);
+        }
+        let dated = times::leading_date(&words, "front matter");
+        let value = dated.as_ref().map_or_else(|| "not read".into(), times::describe);
+        self.guesses.push(Guess::new(what, value, format!("{} is not wholly understood", quoted(&words))));
+        dated
+    }
+
+    /// The first absolute URL is the canonical one, the others are further URLs. A relative one stays ignored.
+    fn urls(&mut self, content: &mut Content, urls: &mut Vec<String>) {
+        let absolute = |value: &Value| value.text().filter(|url| is_absolute_url(url));
+        content.canonical_url = self.take(&URL, absolute).unwrap_or_default();
+        while let Some(url) = self.take(&URL, absolute) {
+            if url != content.canonical_url {
+                urls.push(url);
+            }
+        }
+    }
+
+    fn observed(&mut self) -> Option<crate::model::Timestamp> {
+        self.take(&OBSERVED, |value| {
+            let claim = times::claimed_time(&value.text()?, None, "front matter")?;
+            (claim.precision == Precision::Instant).then_some(claim.time)
+        })
+    }
+
+    /// The guesses, with the keys that nothing was made of. Empty ones say nothing and are not worth a line.
+    fn finish(self) -> Vec<Guess> {
+        let Self { entries, mut guesses } = self;
+        let said = |value: &Value| value.text().is_some() || matches!(value, Value::List(_) | Value::Map(_));
+        let keys: Vec<String> = entries.into_iter().filter(|(_, value)| said(value)).map(|(key, _)| key).collect();
+        if !keys.is_empty() {
+            guesses.push(Guess::new("ignored", keys.join(", "), "front matter that has no place in an article"));
+        }
+        guesses
+    }
+}
+
+fn normal(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+/// A language tag in canonical case; `None` when it is none. The name of a language is no tag, although BCP 47
+/// would have a place for one of five to eight letters.
+fn language_tag(written: &str) -> Option<String> {
+    let tag = LanguageTag::parse_and_normalize(&written.replace('_', "-")).ok()?;
+    (tag.primary_language().len() <= 3).then(|| tag.into_inner())
+}

@@ -1,0 +1,67 @@
+//! Markdown (CommonMark with tables and footnotes), with YAML or TOML front matter.
+//!
+//! The headline is the front matter's, or else the first heading. Inline markup becomes plain text; a picture
+//! that Markdown places is a caption. The kinds of blocks are stated by the markup, so they carry no confidence.
+
+mod blocks;
+mod fields;
+mod front;
+mod tags;
+mod value;
+
+use crate::model::BlockKind;
+
+use super::{Document, Guess, IngestError, Options, quoted};
+use blocks::{Body, Piece};
+
+/// Reads a Markdown document.
+pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
+    let (front, body) = front::split(text)?;
+    let mut document = fields::read(front, options);
+    let Body { mut pieces, tags } = blocks::read(body);
+    if document.content.headline.is_empty() {
+        take_headline(&mut pieces, &mut document);
+    } else {
+        drop_repeated_headline(&mut pieces, &document.content.headline);
+    }
+    if document.content.headline.is_empty() {
+        return Err(no_headline(text));
+    }
+    if !tags.is_empty() {
+        let tags = tags.into_iter().map(|tag| format!("<{tag}>")).collect::<Vec<_>>().join(" ");
+        document.guesses.push(Guess::new("ignored", tags, "HTML in Markdown is read as its text"));
+    }
+    document.content.blocks = pieces.into_iter().map(|piece| piece.block).collect();
+    Ok(document)
+}
+
+fn no_headline(text: &str) -> IngestError {
+    let front = text.trim_start().starts_with(['-', '+']);
+    let reason = if front { "the front matter has no title" } else { "no front matter and no `# heading`" };
+    IngestError::NoHeadline { reason: format!("{reason}; add `title: …` between two lines of `---` at the top") }
+}
+
+/// Takes the first top-level heading, or a lesser one that the body begins with.
+fn take_headline(pieces: &mut Vec<Piece>, document: &mut Document) {
+    let top = pieces.iter().position(|piece| piece.heading_level == Some(1));
+    let first = pieces.first().is_some_and(|piece| piece.heading_level.is_some()).then_some(0);
+    let Some(at) = top.or(first) else { return };
+    if let BlockKind::Crosshead { text } = pieces.remove(at).block.kind {
+        if top.is_none() {
+            let why = "the first heading, and there is none of the first level";
+            document.guesses.push(Guess::new("headline", quoted(&text), why));
+        }
+        document.content.headline = text;
+    }
+}
+
+/// A first heading that says the front matter's headline again is that headline.
+fn drop_repeated_headline(pieces: &mut Vec<Piece>, headline: &str) {
+    let repeats = |piece: &Piece| matches!(&piece.block.kind, BlockKind::Crosshead { text } if piece.heading_level == Some(1) && text == headline);
+    if pieces.first().is_some_and(repeats) {
+        pieces.remove(0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

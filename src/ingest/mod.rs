@@ -1,0 +1,139 @@
+//! Documents become articles: bytes in, [`Document`] out, one folder a format.
+//!
+//! Reading is pure. It knows no clock, file, network or archive, and it never fails on odd text: what can't be
+//! placed is a paragraph. Whatever was guessed is listed in [`Document::guesses`], so that a person can see it
+//! and a program can log it. A reader may be wrong about the kind of a block; it never drops running text.
+
+mod error;
+mod format;
+mod markdown;
+mod text;
+pub mod times;
+
+use std::fmt;
+
+use jiff::civil::Date;
+
+use crate::model::{Content, SourceId, Timestamp};
+
+pub use error::IngestError;
+pub use format::{DOCUMENT_BYTES_MAX, Format, detect};
+
+/// What a document holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The article's content. Its headline is never empty.
+    pub content: Content,
+    /// The masthead or publisher as printed; `None` when the document doesn't say.
+    pub publication: Option<String>,
+    /// A source id made from `publication`, such as `express-gazette`. Always a valid [`SourceId`].
+    pub source: Option<String>,
+    /// Absolute URLs of the article beside the canonical one, as written.
+    pub urls: Vec<String>,
+    /// The date that the page was printed with: when it was looked at, not when the article appeared. No part
+    /// of the content.
+    pub page_date: Option<Date>,
+    /// When the article was seen live, where the document states an instant.
+    pub observe_time: Option<Timestamp>,
+    /// Everything that was guessed or left out, in the order of the document.
+    pub guesses: Vec<Guess>,
+}
+
+/// One thing that the document didn't state and the reader concluded, or that it left out.
+///
+/// Displays as a line for a person: `publish time: September 2025 (from "2 months ago" on a page dated
+/// 8 November 2025)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// What was guessed, such as `publish time` or `caption`.
+    pub what: String,
+    /// What it was taken to be.
+    pub value: String,
+    /// What it was concluded from.
+    pub why: String,
+}
+
+impl Guess {
+    fn new(what: impl Into<String>, value: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { what: what.into(), value: value.into(), why: why.into() }
+    }
+}
+
+impl fmt::Display for Guess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.what, self.value, self.why)
+    }
+}
+
+/// What the caller knows about a document before it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The format, where it was stated; `None` finds it from the content. A stated format is trusted.
+    pub format: Option<Format>,
+    /// The day that relative times count from where the page itself has no date, such as the day on which it
+    /// was seen. Without one they are left out, with a note in [`Document::guesses`].
+    pub reference_date: Option<Date>,
+}
+
+/// Reads a document.
+///
+/// A byte order mark is dropped, and lines may end in CR, LF or both. JSON is detected but not read here, since
+/// it is the wire's: [`IngestError::Json`].
+pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
+    let text = format::decode(bytes)?;
+    let format = match options.format {
+        Some(format) => format,
+        None => format::detect_text(&text)?,
+    };
+    let mut document = match format {
+        Format::NewsText => text::read(&text, options)?,
+        Format::Markdown => markdown::read(&text, options)?,
+        Format::Json => return Err(IngestError::Json),
+    };
+    document.source = document.publication.as_deref().and_then(source_id);
+    Ok(document)
+}
+
+/// The source id for a publication: its name in lower-case ASCII joined by hyphens, without a leading article.
+fn source_id(publication: &str) -> Option<String> {
+    let slug = slug::slugify(publication);
+    let slug = slug.strip_prefix("the-").unwrap_or(&slug);
+    let mut id: String = slug.chars().take(crate::model::Limits::NAME_BYTES_MAX).collect();
+    id.truncate(id.trim_end_matches('-').len());
+    SourceId::parse(&id).is_ok().then_some(id)
+}
+
+/// The text within quotation marks, shortened to some 72 characters for a line of output.
+fn quoted(text: &str) -> String {
+    const CHARS_MAX: usize = 72;
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match flat.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("\"{}…\"", flat.get(..end).unwrap_or(&flat).trim_end()),
+        None => format!("\"{flat}\""),
+    }
+}
+
+/// Whether the text is one absolute `http` or `https` URL and nothing else.
+fn is_absolute_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()) && !rest.contains(char::is_whitespace))
+}
+
+/// Whether a paragraph says of itself that it corrects the article.
+fn is_correction(text: &str) -> bool {
+    const OPENINGS: [&str; 8] = [
+        "correction:",
+        "correction (",
+        "corrections:",
+        "correction, ",
+        "clarification:",
+        "clarification (",
+        "this article was amended on ",
+        "this article was corrected on ",
+    ];
+    let opening: String = text.chars().take(40).flat_map(char::to_lowercase).collect();
+    OPENINGS.iter().any(|known| opening.starts_with(known))
+}
+
+#[cfg(test)]
+mod tests;

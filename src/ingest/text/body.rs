@@ -1,0 +1,117 @@
+//! The body of a page: each unit becomes a block, with a confidence where its kind is a guess.
+
+use crate::model::{Block, BlockKind};
+
+use super::super::{Guess, is_absolute_url, is_correction, quoted};
+use super::credit;
+use super::figure::{self, Kind};
+use super::head::ends_sentence;
+use super::units::{Unit, list_item};
+
+/// What the body says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Body {
+    pub(super) blocks: Vec<Block>,
+    /// The copyright line at the end.
+    pub(super) rights: String,
+    /// URLs that stand alone at the end.
+    pub(super) urls: Vec<String>,
+    pub(super) guesses: Vec<Guess>,
+}
+
+/// Reads the units that stand before the meta lines and those after, in this order.
+pub(super) fn read(leading: &[Unit], rest: &[Unit]) -> Body {
+    let mut units: Vec<Unit> = leading.iter().chain(rest).cloned().collect();
+    let mut body = Body::default();
+    take_footer(&mut units, &mut body);
+    let mut at = 0;
+    while let Some(unit) = units.get(at) {
+        let items = list(units.get(at..).unwrap_or_default());
+        if let Some(list) = items.list {
+            body.push(list, 95, None);
+        } else {
+            body.read_unit(unit, &units, at);
+        }
+        at += items.units.max(1);
+    }
+    body
+}
+
+/// Takes copyright lines and lone URLs off the end.
+fn take_footer(units: &mut Vec<Unit>, body: &mut Body) {
+    while let Some(last) = units.pop() {
+        if is_rights(&last.text) && body.rights.is_empty() {
+            body.rights = last.text;
+        } else if is_absolute_url(&last.text) {
+            body.urls.push(last.text);
+        } else {
+            units.push(last);
+            break;
+        }
+    }
+    body.urls.reverse();
+}
+
+fn is_rights(text: &str) -> bool {
+    let opening = ["©", "(c) ", "Copyright "].iter().any(|known| text.starts_with(known));
+    opening && text.split_whitespace().count() <= 30
+}
+
+struct Items {
+    list: Option<BlockKind>,
+    units: usize,
+}
+
+/// The list that begins here. One item alone is no list: a line of speech may begin with a dash.
+fn list(units: &[Unit]) -> Items {
+    let mut items = Vec::new();
+    let mut ordered = false;
+    for unit in units {
+        match list_item(&unit.text) {
+            Some((item, numbered)) if items.is_empty() || numbered == ordered => {
+                ordered = numbered;
+                items.push(item.to_owned());
+            }
+            _ => break,
+        }
+    }
+    let count = items.len();
+    match count {
+        0 | 1 => Items { list: None, units: 1 },
+        _ => Items { list: Some(BlockKind::List { items, ordered }), units: count },
+    }
+}
+
+impl Body {
+    fn push(&mut self, kind: BlockKind, percent: u8, guess: Option<(&str, &str, &str)>) {
+        self.blocks.push(Block { kind, confidence_percent: Some(percent) });
+        if let Some((what, text, why)) = guess {
+            let value = format!("block {} {}", self.blocks.len(), quoted(text));
+            self.guesses.push(Guess::new(what, value, format!("{why}, {percent} %")));
+        }
+    }
+
+    fn read_unit(&mut self, unit: &Unit, units: &[Unit], at: usize) {
+        let text = unit.text.clone();
+        if is_correction(&text) {
+            let kind = BlockKind::CorrectionNote { text: text.clone() };
+            return self.push(kind, 95, Some(("correction note", &text, "says so in its first words")));
+        }
+        if let Some((caption, credit)) = credit::credited(&text) {
+            let kind = BlockKind::Caption { text: caption, figure_url: String::new(), credit };
+            return self.push(kind, 95, Some(("caption", &text, "has a picture credit")));
+        }
+        let Some(verdict) = figure::weigh(units, at) else {
+            let percent = if ends_sentence(&text) { 99 } else { 80 };
+            return self.push(BlockKind::Paragraph { text }, percent, None);
+        };
+        let (what, kind) = match verdict.kind {
+            Kind::Caption => {
+                let kind = BlockKind::Caption { text: text.clone(), figure_url: String::new(), credit: String::new() };
+                ("caption", kind)
+            }
+            Kind::Crosshead => ("crosshead", BlockKind::Crosshead { text: text.clone() }),
+        };
+        self.push(kind, verdict.percent, Some((what, &text, &verdict.why)));
+    }
+}

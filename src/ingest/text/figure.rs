@@ -1,0 +1,234 @@
+//! Captions and crossheads: short lines among paragraphs, told apart by weighing features.
+//!
+//! No single feature decides. Each adds to or takes from a weight; above zero is a caption, below a crosshead,
+//! and the distance from zero is the confidence. The weights are set by hand from reading pages: captions
+//! describe a scene ("Damage in the old town after the storm"), so they are longer, name a place or an occasion,
+//! and repeat names of the story; crossheads are a label of one to four words, never the last line, often a
+//! question.
+
+use std::collections::HashSet;
+
+use super::super::quoted;
+use super::head::ends_sentence;
+use super::units::{Unit, list_item};
+
+/// What a short line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Caption,
+    Crosshead,
+}
+
+/// What a short line was taken for, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) kind: Kind,
+    /// 55 to 85: the weights are no better than that.
+    pub(super) percent: u8,
+    /// The features that decided, for a person.
+    pub(super) why: String,
+}
+
+/// A longer line is a paragraph, whatever it ends in.
+const WORDS_MAX: usize = 20;
+/// A unit of at least this many words is running text for sure.
+const LONG: usize = 20;
+
+/// Judges the unit at `at`; `None` when it is a paragraph.
+pub(super) fn weigh(units: &[Unit], at: usize) -> Option<Verdict> {
+    let unit = units.get(at)?;
+    let question = unit.text.ends_with('?') && unit.words() <= 8;
+    if unit.words() > WORDS_MAX || ends_sentence(&unit.text) && !question || is_text(&unit.text) {
+        return None;
+    }
+    let features = features(units, at, unit, question);
+    let weight: i32 = features.iter().map(|(weight, _)| weight).sum();
+    let kind = if weight > 0 { Kind::Caption } else { Kind::Crosshead };
+    let percent = u8::try_from((55 + weight.abs() * 7 / 10).min(85)).unwrap_or(85);
+    let ending = if question { "a question" } else { "no end punctuation" };
+    let words = if unit.words() == 1 { "1 word".to_owned() } else { format!("{} words", unit.words()) };
+    let mut why = format!("{ending}, {words}");
+    let deciding = features.iter().filter(|(weight, _)| (*weight > 0) == (kind == Kind::Caption));
+    for (_, reason) in deciding.filter(|(_, reason)| !reason.is_empty()) {
+        why = format!("{why}, {reason}");
+    }
+    Some(Verdict { kind, percent, why })
+}
+
+/// Whether a short line is running text or page furniture: a piece of a sentence, an item, a link, a sign.
+fn is_text(text: &str) -> bool {
+    const FURNITURE: [&str; 10] =
+        ["advertisement", "click", "continue", "listen", "read", "related", "share", "sign", "subscribe", "watch"];
+    let first = text.split_whitespace().next().map(bare).unwrap_or_default().to_lowercase();
+    let opens = text.trim_start_matches(['"', '\'', '“', '‘', '«', '(', '[']).chars().next();
+    opens.is_some_and(|c| c.is_lowercase() || matches!(c, '+' | '*' | '•' | '-' | '–' | '—' | '/' | '©'))
+        || text.ends_with([':', ',', ';', '-', '–', '—', '：', '，'])
+        || !text.contains(char::is_alphabetic)
+        || text.contains("://")
+        || FURNITURE.contains(&first.as_str())
+        || matches!(text, "Image" | "Photo" | "Picture" | "Video")
+}
+
+/// The features of a short line, each with its weight; positive speaks for a caption.
+fn features(units: &[Unit], at: usize, unit: &Unit, question: bool) -> Vec<(i32, String)> {
+    let text = unit.text.as_str();
+    let around = neighbours(units, at);
+    let mut features = vec![(length_weight(unit.words()), String::new())];
+    if question {
+        features.push((-40, String::new()));
+    }
+    features.extend(wording(text));
+    if let Some(name) = repeated(text, &around) {
+        features.push((9, format!("{} is in the text beside it", quoted(name))));
+    }
+    if is_name_in(text, &around) {
+        features.push((30, "a name from the text beside it".into()));
+    } else if is_titled(text) {
+        features.push((-20, "in capitals like a heading".into()));
+    }
+    features.extend(place_in_body(units, at));
+    features
+}
+
+/// What the words say by themselves.
+fn wording(text: &str) -> Vec<(i32, String)> {
+    let lower: Vec<String> = text.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
+    let find = |known: &[&str], skip| lower.iter().skip(skip).find(|word| known.contains(&word.as_str()));
+    let says = |weight: i32| move |word: &String| (weight, format!("says \"{word}\""));
+    let contraction = lower.iter().find(|word| word.contains(['\'', '’']));
+    let argues = lower.first().is_some_and(|word| ARGUING.contains(&word.as_str()));
+    let is_quotation = text.starts_with(['"', '“', '‘', '«']) && text.ends_with(['"', '”', '’', '»']);
+    [
+        argues.then(|| (-25, "asks or argues".into())),
+        find(&STATING, 0).or(contraction).map(says(-30)),
+        is_quotation.then(|| (-25, "a quotation".into())),
+        list_item(text).map(|_| (-40, "numbered".into())),
+        find(&PICTURE, 1).map(says(25)),
+        find(&PLACE, 1).map(says(8)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Whether all words but the small ones have a capital, or there is no small letter at all.
+fn is_titled(text: &str) -> bool {
+    let mut words = text.split_whitespace().filter(|word| word.chars().count() > 3);
+    let first = words.next().is_some_and(|word| word.starts_with(char::is_uppercase));
+    first && text.split_whitespace().count() > 1 && words.all(|word| !word.starts_with(char::is_lowercase))
+        || !text.contains(char::is_lowercase) && text.contains(char::is_uppercase)
+}
+
+fn length_weight(words: usize) -> i32 {
+    match words {
+        0 | 1 => -30,
+        2 => -20,
+        3 => -12,
+        4 => -2,
+        5..=7 => 10,
+        8..=14 => 20,
+        _ => 12,
+    }
+}
+
+/// First words of headings that ask or argue.
+const ARGUING: [&str; 11] = ["what", "why", "how", "who", "when", "where", "but", "and", "so", "no", "yes"];
+/// Words of statements: a caption shows ("Mira Sand speaks …"), it doesn't say what is or could be.
+const STATING: [&str; 14] =
+    ["is", "are", "was", "were", "will", "would", "can", "could", "should", "may", "might", "must", "need", "we"];
+const PICTURE: [&str; 11] =
+    ["left", "right", "centre", "center", "pictured", "photographed", "seen", "above", "file", "aerial", "photo"];
+const PLACE: [&str; 16] = [
+    "in", "at", "on", "near", "outside", "inside", "after", "during", "beside", "over", "under", "along", "before",
+    "across", "behind", "with",
+];
+
+/// What the line's place among the units says.
+fn place_in_body(units: &[Unit], at: usize) -> Option<(i32, String)> {
+    let is_long = |unit: &Unit| unit.words() >= LONG || ends_sentence(&unit.text);
+    match units.get(at + 1) {
+        None => Some((30, "nothing follows it".into())),
+        Some(_) if at == 0 => Some((15, "above the first paragraph".into())),
+        Some(next) => (!is_long(next)).then(|| (8, "no paragraph follows it".into())),
+    }
+}
+
+/// The two units on either side, as one text.
+fn neighbours(units: &[Unit], at: usize) -> String {
+    let window = units.iter().enumerate().skip(at.saturating_sub(2)).take(5);
+    let texts: Vec<&str> = window.filter(|(index, _)| *index != at).map(|(_, unit)| unit.text.as_str()).collect();
+    texts.join("\n")
+}
+
+/// A word that ties the line to the text around: a name, or the first of two longer words that both recur there.
+fn repeated<'a>(text: &'a str, around: &str) -> Option<&'a str> {
+    let known: HashSet<String> = around.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
+    let recurs = |word: &&str| word.chars().count() > 3 && known.contains(&word.to_lowercase());
+    let words: Vec<&str> = text.split_whitespace().map(bare).filter(recurs).collect();
+    let name = words.iter().copied().find(|word| {
+        word.starts_with(char::is_uppercase) && around.split_whitespace().any(|other| bare(other) == *word)
+    });
+    name.or_else(|| words.iter().copied().filter(|word| word.len() > 5).nth(1).and(words.first().copied()))
+}
+
+/// Whether all of the text is a name of two to four words that the text around has, word for word.
+fn is_name_in(text: &str, around: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let capitals = words.iter().all(|word| word.starts_with(char::is_uppercase));
+    (2..=4).contains(&words.len()) && capitals && around.contains(text)
+}
+
+/// A word without the punctuation and the possessive around it.
+fn bare(word: &str) -> &str {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(line: &str) -> Option<(Kind, u8)> {
+        let long = "The harbour authority said on Monday that Mira Sand, its engineer, had closed the Kestrel bridge to all \
+            lorries until the cracks in two of its four main girders were understood.";
+        let page = [long, long, line, long, long];
+        let units: Vec<Unit> =
+            page.iter().map(|text| Unit { text: (*text).into(), line: 1, follows_directly: false }).collect();
+        weigh(&units, 2).map(|verdict| (verdict.kind, verdict.percent))
+    }
+
+    #[test]
+    fn captions_and_crossheads_are_told_apart() {
+        for (line, kind) in [
+            ("Kestrel bridge at dusk", Kind::Caption),
+            ("Mira Sand", Kind::Caption),
+            ("Mira Sand speaks to reporters on the quay", Kind::Caption),
+            ("Lorries wait for the ferry after the closure of the bridge", Kind::Caption),
+            ("An aerial view of the bridge", Kind::Caption),
+            ("Lasting damage", Kind::Crosshead),
+            ("What happens next?", Kind::Crosshead),
+            ("How the cracks were found", Kind::Crosshead),
+            ("Background", Kind::Crosshead),
+            ("Ferries can carry more than the town thinks", Kind::Crosshead),
+            ("‘We are not going to gamble with lives’", Kind::Crosshead),
+            ("3. Look at the bridge from below", Kind::Crosshead),
+            ("The long way round", Kind::Crosshead),
+        ] {
+            let (found, percent) = judge(line).unwrap();
+            assert_eq!(found, kind, "{line:?}");
+            assert!((55..=85).contains(&percent), "{line:?}: {percent}");
+        }
+    }
+
+    #[test]
+    fn sentences_are_paragraphs() {
+        for line in [
+            "It was shut.",
+            "\"We knew nothing.\"",
+            "He listed the reasons:",
+            "And so?\" she asked the engineer on duty, who",
+        ] {
+            assert!(judge(line).is_none() || line.starts_with("And"), "{line:?}");
+        }
+    }
+}

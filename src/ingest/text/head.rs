@@ -1,0 +1,247 @@
+//! The top of a page: masthead, page date, headline, standfirst and what is said of the article there.
+
+use jiff::civil::Date;
+
+use super::super::{IngestError, times};
+use super::meta::{self, Meta};
+use super::units::Unit;
+
+/// A headline has at most this many words; a longer first unit is running text.
+const HEADLINE_WORDS_MAX: usize = 40;
+/// A standfirst has at most this many words.
+const STANDFIRST_WORDS_MAX: usize = 60;
+
+/// The top of a page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    pub(super) masthead: Option<Masthead>,
+    pub(super) page_date: Option<Date>,
+    pub(super) headline: String,
+    pub(super) standfirst: String,
+    pub(super) meta: Meta,
+    /// Units before a meta line that belong to the body, such as the caption of the leading picture.
+    pub(super) leading: Vec<Unit>,
+}
+
+/// The publication's name.
+#[derive(Clone, Debug)]
+pub(super) struct Masthead {
+    pub(super) name: String,
+    /// What it was told by.
+    pub(super) why: &'static str,
+}
+
+/// Parts the top of a page from its body.
+pub(super) fn split(units: &[Unit]) -> Result<(Head, &[Unit]), IngestError> {
+    let mut head = Head::default();
+    let rest = take_masthead(units, &mut head);
+    let rest = take_kicker(rest, &mut head);
+    let (headline, rest) = rest.split_first().ok_or(IngestError::Empty)?;
+    if headline.words() > HEADLINE_WORDS_MAX {
+        return Err(IngestError::NoHeadline {
+            reason: format!(
+                "line {} has {} words; put the headline on a line of its own above the text",
+                headline.line,
+                headline.words()
+            ),
+        });
+    }
+    head.headline.clone_from(&headline.text);
+    let rest = take_meta(rest, &mut head);
+    Ok((head, rest))
+}
+
+/// Takes logo, masthead and page date off the top, as far as they are there.
+///
+/// A date near the top is the page's when a headline follows it. Otherwise what stands above it is the headline.
+fn take_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
+    const TOP: usize = 4;
+    let dated = units.iter().take(TOP).position(|unit| dated_line(&unit.text).is_some());
+    if let Some((at, (before, [line, rest @ ..]))) = dated.map(|at| (at, units.split_at(at)))
+        && is_headline(rest)
+        && before.iter().all(is_masthead_like)
+        && let Some((date, name)) = dated_line(&line.text)
+    {
+        head.page_date = Some(date);
+        let below = rest.split_first().filter(|(unit, after)| at == 0 && unit.follows_directly && is_headline(after));
+        let below = below.filter(|(unit, _)| name.is_none() && is_masthead_like(unit) && has_press_word(&unit.text));
+        let above = before.iter().filter(|unit| !is_logo(&unit.text)).max_by_key(|unit| unit.text.len());
+        let name = name.or(above.map(|unit| unit.text.as_str())).or(below.map(|(unit, _)| unit.text.as_str()));
+        head.masthead = name.map(|name| Masthead { name: name.to_owned(), why: "printed with the page's date" });
+        return below.map_or(rest, |(_, after)| after);
+    }
+    undated_masthead(units, head)
+}
+
+/// A masthead without a date is known by its logo, the initials of its name, or by a word that newspapers have.
+fn undated_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
+    let (logo, rest) = match units {
+        [logo, rest @ ..] if is_logo(&logo.text) && !rest.is_empty() => (Some(logo), rest),
+        _ => (None, units),
+    };
+    let Some((name, after)) = rest.split_first() else { return units };
+    let initialled = logo.is_some_and(|logo| is_initials(&logo.text, &name.text));
+    if !(is_headline(after) && is_masthead_like(name) && (initialled || has_press_word(&name.text))) {
+        // Initials that are nobody's still are no headline when one follows.
+        return if logo.is_some() && is_headline(rest) { rest } else { units };
+    }
+    let why = if initialled { "its initials stand above it" } else { "the name of a newspaper above the headline" };
+    head.masthead = Some(Masthead { name: name.text.clone(), why });
+    after
+}
+
+/// Takes a section that stands above the headline.
+fn take_kicker<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
+    match units {
+        [kicker, rest @ ..] if meta::is_known_section(&kicker.text) && is_headline(rest) => {
+            head.meta.section = Some(kicker.text.clone());
+            rest
+        }
+        _ => units,
+    }
+}
+
+/// Takes standfirst and meta lines off what follows the headline.
+///
+/// Prose between the headline and a meta line is the standfirst; prose alone is the first paragraph, unless no
+/// blank line parts it from the headline.
+fn take_meta<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
+    const NEAR: usize = 7;
+    const PROSE_MAX: usize = 2;
+    let mut taken = 0;
+    let mut prose = 0;
+    for (at, unit) in units.iter().take(NEAR).enumerate() {
+        if let Some(found) = meta::read(&unit.text) {
+            head.meta.absorb(found);
+            taken = at + 1;
+        } else if prose == PROSE_MAX || unit.words() > STANDFIRST_WORDS_MAX {
+            break;
+        } else {
+            prose += 1;
+        }
+    }
+    let (top, rest) = units.split_at(taken);
+    let mut between = top.iter().filter(|unit| meta::read(&unit.text).is_none()).peekable();
+    if let Some(standfirst) = between.next_if(|unit| is_standfirst(unit)) {
+        head.standfirst.clone_from(&standfirst.text);
+    }
+    head.leading = between.cloned().collect();
+    let direct = rest.split_first().filter(|(unit, after)| {
+        taken == 0
+            && unit.follows_directly
+            && is_standfirst(unit)
+            && after.first().is_some_and(|next| !next.follows_directly)
+    });
+    match direct {
+        Some((unit, after)) => {
+            head.standfirst.clone_from(&unit.text);
+            after
+        }
+        None => rest,
+    }
+}
+
+fn is_standfirst(unit: &Unit) -> bool {
+    (8..=STANDFIRST_WORDS_MAX).contains(&unit.words())
+        || ends_sentence(&unit.text) && unit.words() <= STANDFIRST_WORDS_MAX
+}
+
+/// The date of a line, alone or beside the masthead: `The Tidewater Post | 8 November 2025`.
+fn dated_line(line: &str) -> Option<(Date, Option<&str>)> {
+    if let Some(date) = times::page_date(line) {
+        return Some((date, None));
+    }
+    match meta::parts(line).as_slice() {
+        [name, date] | [date, name] if times::page_date(date).is_some() && !meta::is_known_section(name) => {
+            has_press_word(name).then(|| times::page_date(date).map(|date| (date, Some(*name))))?
+        }
+        _ => None,
+    }
+}
+
+/// Whether a headline can begin here: something short that ends no sentence, is no meta line, and isn't all.
+fn is_headline(units: &[Unit]) -> bool {
+    match units {
+        [unit, _, ..] => {
+            let short = unit.words() <= HEADLINE_WORDS_MAX;
+            short
+                && !unit.text.ends_with(['.', ':', ','])
+                && (meta::is_known_section(&unit.text) || meta::read(&unit.text).is_none())
+        }
+        _ => false,
+    }
+}
+
+fn is_masthead_like(unit: &Unit) -> bool {
+    unit.words() <= 6
+        && unit.text.chars().count() <= 60
+        && !ends_sentence(&unit.text)
+        && !meta::is_known_section(&unit.text)
+}
+
+/// A few capitals, such as `TP` or `A&B`.
+fn is_logo(text: &str) -> bool {
+    (1..=5).contains(&text.chars().count()) && text.chars().all(|c| c.is_uppercase() || matches!(c, '&' | '.'))
+}
+
+fn is_initials(logo: &str, name: &str) -> bool {
+    let initials: String = name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_uppercase())).collect();
+    let logo: String = logo.chars().filter(|c| c.is_uppercase()).collect();
+    let without_article = name.starts_with("The ").then(|| initials.strip_prefix('T')).flatten();
+    logo == initials || without_article.is_some_and(|initials| initials == logo)
+}
+
+/// Whether a name in title case has a word that newspapers are called by.
+fn has_press_word(name: &str) -> bool {
+    const WORDS: [&str; 40] = [
+        "advertiser",
+        "argus",
+        "bulletin",
+        "chronicle",
+        "courier",
+        "daily",
+        "dispatch",
+        "echo",
+        "enquirer",
+        "evening",
+        "examiner",
+        "express",
+        "gazette",
+        "globe",
+        "guardian",
+        "herald",
+        "independent",
+        "inquirer",
+        "journal",
+        "leader",
+        "ledger",
+        "mail",
+        "mercury",
+        "mirror",
+        "monitor",
+        "news",
+        "observer",
+        "post",
+        "press",
+        "record",
+        "recorder",
+        "register",
+        "review",
+        "sentinel",
+        "standard",
+        "star",
+        "telegraph",
+        "times",
+        "tribune",
+        "weekly",
+    ];
+    const SMALL: [&str; 6] = ["of", "and", "the", "&", "for", "on"];
+    let titled = name.split_whitespace().all(|word| word.starts_with(char::is_uppercase) || SMALL.contains(&word));
+    titled && name.split_whitespace().any(|word| WORDS.contains(&word.to_lowercase().as_str()))
+}
+
+/// Whether the text ends as a sentence does, closing quotes and brackets aside.
+pub(super) fn ends_sentence(text: &str) -> bool {
+    text.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']', '」', '）'])
+        .ends_with(['.', '!', '?', '…', '。', '！', '？'])
+}

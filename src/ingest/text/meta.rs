@@ -1,0 +1,232 @@
+//! Meta lines: section, claimed times and bylines, alone or together on a line.
+
+use crate::model::Precision;
+
+use super::super::{is_absolute_url, times};
+
+/// What the lines around a headline say of the article.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Meta {
+    /// Authors, a line each as printed, without "By".
+    pub(super) bylines: Vec<String>,
+    /// The section.
+    pub(super) section: Option<String>,
+    /// The words of the time of publication.
+    pub(super) published: Option<String>,
+    /// The words of the time of the last change.
+    pub(super) modified: Option<String>,
+    /// Absolute URLs.
+    pub(super) urls: Vec<String>,
+}
+
+impl Meta {
+    /// Takes over what `other` says and this doesn't.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.bylines.extend(other.bylines);
+        self.section = self.section.take().or(other.section);
+        self.published = self.published.take().or(other.published);
+        self.modified = self.modified.take().or(other.modified);
+        self.urls.extend(other.urls);
+    }
+
+    fn says_a_time(&self) -> bool {
+        self.published.is_some() || self.modified.is_some()
+    }
+}
+
+/// Sections common enough to be known without a time beside them.
+const SECTIONS: [&str; 24] = [
+    "World",
+    "Politics",
+    "Business",
+    "Sport",
+    "Sports",
+    "Culture",
+    "Opinion",
+    "Science",
+    "Technology",
+    "Tech",
+    "Health",
+    "Local",
+    "National",
+    "International",
+    "Economy",
+    "Environment",
+    "Education",
+    "Travel",
+    "Arts",
+    "Entertainment",
+    "News",
+    "Local news",
+    "World news",
+    "City",
+];
+
+/// Whether the text is the name of a common section and nothing else.
+pub(super) fn is_known_section(text: &str) -> bool {
+    SECTIONS.iter().any(|section| section.eq_ignore_ascii_case(text))
+}
+
+/// Reads a line as meta data. All of it must be understood: a sentence that ends in a date is a paragraph.
+pub(super) fn read(line: &str) -> Option<Meta> {
+    if line.chars().count() > 200 {
+        return None;
+    }
+    if is_absolute_url(line) {
+        return Some(Meta { urls: vec![line.to_owned()], ..Meta::default() });
+    }
+    if is_known_section(line) {
+        return Some(Meta { section: Some(line.to_owned()), ..Meta::default() });
+    }
+    single(line).or_else(|| several(line))
+}
+
+/// A line of one thing, before separators are looked for: dates and names may hold dashes.
+fn single(part: &str) -> Option<Meta> {
+    time(part).or_else(|| byline(part)).or_else(|| section_and_time(part))
+}
+
+/// `World · Published 3 March 2026 · 4 min read`: parts with a separator between them. A part that is neither
+/// time nor byline is the section; there can be one.
+fn several(line: &str) -> Option<Meta> {
+    let mut meta = Meta::default();
+    let mut section = None;
+    let parts = parts(line);
+    for part in parts.iter().filter(|part| !is_reading_time(part)) {
+        match single(part) {
+            Some(found) => meta.absorb(found),
+            None if section.is_none() && is_section(part) => section = Some((*part).to_owned()),
+            None => return None,
+        }
+    }
+    meta.section = meta.section.or(section);
+    (parts.len() > 1 && (meta.says_a_time() || !meta.bylines.is_empty())).then_some(meta)
+}
+
+/// The parts of a line between bars, dots and spaced dashes.
+pub(super) fn parts(line: &str) -> Vec<&str> {
+    line.split(['|', '·', '•', '●'])
+        .flat_map(|part| part.split(" - "))
+        .flat_map(|part| part.split(" – "))
+        .flat_map(|part| part.split(" — "))
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+fn is_reading_time(part: &str) -> bool {
+    let words: Vec<String> = part.split_whitespace().map(str::to_lowercase).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    matches!(words.as_slice(), [_, "min" | "mins" | "minute" | "minutes" | "minute's", "read"] | [_, "read"])
+}
+
+/// `2 months ago`, `Published: March 3, 2026`, `Last updated on 3 March 2026`.
+fn time(part: &str) -> Option<Meta> {
+    const PUBLISHED: [&str; 3] = ["first published", "published", "posted"];
+    const MODIFIED: [&str; 5] = ["last updated", "last modified", "updated", "modified", "amended"];
+    if let Some(words) = labelled_time(part, &MODIFIED) {
+        return Some(Meta { modified: Some(words), ..Meta::default() });
+    }
+    let words = labelled_time(part, &PUBLISHED).or_else(|| is_time(part).then(|| part.to_owned()))?;
+    Some(Meta { published: Some(words), ..Meta::default() })
+}
+
+fn labelled_time(part: &str, labels: &[&str]) -> Option<String> {
+    let label = labels.iter().find(|label| part.get(..label.len()).is_some_and(|p| p.eq_ignore_ascii_case(label)))?;
+    let words = part.get(label.len()..)?.trim_start_matches([':', ',']).trim();
+    let words = words.strip_prefix("on ").or_else(|| words.strip_prefix("at ")).unwrap_or(words);
+    is_time(words).then(|| words.to_owned())
+}
+
+/// Whether the words are a time by themselves. A year alone is not: it is too easily part of a name.
+fn is_time(words: &str) -> bool {
+    let absolute = times::claimed_time(words, None, "");
+    times::is_relative(words) || absolute.is_some_and(|claim| claim.precision < Precision::Year)
+}
+
+/// `World 2 months ago`, `City, March 3, 2026`: a section of a few words and a time to the day at least.
+fn section_and_time(part: &str) -> Option<Meta> {
+    const SECTION_WORDS_MAX: usize = 4;
+    let ends = part.match_indices(' ').map(|(at, _)| at).take(SECTION_WORDS_MAX);
+    ends.filter_map(|at| part.split_at_checked(at)).find_map(|(section, words)| {
+        let section = section.trim_end_matches([',', ':']);
+        let meta = time(words.trim()).filter(|_| is_section(section))?;
+        Some(Meta { section: Some(section.to_owned()), ..meta })
+    })
+}
+
+/// Up to four words in title case, as in `Arts & Culture` or `Letters to the Editor`.
+fn is_section(text: &str) -> bool {
+    const SMALL: [&str; 9] = ["and", "of", "the", "in", "to", "on", "&", "for", "news"];
+    let mut words = text.split_whitespace();
+    let first = words.next().is_some_and(|word| word.starts_with(char::is_uppercase));
+    let named = |word: &str| word.starts_with(char::is_uppercase) || SMALL.contains(&word);
+    first && words.clone().count() < 4 && words.all(named) && !text.ends_with(['.', '?', '!', ':', '"'])
+}
+
+/// `By Jane Roe`, `BY A. ROE AND B. DOE, Political Editor`.
+fn byline(part: &str) -> Option<Meta> {
+    const WORDS_MAX: usize = 16;
+    let names =
+        part.strip_prefix("By ").or_else(|| part.strip_prefix("BY ")).or_else(|| part.strip_prefix("by "))?.trim();
+    if parts(part).len() > 1 {
+        return None;
+    }
+    let is_name = |word: &str| word.starts_with(char::is_uppercase);
+    let shape =
+        is_name(names) && names.split_whitespace().count() <= WORDS_MAX && !names.ends_with(['.', '!', '?', ':']);
+    // A paragraph or a headline may begin with "By Friday"; names come in pairs, or stand alone.
+    let mut words = names.split_whitespace().skip(1);
+    let named =
+        words.next().is_none_or(|word| is_name(word) || matches!(word, "and" | "de" | "van" | "von" | "da" | "del"));
+    (shape && named).then(|| Meta { bylines: vec![names.to_owned()], ..Meta::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Section, published, modified, bylines.
+    fn fields(line: &str) -> Option<[String; 4]> {
+        let meta = read(line)?;
+        let text = Option::unwrap_or_default;
+        Some([text(meta.section), text(meta.published), text(meta.modified), meta.bylines.join("; ")])
+    }
+
+    #[test]
+    fn meta_lines_are_taken_apart() {
+        for (line, expected) in [
+            ("World 2 months ago", ["World", "2 months ago", "", ""]),
+            ("World · 2 months ago", ["World", "2 months ago", "", ""]),
+            ("World | March 3, 2026", ["World", "March 3, 2026", "", ""]),
+            ("World - March 3, 2026", ["World", "March 3, 2026", "", ""]),
+            ("Arts & Culture, yesterday", ["Arts & Culture", "yesterday", "", ""]),
+            ("City • Published 3 March 2026 • 4 min read", ["City", "3 March 2026", "", ""]),
+            ("Published: 3 March 2026 | Updated: 2 hours ago", ["", "3 March 2026", "2 hours ago", ""]),
+            ("Last updated on 3 March 2026", ["", "", "3 March 2026", ""]),
+            ("March 3, 2026, 6 p.m. ET", ["", "March 3, 2026, 6 p.m. ET", "", ""]),
+            ("By Jane Roe", ["", "", "", "Jane Roe"]),
+            ("By Ada Quill and Bo Finch, Political Editor", ["", "", "", "Ada Quill and Bo Finch, Political Editor"]),
+            ("By Ada Quill | 3 March 2026", ["", "3 March 2026", "", "Ada Quill"]),
+            ("Politics", ["Politics", "", "", ""]),
+        ] {
+            assert_eq!(fields(line), Some(expected.map(String::from)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn sentences_are_no_meta_lines() {
+        for line in [
+            "The quay was closed 2 months ago",
+            "By Friday the quay was open again.",
+            "By morning the ferry had gone",
+            "World Cup 2026",
+            "Harbour bridge at dusk",
+            "Fish - and more fish",
+            "Ferry returns",
+            "",
+        ] {
+            assert_eq!(fields(line), None, "{line:?}");
+        }
+    }
+}

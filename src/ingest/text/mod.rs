@@ -1,0 +1,104 @@
+//! A news page as extracted text.
+//!
+//! ```text
+//! TP                                     logo          ┐
+//! The Tidewater Post                     masthead      │ any may be missing
+//! Saturday, November 8, 2025             page date     ┘
+//!
+//! Headline
+//!
+//! Standfirst                             may be missing; needs a meta line after it, or no blank line before
+//!
+//! City · 2 months ago                    meta lines: section, times, byline, in any order; may be missing
+//!
+//! Paragraphs, captions, crossheads …
+//! ```
+//!
+//! Paragraphs are parted by blank lines or, where there are none, by line ends; hard-wrapped text is joined.
+//! The masthead and the page's date are never part of the content, so that the same article scraped from another
+//! day's page is the same.
+
+mod body;
+mod credit;
+mod figure;
+mod head;
+mod meta;
+mod units;
+
+use jiff::civil::Date;
+
+use crate::model::{ClaimedTime, Content};
+
+use super::{Document, Guess, IngestError, Options, times};
+use head::Head;
+use meta::Meta;
+
+/// Reads a news page.
+pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
+    let units = units::units(text);
+    let (head, rest) = head::split(&units)?;
+    let mut guesses = Vec::new();
+    let (publication, page_date) = masthead(&head, &mut guesses);
+    let reference = page_date.map(Reference::Page).or(options.reference_date.map(Reference::Given));
+    let Meta { bylines, section, published, modified, mut urls } = head.meta;
+    let publish_time = published.and_then(|words| claim("publish time", &words, reference, &mut guesses));
+    let modify_time = modified.and_then(|words| claim("modify time", &words, reference, &mut guesses));
+    let body = body::read(&head.leading, rest);
+    guesses.extend(body.guesses);
+    urls.extend(body.urls);
+    let content = Content {
+        headline: head.headline,
+        standfirst: head.standfirst,
+        bylines,
+        section: section.unwrap_or_default(),
+        publish_time,
+        modify_time,
+        rights: body.rights,
+        blocks: body.blocks,
+        ..Content::default()
+    };
+    Ok(Document { content, publication, page_date, urls, guesses, ..Document::default() })
+}
+
+/// The day that relative times count from.
+#[derive(Clone, Copy)]
+enum Reference {
+    /// The page's own date.
+    Page(Date),
+    /// The caller's.
+    Given(Date),
+}
+
+fn masthead(head: &Head, guesses: &mut Vec<Guess>) -> (Option<String>, Option<Date>) {
+    let publication = head.masthead.as_ref().map(|masthead| {
+        guesses.push(Guess::new("publication", masthead.name.clone(), masthead.why));
+        masthead.name.clone()
+    });
+    (publication, head.page_date)
+}
+
+fn claim(what: &str, words: &str, reference: Option<Reference>, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
+    let day = reference.map(|reference| match reference {
+        Reference::Page(day) | Reference::Given(day) => day,
+    });
+    let claim = times::claimed_time(words, day, "page header");
+    match (&claim, reference) {
+        (None, _) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" needs the date of the page"))),
+        (Some(claim), Some(reference)) if claim.relative => {
+            let day = match reference {
+                Reference::Page(day) => format!("on a page dated {}", times::describe_date(day)),
+                Reference::Given(day) => format!("counted from {}", times::describe_date(day)),
+            };
+            guesses.push(Guess::new(what, times::describe(claim), format!("from \"{words}\" {day}")));
+        }
+        (Some(claim), _) if times::has_unplaced_clock(words) => {
+            let why = format!("the time of day in \"{words}\" has no certain zone");
+            guesses.push(Guess::new(what, times::describe(claim), why));
+        }
+        (Some(_), _) => {}
+    }
+    claim
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Lines become units: a paragraph, a headline, a caption, each on one line.
+
+use super::super::format::is_blank;
+
+/// A piece of the page that stands by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// Its text on one line, without white space around it.
+    pub(super) text: String,
+    /// The line it begins on, from 1.
+    pub(super) line: usize,
+    /// Whether no blank line parts it from the unit before.
+    pub(super) follows_directly: bool,
+}
+
+impl Unit {
+    /// The number of its words, as white space parts them. Scripts that write none between words count two
+    /// characters as a word.
+    pub(super) fn words(&self) -> usize {
+        let is_unspaced = |c: &char| matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
+        self.text.split_whitespace().count() + self.text.chars().filter(is_unspaced).count() / 2
+    }
+}
+
+/// Splits a page into units.
+pub(super) fn units(text: &str) -> Vec<Unit> {
+    let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(index, line)| (index + 1, clean(line))).collect();
+    let chunks: Vec<&[(usize, &str)]> =
+        lines.split(|(_, line)| line.is_empty()).filter(|chunk| !chunk.is_empty()).collect();
+    let width = wrap_width(&chunks);
+    chunks.into_iter().flat_map(|chunk| chunk_units(chunk, width)).collect()
+}
+
+fn clean(line: &str) -> &str {
+    line.trim_matches(is_blank)
+}
+
+fn chunk_units(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<Unit> {
+    let unit = |(index, (line, text)): (usize, &(usize, &str))| Unit {
+        text: (*text).to_owned(),
+        line: *line,
+        follows_directly: index > 0,
+    };
+    if !width.is_some_and(|width| is_wrapped(chunk, width)) {
+        return chunk.iter().enumerate().map(unit).collect();
+    }
+    let text = chunk.iter().map(|(_, text)| *text).collect::<Vec<_>>().join(" ");
+    let line = chunk.first().map_or(1, |(line, _)| *line);
+    vec![Unit { text, line, follows_directly: false }]
+}
+
+/// The width to which the document is hard-wrapped; `None` when each line stands by itself.
+///
+/// A line that wrapped text broke is one to which the next line's first word could not have been added. Lines
+/// that stand by themselves rarely all look so; a document with a line too long for a terminal isn't wrapped.
+fn wrap_width(chunks: &[&[(usize, &str)]]) -> Option<usize> {
+    const WIDTHS: std::ops::RangeInclusive<usize> = 50..=120;
+    let width = chunks.iter().flat_map(|chunk| chunk.iter()).map(|(_, line)| chars(line)).max()?;
+    let breaks: usize = chunks.iter().map(|chunk| chunk.len() - 1).sum();
+    let wrapped: usize = chunks.iter().filter(|chunk| is_wrapped(chunk, width)).map(|chunk| chunk.len() - 1).sum();
+    (WIDTHS.contains(&width) && wrapped >= 2 && wrapped * 3 >= breaks * 2).then_some(width)
+}
+
+fn is_wrapped(chunk: &[(usize, &str)], width: usize) -> bool {
+    chunk.len() > 1
+        && chunk.windows(2).all(|pair| match pair {
+            [(_, line), (_, next)] => {
+                let word = next.split_whitespace().next().unwrap_or_default();
+                !is_bullet(word) && chars(line) + 1 + chars(word) > width
+            }
+            _ => false,
+        })
+}
+
+fn chars(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Whether a line's first word marks an item of a list.
+fn is_bullet(word: &str) -> bool {
+    matches!(word, "-" | "•" | "*" | "–")
+}
+
+/// The text of a list item, and whether the list is numbered; `None` when the line is none.
+pub(super) fn list_item(text: &str) -> Option<(&str, bool)> {
+    let (mark, item) = text.split_once(char::is_whitespace)?;
+    let number = mark.strip_suffix(['.', ')']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    (is_bullet(mark) || number && mark.len() <= 3).then(|| (item.trim(), number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(page: &str) -> Vec<String> {
+        units(page).into_iter().map(|unit| unit.text).collect()
+    }
+
+    #[test]
+    fn blank_lines_part_units_and_so_do_lines_of_their_own() {
+        assert_eq!(
+            texts("TP\nThe Post\n\n \u{a0}\n Ferry returns \n\nText."),
+            ["TP", "The Post", "Ferry returns", "Text."]
+        );
+        let page = units("A\nB\n\nC");
+        assert_eq!(
+            page.iter().map(|unit| (unit.line, unit.follows_directly)).collect::<Vec<_>>(),
+            [(1, false), (2, true), (4, false)]
+        );
+    }
+
+    #[test]
+    fn hard_wrapped_paragraphs_are_joined() {
+        let page = "Ferry returns\n\n\
+            The ferry came back to the quay on Monday after\n\
+            eleven weeks in dock, and the first passengers were\n\
+            children on their way to school.\n\n\
+            \"We had forgotten how slow it is,\" said one of them.";
+        assert_eq!(texts(page).len(), 3);
+    }
+
+    #[test]
+    fn paragraphs_on_lines_of_their_own_stay_apart() {
+        let page = "Ferry returns\nThe ferry came back to the quay on Monday.\nIt was slow.\nNobody minded, said the \
+            master, who had been away as long as his ship and looked the better for it, as did the ship.";
+        assert_eq!(texts(page).len(), 4);
+    }
+
+    #[test]
+    fn list_items_have_a_mark() {
+        assert_eq!(list_item("- one way"), Some(("one way", false)));
+        assert_eq!(list_item("12. twelfth"), Some(("twelfth", true)));
+        assert_eq!(list_item("2025. A year"), None);
+        assert_eq!(list_item("No item"), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! Dates and instants as pages and front matter write them: a line becomes words and numbers, and each form is a
+//! sequence of those.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::Offset;
+
+use crate::model::Precision;
+
+use super::words::{Token, is_weekday, month, tokens};
+
+/// A point in time as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// The date as written, in whatever zone that was; the first of the month or year when no more is said.
+    pub(super) date: Date,
+    /// Day, month or year.
+    pub(super) precision: Precision,
+    /// The time of day, and its zone when it can mean only one thing.
+    pub(super) clock: Option<(Time, Option<Offset>)>,
+}
+
+/// Reads a line that is a date, with or without a time of day, and nothing else.
+pub(super) fn read(line: &str) -> Option<Moment> {
+    let tokens = tokens(line);
+    let mut rest = tokens.as_slice();
+    let mut moment = date(&mut rest)?;
+    if rest.is_empty() {
+        return Some(moment);
+    }
+    if moment.precision != Precision::Day {
+        return None;
+    }
+    skip_joint(&mut rest);
+    let clock = clock(&mut rest)?;
+    moment.clock = Some((clock, zone(rest)?));
+    Some(moment)
+}
+
+/// Reads the date that a line begins with and lets the rest be.
+pub(super) fn read_leading_date(line: &str) -> Option<Moment> {
+    date(&mut tokens(line).as_slice()).filter(|moment| moment.precision == Precision::Day)
+}
+
+fn date(rest: &mut &[Token]) -> Option<Moment> {
+    if let [Token::Word(word), after @ ..] = *rest
+        && is_weekday(word)
+    {
+        *rest = after;
+    }
+    let forms = [year_first, day_month_year, month_day_year, numeric, month_year, year_alone];
+    forms.iter().find_map(|form| {
+        let mut tokens = *rest;
+        let moment = form(&mut tokens)?;
+        *rest = tokens;
+        Some(moment)
+    })
+}
+
+/// `2025-11-08`, `2025/11/08`, `2025-11`.
+fn year_first(rest: &mut &[Token]) -> Option<Moment> {
+    let year = number(rest, 4, 4)?;
+    let separator = mark(rest, &['-', '/'])?;
+    let month = number(rest, 1, 2)?;
+    let mut after = *rest;
+    if mark(&mut after, &[separator]).is_some() {
+        let day = number(&mut after, 1, 2)?;
+        *rest = after;
+        return moment(year, month, day, Precision::Day);
+    }
+    (separator == '-').then(|| moment(year, month, 1, Precision::Month))?
+}
+
+/// `8 November 2025`, `8th of November, 2025`.
+fn day_month_year(rest: &mut &[Token]) -> Option<Moment> {
+    let day = day(rest)?;
+    skip_word(rest, &["of"]);
+    let month = month_word(rest)?;
+    let year = number(rest, 4, 4)?;
+    moment(year, month, day, Precision::Day)
+}
+
+/// `November 8, 2025`, `Nov. 8th 2025`.
+fn month_day_year(rest: &mut &[Token]) -> Option<Moment> {
+    let month = month_word(rest)?;
+    let day = day(rest)?;
+    let year = number(rest, 4, 4)?;
+    moment(year, month, day, Precision::Day)
+}
+
+/// `08.11.2025`, and `28/11/2025` or `11/28/2025` where only one of them makes sense.
+fn numeric(rest: &mut &[Token]) -> Option<Moment> {
+    let first = number(rest, 1, 2)?;
+    let separator = mark(rest, &['.', '/'])?;
+    let second = number(rest, 1, 2)?;
+    mark(rest, &[separator])?;
+    let year = number(rest, 4, 4)?;
+    let day_first = moment(year, second, first, Precision::Day);
+    let month_first = moment(year, first, second, Precision::Day);
+    match (day_first, month_first) {
+        (day_first, _) if separator == '.' => day_first,
+        (Some(day_first), Some(month_first)) => (day_first == month_first).then_some(day_first),
+        (one, other) => one.or(other),
+    }
+}
+
+/// `November 2025`.
+fn month_year(rest: &mut &[Token]) -> Option<Moment> {
+    let month = month_word(rest)?;
+    let year = number(rest, 4, 4)?;
+    moment(year, month, 1, Precision::Month)
+}
+
+/// `2025`.
+fn year_alone(rest: &mut &[Token]) -> Option<Moment> {
+    let year = number(rest, 4, 4)?;
+    moment(year, 1, 1, Precision::Year)
+}
+
+fn moment(year: u32, month: u32, day: u32, precision: Precision) -> Option<Moment> {
+    let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
+    let date = Date::new(year, month, day).ok().filter(|_| year > 0)?;
+    Some(Moment { date, precision, clock: None })
+}
+
+/// `18:00`, `18:00:30.5`, `18.30`, `6:30 p.m.`, `6 pm`.
+fn clock(rest: &mut &[Token]) -> Option<Time> {
+    let hour = number(rest, 1, 2)?;
+    let mut minute = None;
+    let (mut second, mut nanos) = (0, 0);
+    if mark(rest, &[':', '.']).is_some() {
+        minute = Some(number(rest, 2, 2)?);
+        if mark(rest, &[':']).is_some() {
+            second = number(rest, 2, 2)?;
+            if mark(rest, &['.']).is_some() {
+                nanos = fraction(rest)?;
+            }
+        }
+    }
+    let hour = match skip_word(rest, &["am", "pm"]).as_deref() {
+        Some(_) if !(1..=12).contains(&hour) => return None,
+        Some("pm") => hour % 12 + 12,
+        Some(_) => hour % 12,
+        None => minute.map(|_| hour)?,
+    };
+    let small = |number: u32| i8::try_from(number).ok();
+    Time::new(small(hour)?, small(minute.unwrap_or(0))?, small(second)?, nanos).ok()
+}
+
+fn fraction(rest: &mut &[Token]) -> Option<i32> {
+    let [Token::Number(digits), after @ ..] = *rest else { return None };
+    *rest = after;
+    let nanos: String = digits.chars().chain("000000000".chars()).take(9).collect();
+    nanos.parse().ok()
+}
+
+/// The rest of a line as a zone: `Some(None)` when there is none, or one that can mean several things (`EST` is
+/// New York or Sydney, `ET` depends on the season); `None` when the rest is no zone.
+fn zone(rest: &[Token]) -> Option<Option<Offset>> {
+    match rest {
+        [Token::Word(word)] if matches!(word.as_str(), "z" | "utc" | "gmt") => Some(Some(Offset::UTC)),
+        [Token::Word(word)] if word == "cet" => Some(Offset::from_hours(1).ok()),
+        [Token::Word(word)] if word == "cest" => Some(Offset::from_hours(2).ok()),
+        [Token::Word(word), offset @ ..] if matches!(word.as_str(), "utc" | "gmt") => numeric_zone(offset).map(Some),
+        [Token::Mark('('), inner @ .., Token::Mark(')')] => zone(inner),
+        [Token::Mark(_), ..] => numeric_zone(rest).map(Some),
+        words => (words.len() <= 3 && words.iter().all(|token| matches!(token, Token::Word(_)))).then_some(None),
+    }
+}
+
+/// `+01:00`, `-0400`, `+2`.
+fn numeric_zone(rest: &[Token]) -> Option<Offset> {
+    let (sign, digits, minutes) = match rest {
+        [Token::Mark(sign), Token::Number(hours), Token::Mark(':'), Token::Number(minutes)] => {
+            (sign, hours.clone(), minutes.clone())
+        }
+        [Token::Mark(sign), Token::Number(digits)] if digits.len() == 4 => {
+            let (hours, minutes) = digits.split_at(2);
+            (sign, hours.to_owned(), minutes.to_owned())
+        }
+        [Token::Mark(sign), Token::Number(hours)] => (sign, hours.clone(), String::from("0")),
+        _ => return None,
+    };
+    let sign = match sign {
+        '+' => 1,
+        '-' | '\u{2212}' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (digits.parse::<u8>().ok()?, minutes.parse::<u8>().ok().filter(|m| *m < 60)?);
+    Offset::from_seconds(sign * (i32::from(hours) * 3_600 + i32::from(minutes) * 60)).ok()
+}
+
+fn number(rest: &mut &[Token], digits_min: usize, digits_max: usize) -> Option<u32> {
+    let [Token::Number(digits), after @ ..] = *rest else { return None };
+    *rest = after;
+    if (digits_min..=digits_max).contains(&digits.len()) { digits.parse().ok() } else { None }
+}
+
+fn day(rest: &mut &[Token]) -> Option<u32> {
+    let day = number(rest, 1, 2)?;
+    skip_word(rest, &["st", "nd", "rd", "th"]);
+    Some(day)
+}
+
+fn month_word(rest: &mut &[Token]) -> Option<u32> {
+    let [Token::Word(word), after @ ..] = *rest else { return None };
+    *rest = after;
+    month(word).and_then(|month| u32::try_from(month).ok())
+}
+
+fn mark(rest: &mut &[Token], marks: &[char]) -> Option<char> {
+    let [Token::Mark(mark), after @ ..] = *rest else { return None };
+    let mark = marks.iter().copied().find(|known| known == mark)?;
+    *rest = after;
+    Some(mark)
+}
+
+fn skip_word(rest: &mut &[Token], words: &[&str]) -> Option<String> {
+    let [Token::Word(word), after @ ..] = *rest else { return None };
+    let word = words.contains(&word.as_str()).then(|| word.clone())?;
+    *rest = after;
+    Some(word)
+}
+
+/// What stands between a date and a time of day: `T`, `at`, a dash or a bar.
+fn skip_joint(rest: &mut &[Token]) {
+    if skip_word(rest, &["t", "at"]).is_none() {
+        mark(rest, &['-', '–', '—', '|', '·', '•']);
+    }
+}

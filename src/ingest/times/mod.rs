@@ -1,0 +1,269 @@
+//! The words in which a page claims a time: `2 months ago`, `Nov. 8, 2025, 6 p.m. ET`, `2025-11-08`.
+//!
+//! A claim is never made more exact than its words. The words are English. A weekday alone ("on Wednesday") is
+//! not read. How exact each form is:
+//!
+//! | words | precision |
+//! | --- | --- |
+//! | a date with a time of day and a zone that can mean only one thing | instant |
+//! | a date, with or without a time of day in a zone that can mean several ("ET") | day |
+//! | a month and year; a year | month; year |
+//! | seconds, minutes, hours ago; today | day: the page's date has no time of day to count from. Twelve hours or more round to a day |
+//! | days ago, yesterday | day |
+//! | weeks ago, last week | month: "3 weeks ago" is anything from 18 to 27 days, so that no day is meant |
+//! | months ago, last month | month |
+//! | years ago, last year | year |
+
+mod absolute;
+mod relative;
+mod words;
+
+use jiff::civil::{Date, Time};
+use jiff::tz::Offset;
+
+use crate::model::{ClaimedTime, Precision, Timestamp};
+
+use absolute::Moment;
+
+/// Reads a claimed time from the whole of `words`.
+///
+/// Relative words count from `reference`, the page's date; without it they give `None`, as do words that are no
+/// time. `found_in` says where the words stood and is kept.
+pub fn claimed_time(words: &str, reference: Option<Date>, found_in: &str) -> Option<ClaimedTime> {
+    let words = words.trim();
+    let absolute = absolute::read(words).and_then(instant_of);
+    let relative = || relative::read(words).zip(reference).and_then(|(ago, day)| start_of(ago.before(day)?));
+    let (claim, is_relative) = match absolute {
+        Some(claim) => (claim, false),
+        None => (relative()?, true),
+    };
+    Some(claimed(claim, words, found_in, is_relative))
+}
+
+/// Reads the date that `words` begin with, to the day at most, whatever follows it.
+pub fn leading_date(words: &str, found_in: &str) -> Option<ClaimedTime> {
+    let moment = absolute::read_leading_date(words)?;
+    Some(claimed(start_of((moment.date, moment.precision))?, words.trim(), found_in, false))
+}
+
+/// Whether the whole of `words` is a time relative to another, such as `2 months ago`.
+pub fn is_relative(words: &str) -> bool {
+    relative::read(words).is_some()
+}
+
+/// Whether the words give a time of day that is not part of the claim, since its zone is missing or ambiguous.
+pub fn has_unplaced_clock(words: &str) -> bool {
+    absolute::read(words).is_some_and(|moment| matches!(moment.clock, Some((_, None))))
+}
+
+/// The date of a line that is a date and nothing else, as pages print under their masthead.
+pub fn page_date(line: &str) -> Option<Date> {
+    absolute::read(line).filter(|moment| moment.precision == Precision::Day).map(|moment| moment.date)
+}
+
+/// The claim as a person reads it, no more exact than it is: `September 2025`.
+pub fn describe(claim: &ClaimedTime) -> String {
+    let date = Offset::UTC.to_datetime(claim.time.to_jiff()).date();
+    match claim.precision {
+        Precision::Instant => claim.time.to_string(),
+        Precision::Day => describe_date(date),
+        Precision::Month => format!("{} {}", words::month_name(date.month()), date.year()),
+        Precision::Year => date.year().to_string(),
+    }
+}
+
+/// A date as a person reads it: `8 November 2025`.
+pub fn describe_date(date: Date) -> String {
+    format!("{} {} {}", date.day(), words::month_name(date.month()), date.year())
+}
+
+fn claimed((time, precision): (Timestamp, Precision), words: &str, found_in: &str, relative: bool) -> ClaimedTime {
+    ClaimedTime { time, precision, words: words.to_owned(), found_in: found_in.to_owned(), relative }
+}
+
+fn instant_of(moment: Moment) -> Option<(Timestamp, Precision)> {
+    match moment.clock {
+        Some((clock, Some(offset))) => {
+            let instant = offset.to_timestamp(moment.date.to_datetime(clock)).ok()?;
+            Some((Timestamp::from(instant), Precision::Instant))
+        }
+        _ => start_of((moment.date, moment.precision)),
+    }
+}
+
+/// The start, in UTC, of the day, month or year that the date lies in.
+fn start_of((date, precision): (Date, Precision)) -> Option<(Timestamp, Precision)> {
+    let start = match precision {
+        Precision::Instant | Precision::Day => date,
+        Precision::Month => date.first_of_month(),
+        Precision::Year => date.first_of_year(),
+    };
+    let instant = Offset::UTC.to_timestamp(start.to_datetime(Time::midnight())).ok()?;
+    Some((Timestamp::from(instant), precision))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(words: &str) -> Option<String> {
+        let claim = claimed_time(words, Some(date(2025, 11, 8)), "a test")?;
+        assert_eq!(claim.words, words.trim());
+        assert_eq!(claim.relative, is_relative(words), "{words:?}");
+        Some(describe(&claim))
+    }
+
+    #[test]
+    fn each_form_is_read_as_exactly_as_it_is_meant() {
+        for (words, expected) in [
+            ("2 months ago", "September 2025"),
+            ("two months ago", "September 2025"),
+            ("about 2 mo ago", "September 2025"),
+            ("last month", "October 2025"),
+            ("1 year, 2 months ago", "September 2024"),
+            ("a year ago", "2024"),
+            ("Over 3 years ago", "2022"),
+            ("last year", "2024"),
+            ("3 weeks ago", "October 2025"),
+            ("last week", "November 2025"),
+            ("10 days ago", "29 October 2025"),
+            ("3d ago", "5 November 2025"),
+            ("yesterday", "7 November 2025"),
+            ("Today", "8 November 2025"),
+            ("just now", "8 November 2025"),
+            ("an hour ago", "8 November 2025"),
+            ("45 mins ago", "8 November 2025"),
+            ("20 hours ago", "7 November 2025"),
+            ("Saturday, November 8, 2025", "8 November 2025"),
+            ("8 November 2025", "8 November 2025"),
+            ("8th of November, 2025", "8 November 2025"),
+            ("Sat 8 Nov 2025", "8 November 2025"),
+            ("Nov. 8, 2025", "8 November 2025"),
+            ("Sept. 3rd 2025", "3 September 2025"),
+            ("2025-11-08", "8 November 2025"),
+            ("2025/11/08", "8 November 2025"),
+            ("08.11.2025", "8 November 2025"),
+            ("11/28/2025", "28 November 2025"),
+            ("28/11/2025", "28 November 2025"),
+            ("November 2025", "November 2025"),
+            ("2025-11", "November 2025"),
+            ("2025", "2025"),
+            ("2025-11-08T18:00:00Z", "2025-11-08T18:00:00Z"),
+            ("2025-11-08T18:00:00.25+01:00", "2025-11-08T17:00:00.25Z"),
+            ("2014-10-09 9:08:02 -0400", "2014-10-09T13:08:02Z"),
+            ("Sat, 08 Nov 2025 18:00:00 GMT", "2025-11-08T18:00:00Z"),
+            ("8 November 2025 at 18.30 GMT", "2025-11-08T18:30:00Z"),
+            ("8 November 2025, 12:05 a.m. UTC+2", "2025-11-07T22:05:00Z"),
+            ("Nov. 8, 2025, 6 p.m. ET", "8 November 2025"),
+            ("Nov. 8, 2025, 6:10 PM Eastern Time", "8 November 2025"),
+            ("2025-11-08 18:00:00", "8 November 2025"),
+            ("8 November 2025 - 18:00 BST", "8 November 2025"),
+        ] {
+            assert_eq!(read(words).as_deref(), Some(expected), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_read() {
+        for words in [
+            "",
+            "on Wednesday",
+            "Wednesday",
+            "soon",
+            "ago",
+            "months ago",
+            "2 months",
+            "2 fortnights ago",
+            "99999999999999999999 years ago",
+            "99999 years ago",
+            "31 November 2025",
+            "November 8",
+            "8/11/2025",
+            "2025-13-01",
+            "2025-11-08T25:00:00Z",
+            "Nov. 8, 2025, 13 p.m.",
+            "8 November 2025 was a Saturday, and so the ferry stayed in port",
+            "12",
+            "20255",
+        ] {
+            assert_eq!(read(words), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn relative_words_need_a_page_date() {
+        assert_eq!(claimed_time("2 months ago", None, "a test"), None);
+        assert!(claimed_time("8 November 2025", None, "a test").is_some());
+    }
+
+    #[test]
+    fn a_clock_without_a_sure_zone_is_reported() {
+        assert!(has_unplaced_clock("Nov. 8, 2025, 6 p.m. ET"));
+        assert!(has_unplaced_clock("2025-11-08 18:00"));
+        assert!(!has_unplaced_clock("2025-11-08 18:00 UTC"));
+        assert!(!has_unplaced_clock("2025-11-08"));
+    }
+
+    #[test]
+    fn a_date_is_read_before_a_clock_that_makes_no_sense() {
+        let claim = leading_date("2014-10-09 10:000:00 -0400", "a test").unwrap();
+        assert_eq!((describe(&claim).as_str(), claim.precision), ("9 October 2014", Precision::Day));
+        assert_eq!(leading_date("draft", "a test"), None);
+    }
+
+    #[test]
+    fn page_dates_are_whole_lines() {
+        for line in ["Saturday, November 8, 2025", "8 November 2025", "Nov. 8, 2025", "2025-11-08"] {
+            assert_eq!(page_date(line), Some(date(2025, 11, 8)), "{line:?}");
+        }
+        for line in ["November 2025", "2025", "2 months ago", "On 8 November 2025"] {
+            assert_eq!(page_date(line), None, "{line:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_panic(words in "\\PC{0,40}", parts in prop::collection::vec(0..PARTS.len(), 0..8)) {
+            let built: String = parts.iter().map(|&part| PARTS[part]).collect();
+            for words in [words, built] {
+                let claim = claimed_time(&words, Some(date(2025, 11, 8)), "");
+                prop_assert_eq!(claim.is_some(), absolute::read(&words).is_some() || claim.is_some_and(|c| c.relative));
+                let _ = (leading_date(&words, ""), page_date(&words), has_unplaced_clock(&words));
+            }
+        }
+
+        #[test]
+        fn dates_round_trip(year in 1000i16..=9999, day in 1i16..=365) {
+            let day = date(year, 1, 1).with().day_of_year(day).build().unwrap();
+            prop_assume!(day < date(9999, 12, 30));
+            prop_assert_eq!(page_date(&describe_date(day)), Some(day));
+            prop_assert_eq!(page_date(&day.to_string()), Some(day));
+        }
+    }
+
+    const PARTS: [&str; 20] = [
+        "2025",
+        "-",
+        "11",
+        "8",
+        " ",
+        "Nov",
+        "T",
+        ":",
+        "30",
+        "Z",
+        "+",
+        "pm",
+        ".",
+        "/",
+        "days",
+        " ago",
+        "9999999999",
+        "a ",
+        "at",
+        "é",
+    ];
+}

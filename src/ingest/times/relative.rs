@@ -1,0 +1,103 @@
+//! Times relative to the day of the page: `2 months ago`, `yesterday`.
+
+use jiff::Span;
+use jiff::civil::Date;
+
+use crate::model::Precision;
+
+use super::words::{Token, tokens};
+
+/// How long ago, and how exactly that is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ago {
+    months: i64,
+    days: i64,
+    hours: i64,
+    precision: Precision,
+}
+
+impl Ago {
+    const NOW: Self = Self { months: 0, days: 0, hours: 0, precision: Precision::Day };
+
+    /// The date that lies this long before `day`; `None` when the calendar has none.
+    pub(super) fn before(self, day: Date) -> Option<(Date, Precision)> {
+        let days = self.days.checked_add(self.hours.checked_add(12)?.checked_div(24)?)?;
+        let span = Span::new().try_months(self.months).ok()?.try_days(days).ok()?;
+        Some((day.checked_sub(span).ok()?, self.precision)).filter(|(date, _)| *date >= Date::constant(1, 1, 1))
+    }
+
+    fn plus(self, other: Self) -> Option<Self> {
+        Some(Self {
+            months: self.months.checked_add(other.months)?,
+            days: self.days.checked_add(other.days)?,
+            hours: self.hours.checked_add(other.hours)?,
+            precision: self.precision.min(other.precision),
+        })
+    }
+}
+
+/// Reads a line that is a relative time and nothing else.
+pub(super) fn read(line: &str) -> Option<Ago> {
+    let tokens = tokens(line);
+    let pieces: Option<Vec<&str>> = tokens.iter().map(piece).collect();
+    let pieces = pieces?;
+    match without_hedge(&pieces) {
+        ["today"] | ["now"] | ["just", "now"] | ["moments", "ago"] | ["earlier", "today"] => Some(Ago::NOW),
+        ["yesterday"] => ago("1", "day"),
+        ["last", unit @ ("week" | "month" | "year")] => ago("1", unit),
+        [spans @ .., "ago"] => total(spans),
+        _ => None,
+    }
+}
+
+fn piece(token: &Token) -> Option<&str> {
+    match token {
+        Token::Number(text) | Token::Word(text) => Some(text),
+        Token::Mark(_) => None,
+    }
+}
+
+fn without_hedge<'a>(pieces: &'a [&'a str]) -> &'a [&'a str] {
+    match pieces {
+        ["about" | "around" | "over" | "almost" | "nearly" | "roughly", rest @ ..] => rest,
+        ["more" | "less", "than", rest @ ..] => rest,
+        _ => pieces,
+    }
+}
+
+/// The sum of `1 year 2 months` or `1 hour and 5 minutes`, as exact as its finest unit.
+fn total(spans: &[&str]) -> Option<Ago> {
+    match spans {
+        [count, unit] => ago(count, unit),
+        [count, unit, "and", rest @ ..] | [count, unit, rest @ ..] => ago(count, unit)?.plus(total(rest)?),
+        _ => None,
+    }
+}
+
+fn ago(count: &str, unit: &str) -> Option<Ago> {
+    let count = number(count)?;
+    let days = |days, precision| Some(Ago { days, precision, ..Ago::NOW });
+    let months = |months, precision| Some(Ago { months, precision, ..Ago::NOW });
+    match unit {
+        "second" | "seconds" | "sec" | "secs" | "s" => Some(Ago { hours: count / 3_600, ..Ago::NOW }),
+        "minute" | "minutes" | "min" | "mins" | "m" => Some(Ago { hours: count / 60, ..Ago::NOW }),
+        "hour" | "hours" | "hr" | "hrs" | "h" => Some(Ago { hours: count, ..Ago::NOW }),
+        "day" | "days" | "d" => days(count, Precision::Day),
+        "week" | "weeks" | "wk" | "wks" | "w" => days(count.checked_mul(7)?, Precision::Month),
+        "month" | "months" | "mo" | "mos" | "mth" | "mths" => months(count, Precision::Month),
+        "year" | "years" | "yr" | "yrs" | "y" => months(count.checked_mul(12)?, Precision::Year),
+        _ => None,
+    }
+}
+
+fn number(word: &str) -> Option<i64> {
+    const NUMBERS: [&str; 12] =
+        ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    if matches!(word, "a" | "an") {
+        return Some(1);
+    }
+    match NUMBERS.iter().position(|name| *name == word) {
+        Some(index) => i64::try_from(index + 1).ok(),
+        None => word.parse().ok(),
+    }
+}

@@ -1,0 +1,79 @@
+//! Words and numbers of a line, and the names of months and weekdays.
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// A piece of a line. White space and commas part pieces and are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// Digits, as written.
+    Number(String),
+    /// Letters in lower case, without the dots of abbreviations: `p.m.` is `pm`.
+    Word(String),
+    /// Any other character. A dot only between digits.
+    Mark(char),
+}
+
+/// Splits a line into pieces.
+pub(super) fn tokens(line: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = line;
+    while let Some(first) = rest.chars().next() {
+        let number = leading(rest, |c| c.is_ascii_digit());
+        let word = leading(rest, char::is_alphabetic);
+        let length = if let Some(digits) = number {
+            tokens.push(Token::Number(digits.to_owned()));
+            digits.len()
+        } else if let Some(letters) = word {
+            let dotted = leading(rest, |c| c.is_alphabetic() || c == '.').unwrap_or(letters);
+            tokens.push(Token::Word(dotted.replace('.', "").to_lowercase()));
+            dotted.len()
+        } else {
+            let after = rest.get(first.len_utf8()..).unwrap_or_default();
+            let decimal =
+                matches!(tokens.last(), Some(Token::Number(_))) && after.starts_with(|c: char| c.is_ascii_digit());
+            if !(first.is_whitespace() || first == ',' || first == '.' && !decimal) {
+                tokens.push(Token::Mark(first));
+            }
+            first.len_utf8()
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    tokens
+}
+
+/// The longest start of `text` whose characters all pass; `None` when it is empty.
+fn leading(text: &str, pass: impl Fn(char) -> bool) -> Option<&str> {
+    let end = text.find(|c| !pass(c)).unwrap_or(text.len());
+    text.get(..end).filter(|start| !start.is_empty())
+}
+
+/// The English name of a month from 1 to 12.
+pub(super) fn month_name(month: i8) -> &'static str {
+    let index = usize::try_from(month).unwrap_or_default().saturating_sub(1);
+    MONTHS.get(index).copied().unwrap_or("an unknown month")
+}
+
+/// The month that a word names, in full or shortened to three letters or more.
+pub(super) fn month(word: &str) -> Option<i8> {
+    let index = MONTHS.iter().position(|name| word.len() >= 3 && name.to_lowercase().starts_with(word))?;
+    i8::try_from(index + 1).ok()
+}
+
+/// Whether a word names a weekday, in full or shortened to three letters or more.
+pub(super) fn is_weekday(word: &str) -> bool {
+    word.len() >= 3 && WEEKDAYS.iter().any(|name| name.starts_with(word))
+}
