@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wire = protox::compile(WIRE, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("dateline_descriptor.bin"), wire.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".dateline.v1.Original.data").compile_fds(wire)?;
+    // The full names are what JSON and reflection find a message by.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
+    tonic_prost_build::configure().bytes(".dateline.v1.Original.data").compile_fds_with_config(wire, config)?;
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)

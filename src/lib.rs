@@ -5,6 +5,7 @@
 //! - [`model`]: the words of the product as plain types;
 //! - [`store`]: records and keys on an ordered key-value engine;
 //! - [`archive`]: what the product does: judge, commit, read, on both time axes;
+//! - [`wire`]: the generated contract, and conversions between it and the model;
 //! - [`ingest`]: documents to articles;
 
 pub mod archive;
@@ -12,3 +13,4 @@ pub mod clock;
 pub mod ingest;
 pub mod model;
 pub mod store;
+pub mod wire;

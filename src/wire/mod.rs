@@ -1,0 +1,27 @@
+//! What goes over the wire: the generated code of `proto/dateline/v1`, conversions between it and the model, JSON,
+//! and the tokens that clients hand back.
+//!
+//! Conversions from the wire check everything that can be judged without the archive, and say which field is
+//! wrong. Nothing above this layer sees a message that was not checked.
+
+mod from_pb;
+pub mod json;
+mod to_pb;
+pub mod token;
+
+#[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/dateline/v1")]
+pub mod pb {
+    //! The messages and services of `dateline.v1`.
+    tonic::include_proto!("dateline.v1");
+}
+
+pub use from_pb::{
+    FieldError, FieldErrorKind, article_filter, as_of, check_url, claimed_time, content, observe_time, timestamp,
+};
+pub use to_pb::{content_to_pb, diff_to_pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
+
+/// The compiled contract, as a `google.protobuf.FileDescriptorSet`.
+pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dateline_descriptor.bin"));
+
+/// The error domain of `google.rpc.ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "dateline.v1";

@@ -1,0 +1,112 @@
+//! The model as messages.
+
+use super::pb;
+use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
+use crate::model::{Block, BlockKind, ClaimedTime, Content, Precision, ReadStamp, Timestamp, WordDelta};
+
+/// An instant.
+pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = time.seconds_and_nanos();
+    prost_types::Timestamp { seconds, nanos }
+}
+
+/// A read stamp.
+pub fn read_stamp_to_pb(stamp: &ReadStamp) -> pb::ReadStamp {
+    pb::ReadStamp {
+        next_seq: stamp.next_seq.0,
+        archive_time: stamp.archive_time.map(timestamp_to_pb),
+        history: stamp.history.0.to_vec(),
+    }
+}
+
+/// A word delta.
+pub fn word_delta_to_pb(delta: WordDelta) -> pb::WordDelta {
+    pb::WordDelta { inserted: delta.inserted, deleted: delta.deleted }
+}
+
+/// A content.
+pub fn content_to_pb(content: &Content) -> pb::Content {
+    pb::Content {
+        headline: content.headline.clone(),
+        standfirst: content.standfirst.clone(),
+        bylines: content.bylines.clone(),
+        section: content.section.clone(),
+        language: content.language.clone(),
+        canonical_url: content.canonical_url.clone(),
+        publish_time: content.publish_time.as_ref().map(claim_to_pb),
+        modify_time: content.modify_time.as_ref().map(claim_to_pb),
+        keywords: content.keywords.clone(),
+        rights: content.rights.clone(),
+        labels: content.labels.clone(),
+        blocks: content.blocks.iter().map(block_to_pb).collect(),
+    }
+}
+
+fn claim_to_pb(claim: &ClaimedTime) -> pb::ClaimedTime {
+    let precision = match claim.precision {
+        Precision::Instant => pb::TimePrecision::Instant,
+        Precision::Day => pb::TimePrecision::Day,
+        Precision::Month => pb::TimePrecision::Month,
+        Precision::Year => pb::TimePrecision::Year,
+    };
+    pb::ClaimedTime {
+        time: Some(timestamp_to_pb(claim.time)),
+        precision: precision.into(),
+        words: claim.words.clone(),
+        found_in: claim.found_in.clone(),
+        relative: claim.relative,
+    }
+}
+
+fn block_to_pb(block: &Block) -> pb::Block {
+    use pb::block::Kind;
+    let kind = match &block.kind {
+        BlockKind::Paragraph { text } => Kind::Paragraph(pb::Paragraph { text: text.clone() }),
+        BlockKind::Crosshead { text } => Kind::Crosshead(pb::Crosshead { text: text.clone() }),
+        BlockKind::Caption { text, figure_url, credit } => {
+            Kind::Caption(pb::Caption { text: text.clone(), figure_url: figure_url.clone(), credit: credit.clone() })
+        }
+        BlockKind::Quote { text, attribution } => {
+            Kind::Quote(pb::Quote { text: text.clone(), attribution: attribution.clone() })
+        }
+        BlockKind::List { items, ordered } => Kind::List(pb::List { items: items.clone(), ordered: *ordered }),
+        BlockKind::Embed { url, text } => Kind::Embed(pb::Embed { url: url.clone(), text: text.clone() }),
+        BlockKind::CorrectionNote { text } => Kind::CorrectionNote(pb::CorrectionNote { text: text.clone() }),
+    };
+    pb::Block { kind: Some(kind), confidence_percent: block.confidence_percent.map_or(0, u32::from) }
+}
+
+/// What differs between two contents.
+pub fn diff_to_pb(diff: &ContentDiff) -> (Vec<pb::FieldChange>, Vec<pb::Hunk>) {
+    let field = |change: &FieldChange| pb::FieldChange {
+        field: change.field.to_owned(),
+        spans: change.spans.iter().map(span_to_pb).collect(),
+    };
+    (diff.fields.iter().map(field).collect(), diff.hunks.iter().map(hunk_to_pb).collect())
+}
+
+fn hunk_to_pb(hunk: &Hunk) -> pb::Hunk {
+    let kind = match hunk.kind {
+        HunkKind::Equal => pb::HunkKind::Equal,
+        HunkKind::Insert => pb::HunkKind::Insert,
+        HunkKind::Delete => pb::HunkKind::Delete,
+        HunkKind::Move => pb::HunkKind::Move,
+        HunkKind::Modify => pb::HunkKind::Modify,
+    };
+    let index = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+    pb::Hunk {
+        kind: kind.into(),
+        base_block: hunk.base_block.map(index),
+        target_block: hunk.target_block.map(index),
+        spans: hunk.spans.iter().map(span_to_pb).collect(),
+    }
+}
+
+fn span_to_pb(span: &Span) -> pb::Span {
+    let kind = match span.kind {
+        SpanKind::Equal => pb::SpanKind::Equal,
+        SpanKind::Insert => pb::SpanKind::Insert,
+        SpanKind::Delete => pb::SpanKind::Delete,
+    };
+    pb::Span { kind: kind.into(), text: span.text.clone() }
+}
