@@ -1,0 +1,40 @@
+//! `AdminService`.
+
+use tonic::{Request, Response, Status};
+
+use super::Context;
+use super::status::Refusal;
+use crate::archive::FORMAT_VERSION;
+use crate::wire::pb::admin_service_server::AdminService;
+use crate::wire::{pb, read_stamp_to_pb, timestamp_to_pb};
+
+/// The handler of `AdminService`.
+#[derive(Clone)]
+pub struct AdminHandler(pub Context);
+
+#[tonic::async_trait]
+impl AdminService for AdminHandler {
+    async fn get_status(
+        &self,
+        _request: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::GetStatusResponse>, Status> {
+        let archive = &self.0.archive;
+        let info = archive.info();
+        let failed = archive.has_failed();
+        let state = if failed { pb::StorageState::Failed } else { pb::StorageState::Serving };
+        let message = if failed { "a write or sync failed; see the server's log, and restart it" } else { "" };
+        Ok(Response::new(pb::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            format_version: FORMAT_VERSION,
+            archive_id: info.id.to_vec(),
+            read_stamp: Some(read_stamp_to_pb(&archive.tail())),
+            article_count: archive.article_count(),
+            disk_bytes: archive.disk_bytes().await.map_err(Refusal::from)?,
+            storage_state: state.into(),
+            storage_message: message.to_owned(),
+            start_time: Some(timestamp_to_pb(info.opened)),
+            queued_writes: u32::try_from(archive.queued_writes()).unwrap_or(u32::MAX),
+            directory: info.directory.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        }))
+    }
+}

@@ -1,0 +1,337 @@
+//! `ArchiveService`.
+
+use std::pin::Pin;
+
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::publish::{self, Parsed, Plain};
+use super::status::Refusal;
+use super::{Context, render, view};
+use crate::archive::compare::StateSelector;
+use crate::archive::read::View;
+use crate::archive::request::{Action, Written};
+use crate::model::name::parse_revision_name;
+use crate::model::{ArticleName, AsOf, Knowledge, Seq};
+use crate::wire::pb::archive_service_server::ArchiveService;
+use crate::wire::{self, FieldError, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
+
+/// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
+const IMPORT_ANSWERS_MAX: usize = 16;
+
+/// The handler of `ArchiveService`.
+#[derive(Clone)]
+pub struct ArchiveHandler(pub Context);
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl ArchiveService for ArchiveHandler {
+    type ImportRevisionsStream = Pin<Box<dyn Stream<Item = Result<pb::ImportRevisionsResponse, Status>> + Send>>;
+
+    async fn publish_revision(
+        &self,
+        request: Request<pb::PublishRevisionRequest>,
+    ) -> Answer<pb::PublishRevisionResponse> {
+        let request = request.into_inner();
+        let validate_only = request.validate_only;
+        let Parsed { operation, warnings } = publish::publish(&self.0, request)?;
+        let written = self.write_one(operation, validate_only).await?;
+        Ok(Response::new(render::published(&written, warnings)))
+    }
+
+    async fn batch_publish_revisions(
+        &self,
+        request: Request<pb::BatchPublishRevisionsRequest>,
+    ) -> Answer<pb::BatchPublishRevisionsResponse> {
+        Ok(Response::new(self.publish_batch(request.into_inner().requests, false).await?))
+    }
+
+    async fn import_revisions(
+        &self,
+        request: Request<Streaming<pb::ImportRevisionsRequest>>,
+    ) -> Answer<Self::ImportRevisionsStream> {
+        let (answers, stream) = mpsc::channel(IMPORT_ANSWERS_MAX);
+        tokio::spawn(self.clone().import(request.into_inner(), answers));
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> Answer<pb::GetArticleResponse> {
+        let request = request.into_inner();
+        let name = article_name("name", &request.name)?;
+        let view = view(request.view, View::Full)?;
+        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let article = self.0.archive.article(cut, name, view).await.map_err(Refusal::from)?;
+        Ok(Response::new(pb::GetArticleResponse {
+            article: Some(render::article(&article)),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        }))
+    }
+
+    async fn get_revision(&self, request: Request<pb::GetRevisionRequest>) -> Answer<pb::GetRevisionResponse> {
+        let request = request.into_inner();
+        let parsed = parse_revision_name(&request.name);
+        let (name, selector) = parsed.map_err(|error| Refusal::from(FieldError::invalid("name", error)))?;
+        let view = view(request.view, View::Full)?;
+        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let revision = self.0.archive.revision(cut, name, selector, view, request.include_original).await;
+        Ok(Response::new(pb::GetRevisionResponse {
+            revision: Some(render::revision(&revision.map_err(Refusal::from)?)),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        }))
+    }
+
+    async fn batch_get_articles(
+        &self,
+        request: Request<pb::BatchGetArticlesRequest>,
+    ) -> Answer<pb::BatchGetArticlesResponse> {
+        let request = request.into_inner();
+        let names = self.batch_names(&request.names)?;
+        let view = view(request.view, View::Basic)?;
+        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let found = self.0.archive.articles(cut, names, view).await.map_err(Refusal::from)?;
+        let missing = request.names.into_iter().zip(&found).filter(|(_, article)| article.is_none());
+        Ok(Response::new(pb::BatchGetArticlesResponse {
+            missing_names: missing.map(|(name, _)| name).collect(),
+            articles: found.iter().flatten().map(render::article).collect(),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        }))
+    }
+
+    async fn list_articles(&self, request: Request<pb::ListArticlesRequest>) -> Answer<pb::ListArticlesResponse> {
+        Ok(Response::new(self.0.list_articles(request.into_inner()).await?))
+    }
+
+    async fn list_sources(&self, request: Request<pb::ListSourcesRequest>) -> Answer<pb::ListSourcesResponse> {
+        Ok(Response::new(self.0.list_sources(request.into_inner()).await?))
+    }
+
+    async fn list_revisions(&self, request: Request<pb::ListRevisionsRequest>) -> Answer<pb::ListRevisionsResponse> {
+        Ok(Response::new(self.0.list_revisions(request.into_inner()).await?))
+    }
+
+    async fn lookup_article(&self, request: Request<pb::LookupArticleRequest>) -> Answer<pb::LookupArticleResponse> {
+        let request = request.into_inner();
+        let key = wire::check_url("url", &request.url, &self.0.limits).map_err(Refusal::from)?;
+        let view = view(request.view, View::Basic)?;
+        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let article = self.0.archive.article_by_url(cut, request.url, key.clone(), view).await;
+        Ok(Response::new(pb::LookupArticleResponse {
+            article: Some(render::article(&article.map_err(Refusal::from)?)),
+            url_key: key.as_str().to_owned(),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        }))
+    }
+
+    async fn diff_revisions(&self, request: Request<pb::DiffRevisionsRequest>) -> Answer<pb::DiffRevisionsResponse> {
+        let request = request.into_inner();
+        let name = article_name("name", &request.name)?;
+        let base = state_selector("base", request.base)?;
+        let target = state_selector("target", request.target)?;
+        if request.as_of.as_ref().is_some_and(|as_of| as_of.observe_time.is_some()) {
+            let problem = "must be unset; give times as base and target";
+            return Err(Refusal::from(FieldError::invalid("as_of.observe_time", problem)).into());
+        }
+        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let compared = self.0.archive.compare(cut, name, base, target).await.map_err(Refusal::from)?;
+        let (field_changes, hunks) = diff_to_pb(&compared.diff);
+        let basic = |revision: &crate::archive::read::RevisionAt| {
+            render::revision(&crate::archive::read::RevisionAt { content: None, ..revision.clone() })
+        };
+        Ok(Response::new(pb::DiffRevisionsResponse {
+            base: compared.base.as_ref().map(basic),
+            target: Some(basic(&compared.target)),
+            field_changes,
+            hunks,
+            word_delta: Some(word_delta_to_pb(compared.word_delta)),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        }))
+    }
+
+    async fn rollback_article(
+        &self,
+        request: Request<pb::RollbackArticleRequest>,
+    ) -> Answer<pb::RollbackArticleResponse> {
+        let request = request.into_inner();
+        let number = publish::revision_number("revision_number", request.revision_number)?;
+        let fingerprint =
+            prost::Message::encode_to_vec(&pb::RollbackArticleRequest { validate_only: false, ..request.clone() });
+        let plain = Plain {
+            name: request.name,
+            observe_time: request.observe_time,
+            precondition: request.precondition,
+            request_id: request.request_id,
+            fingerprint,
+        };
+        let operation = publish::plain(&self.0, plain, Action::Rollback(number))?;
+        let written = self.write_one(operation, request.validate_only).await?;
+        Ok(Response::new(pb::RollbackArticleResponse {
+            revision: Some(render::written_revision(&written)),
+            outcome: render::outcome(written.outcome).into(),
+            replayed: written.replayed,
+            read_stamp: Some(read_stamp_to_pb(&written.stamp)),
+        }))
+    }
+
+    async fn withdraw_article(
+        &self,
+        request: Request<pb::WithdrawArticleRequest>,
+    ) -> Answer<pb::WithdrawArticleResponse> {
+        let request = request.into_inner();
+        let fingerprint =
+            prost::Message::encode_to_vec(&pb::WithdrawArticleRequest { validate_only: false, ..request.clone() });
+        let plain = Plain {
+            name: request.name,
+            observe_time: request.observe_time,
+            precondition: request.precondition,
+            request_id: request.request_id,
+            fingerprint,
+        };
+        let action = Action::Mark { withdrawn: true, reason: publish::reason(request.reason)? };
+        let marked = self.mark(plain, action, request.validate_only).await?;
+        Ok(Response::new(pb::WithdrawArticleResponse {
+            article: Some(marked.article),
+            changed: marked.changed,
+            replayed: marked.replayed,
+            read_stamp: marked.read_stamp,
+        }))
+    }
+
+    async fn reinstate_article(
+        &self,
+        request: Request<pb::ReinstateArticleRequest>,
+    ) -> Answer<pb::ReinstateArticleResponse> {
+        let request = request.into_inner();
+        let fingerprint =
+            prost::Message::encode_to_vec(&pb::ReinstateArticleRequest { validate_only: false, ..request.clone() });
+        let plain = Plain {
+            name: request.name,
+            observe_time: request.observe_time,
+            precondition: request.precondition,
+            request_id: request.request_id,
+            fingerprint,
+        };
+        let action = Action::Mark { withdrawn: false, reason: publish::reason(request.reason)? };
+        let marked = self.mark(plain, action, request.validate_only).await?;
+        Ok(Response::new(pb::ReinstateArticleResponse {
+            article: Some(marked.article),
+            changed: marked.changed,
+            replayed: marked.replayed,
+            read_stamp: marked.read_stamp,
+        }))
+    }
+}
+
+/// What became of a mark.
+struct Marked {
+    article: pb::Article,
+    changed: bool,
+    replayed: bool,
+    read_stamp: Option<pb::ReadStamp>,
+}
+
+impl ArchiveHandler {
+    async fn write_one(
+        &self,
+        operation: crate::archive::request::Operation,
+        validate_only: bool,
+    ) -> Result<Written, Refusal> {
+        let written = self.0.archive.write(vec![operation], validate_only, false).await;
+        let written = written.map_err(|(_, error)| Refusal::from(error))?;
+        written.into_iter().next().ok_or_else(Refusal::internal)
+    }
+
+    async fn publish_batch(
+        &self,
+        requests: Vec<pb::PublishRevisionRequest>,
+        wait: bool,
+    ) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
+        publish::check_batch(&requests, &self.0.limits)?;
+        let validate_only = requests.iter().any(|request| request.validate_only);
+        let of_item = |index: usize, refusal: Refusal| refusal.of_item(&format!("requests[{index}]"));
+        let mut operations = Vec::with_capacity(requests.len());
+        let mut warnings = Vec::with_capacity(requests.len());
+        for (index, request) in requests.into_iter().enumerate() {
+            let parsed = publish::publish(&self.0, request).map_err(|refusal| of_item(index, refusal))?;
+            operations.push(parsed.operation);
+            warnings.push(parsed.warnings);
+        }
+        let written = self.0.archive.write(operations, validate_only, wait).await;
+        let written = written.map_err(|(index, error)| of_item(index, error.into()))?;
+        let read_stamp = written.last().map(|last| read_stamp_to_pb(&last.stamp));
+        let responses = written.iter().zip(warnings).map(|(written, warnings)| render::published(written, warnings));
+        Ok(pb::BatchPublishRevisionsResponse { responses: responses.collect(), read_stamp })
+    }
+
+    /// Takes the messages of an import one after the other. It ends with the stream, or when nobody reads the
+    /// answers any more; what was accepted is done all the same.
+    async fn import(
+        self,
+        mut messages: Streaming<pb::ImportRevisionsRequest>,
+        answers: mpsc::Sender<Result<pb::ImportRevisionsResponse, Status>>,
+    ) {
+        use pb::import_revisions_response::Result as ImportResult;
+        loop {
+            let message = match messages.message().await {
+                Ok(Some(message)) => message,
+                Ok(None) => return,
+                Err(status) => return drop(answers.send(Err(status)).await),
+            };
+            let result = match self.publish_batch(message.requests, true).await {
+                Ok(published) => ImportResult::Published(published),
+                // The archive itself is gone: the messages after this one would fare no better.
+                Err(refusal) if refusal.ends_streams() => return drop(answers.send(Err(refusal.into())).await),
+                Err(refusal) => ImportResult::Error(refusal.into_item_error()),
+            };
+            let answer = pb::ImportRevisionsResponse { offset: message.offset, result: Some(result) };
+            if answers.send(Ok(answer)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn mark(&self, plain: Plain, action: Action, validate_only: bool) -> Result<Marked, Refusal> {
+        let operation = publish::plain(&self.0, plain, action)?;
+        let written = self.write_one(operation, validate_only).await?;
+        let stamp = written.stamp;
+        let knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: None };
+        let as_of = AsOf { observe_time: Some(written.observe_time), knowledge };
+        let cut = self.0.archive.cut(as_of, Seq::ZERO).await?;
+        let article = self.0.archive.article(cut, written.article.clone(), View::Basic).await?;
+        Ok(Marked {
+            article: render::article(&article),
+            changed: written.outcome != crate::archive::request::Outcome::Unchanged,
+            replayed: written.replayed,
+            read_stamp: Some(read_stamp_to_pb(&stamp)),
+        })
+    }
+
+    fn batch_names(&self, names: &[String]) -> Result<Vec<ArticleName>, Refusal> {
+        if names.is_empty() || names.len() > self.0.limits.page_size_max {
+            let problem = format!("has {} names; 1 to {} are allowed", names.len(), self.0.limits.page_size_max);
+            return Err(FieldError::invalid("names", problem).into());
+        }
+        let parse = |(index, name): (usize, &String)| article_name(&format!("names[{index}]"), name);
+        names.iter().enumerate().map(parse).collect()
+    }
+}
+
+pub(super) fn article_name(field: &str, name: &str) -> Result<ArticleName, Refusal> {
+    ArticleName::parse(name).map_err(|error| FieldError::invalid(field, error).into())
+}
+
+fn state_selector(field: &str, selector: Option<pb::RevisionSelector>) -> Result<Option<StateSelector>, Refusal> {
+    use pb::revision_selector::Selector;
+    match selector.and_then(|selector| selector.selector) {
+        None => Ok(None),
+        Some(Selector::RevisionNumber(number)) => {
+            let number = publish::revision_number(&format!("{field}.revision_number"), number)?;
+            Ok(Some(StateSelector::Number(number)))
+        }
+        Some(Selector::ObserveTime(time)) => {
+            Ok(Some(StateSelector::At(wire::timestamp(&format!("{field}.observe_time"), &time)?)))
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The lists of `ArchiveService`: pages and their tokens.
+
+use super::archive::article_name;
+use super::status::Refusal;
+use super::{Context, render, view};
+use crate::archive::Cut;
+use crate::archive::list::{ArticleQuery, RevisionOrder};
+use crate::archive::read::View;
+use crate::model::{ArticleName, AsOf, Knowledge, RequestDigest, RevisionNumber, Seq, SourceId};
+use crate::wire::token::{PageToken, TokenError, request_digest};
+use crate::wire::{self, FieldError, pb, read_stamp_to_pb, timestamp_to_pb};
+
+impl Context {
+    pub(super) async fn list_articles(
+        &self,
+        request: pb::ListArticlesRequest,
+    ) -> Result<pb::ListArticlesResponse, Refusal> {
+        let plain =
+            pb::ListArticlesRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
+        let digest = request_digest(&plain);
+        let token = PageToken::decode(&request.page_token, digest)?;
+        let order = pb::ArticleOrder::try_from(request.order);
+        let query = ArticleQuery {
+            source: parent_source(&request.parent)?,
+            filter: wire::article_filter(request.filter, &self.limits)?,
+            view: view(request.view, View::Basic)?,
+            page_size: render::page_size(request.page_size, &self.limits)?,
+        };
+        let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
+        let (articles, next) = match order {
+            Ok(pb::ArticleOrder::Unspecified | pb::ArticleOrder::Name) => {
+                let after = position(token.as_ref(), |text| ArticleName::parse(text).ok())?;
+                let page = self.archive.articles_by_name(cut, query, after).await?;
+                (page.items, page.next.map(|name| name.to_string()))
+            }
+            Ok(pb::ArticleOrder::LatestChange) => {
+                let before = position(token.as_ref(), |text| text.parse().ok().map(Seq))?;
+                let page = self.archive.articles_by_latest_change(cut, query, before).await?;
+                (page.items, page.next.map(|seq| seq.to_string()))
+            }
+            Err(_) => return Err(FieldError::invalid("order", "is not a known order").into()),
+        };
+        Ok(pb::ListArticlesResponse {
+            articles: articles.iter().map(render::article).collect(),
+            next_page_token: next_token(&cut, next, digest),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        })
+    }
+
+    pub(super) async fn list_revisions(
+        &self,
+        request: pb::ListRevisionsRequest,
+    ) -> Result<pb::ListRevisionsResponse, Refusal> {
+        let plain =
+            pb::ListRevisionsRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
+        let digest = request_digest(&plain);
+        let token = PageToken::decode(&request.page_token, digest)?;
+        let name = article_name("parent", &request.parent)?;
+        let order = match pb::RevisionOrder::try_from(request.order) {
+            Ok(pb::RevisionOrder::Unspecified | pb::RevisionOrder::NewestFirst) => RevisionOrder::NewestFirst,
+            Ok(pb::RevisionOrder::OldestFirst) => RevisionOrder::OldestFirst,
+            Err(_) => return Err(FieldError::invalid("order", "is not a known order").into()),
+        };
+        let view = view(request.view, View::Basic)?;
+        let page_size = render::page_size(request.page_size, &self.limits)?;
+        let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
+        let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
+        let page = self.archive.revisions(cut, name, order, after, (page_size, view)).await?;
+        Ok(pb::ListRevisionsResponse {
+            entries: page.items.iter().map(render::revision_entry).collect(),
+            next_page_token: next_token(&cut, page.next.map(|number| number.to_string()), digest),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        })
+    }
+
+    pub(super) async fn list_sources(
+        &self,
+        request: pb::ListSourcesRequest,
+    ) -> Result<pb::ListSourcesResponse, Refusal> {
+        let digest = request_digest(&pb::ListSourcesRequest::default());
+        let token = PageToken::decode(&request.page_token, digest)?;
+        let page_size = render::page_size(request.page_size, &self.limits)?;
+        let after = position(token.as_ref(), |text| SourceId::parse(text).ok())?;
+        // Figures are of the moment, so a page is not of the first page's cut; it must be of the same history.
+        self.page_cut(None, 0, token.as_ref()).await?;
+        let cut = self.cut(None, 0).await?;
+        let page = self.archive.sources(cut, after, page_size).await?;
+        let sources = page.items.iter().map(|(source, figures)| pb::Source {
+            name: source.to_string(),
+            article_count: figures.articles,
+            create_time: Some(timestamp_to_pb(figures.first_archive_time)),
+            update_time: Some(timestamp_to_pb(figures.latest_archive_time)),
+        });
+        Ok(pb::ListSourcesResponse {
+            sources: sources.collect(),
+            next_page_token: next_token(&cut, page.next.map(|source| source.as_str().to_owned()), digest),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        })
+    }
+
+    /// The cut of the first page, whose knowledge later pages keep.
+    async fn page_cut(
+        &self,
+        as_of: Option<pb::AsOf>,
+        min_next_seq: u64,
+        token: Option<&PageToken>,
+    ) -> Result<Cut, Refusal> {
+        let mut as_of: AsOf = wire::as_of(as_of)?;
+        if let Some(PageToken { stamp, .. }) = token {
+            as_of.knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: Some(stamp.history) };
+        }
+        match self.archive.cut(as_of, Seq(min_next_seq)).await {
+            // A token of pages beyond the end of this log is of another history.
+            Err(crate::archive::ArchiveError::Bound(crate::archive::error::BadBound::SeqInFuture {
+                next_seq, ..
+            })) if token.is_some_and(|token| token.stamp.next_seq == next_seq) => {
+                let diverged = crate::archive::error::BadBound::HistoryDiverged { next_seq };
+                Err(crate::archive::ArchiveError::from(diverged).into())
+            }
+            cut => Ok(cut?),
+        }
+    }
+}
+
+fn parent_source(parent: &str) -> Result<Option<SourceId>, FieldError> {
+    if parent == "sources/-" {
+        return Ok(None);
+    }
+    SourceId::parse_name(parent).map(Some).map_err(|error| FieldError::invalid("parent", error))
+}
+
+/// Where the list goes on, as the token says it.
+fn position<T>(token: Option<&PageToken>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, TokenError> {
+    token.map(|token| read(&token.position).ok_or(TokenError::Malformed)).transpose()
+}
+
+fn next_token(cut: &Cut, next: Option<String>, digest: RequestDigest) -> String {
+    next.map(|position| PageToken { stamp: cut.stamp, position }.encode(digest)).unwrap_or_default()
+}

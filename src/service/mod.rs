@@ -1,0 +1,47 @@
+//! The gRPC services: each method parses its request, calls the archive, and renders the answer.
+//!
+//! No rule of the product is here, and nothing above the archive's own types is known to it. Every error becomes a
+//! status in [`status`], and nowhere else.
+
+mod admin;
+mod archive;
+mod lists;
+mod publish;
+mod render;
+pub mod status;
+
+use std::sync::Arc;
+
+pub use admin::AdminHandler;
+pub use archive::ArchiveHandler;
+
+use self::status::Refusal;
+use crate::archive::read::View;
+use crate::archive::{Archive, Cut};
+use crate::model::{Limits, Seq};
+use crate::wire::{self, FieldError, pb};
+
+/// What every handler needs.
+#[derive(Clone)]
+pub struct Context {
+    /// The archive.
+    pub archive: Arc<Archive>,
+    /// The limits on input.
+    pub limits: Limits,
+}
+
+impl Context {
+    async fn cut(&self, as_of: Option<pb::AsOf>, min_next_seq: u64) -> Result<Cut, Refusal> {
+        let as_of = wire::as_of(as_of)?;
+        Ok(self.archive.cut(as_of, Seq(min_next_seq)).await?)
+    }
+}
+
+fn view(view: i32, default: View) -> Result<View, Refusal> {
+    match pb::ArticleView::try_from(view) {
+        Ok(pb::ArticleView::Unspecified) => Ok(default),
+        Ok(pb::ArticleView::Basic) => Ok(View::Basic),
+        Ok(pb::ArticleView::Full) => Ok(View::Full),
+        Err(_) => Err(FieldError::invalid("view", "is not a known view").into()),
+    }
+}

@@ -1,0 +1,212 @@
+//! Requests to write, as operations of the archive.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::Context;
+use super::status::Refusal;
+use crate::archive::request::{Action, Observation, Operation, Precondition, Target};
+use crate::model::{
+    ArticleId, ArticleName, ArticleUrl, Content, Limits, Original, RequestDigest, RequestId, RevisionNumber, SourceId,
+    Timestamp, slug,
+};
+use crate::wire::{self, FieldError, FieldErrorKind, pb};
+
+/// An operation with what the writer should be told besides.
+pub(super) struct Parsed {
+    pub(super) operation: Operation,
+    pub(super) warnings: Vec<pb::Warning>,
+}
+
+pub(super) fn publish(context: &Context, mut request: pb::PublishRevisionRequest) -> Result<Parsed, Refusal> {
+    let limits = &context.limits;
+    let digest = request_digest(b"publish", &request.request_id, || {
+        let plain = pb::PublishRevisionRequest { validate_only: false, ..request.clone() };
+        plain.encode_to_vec()
+    });
+    let source = SourceId::parse_name(&request.parent).map_err(|error| FieldError::invalid("parent", error))?;
+    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now())?;
+    let content = wire::content(request.content.take(), limits)?;
+    let urls = urls(&content, &request.urls, limits)?;
+    let target = target(source, &request.article_id, &content, &urls)?;
+    let warnings = claim_warnings(&content, observe_time);
+    let observation = Observation {
+        original: original(request.original, limits)?,
+        coalesce_within_micros: coalesce_within(request.coalesce_within.as_ref())?,
+        ..Observation::new(content, urls)
+    };
+    let operation = Operation {
+        target,
+        observe_time,
+        precondition: precondition(request.precondition)?,
+        request: request_id(&request.request_id, digest)?,
+        action: Action::Observe(Box::new(observation)),
+    };
+    Ok(Parsed { operation, warnings })
+}
+
+/// What a rollback and a mark have in common.
+pub(super) struct Plain {
+    pub(super) name: String,
+    pub(super) observe_time: Option<prost_types::Timestamp>,
+    pub(super) precondition: Option<pb::Precondition>,
+    pub(super) request_id: String,
+    /// What tells this request from another with the same id.
+    pub(super) fingerprint: Vec<u8>,
+}
+
+pub(super) fn plain(context: &Context, request: Plain, action: Action) -> Result<Operation, Refusal> {
+    let name = ArticleName::parse(&request.name).map_err(|error| FieldError::invalid("name", error))?;
+    let fingerprint = request.fingerprint;
+    let digest = request_digest(b"change", &request.request_id, || fingerprint);
+    Ok(Operation {
+        target: Target::Named(name),
+        observe_time: wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now())?,
+        precondition: precondition(request.precondition)?,
+        request: request_id(&request.request_id, digest)?,
+        action,
+    })
+}
+
+/// A reason for a mark.
+pub(super) fn reason(reason: String) -> Result<String, Refusal> {
+    if reason.len() <= Limits::REASON_BYTES_MAX {
+        return Ok(reason);
+    }
+    let problem = format!("has {} bytes; at most {} are allowed", reason.len(), Limits::REASON_BYTES_MAX);
+    Err(FieldError::invalid("reason", problem).into())
+}
+
+pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber, Refusal> {
+    let zero = || FieldError::invalid(field, "must be a revision's number, from 1");
+    Ok(RevisionNumber::new(number).ok_or_else(zero)?)
+}
+
+/// A request without an id needs no digest.
+fn request_digest(what: &[u8], request_id: &str, encode: impl FnOnce() -> Vec<u8>) -> Option<RequestDigest> {
+    (!request_id.is_empty()).then(|| RequestDigest::of(&[what, &encode()]))
+}
+
+fn request_id(id: &str, digest: Option<RequestDigest>) -> Result<Option<(RequestId, RequestDigest)>, FieldError> {
+    let Some(digest) = digest else { return Ok(None) };
+    let id = RequestId::parse(id).map_err(|error| FieldError::invalid("request_id", error))?;
+    Ok(Some((id, digest)))
+}
+
+fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition>, Refusal> {
+    use pb::precondition::Condition;
+    let Some(message) = message else { return Ok(None) };
+    match message.condition {
+        None => Ok(None),
+        Some(Condition::MustNotExist(true)) => Ok(Some(Precondition::MustNotExist)),
+        Some(Condition::MustNotExist(false)) => {
+            Err(FieldError::invalid("precondition.must_not_exist", "can only be true; leave it out otherwise").into())
+        }
+        Some(Condition::Etag(etag)) => Ok(Some(Precondition::Etag(etag))),
+        Some(Condition::RevisionNumber(number)) => {
+            Ok(Some(Precondition::Revision(revision_number("precondition.revision_number", number)?)))
+        }
+    }
+}
+
+/// The article's URLs, the canonical one first, each key once.
+fn urls(content: &Content, more: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldError> {
+    if more.len() > limits.urls_max {
+        let problem = format!("has {} URLs; at most {} are allowed", more.len(), limits.urls_max);
+        return Err(FieldError::invalid("urls", problem));
+    }
+    let mut urls: Vec<ArticleUrl> = Vec::with_capacity(more.len() + 1);
+    let canonical = (!content.canonical_url.is_empty()).then_some(&content.canonical_url);
+    for (index, original) in canonical.into_iter().chain(more).enumerate() {
+        let path = match (canonical, index) {
+            (Some(_), 0) => "content.canonical_url".to_owned(),
+            (Some(_), index) => format!("urls[{}]", index - 1),
+            (None, index) => format!("urls[{index}]"),
+        };
+        let key = wire::check_url(&path, original, limits)?;
+        if urls.iter().all(|url| url.key != key) {
+            urls.push(ArticleUrl { original: original.clone(), key });
+        }
+    }
+    Ok(urls)
+}
+
+/// Without an id, an article is found by its URLs, or named after the first of them, or after its headline.
+fn target(source: SourceId, id: &str, content: &Content, urls: &[ArticleUrl]) -> Result<Target, FieldError> {
+    if !id.is_empty() {
+        let article = ArticleId::parse(id).map_err(|error| FieldError::invalid("article_id", error))?;
+        return Ok(Target::Named(ArticleName { source, article }));
+    }
+    let derived = match urls.first() {
+        Some(url) => slug::article_id(url.key.as_str(), &slug::readable_from_url(&url.key)),
+        None => slug::article_id(&headline_key(&content.headline), &content.headline),
+    };
+    let article = derived.map_err(|error| FieldError::invalid("article_id", error))?;
+    Ok(Target::Found { derived: ArticleName { source: source.clone(), article }, source })
+}
+
+/// A headline as an identity: letter case and white space do not tell articles apart.
+fn headline_key(headline: &str) -> String {
+    headline.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn original(original: Option<pb::Original>, limits: &Limits) -> Result<Option<Original>, FieldError> {
+    let Some(original) = original else { return Ok(None) };
+    let data: Bytes = original.data;
+    if data.is_empty() {
+        return Err(FieldError::invalid("original.data", "is empty; leave the original out"));
+    }
+    if data.len() > limits.original_bytes_max {
+        let problem = format!("has {} bytes; at most {} are allowed", data.len(), limits.original_bytes_max);
+        return Err(FieldError::too_large("original.data", problem));
+    }
+    if original.media_type.len() > Limits::NAME_BYTES_MAX {
+        let problem = format!("has over {} bytes", Limits::NAME_BYTES_MAX);
+        return Err(FieldError::invalid("original.media_type", problem));
+    }
+    Ok(Some(Original { media_type: original.media_type, data }))
+}
+
+fn coalesce_within(duration: Option<&prost_types::Duration>) -> Result<i64, FieldError> {
+    let Some(duration) = duration else { return Ok(0) };
+    let micros = duration.seconds.checked_mul(1_000_000).and_then(|s| s.checked_add(i64::from(duration.nanos) / 1_000));
+    let valid = micros.filter(|micros| *micros >= 0 && (0..1_000_000_000).contains(&duration.nanos));
+    valid.ok_or_else(|| FieldError::invalid("coalesce_within", "must be a duration of 0 or more"))
+}
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Claimed times that contradict each other, or the observation, are flagged and never rejected.
+fn claim_warnings(content: &Content, observe_time: Timestamp) -> Vec<pb::Warning> {
+    let publish = content.publish_time.as_ref().map(|claim| claim.time);
+    let modify = content.modify_time.as_ref().map(|claim| claim.time);
+    let later = |claim: Option<Timestamp>| claim.is_some_and(|claim| claim.micros_since(observe_time) > DAY_MICROS);
+    let contradictions = [
+        (publish.zip(modify).is_some_and(|(publish, modify)| publish > modify), "modify_time is before publish_time"),
+        (later(publish), "publish_time is after the observation"),
+        (later(modify), "modify_time is after the observation"),
+    ];
+    let found = contradictions.into_iter().filter(|(found, _)| *found);
+    found
+        .map(|(_, message)| pb::Warning { reason: "CLAIMED_TIMES_CONTRADICT".to_owned(), message: message.to_owned() })
+        .collect()
+}
+
+/// Checks the number and the size of a batch's requests.
+pub(super) fn check_batch(requests: &[pb::PublishRevisionRequest], limits: &Limits) -> Result<(), FieldError> {
+    let count = requests.len();
+    if count == 0 || count > limits.batch_items_max {
+        let problem = format!("has {count} items; 1 to {} are allowed", limits.batch_items_max);
+        return Err(FieldError::invalid("requests", problem));
+    }
+    let bytes: usize = requests.iter().map(Message::encoded_len).sum();
+    if bytes > limits.batch_bytes_max {
+        let problem = format!("has {bytes} bytes; at most {} are allowed", limits.batch_bytes_max);
+        return Err(FieldError { kind: FieldErrorKind::TooLarge, ..FieldError::invalid("requests", problem) });
+    }
+    let mixed = requests.iter().any(|request| request.validate_only != requests.iter().any(|any| any.validate_only));
+    if mixed {
+        return Err(FieldError::invalid("requests", "have different values of validate_only; give all the same"));
+    }
+    Ok(())
+}

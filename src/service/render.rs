@@ -1,0 +1,128 @@
+//! The archive's answers as messages.
+
+use bytes::Bytes;
+
+use crate::archive::list::RevisionEntry;
+use crate::archive::read::{ArticleAt, RevisionAt};
+use crate::archive::request::{Outcome, Warning, Written};
+use crate::model::{Change, Limits, RevisionNumber, RevisionRecord, Timestamp};
+use crate::wire::{content_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
+
+pub(super) fn article(article: &ArticleAt) -> pb::Article {
+    let state = if article.withdrawn() { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+    pb::Article {
+        name: article.name.to_string(),
+        state: state.into(),
+        state_time: article.mark.as_ref().map(|mark| timestamp_to_pb(mark.since)),
+        state_reason: article.mark.as_ref().map(|mark| mark.reason.clone()).unwrap_or_default(),
+        revision: Some(revision(&article.revision)),
+        valid_from: Some(timestamp_to_pb(article.valid_from)),
+        valid_until: article.valid_until.map(timestamp_to_pb),
+        etag: article.etag.clone().unwrap_or_default(),
+        urls: article.urls.iter().map(|(url, since)| article_url(url, *since)).collect(),
+        revision_count: article.revision_count,
+        create_time: Some(timestamp_to_pb(article.create_time)),
+        update_time: Some(timestamp_to_pb(article.latest.entry.archive_time)),
+        seq: article.latest.seq.0,
+    }
+}
+
+fn article_url(url: &crate::model::ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
+    pb::ArticleUrl {
+        url: url.original.clone(),
+        key: url.key.as_str().to_owned(),
+        observe_time: Some(timestamp_to_pb(since)),
+    }
+}
+
+pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
+    let name = revision.article.revision(revision.number);
+    let mut rendered = made(name, revision.number, &revision.made);
+    if let Some(content) = &revision.content {
+        rendered.content = Some(content_to_pb(content));
+    }
+    if let Some((original, data)) = rendered.original.as_mut().zip(revision.original.as_ref()) {
+        original.data = data.clone();
+    }
+    rendered
+}
+
+pub(super) fn revision_entry(entry: &RevisionEntry) -> pb::RevisionEntry {
+    pb::RevisionEntry {
+        revision: Some(revision(&entry.revision)),
+        observation_count: entry.observation_count,
+        first_seen_time: Some(timestamp_to_pb(entry.first_seen)),
+        last_seen_time: Some(timestamp_to_pb(entry.last_seen)),
+    }
+}
+
+/// A revision as far as the change that made it tells.
+fn made(name: String, number: RevisionNumber, change: &Change) -> pb::Revision {
+    let mut revision = pb::Revision {
+        name,
+        number: number.get(),
+        seq: change.seq.0,
+        observe_time: Some(timestamp_to_pb(change.entry.observe_time)),
+        archive_time: Some(timestamp_to_pb(change.entry.archive_time)),
+        ..pb::Revision::default()
+    };
+    if let Some(record) = change.entry.made.as_deref() {
+        describe(&mut revision, record);
+    }
+    revision
+}
+
+fn describe(revision: &mut pb::Revision, record: &RevisionRecord) {
+    revision.content_digest = record.digest.0.to_vec();
+    revision.content = Some(content_to_pb(&record.to_basic_content()));
+    revision.word_count = record.word_count;
+    revision.word_delta = record.word_delta.map(word_delta_to_pb);
+    revision.rollback_of = record.rollback_of.map_or(0, RevisionNumber::get);
+    revision.original = record.original.as_ref().map(|original| pb::Original {
+        media_type: original.media_type.clone(),
+        data: Bytes::new(),
+        sha256: original.sha256.to_vec(),
+        size_bytes: original.size_bytes,
+    });
+}
+
+pub(super) fn written_revision(written: &Written) -> pb::Revision {
+    made(written.article.revision(written.revision), written.revision, &written.made)
+}
+
+pub(super) fn outcome(outcome: Outcome) -> pb::PublishOutcome {
+    match outcome {
+        Outcome::Created => pb::PublishOutcome::Created,
+        Outcome::Revised => pb::PublishOutcome::Revised,
+        Outcome::Unchanged => pb::PublishOutcome::Unchanged,
+    }
+}
+
+pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb::PublishRevisionResponse {
+    warnings.extend(written.warnings.iter().map(warning));
+    pb::PublishRevisionResponse {
+        revision: Some(written_revision(written)),
+        outcome: outcome(written.outcome).into(),
+        replayed: written.replayed,
+        warnings,
+        read_stamp: Some(read_stamp_to_pb(&written.stamp)),
+    }
+}
+
+fn warning(warning: &Warning) -> pb::Warning {
+    match warning {
+        Warning::UrlBelongsToOther { url, article } => pb::Warning {
+            reason: "URL_BELONGS_TO_OTHER_ARTICLE".to_owned(),
+            message: format!("{url} stays with {article}, to which it leads already"),
+        },
+    }
+}
+
+/// A page size within the limits; 0 is the default of 100.
+pub(super) fn page_size(asked: i32, limits: &Limits) -> Result<usize, crate::wire::FieldError> {
+    match usize::try_from(asked) {
+        Ok(0) => Ok(limits.page_size_max.min(100)),
+        Ok(size) => Ok(size.min(limits.page_size_max)),
+        Err(_) => Err(crate::wire::FieldError::invalid("page_size", "must not be negative")),
+    }
+}

@@ -1,0 +1,199 @@
+//! Every error as a gRPC status.
+//!
+//! A status has a code, a message that says what happened and what to do, and a `google.rpc.ErrorInfo` with a
+//! stable reason and metadata; a field that was refused is named in `google.rpc.BadRequest` too. What only we can
+//! use is in the log.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::archive::ArchiveError;
+use crate::archive::error::{BadBound, Conflict, Missing, Unavailable};
+use crate::wire::token::TokenError;
+use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrorKind, pb};
+
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// A request that is not done: what is told of it.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    code: Code,
+    reason: &'static str,
+    message: String,
+    metadata: HashMap<String, String>,
+    /// The field, where the request itself is at fault.
+    field: Option<(String, String)>,
+    retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn new(code: Code, reason: &'static str, message: impl ToString) -> Self {
+        let (metadata, field, retry_after) = (HashMap::new(), None, None);
+        Self { code, reason, message: message.to_string(), metadata, field, retry_after }
+    }
+
+    fn with(mut self, key: &str, value: impl ToString) -> Self {
+        self.metadata.insert(key.to_owned(), value.to_string());
+        self
+    }
+
+    /// The same, as one item of many.
+    #[must_use]
+    pub fn of_item(mut self, item: &str) -> Self {
+        self.message = format!("{item}: {}", self.message);
+        self.field = self.field.map(|(path, problem)| (format!("{item}.{path}"), problem));
+        self.with("item", item)
+    }
+
+    /// A broken promise of our own.
+    pub(super) fn internal() -> Self {
+        tracing::error!("an answer of the archive is not what was asked for");
+        Self::new(Code::Internal, "INTERNAL", "the server made a mistake; see its log")
+    }
+
+    /// Whether what comes after it in a stream would fare no better.
+    pub(super) fn ends_streams(&self) -> bool {
+        matches!(self.code, Code::Unavailable | Code::DataLoss | Code::Internal)
+    }
+
+    /// The refusal of one item in an answer that has others.
+    pub fn into_item_error(self) -> pb::ItemError {
+        pb::ItemError {
+            code: self.code.into(),
+            reason: self.reason.to_owned(),
+            message: self.message,
+            metadata: self.metadata,
+        }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let mut details = ErrorDetails::with_error_info(refusal.reason, ERROR_DOMAIN, refusal.metadata);
+        if let Some((field, problem)) = refusal.field {
+            details.add_bad_request_violation(field, problem);
+        }
+        if let Some(delay) = refusal.retry_after {
+            details.set_retry_info(Some(delay));
+        }
+        Self::with_error_details(refusal.code, refusal.message, details)
+    }
+}
+
+impl From<FieldError> for Refusal {
+    fn from(error: FieldError) -> Self {
+        let reason = match error.kind {
+            FieldErrorKind::Invalid => "FIELD_INVALID",
+            FieldErrorKind::Filter => "FILTER_INVALID",
+            FieldErrorKind::TooLarge => "ARTICLE_TOO_LARGE",
+        };
+        let mut refusal = Self::new(Code::InvalidArgument, reason, &error).with("field", &error.path);
+        refusal.field = Some((error.path, error.problem));
+        refusal
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        let mut refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("page_token {error}"));
+        refusal.field = Some(("page_token".to_owned(), error.to_string()));
+        refusal
+    }
+}
+
+impl From<ArchiveError> for Refusal {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Missing(error) => missing(&error),
+            ArchiveError::Conflict(error) => conflict(&error),
+            ArchiveError::Bound(error) => bad_bound(&error),
+            ArchiveError::Unavailable(error) => unavailable(&error),
+            ArchiveError::Invalid { field, reason } => FieldError::invalid(field, reason).into(),
+            ArchiveError::Damaged { seq, detail } => {
+                tracing::error!(seq = seq.map(|seq| seq.0), detail, "damage was found");
+                let message =
+                    "what is stored is damaged, and no other data is given in its place; see the server's log";
+                let refusal = Self::new(Code::DataLoss, "CHECKSUM_MISMATCH", message);
+                match seq {
+                    Some(seq) => refusal.with("seq", seq),
+                    None => refusal,
+                }
+            }
+        }
+    }
+}
+
+fn missing(error: &Missing) -> Refusal {
+    let not_found = |reason| Refusal::new(Code::NotFound, reason, error);
+    match error {
+        Missing::Article(name) => not_found("ARTICLE_UNKNOWN").with("article", name),
+        Missing::Url(url) => not_found("ARTICLE_UNKNOWN").with("url", url),
+        Missing::Revision { article, number } => {
+            not_found("REVISION_UNKNOWN").with("article", article).with("revision", number)
+        }
+        Missing::NotYetArchived { article, first } => {
+            not_found("NOT_YET_ARCHIVED").with("article", article).with("first_archive_time", first)
+        }
+        Missing::NotYetObserved { article, first } => {
+            not_found("NOT_YET_OBSERVED").with("article", article).with("first_observe_time", first)
+        }
+    }
+}
+
+fn conflict(error: &Conflict) -> Refusal {
+    match error {
+        Conflict::ArticleExists(name) => {
+            Refusal::new(Code::AlreadyExists, "ARTICLE_EXISTS", error).with("article", name)
+        }
+        Conflict::Revision { article, current, etag } => Refusal::new(Code::Aborted, "REVISION_CONFLICT", error)
+            .with("article", article)
+            .with("revision_number", current)
+            .with("etag", etag),
+        Conflict::Withdrawn { article, since } => Refusal::new(Code::FailedPrecondition, "ARTICLE_WITHDRAWN", error)
+            .with("article", article)
+            .with("withdrawn_since", since),
+        Conflict::RequestIdReused { article, id } => {
+            let mut refusal = Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
+                .with("article", article)
+                .with("request_id", id);
+            refusal.field = Some(("request_id".to_owned(), "was used for another request".to_owned()));
+            refusal
+        }
+    }
+}
+
+fn bad_bound(error: &BadBound) -> Refusal {
+    match error {
+        BadBound::SeqInFuture { next_seq, tail } => Refusal::new(Code::OutOfRange, "AS_OF_IN_FUTURE", error)
+            .with("next_seq", next_seq)
+            .with("durable_next_seq", tail),
+        BadBound::TimeInFuture { archive_time, now } => {
+            Refusal::new(Code::OutOfRange, "AS_OF_IN_FUTURE", error).with("archive_time", archive_time).with("now", now)
+        }
+        BadBound::HistoryDiverged { next_seq } => {
+            Refusal::new(Code::FailedPrecondition, "HISTORY_DIVERGED", error).with("next_seq", next_seq)
+        }
+    }
+}
+
+fn unavailable(error: &Unavailable) -> Refusal {
+    match error {
+        Unavailable::QueueFull => {
+            let refusal = Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", error);
+            Refusal { retry_after: Some(RETRY_AFTER), ..refusal }
+        }
+        Unavailable::StorageFull { free_bytes, floor_bytes } => {
+            Refusal::new(Code::ResourceExhausted, "STORAGE_FULL", error)
+                .with("free_bytes", free_bytes)
+                .with("floor_bytes", floor_bytes)
+        }
+        Unavailable::StorageFailed => Refusal::new(Code::Unavailable, "STORAGE_FAILED", error),
+        Unavailable::Draining => {
+            let refusal = Refusal::new(Code::Unavailable, "DRAINING", error);
+            Refusal { retry_after: Some(RETRY_AFTER), ..refusal }
+        }
+    }
+}
