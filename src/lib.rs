@@ -7,12 +7,18 @@
 //! - [`archive`]: what the product does: judge, commit, read, on both time axes;
 //! - [`wire`]: the generated contract, and conversions between it and the model;
 //! - [`service`]: the gRPC handlers: parse, call, render;
+//! - [`server`]: listener, layers, services and shutdown, put together;
+//! - [`client`]: a typed client, for the command line, tests and other programs;
 //! - [`ingest`]: documents to articles;
+//! - [`clock`] and [`telemetry`]: the time, and the log.
 
 pub mod archive;
+pub mod client;
 pub mod clock;
 pub mod ingest;
 pub mod model;
+pub mod server;
 pub mod service;
 pub mod store;
+pub mod telemetry;
 pub mod wire;

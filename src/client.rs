@@ -1,0 +1,65 @@
+//! A typed client of a Dateline server, for the command line, for tests and for other Rust programs.
+//!
+//! [`Client`] has the generated clients of each service over one channel, with message limits that fit the
+//! server's. [`ServerError`] reads what a status says beyond its code.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::wire::pb::admin_service_client::AdminServiceClient;
+use crate::wire::pb::archive_service_client::ArchiveServiceClient;
+
+/// Replies may be larger than a request: a page of whole articles.
+const REPLY_BYTES_MAX: usize = 1 << 30;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The clients of all services over one channel. Cloning is cheap, and clones share the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// `ArchiveService`.
+    pub archive: ArchiveServiceClient<Channel>,
+    /// `AdminService`.
+    pub admin: AdminServiceClient<Channel>,
+}
+
+impl Client {
+    /// Connects to a server, such as `http://127.0.0.1:7411`.
+    pub async fn connect(url: &str) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(url.to_owned())?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        Ok(Self::over(endpoint.connect().await?))
+    }
+
+    /// The clients over a channel that is there.
+    pub fn over(channel: Channel) -> Self {
+        Self {
+            archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            admin: AdminServiceClient::new(channel),
+        }
+    }
+}
+
+/// What a status says.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ServerError {
+    /// Its code.
+    pub code: Code,
+    /// The stable reason of its `google.rpc.ErrorInfo`; empty where it has none.
+    pub reason: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// The metadata of its `google.rpc.ErrorInfo`.
+    pub metadata: HashMap<String, String>,
+}
+
+impl From<Status> for ServerError {
+    fn from(status: Status) -> Self {
+        let info = status.get_details_error_info();
+        let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
+        Self { code: status.code(), reason, message: status.message().to_owned(), metadata }
+    }
+}

@@ -1,0 +1,204 @@
+//! Puts a server together: listener, layers, services, shutdown.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::server::Router;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::service_fn;
+
+use crate::archive::Archive;
+use crate::model::Limits;
+use crate::service::{AdminHandler, ArchiveHandler, Context};
+use crate::wire::DESCRIPTOR;
+use crate::wire::pb::admin_service_server::AdminServiceServer;
+use crate::wire::pb::archive_service_server::ArchiveServiceServer;
+
+/// How to run a server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The limits on input.
+    pub limits: Limits,
+    /// Calls at once on one connection. Default 1,024.
+    pub calls_per_connection_max: usize,
+    /// How long a shutdown waits for calls under way. Default 30 s.
+    pub grace: Duration,
+    /// How long reads go on after the storage failed, before the server ends. Default 30 s.
+    pub failed_grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            calls_per_connection_max: 1_024,
+            grace: Duration::from_secs(30),
+            failed_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a server ended other than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The transport failed.
+    #[error("the server's transport failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The listener could not be used.
+    #[error("the listener cannot be used: {0}")]
+    Listener(#[from] std::io::Error),
+    /// The storage failed, and the time in which reads went on is over.
+    #[error("the storage failed; start the server anew")]
+    StorageFailed,
+}
+
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// HTTP/2 windows that let a replay run at full speed.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Serves `archive` on `listener` until `shutdown` is done, then lets calls under way finish and closes the
+/// archive. When the storage fails, reads go on for a while, then the server ends with an error, so that whoever
+/// watches it starts it anew.
+pub async fn serve(
+    listener: TcpListener,
+    archive: Arc<Archive>,
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let address: SocketAddr = listener.local_addr()?;
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let router = router(Arc::clone(&archive), &options, Some(health));
+    set_serving(&reporter).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let connections = TcpListenerStream::new(listener).filter_map(|connection| without_delay(connection));
+    let stopped = async move { drop(stopped.await) };
+    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
+    tracing::info!(%address, "serving");
+    let failed = async {
+        archive.failed().await;
+        set_not_serving(&reporter).await;
+        tracing::error!(seconds = options.failed_grace.as_secs(), "the storage failed; reads go on for a while");
+        tokio::time::sleep(options.failed_grace).await;
+    };
+    let ended = tokio::select! {
+        () = shutdown => None,
+        () = failed => Some(Err(ServeError::StorageFailed)),
+        served = &mut serving => Some(joined(served)),
+    };
+    tracing::info!("shutting down");
+    set_not_serving(&reporter).await;
+    // A server that has ended by itself needs no telling.
+    let _ended = stop.send(());
+    let ended = match ended {
+        Some(ended) => ended,
+        None => finish(&mut serving, options.grace).await,
+    };
+    serving.abort();
+    archive.close().await;
+    ended
+}
+
+/// A channel to `archive` through the same services, over a connection in memory. It lasts as long as the archive
+/// is used; nobody else can connect.
+pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Channel, tonic::transport::Error> {
+    let (client, server) = tokio::io::duplex(1 << 20);
+    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
+    // A connection in memory ends with its client, and the server with its only connection.
+    tokio::spawn(router(archive, options, None::<HealthServer<HealthService>>).serve_with_incoming(incoming));
+    let mut client = Some(client);
+    let connector = service_fn(move |_| {
+        let taken = client.take().map(TokioIo::new);
+        async move { taken.ok_or_else(|| std::io::Error::other("the connection in memory is closed")) }
+    });
+    Endpoint::from_static("http://in-process").connect_with_connector(connector).await
+}
+
+fn router<H: Health>(archive: Arc<Archive>, options: &Options, health: Option<HealthServer<H>>) -> Router {
+    let context = Context { archive, limits: options.limits };
+    // Above our own limits, so that what is too large gets our error and not the transport's.
+    let request_bytes_max = 2 * (options.limits.batch_bytes_max + options.limits.original_bytes_max) + (1 << 20);
+    let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
+        .max_decoding_message_size(request_bytes_max)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Zstd);
+    let admin = AdminServiceServer::new(AdminHandler(context))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd);
+    let mut server = Server::builder()
+        .trace_fn(|request| tracing::info_span!("rpc", method = request.uri().path()))
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .concurrency_limit_per_connection(options.calls_per_connection_max);
+    server.add_service(archive).add_service(admin).add_optional_service(health).add_optional_service(reflection())
+}
+
+/// The compiled contract is ours, so it registers; a server without reflection still serves.
+fn reflection()
+-> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
+    let built = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    built.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok()
+}
+
+/// A small reply must not wait for the next one to fill a packet.
+fn without_delay(connection: std::io::Result<tokio::net::TcpStream>) -> Option<std::io::Result<tokio::net::TcpStream>> {
+    match connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+        Ok(stream) => Some(Ok(stream)),
+        Err(error) => {
+            // A peer that is gone before it was accepted concerns nobody else.
+            tracing::debug!(%error, "a connection was not taken");
+            None
+        }
+    }
+}
+
+async fn set_serving(reporter: &HealthReporter) {
+    reporter.set_serving::<ArchiveServiceServer<ArchiveHandler>>().await;
+    reporter.set_serving::<AdminServiceServer<AdminHandler>>().await;
+}
+
+async fn set_not_serving(reporter: &HealthReporter) {
+    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    reporter.set_not_serving::<ArchiveServiceServer<ArchiveHandler>>().await;
+    reporter.set_not_serving::<AdminServiceServer<AdminHandler>>().await;
+}
+
+type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
+
+fn joined(served: Served) -> Result<(), ServeError> {
+    match served {
+        Ok(served) => Ok(served?),
+        Err(error) => Err(ServeError::Listener(std::io::Error::other(error))),
+    }
+}
+
+async fn finish(
+    serving: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    grace: Duration,
+) -> Result<(), ServeError> {
+    match tokio::time::timeout(grace, serving).await {
+        Ok(served) => joined(served),
+        Err(_) => {
+            tracing::warn!("calls were still under way when the grace period ended");
+            Ok(())
+        }
+    }
+}
