@@ -81,7 +81,7 @@ pub async fn serve(
     let router = router(Arc::clone(&archive), &options, Some(health));
     set_serving(&reporter).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let connections = TcpListenerStream::new(listener).filter_map(|connection| without_delay(connection));
+    let connections = TcpListenerStream::new(listener).filter_map(without_delay);
     let stopped = async move { drop(stopped.await) };
     let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
     tracing::info!(%address, "serving");

@@ -15,8 +15,8 @@ use super::read::{ArticleAt, RevisionAt, StepsAt, View, known, latest_below, ren
 use crate::model::filter::language_matches;
 use crate::model::{ArticleFilter, ArticleName, Change, RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp};
 use crate::store::engine::Direction;
+use crate::store::figures::SourceFigures;
 use crate::store::key::article::TimeTable;
-use crate::store::tables::SourceFigures;
 
 /// How many articles one page examines at most.
 pub const EXAMINED_MAX: usize = 20_000;

@@ -16,10 +16,12 @@ pub mod error;
 mod judge;
 pub mod list;
 mod lookup;
+mod observe;
 mod open;
 mod prepare;
 mod queue;
 pub mod read;
+mod replay;
 pub mod request;
 mod shared;
 mod steps;
@@ -46,8 +48,8 @@ use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, Knowledge, ReadStamp, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, UrlKey,
 };
+use crate::store::figures::SourceFigures;
 pub use crate::store::format::FORMAT_VERSION;
-use crate::store::tables::SourceFigures;
 
 /// How long a read waits for a position to become visible.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);

@@ -17,9 +17,13 @@ use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrorKind, pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// A request that is not done: what is told of it.
+/// A request that is not done.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct Refusal(Box<Told>);
+
+/// What is told of a refusal.
+#[derive(Clone, Debug)]
+struct Told {
     code: Code,
     reason: &'static str,
     message: String,
@@ -32,19 +36,29 @@ pub struct Refusal {
 impl Refusal {
     fn new(code: Code, reason: &'static str, message: impl ToString) -> Self {
         let (metadata, field, retry_after) = (HashMap::new(), None, None);
-        Self { code, reason, message: message.to_string(), metadata, field, retry_after }
+        Self(Box::new(Told { code, reason, message: message.to_string(), metadata, field, retry_after }))
+    }
+
+    fn of_field(mut self, path: String, problem: String) -> Self {
+        self.0.field = Some((path, problem));
+        self
+    }
+
+    fn worth_retrying(mut self) -> Self {
+        self.0.retry_after = Some(RETRY_AFTER);
+        self
     }
 
     fn with(mut self, key: &str, value: impl ToString) -> Self {
-        self.metadata.insert(key.to_owned(), value.to_string());
+        self.0.metadata.insert(key.to_owned(), value.to_string());
         self
     }
 
     /// The same, as one item of many.
     #[must_use]
     pub fn of_item(mut self, item: &str) -> Self {
-        self.message = format!("{item}: {}", self.message);
-        self.field = self.field.map(|(path, problem)| (format!("{item}.{path}"), problem));
+        self.0.message = format!("{item}: {}", self.0.message);
+        self.0.field = self.0.field.map(|(path, problem)| (format!("{item}.{path}"), problem));
         self.with("item", item)
     }
 
@@ -56,30 +70,26 @@ impl Refusal {
 
     /// Whether what comes after it in a stream would fare no better.
     pub(super) fn ends_streams(&self) -> bool {
-        matches!(self.code, Code::Unavailable | Code::DataLoss | Code::Internal)
+        matches!(self.0.code, Code::Unavailable | Code::DataLoss | Code::Internal)
     }
 
     /// The refusal of one item in an answer that has others.
     pub fn into_item_error(self) -> pb::ItemError {
-        pb::ItemError {
-            code: self.code.into(),
-            reason: self.reason.to_owned(),
-            message: self.message,
-            metadata: self.metadata,
-        }
+        let Told { code, reason, message, metadata, .. } = *self.0;
+        pb::ItemError { code: code.into(), reason: reason.to_owned(), message, metadata }
     }
 }
 
 impl From<Refusal> for Status {
-    fn from(refusal: Refusal) -> Self {
-        let mut details = ErrorDetails::with_error_info(refusal.reason, ERROR_DOMAIN, refusal.metadata);
-        if let Some((field, problem)) = refusal.field {
+    fn from(Refusal(told): Refusal) -> Self {
+        let mut details = ErrorDetails::with_error_info(told.reason, ERROR_DOMAIN, told.metadata);
+        if let Some((field, problem)) = told.field {
             details.add_bad_request_violation(field, problem);
         }
-        if let Some(delay) = refusal.retry_after {
+        if let Some(delay) = told.retry_after {
             details.set_retry_info(Some(delay));
         }
-        Self::with_error_details(refusal.code, refusal.message, details)
+        Self::with_error_details(told.code, told.message, details)
     }
 }
 
@@ -90,17 +100,15 @@ impl From<FieldError> for Refusal {
             FieldErrorKind::Filter => "FILTER_INVALID",
             FieldErrorKind::TooLarge => "ARTICLE_TOO_LARGE",
         };
-        let mut refusal = Self::new(Code::InvalidArgument, reason, &error).with("field", &error.path);
-        refusal.field = Some((error.path, error.problem));
-        refusal
+        let refusal = Self::new(Code::InvalidArgument, reason, &error).with("field", &error.path);
+        refusal.of_field(error.path, error.problem)
     }
 }
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        let mut refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("page_token {error}"));
-        refusal.field = Some(("page_token".to_owned(), error.to_string()));
-        refusal
+        let refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("page_token {error}"));
+        refusal.of_field("page_token".to_owned(), error.to_string())
     }
 }
 
@@ -155,13 +163,10 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::Withdrawn { article, since } => Refusal::new(Code::FailedPrecondition, "ARTICLE_WITHDRAWN", error)
             .with("article", article)
             .with("withdrawn_since", since),
-        Conflict::RequestIdReused { article, id } => {
-            let mut refusal = Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
-                .with("article", article)
-                .with("request_id", id);
-            refusal.field = Some(("request_id".to_owned(), "was used for another request".to_owned()));
-            refusal
-        }
+        Conflict::RequestIdReused { article, id } => Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
+            .with("article", article)
+            .with("request_id", id)
+            .of_field("request_id".to_owned(), "was used for another request".to_owned()),
     }
 }
 
@@ -181,19 +186,13 @@ fn bad_bound(error: &BadBound) -> Refusal {
 
 fn unavailable(error: &Unavailable) -> Refusal {
     match error {
-        Unavailable::QueueFull => {
-            let refusal = Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", error);
-            Refusal { retry_after: Some(RETRY_AFTER), ..refusal }
-        }
+        Unavailable::QueueFull => Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", error).worth_retrying(),
         Unavailable::StorageFull { free_bytes, floor_bytes } => {
             Refusal::new(Code::ResourceExhausted, "STORAGE_FULL", error)
                 .with("free_bytes", free_bytes)
                 .with("floor_bytes", floor_bytes)
         }
         Unavailable::StorageFailed => Refusal::new(Code::Unavailable, "STORAGE_FAILED", error),
-        Unavailable::Draining => {
-            let refusal = Refusal::new(Code::Unavailable, "DRAINING", error);
-            Refusal { retry_after: Some(RETRY_AFTER), ..refusal }
-        }
+        Unavailable::Draining => Refusal::new(Code::Unavailable, "DRAINING", error).worth_retrying(),
     }
 }

@@ -6,9 +6,8 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use prost::Message;
-
 use super::engine::{Direction, Engine, EngineError, KeyRange, Scan};
+use super::figures::{self, SourceFigures};
 use super::head::{Head, InForce, Mark};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
@@ -18,7 +17,7 @@ use super::key::name::NameKey;
 use super::key::source::SourceKey;
 use super::key::url::UrlIndexKey;
 use super::seal::{seal, unseal};
-use super::{Batch, StoreError, record, stored};
+use super::{Batch, StoreError, record};
 use crate::model::{ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, Timestamp, UrlKey};
 
 /// What tables are read from: an engine, or an engine under writes that it does not have yet.
@@ -59,19 +58,6 @@ pub struct UrlBinding {
     pub since: Timestamp,
     /// The change that said so.
     pub seq: Seq,
-}
-
-/// A source's figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceFigures {
-    /// The change that wrote them.
-    pub seq: Seq,
-    /// How many articles it has.
-    pub articles: u64,
-    /// The archive time of its first change.
-    pub first_archive_time: Timestamp,
-    /// The archive time of its latest change.
-    pub latest_archive_time: Timestamp,
 }
 
 /// The tables, as read from somewhere.
@@ -259,7 +245,7 @@ impl<'a> Tables<'a> {
         source: &SourceId,
     ) -> Result<Option<(SourceFigures, Option<SourceFigures>)>, StoreError> {
         let key = SourceKey(source.clone()).encode();
-        self.read.get(&key)?.map(|value| figures_value(&key, &value)).transpose()
+        self.read.get(&key)?.map(|value| figures::from_value(&key, &value)).transpose()
     }
 
     /// The sources after `after`, with their figures below `bound`. The engine is at most one commit ahead of
@@ -277,7 +263,7 @@ impl<'a> Tables<'a> {
             let read = entry.map_err(StoreError::from).and_then(|(key, value)| {
                 let source =
                     SourceKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a source is malformed"))?;
-                let (last, before) = figures_value(&key, &value)?;
+                let (last, before) = figures::from_value(&key, &value)?;
                 let figures = if last.seq < bound { Some(last) } else { before };
                 Ok(figures.map(|figures| (source.0, figures)))
             });
@@ -354,9 +340,7 @@ impl Batch {
 
     /// Writes a source's figures.
     pub fn put_source(&mut self, source: &SourceId, figures: SourceFigures, before: Option<SourceFigures>) {
-        let mut message = figures_to_stored(figures);
-        message.before = before.map(|before| Box::new(figures_to_stored(before)));
-        self.put(SourceKey(source.clone()).encode(), message.encode_to_vec());
+        self.put(SourceKey(source.clone()).encode(), figures::to_payload(figures, before));
     }
 
     /// Writes a fact about the archive.
@@ -422,31 +406,4 @@ fn mark_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Res
         _ => return Err(malformed()),
     };
     Ok(Some(Mark { withdrawn, seq: point.seq, since: point.observe_time }))
-}
-
-fn figures_value(key: &[u8], value: &[u8]) -> Result<(SourceFigures, Option<SourceFigures>), StoreError> {
-    let malformed = || StoreError::damaged(key, "a source's figures cannot be read");
-    let message = stored::SourceFigures::decode(unseal(key, value)?).map_err(|_| malformed())?;
-    let last = figures_from_stored(&message).ok_or_else(malformed)?;
-    let before = message.before.as_deref().map(|before| figures_from_stored(before).ok_or_else(malformed));
-    Ok((last, before.transpose()?))
-}
-
-fn figures_to_stored(figures: SourceFigures) -> stored::SourceFigures {
-    stored::SourceFigures {
-        seq: figures.seq.0,
-        articles: figures.articles,
-        first_archive_time: figures.first_archive_time.micros(),
-        latest_archive_time: figures.latest_archive_time.micros(),
-        before: None,
-    }
-}
-
-fn figures_from_stored(message: &stored::SourceFigures) -> Option<SourceFigures> {
-    Some(SourceFigures {
-        seq: Seq(message.seq),
-        articles: message.articles,
-        first_archive_time: Timestamp::from_micros(message.first_archive_time)?,
-        latest_archive_time: Timestamp::from_micros(message.latest_archive_time)?,
-    })
 }

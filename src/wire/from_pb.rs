@@ -218,8 +218,8 @@ const FILTER_VALUES_MAX: usize = 100;
 pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Result<ArticleFilter, FieldError> {
     let Some(message) = message else { return Ok(ArticleFilter::default()) };
     check_counts(&message)?;
-    let sources = each("sources", &message.sources, |name| SourceId::parse_name(name))?;
-    let articles = each("articles", &message.articles, |name| ArticleName::parse(name))?;
+    let sources = each("sources", &message.sources, SourceId::parse_name)?;
+    let articles = each("articles", &message.articles, ArticleName::parse)?;
     let url_prefix = match message.url_prefix.as_str() {
         "" => None,
         url if url.len() > limits.url_bytes_max => {

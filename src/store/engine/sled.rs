@@ -10,6 +10,8 @@
 //! - sled silently starts an empty database where files of an old one are gone. That is refused;
 //! - sled recovers by cutting off what it cannot read, also when it then fails to open, and also when that was
 //!   acknowledged. An opening that fails puts everything back ([`preimage`]);
+//! - dropping a database leaves tasks of sled's thread pool behind that still hold, and may still cut, its file.
+//!   Closing waits until they have let go of sled's own lock, before anything else touches the file;
 //! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global
 //!   and belongs to the binary, so it still reports the panic before the error comes back.
 //!
@@ -23,13 +25,14 @@
 
 mod preimage;
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use self::preimage::Preimage;
 use super::directory::{Directory, sync_directory};
@@ -41,6 +44,9 @@ use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, S
 const SEGMENT_BYTES: usize = 8 << 20;
 /// sled collects garbage in its flush thread, and nowhere else.
 const FLUSH_EVERY_MS: u64 = 500;
+/// How long sled's tasks may take to let go of a database that was closed.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+const CLOSE_POLL: Duration = Duration::from_millis(1);
 
 /// How to run the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +65,9 @@ impl Default for Options {
 
 /// An open database. Dropping it closes it, which waits for sled's thread; the archive is then free for others.
 pub struct SledEngine {
-    // Dropped before `directory`, so that the lock outlives the database.
+    // These are dropped in order: the database is closed, then waited for, then the archive is let go.
     db: ::sled::Db,
-    /// The file `db`, to sync it.
-    log: File,
+    log: Log,
     path: PathBuf,
     free_space_floor_bytes: u64,
     poison: Poison,
@@ -114,7 +119,7 @@ impl SledEngine {
         let db = open_database(&path, options)?;
         // The snapshot that sled has just written replaced an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
-        let log = File::open(path.join("db")).map_err(OpenError::io("open", &path.join("db")))?;
+        let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
         let free_space_floor_bytes = options.free_space_floor_bytes;
         Ok(Self { db, log, path, free_space_floor_bytes, poison: Poison::default(), directory })
     }
@@ -148,7 +153,7 @@ impl SledEngine {
             self.db.apply_batch(writes)?;
             self.db.flush()
         })?;
-        self.log.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
+        self.log.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
         match first_blob(&self.path) {
             Ok(None) => Ok(()),
             Ok(Some(blob)) => Err(EngineError::Failed(format!("{} is not synced", blob.display()))),
@@ -179,6 +184,36 @@ impl Engine for SledEngine {
         let entries = entries.map_err(|error| EngineError::Failed(error.to_string()))?;
         // A snapshot may go while it is counted.
         Ok(entries.iter().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum())
+    }
+}
+
+/// A handle of ours on the file `db`: to sync it, and to see when sled has closed its own. Dropping waits for that.
+struct Log(File);
+
+impl Log {
+    fn open(database: &Path) -> io::Result<Self> {
+        File::open(database.join("db")).map(Self)
+    }
+
+    /// Waits until the lock is free that sled has on the file, which is when the last of its tasks is done.
+    fn wait_until_closed(&self) -> io::Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.0.try_lock() {
+                Ok(()) => return self.0.unlock(),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < CLOSE_DEADLINE => std::thread::sleep(CLOSE_POLL),
+                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if let Err(error) = self.wait_until_closed() {
+            tracing::error!(%error, "the database was not closed");
+        }
     }
 }
 
@@ -218,6 +253,8 @@ fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
         directory.quarantine(&new).map_err(OpenError::io("move away", &new))?;
     }
     drop(open_database(&new, options)?);
+    let closed = Log::open(&new).and_then(|log| log.wait_until_closed());
+    closed.map_err(OpenError::io("close", &new))?;
     sync_creation(&new).map_err(OpenError::io("sync", &new))?;
     fs::rename(&new, &path).map_err(OpenError::io("rename", &new))?;
     sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))
@@ -287,7 +324,8 @@ fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preim
 
 /// Puts everything back after a failure, and removes the copy.
 fn settle(directory: &Directory, preimage: &Preimage, failed: bool) -> Result<(), OpenError> {
-    if failed && let Err(source) = preimage.restore() {
+    let restore = || Log::open(&directory.database())?.wait_until_closed().and_then(|()| preimage.restore());
+    if failed && let Err(source) = restore() {
         // The copy is all that is left of what was overwritten: the next opening must not replace it.
         let path = directory.quarantine(preimage.folder()).unwrap_or_else(|_| preimage.folder().to_path_buf());
         return Err(OpenError::Io { action: "put the database back as it was from the copy in", path, source });

@@ -1,0 +1,70 @@
+//! A request that comes again gets the answer that it got when it was first made.
+
+use super::assembly::maker;
+use super::error::{ArchiveError, Conflict};
+use super::request::{Operation, Outcome, Warning, Written};
+use super::steps::Steps;
+use super::turn::{Existing, Turn, urls};
+use crate::model::{Change, ChangeKind, ReadStamp, RequestDigest, RequestId, Seq};
+use crate::store::StoreError;
+
+impl Turn<'_> {
+    /// The answer that the request got when it was first made.
+    pub(super) fn replay(
+        &self,
+        operation: &Operation,
+        existing: &Existing,
+        seq: Seq,
+        id: &RequestId,
+        digest: RequestDigest,
+    ) -> Result<Written, ArchiveError> {
+        let missing = || StoreError::damaged_at(seq, "the change that answered a request is missing");
+        let change = self.tables.change(seq)?.ok_or_else(missing)?;
+        let article = existing.head.name.clone();
+        if change.entry.request.as_ref().is_none_or(|(_, recorded)| *recorded != digest) {
+            return Err(Conflict::RequestIdReused { article, id: id.clone() }.into());
+        }
+        let outcome = match change.entry.kind {
+            ChangeKind::Created => Outcome::Created,
+            ChangeKind::Revised | ChangeKind::RolledBack | ChangeKind::Withdrawn | ChangeKind::Reinstated => {
+                Outcome::Revised
+            }
+            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated | ChangeKind::Aliased => {
+                Outcome::Unchanged
+            }
+        };
+        let observe_time = change.entry.observe_time;
+        let step = Steps::Stored(self.tables, existing.key).in_force(Some(observe_time), seq.next())?;
+        let step = step.ok_or_else(missing)?;
+        let mut warnings = Vec::new();
+        for url in urls(operation) {
+            let binding = self.tables.url(&url.key, seq.next())?;
+            if let Some(binding) = binding.filter(|binding| binding.article != existing.key) {
+                let article = self.head(binding.article)?.name;
+                warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
+            }
+        }
+        Ok(Written {
+            article,
+            observe_time,
+            outcome,
+            made: maker(&self.tables, step.made_seq)?,
+            revision: step.revision,
+            replayed: true,
+            warnings,
+            stamp: self.stamp_after_batch_of(&change)?,
+        })
+    }
+
+    /// The stamp at the end of the atomic batch that a change is of.
+    fn stamp_after_batch_of(&self, change: &Change) -> Result<ReadStamp, StoreError> {
+        let mut last = change.clone();
+        while let Some(next) = self.tables.change(last.seq.next())? {
+            if next.entry.batch_first != change.entry.batch_first {
+                break;
+            }
+            last = next;
+        }
+        Ok(ReadStamp { next_seq: last.seq.next(), archive_time: Some(last.entry.archive_time), history: last.history })
+    }
+}
