@@ -10,10 +10,10 @@ use super::turn::{Effect, Turn};
 use crate::model::{
     ArticleKey, ArticleName, Change, ChangeEntry, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
 };
+use crate::store::engine::Read;
 use crate::store::figures::SourceFigures;
 use crate::store::head::Head;
 use crate::store::overlay::Overlay;
-use crate::store::tables::Read;
 use crate::store::{Batch, StoreError, Tables, record};
 
 /// The end of a log, durable or to be.

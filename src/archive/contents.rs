@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::model::{Content, ContentDigest, Seq};
 use crate::store::StoreError;
 use crate::store::content::{self, DEPTH_LIMIT, StoredContent};
-use crate::store::tables::Read;
+use crate::store::engine::Read;
 
 /// A content as it was read: its encoded bytes, which deltas build on, and what they say.
 #[derive(Clone, Debug)]

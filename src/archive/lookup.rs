@@ -64,7 +64,7 @@ impl<'a> Lookup<'a> {
     pub(super) fn tables(&self) -> Result<Tables<'a>, LookupError> {
         match self.reach {
             Reach::Caches => Err(LookupError::NotCached),
-            Reach::Engine | Reach::EngineUnkept => Ok(Tables::new(&self.shared.engine)),
+            Reach::Engine | Reach::EngineUnkept => Ok(Tables::new(self.shared.engine.as_ref())),
         }
     }
 

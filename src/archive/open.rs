@@ -76,20 +76,6 @@ pub enum OpenArchiveError {
         /// What was found.
         source: FormatError,
     },
-    /// The log ends before the position to which it was once durable.
-    #[error(
-        "the archive in {} has lost changes: it held {recorded} once, and the log now {found}; leave the directory as \
-         it is, and restore a backup into a new one",
-        .path.display()
-    )]
-    Truncated {
-        /// The directory.
-        path: PathBuf,
-        /// How many changes were durable.
-        recorded: u64,
-        /// What is there now.
-        found: String,
-    },
     /// The system gave no random bytes for a new archive's id.
     #[error("the system gives no random bytes: {0}")]
     Randomness(String),
@@ -114,12 +100,13 @@ impl Archive {
             cache_bytes: options.engine_cache_bytes,
             free_space_floor_bytes: options.free_space_floor_bytes,
         };
-        let engine = SledEngine::open(Arc::clone(&directory), engine_options)?;
         let watermark = Watermark::open(path).map_err(|source| OpenError::Io {
             action: "open the watermark of",
             path: path.to_path_buf(),
             source,
         })?;
+        let whole = |engine: &SledEngine| check_watermark(&watermark, &Tables::new(engine));
+        let engine = SledEngine::open_checked(Arc::clone(&directory), engine_options, whole)?;
         let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
         Ok((archive, directory))
     }
@@ -137,11 +124,8 @@ impl Archive {
     ) -> Result<Self, OpenArchiveError> {
         let path = place.as_ref().map(|(path, _)| path.to_path_buf());
         let in_format = |source| OpenArchiveError::Format { path: path.clone().unwrap_or_default(), source };
-        let id = format::open(&engine, new_id()?).map_err(in_format)?;
-        let tail = read_tail(&engine, &id).map_err(|error| in_format(error.into()))?;
-        if let Some((path, watermark)) = &place {
-            check_watermark(path, watermark, &engine, &tail)?;
-        }
+        let id = format::open(engine.as_ref(), new_id()?).map_err(in_format)?;
+        let tail = read_tail(&Tables::new(engine.as_ref()), &id).map_err(|error| in_format(error.into()))?;
         let opened = clock.now();
         let shared = Arc::new(Shared::new(engine, Caches::new(options.cache_bytes), clock, tail));
         let watermark = place.map(|(_, watermark)| watermark);
@@ -162,8 +146,7 @@ impl Archive {
 }
 
 /// Reads where the log ends.
-fn read_tail(engine: &Arc<dyn Engine>, id: &[u8; 16]) -> Result<Tail, StoreError> {
-    let tables = Tables::new(engine);
+fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
     let origin = History::of_archive(id);
     let last = tables.last_change()?;
     let next_article = tables.last_article()?.map_or(ArticleKey(0), |last| ArticleKey(last.0 + 1));
@@ -183,23 +166,17 @@ fn read_tail(engine: &Arc<dyn Engine>, id: &[u8; 16]) -> Result<Tail, StoreError
 }
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.
-fn check_watermark(
-    path: &Path,
-    watermark: &Watermark,
-    engine: &Arc<dyn Engine>,
-    tail: &Tail,
-) -> Result<(), OpenArchiveError> {
+fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
     let Some((recorded, history)) = watermark.read() else { return Ok(()) };
-    let truncated = |found: String| OpenArchiveError::Truncated { path: path.to_path_buf(), recorded, found };
-    if tail.position.next_seq.0 < recorded {
-        return Err(truncated(format!("ends at {}", tail.position.next_seq)));
-    }
     let Some(last) = Seq(recorded).previous() else { return Ok(()) };
-    let in_format = |source: StoreError| OpenArchiveError::Format { path: path.to_path_buf(), source: source.into() };
-    let change = Tables::new(engine).change(last).map_err(in_format)?;
-    match change {
+    match tables.change(last).map_err(|error| error.to_string())? {
         Some(change) if change.history.0 == history => Ok(()),
-        _ => Err(truncated("has others in their place".to_owned())),
+        Some(_) => Err(format!("its log has another history below position {recorded} than it once had")),
+        None => {
+            let end = tables.last_change().map_err(|error| error.to_string())?;
+            let end = end.map_or(Seq::ZERO, |last| last.seq.next());
+            Err(format!("its log held {recorded} changes, and now ends at {end}"))
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::model::Timestamp;
 use crate::store::engine::watermark::Watermark;
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
-use crate::store::tables::Read;
+
 use crate::store::{Batch, Engine, EngineError};
 
 /// The answer to a job: that of each operation, or the index of the one refused.
@@ -84,6 +84,15 @@ struct InFlight {
     since: Instant,
 }
 
+/// How the writer ended.
+#[derive(PartialEq, Eq)]
+enum Ended {
+    /// All that it took is done.
+    Well,
+    /// A commit hangs in the engine.
+    Hanging,
+}
+
 /// The writer's thread.
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -112,8 +121,7 @@ impl Writer {
     ) -> std::io::Result<JoinHandle<()>> {
         let (commits, batches) = sync_channel::<Arc<Batch>>(1);
         let engine = Arc::clone(&shared.engine);
-        // The committer is not joined: it may hang in the engine for good, which must not keep the process.
-        std::thread::Builder::new()
+        let committer = std::thread::Builder::new()
             .name("dateline-commit".to_owned())
             .spawn(move || commit_loop(engine.as_ref(), &batches, &to_self))?;
         let floor = shared.tail().clock_floor;
@@ -123,19 +131,30 @@ impl Writer {
             let closing = false;
             let mut writer =
                 Self { shared, events, commits, flush_deadline, watermark, next, in_flight, held, floor, closing };
-            writer.run();
+            if writer.run() == Ended::Well {
+                writer.release(committer);
+            }
         })
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> Ended {
         loop {
             if self.closing && self.in_flight.is_none() && self.next.is_idle() && self.held.is_empty() {
-                return;
+                return Ended::Well;
             }
-            let Some(event) = self.wait() else { return };
+            let Some(event) = self.wait() else { return Ended::Hanging };
             self.take(event);
             self.take_all_that_waits();
             self.hand_over();
+        }
+    }
+
+    /// Waits for the committer, so that nobody has the engine any more. One that hangs in the engine is left
+    /// behind: it must not keep the process.
+    fn release(self, committer: JoinHandle<()>) {
+        drop(self.commits);
+        if committer.join().is_err() {
+            tracing::error!("the commit thread ended unexpectedly");
         }
     }
 
@@ -192,10 +211,10 @@ impl Writer {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
         }
         self.begin_commit();
-        let engine = &self.shared.engine;
+        let engine: &Arc<dyn Engine> = &self.shared.engine;
         let empty = Batch::default();
         let in_flight = self.in_flight.as_ref().map_or(&empty, |in_flight| &in_flight.batch);
-        let read = Overlay::new(engine as &dyn Read, in_flight);
+        let read = Overlay::new(engine.as_ref(), in_flight);
         let cached = |seq| self.shared.caches.content(seq);
         let ground = Ground { read: &read, cached: &cached };
         let result = self.next.assembly.judge(ground, &operations, validate_only);
@@ -320,7 +339,7 @@ impl Next {
 
 fn commit_loop(engine: &dyn Engine, batches: &Receiver<Arc<Batch>>, events: &SyncSender<Event>) {
     while let Ok(batch) = batches.recv() {
-        let result = engine.commit((*batch).clone());
+        let result = engine.commit(&batch);
         if events.send(Event::Committed(result)).is_err() {
             return;
         }

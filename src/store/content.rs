@@ -8,10 +8,10 @@
 use prost::Message;
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
 
+use super::engine::Read;
 use super::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
 use super::record::{claim_from_stored, claim_to_stored};
 use super::seal::{seal, unseal};
-use super::tables::Read;
 use super::{Batch, StoreError, stored};
 use crate::model::{Block, BlockKind, Content, Seq};
 

@@ -2,8 +2,6 @@
 //!
 //! Format 1 is the only one so far. A later one migrates, or is refused by this code with what to do.
 
-use std::sync::Arc;
-
 use super::engine::{Batch, Engine};
 use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
@@ -27,7 +25,7 @@ pub enum FormatError {
 
 /// Checks the format of a database, or lays it down in an empty one. Answers the archive's id, which is `new_id`
 /// for a new archive.
-pub fn open(engine: &Arc<dyn Engine>, new_id: [u8; 16]) -> Result<[u8; 16], FormatError> {
+pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatError> {
     let tables = Tables::new(engine);
     match tables.meta(MetaKey::FormatVersion)? {
         None => create(engine, new_id),
@@ -44,10 +42,10 @@ pub fn open(engine: &Arc<dyn Engine>, new_id: [u8; 16]) -> Result<[u8; 16], Form
     }
 }
 
-fn create(engine: &Arc<dyn Engine>, id: [u8; 16]) -> Result<[u8; 16], FormatError> {
+fn create(engine: &dyn Engine, id: [u8; 16]) -> Result<[u8; 16], FormatError> {
     let mut batch = Batch::default();
     batch.put_meta(MetaKey::FormatVersion, FORMAT_VERSION.to_be_bytes().to_vec());
     batch.put_meta(MetaKey::ArchiveId, id.to_vec());
-    engine.commit(batch).map_err(StoreError::from)?;
+    engine.commit(&batch).map_err(StoreError::from)?;
     Ok(id)
 }

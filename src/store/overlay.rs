@@ -7,8 +7,7 @@ use std::collections::btree_map;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use super::engine::{Batch, Direction, EngineError, Entry, KeyRange, Scan};
-use super::tables::Read;
+use super::engine::{Batch, Direction, EngineError, Entry, KeyRange, Read, Scan};
 
 /// `below`, as it will be once `above` is written.
 pub struct Overlay<'a> {

@@ -4,9 +4,8 @@
 //! beyond it: an engine may show a commit that is not durable yet, and a read may be of the past.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
-use super::engine::{Direction, Engine, EngineError, KeyRange, Scan};
+use super::engine::{Direction, EngineError, Read};
 use super::figures::{self, SourceFigures};
 use super::head::{Head, InForce, Mark};
 use super::key::Fields;
@@ -19,24 +18,6 @@ use super::key::url::UrlIndexKey;
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, record};
 use crate::model::{ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, Timestamp, UrlKey};
-
-/// What tables are read from: an engine, or an engine under writes that it does not have yet.
-pub trait Read {
-    /// The value of `key`.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
-    /// The entries of `range`.
-    fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_>;
-}
-
-impl Read for Arc<dyn Engine> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        Engine::get(self.as_ref(), key)
-    }
-
-    fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
-        Engine::scan(self.as_ref(), range, direction)
-    }
-}
 
 /// The revision that an entry of the time or sighting table names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

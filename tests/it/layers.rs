@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "clock"]),
     ("store", &["model"]),
     ("archive", &["store", "model", "clock"]),
     ("wire", &["model"]),
@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("ingest", &["model"]),
     ("export", &["model"]),
     ("client", &["wire", "model"]),
-    ("server", &["service", "archive", "config", "telemetry", "clock"]),
+    ("server", &["service", "wire", "archive", "model", "config", "telemetry", "clock"]),
     ("cli", &["client", "ingest", "export", "model", "config", "server"]),
     ("main", &["cli"]),
 ];
@@ -33,7 +33,7 @@ const EXCEPTIONS: [(&str, &str); 2] = [("cli/verify.rs", "archive"), ("cli/resto
 const GRPC_MODULES: [&str; 5] = ["wire", "service", "client", "server", "cli"];
 
 /// The files of the store that turn the model into stored protobuf and back.
-const STORED_CODE: [&str; 3] = ["store/content.rs", "store/head.rs", "store/record.rs"];
+const STORED_CODE: [&str; 4] = ["store/content.rs", "store/figures.rs", "store/head.rs", "store/record.rs"];
 
 /// The only file that knows sled.
 const SLED_FILE: &str = "store/engine/sled.rs";

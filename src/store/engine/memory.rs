@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::poison::Poison;
-use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, Scan};
+use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, Read, Scan};
 
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,10 +133,10 @@ impl State {
         }
     }
 
-    fn write(&mut self, batch: Batch) {
-        for (key, value) in batch.writes {
-            let before = replace(&mut self.visible, key.clone(), value);
-            self.unsynced.entry(key).or_insert(before);
+    fn write(&mut self, batch: &Batch) {
+        for (key, value) in &batch.writes {
+            let before = replace(&mut self.visible, key.clone(), value.clone());
+            self.unsynced.entry(key.clone()).or_insert(before);
         }
     }
 
@@ -145,7 +145,7 @@ impl State {
     }
 }
 
-impl Engine for MemoryEngine {
+impl Read for MemoryEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         let state = self.state();
         state.refuse_unreadable(key)?;
@@ -164,8 +164,10 @@ impl Engine for MemoryEngine {
             entry
         }))
     }
+}
 
-    fn commit(&self, batch: Batch) -> Result<(), EngineError> {
+impl Engine for MemoryEngine {
+    fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         let mut state = self.state();
         state.poison.check()?;
         batch.refuse_oversized()?;

@@ -112,16 +112,19 @@ impl Batch {
     }
 }
 
-/// An ordered key-value store. See the module for what it guarantees.
-pub trait Engine: Send + Sync + 'static {
+/// What can be read from: an engine, or an engine under writes that it does not have yet.
+pub trait Read {
     /// The value of `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
 
     /// The entries of `range`. An empty or inverted range gives none.
     fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_>;
+}
 
+/// An ordered key-value store. See the module for what it guarantees.
+pub trait Engine: Read + Send + Sync + 'static {
     /// Writes `batch`, durably when it returns. Commits are not concurrent: the caller has one at a time.
-    fn commit(&self, batch: Batch) -> Result<(), EngineError>;
+    fn commit(&self, batch: &Batch) -> Result<(), EngineError>;
 
     /// Bytes on disk.
     fn disk_bytes(&self) -> Result<u64, EngineError>;

@@ -38,7 +38,7 @@ use self::preimage::Preimage;
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
 use super::watermark::Watermark;
-use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Scan};
+use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Read, Scan};
 
 /// Fixed when a database is created. A page above a quarter of it would leave the log.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -141,12 +141,12 @@ impl SledEngine {
         Ok(())
     }
 
-    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
         let mut writes = ::sled::Batch::default();
-        for (key, value) in batch.writes {
+        for (key, value) in &batch.writes {
             match value {
-                Some(value) => writes.insert(key, value),
-                None => writes.remove(key),
+                Some(value) => writes.insert(key.as_slice(), value.as_slice()),
+                None => writes.remove(key.as_slice()),
             }
         }
         guarded(|| {
@@ -162,7 +162,7 @@ impl SledEngine {
     }
 }
 
-impl Engine for SledEngine {
+impl Read for SledEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         guarded(|| self.db.get(key)).map(|value| value.map(|value| value.to_vec()))
     }
@@ -171,11 +171,13 @@ impl Engine for SledEngine {
         let iter = self.db.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>((range.start, range.end));
         Box::new(SledScan { iter, direction, failed: false })
     }
+}
 
-    fn commit(&self, batch: Batch) -> Result<(), EngineError> {
+impl Engine for SledEngine {
+    fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         self.poison.check()?;
         batch.refuse_oversized()?;
-        self.refuse_when_full(&batch)?;
+        self.refuse_when_full(batch)?;
         self.poison.watch(self.write(batch))
     }
 

@@ -15,7 +15,7 @@ use super::lock::Holder;
 use super::memory::{Fault, MemoryEngine};
 use super::sled::{Options, SledEngine};
 use super::watermark::Watermark;
-use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRange, OpenError, VALUE_BYTES_MAX};
+use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRange, OpenError, Read, VALUE_BYTES_MAX};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -81,7 +81,7 @@ fn batches() -> impl Strategy<Value = Vec<Batch>> {
 fn check_against_model(engine: &dyn Engine, batches: Vec<Batch>, ranges: &[KeyRange]) -> Model {
     let mut model = Model::new();
     for batch in batches {
-        engine.commit(batch.clone()).unwrap();
+        engine.commit(&batch).unwrap();
         for (key, value) in batch.writes {
             match value {
                 Some(value) => model.insert(key, value),
@@ -139,7 +139,7 @@ fn with_both(test: impl Fn(&dyn Engine)) {
 #[test]
 fn inverted_and_empty_ranges_hold_nothing() {
     with_both(|engine| {
-        engine.commit(batch(&[(b"b", Some(b"1"))])).unwrap();
+        engine.commit(&batch(&[(b"b", Some(b"1"))])).unwrap();
         let key = |key: &[u8]| key.to_vec();
         let ranges = [
             (Bound::Included(key(b"c")), Bound::Included(key(b"a"))),
@@ -159,10 +159,10 @@ fn inverted_and_empty_ranges_hold_nothing() {
 #[test]
 fn a_caller_may_commit_while_it_scans() {
     with_both(|engine| {
-        engine.commit(batch(&[(b"a", Some(b"1")), (b"b", Some(b"2"))])).unwrap();
+        engine.commit(&batch(&[(b"a", Some(b"1")), (b"b", Some(b"2"))])).unwrap();
         let mut entries = engine.scan(ALL, Direction::Forward);
         assert_eq!(entries.next().unwrap().unwrap().0, b"a");
-        engine.commit(batch(&[(b"a", None)])).unwrap();
+        engine.commit(&batch(&[(b"a", None)])).unwrap();
         assert_eq!(entries.next().unwrap().unwrap().0, b"b");
         assert!(entries.next().is_none());
     });
@@ -173,12 +173,12 @@ fn what_is_too_long_is_refused_and_does_not_poison() {
     with_both(|engine| {
         let largest = vec![1; VALUE_BYTES_MAX];
         let longest = vec![2; KEY_BYTES_MAX];
-        engine.commit(batch(&[(&longest, Some(&largest))])).unwrap();
+        engine.commit(&batch(&[(&longest, Some(&largest))])).unwrap();
         let over = vec![1; VALUE_BYTES_MAX + 1];
-        assert!(matches!(engine.commit(batch(&[(b"k", Some(&over)), (b"l", None)])), Err(EngineError::Failed(_))));
+        assert!(matches!(engine.commit(&batch(&[(b"k", Some(&over)), (b"l", None)])), Err(EngineError::Failed(_))));
         let over = vec![1; KEY_BYTES_MAX + 1];
-        assert!(matches!(engine.commit(batch(&[(&over, None)])), Err(EngineError::Failed(_))));
-        engine.commit(batch(&[(b"k", Some(b"fits"))])).unwrap();
+        assert!(matches!(engine.commit(&batch(&[(&over, None)])), Err(EngineError::Failed(_))));
+        engine.commit(&batch(&[(b"k", Some(b"fits"))])).unwrap();
     });
 }
 
@@ -194,11 +194,11 @@ fn the_largest_keys_and_values_stay_out_of_blobs() {
             key[KEY_BYTES_MAX - 1] = group;
             (key, Some(vec![number; VALUE_BYTES_MAX / 4]))
         });
-        engine.commit(Batch { writes: writes.collect() }).unwrap();
+        engine.commit(&Batch { writes: writes.collect() }).unwrap();
     }
     let value = vec![9; VALUE_BYTES_MAX];
     let writes = (0..200_u8).map(|number| (vec![7, number], Some(value.clone())));
-    engine.commit(Batch { writes: writes.collect() }).unwrap();
+    engine.commit(&Batch { writes: writes.collect() }).unwrap();
     assert_eq!(engine.scan(ALL, Direction::Forward).count(), 40 * 32 + 200);
 }
 
@@ -208,7 +208,7 @@ fn disk_bytes_grow() {
         let before = engine.disk_bytes().unwrap();
         // More than a segment: sled fills the one that it begins with when it opens.
         let writes = (0..200_u8).map(|number| (vec![number], Some(vec![number; 60_000])));
-        engine.commit(Batch { writes: writes.collect() }).unwrap();
+        engine.commit(&Batch { writes: writes.collect() }).unwrap();
         assert!(engine.disk_bytes().unwrap() >= before.max(12_000_000));
     });
 }
@@ -216,10 +216,10 @@ fn disk_bytes_grow() {
 #[test]
 fn below_the_floor_nothing_is_written_and_reads_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     let engine = try_open(dir.path(), Options { free_space_floor_bytes: u64::MAX, ..OPTIONS }).unwrap();
     for _ in 0..2 {
-        let error = engine.commit(batch(&[(b"a", Some(b"2"))])).unwrap_err();
+        let error = engine.commit(&batch(&[(b"a", Some(b"2"))])).unwrap_err();
         assert!(matches!(error, EngineError::Full { floor_bytes: u64::MAX, .. }), "{error}");
     }
     assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
@@ -229,14 +229,14 @@ fn below_the_floor_nothing_is_written_and_reads_go_on() {
 fn a_file_in_blobs_fails_the_commit_poisons_and_keeps_the_database_shut() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
-    engine.commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     let blob = dir.path().join("db/blobs/00000000000000AA");
     fs::write(&blob, b"x").unwrap();
 
-    let error = engine.commit(batch(&[(b"b", Some(b"2"))])).unwrap_err();
+    let error = engine.commit(&batch(&[(b"b", Some(b"2"))])).unwrap_err();
     assert!(matches!(&error, EngineError::Failed(reason) if reason.contains("00000000000000AA")), "{error}");
     fs::remove_file(&blob).unwrap();
-    let error = engine.commit(batch(&[(b"c", Some(b"3"))])).unwrap_err();
+    let error = engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap_err();
     assert!(matches!(&error, EngineError::Poisoned(first) if first.contains("00000000000000AA")), "{error}");
     assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
     drop(engine);
@@ -253,7 +253,7 @@ fn a_file_in_blobs_fails_the_commit_poisons_and_keeps_the_database_shut() {
 #[test]
 fn an_unfinished_snapshot_is_moved_away_and_a_finished_one_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     drop(open(dir.path()));
     let finished = snapshots(dir.path());
     assert_eq!(finished.len(), 1);
@@ -276,7 +276,7 @@ fn a_creation_that_was_cut_short_is_done_again() {
     drop(open(dir.path()));
     fs::rename(dir.path().join("db"), dir.path().join("db.new")).unwrap();
     fs::write(dir.path().join("db.new/conf"), b"").unwrap();
-    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     assert!(dir.path().join("quarantine/000001/db.new/conf").exists());
     assert!(!dir.path().join("db.new").exists());
 }
@@ -287,7 +287,7 @@ fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
     for file in ["db/db", "db/conf", "db"] {
         for emptied in [false, true] {
             let dir = tempfile::tempdir().unwrap();
-            open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+            open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
             Watermark::open(dir.path()).unwrap().record(1, [0; 16]).unwrap();
 
             let damaged = dir.path().join(file);
@@ -311,7 +311,7 @@ fn an_opening_that_fails_leaves_all_files_as_they_were() {
     let engine = open(dir.path());
     for commit in 0..25_u8 {
         let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
-        engine.commit(Batch { writes: writes.collect() }).unwrap();
+        engine.commit(&Batch { writes: writes.collect() }).unwrap();
     }
     drop(engine);
     let pristine = contents(&dir.path().join("db"));
@@ -355,7 +355,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn an_archive_opens_when_there_is_no_room_to_undo_it() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).commit(batch(&[(b"a", Some(b"1"))])).unwrap();
+    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     fs::create_dir(dir.path().join("before-opening")).unwrap();
     fs::write(dir.path().join("before-opening/log"), b"from a process that was killed").unwrap();
     let engine = try_open(dir.path(), Options { free_space_floor_bytes: u64::MAX, ..OPTIONS }).unwrap();
@@ -378,20 +378,20 @@ fn one_engine_at_a_time_and_the_next_after_it_is_dropped() {
 fn a_failed_commit_poisons_memory_as_it_does_sled() {
     let engine = MemoryEngine::new();
     engine.fault_at(2, Fault::FailBeforeSync);
-    engine.commit(batch(&[(b"a", Some(b"1"))])).unwrap();
-    assert!(matches!(engine.commit(batch(&[(b"a", Some(b"2")), (b"b", Some(b"2"))])), Err(EngineError::Failed(_))));
-    assert!(matches!(engine.commit(batch(&[])), Err(EngineError::Poisoned(_))));
+    engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
+    assert!(matches!(engine.commit(&batch(&[(b"a", Some(b"2")), (b"b", Some(b"2"))])), Err(EngineError::Failed(_))));
+    assert!(matches!(engine.commit(&batch(&[])), Err(EngineError::Poisoned(_))));
     assert_eq!(engine.get(b"a").unwrap().unwrap(), b"2", "visible, and not durable");
 
     engine.lose_unsynced();
     assert_eq!(scanned(&engine, &ALL, Direction::Forward), [(b"a".to_vec(), b"1".to_vec())]);
     engine.fault_at(1, Fault::FailBeforeWrite);
-    engine.commit(batch(&[(b"c", Some(b"3"))])).unwrap_err();
+    engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap_err();
     engine.restart();
     assert_eq!(engine.get(b"c").unwrap(), None);
     engine.fault_at(1, Fault::Full);
-    assert!(matches!(engine.commit(batch(&[(b"c", Some(b"3"))])), Err(EngineError::Full { .. })));
-    engine.commit(batch(&[(b"c", Some(b"3"))])).unwrap();
+    assert!(matches!(engine.commit(&batch(&[(b"c", Some(b"3"))])), Err(EngineError::Full { .. })));
+    engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap();
 }
 
 #[test]
@@ -399,7 +399,7 @@ fn reads_go_on_while_a_commit_of_the_memory_engine_hangs() {
     let engine = MemoryEngine::new();
     engine.fault_at(1, Fault::Hang);
     std::thread::scope(|scope| {
-        let commit = scope.spawn(|| engine.commit(batch(&[(b"a", Some(b"1"))])));
+        let commit = scope.spawn(|| engine.commit(&batch(&[(b"a", Some(b"1"))])));
         engine.wait_until_hanging();
         assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
         engine.release();
@@ -412,7 +412,7 @@ fn reads_go_on_while_a_commit_of_the_memory_engine_hangs() {
 #[test]
 fn memory_is_damaged_on_order() {
     let engine = MemoryEngine::new();
-    engine.commit(batch(&[(b"a1", Some(b"\x01\x02")), (b"b1", Some(b"3"))])).unwrap();
+    engine.commit(&batch(&[(b"a1", Some(b"\x01\x02")), (b"b1", Some(b"3"))])).unwrap();
     assert!(engine.flip_byte(b"a1", 1));
     assert!(!engine.flip_byte(b"a1", 2));
     assert_eq!(engine.get(b"a1").unwrap().unwrap(), [1, 0xfd]);
@@ -423,7 +423,7 @@ fn memory_is_damaged_on_order() {
     assert!(entries.next().unwrap().is_ok());
     assert!(entries.next().unwrap().is_err());
     assert!(entries.next().is_none(), "a scan ends at its first error");
-    engine.commit(batch(&[])).unwrap();
+    engine.commit(&batch(&[])).unwrap();
     engine.fail_reads(None);
     engine.get(b"b1").unwrap();
 }

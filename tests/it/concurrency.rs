@@ -1,0 +1,113 @@
+//! Many writers at once, over real connections: nothing lost, nothing twice, one order for all.
+
+use std::collections::BTreeSet;
+
+use dateline::wire::pb;
+use tempfile::TempDir;
+
+use crate::server::{TestServer, content, name, publish};
+
+const WRITERS: usize = 16;
+const WRITES_EACH: usize = 40;
+
+/// Each writer revises an article of its own and one that all share. After a restart every acknowledged write is
+/// there, under the position it was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acknowledged_write_is_there_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        let mut client = server.client().await;
+        writers.push(tokio::spawn(async move {
+            let mut acknowledged = Vec::new();
+            for write in 0..WRITES_EACH {
+                let id = if write % 4 == 0 { "shared".to_owned() } else { format!("own-{writer}") };
+                let text = format!("writer {writer}, write {write}");
+                let request = pb::PublishRevisionRequest { observe_time: None, ..publish(&id, &text) };
+                let answer = client.archive.publish_revision(request).await.unwrap().into_inner();
+                acknowledged.push((id, text, answer.revision.unwrap()));
+            }
+            acknowledged
+        }));
+    }
+    let mut acknowledged = Vec::new();
+    for writer in writers {
+        acknowledged.extend(writer.await.unwrap());
+    }
+    server.stop().await;
+
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut client = server.client().await;
+    let seqs: BTreeSet<u64> = acknowledged.iter().map(|(_, _, revision)| revision.seq).collect();
+    let all = (WRITERS * WRITES_EACH) as u64;
+    assert_eq!(seqs, (0..all).collect(), "positions are gapless, and no two writes share one");
+    assert_eq!(server.archive.tail().next_seq.0, all);
+    for (id, text, revision) in &acknowledged {
+        let get = pb::GetRevisionRequest { name: revision.name.clone(), ..pb::GetRevisionRequest::default() };
+        let read = client.archive.get_revision(get).await.unwrap().into_inner().revision.unwrap();
+        assert_eq!(read.content, Some(content("Bridge to close", text)), "{id}");
+        assert_eq!((read.seq, read.archive_time), (revision.seq, revision.archive_time));
+    }
+    let mut by_seq: Vec<_> = acknowledged.iter().map(|(_, _, revision)| revision).collect();
+    by_seq.sort_by_key(|revision| revision.seq);
+    let times: Vec<_> = by_seq.iter().map(|revision| revision.archive_time.map(|t| (t.seconds, t.nanos))).collect();
+    assert!(times.is_sorted(), "archive times never go back");
+    drop(client);
+    server.stop().await;
+}
+
+/// Writers that read, add one and write back with the etag: a lost update would lower the sum.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_update_is_lost_under_an_etag() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut client = server.client().await;
+    client.archive.publish_revision(publish("counter", "0")).await.unwrap();
+    let mut writers = Vec::new();
+    for _ in 0..8 {
+        let mut client = server.client().await;
+        writers.push(tokio::spawn(async move {
+            let mut done = 0;
+            while done < 10 {
+                let get = pb::GetArticleRequest { name: name("counter"), ..pb::GetArticleRequest::default() };
+                let article = client.archive.get_article(get).await.unwrap().into_inner().article.unwrap();
+                let next = article.revision_count.to_string();
+                let condition = pb::precondition::Condition::Etag(article.etag);
+                let request = pb::PublishRevisionRequest {
+                    precondition: Some(pb::Precondition { condition: Some(condition) }),
+                    ..publish("counter", &next)
+                };
+                match client.archive.publish_revision(request).await {
+                    Ok(_) => done += 1,
+                    Err(status) => assert_eq!(status.code(), tonic::Code::Aborted),
+                }
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let get = pb::GetArticleRequest { name: name("counter"), ..pb::GetArticleRequest::default() };
+    let article = client.archive.get_article(get).await.unwrap().into_inner().article.unwrap();
+    assert_eq!(article.revision_count, 81);
+    drop(client);
+    server.stop().await;
+}
+
+/// One commit has one archive time, and the next a later one, also when the clock stands still.
+#[tokio::test]
+async fn archive_time_rises_from_commit_to_commit() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut client = server.client().await;
+    let mut last = None;
+    for write in 0..50 {
+        let answer = client.archive.publish_revision(publish("a", &write.to_string())).await.unwrap().into_inner();
+        let time = answer.read_stamp.unwrap().archive_time.map(|time| (time.seconds, time.nanos));
+        assert!(time > last, "{time:?} does not follow {last:?}");
+        last = time;
+    }
+    drop(client);
+    server.stop().await;
+}

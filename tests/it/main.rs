@@ -1,0 +1,10 @@
+//! Tests through the public API: the archive itself, and a real server over a socket. One binary, so that it is
+//! linked once.
+#![cfg(test)]
+
+mod concurrency;
+mod faults;
+mod layers;
+mod refusals;
+mod server;
+mod service;

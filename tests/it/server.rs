@@ -1,0 +1,102 @@
+//! A real server on a port of its own, over a real archive in a temporary directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dateline::archive::{Archive, Options};
+use dateline::client::Client;
+use dateline::clock::{Clock, SystemClock};
+use dateline::server::{self, ServeError};
+use dateline::store::engine::lock::Holder;
+use dateline::wire::pb;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A server that runs until it is stopped.
+pub(crate) struct TestServer {
+    pub(crate) url: String,
+    pub(crate) archive: Arc<Archive>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl TestServer {
+    /// Serves the archive in `directory`, which is made if need be.
+    pub(crate) async fn on_directory(directory: &Path) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (archive, _) = Archive::open(directory, true, &Options::default(), clock, holder()).unwrap();
+        Self::over(archive, server::Options::default()).await
+    }
+
+    /// Serves an archive that is open.
+    pub(crate) async fn over(archive: Archive, options: server::Options) -> Self {
+        let archive = Arc::new(archive);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move { drop(stopped.await) };
+        let serving = tokio::spawn(server::serve(listener, Arc::clone(&archive), options, stopped));
+        Self { url, archive, stop, serving }
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.url).await.unwrap()
+    }
+
+    /// Shuts down as a signal would, and waits for it.
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.serving.await.unwrap().unwrap();
+        let archive = Arc::try_unwrap(self.archive).ok().expect("nothing else holds the archive any more");
+        drop(archive);
+    }
+
+    /// How the server ended by itself.
+    pub(crate) async fn ended(self) -> Result<(), ServeError> {
+        self.serving.await.unwrap()
+    }
+}
+
+/// A server on a directory that lasts as long as the test.
+pub(crate) async fn fresh() -> (TempDir, TestServer, Client) {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let client = server.client().await;
+    (directory, server, client)
+}
+
+pub(crate) fn holder() -> Holder {
+    Holder { pid: std::process::id(), command: "test".into(), address: None, since: "2026-01-01T00:00:00Z".into() }
+}
+
+/// A content of a headline and one paragraph.
+pub(crate) fn content(headline: &str, text: &str) -> pb::Content {
+    pb::Content { headline: headline.into(), blocks: vec![paragraph(text)], ..pb::Content::default() }
+}
+
+pub(crate) fn paragraph(text: &str) -> pb::Block {
+    let kind = pb::block::Kind::Paragraph(pb::Paragraph { text: text.into() });
+    pb::Block { kind: Some(kind), confidence_percent: 0 }
+}
+
+/// A request to publish `text` as `sources/courier/articles/{id}`.
+pub(crate) fn publish(id: &str, text: &str) -> pb::PublishRevisionRequest {
+    pb::PublishRevisionRequest {
+        parent: "sources/courier".into(),
+        article_id: id.into(),
+        content: Some(content("Bridge to close", text)),
+        ..pb::PublishRevisionRequest::default()
+    }
+}
+
+pub(crate) fn name(id: &str) -> String {
+    format!("sources/courier/articles/{id}")
+}
+
+/// Seconds after the start of 2026.
+pub(crate) fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: 1_767_225_600 + seconds, nanos: 0 }
+}
