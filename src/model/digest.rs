@@ -170,3 +170,73 @@ impl Encoder {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn claim(micros: i64, precision: Precision, relative: bool) -> ClaimedTime {
+        let time = Timestamp::from_micros(micros).unwrap();
+        ClaimedTime { time, precision, words: "2 months ago".into(), found_in: "header".into(), relative }
+    }
+
+    /// The second vector of docs/FORMAT.md: a field and a block of every kind.
+    fn everything() -> Content {
+        let text = |text: &str| text.to_owned();
+        let kinds = [
+            BlockKind::Paragraph { text: text("The bridge is shut.") },
+            BlockKind::Crosshead { text: text("Detours") },
+            BlockKind::Caption { text: text("The bridge at dusk"), figure_url: text(""), credit: text("A. Lens") },
+            BlockKind::Quote { text: text("We are sorry."), attribution: text("The mayor") },
+            BlockKind::List { items: vec![text("north"), text("south")], ordered: true },
+            BlockKind::Embed { url: text("https://video.example/1"), text: text("") },
+            BlockKind::CorrectionNote { text: text("An earlier version gave another date.") },
+        ];
+        Content {
+            headline: text("Bridge to close"),
+            standfirst: text("Repairs until May."),
+            bylines: vec![text("Mara Quill")],
+            section: text("City"),
+            language: text("en-GB"),
+            canonical_url: text("https://courier.example/bridge"),
+            publish_time: Some(claim(1_762_560_000_000_000, Precision::Day, false)),
+            modify_time: Some(claim(1_756_684_800_000_000, Precision::Month, true)),
+            keywords: vec![text("bridge"), text("repairs")],
+            rights: text("© Courier"),
+            labels: vec![text("city")],
+            blocks: kinds.into_iter().map(Block::from).collect(),
+        }
+    }
+
+    /// Computed by examples/python/content_digest.py, which shares no code with this.
+    #[test]
+    fn the_vectors_of_the_format_hold() {
+        let headline = Content { headline: "Bridge to close".into(), ..Content::default() };
+        let before_1970 = Content { publish_time: Some(claim(-1, Precision::Instant, false)), ..everything() };
+        for (content, expected) in [
+            (headline, "18e69d2eba4e453d39bababec9d7d602a5d673525a398e97e71cb20ccec49b15"),
+            (everything(), "7e6d0f2b272d9bfa2bfaa472849b2daa091d2661668a0227f8df4114a598a44f"),
+            (before_1970, "94568dbe485157940321fae2862d6233e93c676517d387cdff245e7cd65a0c94"),
+        ] {
+            assert_eq!(ContentDigest::of(&content).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_guessed_or_relative_is_no_part_of_it() {
+        let mut scraped_later = everything();
+        scraped_later.modify_time = Some(claim(1_759_276_800_000_000, Precision::Month, true));
+        for block in &mut scraped_later.blocks {
+            block.confidence_percent = Some(70);
+        }
+        assert_eq!(ContentDigest::of(&scraped_later), ContentDigest::of(&everything()));
+    }
+
+    #[test]
+    fn moving_text_between_fields_changes_it() {
+        let a = Content { headline: "ab".into(), standfirst: "c".into(), ..Content::default() };
+        let b = Content { headline: "a".into(), standfirst: "bc".into(), ..Content::default() };
+        assert_ne!(ContentDigest::of(&a), ContentDigest::of(&b));
+    }
+}
