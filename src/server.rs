@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::Router;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -78,7 +79,9 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let address: SocketAddr = listener.local_addr()?;
     let (reporter, health) = tonic_health::server::health_reporter();
-    let router = router(Arc::clone(&archive), &options, Some(health));
+    let context = context(Arc::clone(&archive), &options);
+    let stopping = context.stopping.clone();
+    let router = router(context, &options, Some(health));
     set_serving(&reporter).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let connections = TcpListenerStream::new(listener).filter_map(without_delay);
@@ -98,6 +101,7 @@ pub async fn serve(
     };
     tracing::info!("shutting down");
     set_not_serving(&reporter).await;
+    stopping.cancel();
     // A server that has ended by itself needs no telling.
     let _ended = stop.send(());
     let ended = match ended {
@@ -115,7 +119,9 @@ pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Chan
     let (client, server) = tokio::io::duplex(1 << 20);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
     // A connection in memory ends with its client, and the server with its only connection.
-    tokio::spawn(router(archive, options, None::<HealthServer<HealthService>>).serve_with_incoming(incoming));
+    tokio::spawn(
+        router(context(archive, options), options, None::<HealthServer<HealthService>>).serve_with_incoming(incoming),
+    );
     let mut client = Some(client);
     let connector = service_fn(move |_| {
         let taken = client.take().map(TokioIo::new);
@@ -124,8 +130,11 @@ pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Chan
     Endpoint::from_static("http://in-process").connect_with_connector(connector).await
 }
 
-fn router<H: Health>(archive: Arc<Archive>, options: &Options, health: Option<HealthServer<H>>) -> Router {
-    let context = Context { archive, limits: options.limits };
+fn context(archive: Arc<Archive>, options: &Options) -> Context {
+    Context { archive, limits: options.limits, stopping: CancellationToken::new() }
+}
+
+fn router<H: Health>(context: Context, options: &Options, health: Option<HealthServer<H>>) -> Router {
     // Above our own limits, so that what is too large gets our error and not the transport's.
     let request_bytes_max = 2 * (options.limits.batch_bytes_max + options.limits.original_bytes_max) + (1 << 20);
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))

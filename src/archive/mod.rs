@@ -40,10 +40,12 @@ use self::error::{BadBound, Unavailable};
 use self::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
 use self::lookup::{Lookup, LookupError};
 pub use self::open::{ArchiveInfo, OpenArchiveError, Options};
+pub use self::queue::Pending;
 use self::queue::Queue;
 use self::read::{ArticleAt, RevisionAt, View};
-use self::request::{Operation, Written};
+use self::request::Operation;
 use self::shared::Shared;
+pub use self::writer::JobAnswer;
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, Knowledge, ReadStamp, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, UrlKey,
@@ -110,17 +112,22 @@ impl Archive {
     /// Carries out operations, all or none, each judged on what those before it did; durably, when it returns.
     ///
     /// Where one is refused, nothing is written, and its index is told with the reason. With `validate_only`
-    /// nothing is written either way. A full queue is [`Unavailable::QueueFull`], unless `wait` is set.
-    pub async fn write(
+    /// nothing is written either way. A full queue is [`Unavailable::QueueFull`].
+    pub async fn write(&self, mut operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
+        let refused = |error| (0, error);
+        self.prepare(&mut operations).await.map_err(refused)?;
+        self.queue.submit(operations, validate_only, false).await.map_err(refused)?.answer().await
+    }
+
+    /// As [`Archive::write`], in two steps, for a writer that has more to write before the answer comes. Writes are
+    /// judged in the order in which they are begun. A full queue is waited for.
+    pub async fn begin_write(
         &self,
         mut operations: Vec<Operation>,
         validate_only: bool,
-        wait: bool,
-    ) -> Result<Vec<Written>, (usize, ArchiveError)> {
-        for operation in &mut operations {
-            self.prepare(operation).await.map_err(|error| (0, error))?;
-        }
-        self.queue.submit(operations, validate_only, wait).await
+    ) -> Result<Pending, ArchiveError> {
+        self.prepare(&mut operations).await?;
+        self.queue.submit(operations, validate_only, true).await
     }
 
     /// Resolves a point of both axes.

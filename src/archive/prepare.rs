@@ -8,24 +8,26 @@ use super::{Archive, ArchiveError};
 use crate::model::{ArticleName, diff};
 use crate::store::content::{Base, PackedContent};
 
-/// Contents up to this size are packed on the async thread that asks; larger ones on a blocking one.
+/// Contents up to this size, alone, are packed on the async thread that asks; more on a blocking one.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
 impl Archive {
-    /// Prepares an observation of an article that is known by name.
-    pub(super) async fn prepare(&self, operation: &mut Operation) -> Result<(), ArchiveError> {
-        let name = match &operation.target {
-            Target::Named(name) | Target::Found { derived: name, .. } => name.clone(),
+    /// Prepares the observations among `operations`.
+    pub(super) async fn prepare(&self, operations: &mut [Operation]) -> Result<(), ArchiveError> {
+        let work: Vec<Option<Work>> = operations.iter().map(Work::of).collect();
+        let bytes: usize = work.iter().flatten().map(|work| work.observation.bytes.len()).sum();
+        let run = move |lookup: &Lookup<'_>| {
+            work.iter()
+                .map(|work| work.as_ref().map_or(Ok(None), |work| work.run(lookup)))
+                .collect::<Result<Vec<_>, _>>()
         };
-        let Action::Observe(observation) = &mut operation.action else { return Ok(()) };
-        let work = Work { name, observation: observation.clone() };
-        let inline = observation.bytes.len() <= INLINE_BYTES_MAX;
-        let prepared = if inline {
-            self.read(move |lookup| work.run(lookup)).await
-        } else {
-            self.on_engine(move |lookup| work.run(lookup)).await
-        };
-        observation.prepared = prepared?;
+        let inline = operations.len() == 1 && bytes <= INLINE_BYTES_MAX;
+        let prepared = if inline { self.read(run).await? } else { self.on_engine(run).await? };
+        for (operation, prepared) in operations.iter_mut().zip(prepared) {
+            if let Action::Observe(observation) = &mut operation.action {
+                observation.prepared = prepared;
+            }
+        }
         Ok(())
     }
 }
@@ -36,6 +38,14 @@ struct Work {
 }
 
 impl Work {
+    fn of(operation: &Operation) -> Option<Self> {
+        let (Target::Named(name) | Target::Found { derived: name, .. }) = &operation.target;
+        match &operation.action {
+            Action::Observe(observation) => Some(Self { name: name.clone(), observation: observation.clone() }),
+            Action::Rollback(_) | Action::Mark { .. } => None,
+        }
+    }
+
     fn run(&self, lookup: &Lookup<'_>) -> Result<Option<Prepared>, LookupError> {
         let observation = &self.observation;
         let Some(entry) = lookup.head(&self.name)? else {

@@ -26,6 +26,16 @@ pub(super) struct Queue {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// An answer to come.
+pub struct Pending(oneshot::Receiver<JobAnswer>);
+
+impl Pending {
+    /// Waits until the operations are durable, or refused.
+    pub async fn answer(self) -> JobAnswer {
+        self.0.await.unwrap_or_else(|_| Err((0, Unavailable::StorageFailed.into())))
+    }
+}
+
 impl Queue {
     pub(super) fn new(events: SyncSender<Event>, writer: JoinHandle<()>) -> Self {
         Self {
@@ -40,14 +50,18 @@ impl Queue {
         OPERATIONS_MAX.saturating_sub(self.operations.available_permits())
     }
 
-    /// Queues operations and waits for their answer. Once queued they are done, whether or not anybody waits.
-    pub(super) async fn submit(&self, operations: Vec<Operation>, validate_only: bool, wait: bool) -> JobAnswer {
-        let refused = |error: ArchiveError| (0, error);
-        let permits = self.permits(&operations, wait).await.map_err(refused)?;
+    /// Queues operations. Once this returns they are done, in the order of queueing, whether or not anybody waits
+    /// for their answer. Where the queue is full, `wait` says whether to wait for room.
+    pub(super) async fn submit(
+        &self,
+        operations: Vec<Operation>,
+        validate_only: bool,
+        wait: bool,
+    ) -> Result<Pending, ArchiveError> {
+        let permits = self.permits(&operations, wait).await?;
         let (answer, answered) = oneshot::channel();
-        let event = Event::Job { operations, validate_only, answer, permits };
-        self.send(event).map_err(refused)?;
-        answered.await.unwrap_or_else(|_| Err((0, Unavailable::StorageFailed.into())))
+        self.send(Event::Job { operations, validate_only, answer, permits })?;
+        Ok(Pending(answered))
     }
 
     /// Waits until no archive time at or before `to` will be assigned any more.

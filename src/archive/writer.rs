@@ -24,7 +24,7 @@ use crate::store::overlay::Overlay;
 use crate::store::{Batch, Engine, EngineError};
 
 /// The answer to a job: that of each operation, or the index of the one refused.
-pub(super) type JobAnswer = Result<Vec<Written>, (usize, ArchiveError)>;
+pub type JobAnswer = Result<Vec<Written>, (usize, ArchiveError)>;
 
 /// What the writer is told.
 pub(super) enum Event {

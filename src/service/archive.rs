@@ -2,14 +2,12 @@
 
 use std::pin::Pin;
 
-use tokio::sync::mpsc;
 use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::publish::{self, Parsed, Plain};
 use super::status::Refusal;
-use super::{Context, render, view};
+use super::{Context, import, render, view};
 use crate::archive::compare::StateSelector;
 use crate::archive::read::View;
 use crate::archive::request::{Action, Written};
@@ -18,12 +16,25 @@ use crate::model::{ArticleName, AsOf, Knowledge, Seq};
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::{self, FieldError, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
 
-/// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
-const IMPORT_ANSWERS_MAX: usize = 16;
-
 /// The handler of `ArchiveService`.
 #[derive(Clone)]
 pub struct ArchiveHandler(pub Context);
+
+/// What a rollback and the marks have in common. The generated messages have the same fields and no trait.
+macro_rules! plain {
+    ($request:expr) => {{
+        let mut request = $request.clone();
+        request.validate_only = false;
+        let fingerprint = prost::Message::encode_to_vec(&request);
+        Plain {
+            name: request.name,
+            observe_time: request.observe_time,
+            precondition: request.precondition,
+            request_id: request.request_id,
+            fingerprint,
+        }
+    }};
+}
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -46,16 +57,14 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::BatchPublishRevisionsRequest>,
     ) -> Answer<pb::BatchPublishRevisionsResponse> {
-        Ok(Response::new(self.publish_batch(request.into_inner().requests, false).await?))
+        Ok(Response::new(self.publish_batch(request.into_inner().requests).await?))
     }
 
     async fn import_revisions(
         &self,
         request: Request<Streaming<pb::ImportRevisionsRequest>>,
     ) -> Answer<Self::ImportRevisionsStream> {
-        let (answers, stream) = mpsc::channel(IMPORT_ANSWERS_MAX);
-        tokio::spawn(self.clone().import(request.into_inner(), answers));
-        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+        Ok(Response::new(Box::pin(import::start(self.0.clone(), request.into_inner()))))
     }
 
     async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> Answer<pb::GetArticleResponse> {
@@ -156,15 +165,7 @@ impl ArchiveService for ArchiveHandler {
     ) -> Answer<pb::RollbackArticleResponse> {
         let request = request.into_inner();
         let number = publish::revision_number("revision_number", request.revision_number)?;
-        let fingerprint =
-            prost::Message::encode_to_vec(&pb::RollbackArticleRequest { validate_only: false, ..request.clone() });
-        let plain = Plain {
-            name: request.name,
-            observe_time: request.observe_time,
-            precondition: request.precondition,
-            request_id: request.request_id,
-            fingerprint,
-        };
+        let plain = plain!(request);
         let operation = publish::plain(&self.0, plain, Action::Rollback(number))?;
         let written = self.write_one(operation, request.validate_only).await?;
         Ok(Response::new(pb::RollbackArticleResponse {
@@ -180,15 +181,7 @@ impl ArchiveService for ArchiveHandler {
         request: Request<pb::WithdrawArticleRequest>,
     ) -> Answer<pb::WithdrawArticleResponse> {
         let request = request.into_inner();
-        let fingerprint =
-            prost::Message::encode_to_vec(&pb::WithdrawArticleRequest { validate_only: false, ..request.clone() });
-        let plain = Plain {
-            name: request.name,
-            observe_time: request.observe_time,
-            precondition: request.precondition,
-            request_id: request.request_id,
-            fingerprint,
-        };
+        let plain = plain!(request);
         let action = Action::Mark { withdrawn: true, reason: publish::reason(request.reason)? };
         let marked = self.mark(plain, action, request.validate_only).await?;
         Ok(Response::new(pb::WithdrawArticleResponse {
@@ -204,15 +197,7 @@ impl ArchiveService for ArchiveHandler {
         request: Request<pb::ReinstateArticleRequest>,
     ) -> Answer<pb::ReinstateArticleResponse> {
         let request = request.into_inner();
-        let fingerprint =
-            prost::Message::encode_to_vec(&pb::ReinstateArticleRequest { validate_only: false, ..request.clone() });
-        let plain = Plain {
-            name: request.name,
-            observe_time: request.observe_time,
-            precondition: request.precondition,
-            request_id: request.request_id,
-            fingerprint,
-        };
+        let plain = plain!(request);
         let action = Action::Mark { withdrawn: false, reason: publish::reason(request.reason)? };
         let marked = self.mark(plain, action, request.validate_only).await?;
         Ok(Response::new(pb::ReinstateArticleResponse {
@@ -238,7 +223,7 @@ impl ArchiveHandler {
         operation: crate::archive::request::Operation,
         validate_only: bool,
     ) -> Result<Written, Refusal> {
-        let written = self.0.archive.write(vec![operation], validate_only, false).await;
+        let written = self.0.archive.write(vec![operation], validate_only).await;
         let written = written.map_err(|(_, error)| Refusal::from(error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
@@ -246,50 +231,10 @@ impl ArchiveHandler {
     async fn publish_batch(
         &self,
         requests: Vec<pb::PublishRevisionRequest>,
-        wait: bool,
     ) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
-        publish::check_batch(&requests, &self.0.limits)?;
-        let validate_only = requests.iter().any(|request| request.validate_only);
-        let of_item = |index: usize, refusal: Refusal| refusal.of_item(&format!("requests[{index}]"));
-        let mut operations = Vec::with_capacity(requests.len());
-        let mut warnings = Vec::with_capacity(requests.len());
-        for (index, request) in requests.into_iter().enumerate() {
-            let parsed = publish::publish(&self.0, request).map_err(|refusal| of_item(index, refusal))?;
-            operations.push(parsed.operation);
-            warnings.push(parsed.warnings);
-        }
-        let written = self.0.archive.write(operations, validate_only, wait).await;
-        let written = written.map_err(|(index, error)| of_item(index, error.into()))?;
-        let read_stamp = written.last().map(|last| read_stamp_to_pb(&last.stamp));
-        let responses = written.iter().zip(warnings).map(|(written, warnings)| render::published(written, warnings));
-        Ok(pb::BatchPublishRevisionsResponse { responses: responses.collect(), read_stamp })
-    }
-
-    /// Takes the messages of an import one after the other. It ends with the stream, or when nobody reads the
-    /// answers any more; what was accepted is done all the same.
-    async fn import(
-        self,
-        mut messages: Streaming<pb::ImportRevisionsRequest>,
-        answers: mpsc::Sender<Result<pb::ImportRevisionsResponse, Status>>,
-    ) {
-        use pb::import_revisions_response::Result as ImportResult;
-        loop {
-            let message = match messages.message().await {
-                Ok(Some(message)) => message,
-                Ok(None) => return,
-                Err(status) => return drop(answers.send(Err(status)).await),
-            };
-            let result = match self.publish_batch(message.requests, true).await {
-                Ok(published) => ImportResult::Published(published),
-                // The archive itself is gone: the messages after this one would fare no better.
-                Err(refusal) if refusal.ends_streams() => return drop(answers.send(Err(refusal.into())).await),
-                Err(refusal) => ImportResult::Error(refusal.into_item_error()),
-            };
-            let answer = pb::ImportRevisionsResponse { offset: message.offset, result: Some(result) };
-            if answers.send(Ok(answer)).await.is_err() {
-                return;
-            }
-        }
+        let batch = publish::batch(&self.0, requests)?;
+        let answer = self.0.archive.write(batch.operations, batch.validate_only).await;
+        render::published_batch(answer, batch.warnings)
     }
 
     async fn mark(&self, plain: Plain, action: Action, validate_only: bool) -> Result<Marked, Refusal> {

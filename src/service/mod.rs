@@ -5,12 +5,15 @@
 
 mod admin;
 mod archive;
+mod import;
 mod lists;
 mod publish;
 mod render;
 pub mod status;
 
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
@@ -28,6 +31,8 @@ pub struct Context {
     pub archive: Arc<Archive>,
     /// The limits on input.
     pub limits: Limits,
+    /// Is cancelled when the server stops: streams that would go on end then.
+    pub stopping: CancellationToken,
 }
 
 impl Context {

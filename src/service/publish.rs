@@ -192,8 +192,32 @@ fn claim_warnings(content: &Content, observe_time: Timestamp) -> Vec<pb::Warning
         .collect()
 }
 
+/// Operations to be done all or none, with what the writer should be told of each besides.
+pub(super) struct Batch {
+    pub(super) operations: Vec<Operation>,
+    pub(super) warnings: Vec<Vec<pb::Warning>>,
+    pub(super) validate_only: bool,
+}
+
+pub(super) fn batch(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> Result<Batch, Refusal> {
+    check_batch(&requests, &context.limits)?;
+    let validate_only = requests.iter().any(|request| request.validate_only);
+    let mut batch = Batch { operations: Vec::new(), warnings: Vec::new(), validate_only };
+    for (index, request) in requests.into_iter().enumerate() {
+        let Parsed { operation, warnings } = publish(context, request).map_err(|refusal| of_item(index, refusal))?;
+        batch.operations.push(operation);
+        batch.warnings.push(warnings);
+    }
+    Ok(batch)
+}
+
+/// A refusal of one item of a batch.
+pub(super) fn of_item(index: usize, refusal: Refusal) -> Refusal {
+    refusal.of_item(&format!("requests[{index}]"))
+}
+
 /// Checks the number and the size of a batch's requests.
-pub(super) fn check_batch(requests: &[pb::PublishRevisionRequest], limits: &Limits) -> Result<(), FieldError> {
+fn check_batch(requests: &[pb::PublishRevisionRequest], limits: &Limits) -> Result<(), FieldError> {
     let count = requests.len();
     if count == 0 || count > limits.batch_items_max {
         let problem = format!("has {count} items; 1 to {} are allowed", limits.batch_items_max);
@@ -204,8 +228,8 @@ pub(super) fn check_batch(requests: &[pb::PublishRevisionRequest], limits: &Limi
         let problem = format!("has {bytes} bytes; at most {} are allowed", limits.batch_bytes_max);
         return Err(FieldError { kind: FieldErrorKind::TooLarge, ..FieldError::invalid("requests", problem) });
     }
-    let mixed = requests.iter().any(|request| request.validate_only != requests.iter().any(|any| any.validate_only));
-    if mixed {
+    let validate_only = requests.iter().filter(|request| request.validate_only).count();
+    if validate_only != 0 && validate_only != count {
         return Err(FieldError::invalid("requests", "have different values of validate_only; give all the same"));
     }
     Ok(())

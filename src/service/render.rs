@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+use super::publish::of_item;
+use super::status::Refusal;
+use crate::archive::JobAnswer;
 use crate::archive::list::RevisionEntry;
 use crate::archive::read::{ArticleAt, RevisionAt};
 use crate::archive::request::{Outcome, Warning, Written};
@@ -107,6 +110,19 @@ pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb
         warnings,
         read_stamp: Some(read_stamp_to_pb(&written.stamp)),
     }
+}
+
+/// The answer to a batch; `warnings` are those that its parsing gave, item by item.
+pub(super) fn published_batch(
+    answer: JobAnswer,
+    warnings: Vec<Vec<pb::Warning>>,
+) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
+    let written = answer.map_err(|(index, error)| of_item(index, error.into()))?;
+    // A replayed item has the stamp of its first time, which may be far behind the others'.
+    let read_stamp = written.iter().map(|written| &written.stamp).max_by_key(|stamp| stamp.next_seq);
+    let read_stamp = read_stamp.map(read_stamp_to_pb);
+    let responses = written.iter().zip(warnings).map(|(written, warnings)| published(written, warnings));
+    Ok(pb::BatchPublishRevisionsResponse { responses: responses.collect(), read_stamp })
 }
 
 fn warning(warning: &Warning) -> pb::Warning {

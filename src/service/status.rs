@@ -68,6 +68,11 @@ impl Refusal {
         Self::new(Code::Internal, "INTERNAL", "the server made a mistake; see its log")
     }
 
+    /// The server is shutting down.
+    pub(super) fn draining() -> Self {
+        unavailable(&Unavailable::Draining)
+    }
+
     /// Whether what comes after it in a stream would fare no better.
     pub(super) fn ends_streams(&self) -> bool {
         matches!(self.0.code, Code::Unavailable | Code::DataLoss | Code::Internal)

@@ -187,6 +187,22 @@ async fn an_import_answers_each_message_and_survives_a_bad_one() {
     server.stop().await;
 }
 
+/// An import that is left open must not hold up a shutdown; what was acknowledged stands.
+#[tokio::test]
+async fn a_shutdown_ends_an_open_import() {
+    let (_directory, server, mut client) = fresh().await;
+    let (messages, stream) = tokio::sync::mpsc::channel(1);
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let mut answers = client.archive.import_revisions(stream).await.unwrap().into_inner();
+    messages.send(pb::ImportRevisionsRequest { offset: 1, requests: vec![publish("a", "one")] }).await.unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().offset, 1);
+    let stopped = tokio::spawn(server.stop());
+    let error = ServerError::from(answers.message().await.unwrap_err());
+    assert_eq!((error.code, error.reason.as_str()), (Code::Unavailable, "DRAINING"));
+    drop((messages, answers, client));
+    stopped.await.unwrap();
+}
+
 #[tokio::test]
 async fn pages_are_of_the_first_pages_snapshot() {
     let (_directory, server, mut client) = fresh().await;

@@ -1,0 +1,99 @@
+//! Imports: a stream of messages in, a stream of answers out.
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::status::Refusal;
+use super::{Context, publish, render};
+use crate::archive::Pending;
+use crate::wire::pb;
+
+/// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
+const ANSWERS_MAX: usize = 16;
+/// Messages of one import that are queued and not answered yet.
+const MESSAGES_MAX: usize = 32;
+
+/// Starts an import, and answers with the stream of its answers.
+pub(super) fn start(
+    context: Context,
+    messages: Streaming<pb::ImportRevisionsRequest>,
+) -> ReceiverStream<Result<pb::ImportRevisionsResponse, Status>> {
+    let (answers, stream) = mpsc::channel(ANSWERS_MAX);
+    tokio::spawn(import(context, messages, answers));
+    ReceiverStream::new(stream)
+}
+
+/// Takes the messages of an import one after the other. A message does not wait for the one before it to become
+/// durable, so that one commit takes many; answers come in the order of the messages. The import ends with its
+/// stream, when the server stops, or when nobody reads the answers any more; what was accepted is done all the same.
+async fn import(
+    context: Context,
+    mut messages: Streaming<pb::ImportRevisionsRequest>,
+    answers: mpsc::Sender<Result<pb::ImportRevisionsResponse, Status>>,
+) {
+    let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
+    let answering = tokio::spawn(answer(under_way, answers));
+    loop {
+        let message = tokio::select! {
+            message = messages.message() => message,
+            () = context.stopping.cancelled() => Err(Refusal::draining().into()),
+        };
+        let message = match message {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(status) => {
+                // Whether it was sent or nobody reads it any more, this is the end.
+                drop(begun.send(Err(status)).await);
+                break;
+            }
+        };
+        let result = begin(&context, message.requests).await;
+        if begun.send(Ok((message.offset, result))).await.is_err() {
+            break;
+        }
+    }
+    drop(begun);
+    if let Err(error) = answering.await {
+        tracing::error!(%error, "the answers of an import ended unexpectedly");
+    }
+}
+
+async fn begin(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> Result<Begun, Refusal> {
+    let batch = publish::batch(context, requests)?;
+    let pending = context.archive.begin_write(batch.operations, batch.validate_only).await?;
+    Ok((pending, batch.warnings))
+}
+
+/// A message of an import that is queued, and what its writer should be told besides.
+type Begun = (Pending, Vec<Vec<pb::Warning>>);
+/// A message by its offset, queued or refused; or why no more messages come.
+type Step = Result<(u64, Result<Begun, Refusal>), Status>;
+
+/// Answers the messages of an import in their order, each once it is durable or refused.
+async fn answer(
+    mut under_way: mpsc::Receiver<Step>,
+    answers: mpsc::Sender<Result<pb::ImportRevisionsResponse, Status>>,
+) {
+    use pb::import_revisions_response::Result as ImportResult;
+    while let Some(message) = under_way.recv().await {
+        let (offset, begun) = match message {
+            Ok(message) => message,
+            Err(status) => return drop(answers.send(Err(status)).await),
+        };
+        let published = match begun {
+            Ok((pending, warnings)) => render::published_batch(pending.answer().await, warnings),
+            Err(refusal) => Err(refusal),
+        };
+        let result = match published {
+            Ok(published) => ImportResult::Published(published),
+            // The archive itself is gone: the messages after this one would fare no better.
+            Err(refusal) if refusal.ends_streams() => return drop(answers.send(Err(refusal.into())).await),
+            Err(refusal) => ImportResult::Error(refusal.into_item_error()),
+        };
+        let answer = pb::ImportRevisionsResponse { offset, result: Some(result) };
+        if answers.send(Ok(answer)).await.is_err() {
+            return;
+        }
+    }
+}
