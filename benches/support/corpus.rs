@@ -1,0 +1,105 @@
+//! Articles with a history, imported over gRPC.
+
+use dateline::client::Client;
+use dateline::wire::pb;
+use prost_types::Timestamp;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::callers::SOURCE;
+use super::prose::Writer;
+
+/// Messages of an import that are under way at once.
+const MESSAGES_AHEAD: usize = 4;
+/// When the first revisions were seen: 2026-01-01.
+const BEGUN_SECONDS: i64 = 1_767_225_600;
+const SECONDS_APART: i64 = 60;
+
+/// Articles and their revisions: each article's first, then each article's second, and so on.
+#[derive(Clone, Debug)]
+pub(crate) struct Corpus {
+    /// What its articles' ids begin with.
+    pub(crate) prefix: String,
+    pub(crate) articles: usize,
+    pub(crate) revisions: usize,
+    /// Bytes of each, from the first to the second.
+    pub(crate) bytes: (usize, usize),
+    /// Revisions in one message, which is one commit.
+    pub(crate) batch: usize,
+}
+
+impl Corpus {
+    pub(crate) fn id(&self, article: usize) -> String {
+        format!("{}-{article}", self.prefix)
+    }
+
+    pub(crate) fn name(&self, article: usize) -> String {
+        format!("{SOURCE}/articles/{}", self.id(article))
+    }
+
+    /// When the revision of this index was seen.
+    pub(crate) fn observed(revision: usize) -> Timestamp {
+        let revision = i64::try_from(revision).unwrap_or(i64::MAX);
+        Timestamp { seconds: BEGUN_SECONDS + revision * SECONDS_APART, nanos: 0 }
+    }
+
+    /// The position of a revision, in an archive that began with this corpus.
+    pub(crate) fn seq(&self, article: usize, revision: usize) -> u64 {
+        (revision * self.articles + article) as u64
+    }
+
+    /// The messages that import it.
+    pub(crate) fn messages(&self, seed: u64) -> impl Iterator<Item = Vec<pb::PublishRevisionRequest>> + Send + use<> {
+        let mut writer = Writer::new(seed);
+        let (corpus, (least, most)) = (self.clone(), self.bytes);
+        let size = |article: usize| least + (most - least) * article / corpus.articles.max(1);
+        let mut contents: Vec<pb::Content> =
+            (0..self.articles).map(|article| writer.article(&corpus.id(article), size(article))).collect();
+        let (mut next, end, batch) = (0, self.articles * self.revisions, self.batch);
+        std::iter::from_fn(move || {
+            let items = (next..end.min(next + batch)).map(|item| {
+                let (revision, article) = (item / corpus.articles, item % corpus.articles);
+                let content = contents.get_mut(article)?;
+                if revision > 0 {
+                    writer.edit(content);
+                }
+                Some(pb::PublishRevisionRequest {
+                    parent: SOURCE.to_owned(),
+                    article_id: corpus.id(article),
+                    content: Some(content.clone()),
+                    observe_time: Some(Self::observed(revision)),
+                    ..pb::PublishRevisionRequest::default()
+                })
+            });
+            let items: Vec<_> = items.flatten().collect();
+            next += batch;
+            (!items.is_empty()).then_some(items)
+        })
+    }
+}
+
+/// Imports messages; all of them must be accepted. Answers with how many items there were.
+pub(crate) async fn import(
+    client: &Client,
+    messages: impl Iterator<Item = Vec<pb::PublishRevisionRequest>> + Send + 'static,
+) -> anyhow::Result<usize> {
+    let (sender, stream) = mpsc::channel(MESSAGES_AHEAD);
+    let feeder = tokio::spawn(async move {
+        for requests in messages {
+            if sender.send(pb::ImportRevisionsRequest { offset: 0, requests }).await.is_err() {
+                return; // The server has ended the import, and says why.
+            }
+        }
+    });
+    let mut archive = client.archive.clone();
+    let mut answers = archive.import_revisions(ReceiverStream::new(stream)).await?.into_inner();
+    let mut count = 0;
+    while let Some(answer) = answers.message().await? {
+        match answer.result {
+            Some(pb::import_revisions_response::Result::Published(published)) => count += published.responses.len(),
+            refused => anyhow::bail!("an import was refused: {refused:?}"),
+        }
+    }
+    feeder.await?;
+    Ok(count)
+}

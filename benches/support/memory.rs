@@ -1,0 +1,30 @@
+//! This process's memory, as Linux tells it.
+
+use std::fs;
+
+/// Resident bytes now, and at most since the last [`reset_peak`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
+    pub(crate) peak: u64,
+}
+
+/// What `/proc/self/status` says; zeroes where there is none.
+pub(crate) fn memory() -> Memory {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bytes = |field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
+    };
+    Memory { resident: bytes("VmRSS:"), peak: bytes("VmHWM:") }
+}
+
+/// Lets the peak begin anew. Without the right to do so it stands.
+pub(crate) fn reset_peak() {
+    drop(fs::write("/proc/self/clear_refs", "5"));
+}
+
+/// Bytes as mebibytes.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}

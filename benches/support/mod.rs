@@ -1,0 +1,11 @@
+//! What both benchmarks use: articles to publish, a server to publish them to, load, and the floors.
+
+pub(crate) mod callers;
+pub(crate) mod corpus;
+pub(crate) mod echo;
+pub(crate) mod load;
+pub(crate) mod memory;
+pub(crate) mod prose;
+pub(crate) mod running;
+pub(crate) mod sync_loop;
+pub(crate) mod table;

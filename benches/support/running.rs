@@ -1,0 +1,67 @@
+//! A real server on a port, over an archive in a directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dateline::archive::{Archive, Options};
+use dateline::client::Client;
+use dateline::clock::SystemClock;
+use dateline::server::{self, ServeError};
+use dateline::store::engine::lock::Holder;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A server that runs.
+pub(crate) struct Running {
+    pub(crate) url: String,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    /// Opens the archive in `path`, or makes one, and serves it.
+    pub(crate) async fn start(path: &Path) -> anyhow::Result<Self> {
+        let path = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || {
+            Archive::open(&path, true, &Options::default(), Arc::new(SystemClock), holder())
+        });
+        let (archive, _directory) = opened.await??;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async move { drop(stopped.await) };
+        let serving = tokio::spawn(async move {
+            server::serve(listener, Arc::new(archive), server::Options::default(), stopped).await
+        });
+        Ok(Self { url, stop, serving })
+    }
+
+    /// So many clients, each with a connection of its own.
+    pub(crate) async fn clients(&self, count: usize) -> anyhow::Result<Vec<Client>> {
+        let mut clients = Vec::with_capacity(count);
+        for _ in 0..count {
+            clients.push(Client::connect(&self.url).await?);
+        }
+        Ok(clients)
+    }
+
+    /// Stops serving and closes the archive. Clients should be gone.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        // A server that has ended by itself says so below.
+        let _gone = self.stop.send(());
+        Ok(self.serving.await??)
+    }
+}
+
+/// Who holds the directory.
+pub(crate) fn holder() -> Holder {
+    Holder { pid: std::process::id(), command: "bench".to_owned(), address: None, since: String::new() }
+}
+
+/// Makes the system forget what it has read of the archive's files, so that the next read goes to the disk.
+pub(crate) fn forget_pages(path: &Path) -> anyhow::Result<()> {
+    let log = std::fs::File::open(path.join("db").join("db"))?;
+    log.sync_all()?;
+    Ok(rustix::fs::fadvise(&log, 0, None, rustix::fs::Advice::DontNeed)?)
+}

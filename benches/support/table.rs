@@ -1,0 +1,75 @@
+//! The table that a benchmark prints, in Markdown.
+
+use std::fmt::Write;
+use std::process::Command;
+use std::time::Duration;
+
+/// Rows of what was measured.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<[String; 5]>,
+}
+
+impl Table {
+    /// A rate beside its floor: medians of the rounds, and the median of the ratios.
+    pub(crate) fn rate(&mut self, what: &str, rounds: &[(f64, f64)], floor: &str, aim: &str) {
+        let measured = median(rounds.iter().map(|(measured, _)| *measured));
+        let floors = median(rounds.iter().map(|(_, floor)| *floor));
+        let ratio = median(rounds.iter().map(|(measured, floor)| measured / floor));
+        self.row([
+            what.to_owned(),
+            format!("{measured:.0}/s"),
+            format!("{floors:.0}/s {floor}"),
+            format!("{:.0} %", ratio * 100.0),
+            aim.to_owned(),
+        ]);
+    }
+
+    /// Something that has no floor.
+    pub(crate) fn fact(&mut self, what: &str, measured: &str, aim: &str) {
+        self.row([what, measured, "", "", aim].map(str::to_owned));
+    }
+
+    fn row(&mut self, row: [String; 5]) {
+        eprintln!("{}", row.join(" | "));
+        self.rows.push(row);
+    }
+
+    /// The table, with the machine and the commit above it.
+    pub(crate) fn render(&self, title: &str) -> String {
+        let mut text = format!("### {title}\n\n{}\n\n", circumstances());
+        text.push_str("| what | measured | floor | ratio | aim |\n| --- | --- | --- | --- | --- |\n");
+        for row in &self.rows {
+            // Writing to a string does not fail.
+            let _infallible = writeln!(text, "| {} |", row.join(" | "));
+        }
+        text
+    }
+}
+
+/// The median; 0 of nothing.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// A latency in milliseconds.
+pub(crate) fn millis(latency: Duration) -> String {
+    format!("{:.2} ms", latency.as_secs_f64() * 1_000.0)
+}
+
+fn circumstances() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("?").to_owned();
+    format!(
+        "{cores} cores, {}, commit {}, load average {load} at the end",
+        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        said("git", &["describe", "--always", "--dirty"]),
+    )
+}
