@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dateline::store::engine::directory::Directory;
 use dateline::store::engine::sled::{Options as EngineOptions, SledEngine};
-use dateline::store::engine::{Direction, Engine, KeyRange};
+use dateline::store::engine::{Direction, KeyRange, Read};
 use dateline::telemetry::{self, LogFormat};
 use dateline::wire::pb;
 use prost::Message;
@@ -132,7 +132,8 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     }
     let (request, reply) = sample_publish(&running).await?;
     let echo = echo::serve(reply).await?;
-    let (mut against_echo, mut against_sync, mut latencies, mut sizes) = (vec![], vec![], vec![], vec![]);
+    let (mut against_echo, mut against_sync) = (vec![], vec![]);
+    let (mut latencies, mut processor, mut sizes) = (vec![], vec![], vec![]);
     for _ in 0..plan.rounds {
         let (ours, back) = plan.load(publishers).await?;
         publishers = back;
@@ -140,6 +141,7 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
         against_echo.push((ours.rate(), plan.floor(echo_callers(&echo, clients, &request).await?).await?));
         against_sync.push((ours.rate(), plan.sync_floor(&request, batch).await?));
         latencies.push((ours.percentile(50), ours.percentile(99)));
+        processor.push(ours.processor_a_call());
         sizes.push(batch);
     }
     let size = median(sizes.into_iter());
@@ -148,6 +150,7 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     table.rate(&what, &against_sync, &format!("fdatasync loop, {size:.1} a sync"), aim_sync);
     table.rate(&what, &against_echo, "echo", aim_echo);
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
+    table.fact(&format!("{what}: processor time a call, clients included"), &micros(&processor), "");
     table.fact(&format!("{what}: resident now, at most"), &memory_pair(), "");
     drop(publishers);
     running.stop().await
@@ -197,6 +200,10 @@ fn latency_pair(latencies: &[(Duration, Duration)]) -> String {
         Duration::from_secs_f64(median(latencies.iter().map(|pair| pick(pair).as_secs_f64())))
     };
     format!("{}, {}", millis(of(|pair| pair.0)), millis(of(|pair| pair.1)))
+}
+
+fn micros(times: &[Duration]) -> String {
+    format!("{:.0} µs", median(times.iter().map(Duration::as_secs_f64)) * 1e6)
 }
 
 fn memory_pair() -> String {
@@ -281,7 +288,7 @@ async fn warm(
     let reply = running.clients(1).await?.remove(0).archive.get_article(requests[0].clone()).await?.into_inner();
     let echo = echo::serve(reply.encode_to_vec().into()).await?;
     let raw: Vec<Bytes> = requests.iter().map(|request| request.encode_to_vec().into()).collect();
-    let (mut typed, mut bytes, mut latencies) = (vec![], vec![], vec![]);
+    let (mut typed, mut bytes, mut latencies, mut processor) = (vec![], vec![], vec![], vec![]);
     for _ in 0..plan.rounds {
         let clients = running.clients(CLIENTS).await?.into_iter().zip(deal(requests, CLIENTS));
         let (ours, _) = plan.load(clients.map(|(client, requests)| Reader::new(client, requests)).collect()).await?;
@@ -293,11 +300,13 @@ async fn warm(
         typed.push((ours.rate(), echoed));
         bytes.push((plan.floor(callers).await?, echoed));
         latencies.push((ours.percentile(50), ours.percentile(99)));
+        processor.push(ours.processor_a_call());
     }
     let what = format!("{}, 64 clients, cached", reading.what);
     table.rate(&what, &typed, "echo", reading.aim);
     table.rate(&format!("{what}, answers left as bytes"), &bytes, "echo", "");
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
+    table.fact(&format!("{what}: processor time a call, clients included"), &micros(&processor), "");
     Ok(())
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use super::memory::processor;
+
 /// One client.
 pub(crate) trait Caller: Send + 'static {
     /// Makes a call and waits for its answer. `false` where there is nothing left to call.
@@ -19,9 +21,17 @@ pub(crate) struct Load {
     pub(crate) elapsed: Duration,
     /// Of each call, ascending.
     pub(crate) latencies: Vec<Duration>,
+    /// What the process took of the processors, the warming up included, and all calls with it.
+    processor: Duration,
+    calls: u32,
 }
 
 impl Load {
+    /// What one call took of the processors, on both sides.
+    pub(crate) fn processor_a_call(&self) -> Duration {
+        self.processor / self.calls.max(1)
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
@@ -44,7 +54,8 @@ pub(crate) async fn load<C: Caller>(
     for caller in callers {
         tasks.spawn(call_until(caller, Arc::clone(&barrier), warm_up, length));
     }
-    let (mut latencies, mut callers) = (Vec::new(), Vec::new());
+    let (mut latencies, mut callers, mut calls) = (Vec::new(), Vec::new(), 0);
+    let processor_before = processor();
     let (mut first, mut last): (Option<Instant>, Option<Instant>) = (None, None);
     while let Some(done) = tasks.join_next().await {
         let done = done??;
@@ -52,16 +63,19 @@ pub(crate) async fn load<C: Caller>(
         last = last.max(Some(done.ended));
         latencies.extend(done.latencies);
         callers.push(done.caller);
+        calls += done.calls;
     }
     latencies.sort_unstable();
     let elapsed = last.zip(first).map_or(length, |(last, first)| last - first);
-    Ok((Load { elapsed, latencies }, callers))
+    let processor = processor().saturating_sub(processor_before);
+    Ok((Load { elapsed, latencies, processor, calls }, callers))
 }
 
 struct Done<C> {
     caller: C,
     begun: Instant,
     ended: Instant,
+    calls: u32,
     latencies: Vec<Duration>,
 }
 
@@ -75,13 +89,14 @@ async fn call_until<C: Caller>(
     let begun = Instant::now() + warm_up;
     let end = begun + length;
     let mut latencies = Vec::with_capacity(4_096);
-    let mut now = Instant::now();
+    let (mut now, mut calls) = (Instant::now(), 0);
     loop {
         let called = now;
         let more = caller.call().await?;
         now = Instant::now();
+        calls += u32::from(more);
         if !more || now > end {
-            return Ok(Done { caller, begun, ended: now.min(end), latencies });
+            return Ok(Done { caller, begun, ended: now.min(end), calls, latencies });
         }
         if called >= begun {
             latencies.push(now - called);
