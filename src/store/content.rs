@@ -5,8 +5,10 @@
 //! record names its base, and how many contents must be read before it; that depth stays below
 //! [`DEPTH_LIMIT`], so that reading never follows a longer chain.
 
+use std::cell::RefCell;
+
 use prost::Message;
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound};
+use zstd::zstd_safe::{CCtx, DCtx, compress_bound};
 
 use super::engine::Read;
 use super::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
@@ -195,25 +197,41 @@ fn read_chunk(from: &dyn Read, key: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(unseal(key, &value)?.to_vec())
 }
 
+/// Up to this size a thread keeps its compressor and decompressor: to make one takes longer than to use it. What is
+/// larger is rare, and would leave each thread with megabytes.
+const KEPT_CONTEXT_BYTES_MAX: usize = 256 << 10;
+
+thread_local! {
+    static COMPRESSOR: RefCell<CCtx<'static>> = RefCell::new(CCtx::create());
+    static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+}
+
 /// Compression into a buffer of the bound's size cannot fail but for want of memory.
+///
+/// A prefix is a dictionary of raw text to zstd: it would be read otherwise if it began with the magic number of a
+/// trained one, which no encoded content does.
 #[expect(clippy::expect_used, reason = "zstd fails here only when it cannot allocate")]
 fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
-    let mut context = CCtx::create();
+    let prefix = prefix.unwrap_or_default();
     let mut data = Vec::with_capacity(compress_bound(bytes.len()));
-    let prepared = context.set_parameter(CParameter::CompressionLevel(COMPRESSION_LEVEL));
-    let prepared = prepared.and_then(|_| prefix.map_or(Ok(0), |prefix| context.ref_prefix(prefix)));
-    prepared.and_then(|_| context.compress2(&mut data, bytes)).expect("zstd could not allocate");
+    let mut compress =
+        |context: &mut CCtx<'_>| context.compress_using_dict(&mut data, bytes, prefix, COMPRESSION_LEVEL).map(drop);
+    let compressed = if bytes.len() + prefix.len() <= KEPT_CONTEXT_BYTES_MAX {
+        COMPRESSOR.with_borrow_mut(|context| compress(context))
+    } else {
+        compress(&mut CCtx::create())
+    };
+    compressed.expect("zstd could not allocate");
     data.shrink_to_fit();
     data
 }
 
 fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> Option<Vec<u8>> {
-    let mut context = DCtx::try_create()?;
-    if let Some(prefix) = prefix {
-        context.ref_prefix(prefix).ok()?;
-    }
+    let prefix = prefix.unwrap_or_default();
     let mut bytes = Vec::with_capacity(length);
-    context.decompress(&mut bytes, data).ok()?;
+    let decompressed =
+        DECOMPRESSOR.with_borrow_mut(|context| context.decompress_using_dict(&mut bytes, data, prefix));
+    decompressed.ok()?;
     Some(bytes)
 }
 
