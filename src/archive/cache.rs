@@ -5,10 +5,11 @@
 //! that an older head can never displace a newer one. A timeline says how far it is complete, and is good for a
 //! bound beyond that as long as the head says that nothing came after.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
-use quick_cache::Weighter;
-use quick_cache::sync::{Cache, GuardResult};
+use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use super::assembly::Writes;
 use super::contents::LoadedContent;
@@ -53,6 +54,15 @@ impl Weighter<ArticleKey, Arc<Timeline>> for ByBytes {
     }
 }
 
+/// The share of a cache for what was asked for again after it came in.
+///
+/// What is kept by name or number stays the same entry while its article lives on, so what was asked for often is
+/// worth the most.
+const FREQUENT: f64 = 0.97;
+/// What is kept by position is asked for until it is superseded, however often that was. With a larger share what is
+/// superseded holds out against each newest revision, which is then gone before it is revised or read.
+const RECENT: f64 = 0.5;
+
 /// The caches.
 pub(super) struct Caches {
     heads: Cache<ArticleName, HeadEntry, ByBytes>,
@@ -64,13 +74,12 @@ pub(super) struct Caches {
 impl Caches {
     /// Caches that take `bytes` of memory together: half of it for contents.
     pub(super) fn new(bytes: u64) -> Self {
-        let cache_items = |bytes: u64, typical: u64| usize::try_from(bytes / typical).unwrap_or(usize::MAX).max(16);
         let (half, sixth) = (bytes / 2, bytes / 6);
         Self {
-            heads: Cache::with_weighter(cache_items(sixth, 600), sixth, ByBytes),
-            changes: Cache::with_weighter(cache_items(sixth, 900), sixth, ByBytes),
-            contents: Cache::with_weighter(cache_items(half, 12_000), half, ByBytes),
-            timelines: Cache::with_weighter(cache_items(sixth, 1_000), sixth, ByBytes),
+            heads: cache(sixth, 600, FREQUENT),
+            changes: cache(sixth, 900, RECENT),
+            contents: cache(half, 12_000, RECENT),
+            timelines: cache(sixth, 1_000, FREQUENT),
         }
     }
 
@@ -134,5 +143,22 @@ impl Caches {
         for (article, (name, head)) in writes.heads {
             self.heads.insert(name, HeadEntry { article, head: Arc::new(head) });
         }
+    }
+}
+
+/// A cache of `bytes` bytes, for entries of about `typical` bytes.
+fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64, typical: u64, hot: f64) -> Cache<Key, Value, ByBytes>
+where
+    ByBytes: Weighter<Key, Value>,
+{
+    let items = usize::try_from(bytes / typical).unwrap_or(usize::MAX).max(16);
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity(items).weight_capacity(bytes).hot_allocation(hot);
+    match options.build() {
+        Ok(options) => {
+            Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
+        }
+        // Only a capacity that is not given is refused.
+        Err(_) => Cache::with_weighter(items, bytes, ByBytes),
     }
 }
