@@ -1,7 +1,7 @@
 //! What a server does a second, beside what the protocol stack and the disk allow in the same run.
 //!
 //! `cargo bench --bench service [-- PART… --seconds N --rounds N]`, with parts of `publish` (or
-//! `publish-1`, `publish-64`), `read`, `depth` and `disk`; all of them without. `--no-floors` leaves the floors out. Server and clients share this process and its cores, and so do the floors: a bare
+//! `publish-1`, `publish-64`), `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `depth` and `disk`; all of them without. `--no-floors` leaves the floors out. Server and clients share this process and its cores, and so do the floors: a bare
 //! tonic echo of the same bytes, and a loop of append and fdatasync. Each pair is measured in turns, and the medians
 //! of the rounds are told. The archive lies in a temporary folder below the target folder.
 
@@ -71,9 +71,13 @@ impl Plan {
         load(callers, WARM_UP, self.length).await
     }
 
-    /// The rate of a floor's callers; 0 where floors are left out.
-    async fn floor<C: Caller>(&self, callers: Vec<C>) -> anyhow::Result<f64> {
-        Ok(if self.floors { self.load(callers).await?.0.rate() } else { 0.0 })
+    /// The rate of a floor's callers and the processor time of a call; 0 where floors are left out.
+    async fn floor<C: Caller>(&self, callers: Vec<C>) -> anyhow::Result<(f64, Duration)> {
+        if !self.floors {
+            return Ok((0.0, Duration::ZERO));
+        }
+        let (floor, _) = self.load(callers).await?;
+        Ok((floor.rate(), floor.processor_a_call()))
     }
 
     /// The rate of the sync loop; 0 where floors are left out.
@@ -106,7 +110,7 @@ fn main() -> anyhow::Result<()> {
                 publish(&plan, clients, &mut table).await?;
             }
         }
-        if plan.has("read") {
+        if plan.parts.is_empty() || plan.parts.iter().any(|part| part.starts_with("read")) {
             read(&plan, &mut table).await?;
         }
         if plan.has("depth") {
@@ -138,10 +142,11 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
         let (ours, back) = plan.load(publishers).await?;
         publishers = back;
         let batch = commit_size(&mut publishers);
-        against_echo.push((ours.rate(), plan.floor(echo_callers(&echo, clients, &request).await?).await?));
+        let (echoed, echo_time) = plan.floor(echo_callers(&echo, clients, &request).await?).await?;
+        against_echo.push((ours.rate(), echoed));
         against_sync.push((ours.rate(), plan.sync_floor(&request, batch).await?));
         latencies.push((ours.percentile(50), ours.percentile(99)));
-        processor.push(ours.processor_a_call());
+        processor.push((ours.processor_a_call(), echo_time));
         sizes.push(batch);
     }
     let size = median(sizes.into_iter());
@@ -150,7 +155,7 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     table.rate(&what, &against_sync, &format!("fdatasync loop, {size:.1} a sync"), aim_sync);
     table.rate(&what, &against_echo, "echo", aim_echo);
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
-    table.fact(&format!("{what}: processor time a call, clients included"), &micros(&processor), "");
+    table.time(&format!("{what}: processor time a call, both sides"), &processor);
     table.fact(&format!("{what}: resident now, at most"), &memory_pair(), "");
     drop(publishers);
     running.stop().await
@@ -202,10 +207,6 @@ fn latency_pair(latencies: &[(Duration, Duration)]) -> String {
     format!("{}, {}", millis(of(|pair| pair.0)), millis(of(|pair| pair.1)))
 }
 
-fn micros(times: &[Duration]) -> String {
-    format!("{:.0} µs", median(times.iter().map(Duration::as_secs_f64)) * 1e6)
-}
-
 fn memory_pair() -> String {
     let memory = memory();
     format!("{}, {}", mib(memory.resident), mib(memory.peak))
@@ -213,16 +214,18 @@ fn memory_pair() -> String {
 
 /// A way to read each article of a corpus.
 struct Reading {
+    part: &'static str,
     what: &'static str,
     aim: &'static str,
     as_of: fn(&Corpus) -> Option<pb::AsOf>,
 }
 
 const READINGS: [Reading; 4] = [
-    Reading { what: "newest", aim: "≥ 70 %", as_of: |_| None },
-    Reading { what: "as-of, observe axis", aim: "≥ 56 %", as_of: |_| Some(observed(3)) },
-    Reading { what: "as-of, knowledge axis", aim: "≥ 56 %", as_of: |corpus| Some(known(corpus.seq(0, 4))) },
+    Reading { part: "newest", what: "newest", aim: "≥ 70 %", as_of: |_| None },
+    Reading { part: "observe", what: "as-of, observe axis", aim: "≥ 56 %", as_of: |_| Some(observed(3)) },
+    Reading { part: "knowledge", what: "as-of, knowledge axis", aim: "≥ 56 %", as_of: |corpus| Some(known(corpus.seq(0, 4))) },
     Reading {
+        part: "both",
         what: "as-of, both axes",
         aim: "≥ 56 %",
         as_of: |corpus| Some(pb::AsOf { knowledge: known(corpus.seq(0, 6)).knowledge, ..observed(3) }),
@@ -245,7 +248,8 @@ async fn read(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let mut running = Running::start(&path).await?;
     import(&running.clients(1).await?.remove(0), corpus.messages(7)).await?;
     reset_peak();
-    for reading in &READINGS {
+    let chosen = |reading: &&Reading| plan.has("read") || plan.has(&format!("read-{}", reading.part));
+    for reading in READINGS.iter().filter(chosen) {
         let requests = requests(&corpus, reading);
         running.stop().await?;
         running = Running::start(&path).await?;
@@ -288,25 +292,29 @@ async fn warm(
     let reply = running.clients(1).await?.remove(0).archive.get_article(requests[0].clone()).await?.into_inner();
     let echo = echo::serve(reply.encode_to_vec().into()).await?;
     let raw: Vec<Bytes> = requests.iter().map(|request| request.encode_to_vec().into()).collect();
-    let (mut typed, mut bytes, mut latencies, mut processor) = (vec![], vec![], vec![], vec![]);
+    let (mut typed, mut bytes, mut latencies) = (vec![], vec![], vec![]);
+    let (mut typed_time, mut bytes_time) = (vec![], vec![]);
     for _ in 0..plan.rounds {
         let clients = running.clients(CLIENTS).await?.into_iter().zip(deal(requests, CLIENTS));
         let (ours, _) = plan.load(clients.map(|(client, requests)| Reader::new(client, requests)).collect()).await?;
-        let echoed = plan.floor(echo_callers(&echo, CLIENTS, &raw[0]).await?).await?;
+        let (echoed, echo_time) = plan.floor(echo_callers(&echo, CLIENTS, &raw[0]).await?).await?;
         let mut callers = Vec::new();
         for requests in deal(&raw, CLIENTS) {
             callers.push(RawCaller::connect(&running.url, GET_ARTICLE, requests).await?);
         }
         typed.push((ours.rate(), echoed));
-        bytes.push((plan.floor(callers).await?, echoed));
+        let (undecoded, undecoded_time) = plan.floor(callers).await?;
+        bytes.push((undecoded, echoed));
         latencies.push((ours.percentile(50), ours.percentile(99)));
-        processor.push(ours.processor_a_call());
+        typed_time.push((ours.processor_a_call(), echo_time));
+        bytes_time.push((undecoded_time, echo_time));
     }
     let what = format!("{}, 64 clients, cached", reading.what);
     table.rate(&what, &typed, "echo", reading.aim);
     table.rate(&format!("{what}, answers left as bytes"), &bytes, "echo", "");
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
-    table.fact(&format!("{what}: processor time a call, clients included"), &micros(&processor), "");
+    table.time(&format!("{what}: processor time a call, both sides"), &typed_time);
+    table.time(&format!("{what}, answers left as bytes: processor time a call, both sides"), &bytes_time);
     Ok(())
 }
 

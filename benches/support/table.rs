@@ -25,6 +25,21 @@ impl Table {
         ]);
     }
 
+    /// Processor time beside the echo's. Others on the machine disturb it less than a rate.
+    pub(crate) fn time(&mut self, what: &str, rounds: &[(Duration, Duration)]) {
+        let micros = |pick: fn(&(Duration, Duration)) -> Duration| {
+            median(rounds.iter().map(|round| pick(round).as_secs_f64() * 1e6))
+        };
+        let (measured, floor) = (micros(|round| round.0), micros(|round| round.1));
+        self.row([
+            what.to_owned(),
+            format!("{measured:.0} µs"),
+            format!("{floor:.0} µs echo"),
+            format!("{:.0} %", floor / measured * 100.0),
+            String::new(),
+        ]);
+    }
+
     /// Something that has no floor.
     pub(crate) fn fact(&mut self, what: &str, measured: &str, aim: &str) {
         self.row([what, measured, "", "", aim].map(str::to_owned));
