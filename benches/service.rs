@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dateline::config::LogFormat;
 use dateline::store::engine::directory::Directory;
 use dateline::store::engine::sled::{Options as EngineOptions, SledEngine};
 use dateline::store::engine::{Direction, KeyRange, Read};
-use dateline::telemetry::{self, LogFormat};
+use dateline::telemetry;
 use dateline::wire::pb;
 use prost::Message;
 use support::callers::{Publisher, Reader, deal};

@@ -10,11 +10,13 @@
 //! - [`server`]: listener, layers, services and shutdown, put together;
 //! - [`client`]: a typed client, for the command line, tests and other programs;
 //! - [`ingest`]: documents to articles;
+//! - [`config`]: what `serve` can be told;
 //! - [`clock`] and [`telemetry`]: the time, and the log.
 
 pub mod archive;
 pub mod client;
 pub mod clock;
+pub mod config;
 pub mod ingest;
 pub mod model;
 pub mod server;

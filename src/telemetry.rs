@@ -5,16 +5,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// The form of the log's lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Sends the log to standard error. `filter` is in the language of `tracing_subscriber::EnvFilter`, such as
 /// `info` or `dateline=debug`.
