@@ -16,6 +16,9 @@ use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 /// Replies may be larger than a request: a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A call may take as long as it needs; a peer that answers no ping is gone, and its calls with it.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The clients of all services over one channel. Cloning is cheap, and clones share the connection.
 #[derive(Clone, Debug)]
@@ -29,7 +32,11 @@ pub struct Client {
 impl Client {
     /// Connects to a server, such as `http://127.0.0.1:7411`.
     pub async fn connect(url: &str) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(url.to_owned())?.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let endpoint = Endpoint::from_shared(url.to_owned())?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE_EVERY)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         Ok(Self::over(endpoint.connect().await?))
     }
 
