@@ -50,6 +50,9 @@ use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, Knowledge, ReadStamp, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, UrlKey,
 };
+pub use crate::store::engine::OpenError;
+pub use crate::store::engine::directory::Directory;
+pub use crate::store::engine::lock::Holder;
 use crate::store::figures::SourceFigures;
 pub use crate::store::format::FORMAT_VERSION;
 

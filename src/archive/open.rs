@@ -17,9 +17,10 @@ use crate::clock::Clock;
 use crate::model::{ArticleKey, History, Seq, Timestamp};
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
+use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::sled::{Options as EngineOptions, SledEngine};
 use crate::store::engine::watermark::Watermark;
-use crate::store::engine::{Engine, OpenError};
+use crate::store::engine::{Engine, EngineError, OpenError};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
 use crate::store::{StoreError, Tables};
@@ -84,7 +85,26 @@ pub enum OpenArchiveError {
     Thread(std::io::Error),
 }
 
+impl OpenArchiveError {
+    /// Whether what is stored is damaged, so that trying again, or elsewhere, would not help.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Directory(error) => matches!(error, OpenError::Damaged { .. }),
+            Self::Format { source, .. } => matches!(
+                source,
+                FormatError::Store(StoreError::Damaged { .. } | StoreError::Engine(EngineError::Damaged(_)))
+            ),
+            Self::Randomness(_) | Self::Thread(_) => false,
+        }
+    }
+}
+
 impl Archive {
+    /// An empty archive in memory, which ends with the process.
+    pub fn in_memory(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenArchiveError> {
+        Self::over(Arc::new(MemoryEngine::new()), options, clock)
+    }
+
     /// Opens the archive in `path`; where there is none and `create` is set, makes one. `holder` tells others who
     /// has it. Opening reads what was written since the last time: one to two seconds a gigabyte.
     pub fn open(
