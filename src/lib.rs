@@ -11,9 +11,11 @@
 //! - [`client`]: a typed client, for the command line, tests and other programs;
 //! - [`ingest`]: documents to articles;
 //! - [`config`]: what `serve` can be told;
+//! - [`cli`]: the command line;
 //! - [`clock`] and [`telemetry`]: the time, and the log.
 
 pub mod archive;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;

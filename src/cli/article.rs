@@ -1,0 +1,116 @@
+//! The ARTICLE argument.
+
+use std::str::FromStr;
+
+use super::connect::Session;
+use super::exit::Failure;
+use crate::model::{ArticleName, NameError, Timestamp};
+use crate::wire::{pb, timestamp_to_pb};
+
+/// How a person names an article.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ArticleRef {
+    /// By its name.
+    Name(ArticleName),
+    /// By an address that leads to it.
+    Url(String),
+}
+
+impl FromStr for ArticleRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Ok(Self::Url(text.to_owned()));
+        }
+        let parse = |name: &str| ArticleName::parse(name).map(Self::Name);
+        let form = |error: NameError| match error {
+            NameError::Empty { .. } | NameError::TooLong { .. } | NameError::Character { .. } => error.to_string(),
+            NameError::Shape { .. } => "source/article, sources/…/articles/…, or a URL is wanted".to_owned(),
+        };
+        match text.split('/').collect::<Vec<_>>().as_slice() {
+            ["sources", source, "articles", article, "revisions", number] => {
+                Err(format!("that names a revision; name the article and it: {source}/{article} --revision {number}"))
+            }
+            [source, article] => parse(&format!("sources/{source}/articles/{article}")).map_err(form),
+            _ => parse(text).map_err(form),
+        }
+    }
+}
+
+impl ArticleRef {
+    /// The article's name. A URL is looked up, as far as the archive knew at `known_at`.
+    pub(super) async fn resolve(&self, session: &Session, known_at: Option<Timestamp>) -> Result<String, Failure> {
+        let url = match self {
+            Self::Name(name) => return Ok(name.to_string()),
+            Self::Url(url) => url,
+        };
+        let request = pb::LookupArticleRequest {
+            url: url.clone(),
+            as_of: as_of(None, known_at),
+            view: pb::ArticleView::Basic.into(),
+            min_next_seq: 0,
+        };
+        let found = session.archive().lookup_article(request).await?.into_inner();
+        Ok(found.article.unwrap_or_default().name)
+    }
+}
+
+/// A point of both axes; none for the newest.
+pub(super) fn as_of(at: Option<Timestamp>, known_at: Option<Timestamp>) -> Option<pb::AsOf> {
+    (at.is_some() || known_at.is_some()).then(|| pb::AsOf {
+        observe_time: at.map(timestamp_to_pb),
+        knowledge: known_at.map(|time| pb::as_of::Knowledge::ArchiveTime(timestamp_to_pb(time))),
+        history: Vec::new(),
+    })
+}
+
+/// The point at which another read was answered, on the archive axis, and `at` on the other.
+pub(super) fn same_cut(stamp: Option<&pb::ReadStamp>, at: Option<Timestamp>) -> Option<pb::AsOf> {
+    stamp.map(|stamp| pb::AsOf {
+        observe_time: at.map(timestamp_to_pb),
+        knowledge: Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq)),
+        history: stamp.history.clone(),
+    })
+}
+
+/// `sources/s/articles/a` as `s/a`, which every command takes.
+pub(super) fn short(name: &str) -> String {
+    match ArticleName::parse(name) {
+        Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
+        Err(_) => name.strip_prefix("sources/").unwrap_or(name).to_owned(),
+    }
+}
+
+/// The article of a revision's name.
+pub(super) fn of_revision(name: &str) -> &str {
+    name.rsplit_once("/revisions/").map_or(name, |(article, _)| article)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_article_is_named_in_three_ways() {
+        let name = ArticleRef::from_str("sources/a/articles/b").unwrap();
+        assert_eq!(ArticleRef::from_str("a/b").unwrap(), name);
+        assert_eq!(short("sources/a/articles/b"), "a/b");
+        let url = "https://a.example/b/c";
+        assert_eq!(ArticleRef::from_str(url).unwrap(), ArticleRef::Url(url.to_owned()));
+    }
+
+    #[test]
+    fn a_bad_name_is_told_what_a_good_one_is() {
+        for (text, expected) in [
+            ("b", "source/article, sources/"),
+            ("a/b/c", "source/article, sources/"),
+            ("a/", "the article id is empty"),
+            ("ä/b", "the source id has the character 'ä'"),
+            ("sources/a/articles/b/revisions/3", "that names a revision; name the article and it: a/b --revision 3"),
+        ] {
+            let error = ArticleRef::from_str(text).unwrap_err();
+            assert!(error.starts_with(expected), "{text:?}: {error}");
+        }
+    }
+}

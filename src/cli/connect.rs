@@ -1,0 +1,243 @@
+//! The way to an archive: a server, an archive of this process, or the server of whoever holds that archive.
+//!
+//! A command sees one thing, a [`Session`] with a client. Here alone it is known whether a network lies between.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use super::args::Globals;
+use super::exit::{Exit, Failure};
+use super::times;
+use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
+use crate::client::Client;
+use crate::clock::SystemClock;
+use crate::server;
+use crate::wire::pb::admin_service_client::AdminServiceClient;
+use crate::wire::pb::archive_service_client::ArchiveServiceClient;
+
+/// How often a held archive is tried.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// What a command is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Work on what is there.
+    Existing,
+    /// Make the archive if there is none.
+    Create,
+    /// Judge a write. Where there is no archive it is judged on an empty one, in memory.
+    Judge,
+}
+
+/// A way to an archive.
+pub(super) struct Session {
+    client: Client,
+    embedded: Option<Arc<Archive>>,
+    /// The server, for people; none for an archive of this process.
+    pub(super) server: Option<String>,
+}
+
+impl Session {
+    /// Finds the way. `command` tells other processes who holds the archive meanwhile.
+    pub(super) async fn open(globals: &Globals, command: &str, access: Access) -> Result<Self, Failure> {
+        match server_url(globals) {
+            Some(url) => Self::remote(&url).await,
+            None => {
+                let path = archive_directory(globals.archive.as_deref(), None)?;
+                Self::local(&path, command, access, patience(globals)).await
+            }
+        }
+    }
+
+    /// `ArchiveService`. Clients of one session share its connection.
+    pub(super) fn archive(&self) -> ArchiveServiceClient<Channel> {
+        self.client.archive.clone()
+    }
+
+    /// `AdminService`.
+    pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
+        self.client.admin.clone()
+    }
+
+    /// Closes an archive of this process, so that the next command finds it in order.
+    pub(super) async fn close(self) {
+        drop(self.client);
+        if let Some(archive) = self.embedded {
+            archive.close().await;
+        }
+    }
+
+    async fn remote(url: &str) -> Result<Self, Failure> {
+        if url.starts_with("https:") {
+            return Err(Failure::new(Exit::Usage, "there is no TLS in this version; give an http:// URL"));
+        }
+        let client = Client::connect(url).await.map_err(|error| {
+            Failure::new(Exit::Unreachable, format!("the server at {url} can't be reached: {}", innermost(&error)))
+                .hint("is it running? `dateline serve` starts one; without --server the archive is opened directly")
+        })?;
+        Ok(Self { client, embedded: None, server: Some(url.to_owned()) })
+    }
+
+    /// Opens an archive, or goes to the server that has it. Waits until `patience` ends for anybody else.
+    async fn local(path: &Path, command: &str, access: Access, patience: Instant) -> Result<Self, Failure> {
+        loop {
+            let error = match open(path, access == Access::Create, Options::default(), command).await? {
+                Ok((archive, _directory)) => return Self::over(archive).await,
+                Err(error) => error,
+            };
+            let address = match &error {
+                OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
+                    holder.as_ref().and_then(|holder| holder.address.clone())
+                }
+                OpenArchiveError::Directory(OpenError::Missing { .. }) if access == Access::Judge => {
+                    return Self::over(empty()?).await;
+                }
+                OpenArchiveError::Directory(_)
+                | OpenArchiveError::Format { .. }
+                | OpenArchiveError::Randomness(_)
+                | OpenArchiveError::Thread(_) => return Err(closed(error)),
+            };
+            // A server that does not answer is starting or ending: what holds is then known better in a moment.
+            let served = match address {
+                Some(address) => Self::remote(&format!("http://{address}")).await.ok(),
+                None => None,
+            };
+            match served {
+                Some(session) => return Ok(session),
+                None if Instant::now() >= patience => return Err(closed(error)),
+                None => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
+            }
+        }
+    }
+
+    async fn over(archive: Archive) -> Result<Self, Failure> {
+        let archive = Arc::new(archive);
+        let channel = server::in_process(Arc::clone(&archive), &server::Options::default()).await;
+        let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
+        Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None })
+    }
+}
+
+type Archived = (Archive, Arc<Directory>);
+
+/// Opens an archive, without waiting for whoever holds it.
+async fn open(
+    path: &Path,
+    create: bool,
+    options: Options,
+    command: &str,
+) -> Result<Result<Archived, OpenArchiveError>, Failure> {
+    let holder = Holder {
+        pid: std::process::id(),
+        command: format!("dateline {command}"),
+        address: None,
+        since: times::now().to_string(),
+    };
+    let path = path.to_path_buf();
+    let opened =
+        tokio::task::spawn_blocking(move || Archive::open(&path, create, &options, Arc::new(SystemClock), holder));
+    opened.await.map_err(|error| Failure::new(Exit::Failed, format!("opening the archive ended early: {error}")))
+}
+
+/// Opens an archive for a server: waits until `patience` ends for a command that holds it, and not for another server,
+/// which would not let go.
+pub(super) async fn open_to_serve(path: &Path, options: Options, patience: Instant) -> Result<Archived, Failure> {
+    loop {
+        let error = match open(path, true, options.clone(), "serve").await? {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        match &error {
+            OpenArchiveError::Directory(OpenError::InUse { holder, .. })
+                if holder.as_ref().is_none_or(|holder| holder.address.is_none()) && Instant::now() < patience =>
+            {
+                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            }
+            OpenArchiveError::Directory(_)
+            | OpenArchiveError::Format { .. }
+            | OpenArchiveError::Randomness(_)
+            | OpenArchiveError::Thread(_) => return Err(closed(error)),
+        }
+    }
+}
+
+fn empty() -> Result<Archive, Failure> {
+    Archive::in_memory(&Options::default(), Arc::new(SystemClock)).map_err(closed)
+}
+
+/// Why the archive stays closed.
+fn closed(error: OpenArchiveError) -> Failure {
+    if let OpenArchiveError::Directory(OpenError::Missing { path }) = &error {
+        return Failure::new(Exit::Unreachable, format!("there is no archive in {}", path.display()))
+            .hint("`dateline add FILE` makes one there; --archive DIR names another");
+    }
+    let exit = if error.is_damage() { Exit::Damaged } else { Exit::Unreachable };
+    let failure = Failure::new(exit, &error);
+    match error {
+        // The store says what it found, and not what to do.
+        OpenArchiveError::Format { .. } if exit == Exit::Damaged => {
+            failure.hint("leave the directory as it is, and restore a backup into a new one")
+        }
+        OpenArchiveError::Directory(_)
+        | OpenArchiveError::Format { .. }
+        | OpenArchiveError::Randomness(_)
+        | OpenArchiveError::Thread(_) => failure,
+    }
+}
+
+/// The server to talk to. A flag goes before the environment, so that `--archive` is heard in either case.
+fn server_url(globals: &Globals) -> Option<String> {
+    let url = match (&globals.server, &globals.archive) {
+        (Some(url), _) => url.clone(),
+        (None, Some(_)) => return None,
+        (None, None) => std::env::var("DATELINE_SERVER").ok()?,
+    };
+    match url.as_str() {
+        "" => None,
+        url if url.contains("://") => Some(url.to_owned()),
+        address => Some(format!("http://{address}")),
+    }
+}
+
+/// When a command stops waiting for another one that holds the archive.
+pub(super) fn patience(globals: &Globals) -> Instant {
+    Instant::now() + Duration::from_secs(globals.wait.into())
+}
+
+/// The archive's directory: from the flag, the environment, the configuration, or the platform.
+pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    if let Some(flag) = flag {
+        return Ok(flag.to_path_buf());
+    }
+    if let Some(path) = std::env::var_os("DATELINE_ARCHIVE").filter(|path| !path.is_empty()) {
+        return Ok(path.into());
+    }
+    if let Some(configured) = configured {
+        return Ok(configured);
+    }
+    let names = AppStrategyArgs {
+        top_level_domain: "org".to_owned(),
+        author: "dateline".to_owned(),
+        app_name: "dateline".to_owned(),
+    };
+    let homeless = |_| {
+        Failure::new(Exit::Usage, "there is no home directory to keep an archive in")
+            .hint("name a directory with --archive DIR, or in DATELINE_ARCHIVE")
+    };
+    choose_app_strategy(names).map(|places| places.data_dir()).map_err(homeless)
+}
+
+/// The cause at the end of a chain of errors: a transport's own message says next to nothing.
+pub(super) fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,153 @@
+//! `diff`: what changed between two states, word by word.
+//!
+//! With colour, what went is struck out in red and what came is green. Without, it is marked as wdiff does:
+//! `[-went-]{+came+}`. The marks are for the eye; `--json` is exact whatever the text holds.
+
+use super::args::{DiffArgs, State};
+use super::article::as_of;
+use super::connect::Session;
+use super::exit::Failure;
+use super::output::Output;
+use super::style::{self, Painter};
+use super::{instant, words};
+use crate::wire::{pb, timestamp_to_pb};
+
+pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
+    let request = pb::DiffRevisionsRequest {
+        name: args.article.resolve(session, args.known_at).await?,
+        base: args.from.map(selector),
+        target: args.to.map(selector),
+        as_of: as_of(None, args.known_at),
+        min_next_seq: 0,
+    };
+    let diff = session.archive().diff_revisions(request).await?.into_inner();
+    if out.json {
+        return out.message(&diff);
+    }
+    let changed = !diff.field_changes.is_empty() || diff.hunks.iter().any(|hunk| hunk.kind() != pb::HunkKind::Equal);
+    if diff.base.is_none() && !args.full {
+        out.note("nothing came before this revision; --full shows all of it as new");
+        return Ok(());
+    }
+    if !changed && !args.full {
+        return Ok(());
+    }
+    print(&diff, args.full, out)
+}
+
+fn selector(state: State) -> pb::RevisionSelector {
+    use pb::revision_selector::Selector;
+    let selector = match state {
+        State::Revision(number) => Selector::RevisionNumber(number.get()),
+        State::At(time) => Selector::ObserveTime(timestamp_to_pb(time)),
+    };
+    pb::RevisionSelector { selector: Some(selector) }
+}
+
+fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Result<(), Failure> {
+    let painter = out.painter();
+    let side = |revision: Option<&pb::Revision>| match revision {
+        Some(revision) => {
+            let observed = instant(revision.observe_time.as_ref()).map(|time| out.time(time)).unwrap_or_default();
+            format!("revision {}, observed {observed}", revision.number)
+        }
+        None => "nothing".to_owned(),
+    };
+    let (base, target) = (side(diff.base.as_ref()), side(diff.target.as_ref()));
+    out.line(painter.paint(style::STRONG, &format!("--- {base}")))?;
+    out.line(painter.paint(style::STRONG, &format!("+++ {target}")))?;
+    out.line(painter.paint(style::FAINT, &words(diff.word_delta.unwrap_or_default())))?;
+    for change in &diff.field_changes {
+        let label = painter.paint(style::NAME, &format!("{}:", change.field.replace('_', " ")));
+        out.line("")?;
+        out.wrapped("", &format!("{label} {}", spans(&change.spans, painter)))?;
+    }
+    body(&diff.hunks, full, out)
+}
+
+/// The blocks that changed, and how many lie between them.
+fn body(hunks: &[pb::Hunk], full: bool, out: &mut Output) -> Result<(), Failure> {
+    let mut unchanged = 0;
+    for hunk in hunks {
+        if hunk.kind() == pb::HunkKind::Equal && !full {
+            unchanged += 1;
+            continue;
+        }
+        skipped(&mut unchanged, out)?;
+        out.line("")?;
+        print_hunk(hunk, out)?;
+    }
+    skipped(&mut unchanged, out)
+}
+
+fn skipped(unchanged: &mut usize, out: &mut Output) -> Result<(), Failure> {
+    let text = match std::mem::take(unchanged) {
+        0 => return Ok(()),
+        1 => "… 1 paragraph unchanged …".to_owned(),
+        count => format!("… {count} paragraphs unchanged …"),
+    };
+    out.line("")?;
+    out.line(out.painter().paint(style::FAINT, &text))
+}
+
+fn print_hunk(hunk: &pb::Hunk, out: &mut Output) -> Result<(), Failure> {
+    let painter = out.painter();
+    let place = |index: Option<u32>| index.map_or(0, |index| u64::from(index) + 1);
+    let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);
+    let remark = match hunk.kind() {
+        pb::HunkKind::Move => Some(format!("moved from {} to {}", place(hunk.base_block), place(hunk.target_block))),
+        pb::HunkKind::Modify if same_words => Some("the same words, now another kind of paragraph".to_owned()),
+        pb::HunkKind::Modify
+        | pb::HunkKind::Insert
+        | pb::HunkKind::Delete
+        | pb::HunkKind::Equal
+        | pb::HunkKind::Unspecified => None,
+    };
+    if let Some(remark) = remark {
+        out.line(painter.paint(style::NAME, &format!("({remark})")))?;
+    }
+    out.wrapped("", &spans(&hunk.spans, painter))
+}
+
+/// The text of both sides.
+fn spans(spans: &[pb::Span], painter: Painter) -> String {
+    let show = |span: &pb::Span| {
+        let text = style::safe(&span.text);
+        match (span.kind(), painter.colored) {
+            (pb::SpanKind::Equal | pb::SpanKind::Unspecified, _) => text,
+            (pb::SpanKind::Insert, true) => painter.paint(style::INSERTED, &text),
+            (pb::SpanKind::Delete, true) => painter.paint(style::DELETED, &text),
+            (pb::SpanKind::Insert, false) => mark("{+", &text, "+}"),
+            (pb::SpanKind::Delete, false) => mark("[-", &text, "-]"),
+        }
+    };
+    spans.iter().map(show).collect()
+}
+
+/// Marks the words and leaves the space around them outside, so that both sides still read well.
+fn mark(open: &str, text: &str, close: &str) -> String {
+    let words = text.trim();
+    if words.is_empty() {
+        return format!("{open}{text}{close}");
+    }
+    let (before, after) = text.split_once(words).unwrap_or_default();
+    format!("{before}{open}{words}{close}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_marked_without_the_space_around_them() {
+        let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
+        let line = [
+            span(pb::SpanKind::Equal, "Bridge "),
+            span(pb::SpanKind::Delete, "to "),
+            span(pb::SpanKind::Insert, "could "),
+            span(pb::SpanKind::Equal, "close"),
+        ];
+        assert_eq!(spans(&line, Painter { colored: false }), "Bridge [-to-] {+could+} close");
+        assert!(spans(&line, Painter { colored: true }).contains("\u{1b}[32mcould \u{1b}[0m"));
+    }
+}

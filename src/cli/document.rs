@@ -1,0 +1,189 @@
+//! Documents as requests to publish: files, standard input, and our own JSON.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use bytes::Bytes;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::args::{AddArgs, DocumentFormat};
+use super::exit::{Exit, Failure};
+use super::times;
+use crate::ingest::{self, DOCUMENT_BYTES_MAX, Format};
+use crate::model::{ArticleName, SourceId};
+use crate::wire::json::from_json;
+use crate::wire::{content_to_pb, pb, timestamp_to_pb};
+
+/// A document, ready to be archived.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    pub(super) request: pb::PublishRevisionRequest,
+    /// What the document didn't state and was concluded, a line each.
+    pub(super) guesses: Vec<String>,
+    /// The date that the page was printed with.
+    pub(super) page_date: Option<Date>,
+}
+
+/// What a document says of itself, whatever its format.
+#[derive(Default)]
+struct Reading {
+    content: pb::Content,
+    source: Option<String>,
+    article: Option<String>,
+    urls: Vec<String>,
+    observe_time: Option<prost_types::Timestamp>,
+    guesses: Vec<String>,
+    page_date: Option<Date>,
+    media_type: &'static str,
+}
+
+/// Reads a file, or standard input for `-`, and makes a request of it.
+pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> {
+    let bytes = read(path).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let reading =
+        if is_json(path, &bytes, args.format) { article_json(&bytes)? } else { document(path, &bytes, args)? };
+    let Reading { mut content, source, article, urls, observe_time, guesses, page_date, media_type } = reading;
+    let source = match &args.source {
+        Some(source) => source.clone(),
+        None => stated_source(source.as_deref())?,
+    };
+    content.labels.extend(args.label.iter().cloned());
+    if let Some(language) = &args.language {
+        content.language.clone_from(language);
+    }
+    let original = args.keep_original.then(|| pb::Original {
+        media_type: media_type.to_owned(),
+        data: Bytes::from(bytes),
+        ..pb::Original::default()
+    });
+    let request = pb::PublishRevisionRequest {
+        parent: source.to_string(),
+        article_id: args.article.clone().or(article).unwrap_or_default(),
+        content: Some(content),
+        observe_time: args.observed_at.map(timestamp_to_pb).or(observe_time),
+        urls: args.url.iter().cloned().chain(urls).collect(),
+        original,
+        coalesce_within: None,
+        precondition: precondition(args),
+        request_id: args.write.request_id.clone().unwrap_or_default(),
+        validate_only: args.write.dry_run,
+    };
+    Ok(Prepared { request, guesses, page_date })
+}
+
+fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
+    use pb::precondition::Condition;
+    if args.if_new {
+        return Some(pb::Precondition { condition: Some(Condition::MustNotExist(true)) });
+    }
+    super::precondition(&args.write)
+}
+
+fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
+    let Some(source) = source else {
+        return Err(Failure::new(Exit::Usage, "the document does not say which publication it is from")
+            .hint("name it: --source express-gazette"));
+    };
+    SourceId::parse(source).map_err(|error| Failure::new(Exit::Failed, error).hint("name the source with --source"))
+}
+
+/// No more is read than any document may have.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let most = DOCUMENT_BYTES_MAX as u64 + 1;
+    let done = if path == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    match done {
+        Err(error) => Err(format!("can't be read: {error}")),
+        Ok(_) if bytes.len() > DOCUMENT_BYTES_MAX => {
+            Err(format!("has over {DOCUMENT_BYTES_MAX} bytes, more than any document may have"))
+        }
+        Ok(_) => Ok(bytes),
+    }
+}
+
+fn is_json(path: &Path, bytes: &[u8], format: DocumentFormat) -> bool {
+    match format {
+        DocumentFormat::Json => true,
+        DocumentFormat::Text | DocumentFormat::Markdown => false,
+        DocumentFormat::Auto => {
+            ends_in(path, &["json"]) || ingest::detect(bytes) == Ok(Format::Json) && !is_markdown(path)
+        }
+    }
+}
+
+fn is_markdown(path: &Path) -> bool {
+    ends_in(path, &["md", "markdown"])
+}
+
+fn ends_in(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| endings.iter().any(|known| ending == *known))
+}
+
+/// A page or Markdown.
+fn document(path: &Path, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
+    let format = match args.format {
+        DocumentFormat::Text => Some(Format::NewsText),
+        DocumentFormat::Markdown => Some(Format::Markdown),
+        DocumentFormat::Auto | DocumentFormat::Json => is_markdown(path).then_some(Format::Markdown),
+    };
+    let observed = args.observed_at.unwrap_or_else(times::now);
+    let reference_date = Some(observed.to_jiff().to_zoned(TimeZone::UTC).date());
+    let options = ingest::Options { format, reference_date };
+    let document = ingest::read(bytes, &options).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let markdown = format.or_else(|| ingest::detect(bytes).ok()) == Some(Format::Markdown);
+    Ok(Reading {
+        content: content_to_pb(&document.content),
+        source: document.source,
+        article: None,
+        urls: document.urls,
+        observe_time: document.observe_time.map(timestamp_to_pb),
+        guesses: document.guesses.iter().map(ToString::to_string).collect(),
+        page_date: document.page_date,
+        media_type: if markdown { "text/markdown; charset=utf-8" } else { "text/plain; charset=utf-8" },
+    })
+}
+
+/// proto3 JSON of an article, as `show --json` prints it, of a revision, or of a content, told apart by their fields.
+fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
+    let failed = |error: String| Failure::new(Exit::Failed, error);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| failed(format!("byte {} is not UTF-8, and JSON must be", error.valid_up_to())))?;
+    let text = text.trim_start_matches('\u{feff}');
+    let fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| failed(format!("this is no JSON object: {error}")))?;
+    let has = |field: &str| fields.contains_key(field);
+    let refused = |kind: &str, error: crate::wire::json::JsonError| failed(format!("as {kind}, {error}"));
+    let mut reading = Reading { media_type: "application/json", ..Reading::default() };
+    let (name, revision) = if has("revision") {
+        let article: pb::Article = from_json(text).map_err(|error| refused("an article", error))?;
+        if article.state == i32::from(pb::ArticleState::Withdrawn) {
+            return Err(failed(
+                "this article is withdrawn, and its text left out; give one of its revisions".to_owned(),
+            ));
+        }
+        reading.urls = article.urls.into_iter().map(|url| url.url).collect();
+        (article.name, article.revision.unwrap_or_default())
+    } else if has("content") {
+        let revision: pb::Revision = from_json(text).map_err(|error| refused("a revision", error))?;
+        (super::article::of_revision(&revision.name).to_owned(), revision)
+    } else {
+        reading.content = from_json(text).map_err(|error| refused("an article's content", error))?;
+        return Ok(reading);
+    };
+    if let Ok(name) = ArticleName::parse(&name) {
+        reading.source = Some(name.source.as_str().to_owned());
+        reading.article = Some(name.article.as_str().to_owned());
+    }
+    reading.content = revision.content.unwrap_or_default();
+    reading.observe_time = revision.observe_time;
+    // The canonical URL is an address of the article anyway.
+    reading.urls.retain(|url| *url != reading.content.canonical_url);
+    Ok(reading)
+}

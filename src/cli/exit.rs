@@ -1,0 +1,123 @@
+//! How a command ends: its exit status, and what it says when it failed.
+
+use tonic::{Code, Status};
+
+use crate::client::ServerError;
+
+/// Exit statuses. They are part of the contract with scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It failed in a way that has no status of its own.
+    Failed = 1,
+    /// The command or its settings make no sense.
+    Usage = 2,
+    /// What was asked for isn't there.
+    NotFound = 3,
+    /// The write doesn't fit what is there.
+    Conflict = 4,
+    /// The archive or server can't be reached.
+    Unreachable = 5,
+    /// What is stored is damaged.
+    Damaged = 6,
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// The exit status.
+    pub(super) exit: Exit,
+    /// What happened.
+    pub(super) message: String,
+    /// What to do, where there is something.
+    pub(super) hint: Option<String>,
+    /// What the server said, where it was the server.
+    pub(super) server: Option<Box<ServerError>>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl ToString) -> Self {
+        Self { exit, message: message.to_string(), hint: None, server: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl ToString) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// The failure without the server's part, for a batch that goes on: `reason` as in `google.rpc.ErrorInfo`.
+    pub(super) fn reason(&self) -> &str {
+        self.server.as_ref().map_or("", |server| &server.reason)
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let error = ServerError::from(status);
+        let message = if is_of_transport(&error) {
+            format!("the server did not answer as a Dateline server does: {}", error.message)
+        } else {
+            error.message.clone()
+        };
+        Self { exit: exit_of(&error), message, hint: hint_of(&error), server: Some(Box::new(error)) }
+    }
+}
+
+/// Whether the connection broke: every refusal of the server itself has a reason.
+fn is_of_transport(error: &ServerError) -> bool {
+    let broken = matches!(error.code, Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
+    broken && error.reason.is_empty()
+}
+
+fn exit_of(error: &ServerError) -> Exit {
+    if is_of_transport(error) {
+        return Exit::Unreachable;
+    }
+    if error.reason == "REQUEST_ID_REUSED" {
+        return Exit::Conflict;
+    }
+    match error.code {
+        Code::NotFound => Exit::NotFound,
+        Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => Exit::Conflict,
+        Code::InvalidArgument if is_of_document(error) => Exit::Failed,
+        Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Exit::Unreachable,
+        Code::DataLoss => Exit::Damaged,
+        Code::Ok
+        | Code::Unknown
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::ResourceExhausted
+        | Code::Unimplemented
+        | Code::Internal => Exit::Failed,
+    }
+}
+
+/// Whether the mistake is in what a document says, and not in how the command was called.
+fn is_of_document(error: &ServerError) -> bool {
+    let field = error.metadata.get("field").map_or("", String::as_str);
+    field.starts_with("content") || field.starts_with("original") || error.reason == "ARTICLE_TOO_LARGE"
+}
+
+fn hint_of(error: &ServerError) -> Option<String> {
+    let metadata = |key: &str| error.metadata.get(key).map(String::as_str).unwrap_or_default();
+    let hint = match error.reason.as_str() {
+        "ARTICLE_UNKNOWN" => "`dateline list` lists the articles".to_owned(),
+        "REVISION_UNKNOWN" => {
+            format!("`dateline log {}` lists its revisions", super::article::short(metadata("article")))
+        }
+        "NOT_YET_OBSERVED" => format!("give a time from {} on", metadata("first_observe_time")),
+        "NOT_YET_ARCHIVED" => format!("give --known-at from {} on", metadata("first_archive_time")),
+        "ARTICLE_EXISTS" => "leave out --if-new to archive another observation of it".to_owned(),
+        "REVISION_CONFLICT" => {
+            "somebody archived another revision meanwhile: see `dateline log`, then try again".to_owned()
+        }
+        "ARTICLE_WITHDRAWN" => {
+            format!("`dateline reinstate {}` puts it up again", super::article::short(metadata("article")))
+        }
+        "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
+        "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
+        _ if error.code == Code::Unimplemented => "is that a Dateline server of this version?".to_owned(),
+        _ => return None,
+    };
+    Some(hint)
+}

@@ -1,0 +1,167 @@
+//! `list`: articles, or sources.
+
+use super::args::{ArticleState, ListArgs, ListOrder};
+use super::article::{as_of, short};
+use super::connect::Session;
+use super::exit::Failure;
+use super::output::Output;
+use super::{instant, style};
+use crate::model::{SourceId, Timestamp};
+use crate::wire::{pb, timestamp_to_pb};
+
+const PAGE_SIZE: usize = 500;
+/// The longest that a column other than the last may get on a terminal.
+const COLUMN_MAX: usize = 64;
+
+pub(super) async fn run(session: &Session, args: &ListArgs, out: &mut Output) -> Result<(), Failure> {
+    if args.sources { sources(session, out).await } else { articles(session, args, out).await }
+}
+
+async fn articles(session: &Session, args: &ListArgs, out: &mut Output) -> Result<(), Failure> {
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut request = request(args);
+    while left > 0 && !out.is_closed() {
+        let page = session.archive().list_articles(request.clone()).await?.into_inner();
+        let articles = page.articles.get(..left.min(page.articles.len())).unwrap_or_default();
+        if out.json {
+            articles.iter().try_for_each(|article| out.message(article))?;
+        } else {
+            let rows: Vec<_> = articles.iter().map(|article| row(article, out)).collect();
+            table(&rows, out)?;
+        }
+        left -= articles.len();
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    Ok(())
+}
+
+fn request(args: &ListArgs) -> pb::ListArticlesRequest {
+    let (parent, sources) = match args.source.as_slice() {
+        [source] => (source.to_string(), Vec::new()),
+        sources => ("sources/-".to_owned(), sources.iter().map(SourceId::to_string).collect()),
+    };
+    let states = args.state.map(|state| match state {
+        ArticleState::Live => pb::ArticleState::Live.into(),
+        ArticleState::Withdrawn => pb::ArticleState::Withdrawn.into(),
+    });
+    let order = match args.by {
+        ListOrder::Name => pb::ArticleOrder::Name,
+        ListOrder::Latest => pb::ArticleOrder::LatestChange,
+    };
+    let filter = pb::ArticleFilter {
+        sources,
+        articles: Vec::new(),
+        states: states.into_iter().collect(),
+        languages: args.language.clone(),
+        labels: args.label.clone(),
+        url_prefix: args.url_prefix.clone().unwrap_or_default(),
+        observe_time: range(args.observed_from, args.observed_to),
+        publish_time: range(args.published_from, args.published_to),
+    };
+    pb::ListArticlesRequest {
+        parent,
+        page_size: i32::try_from(args.limit.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE)).unwrap_or_default(),
+        filter: Some(filter),
+        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        order: order.into(),
+        view: pb::ArticleView::Basic.into(),
+        ..pb::ListArticlesRequest::default()
+    }
+}
+
+/// The contract's ranges end before their end, a person's with it.
+fn range(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<pb::TimeRange> {
+    (from.is_some() || to.is_some()).then(|| pb::TimeRange {
+        start_time: from.map(timestamp_to_pb),
+        end_time: to.map(|to| timestamp_to_pb(to.saturating_add_micros(1))),
+    })
+}
+
+type Row = [(String, anstyle::Style); 5];
+
+fn row(article: &pb::Article, out: &Output) -> Row {
+    let revision = article.revision.clone().unwrap_or_default();
+    let plain = anstyle::Style::new();
+    let withdrawn = article.state() == pb::ArticleState::Withdrawn;
+    let (state, state_style) = if withdrawn { ("withdrawn", style::BAD) } else { ("live", style::GOOD) };
+    let since = instant(article.valid_from.as_ref()).map(|time| out.brief_time(time)).unwrap_or_default();
+    let headline = revision.content.map(|content| style::safe_line(&content.headline)).unwrap_or_default();
+    [
+        (short(&article.name), style::NAME),
+        (state.to_owned(), state_style),
+        (format!("{}/{}", revision.number, article.revision_count), plain),
+        (since, style::FAINT),
+        (headline, plain),
+    ]
+}
+
+async fn sources(session: &Session, out: &mut Output) -> Result<(), Failure> {
+    let mut request = pb::ListSourcesRequest { page_size: 1_000, page_token: String::new() };
+    while !out.is_closed() {
+        let page = session.archive().list_sources(request.clone()).await?.into_inner();
+        if out.json {
+            page.sources.iter().try_for_each(|source| out.message(source))?;
+        } else {
+            let rows: Vec<_> = page.sources.iter().map(|source| source_row(source, out)).collect();
+            table(&rows, out)?;
+        }
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    Ok(())
+}
+
+fn source_row(source: &pb::Source, out: &Output) -> [(String, anstyle::Style); 4] {
+    let time =
+        |time: Option<&prost_types::Timestamp>| instant(time).map(|time| out.brief_time(time)).unwrap_or_default();
+    let count = match source.article_count {
+        1 => "1 article".to_owned(),
+        count => format!("{count} articles"),
+    };
+    let name = source.name.strip_prefix("sources/").unwrap_or(&source.name).to_owned();
+    let plain = anstyle::Style::new();
+    [
+        (name, style::NAME),
+        (if out.is_terminal() { count } else { source.article_count.to_string() }, plain),
+        (time(source.create_time.as_ref()), style::FAINT),
+        (time(source.update_time.as_ref()), style::FAINT),
+    ]
+}
+
+/// Columns for a person; for a program, fields between tabs.
+fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out: &mut Output) -> Result<(), Failure> {
+    if !out.is_terminal() {
+        return rows.iter().try_for_each(|row| {
+            let fields: Vec<&str> = row.iter().map(|(text, _)| text.as_str()).collect();
+            out.line(fields.join("\t"))
+        });
+    }
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, (text, _)) in widths.iter_mut().zip(row) {
+            *width = (*width).max(textwrap::core::display_width(text)).min(COLUMN_MAX);
+        }
+    }
+    let painter = out.painter();
+    for row in rows {
+        let mut left = out.width.unwrap_or(usize::MAX);
+        let mut line = String::new();
+        for (at, ((text, style), width)) in row.iter().zip(widths).enumerate() {
+            let last = at + 1 == N;
+            let room = if last { left.max(20) } else { width };
+            let cell = style::cut(text, room);
+            line.push_str(&painter.paint(*style, &cell));
+            if !last {
+                line.push_str(&" ".repeat(width.saturating_sub(textwrap::core::display_width(&cell)) + 2));
+                left = left.saturating_sub(width + 2);
+            }
+        }
+        out.line(line)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! `log`: an article's revisions.
+
+use super::args::LogArgs;
+use super::article::{as_of, same_cut};
+use super::connect::Session;
+use super::exit::Failure;
+use super::output::Output;
+use super::{instant, status, style, words};
+use crate::wire::pb;
+
+const PAGE_SIZE: usize = 100;
+
+pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> Result<(), Failure> {
+    let name = args.article.resolve(session, args.as_of.known_at).await?;
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let cut =
+        if out.json { as_of(args.as_of.at, args.as_of.known_at) } else { state(session, &name, args, out).await? };
+    let order = if args.oldest_first { pb::RevisionOrder::OldestFirst } else { pb::RevisionOrder::NewestFirst };
+    let mut request = pb::ListRevisionsRequest {
+        parent: name,
+        page_size: i32::try_from(limit.clamp(1, PAGE_SIZE)).unwrap_or_default(),
+        as_of: cut,
+        order: order.into(),
+        ..pb::ListRevisionsRequest::default()
+    };
+    let mut left = limit;
+    while left > 0 && !out.is_closed() {
+        let page = session.archive().list_revisions(request.clone()).await?.into_inner();
+        for entry in page.entries.iter().take(left) {
+            if out.json { out.message(entry)? } else { print(entry, out)? }
+        }
+        left = left.saturating_sub(page.entries.len());
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    Ok(())
+}
+
+/// Says so if the article is withdrawn, and answers the cut at which that holds.
+async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) -> Result<Option<pb::AsOf>, Failure> {
+    let request = pb::GetArticleRequest {
+        name: name.to_owned(),
+        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        view: pb::ArticleView::Basic.into(),
+        min_next_seq: 0,
+    };
+    let found = session.archive().get_article(request).await?.into_inner();
+    let article = found.article.unwrap_or_default();
+    if article.state() == pb::ArticleState::Withdrawn {
+        out.line(withdrawn(&article, out))?;
+    }
+    Ok(same_cut(found.read_stamp.as_ref(), args.as_of.at))
+}
+
+/// `withdrawn since …: reason`.
+pub(super) fn withdrawn(article: &pb::Article, out: &Output) -> String {
+    let since = instant(article.state_time.as_ref()).map(|since| format!(" since {}", out.time(since)));
+    let reason = match style::safe_line(&article.state_reason).as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    format!("{}{}{reason}", out.painter().paint(style::BAD, "withdrawn"), since.unwrap_or_default())
+}
+
+fn print(entry: &pb::RevisionEntry, out: &mut Output) -> Result<(), Failure> {
+    let revision = entry.revision.clone().unwrap_or_default();
+    let painter = out.painter();
+    let time = |time: Option<&prost_types::Timestamp>| instant(time).map(|time| out.time(time)).unwrap_or_default();
+    let digest = data_encoding::HEXLOWER.encode(revision.content_digest.get(..4).unwrap_or_default());
+    let delta = revision.word_delta.map(|delta| format!("  {}", words(delta))).unwrap_or_default();
+    let number = painter.paint(style::CHANGED, &format!("revision {}", revision.number));
+    let digest = painter.paint(style::FAINT, &digest);
+    let observed = time(revision.observe_time.as_ref());
+    let seen = match entry.observation_count {
+        0 | 1 => String::new(),
+        count => format!(
+            "; seen {count} times, {} to {}",
+            time(entry.first_seen_time.as_ref()),
+            time(entry.last_seen_time.as_ref())
+        ),
+    };
+    let rollback = match revision.rollback_of {
+        0 => String::new(),
+        number => format!("; content of revision {number} again"),
+    };
+    let original = revision.original.as_ref().map(|original| {
+        format!("; original kept, {} of {}", status::size(original.size_bytes), style::safe_line(&original.media_type))
+    });
+    let archived = time(revision.archive_time.as_ref());
+    let headline = revision.content.map(|content| content.headline).unwrap_or_default();
+    out.line(format_args!("{number}  observed {observed}{delta}  {digest}"))?;
+    out.wrapped("    ", &painter.paint(style::STRONG, &style::safe_line(&headline)))?;
+    let details = format!("archived {archived}{seen}{rollback}{}", original.unwrap_or_default());
+    out.wrapped("    ", &painter.paint(style::FAINT, &details))
+}

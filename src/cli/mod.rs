@@ -1,0 +1,136 @@
+//! The command line: parse, find the way to an archive, ask it, show what it says.
+//!
+//! A command talks gRPC to a server, or to an archive of this process over a connection in memory: the code is the
+//! same ([`connect`]). What it prints goes through [`output`], how it ends through [`exit`]. No rule of the product is
+//! here.
+
+mod add;
+mod args;
+mod article;
+mod completions;
+mod connect;
+mod diff;
+mod document;
+mod exit;
+mod list;
+mod log;
+mod output;
+mod reinstate;
+mod rollback;
+mod serve;
+mod show;
+mod status;
+mod style;
+mod times;
+mod withdraw;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use self::args::{Arguments, Command, Globals, WriteArgs};
+use self::connect::{Access, Session};
+use self::exit::{Exit, Failure};
+use self::output::{Output, say};
+use crate::config::LogFormat;
+use crate::telemetry;
+use crate::wire::pb;
+
+/// How long what still runs may take to end. All that was acknowledged is durable by then.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// Does what the process was called for.
+pub fn main() -> ExitCode {
+    let Arguments { globals, command } = Arguments::parse();
+    let done = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new(Exit::Failed, format!("the threads can't be started: {error}")))
+        .and_then(|runtime| {
+            let done = runtime.block_on(run(&globals, command));
+            runtime.shutdown_timeout(ENDING);
+            done
+        });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tell(&failure);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+async fn run(globals: &Globals, command: Command) -> Result<(), Failure> {
+    let mut out = Output::new(globals);
+    let (name, access) = match &command {
+        Command::Serve(args) => return serve::run(globals, args).await,
+        Command::Completions { shell } => {
+            completions::run(*shell, &mut out)?;
+            return out.finish();
+        }
+        Command::Add(args) => ("add", if args.write.dry_run { Access::Judge } else { Access::Create }),
+        Command::Show(_) => ("show", Access::Existing),
+        Command::Log(_) => ("log", Access::Existing),
+        Command::Diff(_) => ("diff", Access::Existing),
+        Command::List(_) => ("list", Access::Existing),
+        Command::Withdraw(_) => ("withdraw", Access::Existing),
+        Command::Reinstate(_) => ("reinstate", Access::Existing),
+        Command::Rollback(_) => ("rollback", Access::Existing),
+        Command::Status => ("status", Access::Existing),
+    };
+    start_log(globals);
+    let session = Session::open(globals, name, access).await?;
+    let done = dispatch(&session, command, &mut out).await;
+    session.close().await;
+    // What was found before a failure is shown before it.
+    let shown = out.finish();
+    done.and(shown)
+}
+
+async fn dispatch(session: &Session, command: Command, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        Command::Add(args) => add::run(session, &args, out).await,
+        Command::Show(args) => show::run(session, &args, out).await,
+        Command::Log(args) => log::run(session, &args, out).await,
+        Command::Diff(args) => diff::run(session, &args, out).await,
+        Command::List(args) => list::run(session, &args, out).await,
+        Command::Withdraw(args) => withdraw::run(session, args, out).await,
+        Command::Reinstate(args) => reinstate::run(session, args, out).await,
+        Command::Rollback(args) => rollback::run(session, &args, out).await,
+        Command::Status => status::run(session, out).await,
+        // Neither needs a session.
+        Command::Serve(_) | Command::Completions { .. } => Ok(()),
+    }
+}
+
+/// An archive of this process has nobody else to tell of damage and failures.
+fn start_log(globals: &Globals) {
+    let default = if globals.quiet { "off" } else { "warn" };
+    let filter = std::env::var("DATELINE_LOG_FILTER").unwrap_or_else(|_| default.to_owned());
+    if let Err(error) = telemetry::start(&filter, LogFormat::Text) {
+        say(format_args!("dateline: nothing is logged: {error}"));
+    }
+}
+
+fn tell(failure: &Failure) {
+    say(format_args!("dateline: {}", style::safe(&failure.message)));
+    if let Some(hint) = &failure.hint {
+        say(format_args!("hint: {}", style::safe(hint)));
+    }
+}
+
+/// What a write expects of the article.
+fn precondition(write: &WriteArgs) -> Option<pb::Precondition> {
+    use pb::precondition::Condition;
+    let condition = Condition::RevisionNumber(write.if_revision?.get());
+    Some(pb::Precondition { condition: Some(condition) })
+}
+
+/// An instant of the contract. One that is unset or beyond the calendar is none.
+fn instant(time: Option<&prost_types::Timestamp>) -> Option<crate::model::Timestamp> {
+    time.and_then(|time| crate::model::Timestamp::from_seconds_and_nanos(time.seconds, time.nanos))
+}
+
+/// `+12 -3 words`.
+fn words(delta: pb::WordDelta) -> String {
+    format!("+{} -{} words", delta.inserted, delta.deleted)
+}

@@ -1,0 +1,132 @@
+//! `serve`: serves an archive until it is told to stop.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args::{Globals, ServeArgs};
+use super::connect::{archive_directory, open_to_serve, patience};
+use super::exit::{Exit, Failure};
+use crate::config::{ConfigError, Settings};
+use crate::{archive, server, telemetry};
+
+pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
+    if globals.server.is_some() {
+        return Err(Failure::new(Exit::Usage, "`serve` opens an archive itself; --server is for the other commands"));
+    }
+    let settings = settings(args)?;
+    let address = settings.address()?;
+    let options = server_options(&settings)?;
+    let filter = settings.log_filter.as_deref().unwrap_or("info");
+    telemetry::start(filter, settings.log_format.unwrap_or_default())
+        .map_err(|error| Failure::new(Exit::Usage, format!("log_filter: {error}")))?;
+    // Before the archive is opened: a signal meanwhile must not be lost.
+    let signals = Signals::new()?;
+    let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
+    let (opened, directory) = open_to_serve(&path, archive_options(&settings), patience(globals)).await?;
+    tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
+    let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
+    let bound = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
+    directory
+        .set_address(&reachable(bound).to_string())
+        .map_err(|error| Failure::new(Exit::Failed, format!("the lock file can't be written: {error}")))?;
+    let served = server::serve(listener, Arc::new(opened), options, signals.asked_to_stop()).await;
+    drop(directory);
+    served.map_err(|error| Failure::new(Exit::Failed, error))
+}
+
+/// Flags and environment, then the file.
+fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
+    let file = args.config.as_deref().map(Settings::read).transpose()?;
+    Ok(args.settings.clone().or(file.unwrap_or_default()))
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
+    let default = server::Options::default();
+    Ok(server::Options {
+        limits: settings.limits()?,
+        calls_per_connection_max: settings.calls_per_connection_max.unwrap_or(default.calls_per_connection_max).max(1),
+        grace: settings.grace_period.map_or(default.grace, |period| period.0),
+        failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
+    })
+}
+
+fn archive_options(settings: &Settings) -> archive::Options {
+    let default = archive::Options::default();
+    archive::Options {
+        engine_cache_bytes: settings.engine_cache_bytes.map_or(default.engine_cache_bytes, |bytes| bytes.0),
+        cache_bytes: settings.cache_bytes.map_or(default.cache_bytes, |bytes| bytes.0),
+        free_space_floor_bytes: settings.free_space_floor_bytes.map_or(default.free_space_floor_bytes, |bytes| bytes.0),
+        ..default
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("can't listen on {address}: {error}"))
+        .hint("--listen names another address; port 0 takes a free one")
+}
+
+/// The address at which a process of this machine reaches a listener.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+/// What asks a server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals can't be listened to: {error}")))
+        };
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first signal. A second one ends the process at once, for whoever does not want to wait for the
+    /// calls under way: what was acknowledged is durable.
+    async fn asked_to_stop(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("asked a second time; calls under way are cut off");
+            std::process::exit(Exit::Failed as i32);
+        });
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_told_an_address_that_they_can_use() {
+        for (bound, told) in
+            [("0.0.0.0:7411", "127.0.0.1:7411"), ("[::]:7411", "[::1]:7411"), ("127.0.0.2:7411", "127.0.0.2:7411")]
+        {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), told);
+        }
+    }
+}

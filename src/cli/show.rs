@@ -1,0 +1,226 @@
+//! `show`: what an article says, or said.
+
+use super::args::ShowArgs;
+use super::article::{as_of, same_cut, short};
+use super::connect::Session;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::{instant, log, status, style};
+use crate::ingest::times::describe;
+use crate::model::Precision;
+use crate::wire::{self, pb};
+
+pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
+    let name = args.article.resolve(session, args.as_of.known_at).await?;
+    if args.original {
+        return original(session, &name, args, out).await;
+    }
+    let whole = args.revision.is_none();
+    let request = pb::GetArticleRequest {
+        name: name.clone(),
+        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        view: if whole { pb::ArticleView::Full } else { pb::ArticleView::Basic }.into(),
+        min_next_seq: 0,
+    };
+    let found = session.archive().get_article(request).await?.into_inner();
+    let mut article = found.article.unwrap_or_default();
+    let Some(number) = args.revision else {
+        return if out.json { out.message(&article) } else { print(&article, true, out) };
+    };
+    let request = pb::GetRevisionRequest {
+        name: format!("{name}/revisions/{number}"),
+        as_of: same_cut(found.read_stamp.as_ref(), None),
+        view: pb::ArticleView::Full.into(),
+        ..pb::GetRevisionRequest::default()
+    };
+    let revision = session.archive().get_revision(request).await?.into_inner().revision.unwrap_or_default();
+    if out.json {
+        return out.message(&revision);
+    }
+    let in_force = article.revision.as_ref().map_or(0, |revision| revision.number) == revision.number;
+    article.revision = Some(revision);
+    print(&article, in_force, out)
+}
+
+/// The bytes that the content was taken from.
+async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
+    let number = args.revision.map_or_else(|| "latest".to_owned(), |number| number.to_string());
+    let request = pb::GetRevisionRequest {
+        name: format!("{name}/revisions/{number}"),
+        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        view: pb::ArticleView::Basic.into(),
+        include_original: true,
+        min_next_seq: 0,
+    };
+    let revision = session.archive().get_revision(request).await?.into_inner().revision.unwrap_or_default();
+    match revision.original {
+        Some(original) => out.bytes(&original.data),
+        None => {
+            let what = format!("revision {} of {} has no kept original", revision.number, short(name));
+            Err(Failure::new(Exit::NotFound, what).hint(
+                "`add --keep-original` keeps one with each new revision; `dateline log` shows where there is one",
+            ))
+        }
+    }
+}
+
+/// `in_force` says whether the revision is the one that the article stands at.
+fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), Failure> {
+    let painter = out.painter();
+    let revision = article.revision.clone().unwrap_or_default();
+    let content = revision.content.clone().unwrap_or_default();
+    out.wrapped("", &painter.paint(style::STRONG, &style::safe_line(&content.headline)))?;
+    if !content.standfirst.is_empty() {
+        out.wrapped("", &painter.paint(style::LEAN, &style::safe(&content.standfirst)))?;
+    }
+    if !content.bylines.is_empty() {
+        out.wrapped("", &format!("By {}", style::safe_line(&join(&content.bylines))))?;
+    }
+    out.line("")?;
+    facts(article, &revision, &content, in_force, out)?;
+    let stub = article.state() == pb::ArticleState::Withdrawn && in_force && content.blocks.is_empty();
+    if stub {
+        let command = format!("dateline show {} --revision {}", short(&article.name), revision.number);
+        out.line("")?;
+        return out.wrapped("", &format!("The publisher took this article down. What it said: {command}"));
+    }
+    for block in &content.blocks {
+        out.line("")?;
+        print_block(block, out)?;
+    }
+    Ok(())
+}
+
+/// The facts about a text, a line each.
+fn facts(
+    article: &pb::Article,
+    revision: &pb::Revision,
+    content: &pb::Content,
+    in_force: bool,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let time = |time: Option<&prost_types::Timestamp>| instant(time).map(|time| out.time(time));
+    let withdrawn = article.state() == pb::ArticleState::Withdrawn;
+    let rollback = match revision.rollback_of {
+        0 => String::new(),
+        number => format!(", with the content of revision {number}"),
+    };
+    let valid = match (time(article.valid_from.as_ref()), time(article.valid_until.as_ref())) {
+        _ if !in_force => None,
+        (Some(from), None) => Some(format!("from {from}")),
+        (Some(from), Some(until)) => Some(format!("from {from} until {until}")),
+        (None, _) => None,
+    };
+    let original = revision
+        .original
+        .as_ref()
+        .map(|original| format!("{} of {}", status::size(original.size_bytes), style::safe_line(&original.media_type)));
+    let given = |text: &str| (!text.is_empty()).then(|| style::safe_line(text));
+    let rows = [
+        ("Article", Some(out.painter().paint(style::NAME, &short(&article.name)))),
+        ("State", withdrawn.then(|| log::withdrawn(article, out))),
+        ("Revision", Some(format!("{} of {}{rollback}", revision.number, article.revision_count))),
+        ("Published", content.publish_time.as_ref().and_then(|claim| claimed(claim, out))),
+        ("Modified", content.modify_time.as_ref().and_then(|claim| claimed(claim, out))),
+        ("Observed", time(revision.observe_time.as_ref())),
+        ("Archived", time(revision.archive_time.as_ref())),
+        ("In force", valid),
+        ("Section", given(&content.section)),
+        ("Language", given(&content.language)),
+        ("Keywords", given(&content.keywords.join(", "))),
+        ("Labels", given(&content.labels.join(", "))),
+        ("Rights", given(&content.rights)),
+        ("URL", given(&addresses(article, content))),
+        ("Original", original),
+        ("Words", (!content.blocks.is_empty()).then(|| revision.word_count.to_string())),
+    ];
+    let painter = out.painter();
+    let indent = " ".repeat(11);
+    for (label, value) in rows {
+        let Some(value) = value else { continue };
+        let label = painter.paint(style::FAINT, &style::pad(label, 11));
+        let wrapped = style::wrap(&value, &indent, &indent, out.width);
+        out.line(format_args!("{label}{}", wrapped.strip_prefix(&indent).unwrap_or(&wrapped)))?;
+    }
+    Ok(())
+}
+
+/// A claimed time, no more exact than the claim, with the words that it was read from.
+fn claimed(claim: &pb::ClaimedTime, out: &Output) -> Option<String> {
+    let claim = wire::claimed_time("claim", claim.clone()).ok()?;
+    let value = match claim.precision {
+        Precision::Instant => out.time(claim.time),
+        Precision::Day | Precision::Month | Precision::Year => describe(&claim),
+    };
+    let words = (claim.relative && !claim.words.is_empty()).then(|| format!("\"{}\"", style::safe_line(&claim.words)));
+    let origin = [words, (!claim.found_in.is_empty()).then(|| style::safe_line(&claim.found_in))];
+    let origin: Vec<String> = origin.into_iter().flatten().collect();
+    Some(if origin.is_empty() { value } else { format!("{value} ({})", origin.join(", ")) })
+}
+
+/// The canonical URL, then the others.
+fn addresses(article: &pb::Article, content: &pb::Content) -> String {
+    let canonical = std::iter::once(content.canonical_url.as_str());
+    let others = article.urls.iter().map(|url| url.url.as_str()).filter(|url| *url != content.canonical_url);
+    canonical.chain(others).collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+fn join(names: &[String]) -> String {
+    match names {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+/// A block of the body. What isn't running text is set in.
+fn print_block(block: &pb::Block, out: &mut Output) -> Result<(), Failure> {
+    use pb::block::Kind;
+    let painter = out.painter();
+    match &block.kind {
+        None => Ok(()),
+        Some(Kind::Paragraph(paragraph)) => out.wrapped("", &style::safe(&paragraph.text)),
+        Some(Kind::Crosshead(crosshead)) => {
+            out.wrapped("", &painter.paint(style::STRONG, &format!("## {}", style::safe_line(&crosshead.text))))
+        }
+        Some(Kind::Caption(caption)) => {
+            let credit = if caption.credit.is_empty() { String::new() } else { format!(" ({})", caption.credit) };
+            let text = format!("Picture: {}{credit}", caption.text);
+            out.wrapped("    ", &painter.paint(style::FAINT, &style::safe(&text)))
+        }
+        Some(Kind::Quote(quote)) => {
+            out.wrapped("  > ", &style::safe(&quote.text))?;
+            if quote.attribution.is_empty() {
+                return Ok(());
+            }
+            out.wrapped("  > ", &format!("\u{2014} {}", style::safe_line(&quote.attribution)))
+        }
+        Some(Kind::List(list)) => print_list(list, out),
+        Some(Kind::Embed(embed)) => {
+            let text = format!("Embedded: {} {}", embed.text, embed.url);
+            out.wrapped("    ", &painter.paint(style::FAINT, &style::safe_line(&text)))
+        }
+        Some(Kind::CorrectionNote(note)) => out.wrapped("    ", &painter.paint(style::LEAN, &style::safe(&note.text))),
+    }
+}
+
+fn print_list(list: &pb::List, out: &mut Output) -> Result<(), Failure> {
+    for (index, item) in list.items.iter().enumerate() {
+        let mark = if list.ordered { format!("  {}. ", index + 1) } else { "  - ".to_owned() };
+        let indent = " ".repeat(mark.len());
+        out.line(style::wrap(&style::safe(item), &mark, &indent, out.width))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_joined_as_in_print() {
+        let names = |names: &[&str]| join(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(names(&["A"]), "A");
+        assert_eq!(names(&["A", "B"]), "A and B");
+        assert_eq!(names(&["A", "B", "C"]), "A, B and C");
+    }
+}

@@ -1,0 +1,52 @@
+//! `status`: how the archive is.
+
+use super::connect::Session;
+use super::exit::Failure;
+use super::output::Output;
+use super::{instant, style};
+use crate::wire::pb;
+
+pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failure> {
+    let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
+    if out.json {
+        return out.message(&status);
+    }
+    let stamp = status.read_stamp.clone().unwrap_or_default();
+    let last = instant(stamp.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
+    let writes = match status.storage_state() {
+        pb::StorageState::Failed => {
+            out.painter().paint(style::BAD, &format!("no: {}", style::safe_line(&status.storage_message)))
+        }
+        pb::StorageState::Serving | pb::StorageState::Unspecified if status.queued_writes > 0 => {
+            format!("yes; {} are waiting", status.queued_writes)
+        }
+        pb::StorageState::Serving | pb::StorageState::Unspecified => "yes".to_owned(),
+    };
+    let server = session.server.as_ref().zip(instant(status.start_time.as_ref()));
+    let rows = [
+        ("Archive", Some(status.directory.clone())),
+        ("Id", Some(data_encoding::HEXLOWER.encode(&status.archive_id))),
+        ("Articles", Some(status.article_count.to_string())),
+        ("Changes", Some(format!("{}{}", stamp.next_seq, last.unwrap_or_default()))),
+        ("On disk", Some(size(status.disk_bytes))),
+        ("Writes", Some(writes)),
+        ("Server", server.map(|(url, since)| format!("{url}, since {}", out.time(since)))),
+        ("Version", Some(format!("{}, format {}", status.version, status.format_version))),
+    ];
+    let painter = out.painter();
+    for (label, value) in rows {
+        if let Some(value) = value {
+            out.line(format_args!("{}{value}", painter.paint(style::FAINT, &style::pad(label, 10))))?;
+        }
+    }
+    Ok(())
+}
+
+/// `12.3 MiB`, in tenths without floating point.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.iter().find(|(length, _)| bytes >= *length) {
+        Some((length, unit)) => format!("{}.{} {unit}", bytes / length, bytes % length * 10 / length),
+        None => format!("{bytes} bytes"),
+    }
+}

@@ -1,0 +1,139 @@
+//! Text for a screen: styles, wrapping, and what must not reach a terminal as it is.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+
+pub(super) const STRONG: Style = Style::new().bold();
+pub(super) const FAINT: Style = Style::new().dimmed();
+pub(super) const LEAN: Style = Style::new().italic();
+pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const CHANGED: Style = AnsiColor::Yellow.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const INSERTED: Style = AnsiColor::Green.on_default();
+pub(super) const DELETED: Style = AnsiColor::Red.on_default().strikethrough();
+
+/// Puts text in styles, or leaves it plain.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Painter {
+    /// Whether styles are shown.
+    pub(super) colored: bool,
+}
+
+impl Painter {
+    /// `text` in `style`. It must be safe to show.
+    pub(super) fn paint(self, style: Style, text: &str) -> String {
+        if self.colored && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// A text of others, safe to show: a control character could move the cursor, hide words, or worse.
+pub(super) fn safe(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
+
+/// The same, on one line.
+pub(super) fn safe_line(text: &str) -> String {
+    safe(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Wraps each line of a text to `width`; none leaves lines as they are. Styles end with a line and go on in the next,
+/// since pagers don't carry them over.
+pub(super) fn wrap(text: &str, first_indent: &str, indent: &str, width: Option<usize>) -> String {
+    let lines: Vec<String> = match width {
+        None => text
+            .lines()
+            .enumerate()
+            .map(|(at, line)| format!("{}{line}", if at == 0 { first_indent } else { indent }))
+            .collect(),
+        Some(width) => {
+            let options = Options::new(width.max(20))
+                .initial_indent(first_indent)
+                .subsequent_indent(indent)
+                .word_separator(WordSeparator::AsciiSpace)
+                .word_splitter(WordSplitter::NoHyphenation)
+                .wrap_algorithm(WrapAlgorithm::FirstFit);
+            textwrap::wrap(text, options).into_iter().map(|line| line.into_owned()).collect()
+        }
+    };
+    carry_styles(&lines).join("\n")
+}
+
+fn carry_styles(lines: &[String]) -> Vec<String> {
+    let mut active = String::new();
+    let carry = |line: &String| {
+        let mut carried = format!("{active}{line}");
+        for sequence in line.split('\u{1b}').skip(1) {
+            let Some((codes, _)) = sequence.split_once('m') else { continue };
+            if codes == "[0" {
+                active.clear();
+            } else if write!(active, "\u{1b}{codes}m").is_err() {
+                continue;
+            }
+        }
+        if !active.is_empty() {
+            carried.push_str("\u{1b}[0m");
+        }
+        carried
+    };
+    lines.iter().map(carry).collect()
+}
+
+/// Cuts a line that is wider than `width` columns.
+pub(super) fn cut(line: &str, width: usize) -> String {
+    if textwrap::core::display_width(line) <= width {
+        return line.to_owned();
+    }
+    let mut kept = String::new();
+    let mut columns = 1;
+    for character in line.chars() {
+        columns += textwrap::core::display_width(character.encode_utf8(&mut [0; 4]));
+        if columns > width {
+            break;
+        }
+        kept.push(character);
+    }
+    kept.truncate(kept.trim_end().len());
+    kept.push('…');
+    kept
+}
+
+/// Pads with spaces to `width` columns.
+pub(super) fn pad(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(textwrap::core::display_width(text));
+    format!("{text}{}", " ".repeat(missing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_text_reaches_the_terminal_as_a_command() {
+        assert_eq!(safe("a\u{1b}[2Jb\u{9b}c\nd"), "a\u{fffd}[2Jb\u{fffd}c\nd");
+        assert_eq!(safe_line(" a\n\tb\u{7} "), "a b\u{fffd}");
+    }
+
+    #[test]
+    fn a_style_ends_with_its_line_and_goes_on_in_the_next() {
+        let painted = Painter { colored: true }.paint(STRONG, "one two three four five six");
+        let wrapped = wrap(&painted, "", "  ", Some(20));
+        assert_eq!(wrapped, "\u{1b}[1mone two three four\u{1b}[0m\n\u{1b}[1m  five six\u{1b}[0m");
+    }
+
+    #[test]
+    fn a_text_is_left_alone_where_there_is_no_width() {
+        assert_eq!(wrap("a b c\nd", "- ", "  ", None), "- a b c\n  d");
+    }
+
+    #[test]
+    fn wide_characters_count_as_they_stand() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdefg", 6), "abcde…");
+        assert_eq!(cut("東京の朝", 6), "東京…");
+        assert_eq!(pad("東京", 6), "東京  ");
+    }
+}

@@ -1,0 +1,168 @@
+//! Times as a person types and reads them.
+//!
+//! A date without a time of day is a day in UTC, whatever the machine's zone: the same command means the same
+//! everywhere. It stands for its last microsecond, so that `--at 2026-05-16` is the article as that day left it; of
+//! today, whose end is still to come, for the present.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{Span, ToSpan, Zoned};
+
+use crate::clock::{Clock, SystemClock};
+use crate::model::Timestamp;
+
+/// Which end of a day a date stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeEnd {
+    /// Its first microsecond.
+    First,
+    /// Its last, or now where that is still to come.
+    Last,
+}
+
+/// The present.
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// Reads RFC 3339, a date, `now`, `today`, `yesterday`, or a span such as `2 days ago`.
+pub(super) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestamp, String> {
+    let text = text.trim();
+    let today = now.to_jiff().to_zoned(TimeZone::UTC);
+    match text.to_ascii_lowercase().as_str() {
+        "now" => return Ok(now),
+        "today" => return Ok(of_day(today.date(), now, end)),
+        "yesterday" => return Ok(of_day(today.date().saturating_sub(1.day()), now, end)),
+        _ => {}
+    }
+    if let Some(span) = text.strip_suffix("ago") {
+        return before(&today, span.trim());
+    }
+    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
+        return Ok(instant.into());
+    }
+    // Only after the instants: a date parser takes the date of one, too.
+    match text.parse::<Date>() {
+        Ok(date) if text.len() <= "-009999-01-01".len() => Ok(of_day(date, now, end)),
+        Ok(_) => Err("a time of day needs a zone: end it with Z, or an offset such as +01:00".to_owned()),
+        Err(_) => {
+            Err("a time is wanted: 2026-05-16T18:00:00Z, 2026-05-16, now, yesterday or \"2 days ago\"".to_owned())
+        }
+    }
+}
+
+fn of_day(date: Date, now: Timestamp, end: TimeEnd) -> Timestamp {
+    let midnight = |date: Date| date.to_datetime(Time::midnight()).to_zoned(TimeZone::UTC);
+    let first = midnight(date).map_or(Timestamp::MAX, |start| start.timestamp().into());
+    let last = midnight(date.saturating_add(1.day())).map_or(Timestamp::MAX, |next| next.timestamp().into());
+    match end {
+        TimeEnd::First => first,
+        TimeEnd::Last if (first..last).contains(&now) => now,
+        TimeEnd::Last => last.saturating_add_micros(-1),
+    }
+}
+
+fn before(now: &Zoned, span: &str) -> Result<Timestamp, String> {
+    let wanted = || format!("{span:?} is no span of time, such as \"90 minutes\", \"2 days\" or \"3 months\"");
+    let spelled = match span.split_once(' ') {
+        Some(("a" | "an", unit)) => format!("1 {unit}"),
+        _ => span.to_owned(),
+    };
+    let span: Span = spelled.parse().map_err(|_| wanted())?;
+    if span.is_negative() {
+        return Err(wanted());
+    }
+    now.checked_sub(span).map(|then| then.timestamp().into()).map_err(|_| "that is before the calendar".to_owned())
+}
+
+/// `21 May 2026, 18:00 UTC (2 days ago)`.
+pub(super) fn for_people(time: Timestamp, now: Timestamp) -> String {
+    let calendar = time.to_jiff().to_zoned(TimeZone::UTC);
+    let absolute = calendar.strftime("%-d %B %Y, %H:%M UTC");
+    match ago(now.micros_since(time)) {
+        Some(ago) => format!("{absolute} ({ago})"),
+        None => absolute.to_string(),
+    }
+}
+
+/// `2026-05-21 18:00`, for a column.
+pub(super) fn brief(time: Timestamp) -> String {
+    time.to_jiff().to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// `2 days ago`; none for what is to come.
+fn ago(micros: i64) -> Option<String> {
+    const UNITS: [(i64, &str); 6] = [
+        (365 * 86_400, "year"),
+        (30 * 86_400, "month"),
+        (86_400, "day"),
+        (3_600, "hour"),
+        (60, "minute"),
+        (1, "second"),
+    ];
+    if micros < 0 {
+        return None;
+    }
+    let seconds = micros / 1_000_000;
+    let found = UNITS.iter().find(|(length, _)| seconds >= *length);
+    Some(match found.map(|(length, unit)| (seconds / length, unit)) {
+        None => "just now".to_owned(),
+        Some((1, unit)) => format!("1 {unit} ago"),
+        Some((count, unit)) => format!("{count} {unit}s ago"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, end: TimeEnd) -> String {
+        let now = Timestamp::from_micros(1_779_000_000_000_000).unwrap();
+        assert_eq!(now.to_string(), "2026-05-17T06:40:00Z");
+        parse(text, now, end).map_or_else(|error| error, |time| time.to_string())
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("2026-05-16T18:00:00+02:00", "2026-05-16T16:00:00Z"),
+            ("2026-05-16 18:00:00.1234567Z", "2026-05-16T18:00:00.123456Z"),
+            ("2026-05-16", "2026-05-16T23:59:59.999999Z"),
+            ("2026-05-17", "2026-05-17T06:40:00Z"),
+            ("2026-05-18", "2026-05-18T23:59:59.999999Z"),
+            ("now", "2026-05-17T06:40:00Z"),
+            ("Today", "2026-05-17T06:40:00Z"),
+            ("yesterday", "2026-05-16T23:59:59.999999Z"),
+            ("2 days ago", "2026-05-15T06:40:00Z"),
+            ("an hour ago", "2026-05-17T05:40:00Z"),
+            ("3 months ago", "2026-02-17T06:40:00Z"),
+            ("1h 30m ago", "2026-05-17T05:10:00Z"),
+        ] {
+            assert_eq!(read(text, TimeEnd::Last), expected, "{text:?}");
+        }
+        assert_eq!(read("2026-05-17", TimeEnd::First), "2026-05-17T00:00:00Z");
+    }
+
+    #[test]
+    fn what_is_no_time_is_told_what_one_is() {
+        for (text, expected) in [
+            ("soon", "a time is wanted"),
+            ("", "a time is wanted"),
+            ("2026-05-16T18:00:00", "a time of day needs a zone"),
+            ("2 fortnights ago", "\"2 fortnights\" is no span of time"),
+            ("-2 days ago", "\"-2 days\" is no span of time"),
+            ("12000 years ago", "that is before the calendar"),
+        ] {
+            assert!(read(text, TimeEnd::Last).starts_with(expected), "{text:?}: {}", read(text, TimeEnd::Last));
+        }
+    }
+
+    #[test]
+    fn how_long_ago_is_told_in_one_unit() {
+        for (seconds, expected) in [(0, "just now"), (1, "1 second ago"), (7_300, "2 hours ago"), (86_400, "1 day ago")]
+        {
+            assert_eq!(ago(seconds * 1_000_000).as_deref(), Some(expected));
+        }
+        assert_eq!(ago(-1), None);
+    }
+}
