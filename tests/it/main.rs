@@ -2,6 +2,7 @@
 //! linked once.
 #![cfg(test)]
 
+mod cli;
 mod concurrency;
 mod faults;
 mod layers;

@@ -1,0 +1,118 @@
+//! Where a command looks for the archive, and what it does when that is missing, foreign, held or silent.
+
+use std::io::{Read, Write};
+use std::process::Stdio;
+
+use dateline::store::engine::directory::Directory;
+use dateline::store::engine::lock::Holder;
+
+use super::{Cli, Running};
+
+fn holder(address: Option<&str>) -> Holder {
+    Holder {
+        pid: std::process::id(),
+        command: "a test".to_owned(),
+        address: address.map(str::to_owned),
+        since: "2026-01-01T00:00:00Z".to_owned(),
+    }
+}
+
+#[test]
+fn reading_makes_no_archive() {
+    let cli = Cli::new();
+    for args in [&["list"][..], &["show", "press/a"], &["status"], &["withdraw", "press/a"]] {
+        cli.fails(args, 5, "hint: `dateline add FILE` makes one there");
+    }
+    assert!(!cli.archive().exists());
+}
+
+#[test]
+fn a_directory_of_something_else_is_left_alone() {
+    let cli = Cli::new();
+    std::fs::create_dir(cli.archive()).unwrap();
+    std::fs::write(cli.archive().join("holiday.jpg"), "x").unwrap();
+    cli.fails(&["list"], 5, "is not a Dateline archive: it holds `holiday.jpg`");
+    cli.fails(&["add", &super::example("night-ferry.md")], 5, "is not a Dateline archive");
+    cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, "is not a Dateline archive");
+    assert_eq!(std::fs::read_dir(cli.archive()).unwrap().count(), 1);
+    std::fs::remove_file(cli.archive().join("holiday.jpg")).unwrap();
+    std::fs::write(cli.archive().join("VERSION"), "dateline archive, layout 7\n").unwrap();
+    cli.fails(&["list"], 5, "use a newer Dateline");
+}
+
+#[test]
+fn an_archive_that_is_held_is_waited_for() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let held = Directory::open(&cli.archive(), holder(None)).unwrap();
+    cli.fails(&["list", "--wait", "0"], 5, &format!("is in use by `a test` (process {}", std::process::id()));
+    let mut waiting = Running(cli.command(&["list"]).spawn().unwrap());
+    // A command that has not failed by now found the archive held, or finds it free.
+    assert!(waiting.0.try_wait().unwrap().is_none());
+    drop(held);
+    assert!(waiting.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_server_that_is_gone_is_told() {
+    let cli = Cli::new();
+    cli.fails(&["list", "--server", "http://127.0.0.1:1"], 5, "the server at http://127.0.0.1:1 can't be reached");
+    cli.fails(&["list", "--server", "127.0.0.1:1", "--archive", "x"], 2, "cannot be used with");
+    cli.fails(&["list", "--server", "https://127.0.0.1:1"], 2, "no TLS");
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let _held = Directory::open(&cli.archive(), holder(Some("127.0.0.1:1"))).unwrap();
+    cli.fails(&["list", "--wait", "0"], 5, "use its server at 127.0.0.1:1");
+}
+
+#[test]
+fn a_server_of_something_else_is_told() {
+    let cli = Cli::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let web = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    cli.fails(&["list", "--server", &address], 5, "did not answer as a Dateline server does");
+    web.join().unwrap();
+}
+
+#[test]
+fn a_flag_goes_before_the_environment() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let archive = cli.archive();
+    let run = |args: &[&str]| {
+        let mut command = cli.command(args);
+        command.env("DATELINE_SERVER", "http://127.0.0.1:1");
+        super::Done::from(command.output().unwrap())
+    };
+    assert_eq!(run(&["list"]).code, 5, "DATELINE_SERVER goes before DATELINE_ARCHIVE");
+    assert_eq!(run(&["list", "--archive", archive.to_str().unwrap()]).code, 0);
+    let mut command = cli.command(&["add", "--quiet", &super::example("night-ferry.md")]);
+    assert!(command.env_remove("DATELINE_ARCHIVE").output().unwrap().status.success());
+    assert!(cli.path(".local/share/dateline/VERSION").exists(), "the default is the platform's data directory");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let cli = Cli::new();
+    // More than a pipe holds.
+    let text = "The ferry sailed. ".repeat(12_000);
+    cli.add("a", "Ferry returns", &text, &[]);
+    let mut child = cli.command(&["show", "press/a"]).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 10]).unwrap();
+    drop(stdout);
+    let done = super::Done::from(child.wait_with_output().unwrap());
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+
+    let documents: Vec<String> =
+        (0..3).map(|n| cli.file(&format!("{n}.md"), format!("# Story {n}\n\nText.\n"))).collect();
+    let mut args = vec!["add", "--source", "other", "--quiet"];
+    args.extend(documents.iter().map(String::as_str));
+    let mut child = cli.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(cli.ok(&["list", "--source", "other"]).lines().count(), 3, "a closed pipe must not stop archiving");
+}

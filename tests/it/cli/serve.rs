@@ -1,0 +1,114 @@
+//! `serve`, and the commands that find it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command};
+
+use super::{Cli, Done, Running, json_lines};
+
+/// A server on a free port, and where it listens.
+struct Server {
+    process: Running,
+    address: String,
+    log: BufReader<ChildStderr>,
+}
+
+impl Server {
+    fn start(cli: &Cli, more: &[&str]) -> Self {
+        Self::of(cli.command(&[&["serve", "--listen", "127.0.0.1:0"], more].concat()))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child: Child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let process = Running(child);
+        let mut line = String::new();
+        while !line.contains("serving") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served");
+        }
+        let address = line.split("address=").nth(1).unwrap().trim().to_owned();
+        Self { process, address, log }
+    }
+
+    /// Asks it to stop, as a supervisor does, and answers its exit status.
+    fn terminate(mut self) -> Option<i32> {
+        let pid = self.process.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        std::io::copy(&mut self.log, &mut std::io::sink()).unwrap();
+        self.process.0.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn commands_find_the_server_that_holds_their_archive() {
+    let cli = Cli::new();
+    let server = Server::start(&cli, &[]);
+    assert_eq!(cli.add("a", "Ferry returns", "It did.", &[]).out, "created  press/a  revision 1\n");
+    let by_lock = cli.ok(&["show", "press/a"]);
+    assert_eq!(cli.ok(&["show", "press/a", "--server", &server.address]), by_lock);
+    assert!(cli.ok(&["status"]).contains(&format!("Server    http://{}, since", server.address)));
+    cli.fails(&["show", "press/b"], 3, "there is no article");
+    cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("use its server at {}", server.address));
+
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(std::fs::read(cli.archive().join("LOCK")).unwrap(), b"");
+    assert_eq!(cli.ok(&["show", "press/a"]), by_lock, "what the server archived is there without it");
+}
+
+#[test]
+fn settings_come_from_flags_then_environment_then_file() {
+    let cli = Cli::new();
+    let archive = cli.path("elsewhere");
+    let file =
+        format!("archive = {archive:?}\nlisten = \"127.0.0.1:0\"\nlabels_max = 1\npage_size_max = 1\nurls_max = 1\n");
+    let config = cli.file("dateline.toml", file);
+    let mut command = cli.command(&["serve", "--config", &config, "--labels-max", "3"]);
+    command.env_remove("DATELINE_ARCHIVE").env("DATELINE_LABELS_MAX", "2").env("DATELINE_URLS_MAX", "2");
+    let server = Server::of(command);
+    let add = |more: &[&str]| cli.add("a", "Ferry", "Text.", &[&["--server", &server.address], more].concat());
+    assert_eq!(add(&["--label", "a", "--label", "b", "--label", "c"]).code, 0);
+    let refused = add(&["--label", "a", "--label", "b", "--label", "c", "--label", "d"]);
+    assert!(refused.code == 1 && refused.err.contains("at most 3 are allowed"), "{refused:?}");
+    let urls = ["--url", "https://a.example/1", "--url", "https://a.example/2", "--url", "https://a.example/3"];
+    assert!(add(&urls).err.contains("at most 2 are allowed"));
+    cli.add("b", "Bridge", "Text.", &["--server", &server.address]);
+    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 2, "pages of one are followed");
+    assert_eq!(server.terminate(), Some(0));
+    assert!(archive.join("VERSION").exists());
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let cli = Cli::new();
+    let config = cli.file("dateline.toml", "listen = \"127.0.0.1:0\"\n\nlisen = 1\n");
+    cli.fails(&["serve", "--config", &config], 2, "dateline.toml, line 3: unknown field `lisen`");
+    cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "/nowhere.toml can't be read");
+    cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
+    cli.fails(&["serve", "--listen", "7411"], 2, "no address and port");
+    cli.fails(&["serve", "--batch-items-max", "257"], 2, "batch_items_max: 257 is not within 1 and 256");
+    cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "no number of bytes");
+    cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "log_filter");
+    cli.fails(&["serve", "--server", "http://127.0.0.1:1"], 2, "opens an archive itself");
+    assert!(!cli.archive().exists(), "settings are judged before anything is made");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let done = cli.run(&["serve", "--listen", &address]);
+    assert!(done.code == 1 && done.err.contains("can't listen on"), "{done:?}");
+}
+
+#[test]
+fn two_commands_at_once_do_not_get_in_each_others_way() {
+    let cli = Cli::new();
+    let commands: Vec<Child> = (0..4)
+        .map(|n| {
+            let file = cli.file(&format!("{n}.md"), format!("# Story {n}\n\nText.\n"));
+            cli.command(&["add", &file, "--source", "press"]).spawn().unwrap()
+        })
+        .collect();
+    for command in commands {
+        let done = Done::from(command.wait_with_output().unwrap());
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+    assert_eq!(json_lines(&cli.ok(&["list", "--json"])).len(), 4);
+}
