@@ -144,6 +144,9 @@ pub(super) struct AddArgs {
     pub(super) format: DocumentFormat,
     #[command(flatten)]
     pub(super) write: WriteArgs,
+    /// What standard input held, if it is among the files.
+    #[arg(skip)]
+    pub(super) standard_input: Option<Result<Vec<u8>, String>>,
 }
 
 /// The formats that `add` reads.

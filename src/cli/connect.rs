@@ -23,6 +23,8 @@ use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 
 /// How often a held archive is tried.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// How long letting go of an archive may take. The end of the process lets go of it anyway.
+const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// What a command is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,11 +67,22 @@ impl Session {
         self.client.admin.clone()
     }
 
-    /// Closes an archive of this process, so that the next command finds it in order.
+    /// Whether the archive is this process's, so that no other command has it meanwhile.
+    pub(super) fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Closes an archive of this process and lets go of its lock, so that the next command finds it in order and free.
     pub(super) async fn close(self) {
         drop(self.client);
-        if let Some(archive) = self.embedded {
-            archive.close().await;
+        let Some(archive) = self.embedded else { return };
+        archive.close().await;
+        // The services at the other end of the connection end with it, in their own time.
+        let held = Arc::downgrade(&archive);
+        drop(archive);
+        let patience = Instant::now() + LETTING_GO;
+        while held.strong_count() > 0 && Instant::now() < patience {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

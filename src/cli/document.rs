@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use jiff::civil::Date;
@@ -41,7 +41,7 @@ struct Reading {
 
 /// Reads a file, or standard input for `-`, and makes a request of it.
 pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> {
-    let bytes = read(path).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let bytes = bytes_of(path, args).map_err(|error| Failure::new(Exit::Failed, error))?;
     let reading =
         if is_json(path, &bytes, args.format) { article_json(&bytes)? } else { document(path, &bytes, args)? };
     let Reading { mut content, source, article, urls, observe_time, guesses, page_date, media_type } = reading;
@@ -89,16 +89,22 @@ fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
     SourceId::parse(source).map_err(|error| Failure::new(Exit::Failed, error).hint("name the source with --source"))
 }
 
+/// Reads standard input, if it is one of the documents.
+pub(super) fn standard_input(files: &[PathBuf]) -> Option<Result<Vec<u8>, String>> {
+    files.iter().any(|file| file == Path::new("-")).then(|| read(io::stdin().lock()))
+}
+
+fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
+    match &args.standard_input {
+        Some(read) if path == Path::new("-") => read.clone(),
+        _ => File::open(path).map_err(|error| format!("can't be read: {error}")).and_then(read),
+    }
+}
+
 /// No more is read than any document may have.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+fn read(from: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let most = DOCUMENT_BYTES_MAX as u64 + 1;
-    let done = if path == Path::new("-") {
-        io::stdin().lock().take(most).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
-    };
-    match done {
+    match from.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
         Err(error) => Err(format!("can't be read: {error}")),
         Ok(_) if bytes.len() > DOCUMENT_BYTES_MAX => {
             Err(format!("has over {DOCUMENT_BYTES_MAX} bytes, more than any document may have"))

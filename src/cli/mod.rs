@@ -59,15 +59,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(globals: &Globals, command: Command) -> Result<(), Failure> {
+async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     let mut out = Output::new(globals);
-    let (name, access) = match &command {
+    let (name, access) = match &mut command {
         Command::Serve(args) => return serve::run(globals, args).await,
         Command::Completions { shell } => {
             completions::run(*shell, &mut out)?;
             return out.finish();
         }
-        Command::Add(args) => ("add", if args.write.dry_run { Access::Judge } else { Access::Create }),
+        Command::Add(args) => {
+            // Before the archive is opened: who writes to our input may be another command on the same archive.
+            args.standard_input = document::standard_input(&args.files);
+            ("add", if args.write.dry_run { Access::Judge } else { Access::Create })
+        }
         Command::Show(_) => ("show", Access::Existing),
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),
@@ -79,6 +83,12 @@ async fn run(globals: &Globals, command: Command) -> Result<(), Failure> {
     };
     start_log(globals);
     let session = Session::open(globals, name, access).await?;
+    if matches!(command, Command::Show(_) | Command::Log(_) | Command::Diff(_) | Command::List(_)) {
+        out.page();
+        if session.is_embedded() {
+            out.hold();
+        }
+    }
     let done = dispatch(&session, command, &mut out).await;
     session.close().await;
     // What was found before a failure is shown before it.

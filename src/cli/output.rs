@@ -1,8 +1,10 @@
 //! Where a command writes: standard output, or a pager in front of it.
 //!
-//! On a terminal, output that outgrows the screen goes to a pager. A reader that goes away early (`| head`) is no
-//! error: what is written afterwards is dropped, and [`Output::is_closed`] tells a command that it may stop. Notes go
-//! to standard error and never mix with what is piped.
+//! What a reading command says is held back until its archive is closed, since who reads it may be another command on
+//! the same archive (`dateline list | while read …`), or a person who leaves a pager open. On a terminal, output that
+//! outgrows the screen goes to a pager. A reader that goes away early (`| head`) is no error: what is written
+//! afterwards is dropped, and [`Output::is_closed`] tells a command that it may stop. Notes go to standard error and
+//! never mix with what is piped.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -19,9 +21,20 @@ use super::times;
 use crate::model::Timestamp;
 use crate::wire::json::to_json;
 
+/// No more than this is held back: a long list is better piped while the archive is open than kept in memory.
+const HELD_BYTES_MAX: usize = 64 << 20;
+
 /// Where a command writes.
 pub(super) struct Output {
     target: Target,
+    /// What is not written yet.
+    held: Vec<u8>,
+    /// Whether all is held back.
+    holding: bool,
+    /// How many lines the screen takes before a pager is needed; none where none is wanted.
+    screen_lines: Option<usize>,
+    /// The terminal's height; none where there is no terminal.
+    height: Option<usize>,
     /// Nobody reads any more.
     closed: bool,
     terminal: bool,
@@ -36,13 +49,9 @@ pub(super) struct Output {
 }
 
 enum Target {
+    /// Whether a pager is needed shows only when the screen is full.
+    Undecided,
     Stdout,
-    /// A terminal's screen is not full yet.
-    Held {
-        text: String,
-        lines: usize,
-        height: usize,
-    },
     Pager {
         child: Child,
         stdin: ChildStdin,
@@ -66,14 +75,30 @@ impl Output {
             (Some(width), _) => Some(usize::from(width)),
             (None, Some((Width(width), _))) => Some(usize::from(width)),
         };
-        let target = match size {
-            Some((_, Height(height))) if !globals.json => {
-                Target::Held { text: String::new(), lines: 0, height: usize::from(height).saturating_sub(1) }
-            }
-            _ => Target::Stdout,
-        };
-        let (quiet, json, now) = (globals.quiet, globals.json, times::now());
-        Self { target, closed: false, terminal, quiet, colored, json, width, now }
+        Self {
+            target: Target::Undecided,
+            held: Vec::new(),
+            holding: false,
+            screen_lines: None,
+            height: size.map(|(_, Height(height))| usize::from(height)),
+            closed: false,
+            terminal,
+            quiet: globals.quiet,
+            colored,
+            json: globals.json,
+            width,
+            now: times::now(),
+        }
+    }
+
+    /// Shows what is longer than the screen in a pager.
+    pub(super) fn page(&mut self) {
+        self.screen_lines = self.height.filter(|_| !self.json).map(|height| height.saturating_sub(1));
+    }
+
+    /// Holds all back until [`Output::finish`].
+    pub(super) fn hold(&mut self) {
+        self.holding = true;
     }
 
     /// Whether a person is looking on.
@@ -103,7 +128,7 @@ impl Output {
 
     /// Writes a line.
     pub(super) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
-        self.text(&format!("{line}\n"))
+        self.write(format!("{line}\n").as_bytes())
     }
 
     /// Writes paragraphs of a text, wrapped, each line after `indent`.
@@ -118,9 +143,8 @@ impl Output {
 
     /// Writes bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.target = Target::Stdout;
-        let written = io::stdout().write_all(bytes).and_then(|()| io::stdout().flush());
-        judge(written, &mut self.closed)
+        self.screen_lines = None;
+        self.write(bytes)
     }
 
     /// Tells something on standard error, unless `--quiet` is given.
@@ -132,16 +156,13 @@ impl Output {
 
     /// Ends the output: shows what is held, and waits for the pager.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
-        if let Target::Held { text, .. } = &mut self.target {
-            let text = std::mem::take(text);
-            self.target = Target::Stdout;
-            self.text(&text)?;
+        self.holding = false;
+        if matches!(self.target, Target::Undecided) {
+            self.decide();
         }
+        self.release()?;
         match self.target {
-            Target::Stdout | Target::Held { .. } => {
-                let flushed = io::stdout().flush();
-                judge(flushed, &mut self.closed)
-            }
+            Target::Undecided | Target::Stdout => judge(io::stdout().flush(), &mut self.closed),
             Target::Pager { mut child, stdin } => {
                 drop(stdin);
                 // What a pager answers says nothing about the command.
@@ -151,23 +172,39 @@ impl Output {
         }
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Failure> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if self.closed {
             return Ok(());
         }
-        let written = match &mut self.target {
-            Target::Stdout => io::stdout().write_all(text.as_bytes()),
-            Target::Pager { stdin, .. } => stdin.write_all(text.as_bytes()),
-            Target::Held { text: held, lines, height } => {
-                held.push_str(text);
-                *lines += text.matches('\n').count();
-                if *lines <= *height {
-                    return Ok(());
-                }
-                let held = std::mem::take(held);
-                self.target = pager().unwrap_or(Target::Stdout);
-                return self.text(&held);
+        self.held.extend_from_slice(bytes);
+        if self.holding && self.held.len() <= HELD_BYTES_MAX {
+            return Ok(());
+        }
+        self.holding = false;
+        if matches!(self.target, Target::Undecided) {
+            if self.screen_lines.is_some() && !self.is_longer_than_the_screen() {
+                return Ok(());
             }
+            self.decide();
+        }
+        self.release()
+    }
+
+    fn is_longer_than_the_screen(&self) -> bool {
+        let lines = self.held.iter().filter(|byte| **byte == b'\n').count();
+        self.screen_lines.is_some_and(|screen| lines > screen)
+    }
+
+    fn decide(&mut self) {
+        let pager = if self.is_longer_than_the_screen() { pager() } else { None };
+        self.target = pager.unwrap_or(Target::Stdout);
+    }
+
+    fn release(&mut self) -> Result<(), Failure> {
+        let held = std::mem::take(&mut self.held);
+        let written = match &mut self.target {
+            Target::Undecided | Target::Stdout => io::stdout().write_all(&held),
+            Target::Pager { stdin, .. } => stdin.write_all(&held),
         };
         judge(written, &mut self.closed)
     }

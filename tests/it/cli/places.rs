@@ -94,6 +94,28 @@ fn a_flag_goes_before_the_environment() {
     assert!(cli.path(".local/share/dateline/VERSION").exists(), "the default is the platform's data directory");
 }
 
+/// `list | while read …` once hung: list held the archive until its last line was read, and who read the lines waited
+/// for the archive.
+#[test]
+fn commands_on_one_archive_can_be_piped_into_each_other() {
+    let cli = Cli::new();
+    // More than a pipe holds.
+    cli.add("a", "Ferry returns", &"The ferry sailed. ".repeat(12_000), &[]);
+    let mut reading = cli.command(&["show", "press/a", "--json"]).spawn().unwrap();
+    let mut stdout = reading.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 10]).unwrap();
+    cli.ok(&["log", "press/a", "--wait", "0"]);
+    drop(stdout);
+    assert!(reading.wait().unwrap().success());
+
+    let mut writing = cli.command(&["add", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = writing.stdin.take().unwrap();
+    let article = cli.ok(&["show", "press/a", "--json"]);
+    stdin.write_all(article.as_bytes()).unwrap();
+    drop(stdin);
+    assert!(writing.wait().unwrap().success());
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let cli = Cli::new();
