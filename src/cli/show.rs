@@ -82,7 +82,8 @@ fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), 
     if stub {
         let command = format!("dateline show {} --revision {}", short(&article.name), revision.number);
         out.line("")?;
-        return out.wrapped("", &format!("The publisher took this article down. What it said: {command}"));
+        out.wrapped("", "The publisher took this article down. What it said:")?;
+        return out.line(format_args!("    {command}"));
     }
     for block in &content.blocks {
         out.line("")?;
