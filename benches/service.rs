@@ -49,8 +49,13 @@ struct Plan {
 
 impl Plan {
     fn from_arguments(folder: &Path) -> anyhow::Result<Self> {
-        let mut plan =
-            Self { parts: Vec::new(), length: Duration::from_secs(2), rounds: 3, floors: true, folder: folder.to_owned() };
+        let mut plan = Self {
+            parts: Vec::new(),
+            length: Duration::from_secs(2),
+            rounds: 3,
+            floors: true,
+            folder: folder.to_owned(),
+        };
         let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().unwrap_or_default().parse::<usize>();
@@ -224,7 +229,12 @@ struct Reading {
 const READINGS: [Reading; 4] = [
     Reading { part: "newest", what: "newest", aim: "≥ 70 %", as_of: |_| None },
     Reading { part: "observe", what: "as-of, observe axis", aim: "≥ 56 %", as_of: |_| Some(observed(3)) },
-    Reading { part: "knowledge", what: "as-of, knowledge axis", aim: "≥ 56 %", as_of: |corpus| Some(known(corpus.seq(0, 4))) },
+    Reading {
+        part: "knowledge",
+        what: "as-of, knowledge axis",
+        aim: "≥ 56 %",
+        as_of: |corpus| Some(known(corpus.seq(0, 4))),
+    },
     Reading {
         part: "both",
         what: "as-of, both axes",
@@ -243,8 +253,7 @@ fn known(next_seq: u64) -> pb::AsOf {
 
 /// Reads of 1,024 articles of eight revisions at 64 clients, warm and cold.
 async fn read(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
-    let corpus =
-        Corpus { prefix: "read".to_owned(), articles: 1_024, revisions: 8, bytes: (4_000, 4_000), batch: 128 };
+    let corpus = Corpus { prefix: "read".to_owned(), articles: 1_024, revisions: 8, bytes: (4_000, 4_000), batch: 128 };
     let path = plan.folder.join("read");
     let mut running = Running::start(&path).await?;
     import(&running.clients(1).await?.remove(0), corpus.messages(7)).await?;
@@ -257,7 +266,8 @@ async fn read(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         forget_pages(&path)?;
         let cold = first_reads(&running, &requests).await?;
         let what = format!("{}, 64 clients, cold", reading.what);
-        let shown = format!("{:.0}/s; p50 {}, p99 {}", cold.rate(), millis(cold.percentile(50)), millis(cold.percentile(99)));
+        let shown =
+            format!("{:.0}/s; p50 {}, p99 {}", cold.rate(), millis(cold.percentile(50)), millis(cold.percentile(99)));
         warm(plan, &running, &requests, reading, table).await?;
         table.fact(&what, &shown, "");
     }

@@ -123,7 +123,9 @@ impl RawCaller {
 
 impl super::load::Caller for RawCaller {
     async fn call(&mut self) -> anyhow::Result<bool> {
-        let Some(request) = self.requests.get(self.next % self.requests.len().max(1)).cloned() else { return Ok(false) };
+        let Some(request) = self.requests.get(self.next % self.requests.len().max(1)).cloned() else {
+            return Ok(false);
+        };
         self.next += 1;
         self.grpc.ready().await?;
         let answer = self.grpc.unary(Request::new(request), self.path.clone(), Raw).await?;

@@ -39,7 +39,11 @@ impl Load {
     /// The latency that `percent` of the calls did not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let last = self.latencies.len().saturating_sub(1);
-        self.latencies.get(self.latencies.len() * percent / 100).or(self.latencies.get(last)).copied().unwrap_or_default()
+        self.latencies
+            .get(self.latencies.len() * percent / 100)
+            .or(self.latencies.get(last))
+            .copied()
+            .unwrap_or_default()
     }
 }
 

@@ -6,12 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Records made durable a second, `batch` of them with each sync.
-pub(crate) fn records_per_second(
-    folder: &Path,
-    record: &[u8],
-    batch: usize,
-    length: Duration,
-) -> anyhow::Result<f64> {
+pub(crate) fn records_per_second(folder: &Path, record: &[u8], batch: usize, length: Duration) -> anyhow::Result<f64> {
     let path = folder.join("sync-loop");
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
     let bytes = record.repeat(batch);

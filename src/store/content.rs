@@ -229,8 +229,7 @@ fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
 fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> Option<Vec<u8>> {
     let prefix = prefix.unwrap_or_default();
     let mut bytes = Vec::with_capacity(length);
-    let decompressed =
-        DECOMPRESSOR.with_borrow_mut(|context| context.decompress_using_dict(&mut bytes, data, prefix));
+    let decompressed = DECOMPRESSOR.with_borrow_mut(|context| context.decompress_using_dict(&mut bytes, data, prefix));
     decompressed.ok()?;
     Some(bytes)
 }
