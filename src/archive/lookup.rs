@@ -144,7 +144,9 @@ impl<'a> Lookup<'a> {
         if self.reach == Reach::Engine && worth_loading(entry) {
             let known_below = self.shared.tail().position.next_seq;
             if let Some(timeline) = Timeline::load(&tables, entry.article, known_below, TIMELINE_ENTRIES_MAX)? {
-                self.shared.caches.put_timeline(entry.article, Arc::new(timeline));
+                let timeline = Arc::new(timeline);
+                self.shared.caches.put_timeline(entry.article, Arc::clone(&timeline));
+                return Ok(read(Steps::Loaded(&timeline))?);
             }
         }
         Ok(read(Steps::Stored(tables, entry.article))?)

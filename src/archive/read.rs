@@ -8,6 +8,7 @@ use super::cache::HeadEntry;
 use super::cut::Cut;
 use super::error::{ArchiveError, Missing};
 use super::lookup::{Lookup, LookupError};
+use super::steps::Steps;
 use crate::model::{
     ArticleName, ArticleUrl, Change, Content, RevisionNumber, RevisionRecord, RevisionSelector, Seq, Timestamp, UrlKey,
 };
@@ -172,8 +173,13 @@ pub(super) fn render(
     let (revision_count, latest) = if all_known {
         (head.revision_count.get(), lookup.change(head.latest_seq)?)
     } else {
-        let count = lookup.with_steps(entry, bound, |steps| steps.revision_count(bound))?;
-        (count, latest_below(lookup, head.latest_seq, bound)?)
+        let read = |steps: Steps<'_>| Ok((steps.revision_count(bound)?, steps.latest_change(bound)));
+        let (count, latest) = lookup.with_steps(entry, bound, read)?;
+        let latest = match latest {
+            Some(latest) => lookup.change(latest)?,
+            None => latest_below(lookup, head.latest_seq, bound)?,
+        };
+        (count, latest)
     };
     Ok(ArticleAt {
         name: head.name.clone(),

@@ -100,6 +100,8 @@ pub(super) struct Timeline {
     /// The changes that made the revisions, by number.
     revisions: Vec<Seq>,
     url_changes: Vec<Seq>,
+    /// All changes of the article, in order; `None` where there are too many to keep.
+    changes: Option<Vec<Seq>>,
 }
 
 /// Where the steps of one article are read: its timeline, where that is loaded, else the tables.
@@ -131,8 +133,37 @@ impl Timeline {
         let revisions = revisions.map(|entry| Ok(entry?.1)).collect::<Result<Vec<_>, StoreError>>()?;
         let url_changes = tables.url_changes(article, bound).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
         let most = points.len().max(marks.len()).max(revisions.len()).max(url_changes.len());
-        let timeline = Self { known_below: bound, points, marks, revisions, url_changes };
-        Ok((most <= entries_max).then_some(timeline))
+        if most > entries_max {
+            return Ok(None);
+        }
+        let mut timeline = Self { known_below: bound, points, marks, revisions, url_changes, changes: None };
+        timeline.changes = timeline.load_changes(tables, article, entries_max)?;
+        Ok(Some(timeline))
+    }
+
+    /// Each change of an article stands in one of its tables at least: by what it made, saw, marked or bound, or by
+    /// its request's id.
+    fn load_changes(
+        &self,
+        tables: &Tables<'_>,
+        article: ArticleKey,
+        entries_max: usize,
+    ) -> Result<Option<Vec<Seq>>, StoreError> {
+        let (bound, all) = (self.known_below, (Bound::Unbounded, Bound::Unbounded));
+        let sightings = tables.observed(TimeTable::Sighting, article, all, Direction::Forward, bound);
+        let sightings = sightings.map(|entry| Ok(entry?.point.seq));
+        let found = sightings.chain(tables.requests(article, bound)).take(entries_max + 1);
+        let mut changes = found.collect::<Result<Vec<Seq>, StoreError>>()?;
+        if changes.len() > entries_max {
+            return Ok(None);
+        }
+        changes.extend(self.points.iter().map(|entry| entry.point.seq));
+        changes.extend(self.marks.iter().map(|mark| mark.seq));
+        changes.extend(self.revisions.iter().chain(&self.url_changes));
+        changes.sort_unstable();
+        changes.dedup();
+        changes.shrink_to_fit();
+        Ok(Some(changes))
     }
 
     /// Bytes of memory that it takes.
@@ -140,6 +171,7 @@ impl Timeline {
         self.points.capacity() * size_of::<Observed>()
             + self.marks.capacity() * size_of::<Mark>()
             + (self.revisions.capacity() + self.url_changes.capacity()) * size_of::<Seq>()
+            + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
             + size_of::<Self>()
     }
 }
@@ -221,6 +253,17 @@ impl Steps<'_> {
                 let last = tables.revisions(*article, numbers, Direction::Reverse, bound).next().transpose()?;
                 Ok(last.map_or(0, |(number, _)| number.get()))
             }
+        }
+    }
+
+    /// The latest change below `bound`, where it is known without following the log.
+    pub(super) fn latest_change(&self, bound: Seq) -> Option<Seq> {
+        match self {
+            Self::Loaded(timeline) => {
+                let changes = timeline.changes.as_ref()?;
+                changes.get(..changes.partition_point(|change| *change < bound))?.last().copied()
+            }
+            Self::Stored(..) => None,
         }
     }
 

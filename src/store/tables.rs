@@ -184,6 +184,14 @@ impl<'a> Tables<'a> {
         self.read.get(&key)?.map(|value| seq_value(&key, &value)).transpose()
     }
 
+    /// The changes that answered requests with an id, below `bound`, in order of the ids.
+    pub fn requests(&self, article: ArticleKey, bound: Seq) -> impl Iterator<Item = Result<Seq, StoreError>> + use<'a> {
+        self.read.scan(ArticleIndexKey::requests(article), Direction::Forward).filter_map(move |entry| {
+            let read = entry.map_err(StoreError::from).and_then(|(key, value)| seq_value(&key, &value));
+            (!read.as_ref().is_ok_and(|seq| *seq >= bound)).then_some(read)
+        })
+    }
+
     /// The changes that bind URLs to an article, below `bound`, in order.
     pub fn url_changes(
         &self,

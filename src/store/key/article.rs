@@ -105,6 +105,11 @@ impl ArticleIndexKey {
         within(prefix_range(prefix(article, Subkind::Revision)), start.map(key), end.map(key))
     }
 
+    /// An article's requests with an id.
+    pub fn requests(article: ArticleKey) -> KeyRange {
+        prefix_range(prefix(article, Subkind::Request))
+    }
+
     /// An article's changes that bind URLs, in order.
     pub fn urls(article: ArticleKey) -> KeyRange {
         prefix_range(prefix(article, Subkind::Url))
