@@ -141,9 +141,7 @@ fn router<H: Health>(context: Context, options: &Options, health: Option<HealthS
         .max_decoding_message_size(request_bytes_max)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Zstd);
+        .accept_compressed(CompressionEncoding::Zstd);
     let admin = AdminServiceServer::new(AdminHandler(context))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);

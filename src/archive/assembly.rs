@@ -102,8 +102,11 @@ impl Assembly {
             let answer = self.judge_one(ground, &mut job, operation).map_err(|error| (index, error))?;
             written.push(answer);
         }
-        for answer in written.iter_mut().filter(|answer| !answer.replayed) {
-            answer.stamp = job.position.stamp();
+        // What was answered from this very job is known only with all of it; and what is only validated, never.
+        let stamp = if validate_only { self.position.stamp() } else { job.position.stamp() };
+        let of_this_job = |answer: &&mut Written| !answer.replayed || answer.stamp.next_seq > self.position.next_seq;
+        for answer in written.iter_mut().filter(of_this_job) {
+            answer.stamp = stamp;
         }
         if !validate_only {
             self.position = job.position;

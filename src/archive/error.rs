@@ -18,13 +18,15 @@ pub enum ArchiveError {
     /// The archive cannot do it now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// A field of the request cannot be accepted.
-    #[error("{field}: {reason}")]
-    Invalid {
-        /// The field, as a path in the request.
-        field: &'static str,
-        /// What is wrong, and what would be right.
-        reason: String,
+    /// More than can be written at once.
+    #[error("{what} would take {size}; at most {size_max} is allowed")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        size: usize,
+        /// How large it may be.
+        size_max: usize,
     },
     /// What lies on disk is not what was written.
     #[error("the archive is damaged: {detail}")]
@@ -43,7 +45,7 @@ pub enum Missing {
     #[error("there is no article {0}")]
     Article(ArticleName),
     /// No article is known under this URL.
-    #[error("no article is known under the URL {0}")]
+    #[error("no article is known under the URL {}", excerpt(.0))]
     Url(String),
     /// The article has no such revision, as far as the read may know.
     #[error("{article} has no revision {number} at that point")]
@@ -69,6 +71,16 @@ pub enum Missing {
         /// Its first observe time, as far as the read may know.
         first: Timestamp,
     },
+}
+
+/// The beginning of a text that is too long to be repeated in a message.
+pub fn excerpt(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut head: String = characters.by_ref().take(160).collect();
+    if characters.next().is_some() {
+        head.push('…');
+    }
+    head
 }
 
 /// What a write does not fit.
@@ -171,6 +183,7 @@ impl From<crate::store::EngineError> for ArchiveError {
             EngineError::Full { free_bytes, floor_bytes } => {
                 Unavailable::StorageFull { free_bytes, floor_bytes }.into()
             }
+            EngineError::TooLarge { size, size_max } => Self::TooLarge { what: "a stored value", size, size_max },
             EngineError::Failed(_) | EngineError::Poisoned(_) => Unavailable::StorageFailed.into(),
             EngineError::Damaged(detail) => Self::Damaged { seq: None, detail },
         }

@@ -156,8 +156,12 @@ impl Archive {
         let mut tail = self.shared.watch_tail();
         let reached = tail.wait_for(|tail| tail.position.next_seq >= next_seq || tail.failed);
         let reached = matches!(tokio::time::timeout(WAIT_MAX, reached).await, Ok(Ok(_)));
-        let end = self.shared.tail().position.next_seq;
-        if reached && end >= next_seq { Ok(()) } else { Err(BadBound::SeqInFuture { next_seq, tail: end }.into()) }
+        let tail = self.shared.tail();
+        match tail.position.next_seq {
+            end if reached && end >= next_seq => Ok(()),
+            _ if tail.failed => Err(Unavailable::StorageFailed.into()),
+            end => Err(BadBound::SeqInFuture { next_seq, tail: end }.into()),
+        }
     }
 
     /// Makes sure that no change will ever be archived at or before `at` any more, so that a read as known then

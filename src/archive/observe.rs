@@ -79,7 +79,7 @@ impl Turn<'_> {
         let mut batch = Batch::default();
         batch.put_name(&name, key, seq);
         self.write_revision(&mut batch, key, newest, observation, packed);
-        let effect = self.effect(key, head, batch, entry, Some(loaded(observation)));
+        let effect = self.effect(key, head, batch, entry, Some(loaded(observation)))?;
         Ok((self.written(operation, name, Outcome::Created, &effect.change, newest.revision, warnings), Some(effect)))
     }
 
@@ -172,7 +172,7 @@ impl Turn<'_> {
         }
         let outcome = if entry.made.is_some() { Outcome::Revised } else { Outcome::Unchanged };
         let name = draft.head.name.clone();
-        let effect = self.effect(key, draft.head, draft.batch, entry, draft.content);
+        let effect = self.effect(key, draft.head, draft.batch, entry, draft.content)?;
         let is_own = here.made_seq == self.position.next_seq;
         let made = if is_own { Arc::clone(&effect.change) } else { maker(&self.tables, here.made_seq)? };
         Ok((self.written(operation, name, outcome, &made, here.revision, warnings), Some(effect)))
@@ -258,7 +258,10 @@ impl Turn<'_> {
     fn equal_content(&self, head: &Head, arrival: &Arrival<'_>) -> Result<Option<(Seq, u32)>, ArchiveError> {
         let digest = arrival.observation.digest;
         for recent in head.recent.iter().rev().filter(|recent| digest.0.starts_with(&recent.digest_start)) {
-            if digest_of(&self.tables, recent.seq)? == digest {
+            // The digest leaves out what was guessed, so equal digests are not yet equal bytes.
+            let is_equal = digest_of(&self.tables, recent.seq)? == digest
+                && self.content_bytes(recent.seq)? == arrival.observation.bytes;
+            if is_equal {
                 return Ok(Some((recent.seq, recent.depth)));
             }
         }

@@ -180,9 +180,15 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
             origin,
         },
     };
-    let floor = tables.meta(MetaKey::ClockFloor)?;
-    let floor = floor.and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes.try_into().ok()?)));
-    Ok(Tail { position, clock_floor: floor, failed: false })
+    let clock_floor = match tables.meta(MetaKey::ClockFloor)? {
+        None => None,
+        Some(bytes) => {
+            let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
+            let unreadable = || StoreError::Damaged { seq: None, detail: "the clock floor cannot be read".to_owned() };
+            Some(floor.ok_or_else(unreadable)?)
+        }
+    };
+    Ok(Tail { position, clock_floor, failed: false })
 }
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.

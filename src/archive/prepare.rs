@@ -59,6 +59,9 @@ impl Work {
             return Ok(None); // A sighting: there is nothing to pack.
         }
         let before = lookup.content(newest.seq, made.digest)?;
+        if before.bytes.len() > INLINE_BYTES_MAX {
+            lookup.tables()?; // The comparison is for a blocking thread, however small the new content is.
+        }
         let base = Base { seq: latest.seq, depth: latest.depth, bytes: &before.bytes };
         Ok(Some(Prepared {
             against: Some(newest.seq),

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::error::{ArchiveError, Unavailable};
 use super::request::{Action, Operation};
 use super::writer::{Event, JobAnswer};
-use crate::model::Timestamp;
+use crate::model::{Block, Limits, Timestamp};
 
 /// Operations that may wait at once.
 pub(super) const OPERATIONS_MAX: usize = 4_096;
@@ -58,19 +58,24 @@ impl Queue {
         validate_only: bool,
         wait: bool,
     ) -> Result<Pending, ArchiveError> {
-        let permits = self.permits(&operations, wait).await?;
+        let (size, size_max) = (operations.len(), Limits::COMMIT_CHANGES_MAX);
+        if size > size_max {
+            return Err(ArchiveError::TooLarge { what: "an atomic batch", size, size_max });
+        }
+        let bytes = operations.iter().map(weight_bytes).sum();
+        let permits = self.permits(size, bytes, wait).await?;
         let (answer, answered) = oneshot::channel();
-        self.send(Event::Job { operations, validate_only, answer, permits })?;
+        self.send(Event::Job { operations, validate_only, answer, bytes, permits })?;
         Ok(Pending(answered))
     }
 
     /// Waits until no archive time at or before `to` will be assigned any more.
     pub(super) async fn raise_floor(&self, to: Timestamp) -> Result<(), ArchiveError> {
-        let Ok(_permit) = Arc::clone(&self.operations).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&self.operations).acquire_owned().await else {
             return Err(Unavailable::Draining.into());
         };
         let (answer, answered) = oneshot::channel();
-        self.send(Event::RaiseFloor { to, answer })?;
+        self.send(Event::RaiseFloor { to, answer, permit })?;
         answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 
@@ -86,14 +91,21 @@ impl Queue {
         }
     }
 
-    /// Never blocks: the channel has room for all that the permits let in.
+    /// Never blocks: the channel has room for all that the permits let in. The writer is gone when the archive is
+    /// closed, or its storage failed.
     fn send(&self, event: Event) -> Result<(), ArchiveError> {
-        self.events.try_send(event).map_err(|_| Unavailable::StorageFailed.into())
+        let gone = if self.operations.is_closed() { Unavailable::Draining } else { Unavailable::StorageFailed };
+        self.events.try_send(event).map_err(|_| gone.into())
     }
 
-    async fn permits(&self, operations: &[Operation], wait: bool) -> Result<Vec<OwnedSemaphorePermit>, ArchiveError> {
-        let bytes = operations.iter().map(weight_bytes).sum::<usize>().div_ceil(BYTES_UNIT);
-        let wanted = [(&self.operations, operations.len()), (&self.bytes, bytes.min(BYTES_MAX / BYTES_UNIT))];
+    async fn permits(
+        &self,
+        operations: usize,
+        bytes: usize,
+        wait: bool,
+    ) -> Result<Vec<OwnedSemaphorePermit>, ArchiveError> {
+        let bytes = bytes.div_ceil(BYTES_UNIT).min(BYTES_MAX / BYTES_UNIT);
+        let wanted = [(&self.operations, operations), (&self.bytes, bytes)];
         let mut permits = Vec::with_capacity(wanted.len());
         for (semaphore, count) in wanted {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -126,7 +138,9 @@ fn refusal(error: tokio::sync::TryAcquireError) -> Unavailable {
 fn weight_bytes(operation: &Operation) -> usize {
     match &operation.action {
         Action::Observe(observation) => {
-            observation.bytes.len() + observation.original.as_ref().map_or(0, |original| original.data.len())
+            observation.content.blocks.len() * size_of::<Block>()
+                + observation.bytes.len()
+                + observation.original.as_ref().map_or(0, |original| original.data.len())
         }
         Action::Rollback(_) | Action::Mark { .. } => 0,
     }

@@ -14,7 +14,7 @@ use super::steps::Steps;
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, RevisionNumber, Seq, Timestamp,
 };
-use crate::store::engine::Direction;
+use crate::store::engine::{Direction, VALUE_BYTES_MAX};
 use crate::store::head::{Head, InForce, Mark};
 use crate::store::overlay::Overlay;
 use crate::store::record::EncodedChange;
@@ -151,7 +151,7 @@ impl Turn<'_> {
             let after = Overlay::new(self.tables.source(), &batch);
             head.mark = Steps::Stored(Tables::new(&after), key).mark(None, ALL)?;
         }
-        let effect = self.effect(key, head, batch, entry, None);
+        let effect = self.effect(key, head, batch, entry, None)?;
         Ok((written, Some(effect)))
     }
 
@@ -200,7 +200,7 @@ impl Turn<'_> {
         mut batch: Batch,
         entry: ChangeEntry,
         content: Option<LoadedContent>,
-    ) -> Effect {
+    ) -> Result<Effect, ArchiveError> {
         let seq = self.position.next_seq;
         head.latest_seq = seq;
         if let Some((id, _)) = &entry.request {
@@ -214,7 +214,11 @@ impl Turn<'_> {
             batch.put_url(&url.key, UrlBinding { article, since: entry.observe_time, seq });
         }
         let (encoded, change) = encode_next(&self.position, entry);
-        Effect { article, head, batch, change, encoded, content }
+        if encoded.value.len() > VALUE_BYTES_MAX {
+            let what = "the record of the change (headline, section, labels, URLs and the like)";
+            return Err(ArchiveError::TooLarge { what, size: encoded.value.len(), size_max: VALUE_BYTES_MAX });
+        }
+        Ok(Effect { article, head, batch, change, encoded, content })
     }
 
     pub(super) fn written(

@@ -5,6 +5,7 @@
 //! When a commit fails or takes longer than the deadline, the archive is poisoned: nothing is acknowledged any more.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
@@ -26,6 +27,9 @@ use crate::store::{Batch, Engine, EngineError};
 /// The answer to a job: that of each operation, or the index of the one refused.
 pub type JobAnswer = Result<Vec<Written>, (usize, ArchiveError)>;
 
+/// Bytes of contents and originals in one commit.
+const COMMIT_BYTES_MAX: usize = 16 << 20;
+
 /// What the writer is told.
 pub(super) enum Event {
     /// Operations to judge, all or none.
@@ -33,11 +37,18 @@ pub(super) enum Event {
         operations: Vec<Operation>,
         validate_only: bool,
         answer: oneshot::Sender<JobAnswer>,
+        /// Bytes of its contents and originals.
+        bytes: usize,
         /// The job's share of the queue, given back when it is answered.
         permits: Vec<OwnedSemaphorePermit>,
     },
     /// No archive time at or before this instant is to be assigned any more.
-    RaiseFloor { to: Timestamp, answer: oneshot::Sender<Result<(), ArchiveError>> },
+    RaiseFloor {
+        to: Timestamp,
+        answer: oneshot::Sender<Result<(), ArchiveError>>,
+        /// Its share of the queue, given back when it is answered.
+        permit: OwnedSemaphorePermit,
+    },
     /// The commit in flight is durable, or failed.
     Committed(Result<(), EngineError>),
     /// Finish what was accepted, and end.
@@ -47,7 +58,7 @@ pub(super) enum Event {
 /// An answer that waits for a commit.
 enum Waiting {
     Job { answer: oneshot::Sender<JobAnswer>, result: JobAnswer, _permits: Vec<OwnedSemaphorePermit> },
-    Floor(oneshot::Sender<Result<(), ArchiveError>>),
+    Floor { answer: oneshot::Sender<Result<(), ArchiveError>>, _permit: OwnedSemaphorePermit },
 }
 
 impl Waiting {
@@ -55,14 +66,14 @@ impl Waiting {
         // A caller that has gone does not need its answer; the write stands.
         match self {
             Self::Job { answer, result, .. } => drop(answer.send(result)),
-            Self::Floor(answer) => drop(answer.send(Ok(()))),
+            Self::Floor { answer, .. } => drop(answer.send(Ok(()))),
         }
     }
 
     fn failed(self, error: &ArchiveError) {
         match self {
             Self::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
-            Self::Floor(answer) => drop(answer.send(Err(error.clone()))),
+            Self::Floor { answer, .. } => drop(answer.send(Err(error.clone()))),
         }
     }
 }
@@ -71,6 +82,8 @@ impl Waiting {
 struct Next {
     assembly: Assembly,
     floor: Option<Timestamp>,
+    /// Bytes of contents and originals of its jobs.
+    bytes: usize,
     waiting: Vec<Waiting>,
 }
 
@@ -131,8 +144,10 @@ impl Writer {
             let closing = false;
             let mut writer =
                 Self { shared, events, commits, flush_deadline, watermark, next, in_flight, held, floor, closing };
-            if writer.run() == Ended::Well {
-                writer.release(committer);
+            match catch_unwind(AssertUnwindSafe(|| writer.run())) {
+                Ok(Ended::Well) => writer.release(committer),
+                Ok(Ended::Hanging) => {}
+                Err(_) => writer.poison("the writer panicked"),
             }
         })
     }
@@ -194,19 +209,21 @@ impl Writer {
                     self.held.push_back(job)
                 }
             }
-            Event::RaiseFloor { to, answer } => self.raise_floor(to, answer),
+            Event::RaiseFloor { to, answer, permit } => self.raise_floor(to, answer, permit),
         }
     }
 
     fn fits(&self, event: &Event) -> bool {
         match event {
-            Event::Job { operations, .. } => self.next.assembly.has_room_for(operations.len()),
+            Event::Job { operations, bytes, .. } => {
+                self.next.assembly.has_room_for(operations.len()) && self.next.has_room_for(*bytes)
+            }
             Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => true,
         }
     }
 
     fn judge(&mut self, event: Event) {
-        let Event::Job { operations, validate_only, answer, permits } = event else { return };
+        let Event::Job { operations, validate_only, answer, bytes, permits } = event else { return };
         if self.shared.tail().failed {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
         }
@@ -218,6 +235,7 @@ impl Writer {
         let cached = |seq| self.shared.caches.content(seq);
         let ground = Ground { read: &read, cached: &cached };
         let result = self.next.assembly.judge(ground, &operations, validate_only);
+        self.next.bytes += bytes;
         self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
     }
 
@@ -230,7 +248,12 @@ impl Writer {
         }
     }
 
-    fn raise_floor(&mut self, to: Timestamp, answer: oneshot::Sender<Result<(), ArchiveError>>) {
+    fn raise_floor(
+        &mut self,
+        to: Timestamp,
+        answer: oneshot::Sender<Result<(), ArchiveError>>,
+        permit: OwnedSemaphorePermit,
+    ) {
         if self.shared.tail().failed {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
@@ -240,7 +263,7 @@ impl Writer {
             self.floor = Some(floor);
             self.next.floor = Some(floor);
         }
-        self.next.waiting.push(Waiting::Floor(answer));
+        self.next.waiting.push(Waiting::Floor { answer, _permit: permit });
     }
 
     /// Hands the next commit to the engine, if none is in flight, and takes the jobs that did not fit before.
@@ -258,7 +281,7 @@ impl Writer {
     }
 
     fn send(&mut self, next: Next) {
-        let Next { mut assembly, floor, waiting } = next;
+        let Next { mut assembly, floor, waiting, .. } = next;
         if let Some(floor) = floor {
             assembly.writes.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
         }
@@ -297,14 +320,18 @@ impl Writer {
         }
     }
 
-    /// A full disk wrote nothing: what was judged on the commit is refused, and the writer goes back to what is
+    /// A commit that was refused wrote nothing: what was judged on the commit is refused, and the writer goes back to what is
     /// durable. Any other failure poisons the archive.
     fn commit_failed(&mut self, error: EngineError) {
-        if !matches!(error, EngineError::Full { .. }) {
-            return self.poison(&error.to_string());
+        match error {
+            EngineError::Full { .. } | EngineError::TooLarge { .. } => {
+                tracing::warn!(%error, "a commit was refused");
+                self.refuse_all(&error.into());
+            }
+            EngineError::Failed(_) | EngineError::Poisoned(_) | EngineError::Damaged(_) => {
+                self.poison(&error.to_string());
+            }
         }
-        tracing::warn!(%error, "a commit was refused");
-        self.refuse_all(&error.into());
     }
 
     fn poison(&mut self, reason: &str) {
@@ -329,7 +356,12 @@ impl Writer {
 
 impl Next {
     fn new(position: Position, archive_time: Timestamp) -> Self {
-        Self { assembly: Assembly::new(position, archive_time), floor: None, waiting: Vec::new() }
+        Self { assembly: Assembly::new(position, archive_time), floor: None, bytes: 0, waiting: Vec::new() }
+    }
+
+    /// A commit is bounded in bytes, so that a slow disk has it within the deadline; one job always fits.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes + bytes <= COMMIT_BYTES_MAX
     }
 
     fn is_idle(&self) -> bool {

@@ -24,7 +24,11 @@ pub struct Limits {
 impl Limits {
     /// The greatest number of changes in one commit, and so the most that an atomic batch can hold.
     pub const COMMIT_CHANGES_MAX: usize = 256;
-    /// A source id, article id, label or request id, in bytes.
+    /// Blocks of one content.
+    pub const BLOCKS_MAX: usize = 20_000;
+    /// URLs that lead to one article.
+    pub const ARTICLE_URLS_MAX: u32 = 256;
+    /// A source id, article id, label, language tag or request id, in bytes.
     pub const NAME_BYTES_MAX: usize = 128;
     /// The reason given with a mark, in bytes.
     pub const REASON_BYTES_MAX: usize = 1024;

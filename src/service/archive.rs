@@ -14,6 +14,7 @@ use crate::archive::request::{Action, Written};
 use crate::model::name::parse_revision_name;
 use crate::model::{ArticleName, AsOf, Knowledge, Seq};
 use crate::wire::pb::archive_service_server::ArchiveService;
+use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
 
 /// The handler of `ArchiveService`.
@@ -25,13 +26,13 @@ macro_rules! plain {
     ($request:expr) => {{
         let mut request = $request.clone();
         request.validate_only = false;
-        let fingerprint = prost::Message::encode_to_vec(&request);
+        let digest = request_digest(&request);
         Plain {
             name: request.name,
             observe_time: request.observe_time,
             precondition: request.precondition,
             request_id: request.request_id,
-            fingerprint,
+            digest,
         }
     }};
 }

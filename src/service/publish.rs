@@ -7,9 +7,10 @@ use super::Context;
 use super::status::Refusal;
 use crate::archive::request::{Action, Observation, Operation, Precondition, Target};
 use crate::model::{
-    ArticleId, ArticleName, ArticleUrl, Content, Limits, Original, RequestDigest, RequestId, RevisionNumber, SourceId,
-    Timestamp, slug,
+    ArticleId, ArticleName, ArticleUrl, ClaimedTime, Content, Limits, Original, Precision, RequestDigest, RequestId,
+    RevisionNumber, SourceId, Timestamp, slug,
 };
+use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrorKind, pb};
 
 /// An operation with what the writer should be told besides.
@@ -20,10 +21,8 @@ pub(super) struct Parsed {
 
 pub(super) fn publish(context: &Context, mut request: pb::PublishRevisionRequest) -> Result<Parsed, Refusal> {
     let limits = &context.limits;
-    let digest = request_digest(b"publish", &request.request_id, || {
-        let plain = pb::PublishRevisionRequest { validate_only: false, ..request.clone() };
-        plain.encode_to_vec()
-    });
+    let digest = (!request.request_id.is_empty())
+        .then(|| request_digest(&pb::PublishRevisionRequest { validate_only: false, ..request.clone() }));
     let source = SourceId::parse_name(&request.parent).map_err(|error| FieldError::invalid("parent", error))?;
     let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now())?;
     let content = wire::content(request.content.take(), limits)?;
@@ -52,13 +51,12 @@ pub(super) struct Plain {
     pub(super) precondition: Option<pb::Precondition>,
     pub(super) request_id: String,
     /// What tells this request from another with the same id.
-    pub(super) fingerprint: Vec<u8>,
+    pub(super) digest: RequestDigest,
 }
 
 pub(super) fn plain(context: &Context, request: Plain, action: Action) -> Result<Operation, Refusal> {
     let name = ArticleName::parse(&request.name).map_err(|error| FieldError::invalid("name", error))?;
-    let fingerprint = request.fingerprint;
-    let digest = request_digest(b"change", &request.request_id, || fingerprint);
+    let digest = (!request.request_id.is_empty()).then_some(request.digest);
     Ok(Operation {
         target: Target::Named(name),
         observe_time: wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now())?,
@@ -80,11 +78,6 @@ pub(super) fn reason(reason: String) -> Result<String, Refusal> {
 pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber, Refusal> {
     let zero = || FieldError::invalid(field, "must be a revision's number, from 1");
     Ok(RevisionNumber::new(number).ok_or_else(zero)?)
-}
-
-/// A request without an id needs no digest.
-fn request_digest(what: &[u8], request_id: &str, encode: impl FnOnce() -> Vec<u8>) -> Option<RequestDigest> {
-    (!request_id.is_empty()).then(|| RequestDigest::of(&[what, &encode()]))
 }
 
 fn request_id(id: &str, digest: Option<RequestDigest>) -> Result<Option<(RequestId, RequestDigest)>, FieldError> {
@@ -176,20 +169,33 @@ fn coalesce_within(duration: Option<&prost_types::Duration>) -> Result<i64, Fiel
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Claimed times that contradict each other, or the observation, are flagged and never rejected.
+/// Claimed times that contradict each other, or the observation, are flagged and never rejected. A claim of a day, a
+/// month or a year contradicts nothing within it.
 fn claim_warnings(content: &Content, observe_time: Timestamp) -> Vec<pb::Warning> {
-    let publish = content.publish_time.as_ref().map(|claim| claim.time);
-    let modify = content.modify_time.as_ref().map(|claim| claim.time);
-    let later = |claim: Option<Timestamp>| claim.is_some_and(|claim| claim.micros_since(observe_time) > DAY_MICROS);
+    let (publish, modify) = (content.publish_time.as_ref(), content.modify_time.as_ref());
+    let after_observation =
+        |claim: Option<&ClaimedTime>| claim.is_some_and(|claim| claim.time.micros_since(observe_time) > DAY_MICROS);
+    let modified_first = |(publish, modify): (&ClaimedTime, &ClaimedTime)| publish.time > span_end(modify);
     let contradictions = [
-        (publish.zip(modify).is_some_and(|(publish, modify)| publish > modify), "modify_time is before publish_time"),
-        (later(publish), "publish_time is after the observation"),
-        (later(modify), "modify_time is after the observation"),
+        (publish.zip(modify).is_some_and(modified_first), "modify_time is before publish_time"),
+        (after_observation(publish), "publish_time is after the observation"),
+        (after_observation(modify), "modify_time is after the observation"),
     ];
     let found = contradictions.into_iter().filter(|(found, _)| *found);
     found
         .map(|(_, message)| pb::Warning { reason: "CLAIMED_TIMES_CONTRADICT".to_owned(), message: message.to_owned() })
         .collect()
+}
+
+/// The latest instant that a claim may mean, or a little later.
+fn span_end(claim: &ClaimedTime) -> Timestamp {
+    let days = match claim.precision {
+        Precision::Instant => 0,
+        Precision::Day => 1,
+        Precision::Month => 31,
+        Precision::Year => 366,
+    };
+    claim.time.saturating_add_micros(days * DAY_MICROS)
 }
 
 /// Operations to be done all or none, with what the writer should be told of each besides.

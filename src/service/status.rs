@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::archive::ArchiveError;
-use crate::archive::error::{BadBound, Conflict, Missing, Unavailable};
+use crate::archive::error::{BadBound, Conflict, Missing, Unavailable, excerpt};
 use crate::wire::token::TokenError;
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrorKind, pb};
 
@@ -75,7 +75,7 @@ impl Refusal {
 
     /// Whether what comes after it in a stream would fare no better.
     pub(super) fn ends_streams(&self) -> bool {
-        matches!(self.0.code, Code::Unavailable | Code::DataLoss | Code::Internal)
+        matches!(self.0.code, Code::Unavailable | Code::Internal)
     }
 
     /// The refusal of one item in an answer that has others.
@@ -124,7 +124,7 @@ impl From<ArchiveError> for Refusal {
             ArchiveError::Conflict(error) => conflict(&error),
             ArchiveError::Bound(error) => bad_bound(&error),
             ArchiveError::Unavailable(error) => unavailable(&error),
-            ArchiveError::Invalid { field, reason } => FieldError::invalid(field, reason).into(),
+            ArchiveError::TooLarge { .. } => FieldError::too_large("content", error).into(),
             ArchiveError::Damaged { seq, detail } => {
                 tracing::error!(seq = seq.map(|seq| seq.0), detail, "damage was found");
                 let message =
@@ -143,7 +143,7 @@ fn missing(error: &Missing) -> Refusal {
     let not_found = |reason| Refusal::new(Code::NotFound, reason, error);
     match error {
         Missing::Article(name) => not_found("ARTICLE_UNKNOWN").with("article", name),
-        Missing::Url(url) => not_found("ARTICLE_UNKNOWN").with("url", url),
+        Missing::Url(url) => not_found("ARTICLE_UNKNOWN").with("url", excerpt(url)),
         Missing::Revision { article, number } => {
             not_found("REVISION_UNKNOWN").with("article", article).with("revision", number)
         }

@@ -2,7 +2,9 @@
 //!
 //! Format 1 is the only one so far. A later one migrates, or is refused by this code with what to do.
 
-use super::engine::{Batch, Engine};
+use std::ops::Bound;
+
+use super::engine::{Batch, Direction, Engine, KeyRange};
 use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
@@ -28,7 +30,10 @@ pub enum FormatError {
 pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatError> {
     let tables = Tables::new(engine);
     match tables.meta(MetaKey::FormatVersion)? {
-        None => create(engine, new_id),
+        None if is_empty(engine)? => create(engine, new_id),
+        None => {
+            Err(StoreError::damaged(&MetaKey::FormatVersion.encode(), "the version of the format is missing").into())
+        }
         Some(version) => {
             let damaged = |key: MetaKey| StoreError::damaged(&key.encode(), "the archive's own facts cannot be read");
             let version = version.try_into().map_err(|_| damaged(MetaKey::FormatVersion))?;
@@ -40,6 +45,11 @@ pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatErr
             Ok(id.ok_or_else(|| damaged(MetaKey::ArchiveId))?)
         }
     }
+}
+
+fn is_empty(engine: &dyn Engine) -> Result<bool, StoreError> {
+    let all = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
+    Ok(engine.scan(all, Direction::Forward).next().transpose()?.is_none())
 }
 
 fn create(engine: &dyn Engine, id: [u8; 16]) -> Result<[u8; 16], FormatError> {

@@ -102,6 +102,11 @@ pub fn content(message: Option<pb::Content>, limits: &Limits) -> Result<Content,
 fn check_content_size(message: &pb::Content, limits: &Limits) -> Result<(), FieldError> {
     // The encoded size is at least that of the text, and nearly it for anything large.
     let bytes = prost::Message::encoded_len(message);
+    let blocks = message.blocks.len();
+    if blocks > Limits::BLOCKS_MAX {
+        let problem = format!("has {blocks} blocks; at most {} are allowed", Limits::BLOCKS_MAX);
+        return Err(FieldError::too_large("content.blocks", problem));
+    }
     if bytes <= limits.content_bytes_max {
         return Ok(());
     }
@@ -126,6 +131,9 @@ pub fn check_url(path: &str, url: &str, limits: &Limits) -> Result<UrlKey, Field
 fn language(path: &str, tag: &str) -> Result<String, FieldError> {
     if tag.is_empty() {
         return Ok(String::new());
+    }
+    if tag.len() > Limits::NAME_BYTES_MAX {
+        return Err(FieldError::invalid(path, format!("has over {} bytes", Limits::NAME_BYTES_MAX)));
     }
     let malformed = |error| FieldError::invalid(path, format!("{tag:?} is not a BCP 47 language tag: {error}"));
     Ok(LanguageTag::parse_and_normalize(tag).map_err(malformed)?.into_inner())

@@ -64,7 +64,7 @@ impl PageToken {
     }
 }
 
-/// The digest of a list request, of which the page token and size are no part.
+/// The digest of a request, and of which method it is.
 pub fn request_digest<M: Name>(request: &M) -> RequestDigest {
     RequestDigest::of(&[M::full_name().as_bytes(), &request.encode_to_vec()])
 }

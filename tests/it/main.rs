@@ -9,3 +9,4 @@ mod layers;
 mod refusals;
 mod server;
 mod service;
+mod stories;

@@ -54,6 +54,14 @@ pub enum EngineError {
         /// What must stay free.
         floor_bytes: u64,
     },
+    /// A key or value is larger than an engine takes. Nothing was written, and the engine is not poisoned.
+    #[error("a key or value has {size} bytes, and at most {size_max} are allowed")]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// The most that is taken.
+        size_max: usize,
+    },
     /// What was read back is not what can have been written.
     #[error("the storage engine found damage: {0}")]
     Damaged(String),
@@ -103,9 +111,10 @@ impl Batch {
     fn refuse_oversized(&self) -> Result<(), EngineError> {
         for (key, value) in &self.writes {
             let value_bytes = value.as_ref().map_or(0, Vec::len);
-            if key.len() > KEY_BYTES_MAX || value_bytes > VALUE_BYTES_MAX {
-                let what = format!("a key of {} bytes with a value of {value_bytes} is too long", key.len());
-                return Err(EngineError::Failed(what));
+            for (size, size_max) in [(key.len(), KEY_BYTES_MAX), (value_bytes, VALUE_BYTES_MAX)] {
+                if size > size_max {
+                    return Err(EngineError::TooLarge { size, size_max });
+                }
             }
         }
         Ok(())

@@ -175,9 +175,12 @@ fn what_is_too_long_is_refused_and_does_not_poison() {
         let longest = vec![2; KEY_BYTES_MAX];
         engine.commit(&batch(&[(&longest, Some(&largest))])).unwrap();
         let over = vec![1; VALUE_BYTES_MAX + 1];
-        assert!(matches!(engine.commit(&batch(&[(b"k", Some(&over)), (b"l", None)])), Err(EngineError::Failed(_))));
+        assert!(matches!(
+            engine.commit(&batch(&[(b"k", Some(&over)), (b"l", None)])),
+            Err(EngineError::TooLarge { .. })
+        ));
         let over = vec![1; KEY_BYTES_MAX + 1];
-        assert!(matches!(engine.commit(&batch(&[(&over, None)])), Err(EngineError::Failed(_))));
+        assert!(matches!(engine.commit(&batch(&[(&over, None)])), Err(EngineError::TooLarge { .. })));
         engine.commit(&batch(&[(b"k", Some(b"fits"))])).unwrap();
     });
 }

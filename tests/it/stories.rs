@@ -1,0 +1,148 @@
+//! Bugs that were, each told as the test that would have found it.
+
+use dateline::client::ServerError;
+use dateline::wire::pb;
+use tempfile::TempDir;
+use tonic::Code;
+
+use crate::server::{TestServer, at, content, fresh, name, publish};
+
+fn guessed(text: &str, confidence_percent: u32) -> pb::PublishRevisionRequest {
+    let mut request = publish("a", text);
+    if let Some(block) = request.content.as_mut().and_then(|content| content.blocks.first_mut()) {
+        block.confidence_percent = confidence_percent;
+    }
+    request
+}
+
+/// Two contents of one digest may differ in what was guessed. Taken for equal bytes, the second was stored as a
+/// reference with a length of its own, and could not be read after a restart; nor could what was based on it.
+#[tokio::test]
+async fn a_recurring_text_with_other_guesses_is_read_back_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut client = server.client().await;
+    let written = [guessed("A", 0), guessed("B", 0), guessed("A", 65), guessed("C", 0)];
+    for request in written.clone() {
+        client.archive.publish_revision(request).await.unwrap();
+    }
+    drop(client);
+    server.stop().await;
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut client = server.client().await;
+    for (number, request) in (1..).zip(written) {
+        let get = pb::GetRevisionRequest {
+            name: format!("{}/revisions/{number}", name("a")),
+            ..pb::GetRevisionRequest::default()
+        };
+        let revision = client.archive.get_revision(get).await.unwrap().into_inner().revision.unwrap();
+        assert_eq!(revision.content, request.content, "revision {number}");
+    }
+    drop(client);
+    server.stop().await;
+}
+
+/// A record of the log larger than the engine takes poisoned the archive, though every limit was kept.
+#[tokio::test]
+async fn a_record_too_large_for_the_log_is_refused_and_nothing_else_is() {
+    let (_directory, server, mut client) = fresh().await;
+    let url = |index: usize| format!("https://courier.example/{index}/{}", "x".repeat(4_000));
+    let headline = pb::PublishRevisionRequest { content: Some(content(&"x".repeat(75_000), "t")), ..publish("a", "t") };
+    let urls = pb::PublishRevisionRequest { urls: (0..16).map(url).collect(), ..publish("a", "t") };
+    for request in [headline, urls] {
+        let error = ServerError::from(client.archive.publish_revision(request).await.unwrap_err());
+        assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument, "ARTICLE_TOO_LARGE"));
+    }
+    let language = pb::Content { language: format!("en-x-{}", "a".repeat(20_000)), ..content("H", "t") };
+    let request = pb::PublishRevisionRequest { content: Some(language), ..publish("a", "t") };
+    let error = ServerError::from(client.archive.publish_revision(request).await.unwrap_err());
+    assert_eq!(error.reason, "FIELD_INVALID", "the tag is not repeated in the message");
+    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    assert!(!server.archive.has_failed());
+    drop(client);
+    server.stop().await;
+}
+
+/// Withdraw and Reinstate have the same fields, so one was taken for a repetition of the other.
+#[tokio::test]
+async fn a_request_id_of_one_method_is_not_that_of_another() {
+    let (_directory, server, mut client) = fresh().await;
+    let first = pb::PublishRevisionRequest { observe_time: Some(at(0)), ..publish("a", "one") };
+    client.archive.publish_revision(first).await.unwrap();
+    let withdraw = pb::WithdrawArticleRequest {
+        name: name("a"),
+        observe_time: Some(at(10)),
+        request_id: "r".into(),
+        ..pb::WithdrawArticleRequest::default()
+    };
+    client.archive.withdraw_article(withdraw).await.unwrap();
+    let reinstate = pb::ReinstateArticleRequest {
+        name: name("a"),
+        observe_time: Some(at(10)),
+        request_id: "r".into(),
+        ..pb::ReinstateArticleRequest::default()
+    };
+    let error = ServerError::from(client.archive.reinstate_article(reinstate).await.unwrap_err());
+    assert_eq!(error.reason, "REQUEST_ID_REUSED");
+    server.stop().await;
+}
+
+/// What is only validated was answered with a stamp at which nothing will be, and a mark was then looked for there.
+#[tokio::test]
+async fn validation_answers_with_a_stamp_that_is_there() {
+    let (_directory, server, mut client) = fresh().await;
+    let first = pb::PublishRevisionRequest { observe_time: Some(at(0)), ..publish("a", "one") };
+    client.archive.publish_revision(first).await.unwrap();
+    let dry = pb::PublishRevisionRequest { validate_only: true, ..publish("a", "two") };
+    let answer = client.archive.publish_revision(dry).await.unwrap().into_inner();
+    assert_eq!(answer.read_stamp.unwrap().next_seq, 1);
+    let dry = pb::WithdrawArticleRequest {
+        name: name("a"),
+        observe_time: Some(at(10)),
+        validate_only: true,
+        ..pb::WithdrawArticleRequest::default()
+    };
+    let answer = client.archive.withdraw_article(dry).await.unwrap().into_inner();
+    assert!(answer.changed);
+    assert_eq!(server.archive.tail().next_seq.0, 1);
+    server.stop().await;
+}
+
+/// An item that repeats another of the same batch was stamped inside the batch, where the batch is not yet there.
+#[tokio::test]
+async fn a_repetition_within_a_batch_is_stamped_after_the_batch() {
+    let (_directory, server, mut client) = fresh().await;
+    let first = pb::PublishRevisionRequest { request_id: "r".into(), observe_time: Some(at(0)), ..publish("a", "one") };
+    let requests = vec![first.clone(), first, publish("b", "two")];
+    let batch = pb::BatchPublishRevisionsRequest { requests };
+    let answer = client.archive.batch_publish_revisions(batch).await.unwrap().into_inner();
+    let stamps: Vec<_> =
+        answer.responses.iter().map(|response| response.read_stamp.as_ref().unwrap().next_seq).collect();
+    assert_eq!(stamps, [2, 2, 2]);
+    assert!(answer.responses[1].replayed);
+    server.stop().await;
+}
+
+/// "Modified that day" was said to contradict "published at ten that day".
+#[tokio::test]
+async fn a_claim_of_a_day_contradicts_no_instant_within_it() {
+    let (_directory, server, mut client) = fresh().await;
+    let claim = |seconds, precision: pb::TimePrecision| {
+        Some(pb::ClaimedTime { time: Some(at(seconds)), precision: precision.into(), ..pb::ClaimedTime::default() })
+    };
+    let with = |modify_time| pb::PublishRevisionRequest {
+        content: Some(pb::Content {
+            publish_time: claim(36_000, pb::TimePrecision::Instant),
+            modify_time,
+            ..content("H", "t")
+        }),
+        ..publish("a", "t")
+    };
+    let same_day = with(claim(0, pb::TimePrecision::Day));
+    let answer = client.archive.publish_revision(same_day).await.unwrap().into_inner();
+    assert_eq!(answer.warnings, []);
+    let before = with(claim(0, pb::TimePrecision::Instant));
+    let answer = client.archive.publish_revision(before).await.unwrap().into_inner();
+    assert_eq!(answer.warnings[0].reason, "CLAIMED_TIMES_CONTRADICT");
+    server.stop().await;
+}
