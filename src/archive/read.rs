@@ -91,9 +91,9 @@ impl ArticleAt {
 
 /// The tag of an article's newest revision and state. It changes when either does.
 pub(super) fn etag(revision: RevisionNumber, withdrawn: bool, made: &Change) -> String {
-    let digest = made.entry.made.as_ref().map(|made| made.digest.to_string()).unwrap_or_default();
+    let digest = made.entry.made.as_ref().map(|made| made.digest.short()).unwrap_or_default();
     let state = if withdrawn { 'w' } else { 'l' };
-    format!("{revision}{state}-{}", digest.get(..8).unwrap_or_default())
+    format!("{revision}{state}-{digest}")
 }
 
 /// Reads an article.

@@ -34,6 +34,11 @@ impl ContentDigest {
         hasher.content(content);
         Self(hasher.0.finalize().into())
     }
+
+    /// The first eight hexadecimal digits.
+    pub fn short(&self) -> String {
+        HEXLOWER.encode(self.0.split_at(4).0)
+    }
 }
 
 impl RequestDigest {

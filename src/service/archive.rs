@@ -75,7 +75,7 @@ impl ArchiveService for ArchiveHandler {
         let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
         let article = self.0.archive.article(cut, name, view).await.map_err(Refusal::from)?;
         Ok(Response::new(pb::GetArticleResponse {
-            article: Some(render::article(&article)),
+            article: Some(render::article(article)),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         }))
     }
@@ -105,7 +105,7 @@ impl ArchiveService for ArchiveHandler {
         let missing = request.names.into_iter().zip(&found).filter(|(_, article)| article.is_none());
         Ok(Response::new(pb::BatchGetArticlesResponse {
             missing_names: missing.map(|(name, _)| name).collect(),
-            articles: found.iter().flatten().map(render::article).collect(),
+            articles: found.into_iter().flatten().map(render::article).collect(),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         }))
     }
@@ -129,7 +129,7 @@ impl ArchiveService for ArchiveHandler {
         let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
         let article = self.0.archive.article_by_url(cut, request.url, key.clone(), view).await;
         Ok(Response::new(pb::LookupArticleResponse {
-            article: Some(render::article(&article.map_err(Refusal::from)?)),
+            article: Some(render::article(article.map_err(Refusal::from)?)),
             url_key: key.as_str().to_owned(),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         }))
@@ -247,7 +247,7 @@ impl ArchiveHandler {
         let cut = self.0.archive.cut(as_of, Seq::ZERO).await?;
         let article = self.0.archive.article(cut, written.article.clone(), View::Basic).await?;
         Ok(Marked {
-            article: render::article(&article),
+            article: render::article(article),
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
             replayed: written.replayed,
             read_stamp: Some(read_stamp_to_pb(&stamp)),

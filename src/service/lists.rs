@@ -41,7 +41,7 @@ impl Context {
             Err(_) => return Err(FieldError::invalid("order", "is not a known order").into()),
         };
         Ok(pb::ListArticlesResponse {
-            articles: articles.iter().map(render::article).collect(),
+            articles: articles.into_iter().map(render::article).collect(),
             next_page_token: next_token(&cut, next, digest),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         })

@@ -8,21 +8,21 @@ use crate::archive::JobAnswer;
 use crate::archive::list::RevisionEntry;
 use crate::archive::read::{ArticleAt, RevisionAt};
 use crate::archive::request::{Outcome, Warning, Written};
-use crate::model::{Change, Limits, RevisionNumber, RevisionRecord, Timestamp};
-use crate::wire::{content_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
+use crate::model::{Change, Content, Limits, RevisionNumber, RevisionRecord, Timestamp};
+use crate::wire::{basic_content_to_pb, content_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
 
-pub(super) fn article(article: &ArticleAt) -> pb::Article {
+pub(super) fn article(article: ArticleAt) -> pb::Article {
     let state = if article.withdrawn() { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
     pb::Article {
         name: article.name.to_string(),
         state: state.into(),
         state_time: article.mark.as_ref().map(|mark| timestamp_to_pb(mark.since)),
-        state_reason: article.mark.as_ref().map(|mark| mark.reason.clone()).unwrap_or_default(),
+        state_reason: article.mark.map(|mark| mark.reason).unwrap_or_default(),
         revision: Some(revision(&article.revision)),
         valid_from: Some(timestamp_to_pb(article.valid_from)),
         valid_until: article.valid_until.map(timestamp_to_pb),
-        etag: article.etag.clone().unwrap_or_default(),
-        urls: article.urls.iter().map(|(url, since)| article_url(url, *since)).collect(),
+        etag: article.etag.unwrap_or_default(),
+        urls: article.urls.into_iter().map(|(url, since)| article_url(url, since)).collect(),
         revision_count: article.revision_count,
         create_time: Some(timestamp_to_pb(article.create_time)),
         update_time: Some(timestamp_to_pb(article.latest.entry.archive_time)),
@@ -30,20 +30,13 @@ pub(super) fn article(article: &ArticleAt) -> pb::Article {
     }
 }
 
-fn article_url(url: &crate::model::ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
-    pb::ArticleUrl {
-        url: url.original.clone(),
-        key: url.key.as_str().to_owned(),
-        observe_time: Some(timestamp_to_pb(since)),
-    }
+fn article_url(url: crate::model::ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
+    pb::ArticleUrl { url: url.original, key: url.key.as_str().to_owned(), observe_time: Some(timestamp_to_pb(since)) }
 }
 
 pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
     let name = revision.article.revision(revision.number);
-    let mut rendered = made(name, revision.number, &revision.made);
-    if let Some(content) = &revision.content {
-        rendered.content = Some(content_to_pb(content));
-    }
+    let mut rendered = made(name, revision.number, &revision.made, revision.content.as_deref());
     if let Some((original, data)) = rendered.original.as_mut().zip(revision.original.as_ref()) {
         original.data = data.clone();
     }
@@ -59,8 +52,8 @@ pub(super) fn revision_entry(entry: &RevisionEntry) -> pb::RevisionEntry {
     }
 }
 
-/// A revision as far as the change that made it tells.
-fn made(name: String, number: RevisionNumber, change: &Change) -> pb::Revision {
+/// A revision with `content`, or with what the change that made it tells of its content.
+fn made(name: String, number: RevisionNumber, change: &Change, content: Option<&Content>) -> pb::Revision {
     let mut revision = pb::Revision {
         name,
         number: number.get(),
@@ -71,13 +64,13 @@ fn made(name: String, number: RevisionNumber, change: &Change) -> pb::Revision {
     };
     if let Some(record) = change.entry.made.as_deref() {
         describe(&mut revision, record);
+        revision.content = Some(content.map_or_else(|| basic_content_to_pb(record), content_to_pb));
     }
     revision
 }
 
 fn describe(revision: &mut pb::Revision, record: &RevisionRecord) {
     revision.content_digest = record.digest.0.to_vec();
-    revision.content = Some(content_to_pb(&record.to_basic_content()));
     revision.word_count = record.word_count;
     revision.word_delta = record.word_delta.map(word_delta_to_pb);
     revision.rollback_of = record.rollback_of.map_or(0, RevisionNumber::get);
@@ -90,7 +83,7 @@ fn describe(revision: &mut pb::Revision, record: &RevisionRecord) {
 }
 
 pub(super) fn written_revision(written: &Written) -> pb::Revision {
-    made(written.article.revision(written.revision), written.revision, &written.made)
+    made(written.article.revision(written.revision), written.revision, &written.made, None)
 }
 
 pub(super) fn outcome(outcome: Outcome) -> pb::PublishOutcome {

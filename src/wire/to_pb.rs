@@ -2,7 +2,9 @@
 
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
-use crate::model::{Block, BlockKind, ClaimedTime, Content, Precision, ReadStamp, Timestamp, WordDelta};
+use crate::model::{
+    Block, BlockKind, ClaimedTime, Content, Precision, ReadStamp, RevisionRecord, Timestamp, WordDelta,
+};
 
 /// An instant.
 pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
@@ -39,6 +41,20 @@ pub fn content_to_pb(content: &Content) -> pb::Content {
         rights: content.rights.clone(),
         labels: content.labels.clone(),
         blocks: content.blocks.iter().map(block_to_pb).collect(),
+    }
+}
+
+/// A content of a revision's attributes alone: what view BASIC shows.
+pub fn basic_content_to_pb(record: &RevisionRecord) -> pb::Content {
+    pb::Content {
+        headline: record.headline.clone(),
+        section: record.section.clone(),
+        language: record.language.clone(),
+        canonical_url: record.canonical_url.clone(),
+        publish_time: record.publish_time.as_ref().map(claim_to_pb),
+        modify_time: record.modify_time.as_ref().map(claim_to_pb),
+        labels: record.labels.clone(),
+        ..pb::Content::default()
     }
 }
 
