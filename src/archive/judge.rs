@@ -58,6 +58,7 @@ pub(super) fn judge(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Ju
     let steps = Steps::Stored(*tables, article);
     let before = if in_order { Some(head.newest) } else { steps.in_force(Some(at), ALL)? };
     if let Some(before) = before
+        && may_be(head, before.made_seq, digest)
         && digest_of(tables, before.made_seq)? == digest
     {
         return sighting(tables, candidate, before, in_order);
@@ -75,6 +76,12 @@ pub(super) fn judge(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Ju
             Ok(Judgement::New { before, restored: after.filter(same) })
         }
     }
+}
+
+/// Whether the digest of the revision that the change at `seq` made may be `digest`, as far as the head remembers.
+fn may_be(head: &Head, seq: Seq, digest: ContentDigest) -> bool {
+    let remembered = head.recent.iter().rev().find(|recent| recent.seq == seq);
+    remembered.is_none_or(|recent| digest.0.starts_with(&recent.digest_start))
 }
 
 /// The digest of the revision that the change at `seq` made.

@@ -67,7 +67,7 @@ impl Turn<'_> {
         remember(&mut head, seq, observation, &packed);
         let record = RevisionRecord {
             original: original_record(observation),
-            ..RevisionRecord::of(&observation.content, observation.digest)
+            ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
         };
         let entry = ChangeEntry {
             revision: Some(RevisionNumber::FIRST),
@@ -214,7 +214,7 @@ impl Turn<'_> {
             word_delta,
             rollback_of: arrival.rollback_of.map(|(number, _)| number),
             original: original_record(observation),
-            ..RevisionRecord::of(&observation.content, observation.digest)
+            ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
         };
         let kind = if arrival.rollback_of.is_some() { ChangeKind::RolledBack } else { ChangeKind::Revised };
         Ok(ChangeEntry { kind, revision: Some(number), made: Some(Box::new(record)), ..entry })
@@ -326,13 +326,15 @@ impl Turn<'_> {
         let missing = || Missing::Revision { article: existing.head.name.clone(), number };
         let seq = seq.ok_or_else(missing)?;
         let made = maker(&self.tables, seq)?;
-        let digest = digest_of(&self.tables, seq)?;
+        let unmade = || StoreError::damaged_at(seq, "the change that made a revision has no record of it");
+        let record = made.entry.made.as_ref().ok_or_else(unmade)?;
+        let digest = record.digest;
         let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
         let content = contents::load(self.tables.source(), seq, digest, cached)?;
-        debug_assert!(made.entry.made.is_some(), "a revision's change made it");
         let observation = Observation {
             content: content.content,
             digest,
+            word_count: record.word_count,
             bytes: content.bytes,
             urls: Vec::new(),
             original: None,

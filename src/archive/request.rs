@@ -63,6 +63,8 @@ pub struct Observation {
     pub content: Arc<Content>,
     /// Its digest.
     pub digest: ContentDigest,
+    /// The words of its body.
+    pub word_count: u32,
     /// Its encoded bytes.
     pub bytes: Bytes,
     /// The URLs, the canonical one first, each key once.
@@ -80,6 +82,7 @@ impl Observation {
     pub fn new(content: Content, urls: Vec<ArticleUrl>) -> Self {
         Self {
             digest: ContentDigest::of(&content),
+            word_count: content.word_count(),
             bytes: content::to_bytes(&content).into(),
             content: Arc::new(content),
             urls,

@@ -123,11 +123,12 @@ pub struct Original {
 }
 
 impl RevisionRecord {
-    /// The record of `content`, without delta, rollback or original.
-    pub fn of(content: &Content, digest: ContentDigest) -> Self {
+    /// The record of `content`, whose digest and [word count](Content::word_count) are given, without delta,
+    /// rollback or original.
+    pub fn of(content: &Content, digest: ContentDigest, word_count: u32) -> Self {
         Self {
             digest,
-            word_count: content.word_count(),
+            word_count,
             word_delta: None,
             rollback_of: None,
             headline: content.headline.clone(),
@@ -138,20 +139,6 @@ impl RevisionRecord {
             publish_time: content.publish_time.clone(),
             modify_time: content.modify_time.clone(),
             original: None,
-        }
-    }
-
-    /// A content of the attributes alone: what view BASIC shows.
-    pub fn to_basic_content(&self) -> Content {
-        Content {
-            headline: self.headline.clone(),
-            section: self.section.clone(),
-            language: self.language.clone(),
-            canonical_url: self.canonical_url.clone(),
-            labels: self.labels.clone(),
-            publish_time: self.publish_time.clone(),
-            modify_time: self.modify_time.clone(),
-            ..Content::default()
         }
     }
 }
