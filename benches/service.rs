@@ -7,6 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 
+#[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use support::echo::{self, RawCaller};
 use support::load::{Caller, Load, load};
 use support::memory::{memory, mib, reset_peak};
 use support::prose::Writer;
-use support::running::{Running, forget_pages, holder};
+use support::running::{Running, folder_bytes, forget_pages, holder};
 use support::sync_loop::records_per_second;
 use support::table::{Table, median, millis};
 
@@ -428,15 +429,4 @@ fn logical_bytes(path: &Path) -> anyhow::Result<Stored> {
         }
     }
     Ok(stored)
-}
-
-fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(path)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.blocks() * 512 };
-    }
-    Ok(bytes)
 }

@@ -1,5 +1,6 @@
 //! A real server on a port, over an archive in a directory.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -64,4 +65,15 @@ pub(crate) fn forget_pages(path: &Path) -> anyhow::Result<()> {
     let log = std::fs::File::open(path.join("db").join("db"))?;
     log.sync_all()?;
     Ok(rustix::fs::fadvise(&log, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
+/// Bytes that a folder takes on disk.
+pub(crate) fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.blocks() * 512 };
+    }
+    Ok(bytes)
 }

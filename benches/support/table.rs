@@ -54,6 +54,13 @@ impl Table {
     pub(crate) fn render(&self, title: &str) -> String {
         let mut text = format!("### {title}\n\n{}\n\n", circumstances());
         text.push_str("| what | measured | floor | ratio | aim |\n| --- | --- | --- | --- | --- |\n");
+        text.push_str(&self.rows_only());
+        text
+    }
+
+    /// The rows, to be put below those of another table.
+    pub(crate) fn rows_only(&self) -> String {
+        let mut text = String::new();
         for row in &self.rows {
             // Writing to a string does not fail.
             let _infallible = writeln!(text, "| {} |", row.join(" | "));
