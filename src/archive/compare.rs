@@ -36,13 +36,14 @@ pub(super) fn compare(
     base: Option<StateSelector>,
     target: Option<StateSelector>,
 ) -> Result<Comparison, LookupError> {
-    let target = match target {
+    let chosen = target;
+    let target = match chosen {
         Some(selector) => selected(lookup, cut, name, selector)?,
         None => revision(lookup, cut, name, RevisionSelector::Latest, View::Full)?,
     };
     let base = match base {
         Some(selector) => Some(selected(lookup, cut, name, selector)?),
-        None => predecessor(lookup, cut, name, &target)?,
+        None => predecessor(lookup, cut, &target, chosen)?,
     };
     let nothing = Content::default();
     let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
@@ -68,21 +69,26 @@ fn selected(
     }
 }
 
-/// The revision in force just before the target came into force for the first time.
+/// The revision in force just before the target came into force: for the first time where it was chosen by number,
+/// else before the state that was chosen. A revision may be in force more than once.
 fn predecessor(
     lookup: &Lookup<'_>,
     cut: &Cut,
-    name: &ArticleName,
     target: &RevisionAt,
+    chosen: Option<StateSelector>,
 ) -> Result<Option<RevisionAt>, LookupError> {
-    let entry = known(lookup, cut, name)?;
-    let made_at = target.made.entry.observe_time;
+    let entry = known(lookup, cut, &target.article)?;
     let bound = cut.bound();
     let before = lookup.with_steps(&entry, bound, |steps| {
-        let since = steps.in_force(Some(made_at), bound)?.map_or(made_at, |step| step.since);
+        let since = match chosen {
+            Some(StateSelector::Number(number)) => steps.first_in_force(number, bound)?,
+            Some(StateSelector::At(at)) => steps.in_force(Some(at), bound)?.map(|step| step.since),
+            None => steps.in_force(cut.observe_time, bound)?.map(|step| step.since),
+        };
+        let since = since.unwrap_or(target.made.entry.observe_time);
         steps.in_force(Some(since.saturating_add_micros(-1)), bound)
     })?;
     let Some(step) = before else { return Ok(None) };
     let made = lookup.change(step.made_seq)?;
-    revision_of(lookup, name.clone(), step.revision, made, View::Full).map(Some)
+    revision_of(lookup, target.article.clone(), step.revision, made, View::Full).map(Some)
 }

@@ -3,9 +3,8 @@
 //! A list of articles or revisions is of one cut: its pages hand on the stamp of the first, and a position in its
 //! order. A page examines a bounded number of articles, so it may be short, or empty with more to come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::Arc;
 
 use super::cache::HeadEntry;
 use super::cut::Cut;
@@ -13,13 +12,16 @@ use super::error::ArchiveError;
 use super::lookup::{Lookup, LookupError};
 use super::read::{ArticleAt, RevisionAt, StepsAt, View, known, latest_below, render, revision_of, steps_at, urls};
 use crate::model::filter::language_matches;
-use crate::model::{ArticleFilter, ArticleName, Change, RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp};
+use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::figures::SourceFigures;
 use crate::store::key::article::TimeTable;
 
 /// How many articles one page examines at most.
 pub const EXAMINED_MAX: usize = 20_000;
+/// A page of whole contents ends with the one that takes it beyond this, so that a reply is bounded whatever the
+/// contents are, and mostly fits the 4 MiB that gRPC clients take by default.
+const PAGE_CONTENT_BYTES: usize = 3 << 20;
 
 /// Which articles, in which order.
 #[derive(Clone, Debug)]
@@ -75,15 +77,18 @@ pub(super) fn by_name(
     let (tables, lookup) = (lookup.tables()?, lookup.unkept());
     let mut page = Page { items: Vec::new(), next: None };
     let mut last: Option<ArticleName> = None;
+    let mut bytes = 0;
     let names = tables.names(query.source.as_ref(), after, cut.bound());
     for (examined, entry) in names.enumerate() {
         let (name, article) = entry?;
-        if page.items.len() == query.page_size || examined == EXAMINED_MAX {
+        if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > PAGE_CONTENT_BYTES {
             page.next = last;
             break;
         }
         if names_pass(query, &name) {
-            page.items.extend(examine(&lookup, cut, query, &lookup.head_of(article)?)?);
+            let item = examine(&lookup, cut, query, &lookup.head_of(article)?)?;
+            bytes += item.as_ref().map_or(0, |item| item.revision.content_bytes());
+            page.items.extend(item);
         }
         last = Some(name);
     }
@@ -100,19 +105,27 @@ pub(super) fn by_latest_change(
     let lookup = lookup.unkept();
     let mut page = Page { items: Vec::new(), next: None };
     let mut seq = before.unwrap_or(cut.bound()).min(cut.bound());
-    let mut examined = 0;
+    let (mut examined, mut bytes) = (0, 0);
+    // An article's latest change below the bound is looked for once, however often the article changed.
+    let mut latest: HashMap<ArticleKey, Seq> = HashMap::new();
     while let Some(at) = seq.previous() {
-        if page.items.len() == query.page_size || examined == EXAMINED_MAX {
+        if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > PAGE_CONTENT_BYTES {
             page.next = Some(seq);
             break;
         }
         examined += 1;
         seq = at;
-        let change = lookup.change(at)?;
-        let entry = lookup.head_of(change.entry.article)?;
-        let is_latest = latest_below(&lookup, entry.head.latest_seq, cut.bound())?.seq == at;
-        if is_latest && names_pass(query, &entry.head.name) {
-            page.items.extend(examine(&lookup, cut, query, &entry)?);
+        let article = lookup.change(at)?.entry.article;
+        if latest.get(&article).is_some_and(|latest| *latest != at) {
+            continue;
+        }
+        let entry = lookup.head_of(article)?;
+        let latest_seq = latest_below(&lookup, entry.head.latest_seq, cut.bound())?.seq;
+        latest.insert(article, latest_seq);
+        if latest_seq == at && names_pass(query, &entry.head.name) {
+            let item = examine(&lookup, cut, query, &entry)?;
+            bytes += item.as_ref().map_or(0, |item| item.revision.content_bytes());
+            page.items.extend(item);
         }
     }
     Ok(page)
@@ -190,34 +203,32 @@ pub(super) fn revisions(
         RevisionOrder::OldestFirst => ((edge, Bound::Unbounded), Direction::Forward),
         RevisionOrder::NewestFirst => ((Bound::Unbounded, edge), Direction::Reverse),
     };
-    let mut made: Vec<(RevisionNumber, Arc<Change>)> = Vec::new();
-    let mut next = None;
+    let sightings = sightings(&lookup, cut, &entry)?;
+    let mut page = Page { items: Vec::new(), next: None };
+    let (mut last, mut bytes) = (None, 0);
     for revision in tables.revisions(entry.article, numbers, direction, cut.bound()) {
         let (number, seq) = revision?;
         let change = lookup.change(seq)?;
-        if cut.observe_time.is_some_and(|at| change.entry.observe_time > at) {
-            continue;
-        }
-        if made.len() == page_size {
-            next = made.last().map(|(number, _)| *number);
+        let made_at = Some(change.entry.observe_time).filter(|made| cut.observe_time.is_none_or(|at| *made <= at));
+        let Some(seen) = Seen::of(made_at, sightings.get(&number)) else { continue };
+        if page.items.len() == page_size || bytes > PAGE_CONTENT_BYTES {
+            page.next = last;
             break;
         }
-        made.push((number, change));
-    }
-    let seen = sightings(&lookup, cut, &entry, &made)?;
-    let items = made.into_iter().map(|(number, change)| {
-        let seen = seen.get(&number).copied();
-        let seen = seen.unwrap_or(Seen { count: 0, first: change.entry.observe_time, last: change.entry.observe_time });
-        Ok(RevisionEntry {
-            revision: revision_of(&lookup, name.clone(), number, change, view)?,
+        let revision = revision_of(&lookup, name.clone(), number, change, view)?;
+        bytes += revision.content_bytes();
+        page.items.push(RevisionEntry {
+            revision,
             observation_count: seen.count,
             first_seen: seen.first,
             last_seen: seen.last,
-        })
-    });
-    Ok(Page { items: items.collect::<Result<_, LookupError>>()?, next })
+        });
+        last = Some(number);
+    }
+    Ok(page)
 }
 
+/// When a revision was seen, as far as the cut goes.
 #[derive(Clone, Copy)]
 struct Seen {
     count: u32,
@@ -225,27 +236,38 @@ struct Seen {
     last: Timestamp,
 }
 
-/// The observations of the given revisions: the one that made each, and its sightings.
-fn sightings(
-    lookup: &Lookup<'_>,
-    cut: &Cut,
-    entry: &HeadEntry,
-    made: &[(RevisionNumber, Arc<Change>)],
-) -> Result<BTreeMap<RevisionNumber, Seen>, LookupError> {
-    let once = |change: &Change| {
-        let at = change.entry.observe_time;
-        Seen { count: 1, first: at, last: at }
-    };
-    let mut seen: BTreeMap<_, _> = made.iter().map(|(number, change)| (*number, once(change))).collect();
+impl Seen {
+    fn once(at: Timestamp) -> Self {
+        Self { count: 1, first: at, last: at }
+    }
+
+    /// With the observation that made a revision, which may be later than its sightings; `None` where it was not
+    /// seen at all.
+    fn of(made_at: Option<Timestamp>, sightings: Option<&Self>) -> Option<Self> {
+        match (made_at.map(Self::once), sightings) {
+            (Some(made), Some(sightings)) => Some(made.and(*sightings)),
+            (made, sightings) => made.or(sightings.copied()),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            count: self.count.saturating_add(other.count),
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+}
+
+/// The sightings of each revision up to the cut's observe time.
+fn sightings(lookup: &Lookup<'_>, cut: &Cut, entry: &HeadEntry) -> Result<BTreeMap<RevisionNumber, Seen>, LookupError> {
     let times = (Bound::Unbounded, cut.observe_time.map_or(Bound::Unbounded, Bound::Included));
+    let mut seen: BTreeMap<RevisionNumber, Seen> = BTreeMap::new();
     let tables = lookup.tables()?;
     for sighting in tables.observed(TimeTable::Sighting, entry.article, times, Direction::Forward, cut.bound()) {
         let sighting = sighting?;
-        if let Some(seen) = seen.get_mut(&sighting.revision) {
-            seen.count = seen.count.saturating_add(1);
-            seen.first = seen.first.min(sighting.point.observe_time);
-            seen.last = seen.last.max(sighting.point.observe_time);
-        }
+        let once = Seen::once(sighting.point.observe_time);
+        seen.entry(sighting.revision).and_modify(|seen| *seen = seen.and(once)).or_insert(once);
     }
     Ok(seen)
 }

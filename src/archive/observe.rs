@@ -12,8 +12,8 @@ use super::request::{Observation, Operation, Outcome, Warning, Written};
 use super::steps::Steps;
 use super::turn::{Effect, Existing, Turn};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, ChangeEntry, ChangeKind, OriginalRecord, RevisionNumber, RevisionRecord, Seq,
-    Timestamp, WordDelta, diff,
+    ArticleKey, ArticleName, ArticleUrl, ChangeEntry, ChangeKind, Limits, OriginalRecord, RevisionNumber,
+    RevisionRecord, Seq, Timestamp, WordDelta, diff,
 };
 use crate::store::content::{self, Base, PackedContent, StoredContent};
 use crate::store::head::{Head, InForce, RECENT_CONTENTS, RecentContent};
@@ -50,7 +50,8 @@ impl Turn<'_> {
             Some(prepared) if prepared.against.is_none() => prepared.packed.clone(),
             _ => PackedContent::pack(&observation.bytes, None),
         };
-        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls)?;
+        let mut url_count = 0;
+        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, &mut url_count)?;
         let newest = InForce { revision: RevisionNumber::FIRST, made_seq: seq, since: at, known_seq: seq };
         let mut head = Head {
             name: name.clone(),
@@ -63,6 +64,7 @@ impl Turn<'_> {
             latest_observe_time: at,
             recent: Vec::new(),
             url_changes: Some(Vec::new()),
+            url_count,
         };
         remember(&mut head, seq, observation, &packed);
         let record = RevisionRecord {
@@ -105,7 +107,8 @@ impl Turn<'_> {
         if judgement != Judgement::Recorded {
             self.refuse_if_withdrawn(&head, key, at)?;
         }
-        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls)?;
+        let mut head = head;
+        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, &mut head.url_count)?;
         let mut draft = Draft { head, batch: Batch::default(), content: None };
         let entry = self.entry(operation, key, ChangeKind::Sighted, Some(draft.head.latest_seq));
         let entry = match judgement {
@@ -295,12 +298,13 @@ impl Turn<'_> {
     }
 
     /// The URLs that begin to lead to the article, or lead to it from an earlier time on, and warnings of those
-    /// that lead elsewhere.
+    /// that lead elsewhere. `url_count` is how many lead to it, and will.
     fn bind_urls(
         &self,
         article: ArticleKey,
         at: Timestamp,
         urls: &[ArticleUrl],
+        url_count: &mut u32,
     ) -> Result<(Vec<ArticleUrl>, Vec<Warning>), StoreError> {
         let (mut bound, mut warnings) = (Vec::new(), Vec::new());
         for url in urls {
@@ -310,7 +314,14 @@ impl Turn<'_> {
                     warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
                 }
                 Some(binding) if binding.since <= at => {}
-                Some(_) | None => bound.push(url.clone()),
+                Some(_) => bound.push(url.clone()),
+                None if *url_count >= Limits::ARTICLE_URLS_MAX => {
+                    warnings.push(Warning::TooManyUrls { url: url.original.clone() });
+                }
+                None => {
+                    *url_count += 1;
+                    bound.push(url.clone());
+                }
             }
         }
         Ok((bound, warnings))

@@ -1,5 +1,6 @@
 //! Reading articles and revisions at a cut.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,6 +80,13 @@ impl RevisionAt {
     /// The attributes.
     pub fn record(&self) -> Option<&RevisionRecord> {
         self.made.entry.made.as_deref()
+    }
+}
+
+impl RevisionAt {
+    /// Bytes of text that were read with it, roughly.
+    pub(super) fn content_bytes(&self) -> usize {
+        self.content.as_ref().map_or(0, |content| content.text_bytes())
     }
 }
 
@@ -169,7 +177,6 @@ pub(super) fn render(
     let view = if withdrawn { View::Basic } else { view };
     let made = lookup.change(step.made_seq)?;
     let all_known = head.latest_seq < bound;
-    let is_newest = all_known && cut.observe_time.is_none();
     let (revision_count, latest) = if all_known {
         (head.revision_count.get(), lookup.change(head.latest_seq)?)
     } else {
@@ -184,7 +191,7 @@ pub(super) fn render(
     Ok(ArticleAt {
         name: head.name.clone(),
         mark: mark.map(|mark| mark_at(lookup, mark)).transpose()?,
-        etag: is_newest.then(|| etag(step.revision, withdrawn, &made)),
+        etag: cut.observe_time.is_none().then(|| etag(step.revision, withdrawn, &made)),
         revision: revision_of(lookup, head.name.clone(), step.revision, made, view)?,
         valid_from: step.since,
         valid_until,
@@ -225,11 +232,13 @@ pub(super) fn urls(
         None => lookup.with_steps(entry, bound, |steps| steps.url_changes(bound))?,
     };
     let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
+    let mut places: HashMap<UrlKey, usize> = HashMap::new();
     for seq in changes {
         let change = lookup.change(seq)?;
         let since = change.entry.observe_time;
         for url in &change.entry.bound_urls {
-            match urls.iter_mut().find(|(known, _)| known.key == url.key) {
+            let place = *places.entry(url.key.clone()).or_insert(urls.len());
+            match urls.get_mut(place) {
                 Some((_, known_since)) => *known_since = since.min(*known_since),
                 None => urls.push((url.clone(), since)),
             }

@@ -157,4 +157,9 @@ pub enum Warning {
         /// The article it leads to.
         article: ArticleName,
     },
+    /// A URL does not lead to the article, since as many do already as may.
+    TooManyUrls {
+        /// The URL as given.
+        url: String,
+    },
 }

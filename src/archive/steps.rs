@@ -6,7 +6,7 @@
 
 use std::ops::Bound;
 
-use crate::model::{ArticleKey, Seq, Timestamp};
+use crate::model::{ArticleKey, RevisionNumber, Seq, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::head::{InForce, Mark};
 use crate::store::key::article::TimeTable;
@@ -88,6 +88,23 @@ pub(super) fn successor<S: Step>(
         last = Some(entry);
     }
     Ok(last.filter(|last| !last.same_step(step)).map(|last| last.at()))
+}
+
+/// Where a revision first comes into force, among all `entries`, which run forward in time.
+fn first_of(
+    revision: RevisionNumber,
+    entries: impl Iterator<Item = Result<InForce, StoreError>>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut last: Option<InForce> = None;
+    for entry in entries {
+        let entry = entry?;
+        // An instant is over when the next one begins: only then is its last entry known.
+        if let Some(last) = last.filter(|last| last.since != entry.since && last.revision == revision) {
+            return Ok(Some(last.since));
+        }
+        last = Some(entry);
+    }
+    Ok(last.filter(|last| last.revision == revision).map(|last| last.since))
 }
 
 /// Both functions of an article in memory, as known below a bound.
@@ -207,6 +224,21 @@ impl Steps<'_> {
             Self::Stored(tables, article) => {
                 let times = (Bound::Excluded(at), Bound::Unbounded);
                 successor(step, points(tables, *article, times, Direction::Forward, bound))
+            }
+        }
+    }
+
+    /// Where a revision first came into force, as known below `bound`; `None` if at each instant at which it was
+    /// seen another was learnt later.
+    pub(super) fn first_in_force(&self, revision: RevisionNumber, bound: Seq) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let known = timeline.points.iter().filter(|entry| entry.point.seq < bound);
+                first_of(revision, known.map(|entry| Ok(InForce::from(*entry))))
+            }
+            Self::Stored(tables, article) => {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                first_of(revision, points(tables, *article, all, Direction::Forward, bound))
             }
         }
     }

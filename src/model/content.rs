@@ -94,6 +94,20 @@ pub enum BlockKind {
 }
 
 impl Content {
+    /// Bytes of the body's text, without what surrounds it.
+    pub fn text_bytes(&self) -> usize {
+        let text = |block: &Block| match &block.kind {
+            BlockKind::Paragraph { text }
+            | BlockKind::Crosshead { text }
+            | BlockKind::Caption { text, .. }
+            | BlockKind::Quote { text, .. }
+            | BlockKind::Embed { text, .. }
+            | BlockKind::CorrectionNote { text } => text.len(),
+            BlockKind::List { items, .. } => items.iter().map(String::len).sum(),
+        };
+        self.blocks.iter().map(text).sum()
+    }
+
     /// The words of the body as Unicode (UAX #29) splits them. Captions are left out, as IPTC counts.
     pub fn word_count(&self) -> u32 {
         let words: usize = self

@@ -1,5 +1,6 @@
 //! `ArchiveService`.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 
 use tokio_stream::Stream;
@@ -16,6 +17,9 @@ use crate::model::{ArticleName, AsOf, Knowledge, Seq};
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
+
+/// Articles that one call reads whole: each may have a megabyte.
+const FULL_ARTICLES_MAX: usize = 100;
 
 /// The handler of `ArchiveService`.
 #[derive(Clone)]
@@ -98,8 +102,8 @@ impl ArchiveService for ArchiveHandler {
         request: Request<pb::BatchGetArticlesRequest>,
     ) -> Answer<pb::BatchGetArticlesResponse> {
         let request = request.into_inner();
-        let names = self.batch_names(&request.names)?;
         let view = view(request.view, View::Basic)?;
+        let names = self.batch_names(&request.names, view)?;
         let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
         let found = self.0.archive.articles(cut, names, view).await.map_err(Refusal::from)?;
         let missing = request.names.into_iter().zip(&found).filter(|(_, article)| article.is_none());
@@ -254,10 +258,18 @@ impl ArchiveHandler {
         })
     }
 
-    fn batch_names(&self, names: &[String]) -> Result<Vec<ArticleName>, Refusal> {
-        if names.is_empty() || names.len() > self.0.limits.page_size_max {
-            let problem = format!("has {} names; 1 to {} are allowed", names.len(), self.0.limits.page_size_max);
+    fn batch_names(&self, names: &[String], view: View) -> Result<Vec<ArticleName>, Refusal> {
+        let names_max = match view {
+            View::Basic => self.0.limits.page_size_max,
+            View::Full => self.0.limits.page_size_max.min(FULL_ARTICLES_MAX),
+        };
+        if names.is_empty() || names.len() > names_max {
+            let problem = format!("has {} names; in this view 1 to {names_max} are allowed", names.len());
             return Err(FieldError::invalid("names", problem).into());
+        }
+        let mut seen = HashSet::with_capacity(names.len());
+        if let Some(index) = names.iter().position(|name| !seen.insert(name)) {
+            return Err(FieldError::invalid(format!("names[{index}]"), "is there twice").into());
         }
         let parse = |(index, name): (usize, &String)| article_name(&format!("names[{index}]"), name);
         names.iter().enumerate().map(parse).collect()

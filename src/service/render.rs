@@ -124,6 +124,10 @@ fn warning(warning: &Warning) -> pb::Warning {
             reason: "URL_BELONGS_TO_OTHER_ARTICLE".to_owned(),
             message: format!("{url} stays with {article}, to which it leads already"),
         },
+        Warning::TooManyUrls { url } => pb::Warning {
+            reason: "TOO_MANY_URLS".to_owned(),
+            message: format!("{url} does not lead to the article: {} URLs do already", Limits::ARTICLE_URLS_MAX),
+        },
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Head {
     /// The changes that bind URLs to it, in order; `None` where there are more than [`URL_CHANGES_KEPT`], which
     /// only their own table tells.
     pub url_changes: Option<Vec<Seq>>,
+    /// How many URLs lead to it.
+    pub url_count: u32,
 }
 
 /// A revision that is in force from an instant on.
@@ -130,6 +132,7 @@ impl Head {
             recent: self.recent.iter().map(recent_to_stored).collect(),
             url_changes: self.url_changes.iter().flatten().map(|seq| seq.0).collect(),
             many_url_changes: self.url_changes.is_none(),
+            url_count: self.url_count,
         }
     }
 
@@ -159,6 +162,7 @@ impl Head {
             first_observe_time: Timestamp::from_micros(message.first_observe_time)?,
             latest_observe_time: Timestamp::from_micros(message.latest_observe_time)?,
             recent: message.recent.iter().map(recent_from_stored).collect(),
+            url_count: message.url_count,
             url_changes: (!message.many_url_changes).then(|| message.url_changes.into_iter().map(Seq).collect()),
         })
     }
