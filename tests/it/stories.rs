@@ -146,3 +146,51 @@ async fn a_claim_of_a_day_contradicts_no_instant_within_it() {
     assert_eq!(answer.warnings[0].reason, "CLAIMED_TIMES_CONTRADICT");
     server.stop().await;
 }
+
+/// An article took as many URLs as it was given, so that a page with session ids in its address made one whose
+/// reading took longer with every observation.
+#[tokio::test]
+async fn an_article_takes_no_more_urls_than_it_can_tell() {
+    let (_directory, server, mut client) = fresh().await;
+    let mut refused = 0;
+    for seconds in 0..20 {
+        let urls = (0..16).map(|index| format!("https://courier.example/a?session={}", seconds * 16 + index));
+        let request =
+            pb::PublishRevisionRequest { observe_time: Some(at(seconds)), urls: urls.collect(), ..publish("a", "t") };
+        refused += client.archive.publish_revision(request).await.unwrap().into_inner().warnings.len();
+    }
+    assert_eq!(refused, 20 * 16 - 256);
+    let get = pb::GetArticleRequest { name: name("a"), ..pb::GetArticleRequest::default() };
+    let article = client.archive.get_article(get).await.unwrap().into_inner().article.unwrap();
+    assert_eq!(article.urls.len(), 256);
+    server.stop().await;
+}
+
+/// One small request for the same large article many times was answered with gigabytes.
+#[tokio::test]
+async fn a_reply_is_bounded_whatever_the_contents() {
+    let (_directory, server, mut client) = fresh().await;
+    for id in ["a", "b", "c", "d", "e", "f"] {
+        client.archive.publish_revision(publish(id, &format!("{id} ").repeat(400_000))).await.unwrap();
+    }
+    let names = vec![name("a"), name("a")];
+    let twice = pb::BatchGetArticlesRequest { names, ..pb::BatchGetArticlesRequest::default() };
+    let error = ServerError::from(client.archive.batch_get_articles(twice).await.unwrap_err());
+    assert_eq!(error.metadata["field"], "names[1]");
+    let mut list = pb::ListArticlesRequest {
+        parent: "sources/-".into(),
+        view: pb::ArticleView::Full.into(),
+        ..pb::ListArticlesRequest::default()
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = client.archive.list_articles(list.clone()).await.unwrap().into_inner();
+        pages.push(page.articles.len());
+        list.page_token = page.next_page_token;
+        if list.page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(pages, [4, 2]);
+    server.stop().await;
+}

@@ -1,0 +1,67 @@
+//! A plan's operations, for the archive and for the model.
+
+use dateline::archive::request::{Action, Observation, Operation, Precondition, Target};
+use dateline::model::ArticleUrl;
+
+use super::plan::{To, What, Write};
+use super::rules::{Addressed, Asked};
+use super::shown::content;
+use crate::support;
+
+/// The whole request in words, which tell it from any other.
+pub(super) fn words(write: &Write) -> String {
+    format!("{write:?}")
+}
+
+/// A write as the archive is asked for it.
+pub(super) fn operation(write: &Write, precondition: Option<Precondition>) -> Operation {
+    let target = match addressed(write.to) {
+        Addressed::Named(name) => Target::Named(name),
+        Addressed::Found { source, derived } => Target::Found { source, derived },
+    };
+    Operation {
+        precondition,
+        request: write.request.map(|id| support::request(id, &words(write))),
+        ..support::operation(target, support::at(write.at), action(&asked(&write.what)))
+    }
+}
+
+pub(super) fn addressed(to: To) -> Addressed {
+    match to {
+        To::Article(number) => Addressed::Named(support::article(number)),
+        To::Found(source) => {
+            Addressed::Found { source: support::source(source), derived: support::named(source, "derived") }
+        }
+    }
+}
+
+pub(super) fn asked(what: &What) -> Asked {
+    match what {
+        What::Observe { text, urls, original, coalesce_within } => {
+            let mut all = Vec::new();
+            let given = urls.iter().map(|number| support::url(*number));
+            for url in support::canonical_url(content(*text)).into_iter().chain(given) {
+                if !all.iter().any(|known: &ArticleUrl| known.key == url.key) {
+                    all.push(url);
+                }
+            }
+            Asked::Observe { text: *text, urls: all, original: *original, coalesce_within: *coalesce_within }
+        }
+        What::Rollback(number) => Asked::Rollback(*number),
+        What::Withdraw(reason) => Asked::Mark { withdrawn: true, reason: format!("reason {reason}") },
+        What::Reinstate(reason) => Asked::Mark { withdrawn: false, reason: format!("reason {reason}") },
+    }
+}
+
+fn action(what: &Asked) -> Action {
+    match what {
+        Asked::Observe { text, urls, original, coalesce_within } => {
+            let mut observation = Observation::new(content(*text).clone(), urls.clone());
+            observation.original = original.map(support::original);
+            observation.coalesce_within_micros = *coalesce_within;
+            Action::Observe(Box::new(observation))
+        }
+        Asked::Rollback(number) => Action::Rollback(support::number(*number)),
+        Asked::Mark { withdrawn, reason } => Action::Mark { withdrawn: *withdrawn, reason: reason.clone() },
+    }
+}

@@ -1,0 +1,153 @@
+//! What holds whatever the rules are in detail: no model is needed to check it.
+
+use std::sync::Arc;
+
+use dateline::archive::read::View;
+use dateline::archive::request::{Action, Operation, Outcome, Written};
+use dateline::archive::{Archive, JobAnswer};
+use dateline::clock::ManualClock;
+use dateline::model::{AsOf, Content, Seq, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use super::asked::operation;
+use super::place::Place;
+use super::plan::{Text, To, What, Write};
+use super::random;
+use super::reads::{Mismatch, instants, same};
+use super::run::TICKS;
+use super::runner;
+use crate::support;
+
+fn archive() -> (Place, Arc<Archive>) {
+    let place = Place::in_memory();
+    let archive = place.open(true, &Arc::new(ManualClock::new(support::now())));
+    (place, archive)
+}
+
+/// An observation and how close a sighting writes nothing.
+type Sight = (i64, Text, i64);
+
+async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mismatch> {
+    let mut outcomes = Vec::new();
+    for (tick, text, coalesce_within) in sights {
+        let mut operation = support::observe(&support::article(0), support::at(2 * tick), *text);
+        if let Action::Observe(observation) = &mut operation.action {
+            observation.coalesce_within_micros = *coalesce_within;
+        }
+        let written = archive.write(vec![operation], false).await.map_err(|(_, error)| error.to_string())?;
+        outcomes.extend(written.iter().map(|written| written.outcome));
+    }
+    Ok(outcomes)
+}
+
+/// What the article said at each instant, and since when and until when.
+type Said = (Option<Arc<Content>>, Timestamp, Option<Timestamp>);
+
+async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
+    let newest = archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+    let mut said = Vec::new();
+    for observe_time in instants(TICKS) {
+        let cut = dateline::archive::Cut { observe_time, ..newest };
+        let read = archive.articles(cut, vec![support::article(0)], View::Full).await;
+        let read = read.map_err(|error| error.to_string())?.into_iter().flatten().next();
+        said.push(read.map(|read| (read.revision.content, read.valid_from, read.valid_until)));
+    }
+    Ok(said)
+}
+
+/// Contents by tick, and the order in which they arrive.
+fn arrivals() -> impl Strategy<Value = (Vec<Sight>, Vec<Sight>)> {
+    let contents = proptest::collection::btree_map(0..=TICKS, random::text(), 1..=7);
+    let in_order = contents.prop_map(|contents| contents.into_iter().map(|(tick, text)| (tick, text, 0)).collect());
+    in_order.prop_flat_map(|in_order: Vec<Sight>| (Just(in_order.clone()), Just(in_order).prop_shuffle()))
+}
+
+/// "Whatever the order of arrival, the same observations give the same content at every T."
+#[test]
+fn the_order_of_arrival_does_not_change_what_was_said() {
+    let result = runner(150).run(&arrivals(), |(in_order, shuffled)| {
+        let outcome: Result<(), Mismatch> = support::block_on(async {
+            let ((_first, first), (_second, second)) = (archive(), archive());
+            import(&first, &in_order).await?;
+            import(&second, &shuffled).await?;
+            // A step is the same wherever it was learnt from; a neighbour of the same text is another step.
+            let contents = |said: Vec<Option<Said>>| said.into_iter().map(|said| said.map(|said| said.0)).collect();
+            let (first, second): (Vec<_>, Vec<_>) =
+                (contents(history(&first).await?), contents(history(&second).await?));
+            same(|| "what was said".to_owned(), second, first)
+        });
+        outcome.map_err(TestCaseError::fail)
+    });
+    result.unwrap();
+}
+
+fn sights() -> impl Strategy<Value = Vec<Sight>> {
+    proptest::collection::vec((0..=TICKS, random::text(), Just(0_i64)), 1..12)
+}
+
+/// Sights in the order in which they were taken, at different times, some of which are not to be written.
+fn sights_in_order() -> impl Strategy<Value = Vec<Sight>> {
+    let sights = proptest::collection::btree_map(0..=TICKS, (random::text(), 0..6_i64), 1..=7);
+    sights.prop_map(|sights| sights.into_iter().map(|(tick, (text, within))| (tick, text, within)).collect())
+}
+
+/// "Nothing is written, so an import may run twice": in any order, with many looks at one instant; and where sightings
+/// are left out, in the order of time.
+#[test]
+fn an_import_that_runs_twice_writes_nothing_the_second_time() {
+    let result = runner(150).run(&prop_oneof![sights(), sights_in_order()], |sights| {
+        let outcome: Result<(), Mismatch> = support::block_on(async {
+            let (_place, archive) = archive();
+            import(&archive, &sights).await?;
+            let (tail, said) = (archive.tail(), history(&archive).await?);
+            let again = import(&archive, &sights).await?;
+            same(|| "the outcomes".to_owned(), again, vec![Outcome::Unchanged; sights.len()])?;
+            same(|| "the tail".to_owned(), archive.tail(), tail)?;
+            same(|| "what was said".to_owned(), history(&archive).await?, said)
+        });
+        outcome.map_err(TestCaseError::fail)
+    });
+    result.unwrap();
+}
+
+/// What was done, the revision in force, and the position of the change that made it; or which was refused, and why.
+type Told = Result<Vec<(Outcome, u32, u64)>, (usize, String)>;
+
+fn told(answer: &JobAnswer) -> Told {
+    let told = |written: &Written| (written.outcome, written.revision.get(), written.made.seq.0);
+    match answer {
+        Ok(written) => Ok(written.iter().map(told).collect()),
+        Err((index, error)) => Err((*index, error.to_string())),
+    }
+}
+
+fn batches() -> impl Strategy<Value = Vec<Vec<Write>>> {
+    let named = |write: &Write| matches!(write.to, To::Article(_)) && !matches!(write.what, What::Rollback(4..));
+    proptest::collection::vec(proptest::collection::vec(random::write().prop_filter("named", named), 1..4), 1..12)
+}
+
+/// A validated batch is judged as it would be, and neither it nor a refused one leaves a trace.
+#[test]
+fn what_is_validated_or_refused_writes_nothing() {
+    let result = runner(100).run(&batches(), |batches| {
+        let outcome: Result<(), Mismatch> = support::block_on(async {
+            let (_place, archive) = archive();
+            for batch in &batches {
+                let operations: Vec<Operation> = batch.iter().map(|write| operation(write, None)).collect();
+                let state = async || (archive.tail(), archive.article_count(), archive.disk_bytes().await.unwrap());
+                let before = state().await;
+                let validated = archive.write(operations.clone(), true).await;
+                same(|| format!("after validating {batch:?}"), state().await, before)?;
+                let written = archive.write(operations, false).await;
+                same(|| format!("the answer to {batch:?}"), told(&validated), told(&written))?;
+                if written.is_err() {
+                    same(|| format!("after refusing {batch:?}"), state().await, before)?;
+                }
+            }
+            Ok(())
+        });
+        outcome.map_err(TestCaseError::fail)
+    });
+    result.unwrap();
+}

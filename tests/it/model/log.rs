@@ -1,0 +1,40 @@
+//! The log itself, read past the archive: gapless, in order, chained, and what the model says of each change.
+
+use std::sync::Arc;
+
+use dateline::model::{History, Seq};
+use dateline::store::Engine;
+use dateline::store::engine::Direction;
+use dateline::store::engine::memory::MemoryEngine;
+use dateline::store::key::log::LogKey;
+use dateline::store::record::decode_with_record;
+
+use super::reads::{Mismatch, same};
+use super::rules::Model;
+use super::shown::ShownChange;
+
+/// Holds each change against the model, and the chain of digests against the bytes. `id` is the archive's.
+pub(super) fn check(engine: &MemoryEngine, id: &[u8; 16], model: &Model) -> Result<(), Mismatch> {
+    let engine: Arc<dyn Engine> = Arc::new(engine.clone());
+    let (mut history, mut commit) = (History::of_archive(id), None);
+    let mut next = 0;
+    for entry in engine.scan(LogKey::all(), Direction::Forward) {
+        let (key, value) = entry.map_err(|error| error.to_string())?;
+        let (change, bytes) = decode_with_record(&key, &value).map_err(|error| error.to_string())?;
+        same(|| "the next position of the log".to_owned(), change.seq, Seq(next))?;
+        let Some(record) = model.log.get(usize::try_from(next).unwrap()) else {
+            return Err(format!("the log has a change that the model has not: {change:?}"));
+        };
+        let expected = ShownChange::expected(model.all(), next, record);
+        same(|| format!("the change at {next}"), ShownChange::of(&change), expected)?;
+        history = history.after(change.seq, bytes);
+        same(|| format!("the running digest at {next}"), change.history, history)?;
+        let now = (change.entry.archive_time, change.entry.batch_first);
+        if commit.is_some_and(|(time, first)| now.0 < time || (now.0 > time && now.1 == first)) {
+            return Err(format!("archive times fall, or part a batch, at {next}"));
+        }
+        commit = Some(now);
+        next += 1;
+    }
+    same(|| "the end of the log".to_owned(), next, model.tail())
+}

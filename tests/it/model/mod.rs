@@ -1,0 +1,95 @@
+//! The archive against a plain model, on random operations.
+//!
+//! A plan ([`plan`]) is carried out on an archive and on the model ([`naive`], [`rules`]) side by side ([`run`]). The
+//! answer to every operation is compared, and so is every read ([`reads`]): at each instant of a small observe axis
+//! and beside it, as known below each position of the log, before and after the archive is opened again.
+//!
+//! A normal run is the same every time. `DATELINE_PROPTEST_CASES=5000 cargo test --release --test it model` runs that
+//! many cases of each kind, from a new seed. A plan that fails is printed in its smallest form: write it down as a
+//! test in [`stories`], where it says what went wrong.
+
+mod asked;
+mod laws;
+mod log;
+mod naive;
+mod place;
+pub(crate) mod plan;
+mod random;
+mod reads;
+mod rules;
+mod run;
+mod shown;
+mod stories;
+
+use std::cell::RefCell;
+
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+
+use self::place::Place;
+use self::run::{Figures, play};
+
+/// How many cases the environment asks for, where it does.
+fn cases_wanted() -> Option<u32> {
+    let cases = std::env::var("DATELINE_PROPTEST_CASES").ok()?;
+    Some(cases.parse().expect("DATELINE_PROPTEST_CASES is a number"))
+}
+
+/// How many cases a property is tried on: so many, or what the environment says, and then from a new seed.
+fn runner(cases: u32) -> TestRunner {
+    let wanted = cases_wanted();
+    let rng_seed = if wanted.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_251_102) };
+    let cases = wanted.unwrap_or(cases);
+    TestRunner::new(Config { cases, rng_seed, failure_persistence: None, ..Config::default() })
+}
+
+/// Plays random plans, and tells what came up in them.
+fn play_random(cases: u32, steps_max: usize, place: fn() -> Place) -> Figures {
+    let total = RefCell::new(Figures::default());
+    let result = runner(cases).run(&random::plans(steps_max), |plan| {
+        let figures = play(&plan, place()).map_err(TestCaseError::fail)?;
+        total.borrow_mut().add(figures);
+        Ok(())
+    });
+    match result {
+        Ok(()) => total.into_inner(),
+        Err(TestError::Fail(reason, plan)) => panic!("{reason}\n\n{plan:?}\n"),
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+#[test]
+fn an_archive_in_memory_answers_as_the_model_does() {
+    let figures = play_random(100, 24, Place::in_memory);
+    println!("{figures:?}");
+    for event in EVENTS {
+        assert!(figures.events.contains_key(event), "{event} never came up in {figures:?}");
+    }
+}
+
+#[test]
+fn an_archive_on_disk_answers_as_the_model_does() {
+    println!("{:?}", play_random(6, 30, Place::on_disk));
+}
+
+/// What must come up, or the plans are not worth their while: kinds of change, and reasons for a refusal.
+const EVENTS: [&str; 19] = [
+    "Created",
+    "Revised",
+    "Sighted",
+    "Repeated",
+    "RolledBack",
+    "Withdrawn",
+    "Reinstated",
+    "MarkRepeated",
+    "Aliased",
+    "replayed",
+    "refused: Article",
+    "refused: Revision",
+    "refused: ArticleExists",
+    "refused: RevisionConflict",
+    "refused: Withdrawn",
+    "refused: RequestIdReused",
+    "refused: NotYetObserved",
+    "refused: StorageFull",
+    "refused: StorageFailed",
+];

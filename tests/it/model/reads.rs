@@ -1,0 +1,393 @@
+//! Every read of the archive at a cut, held against the model.
+
+use std::collections::BTreeMap;
+
+use dateline::archive::compare::StateSelector;
+use dateline::archive::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::View;
+use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::model::filter::language_matches;
+use dateline::model::{
+    ArticleFilter, ArticleName, AsOf, Knowledge, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey,
+};
+
+use super::rules::Model;
+use super::shown::{
+    Missed, ShownArticle, ShownEntry, ShownRevision, content, delta, expected_article, expected_entries,
+};
+use crate::support;
+
+/// What differs, with all that is needed to see why.
+pub(super) type Mismatch = String;
+
+/// Fails unless both are the same.
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
+    what: impl FnOnce() -> String,
+    archive: T,
+    model: T,
+) -> Result<(), Mismatch> {
+    if archive == model {
+        return Ok(());
+    }
+    Err(format!("{}\n  archive: {archive:?}\n  model:   {model:?}", what()))
+}
+
+/// The reads of an archive, counted.
+pub(super) struct Reads<'a> {
+    pub(super) archive: &'a Archive,
+    pub(super) model: &'a Model,
+    pub(super) names: Vec<ArticleName>,
+    pub(super) compared: u64,
+    /// Counts the instants looked at, so that views, orders, filters and page sizes take turns.
+    pub(super) turn: usize,
+}
+
+/// The instants at which reads look: before, at and after each that operations use, and the end of the axis.
+pub(super) fn instants(ticks: i64) -> Vec<Option<Timestamp>> {
+    let mut instants: Vec<_> = (-1..=2 * ticks + 1).map(|tick| Some(support::at(tick))).collect();
+    instants.push(None);
+    instants
+}
+
+impl Reads<'_> {
+    /// Everything as known below every bound: at the end of the axis, and at every `stride`th instant, beginning with
+    /// another at each bound.
+    pub(super) async fn all(&mut self, instants: &[Option<Timestamp>], stride: usize) -> Result<(), Mismatch> {
+        for bound in 0..=self.model.tail() {
+            let cut = self.cut(bound).await?;
+            if self.model.whole(bound) == bound {
+                let skipped = usize::try_from(bound).unwrap() % stride;
+                let some = instants.iter().copied().skip(skipped).step_by(stride);
+                self.at_bound(cut, &some.chain([None]).collect::<Vec<_>>()).await?;
+            }
+        }
+        self.beyond_the_tail().await
+    }
+
+    /// The cut for a bound, which must be the bound of a whole batch.
+    pub(super) async fn cut(&mut self, bound: u64) -> Result<Cut, Mismatch> {
+        let as_of = |next_seq| AsOf { observe_time: None, knowledge: Knowledge::NextSeq { next_seq, history: None } };
+        let cut = self.archive.cut(as_of(Seq(bound)), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let whole = self.model.whole(bound);
+        let last = self.model.below(whole).0.last();
+        let expected = (whole, last.and_then(|last| last.archive_time));
+        self.compared += 1;
+        same(|| format!("stamp for the bound {bound}"), (cut.bound().0, cut.stamp.archive_time), expected)?;
+        let stamped = Knowledge::NextSeq { next_seq: cut.stamp.next_seq, history: Some(cut.stamp.history) };
+        let again = AsOf { observe_time: None, knowledge: stamped };
+        let again = self.archive.cut(again, Seq::ZERO).await.map_err(|error| error.to_string())?;
+        same(|| format!("the stamp for {bound}, given back"), again, cut)?;
+        Ok(cut)
+    }
+
+    async fn beyond_the_tail(&mut self) -> Result<(), Mismatch> {
+        let next_seq = Seq(self.model.tail() + 1);
+        let as_of = AsOf { observe_time: None, knowledge: Knowledge::NextSeq { next_seq, history: None } };
+        let refused = self.archive.cut(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
+        self.compared += 1;
+        same(|| "a bound beyond the tail".to_owned(), refused, Err(Missed::SeqInFuture))
+    }
+
+    /// Everything at every instant, as known at a cut.
+    pub(super) async fn at_bound(&mut self, cut: Cut, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
+        for at in instants {
+            self.turn += 1;
+            let turn = self.turn;
+            let cut = Cut { observe_time: *at, ..cut };
+            self.articles(cut, turn).await?;
+            self.revisions_listed(cut, turn).await?;
+            self.articles_listed(cut, turn).await?;
+            self.urls_looked_up(cut, turn).await?;
+        }
+        self.revisions_read(cut).await?;
+        self.compared_states(cut, instants).await
+    }
+
+    /// The articles alone, as known at a cut.
+    pub(super) async fn articles_at(&mut self, cut: Cut, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
+        for at in instants {
+            self.turn += 1;
+            self.articles(Cut { observe_time: *at, ..cut }, self.turn).await?;
+        }
+        Ok(())
+    }
+
+    fn place(cut: Cut, what: &str) -> String {
+        let at = cut.observe_time.map_or("the end".to_owned(), |at| format!("tick {}", support::tick(at)));
+        format!("{what} at {at}, as known below {}", cut.bound())
+    }
+
+    async fn articles(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+        let (view, full) = if turn.is_multiple_of(2) { (View::Full, true) } else { (View::Basic, false) };
+        let mut batch = Vec::new();
+        for name in &self.names.clone() {
+            let read = self.archive.article(cut, name.clone(), view).await;
+            let read = read.map(|article| ShownArticle::of(&article)).map_err(|error| Missed::of(&error));
+            let expected = expected_article(self.model, cut.bound().0, cut.observe_time, name, full);
+            batch.push(expected.clone().ok());
+            self.compared += 1;
+            same(|| Self::place(cut, &name.to_string()), read, expected)?;
+        }
+        let read = self.archive.articles(cut, self.names.clone(), view).await.map_err(|error| error.to_string())?;
+        let read: Vec<_> = read.iter().map(|article| article.as_ref().map(ShownArticle::of)).collect();
+        self.compared += 1;
+        same(|| Self::place(cut, "many articles"), read, batch)
+    }
+
+    async fn revisions_listed(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+        let (view, full) = if turn.is_multiple_of(2) { (View::Basic, false) } else { (View::Full, true) };
+        for (index, name) in self.names.clone().iter().enumerate() {
+            let newest_first = (index + turn).is_multiple_of(2);
+            let order = if newest_first { RevisionOrder::NewestFirst } else { RevisionOrder::OldestFirst };
+            let mut expected = expected_entries(self.model, cut.bound().0, cut.observe_time, name, full);
+            if let Ok(entries) = &mut expected
+                && newest_first
+            {
+                entries.reverse();
+            }
+            let read = self.entries(cut, name, order, (1 + turn % 3, view)).await;
+            self.compared += 1;
+            same(|| Self::place(cut, &format!("revisions of {name}")), read, expected)?;
+        }
+        Ok(())
+    }
+
+    async fn entries(
+        &self,
+        cut: Cut,
+        name: &ArticleName,
+        order: RevisionOrder,
+        (page_size, view): (usize, View),
+    ) -> Result<Vec<ShownEntry>, Missed> {
+        let (mut entries, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.archive.revisions(cut, name.clone(), order, after, (page_size, view)).await;
+            let page = page.map_err(|error| Missed::of(&error))?;
+            if page.items.len() > page_size {
+                return Err(Missed::Other(format!("a page of {} with {} items", page_size, page.items.len())));
+            }
+            entries.extend(page.items.iter().map(ShownEntry::of));
+            if page.next.is_none() {
+                return Ok(entries);
+            }
+            after = page.next;
+        }
+    }
+
+    async fn articles_listed(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+        let query = query(turn);
+        let known = self.model.below(cut.bound().0);
+        let mut expected: Vec<_> = Vec::new();
+        for name in known.articles() {
+            if self.passes(cut, &query, &name) {
+                let (latest, _) = known.of(&name).last().unwrap();
+                let shown = expected_article(self.model, cut.bound().0, cut.observe_time, &name, false);
+                expected.push((latest, shown.map_err(|missed| format!("{missed:?}"))?));
+            }
+        }
+        let by_name: Vec<_> = expected.iter().map(|(_, article)| article.clone()).collect();
+        let read = self.by_name(cut, &query).await.map_err(|error| error.to_string())?;
+        same(|| Self::place(cut, &format!("articles by name, {query:?},")), read, by_name)?;
+        expected.sort_by_key(|(latest, _)| std::cmp::Reverse(*latest));
+        let by_change: Vec<_> = expected.into_iter().map(|(_, article)| article).collect();
+        let read = self.by_latest_change(cut, &query).await.map_err(|error| error.to_string())?;
+        self.compared += 2;
+        same(|| Self::place(cut, &format!("articles by latest change, {query:?},")), read, by_change)
+    }
+
+    async fn by_name(&self, cut: Cut, query: &ArticleQuery) -> Result<Vec<ShownArticle>, ArchiveError> {
+        let (mut articles, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.archive.articles_by_name(cut, query.clone(), after).await?;
+            assert!(page.items.len() <= query.page_size, "a page that is too long");
+            articles.extend(page.items.iter().map(ShownArticle::of));
+            if page.next.is_none() {
+                return Ok(articles);
+            }
+            after = page.next;
+        }
+    }
+
+    async fn by_latest_change(&self, cut: Cut, query: &ArticleQuery) -> Result<Vec<ShownArticle>, ArchiveError> {
+        let (mut articles, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.archive.articles_by_latest_change(cut, query.clone(), before).await?;
+            assert!(page.items.len() <= query.page_size, "a page that is too long");
+            articles.extend(page.items.iter().map(ShownArticle::of));
+            if page.next.is_none() {
+                return Ok(articles);
+            }
+            before = page.next;
+        }
+    }
+
+    /// Whether a list of `query` has the article.
+    fn passes(&self, cut: Cut, query: &ArticleQuery, name: &ArticleName) -> bool {
+        let known = self.model.below(cut.bound().0);
+        let Some(run) = known.run_at(name, cut.observe_time) else { return false };
+        let (_, made) = known.made(name, run.revision).unwrap();
+        let (content, filter) = (content(made.text.unwrap()), &query.filter);
+        let withdrawn = known.withdrawn_at(name, cut.observe_time);
+        let within = |range: &TimeRange, time: Timestamp| {
+            range.start.is_none_or(|start| time >= start) && range.end.is_none_or(|end| time < end)
+        };
+        let claimed = content.publish_time.as_ref().map(|claim| claim.time);
+        let publish_time = filter.publish_time;
+        query.source.as_ref().is_none_or(|source| name.source == *source)
+            && (filter.sources.is_empty() || filter.sources.contains(&name.source))
+            && (filter.articles.is_empty() || filter.articles.contains(name))
+            && filter.withdrawn.is_none_or(|wanted| wanted == withdrawn)
+            && (filter.languages.is_empty()
+                || filter.languages.iter().any(|range| language_matches(range, &content.language)))
+            && (filter.labels.is_empty() || filter.labels.iter().any(|label| content.labels.contains(label)))
+            && filter.url_prefix.as_ref().is_none_or(|prefix| {
+                known.urls(name).iter().any(|(url, _)| url.key.as_str().starts_with(prefix.as_str()))
+            })
+            && within(&filter.observe_time, run.from)
+            && (publish_time == TimeRange::default() || claimed.is_some_and(|time| within(&publish_time, time)))
+    }
+
+    async fn urls_looked_up(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+        for number in [turn % 8, (turn + 5) % 8] {
+            let url = support::url(u8::try_from(number).unwrap());
+            let owner = self.model.below(cut.bound().0).owner(&url.key);
+            let expected = match owner {
+                None => Err(Missed::Url),
+                Some(owner) => expected_article(self.model, cut.bound().0, cut.observe_time, &owner, false),
+            };
+            let read = self.archive.article_by_url(cut, url.original.clone(), url.key.clone(), View::Basic).await;
+            let read = read.map(|article| ShownArticle::of(&article)).map_err(|error| Missed::of(&error));
+            self.compared += 1;
+            same(|| Self::place(cut, &url.original), read, expected)?;
+        }
+        Ok(())
+    }
+
+    /// Each revision by number, with its original, and the one in force.
+    async fn revisions_read(&mut self, cut: Cut) -> Result<(), Mismatch> {
+        let known = self.model.below(cut.bound().0);
+        for name in &self.names.clone() {
+            let latest = expected_article(self.model, cut.bound().0, None, name, false).map(|_| {
+                let in_force = known.observed_at(name, None).unwrap().revision;
+                (ShownRevision::expected(known, name, in_force, true).unwrap(), None)
+            });
+            let read = self.revision(cut, name, RevisionSelector::Latest).await;
+            same(|| Self::place(cut, &format!("{name}/revisions/latest")), read, latest.clone())?;
+            for number in 1..=known.revision_count(name) + 1 {
+                let made = ShownRevision::expected(known, name, number, true).ok_or(Missed::Revision);
+                let original = || known.made(name, number)?.1.original.map(|original| support::original(original).data);
+                let expected = latest.clone().and_then(|_| made.map(|revision| (revision, original())));
+                let read = self.revision(cut, name, RevisionSelector::Number(support::number(number))).await;
+                self.compared += 1;
+                same(|| Self::place(cut, &format!("{name}/revisions/{number}")), read, expected)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn revision(
+        &self,
+        cut: Cut,
+        name: &ArticleName,
+        selector: RevisionSelector,
+    ) -> Result<(ShownRevision, Option<bytes::Bytes>), Missed> {
+        let with_original = selector != RevisionSelector::Latest;
+        let read = self.archive.revision(cut, name.clone(), selector, View::Full, with_original).await;
+        let read = read.map_err(|error| Missed::of(&error))?;
+        Ok((ShownRevision::of(&read), read.original))
+    }
+
+    /// Each state against what was in force before it.
+    async fn compared_states(&mut self, cut: Cut, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
+        let known = self.model.below(cut.bound().0);
+        let articles: Vec<_> = known.articles().into_iter().collect();
+        // Comparing takes longer than any other read, so the articles take turns.
+        if let Some(name) = self.turn.checked_rem(articles.len()).map(|turn| &articles[turn]) {
+            let runs = known.runs(name);
+            let before = |index: usize| index.checked_sub(1).map(|index| runs[index].revision);
+            let numbers = (1..=known.revision_count(name)).filter_map(|number| {
+                let first = runs.iter().position(|run| run.revision == number)?;
+                Some((StateSelector::Number(support::number(number)), number, before(first)))
+            });
+            let moments = instants.iter().flatten().step_by(3).filter_map(|at| {
+                let index = runs.iter().rposition(|run| run.from <= *at)?;
+                Some((StateSelector::At(*at), runs[index].revision, before(index)))
+            });
+            for (selector, target, base) in numbers.chain(moments).collect::<Vec<_>>() {
+                self.compared_to_default(cut, name, Some(selector), (base, target)).await?;
+            }
+            let newest = (before(runs.len() - 1), runs[runs.len() - 1].revision);
+            self.compared_to_default(cut, name, None, newest).await?;
+        }
+        Ok(())
+    }
+
+    async fn compared_to_default(
+        &mut self,
+        cut: Cut,
+        name: &ArticleName,
+        selector: Option<StateSelector>,
+        (base, target): (Option<u32>, u32),
+    ) -> Result<(), Mismatch> {
+        let known = self.model.below(cut.bound().0);
+        let text = |number| known.made(name, number).and_then(|(_, made)| made.text);
+        let read = self.archive.compare(cut, name.clone(), None, selector).await.map_err(|error| error.to_string())?;
+        let what = || Self::place(cut, &format!("what changed in {name} with {selector:?}"));
+        let numbers = (read.base.as_ref().map(|base| base.number.get()), read.target.number.get());
+        self.compared += 1;
+        same(what, numbers, (base, target))?;
+        if let Some(base) = base {
+            let words = delta(text(base).unwrap(), text(target).unwrap());
+            same(what, read.word_delta, words)?;
+        }
+        Ok(())
+    }
+
+    /// The sources as they are now.
+    pub(super) async fn sources(&mut self) -> Result<(), Mismatch> {
+        let cut = self.archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let (mut read, mut after) = (BTreeMap::new(), None);
+        loop {
+            let page = self.archive.sources(cut, after, 1).await.map_err(|error| error.to_string())?;
+            for (source, figures) in page.items {
+                let times = (Some(figures.first_archive_time), Some(figures.latest_archive_time));
+                read.insert(source, (figures.articles, times));
+            }
+            if page.next.is_none() {
+                break;
+            }
+            after = page.next;
+        }
+        let expected = self.model.all().sources().into_iter();
+        let expected = expected.map(|(source, (articles, first, latest))| {
+            (source, (articles as u64, (first.archive_time, latest.archive_time)))
+        });
+        self.compared += 1;
+        same(|| "sources".to_owned(), read, expected.collect())
+    }
+}
+
+/// One of a dozen queries, with small pages.
+fn query(turn: usize) -> ArticleQuery {
+    let mut query =
+        ArticleQuery { source: None, filter: ArticleFilter::default(), view: View::Basic, page_size: 1 + turn % 3 };
+    let filter = &mut query.filter;
+    match turn % 12 {
+        0 => query.source = Some(support::source(0)),
+        1 => filter.sources = vec![support::source(1)],
+        2 => filter.articles = vec![support::article(0), support::article(1)],
+        3 => filter.withdrawn = Some(true),
+        4 => filter.withdrawn = Some(false),
+        5 => filter.languages = vec!["en".to_owned()],
+        6 => filter.labels = vec!["flood".to_owned()],
+        7 => filter.url_prefix = Some(UrlKey::prefix_of("https://www.example.com/news/1").unwrap()),
+        8 => filter.observe_time = TimeRange { start: Some(support::at(4)), end: Some(support::at(8)) },
+        9 => filter.publish_time = TimeRange { start: Some(support::at(-20)), end: None },
+        10 => {
+            filter.languages = vec!["de".to_owned(), "en-GB".to_owned()];
+            filter.withdrawn = Some(false);
+        }
+        _ => {}
+    }
+    query
+}

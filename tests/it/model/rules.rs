@@ -1,0 +1,289 @@
+//! How the model judges a write: product.md's rules, read as plainly as they are written.
+
+use dateline::archive::request::Outcome;
+use dateline::model::diff::word_delta;
+use dateline::model::{ArticleName, ArticleUrl, ChangeKind, SourceId, Timestamp};
+
+use super::naive::{Answer, Known, Observed, Record, makes_revision};
+use super::plan::Text;
+use crate::support;
+
+/// An operation as the model judges it.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) to: Addressed,
+    pub(super) at: Timestamp,
+    pub(super) what: Asked,
+    pub(super) expected: Option<Expected>,
+    /// The id, and the whole request in words.
+    pub(super) request: Option<(u8, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Addressed {
+    Named(ArticleName),
+    Found { source: SourceId, derived: ArticleName },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Observe { text: Text, urls: Vec<ArticleUrl>, original: Option<u8>, coalesce_within: i64 },
+    Rollback(u32),
+    Mark { withdrawn: bool, reason: String },
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Expected {
+    Absent,
+    /// The newest revision and state that an etag stood for; `None` for an etag that was never given.
+    State(Option<(u32, bool)>),
+    Revision(u32),
+}
+
+/// Why a write is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    UnknownArticle,
+    UnknownRevision,
+    ArticleExists,
+    /// With the number of the newest revision.
+    RevisionConflict(u32),
+    /// With since when.
+    Withdrawn(Timestamp),
+    RequestIdReused,
+    /// With when it was first seen.
+    NotYetObserved(Timestamp),
+}
+
+/// The model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    pub(super) log: Vec<Record>,
+}
+
+impl Model {
+    pub(super) fn tail(&self) -> u64 {
+        self.log.len() as u64
+    }
+
+    /// All that is known.
+    pub(super) fn all(&self) -> Known<'_> {
+        Known(&self.log)
+    }
+
+    /// What is known below a bound.
+    pub(super) fn below(&self, bound: u64) -> Known<'_> {
+        Known(&self.log[..usize::try_from(bound).unwrap()])
+    }
+
+    /// A bound, lowered to the beginning of the atomic batch that it cuts.
+    pub(super) fn whole(&self, bound: u64) -> u64 {
+        self.log.get(usize::try_from(bound).unwrap()).map_or(bound, |record| record.batch_first)
+    }
+
+    /// Carries out all of `requests`, or none and tells which is refused.
+    pub(super) fn write(&mut self, requests: &[Request]) -> Result<Vec<Answer>, (usize, Refusal)> {
+        let batch_first = self.tail();
+        let mut trial = self.clone();
+        let mut answers = Vec::new();
+        for (index, request) in requests.iter().enumerate() {
+            let (answer, record) = trial.judge(request, batch_first).map_err(|refusal| (index, refusal))?;
+            trial.log.extend(record);
+            answers.push(answer);
+        }
+        *self = trial;
+        Ok(answers)
+    }
+
+    fn judge(&self, request: &Request, batch_first: u64) -> Result<(Answer, Option<Record>), Refusal> {
+        let article = self.article_of(request);
+        if let Some(answer) = self.replayed(&article, request)? {
+            return Ok((answer, None));
+        }
+        self.check_expected(&article, request)?;
+        let mut record = Record {
+            article: article.clone(),
+            kind: ChangeKind::Aliased,
+            at: request.at,
+            revision: None,
+            text: None,
+            rollback_of: None,
+            original: None,
+            word_delta: None,
+            urls: Vec::new(),
+            reason: String::new(),
+            request: request.request.clone(),
+            answer: Answer {
+                article: article.clone(),
+                at: request.at,
+                outcome: Outcome::Unchanged,
+                revision: 0,
+                made: self.tail(),
+                replayed: false,
+                foreign_urls: Vec::new(),
+            },
+            batch_first,
+            archive_time: None,
+        };
+        let written = match &request.what {
+            Asked::Observe { text, urls, original, coalesce_within } => {
+                self.bind(urls, &mut record);
+                self.observe(*text, *coalesce_within, *original, &mut record)? || !record.urls.is_empty()
+            }
+            Asked::Rollback(number) => {
+                self.existing(&article)?;
+                let (_, made) = self.all().made(&article, *number).ok_or(Refusal::UnknownRevision)?;
+                let written = self.observe(made.text.unwrap(), 0, None, &mut record)?;
+                if makes_revision(record.kind) {
+                    (record.kind, record.rollback_of) = (ChangeKind::RolledBack, Some(*number));
+                }
+                written
+            }
+            Asked::Mark { withdrawn, reason } => {
+                self.existing(&article)?;
+                self.mark(*withdrawn, reason, &mut record)?
+            }
+        };
+        self.complete(&mut record);
+        Ok((record.answer.clone(), written.then_some(record)))
+    }
+
+    /// An article is named, or found by the first of the URLs that leads to one of the source, or gets a new name.
+    fn article_of(&self, request: &Request) -> ArticleName {
+        let (source, derived) = match &request.to {
+            Addressed::Named(name) => return name.clone(),
+            Addressed::Found { source, derived } => (source, derived),
+        };
+        let urls: &[_] = if let Asked::Observe { urls, .. } = &request.what { urls } else { &[] };
+        let mut owners = urls.iter().filter_map(|url| self.all().owner(&url.key));
+        owners.find(|owner| owner.source == *source).unwrap_or_else(|| derived.clone())
+    }
+
+    /// A request id that the article knows gives the first answer, or none to another request.
+    fn replayed(&self, article: &ArticleName, request: &Request) -> Result<Option<Answer>, Refusal> {
+        let Some((id, words)) = &request.request else { return Ok(None) };
+        let mut known = self.all().of(article).map(|(_, record)| record);
+        let before = known.find(|record| record.request.as_ref().is_some_and(|(known, _)| known == id));
+        match before {
+            None => Ok(None),
+            Some(before) if before.request.as_ref().is_some_and(|(_, known)| known == words) => {
+                Ok(Some(Answer { replayed: true, ..before.answer.clone() }))
+            }
+            Some(_) => Err(Refusal::RequestIdReused),
+        }
+    }
+
+    fn check_expected(&self, article: &ArticleName, request: &Request) -> Result<(), Refusal> {
+        let Some(expected) = &request.expected else { return Ok(()) };
+        let newest = self.all().observed_at(article, None).map(|newest| newest.revision);
+        let withdrawn = self.all().withdrawn_at(article, None);
+        let holds = match (expected, newest) {
+            (Expected::Absent, None) => true,
+            (Expected::Absent, Some(_)) => return Err(Refusal::ArticleExists),
+            (Expected::State(_) | Expected::Revision(_), None) => return Err(Refusal::UnknownArticle),
+            (Expected::State(state), Some(newest)) => *state == Some((newest, withdrawn)),
+            (Expected::Revision(number), Some(newest)) => *number == newest,
+        };
+        if holds { Ok(()) } else { Err(Refusal::RevisionConflict(newest.unwrap_or_default())) }
+    }
+
+    fn existing(&self, article: &ArticleName) -> Result<(), Refusal> {
+        if self.all().has(article) { Ok(()) } else { Err(Refusal::UnknownArticle) }
+    }
+
+    /// "What an observation does", word for word. Whether it is recorded; URLs apart.
+    fn observe(
+        &self,
+        text: Text,
+        coalesce_within: i64,
+        original: Option<u8>,
+        record: &mut Record,
+    ) -> Result<bool, Refusal> {
+        let (known, at) = (self.all(), record.at);
+        let has_id = record.request.is_some();
+        let observed = known.observations(&record.article);
+        if observed.iter().any(|observed| observed.at == at && observed.text == text) {
+            if has_id {
+                record.kind = ChangeKind::Repeated;
+            }
+            return Ok(has_id);
+        }
+        if let Some(mark) = known.mark_at(&record.article, Some(at)).filter(|mark| mark.withdrawn) {
+            return Err(Refusal::Withdrawn(mark.at));
+        }
+        let before: Option<&Observed> = observed.iter().rfind(|observed| observed.at <= at);
+        let next = observed.iter().map(|observed| observed.at).find(|next| *next > at);
+        // Of several at that instant, the one that is in force.
+        let after = next.and_then(|next| known.observed_at(&record.article, Some(next)));
+        if let Some(before) = before.filter(|before| before.text == text)
+            && !has_id
+            && coalesce_within > 0
+            && at.micros_since(before.at) <= coalesce_within
+        {
+            return Ok(false);
+        }
+        let confirmed =
+            before.filter(|before| before.text == text).or(after.as_ref().filter(|after| after.text == text));
+        record.text = Some(text);
+        if let Some(confirmed) = confirmed {
+            record.kind = ChangeKind::Sighted;
+            record.revision = Some(confirmed.revision);
+            return Ok(true);
+        }
+        let count = known.revision_count(&record.article);
+        record.kind = if count == 0 { ChangeKind::Created } else { ChangeKind::Revised };
+        record.revision = Some(count + 1);
+        record.original = original;
+        record.word_delta = before.map(|before| word_delta(&support::content(before.text), &support::content(text)));
+        record.answer.outcome = if count == 0 { Outcome::Created } else { Outcome::Revised };
+        Ok(true)
+    }
+
+    /// A URL begins to lead to the article if it leads nowhere yet, or leads to it only from a later time on.
+    fn bind(&self, urls: &[ArticleUrl], record: &mut Record) {
+        let own = self.all().urls(&record.article);
+        for url in urls {
+            let since = own.iter().find(|(known, _)| known.key == url.key).map(|(_, since)| *since);
+            match self.all().owner(&url.key) {
+                Some(other) if other != record.article => {
+                    record.answer.foreign_urls.push((url.original.clone(), other));
+                }
+                Some(_) if since.is_some_and(|since| since <= record.at) => {}
+                Some(_) | None => record.urls.push(url.clone()),
+            }
+        }
+    }
+
+    /// A mark that says what the last one at exactly that time says is that one. One before the article was first
+    /// seen is refused.
+    fn mark(&self, withdrawn: bool, reason: &str, record: &mut Record) -> Result<bool, Refusal> {
+        let first = self.all().observations(&record.article).first().map(|first| first.at);
+        if let Some(first) = first.filter(|first| record.at < *first) {
+            return Err(Refusal::NotYetObserved(first));
+        }
+        let kind = if withdrawn { ChangeKind::Withdrawn } else { ChangeKind::Reinstated };
+        let last = self.all().marks(&record.article).into_iter().rfind(|mark| mark.at == record.at);
+        let recorded = last.is_some_and(|last| last.withdrawn == withdrawn);
+        reason.clone_into(&mut record.reason);
+        if recorded {
+            record.kind = ChangeKind::MarkRepeated;
+            return Ok(record.request.is_some());
+        }
+        record.kind = kind;
+        record.answer.outcome = Outcome::Revised;
+        Ok(true)
+    }
+
+    /// Fills in what the writer is told: the revision now in force at the time of the write.
+    fn complete(&self, record: &mut Record) {
+        let in_force = self.all().observed_at(&record.article, Some(record.at)).map(|observed| observed.revision);
+        let revision = record.text.and(record.revision).or(in_force).unwrap();
+        record.answer.revision = revision;
+        if let Some((seq, _)) = self.all().made(&record.article, revision) {
+            record.answer.made = seq;
+        }
+        if record.kind == ChangeKind::Repeated {
+            record.revision = Some(revision);
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! Carries out a plan on an archive and on the model side by side, and holds every answer against the other's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dateline::archive::read::View;
+use dateline::archive::request::{Operation, Precondition, Written};
+use dateline::archive::{Archive, Cut, JobAnswer};
+use dateline::clock::{Clock, ManualClock};
+use dateline::model::{ArticleName, AsOf, Knowledge, ReadStamp, Seq, Timestamp};
+use dateline::store::engine::memory::Fault;
+use tokio::sync::oneshot;
+
+use super::asked::{addressed, asked, operation, words};
+use super::log;
+use super::naive::Answer;
+use super::place::Place;
+use super::plan::{Expect, Failure, Plan, Step, Write};
+use super::reads::{Mismatch, Reads, instants, same};
+use super::rules::{Addressed, Expected, Model, Refusal, Request};
+use super::shown::{Missed, answer_of};
+use crate::support;
+
+/// How many ticks of the observe axis plans use.
+pub(super) const TICKS: i64 = 6;
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) operations: u64,
+    pub(super) reads: u64,
+    /// How many changes there were of each kind, and refusals for each reason.
+    pub(super) events: BTreeMap<String, u64>,
+}
+
+impl Figures {
+    pub(super) fn add(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.reads += other.reads;
+        for (event, count) in other.events {
+            *self.events.entry(event).or_default() += count;
+        }
+    }
+
+    fn count(&mut self, event: String) {
+        *self.events.entry(event).or_default() += 1;
+    }
+
+    /// Counts a refusal under its reason, without the details.
+    fn count_refusal(&mut self, refused: &Missed) {
+        let reason = match refused {
+            Missed::Refused(refusal) => format!("{refusal:?}"),
+            missed => format!("{missed:?}"),
+        };
+        self.count(format!("refused: {}", reason.split('(').next().unwrap_or_default()));
+    }
+}
+
+/// The newest revision and state of an article.
+type NewestState = (u32, bool);
+
+/// Carries out `plan`, and compares what there is to read: something after each step, and everything at the end,
+/// before and after the archive is opened again.
+pub(super) fn play(plan: &Plan, place: Place) -> Result<Figures, Mismatch> {
+    support::block_on(async {
+        let mut run = Run::new(plan, place);
+        for (index, step) in plan.steps.iter().enumerate() {
+            let before = run.model.tail();
+            run.step(step).await.map_err(|mismatch| format!("step {index}, {step:?}: {mismatch}"))?;
+            run.look(index, before).await.map_err(|mismatch| format!("after step {index}, {step:?}: {mismatch}"))?;
+        }
+        // A long run looks at every instant.
+        let strides = if super::cases_wanted().is_some() { (1, 1) } else { (6, 12) };
+        run.everything(strides.0).await?;
+        run.reopen().await;
+        run.everything(strides.1).await.map_err(|mismatch| format!("opened again: {mismatch}"))?;
+        run.archive.close().await;
+        for record in &run.model.log {
+            run.figures.count(format!("{:?}", record.kind));
+        }
+        Ok(run.figures)
+    })
+}
+
+struct Run {
+    place: Place,
+    caches: bool,
+    clock: Arc<ManualClock>,
+    archive: Arc<Archive>,
+    model: Model,
+    names: Vec<ArticleName>,
+    /// Every batch that was sent.
+    sent: Vec<Vec<Write>>,
+    /// The etags that the archive gave, with what was newest then.
+    etags: BTreeMap<ArticleName, Vec<(String, NewestState)>>,
+    /// What was answered as known at an instant, which must stay so.
+    as_known: BTreeMap<Timestamp, ReadStamp>,
+    figures: Figures,
+}
+
+impl Run {
+    fn new(plan: &Plan, place: Place) -> Self {
+        let clock = Arc::new(ManualClock::new(support::now()));
+        let archive = place.open(plan.caches, &clock);
+        let named = (0..4).map(support::article);
+        let derived = (0..2).map(|source| support::named(source, "derived"));
+        Self {
+            place,
+            caches: plan.caches,
+            clock,
+            archive,
+            model: Model::default(),
+            names: named.chain(derived).collect(),
+            sent: Vec::new(),
+            etags: BTreeMap::new(),
+            as_known: BTreeMap::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), Mismatch> {
+        match step {
+            Step::Write(writes) => self.write(writes, false).await,
+            Step::Validate(writes) => self.write(writes, true).await,
+            Step::Again(index) => {
+                let Some(sent) = index.checked_rem(self.sent.len()).map(|index| self.sent[index].clone()) else {
+                    return Ok(());
+                };
+                self.write(&sent, false).await
+            }
+            Step::Burst(jobs) => self.burst(jobs).await,
+            Step::Fail(failure, writes) => self.fail(*failure, writes).await,
+            Step::Reopen => {
+                self.reopen().await;
+                Ok(())
+            }
+            Step::Clock(micros) => {
+                self.clock.set(self.clock.now().saturating_add_micros(*micros));
+                Ok(())
+            }
+            Step::AsKnown(ago) => self.read_as_known(self.clock.now().saturating_add_micros(-ago)).await,
+        }
+    }
+
+    /// Sends a batch, and tells the model of it.
+    async fn write(&mut self, writes: &[Write], validate_only: bool) -> Result<(), Mismatch> {
+        let (requests, operations) = self.resolve(writes).await?;
+        let tail = self.archive.tail();
+        let mut after = self.model.clone();
+        let expected = after.write(&requests);
+        let written = self.archive.write(operations, validate_only).await;
+        self.figures.operations += writes.len() as u64;
+        self.compare_answers(&written, expected)?;
+        if validate_only || written.is_err() {
+            return same(|| "the tail after what writes nothing".to_owned(), self.archive.tail(), tail);
+        }
+        self.sent.push(writes.to_vec());
+        self.adopt(after).await?;
+        for written in written.iter().flatten() {
+            self.check_stamp(written).await?;
+        }
+        Ok(())
+    }
+
+    /// A write's stamp is the end of its batch, also where it is answered again.
+    async fn check_stamp(&self, written: &Written) -> Result<(), Mismatch> {
+        let tail = self.archive.tail();
+        if !written.replayed {
+            return same(|| "the stamp of a write".to_owned(), written.stamp, tail);
+        }
+        let ReadStamp { next_seq, history, .. } = written.stamp;
+        let knowledge = Knowledge::NextSeq { next_seq, history: Some(history) };
+        let cut = self.archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await;
+        let cut = cut.map_err(|error| error.to_string())?;
+        same(|| "the stamp of a write that is answered again".to_owned(), written.stamp, cut.stamp)
+    }
+
+    fn compare_answers(
+        &mut self,
+        written: &JobAnswer,
+        expected: Result<Vec<Answer>, (usize, Refusal)>,
+    ) -> Result<(), Mismatch> {
+        let written = match written {
+            Ok(written) => Ok(written.iter().map(answer_of).collect::<Vec<_>>()),
+            Err((index, error)) => Err((*index, Missed::of(error))),
+        };
+        let expected = expected.map_err(|(index, refusal)| (index, Missed::refused(refusal)));
+        match &written {
+            Ok(answers) if answers.iter().any(|answer| answer.replayed) => self.figures.count("replayed".to_owned()),
+            Ok(_) => {}
+            Err((_, refused)) => self.figures.count_refusal(refused),
+        }
+        same(|| "the answer".to_owned(), written, expected)
+    }
+
+    /// Takes over what was written, with the archive times that the archive gave it.
+    async fn adopt(&mut self, mut after: Model) -> Result<(), Mismatch> {
+        let (before, tail) = (self.model.tail(), self.archive.tail());
+        same(|| "the tail".to_owned(), tail.next_seq.0, after.tail())?;
+        for seq in before..after.tail() {
+            // A bound that is not inside a batch tells of its last change; the changes of a batch share their time.
+            let (index, bound) = (usize::try_from(seq).unwrap(), seq + 1);
+            if after.whole(bound) == bound {
+                let knowledge = Knowledge::NextSeq { next_seq: Seq(bound), history: None };
+                let cut = self.archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await;
+                let archive_time = cut.map_err(|error| error.to_string())?.stamp.archive_time;
+                let batch_first = after.log[index].batch_first;
+                for record in after.log.iter_mut().filter(|record| record.batch_first == batch_first) {
+                    record.archive_time = archive_time;
+                }
+            }
+        }
+        let last = self.model.log.last().and_then(|last| last.archive_time);
+        let first = after.log.get(usize::try_from(before).unwrap()).and_then(|first| first.archive_time);
+        if before < after.tail() && first <= last {
+            return Err(format!("archive time {first:?} follows {last:?}"));
+        }
+        self.model = after;
+        Ok(())
+    }
+
+    /// Several batches while the first one's commit takes its time: those after it share the next commit. Nothing of
+    /// any is to be seen before it is durable.
+    async fn burst(&mut self, jobs: &[Vec<Write>]) -> Result<(), Mismatch> {
+        let mut after = self.model.clone();
+        let (mut expected, mut sent) = (Vec::new(), Vec::new());
+        for writes in jobs {
+            let (requests, operations) = self.resolve(writes).await?;
+            expected.push(after.write(&requests));
+            sent.push(operations);
+            if expected.len() == 1 && after.tail() == self.model.tail() {
+                return Ok(()); // Nothing would be committed, so nothing can wait for it.
+            }
+        }
+        let Some(engine) = self.place.faulty().cloned() else { return Ok(()) };
+        engine.fault_at(1, Fault::Hang);
+        let mut answers = Vec::new();
+        for (index, operations) in sent.into_iter().enumerate() {
+            self.figures.operations += operations.len() as u64;
+            let begun = self.archive.begin_write(operations, false).await;
+            answers.push(begun.map_err(|error| error.to_string())?);
+            if index == 0 {
+                self.until_hanging(&engine).await?;
+            }
+        }
+        self.look(0, self.model.tail()).await.map_err(|mismatch| format!("during a commit: {mismatch}"))?;
+        engine.release();
+        for (answer, expected) in answers.into_iter().zip(expected) {
+            self.compare_answers(&answer.answer().await, expected)?;
+        }
+        self.adopt(after).await
+    }
+
+    async fn until_hanging(&self, engine: &dateline::store::engine::memory::MemoryEngine) -> Result<(), Mismatch> {
+        let (hangs, hanging) = oneshot::channel();
+        let engine = engine.clone();
+        std::thread::spawn(move || {
+            engine.wait_until_hanging();
+            hangs.send(()).ok();
+        });
+        let hanging = tokio::time::timeout(Duration::from_secs(20), hanging).await;
+        hanging.map(drop).map_err(|_| "what was to be committed was not".to_owned())
+    }
+
+    /// A batch whose commit fails; if there is anything to commit.
+    async fn fail(&mut self, failure: Failure, writes: &[Write]) -> Result<(), Mismatch> {
+        let (requests, operations) = self.resolve(writes).await?;
+        let mut after = self.model.clone();
+        let commits = after.write(&requests).is_ok() && after.tail() > self.model.tail();
+        let Some(engine) = self.place.faulty().filter(|_| commits).cloned() else { return Ok(()) };
+        engine.fault_at(
+            1,
+            match failure {
+                Failure::Full => Fault::Full,
+                Failure::BeforeWrite => Fault::FailBeforeWrite,
+                Failure::PowerCut | Failure::Killed => Fault::FailBeforeSync,
+            },
+        );
+        let refused = self.archive.write(operations, false).await.map(drop);
+        let refused = refused.map_err(|(_, error)| Missed::of(&error));
+        let expected = if failure == Failure::Full { Missed::StorageFull } else { Missed::StorageFailed };
+        self.figures.count_refusal(&expected);
+        same(|| "the answer to a write that fails".to_owned(), refused, Err(expected))?;
+        self.look(0, self.model.tail()).await.map_err(|mismatch| format!("after a failed commit: {mismatch}"))?;
+        if failure == Failure::Full {
+            return Ok(());
+        }
+        self.archive.close().await;
+        match failure {
+            Failure::PowerCut => engine.lose_unsynced(),
+            Failure::Full | Failure::BeforeWrite | Failure::Killed => engine.restart(),
+        }
+        self.archive = self.place.open(self.caches, &self.clock);
+        if failure == Failure::Killed { self.adopt(after).await } else { Ok(()) }
+    }
+
+    async fn reopen(&mut self) {
+        self.archive.close().await;
+        // A database on disk can be opened again only when nobody has it any more.
+        let nothing = Place::in_memory();
+        self.archive = nothing.open(false, &self.clock);
+        self.archive = self.place.open(self.caches, &self.clock);
+    }
+
+    /// What was known at an instant can be read once that is past, and never changes after.
+    async fn read_as_known(&mut self, instant: Timestamp) -> Result<(), Mismatch> {
+        let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(instant) };
+        let read = self.archive.cut(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
+        let last = self.model.log.last().and_then(|last| last.archive_time);
+        self.figures.reads += 1;
+        let Ok(Cut { stamp, .. }) = read else {
+            let is_past = instant <= self.clock.now() || last.is_some_and(|last| instant <= last);
+            same(|| format!("as known at {instant}"), read, Err(Missed::TimeInFuture))?;
+            return if is_past { Err(format!("{instant} is past and cannot be read")) } else { Ok(()) };
+        };
+        let known = self.model.log.iter().filter(|record| record.archive_time <= Some(instant)).count();
+        same(|| format!("as known at {instant}"), stamp.next_seq.0, known as u64)?;
+        let first = *self.as_known.entry(instant).or_insert(stamp);
+        same(|| format!("as known at {instant}, asked again"), stamp, first)
+    }
+
+    fn reads(&self) -> Reads<'_> {
+        let turn = usize::try_from(self.figures.reads).unwrap();
+        // The articles that are there, and one that is not.
+        let (mut names, unknown): (Vec<_>, Vec<_>) =
+            self.names.iter().cloned().partition(|name| self.model.all().has(name));
+        names.extend(unknown.into_iter().next());
+        Reads { archive: &self.archive, model: &self.model, names, compared: 0, turn }
+    }
+
+    /// Compares a part of what there is to read: what is newest, and now and then what was known before the step.
+    async fn look(&mut self, turn: usize, before: u64) -> Result<(), Mismatch> {
+        let instants = instants(TICKS);
+        let some = [instants[turn * 5 % instants.len()], None];
+        let mut reads = self.reads();
+        let newest = reads.cut(reads.model.tail()).await?;
+        same(|| "the tail".to_owned(), self.archive.tail(), newest.stamp)?;
+        if turn.is_multiple_of(3) {
+            reads.at_bound(newest, &some).await?;
+            let earlier = reads.cut(before).await?;
+            reads.at_bound(earlier, &some[..1]).await?;
+            reads.sources().await?;
+        } else {
+            reads.articles_at(newest, &some).await?;
+        }
+        self.figures.reads += reads.compared;
+        for name in self.names.clone() {
+            self.learn_etag(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares all that there is to read, at every `stride`th instant.
+    async fn everything(&mut self, stride: usize) -> Result<(), Mismatch> {
+        let mut reads = self.reads();
+        reads.all(&instants(TICKS), stride).await?;
+        reads.sources().await?;
+        self.figures.reads += reads.compared;
+        let committed: Vec<_> = self.model.log.iter().filter_map(|record| record.archive_time).collect();
+        let around = committed.iter().flat_map(|time| [time.saturating_add_micros(-1), *time]);
+        for instant in around.chain(self.as_known.keys().copied()).collect::<Vec<_>>() {
+            self.read_as_known(instant).await?;
+        }
+        match self.place.faulty() {
+            Some(engine) => log::check(engine, &self.archive.info().id, &self.model),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the etag of what is newest: the same for the same revision and state, and another for any other.
+    async fn learn_etag(&mut self, name: &ArticleName) -> Result<Option<String>, Mismatch> {
+        let Some(newest) = self.model.all().observed_at(name, None) else { return Ok(None) };
+        let state = (newest.revision, self.model.all().withdrawn_at(name, None));
+        let cut = self.archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let read = self.archive.article(cut, name.clone(), View::Basic).await.map_err(|error| error.to_string())?;
+        let etag = read.etag.ok_or("the newest state has no etag")?;
+        let known = self.etags.entry(name.clone()).or_default();
+        let repeated = known.iter().find(|(known_etag, known_state)| *known_etag == etag || *known_state == state);
+        match repeated {
+            Some(repeated) => same(|| format!("etag of {name}"), (etag.clone(), state), repeated.clone())?,
+            None => known.push((etag.clone(), state)),
+        }
+        Ok(Some(etag))
+    }
+
+    /// The same operations for the model and for the archive.
+    async fn resolve(&mut self, writes: &[Write]) -> Result<(Vec<Request>, Vec<Operation>), Mismatch> {
+        let (mut requests, mut operations) = (Vec::new(), Vec::new());
+        for write in writes {
+            let to = addressed(write.to);
+            let (expected, precondition) = self.expectation(write, &to).await?;
+            operations.push(operation(write, precondition));
+            let request = write.request.map(|id| (id, words(write)));
+            requests.push(Request { to, at: support::at(write.at), what: asked(&write.what), expected, request });
+        }
+        Ok((requests, operations))
+    }
+
+    async fn expectation(
+        &mut self,
+        write: &Write,
+        to: &Addressed,
+    ) -> Result<(Option<Expected>, Option<Precondition>), Mismatch> {
+        let Some(expect) = write.expect else { return Ok((None, None)) };
+        let (Addressed::Named(name) | Addressed::Found { derived: name, .. }) = to;
+        let newest = self.model.all().observed_at(name, None).map_or(1, |newest| newest.revision);
+        let state = (newest, self.model.all().withdrawn_at(name, None));
+        let etag = |known: Option<(String, NewestState)>| match known {
+            Some((etag, state)) => (Expected::State(Some(state)), Precondition::Etag(etag)),
+            None => (Expected::State(None), Precondition::Etag("nonsense".to_owned())),
+        };
+        let revision = |number| (Expected::Revision(number), support::at_revision(number));
+        let (expected, precondition) = match expect {
+            Expect::Absent => (Expected::Absent, Precondition::MustNotExist),
+            Expect::EtagNow => etag(self.learn_etag(name).await?.map(|now| (now, state))),
+            Expect::EtagOf(index) => {
+                let known = self.etags.get(name).map(Vec::as_slice).unwrap_or_default();
+                etag(index.checked_rem(known.len()).map(|index| known[index].clone()))
+            }
+            Expect::RevisionNow => revision(newest),
+            Expect::Revision(number) => revision(number),
+        };
+        Ok((Some(expected), Some(precondition)))
+    }
+}

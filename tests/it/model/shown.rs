@@ -1,0 +1,336 @@
+//! Answers as plain values, from the archive and from the model alike, so that `==` compares all of them and a
+//! difference is printed whole.
+
+use std::sync::LazyLock;
+
+use dateline::archive::ArchiveError;
+use dateline::archive::error::{BadBound, Conflict, Missing, Unavailable};
+use dateline::archive::list::RevisionEntry;
+use dateline::archive::read::{ArticleAt, MarkAt, RevisionAt};
+use dateline::archive::request::{Warning, Written};
+use dateline::model::diff::word_delta;
+use dateline::model::{ArticleName, ArticleUrl, Change, ChangeKind, Content, ContentDigest, Timestamp, WordDelta};
+
+use super::naive::{Answer, Known, Record, makes_revision};
+use super::plan::Text;
+use super::rules::{Model, Refusal};
+use crate::support;
+
+/// How many contents there are.
+pub(super) const TEXTS: u8 = 5;
+
+static CONTENTS: LazyLock<Vec<(Content, ContentDigest)>> = LazyLock::new(|| {
+    let contents = (0..TEXTS).map(|number| support::content(Text(number)));
+    contents.map(|content| (content.clone(), ContentDigest::of(&content))).collect()
+});
+
+static WORD_COUNTS: LazyLock<Vec<u32>> =
+    LazyLock::new(|| CONTENTS.iter().map(|(content, _)| content.word_count()).collect());
+
+static WORD_DELTAS: LazyLock<Vec<Vec<WordDelta>>> = LazyLock::new(|| {
+    let against = |(base, _): &(Content, _)| CONTENTS.iter().map(|(target, _)| word_delta(base, target)).collect();
+    CONTENTS.iter().map(against).collect()
+});
+
+pub(super) fn content(text: Text) -> &'static Content {
+    &CONTENTS[usize::from(text.0)].0
+}
+
+pub(super) fn delta(base: Text, target: Text) -> WordDelta {
+    WORD_DELTAS[usize::from(base.0)][usize::from(target.0)]
+}
+
+/// Which of the test contents this is, to the letter.
+pub(super) fn text_of(content: &Content) -> Option<Text> {
+    (0..TEXTS).map(Text).find(|text| self::content(*text) == content)
+}
+
+fn text_of_digest(digest: ContentDigest) -> Option<Text> {
+    (0..TEXTS).map(Text).find(|text| CONTENTS[usize::from(text.0)].1 == digest)
+}
+
+/// A change of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShownChange {
+    pub(super) seq: u64,
+    kind: ChangeKind,
+    revision: Option<u32>,
+    at: i64,
+    archive_time: Option<Timestamp>,
+    batch_first: u64,
+    previous: Option<u64>,
+    request_id: Option<String>,
+    urls: Vec<ArticleUrl>,
+    reason: String,
+    article_made: Option<ArticleName>,
+    made: Option<ShownRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ShownRecord {
+    text: Option<Text>,
+    words: Option<u32>,
+    word_delta: Option<WordDelta>,
+    rollback_of: Option<u32>,
+    original_bytes: Option<u64>,
+}
+
+impl ShownChange {
+    pub(super) fn of(change: &Change) -> Self {
+        let entry = &change.entry;
+        Self {
+            seq: change.seq.0,
+            kind: entry.kind,
+            revision: entry.revision.map(|number| number.get()),
+            at: support::tick(entry.observe_time),
+            archive_time: Some(entry.archive_time),
+            batch_first: entry.batch_first.0,
+            previous: entry.previous.map(|seq| seq.0),
+            request_id: entry.request.as_ref().map(|(id, _)| id.to_string()),
+            urls: entry.bound_urls.clone(),
+            reason: entry.reason.clone(),
+            article_made: entry.article_made.clone(),
+            made: entry.made.as_ref().map(|made| ShownRecord {
+                text: text_of_digest(made.digest),
+                words: Some(made.word_count),
+                word_delta: made.word_delta,
+                rollback_of: made.rollback_of.map(|number| number.get()),
+                original_bytes: made.original.as_ref().map(|original| original.size_bytes),
+            }),
+        }
+    }
+
+    pub(super) fn expected(known: Known<'_>, seq: u64, record: &Record) -> Self {
+        let before = known.of(&record.article).map(|(seq, _)| seq).take_while(|other| *other < seq);
+        Self {
+            seq,
+            kind: record.kind,
+            revision: record.revision,
+            at: support::tick(record.at),
+            archive_time: record.archive_time,
+            batch_first: record.batch_first,
+            previous: before.last(),
+            request_id: record.request.as_ref().map(|(id, _)| format!("request-{id}")),
+            urls: record.urls.clone(),
+            reason: record.reason.clone(),
+            article_made: (record.kind == ChangeKind::Created).then(|| record.article.clone()),
+            made: makes_revision(record.kind).then(|| ShownRecord {
+                text: record.text,
+                words: record.text.map(|text| WORD_COUNTS[usize::from(text.0)]),
+                word_delta: record.word_delta,
+                rollback_of: record.rollback_of,
+                original_bytes: record.original.map(|number| support::original(number).data.len() as u64),
+            }),
+        }
+    }
+}
+
+/// A revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShownRevision {
+    article: ArticleName,
+    number: u32,
+    made: ShownChange,
+    /// What it says, where that is shown; a content that no writer sent is `Some(None)`.
+    text: Option<Option<Text>>,
+}
+
+impl ShownRevision {
+    pub(super) fn of(revision: &RevisionAt) -> Self {
+        Self {
+            article: revision.article.clone(),
+            number: revision.number.get(),
+            made: ShownChange::of(&revision.made),
+            text: revision.content.as_ref().map(|content| text_of(content)),
+        }
+    }
+
+    pub(super) fn expected(known: Known<'_>, article: &ArticleName, number: u32, full: bool) -> Option<Self> {
+        let (seq, made) = known.made(article, number)?;
+        let text = full.then_some(made.text);
+        Some(Self { article: article.clone(), number, made: ShownChange::expected(known, seq, made), text })
+    }
+}
+
+/// An article at a cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShownArticle {
+    name: ArticleName,
+    /// Withdrawn or not, since when, and why.
+    mark: Option<(bool, i64, String)>,
+    revision: ShownRevision,
+    valid_from: i64,
+    valid_until: Option<i64>,
+    has_etag: bool,
+    urls: Vec<(ArticleUrl, i64)>,
+    revision_count: u32,
+    create_time: Option<Timestamp>,
+    latest: ShownChange,
+}
+
+impl ShownArticle {
+    pub(super) fn of(article: &ArticleAt) -> Self {
+        let mark = |mark: &MarkAt| (mark.withdrawn, support::tick(mark.since), mark.reason.clone());
+        Self {
+            name: article.name.clone(),
+            mark: article.mark.as_ref().map(mark),
+            revision: ShownRevision::of(&article.revision),
+            valid_from: support::tick(article.valid_from),
+            valid_until: article.valid_until.map(support::tick),
+            has_etag: article.etag.is_some(),
+            urls: article.urls.iter().map(|(url, since)| (url.clone(), support::tick(*since))).collect(),
+            revision_count: article.revision_count,
+            create_time: Some(article.create_time),
+            latest: ShownChange::of(&article.latest),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Missed {
+    Article,
+    Url,
+    Revision,
+    NotYetArchived(Option<Timestamp>),
+    NotYetObserved(i64),
+    SeqInFuture,
+    TimeInFuture,
+    HistoryDiverged,
+    Refused(Refusal),
+    StorageFull,
+    StorageFailed,
+    Other(String),
+}
+
+impl Missed {
+    pub(super) fn of(error: &ArchiveError) -> Self {
+        match error {
+            ArchiveError::Missing(missing) => match missing {
+                Missing::Article(_) => Self::Article,
+                Missing::Url(_) => Self::Url,
+                Missing::Revision { .. } => Self::Revision,
+                Missing::NotYetArchived { first, .. } => Self::NotYetArchived(Some(*first)),
+                Missing::NotYetObserved { first, .. } => Self::NotYetObserved(support::tick(*first)),
+            },
+            ArchiveError::Conflict(conflict) => Self::Refused(match conflict {
+                Conflict::ArticleExists(_) => Refusal::ArticleExists,
+                Conflict::Revision { current, .. } => Refusal::RevisionConflict(current.get()),
+                Conflict::Withdrawn { since, .. } => Refusal::Withdrawn(*since),
+                Conflict::RequestIdReused { .. } => Refusal::RequestIdReused,
+            }),
+            ArchiveError::Bound(bound) => match bound {
+                BadBound::SeqInFuture { .. } => Self::SeqInFuture,
+                BadBound::TimeInFuture { .. } => Self::TimeInFuture,
+                BadBound::HistoryDiverged { .. } => Self::HistoryDiverged,
+            },
+            ArchiveError::Unavailable(Unavailable::StorageFull { .. }) => Self::StorageFull,
+            ArchiveError::Unavailable(Unavailable::StorageFailed) => Self::StorageFailed,
+            ArchiveError::Unavailable(_) | ArchiveError::TooLarge { .. } | ArchiveError::Damaged { .. } => {
+                Self::Other(error.to_string())
+            }
+        }
+    }
+
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownArticle => Self::Article,
+            Refusal::UnknownRevision => Self::Revision,
+            Refusal::NotYetObserved(first) => Self::NotYetObserved(support::tick(first)),
+            Refusal::ArticleExists
+            | Refusal::RevisionConflict(_)
+            | Refusal::Withdrawn(_)
+            | Refusal::RequestIdReused => Self::Refused(refusal),
+        }
+    }
+}
+
+/// What the model says of an article as known below `bound`, at an instant.
+pub(super) fn expected_article(
+    model: &Model,
+    bound: u64,
+    at: Option<Timestamp>,
+    name: &ArticleName,
+    full: bool,
+) -> Result<ShownArticle, Missed> {
+    let known = model.below(bound);
+    let (_, first) = model.all().of(name).next().ok_or(Missed::Article)?;
+    let latest = known.of(name).last().ok_or(Missed::NotYetArchived(first.archive_time))?;
+    let run = known.run_at(name, at);
+    let run = run.ok_or_else(|| Missed::NotYetObserved(support::tick(known.observations(name)[0].at)))?;
+    let full = full && !known.withdrawn_at(name, at);
+    Ok(ShownArticle {
+        name: name.clone(),
+        mark: known.mark_at(name, at).map(|mark| (mark.withdrawn, support::tick(mark.at), mark.reason)),
+        revision: ShownRevision::expected(known, name, run.revision, full).unwrap(),
+        valid_from: support::tick(run.from),
+        valid_until: run.until.map(support::tick),
+        has_etag: at.is_none(),
+        urls: known.urls(name).into_iter().map(|(url, since)| (url, support::tick(since))).collect(),
+        revision_count: known.revision_count(name),
+        create_time: first.archive_time,
+        latest: ShownChange::expected(known, latest.0, latest.1),
+    })
+}
+
+/// A revision of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ShownEntry {
+    revision: ShownRevision,
+    observation_count: u32,
+    first_seen: i64,
+    last_seen: i64,
+}
+
+impl ShownEntry {
+    pub(super) fn of(entry: &RevisionEntry) -> Self {
+        Self {
+            revision: ShownRevision::of(&entry.revision),
+            observation_count: entry.observation_count,
+            first_seen: support::tick(entry.first_seen),
+            last_seen: support::tick(entry.last_seen),
+        }
+    }
+}
+
+/// The revisions of an article that were observed at or before an instant, by number.
+pub(super) fn expected_entries(
+    model: &Model,
+    bound: u64,
+    at: Option<Timestamp>,
+    name: &ArticleName,
+    full: bool,
+) -> Result<Vec<ShownEntry>, Missed> {
+    let known = model.below(bound);
+    let (_, first) = model.all().of(name).next().ok_or(Missed::Article)?;
+    if !known.has(name) {
+        return Err(Missed::NotYetArchived(first.archive_time));
+    }
+    let entries = (1..=known.revision_count(name)).filter_map(|number| {
+        let seen = known.seen(name, number, at)?;
+        Some(ShownEntry {
+            revision: ShownRevision::expected(known, name, number, full)?,
+            observation_count: seen.count,
+            first_seen: support::tick(seen.first),
+            last_seen: support::tick(seen.last),
+        })
+    });
+    Ok(entries.collect())
+}
+
+/// What the archive told a writer.
+pub(super) fn answer_of(written: &Written) -> Answer {
+    let foreign = written.warnings.iter().map(|warning| match warning {
+        Warning::UrlBelongsToOther { url, article } => (url.clone(), article.clone()),
+        Warning::TooManyUrls { url } => panic!("{url} is one of few"),
+    });
+    Answer {
+        article: written.article.clone(),
+        at: written.observe_time,
+        outcome: written.outcome,
+        revision: written.revision.get(),
+        made: written.made.seq.0,
+        replayed: written.replayed,
+        foreign_urls: foreign.collect(),
+    }
+}

@@ -1,0 +1,139 @@
+//! What tests are made of: names, instants, contents and operations from plain values, and archives to try them on.
+
+use std::sync::Arc;
+
+use dateline::archive::request::{Action, Observation, Operation, Precondition, Target};
+use dateline::archive::{Archive, Options};
+use dateline::clock::ManualClock;
+use dateline::model::{
+    ArticleName, ArticleUrl, Block, BlockKind, ClaimedTime, Content, Original, Precision, RequestDigest, RequestId,
+    RevisionNumber, SourceId, Timestamp,
+};
+use dateline::store::engine::lock::Holder;
+
+use crate::model::plan::Text;
+
+/// Runs a test's future on a runtime of its own.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// 2 November 2025, 00:00 UTC: where the ticks of the observe axis are counted from.
+const FIRST_TICK: i64 = 1_762_041_600_000_000;
+
+/// An instant of the observe axis. Ticks are microseconds, so that nothing lies between two of them.
+pub(crate) fn at(tick: i64) -> Timestamp {
+    Timestamp::from_micros(FIRST_TICK + tick).unwrap()
+}
+
+/// The tick of an instant.
+pub(crate) fn tick(at: Timestamp) -> i64 {
+    at.micros() - FIRST_TICK
+}
+
+/// When tests begin on the archive axis: a day after the first tick, and not on a whole second.
+pub(crate) fn now() -> Timestamp {
+    at(86_400_000_000 - 7)
+}
+
+/// The source of this number.
+pub(crate) fn source(number: u8) -> SourceId {
+    SourceId::parse(["gazette", "courier"][usize::from(number % 2)]).unwrap()
+}
+
+/// The article of this number: 0 and 2 are the gazette's, 1 and 3 the courier's.
+pub(crate) fn article(number: u8) -> ArticleName {
+    named(number, &format!("article-{number}"))
+}
+
+/// The article of a source that has this id.
+pub(crate) fn named(source_number: u8, id: &str) -> ArticleName {
+    let article = dateline::model::ArticleId::parse(id).unwrap();
+    ArticleName { source: source(source_number), article }
+}
+
+/// A URL. There are four addresses; the numbers from 4 on are other spellings of them.
+pub(crate) fn url(number: u8) -> ArticleUrl {
+    let address = number % 4;
+    let spelling = match number / 4 {
+        0 => format!("https://www.example.com/news/{address}"),
+        _ => format!("http://WWW.example.com/news/{address}?utm_source=mail#top"),
+    };
+    ArticleUrl::parse(&spelling).unwrap()
+}
+
+/// A content. They share most of their words, as revisions do, and differ in what lists filter by.
+pub(crate) fn content(text: Text) -> Content {
+    let number = text.0;
+    let dead = [12, 92, 100, 240][usize::from(number % 4)];
+    let paragraph = |text: String| Block::from(BlockKind::Paragraph { text });
+    let mut blocks = vec![
+        paragraph(format!("The flood took {dead} lives, the ministry said.")),
+        paragraph("Schools stay shut.".to_owned()),
+    ];
+    if number % 3 == 1 {
+        blocks.swap(0, 1);
+    }
+    Content {
+        headline: format!("Flood takes {dead} lives ({number})"),
+        section: "World".to_owned(),
+        language: ["en-GB", "en", "de"][usize::from(number % 3)].to_owned(),
+        canonical_url: if number == 1 { url(0).original } else { String::new() },
+        labels: if number.is_multiple_of(2) { vec!["flood".to_owned()] } else { Vec::new() },
+        publish_time: (number == 2).then(|| ClaimedTime {
+            time: at(-10),
+            precision: Precision::Instant,
+            words: String::new(),
+            found_in: String::new(),
+            relative: false,
+        }),
+        blocks,
+        ..Content::default()
+    }
+}
+
+/// The bytes of a page.
+pub(crate) fn original(number: u8) -> Original {
+    let page = format!("<html><title>{number}</title></html>").repeat(usize::from(number) + 1);
+    Original { media_type: "text/html".to_owned(), data: page.into() }
+}
+
+/// An operation without precondition or request id.
+pub(crate) fn operation(target: Target, observe_time: Timestamp, action: Action) -> Operation {
+    Operation { target, observe_time, precondition: None, request: None, action }
+}
+
+/// An operation that observes one of the test contents.
+pub(crate) fn observe(name: &ArticleName, observe_time: Timestamp, text: Text) -> Operation {
+    let content = content(text);
+    let urls = canonical_url(&content).into_iter().collect();
+    operation(Target::Named(name.clone()), observe_time, Action::Observe(Box::new(Observation::new(content, urls))))
+}
+
+/// The canonical URL of a content.
+pub(crate) fn canonical_url(content: &Content) -> Option<ArticleUrl> {
+    (!content.canonical_url.is_empty()).then(|| ArticleUrl::parse(&content.canonical_url).unwrap())
+}
+
+/// A request id, and the digest of a request that these words tell from others.
+pub(crate) fn request(number: u8, words: &str) -> (RequestId, RequestDigest) {
+    (RequestId::parse(&format!("request-{number}")).unwrap(), RequestDigest::of(&[words.as_bytes()]))
+}
+
+/// A revision number.
+pub(crate) fn number(number: u32) -> RevisionNumber {
+    RevisionNumber::new(number).unwrap()
+}
+
+/// A precondition on the number of the newest revision.
+pub(crate) fn at_revision(revision: u32) -> Precondition {
+    Precondition::Revision(number(revision))
+}
+
+/// An archive in a directory.
+pub(crate) fn open_directory(path: &std::path::Path, options: &Options, clock: &Arc<ManualClock>) -> Archive {
+    let holder =
+        Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: now().to_string() };
+    let clock: Arc<dyn dateline::clock::Clock> = Arc::clone(clock) as _;
+    Archive::open(path, true, options, clock, holder).unwrap().0
+}
