@@ -49,10 +49,8 @@ impl Figures {
 
     /// Counts a refusal under its reason, without the details.
     fn count_refusal(&mut self, refused: &Missed) {
-        let reason = match refused {
-            Missed::Refused(refusal) => format!("{refusal:?}"),
-            missed => format!("{missed:?}"),
-        };
+        let reason =
+            if let Missed::Refused(refusal) = refused { format!("{refusal:?}") } else { format!("{refused:?}") };
         self.count(format!("refused: {}", reason.split('(').next().unwrap_or_default()));
     }
 }
