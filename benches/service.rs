@@ -25,6 +25,7 @@ use prost::Message;
 use support::callers::{Publisher, Reader, deal};
 use support::corpus::{Corpus, import};
 use support::echo::{self, RawCaller};
+use support::engine_alone::revisions_per_second;
 use support::load::{Caller, Load, load};
 use support::memory::{memory, mib, reset_peak};
 use support::prose::Writer;
@@ -35,6 +36,7 @@ use support::table::{Table, median, millis};
 const ARTICLE_BYTES: usize = 4_000;
 const CHAIN_ARTICLE_BYTES: usize = 6_000;
 const CLIENTS: usize = 64;
+const PUBLISHER_ARTICLES: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(400);
 const GET_ARTICLE: &str = "/dateline.v1.ArchiveService/GetArticle";
 
@@ -88,16 +90,28 @@ impl Plan {
         Ok((floor.rate(), floor.processor_a_call()))
     }
 
+    /// The rate of the engine by itself; 0 where floors are left out.
+    async fn engine_floor(&self, clients: usize, batch: f64) -> anyhow::Result<f64> {
+        if !self.floors {
+            return Ok(0.0);
+        }
+        let (folder, length, articles) = (self.folder.clone(), self.length, clients * PUBLISHER_ARTICLES);
+        tokio::task::spawn_blocking(move || revisions_per_second(&folder, articles, whole(batch), length)).await?
+    }
+
     /// The rate of the sync loop; 0 where floors are left out.
     async fn sync_floor(&self, record: &Bytes, batch: f64) -> anyhow::Result<f64> {
         if !self.floors {
             return Ok(0.0);
         }
         let (folder, record, length) = (self.folder.clone(), record.clone(), self.length);
-        let whole = (1..=256).find(|whole| f64::from(*whole) + 0.5 > batch).unwrap_or(256);
-        let run = move || records_per_second(&folder, &record, whole as usize, length);
-        tokio::task::spawn_blocking(run).await?
+        tokio::task::spawn_blocking(move || records_per_second(&folder, &record, whole(batch), length)).await?
     }
+}
+
+/// A commit's size to the next whole number.
+fn whole(batch: f64) -> usize {
+    (1..=256_u32).find(|whole| f64::from(*whole) + 0.5 > batch).unwrap_or(256) as usize
 }
 
 fn main() -> anyhow::Result<()> {
@@ -140,11 +154,11 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     reset_peak();
     let mut publishers = Vec::new();
     for (number, client) in running.clients(clients).await?.into_iter().enumerate() {
-        publishers.push(Publisher::new(client, number, 16, ARTICLE_BYTES));
+        publishers.push(Publisher::new(client, number, PUBLISHER_ARTICLES, ARTICLE_BYTES));
     }
     let (request, reply) = sample_publish(&running).await?;
     let echo = echo::serve(reply).await?;
-    let (mut against_echo, mut against_sync) = (vec![], vec![]);
+    let (mut against_echo, mut against_sync, mut against_engine) = (vec![], vec![], vec![]);
     let (mut latencies, mut processor, mut sizes) = (vec![], vec![], vec![]);
     for _ in 0..plan.rounds {
         let (ours, back) = plan.load(publishers).await?;
@@ -153,6 +167,7 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
         let (echoed, echo_time) = plan.floor(echo_callers(&echo, clients, &request).await?).await?;
         against_echo.push((ours.rate(), echoed));
         against_sync.push((ours.rate(), plan.sync_floor(&request, batch).await?));
+        against_engine.push((ours.rate(), plan.engine_floor(clients, batch).await?));
         latencies.push((ours.percentile(50), ours.percentile(99)));
         processor.push((ours.processor_a_call(), echo_time));
         sizes.push(batch);
@@ -162,6 +177,7 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     let what = format!("durable publish, {clients} client{}", if clients == 1 { "" } else { "s" });
     table.rate(&what, &against_sync, &format!("fdatasync loop, {size:.1} a sync"), aim_sync);
     table.rate(&what, &against_echo, "echo", aim_echo);
+    table.rate(&what, &against_engine, &format!("the engine alone, {size:.1} a commit"), "");
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
     table.time(&format!("{what}: processor time a call, both sides"), &processor);
     table.fact(&format!("{what}: resident now, at most"), &memory_pair(), "");

@@ -3,6 +3,7 @@
 pub(crate) mod callers;
 pub(crate) mod corpus;
 pub(crate) mod echo;
+pub(crate) mod engine_alone;
 pub(crate) mod load;
 pub(crate) mod memory;
 pub(crate) mod prose;
