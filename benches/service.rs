@@ -1,8 +1,10 @@
 //! What a server does a second, beside what the protocol stack and the disk allow in the same run.
 //!
-//! `cargo bench --bench service [-- PART… --seconds N --rounds N]`, with parts of `publish` (or
-//! `publish-1`, `publish-64`), `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `depth` and `disk`; all of them without. `--no-floors` leaves the floors out. Server and clients share this process and its cores, and so do the floors: a bare
-//! tonic echo of the same bytes, and a loop of append and fdatasync. Each pair is measured in turns, and the medians
+//! `cargo bench --bench service [-- PART… --seconds N --rounds N]`, with parts of `publish` (or `publish-1`,
+//! `publish-64`), `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `depth` and `disk`; all of
+//! them without. `--no-floors` leaves the floors out. Server and clients share this process and its cores, and so do
+//! the floors: a bare tonic echo of the same bytes, a loop of append and fdatasync, and the engine by itself. Each pair
+//! is measured in turns, and the medians
 //! of the rounds are told. The archive lies in a temporary folder below the target folder.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
