@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::assembly::maker;
 use super::contents::{self, LoadedContent};
 use super::error::{ArchiveError, Conflict, Missing};
@@ -12,10 +10,10 @@ use super::request::{Observation, Operation, Outcome, Warning, Written};
 use super::steps::Steps;
 use super::turn::{Effect, Existing, Turn};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, ChangeEntry, ChangeKind, Limits, OriginalRecord, RevisionNumber,
-    RevisionRecord, Seq, Timestamp, WordDelta, diff,
+    ArticleKey, ArticleName, ArticleUrl, ChangeEntry, ChangeKind, Limits, RevisionNumber, RevisionRecord, Seq,
+    Timestamp, WordDelta, diff,
 };
-use crate::store::content::{self, Base, PackedContent, StoredContent};
+use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
 use crate::store::head::{Head, InForce, RECENT_CONTENTS, RecentContent};
 use crate::store::key::article::{TimePoint, TimeTable};
 use crate::store::overlay::Overlay;
@@ -67,8 +65,9 @@ impl Turn<'_> {
             url_count,
         };
         remember(&mut head, seq, observation, &packed);
+        let original = packed_original(observation);
         let record = RevisionRecord {
-            original: original_record(observation),
+            original: original.as_ref().map(|original| original.record.clone()),
             ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
         };
         let entry = ChangeEntry {
@@ -80,7 +79,7 @@ impl Turn<'_> {
         };
         let mut batch = Batch::default();
         batch.put_name(&name, key, seq);
-        self.write_revision(&mut batch, key, newest, observation, packed);
+        self.write_revision(&mut batch, key, newest, packed, original.as_ref());
         let effect = self.effect(key, head, batch, entry, Some(loaded(observation)))?;
         Ok((self.written(operation, name, Outcome::Created, &effect.change, newest.revision, warnings), Some(effect)))
     }
@@ -208,7 +207,8 @@ impl Turn<'_> {
         remember(&mut draft.head, seq, observation, &packed);
         draft.head.revision_count = number;
         let step = InForce { revision: number, made_seq: seq, since: entry.observe_time, known_seq: seq };
-        self.write_revision(&mut draft.batch, key, step, observation, packed);
+        let original = packed_original(observation);
+        self.write_revision(&mut draft.batch, key, step, packed, original.as_ref());
         if let Some((step, from)) = restored {
             self.write_step(&mut draft.batch, key, from, step);
         }
@@ -216,7 +216,7 @@ impl Turn<'_> {
         let record = RevisionRecord {
             word_delta,
             rollback_of: arrival.rollback_of.map(|(number, _)| number),
-            original: original_record(observation),
+            original: original.as_ref().map(|original| original.record.clone()),
             ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
         };
         let kind = if arrival.rollback_of.is_some() { ChangeKind::RolledBack } else { ChangeKind::Revised };
@@ -228,15 +228,15 @@ impl Turn<'_> {
         batch: &mut Batch,
         key: ArticleKey,
         step: InForce,
-        observation: &Observation,
         packed: PackedContent,
+        original: Option<&PackedOriginal>,
     ) {
         let seq = self.position.next_seq;
         batch.put_revision(key, step.revision, seq);
         self.write_step(batch, key, step.since, step);
         packed.write(seq, batch);
-        if let Some(original) = &observation.original {
-            content::write_original(seq, &original.data, batch);
+        if let Some(original) = original {
+            original.write(seq, batch);
         }
     }
 
@@ -369,10 +369,9 @@ fn remember(head: &mut Head, seq: Seq, observation: &Observation, packed: &Packe
     head.recent.push(RecentContent { seq, digest_start, depth: packed.depth() });
 }
 
-fn original_record(observation: &Observation) -> Option<OriginalRecord> {
-    observation.original.as_ref().map(|original| OriginalRecord {
-        media_type: original.media_type.clone(),
-        size_bytes: original.data.len() as u64,
-        sha256: Sha256::digest(&original.data).into(),
-    })
+/// The original as it was prepared, or packed now.
+fn packed_original(observation: &Observation) -> Option<PackedOriginal> {
+    let original = observation.original.as_ref()?;
+    let prepared = observation.prepared.as_ref().and_then(|prepared| prepared.original.clone());
+    Some(prepared.unwrap_or_else(|| PackedOriginal::pack(original)))
 }

@@ -1,4 +1,4 @@
-//! Work on an observation before the writer's turn: packing its content and counting its words.
+//! Work on an observation before the writer's turn: packing its content and original, and counting its words.
 //!
 //! It is done on what is newest now. If the article moves before the writer gets there, the writer does it again.
 
@@ -6,7 +6,7 @@ use super::lookup::{Lookup, LookupError};
 use super::request::{Action, Observation, Operation, Prepared, Target};
 use super::{Archive, ArchiveError};
 use crate::model::{ArticleName, diff};
-use crate::store::content::{Base, PackedContent};
+use crate::store::content::{Base, PackedContent, PackedOriginal};
 
 /// Contents up to this size, alone, are packed on the async thread that asks; more on a blocking one.
 const INLINE_BYTES_MAX: usize = 64 << 10;
@@ -15,7 +15,7 @@ impl Archive {
     /// Prepares the observations among `operations`.
     pub(super) async fn prepare(&self, operations: &mut [Operation]) -> Result<(), ArchiveError> {
         let work: Vec<Option<Work>> = operations.iter().map(Work::of).collect();
-        let bytes: usize = work.iter().flatten().map(|work| work.observation.bytes.len()).sum();
+        let bytes: usize = work.iter().flatten().map(Work::bytes).sum();
         let run = move |lookup: &Lookup<'_>| {
             work.iter()
                 .map(|work| work.as_ref().map_or(Ok(None), |work| work.run(lookup)))
@@ -46,11 +46,17 @@ impl Work {
         }
     }
 
+    fn bytes(&self) -> usize {
+        let original = self.observation.original.as_ref();
+        self.observation.bytes.len() + original.map_or(0, |original| original.data.len())
+    }
+
     fn run(&self, lookup: &Lookup<'_>) -> Result<Option<Prepared>, LookupError> {
         let observation = &self.observation;
+        let original = || observation.original.as_ref().map(PackedOriginal::pack);
         let Some(entry) = lookup.head(&self.name)? else {
             let packed = PackedContent::pack(&observation.bytes, None);
-            return Ok(Some(Prepared { against: None, packed, word_delta: None }));
+            return Ok(Some(Prepared { against: None, packed, word_delta: None, original: original() }));
         };
         let newest = lookup.change(entry.head.newest.made_seq)?;
         let latest = entry.head.recent.last().filter(|latest| latest.seq == newest.seq);
@@ -67,6 +73,7 @@ impl Work {
             against: Some(newest.seq),
             packed: PackedContent::pack(&observation.bytes, Some(base)),
             word_delta: Some(diff::word_delta(&before.content, &observation.content)),
+            original: original(),
         }))
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{
     ArticleName, ArticleUrl, Change, Content, ContentDigest, Original, ReadStamp, RequestDigest, RequestId,
     RevisionNumber, SourceId, Timestamp, WordDelta,
 };
-use crate::store::content::{self, PackedContent};
+use crate::store::content::{self, PackedContent, PackedOriginal};
 
 /// One operation on one article.
 #[derive(Clone, Debug)]
@@ -102,6 +102,8 @@ pub struct Prepared {
     pub packed: PackedContent,
     /// The words that came and went against it.
     pub word_delta: Option<WordDelta>,
+    /// The packed original, which is good however the article has moved.
+    pub original: Option<PackedOriginal>,
 }
 
 /// What the newest state must be.

@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 
 use prost::Message;
+use sha2::{Digest, Sha256};
 use zstd::zstd_safe::{CCtx, DCtx, compress_bound};
 
 use super::engine::Read;
@@ -15,7 +16,7 @@ use super::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
 use super::record::{claim_from_stored, claim_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
-use crate::model::{Block, BlockKind, Content, Seq};
+use crate::model::{Block, BlockKind, Content, Original, OriginalRecord, Seq};
 
 /// The depth that no content reaches: every sixteenth of a chain is whole.
 pub const DEPTH_LIMIT: u32 = 16;
@@ -166,11 +167,30 @@ impl StoredContent {
     }
 }
 
-/// Adds an original to a batch, as brought by the change at `seq`.
-pub fn write_original(seq: Seq, data: &[u8], batch: &mut Batch) {
-    let compressed = compress(data, None);
-    for (chunk, data) in (0..).zip(compressed.chunks(CHUNK_BYTES)) {
-        put(batch, OriginalKey { seq, chunk }.encode(), data.to_vec());
+/// An original ready to be stored.
+#[derive(Clone, Debug)]
+pub struct PackedOriginal {
+    /// What is known of it.
+    pub record: OriginalRecord,
+    compressed: Vec<u8>,
+}
+
+impl PackedOriginal {
+    /// Digests and compresses an original.
+    pub fn pack(original: &Original) -> Self {
+        let record = OriginalRecord {
+            media_type: original.media_type.clone(),
+            size_bytes: original.data.len() as u64,
+            sha256: Sha256::digest(&original.data).into(),
+        };
+        Self { record, compressed: compress(&original.data, None) }
+    }
+
+    /// Adds the original to a batch, as brought by the change at `seq`.
+    pub fn write(&self, seq: Seq, batch: &mut Batch) {
+        for (chunk, data) in (0..).zip(self.compressed.chunks(CHUNK_BYTES)) {
+            put(batch, OriginalKey { seq, chunk }.encode(), data.to_vec());
+        }
     }
 }
 
