@@ -28,8 +28,10 @@ const FIRST_LOOK: usize = 10_000;
 const WAVE_ARTICLES: usize = 1_000;
 const REVISIONS: usize = 15;
 const STREAMS: usize = 2;
-/// Articles that are read at each look: more than the caches hold whole.
-const LOOKED_AT: usize = 8_000;
+/// Articles that are read at each look: as many as the smaller archive has, which the caches hold; and more than
+/// they hold.
+const FEW: usize = 600;
+const MANY: usize = 8_000;
 const WARM_UP: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(3);
 
@@ -87,18 +89,22 @@ fn waves(count: usize) -> Vec<[Corpus; STREAMS]> {
 
 async fn grow(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> anyhow::Result<()> {
     reset_peak();
-    let running = Running::start(path).await?;
+    let mut running = Running::start(path).await?;
     let (mut done, mut step) = (0, Step { since: Instant::now(), from: 0, every: (waves.len() / 20).max(1) });
     for (number, wave) in waves.iter().enumerate() {
         done += import_wave(&running, number, wave).await?;
         if number == 0 {
-            look(&running, &waves[..1], "at 10,000", table).await?;
+            // As at the end: with nothing in the caches.
+            running.stop().await?;
+            running = Running::start(path).await?;
+            look(&running, &waves[..1], FEW, "at 10,000", table).await?;
             step = Step { since: Instant::now(), from: done, ..step };
         } else if number % step.every == 0 {
             step = step.tell(done, table);
         }
     }
-    look(&running, waves, "at the end", table).await?;
+    let publishers = publishers(&running).await?;
+    tell("publish, 8 clients, at the end, right after the import", &measure(publishers).await?, table);
     table.fact("memory while writing, at most", &mib(memory().peak), "≤ 1 GB at 1 M");
     running.stop().await?;
     let bytes = folder_bytes(path)?;
@@ -111,14 +117,12 @@ async fn reopen(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> 
     reset_peak();
     let before = Instant::now();
     let running = Running::start(path).await?;
-    let opened = format!(
-        "{:.1} s; {} resident, {} at most",
-        before.elapsed().as_secs_f64(),
-        mib(memory().resident),
-        mib(memory().peak)
-    );
-    table.fact("opening", &opened, "");
-    look(&running, waves, "reopened", table).await?;
+    table.fact("opening", &format!("{:.1} s", before.elapsed().as_secs_f64()), "");
+    let opened = memory();
+    let shown = format!("{}, {} at most", mib(opened.resident), mib(opened.peak));
+    table.fact("memory after reopening", &shown, "≤ 400 MB at 1 M");
+    look(&running, waves, FEW, "reopened", table).await?;
+    look(&running, waves, MANY, "reopened", table).await?;
     table.fact("memory after reopening and these calls", &mib(memory().resident), "≤ 400 MB at 1 M");
     running.stop().await
 }
@@ -154,15 +158,24 @@ impl Step {
     }
 }
 
-/// What calls cost now, of articles spread over all waves.
-async fn look(running: &Running, waves: &[[Corpus; STREAMS]], when: &str, table: &mut Table) -> anyhow::Result<()> {
-    let publishers = running.clients(8).await?.into_iter().enumerate();
-    let publishers = publishers.map(|(number, client)| Publisher::new(client, number, 16, 4_000)).collect();
-    tell(&format!("publish, 8 clients, {when}"), &measure(publishers).await?, table);
-    let newest: Vec<_> = (0..LOOKED_AT)
+async fn publishers(running: &Running) -> anyhow::Result<Vec<Publisher>> {
+    let clients = running.clients(8).await?.into_iter().enumerate();
+    Ok(clients.map(|(number, client)| Publisher::new(client, number, 16, 4_000)).collect())
+}
+
+/// What calls cost now, of some articles spread over all waves.
+async fn look(
+    running: &Running,
+    waves: &[[Corpus; STREAMS]],
+    articles: usize,
+    when: &str,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    tell(&format!("publish, 8 clients, {when}"), &measure(publishers(running).await?).await?, table);
+    let newest: Vec<_> = (0..articles)
         .map(|index| {
-            let corpus = &waves[index * waves.len() / LOOKED_AT][index % STREAMS];
-            let name = corpus.name(index % corpus.articles);
+            let corpus = &waves[index * waves.len() / articles][index % STREAMS];
+            let name = corpus.name(index / STREAMS % corpus.articles);
             pb::GetArticleRequest { name, ..pb::GetArticleRequest::default() }
         })
         .collect();
@@ -176,7 +189,7 @@ async fn look(running: &Running, waves: &[[Corpus; STREAMS]], when: &str, table:
             let callers: Vec<_> = clients.map(|(client, requests)| make(client, requests)).collect();
             let warm_up = if kind { Duration::ZERO } else { WARM_UP };
             let (read, _) = load(callers, warm_up, LOOK).await?;
-            tell(&format!("{what}, 8 clients, {LOOKED_AT} articles, {round}, {when}"), &read, table);
+            tell(&format!("{what}, 8 clients, {articles} articles, {round}, {when}"), &read, table);
         }
     }
     Ok(())
