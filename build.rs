@@ -1,19 +1,27 @@
 //! Compiles the protocol buffers with protox, so that no `protoc` is needed. Nothing generated is kept in git.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use prost::Message;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
+use tonic_prost_build::manual;
 
-const WIRE: [&str; 2] = ["dateline/v1/archive_service.proto", "dateline/v1/admin_service.proto"];
+const WIRE: [&str; 3] =
+    ["dateline/v1/archive_service.proto", "dateline/v1/feed_service.proto", "dateline/v1/admin_service.proto"];
 const STORED: [&str; 1] = ["stored/v1/stored.proto"];
+
+/// The service whose answers are encoded once for all subscribers.
+const FEED: &str = "FeedService";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
-    let wire = protox::compile(WIRE, ["proto"])?;
+    let mut wire = protox::compile(WIRE, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("dateline_descriptor.bin"), wire.encode_to_vec())?;
+    let feed = take_service(&mut wire, FEED).ok_or("there is no FeedService")?;
+    generate_feed(&feed, &out)?;
     // The full names are what JSON and reflection find a message by.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
@@ -23,4 +31,63 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(false)
         .compile_fds(protox::compile(STORED, ["proto"])?)?;
     Ok(())
+}
+
+/// Takes a service out of the files, and leaves its messages.
+fn take_service(files: &mut FileDescriptorSet, name: &str) -> Option<ServiceDescriptorProto> {
+    files.file.iter_mut().find_map(|file| {
+        let at = file.service.iter().position(|service| service.name() == name)?;
+        Some(file.service.remove(at))
+    })
+}
+
+/// The feed's client speaks in messages, as all others do. Its server answers in frames, whose changes are bytes
+/// already: `wire/frame.rs` has them and their codec.
+fn generate_feed(feed: &ServiceDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>> {
+    const MESSAGES: &str = "tonic_prost::ProstCodec";
+    let message = |name: &str| format!("super::{}", name.rsplit('.').next().unwrap_or(name));
+    let client = manual_service(feed, |method| (message(method.output_type()), MESSAGES));
+    let server = manual_service(feed, |method| match method.name() {
+        "Subscribe" => ("crate::wire::frame::EventFrame".to_owned(), "crate::wire::frame::FrameCodec"),
+        "ListChanges" => ("crate::wire::frame::PageFrame".to_owned(), "crate::wire::frame::FrameCodec"),
+        _ => (message(method.output_type()), MESSAGES),
+    });
+    for (side, service) in [("feed_client", client), ("feed_server", server)] {
+        let out = out.join(side);
+        fs::create_dir_all(&out)?;
+        let (is_client, is_server) = (side == "feed_client", side == "feed_server");
+        let builder = manual::Builder::new().build_client(is_client).build_server(is_server).out_dir(out);
+        builder.compile(&[service]);
+    }
+    Ok(())
+}
+
+fn manual_service(
+    service: &ServiceDescriptorProto,
+    output: impl Fn(&MethodDescriptorProto) -> (String, &'static str),
+) -> manual::Service {
+    let built = manual::Service::builder().name(service.name()).package("dateline.v1");
+    let methods = service.method.iter().map(|method| {
+        let (output, codec) = output(method);
+        let input = method.input_type().rsplit('.').next().unwrap_or_default();
+        let built = manual::Method::builder()
+            .name(snake_case(method.name()))
+            .route_name(method.name())
+            .input_type(format!("super::{input}"))
+            .output_type(output)
+            .codec_path(codec);
+        if method.server_streaming() { built.server_streaming().build() } else { built.build() }
+    });
+    methods.fold(built, manual::ServiceBuilder::method).build()
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(character.to_ascii_lowercase());
+    }
+    snake
 }

@@ -12,7 +12,7 @@ use super::read::etag;
 use super::request::{Action, Operation, Outcome, Precondition, Target, Warning, Written};
 use super::steps::Steps;
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, RevisionNumber, Seq, Timestamp,
+    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, RevisionNumber, Seq, Standing, Timestamp,
 };
 use crate::store::engine::{Direction, VALUE_BYTES_MAX};
 use crate::store::head::{Head, InForce, Mark};
@@ -190,6 +190,13 @@ impl Turn<'_> {
             made: None,
             article_made: None,
             reason: String::new(),
+            // Known when the head is as the change leaves it.
+            standing: Standing {
+                made_seq: self.position.next_seq,
+                since: operation.observe_time,
+                withdrawn: false,
+                is_newest: false,
+            },
         }
     }
 
@@ -198,7 +205,7 @@ impl Turn<'_> {
         article: ArticleKey,
         mut head: Head,
         mut batch: Batch,
-        entry: ChangeEntry,
+        mut entry: ChangeEntry,
         content: Option<LoadedContent>,
     ) -> Result<Effect, ArchiveError> {
         let seq = self.position.next_seq;
@@ -210,6 +217,7 @@ impl Turn<'_> {
             batch.put_url_change(article, seq);
             head.add_url_change(seq);
         }
+        entry.standing = standing(&head, &entry);
         for url in &entry.bound_urls {
             batch.put_url(&url.key, UrlBinding { article, since: entry.observe_time, seq });
         }
@@ -241,6 +249,22 @@ impl Turn<'_> {
             stamp: self.position.stamp(),
         }
     }
+}
+
+/// How the article stands with a change that leaves it with this head.
+fn standing(head: &Head, entry: &ChangeEntry) -> Standing {
+    let is_newest = match entry.kind {
+        ChangeKind::Created
+        | ChangeKind::Revised
+        | ChangeKind::Sighted
+        | ChangeKind::Repeated
+        | ChangeKind::RolledBack => entry.revision == Some(head.newest.revision),
+        ChangeKind::Withdrawn | ChangeKind::Reinstated | ChangeKind::MarkRepeated => {
+            head.mark.is_none_or(|mark| entry.observe_time >= mark.since)
+        }
+        ChangeKind::Aliased => true,
+    };
+    Standing { made_seq: head.newest.made_seq, since: head.newest.since, withdrawn: head.withdrawn(), is_newest }
 }
 
 pub(super) fn urls(operation: &Operation) -> &[ArticleUrl] {

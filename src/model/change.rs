@@ -48,6 +48,21 @@ pub struct ChangeEntry {
     pub article_made: Option<ArticleName>,
     /// The reason given with a mark.
     pub reason: String,
+    /// How the article stands with it.
+    pub standing: Standing,
+}
+
+/// How an article stands at the end of the observe axis, as known with a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The change that made the revision in force.
+    pub made_seq: Seq,
+    /// Since when that revision is in force.
+    pub since: Timestamp,
+    /// Whether the article is withdrawn.
+    pub withdrawn: bool,
+    /// Whether what the change says is itself in force there. A late observation or mark is not.
+    pub is_newest: bool,
 }
 
 /// What a change does.

@@ -9,6 +9,7 @@ pub mod claimed;
 pub mod content;
 pub mod diff;
 pub mod digest;
+pub mod feed;
 pub mod filter;
 pub mod limits;
 pub mod name;
@@ -18,14 +19,17 @@ pub mod timestamp;
 pub mod url_key;
 
 pub use as_of::{AsOf, Knowledge};
-pub use change::{ArticleKey, Change, ChangeEntry, ChangeKind, Original, OriginalRecord, RevisionRecord};
+pub use change::{ArticleKey, Change, ChangeEntry, ChangeKind, Original, OriginalRecord, RevisionRecord, Standing};
 pub use claimed::{ClaimedTime, Precision};
 pub use content::{Block, BlockKind, Content};
 pub use diff::WordDelta;
 pub use digest::{ContentDigest, History, RequestDigest};
+pub use feed::{FeedKind, FeedKinds, FeedQuery};
 pub use filter::{ArticleFilter, TimeRange};
 pub use limits::Limits;
-pub use name::{ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId};
+pub use name::{
+    ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId, SubscriptionId,
+};
 pub use seq::{ReadStamp, Seq};
 pub use timestamp::Timestamp;
 pub use url_key::{ArticleUrl, UrlKey};

@@ -53,6 +53,10 @@ pub struct SourceId(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArticleId(Arc<str>);
 
+/// A durable subscription's identifier, of the same form as a [`SourceId`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(Arc<str>);
+
 /// A writer's identifier for a request: 1 to 128 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(Arc<str>);
@@ -86,6 +90,33 @@ impl ArticleId {
     /// The identifier alone.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl SubscriptionId {
+    /// Reads an identifier.
+    pub fn parse(id: &str) -> Result<Self, NameError> {
+        check_id("the subscription id", id).map(|()| Self(id.into()))
+    }
+
+    /// Reads `subscriptions/{subscription}`.
+    pub fn parse_name(name: &str) -> Result<Self, NameError> {
+        match name.split('/').collect::<Vec<_>>().as_slice() {
+            ["subscriptions", id] => Self::parse(id),
+            _ => Err(shape(name, "subscriptions/{subscription}")),
+        }
+    }
+
+    /// The identifier alone.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `subscriptions/{subscription}`.
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "subscriptions/{}", self.0)
     }
 }
 

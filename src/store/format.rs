@@ -1,6 +1,7 @@
 //! The format of a database: made, opened, or refused.
 //!
-//! Format 1 is the only one so far. A later one migrates, or is refused by this code with what to do.
+//! Format 2 is the only one that is read. Format 1 was never released. A later one migrates, or is refused by this
+//! code with what to do.
 
 use std::ops::Bound;
 
@@ -9,7 +10,7 @@ use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
 /// The version that this code reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Why a database was refused.
 #[derive(Clone, Debug, thiserror::Error)]

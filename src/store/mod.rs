@@ -15,6 +15,7 @@ pub mod key;
 pub mod overlay;
 pub mod record;
 pub mod seal;
+pub mod subscription;
 pub mod tables;
 
 #[expect(unreachable_pub, clippy::all, reason = "generated from proto/stored/v1")]

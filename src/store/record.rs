@@ -11,7 +11,7 @@ use super::{StoreError, stored};
 use crate::model::{
     ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, ClaimedTime, ContentDigest,
     History, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
-    Timestamp, UrlKey, WordDelta,
+    Standing, Timestamp, UrlKey, WordDelta,
 };
 
 /// A change as it is written: its key, its sealed value, and the digest after it.
@@ -71,6 +71,10 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
             article: name.article.as_str().to_owned(),
         }),
         reason: entry.reason.clone(),
+        newest_offset: seq.0.saturating_sub(entry.standing.made_seq.0),
+        newest_since_offset: entry.standing.since.micros_since(entry.observe_time),
+        withdrawn: entry.standing.withdrawn,
+        superseded: !entry.standing.is_newest,
     }
 }
 
@@ -89,11 +93,18 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         original: if url.original.is_empty() { canonical.clone() } else { url.original },
         key: UrlKey::from_stored(&url.key),
     };
+    let observe_time = Timestamp::from_micros(message.observe_time)?;
+    let standing = Standing {
+        made_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
+        since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
+        withdrawn: message.withdrawn,
+        is_newest: !message.superseded,
+    };
     Some(ChangeEntry {
         article: ArticleKey(message.article),
         kind: kind_from_stored(stored::ChangeKind::try_from(message.kind).ok()?)?,
         revision: RevisionNumber::new(message.revision),
-        observe_time: Timestamp::from_micros(message.observe_time)?,
+        observe_time,
         archive_time: Timestamp::from_micros(message.archive_time)?,
         batch_first: Seq(seq.0.checked_sub(u64::from(message.batch_offset))?),
         previous: match message.previous_offset {
@@ -108,6 +119,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
             Some(ArticleName { source: source.ok()?, article: article.ok()? })
         }))?,
         reason: message.reason,
+        standing,
     })
 }
 

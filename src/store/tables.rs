@@ -14,10 +14,14 @@ use super::key::log::LogKey;
 use super::key::meta::MetaKey;
 use super::key::name::NameKey;
 use super::key::source::SourceKey;
+use super::key::subscription::SubscriptionKey;
 use super::key::url::UrlIndexKey;
 use super::seal::{seal, unseal};
+use super::subscription::{self, SubscriptionRecord};
 use super::{Batch, StoreError, record};
-use crate::model::{ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, Timestamp, UrlKey};
+use crate::model::{
+    ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, SubscriptionId, Timestamp, UrlKey,
+};
 
 /// The revision that an entry of the time or sighting table names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +261,30 @@ impl<'a> Tables<'a> {
                 Ok(figures.map(|figures| (source.0, figures)))
             });
             read.transpose()
+        })
+    }
+
+    /// The changes from `from` on and below `end`, in order. What is missing ends them with [`StoreError::Damaged`].
+    pub fn changes(&self, from: Seq, end: Seq) -> impl Iterator<Item = Result<Change, StoreError>> + use<'a> {
+        let mut expected = from;
+        self.read.scan(LogKey::between(from, end), Direction::Forward).map(move |entry| {
+            let (key, value) = entry?;
+            let change = record::decode(&key, &value)?;
+            if change.seq != expected {
+                return Err(StoreError::damaged_at(expected, "a change of the log is missing"));
+            }
+            expected = change.seq.next();
+            Ok(change)
+        })
+    }
+
+    /// All durable subscriptions, by name.
+    pub fn subscriptions(
+        &self,
+    ) -> impl Iterator<Item = Result<(SubscriptionId, SubscriptionRecord), StoreError>> + use<'a> {
+        self.read.scan(SubscriptionKey::all(), Direction::Forward).map(|entry| {
+            let (key, value) = entry?;
+            subscription::decode(&key, &value)
         })
     }
 

@@ -4,6 +4,7 @@
 //! Conversions from the wire check everything that can be judged without the archive, and say which field is
 //! wrong. Nothing above this layer sees a message that was not checked.
 
+pub mod frame;
 mod from_pb;
 pub mod json;
 mod to_pb;
@@ -13,6 +14,8 @@ pub mod token;
 pub mod pb {
     //! The messages and services of `dateline.v1`.
     tonic::include_proto!("dateline.v1");
+    include!(concat!(env!("OUT_DIR"), "/feed_client/dateline.v1.FeedService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.FeedService.rs"));
 }
 
 pub use from_pb::{

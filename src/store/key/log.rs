@@ -1,5 +1,7 @@
 //! `seq` → a change of the log.
 
+use std::ops::Bound;
+
 use super::{Fields, Kind, prefix_range};
 use crate::model::Seq;
 use crate::store::engine::KeyRange;
@@ -22,6 +24,11 @@ impl LogKey {
         fields.kind(Kind::Log)?;
         let seq = fields.u64()?;
         fields.end(Self(Seq(seq)))
+    }
+
+    /// The log from `from` on, below `end`.
+    pub fn between(from: Seq, end: Seq) -> KeyRange {
+        KeyRange { start: Bound::Included(Self(from).encode()), end: Bound::Excluded(Self(end).encode()) }
     }
 
     /// The whole log.

@@ -8,6 +8,7 @@ pub mod log;
 pub mod meta;
 pub mod name;
 pub mod source;
+pub mod subscription;
 pub mod url;
 
 use std::ops::Bound;
@@ -35,6 +36,8 @@ pub enum Kind {
     Url = 7,
     /// name → a fact about the archive as a whole.
     Meta = 8,
+    /// subscription → its filter, position and lease.
+    Subscription = 9,
 }
 
 /// The range of all keys that begin with `prefix`.

@@ -1,0 +1,135 @@
+//! Durable subscriptions as they are stored.
+
+use prost::Message;
+
+use super::key::subscription::SubscriptionKey;
+use super::seal::{seal, unseal};
+use super::{Batch, StoreError, stored};
+use crate::model::{
+    ArticleFilter, ArticleId, ArticleName, FeedKinds, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp,
+    UrlKey,
+};
+
+/// What is kept of a durable subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionRecord {
+    /// Which changes.
+    pub query: FeedQuery,
+    /// All changes below this were acknowledged.
+    pub next_seq: Seq,
+    /// The lease given last; a lower one is lost.
+    pub lease: u64,
+    /// When it was made.
+    pub create_time: Timestamp,
+}
+
+impl Batch {
+    /// Writes a subscription, or removes it.
+    pub fn put_subscription(&mut self, id: &SubscriptionId, record: Option<&SubscriptionRecord>) {
+        let key = SubscriptionKey(id.clone()).encode();
+        let value = record.map(|record| seal(&key, to_stored(record).encode_to_vec()));
+        self.writes.insert(key, value);
+    }
+}
+
+/// Reads the subscription under a key.
+pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<(SubscriptionId, SubscriptionRecord), StoreError> {
+    let malformed = || StoreError::damaged(key, "a subscription cannot be read");
+    let id = SubscriptionKey::decode(key).ok_or_else(malformed)?.0;
+    let message = stored::Subscription::decode(unseal(key, value)?).map_err(|_| malformed())?;
+    Ok((id, from_stored(message).ok_or_else(malformed)?))
+}
+
+fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
+    stored::Subscription {
+        filter: Some(filter_to_stored(&record.query.filter)),
+        kinds: record.query.kinds.bits(),
+        next_seq: record.next_seq.0,
+        lease: record.lease,
+        create_time: record.create_time.micros(),
+    }
+}
+
+fn from_stored(message: stored::Subscription) -> Option<SubscriptionRecord> {
+    let filter = filter_from_stored(message.filter.unwrap_or_default())?;
+    Some(SubscriptionRecord {
+        query: FeedQuery { filter, kinds: FeedKinds::from_bits(message.kinds) },
+        next_seq: Seq(message.next_seq),
+        lease: message.lease,
+        create_time: Timestamp::from_micros(message.create_time)?,
+    })
+}
+
+fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
+    let article = |name: &ArticleName| stored::ArticleRecord {
+        source: name.source.as_str().to_owned(),
+        article: name.article.as_str().to_owned(),
+    };
+    stored::ArticleFilter {
+        sources: filter.sources.iter().map(|source| source.as_str().to_owned()).collect(),
+        articles: filter.articles.iter().map(article).collect(),
+        withdrawn: filter.withdrawn,
+        languages: filter.languages.clone(),
+        labels: filter.labels.clone(),
+        url_prefix: filter.url_prefix.as_ref().map(|key| key.as_str().to_owned()).unwrap_or_default(),
+        observe_time: Some(range_to_stored(filter.observe_time)),
+        publish_time: Some(range_to_stored(filter.publish_time)),
+    }
+}
+
+fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
+    let article = |name: &stored::ArticleRecord| {
+        let (source, article) = (SourceId::parse(&name.source), ArticleId::parse(&name.article));
+        Some(ArticleName { source: source.ok()?, article: article.ok()? })
+    };
+    Some(ArticleFilter {
+        sources: filter.sources.iter().map(|id| SourceId::parse(id).ok()).collect::<Option<_>>()?,
+        articles: filter.articles.iter().map(article).collect::<Option<_>>()?,
+        withdrawn: filter.withdrawn,
+        languages: filter.languages,
+        labels: filter.labels,
+        url_prefix: (!filter.url_prefix.is_empty()).then(|| UrlKey::from_stored(&filter.url_prefix)),
+        observe_time: range_from_stored(filter.observe_time.unwrap_or_default())?,
+        publish_time: range_from_stored(filter.publish_time.unwrap_or_default())?,
+    })
+}
+
+fn range_to_stored(range: TimeRange) -> stored::TimeRange {
+    stored::TimeRange { start: range.start.map(Timestamp::micros), end: range.end.map(Timestamp::micros) }
+}
+
+fn range_from_stored(range: stored::TimeRange) -> Option<TimeRange> {
+    let end = |micros: Option<i64>| micros.map(|micros| Timestamp::from_micros(micros).ok_or(())).transpose().ok();
+    Some(TimeRange { start: end(range.start)?, end: end(range.end)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_read_as_it_was_written() {
+        let at = |micros| Timestamp::from_micros(micros);
+        let filter = ArticleFilter {
+            sources: vec![SourceId::parse("courier").unwrap()],
+            articles: vec![ArticleName::parse("sources/courier/articles/a").unwrap()],
+            withdrawn: Some(false),
+            languages: vec!["en".to_owned()],
+            labels: vec!["flood".to_owned()],
+            url_prefix: Some(UrlKey::prefix_of("https://courier.example/city/").unwrap()),
+            observe_time: TimeRange { start: at(-1), end: None },
+            publish_time: TimeRange { start: None, end: at(5) },
+        };
+        let record = SubscriptionRecord {
+            query: FeedQuery { filter, kinds: FeedKinds::from_bits(5) },
+            next_seq: Seq(7),
+            lease: 3,
+            create_time: at(9).unwrap(),
+        };
+        let id = SubscriptionId::parse("index").unwrap();
+        let mut batch = Batch::default();
+        batch.put_subscription(&id, Some(&record));
+        let (key, value) = batch.writes.pop_first().unwrap();
+        assert_eq!(decode(&key, &value.unwrap()).unwrap(), (id, record));
+    }
+}

@@ -1,0 +1,216 @@
+//! Answers of the feed whose changes are encoded already.
+//!
+//! A change is encoded once for all who get it in the same view. What differs from one subscriber to the next are two
+//! flags, `left_filter` and `batch_end`; they are written behind the encoded bytes, since the fields of a message may
+//! stand in any order (<https://protobuf.dev/programming-guides/encoding/#order>). So a batch for one of a thousand
+//! subscribers is a copy. The bytes on the wire are those of [`pb::SubscribeResponse`] and [`pb::ListChangesResponse`].
+
+use std::marker::PhantomData;
+
+use bytes::{BufMut, Bytes};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic_prost::{ProstCodec, ProstDecoder};
+
+use super::pb;
+
+/// `SubscribeResponse.batch`.
+const BATCH_FIELD: u32 = 2;
+/// `changes` of `Batch` and of `ListChangesResponse`.
+const CHANGES_FIELD: u32 = 1;
+/// `Change.left_filter`.
+const LEFT_FILTER_FIELD: u32 = 13;
+/// `Change.batch_end`.
+const BATCH_END_FIELD: u32 = 14;
+/// A key below 16, and `true`.
+const FLAG_BYTES: usize = 2;
+
+/// A change, encoded but for its flags.
+#[derive(Clone, Debug)]
+pub struct ChangeFrame {
+    /// The encoded `Change`, without the flags.
+    pub bytes: Bytes,
+    /// `left_filter`.
+    pub left_filter: bool,
+    /// `batch_end`.
+    pub batch_end: bool,
+}
+
+/// An event of a subscription. It is small, since a channel makes room for many.
+#[derive(Clone, Debug)]
+pub enum EventFrame {
+    /// Changes, and where the feed is after them.
+    Changes(Box<(Vec<ChangeFrame>, pb::Bookmark)>),
+    /// Any other event.
+    Other(Box<pb::SubscribeResponse>),
+}
+
+/// A page of changes.
+#[derive(Clone, Debug)]
+pub struct PageFrame {
+    /// The changes.
+    pub changes: Vec<ChangeFrame>,
+    /// All but the changes.
+    pub rest: pb::ListChangesResponse,
+}
+
+/// What can be written as a message.
+pub trait Frame: Send + 'static {
+    /// The length of the message in bytes.
+    fn encoded_len(&self) -> usize;
+
+    /// Writes the message.
+    fn encode(&self, buffer: &mut impl BufMut);
+}
+
+impl ChangeFrame {
+    fn message_len(&self) -> usize {
+        self.bytes.len() + FLAG_BYTES * (usize::from(self.left_filter) + usize::from(self.batch_end))
+    }
+
+    fn field_len(&self) -> usize {
+        let length = self.message_len();
+        key_len(CHANGES_FIELD) + encoded_len_varint(length as u64) + length
+    }
+
+    fn encode_field(&self, buffer: &mut impl BufMut) {
+        encode_key(CHANGES_FIELD, WireType::LengthDelimited, buffer);
+        encode_varint(self.message_len() as u64, buffer);
+        buffer.put_slice(&self.bytes);
+        for (field, is_set) in [(LEFT_FILTER_FIELD, self.left_filter), (BATCH_END_FIELD, self.batch_end)] {
+            if is_set {
+                encode_key(field, WireType::Varint, buffer);
+                encode_varint(1, buffer);
+            }
+        }
+    }
+}
+
+fn fields_len(changes: &[ChangeFrame]) -> usize {
+    changes.iter().map(ChangeFrame::field_len).sum()
+}
+
+impl Frame for EventFrame {
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Other(message) => message.encoded_len(),
+            Self::Changes(batch) => {
+                let length = batch_len(batch);
+                key_len(BATCH_FIELD) + encoded_len_varint(length as u64) + length
+            }
+        }
+    }
+
+    fn encode(&self, buffer: &mut impl BufMut) {
+        match self {
+            Self::Other(message) => message.encode_raw(buffer),
+            Self::Changes(batch) => {
+                let (changes, bookmark) = batch.as_ref();
+                encode_key(BATCH_FIELD, WireType::LengthDelimited, buffer);
+                encode_varint(batch_len(batch) as u64, buffer);
+                changes.iter().for_each(|change| change.encode_field(buffer));
+                bookmarked(bookmark).encode_raw(buffer);
+            }
+        }
+    }
+}
+
+fn batch_len((changes, bookmark): &(Vec<ChangeFrame>, pb::Bookmark)) -> usize {
+    fields_len(changes) + bookmarked(bookmark).encoded_len()
+}
+
+/// A batch that has nothing but its bookmark.
+fn bookmarked(bookmark: &pb::Bookmark) -> pb::Batch {
+    pb::Batch { bookmark: Some(bookmark.clone()), ..pb::Batch::default() }
+}
+
+impl Frame for PageFrame {
+    fn encoded_len(&self) -> usize {
+        fields_len(&self.changes) + self.rest.encoded_len()
+    }
+
+    fn encode(&self, buffer: &mut impl BufMut) {
+        self.changes.iter().for_each(|change| change.encode_field(buffer));
+        self.rest.encode_raw(buffer);
+    }
+}
+
+/// The codec of a method that takes messages and answers in frames.
+#[derive(Debug)]
+pub struct FrameCodec<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for FrameCodec<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for FrameCodec<T, U>
+where
+    T: Frame,
+    U: Message + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = FrameEncoder<T>;
+    type Decoder = ProstDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        FrameEncoder(PhantomData)
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<U, U>::raw_decoder(BufferSettings::default())
+    }
+}
+
+/// Writes frames.
+#[derive(Debug)]
+pub struct FrameEncoder<T>(PhantomData<T>);
+
+impl<T: Frame> Encoder for FrameEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, frame: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(frame.encoded_len());
+        frame.encode(buffer);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(seq: u64, left_filter: bool, batch_end: bool) -> (ChangeFrame, pb::Change) {
+        let message = pb::Change { seq, article: "sources/a/articles/b".repeat(20), ..pb::Change::default() };
+        let frame = ChangeFrame { bytes: message.encode_to_vec().into(), left_filter, batch_end };
+        (frame, pb::Change { left_filter, batch_end, ..message })
+    }
+
+    fn decoded<M: Message + Default>(frame: &impl Frame) -> M {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        assert_eq!(frame.encoded_len(), bytes.len());
+        M::decode(bytes.as_slice()).unwrap()
+    }
+
+    #[test]
+    fn frames_read_as_the_messages_that_they_stand_for() {
+        let (frames, changes): (Vec<_>, Vec<_>) =
+            [change(0, false, false), change(1, true, false), change(2, true, true)].into_iter().unzip();
+        let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), archive_time: None };
+        let event = EventFrame::Changes(Box::new((frames.clone(), bookmark.clone())));
+        let batch = pb::Batch { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };
+        let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Batch(batch)) };
+        assert_eq!(decoded::<pb::SubscribeResponse>(&event), expected);
+        assert_eq!(decoded::<pb::SubscribeResponse>(&EventFrame::Other(Box::new(expected.clone()))), expected);
+
+        let rest = pb::ListChangesResponse { next_page_token: "n".into(), next_seq: 3, ..Default::default() };
+        let page = PageFrame { changes: frames, rest: rest.clone() };
+        assert_eq!(decoded::<pb::ListChangesResponse>(&page), pb::ListChangesResponse { changes, ..rest });
+    }
+}
