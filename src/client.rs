@@ -12,6 +12,7 @@ use tonic_types::StatusExt;
 
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
+use crate::wire::pb::feed_service_client::FeedServiceClient;
 
 /// Replies may be larger than a request: a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
@@ -25,6 +26,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Client {
     /// `ArchiveService`.
     pub archive: ArchiveServiceClient<Channel>,
+    /// `FeedService`.
+    pub feed: FeedServiceClient<Channel>,
     /// `AdminService`.
     pub admin: AdminServiceClient<Channel>,
 }
@@ -44,6 +47,7 @@ impl Client {
     pub fn over(channel: Channel) -> Self {
         Self {
             archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            feed: FeedServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
             admin: AdminServiceClient::new(channel),
         }
     }

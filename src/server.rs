@@ -19,10 +19,11 @@ use tower::service_fn;
 
 use crate::archive::Archive;
 use crate::model::Limits;
-use crate::service::{AdminHandler, ArchiveHandler, Context};
+use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler};
 use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
+use crate::wire::pb::feed_service_server::FeedServiceServer;
 
 /// How to run a server.
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ pub struct Options {
     pub limits: Limits,
     /// Calls at once on one connection. Default 1,024.
     pub calls_per_connection_max: usize,
+    /// Streams of changes open at once, over all connections. Default 20,000.
+    pub subscribers_max: usize,
+    /// A subscriber whose transport makes no progress for so long is cut off. Default 60 s.
+    pub stalled_after: Duration,
     /// How long a shutdown waits for calls under way. Default 30 s.
     pub grace: Duration,
     /// How long reads go on after the storage failed, before the server ends. Default 30 s.
@@ -42,6 +47,8 @@ impl Default for Options {
         Self {
             limits: Limits::default(),
             calls_per_connection_max: 1_024,
+            subscribers_max: 20_000,
+            stalled_after: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
         }
@@ -131,7 +138,12 @@ pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Chan
 }
 
 fn context(archive: Arc<Archive>, options: &Options) -> Context {
-    Context { archive, limits: options.limits, stopping: CancellationToken::new() }
+    Context {
+        archive,
+        limits: options.limits,
+        stopping: CancellationToken::new(),
+        stalled_after: options.stalled_after,
+    }
 }
 
 fn router<H: Health>(context: Context, options: &Options, health: Option<HealthServer<H>>) -> Router {
@@ -139,6 +151,10 @@ fn router<H: Health>(context: Context, options: &Options, health: Option<HealthS
     let request_bytes_max = 2 * (options.limits.batch_bytes_max + options.limits.original_bytes_max) + (1 << 20);
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_decoding_message_size(request_bytes_max)
+        .max_encoding_message_size(usize::MAX)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd);
+    let feed = FeedServiceServer::new(FeedHandler::new(context.clone(), options.subscribers_max))
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
@@ -151,8 +167,14 @@ fn router<H: Health>(context: Context, options: &Options, health: Option<HealthS
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
         .concurrency_limit_per_connection(options.calls_per_connection_max);
-    server.add_service(archive).add_service(admin).add_optional_service(health).add_optional_service(reflection())
+    server
+        .add_service(archive)
+        .add_service(feed)
+        .add_service(admin)
+        .add_optional_service(health)
+        .add_optional_service(reflection())
 }
 
 /// The compiled contract is ours, so it registers; a server without reflection still serves.
@@ -179,12 +201,14 @@ fn without_delay(connection: std::io::Result<tokio::net::TcpStream>) -> Option<s
 
 async fn set_serving(reporter: &HealthReporter) {
     reporter.set_serving::<ArchiveServiceServer<ArchiveHandler>>().await;
+    reporter.set_serving::<FeedServiceServer<FeedHandler>>().await;
     reporter.set_serving::<AdminServiceServer<AdminHandler>>().await;
 }
 
 async fn set_not_serving(reporter: &HealthReporter) {
     reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     reporter.set_not_serving::<ArchiveServiceServer<ArchiveHandler>>().await;
+    reporter.set_not_serving::<FeedServiceServer<FeedHandler>>().await;
     reporter.set_not_serving::<AdminServiceServer<AdminHandler>>().await;
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::contents::LoadedContent;
 use super::error::ArchiveError;
 use super::request::{Operation, Written};
+use super::subscriptions::Edited;
 use super::turn::{Effect, Turn};
 use crate::model::{
     ArticleKey, ArticleName, Change, ChangeEntry, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
@@ -46,6 +47,8 @@ pub(super) struct Writes {
     pub(super) heads: BTreeMap<ArticleKey, (ArticleName, Head)>,
     /// The contents brought, for the cache.
     pub(super) contents: Vec<(Seq, LoadedContent)>,
+    /// The durable subscriptions as it leaves them.
+    pub(super) subscriptions: Edited,
 }
 
 impl Writes {
@@ -54,6 +57,7 @@ impl Writes {
         self.changes.extend(later.changes);
         self.heads.extend(later.heads);
         self.contents.extend(later.contents);
+        self.subscriptions.extend(later.subscriptions);
     }
 }
 

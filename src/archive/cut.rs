@@ -1,5 +1,7 @@
 //! A point of both axes, resolved once: every look-up of a read takes the same bound.
 
+use std::cmp::Ordering;
+
 use super::assembly::Position;
 use super::error::{ArchiveError, BadBound};
 use super::lookup::{Lookup, LookupError};
@@ -65,6 +67,24 @@ pub(super) fn at_archive_time(
         }
     }
     stamp_below(lookup, position, low)
+}
+
+/// The stamp at exactly this position, inside an atomic batch or not, of a log that has this history where one is given.
+pub(super) fn exactly(
+    lookup: &Lookup<'_>,
+    tail: &Tail,
+    next_seq: Seq,
+    history: Option<History>,
+) -> Result<ReadStamp, LookupError> {
+    let position = &tail.position;
+    let stamp = match next_seq.cmp(&position.next_seq) {
+        Ordering::Less => Some(stamp_below(lookup, position, next_seq)?),
+        Ordering::Equal => Some(position.stamp()),
+        // A position that this log has never reached is of another one.
+        Ordering::Greater => None,
+    };
+    let diverged = || ArchiveError::from(BadBound::HistoryDiverged { next_seq });
+    Ok(stamp.filter(|stamp| history.is_none_or(|history| stamp.history == history)).ok_or_else(diverged)?)
 }
 
 fn stamp_below(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Result<ReadStamp, LookupError> {

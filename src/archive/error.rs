@@ -1,6 +1,6 @@
 //! What can go wrong with a request to the archive, in the archive's own words.
 
-use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, Timestamp};
+use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
 use crate::store::StoreError;
 
 /// Why a request was not done. Nothing of a refused request was written.
@@ -18,6 +18,9 @@ pub enum ArchiveError {
     /// The archive cannot do it now.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+    /// What is asked of a durable subscription does not fit it.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
     /// More than can be written at once.
     #[error("{what} would take {size}; at most {size_max} is allowed")]
     TooLarge {
@@ -142,6 +145,48 @@ pub enum BadBound {
         /// The position.
         next_seq: Seq,
     },
+}
+
+/// What a durable subscription does not allow.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SubscriptionError {
+    /// There is none of this name.
+    #[error("there is no subscription {0}; create it first")]
+    Unknown(SubscriptionId),
+    /// There is one of this name.
+    #[error("{0} exists already; subscribe to it, or choose another id")]
+    Exists(SubscriptionId),
+    /// A consumer is attached.
+    #[error("{id} has a consumer attached ({}); stop it first", if consumer.is_empty() { "without a label" } else { consumer })]
+    InUse {
+        /// The subscription.
+        id: SubscriptionId,
+        /// What the consumer calls itself.
+        consumer: String,
+    },
+    /// Another consumer was attached since, or the server was restarted, or the subscription was moved.
+    #[error(
+        "lease {lease} on {id} is lost: another consumer has attached since, or the server has restarted; subscribe again"
+    )]
+    LeaseLost {
+        /// The subscription.
+        id: SubscriptionId,
+        /// The lease.
+        lease: u64,
+    },
+    /// More was acknowledged than was sent.
+    #[error("{id}: {next_seq} was acknowledged, and only what is below {delivered} was delivered")]
+    AcknowledgedBeyond {
+        /// The subscription.
+        id: SubscriptionId,
+        /// What was acknowledged.
+        next_seq: Seq,
+        /// What was delivered.
+        delivered: Seq,
+    },
+    /// There are as many as may be.
+    #[error("there are {} subscriptions, as many as may be; delete one first", super::subscriptions::SUBSCRIPTIONS_MAX)]
+    TooMany,
 }
 
 /// Why the archive cannot do it now.

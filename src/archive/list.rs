@@ -10,9 +10,9 @@ use super::cache::HeadEntry;
 use super::cut::Cut;
 use super::error::ArchiveError;
 use super::lookup::{Lookup, LookupError};
+use super::matching::{name_passes, state_passes};
 use super::read::{ArticleAt, RevisionAt, StepsAt, View, known, latest_below, render, revision_of, steps_at, urls};
-use crate::model::filter::language_matches;
-use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp};
+use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::figures::SourceFigures;
 use crate::store::key::article::TimeTable;
@@ -85,7 +85,7 @@ pub(super) fn by_name(
             page.next = last;
             break;
         }
-        if names_pass(query, &name) {
+        if is_asked_for(query, &name) {
             let item = examine(&lookup, cut, query, &lookup.head_of(article)?)?;
             bytes += item.as_ref().map_or(0, |item| item.revision.content_bytes());
             page.items.extend(item);
@@ -122,7 +122,7 @@ pub(super) fn by_latest_change(
         let entry = lookup.head_of(article)?;
         let latest_seq = latest_below(&lookup, entry.head.latest_seq, cut.bound())?.seq;
         latest.insert(article, latest_seq);
-        if latest_seq == at && names_pass(query, &entry.head.name) {
+        if latest_seq == at && is_asked_for(query, &entry.head.name) {
             let item = examine(&lookup, cut, query, &entry)?;
             bytes += item.as_ref().map_or(0, |item| item.revision.content_bytes());
             page.items.extend(item);
@@ -131,12 +131,9 @@ pub(super) fn by_latest_change(
     Ok(page)
 }
 
-/// What the filter says of the name alone.
-fn names_pass(query: &ArticleQuery, name: &ArticleName) -> bool {
-    let filter = &query.filter;
-    query.source.as_ref().is_none_or(|source| *source == name.source)
-        && (filter.sources.is_empty() || filter.sources.contains(&name.source))
-        && (filter.articles.is_empty() || filter.articles.contains(name))
+/// What the query says of the name alone.
+fn is_asked_for(query: &ArticleQuery, name: &ArticleName) -> bool {
+    query.source.as_ref().is_none_or(|source| *source == name.source) && name_passes(&query.filter, name)
 }
 
 /// The article, if it is there at the cut and the filter lets it pass.
@@ -165,25 +162,12 @@ fn passes(
     steps: &StepsAt,
 ) -> Result<bool, LookupError> {
     let withdrawn = steps.mark.is_some_and(|mark| mark.withdrawn);
-    if filter.withdrawn.is_some_and(|wanted| wanted != withdrawn)
-        || !filter.observe_time.contains(Some(steps.step.since))
-    {
-        return Ok(false);
-    }
     let made = lookup.change(steps.step.made_seq)?;
-    if !made.entry.made.as_deref().is_some_and(|record| attributes_pass(filter, record)) {
+    if !state_passes(filter, withdrawn, steps.step.since, &made) {
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };
     Ok(urls(lookup, entry, cut.bound())?.iter().any(|(url, _)| url.key.starts_with(prefix)))
-}
-
-fn attributes_pass(filter: &ArticleFilter, record: &RevisionRecord) -> bool {
-    let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
-    let speaks = |range: &String| language_matches(range, &record.language);
-    (filter.languages.is_empty() || filter.languages.iter().any(speaks))
-        && (filter.labels.is_empty() || filter.labels.iter().any(|label| record.labels.contains(label)))
-        && filter.publish_time.contains(publish_time)
 }
 
 /// The revisions of an article in order of number, from the position on, as far as they were observed at or before

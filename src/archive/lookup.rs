@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cache::HeadEntry;
 use super::contents::{self, LoadedContent};
 use super::error::ArchiveError;
+use super::feed::FeedEntry;
 use super::shared::Shared;
 use super::steps::{Steps, Timeline};
 use crate::model::{ArticleKey, ArticleName, Change, ContentDigest, Seq};
@@ -98,6 +99,39 @@ impl<'a> Lookup<'a> {
             self.shared.caches.put_change(&change);
         }
         Ok(change)
+    }
+
+    /// Recent changes from `from` on and below `end`, at most `most`; `None` where the first is not in memory.
+    pub(super) fn recent(&self, from: Seq, end: Seq, most: usize) -> Option<Vec<Arc<FeedEntry>>> {
+        self.shared.recent.range(from.0, end.0, most)
+    }
+
+    /// The changes from `from` on and below `end`, from storage.
+    pub(super) fn log(
+        self,
+        from: Seq,
+        end: Seq,
+    ) -> Result<impl Iterator<Item = Result<FeedEntry, LookupError>> + use<'a>, LookupError> {
+        let changes = self.tables()?.changes(from, end);
+        Ok(changes.map(move |change| {
+            let change = Arc::new(change?);
+            let name = self.name_of(&change)?;
+            Ok(FeedEntry::new(change, name))
+        }))
+    }
+
+    /// The name of a change's article.
+    fn name_of(&self, change: &Change) -> Result<ArticleName, LookupError> {
+        let article = change.entry.article;
+        if let Some(name) = self.shared.caches.name(article) {
+            return Ok(name);
+        }
+        let name = match &change.entry.article_made {
+            Some(name) => name.clone(),
+            None => self.head_of(article)?.head.name.clone(),
+        };
+        self.shared.caches.put_name(article, &name);
+        Ok(name)
     }
 
     /// The change at `seq`, if it is durable.

@@ -12,6 +12,7 @@ use super::assembly::Position;
 use super::cache::Caches;
 use super::queue::{OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
+use super::subscriptions::Subscriptions;
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::model::{ArticleKey, History, Seq, Timestamp};
@@ -147,7 +148,10 @@ impl Archive {
         let id = format::open(engine.as_ref(), new_id()?).map_err(in_format)?;
         let tail = read_tail(&Tables::new(engine.as_ref()), &id).map_err(|error| in_format(error.into()))?;
         let opened = clock.now();
-        let shared = Arc::new(Shared::new(engine, Caches::new(options.cache_bytes), clock, tail));
+        let subscriptions =
+            read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
+        let caches = Caches::new(options.cache_bytes);
+        let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
         let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation that the queue lets in, and for what the committer and a close send.
         let (events, received) = sync_channel(OPERATIONS_MAX + 16);
@@ -189,6 +193,11 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
         }
     };
     Ok(Tail { position, clock_floor, failed: false })
+}
+
+fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> {
+    let records = tables.subscriptions().map(|entry| entry.map(|(id, record)| (id, Arc::new(record))));
+    Ok(Subscriptions::new(records.collect::<Result<_, _>>()?))
 }
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.

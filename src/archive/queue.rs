@@ -8,8 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::error::{ArchiveError, Unavailable};
 use super::request::{Action, Operation};
+use super::subscriptions::SubscriptionEdit;
 use super::writer::{Event, JobAnswer};
-use crate::model::{Block, Limits, Timestamp};
+use crate::model::{Block, Limits, SubscriptionId, Timestamp};
+use crate::store::subscription::SubscriptionRecord;
 
 /// Operations that may wait at once.
 pub(super) const OPERATIONS_MAX: usize = 4_096;
@@ -76,6 +78,20 @@ impl Queue {
         };
         let (answer, answered) = oneshot::channel();
         self.send(Event::RaiseFloor { to, answer, permit })?;
+        answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
+    }
+
+    /// Changes a durable subscription. Once this is queued it is done, whether or not anybody waits for the answer.
+    pub(super) async fn edit_subscription(
+        &self,
+        id: SubscriptionId,
+        edit: SubscriptionEdit,
+    ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
+        let Ok(permit) = Arc::clone(&self.operations).acquire_owned().await else {
+            return Err(Unavailable::Draining.into());
+        };
+        let (answer, answered) = oneshot::channel();
+        self.send(Event::Subscription { id, edit, answer, permit })?;
         answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::assembly::Position;
+use super::assembly::{Position, Writes};
 use super::cache::Caches;
+use super::feed::{self, FeedEntry, Recent};
+use super::subscriptions::Subscriptions;
 use crate::clock::Clock;
 use crate::model::{ReadStamp, Timestamp};
 use crate::store::Engine;
@@ -31,12 +33,22 @@ pub(super) struct Shared {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) caches: Caches,
     pub(super) clock: Arc<dyn Clock>,
+    /// The latest changes, for subscribers.
+    pub(super) recent: Recent<Arc<FeedEntry>>,
+    pub(super) subscriptions: Subscriptions,
     tail: watch::Sender<Tail>,
 }
 
 impl Shared {
-    pub(super) fn new(engine: Arc<dyn Engine>, caches: Caches, clock: Arc<dyn Clock>, tail: Tail) -> Self {
-        Self { engine, caches, clock, tail: watch::Sender::new(tail) }
+    pub(super) fn new(
+        engine: Arc<dyn Engine>,
+        caches: Caches,
+        clock: Arc<dyn Clock>,
+        tail: Tail,
+        subscriptions: Subscriptions,
+    ) -> Self {
+        let recent = Recent::new(tail.position.next_seq.0, feed::RECENT_CHANGES_MAX, feed::RECENT_BYTES_MAX);
+        Self { engine, caches, clock, recent, subscriptions, tail: watch::Sender::new(tail) }
     }
 
     pub(super) fn tail(&self) -> Tail {
@@ -45,6 +57,13 @@ impl Shared {
 
     pub(super) fn watch_tail(&self) -> watch::Receiver<Tail> {
         self.tail.subscribe()
+    }
+
+    /// Takes in what a commit made durable. Its end must not be announced before this returns.
+    pub(super) fn take_in(&self, mut writes: Writes) {
+        self.recent.push(feed::entries(&writes));
+        self.subscriptions.take_in(std::mem::take(&mut writes.subscriptions));
+        self.caches.take_in(writes);
     }
 
     pub(super) fn announce(&self, change: impl FnOnce(&mut Tail)) {

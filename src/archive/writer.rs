@@ -17,15 +17,20 @@ use super::assembly::{Assembly, Ground, Position, Writes};
 use super::error::{ArchiveError, Unavailable};
 use super::request::{Operation, Written};
 use super::shared::{Shared, Tail};
-use crate::model::Timestamp;
+use super::subscriptions::{self, SubscriptionEdit};
+use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::engine::watermark::Watermark;
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
+use crate::store::subscription::SubscriptionRecord;
 
 use crate::store::{Batch, Engine, EngineError};
 
 /// The answer to a job: that of each operation, or the index of the one refused.
 pub type JobAnswer = Result<Vec<Written>, (usize, ArchiveError)>;
+
+/// The answer to a change of a subscription: what it has become.
+type EditAnswer = Result<Option<Arc<SubscriptionRecord>>, ArchiveError>;
 
 /// Bytes of contents and originals in one commit.
 const COMMIT_BYTES_MAX: usize = 16 << 20;
@@ -49,6 +54,14 @@ pub(super) enum Event {
         /// Its share of the queue, given back when it is answered.
         permit: OwnedSemaphorePermit,
     },
+    /// A durable subscription is to be changed.
+    Subscription {
+        id: SubscriptionId,
+        edit: SubscriptionEdit,
+        answer: oneshot::Sender<EditAnswer>,
+        /// Its share of the queue, given back when it is answered.
+        permit: OwnedSemaphorePermit,
+    },
     /// The commit in flight is durable, or failed.
     Committed(Result<(), EngineError>),
     /// Finish what was accepted, and end.
@@ -59,6 +72,7 @@ pub(super) enum Event {
 enum Waiting {
     Job { answer: oneshot::Sender<JobAnswer>, result: JobAnswer, _permits: Vec<OwnedSemaphorePermit> },
     Floor { answer: oneshot::Sender<Result<(), ArchiveError>>, _permit: OwnedSemaphorePermit },
+    Edit { answer: oneshot::Sender<EditAnswer>, result: EditAnswer, _permit: OwnedSemaphorePermit },
 }
 
 impl Waiting {
@@ -67,6 +81,7 @@ impl Waiting {
         match self {
             Self::Job { answer, result, .. } => drop(answer.send(result)),
             Self::Floor { answer, .. } => drop(answer.send(Ok(()))),
+            Self::Edit { answer, result, .. } => drop(answer.send(result)),
         }
     }
 
@@ -74,6 +89,7 @@ impl Waiting {
         match self {
             Self::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
             Self::Floor { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Edit { answer, .. } => drop(answer.send(Err(error.clone()))),
         }
     }
 }
@@ -116,7 +132,7 @@ pub(super) struct Writer {
     watermark: Option<Watermark>,
     next: Next,
     in_flight: Option<InFlight>,
-    /// Jobs that did not fit into the next commit.
+    /// Jobs and edits that did not fit into the next commit.
     held: VecDeque<Event>,
     /// The clock floor that is durable or in flight.
     floor: Option<Timestamp>,
@@ -202,11 +218,11 @@ impl Writer {
             Event::Committed(Ok(())) => self.committed(),
             Event::Committed(Err(error)) => self.commit_failed(error),
             Event::Close => self.closing = true,
-            job @ Event::Job { .. } => {
-                if self.held.is_empty() && self.fits(&job) {
-                    self.judge(job)
+            event @ (Event::Job { .. } | Event::Subscription { .. }) => {
+                if self.held.is_empty() && self.fits(&event) {
+                    self.judge(event)
                 } else {
-                    self.held.push_back(job)
+                    self.held.push_back(event)
                 }
             }
             Event::RaiseFloor { to, answer, permit } => self.raise_floor(to, answer, permit),
@@ -218,11 +234,16 @@ impl Writer {
             Event::Job { operations, bytes, .. } => {
                 self.next.assembly.has_room_for(operations.len()) && self.next.has_room_for(*bytes)
             }
+            Event::Subscription { .. } => self.next.assembly.writes.subscriptions.len() < Limits::COMMIT_CHANGES_MAX,
             Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => true,
         }
     }
 
     fn judge(&mut self, event: Event) {
+        match event {
+            Event::Subscription { id, edit, answer, permit } => return self.edit(&id, &edit, answer, permit),
+            Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close | Event::Job { .. } => {}
+        }
         let Event::Job { operations, validate_only, answer, bytes, permits } = event else { return };
         if self.shared.tail().failed {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
@@ -237,6 +258,32 @@ impl Writer {
         let result = self.next.assembly.judge(ground, &operations, validate_only);
         self.next.bytes += bytes;
         self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
+    }
+
+    /// Judges an edit of a subscription on what those before it leave.
+    fn edit(
+        &mut self,
+        id: &SubscriptionId,
+        edit: &SubscriptionEdit,
+        answer: oneshot::Sender<EditAnswer>,
+        permit: OwnedSemaphorePermit,
+    ) {
+        if self.shared.tail().failed {
+            return drop(answer.send(Err(Unavailable::StorageFailed.into())));
+        }
+        let writes = &mut self.next.assembly.writes;
+        let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(id));
+        let current = match writes.subscriptions.get(id).or(in_flight) {
+            Some(edited) => edited.clone(),
+            None => self.shared.subscriptions.durable(id),
+        };
+        let judged = subscriptions::judge(&self.shared.subscriptions, id, current, edit, self.shared.clock.now());
+        if let Ok((record, true)) = &judged {
+            writes.batch.put_subscription(id, record.as_deref());
+            writes.subscriptions.insert(id.clone(), record.clone());
+        }
+        let result = judged.map(|(record, _)| record).map_err(ArchiveError::from);
+        self.next.waiting.push(Waiting::Edit { answer, result, _permit: permit });
     }
 
     /// Gives the next commit its archive time, if this is its first job.
@@ -303,7 +350,7 @@ impl Writer {
     fn committed(&mut self) {
         let Some(in_flight) = self.in_flight.take() else { return };
         let InFlight { writes, position, floor, waiting, .. } = in_flight;
-        self.shared.caches.take_in(writes);
+        self.shared.take_in(writes);
         self.shared.announce(|tail| {
             let clock_floor = floor.or(tail.clock_floor);
             *tail = Tail { position, clock_floor, failed: tail.failed };
@@ -347,8 +394,10 @@ impl Writer {
         self.floor = tail.clock_floor;
         in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
         for event in std::mem::take(&mut self.held) {
-            if let Event::Job { answer, .. } = event {
-                drop(answer.send(Err((0, error.clone()))));
+            match event {
+                Event::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
+                Event::Subscription { answer, .. } => drop(answer.send(Err(error.clone()))),
+                Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => {}
             }
         }
     }

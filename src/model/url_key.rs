@@ -95,6 +95,20 @@ impl UrlKey {
         Self(key.into())
     }
 
+    /// A URL that has this key: the one that says nothing else.
+    pub fn to_url(&self) -> String {
+        let (host, rest) = self.0.split_once(')').unwrap_or((&self.0, "/"));
+        let (turned, port) = match host.rsplit_once(':') {
+            Some((turned, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (turned, Some(port)),
+            Some(_) | None => (host, None),
+        };
+        let labels: Vec<_> = turned.rsplit(',').map(|label| label.replace("%2C", ",").replace("%29", ")")).collect();
+        // With https the port 443 would be left out, and so be another key.
+        let scheme = if port == Some("443") { "http" } else { "https" };
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{scheme}://{}{port}{rest}", labels.join("."))
+    }
+
     /// The key's text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -185,6 +199,24 @@ mod tests {
 
     fn key(url: &str) -> String {
         UrlKey::of(url).unwrap_or_else(|error| panic!("{error}")).to_string()
+    }
+
+    #[test]
+    fn a_key_is_turned_back_into_a_url_of_it() {
+        for url in [
+            "https://www.example.com/world/story?id=1",
+            "https://example.com",
+            "http://example.com:443/a",
+            "https://example.com:80/a",
+            "http://127.0.0.1:7411/a)b",
+            "https://[::1]:99/a",
+            "https://[2001:db8::1]/a",
+            "http://localhost/",
+        ] {
+            let key = UrlKey::of(url).unwrap();
+            assert_eq!(UrlKey::of(&key.to_url()).unwrap(), key, "{url} became {}", key.to_url());
+        }
+        assert_eq!(UrlKey::of("http://www.example.com/a").unwrap().to_url(), "https://www.example.com/a");
     }
 
     #[test]

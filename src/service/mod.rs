@@ -5,6 +5,7 @@
 
 mod admin;
 mod archive;
+mod feed;
 mod import;
 mod lists;
 mod publish;
@@ -12,11 +13,13 @@ mod render;
 pub mod status;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
+pub use feed::FeedHandler;
 
 use self::status::Refusal;
 use crate::archive::read::View;
@@ -33,6 +36,8 @@ pub struct Context {
     pub limits: Limits,
     /// Is cancelled when the server stops: streams that would go on end then.
     pub stopping: CancellationToken,
+    /// A subscriber whose transport makes no progress for so long is cut off.
+    pub stalled_after: Duration,
 }
 
 impl Context {

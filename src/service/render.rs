@@ -30,7 +30,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
     }
 }
 
-fn article_url(url: crate::model::ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
+pub(super) fn article_url(url: crate::model::ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
     pb::ArticleUrl { url: url.original, key: url.key.as_str().to_owned(), observe_time: Some(timestamp_to_pb(since)) }
 }
 

@@ -11,7 +11,8 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::archive::ArchiveError;
-use crate::archive::error::{BadBound, Conflict, Missing, Unavailable, excerpt};
+use crate::archive::error::{BadBound, Conflict, Missing, SubscriptionError, Unavailable, excerpt};
+use crate::model::SubscriptionId;
 use crate::wire::token::TokenError;
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrorKind, pb};
 
@@ -73,6 +74,39 @@ impl Refusal {
         unavailable(&Unavailable::Draining)
     }
 
+    /// Why a feed cannot begin where it was asked to. A place that is still to come has a reason of its own.
+    pub(super) fn of_start(error: ArchiveError) -> Self {
+        let is_in_future =
+            matches!(&error, ArchiveError::Bound(BadBound::SeqInFuture { .. } | BadBound::TimeInFuture { .. }));
+        let mut refusal = Self::from(error);
+        if is_in_future {
+            refusal.0.reason = "START_IN_FUTURE";
+        }
+        refusal
+    }
+
+    /// A token that was refused, and the field that held it.
+    pub(super) fn of_token(error: TokenError, field: &str) -> Self {
+        let refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("{field} {error}"));
+        refusal.of_field(field.to_owned(), error.to_string())
+    }
+
+    /// As many streams are open as may be.
+    pub(super) fn too_many_streams(streams_max: usize) -> Self {
+        let message =
+            format!("{streams_max} streams are open, as many as may be; close some, or try again in a moment");
+        Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
+            .with("streams_max", streams_max)
+            .worth_retrying()
+    }
+
+    /// The transport took nothing for too long.
+    pub(super) fn stalled(stalled_after: Duration, token: &str) -> Self {
+        let seconds = stalled_after.as_secs_f32();
+        let message = format!("nothing was read for {seconds} s; subscribe again with the resume token");
+        Self::new(Code::ResourceExhausted, "SUBSCRIBER_STALLED", message).with("resume_token", token)
+    }
+
     /// Whether what comes after it in a stream would fare no better.
     pub(super) fn ends_streams(&self) -> bool {
         matches!(self.0.code, Code::Unavailable | Code::Internal)
@@ -112,8 +146,7 @@ impl From<FieldError> for Refusal {
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        let refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("page_token {error}"));
-        refusal.of_field("page_token".to_owned(), error.to_string())
+        Self::of_token(error, "page_token")
     }
 }
 
@@ -124,6 +157,7 @@ impl From<ArchiveError> for Refusal {
             ArchiveError::Conflict(error) => conflict(&error),
             ArchiveError::Bound(error) => bad_bound(&error),
             ArchiveError::Unavailable(error) => unavailable(&error),
+            ArchiveError::Subscription(error) => subscription(&error),
             ArchiveError::TooLarge { .. } => FieldError::too_large("content", error).into(),
             ArchiveError::Damaged { seq, detail } => {
                 tracing::error!(seq = seq.map(|seq| seq.0), detail, "damage was found");
@@ -186,6 +220,24 @@ fn bad_bound(error: &BadBound) -> Refusal {
         BadBound::HistoryDiverged { next_seq } => {
             Refusal::new(Code::FailedPrecondition, "HISTORY_DIVERGED", error).with("next_seq", next_seq)
         }
+    }
+}
+
+fn subscription(error: &SubscriptionError) -> Refusal {
+    let refusal = |code, reason, id: &SubscriptionId| Refusal::new(code, reason, error).with("subscription", id);
+    match error {
+        SubscriptionError::Unknown(id) => refusal(Code::NotFound, "SUBSCRIPTION_UNKNOWN", id),
+        SubscriptionError::Exists(id) => refusal(Code::AlreadyExists, "SUBSCRIPTION_EXISTS", id),
+        SubscriptionError::InUse { id, consumer } => {
+            refusal(Code::FailedPrecondition, "SUBSCRIPTION_IN_USE", id).with("consumer", consumer)
+        }
+        SubscriptionError::LeaseLost { id, lease } => refusal(Code::Aborted, "LEASE_LOST", id).with("lease", lease),
+        SubscriptionError::AcknowledgedBeyond { id, next_seq, delivered } => {
+            refusal(Code::OutOfRange, "ACK_BEYOND_DELIVERED", id)
+                .with("next_seq", next_seq)
+                .with("delivered_next_seq", delivered)
+        }
+        SubscriptionError::TooMany => Refusal::new(Code::ResourceExhausted, "TOO_MANY_SUBSCRIPTIONS", error),
     }
 }
 

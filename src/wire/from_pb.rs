@@ -1,13 +1,14 @@
 //! Messages as the model, checked.
 
 use std::fmt;
+use std::time::Duration;
 
 use oxilangtag::LanguageTag;
 
 use super::pb;
 use crate::model::{
-    ArticleFilter, ArticleName, AsOf, Block, BlockKind, ClaimedTime, Content, History, Knowledge, Limits, Precision,
-    Seq, SourceId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleName, AsOf, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, FeedQuery, History,
+    Knowledge, Limits, Precision, Seq, SourceId, TimeRange, Timestamp, UrlKey,
 };
 
 /// A field that cannot be accepted.
@@ -44,7 +45,8 @@ impl FieldError {
         Self { kind: FieldErrorKind::TooLarge, ..Self::invalid(path, problem) }
     }
 
-    fn filter(path: impl Into<String>, problem: impl fmt::Display) -> Self {
+    /// A filter that cannot be answered.
+    pub fn filter(path: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self { kind: FieldErrorKind::Filter, ..Self::invalid(path, problem) }
     }
 
@@ -218,6 +220,42 @@ pub fn as_of(message: Option<pb::AsOf>) -> Result<AsOf, FieldError> {
         (None, None) => Knowledge::Newest,
     };
     Ok(AsOf { observe_time, knowledge })
+}
+
+/// Which changes a subscriber wants.
+pub fn feed_query(filter: Option<pb::ArticleFilter>, kinds: &[i32], limits: &Limits) -> Result<FeedQuery, FieldError> {
+    let kind = |(index, kind): (usize, &i32)| {
+        let unknown = || FieldError::filter(format!("kinds[{index}]"), "is not a known kind of change");
+        pb::ChangeKind::try_from(*kind).ok().and_then(feed_kind).ok_or_else(unknown)
+    };
+    let kinds = kinds.iter().enumerate().map(kind).collect::<Result<Vec<_>, _>>()?;
+    Ok(FeedQuery { filter: article_filter(filter, limits)?, kinds: FeedKinds::of(kinds) })
+}
+
+fn feed_kind(kind: pb::ChangeKind) -> Option<FeedKind> {
+    Some(match kind {
+        pb::ChangeKind::Unspecified => return None,
+        pb::ChangeKind::Created => FeedKind::Created,
+        pb::ChangeKind::Revised => FeedKind::Revised,
+        pb::ChangeKind::Observed => FeedKind::Observed,
+        pb::ChangeKind::Withdrawn => FeedKind::Withdrawn,
+        pb::ChangeKind::Reinstated => FeedKind::Reinstated,
+        pb::ChangeKind::RolledBack => FeedKind::RolledBack,
+        pb::ChangeKind::Aliased => FeedKind::Aliased,
+    })
+}
+
+/// A length of time from `least` to `most`, both in seconds; `default` where it is unset.
+pub fn duration(
+    path: &str,
+    given: Option<prost_types::Duration>,
+    default: Duration,
+    (least, most): (u64, u64),
+) -> Result<Duration, FieldError> {
+    let Some(given) = given else { return Ok(default) };
+    let range = Duration::from_secs(least)..=Duration::from_secs(most);
+    let given = Duration::try_from(given).ok().filter(|given| range.contains(given));
+    given.ok_or_else(|| FieldError::invalid(path, format!("must be from {least} s to {most} s")))
 }
 
 const FILTER_VALUES_MAX: usize = 100;

@@ -19,9 +19,13 @@ pub mod pb {
 }
 
 pub use from_pb::{
-    FieldError, FieldErrorKind, article_filter, as_of, check_url, claimed_time, content, observe_time, timestamp,
+    FieldError, FieldErrorKind, article_filter, as_of, check_url, claimed_time, content, duration, feed_query,
+    observe_time, timestamp,
 };
-pub use to_pb::{basic_content_to_pb, content_to_pb, diff_to_pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
+pub use to_pb::{
+    article_filter_to_pb, basic_content_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, feed_kinds_to_pb,
+    read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
+};
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dateline_descriptor.bin"));

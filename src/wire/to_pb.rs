@@ -1,9 +1,12 @@
 //! The model as messages.
 
+use std::collections::BTreeSet;
+
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
-    Block, BlockKind, ClaimedTime, Content, Precision, ReadStamp, RevisionRecord, Timestamp, WordDelta,
+    ArticleFilter, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, Precision, ReadStamp, RevisionRecord,
+    TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
 /// An instant.
@@ -18,6 +21,63 @@ pub fn read_stamp_to_pb(stamp: &ReadStamp) -> pb::ReadStamp {
         next_seq: stamp.next_seq.0,
         archive_time: stamp.archive_time.map(timestamp_to_pb),
         history: stamp.history.0.to_vec(),
+    }
+}
+
+/// A filter, its values in order and each once, so that equal choices are equal messages.
+pub fn article_filter_to_pb(filter: &ArticleFilter) -> pb::ArticleFilter {
+    let states = filter.withdrawn.map(|withdrawn| {
+        let state = if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+        state.into()
+    });
+    pb::ArticleFilter {
+        sources: in_order(filter.sources.iter().map(ToString::to_string)),
+        articles: in_order(filter.articles.iter().map(ToString::to_string)),
+        states: states.into_iter().collect(),
+        languages: in_order(filter.languages.iter().cloned()),
+        labels: in_order(filter.labels.iter().cloned()),
+        url_prefix: filter.url_prefix.as_ref().map(UrlKey::to_url).unwrap_or_default(),
+        observe_time: time_range_to_pb(filter.observe_time),
+        publish_time: time_range_to_pb(filter.publish_time),
+    }
+}
+
+fn in_order(values: impl Iterator<Item = String>) -> Vec<String> {
+    values.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn time_range_to_pb(range: TimeRange) -> Option<pb::TimeRange> {
+    (!range.is_unbounded()).then(|| pb::TimeRange {
+        start_time: range.start.map(timestamp_to_pb),
+        end_time: range.end.map(timestamp_to_pb),
+    })
+}
+
+/// The kinds that are asked for by name; none for the default.
+pub fn feed_kinds_to_pb(kinds: FeedKinds) -> Vec<i32> {
+    const ALL: [FeedKind; 7] = [
+        FeedKind::Created,
+        FeedKind::Revised,
+        FeedKind::Observed,
+        FeedKind::Withdrawn,
+        FeedKind::Reinstated,
+        FeedKind::RolledBack,
+        FeedKind::Aliased,
+    ];
+    let asked_for = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
+    asked_for.map(|kind| feed_kind_to_pb(kind).into()).collect()
+}
+
+/// A kind of change.
+pub fn feed_kind_to_pb(kind: FeedKind) -> pb::ChangeKind {
+    match kind {
+        FeedKind::Created => pb::ChangeKind::Created,
+        FeedKind::Revised => pb::ChangeKind::Revised,
+        FeedKind::Observed => pb::ChangeKind::Observed,
+        FeedKind::Withdrawn => pb::ChangeKind::Withdrawn,
+        FeedKind::Reinstated => pb::ChangeKind::Reinstated,
+        FeedKind::RolledBack => pb::ChangeKind::RolledBack,
+        FeedKind::Aliased => pb::ChangeKind::Aliased,
     }
 }
 

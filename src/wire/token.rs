@@ -1,24 +1,28 @@
-//! Page tokens: where a list goes on.
+//! Tokens: where a list or a feed goes on.
 //!
-//! A token is URL-safe base64 of a version byte, a digest of the request that it belongs to, the cut that the pages
-//! are of, and the position in the list. It says nothing that its holder may not know, and a forged one can at most
-//! ask for another page; so it is checked, not signed. It never expires.
+//! A page token is URL-safe base64 of a version byte, a digest of the request that it belongs to, the cut that the pages
+//! are of, and the position in the list. A resume token has a version byte of its own, a digest of the filter and kinds
+//! that it belongs to, the place in the log, and while a snapshot is sent the last article of it. A token says nothing
+//! that its holder may not know, and a forged one can at most ask for another page; so it is checked, not signed. It
+//! never expires.
 
 use data_encoding::BASE64URL_NOPAD;
 use prost::Name;
 
-use crate::model::{History, ReadStamp, RequestDigest, Seq, Timestamp};
+use super::{article_filter_to_pb, feed_kinds_to_pb, pb};
+use crate::model::{ArticleName, FeedQuery, History, ReadStamp, RequestDigest, Seq, Timestamp};
 
 const VERSION: u8 = 1;
+const RESUME_VERSION: u8 = 2;
 
 /// Why a token was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is not one that this service gave.
-    #[error("is not a page token of this service; leave it empty to begin again")]
+    #[error("is not a token of this service; leave it empty to begin again")]
     Malformed,
     /// It was given for a request with other fields.
-    #[error("belongs to a request with other fields; give the fields of the first page again, or begin again")]
+    #[error("belongs to a request with other fields; give those of the first request again, or begin again")]
     OtherRequest,
 }
 
@@ -64,6 +68,73 @@ impl PageToken {
     }
 }
 
+/// Where a feed goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeToken {
+    /// All below this place that matches was delivered; the snapshot's place, while one is sent.
+    pub next_seq: Seq,
+    /// The running digest below it.
+    pub history: History,
+    /// How far a snapshot was sent; `None` for changes.
+    pub snapshot: Option<SnapshotPlace>,
+}
+
+/// How far a snapshot was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotPlace {
+    /// The last article that was; `None` before the first.
+    pub after: Option<ArticleName>,
+}
+
+impl ResumeToken {
+    /// The token's text, for the feed of the query whose digest is `query`.
+    pub fn encode(&self, query: RequestDigest) -> String {
+        let mut bytes = Vec::with_capacity(48);
+        bytes.push(RESUME_VERSION);
+        bytes.extend(query.0);
+        bytes.extend(self.next_seq.0.to_be_bytes());
+        bytes.extend(self.history.0);
+        if let Some(SnapshotPlace { after }) = &self.snapshot {
+            bytes.push(1);
+            bytes.extend(after.iter().flat_map(|name| name.to_string().into_bytes()));
+        }
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// Reads a token.
+    pub fn decode(token: &str, query: RequestDigest) -> Result<Self, TokenError> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
+        let mut rest = bytes.as_slice();
+        let [version] = take(&mut rest)?;
+        let digest = RequestDigest(take(&mut rest)?);
+        let next_seq = Seq(u64::from_be_bytes(take(&mut rest)?));
+        let history = History(take(&mut rest)?);
+        let snapshot = match rest {
+            [] => None,
+            [1] => Some(SnapshotPlace { after: None }),
+            [1, name @ ..] => {
+                let name = std::str::from_utf8(name).ok().and_then(|name| ArticleName::parse(name).ok());
+                Some(SnapshotPlace { after: Some(name.ok_or(TokenError::Malformed)?) })
+            }
+            _ => return Err(TokenError::Malformed),
+        };
+        match (version, digest == query) {
+            (RESUME_VERSION, true) => Ok(Self { next_seq, history, snapshot }),
+            (RESUME_VERSION, false) => Err(TokenError::OtherRequest),
+            _ => Err(TokenError::Malformed),
+        }
+    }
+}
+
+/// The digest of what a feed asks for. The order of a filter's values makes no difference.
+pub fn query_digest(query: &FeedQuery) -> RequestDigest {
+    request_digest(&pb::SubscribeRequest {
+        filter: Some(article_filter_to_pb(&query.filter)),
+        kinds: feed_kinds_to_pb(query.kinds),
+        ..pb::SubscribeRequest::default()
+    })
+}
+
 /// The digest of a request, and of which method it is.
 pub fn request_digest<M: Name>(request: &M) -> RequestDigest {
     RequestDigest::of(&[M::full_name().as_bytes(), &request.encode_to_vec()])
@@ -95,7 +166,21 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused(text in ".{1,60}") {
+        fn a_resume_token_round_trips(next_seq: u64, digest: [u8; 16], in_snapshot: bool, id in "[a-z0-9]{0,9}") {
+            let after = ArticleName::parse(&format!("sources/a/articles/{id}")).ok();
+            let snapshot = in_snapshot.then_some(SnapshotPlace { after });
+            let token = ResumeToken { next_seq: Seq(next_seq), history: History(digest), snapshot };
+            let text = token.encode(RequestDigest(digest));
+            prop_assert_eq!(ResumeToken::decode(&text, RequestDigest(digest)), Ok(token));
+            let mut other = digest;
+            other[0] ^= 1;
+            prop_assert_eq!(ResumeToken::decode(&text, RequestDigest(other)), Err(TokenError::OtherRequest));
+            prop_assert!(PageToken::decode(&text, RequestDigest(digest)).is_err());
+        }
+
+        #[test]
+        fn garbage_is_refused(text in ".{1,90}") {
+            prop_assert!(ResumeToken::decode(&text, RequestDigest([0; 16])).is_err());
             prop_assert!(PageToken::decode(&text, RequestDigest([0; 16])).is_err());
         }
     }

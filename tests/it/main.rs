@@ -5,6 +5,7 @@
 mod cli;
 mod concurrency;
 mod faults;
+mod feed;
 mod layers;
 mod model;
 mod refusals;

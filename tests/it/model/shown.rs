@@ -226,9 +226,10 @@ impl Missed {
             },
             ArchiveError::Unavailable(Unavailable::StorageFull { .. }) => Self::StorageFull,
             ArchiveError::Unavailable(Unavailable::StorageFailed) => Self::StorageFailed,
-            ArchiveError::Unavailable(_) | ArchiveError::TooLarge { .. } | ArchiveError::Damaged { .. } => {
-                Self::Other(error.to_string())
-            }
+            ArchiveError::Unavailable(_)
+            | ArchiveError::Subscription(_)
+            | ArchiveError::TooLarge { .. }
+            | ArchiveError::Damaged { .. } => Self::Other(error.to_string()),
         }
     }
 

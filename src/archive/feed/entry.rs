@@ -1,0 +1,90 @@
+//! A change as the feed has it: with its article's name, and what is made of it once for all subscribers.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+
+use bytes::Bytes;
+
+use super::FeedView;
+use crate::archive::lookup::{Lookup, LookupError};
+use crate::model::{ArticleName, Change, Timestamp};
+
+/// A change, and what is made of it once.
+pub(in crate::archive) struct FeedEntry {
+    pub(super) change: Arc<Change>,
+    pub(super) name: ArticleName,
+    stands: OnceLock<Stands>,
+    /// The encoded change in each view. What is in the bytes is for the layers above to know.
+    renderings: [Mutex<Option<Bytes>>; 3],
+}
+
+/// How the article stands before and after the change.
+pub(super) struct Stands {
+    /// `None` where the change made the article.
+    pub(super) before: Option<Stand>,
+    pub(super) after: Stand,
+}
+
+/// What a filter asks of an article, beside its name and URLs.
+pub(super) struct Stand {
+    /// The change that made the revision in force.
+    pub(super) made: Arc<Change>,
+    pub(super) since: Timestamp,
+    pub(super) withdrawn: bool,
+}
+
+impl FeedEntry {
+    pub(in crate::archive) fn new(change: Arc<Change>, name: ArticleName) -> Self {
+        Self { change, name, stands: OnceLock::new(), renderings: Default::default() }
+    }
+
+    /// How the article stands before and after.
+    pub(super) fn stands(&self, lookup: &Lookup<'_>) -> Result<&Stands, LookupError> {
+        if let Some(stands) = self.stands.get() {
+            return Ok(stands);
+        }
+        let before = match self.change.entry.previous {
+            None => None,
+            Some(previous) => Some(Stand::with(lookup, &lookup.change(previous)?)?),
+        };
+        let stands = Stands { before, after: Stand::with(lookup, &self.change)? };
+        Ok(self.stands.get_or_init(|| stands))
+    }
+
+    /// The encoded change, made by `render` if nobody has yet. While another thread makes it, a look-up that must not
+    /// wait is not answered here.
+    pub(super) fn rendering(
+        &self,
+        lookup: &Lookup<'_>,
+        view: FeedView,
+        render: impl FnOnce() -> Result<Bytes, LookupError>,
+    ) -> Result<Bytes, LookupError> {
+        let [basic, full, diff] = &self.renderings;
+        let place = match view {
+            FeedView::Basic => basic,
+            FeedView::Full => full,
+            FeedView::Diff => diff,
+        };
+        let mut place = match place.try_lock() {
+            Ok(place) => place,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                lookup.tables()?; // Waiting is for a blocking thread.
+                place.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        match &*place {
+            Some(bytes) => Ok(bytes.clone()),
+            None => Ok(place.insert(render()?).clone()),
+        }
+    }
+}
+
+impl Stand {
+    /// How the article of `change` stands with it.
+    fn with(lookup: &Lookup<'_>, change: &Arc<Change>) -> Result<Self, LookupError> {
+        let standing = change.entry.standing;
+        let made =
+            if standing.made_seq == change.seq { Arc::clone(change) } else { lookup.change(standing.made_seq)? };
+        Ok(Self { made, since: standing.since, withdrawn: standing.withdrawn })
+    }
+}

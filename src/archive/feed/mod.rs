@@ -1,0 +1,130 @@
+//! The change feed: the log, read by many from many places, each with a filter of its own.
+//!
+//! A subscriber is a place in the log and nothing more. It waits until the durable end lies beyond its place
+//! ([`Archive::feed_beyond`]) and reads a page ([`Archive::feed_page`]): from what happened lately, which is in memory
+//! and encoded once for all ([`recent`], [`entry`]), else from storage. Writers do not know of subscribers.
+//!
+//! What a change looks like to others is for the layers above: they bring a function that makes its bytes.
+
+mod entry;
+mod fit;
+mod page;
+mod recent;
+mod shown;
+mod start;
+
+mod sync {
+    //! The lock that the hand-off uses. A test puts another in its place.
+    pub(super) use std::sync::Mutex;
+}
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+pub(super) use self::entry::FeedEntry;
+pub use self::page::{PagePlan, Render};
+pub(super) use self::recent::{End, Recent};
+pub use self::shown::ChangeAt;
+pub use self::start::FeedStart;
+use super::assembly::Writes;
+use super::shared::Tail;
+use super::{Archive, ArchiveError};
+use crate::model::{Change, ReadStamp, Seq};
+
+/// Changes that are kept in memory at most.
+pub(super) const RECENT_CHANGES_MAX: usize = 8_192;
+/// Bytes that they may take, with what is made of them.
+pub(super) const RECENT_BYTES_MAX: usize = 48 << 20;
+
+/// How much of a change is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedView {
+    /// What the log itself has.
+    Basic,
+    /// The whole content too.
+    Full,
+    /// What the change changed.
+    Diff,
+}
+
+/// A change of a page.
+#[derive(Clone, Debug)]
+pub struct FeedItem {
+    /// What [`PagePlan::render`] made of it.
+    pub bytes: Bytes,
+    /// Whether the article matched before the change and no longer does.
+    pub left_filter: bool,
+    /// Whether no change of the same atomic batch that matches follows.
+    pub batch_end: bool,
+}
+
+/// A page of the feed.
+#[derive(Clone, Debug)]
+pub struct FeedPage {
+    /// The changes that match, in order.
+    pub items: Vec<FeedItem>,
+    /// Where the feed is after them: all below that matches is in this page or in those before.
+    pub next: ReadStamp,
+    /// Whether it was read from storage, since it was not in memory any more.
+    pub from_storage: bool,
+}
+
+/// A subscriber's view of the durable end of the log.
+#[derive(Clone)]
+pub struct FeedEnd(watch::Receiver<Tail>);
+
+impl FeedEnd {
+    /// The durable end now.
+    pub fn now(&self) -> Seq {
+        self.0.borrow().position.next_seq
+    }
+
+    /// Waits until the durable end lies beyond `next_seq`, and answers it. For ever, once the storage has failed.
+    pub async fn beyond(&mut self, next_seq: Seq) -> Seq {
+        match recent::beyond(&mut self.0, next_seq.0).await {
+            Some(tail) => tail.position.next_seq,
+            // The archive outlives its subscribers, so this does not happen while there is one.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl End for Tail {
+    fn next_seq(&self) -> u64 {
+        self.position.next_seq.0
+    }
+}
+
+impl Archive {
+    /// The durable end of the log, to be waited for.
+    pub fn feed_end(&self) -> FeedEnd {
+        FeedEnd(self.shared.watch_tail())
+    }
+
+    /// Reads a page of the feed from `from` on, below `end`, which must have been a durable end of the log.
+    pub async fn feed_page(&self, from: ReadStamp, end: Seq, plan: PagePlan) -> Result<FeedPage, ArchiveError> {
+        self.read(move |lookup| page::page(lookup, from, end, &plan)).await
+    }
+}
+
+/// The changes of a commit, each with its article's name and what it takes of memory, roughly: with its content and
+/// what is made of it.
+pub(super) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
+    let content_bytes: HashMap<Seq, usize> =
+        writes.contents.iter().map(|(seq, content)| (*seq, content.bytes.len())).collect();
+    // Each change leaves its article with a head.
+    writes.changes.iter().filter_map(move |change| {
+        let (name, _) = writes.heads.get(&change.entry.article)?;
+        let weight = weight_bytes(change, content_bytes.get(&change.seq).copied().unwrap_or(0));
+        Some((change.seq.0, Arc::new(FeedEntry::new(Arc::clone(change), name.clone())), weight))
+    })
+}
+
+fn weight_bytes(change: &Change, content_bytes: usize) -> usize {
+    let made = change.entry.made.as_deref();
+    let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
+    2_048 + 4 * text + 256 * change.entry.bound_urls.len() + 3 * content_bytes
+}

@@ -1,0 +1,136 @@
+//! One page of the feed: the changes that match from a place on, encoded, and where the feed is after them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::entry::FeedEntry;
+use super::fit::fit;
+use super::shown::{ChangeAt, shown};
+use super::{FeedItem, FeedPage, FeedView};
+use crate::archive::lookup::{Lookup, LookupError};
+use crate::model::{FeedQuery, Limits, ReadStamp, Seq};
+use crate::store::StoreError;
+
+/// How an encoded change is made.
+pub type Render = fn(&ChangeAt) -> Bytes;
+
+/// What a page is to be.
+#[derive(Clone)]
+pub struct PagePlan {
+    /// Which changes.
+    pub query: Arc<FeedQuery>,
+    /// How much of each.
+    pub view: FeedView,
+    /// Makes the bytes of one.
+    pub render: Render,
+    /// The page ends with so many changes,
+    pub changes_max: usize,
+    /// or with the change that takes it to so many bytes,
+    pub bytes_max: usize,
+    /// or when so many changes were looked at.
+    pub examined_max: usize,
+}
+
+/// Reads the page from `from` on, below `end`, which is a durable end of the log.
+pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePlan) -> Result<FeedPage, LookupError> {
+    let mut reading = Reading::new(from);
+    // With these a page is sure to end: by what it may examine, and then with the atomic batch that it is in.
+    let most = plan.examined_max.saturating_add(Limits::COMMIT_CHANGES_MAX + 1);
+    match lookup.recent(from.next_seq, end, most) {
+        Some(entries) => {
+            for entry in entries {
+                if reading.take(lookup, plan, &entry)?.is_done() {
+                    return Ok(reading.page);
+                }
+            }
+        }
+        None => {
+            reading.page.from_storage = true;
+            for entry in lookup.log(from.next_seq, end)? {
+                if reading.take(lookup, plan, &entry?)?.is_done() {
+                    return Ok(reading.page);
+                }
+            }
+        }
+    }
+    let next_seq = reading.page.next.next_seq;
+    if next_seq < end {
+        return Err(StoreError::damaged_at(next_seq, "a change of the log is missing").into());
+    }
+    // A durable end is the end of an atomic batch.
+    reading.end_batch(true);
+    Ok(reading.page)
+}
+
+/// A page that is being read.
+struct Reading {
+    page: FeedPage,
+    examined: usize,
+    bytes: usize,
+    /// The first position of the atomic batch of the last change that matched.
+    batch: Option<Seq>,
+}
+
+/// Whether a page takes more.
+#[derive(PartialEq, Eq)]
+enum Step {
+    More,
+    Done,
+}
+
+impl Step {
+    fn is_done(&self) -> bool {
+        *self == Self::Done
+    }
+}
+
+impl Reading {
+    fn new(from: ReadStamp) -> Self {
+        let page = FeedPage { items: Vec::new(), next: from, from_storage: false };
+        Self { page, examined: 0, bytes: 0, batch: None }
+    }
+
+    /// Takes the next change of the log. A page that is full only looks whether the atomic batch of its last change
+    /// has another one that matches, so that `batch_end` is true where it says so.
+    fn take(&mut self, lookup: &Lookup<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Step, LookupError> {
+        let first = entry.change.entry.batch_first;
+        let goes_on = self.batch == Some(first);
+        let is_full = self.is_full(plan);
+        if is_full && !goes_on {
+            self.end_batch(true);
+            return Ok(Step::Done);
+        }
+        let fit = fit(lookup, &plan.query, entry)?;
+        if is_full && fit.is_some() {
+            self.end_batch(false);
+            return Ok(Step::Done);
+        }
+        if let Some(fit) = fit {
+            self.end_batch(!goes_on);
+            let bytes = entry.rendering(lookup, plan.view, || Ok((plan.render)(&shown(lookup, entry, plan.view)?)))?;
+            self.bytes += bytes.len();
+            self.page.items.push(FeedItem { bytes, left_filter: fit.left_filter, batch_end: false });
+            self.batch = Some(first);
+        }
+        self.examined += 1;
+        let change = &entry.change;
+        self.page.next = ReadStamp {
+            next_seq: change.seq.next(),
+            archive_time: Some(change.entry.archive_time),
+            history: change.history,
+        };
+        Ok(Step::More)
+    }
+
+    fn is_full(&self, plan: &PagePlan) -> bool {
+        self.page.items.len() >= plan.changes_max || self.bytes >= plan.bytes_max || self.examined >= plan.examined_max
+    }
+
+    /// Says of the last change whether its batch has no more that match.
+    fn end_batch(&mut self, ended: bool) {
+        if let Some(last) = self.page.items.last_mut() {
+            last.batch_end = ended;
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a subscriber is shown of a change.
+
+use std::sync::Arc;
+
+use super::FeedView;
+use super::entry::FeedEntry;
+use crate::archive::compare::{self, Comparison};
+use crate::archive::cut::Cut;
+use crate::archive::error::{ArchiveError, Missing};
+use crate::archive::lookup::{Lookup, LookupError};
+use crate::archive::read::{RevisionAt, View, revision_of};
+use crate::model::{Change, FeedKind, ReadStamp, RevisionNumber};
+use crate::store::StoreError;
+
+/// A change as it is shown.
+#[derive(Clone, Debug)]
+pub struct ChangeAt {
+    /// The change.
+    pub change: Arc<Change>,
+    /// What it does.
+    pub kind: FeedKind,
+    /// The revision that it made or confirmed; the newest with a mark or URLs. It has the article's name.
+    pub revision: RevisionAt,
+    /// The revision in force at the end of the observe axis, as known with the change.
+    pub newest: RevisionNumber,
+    /// What the revision changed, where the change made it and that was asked for.
+    pub comparison: Option<Box<Comparison>>,
+}
+
+/// Looks up what a view shows of a change.
+pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> Result<ChangeAt, LookupError> {
+    let change = &entry.change;
+    let kind = FeedKind::of(change);
+    let standing = change.entry.standing;
+    let newest = if standing.made_seq == change.seq { Arc::clone(change) } else { lookup.change(standing.made_seq)? };
+    let newest_number = number(&newest)?;
+    let made = match change.entry.revision {
+        _ if change.entry.made.is_some() => Arc::clone(change),
+        Some(revision) if revision != newest_number => made(lookup, entry, revision)?,
+        _ => newest,
+    };
+    let content = if view == FeedView::Full && kind != FeedKind::Withdrawn { View::Full } else { View::Basic };
+    let number = number(&made)?;
+    let comparison = match view {
+        FeedView::Diff if made.seq == change.seq => Some(Box::new(compared(lookup, entry, number)?)),
+        FeedView::Basic | FeedView::Full | FeedView::Diff => None,
+    };
+    Ok(ChangeAt {
+        change: Arc::clone(change),
+        kind,
+        revision: revision_of(lookup, entry.name.clone(), number, made, content)?,
+        newest: newest_number,
+        comparison,
+    })
+}
+
+/// The change that made a revision of the entry's article.
+fn made(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, LookupError> {
+    let seq = entry.change.seq;
+    let made_seq = lookup.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
+    let missing = || ArchiveError::from(Missing::Revision { article: entry.name.clone(), number: revision });
+    lookup.change(made_seq.ok_or_else(missing)?)
+}
+
+fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
+    let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
+    made.entry.revision.filter(|_| made.entry.made.is_some()).ok_or_else(unmade)
+}
+
+/// The revision beside the one in force before it, as known with the change that made it.
+fn compared(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, LookupError> {
+    lookup.tables()?; // Comparing is for a blocking thread.
+    let change = &entry.change;
+    let stamp = ReadStamp {
+        next_seq: change.seq.next(),
+        archive_time: Some(change.entry.archive_time),
+        history: change.history,
+    };
+    let cut = Cut { observe_time: None, stamp };
+    compare::compare(lookup, &cut, &entry.name, None, Some(compare::StateSelector::Number(revision)))
+}

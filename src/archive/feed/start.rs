@@ -1,0 +1,52 @@
+//! Where a feed begins, resolved once to a place in the log.
+
+use crate::archive::cut;
+use crate::archive::{Archive, ArchiveError};
+use crate::model::{AsOf, History, Knowledge, ReadStamp, Seq, Timestamp};
+
+/// Where a feed begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedStart {
+    /// At the first change of all.
+    Beginning,
+    /// At this position; one inside an atomic batch is lowered to the batch's first.
+    Seq(Seq),
+    /// At the first change archived at or after this instant.
+    ArchiveTime(Timestamp),
+    /// Exactly here, in a log with this history.
+    Place {
+        /// The position.
+        next_seq: Seq,
+        /// The running digest below it.
+        history: History,
+    },
+    /// Behind the last durable change.
+    Now,
+}
+
+impl Archive {
+    /// The place at a position that this log has reached.
+    pub(in crate::archive) async fn feed_place(&self, next_seq: Seq) -> Result<ReadStamp, ArchiveError> {
+        let tail = self.shared.tail();
+        self.read(move |lookup| cut::exactly(lookup, &tail, next_seq, None)).await
+    }
+
+    /// The place where a feed begins.
+    ///
+    /// A position beyond the durable end and a time ahead of the clock are [`ArchiveError::Bound`]; so is a place of
+    /// another history, also one beyond the end of this log.
+    pub async fn feed_start(&self, start: FeedStart) -> Result<ReadStamp, ArchiveError> {
+        let knowledge = match start {
+            FeedStart::Now => return Ok(self.tail()),
+            FeedStart::Place { next_seq, history } => {
+                let tail = self.shared.tail();
+                return self.read(move |lookup| cut::exactly(lookup, &tail, next_seq, Some(history))).await;
+            }
+            FeedStart::Beginning => Knowledge::NextSeq { next_seq: Seq::ZERO, history: None },
+            FeedStart::Seq(next_seq) => Knowledge::NextSeq { next_seq, history: None },
+            // What was archived before it stays so for ever: no commit under way gets such a time any more.
+            FeedStart::ArchiveTime(time) => Knowledge::ArchiveTime(time.saturating_add_micros(-1)),
+        };
+        Ok(self.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await?.stamp)
+    }
+}

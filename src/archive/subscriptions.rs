@@ -1,0 +1,380 @@
+//! Durable subscriptions: a filter and a position that the archive keeps for one consumer at a time.
+//!
+//! Each change of a subscription goes through the writer and is durable before it is answered ([`judge`]). What is
+//! durable is in memory too, for reads. Who is attached is known in memory alone: a lease that was given is durable, so
+//! that after a restart an old one is still old, but what was delivered under it is forgotten, and its consumer attaches
+//! anew. A consumer is fenced off the moment a higher lease, or the end of its subscription, is durable.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::SubscriptionError;
+use super::shared::Shared;
+use super::{Archive, ArchiveError, Page};
+use crate::model::{FeedQuery, ReadStamp, Seq, SubscriptionId, Timestamp};
+use crate::store::subscription::SubscriptionRecord;
+
+/// How many subscriptions an archive keeps.
+pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+
+/// A change of a subscription, or nothing, for those that it removed.
+pub(super) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
+
+/// What is asked of a subscription.
+#[derive(Clone, Debug)]
+pub(super) enum SubscriptionEdit {
+    /// Make it.
+    Create { query: FeedQuery, next_seq: Seq },
+    /// Remove it.
+    Delete,
+    /// Give a new lease, which fences off all before it.
+    Attach,
+    /// All below this was dealt with.
+    Acknowledge { lease: u64, next_seq: Seq },
+    /// Go on from here. Leases given before are lost.
+    Seek { next_seq: Seq },
+}
+
+/// A durable subscription as it is now.
+#[derive(Clone, Debug)]
+pub struct SubscriptionAt {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// What is durable of it.
+    pub record: Arc<SubscriptionRecord>,
+    /// Who has it, or had it last since the archive was opened.
+    pub consumer: Option<ConsumerAt>,
+    /// How many changes lie before its position.
+    pub lag_changes: u64,
+    /// When the first of them was archived; `None` where there is none.
+    pub waiting_since: Option<Timestamp>,
+}
+
+/// A consumer as it is now.
+#[derive(Clone, Debug)]
+pub struct ConsumerAt {
+    /// What it calls itself.
+    pub label: String,
+    /// Its lease.
+    pub lease: u64,
+    /// When it was attached.
+    pub attach_time: Timestamp,
+    /// All below this that matches was sent to it.
+    pub delivered: Seq,
+    /// Whether it is still attached.
+    pub attached: bool,
+}
+
+/// What is durable, and who is attached.
+#[derive(Default)]
+pub(super) struct Subscriptions {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>,
+    consumers: BTreeMap<SubscriptionId, Consumer>,
+}
+
+struct Consumer {
+    label: String,
+    lease: u64,
+    attach_time: Timestamp,
+    delivered: Arc<AtomicU64>,
+    attached: bool,
+    fence: CancellationToken,
+}
+
+impl Consumer {
+    fn at(&self) -> ConsumerAt {
+        ConsumerAt {
+            label: self.label.clone(),
+            lease: self.lease,
+            attach_time: self.attach_time,
+            delivered: Seq(self.delivered.load(Ordering::Acquire)),
+            attached: self.attached,
+        }
+    }
+}
+
+impl Subscriptions {
+    pub(super) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
+        Self { state: Mutex::new(State { durable, consumers: BTreeMap::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is durable of a subscription.
+    pub(super) fn durable(&self, id: &SubscriptionId) -> Option<Arc<SubscriptionRecord>> {
+        self.state().durable.get(id).cloned()
+    }
+
+    /// How many are durable.
+    pub(super) fn count(&self) -> usize {
+        self.state().durable.len()
+    }
+
+    /// Takes in what a commit made durable, and fences off those who lost their lease by it.
+    pub(super) fn take_in(&self, edited: Edited) {
+        if edited.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        for (id, record) in edited {
+            let lease = record.as_ref().map(|record| record.lease);
+            if let Some(consumer) = state.consumers.get(&id).filter(|consumer| Some(consumer.lease) != lease) {
+                consumer.fence.cancel();
+            }
+            match record {
+                Some(record) => drop(state.durable.insert(id, record)),
+                None => {
+                    state.durable.remove(&id);
+                    state.consumers.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Who has a subscription: its lease, what was delivered under it, and whether it is still attached.
+    fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
+        self.state().consumers.get(id).map(Consumer::at)
+    }
+
+    /// Puts in the consumer that was given `lease`, unless that is lost already.
+    fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<Arc<SubscriptionRecord>, SubscriptionError> {
+        let mut state = self.state();
+        let record = state.durable.get(id).cloned().ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
+        if record.lease != consumer.lease {
+            return Err(SubscriptionError::LeaseLost { id: id.clone(), lease: consumer.lease });
+        }
+        state.consumers.insert(id.clone(), consumer);
+        Ok(record)
+    }
+
+    fn detach(&self, id: &SubscriptionId, lease: u64) {
+        if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.lease == lease) {
+            consumer.attached = false;
+        }
+    }
+}
+
+/// Judges an edit on the record as it will be. Answers what it becomes, and whether that differs.
+pub(super) fn judge(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    current: Option<Arc<SubscriptionRecord>>,
+    edit: &SubscriptionEdit,
+    now: Timestamp,
+) -> Result<(Option<Arc<SubscriptionRecord>>, bool), SubscriptionError> {
+    if let SubscriptionEdit::Create { query, next_seq } = edit {
+        if current.is_some() {
+            return Err(SubscriptionError::Exists(id.clone()));
+        }
+        if subscriptions.count() >= SUBSCRIPTIONS_MAX {
+            return Err(SubscriptionError::TooMany);
+        }
+        // A lease of one that bore this name before must not fit.
+        let lease = u64::try_from(now.micros()).unwrap_or(0);
+        let record = SubscriptionRecord { query: query.clone(), next_seq: *next_seq, lease, create_time: now };
+        return Ok((Some(Arc::new(record)), true));
+    }
+    let record = current.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
+    let refuse_in_use = || match subscriptions.consumer(id) {
+        Some(consumer) if consumer.attached => {
+            Err(SubscriptionError::InUse { id: id.clone(), consumer: consumer.label })
+        }
+        _ => Ok(()),
+    };
+    let mut edited = SubscriptionRecord::clone(&record);
+    match edit {
+        // Done above.
+        SubscriptionEdit::Create { .. } => {}
+        SubscriptionEdit::Delete => {
+            refuse_in_use()?;
+            return Ok((None, true));
+        }
+        SubscriptionEdit::Attach => edited.lease += 1,
+        SubscriptionEdit::Seek { next_seq } => {
+            refuse_in_use()?;
+            edited.lease += 1;
+            edited.next_seq = *next_seq;
+        }
+        SubscriptionEdit::Acknowledge { lease, next_seq } => {
+            check_acknowledgement(subscriptions, id, &record, *lease, *next_seq)?;
+            edited.next_seq = edited.next_seq.max(*next_seq);
+        }
+    }
+    let differs = edited != *record;
+    Ok((Some(if differs { Arc::new(edited) } else { record }), differs))
+}
+
+fn check_acknowledgement(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    record: &SubscriptionRecord,
+    lease: u64,
+    next_seq: Seq,
+) -> Result<(), SubscriptionError> {
+    let lost = || SubscriptionError::LeaseLost { id: id.clone(), lease };
+    let consumer = subscriptions.consumer(id).filter(|consumer| consumer.lease == lease && record.lease == lease);
+    let delivered = consumer.ok_or_else(lost)?.delivered;
+    if next_seq > delivered {
+        return Err(SubscriptionError::AcknowledgedBeyond { id: id.clone(), next_seq, delivered });
+    }
+    Ok(())
+}
+
+/// A consumer's hold on a subscription. Dropping it lets go.
+pub struct Attachment {
+    /// The subscription.
+    pub id: SubscriptionId,
+    /// The lease, to be given with acknowledgements.
+    pub lease: u64,
+    /// Where the consumer goes on: behind what was acknowledged.
+    pub start: ReadStamp,
+    /// Which changes.
+    pub query: Arc<FeedQuery>,
+    delivered: Arc<AtomicU64>,
+    fence: CancellationToken,
+    shared: Arc<Shared>,
+}
+
+impl Attachment {
+    /// Says that all that matches below `next_seq` is about to be sent. An acknowledgement may follow at once.
+    pub fn deliver(&self, next_seq: Seq) {
+        self.delivered.fetch_max(next_seq.0, Ordering::AcqRel);
+    }
+
+    /// Whether the lease is lost.
+    pub fn is_lost(&self) -> bool {
+        self.fence.is_cancelled()
+    }
+
+    /// Waits until the lease is lost, and answers how.
+    pub async fn lost(&self) -> ArchiveError {
+        self.fence.cancelled().await;
+        let gone = self.shared.subscriptions.durable(&self.id).is_none();
+        let (id, lease) = (self.id.clone(), self.lease);
+        if gone { SubscriptionError::Unknown(id).into() } else { SubscriptionError::LeaseLost { id, lease }.into() }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.shared.subscriptions.detach(&self.id, self.lease);
+    }
+}
+
+impl Archive {
+    /// Makes a subscription that begins at `next_seq`. Durable when this returns.
+    pub async fn create_subscription(
+        &self,
+        id: SubscriptionId,
+        query: FeedQuery,
+        next_seq: Seq,
+    ) -> Result<SubscriptionAt, ArchiveError> {
+        self.edit(id.clone(), SubscriptionEdit::Create { query, next_seq }).await?;
+        self.subscription(id).await
+    }
+
+    /// Removes a subscription that nobody is attached to. Durable when this returns.
+    pub async fn delete_subscription(&self, id: SubscriptionId) -> Result<(), ArchiveError> {
+        self.edit(id, SubscriptionEdit::Delete).await.map(drop)
+    }
+
+    /// Says that all below `next_seq` was dealt with, under a lease. Durable when this returns.
+    pub async fn acknowledge_subscription(
+        &self,
+        id: SubscriptionId,
+        lease: u64,
+        next_seq: Seq,
+    ) -> Result<SubscriptionAt, ArchiveError> {
+        self.edit(id.clone(), SubscriptionEdit::Acknowledge { lease, next_seq }).await?;
+        self.subscription(id).await
+    }
+
+    /// Moves a subscription that nobody is attached to. Durable when this returns.
+    pub async fn seek_subscription(&self, id: SubscriptionId, next_seq: Seq) -> Result<SubscriptionAt, ArchiveError> {
+        self.edit(id.clone(), SubscriptionEdit::Seek { next_seq }).await?;
+        self.subscription(id).await
+    }
+
+    /// Attaches a consumer, and fences off whoever was. The new lease is durable when this returns.
+    pub async fn attach_subscription(&self, id: SubscriptionId, label: String) -> Result<Attachment, ArchiveError> {
+        let record = self.edit(id.clone(), SubscriptionEdit::Attach).await?;
+        let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
+        let start = self.feed_place(record.next_seq).await?;
+        let (delivered, fence) = (Arc::new(AtomicU64::new(record.next_seq.0)), CancellationToken::new());
+        let consumer = Consumer {
+            label,
+            lease: record.lease,
+            attach_time: self.shared.clock.now(),
+            delivered: Arc::clone(&delivered),
+            attached: true,
+            fence: fence.clone(),
+        };
+        self.shared.subscriptions.register(&id, consumer)?;
+        let query = Arc::new(record.query.clone());
+        Ok(Attachment { id, lease: record.lease, start, query, delivered, fence, shared: Arc::clone(&self.shared) })
+    }
+
+    /// Reads a subscription.
+    pub async fn subscription(&self, id: SubscriptionId) -> Result<SubscriptionAt, ArchiveError> {
+        let record = self.shared.subscriptions.durable(&id);
+        let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
+        self.subscription_at(id, record).await
+    }
+
+    /// Lists subscriptions after `after`, by name, as they are now.
+    pub async fn subscriptions(
+        &self,
+        after: Option<SubscriptionId>,
+        page_size: usize,
+    ) -> Result<Page<SubscriptionAt, SubscriptionId>, ArchiveError> {
+        let mut records: Vec<_> = {
+            let state = self.shared.subscriptions.state();
+            let beyond = |id: &SubscriptionId| after.as_ref().is_none_or(|after| id > after);
+            let beyond = state.durable.iter().filter(|(id, _)| beyond(id)).take(page_size + 1);
+            beyond.map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
+        };
+        let more = records.len() > page_size;
+        records.truncate(page_size);
+        let next = records.last().map(|(id, _)| id.clone()).filter(|_| more);
+        let mut items = Vec::with_capacity(records.len());
+        for (id, record) in records {
+            items.push(self.subscription_at(id, record).await?);
+        }
+        Ok(Page { items, next })
+    }
+
+    async fn subscription_at(
+        &self,
+        id: SubscriptionId,
+        record: Arc<SubscriptionRecord>,
+    ) -> Result<SubscriptionAt, ArchiveError> {
+        let next_seq = record.next_seq;
+        let tail = self.shared.tail().position.next_seq;
+        let waiting_since = if next_seq < tail {
+            self.read(move |lookup| Ok(Some(lookup.change(next_seq)?.entry.archive_time))).await?
+        } else {
+            None
+        };
+        let consumer = self.shared.subscriptions.consumer(&id);
+        let lag_changes = tail.0.saturating_sub(next_seq.0);
+        Ok(SubscriptionAt { id, record, consumer, lag_changes, waiting_since })
+    }
+
+    async fn edit(
+        &self,
+        id: SubscriptionId,
+        edit: SubscriptionEdit,
+    ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
+        self.queue.edit_subscription(id, edit).await
+    }
+}

@@ -1,0 +1,127 @@
+//! Durable subscriptions.
+
+use prost::Message;
+
+use super::super::status::Refusal;
+use super::super::{Context, render};
+use super::query::Asked;
+use crate::archive::subscriptions::{ConsumerAt, SubscriptionAt};
+use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
+use crate::wire::token::{PageToken, TokenError, query_digest, request_digest};
+use crate::wire::{self, FieldError, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
+
+/// A filter is stored with its subscription, and must fit a stored value.
+const FILTER_BYTES_MAX: usize = 48 << 10;
+
+impl Context {
+    pub(super) async fn create_subscription(
+        &self,
+        request: pb::CreateSubscriptionRequest,
+    ) -> Result<pb::Subscription, Refusal> {
+        let id = SubscriptionId::parse(&request.subscription_id);
+        let id = id.map_err(|error| FieldError::invalid("subscription_id", error))?;
+        let given = request.subscription.unwrap_or_default();
+        let filter_bytes = given.filter.as_ref().map_or(0, Message::encoded_len);
+        if filter_bytes > FILTER_BYTES_MAX {
+            let problem = format!("has {filter_bytes} bytes; at most {FILTER_BYTES_MAX} are kept with a subscription");
+            return Err(FieldError::filter("subscription.filter", problem).into());
+        }
+        let query = wire::feed_query(given.filter, &given.kinds, &self.limits);
+        let asked = Asked::new(query.map_err(|error| error.within("subscription"))?);
+        let place = self.begin_in_log(request.start, asked.digest).await?;
+        let made = self.archive.create_subscription(id, asked.query, place.next_seq).await?;
+        Ok(self.show_subscription(&made))
+    }
+
+    pub(super) async fn get_subscription(&self, name: &str) -> Result<pb::Subscription, Refusal> {
+        let subscription = self.archive.subscription(parse(name)?).await?;
+        Ok(self.show_subscription(&subscription))
+    }
+
+    pub(super) async fn list_subscriptions(
+        &self,
+        request: pb::ListSubscriptionsRequest,
+    ) -> Result<pb::ListSubscriptionsResponse, Refusal> {
+        let digest = list_digest();
+        let token = PageToken::decode(&request.page_token, digest)?;
+        let page_size = render::page_size(request.page_size, &self.limits)?;
+        let after = token.map(|token| SubscriptionId::parse(&token.position).map_err(|_| TokenError::Malformed));
+        let page = self.archive.subscriptions(after.transpose()?, page_size).await?;
+        let position = page.next.map(|id| id.as_str().to_owned());
+        let stamp = self.archive.tail();
+        Ok(pb::ListSubscriptionsResponse {
+            subscriptions: page.items.iter().map(|item| self.show_subscription(item)).collect(),
+            next_page_token: position.map(|position| PageToken { stamp, position }.encode(digest)).unwrap_or_default(),
+        })
+    }
+
+    pub(super) async fn delete_subscription(&self, name: &str) -> Result<(), Refusal> {
+        Ok(self.archive.delete_subscription(parse(name)?).await?)
+    }
+
+    pub(super) async fn acknowledge_subscription(
+        &self,
+        request: pb::AcknowledgeSubscriptionRequest,
+    ) -> Result<pb::Subscription, Refusal> {
+        let id = parse(&request.name)?;
+        if request.lease == 0 {
+            return Err(FieldError::invalid("lease", "is missing; Started has it").into());
+        }
+        let acknowledged = self.archive.acknowledge_subscription(id, request.lease, Seq(request.next_seq)).await?;
+        Ok(self.show_subscription(&acknowledged))
+    }
+
+    pub(super) async fn seek_subscription(
+        &self,
+        request: pb::SeekSubscriptionRequest,
+    ) -> Result<pb::Subscription, Refusal> {
+        let id = parse(&request.name)?;
+        if request.start.as_ref().is_none_or(|start| start.position.is_none()) {
+            return Err(FieldError::invalid("start", "is missing").into());
+        }
+        let query = self.archive.subscription(id.clone()).await?.record;
+        let place = self.begin_in_log(request.start, query_digest(&query.query)).await?;
+        let moved = self.archive.seek_subscription(id, place.next_seq).await?;
+        Ok(self.show_subscription(&moved))
+    }
+
+    fn show_subscription(&self, at: &SubscriptionAt) -> pb::Subscription {
+        let query = &at.record.query;
+        let now = self.archive.clock().now();
+        pb::Subscription {
+            name: at.id.to_string(),
+            filter: Some(article_filter_to_pb(&query.filter)),
+            kinds: feed_kinds_to_pb(query.kinds),
+            create_time: Some(timestamp_to_pb(at.record.create_time)),
+            next_seq: at.record.next_seq.0,
+            lag_changes: at.lag_changes,
+            lag: Some(lag(at.waiting_since, now)),
+            consumer: at.consumer.as_ref().map(consumer),
+        }
+    }
+}
+
+fn parse(name: &str) -> Result<SubscriptionId, FieldError> {
+    SubscriptionId::parse_name(name).map_err(|error| FieldError::invalid("name", error))
+}
+
+fn list_digest() -> RequestDigest {
+    request_digest(&pb::ListSubscriptionsRequest::default())
+}
+
+/// How long a change has waited; no time where none does, and where the clock was set back.
+fn lag(waiting_since: Option<Timestamp>, now: Timestamp) -> prost_types::Duration {
+    let micros = waiting_since.map_or(0, |since| now.micros_since(since).max(0));
+    let nanos = i32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    prost_types::Duration { seconds: micros / 1_000_000, nanos }
+}
+
+fn consumer(consumer: &ConsumerAt) -> pb::Consumer {
+    pb::Consumer {
+        label: consumer.label.clone(),
+        lease: consumer.lease,
+        attach_time: Some(timestamp_to_pb(consumer.attach_time)),
+        delivered_next_seq: consumer.delivered.0,
+        attached: consumer.attached,
+    }
+}

@@ -1,0 +1,290 @@
+//! One subscriber: from where it begins to the durable end of the log, and then along with it.
+//!
+//! A subscriber is a place in the log. Each turn reads one page from there, hands it over as one event, and waits for
+//! the transport to take it; nothing else is kept between turns. So a slow reader costs one event, is read from storage,
+//! and holds up nobody.
+//!
+//! It is caught up while each page takes it to the durable end that it saw when it began the page, from memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::super::Context;
+use super::super::status::Refusal;
+use super::query::{Asked, Begin, feed_view};
+use super::show;
+use super::sink::{NotTaken, Sink};
+use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
+use crate::archive::subscriptions::Attachment;
+use crate::model::{FeedQuery, ReadStamp, RequestDigest, Seq, SubscriptionId};
+use crate::wire::frame::EventFrame;
+use crate::wire::pb::subscribe_response::Event;
+use crate::wire::token::SnapshotPlace;
+use crate::wire::{self, FieldError, pb, read_stamp_to_pb};
+
+/// Changes of one event at most.
+const EVENT_CHANGES_MAX: usize = 256;
+/// An event ends with the change that takes it to so many bytes.
+const EVENT_BYTES_MAX: usize = 128 << 10;
+/// Changes that are looked at for one event at most, so that heartbeats come in between.
+const EVENT_EXAMINED_MAX: usize = 4_096;
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What a client may ask for, in seconds.
+const HEARTBEAT_RANGE: (u64, u64) = (1, 60);
+const CONSUMER_BYTES_MAX: usize = 128;
+
+/// A subscriber.
+pub(super) struct Subscriber {
+    pub(super) context: Context,
+    end: FeedEnd,
+    /// All below it that matches was sent.
+    pub(super) place: ReadStamp,
+    pub(super) snapshot: Option<SnapshotPlace>,
+    plan: PagePlan,
+    pub(super) query_digest: RequestDigest,
+    heartbeat: Duration,
+    end_when_caught_up: bool,
+    attachment: Option<Attachment>,
+    /// Whether it was told that it is caught up, and not yet that it fell behind.
+    caught_up: bool,
+    /// When the next bookmark is due.
+    bookmark_due: Instant,
+}
+
+/// Why a stream ends.
+pub(super) enum Ending {
+    /// All that was asked for was sent.
+    Done,
+    /// Nobody is there any more.
+    Gone,
+    /// It ends with a status.
+    With(Box<Status>),
+    /// The transport made no progress.
+    Stalled,
+}
+
+impl From<NotTaken> for Ending {
+    fn from(not_taken: NotTaken) -> Self {
+        match not_taken {
+            NotTaken::Gone => Self::Gone,
+            NotTaken::Stalled => Self::Stalled,
+        }
+    }
+}
+
+impl From<Refusal> for Ending {
+    fn from(refusal: Refusal) -> Self {
+        Self::With(Box::new(refusal.into()))
+    }
+}
+
+impl Subscriber {
+    /// Reads a request. What it asks for is judged, and its durable subscription attached, when this returns.
+    pub(super) async fn new(context: &Context, request: pb::SubscribeRequest) -> Result<Self, Refusal> {
+        let view = feed_view(request.view)?;
+        let heartbeat = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE)?;
+        // Before the place is resolved, so that no end is missed.
+        let end = context.archive.feed_end();
+        let (query, begin, attachment) = if request.subscription.is_empty() {
+            let asked = Asked::new(wire::feed_query(request.filter, &request.kinds, &context.limits)?);
+            let begin = context.begin(request.start, asked.digest).await?;
+            (Arc::new(asked.query), begin, None)
+        } else {
+            let attachment = attach(context, &request).await?;
+            let begin = Begin { place: attachment.start, snapshot: None };
+            (Arc::clone(&attachment.query), begin, Some(attachment))
+        };
+        Ok(Self {
+            context: context.clone(),
+            end,
+            place: begin.place,
+            snapshot: begin.snapshot,
+            query_digest: wire::token::query_digest(&query),
+            plan: plan(query, view),
+            heartbeat,
+            end_when_caught_up: request.end_when_caught_up,
+            attachment,
+            caught_up: false,
+            bookmark_due: Instant::now() + heartbeat,
+        })
+    }
+
+    /// Feeds the subscriber until it is gone or its stream ends.
+    pub(super) async fn run(mut self, events: mpsc::Sender<Result<EventFrame, Status>>) {
+        let sink = Sink::new(events, self.context.stalled_after);
+        let Err(ending) = self.feed(&sink).await;
+        match ending {
+            Ending::Done | Ending::Gone => {}
+            Ending::With(status) => sink.end(*status),
+            Ending::Stalled => {
+                tracing::info!(next_seq = self.place.next_seq.0, "a subscriber made no progress and is cut off");
+                let token = self.bookmark().resume_token;
+                sink.end(Refusal::stalled(self.context.stalled_after, &token).into());
+            }
+        }
+    }
+
+    async fn feed(&mut self, sink: &Sink) -> Result<std::convert::Infallible, Ending> {
+        let started = pb::Started {
+            bookmark: Some(self.bookmark()),
+            lease: self.attachment.as_ref().map_or(0, |attachment| attachment.lease),
+            snapshot: self.snapshot.as_ref().map(|_| read_stamp_to_pb(&self.place)),
+        };
+        sink.send(show::event(Event::Started(started))).await?;
+        while self.snapshot.is_some() {
+            self.room(sink).await?;
+            self.send_articles(sink).await?;
+        }
+        loop {
+            self.room(sink).await?;
+            self.send_changes(sink).await?;
+            if self.place.next_seq == self.end.now() {
+                self.say_caught_up(sink).await?;
+                self.wait(sink).await?;
+            }
+        }
+    }
+
+    /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
+    async fn room(&self, sink: &Sink) -> Result<(), Ending> {
+        tokio::select! {
+            room = sink.room() => room?,
+            ending = self.interrupted(sink) => return Err(ending),
+        }
+        Ok(())
+    }
+
+    /// Waits until the stream has to end though there is more: since the server shuts down, then with a last bookmark;
+    /// or since another consumer has the lease.
+    async fn interrupted(&self, sink: &Sink) -> Ending {
+        let lost = async {
+            match &self.attachment {
+                Some(attachment) => attachment.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.context.stopping.cancelled() => {
+                sink.send_if_room(show::event(Event::Bookmark(self.bookmark())));
+                Refusal::draining().into()
+            }
+            error = lost => Refusal::from(error).into(),
+        }
+    }
+
+    /// Reads and sends one page of changes, where there are any.
+    async fn send_changes(&mut self, sink: &Sink) -> Result<(), Ending> {
+        let end = self.end.now();
+        if self.place.next_seq >= end {
+            return Ok(());
+        }
+        let page = self.context.archive.feed_page(self.place, end, self.plan.clone()).await.map_err(Refusal::from)?;
+        if self.caught_up && (page.from_storage || page.next.next_seq < end) {
+            self.caught_up = false;
+            let fell_behind = pb::FellBehind { durable_next_seq: end.0 };
+            sink.send(show::event(Event::FellBehind(fell_behind))).await?;
+        }
+        if page.items.is_empty() {
+            self.place = page.next;
+            return if Instant::now() >= self.bookmark_due { self.send_bookmark(sink).await } else { Ok(()) };
+        }
+        self.deliver(page.next.next_seq);
+        let changes = page.items.into_iter().map(show::frame).collect();
+        let bookmark = show::bookmark(&page.next, self.query_digest);
+        sink.send(EventFrame::Changes(Box::new((changes, bookmark)))).await?;
+        // Only now: a reader that stalls is told the place before what it did not get.
+        self.place = page.next;
+        self.bookmark_due = Instant::now() + self.heartbeat;
+        Ok(())
+    }
+
+    async fn say_caught_up(&mut self, sink: &Sink) -> Result<(), Ending> {
+        if self.caught_up {
+            return Ok(());
+        }
+        self.room(sink).await?;
+        if self.place.next_seq < self.end.now() {
+            return Ok(()); // More was committed while there was no room to say so.
+        }
+        self.caught_up = true;
+        self.deliver(self.place.next_seq);
+        let caught_up = pb::CaughtUp { bookmark: Some(self.bookmark()) };
+        sink.send(show::event(Event::CaughtUp(caught_up))).await?;
+        self.bookmark_due = Instant::now() + self.heartbeat;
+        if self.end_when_caught_up { Err(Ending::Done) } else { Ok(()) }
+    }
+
+    /// Waits for more to come. A bookmark that falls due meanwhile is sent.
+    async fn wait(&mut self, sink: &Sink) -> Result<(), Ending> {
+        let mut end = self.end.clone();
+        tokio::select! {
+            _ = end.beyond(self.place.next_seq) => Ok(()),
+            () = tokio::time::sleep_until(self.bookmark_due) => self.send_bookmark(sink).await,
+            ending = self.interrupted(sink) => Err(ending),
+            () = sink.gone() => Err(Ending::Gone),
+        }
+    }
+
+    pub(super) async fn send_bookmark(&mut self, sink: &Sink) -> Result<(), Ending> {
+        if self.snapshot.is_none() {
+            self.deliver(self.place.next_seq);
+        }
+        sink.send(show::event(Event::Bookmark(self.bookmark()))).await?;
+        self.bookmark_due = Instant::now() + self.heartbeat;
+        Ok(())
+    }
+
+    /// Where it is.
+    pub(super) fn bookmark(&self) -> pb::Bookmark {
+        match &self.snapshot {
+            None => show::bookmark(&self.place, self.query_digest),
+            Some(within) => show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest),
+        }
+    }
+
+    /// Says that all that matches below `next_seq` is about to be sent: an acknowledgement may be faster than we are.
+    fn deliver(&self, next_seq: Seq) {
+        if let Some(attachment) = &self.attachment {
+            attachment.deliver(next_seq);
+        }
+    }
+
+    /// Which articles a snapshot has, and how much of each.
+    pub(super) fn asked(&self) -> (&FeedQuery, FeedView) {
+        (&self.plan.query, self.plan.view)
+    }
+}
+
+fn plan(query: Arc<FeedQuery>, view: FeedView) -> PagePlan {
+    PagePlan {
+        query,
+        view,
+        render: show::encoded,
+        changes_max: EVENT_CHANGES_MAX,
+        bytes_max: EVENT_BYTES_MAX,
+        examined_max: EVENT_EXAMINED_MAX,
+    }
+}
+
+async fn attach(context: &Context, request: &pb::SubscribeRequest) -> Result<Attachment, Refusal> {
+    let id = SubscriptionId::parse_name(&request.subscription)
+        .map_err(|error| FieldError::invalid("subscription", error))?;
+    let given = [
+        ("start", request.start.is_some()),
+        ("filter", request.filter.is_some()),
+        ("kinds", !request.kinds.is_empty()),
+    ];
+    if let Some((field, _)) = given.iter().find(|(_, is_given)| *is_given) {
+        return Err(FieldError::invalid(*field, "must be unset: a durable subscription has its own").into());
+    }
+    if request.consumer.len() > CONSUMER_BYTES_MAX {
+        let problem = format!("has {} bytes; at most {CONSUMER_BYTES_MAX} are allowed", request.consumer.len());
+        return Err(FieldError::invalid("consumer", problem).into());
+    }
+    Ok(context.archive.attach_subscription(id, request.consumer.clone()).await?)
+}

@@ -1,0 +1,110 @@
+//! `FeedService`.
+
+mod durable;
+mod follow;
+mod pages;
+mod query;
+mod show;
+mod sink;
+mod snapshot;
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::Context;
+use super::status::Refusal;
+use crate::wire::frame::{EventFrame, PageFrame};
+use crate::wire::pb;
+use crate::wire::pb::feed_service_server::FeedService;
+
+/// The handler of `FeedService`.
+#[derive(Clone)]
+pub struct FeedHandler {
+    context: Context,
+    /// Streams that may be open at once.
+    streams: Arc<Semaphore>,
+    streams_max: usize,
+}
+
+impl FeedHandler {
+    /// A handler that keeps at most so many streams open.
+    pub fn new(context: Context, streams_max: usize) -> Self {
+        let streams_max = streams_max.min(Semaphore::MAX_PERMITS);
+        Self { context, streams: Arc::new(Semaphore::new(streams_max)), streams_max }
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl FeedService for FeedHandler {
+    type SubscribeStream = ReceiverStream<Result<EventFrame, Status>>;
+
+    async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Answer<Self::SubscribeStream> {
+        let Ok(stream) = Arc::clone(&self.streams).try_acquire_owned() else {
+            return Err(Refusal::too_many_streams(self.streams_max).into());
+        };
+        let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
+        // One place for an event, and one for how the stream ends.
+        let (events, received) = mpsc::channel(2);
+        tokio::spawn(async move {
+            subscriber.run(events).await;
+            drop(stream);
+        });
+        Ok(Response::new(ReceiverStream::new(received)))
+    }
+
+    async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Answer<PageFrame> {
+        Ok(Response::new(self.context.list_changes(request.into_inner()).await?))
+    }
+
+    async fn create_subscription(
+        &self,
+        request: Request<pb::CreateSubscriptionRequest>,
+    ) -> Answer<pb::CreateSubscriptionResponse> {
+        let subscription = Some(self.context.create_subscription(request.into_inner()).await?);
+        Ok(Response::new(pb::CreateSubscriptionResponse { subscription }))
+    }
+
+    async fn get_subscription(
+        &self,
+        request: Request<pb::GetSubscriptionRequest>,
+    ) -> Answer<pb::GetSubscriptionResponse> {
+        let subscription = Some(self.context.get_subscription(&request.into_inner().name).await?);
+        Ok(Response::new(pb::GetSubscriptionResponse { subscription }))
+    }
+
+    async fn list_subscriptions(
+        &self,
+        request: Request<pb::ListSubscriptionsRequest>,
+    ) -> Answer<pb::ListSubscriptionsResponse> {
+        Ok(Response::new(self.context.list_subscriptions(request.into_inner()).await?))
+    }
+
+    async fn delete_subscription(
+        &self,
+        request: Request<pb::DeleteSubscriptionRequest>,
+    ) -> Answer<pb::DeleteSubscriptionResponse> {
+        self.context.delete_subscription(&request.into_inner().name).await?;
+        Ok(Response::new(pb::DeleteSubscriptionResponse {}))
+    }
+
+    async fn acknowledge_subscription(
+        &self,
+        request: Request<pb::AcknowledgeSubscriptionRequest>,
+    ) -> Answer<pb::AcknowledgeSubscriptionResponse> {
+        let subscription = Some(self.context.acknowledge_subscription(request.into_inner()).await?);
+        Ok(Response::new(pb::AcknowledgeSubscriptionResponse { subscription }))
+    }
+
+    async fn seek_subscription(
+        &self,
+        request: Request<pb::SeekSubscriptionRequest>,
+    ) -> Answer<pb::SeekSubscriptionResponse> {
+        let subscription = Some(self.context.seek_subscription(request.into_inner()).await?);
+        Ok(Response::new(pb::SeekSubscriptionResponse { subscription }))
+    }
+}

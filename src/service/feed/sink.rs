@@ -1,0 +1,69 @@
+//! Where a subscriber's events go: to a transport that takes them in its own time.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use crate::wire::frame::EventFrame;
+
+/// The way to one subscriber. It holds one event beside what the transport has taken.
+pub(super) struct Sink {
+    events: mpsc::Sender<Result<EventFrame, Status>>,
+    /// Keeps a place for how the stream ends, also when the transport takes nothing.
+    end: Option<mpsc::OwnedPermit<Result<EventFrame, Status>>>,
+    stalled_after: Duration,
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// Nobody is there any more.
+    Gone,
+    /// The transport made no progress for too long.
+    Stalled,
+}
+
+impl Sink {
+    /// The way through a channel that has two places.
+    pub(super) fn new(events: mpsc::Sender<Result<EventFrame, Status>>, stalled_after: Duration) -> Self {
+        let end = events.clone().try_reserve_owned().ok();
+        Self { events, end, stalled_after }
+    }
+
+    /// Waits until the transport has taken the last event, so that another one can be handed over at once.
+    pub(super) async fn room(&self) -> Result<(), NotTaken> {
+        if self.events.capacity() > 0 && !self.events.is_closed() {
+            return Ok(()); // Nobody else hands anything over.
+        }
+        match tokio::time::timeout(self.stalled_after, self.events.reserve()).await {
+            Ok(Ok(_room)) => Ok(()),
+            Ok(Err(_)) => Err(NotTaken::Gone),
+            Err(_) => Err(NotTaken::Stalled),
+        }
+    }
+
+    /// Hands over an event, once the transport has taken the one before.
+    pub(super) async fn send(&self, event: EventFrame) -> Result<(), NotTaken> {
+        self.room().await?;
+        self.events.try_send(Ok(event)).map_err(|_| NotTaken::Gone)
+    }
+
+    /// Hands over an event if there is room for it.
+    pub(super) fn send_if_room(&self, event: EventFrame) {
+        // Whether it is taken makes no difference: the stream ends with what comes next.
+        drop(self.events.try_send(Ok(event)));
+    }
+
+    /// Ends the stream with a status. The transport has it when it takes what was handed over before.
+    pub(super) fn end(self, status: Status) {
+        if let Some(end) = self.end {
+            drop(end.send(Err(status)));
+        }
+    }
+
+    /// Waits until nobody is there any more.
+    pub(super) async fn gone(&self) {
+        self.events.closed().await;
+    }
+}

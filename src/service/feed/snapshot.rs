@@ -1,0 +1,52 @@
+//! The snapshot that a feed may begin with: the articles that match at its place, by name.
+
+use super::follow::{Ending, Subscriber};
+use super::show;
+use super::sink::Sink;
+use crate::archive::Cut;
+use crate::archive::feed::FeedView;
+use crate::archive::list::ArticleQuery;
+use crate::archive::read::View;
+use crate::service::render;
+use crate::service::status::Refusal;
+use crate::wire::pb;
+use crate::wire::pb::subscribe_response::Event;
+use crate::wire::token::SnapshotPlace;
+
+/// Articles of one event at most. A page of whole contents ends earlier, with its bytes.
+const EVENT_ARTICLES_MAX: usize = 100;
+
+impl Subscriber {
+    /// Sends the next articles of the snapshot, and says so when there are no more.
+    pub(super) async fn send_articles(&mut self, sink: &Sink) -> Result<(), Ending> {
+        let Some(SnapshotPlace { after }) = self.snapshot.clone() else { return Ok(()) };
+        let (asked, view) = self.asked();
+        let query = ArticleQuery {
+            source: None,
+            filter: asked.filter.clone(),
+            view: if view == FeedView::Basic { View::Basic } else { View::Full },
+            page_size: EVENT_ARTICLES_MAX,
+        };
+        let cut = Cut { observe_time: None, stamp: self.place };
+        let page = self.context.archive.articles_by_name(cut, query, after.clone()).await.map_err(Refusal::from)?;
+        let last = page.items.last().map(|article| article.name.clone());
+        let within = SnapshotPlace { after: page.next.clone().or(last).or(after) };
+        if page.items.is_empty() && page.next.is_some() {
+            // A page that matched nothing still says how far it is.
+            self.snapshot = Some(within);
+            return self.send_bookmark(sink).await;
+        }
+        if !page.items.is_empty() {
+            let bookmark = Some(show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest));
+            let articles = page.items.into_iter().map(render::article).collect();
+            sink.send(show::event(Event::Batch(pb::Batch { changes: Vec::new(), articles, bookmark }))).await?;
+            self.snapshot = Some(within);
+        }
+        if page.next.is_none() {
+            let bookmark = Some(show::bookmark(&self.place, self.query_digest));
+            sink.send(show::event(Event::SnapshotEnd(pb::SnapshotEnd { bookmark }))).await?;
+            self.snapshot = None;
+        }
+        Ok(())
+    }
+}

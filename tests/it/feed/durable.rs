@@ -1,0 +1,181 @@
+//! Durable subscriptions: one consumer at a time, at least once, acknowledged for good.
+
+use dateline::client::{Client, ServerError};
+use dateline::wire::pb;
+use dateline::wire::pb::feed_start::Position;
+use dateline::wire::pb::subscribe_response::Event;
+use tempfile::TempDir;
+use tonic::{Code, Streaming};
+
+use super::{next, start, write};
+use crate::server::{TestServer, fresh, publish};
+
+const NAME: &str = "subscriptions/index";
+
+async fn create(client: &Client, position: Position) -> pb::Subscription {
+    let request = pb::CreateSubscriptionRequest {
+        subscription_id: "index".into(),
+        subscription: None,
+        start: Some(start(position)),
+    };
+    client.feed.clone().create_subscription(request).await.unwrap().into_inner().subscription.unwrap()
+}
+
+async fn get(client: &Client) -> pb::Subscription {
+    let request = pb::GetSubscriptionRequest { name: NAME.into() };
+    client.feed.clone().get_subscription(request).await.unwrap().into_inner().subscription.unwrap()
+}
+
+/// Attaches a consumer, and answers its lease and where it begins.
+async fn attach(client: &Client, consumer: &str) -> (Streaming<pb::SubscribeResponse>, u64, u64) {
+    let request = pb::SubscribeRequest {
+        subscription: NAME.into(),
+        consumer: consumer.into(),
+        ..pb::SubscribeRequest::default()
+    };
+    let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
+    let Event::Started(started) = next(&mut stream).await else { panic!("Started comes first") };
+    (stream, started.lease, started.bookmark.unwrap().next_seq)
+}
+
+async fn acknowledge(client: &Client, lease: u64, next_seq: u64) -> Result<pb::Subscription, ServerError> {
+    let request = pb::AcknowledgeSubscriptionRequest { name: NAME.into(), lease, next_seq };
+    let answer = client.feed.clone().acknowledge_subscription(request).await.map_err(ServerError::from)?;
+    Ok(answer.into_inner().subscription.unwrap())
+}
+
+/// The seqs of the next batch.
+async fn batch(stream: &mut Streaming<pb::SubscribeResponse>) -> Vec<u64> {
+    loop {
+        if let Event::Batch(batch) = next(stream).await {
+            return batch.changes.iter().map(|change| change.seq).collect();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_comes_again_also_after_a_restart() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let client = server.client().await;
+    for text in ["one", "two", "three"] {
+        write(&client, publish("a", text)).await;
+    }
+    let made = create(&client, Position::Beginning(true)).await;
+    assert_eq!((made.next_seq, made.lag_changes, made.name.as_str()), (0, 3, NAME));
+    let (mut stream, lease, begins) = attach(&client, "first").await;
+    assert_eq!((begins, batch(&mut stream).await), (0, vec![0, 1, 2]));
+    let acknowledged = acknowledge(&client, lease, 2).await.unwrap();
+    assert_eq!((acknowledged.next_seq, acknowledged.lag_changes), (2, 1));
+    assert!(acknowledged.lag.unwrap().seconds >= 0 && acknowledged.consumer.unwrap().attached);
+    assert_eq!(acknowledge(&client, lease, 1).await.unwrap().next_seq, 2, "an acknowledgement is cumulative");
+    drop((stream, client));
+    server.stop().await;
+
+    let server = TestServer::on_directory(directory.path()).await;
+    let client = server.client().await;
+    assert_eq!(get(&client).await.next_seq, 2);
+    let lost = acknowledge(&client, lease, 3).await.unwrap_err();
+    assert_eq!(lost.reason, "LEASE_LOST", "what was delivered is not known any more");
+    let (mut stream, new_lease, begins) = attach(&client, "second").await;
+    assert!(new_lease > lease);
+    assert_eq!((begins, batch(&mut stream).await), (2, vec![2]));
+    assert_eq!(acknowledge(&client, new_lease, 3).await.unwrap().lag_changes, 0);
+    drop((stream, client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_consumer_fences_the_old_one() {
+    let (_directory, server, client) = fresh().await;
+    write(&client, publish("a", "one")).await;
+    create(&client, Position::Beginning(true)).await;
+    let (mut old, old_lease, _) = attach(&client, "old").await;
+    assert_eq!(batch(&mut old).await, [0]);
+    let (mut new, new_lease, _) = attach(&client, "new").await;
+    let error = loop {
+        match old.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the old consumer was let go without a word"),
+            Err(status) => break ServerError::from(status),
+        }
+    };
+    assert_eq!((error.code, error.reason.as_str()), (Code::Aborted, "LEASE_LOST"));
+    assert_eq!(acknowledge(&client, old_lease, 1).await.unwrap_err().reason, "LEASE_LOST");
+    assert_eq!(batch(&mut new).await, [0], "what the old one did not acknowledge comes to the new one");
+    assert_eq!(acknowledge(&client, new_lease, 1).await.unwrap().consumer.unwrap().label, "new");
+    drop((old, new, client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn more_than_was_delivered_cannot_be_acknowledged() {
+    let (_directory, server, client) = fresh().await;
+    write(&client, publish("a", "one")).await;
+    create(&client, Position::Beginning(true)).await;
+    let (mut stream, lease, _) = attach(&client, "").await;
+    assert_eq!(batch(&mut stream).await, [0]);
+    let error = acknowledge(&client, lease, 2).await.unwrap_err();
+    assert_eq!((error.code, error.reason.as_str()), (Code::OutOfRange, "ACK_BEYOND_DELIVERED"));
+    assert_eq!(error.metadata["delivered_next_seq"], "1");
+    drop((stream, client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_in_use_is_neither_moved_nor_deleted() {
+    let (_directory, server, client) = fresh().await;
+    write(&client, publish("a", "one")).await;
+    create(&client, Position::Now(true)).await;
+    let (stream, _, begins) = attach(&client, "indexer").await;
+    assert_eq!(begins, 1);
+    let mut feed = client.feed.clone();
+    let seek = pb::SeekSubscriptionRequest { name: NAME.into(), start: Some(start(Position::Beginning(true))) };
+    let delete = pb::DeleteSubscriptionRequest { name: NAME.into() };
+    let error = ServerError::from(feed.seek_subscription(seek.clone()).await.unwrap_err());
+    assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "SUBSCRIPTION_IN_USE"));
+    let error = ServerError::from(feed.delete_subscription(delete.clone()).await.unwrap_err());
+    assert_eq!((error.reason.as_str(), error.metadata["consumer"].as_str()), ("SUBSCRIPTION_IN_USE", "indexer"));
+    drop(stream);
+    // The server notices in its own time that the consumer is gone.
+    while get(&client).await.consumer.unwrap().attached {
+        tokio::task::yield_now().await;
+    }
+    let moved = feed.seek_subscription(seek).await.unwrap().into_inner().subscription.unwrap();
+    assert_eq!((moved.next_seq, moved.lag_changes), (0, 1));
+    let list = pb::ListSubscriptionsRequest::default();
+    assert_eq!(feed.list_subscriptions(list.clone()).await.unwrap().into_inner().subscriptions.len(), 1);
+    feed.delete_subscription(delete).await.unwrap();
+    assert_eq!(feed.list_subscriptions(list).await.unwrap().into_inner().subscriptions, []);
+    drop((feed, client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_subscription_keeps_its_filter() {
+    let (_directory, server, client) = fresh().await;
+    write(&client, publish("a", "one")).await;
+    write(&client, publish("b", "one")).await;
+    let filter = pb::ArticleFilter {
+        articles: vec![crate::server::name("b")],
+        url_prefix: String::new(),
+        ..pb::ArticleFilter::default()
+    };
+    let kinds = vec![pb::ChangeKind::Created.into()];
+    let request = pb::CreateSubscriptionRequest {
+        subscription_id: "index".into(),
+        subscription: Some(pb::Subscription {
+            filter: Some(filter.clone()),
+            kinds: kinds.clone(),
+            ..pb::Subscription::default()
+        }),
+        start: Some(start(Position::Beginning(true))),
+    };
+    client.feed.clone().create_subscription(request).await.unwrap();
+    let kept = get(&client).await;
+    assert_eq!((kept.filter, kept.kinds), (Some(filter), kinds));
+    let (mut stream, ..) = attach(&client, "").await;
+    assert_eq!(batch(&mut stream).await, [1]);
+    drop((stream, client));
+    server.stop().await;
+}

@@ -1,0 +1,74 @@
+//! The change feed, through a real server.
+
+mod basics;
+mod durable;
+mod refusals;
+
+use dateline::client::Client;
+use dateline::wire::pb;
+use dateline::wire::pb::feed_start::Position;
+use dateline::wire::pb::subscribe_response::Event;
+
+use crate::server::publish;
+
+/// A subscription that begins at `position` and ends when it is caught up.
+fn until_caught_up(position: Position) -> pb::SubscribeRequest {
+    pb::SubscribeRequest { end_when_caught_up: true, ..from(position) }
+}
+
+/// A subscription that begins at `position`.
+fn from(position: Position) -> pb::SubscribeRequest {
+    pb::SubscribeRequest { start: Some(start(position)), ..pb::SubscribeRequest::default() }
+}
+
+fn start(position: Position) -> pb::FeedStart {
+    pb::FeedStart { position: Some(position) }
+}
+
+/// All events of a subscription that ends by itself.
+async fn events(client: &Client, request: pb::SubscribeRequest) -> Vec<Event> {
+    let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
+    let mut events = Vec::new();
+    while let Some(event) = stream.message().await.unwrap() {
+        events.push(event.event.unwrap());
+    }
+    events
+}
+
+/// The next event.
+async fn next(stream: &mut tonic::Streaming<pb::SubscribeResponse>) -> Event {
+    stream.message().await.unwrap().expect("the stream goes on").event.unwrap()
+}
+
+/// The changes among events.
+fn changes(events: &[Event]) -> Vec<pb::Change> {
+    let batches = events.iter().filter_map(|event| match event {
+        Event::Batch(batch) => Some(batch.changes.clone()),
+        _ => None,
+    });
+    batches.flatten().collect()
+}
+
+/// All changes that a subscription gets until it is caught up.
+async fn all(client: &Client, request: pb::SubscribeRequest) -> Vec<pb::Change> {
+    changes(&events(client, pb::SubscribeRequest { end_when_caught_up: true, ..request }).await)
+}
+
+/// `(seq, kind, article)` of each change.
+fn outline(changes: &[pb::Change]) -> Vec<(u64, pb::ChangeKind, &str)> {
+    changes.iter().map(|change| (change.seq, change.kind(), change.article.rsplit('/').next().unwrap())).collect()
+}
+
+/// A request to publish `text` as `sources/courier/articles/{id}`, seen so many seconds after the start of 2026.
+fn seen(id: &str, text: &str, seconds: i64) -> pb::PublishRevisionRequest {
+    pb::PublishRevisionRequest { observe_time: Some(crate::server::at(seconds)), ..publish(id, text) }
+}
+
+async fn write(client: &Client, request: pb::PublishRevisionRequest) -> pb::PublishRevisionResponse {
+    client.archive.clone().publish_revision(request).await.unwrap().into_inner()
+}
+
+async fn write_batch(client: &Client, requests: Vec<pb::PublishRevisionRequest>) {
+    let batch = pb::BatchPublishRevisionsRequest { requests };
+    client.archive.clone().batch_publish_revisions(batch).await.unwrap();
+}
