@@ -7,7 +7,7 @@ use dateline::wire::pb::feed_start::Position;
 use dateline::wire::pb::subscribe_response::Event;
 use tonic::Code;
 
-use super::{all, changes, events, from, next, outline, seen, until_caught_up, write, write_batch};
+use super::{all, batches, changes, events, from, next, outline, seen, until_caught_up, write, write_batch};
 use crate::server::{at, fresh, name, publish};
 
 fn beginning() -> pb::SubscribeRequest {
@@ -207,11 +207,7 @@ async fn a_snapshot_comes_before_the_changes_since_and_can_be_resumed_within() {
     let Event::Started(started) = &told[0] else { panic!("{told:?}") };
     assert_eq!(started.snapshot.as_ref().unwrap().next_seq, 130);
     let articles = |events: &[Event]| -> Vec<String> {
-        let batches = events.iter().filter_map(|event| match event {
-            Event::Batch(batch) => Some(batch.articles.iter().map(|article| article.name.clone()).collect::<Vec<_>>()),
-            _ => None,
-        });
-        batches.flatten().collect()
+        batches(events).flat_map(|batch| batch.articles.iter().map(|article| article.name.clone())).collect()
     };
     let all_names: Vec<_> = (0..130).map(|number| name(&format!("a{number:03}"))).collect();
     assert_eq!(articles(&told), all_names);

@@ -42,11 +42,12 @@ async fn next(stream: &mut tonic::Streaming<pb::SubscribeResponse>) -> Event {
 
 /// The changes among events.
 fn changes(events: &[Event]) -> Vec<pb::Change> {
-    let batches = events.iter().filter_map(|event| match event {
-        Event::Batch(batch) => Some(batch.changes.clone()),
-        _ => None,
-    });
-    batches.flatten().collect()
+    batches(events).flat_map(|batch| batch.changes.clone()).collect()
+}
+
+/// The batches among events.
+fn batches(events: &[Event]) -> impl Iterator<Item = &pb::Batch> {
+    events.iter().filter_map(|event| if let Event::Batch(batch) = event { Some(batch) } else { None })
 }
 
 /// All changes that a subscription gets until it is caught up.
