@@ -1,4 +1,4 @@
-//! This process's memory and processor time, as Linux tells them.
+//! A process's memory and processor time, as Linux tells them.
 
 use std::fs;
 use std::time::Duration;
@@ -10,9 +10,14 @@ pub(crate) struct Memory {
     pub(crate) peak: u64,
 }
 
-/// What `/proc/self/status` says; zeroes where there is none.
+/// This process's, as `/proc/self/status` says; zeroes where there is none.
 pub(crate) fn memory() -> Memory {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    memory_of("self")
+}
+
+/// That of the process with this id.
+pub(crate) fn memory_of(process: &str) -> Memory {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let bytes = |field: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(field));
         line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
@@ -30,9 +35,14 @@ pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// The processor time of all threads so far, in user and system.
+/// The processor time of all threads of this process so far, in user and system.
 pub(crate) fn processor() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    processor_of("self")
+}
+
+/// That of the process with this id.
+pub(crate) fn processor_of(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name of the program stands in brackets; user and system time are the 12th and 13th field after it.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();

@@ -1,6 +1,8 @@
-//! What both benchmarks use: articles to publish, a server to publish them to, load, and the floors.
+//! What the benchmarks use: articles to publish, a server to publish them to, load, and the floors.
 
+pub(crate) mod bare_stream;
 pub(crate) mod callers;
+pub(crate) mod child;
 pub(crate) mod corpus;
 pub(crate) mod echo;
 pub(crate) mod engine_alone;

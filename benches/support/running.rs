@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) url: String,
+    pub(crate) archive: Arc<Archive>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -32,10 +33,11 @@ impl Running {
         let url = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel();
         let stopped = async move { drop(stopped.await) };
-        let serving = tokio::spawn(async move {
-            server::serve(listener, Arc::new(archive), server::Options::default(), stopped).await
-        });
-        Ok(Self { url, stop, serving })
+        let archive = Arc::new(archive);
+        let served = Arc::clone(&archive);
+        let serving =
+            tokio::spawn(async move { server::serve(listener, served, server::Options::default(), stopped).await });
+        Ok(Self { url, archive, stop, serving })
     }
 
     /// So many clients, each with a connection of its own.
@@ -49,6 +51,7 @@ impl Running {
 
     /// Stops serving and closes the archive. Clients should be gone.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        drop(self.archive);
         // A server that has ended by itself says so below.
         let _gone = self.stop.send(());
         Ok(self.serving.await??)

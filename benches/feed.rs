@@ -1,0 +1,474 @@
+//! What the change feed costs, beside a bare tonic stream of the same messages in the same run.
+//!
+//! `cargo bench --bench feed [-- PART… --changes N --seconds N --rate N]`, with parts of `replay`, `fanout`, `idle`,
+//! `nomatch` and `stalled`; all of them without.
+//!
+//! - `replay`: N changes (default 1,000,000) from storage to one subscriber.
+//! - `fanout`: live changes to 1, 100 and 1,000 subscribers at a fixed rate of writes (default 20/s), each subscriber on
+//!   a connection of its own. Time runs from the moment the writer announces a commit to its receipt.
+//! - `idle`: the server's memory with 10,000 subscribers that nothing is sent to but heartbeats.
+//! - `nomatch`: writers beside 1,000 subscribers whose filter nothing matches.
+//! - `stalled`: the server's memory and the writers' rate beside subscribers that never read.
+//!
+//! In `replay` and `fanout` server and clients share this process; in the others the server is a process of its own.
+
+#![expect(clippy::print_stdout, reason = "the table is what the program is for")]
+#![expect(clippy::indexing_slicing, reason = "an index that is wrong ends the measurement, and nothing else")]
+
+#[allow(dead_code, reason = "each benchmark uses a part")]
+mod support;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dateline::archive::Archive;
+use dateline::archive::feed::FeedEnd;
+use dateline::client::Client;
+use dateline::config::LogFormat;
+use dateline::model::Seq;
+use dateline::telemetry;
+use dateline::wire::pb;
+use dateline::wire::pb::feed_start::Position;
+use dateline::wire::pb::subscribe_response::Event;
+use prost::Message;
+use support::bare_stream;
+use support::callers::Publisher;
+use support::child::ChildServer;
+use support::corpus::{Corpus, import};
+use support::load::load;
+use support::memory::{mib, processor};
+use support::running::Running;
+use support::table::{Table, median, millis};
+use tokio::task::JoinSet;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+/// Messages that a bare replay goes round and round.
+const SAMPLE_EVENTS: usize = 400;
+const REPLAYS: usize = 3;
+
+struct Plan {
+    parts: Vec<String>,
+    changes: usize,
+    length: Duration,
+    rate: u32,
+    folder: PathBuf,
+}
+
+impl Plan {
+    fn from_arguments(folder: &Path) -> anyhow::Result<Self> {
+        let mut plan = Self {
+            parts: Vec::new(),
+            changes: 1_000_000,
+            length: Duration::from_secs(10),
+            rate: 20,
+            folder: folder.to_owned(),
+        };
+        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().unwrap_or_default().parse::<u32>();
+            match argument.as_str() {
+                "--changes" => plan.changes = value()? as usize,
+                "--seconds" => plan.length = Duration::from_secs(value()?.into()),
+                "--rate" => plan.rate = value()?,
+                _ => plan.parts.push(argument),
+            }
+        }
+        Ok(plan)
+    }
+
+    fn has(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|chosen| chosen == part)
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    // `cargo test --benches` runs this without `--bench`: then there is nothing to measure.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
+    let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    let plan = Plan::from_arguments(folder.path())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut table = Table::default();
+    runtime.block_on(async {
+        if plan.has("replay") {
+            replay(&plan, &mut table).await?;
+        }
+        for subscribers in [1, 100, 1_000] {
+            if plan.has("fanout") {
+                fan_out(&plan, subscribers, &mut table).await?;
+            }
+        }
+        if plan.has("idle") {
+            idle(&plan, &mut table).await?;
+        }
+        if plan.has("nomatch") {
+            no_match(&plan, &mut table).await?;
+        }
+        if plan.has("stalled") {
+            stalled(&plan, &mut table).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    println!("{}", table.render("The change feed, loopback gRPC"));
+    Ok(())
+}
+
+fn from(position: Position, view: pb::FeedView) -> pb::SubscribeRequest {
+    pb::SubscribeRequest {
+        start: Some(pb::FeedStart { position: Some(position) }),
+        view: view.into(),
+        ..pb::SubscribeRequest::default()
+    }
+}
+
+async fn channel(url: &str) -> anyhow::Result<Channel> {
+    Ok(Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?)
+}
+
+/// Changes from storage to one subscriber, beside a bare stream of the same messages, in turns.
+async fn replay(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let path = plan.folder.join("replay");
+    let articles = (plan.changes / 15).max(1);
+    let corpus = Corpus { prefix: "replay".to_owned(), articles, revisions: 15, bytes: (2_000, 4_000), batch: 128 };
+    let running = Running::start(&path).await?;
+    let imported = import(&running.clients(1).await?.remove(0), corpus.messages(5)).await?;
+    running.stop().await?;
+    eprintln!("imported {imported} changes");
+    // Opened anew, so that nothing of it is among the recent.
+    let running = Running::start(&path).await?;
+    let client = running.clients(1).await?.remove(0);
+    for (view, name) in [(pb::FeedView::Basic, "BASIC"), (pb::FeedView::Full, "FULL")] {
+        let (mut ours, mut bare, mut ours_time, mut bare_time) = (vec![], vec![], vec![], vec![]);
+        let sample = sample(&client, view).await?;
+        let changes_a_message = sample.changes as f64 / sample.messages.len() as f64;
+        let messages = imported * sample.messages.len() / sample.changes.max(1);
+        let url = bare_stream::cycle(sample.messages, messages).await?;
+        for _ in 0..REPLAYS {
+            let request = pb::SubscribeRequest { end_when_caught_up: true, ..from(Position::Beginning(true), view) };
+            let stream = client.feed.clone().subscribe(request).await?.into_inner();
+            let (rate, time) = drain(stream).await?;
+            ours.push(rate);
+            ours_time.push(time);
+            let (rate, time) = drain(bare_stream::follow(channel(&url).await?).await?).await?;
+            bare.push(rate);
+            bare_time.push(time);
+        }
+        let rounds: Vec<_> = ours.into_iter().zip(bare).collect();
+        let what = format!("replay from storage, one subscriber, {name}, {imported} changes");
+        table.rate(&what, &rounds, &format!("bare stream, {changes_a_message:.0} changes a message"), "≥ 60 %");
+        let micros = |times: Vec<Duration>| median(times.iter().map(|time| time.as_secs_f64() * 1e6));
+        let (ours, bare) = (micros(ours_time), micros(bare_time));
+        table.fact(&format!("{what}: processor time a change"), &format!("{ours:.2} µs, bare {bare:.2} µs"), "");
+    }
+    drop(client);
+    running.stop().await
+}
+
+struct Sample {
+    messages: Vec<Bytes>,
+    changes: usize,
+}
+
+/// The first messages of a replay, as bytes.
+async fn sample(client: &Client, view: pb::FeedView) -> anyhow::Result<Sample> {
+    let mut stream = client.feed.clone().subscribe(from(Position::Beginning(true), view)).await?.into_inner();
+    let mut sample = Sample { messages: Vec::new(), changes: 0 };
+    while sample.messages.len() < SAMPLE_EVENTS {
+        let Some(message) = stream.message().await? else { break };
+        match &message.event {
+            Some(Event::Batch(batch)) => {
+                sample.changes += batch.changes.len();
+                sample.messages.push(message.encode_to_vec().into());
+            }
+            Some(Event::CaughtUp(_)) => break,
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
+/// Reads a stream to its end: changes a second, and what one took of the processors.
+async fn drain(mut stream: Streaming<pb::SubscribeResponse>) -> anyhow::Result<(f64, Duration)> {
+    let (begun, before) = (Instant::now(), processor());
+    let mut changes = 0_u32;
+    while let Some(message) = stream.message().await? {
+        if let Some(Event::Batch(batch)) = message.event {
+            changes += u32::try_from(batch.changes.len())?;
+        }
+    }
+    let taken = processor().saturating_sub(before) / changes.max(1);
+    Ok((f64::from(changes) / begun.elapsed().as_secs_f64(), taken))
+}
+
+/// What a fan-out came to.
+#[derive(Debug, Default)]
+struct FanOut {
+    latencies: Vec<Duration>,
+    processor: Duration,
+}
+
+impl FanOut {
+    fn percentile(&self, percent: usize) -> Duration {
+        let at = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(at).copied().unwrap_or_default()
+    }
+}
+
+/// Live changes to many, beside a bare stream that says the same to as many.
+async fn fan_out(plan: &Plan, subscribers: usize, table: &mut Table) -> anyhow::Result<()> {
+    let running = Running::start(&plan.folder.join(format!("fanout-{subscribers}"))).await?;
+    let writes = u32::try_from(plan.length.as_secs())? * plan.rate;
+    let deliveries = writes * u32::try_from(subscribers)?;
+    // What the writes themselves take is taken off.
+    let writing = write_at_rate(&running, plan.rate, writes).await?;
+    let ours = live(&running, subscribers, plan.rate, writes).await?;
+    let message = last_message(&running).await?;
+    let bare = bare_live(subscribers, plan.rate, writes, &message).await?;
+    let what =
+        format!("live, {subscribers} subscriber{}, {} writes/s", if subscribers == 1 { "" } else { "s" }, plan.rate);
+    let shown = |fan_out: &FanOut| {
+        let (half, most) = (fan_out.percentile(50), fan_out.percentile(99));
+        format!("p50 {}, p99 {}", millis(half), millis(most))
+    };
+    table.fact(&format!("{what}: commit to receipt"), &shown(&ours), "p99 < 10 ms");
+    table.fact(&format!("{what}: said to receipt, bare stream"), &shown(&bare), "");
+    let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(deliveries);
+    let (mine, floor) = (micros(ours.processor.saturating_sub(writing)), micros(bare.processor));
+    let shown = format!("{mine:.1} µs, bare {floor:.1} µs, {:.2} ×", mine / floor);
+    table.fact(&format!("{what}: processor time a delivery, both sides"), &shown, "≤ 1.5 ×");
+    running.stop().await
+}
+
+/// Publishes at a fixed rate, and answers what that took of the processors.
+async fn write_at_rate(running: &Running, rate: u32, writes: u32) -> anyhow::Result<Duration> {
+    let mut publisher = Publisher::new(running.clients(1).await?.remove(0), 1, 16, 4_000);
+    let before = processor();
+    let mut clock = tokio::time::interval(Duration::from_secs(1) / rate);
+    for _ in 0..writes {
+        clock.tick().await;
+        support::load::Caller::call(&mut publisher).await?;
+    }
+    Ok(processor().saturating_sub(before))
+}
+
+async fn live(running: &Running, subscribers: usize, rate: u32, writes: u32) -> anyhow::Result<FanOut> {
+    let announced = Announced::watch(&running.archive);
+    let mut tasks = JoinSet::new();
+    let (ready, mut started) = tokio::sync::mpsc::channel(subscribers.max(1));
+    for client in running.clients(subscribers).await? {
+        let ready = ready.clone();
+        tasks.spawn(async move { receive(client, writes, ready).await });
+    }
+    drop(ready);
+    while started.recv().await.is_some() {}
+    let before = processor();
+    write_at_rate(running, rate, writes).await?;
+    let mut received = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        received.extend(task??);
+    }
+    let processor = processor().saturating_sub(before);
+    let mut latencies: Vec<_> =
+        received.into_iter().filter_map(|(seq, at)| Some(at.saturating_duration_since(announced.of(seq)?))).collect();
+    latencies.sort_unstable();
+    Ok(FanOut { latencies, processor })
+}
+
+/// Receives so many changes, and answers when each came.
+async fn receive(
+    client: Client,
+    writes: u32,
+    ready: tokio::sync::mpsc::Sender<()>,
+) -> anyhow::Result<Vec<(u64, Instant)>> {
+    let request = from(Position::Now(true), pb::FeedView::Basic);
+    let mut stream = client.feed.clone().subscribe(request).await?.into_inner();
+    let mut received = Vec::with_capacity(writes as usize);
+    let mut ready = Some(ready);
+    while received.len() < writes as usize {
+        let message = stream.message().await?.ok_or_else(|| anyhow::anyhow!("the feed ended"))?;
+        match message.event {
+            Some(Event::CaughtUp(_)) => drop(ready.take()),
+            Some(Event::Batch(batch)) => {
+                let now = Instant::now();
+                received.extend(batch.changes.iter().map(|change| (change.seq, now)));
+            }
+            _ => {}
+        }
+    }
+    Ok(received)
+}
+
+/// When the writer announced each position, as seen by a thread that does nothing else.
+struct Announced(Arc<Mutex<HashMap<u64, Instant>>>);
+
+impl Announced {
+    fn watch(archive: &Archive) -> Self {
+        let times: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
+        let (mut end, written) = (archive.feed_end(), Arc::clone(&times));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            if let Ok(runtime) = runtime {
+                runtime.block_on(record(&mut end, &written));
+            }
+        });
+        Self(times)
+    }
+
+    fn of(&self, seq: u64) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&seq).copied()
+    }
+}
+
+async fn record(end: &mut FeedEnd, times: &Mutex<HashMap<u64, Instant>>) {
+    let mut known = end.now();
+    loop {
+        let next = end.beyond(known).await;
+        let now = Instant::now();
+        times.lock().unwrap_or_else(PoisonError::into_inner).extend((known.0..next.0).map(|seq| (seq, now)));
+        known = Seq(next.0);
+    }
+}
+
+/// The last change as a message of the feed, in bytes.
+async fn last_message(running: &Running) -> anyhow::Result<Bytes> {
+    let client = running.clients(1).await?.remove(0);
+    let tail = running.archive.tail().next_seq;
+    let request = from(Position::Seq(tail.0.saturating_sub(1)), pb::FeedView::Basic);
+    let mut stream = client.feed.clone().subscribe(request).await?.into_inner();
+    loop {
+        let message = stream.message().await?.ok_or_else(|| anyhow::anyhow!("the feed ended"))?;
+        if matches!(message.event, Some(Event::Batch(_))) {
+            return Ok(message.encode_to_vec().into());
+        }
+    }
+}
+
+async fn bare_live(subscribers: usize, rate: u32, writes: u32, message: &Bytes) -> anyhow::Result<FanOut> {
+    let (url, speaker) = bare_stream::live().await?;
+    let mut streams = Vec::new();
+    for _ in 0..subscribers {
+        let channel = channel(&url).await?;
+        // A stream is there when its first message comes.
+        streams.push(tokio::spawn(async move { bare_stream::follow::<pb::SubscribeResponse>(channel).await }));
+    }
+    let mut tasks = JoinSet::new();
+    for stream in streams {
+        let mut stream = stream.await??;
+        tasks.spawn(async move {
+            let mut received = Vec::with_capacity(writes as usize);
+            while received.len() < writes as usize {
+                stream.message().await?.ok_or_else(|| anyhow::anyhow!("the stream ended"))?;
+                received.push(Instant::now());
+            }
+            anyhow::Ok(received)
+        });
+    }
+    let before = processor();
+    let mut said = Vec::new();
+    let mut clock = tokio::time::interval(Duration::from_secs(1) / rate);
+    for _ in 0..writes {
+        clock.tick().await;
+        said.push(Instant::now());
+        speaker.say(message).await;
+    }
+    let mut latencies = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        latencies.extend(task??.into_iter().zip(&said).map(|(at, said)| at.saturating_duration_since(*said)));
+    }
+    latencies.sort_unstable();
+    Ok(FanOut { latencies, processor: processor().saturating_sub(before) })
+}
+
+/// Many subscribers, of which so many share a connection.
+async fn subscribe_many(
+    url: &str,
+    subscribers: usize,
+    connections: usize,
+    request: &pb::SubscribeRequest,
+) -> anyhow::Result<Vec<Streaming<pb::SubscribeResponse>>> {
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(Client::connect(url).await?);
+    }
+    let mut streams = Vec::with_capacity(subscribers);
+    for number in 0..subscribers {
+        let mut feed = clients[number % connections].feed.clone();
+        streams.push(feed.subscribe(request.clone()).await?.into_inner());
+    }
+    Ok(streams)
+}
+
+async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    for connections in [100, 10_000] {
+        let server = ChildServer::start(&plan.folder.join(format!("idle-{connections}")))?;
+        let before = server.memory().resident;
+        let request = from(Position::Now(true), pb::FeedView::Basic);
+        let streams = subscribe_many(&server.url, 10_000, connections, &request).await?;
+        tokio::time::sleep(plan.length).await;
+        let processor = server.processor();
+        tokio::time::sleep(plan.length).await;
+        let share = server.processor().saturating_sub(processor).as_secs_f64() / plan.length.as_secs_f64();
+        let taken = server.memory().resident.saturating_sub(before);
+        let shown = format!("{} more resident; {:.0} % of a core for heartbeats", mib(taken), share * 100.0);
+        table.fact(&format!("10,000 idle subscribers on {connections} connections"), &shown, "< 200 MB");
+        drop(streams);
+    }
+    Ok(())
+}
+
+async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let mut rates = Vec::new();
+    let filters = [
+        ("a source", pb::ArticleFilter { sources: vec!["sources/nobody".into()], ..pb::ArticleFilter::default() }),
+        ("a label", pb::ArticleFilter { labels: vec!["nothing".into()], ..pb::ArticleFilter::default() }),
+    ];
+    for (subscribers, filter) in [(0, None), (1_000, Some(&filters[0])), (1_000, Some(&filters[1]))] {
+        let server = ChildServer::start(&plan.folder.join(format!("nomatch-{}", rates.len())))?;
+        let request = pb::SubscribeRequest {
+            filter: filter.map(|(_, filter)| filter.clone()),
+            ..from(Position::Now(true), pb::FeedView::Basic)
+        };
+        let streams = subscribe_many(&server.url, subscribers, 10, &request).await?;
+        let mut publishers = Vec::new();
+        for number in 0..64 {
+            publishers.push(Publisher::new(Client::connect(&server.url).await?, number, 16, 4_000));
+        }
+        let before = server.processor();
+        let (load, _) = load(publishers, Duration::from_secs(1), plan.length).await?;
+        let processor = server.processor().saturating_sub(before).as_secs_f64() * 1e6
+            / load.rate()
+            / (plan.length.as_secs_f64() + 1.0);
+        rates.push(load.rate());
+        let what = filter.map_or("none".to_owned(), |(name, _)| format!("{subscribers} that filter by {name}"));
+        let shown = format!("{:.0} writes/s, server {processor:.0} µs a write", load.rate());
+        table.fact(&format!("64 writers, subscribers that match nothing: {what}"), &shown, "");
+        drop(streams);
+    }
+    Ok(())
+}
+
+async fn stalled(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    for subscribers in [0, 100] {
+        let server = ChildServer::start(&plan.folder.join(format!("stalled-{subscribers}")))?;
+        let request = from(Position::Now(true), pb::FeedView::Full);
+        // Nobody reads these.
+        let streams = subscribe_many(&server.url, subscribers, 100, &request).await?;
+        let before = server.memory().resident;
+        let mut publishers = Vec::new();
+        for number in 0..8 {
+            publishers.push(Publisher::new(Client::connect(&server.url).await?, number, 16, 4_000));
+        }
+        let (load, _) = load(publishers, Duration::from_secs(1), plan.length * 2).await?;
+        let grown = server.memory().resident.saturating_sub(before);
+        let shown = format!("{:.0} writes/s, server grew by {}", load.rate(), mib(grown));
+        table.fact(&format!("8 writers, {subscribers} subscribers that never read, FULL"), &shown, "");
+        drop(streams);
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! A server in a process of its own, so that its memory and processor time can be told from the clients'.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::memory::{self, Memory};
+
+/// The `dateline` binary, serving an archive. It is killed when this goes.
+pub(crate) struct ChildServer {
+    process: Child,
+    pub(crate) url: String,
+}
+
+impl ChildServer {
+    /// Serves the archive in `path`.
+    pub(crate) fn start(path: &Path) -> anyhow::Result<Self> {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_dateline"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--archive"])
+            .arg(path)
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut log = BufReader::new(process.stderr.take().ok_or_else(|| anyhow::anyhow!("no log"))?);
+        let mut line = String::new();
+        while !line.contains("serving") {
+            line.clear();
+            anyhow::ensure!(log.read_line(&mut line)? > 0, "the server ended before it served");
+        }
+        let address = line.split("address=").nth(1).unwrap_or_default().trim().to_owned();
+        // The rest of the log is read, or the server would stop at a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Ok(Self { process, url: format!("http://{address}") })
+    }
+
+    pub(crate) fn memory(&self) -> Memory {
+        memory::memory_of(&self.process.id().to_string())
+    }
+
+    pub(crate) fn processor(&self) -> Duration {
+        memory::processor_of(&self.process.id().to_string())
+    }
+}
+
+impl Drop for ChildServer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
