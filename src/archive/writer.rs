@@ -241,10 +241,22 @@ impl Writer {
 
     fn judge(&mut self, event: Event) {
         match event {
-            Event::Subscription { id, edit, answer, permit } => return self.edit(&id, &edit, answer, permit),
-            Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close | Event::Job { .. } => {}
+            Event::Job { operations, validate_only, answer, bytes, permits } => {
+                self.judge_job(&operations, validate_only, answer, (bytes, permits));
+            }
+            Event::Subscription { id, edit, answer, permit } => self.judge_edit(&id, &edit, answer, permit),
+            // These are not held, and need no judging.
+            Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => {}
         }
-        let Event::Job { operations, validate_only, answer, bytes, permits } = event else { return };
+    }
+
+    fn judge_job(
+        &mut self,
+        operations: &[Operation],
+        validate_only: bool,
+        answer: oneshot::Sender<JobAnswer>,
+        (bytes, permits): (usize, Vec<OwnedSemaphorePermit>),
+    ) {
         if self.shared.tail().failed {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
         }
@@ -255,13 +267,13 @@ impl Writer {
         let read = Overlay::new(engine.as_ref(), in_flight);
         let cached = |seq| self.shared.caches.content(seq);
         let ground = Ground { read: &read, cached: &cached };
-        let result = self.next.assembly.judge(ground, &operations, validate_only);
+        let result = self.next.assembly.judge(ground, operations, validate_only);
         self.next.bytes += bytes;
         self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
     }
 
     /// Judges an edit of a subscription on what those before it leave.
-    fn edit(
+    fn judge_edit(
         &mut self,
         id: &SubscriptionId,
         edit: &SubscriptionEdit,

@@ -152,10 +152,10 @@ impl Subscriber {
     /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
     async fn room(&self, sink: &Sink) -> Result<(), Ending> {
         tokio::select! {
-            room = sink.room() => room?,
-            ending = self.interrupted(sink) => return Err(ending),
+            biased;
+            ending = self.interrupted(sink) => Err(ending),
+            room = sink.room() => Ok(room?),
         }
-        Ok(())
     }
 
     /// Waits until the stream has to end though there is more: since the server shuts down, then with a last bookmark;

@@ -3,6 +3,7 @@
 mod basics;
 mod durable;
 mod refusals;
+mod stalled;
 
 use dateline::client::Client;
 use dateline::wire::pb;

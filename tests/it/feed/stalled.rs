@@ -1,0 +1,95 @@
+//! Readers that do not read: they hold up nobody, hold next to nothing, and are let go with their token.
+
+use std::time::Duration;
+
+use dateline::archive::{Archive, Options};
+use dateline::client::{Client, ServerError};
+use dateline::clock::SystemClock;
+use dateline::server;
+use dateline::wire::pb;
+use dateline::wire::pb::feed_start::Position;
+use dateline::wire::pb::subscribe_response::Event;
+use std::sync::Arc;
+use tonic::Code;
+use tonic::transport::Endpoint;
+
+use super::{all, from, next, start, until_caught_up, write};
+use crate::server::{TestServer, publish};
+
+/// A server that gives up on a reader soon.
+async fn impatient() -> TestServer {
+    let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
+    let options = server::Options { stalled_after: Duration::from_millis(50), ..server::Options::default() };
+    TestServer::over(archive, options).await
+}
+
+/// A client whose transport takes little before it is read from.
+async fn narrow(url: &str) -> Client {
+    let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
+    Client::over(endpoint.initial_stream_window_size(65_535).connect().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_reader_is_let_go_with_its_token_and_misses_nothing() {
+    let server = impatient().await;
+    let client = server.client().await;
+    let request = pb::CreateSubscriptionRequest {
+        subscription_id: "index".into(),
+        start: Some(start(Position::Beginning(true))),
+        ..pb::CreateSubscriptionRequest::default()
+    };
+    client.feed.clone().create_subscription(request).await.unwrap();
+    let reader = narrow(&server.url).await;
+    let durable = pb::SubscribeRequest {
+        subscription: "subscriptions/index".into(),
+        view: pb::FeedView::Full.into(),
+        ..pb::SubscribeRequest::default()
+    };
+    let mut stream = reader.feed.clone().subscribe(durable).await.unwrap().into_inner();
+    assert!(matches!(next(&mut stream).await, Event::Started(_)));
+    for number in 0..20 {
+        write(&client, publish(&format!("a{number}"), &"word ".repeat(20_000))).await;
+    }
+    // That it was let go shows before it reads again.
+    let get = pb::GetSubscriptionRequest { name: "subscriptions/index".into() };
+    loop {
+        let subscription = client.feed.clone().get_subscription(get.clone()).await.unwrap().into_inner().subscription;
+        if subscription.unwrap().consumer.is_some_and(|consumer| !consumer.attached) {
+            break;
+        }
+    }
+    let (mut seqs, mut last_token) = (Vec::new(), String::new());
+    let error = loop {
+        match stream.message().await {
+            Ok(Some(pb::SubscribeResponse { event: Some(Event::Batch(batch)) })) => {
+                seqs.extend(batch.changes.iter().map(|change| change.seq));
+                last_token = batch.bookmark.unwrap().resume_token;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it was let go without a word"),
+            Err(status) => break ServerError::from(status),
+        }
+    };
+    assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "SUBSCRIBER_STALLED"));
+    assert_eq!(error.metadata["resume_token"], last_token, "the token is of what was sent, and of no more");
+    let rest = all(&client, until_caught_up(Position::ResumeToken(last_token))).await;
+    seqs.extend(rest.iter().map(|change| change.seq));
+    assert_eq!(seqs, (0..20).collect::<Vec<_>>());
+    drop((stream, reader, client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_streams_are_open_as_may_be_and_a_closed_one_makes_room() {
+    let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
+    let server = TestServer::over(archive, server::Options { subscribers_max: 1, ..Default::default() }).await;
+    let client = server.client().await;
+    let mut feed = client.feed.clone();
+    let first = feed.subscribe(from(Position::Now(true))).await.unwrap().into_inner();
+    let error = ServerError::from(feed.subscribe(from(Position::Now(true))).await.unwrap_err());
+    assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "TOO_MANY_STREAMS"));
+    drop(first);
+    while feed.subscribe(from(Position::Now(true))).await.is_err() {}
+    drop((feed, client));
+    server.stop().await;
+}
