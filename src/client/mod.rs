@@ -1,7 +1,10 @@
 //! A typed client of a Dateline server, for the command line, for tests and for other Rust programs.
 //!
 //! [`Client`] has the generated clients of each service over one channel, with message limits that fit the
-//! server's. [`ServerError`] reads what a status says beyond its code.
+//! server's. [`Client::follow`] follows the change feed across broken connections. [`ServerError`] reads what a status
+//! says beyond its code.
+
+mod follow;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+pub use self::follow::{Followed, Following};
+use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::feed_service_client::FeedServiceClient;
@@ -51,10 +56,16 @@ impl Client {
             admin: AdminServiceClient::new(channel),
         }
     }
+
+    /// Follows the change feed, and goes on by itself when the connection breaks or the server is started anew. Nothing
+    /// is asked before the first event is waited for.
+    pub fn follow(&self, request: pb::SubscribeRequest) -> Following {
+        Following::new(self.feed.clone(), request)
+    }
 }
 
 /// What a status says.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ServerError {
     /// Its code.
@@ -72,5 +83,19 @@ impl From<Status> for ServerError {
         let info = status.get_details_error_info();
         let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
         Self { code: status.code(), reason, message: status.message().to_owned(), metadata }
+    }
+}
+
+impl ServerError {
+    /// Whether the connection broke, or what answers is no Dateline server: every refusal of ours has a reason.
+    pub fn is_of_transport(&self) -> bool {
+        let broken = matches!(self.code, Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
+        broken && self.reason.is_empty()
+    }
+
+    /// Whether the same call may succeed a little later, with nothing done about it.
+    pub fn is_passing(&self) -> bool {
+        let full = matches!(self.reason.as_str(), "SUBSCRIBER_STALLED" | "TOO_MANY_STREAMS");
+        self.is_of_transport() || self.code == Code::Unavailable || (self.code == Code::ResourceExhausted && full)
     }
 }

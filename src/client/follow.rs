@@ -1,0 +1,327 @@
+//! Follows the change feed across broken connections and restarts of the server.
+//!
+//! Each batch of the feed ends in a bookmark, whose token says exactly where to go on, also inside an atomic batch. What
+//! arrived is handed out in full before the stream is opened anew, so that a new stream begins behind the last event
+//! handed out: nothing is missing and nothing comes twice. A durable subscription begins behind what was acknowledged
+//! instead: what was handed out and not acknowledged comes again, under a new lease.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status, Streaming};
+
+use super::ServerError;
+use crate::wire::pb;
+use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::pb::subscribe_response::Event;
+
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// What comes through a feed that is followed, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Followed {
+    /// A stream is open: at first, and after each [`Followed::Lost`].
+    Started {
+        /// The lease on the durable subscription, to be given with acknowledgements; 0 without one.
+        lease: u64,
+        /// What the snapshot is read from; none without one.
+        snapshot: Option<pb::ReadStamp>,
+    },
+    /// A change. Its `seq` plus one is a position that can be acknowledged.
+    Change(Box<pb::Change>),
+    /// An article of a snapshot.
+    Article(Box<pb::Article>),
+    /// All articles of the snapshot were handed out; changes follow.
+    SnapshotEnd,
+    /// All before it was handed out: its token goes on from here, and its `next_seq` can be acknowledged. It comes after
+    /// the events of each batch, and while there are none.
+    Bookmark(pb::Bookmark),
+    /// All that was committed before the server said this was handed out.
+    CaughtUp,
+    /// That is no longer so.
+    FellBehind {
+        /// The durable tail.
+        durable_next_seq: u64,
+    },
+    /// The stream broke, or could not be opened. It is opened anew without further ado.
+    Lost {
+        /// Why.
+        error: ServerError,
+        /// In how long that is tried.
+        retry_in: Duration,
+    },
+}
+
+/// A feed that is followed: a [`Stream`] of events that outlives the server's connections.
+///
+/// It ends with `None` after the first [`Followed::CaughtUp`] if the request says `end_when_caught_up`, else never; and
+/// with an error that another attempt would not mend, such as `HISTORY_DIVERGED`, `LEASE_LOST` or `FILTER_INVALID`. A
+/// stream that breaks, that the server ends, or that it has no room for at the moment is opened anew after 100 ms to
+/// 5 s. Until the server has answered for the first time, `now` is when it does.
+///
+/// Dropping it closes the stream.
+pub struct Following {
+    feed: FeedServiceClient<Channel>,
+    request: pb::SubscribeRequest,
+    state: State,
+    /// What arrived and is not handed out yet.
+    arrived: VecDeque<Followed>,
+    /// The last bookmark that was handed out.
+    place: Option<pb::Bookmark>,
+    lease: u64,
+    /// Whether the server has said `CaughtUp`.
+    caught_up: bool,
+    /// How many attempts in a row led to nothing.
+    failures: u32,
+}
+
+type Opening = dyn Future<Output = Result<Response<Streaming<pb::SubscribeResponse>>, Status>> + Send;
+
+enum State {
+    Waiting(Pin<Box<Sleep>>),
+    Closed,
+    Opening(Pin<Box<Opening>>),
+    Open(Box<Streaming<pb::SubscribeResponse>>),
+    Ended,
+}
+
+impl Following {
+    pub(super) fn new(feed: FeedServiceClient<Channel>, request: pb::SubscribeRequest) -> Self {
+        Self {
+            feed,
+            request,
+            state: State::Closed,
+            arrived: VecDeque::new(),
+            place: None,
+            lease: 0,
+            caught_up: false,
+            failures: 0,
+        }
+    }
+
+    /// Waits for the next event. A call that is dropped loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Followed, ServerError>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The changes alone.
+    pub fn changes(self) -> impl Stream<Item = Result<pb::Change, ServerError>> + Send {
+        self.filter_map(|event| match event {
+            Ok(Followed::Change(change)) => Some(Ok(*change)),
+            Err(error) => Some(Err(error)),
+            Ok(
+                Followed::Started { .. }
+                | Followed::Article(_)
+                | Followed::SnapshotEnd
+                | Followed::Bookmark(_)
+                | Followed::CaughtUp
+                | Followed::FellBehind { .. }
+                | Followed::Lost { .. },
+            ) => None,
+        })
+    }
+
+    /// The last bookmark that was handed out: behind it, the events since then come again. None before the first.
+    pub fn bookmark(&self) -> Option<&pb::Bookmark> {
+        self.place.as_ref()
+    }
+
+    /// The token of the last bookmark that was handed out.
+    pub fn resume_token(&self) -> Option<&str> {
+        self.place.as_ref().map(|bookmark| bookmark.resume_token.as_str()).filter(|token| !token.is_empty())
+    }
+
+    /// The lease on the durable subscription; 0 without one, and before the first [`Followed::Started`].
+    pub fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// Whether an event can be had without waiting for the server. Where there is none, all that arrived was handed
+    /// out, and the last bookmark stands behind it.
+    pub fn has_arrived(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    /// Waits until a stream has something to say, opening it if need be.
+    fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<pb::SubscribeResponse, Status>>> {
+        loop {
+            self.state = match &mut self.state {
+                State::Ended => return Poll::Ready(None),
+                State::Waiting(delay) => {
+                    ready!(delay.as_mut().poll(context));
+                    State::Closed
+                }
+                State::Closed => State::Opening(self.open()),
+                State::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
+                    Ok(stream) => State::Open(Box::new(stream.into_inner())),
+                    Err(status) => return Poll::Ready(Some(Err(status))),
+                },
+                State::Open(stream) => return Pin::new(stream.as_mut()).poll_next(context),
+            }
+        }
+    }
+
+    fn open(&self) -> Pin<Box<Opening>> {
+        use pb::feed_start::Position;
+        let mut request = self.request.clone();
+        // A durable subscription has its place in the archive.
+        if let Some(token) = self.resume_token().filter(|_| request.subscription.is_empty()) {
+            request.start = Some(pb::FeedStart { position: Some(Position::ResumeToken(token.to_owned())) });
+        }
+        let mut feed = self.feed.clone();
+        Box::pin(async move { feed.subscribe(request).await })
+    }
+
+    fn arrive(&mut self, event: Option<Event>) {
+        let Some(event) = event else { return };
+        // A server that begins and gets no further is not to be asked without a pause.
+        if !matches!(event, Event::Started(_)) {
+            self.failures = 0;
+        }
+        match event {
+            Event::Started(pb::Started { bookmark, lease, snapshot }) => {
+                self.arrived.push_back(Followed::Started { lease, snapshot });
+                self.arrived.extend(bookmark.map(Followed::Bookmark));
+            }
+            Event::Batch(pb::Batch { changes, articles, bookmark }) => {
+                self.arrived.extend(articles.into_iter().map(|article| Followed::Article(Box::new(article))));
+                self.arrived.extend(changes.into_iter().map(|change| Followed::Change(Box::new(change))));
+                self.arrived.extend(bookmark.map(Followed::Bookmark));
+            }
+            Event::Bookmark(bookmark) => self.arrived.push_back(Followed::Bookmark(bookmark)),
+            Event::CaughtUp(pb::CaughtUp { bookmark }) => {
+                self.caught_up = true;
+                self.arrived.extend(bookmark.map(Followed::Bookmark));
+                self.arrived.push_back(Followed::CaughtUp);
+            }
+            Event::FellBehind(pb::FellBehind { durable_next_seq }) => {
+                self.arrived.push_back(Followed::FellBehind { durable_next_seq });
+            }
+            // Whoever keeps the token behind it has been told.
+            Event::SnapshotEnd(pb::SnapshotEnd { bookmark }) => {
+                self.arrived.push_back(Followed::SnapshotEnd);
+                self.arrived.extend(bookmark.map(Followed::Bookmark));
+            }
+        }
+    }
+
+    fn hand_out(&mut self) -> Option<Followed> {
+        let event = self.arrived.pop_front()?;
+        match &event {
+            Followed::Started { lease, .. } => self.lease = *lease,
+            Followed::Bookmark(bookmark) => self.place = Some(bookmark.clone()),
+            Followed::Change(_)
+            | Followed::Article(_)
+            | Followed::SnapshotEnd
+            | Followed::CaughtUp
+            | Followed::FellBehind { .. }
+            | Followed::Lost { .. } => {}
+        }
+        Some(event)
+    }
+
+    /// The end of a stream: of the whole, or one to be followed by another stream.
+    fn end(&mut self, error: ServerError) -> Option<Result<Followed, ServerError>> {
+        self.state = State::Ended;
+        if self.caught_up && self.request.end_when_caught_up {
+            return None;
+        }
+        if !error.is_passing() {
+            return Some(Err(error));
+        }
+        let retry_in = delay(self.failures, getrandom::u32().unwrap_or_default());
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Waiting(Box::pin(tokio::time::sleep(retry_in)));
+        Some(Ok(Followed::Lost { error, retry_in }))
+    }
+}
+
+impl Stream for Following {
+    type Item = Result<Followed, ServerError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let following = self.get_mut();
+        loop {
+            if let Some(event) = following.hand_out() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if matches!(following.state, State::Ended) {
+                return Poll::Ready(None);
+            }
+            match ready!(following.poll_response(context)) {
+                Some(Ok(response)) => following.arrive(response.event),
+                Some(Err(status)) => return Poll::Ready(following.end(status.into())),
+                None => return Poll::Ready(following.end(ended_by_server())),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Following {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Following").field("request", &self.request).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+fn ended_by_server() -> ServerError {
+    Status::new(Code::Unavailable, "the server ended the stream").into()
+}
+
+/// Doubled with each failure, and between half of that and the whole, so that those who lost one server don't come back
+/// all at once.
+fn delay(failures: u32, random: u32) -> Duration {
+    let whole = FIRST_DELAY.saturating_mul(1 << failures.min(16)).min(DELAY_MAX);
+    whole / 2 + whole / 2 * (random % 1_000) / 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_grow_rarer_up_to_a_limit() {
+        assert_eq!(delay(0, 0), Duration::from_millis(50));
+        assert_eq!(delay(3, 0), Duration::from_millis(400));
+        for failures in 0..40 {
+            let delay = delay(failures, u32::MAX);
+            assert!(delay >= FIRST_DELAY / 2 && delay <= DELAY_MAX, "{delay:?}");
+        }
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        let passing = |code, reason: &str| {
+            let (reason, message) = (reason.to_owned(), String::new());
+            ServerError { code, reason, message, metadata: Default::default() }.is_passing()
+        };
+        for (code, reason) in [
+            (Code::Unavailable, ""),
+            (Code::Unavailable, "DRAINING"),
+            (Code::Unknown, ""),
+            (Code::Cancelled, ""),
+            (Code::ResourceExhausted, "SUBSCRIBER_STALLED"),
+            (Code::ResourceExhausted, "TOO_MANY_STREAMS"),
+        ] {
+            assert!(passing(code, reason), "{code:?} {reason}");
+        }
+        for (code, reason) in [
+            (Code::FailedPrecondition, "HISTORY_DIVERGED"),
+            (Code::Aborted, "LEASE_LOST"),
+            (Code::NotFound, "SUBSCRIPTION_UNKNOWN"),
+            (Code::InvalidArgument, "FILTER_INVALID"),
+            (Code::Internal, "INTERNAL"),
+            (Code::ResourceExhausted, ""),
+            (Code::Unimplemented, ""),
+        ] {
+            assert!(!passing(code, reason), "{code:?} {reason}");
+        }
+    }
+}
