@@ -6,9 +6,11 @@ use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::article::ArticleRef;
+use super::feed_args::{SubscriptionsArgs, WatchArgs};
 use super::times::{self, TimeEnd};
 use crate::config::Settings;
 use crate::model::{NameError, RevisionNumber, SourceId, Timestamp};
+use crate::wire::pb;
 
 /// An archive of articles that never forgets what a page said.
 #[derive(Debug, Parser)]
@@ -84,6 +86,10 @@ pub(super) enum Command {
     Reinstate(MarkArgs),
     /// Publish an earlier revision's content again
     Rollback(RollbackArgs),
+    /// Follow what is archived: a line for each change
+    Watch(Box<WatchArgs>),
+    /// List, move or delete the places that consumers of changes have in the archive
+    Subscriptions(SubscriptionsArgs),
     /// Tell how the archive is
     Status,
     /// Serve the archive over gRPC
@@ -251,12 +257,9 @@ const LIST_OPTIONS: [&str; 13] = [
     "limit",
 ];
 
-/// The arguments of `list`.
-#[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// List the sources
-    #[arg(long, conflicts_with_all = LIST_OPTIONS)]
-    pub(super) sources: bool,
+/// A choice of articles, as `list` and `watch` have it.
+#[derive(Clone, Debug, Args)]
+pub(super) struct FilterArgs {
     /// Of this source; can be repeated
     #[arg(long, short, value_parser = source_id)]
     pub(super) source: Vec<SourceId>,
@@ -272,6 +275,34 @@ pub(super) struct ListArgs {
     /// With an address that begins so
     #[arg(long, value_name = "URL")]
     pub(super) url_prefix: Option<String>,
+}
+
+impl FilterArgs {
+    /// As the contract has it.
+    pub(super) fn to_pb(&self) -> pb::ArticleFilter {
+        let states = self.state.map(|state| match state {
+            ArticleState::Live => pb::ArticleState::Live.into(),
+            ArticleState::Withdrawn => pb::ArticleState::Withdrawn.into(),
+        });
+        pb::ArticleFilter {
+            sources: self.source.iter().map(SourceId::to_string).collect(),
+            states: states.into_iter().collect(),
+            languages: self.language.clone(),
+            labels: self.label.clone(),
+            url_prefix: self.url_prefix.clone().unwrap_or_default(),
+            ..pb::ArticleFilter::default()
+        }
+    }
+}
+
+/// The arguments of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// List the sources
+    #[arg(long, conflicts_with_all = LIST_OPTIONS)]
+    pub(super) sources: bool,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
     /// Published, as it claims, at this time or later
     #[arg(long, value_name = "TIME", value_parser = start)]
     pub(super) published_from: Option<Timestamp>,
@@ -367,7 +398,7 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     times::parse(text, times::now(), TimeEnd::Last)
 }
 
-fn start(text: &str) -> Result<Timestamp, String> {
+pub(super) fn start(text: &str) -> Result<Timestamp, String> {
     times::parse(text, times::now(), TimeEnd::First)
 }
 

@@ -15,11 +15,13 @@ use super::args::Globals;
 use super::exit::{Exit, Failure};
 use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
-use crate::client::Client;
+use crate::client::{Client, Following};
 use crate::clock::SystemClock;
 use crate::server;
+use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
+use crate::wire::pb::feed_service_client::FeedServiceClient;
 
 /// How often a held archive is tried.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -65,6 +67,16 @@ impl Session {
     /// `AdminService`.
     pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
         self.client.admin.clone()
+    }
+
+    /// `FeedService`.
+    pub(super) fn feed(&self) -> FeedServiceClient<Channel> {
+        self.client.feed.clone()
+    }
+
+    /// Follows the change feed, across broken connections.
+    pub(super) fn follow(&self, request: pb::SubscribeRequest) -> Following {
+        self.client.follow(request)
     }
 
     /// Whether the archive is this process's, so that no other command has it meanwhile.

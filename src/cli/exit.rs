@@ -52,8 +52,13 @@ impl Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        let error = ServerError::from(status);
-        let message = if is_of_transport(&error) {
+        ServerError::from(status).into()
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        let message = if error.is_of_transport() {
             format!("the server did not answer as a Dateline server does: {}", error.message)
         } else {
             error.message.clone()
@@ -62,14 +67,8 @@ impl From<Status> for Failure {
     }
 }
 
-/// Whether the connection broke: every refusal of the server itself has a reason.
-fn is_of_transport(error: &ServerError) -> bool {
-    let broken = matches!(error.code, Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
-    broken && error.reason.is_empty()
-}
-
 fn exit_of(error: &ServerError) -> Exit {
-    if is_of_transport(error) {
+    if error.is_of_transport() {
         return Exit::Unreachable;
     }
     if error.reason == "REQUEST_ID_REUSED" {
@@ -115,6 +114,19 @@ fn hint_of(error: &ServerError) -> Option<String> {
             format!("`dateline reinstate {}` puts it up again", super::article::short(metadata("article")))
         }
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
+        "SUBSCRIPTION_UNKNOWN" => {
+            "`dateline subscriptions` lists them; `dateline watch --durable NAME` makes one".to_owned()
+        }
+        "SUBSCRIPTION_EXISTS" => "`dateline watch --durable NAME` goes on with it".to_owned(),
+        "SUBSCRIPTION_IN_USE" => "end its consumer first; `dateline subscriptions` shows who that is".to_owned(),
+        "LEASE_LOST" => {
+            "a subscription has one consumer at a time, and it was given to another; give each a name of its own"
+                .to_owned()
+        }
+        "HISTORY_DIVERGED" => {
+            "the archive is another one, or was restored from a backup: begin anew with --from".to_owned()
+        }
+        "START_IN_FUTURE" => "--from now begins at the end".to_owned(),
         "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
         _ if error.code == Code::Unimplemented => "is that a Dateline server of this version?".to_owned(),
         _ => return None,

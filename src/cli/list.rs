@@ -1,17 +1,16 @@
 //! `list`: articles, or sources.
 
-use super::args::{ArticleState, ListArgs, ListOrder};
+use super::args::{ListArgs, ListOrder};
 use super::article::{as_of, short};
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
+use super::table::table;
 use super::{instant, style};
 use crate::model::{SourceId, Timestamp};
 use crate::wire::{pb, timestamp_to_pb};
 
 const PAGE_SIZE: usize = 500;
-/// The longest that a column other than the last may get on a terminal.
-const COLUMN_MAX: usize = 64;
 
 pub(super) async fn run(session: &Session, args: &ListArgs, out: &mut Output) -> Result<(), Failure> {
     if args.sources { sources(session, out).await } else { articles(session, args, out).await }
@@ -39,27 +38,19 @@ async fn articles(session: &Session, args: &ListArgs, out: &mut Output) -> Resul
 }
 
 fn request(args: &ListArgs) -> pb::ListArticlesRequest {
-    let (parent, sources) = match args.source.as_slice() {
+    let (parent, sources) = match args.filter.source.as_slice() {
         [source] => (source.to_string(), Vec::new()),
         sources => ("sources/-".to_owned(), sources.iter().map(SourceId::to_string).collect()),
     };
-    let states = args.state.map(|state| match state {
-        ArticleState::Live => pb::ArticleState::Live.into(),
-        ArticleState::Withdrawn => pb::ArticleState::Withdrawn.into(),
-    });
     let order = match args.by {
         ListOrder::Name => pb::ArticleOrder::Name,
         ListOrder::Latest => pb::ArticleOrder::LatestChange,
     };
     let filter = pb::ArticleFilter {
         sources,
-        articles: Vec::new(),
-        states: states.into_iter().collect(),
-        languages: args.language.clone(),
-        labels: args.label.clone(),
-        url_prefix: args.url_prefix.clone().unwrap_or_default(),
         observe_time: range(args.observed_from, args.observed_to),
         publish_time: range(args.published_from, args.published_to),
+        ..args.filter.to_pb()
     };
     pb::ListArticlesRequest {
         parent,
@@ -131,37 +122,4 @@ fn source_row(source: &pb::Source, out: &Output) -> [(String, anstyle::Style); 4
         (time(source.create_time.as_ref()), style::FAINT),
         (time(source.update_time.as_ref()), style::FAINT),
     ]
-}
-
-/// Columns for a person; for a program, fields between tabs.
-fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out: &mut Output) -> Result<(), Failure> {
-    if !out.is_terminal() {
-        return rows.iter().try_for_each(|row| {
-            let fields: Vec<&str> = row.iter().map(|(text, _)| text.as_str()).collect();
-            out.line(fields.join("\t"))
-        });
-    }
-    let mut widths = [0; N];
-    for row in rows {
-        for (width, (text, _)) in widths.iter_mut().zip(row) {
-            *width = (*width).max(textwrap::core::display_width(text)).min(COLUMN_MAX);
-        }
-    }
-    let painter = out.painter();
-    for row in rows {
-        let mut left = out.width.unwrap_or(usize::MAX);
-        let mut line = String::new();
-        for (at, ((text, style), width)) in row.iter().zip(widths).enumerate() {
-            let last = at + 1 == N;
-            let room = if last { left.max(20) } else { width };
-            let cell = style::cut(text, room);
-            line.push_str(&painter.paint(*style, &cell));
-            if !last {
-                line.push_str(&" ".repeat(width.saturating_sub(textwrap::core::display_width(&cell)) + 2));
-                left = left.saturating_sub(width + 2);
-            }
-        }
-        out.line(line)?;
-    }
-    Ok(())
 }

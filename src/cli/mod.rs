@@ -12,6 +12,7 @@ mod connect;
 mod diff;
 mod document;
 mod exit;
+mod feed_args;
 mod list;
 mod log;
 mod output;
@@ -19,9 +20,13 @@ mod reinstate;
 mod rollback;
 mod serve;
 mod show;
+mod signals;
 mod status;
 mod style;
+mod subscriptions;
+mod table;
 mod times;
+mod watch;
 mod withdraw;
 
 use std::process::ExitCode;
@@ -79,6 +84,8 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Withdraw(_) => ("withdraw", Access::Existing),
         Command::Reinstate(_) => ("reinstate", Access::Existing),
         Command::Rollback(_) => ("rollback", Access::Existing),
+        Command::Watch(_) => ("watch", Access::Existing),
+        Command::Subscriptions(_) => ("subscriptions", Access::Existing),
         Command::Status => ("status", Access::Existing),
     };
     start_log(globals);
@@ -106,6 +113,8 @@ async fn dispatch(session: &Session, command: Command, out: &mut Output) -> Resu
         Command::Withdraw(args) => withdraw::run(session, args, out).await,
         Command::Reinstate(args) => reinstate::run(session, args, out).await,
         Command::Rollback(args) => rollback::run(session, &args, out).await,
+        Command::Watch(args) => watch::run(session, &args, out).await,
+        Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Status => status::run(session, out).await,
         // Neither needs a session.
         Command::Serve(_) | Command::Completions { .. } => Ok(()),

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::{Globals, ServeArgs};
 use super::connect::{archive_directory, open_to_serve, patience};
 use super::exit::{Exit, Failure};
+use super::signals::Signals;
 use crate::config::{ConfigError, Settings};
 use crate::{archive, server, telemetry};
 
@@ -23,7 +23,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("log_filter: {error}")))?;
     // Before the archive is opened: a signal meanwhile must not be lost.
-    let signals = Signals::new()?;
+    let signals = Signals::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
     let (opened, directory) = open_to_serve(&path, archive_options(&settings), patience(globals)).await?;
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
@@ -84,39 +84,6 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, bound.port())
-}
-
-/// What asks a server to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals can't be listened to: {error}")))
-        };
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
-    }
-
-    /// Waits for the first signal. A second one ends the process at once, for whoever does not want to wait for the
-    /// calls under way: what was acknowledged is durable.
-    async fn asked_to_stop(mut self) {
-        self.next().await;
-        tokio::spawn(async move {
-            self.next().await;
-            tracing::warn!("asked a second time; calls under way are cut off");
-            std::process::exit(Exit::Failed as i32);
-        });
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 #[cfg(test)]

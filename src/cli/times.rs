@@ -92,24 +92,22 @@ pub(super) fn brief(time: Timestamp) -> String {
 
 /// `2 days ago`; none for what is to come.
 fn ago(micros: i64) -> Option<String> {
-    const UNITS: [(i64, &str); 6] = [
-        (365 * 86_400, "year"),
-        (30 * 86_400, "month"),
-        (86_400, "day"),
-        (3_600, "hour"),
-        (60, "minute"),
-        (1, "second"),
-    ];
-    if micros < 0 {
-        return None;
+    match micros / 1_000_000 {
+        _ if micros < 0 => None,
+        0 => Some("just now".to_owned()),
+        seconds => Some(format!("{} ago", span(seconds))),
     }
-    let seconds = micros / 1_000_000;
-    let found = UNITS.iter().find(|(length, _)| seconds >= *length);
-    Some(match found.map(|(length, unit)| (seconds / length, unit)) {
-        None => "just now".to_owned(),
-        Some((1, unit)) => format!("1 {unit} ago"),
-        Some((count, unit)) => format!("{count} {unit}s ago"),
-    })
+}
+
+/// `2 days`, rounded down to a unit.
+pub(super) fn span(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 5] =
+        [(365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let (length, unit) = UNITS.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "second"));
+    match seconds / length {
+        1 => format!("1 {unit}"),
+        count => format!("{count} {unit}s"),
+    }
 }
 
 #[cfg(test)]

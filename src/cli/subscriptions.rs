@@ -1,0 +1,88 @@
+//! `subscriptions`: the places that consumers of changes have in the archive.
+
+use super::connect::Session;
+use super::exit::Failure;
+use super::feed_args::{Start, SubscriptionsAction, SubscriptionsArgs};
+use super::output::Output;
+use super::style;
+use super::table::table;
+use super::times;
+use crate::model::SubscriptionId;
+use crate::wire::pb;
+
+const PAGE_SIZE: i32 = 1_000;
+
+pub(super) async fn run(session: &Session, args: &SubscriptionsArgs, out: &mut Output) -> Result<(), Failure> {
+    match &args.action {
+        None => list(session, out).await,
+        Some(SubscriptionsAction::Delete { name }) => delete(session, name, out).await,
+        Some(SubscriptionsAction::Seek { name, from }) => seek(session, name, *from, out).await,
+    }
+}
+
+async fn list(session: &Session, out: &mut Output) -> Result<(), Failure> {
+    let mut request = pb::ListSubscriptionsRequest { page_size: PAGE_SIZE, page_token: String::new() };
+    while !out.is_closed() {
+        let page = session.feed().list_subscriptions(request.clone()).await?.into_inner();
+        print(&page.subscriptions, out)?;
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    Ok(())
+}
+
+async fn delete(session: &Session, id: &SubscriptionId, out: &mut Output) -> Result<(), Failure> {
+    let request = pb::DeleteSubscriptionRequest { name: id.to_string() };
+    session.feed().delete_subscription(request).await?;
+    if out.is_terminal() && !out.json {
+        out.line(format_args!("deleted  {}", out.painter().paint(style::NAME, id.as_str())))?;
+    }
+    Ok(())
+}
+
+async fn seek(session: &Session, id: &SubscriptionId, from: Start, out: &mut Output) -> Result<(), Failure> {
+    let request = pb::SeekSubscriptionRequest { name: id.to_string(), start: Some(from.to_pb()) };
+    let moved = session.feed().seek_subscription(request).await?.into_inner();
+    print(moved.subscription.as_slice(), out)
+}
+
+fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Failure> {
+    if out.json {
+        return subscriptions.iter().try_for_each(|subscription| out.message(subscription));
+    }
+    let rows: Vec<_> = subscriptions.iter().map(|subscription| row(subscription, out)).collect();
+    table(&rows, out)
+}
+
+/// Name, position, lag in changes, lag in time, and who is attached.
+fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Style); 5] {
+    let plain = anstyle::Style::new();
+    let name = subscription.name.strip_prefix("subscriptions/").unwrap_or(&subscription.name).to_owned();
+    let behind = subscription.lag_changes;
+    let seconds = subscription.lag.as_ref().map_or(0, |lag| lag.seconds);
+    let (position, changes, time) = if out.is_terminal() {
+        let changes = match behind {
+            0 => "caught up".to_owned(),
+            1 => "1 change behind".to_owned(),
+            changes => format!("{changes} changes behind"),
+        };
+        let time = if behind == 0 { String::new() } else { times::span(seconds) };
+        (format!("at change {}", subscription.next_seq), changes, time)
+    } else {
+        (subscription.next_seq.to_string(), behind.to_string(), seconds.to_string())
+    };
+    let lag_style = if behind == 0 { style::GOOD } else { style::CHANGED };
+    let attached = subscription.consumer.as_ref().filter(|consumer| consumer.attached);
+    let consumer = attached.map_or_else(|| "-".to_owned(), |consumer| label(&consumer.label));
+    [(name, style::NAME), (position, plain), (changes, lag_style), (time, style::FAINT), (consumer, plain)]
+}
+
+/// What a consumer calls itself; one that does not is attached all the same.
+fn label(label: &str) -> String {
+    match style::safe_line(label) {
+        label if label.is_empty() => "attached".to_owned(),
+        label => label,
+    }
+}

@@ -1,0 +1,41 @@
+//! Tables: columns for a person, fields between tabs for a program.
+
+use super::exit::Failure;
+use super::output::Output;
+use super::style;
+
+/// The longest that a column other than the last may get on a terminal.
+const COLUMN_MAX: usize = 64;
+
+/// Writes the rows of a table, as wide as they need to be.
+pub(super) fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out: &mut Output) -> Result<(), Failure> {
+    if !out.is_terminal() {
+        return rows.iter().try_for_each(|row| {
+            let fields: Vec<&str> = row.iter().map(|(text, _)| text.as_str()).collect();
+            out.line(fields.join("\t"))
+        });
+    }
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, (text, _)) in widths.iter_mut().zip(row) {
+            *width = (*width).max(textwrap::core::display_width(text)).min(COLUMN_MAX);
+        }
+    }
+    let painter = out.painter();
+    for row in rows {
+        let mut left = out.width.unwrap_or(usize::MAX);
+        let mut line = String::new();
+        for (at, ((text, style), width)) in row.iter().zip(widths).enumerate() {
+            let last = at + 1 == N;
+            let room = if last { left.max(20) } else { width };
+            let cell = style::cut(text, room);
+            line.push_str(&painter.paint(*style, &cell));
+            if !last {
+                line.push_str(&" ".repeat(width.saturating_sub(textwrap::core::display_width(&cell)) + 2));
+                left = left.saturating_sub(width + 2);
+            }
+        }
+        out.line(line)?;
+    }
+    Ok(())
+}

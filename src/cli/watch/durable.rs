@@ -1,0 +1,157 @@
+//! The place of a watch that the archive keeps.
+
+use tonic::transport::Channel;
+
+use super::kinds;
+use crate::cli::connect::Session;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::feed_args::{Start, WatchArgs};
+use crate::cli::output::Output;
+use crate::client::ServerError;
+use crate::model::SubscriptionId;
+use crate::wire::pb;
+use crate::wire::pb::feed_service_client::FeedServiceClient;
+
+/// A durable subscription that this process is a consumer of.
+pub(super) struct Durable {
+    feed: FeedServiceClient<Channel>,
+    id: SubscriptionId,
+    name: String,
+    /// All changes below this are acknowledged.
+    acknowledged_next_seq: u64,
+    /// All changes below this were dealt with by this process. After a lost connection some of them come again.
+    done_next_seq: u64,
+}
+
+impl Durable {
+    /// Finds the subscription, or makes it as the arguments say.
+    pub(super) async fn find_or_make(
+        session: &Session,
+        id: &SubscriptionId,
+        args: &WatchArgs,
+        filter: &pb::ArticleFilter,
+        out: &Output,
+    ) -> Result<Self, Failure> {
+        let found = match find(session, id).await? {
+            Some(found) => {
+                check(&found, id, args, filter)?;
+                if args.from.is_some_and(|from| from != Start::Seq(found.next_seq)) {
+                    out.note(format_args!(
+                        "dateline: {0} goes on at change {1}; --from is for a new one, and `dateline subscriptions seek \
+                         {0}` moves it",
+                        id.as_str(),
+                        found.next_seq
+                    ));
+                }
+                found
+            }
+            None => make(session, id, args, filter).await?,
+        };
+        let (acknowledged_next_seq, done_next_seq) = (found.next_seq, found.next_seq);
+        Ok(Self { feed: session.feed(), id: id.clone(), name: id.to_string(), acknowledged_next_seq, done_next_seq })
+    }
+
+    /// The resource name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name as a person gives it.
+    pub(super) fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    /// Whether a change was not dealt with yet.
+    pub(super) fn is_new(&self, change: &pb::Change) -> bool {
+        change.seq >= self.done_next_seq
+    }
+
+    /// A change was dealt with.
+    pub(super) fn done(&mut self, change: &pb::Change) {
+        self.done_next_seq = change.seq.saturating_add(1);
+    }
+
+    /// Tells the archive that all changes below `next_seq` were dealt with. A broken connection is no failure: the next
+    /// acknowledgement says this too.
+    pub(super) async fn acknowledge(&mut self, next_seq: u64, lease: u64) -> Result<(), Failure> {
+        if next_seq <= self.acknowledged_next_seq {
+            return Ok(());
+        }
+        let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease, next_seq };
+        match self.feed.acknowledge_subscription(request).await.map_err(ServerError::from) {
+            Ok(_) => {
+                self.acknowledged_next_seq = next_seq;
+                Ok(())
+            }
+            Err(error) if error.is_passing() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn find(session: &Session, id: &SubscriptionId) -> Result<Option<pb::Subscription>, Failure> {
+    let request = pb::GetSubscriptionRequest { name: id.to_string() };
+    match session.feed().get_subscription(request).await.map_err(ServerError::from) {
+        Ok(found) => Ok(Some(found.into_inner().subscription.unwrap_or_default())),
+        Err(error) if error.reason == "SUBSCRIPTION_UNKNOWN" => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn make(
+    session: &Session,
+    id: &SubscriptionId,
+    args: &WatchArgs,
+    filter: &pb::ArticleFilter,
+) -> Result<pb::Subscription, Failure> {
+    let subscription =
+        pb::Subscription { filter: Some(filter.clone()), kinds: kinds(args), ..pb::Subscription::default() };
+    let request = pb::CreateSubscriptionRequest {
+        subscription_id: id.as_str().to_owned(),
+        subscription: Some(subscription),
+        start: Some(args.from.unwrap_or(Start::Now).to_pb()),
+    };
+    let made = session.feed().create_subscription(request).await?;
+    Ok(made.into_inner().subscription.unwrap_or_default())
+}
+
+/// What is given must be what the subscription has, in whatever order.
+fn check(
+    found: &pb::Subscription,
+    id: &SubscriptionId,
+    args: &WatchArgs,
+    filter: &pb::ArticleFilter,
+) -> Result<(), Failure> {
+    let given = sorted(filter.clone());
+    let other = |what: &str| {
+        let id = id.as_str();
+        Failure::new(Exit::Usage, format!("the subscription {id} has {what}, and that never changes")).hint(format!(
+            "leave the choice out to go on with it as it is, or take another name; `dateline subscriptions delete {id}` \
+             makes room for a new one"
+        ))
+    };
+    if given != pb::ArticleFilter::default() && given != sorted(found.filter.clone().unwrap_or_default()) {
+        return Err(other("another filter"));
+    }
+    let of_kinds = |mut kinds: Vec<i32>| {
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    };
+    let given = of_kinds(kinds(args));
+    if !given.is_empty() && given != of_kinds(found.kinds.clone()) {
+        return Err(other("other kinds of change"));
+    }
+    Ok(())
+}
+
+fn sorted(mut filter: pb::ArticleFilter) -> pb::ArticleFilter {
+    filter.languages.iter_mut().for_each(|language| language.make_ascii_lowercase());
+    for values in [&mut filter.sources, &mut filter.articles, &mut filter.languages, &mut filter.labels] {
+        values.sort_unstable();
+        values.dedup();
+    }
+    filter.states.sort_unstable();
+    filter.states.dedup();
+    filter
+}

@@ -1,0 +1,94 @@
+//! A change as a line: when it was archived, its kind, the article, the headline, and what changed in words.
+
+use anstyle::Style;
+
+use crate::cli::article::short;
+use crate::cli::output::Output;
+use crate::cli::{instant, style, words};
+use crate::wire::pb;
+
+/// The longest kind, `rolled-back` and `reinstated`.
+const KIND_COLUMNS: usize = 11;
+/// The longest that the column of articles gets on a terminal.
+const ARTICLE_COLUMNS_MAX: usize = 48;
+/// The least that is left for a headline, however narrow the terminal.
+const HEADLINE_COLUMNS_MIN: usize = 20;
+
+/// Writes changes as lines.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// The widest article so far: a column that grows is better read than one that is always wide.
+    article_columns: usize,
+}
+
+impl Lines {
+    /// The line of a change: in columns for a person, for a program fields between tabs.
+    pub(super) fn line(&mut self, change: &pb::Change, out: &Output) -> String {
+        let time = instant(change.archive_time.as_ref()).map(|time| out.brief_time(time)).unwrap_or_default();
+        let (kind, kind_style) = kind(change);
+        let article = short(&change.article);
+        let content = change.revision.as_ref().and_then(|revision| revision.content.as_ref());
+        let headline = content.map(|content| style::safe_line(&content.headline)).unwrap_or_default();
+        let what = what_changed(change, out);
+        if !out.is_terminal() {
+            return [time.as_str(), kind, &article, &headline, &what].join("\t");
+        }
+        let article = style::cut(&article, ARTICLE_COLUMNS_MAX);
+        self.article_columns = self.article_columns.max(textwrap::core::display_width(&article));
+        let taken = time.len() + KIND_COLUMNS + self.article_columns + textwrap::core::display_width(&what) + 8;
+        let room = out.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(HEADLINE_COLUMNS_MIN));
+        let painter = out.painter();
+        let line = [
+            painter.paint(style::FAINT, &time),
+            painter.paint(kind_style, &style::pad(kind, KIND_COLUMNS)),
+            painter.paint(style::NAME, &style::pad(&article, self.article_columns)),
+            style::cut(&headline, room),
+            painter.paint(style::FAINT, &what),
+        ];
+        line.join("  ").trim_end().to_owned()
+    }
+}
+
+/// The kind, as `--kind` has it.
+fn kind(change: &pb::Change) -> (&'static str, Style) {
+    match change.kind() {
+        pb::ChangeKind::Created => ("created", style::GOOD),
+        pb::ChangeKind::Revised => ("revised", style::CHANGED),
+        pb::ChangeKind::Observed => ("observed", style::FAINT),
+        pb::ChangeKind::Withdrawn => ("withdrawn", style::BAD),
+        pb::ChangeKind::Reinstated => ("reinstated", style::GOOD),
+        pb::ChangeKind::RolledBack => ("rolled-back", style::CHANGED),
+        pb::ChangeKind::Aliased => ("aliased", style::FAINT),
+        pb::ChangeKind::Unspecified => ("changed", style::FAINT),
+    }
+}
+
+/// `+9 -29 words; late, seen 2026-05-16 18:00`.
+fn what_changed(change: &pb::Change, out: &Output) -> String {
+    let nothing = pb::Revision::default();
+    let revision = change.revision.as_ref().unwrap_or(&nothing);
+    let mut what = match change.kind() {
+        pb::ChangeKind::Created => vec![count(revision.word_count)],
+        pb::ChangeKind::Revised => revision.word_delta.map(words).into_iter().collect(),
+        pb::ChangeKind::RolledBack => {
+            let again = format!("revision {} again", revision.rollback_of);
+            revision.word_delta.map(words).into_iter().chain([again]).collect()
+        }
+        pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated => vec![style::safe_line(&change.reason)],
+        pb::ChangeKind::Aliased => change.urls.iter().map(|url| style::safe_line(&url.url)).collect(),
+        pb::ChangeKind::Observed | pb::ChangeKind::Unspecified => Vec::new(),
+    };
+    if !change.is_newest {
+        let seen = instant(change.observe_time.as_ref()).map(|time| format!(", seen {}", out.brief_time(time)));
+        what.push(format!("late{}", seen.unwrap_or_default()));
+    }
+    if change.left_filter {
+        what.push("left the filter".to_owned());
+    }
+    what.retain(|part| !part.is_empty());
+    what.join("; ")
+}
+
+fn count(words: u32) -> String {
+    if words == 1 { "1 word".to_owned() } else { format!("{words} words") }
+}

@@ -1,0 +1,230 @@
+//! `watch`: follows what is archived, a line for each change.
+//!
+//! The client helper keeps the connection; here it is decided what is done with each change ([`lines`], [`exec`]), and
+//! when it counts as done: a line once it is written, a command once it succeeded. Only then a durable subscription is
+//! told ([`durable`]), so that what was not done comes again.
+
+mod durable;
+mod exec;
+mod lines;
+
+use tokio_util::sync::CancellationToken;
+
+use self::durable::Durable;
+use self::lines::Lines;
+use super::connect::Session;
+use super::exit::{Exit, Failure};
+use super::feed_args::{Kind, Start, View, WatchArgs};
+use super::output::Output;
+use super::signals::Signals;
+use super::style;
+use crate::client::{Followed, Following, ServerError};
+use crate::wire::pb;
+use crate::wire::pb::feed_start::Position;
+
+/// Why a watch ended, where it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All was shown, and no more was asked for.
+    CaughtUp,
+    /// A signal asked for it.
+    Asked,
+    /// Nobody reads what is written.
+    NoReader,
+}
+
+/// What is known of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    Opening,
+    There,
+    Lost,
+}
+
+pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -> Result<(), Failure> {
+    check(session, args, out)?;
+    let stopping = Signals::listen()?.token();
+    let filter = filter(session, args).await?;
+    let durable = match &args.durable {
+        Some(id) => Some(Durable::find_or_make(session, id, args, &filter, out).await?),
+        None => None,
+    };
+    // As with the other commands that read: who reads may be another command on the same archive. What is acknowledged
+    // must be written first.
+    if session.is_embedded() && durable.is_none() && args.exec.is_none() {
+        out.hold();
+    }
+    let following = session.follow(request(args, filter, durable.as_ref()));
+    let mut watch = Watch {
+        following,
+        durable,
+        command: args.exec.as_deref(),
+        lines: Lines::default(),
+        stopping,
+        reconnects: !session.is_embedded(),
+        connection: Connection::Opening,
+    };
+    let ended = watch.follow(out).await;
+    watch.tell_place(&ended, out);
+    ended.map(drop)
+}
+
+fn check(session: &Session, args: &WatchArgs, out: &Output) -> Result<(), Failure> {
+    if args.view.is_some() && !out.json && args.exec.is_none() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--view is for --json and --exec; a line for people has no more to tell",
+        ));
+    }
+    if session.is_embedded() && !args.until_caught_up {
+        let message = "nobody serves this archive, and while this command has it, nobody else can write to it: there \
+                       is nothing to wait for";
+        return Err(Failure::new(Exit::Usage, message).hint(
+            "--until-caught-up shows what is archived already; `dateline serve` serves the archive, and `watch` then \
+             finds the server",
+        ));
+    }
+    Ok(())
+}
+
+async fn filter(session: &Session, args: &WatchArgs) -> Result<pb::ArticleFilter, Failure> {
+    let mut filter = args.filter.to_pb();
+    for article in &args.article {
+        filter.articles.push(article.resolve(session, None).await?);
+    }
+    Ok(filter)
+}
+
+fn kinds(args: &WatchArgs) -> Vec<i32> {
+    args.kind.iter().copied().map(Kind::to_pb).map(i32::from).collect()
+}
+
+fn request(args: &WatchArgs, filter: pb::ArticleFilter, durable: Option<&Durable>) -> pb::SubscribeRequest {
+    let request = pb::SubscribeRequest {
+        view: args.view.unwrap_or(View::Basic).to_pb().into(),
+        end_when_caught_up: args.until_caught_up,
+        consumer: format!("dateline watch (process {})", std::process::id()),
+        ..pb::SubscribeRequest::default()
+    };
+    if let Some(durable) = durable {
+        return pb::SubscribeRequest { subscription: durable.name().to_owned(), ..request };
+    }
+    let start = match &args.resume {
+        Some(token) => pb::FeedStart { position: Some(Position::ResumeToken(token.clone())) },
+        None => args.from.unwrap_or(Start::Now).to_pb(),
+    };
+    pb::SubscribeRequest { start: Some(start), filter: Some(filter), kinds: kinds(args), ..request }
+}
+
+struct Watch<'a> {
+    following: Following,
+    durable: Option<Durable>,
+    /// What to run for each change, instead of writing a line.
+    command: Option<&'a str>,
+    lines: Lines,
+    stopping: CancellationToken,
+    /// Whether a connection that is lost can come back.
+    reconnects: bool,
+    connection: Connection,
+}
+
+impl Watch<'_> {
+    async fn follow(&mut self, out: &mut Output) -> Result<End, Failure> {
+        loop {
+            // Lines that have arrived are written before we stop: the last bookmark then stands right behind them.
+            let stop = self.command.is_some() || !self.following.has_arrived();
+            let event = tokio::select! {
+                biased;
+                () = self.stopping.cancelled(), if stop => return Ok(End::Asked),
+                event = self.following.next() => event,
+            };
+            let ended = match event.transpose()? {
+                None => Some(End::CaughtUp),
+                Some(Followed::Change(change)) => self.deal_with(&change, out).await?,
+                Some(Followed::Bookmark(bookmark)) => self.acknowledge(bookmark.next_seq).await?,
+                Some(Followed::Started { .. }) => self.started(out),
+                Some(Followed::Lost { error, .. }) => self.lost(error, out)?,
+                Some(
+                    Followed::Article(_) | Followed::SnapshotEnd | Followed::CaughtUp | Followed::FellBehind { .. },
+                ) => None,
+            };
+            if let Some(ended) = ended {
+                return Ok(ended);
+            }
+        }
+    }
+
+    async fn deal_with(&mut self, change: &pb::Change, out: &mut Output) -> Result<Option<End>, Failure> {
+        if self.durable.as_mut().is_some_and(|durable| !durable.is_new(change)) {
+            return Ok(None);
+        }
+        if let Some(command) = self.command {
+            if !exec::until_done(command, change, &self.stopping, out).await? {
+                return Ok(Some(End::Asked));
+            }
+            self.done(change);
+            return self.acknowledge(change.seq.saturating_add(1)).await;
+        }
+        if out.json {
+            out.message(change)?;
+        } else {
+            let line = self.lines.line(change, out);
+            out.line(line)?;
+        }
+        if out.is_closed() {
+            return Ok(Some(End::NoReader));
+        }
+        self.done(change);
+        Ok(None)
+    }
+
+    fn done(&mut self, change: &pb::Change) {
+        if let Some(durable) = &mut self.durable {
+            durable.done(change);
+        }
+    }
+
+    async fn acknowledge(&mut self, next_seq: u64) -> Result<Option<End>, Failure> {
+        if let Some(durable) = &mut self.durable {
+            durable.acknowledge(next_seq, self.following.lease()).await?;
+        }
+        Ok(None)
+    }
+
+    fn started(&mut self, out: &Output) -> Option<End> {
+        if self.connection == Connection::Lost {
+            out.note("dateline: the connection is back");
+        }
+        self.connection = Connection::There;
+        None
+    }
+
+    /// A connection that was never there is not waited for: it is rather the wrong server than one that starts.
+    fn lost(&mut self, error: ServerError, out: &Output) -> Result<Option<End>, Failure> {
+        let never_there = self.connection == Connection::Opening && error.is_of_transport();
+        if never_there || !self.reconnects {
+            return Err(error.into());
+        }
+        if self.connection != Connection::Lost {
+            let why = style::safe_line(&error.message);
+            out.note(format_args!("dateline: the connection is lost, and tried again until it is back: {why}"));
+        }
+        self.connection = Connection::Lost;
+        Ok(None)
+    }
+
+    /// Says how to go on from here, where whoever reads it may want that.
+    fn tell_place(&self, ended: &Result<End, Failure>, out: &Output) {
+        match (ended, &self.durable, self.following.resume_token()) {
+            (Ok(End::CaughtUp | End::NoReader), ..) | (_, None, None) => {}
+            (Ok(End::Asked) | Err(_), None, Some(token)) => {
+                out.note(format_args!("dateline: to go on from here: --resume {token}"));
+            }
+            (Ok(End::Asked), Some(durable), _) => {
+                out.note(format_args!("dateline: to go on from here: --durable {}", durable.id()));
+            }
+            // Where a durable subscription is, and whether it can go on, says the failure.
+            (Err(_), Some(_), _) => {}
+        }
+    }
+}
