@@ -126,6 +126,9 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "HISTORY_DIVERGED" => {
             "the archive is another one, or was restored from a backup: begin anew with --from".to_owned()
         }
+        "PAGE_TOKEN_MISMATCH" => {
+            "give --resume the token as it was printed, and the filter and kinds of that watch".to_owned()
+        }
         "START_IN_FUTURE" => "--from now begins at the end".to_owned(),
         "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
         _ if error.code == Code::Unimplemented => "is that a Dateline server of this version?".to_owned(),

@@ -74,8 +74,9 @@ fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Styl
         (subscription.next_seq.to_string(), behind.to_string(), seconds.to_string())
     };
     let lag_style = if behind == 0 { style::GOOD } else { style::CHANGED };
+    let nobody = if out.is_terminal() { "nobody attached" } else { "-" };
     let attached = subscription.consumer.as_ref().filter(|consumer| consumer.attached);
-    let consumer = attached.map_or_else(|| "-".to_owned(), |consumer| label(&consumer.label));
+    let consumer = attached.map_or_else(|| nobody.to_owned(), |consumer| label(&consumer.label));
     [(name, style::NAME), (position, plain), (changes, lag_style), (time, style::FAINT), (consumer, plain)]
 }
 

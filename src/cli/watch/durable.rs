@@ -8,9 +8,10 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::feed_args::{Start, WatchArgs};
 use crate::cli::output::Output;
 use crate::client::ServerError;
-use crate::model::SubscriptionId;
-use crate::wire::pb;
+use crate::model::{Limits, RequestDigest, SubscriptionId};
 use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::token::query_digest;
+use crate::wire::{self, pb};
 
 /// A durable subscription that this process is a consumer of.
 pub(super) struct Durable {
@@ -71,19 +72,20 @@ impl Durable {
         self.done_next_seq = change.seq.saturating_add(1);
     }
 
-    /// Tells the archive that all changes below `next_seq` were dealt with. A broken connection is no failure: the next
-    /// acknowledgement says this too.
-    pub(super) async fn acknowledge(&mut self, next_seq: u64, lease: u64) -> Result<(), Failure> {
+    /// Tells the archive that all changes below `next_seq` were dealt with, and answers whether the lease holds. A broken
+    /// connection is no failure: the next acknowledgement says this too.
+    pub(super) async fn acknowledge(&mut self, next_seq: u64, lease: u64) -> Result<bool, Failure> {
         if next_seq <= self.acknowledged_next_seq {
-            return Ok(());
+            return Ok(true);
         }
         let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease, next_seq };
         match self.feed.acknowledge_subscription(request).await.map_err(ServerError::from) {
             Ok(_) => {
                 self.acknowledged_next_seq = next_seq;
-                Ok(())
+                Ok(true)
             }
-            Err(error) if error.is_passing() => Ok(()),
+            Err(error) if error.is_passing() => Ok(true),
+            Err(error) if error.reason == "LEASE_LOST" => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -115,14 +117,17 @@ async fn make(
     Ok(made.into_inner().subscription.unwrap_or_default())
 }
 
-/// What is given must be what the subscription has, in whatever order.
+/// What is given must be what the subscription has, however it is written.
 fn check(
     found: &pb::Subscription,
     id: &SubscriptionId,
     args: &WatchArgs,
     filter: &pb::ArticleFilter,
 ) -> Result<(), Failure> {
-    let given = sorted(filter.clone());
+    let same = |filters: [Option<pb::ArticleFilter>; 2], kinds: [&[i32]; 2]| {
+        let ([given, found], [given_kinds, found_kinds]) = (filters, kinds);
+        Ok::<_, Failure>(digest(given, given_kinds)? == digest(found, found_kinds)?)
+    };
     let other = |what: &str| {
         let id = id.as_str();
         Failure::new(Exit::Usage, format!("the subscription {id} has {what}, and that never changes")).hint(format!(
@@ -130,28 +135,18 @@ fn check(
              makes room for a new one"
         ))
     };
-    if given != pb::ArticleFilter::default() && given != sorted(found.filter.clone().unwrap_or_default()) {
+    let chosen = *filter != pb::ArticleFilter::default();
+    if chosen && !same([Some(filter.clone()), found.filter.clone()], [&[], &[]])? {
         return Err(other("another filter"));
     }
-    let of_kinds = |mut kinds: Vec<i32>| {
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
-    };
-    let given = of_kinds(kinds(args));
-    if !given.is_empty() && given != of_kinds(found.kinds.clone()) {
+    if !args.kind.is_empty() && !same([None, None], [&kinds(args), &found.kinds])? {
         return Err(other("other kinds of change"));
     }
     Ok(())
 }
 
-fn sorted(mut filter: pb::ArticleFilter) -> pb::ArticleFilter {
-    filter.languages.iter_mut().for_each(|language| language.make_ascii_lowercase());
-    for values in [&mut filter.sources, &mut filter.articles, &mut filter.languages, &mut filter.labels] {
-        values.sort_unstable();
-        values.dedup();
-    }
-    filter.states.sort_unstable();
-    filter.states.dedup();
-    filter
+/// The digest by which the server, too, tells one choice of changes from another.
+fn digest(filter: Option<pb::ArticleFilter>, kinds: &[i32]) -> Result<RequestDigest, Failure> {
+    let query = wire::feed_query(filter, kinds, &Limits::default());
+    query.map(|query| query_digest(&query)).map_err(|error| Failure::new(Exit::Usage, error))
 }

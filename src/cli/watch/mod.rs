@@ -63,6 +63,7 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         stopping,
         reconnects: !session.is_embedded(),
         connection: Connection::Opening,
+        holds_lease: true,
     };
     let ended = watch.follow(out).await;
     watch.tell_place(&ended, out);
@@ -126,6 +127,8 @@ struct Watch<'a> {
     /// Whether a connection that is lost can come back.
     reconnects: bool,
     connection: Connection,
+    /// Whether the lease on a durable subscription was good when it was last used.
+    holds_lease: bool,
 }
 
 impl Watch<'_> {
@@ -155,7 +158,7 @@ impl Watch<'_> {
     }
 
     async fn deal_with(&mut self, change: &pb::Change, out: &mut Output) -> Result<Option<End>, Failure> {
-        if self.durable.as_mut().is_some_and(|durable| !durable.is_new(change)) {
+        if self.durable.as_ref().is_some_and(|durable| !self.holds_lease || !durable.is_new(change)) {
             return Ok(None);
         }
         if let Some(command) = self.command {
@@ -172,7 +175,9 @@ impl Watch<'_> {
             out.line(line)?;
         }
         if out.is_closed() {
-            return Ok(Some(End::NoReader));
+            // Ctrl-C ends all of a pipe, and who reads may be the first to go.
+            let asked = self.stopping.is_cancelled();
+            return Ok(Some(if asked { End::Asked } else { End::NoReader }));
         }
         self.done(change);
         Ok(None)
@@ -184,9 +189,11 @@ impl Watch<'_> {
         }
     }
 
+    /// A lease that does not hold was given to another consumer, or by a server that has been started anew since. The
+    /// stream knows which: it ends for good, or begins again under a new lease. What comes until then is left alone.
     async fn acknowledge(&mut self, next_seq: u64) -> Result<Option<End>, Failure> {
-        if let Some(durable) = &mut self.durable {
-            durable.acknowledge(next_seq, self.following.lease()).await?;
+        if let Some(durable) = self.durable.as_mut().filter(|_| self.holds_lease) {
+            self.holds_lease = durable.acknowledge(next_seq, self.following.lease()).await?;
         }
         Ok(None)
     }
@@ -195,7 +202,7 @@ impl Watch<'_> {
         if self.connection == Connection::Lost {
             out.note("dateline: the connection is back");
         }
-        self.connection = Connection::There;
+        (self.connection, self.holds_lease) = (Connection::There, true);
         None
     }
 
