@@ -4,7 +4,11 @@ mod add;
 mod places;
 mod refusals;
 mod serve;
+mod server;
+mod subscriptions;
 mod tour;
+mod watch;
+mod watching;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -99,6 +103,14 @@ impl From<Output> for Done {
 
 /// A process that ends with its test.
 struct Running(Child);
+
+impl Running {
+    /// Sends it a signal, such as TERM.
+    fn signal(&self, signal: &str) {
+        let pid = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -1,43 +1,9 @@
 //! `serve`, and the commands that find it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command};
+use std::process::Child;
 
-use super::{Cli, Done, Running, json_lines};
-
-/// A server on a free port, and where it listens.
-struct Server {
-    process: Running,
-    address: String,
-    log: BufReader<ChildStderr>,
-}
-
-impl Server {
-    fn start(cli: &Cli, more: &[&str]) -> Self {
-        Self::of(cli.command(&[&["serve", "--listen", "127.0.0.1:0"], more].concat()))
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child: Child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let process = Running(child);
-        let mut line = String::new();
-        while !line.contains("serving") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served");
-        }
-        let address = line.split("address=").nth(1).unwrap().trim().to_owned();
-        Self { process, address, log }
-    }
-
-    /// Asks it to stop, as a supervisor does, and answers its exit status.
-    fn terminate(mut self) -> Option<i32> {
-        let pid = self.process.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        std::io::copy(&mut self.log, &mut std::io::sink()).unwrap();
-        self.process.0.wait().unwrap().code()
-    }
-}
+use super::server::Server;
+use super::{Cli, Done, json_lines};
 
 #[test]
 fn commands_find_the_server_that_holds_their_archive() {

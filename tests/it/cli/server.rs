@@ -1,0 +1,51 @@
+//! A real server process, which can be killed and started anew on its port.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command};
+
+use super::{Cli, Running};
+
+/// A server, and where it listens.
+pub(super) struct Server {
+    process: Running,
+    pub(super) address: String,
+    log: BufReader<ChildStderr>,
+}
+
+impl Server {
+    /// Serves the archive on a free port.
+    pub(super) fn start(cli: &Cli, more: &[&str]) -> Self {
+        Self::of(cli.command(&[&["serve", "--listen", "127.0.0.1:0"], more].concat()))
+    }
+
+    /// Serves the archive where an earlier server did.
+    pub(super) fn start_on(cli: &Cli, address: &str) -> Self {
+        Self::of(cli.command(&["serve", "--listen", address]))
+    }
+
+    pub(super) fn of(mut command: Command) -> Self {
+        let mut child: Child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let process = Running(child);
+        let mut line = String::new();
+        while !line.contains("serving") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served");
+        }
+        let address = line.split("address=").nth(1).unwrap().trim().to_owned();
+        Self { process, address, log }
+    }
+
+    /// Asks it to stop, as a supervisor does, and answers its exit status.
+    pub(super) fn terminate(mut self) -> Option<i32> {
+        self.process.signal("TERM");
+        std::io::copy(&mut self.log, &mut std::io::sink()).unwrap();
+        self.process.0.wait().unwrap().code()
+    }
+
+    /// Ends it as a power cut does.
+    pub(super) fn kill(mut self) {
+        self.process.0.kill().unwrap();
+        self.process.0.wait().unwrap();
+    }
+}

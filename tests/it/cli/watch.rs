@@ -1,0 +1,380 @@
+//! `watch`: every change once, across interruptions and servers that come and go.
+
+use super::server::Server;
+use super::watching::Watching;
+use super::{Cli, json_lines};
+
+const ALL: [&str; 3] = ["watch", "--from=beginning", "--until-caught-up"];
+
+/// An archive with one change of each kind that writers make.
+fn archive() -> Cli {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "The ferry is back.", &["--observed-at", "2026-03-01T10:00:00Z"]);
+    cli.add("a", "Ferry returns", "The ferry is late.", &["--observed-at", "2026-03-02T10:00:00Z"]);
+    cli.add("a", "Ferry returns", "The ferry is late.", &["--observed-at", "2026-03-03T10:00:00Z"]);
+    cli.ok(&["withdraw", "press/a", "--reason", "on legal advice", "--observed-at", "2026-03-04T10:00:00Z"]);
+    cli.ok(&["reinstate", "press/a", "--observed-at", "2026-03-05T10:00:00Z"]);
+    cli.ok(&["rollback", "press/a", "--to", "1", "--observed-at", "2026-03-06T10:00:00Z"]);
+    cli.add("a", "Ferry leaves", "The ferry is gone.", &["--observed-at", "2026-02-01T10:00:00Z"]);
+    cli
+}
+
+/// Archives a new article for each of `numbers`.
+fn add(cli: &Cli, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let done = cli.add(&format!("n{number}"), &format!("Story {number}"), "Text.", &[]);
+        assert_eq!(done.code, 0, "{done:?}");
+    }
+}
+
+/// The articles of lines, in order.
+fn articles(lines: &[String]) -> Vec<&str> {
+    lines.iter().map(|line| line.split('\t').nth(2).unwrap()).collect()
+}
+
+fn names(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("press/n{number}")).collect()
+}
+
+/// The lines without the time, which is the machine's.
+fn without_time(out: &str) -> Vec<&str> {
+    let lines = out.lines().map(|line| line.split_once('\t').unwrap());
+    lines.inspect(|(time, _)| assert!(time.ends_with('Z'), "{time}")).map(|(_, rest)| rest).collect()
+}
+
+#[test]
+fn a_line_tells_what_changed() {
+    let cli = archive();
+    assert_eq!(
+        without_time(&cli.ok(&ALL)),
+        [
+            "created\tpress/a\tFerry returns\t4 words",
+            "revised\tpress/a\tFerry returns\t+1 -1 words",
+            "withdrawn\tpress/a\tFerry returns\ton legal advice",
+            "reinstated\tpress/a\tFerry returns\t",
+            "rolled-back\tpress/a\tFerry returns\t+1 -1 words; revision 1 again",
+            "revised\tpress/a\tFerry leaves\tlate, seen 2026-02-01T10:00:00Z",
+        ]
+    );
+    assert_eq!(
+        without_time(&cli.ok(&[&ALL[..], &["--kind", "observed"]].concat())),
+        ["observed\tpress/a\tFerry returns\t"]
+    );
+}
+
+#[test]
+fn json_has_a_change_a_line() {
+    let cli = archive();
+    let changes = json_lines(&cli.ok(&[&ALL[..], &["--json", "--view", "diff"]].concat()));
+    let kinds: Vec<_> = changes.iter().map(|change| change["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds[..3], ["CHANGE_KIND_CREATED", "CHANGE_KIND_REVISED", "CHANGE_KIND_WITHDRAWN"]);
+    assert_eq!(changes[1]["article"], "sources/press/articles/a");
+    assert_eq!(changes[1]["diff"]["wordDelta"]["inserted"], 1);
+    assert!(changes[1]["revision"]["content"]["blocks"].is_null());
+    let full = json_lines(&cli.ok(&[&ALL[..], &["--json", "--view", "full"]].concat()));
+    assert_eq!(full[1]["revision"]["content"]["blocks"][0]["paragraph"]["text"], "The ferry is late.");
+}
+
+#[test]
+fn the_choice_of_articles_is_as_with_list() {
+    let cli = archive();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..1);
+    cli.feed(&["add", "-", "--source", "other", "--label", "sea"], "# Elsewhere\n\nText.\n");
+    let watch = |more: &[&str]| cli.ok(&[&ALL[..], more].concat()).lines().count();
+    assert_eq!(watch(&[]), 8);
+    assert_eq!(watch(&["--source", "other"]), 1);
+    assert_eq!(watch(&["--source", "other", "--source", "press"]), 8);
+    assert_eq!(watch(&["--label", "sea"]), 1);
+    assert_eq!(watch(&["--article", "press/n0"]), 1);
+    assert_eq!(watch(&["--article", "press/a", "--kind", "created", "--kind", "rolled-back"]), 2);
+    assert_eq!(watch(&["--language", "fr"]), 0);
+    let live = cli.ok(&[&ALL[..], &["--state", "live", "--kind", "withdrawn"]].concat());
+    assert_eq!(without_time(&live), ["withdrawn\tpress/a\tFerry returns\ton legal advice; left the filter"]);
+}
+
+#[test]
+fn it_begins_where_it_is_told() {
+    let cli = Cli::new();
+    add(&cli, 0..4);
+    let from = |from: &str| cli.ok(&["watch", "--until-caught-up", "--from", from]);
+    let all = from("beginning");
+    assert_eq!(all.lines().count(), 4);
+    assert_eq!(from("0"), all);
+    assert_eq!(from("2").lines().count(), 2);
+    assert_eq!(from("4"), "");
+    assert_eq!(from("now"), "");
+    assert_eq!(cli.ok(&["watch", "--until-caught-up"]), "", "the default is now");
+    let time = all.lines().nth(1).unwrap().split('\t').next().unwrap();
+    assert_eq!(from(time).lines().count(), 3);
+    assert_eq!(from("yesterday"), all);
+}
+
+#[test]
+fn an_archive_that_nobody_serves_has_nothing_to_wait_for() {
+    let cli = Cli::new();
+    add(&cli, 0..1);
+    cli.fails(&["watch"], 2, "nobody serves this archive");
+    cli.fails(
+        &["watch", "--from", "beginning"],
+        2,
+        "hint: --until-caught-up shows what is archived already; `dateline serve`",
+    );
+}
+
+#[test]
+fn an_interrupted_watch_tells_where_the_next_goes_on() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..3);
+    let watching = Watching::start(&cli, &["--from", "beginning", "--source", "press"]);
+    assert_eq!(articles(&watching.lines(3)), names(0..3));
+    add(&cli, 3..4);
+    assert_eq!(articles(&watching.lines(1)), names(3..4));
+    let ended = watching.interrupt();
+    assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
+
+    add(&cli, 4..6);
+    let token = ended.token();
+    let next = cli.ok(&["watch", "--resume", &token, "--source", "press", "--until-caught-up"]);
+    assert_eq!(articles(&next.lines().map(str::to_owned).collect::<Vec<_>>()), names(4..6));
+    cli.fails(&["watch", "--resume", &token, "--until-caught-up"], 2, "and the filter and kinds of that watch");
+}
+
+/// Interrupted at any moment while much arrives: what was printed and what the next one prints are all changes, once.
+#[test]
+fn an_interruption_in_the_middle_loses_and_repeats_nothing() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..20);
+    for printed in [1, 7] {
+        let watching = Watching::start(&cli, &["--from", "beginning"]);
+        let mut lines = watching.lines(printed);
+        let ended = watching.interrupt();
+        lines.extend(ended.out.iter().cloned());
+        let next = cli.ok(&["watch", "--resume", &ended.token(), "--until-caught-up"]);
+        lines.extend(next.lines().map(str::to_owned));
+        assert_eq!(articles(&lines), names(0..20));
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_and_started_anew_is_followed_on() {
+    let cli = Cli::new();
+    let mut server = Server::start(&cli, &[]);
+    let address = server.address.clone();
+    let watching = Watching::start(&cli, &["--from", "beginning"]);
+    for round in 0..3 {
+        add(&cli, round * 4..round * 4 + 2);
+        assert_eq!(articles(&watching.lines(2)), names(round * 4..round * 4 + 2));
+        server.kill();
+        let lost = watching.note("the connection is lost");
+        assert!(lost.starts_with("dateline: "), "{lost}");
+        // What is archived while nobody serves is not missed either.
+        add(&cli, round * 4 + 2..round * 4 + 3);
+        server = Server::start_on(&cli, &address);
+        watching.note("the connection is back");
+        add(&cli, round * 4 + 3..round * 4 + 4);
+        assert_eq!(articles(&watching.lines(2)), names(round * 4 + 2..round * 4 + 4));
+    }
+    // An orderly end is an interruption like any other.
+    assert_eq!(server.terminate(), Some(0));
+    watching.note("the connection is lost");
+    let ended = watching.interrupt();
+    assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
+    let rest = cli.ok(&["watch", "--until-caught-up", "--resume", &ended.token()]);
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn a_durable_watch_goes_on_where_the_last_one_ended() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..3);
+    let durable = ["--durable", "index", "--from", "beginning", "--source", "press"];
+    let watching = Watching::start(&cli, &durable);
+    assert_eq!(articles(&watching.lines(3)), names(0..3));
+    let ended = watching.interrupt();
+    assert_eq!(ended.err, ["dateline: to go on from here: --durable index"]);
+    assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
+
+    add(&cli, 3..5);
+    let next = cli.run(&["watch", "--until-caught-up", "--durable", "index"]);
+    assert_eq!(articles(&next.out.lines().map(str::to_owned).collect::<Vec<_>>()), names(3..5));
+    // What is the same may be said again; where it begins is a matter of a new one.
+    let again = cli.run(&[&["watch", "--until-caught-up"][..], &durable].concat());
+    assert_eq!((again.code, again.out.as_str()), (0, ""));
+    assert!(again.err.contains("index goes on at change 5"), "{again:?}");
+    let written_otherwise = ["--url-prefix", "HTTPS://A.example/x", "--kind", "revised", "--kind", "created"];
+    let other = [&["watch", "--until-caught-up", "--durable", "other"][..], &written_otherwise].concat();
+    for _ in 0..2 {
+        assert_eq!(cli.ok(&other), "");
+    }
+    for different in [["--source", "other"], ["--kind", "created"]] {
+        let args = [&["watch", "--durable", "index", "--until-caught-up"][..], &different].concat();
+        cli.fails(&args, 2, "and that never changes");
+    }
+}
+
+/// A lease of before the restart does not hold any more: that is no reason to end.
+#[test]
+fn a_durable_watch_outlives_its_server() {
+    let cli = Cli::new();
+    let mut server = Server::start(&cli, &[]);
+    let address = server.address.clone();
+    add(&cli, 0..1);
+    let watching = Watching::start(&cli, &["--durable", "index", "--from", "beginning"]);
+    assert_eq!(articles(&watching.lines(1)), names(0..1));
+    for round in 1..4 {
+        server.kill();
+        server = Server::start_on(&cli, &address);
+        add(&cli, round..round + 1);
+        assert_eq!(articles(&watching.lines(1)), names(round..round + 1), "a process shows nothing twice");
+    }
+    let ended = watching.interrupt();
+    assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
+    assert_eq!(cli.ok(&["subscriptions"]), "index\t4\t0\t0\t-\n");
+}
+
+/// Nobody writes what the filter wants: the place moves on all the same.
+#[test]
+fn a_durable_watch_is_not_behind_while_nothing_matches() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..5);
+    let args = ["watch", "--durable", "other", "--from", "beginning", "--source", "other", "--until-caught-up"];
+    assert_eq!(cli.ok(&args), "");
+    assert_eq!(cli.ok(&["subscriptions"]), "other\t5\t0\t0\t-\n");
+}
+
+#[test]
+fn a_command_is_run_until_it_succeeds() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..2);
+    let (seen, failed) = (cli.path("seen"), cli.path("failed"));
+    // The first run fails, having read nothing.
+    let command = format!("test -e {0} || {{ touch {0}; exit 7; }}; cat >> {1}", failed.display(), seen.display());
+    let watching =
+        Watching::start(&cli, &["--durable", "index", "--from", "beginning", "--until-caught-up", "--exec", &command]);
+    let note = watching.note("the command failed");
+    assert_eq!(note, "dateline: change 0: the command failed (exit status: 7); again in 1 s");
+    let ended = watching.ended();
+    assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
+    let changes = json_lines(&std::fs::read_to_string(&seen).unwrap());
+    let articles: Vec<_> = changes.iter().map(|change| change["article"].as_str().unwrap()).collect();
+    assert_eq!(articles, ["sources/press/articles/n0", "sources/press/articles/n1"]);
+    assert_eq!(cli.ok(&["subscriptions"]), "index\t2\t0\t0\t-\n");
+}
+
+/// What a command did not do is not acknowledged: the next consumer gets it.
+#[test]
+fn a_command_that_fails_leaves_the_change_for_the_next() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..2);
+    // It succeeds with the first change alone.
+    let watching = Watching::start(&cli, &["--durable", "index", "--from", "0", "--exec", "grep n0"]);
+    assert!(watching.line().contains("articles/n0"));
+    watching.note("change 1: the command failed (exit status: 1); again in 1 s");
+    let ended = watching.interrupt();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(cli.ok(&["subscriptions"]).starts_with("index\t1\t1\t"));
+    let next = cli.ok(&["watch", "--durable", "index", "--until-caught-up"]);
+    assert_eq!(articles(&[next]), ["press/n1"]);
+}
+
+#[test]
+fn a_second_consumer_cuts_off_the_first() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..1);
+    let first = Watching::start(&cli, &["--durable", "index", "--from", "beginning"]);
+    first.line();
+    let second = Watching::start(&cli, &["--durable", "index"]);
+    let ended = first.ended();
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let hint = ended.err.last().unwrap();
+    assert!(hint.starts_with("hint: a subscription has one consumer at a time"), "{ended:?}");
+    add(&cli, 1..2);
+    // At least once: what the first had written and not yet acknowledged comes again.
+    let mut line = second.line();
+    if line.contains("press/n0") {
+        line = second.line();
+    }
+    assert_eq!(articles(&[line]), names(1..2));
+    assert_eq!(second.interrupt().code, 0);
+}
+
+/// The archive is put back to what it was: what the watch showed since then never happened.
+#[test]
+fn a_restored_backup_is_not_taken_for_the_same_archive() {
+    let cli = Cli::new();
+    add(&cli, 0..1);
+    let backup = cli.path("backup");
+    copy(&cli.archive(), &backup);
+    let server = Server::start(&cli, &[]);
+    let address = server.address.clone();
+    let watching = Watching::start(&cli, &["--from", "beginning"]);
+    add(&cli, 1..2);
+    assert_eq!(articles(&watching.lines(2)), names(0..2));
+    server.kill();
+    std::fs::remove_dir_all(cli.archive()).unwrap();
+    copy(&backup, &cli.archive());
+    add(&cli, 2..4);
+    let _server = Server::start_on(&cli, &address);
+
+    let ended = watching.ended();
+    assert_eq!((ended.code, ended.out.len()), (4, 0), "{ended:?}");
+    let hint = "hint: the archive is another one, or was restored from a backup: begin anew with --from";
+    assert_eq!(ended.err.last().unwrap(), hint);
+    cli.fails(&["watch", "--resume", &ended.token()], 4, hint);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..1);
+    let mut watching = Watching::start(&cli, &["--from", "beginning"]);
+    watching.line();
+    watching.stop_reading();
+    // One line for the thread that reads, to find that nobody wants it; one for the pipe.
+    add(&cli, 1..4);
+    let ended = watching.ended();
+    assert_eq!((ended.code, ended.err.len()), (0, 0), "{ended:?}");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_told() {
+    let cli = Cli::new();
+    let _server = Server::start(&cli, &[]);
+    add(&cli, 0..2);
+    let too_far = ["watch", "--until-caught-up", "--from"];
+    for (args, code, words) in [
+        (&["watch", "--from", "soon"][..], 2, "or beginning, now, or a change's position"),
+        (&["watch", "--from", "1", "--resume", "x"], 2, "cannot be used with"),
+        (&["watch", "--durable", "x", "--resume", "x"], 2, "cannot be used with"),
+        (&["watch", "--durable=-x", "--until-caught-up"], 2, "the subscription id has the character '-'"),
+        (&["watch", "--durable", "ä"], 2, "the subscription id has the character 'ä'"),
+        (&["watch", "--kind", "expunged"], 2, "invalid value"),
+        (&["watch", "--until-caught-up", "--view", "full"], 2, "--view is for --json and --exec"),
+        (&["watch", "--until-caught-up", "--resume", "garbage"], 2, "resume_token"),
+        (&["watch", "--until-caught-up", "--url-prefix", "ftp://x"], 2, "filter.url_prefix"),
+        (&["watch", "--until-caught-up", "--article", "https://a.example/x"], 3, "no article is known under the URL"),
+        (&["watch", "--server", "http://127.0.0.1:1"], 5, "can't be reached"),
+        (&["subscriptions", "delete", "none"], 3, "`dateline subscriptions` lists them"),
+        (&["subscriptions", "seek", "none", "--from", "now"], 3, "`dateline subscriptions` lists them"),
+        (&["subscriptions", "seek", "none"], 2, "--from"),
+    ] {
+        cli.fails(args, code, words);
+    }
+    for future in ["3", "2999-01-01"] {
+        cli.fails(&[&too_far[..], &[future]].concat(), 2, "hint: --from now begins at the end");
+    }
+}
