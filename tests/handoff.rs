@@ -9,6 +9,8 @@
 //! Followers begin at different places, and must get every item from there on, once and in order. That the test finds
 //! what it is to find is shown by a writer that announces too early.
 
+#![cfg(test)]
+
 use std::sync::{Arc, Mutex as StdMutex};
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
