@@ -8,7 +8,7 @@ use crate::archive::JobAnswer;
 use crate::archive::list::RevisionEntry;
 use crate::archive::read::{ArticleAt, RevisionAt};
 use crate::archive::request::{Outcome, Warning, Written};
-use crate::model::{Change, Content, Limits, RevisionNumber, RevisionRecord, Timestamp};
+use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{basic_content_to_pb, content_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
 
 pub(super) fn article(article: ArticleAt) -> pb::Article {
@@ -74,12 +74,17 @@ fn describe(revision: &mut pb::Revision, record: &RevisionRecord) {
     revision.word_count = record.word_count;
     revision.word_delta = record.word_delta.map(word_delta_to_pb);
     revision.rollback_of = record.rollback_of.map_or(0, RevisionNumber::get);
-    revision.original = record.original.as_ref().map(|original| pb::Original {
+    revision.original = record.original.as_ref().map(original);
+}
+
+/// What is known of a kept original, without its bytes.
+pub(super) fn original(original: &OriginalRecord) -> pb::Original {
+    pb::Original {
         media_type: original.media_type.clone(),
         data: Bytes::new(),
         sha256: original.sha256.to_vec(),
         size_bytes: original.size_bytes,
-    });
+    }
 }
 
 pub(super) fn written_revision(written: &Written) -> pb::Revision {

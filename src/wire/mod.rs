@@ -9,6 +9,7 @@ mod from_pb;
 pub mod json;
 mod to_pb;
 pub mod token;
+pub mod writer;
 
 #[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/dateline/v1")]
 pub mod pb {
@@ -23,8 +24,8 @@ pub use from_pb::{
     observe_time, timestamp,
 };
 pub use to_pb::{
-    article_filter_to_pb, basic_content_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, feed_kinds_to_pb,
-    read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
+    article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,
+    feed_kinds_to_pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.

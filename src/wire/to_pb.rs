@@ -118,7 +118,8 @@ pub fn basic_content_to_pb(record: &RevisionRecord) -> pb::Content {
     }
 }
 
-fn claim_to_pb(claim: &ClaimedTime) -> pb::ClaimedTime {
+/// A claimed time.
+pub fn claim_to_pb(claim: &ClaimedTime) -> pb::ClaimedTime {
     let precision = match claim.precision {
         Precision::Instant => pb::TimePrecision::Instant,
         Precision::Day => pb::TimePrecision::Day,

@@ -12,8 +12,8 @@ use crate::archive::lookup::{Lookup, LookupError};
 use crate::model::{FeedQuery, Limits, ReadStamp, Seq};
 use crate::store::StoreError;
 
-/// How an encoded change is made.
-pub type Render = fn(&ChangeAt) -> Bytes;
+/// Appends the bytes of a change.
+pub type Render = fn(&ChangeAt, &mut Vec<u8>);
 
 /// What a page is to be.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePl
         Some(entries) => {
             for entry in entries {
                 if reading.take(lookup, plan, &entry)?.is_done() {
-                    return Ok(reading.page);
+                    return Ok(reading.end());
                 }
             }
         }
@@ -49,7 +49,7 @@ pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePl
             reading.page.from_storage = true;
             for entry in lookup.log(from.next_seq, end)? {
                 if reading.take(lookup, plan, &entry?)?.is_done() {
-                    return Ok(reading.page);
+                    return Ok(reading.end());
                 }
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePl
     }
     // A durable end is the end of an atomic batch.
     reading.end_batch(true);
-    Ok(reading.page)
+    Ok(reading.end())
 }
 
 /// A page that is being read.
@@ -68,6 +68,9 @@ struct Reading {
     page: FeedPage,
     examined: usize,
     bytes: usize,
+    /// Changes from storage, which nobody else reads, one behind the other. Each ends where the next begins.
+    unshared: Vec<u8>,
+    ends: Vec<usize>,
     /// The first position of the atomic batch of the last change that matched.
     batch: Option<Seq>,
 }
@@ -88,7 +91,7 @@ impl Step {
 impl Reading {
     fn new(from: ReadStamp) -> Self {
         let page = FeedPage { items: Vec::new(), next: from, from_storage: false };
-        Self { page, examined: 0, bytes: 0, batch: None }
+        Self { page, examined: 0, bytes: 0, unshared: Vec::new(), ends: Vec::new(), batch: None }
     }
 
     /// Takes the next change of the log. A page that is full only looks whether the atomic batch of its last change
@@ -108,8 +111,7 @@ impl Reading {
         }
         if let Some(fit) = fit {
             self.end_batch(!goes_on);
-            let bytes = entry.rendering(lookup, plan.view, || Ok((plan.render)(&shown(lookup, entry, plan.view)?)))?;
-            self.bytes += bytes.len();
+            let bytes = self.encoded(lookup, plan, entry)?;
             self.page.items.push(FeedItem { bytes, left_filter: fit.left_filter, batch_end: false });
             self.batch = Some(first);
         }
@@ -121,6 +123,35 @@ impl Reading {
             history: change.history,
         };
         Ok(Step::More)
+    }
+
+    /// The bytes of a recent change, made once for all; none yet of one from storage, whose bytes stand with the others
+    /// of its page.
+    fn encoded(&mut self, lookup: &Lookup<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Bytes, LookupError> {
+        if self.page.from_storage {
+            let before = self.unshared.len();
+            (plan.render)(&shown(lookup, entry, plan.view)?, &mut self.unshared);
+            self.ends.push(self.unshared.len());
+            self.bytes += self.unshared.len() - before;
+            return Ok(Bytes::new());
+        }
+        let bytes = entry.rendering(lookup, plan.view, || {
+            let mut bytes = Vec::new();
+            (plan.render)(&shown(lookup, entry, plan.view)?, &mut bytes);
+            Ok(bytes.into())
+        })?;
+        self.bytes += bytes.len();
+        Ok(bytes)
+    }
+
+    /// The page, each of its changes with its bytes.
+    fn end(mut self) -> FeedPage {
+        let (unshared, mut start) = (Bytes::from(self.unshared), 0);
+        for (item, end) in self.page.items.iter_mut().zip(self.ends) {
+            item.bytes = unshared.slice(start..end);
+            start = end;
+        }
+        self.page
     }
 
     fn is_full(&self, plan: &PagePlan) -> bool {

@@ -264,7 +264,7 @@ fn plan(query: Arc<FeedQuery>, view: FeedView) -> PagePlan {
     PagePlan {
         query,
         view,
-        render: show::encoded,
+        render: show::encode,
         changes_max: EVENT_CHANGES_MAX,
         bytes_max: EVENT_BYTES_MAX,
         examined_max: EVENT_EXAMINED_MAX,

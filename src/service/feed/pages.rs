@@ -27,7 +27,7 @@ impl Context {
         let plan = PagePlan {
             view: feed_view(request.view)?,
             query: Arc::new(asked.query),
-            render: show::encoded,
+            render: show::encode,
             changes_max: render::page_size(request.page_size, &self.limits)?,
             bytes_max: PAGE_BYTES_MAX,
             examined_max: PAGE_EXAMINED_MAX,

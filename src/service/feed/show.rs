@@ -1,42 +1,65 @@
 //! Changes and places as messages.
 
-use bytes::Bytes;
-use prost::Message;
-
 use super::super::render;
 use crate::archive::compare::Comparison;
 use crate::archive::feed::{ChangeAt, FeedItem};
-use crate::model::{ArticleUrl, ReadStamp, RequestDigest};
+use crate::archive::read::RevisionAt;
+use crate::model::{ReadStamp, RequestDigest, RevisionRecord};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
-use crate::wire::{diff_to_pb, feed_kind_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
+use crate::wire::writer::Writer;
+use crate::wire::{claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
 
-/// The bytes of a change, without the flags that differ from one subscriber to the next.
-pub(super) fn encoded(at: &ChangeAt) -> Bytes {
-    change(at).encode_to_vec().into()
+/// Appends the bytes of a `Change`, without the flags that differ from one subscriber to the next.
+pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
+    let entry = &at.change.entry;
+    let state = if entry.standing.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+    let mut writer = Writer(bytes);
+    writer.number(1, at.change.seq.0);
+    writer.choice(2, feed_kind_to_pb(at.kind));
+    writer.shown(3, format_args!("{}", at.revision.article));
+    writer.timestamp(4, entry.observe_time);
+    writer.timestamp(5, entry.archive_time);
+    writer.message(6, |writer| encode_revision(&at.revision, writer));
+    writer.flag(7, entry.standing.is_newest);
+    writer.number(8, at.newest.get().into());
+    writer.choice(9, state);
+    writer.text(10, &entry.reason);
+    for url in &entry.bound_urls {
+        writer.generated(11, Some(&render::article_url(url.clone(), entry.observe_time)));
+    }
+    writer.generated(12, at.comparison.as_deref().map(change_diff).as_ref());
 }
 
-fn change(at: &ChangeAt) -> pb::Change {
-    let entry = &at.change.entry;
-    let withdrawn = entry.standing.withdrawn;
-    let state = if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
-    let url = |url: &ArticleUrl| render::article_url(url.clone(), entry.observe_time);
-    pb::Change {
-        seq: at.change.seq.0,
-        kind: feed_kind_to_pb(at.kind).into(),
-        article: at.revision.article.to_string(),
-        observe_time: Some(timestamp_to_pb(entry.observe_time)),
-        archive_time: Some(timestamp_to_pb(entry.archive_time)),
-        revision: Some(render::revision(&at.revision)),
-        is_newest: entry.standing.is_newest,
-        newest_revision_number: at.newest.get(),
-        state: state.into(),
-        reason: entry.reason.clone(),
-        urls: entry.bound_urls.iter().map(url).collect(),
-        diff: at.comparison.as_deref().map(change_diff),
-        left_filter: false,
-        batch_end: false,
+/// The fields of a `Revision`. What is rare or large in it is made as a message first.
+fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
+    let (article, number, made) = (&revision.article, revision.number, &revision.made);
+    writer.shown(1, format_args!("{article}/revisions/{number}"));
+    writer.number(2, number.get().into());
+    writer.number(3, made.seq.0);
+    writer.timestamp(4, made.entry.observe_time);
+    writer.timestamp(5, made.entry.archive_time);
+    let Some(record) = revision.record() else { return };
+    writer.bytes(6, &record.digest.0);
+    match &revision.content {
+        Some(content) => writer.generated(7, Some(&content_to_pb(content))),
+        None => writer.message(7, |writer| encode_basic_content(record, writer)),
     }
+    writer.number(8, record.word_count.into());
+    writer.generated(9, record.word_delta.map(word_delta_to_pb).as_ref());
+    writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
+    writer.generated(11, record.original.as_ref().map(render::original).as_ref());
+}
+
+/// What the log has of a `Content`.
+fn encode_basic_content(record: &RevisionRecord, writer: &mut Writer<'_>) {
+    writer.text(1, &record.headline);
+    writer.text(4, &record.section);
+    writer.text(5, &record.language);
+    writer.text(6, &record.canonical_url);
+    writer.generated(7, record.publish_time.as_ref().map(claim_to_pb).as_ref());
+    writer.generated(8, record.modify_time.as_ref().map(claim_to_pb).as_ref());
+    writer.texts(11, &record.labels);
 }
 
 /// What differs: equal blocks are left out.

@@ -164,6 +164,43 @@ async fn a_view_has_as_much_as_it_says() {
     server.stop().await;
 }
 
+/// What is written by hand for the feed is what other reads have as messages.
+#[tokio::test]
+async fn a_change_has_of_its_revision_what_a_read_has() {
+    let (_directory, server, mut client) = fresh().await;
+    let claim = |words: &str| pb::ClaimedTime {
+        time: Some(at(-9)),
+        precision: pb::TimePrecision::Day.into(),
+        words: words.into(),
+        found_in: "front matter".into(),
+        relative: true,
+    };
+    let request = |text: &str, seconds| {
+        let mut request = seen("a", text, seconds);
+        let content = request.content.as_mut().unwrap();
+        content.section = "World".into();
+        content.language = "en-GB".into();
+        content.canonical_url = "https://courier.example/a".into();
+        content.labels = vec!["flood".into(), "river".into()];
+        content.standfirst = "In short.".into();
+        content.publish_time = Some(claim("yesterday"));
+        content.modify_time = Some(claim("today"));
+        let original = pb::Original { media_type: "text/html".into(), data: vec![7; 300].into(), ..Default::default() };
+        pb::PublishRevisionRequest { original: Some(original), ..request }
+    };
+    write(&client, request("one", 0)).await;
+    write(&client, request(&"two ".repeat(200), 10)).await;
+    for (feed, view) in [(pb::FeedView::Basic, pb::ArticleView::Basic), (pb::FeedView::Full, pb::ArticleView::Full)] {
+        for change in all(&client, pb::SubscribeRequest { view: feed.into(), ..beginning() }).await {
+            let told = change.revision.unwrap();
+            let get = pb::GetRevisionRequest { name: told.name.clone(), view: view.into(), ..Default::default() };
+            let read = client.archive.get_revision(get).await.unwrap().into_inner().revision.unwrap();
+            assert_eq!(told, read);
+        }
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_feed_begins_where_it_is_asked_to() {
     let (_directory, server, client) = fresh().await;
