@@ -4,8 +4,6 @@
 //! takes some twenty strings that are thrown away at once. Fields with their default are left out, as prost does.
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
-use std::io::Write;
-
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
@@ -56,12 +54,12 @@ impl Writer<'_> {
         }
     }
 
-    /// A text as it is displayed, which is not empty.
-    pub fn shown(&mut self, field: u32, text: std::fmt::Arguments<'_>) {
-        self.message(field, |writer| {
-            // Writing to memory does not fail.
-            let _infallible = writer.0.write_fmt(text);
-        });
+    /// A text that is made of parts, and is not empty.
+    pub fn joined(&mut self, field: u32, parts: &[&str]) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        encode_key(field, WireType::LengthDelimited, self.0);
+        encode_varint(length as u64, self.0);
+        parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
     }
 
     /// Texts, each of which is written, empty or not.
@@ -85,15 +83,23 @@ impl Writer<'_> {
     /// A message that is there, whatever it holds.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         encode_key(field, WireType::LengthDelimited, self.0);
-        let start = self.0.len();
+        // The length stands before what it is of, and is known only after. Mostly it is one byte.
+        let place = self.0.len();
+        self.0.push(0);
         write(&mut Writer(self.0));
-        let length = self.0.len() - start;
-        let mut prefix = [0; VARINT_BYTES_MAX];
-        let mut rest = prefix.as_mut_slice();
-        encode_varint(length as u64, &mut rest);
-        let taken = VARINT_BYTES_MAX - rest.len();
-        // The length is known only now, and stands before what it is of.
-        self.0.splice(start..start, prefix.into_iter().take(taken));
+        let length = self.0.len() - place - 1;
+        match u8::try_from(length) {
+            Ok(byte) if byte < 0x80 => {
+                if let Some(place) = self.0.get_mut(place) {
+                    *place = byte;
+                }
+            }
+            Ok(_) | Err(_) => {
+                let mut prefix = Vec::with_capacity(VARINT_BYTES_MAX);
+                encode_varint(length as u64, &mut prefix);
+                self.0.splice(place..=place, prefix);
+            }
+        }
     }
 
     /// A generated message, where there is one.
@@ -124,7 +130,7 @@ mod tests {
             let mut writer = Writer(&mut bytes);
             writer.number(1, seq);
             writer.choice(2, pb::ChangeKind::Observed);
-            writer.shown(3, format_args!("a{seq}"));
+            writer.joined(3, &["a", &seq.to_string()]);
             writer.timestamp(4, time);
             writer.message(6, |writer| {
                 writer.bytes(6, &digest);

@@ -4,7 +4,7 @@ use super::super::render;
 use crate::archive::compare::Comparison;
 use crate::archive::feed::{ChangeAt, FeedItem};
 use crate::archive::read::RevisionAt;
-use crate::model::{ReadStamp, RequestDigest, RevisionRecord};
+use crate::model::{ArticleName, ReadStamp, RequestDigest, RevisionRecord};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::writer::Writer;
@@ -17,7 +17,8 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     let mut writer = Writer(bytes);
     writer.number(1, at.change.seq.0);
     writer.choice(2, feed_kind_to_pb(at.kind));
-    writer.shown(3, format_args!("{}", at.revision.article));
+    let ArticleName { source, article } = &at.revision.article;
+    writer.joined(3, &["sources/", source.as_str(), "/articles/", article.as_str()]);
     writer.timestamp(4, entry.observe_time);
     writer.timestamp(5, entry.archive_time);
     writer.message(6, |writer| encode_revision(&at.revision, writer));
@@ -33,8 +34,10 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
 
 /// The fields of a `Revision`. What is rare or large in it is made as a message first.
 fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
-    let (article, number, made) = (&revision.article, revision.number, &revision.made);
-    writer.shown(1, format_args!("{article}/revisions/{number}"));
+    let ArticleName { source, article } = &revision.article;
+    let (number, made) = (revision.number, &revision.made);
+    let digits = number.to_string();
+    writer.joined(1, &["sources/", source.as_str(), "/articles/", article.as_str(), "/revisions/", &digits]);
     writer.number(2, number.get().into());
     writer.number(3, made.seq.0);
     writer.timestamp(4, made.entry.observe_time);
