@@ -116,7 +116,7 @@ pub(crate) fn canonical_url(content: &Content) -> Option<ArticleUrl> {
 }
 
 /// A request id, and the digest of a request that these words tell from others.
-pub(crate) fn request(number: u8, words: &str) -> (RequestId, RequestDigest) {
+pub(crate) fn request(number: u32, words: &str) -> (RequestId, RequestDigest) {
     (RequestId::parse(&format!("request-{number}")).unwrap(), RequestDigest::of(&[words.as_bytes()]))
 }
 

@@ -9,12 +9,12 @@ use super::shown::content;
 use crate::support;
 
 /// The whole request in words, which tell it from any other.
-pub(super) fn words(write: &Write) -> String {
+pub(crate) fn words(write: &Write) -> String {
     format!("{write:?}")
 }
 
 /// A write as the archive is asked for it.
-pub(super) fn operation(write: &Write, precondition: Option<Precondition>) -> Operation {
+pub(crate) fn operation(write: &Write, precondition: Option<Precondition>) -> Operation {
     let target = match addressed(write.to) {
         Addressed::Named(name) => Target::Named(name),
         Addressed::Found { source, derived } => Target::Found { source, derived },
@@ -26,7 +26,7 @@ pub(super) fn operation(write: &Write, precondition: Option<Precondition>) -> Op
     }
 }
 
-pub(super) fn addressed(to: To) -> Addressed {
+pub(crate) fn addressed(to: To) -> Addressed {
     match to {
         To::Article(number) => Addressed::Named(support::article(number)),
         To::Found(source) => {
@@ -35,7 +35,7 @@ pub(super) fn addressed(to: To) -> Addressed {
     }
 }
 
-pub(super) fn asked(what: &What) -> Asked {
+pub(crate) fn asked(what: &What) -> Asked {
     match what {
         What::Observe { text, urls, original, coalesce_within } => {
             let mut all = Vec::new();

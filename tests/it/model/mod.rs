@@ -8,17 +8,17 @@
 //! many cases of each kind, from a new seed. A plan that fails is printed in its smallest form: write it down as a
 //! test in [`stories`], where it says what went wrong.
 
-mod asked;
+pub(crate) mod asked;
 mod laws;
 mod log;
-mod naive;
+pub(crate) mod naive;
 mod place;
 pub(crate) mod plan;
 mod random;
 mod reads;
-mod rules;
+pub(crate) mod rules;
 mod run;
-mod shown;
+pub(crate) mod shown;
 mod stories;
 
 use std::cell::RefCell;

@@ -12,97 +12,97 @@ use super::plan::Text;
 
 /// One recorded change. Its position is its index in the log.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) article: ArticleName,
-    pub(super) kind: ChangeKind,
-    pub(super) at: Timestamp,
+pub(crate) struct Record {
+    pub(crate) article: ArticleName,
+    pub(crate) kind: ChangeKind,
+    pub(crate) at: Timestamp,
     /// The revision that it made or confirmed; for a repetition, the one that was in force.
-    pub(super) revision: Option<u32>,
+    pub(crate) revision: Option<u32>,
     /// What an observation found.
-    pub(super) text: Option<Text>,
-    pub(super) rollback_of: Option<u32>,
-    pub(super) original: Option<u8>,
-    pub(super) word_delta: Option<WordDelta>,
-    pub(super) urls: Vec<ArticleUrl>,
-    pub(super) reason: String,
-    pub(super) request: Option<(u8, String)>,
+    pub(crate) text: Option<Text>,
+    pub(crate) rollback_of: Option<u32>,
+    pub(crate) original: Option<u8>,
+    pub(crate) word_delta: Option<WordDelta>,
+    pub(crate) urls: Vec<ArticleUrl>,
+    pub(crate) reason: String,
+    pub(crate) request: Option<(u32, String)>,
     /// What its writer was told.
-    pub(super) answer: Answer,
+    pub(crate) answer: Answer,
     /// The first position of its atomic batch.
-    pub(super) batch_first: u64,
+    pub(crate) batch_first: u64,
     /// When it was committed. The archive says so, and is held to the order of these times only.
-    pub(super) archive_time: Option<Timestamp>,
+    pub(crate) archive_time: Option<Timestamp>,
 }
 
 /// What a writer is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) article: ArticleName,
-    pub(super) at: Timestamp,
-    pub(super) outcome: Outcome,
+pub(crate) struct Answer {
+    pub(crate) article: ArticleName,
+    pub(crate) at: Timestamp,
+    pub(crate) outcome: Outcome,
     /// The revision in force at `at`, and the position of the change that made it.
-    pub(super) revision: u32,
-    pub(super) made: u64,
-    pub(super) replayed: bool,
+    pub(crate) revision: u32,
+    pub(crate) made: u64,
+    pub(crate) replayed: bool,
     /// URLs that stay with another article.
-    pub(super) foreign_urls: Vec<(String, ArticleName)>,
+    pub(crate) foreign_urls: Vec<(String, ArticleName)>,
 }
 
 /// An observation of one article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Observed {
-    pub(super) at: Timestamp,
-    pub(super) seq: u64,
-    pub(super) revision: u32,
-    pub(super) text: Text,
+pub(crate) struct Observed {
+    pub(crate) at: Timestamp,
+    pub(crate) seq: u64,
+    pub(crate) revision: u32,
+    pub(crate) text: Text,
 }
 
 /// A mark of one article.
 #[derive(Clone, Debug)]
-pub(super) struct Marked {
-    pub(super) at: Timestamp,
-    pub(super) seq: u64,
-    pub(super) withdrawn: bool,
-    pub(super) reason: String,
+pub(crate) struct Marked {
+    pub(crate) at: Timestamp,
+    pub(crate) seq: u64,
+    pub(crate) withdrawn: bool,
+    pub(crate) reason: String,
 }
 
 /// The run of instants over which one revision is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) revision: u32,
-    pub(super) from: Timestamp,
-    pub(super) until: Option<Timestamp>,
+pub(crate) struct Run {
+    pub(crate) revision: u32,
+    pub(crate) from: Timestamp,
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// When a revision was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) count: u32,
-    pub(super) first: Timestamp,
-    pub(super) last: Timestamp,
+pub(crate) struct Seen {
+    pub(crate) count: u32,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
 }
 
 /// A part of the log: the changes that are known below a bound.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a>(pub(super) &'a [Record]);
+pub(crate) struct Known<'a>(pub(crate) &'a [Record]);
 
 impl<'a> Known<'a> {
     /// The changes of an article, with their positions.
-    pub(super) fn of(self, article: &ArticleName) -> impl Iterator<Item = (u64, &'a Record)> + use<'a> {
+    pub(crate) fn of(self, article: &ArticleName) -> impl Iterator<Item = (u64, &'a Record)> + use<'a> {
         let article = article.clone();
         (0..).zip(self.0).filter(move |(_, record)| record.article == article)
     }
 
-    pub(super) fn has(self, article: &ArticleName) -> bool {
+    pub(crate) fn has(self, article: &ArticleName) -> bool {
         self.of(article).next().is_some()
     }
 
-    pub(super) fn articles(self) -> BTreeSet<ArticleName> {
+    pub(crate) fn articles(self) -> BTreeSet<ArticleName> {
         self.0.iter().map(|record| record.article.clone()).collect()
     }
 
     /// An article's observations in their order: by time, those of one instant as they were learnt.
-    pub(super) fn observations(self, article: &ArticleName) -> Vec<Observed> {
+    pub(crate) fn observations(self, article: &ArticleName) -> Vec<Observed> {
         let observed = self.of(article).filter(|(_, record)| is_observation(record.kind)).map(|(seq, record)| {
             Observed { at: record.at, seq, revision: record.revision.unwrap(), text: record.text.unwrap() }
         });
@@ -112,20 +112,20 @@ impl<'a> Known<'a> {
     }
 
     /// The last observation at or before `at`; `None` is the end of the axis.
-    pub(super) fn observed_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Observed> {
+    pub(crate) fn observed_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Observed> {
         let mut observed = self.observations(article);
         observed.retain(|observed| at.is_none_or(|at| observed.at <= at));
         observed.pop()
     }
 
     /// The run that `at` is in.
-    pub(super) fn run_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Run> {
+    pub(crate) fn run_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Run> {
         let runs = self.runs(article);
         runs.into_iter().rfind(|run| at.is_none_or(|at| run.from <= at))
     }
 
     /// The steps of the function from instants to revisions, in order.
-    pub(super) fn runs(self, article: &ArticleName) -> Vec<Run> {
+    pub(crate) fn runs(self, article: &ArticleName) -> Vec<Run> {
         let mut in_force = BTreeMap::new();
         for observed in self.observations(article) {
             in_force.insert(observed.at, observed.revision); // The one learnt later replaces.
@@ -143,7 +143,7 @@ impl<'a> Known<'a> {
     }
 
     /// An article's marks in their order: by time, those of one instant as they were learnt.
-    pub(super) fn marks(self, article: &ArticleName) -> Vec<Marked> {
+    pub(crate) fn marks(self, article: &ArticleName) -> Vec<Marked> {
         let marks = self.of(article).filter(|(_, record)| is_mark(record.kind)).map(|(seq, record)| Marked {
             at: record.at,
             seq,
@@ -156,7 +156,7 @@ impl<'a> Known<'a> {
     }
 
     /// The mark that set the state in force: of a run of marks that say the same, the first.
-    pub(super) fn mark_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Marked> {
+    pub(crate) fn mark_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Marked> {
         let mut in_force = BTreeMap::new();
         for mark in self.marks(article) {
             in_force.insert(mark.at, mark); // The one learnt later replaces.
@@ -170,21 +170,21 @@ impl<'a> Known<'a> {
         set
     }
 
-    pub(super) fn withdrawn_at(self, article: &ArticleName, at: Option<Timestamp>) -> bool {
+    pub(crate) fn withdrawn_at(self, article: &ArticleName, at: Option<Timestamp>) -> bool {
         self.mark_at(article, at).is_some_and(|mark| mark.withdrawn)
     }
 
     /// The change that made a revision.
-    pub(super) fn made(self, article: &ArticleName, number: u32) -> Option<(u64, &'a Record)> {
+    pub(crate) fn made(self, article: &ArticleName, number: u32) -> Option<(u64, &'a Record)> {
         self.of(article).find(|(_, record)| makes_revision(record.kind) && record.revision == Some(number))
     }
 
-    pub(super) fn revision_count(self, article: &ArticleName) -> u32 {
+    pub(crate) fn revision_count(self, article: &ArticleName) -> u32 {
         u32::try_from(self.of(article).filter(|(_, record)| makes_revision(record.kind)).count()).unwrap()
     }
 
     /// The observations that found a revision, as far as they were made at or before `until`.
-    pub(super) fn seen(self, article: &ArticleName, number: u32, until: Option<Timestamp>) -> Option<Seen> {
+    pub(crate) fn seen(self, article: &ArticleName, number: u32, until: Option<Timestamp>) -> Option<Seen> {
         let mut times = self.observations(article);
         times.retain(|seen| seen.revision == number && until.is_none_or(|until| seen.at <= until));
         let (first, last) = (times.first()?.at, times.last()?.at);
@@ -192,7 +192,7 @@ impl<'a> Known<'a> {
     }
 
     /// The URLs that lead to an article, in the order in which they became known, each since its earliest time.
-    pub(super) fn urls(self, article: &ArticleName) -> Vec<(ArticleUrl, Timestamp)> {
+    pub(crate) fn urls(self, article: &ArticleName) -> Vec<(ArticleUrl, Timestamp)> {
         let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
         for (_, record) in self.of(article) {
             for url in &record.urls {
@@ -206,13 +206,13 @@ impl<'a> Known<'a> {
     }
 
     /// The article that a URL leads to.
-    pub(super) fn owner(self, key: &UrlKey) -> Option<ArticleName> {
+    pub(crate) fn owner(self, key: &UrlKey) -> Option<ArticleName> {
         let bound = self.0.iter().find(|record| record.urls.iter().any(|url| url.key == *key));
         bound.map(|record| record.article.clone())
     }
 
     /// The sources, each with how many articles it has, and its first and its last change.
-    pub(super) fn sources(self) -> BTreeMap<SourceId, (usize, &'a Record, &'a Record)> {
+    pub(crate) fn sources(self) -> BTreeMap<SourceId, (usize, &'a Record, &'a Record)> {
         let mut sources = BTreeMap::new();
         for record in self.0 {
             let figures = sources.entry(record.article.source.clone()).or_insert((0, record, record));
@@ -223,7 +223,7 @@ impl<'a> Known<'a> {
     }
 }
 
-pub(super) fn makes_revision(kind: ChangeKind) -> bool {
+pub(crate) fn makes_revision(kind: ChangeKind) -> bool {
     matches!(kind, ChangeKind::Created | ChangeKind::Revised | ChangeKind::RolledBack)
 }
 
@@ -231,6 +231,6 @@ fn is_mark(kind: ChangeKind) -> bool {
     matches!(kind, ChangeKind::Withdrawn | ChangeKind::Reinstated)
 }
 
-pub(super) fn is_observation(kind: ChangeKind) -> bool {
+pub(crate) fn is_observation(kind: ChangeKind) -> bool {
     makes_revision(kind) || kind == ChangeKind::Sighted
 }

@@ -63,7 +63,7 @@ pub(crate) struct Write {
     pub(crate) at: i64,
     pub(crate) what: What,
     pub(crate) expect: Option<Expect>,
-    pub(crate) request: Option<u8>,
+    pub(crate) request: Option<u32>,
 }
 
 /// Which article.

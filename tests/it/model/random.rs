@@ -41,7 +41,7 @@ pub(super) fn write() -> impl Strategy<Value = Write> {
         1 => (0..2_u8).prop_map(To::Found),
     ];
     let expect = prop_oneof![14 => Just(None), 1 => expect().prop_map(Some)];
-    let request = prop_oneof![3 => Just(None), 1 => (0..4_u8).prop_map(Some)];
+    let request = prop_oneof![3 => Just(None), 1 => (0..4_u32).prop_map(Some)];
     let write = (to, 0..=TICKS, what(), expect, request);
     write.prop_map(|(to, at, what, expect, request)| Write { to, at: 2 * at, what, expect, request })
 }

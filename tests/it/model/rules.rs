@@ -10,30 +10,30 @@ use crate::support;
 
 /// An operation as the model judges it.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) to: Addressed,
-    pub(super) at: Timestamp,
-    pub(super) what: Asked,
-    pub(super) expected: Option<Expected>,
+pub(crate) struct Request {
+    pub(crate) to: Addressed,
+    pub(crate) at: Timestamp,
+    pub(crate) what: Asked,
+    pub(crate) expected: Option<Expected>,
     /// The id, and the whole request in words.
-    pub(super) request: Option<(u8, String)>,
+    pub(crate) request: Option<(u32, String)>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Addressed {
+pub(crate) enum Addressed {
     Named(ArticleName),
     Found { source: SourceId, derived: ArticleName },
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     Observe { text: Text, urls: Vec<ArticleUrl>, original: Option<u8>, coalesce_within: i64 },
     Rollback(u32),
     Mark { withdrawn: bool, reason: String },
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Expected {
+pub(crate) enum Expected {
     Absent,
     /// The newest revision and state that an etag stood for; `None` for an etag that was never given.
     State(Option<(u32, bool)>),
@@ -42,7 +42,7 @@ pub(super) enum Expected {
 
 /// Why a write is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     UnknownArticle,
     UnknownRevision,
     ArticleExists,
@@ -57,41 +57,46 @@ pub(super) enum Refusal {
 
 /// The model.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Model {
-    pub(super) log: Vec<Record>,
+pub(crate) struct Model {
+    pub(crate) log: Vec<Record>,
 }
 
 impl Model {
-    pub(super) fn tail(&self) -> u64 {
+    pub(crate) fn tail(&self) -> u64 {
         self.log.len() as u64
     }
 
     /// All that is known.
-    pub(super) fn all(&self) -> Known<'_> {
+    pub(crate) fn all(&self) -> Known<'_> {
         Known(&self.log)
     }
 
     /// What is known below a bound.
-    pub(super) fn below(&self, bound: u64) -> Known<'_> {
+    pub(crate) fn below(&self, bound: u64) -> Known<'_> {
         Known(&self.log[..usize::try_from(bound).unwrap()])
     }
 
     /// A bound, lowered to the beginning of the atomic batch that it cuts.
-    pub(super) fn whole(&self, bound: u64) -> u64 {
+    pub(crate) fn whole(&self, bound: u64) -> u64 {
         self.log.get(usize::try_from(bound).unwrap()).map_or(bound, |record| record.batch_first)
     }
 
     /// Carries out all of `requests`, or none and tells which is refused.
-    pub(super) fn write(&mut self, requests: &[Request]) -> Result<Vec<Answer>, (usize, Refusal)> {
+    pub(crate) fn write(&mut self, requests: &[Request]) -> Result<Vec<Answer>, (usize, Refusal)> {
         let batch_first = self.tail();
-        let mut trial = self.clone();
         let mut answers = Vec::new();
         for (index, request) in requests.iter().enumerate() {
-            let (answer, record) = trial.judge(request, batch_first).map_err(|refusal| (index, refusal))?;
-            trial.log.extend(record);
-            answers.push(answer);
+            match self.judge(request, batch_first) {
+                Ok((answer, record)) => {
+                    self.log.extend(record);
+                    answers.push(answer);
+                }
+                Err(refusal) => {
+                    self.log.truncate(usize::try_from(batch_first).unwrap());
+                    return Err((index, refusal));
+                }
+            }
         }
-        *self = trial;
         Ok(answers)
     }
 

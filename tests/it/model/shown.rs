@@ -17,7 +17,7 @@ use super::rules::{Model, Refusal};
 use crate::support;
 
 /// How many contents there are.
-pub(super) const TEXTS: u8 = 5;
+pub(crate) const TEXTS: u8 = 5;
 
 static CONTENTS: LazyLock<Vec<(Content, ContentDigest)>> = LazyLock::new(|| {
     let contents = (0..TEXTS).map(|number| support::content(Text(number)));
@@ -32,11 +32,11 @@ static WORD_DELTAS: LazyLock<Vec<Vec<WordDelta>>> = LazyLock::new(|| {
     CONTENTS.iter().map(against).collect()
 });
 
-pub(super) fn content(text: Text) -> &'static Content {
+pub(crate) fn content(text: Text) -> &'static Content {
     &CONTENTS[usize::from(text.0)].0
 }
 
-pub(super) fn delta(base: Text, target: Text) -> WordDelta {
+pub(crate) fn delta(base: Text, target: Text) -> WordDelta {
     WORD_DELTAS[usize::from(base.0)][usize::from(target.0)]
 }
 
