@@ -1,9 +1,24 @@
 //! The change feed, through a real server.
+//!
+//! The tests with many writers and subscribers hold all that comes through against what the writers were told: writers
+//! keep what was acknowledged to them, and the plain model of [`crate::model`] works out what the log must hold
+//! ([`truth`], [`expected`], [`query`]). Subscribers keep what they received ([`recording`]). The [`checker`] compares
+//! the two and names each [`fault`]; [`checker_finds`] shows that it finds every kind of them ([`spoilt`]).
 
+mod articles;
 mod basics;
+mod checker;
+mod checker_finds;
 mod durable;
+mod expected;
+mod faithful;
+mod fault;
+mod query;
+mod recording;
 mod refusals;
+mod spoilt;
 mod stalled;
+mod truth;
 
 use dateline::client::Client;
 use dateline::wire::pb;

@@ -1,0 +1,207 @@
+//! The checker's own test: recordings without fault have none, and each kind of fault, put in on purpose, is found.
+
+use std::collections::BTreeSet;
+
+use dateline::model::Timestamp;
+use dateline::wire::pb;
+use pb::subscribe_response::Event;
+
+use crate::model::plan::{Text, What, Write, act, observe};
+use crate::support;
+
+use super::checker::check;
+use super::faithful::{self, token};
+use super::query::Query;
+use super::recording::{Recording, SnapshotAt, Start, bookmark_of};
+use super::spoilt::{self, Base};
+use super::truth::{Acknowledged, Truth};
+
+const A: Text = Text(0);
+const B: Text = Text(1);
+const C: Text = Text(2);
+
+/// A log with something of each kind, and two atomic batches: 1 to 3, and 8 to 9.
+fn log() -> Truth {
+    let alias = What::Observe { text: B, urls: vec![2], original: None, coalesce_within: 0 };
+    let late_url = What::Observe { text: C, urls: vec![3], original: None, coalesce_within: 0 };
+    let batches = [
+        vec![observe(0, 0, A)],
+        vec![observe(1, 0, B), observe(2, 0, A), observe(0, 2, B)], // The label is gone from article 0.
+        vec![act(1, 4, What::Withdraw(0))],
+        vec![observe(0, 1, C)], // Late.
+        vec![observe(0, 3, B)], // Seen again.
+        vec![act(0, 2, alias)],
+        vec![observe(0, 6, A), observe(2, 5, B)],
+        vec![act(1, 6, What::Reinstate(1))],
+        vec![act(0, 8, What::Rollback(2))],
+        vec![act(1, 2, What::Withdraw(1))], // Late.
+        vec![act(0, 1, late_url)],
+        vec![observe(3, 0, A)],
+    ];
+    Truth::of(acknowledged(batches))
+}
+
+fn acknowledged(batches: impl IntoIterator<Item = Vec<Write>>) -> Vec<Acknowledged> {
+    let mut first_seq = 0;
+    let number = |(number, writes): (i64, Vec<Write>)| {
+        let batch = Acknowledged { first_seq, archive_time: archived(number), writes, told: Vec::new() };
+        first_seq += batch.writes.len() as u64;
+        batch
+    };
+    (0..).zip(batches).map(number).collect()
+}
+
+/// When the batch of this number was archived.
+fn archived(batch: i64) -> Timestamp {
+    support::now().saturating_add_micros(10 * batch)
+}
+
+fn flood() -> Query {
+    Query {
+        filter: pb::ArticleFilter { labels: vec!["flood".to_owned()], ..pb::ArticleFilter::default() },
+        ..Query::default()
+    }
+}
+
+fn queries() -> Vec<Query> {
+    let filter = pb::ArticleFilter::default;
+    let of = |filter| Query { filter, kinds: Vec::new() };
+    vec![
+        Query::default(),
+        flood(),
+        of(pb::ArticleFilter { sources: vec!["sources/courier".to_owned()], ..filter() }),
+        of(pb::ArticleFilter { states: vec![pb::ArticleState::Withdrawn.into()], ..filter() }),
+        of(pb::ArticleFilter { url_prefix: "https://www.example.com/news/2".to_owned(), ..filter() }),
+        Query { kinds: vec![pb::ChangeKind::Observed, pb::ChangeKind::Withdrawn], ..Query::default() },
+        of(pb::ArticleFilter { articles: vec!["sources/courier/articles/none".to_owned()], ..filter() }),
+    ]
+}
+
+/// All changes for all.
+fn whole(truth: &Truth) -> Recording {
+    let query = Query::default();
+    Recording { sessions: vec![faithful::changes(truth, &query, Start::Beginning, 0)], query }
+}
+
+/// The changes for those who follow a label, of which some articles lose it.
+fn labelled(truth: &Truth) -> Recording {
+    Recording { sessions: vec![faithful::changes(truth, &flood(), Start::Beginning, 0)], query: flood() }
+}
+
+/// A connection that is lost after the second batch, and one that goes on from there.
+fn resumed(truth: &Truth) -> Recording {
+    let mut recording = whole(truth);
+    recording.sessions[0].events.truncate(3);
+    let place = recording.sessions[0].last_bookmark().unwrap().next_seq;
+    let rest = faithful::changes(truth, &recording.query, Start::Token(token(place)), place);
+    recording.sessions.push(rest);
+    recording
+}
+
+/// The articles as known below 8, and the changes from there on.
+fn snapshot(truth: &Truth) -> Recording {
+    let query = Query::default();
+    Recording { sessions: vec![faithful::snapshot(truth, &query, 8)], query }
+}
+
+#[test]
+fn a_recording_without_fault_has_none() {
+    let truth = log();
+    for query in queries() {
+        for place in [0, 1, 4, 7, truth.tail()] {
+            let begun = [
+                faithful::changes(&truth, &query, Start::Seq(place), place),
+                faithful::changes(&truth, &query, Start::Acknowledged(place..=place), place),
+                faithful::snapshot(&truth, &query, place),
+            ];
+            for session in begun {
+                let recording = Recording { query: query.clone(), sessions: vec![session] };
+                assert_eq!(check(&truth, &recording), [], "{recording:?}");
+            }
+        }
+    }
+    for recording in [resumed(&truth), snapshot(&truth), labelled(&truth)] {
+        assert_eq!(check(&truth, &recording), []);
+    }
+}
+
+/// Each start leads to one place, or may lead to those that were the tail at some time of the call.
+#[test]
+fn a_start_means_one_place() {
+    let truth = log();
+    let query = Query::default();
+    let places = [
+        (Start::Seq(2), 1), // Inside a batch: lowered to its beginning.
+        (Start::ArchiveTime(archived(2)), 4),
+        (Start::ArchiveTime(archived(2).saturating_add_micros(1)), 5),
+        (Start::ArchiveTime(archived(99)), truth.tail()),
+        (Start::Now, truth.tail()),
+        (Start::Snapshot(SnapshotAt::Newest), truth.tail()),
+        (Start::Snapshot(SnapshotAt::NextSeq(9)), 8),
+        (Start::Snapshot(SnapshotAt::ArchiveTime(archived(1))), 4),
+    ];
+    for (start, right) in places {
+        for place in 0..=truth.tail() {
+            let mut session = match start {
+                Start::Snapshot(_) => faithful::snapshot(&truth, &query, place),
+                _ => faithful::changes(&truth, &query, start.clone(), place),
+            };
+            session.start = start.clone();
+            let found = check(&truth, &Recording { query: query.clone(), sessions: vec![session] });
+            assert_eq!(found.is_empty(), place == right, "{start:?} at {place}: {found:?}");
+        }
+    }
+}
+
+/// A snapshot that is cut off goes on behind the last article whose bookmark was received.
+#[test]
+fn a_snapshot_is_resumed_within() {
+    let truth = log();
+    let whole = snapshot(&truth);
+    for kept in 1..=3 {
+        let mut recording = whole.clone();
+        let place = bookmark_of(&whole.sessions[0].events[kept - 1]).unwrap().clone();
+        let mut rest = whole.sessions[0].clone();
+        rest.start = Start::Token(place.resume_token.clone());
+        rest.events.drain(1..kept);
+        let Some(Event::Started(started)) = rest.events.first_mut() else { panic!("a session starts") };
+        started.bookmark = Some(place);
+        recording.sessions[0].events.truncate(kept);
+        recording.sessions.push(rest);
+        assert_eq!(check(&truth, &recording), []);
+    }
+}
+
+#[test]
+fn each_kind_of_fault_is_found() {
+    let truth = log();
+    let mut covered = BTreeSet::new();
+    for (index, case) in spoilt::cases().into_iter().enumerate() {
+        let mut recording = match case.recording {
+            Base::Whole => whole(&truth),
+            Base::Labelled => labelled(&truth),
+            Base::Resumed => resumed(&truth),
+            Base::Snapshot => snapshot(&truth),
+        };
+        assert_eq!(check(&truth, &recording), []);
+        (case.spoil)(&mut recording, &truth);
+        let found = check(&truth, &recording);
+        let kinds: BTreeSet<_> = found.iter().map(|found| kind_of(&format!("{:?}", found.fault))).collect();
+        let shows = case.shows.iter().map(|kind| (*kind).to_owned()).collect();
+        assert_eq!(kinds, shows, "case {index}: {found:?}");
+        covered.extend(kinds);
+    }
+    assert_eq!(covered, kinds_of_fault(), "each kind has a case");
+}
+
+/// The variant of a fault that is printed so.
+fn kind_of(fault: &str) -> String {
+    fault.chars().take_while(|character| character.is_alphanumeric()).collect()
+}
+
+/// The variants that the source declares.
+fn kinds_of_fault() -> BTreeSet<String> {
+    let (_, declared) = include_str!("fault.rs").split_once("enum Fault {").unwrap();
+    let variants = declared.lines().filter_map(|line| line.strip_prefix("    "));
+    variants.filter(|line| line.starts_with(char::is_uppercase)).map(kind_of).collect()
+}

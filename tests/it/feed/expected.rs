@@ -1,0 +1,143 @@
+//! The messages that the feed must send, as the truth has them.
+
+use dateline::model::diff::{diff, word_delta};
+use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, ContentDigest, RevisionRecord, Timestamp};
+use dateline::wire::{self, pb, timestamp_to_pb, word_delta_to_pb};
+
+use crate::model::naive::makes_revision;
+use crate::model::shown;
+use crate::support;
+
+use super::truth::{Truth, index};
+
+impl Truth {
+    /// The change at `seq`, without the flags that depend on the query.
+    pub(crate) fn change(&self, seq: u64, view: pb::FeedView) -> &pb::Change {
+        let messages = &self.messages[index(seq)];
+        let message = match view {
+            pb::FeedView::Unspecified | pb::FeedView::Basic => &messages[0],
+            pb::FeedView::Full => &messages[1],
+            pb::FeedView::Diff => &messages[2],
+        };
+        message.get_or_init(|| self.render(seq, view))
+    }
+
+    fn render(&self, seq: u64, view: pb::FeedView) -> pb::Change {
+        let (record, after, kind) = (self.record(seq), self.after(seq), self.kind(seq));
+        let is_about_newest =
+            matches!(kind, pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated | pb::ChangeKind::Aliased);
+        let shown = record.revision.filter(|_| !is_about_newest).unwrap_or(after.revision);
+        let is_full = view == pb::FeedView::Full && kind != pb::ChangeKind::Withdrawn;
+        let makes_diff = view == pb::FeedView::Diff && makes_revision(record.kind);
+        pb::Change {
+            seq,
+            kind: kind.into(),
+            article: record.article.to_string(),
+            observe_time: Some(timestamp_to_pb(record.at)),
+            archive_time: record.archive_time.map(timestamp_to_pb),
+            revision: Some(self.revision(&record.article, shown, is_full)),
+            is_newest: self.is_newest(seq),
+            newest_revision_number: after.revision,
+            state: state(after.withdrawn).into(),
+            reason: record.reason.clone(),
+            urls: record.urls.iter().map(|url| article_url(url, record.at)).collect(),
+            diff: makes_diff.then(|| self.diff(seq)),
+            left_filter: false,
+            batch_end: false,
+        }
+    }
+
+    /// Whether what a change says is in force at the end of the observe axis, as known with it. What is said of URLs
+    /// always is: it has no end.
+    fn is_newest(&self, seq: u64) -> bool {
+        let record = self.record(seq);
+        match record.kind {
+            _ if self.kind(seq) == pb::ChangeKind::Aliased => true,
+            ChangeKind::Withdrawn | ChangeKind::Reinstated | ChangeKind::MarkRepeated => {
+                let mark = self.model.below(seq + 1).mark_at(&record.article, None);
+                mark.is_some_and(|mark| mark.at <= record.at)
+            }
+            ChangeKind::Created
+            | ChangeKind::Revised
+            | ChangeKind::RolledBack
+            | ChangeKind::Sighted
+            | ChangeKind::Repeated
+            | ChangeKind::Aliased => record.revision == Some(self.after(seq).revision),
+        }
+    }
+
+    /// What the revision that a change made differs in from the one in force before it.
+    fn diff(&self, seq: u64) -> pb::ChangeDiff {
+        let record = self.record(seq);
+        let before = self.model.below(seq).observed_at(&record.article, Some(record.at));
+        let target = shown::content(record.text.unwrap());
+        let empty = Content::default();
+        let base = before.map_or(&empty, |before| shown::content(before.text));
+        let diff = diff(base, target);
+        let (field_changes, mut hunks) = wire::diff_to_pb(&diff);
+        hunks.retain(|hunk| hunk.kind() != pb::HunkKind::Equal);
+        pb::ChangeDiff {
+            base_revision_number: before.map_or(0, |before| before.revision),
+            field_changes,
+            hunks,
+            word_delta: Some(word_delta_to_pb(word_delta(base, target))),
+        }
+    }
+
+    fn revision(&self, name: &ArticleName, number: u32, is_full: bool) -> pb::Revision {
+        let (seq, made) = self.model.all().made(name, number).expect("the revision was made");
+        let content = shown::content(made.text.unwrap());
+        pb::Revision {
+            name: name.revision(support::number(number)),
+            number,
+            seq,
+            observe_time: Some(timestamp_to_pb(made.at)),
+            archive_time: made.archive_time.map(timestamp_to_pb),
+            content_digest: ContentDigest::of(content).0.to_vec(),
+            content: Some(if is_full { wire::content_to_pb(content) } else { basic(content) }),
+            word_count: content.word_count(),
+            word_delta: made.word_delta.map(word_delta_to_pb),
+            rollback_of: made.rollback_of.unwrap_or_default(),
+            original: None,
+        }
+    }
+
+    /// An article of a snapshot: how it stands as known below `bound`.
+    pub(crate) fn article(&self, name: &ArticleName, bound: u64, view: pb::FeedView) -> pb::Article {
+        let known = self.model.below(bound);
+        let latest = self.latest_below(bound, name).expect("the article is known below the bound");
+        let (after, mark) = (self.after(latest), known.mark_at(name, None));
+        let (_, first) = known.of(name).next().expect("the article is known below the bound");
+        let is_full = view != pb::FeedView::Basic && !after.withdrawn;
+        let urls = known.urls(name).into_iter().map(|(url, since)| article_url(&url, since));
+        pb::Article {
+            name: name.to_string(),
+            state: state(after.withdrawn).into(),
+            state_time: mark.as_ref().map(|mark| timestamp_to_pb(mark.at)),
+            state_reason: mark.map(|mark| mark.reason).unwrap_or_default(),
+            revision: Some(self.revision(name, after.revision, is_full)),
+            valid_from: Some(timestamp_to_pb(after.since)),
+            valid_until: None,
+            etag: String::new(),
+            urls: urls.collect(),
+            revision_count: known.revision_count(name),
+            create_time: first.archive_time.map(timestamp_to_pb),
+            update_time: self.record(latest).archive_time.map(timestamp_to_pb),
+            seq: latest,
+        }
+    }
+}
+
+fn state(withdrawn: bool) -> pb::ArticleState {
+    if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live }
+}
+
+fn article_url(url: &ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
+    pb::ArticleUrl { url: url.original.clone(), key: url.key.to_string(), observe_time: Some(timestamp_to_pb(since)) }
+}
+
+/// A content as view BASIC shows it.
+fn basic(content: &Content) -> pb::Content {
+    let record = RevisionRecord::of(content, ContentDigest::of(content), content.word_count());
+    wire::basic_content_to_pb(&record)
+}

@@ -1,0 +1,62 @@
+//! Which changes a subscriber asked for, judged from the contract's words.
+
+use dateline::model::filter::language_matches;
+use dateline::model::{Timestamp, UrlKey};
+use dateline::wire::{self, pb};
+
+use super::truth::Standing;
+
+/// A filter and kinds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query {
+    pub(crate) filter: pb::ArticleFilter,
+    /// None: all but OBSERVED.
+    pub(crate) kinds: Vec<pb::ChangeKind>,
+}
+
+impl Query {
+    /// Whether an article that stands so passes the filter.
+    pub(crate) fn takes(&self, article: &Standing) -> bool {
+        let filter = &self.filter;
+        let (name, content) = (article.name.to_string(), article.content);
+        let state = if article.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+        let source = format!("sources/{}", article.name.source);
+        let publish_time = content.publish_time.as_ref().map(|claim| claim.time);
+        any(&filter.sources, |wanted| *wanted == source)
+            && any(&filter.articles, |wanted| *wanted == name)
+            && any(&filter.states, |wanted| *wanted == i32::from(state))
+            && any(&filter.languages, |range| language_matches(range, &content.language))
+            && any(&filter.labels, |label| content.labels.contains(label))
+            && (filter.url_prefix.is_empty() || begins_so(article, &filter.url_prefix))
+            && within(filter.observe_time.as_ref(), Some(article.since))
+            && within(filter.publish_time.as_ref(), publish_time)
+    }
+
+    /// Whether a kind is asked for. An observation that nobody asked for is told where the article enters or leaves
+    /// the filter by it.
+    pub(crate) fn wants(&self, kind: pb::ChangeKind, crosses_filter: bool) -> bool {
+        match self.kinds.as_slice() {
+            [] => kind != pb::ChangeKind::Observed || crosses_filter,
+            kinds => kinds.contains(&kind),
+        }
+    }
+}
+
+fn any<T>(wanted: &[T], holds: impl Fn(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(holds)
+}
+
+fn begins_so(article: &Standing, prefix: &str) -> bool {
+    let prefix = UrlKey::prefix_of(prefix).unwrap();
+    article.urls.iter().any(|url| url.key.as_str().starts_with(prefix.as_str()))
+}
+
+fn within(range: Option<&pb::TimeRange>, time: Option<Timestamp>) -> bool {
+    let Some(pb::TimeRange { start_time, end_time }) = range else { return true };
+    let instant = |time: &prost_types::Timestamp| wire::timestamp("time", time).unwrap();
+    match (start_time.as_ref().map(instant), end_time.as_ref().map(instant), time) {
+        (None, None, _) => true,
+        (_, _, None) => false,
+        (start, end, Some(time)) => start.is_none_or(|start| start <= time) && end.is_none_or(|end| time < end),
+    }
+}

@@ -1,0 +1,213 @@
+//! What the log holds: worked out by the plain model from what was acknowledged to its writers, without a look at the
+//! feed or at the log itself.
+
+use std::sync::OnceLock;
+
+use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, Timestamp};
+use dateline::wire::pb;
+
+use crate::model::asked::{addressed, asked, words};
+use crate::model::naive::{Answer, Record};
+use crate::model::plan::Write;
+use crate::model::rules::{Model, Request};
+use crate::model::shown;
+use crate::support;
+
+use super::query::Query;
+
+/// An atomic batch that its writer knows to be durable. All of it was logged.
+#[derive(Clone, Debug)]
+pub(crate) struct Acknowledged {
+    pub(crate) first_seq: u64,
+    pub(crate) archive_time: Timestamp,
+    pub(crate) writes: Vec<Write>,
+    /// What the writer was told of each: whether it made a revision, and the number of the one in force.
+    pub(crate) told: Vec<Told>,
+}
+
+/// The part of an answer that is held against the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Published { outcome: dateline::archive::request::Outcome, revision: u32 },
+    Marked,
+}
+
+/// How an article stands at the end of the observe axis: what filters ask for.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) name: ArticleName,
+    pub(crate) revision: u32,
+    pub(crate) content: &'static Content,
+    /// Since when the revision is in force.
+    pub(crate) since: Timestamp,
+    pub(crate) withdrawn: bool,
+    pub(crate) urls: Vec<ArticleUrl>,
+}
+
+/// A change that is to be fed to a query, and what is said of it for that query alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) seq: u64,
+    pub(crate) left_filter: bool,
+    pub(crate) batch_end: bool,
+}
+
+/// The log.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    pub(crate) model: Model,
+    /// How each change left its article, by seq.
+    after: Vec<Standing>,
+    /// The change before it of the same article, by seq.
+    previous: Vec<Option<u64>>,
+    /// The changes as messages, by seq and view, once they were asked for.
+    pub(super) messages: Vec<[OnceLock<pb::Change>; 3]>,
+}
+
+impl Truth {
+    /// The log that these batches make. Their positions must have neither gaps nor overlaps, and the model must agree
+    /// with what the writers were told.
+    pub(crate) fn of(mut acknowledged: Vec<Acknowledged>) -> Self {
+        acknowledged.sort_by_key(|batch| batch.first_seq);
+        let mut truth = Self::default();
+        for batch in &acknowledged {
+            truth.append(batch);
+        }
+        truth
+    }
+
+    fn append(&mut self, batch: &Acknowledged) {
+        let first = self.tail();
+        assert_eq!(batch.first_seq, first, "every position of the log was acknowledged to one writer: {batch:?}");
+        let requests: Vec<_> = batch.writes.iter().map(request).collect();
+        let answers = self.model.write(&requests).unwrap_or_else(|refused| panic!("{refused:?} of {batch:?}"));
+        let end = self.model.tail();
+        assert_eq!(end - first, batch.writes.len() as u64, "a change for each write of {batch:?}");
+        for (answer, told) in answers.iter().zip(&batch.told) {
+            assert!(agree(answer, *told), "the writer was told {told:?}, and the model says {answer:?}");
+        }
+        for seq in first..end {
+            self.model.log[index(seq)].archive_time = Some(batch.archive_time);
+            let name = self.record(seq).article.clone();
+            self.previous.push(self.latest_below(seq, &name));
+            self.after.push(self.standing(&name, seq + 1));
+            self.messages.push(Default::default());
+        }
+    }
+
+    fn standing(&self, name: &ArticleName, bound: u64) -> Standing {
+        let known = self.model.below(bound);
+        let run = known.run_at(name, None).expect("an article with a change has a revision");
+        Standing {
+            name: name.clone(),
+            revision: run.revision,
+            content: self.content(name, run.revision),
+            since: run.from,
+            withdrawn: known.withdrawn_at(name, None),
+            urls: known.urls(name).into_iter().map(|(url, _)| url).collect(),
+        }
+    }
+
+    /// The durable tail.
+    pub(crate) fn tail(&self) -> u64 {
+        self.after.len() as u64
+    }
+
+    pub(crate) fn record(&self, seq: u64) -> &Record {
+        &self.model.log[index(seq)]
+    }
+
+    /// What a revision says.
+    pub(crate) fn content(&self, name: &ArticleName, revision: u32) -> &'static Content {
+        let (_, made) = self.model.all().made(name, revision).expect("the revision was made");
+        shown::content(made.text.expect("a revision has a content"))
+    }
+
+    pub(crate) fn after(&self, seq: u64) -> &Standing {
+        &self.after[index(seq)]
+    }
+
+    pub(crate) fn before(&self, seq: u64) -> Option<&Standing> {
+        self.previous[index(seq)].map(|seq| self.after(seq))
+    }
+
+    /// The last change of an article below a bound.
+    pub(crate) fn latest_below(&self, bound: u64, name: &ArticleName) -> Option<u64> {
+        (0..bound).rfind(|seq| self.record(*seq).article == *name)
+    }
+
+    /// The archive time of the change before `next_seq`.
+    pub(crate) fn archive_time_before(&self, next_seq: u64) -> Option<Timestamp> {
+        next_seq.checked_sub(1).and_then(|seq| self.record(seq).archive_time)
+    }
+
+    /// Whether `next_seq` lies inside an atomic batch.
+    pub(crate) fn parts_a_batch(&self, next_seq: u64) -> bool {
+        self.model.whole(next_seq) != next_seq
+    }
+
+    /// The first position whose change was archived at or after an instant.
+    pub(crate) fn first_archived_at(&self, instant: Timestamp) -> u64 {
+        (0..self.tail()).find(|seq| self.record(*seq).archive_time >= Some(instant)).unwrap_or(self.tail())
+    }
+
+    /// The kind under which a change is fed.
+    pub(crate) fn kind(&self, seq: u64) -> pb::ChangeKind {
+        let record = self.record(seq);
+        match record.kind {
+            ChangeKind::Created => pb::ChangeKind::Created,
+            ChangeKind::Revised => pb::ChangeKind::Revised,
+            ChangeKind::RolledBack => pb::ChangeKind::RolledBack,
+            ChangeKind::Withdrawn => pb::ChangeKind::Withdrawn,
+            ChangeKind::Reinstated => pb::ChangeKind::Reinstated,
+            ChangeKind::Aliased => pb::ChangeKind::Aliased,
+            ChangeKind::Sighted | ChangeKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
+            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => pb::ChangeKind::Observed,
+        }
+    }
+
+    /// The changes that are to be fed to a query, in order.
+    pub(crate) fn wanted(&self, query: &Query) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for seq in 0..self.tail() {
+            let before = self.before(seq).is_some_and(|before| query.takes(before));
+            let after = query.takes(self.after(seq));
+            if (after || before) && query.wants(self.kind(seq), after != before) {
+                let batch_first = self.record(seq).batch_first;
+                if let Some(earlier) = wanted.last_mut().filter(|earlier| earlier.seq >= batch_first) {
+                    earlier.batch_end = false;
+                }
+                wanted.push(Wanted { seq, left_filter: before && !after, batch_end: true });
+            }
+        }
+        wanted
+    }
+
+    /// The articles that match a query as known below a bound, by name.
+    pub(crate) fn articles(&self, query: &Query, bound: u64) -> Vec<ArticleName> {
+        let standing = |name: &ArticleName| self.latest_below(bound, name).map(|seq| self.after(seq));
+        let known = self.model.below(bound).articles().into_iter();
+        known.filter(|name| standing(name).is_some_and(|standing| query.takes(standing))).collect()
+    }
+}
+
+fn request(write: &Write) -> Request {
+    Request {
+        to: addressed(write.to),
+        at: support::at(write.at),
+        what: asked(&write.what),
+        expected: None,
+        request: write.request.map(|id| (id, words(write))),
+    }
+}
+
+fn agree(answer: &Answer, told: Told) -> bool {
+    match told {
+        Told::Published { outcome, revision } => answer.outcome == outcome && answer.revision == revision,
+        Told::Marked => true,
+    }
+}
+
+pub(super) fn index(seq: u64) -> usize {
+    usize::try_from(seq).unwrap()
+}
