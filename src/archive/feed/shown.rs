@@ -36,6 +36,8 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
     let newest_number = number(&newest)?;
     let made = match change.entry.revision {
         _ if change.entry.made.is_some() => Arc::clone(change),
+        // A sighting that brought URLs is told as that alone.
+        _ if kind == FeedKind::Aliased => newest,
         Some(revision) if revision != newest_number => made(lookup, entry, revision)?,
         _ => newest,
     };
