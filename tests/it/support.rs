@@ -52,12 +52,12 @@ pub(crate) fn named(source_number: u8, id: &str) -> ArticleName {
     ArticleName { source: source(source_number), article }
 }
 
-/// A URL. There are four addresses; the numbers from 4 on are other spellings of them.
+/// A URL. The first four numbers are addresses, the next four other spellings of them, and the others are addresses of
+/// their own.
 pub(crate) fn url(number: u8) -> ArticleUrl {
-    let address = number % 4;
-    let spelling = match number / 4 {
-        0 => format!("https://www.example.com/news/{address}"),
-        _ => format!("http://WWW.example.com/news/{address}?utm_source=mail#top"),
+    let spelling = match number {
+        0..4 | 8.. => format!("https://www.example.com/news/{number}"),
+        4..8 => format!("http://WWW.example.com/news/{}?utm_source=mail#top", number - 4),
     };
     ArticleUrl::parse(&spelling).unwrap()
 }

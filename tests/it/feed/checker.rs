@@ -156,7 +156,9 @@ impl<'a> Walk<'a> {
         }
         let found = snapshot.unwrap_or(said);
         self.begin_at(self.allowed(), found);
-        if self.truth.parts_a_batch(found) {
+        // Part of a batch can be acknowledged.
+        let may_part = matches!(self.session.start, Start::Acknowledged(_));
+        if !may_part && self.truth.parts_a_batch(found) {
             self.faults.push(Fault::BatchParted { next_seq: found });
         }
         if let Some(bound) = snapshot {

@@ -11,7 +11,7 @@ use crate::support;
 
 use super::checker::check;
 use super::faithful::{self, token};
-use super::query::Query;
+use super::query::{self, Query};
 use super::recording::{Recording, SnapshotAt, Start, bookmark_of};
 use super::spoilt::{self, Base};
 use super::truth::{Acknowledged, Truth};
@@ -63,20 +63,6 @@ fn flood() -> Query {
     }
 }
 
-fn queries() -> Vec<Query> {
-    let filter = pb::ArticleFilter::default;
-    let of = |filter| Query { filter, kinds: Vec::new() };
-    vec![
-        Query::default(),
-        flood(),
-        of(pb::ArticleFilter { sources: vec!["sources/courier".to_owned()], ..filter() }),
-        of(pb::ArticleFilter { states: vec![pb::ArticleState::Withdrawn.into()], ..filter() }),
-        of(pb::ArticleFilter { url_prefix: "https://www.example.com/news/2".to_owned(), ..filter() }),
-        Query { kinds: vec![pb::ChangeKind::Observed, pb::ChangeKind::Withdrawn], ..Query::default() },
-        of(pb::ArticleFilter { articles: vec!["sources/courier/articles/none".to_owned()], ..filter() }),
-    ]
-}
-
 /// All changes for all.
 fn whole(truth: &Truth) -> Recording {
     let query = Query::default();
@@ -107,7 +93,7 @@ fn snapshot(truth: &Truth) -> Recording {
 #[test]
 fn a_recording_without_fault_has_none() {
     let truth = log();
-    for query in queries() {
+    for query in query::many() {
         for place in [0, 1, 4, 7, truth.tail()] {
             let begun = [
                 faithful::changes(&truth, &query, Start::Seq(place), place),

@@ -4,7 +4,7 @@ use dateline::model::diff::{diff, word_delta};
 use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, ContentDigest, RevisionRecord, Timestamp};
 use dateline::wire::{self, pb, timestamp_to_pb, word_delta_to_pb};
 
-use crate::model::naive::makes_revision;
+use crate::model::naive::{Record, makes_revision};
 use crate::model::shown;
 use crate::support;
 
@@ -54,7 +54,7 @@ impl Truth {
         match record.kind {
             _ if self.kind(seq) == pb::ChangeKind::Aliased => true,
             ChangeKind::Withdrawn | ChangeKind::Reinstated | ChangeKind::MarkRepeated => {
-                let mark = self.model.below(seq + 1).mark_at(&record.article, None);
+                let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
             }
             ChangeKind::Created
@@ -66,18 +66,20 @@ impl Truth {
         }
     }
 
-    /// What the revision that a change made differs in from the one in force before it.
+    /// What the revision that a change made differs in from the one in force before it on the observe axis.
     fn diff(&self, seq: u64) -> pb::ChangeDiff {
-        let record = self.record(seq);
-        let before = self.model.below(seq).observed_at(&record.article, Some(record.at));
-        let target = shown::content(record.text.unwrap());
+        let Record { article, revision, .. } = self.record(seq);
+        let runs = self.known(article, seq + 1).runs(article);
+        let place = runs.iter().position(|run| Some(run.revision) == *revision).expect("a new revision is in force");
+        let before = place.checked_sub(1).map(|before| runs[before].revision);
         let empty = Content::default();
-        let base = before.map_or(&empty, |before| shown::content(before.text));
+        let base = before.map_or(&empty, |before| self.content(article, before));
+        let target = self.content(article, runs[place].revision);
         let diff = diff(base, target);
         let (field_changes, mut hunks) = wire::diff_to_pb(&diff);
         hunks.retain(|hunk| hunk.kind() != pb::HunkKind::Equal);
         pb::ChangeDiff {
-            base_revision_number: before.map_or(0, |before| before.revision),
+            base_revision_number: before.unwrap_or_default(),
             field_changes,
             hunks,
             word_delta: Some(word_delta_to_pb(word_delta(base, target))),
@@ -85,7 +87,7 @@ impl Truth {
     }
 
     fn revision(&self, name: &ArticleName, number: u32, is_full: bool) -> pb::Revision {
-        let (seq, made) = self.model.all().made(name, number).expect("the revision was made");
+        let (seq, made) = self.made(name, number);
         let content = shown::content(made.text.unwrap());
         pb::Revision {
             name: name.revision(support::number(number)),
@@ -104,7 +106,7 @@ impl Truth {
 
     /// An article of a snapshot: how it stands as known below `bound`.
     pub(crate) fn article(&self, name: &ArticleName, bound: u64, view: pb::FeedView) -> pb::Article {
-        let known = self.model.below(bound);
+        let known = self.known(name, bound);
         let latest = self.latest_below(bound, name).expect("the article is known below the bound");
         let (after, mark) = (self.after(latest), known.mark_at(name, None));
         let (_, first) = known.of(name).next().expect("the article is known below the bound");

@@ -1,24 +1,35 @@
 //! The change feed, through a real server.
 //!
-//! The tests with many writers and subscribers hold all that comes through against what the writers were told: writers
-//! keep what was acknowledged to them, and the plain model of [`crate::model`] works out what the log must hold
-//! ([`truth`], [`expected`], [`query`]). Subscribers keep what they received ([`recording`]). The [`checker`] compares
-//! the two and names each [`fault`]; [`checker_finds`] shows that it finds every kind of them ([`spoilt`]).
+//! The tests with many writers and subscribers hold all that comes through against what the writers were told. Writers
+//! keep what was acknowledged to them ([`writer`]), and the plain model of [`crate::model`] works out what the log must
+//! hold ([`truth`], [`expected`], [`query`]). Subscribers and consumers keep what they received ([`subscriber`],
+//! [`consumer`], [`recording`]). The [`checker`] compares the two and names each [`fault`]; [`checker_finds`] shows that
+//! it finds every kind of them ([`faithful`], [`spoilt`]).
 
 mod articles;
 mod basics;
 mod checker;
 mod checker_finds;
+mod consumer;
+mod consumers;
+mod dice;
 mod durable;
 mod expected;
 mod faithful;
 mod fault;
+mod load;
+mod process;
 mod query;
 mod recording;
 mod refusals;
+mod restart;
+mod restored;
 mod spoilt;
 mod stalled;
+mod subscriber;
 mod truth;
+mod verdict;
+mod writer;
 
 use dateline::client::Client;
 use dateline::wire::pb;

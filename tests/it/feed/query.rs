@@ -2,7 +2,9 @@
 
 use dateline::model::filter::language_matches;
 use dateline::model::{Timestamp, UrlKey};
-use dateline::wire::{self, pb};
+use dateline::wire::{self, pb, timestamp_to_pb};
+
+use crate::support;
 
 use super::truth::Standing;
 
@@ -14,13 +16,36 @@ pub(crate) struct Query {
     pub(crate) kinds: Vec<pb::ChangeKind>,
 }
 
+/// Queries that ask for something of each kind.
+pub(crate) fn many() -> Vec<Query> {
+    let all = pb::ArticleFilter::default;
+    let of = |filter| Query { filter, kinds: Vec::new() };
+    let since = pb::TimeRange { start_time: Some(timestamp_to_pb(support::at(100))), end_time: None };
+    vec![
+        Query::default(),
+        of(pb::ArticleFilter { sources: vec!["sources/courier".to_owned()], ..all() }),
+        of(pb::ArticleFilter { labels: vec!["flood".to_owned()], ..all() }),
+        of(pb::ArticleFilter {
+            languages: vec!["de".to_owned()],
+            states: vec![pb::ArticleState::Live.into()],
+            ..all()
+        }),
+        of(pb::ArticleFilter { states: vec![pb::ArticleState::Withdrawn.into()], ..all() }),
+        of(pb::ArticleFilter { url_prefix: "https://www.example.com/news/2".to_owned(), ..all() }),
+        of(pb::ArticleFilter { observe_time: Some(since.clone()), ..all() }),
+        of(pb::ArticleFilter { publish_time: Some(pb::TimeRange { start_time: None, ..since }), ..all() }),
+        Query { kinds: vec![pb::ChangeKind::Observed, pb::ChangeKind::Withdrawn], ..Query::default() },
+        of(pb::ArticleFilter { articles: vec!["sources/courier/articles/none".to_owned()], ..all() }),
+    ]
+}
+
 impl Query {
     /// Whether an article that stands so passes the filter.
     pub(crate) fn takes(&self, article: &Standing) -> bool {
         let filter = &self.filter;
         let (name, content) = (article.name.to_string(), article.content);
         let state = if article.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
-        let source = format!("sources/{}", article.name.source);
+        let source = article.name.source.to_string();
         let publish_time = content.publish_time.as_ref().map(|claim| claim.time);
         any(&filter.sources, |wanted| *wanted == source)
             && any(&filter.articles, |wanted| *wanted == name)

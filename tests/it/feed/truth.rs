@@ -1,13 +1,14 @@
 //! What the log holds: worked out by the plain model from what was acknowledged to its writers, without a look at the
 //! feed or at the log itself.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, Timestamp};
 use dateline::wire::pb;
 
 use crate::model::asked::{addressed, asked, words};
-use crate::model::naive::{Answer, Record};
+use crate::model::naive::{Answer, Known, Record, makes_revision};
 use crate::model::plan::Write;
 use crate::model::rules::{Model, Request};
 use crate::model::shown;
@@ -44,6 +45,20 @@ pub(crate) struct Standing {
     pub(crate) urls: Vec<ArticleUrl>,
 }
 
+/// The changes of one article, with their positions. What is worked out by brute force goes over these alone.
+#[derive(Debug, Default)]
+struct History {
+    seqs: Vec<u64>,
+    records: Vec<Record>,
+}
+
+impl History {
+    /// How many of the changes lie below a bound.
+    fn below(&self, bound: u64) -> usize {
+        self.seqs.partition_point(|seq| *seq < bound)
+    }
+}
+
 /// A change that is to be fed to a query, and what is said of it for that query alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -60,6 +75,7 @@ pub(crate) struct Truth {
     after: Vec<Standing>,
     /// The change before it of the same article, by seq.
     previous: Vec<Option<u64>>,
+    histories: BTreeMap<ArticleName, History>,
     /// The changes as messages, by seq and view, once they were asked for.
     pub(super) messages: Vec<[OnceLock<pb::Change>; 3]>,
 }
@@ -88,15 +104,19 @@ impl Truth {
         }
         for seq in first..end {
             self.model.log[index(seq)].archive_time = Some(batch.archive_time);
-            let name = self.record(seq).article.clone();
+            let record = self.record(seq).clone();
+            let name = record.article.clone();
             self.previous.push(self.latest_below(seq, &name));
+            let history = self.histories.entry(name.clone()).or_default();
+            history.seqs.push(seq);
+            history.records.push(record);
             self.after.push(self.standing(&name, seq + 1));
             self.messages.push(Default::default());
         }
     }
 
     fn standing(&self, name: &ArticleName, bound: u64) -> Standing {
-        let known = self.model.below(bound);
+        let known = self.known(name, bound);
         let run = known.run_at(name, None).expect("an article with a change has a revision");
         Standing {
             name: name.clone(),
@@ -117,10 +137,23 @@ impl Truth {
         &self.model.log[index(seq)]
     }
 
+    /// What is known of an article below a bound. Positions in it count the article's changes alone.
+    pub(super) fn known(&self, name: &ArticleName, bound: u64) -> Known<'_> {
+        self.histories.get(name).map_or(Known(&[]), |history| Known(&history.records[..history.below(bound)]))
+    }
+
+    /// The change that made a revision.
+    pub(super) fn made(&self, name: &ArticleName, revision: u32) -> (u64, &Record) {
+        let History { seqs, records } = &self.histories[name];
+        let mut changes = seqs.iter().zip(records);
+        let made = changes.find(|(_, record)| makes_revision(record.kind) && record.revision == Some(revision));
+        let (seq, record) = made.expect("the revision was made");
+        (*seq, record)
+    }
+
     /// What a revision says.
-    pub(crate) fn content(&self, name: &ArticleName, revision: u32) -> &'static Content {
-        let (_, made) = self.model.all().made(name, revision).expect("the revision was made");
-        shown::content(made.text.expect("a revision has a content"))
+    pub(super) fn content(&self, name: &ArticleName, revision: u32) -> &'static Content {
+        shown::content(self.made(name, revision).1.text.expect("a revision has a content"))
     }
 
     pub(crate) fn after(&self, seq: u64) -> &Standing {
@@ -133,7 +166,8 @@ impl Truth {
 
     /// The last change of an article below a bound.
     pub(crate) fn latest_below(&self, bound: u64, name: &ArticleName) -> Option<u64> {
-        (0..bound).rfind(|seq| self.record(*seq).article == *name)
+        let history = self.histories.get(name)?;
+        history.below(bound).checked_sub(1).map(|last| history.seqs[last])
     }
 
     /// The archive time of the change before `next_seq`.
@@ -186,8 +220,8 @@ impl Truth {
     /// The articles that match a query as known below a bound, by name.
     pub(crate) fn articles(&self, query: &Query, bound: u64) -> Vec<ArticleName> {
         let standing = |name: &ArticleName| self.latest_below(bound, name).map(|seq| self.after(seq));
-        let known = self.model.below(bound).articles().into_iter();
-        known.filter(|name| standing(name).is_some_and(|standing| query.takes(standing))).collect()
+        let names = self.histories.keys().filter(|name| standing(name).is_some_and(|article| query.takes(article)));
+        names.cloned().collect()
     }
 }
 

@@ -1,0 +1,186 @@
+//! A consumer of a durable subscription, that acknowledges some of what it received and comes back at random.
+
+use dateline::client::{Client, ServerError};
+use dateline::wire::pb;
+use pb::subscribe_response::Event;
+use tonic::{Code, Status, Streaming};
+
+use super::dice::Dice;
+use super::query::Query;
+use super::recording::{Ended, Recording, Session, Start, bookmark_of};
+use super::writer::{Progress, is_gone};
+
+/// All that consumers of one durable subscription have in common, one after the other.
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) client: Client,
+    pub(super) recording: Recording,
+    name: String,
+    progress: Progress,
+    dice: Dice,
+    /// Up to where it is known to be acknowledged, and up to where it may be: an answer can be lost.
+    acknowledged: (u64, u64),
+    /// The last lease.
+    lease: u64,
+}
+
+impl Consumer {
+    /// Makes the nth durable subscription of a run, from the beginning.
+    pub(super) async fn create(client: Client, progress: Progress, seed: u64, number: u64, query: Query) -> Self {
+        let id = format!("consumer-{number}");
+        let subscription = pb::Subscription {
+            filter: Some(query.filter.clone()),
+            kinds: query.kinds.iter().map(|kind| i32::from(*kind)).collect(),
+            ..pb::Subscription::default()
+        };
+        let beginning = pb::FeedStart { position: Some(pb::feed_start::Position::Beginning(true)) };
+        let request = pb::CreateSubscriptionRequest {
+            subscription_id: id.clone(),
+            subscription: Some(subscription),
+            start: Some(beginning),
+        };
+        let made = client.feed.clone().create_subscription(request).await.unwrap().into_inner().subscription.unwrap();
+        let dice = Dice::for_task(seed, 2_000 + number);
+        let recording = Recording { query, sessions: Vec::new() };
+        Self { client, recording, name: made.name, progress, dice, acknowledged: (0, 0), lease: 0 }
+    }
+
+    /// Attaches, receives and acknowledges for a while, and leaves. Now and then another consumer takes its place.
+    pub(super) async fn visit(&mut self) -> Result<(), Status> {
+        let events = 2 + self.dice.below(8);
+        let mut attached = self.attach().await?;
+        let mut result = Ok(true);
+        for _ in 0..events {
+            result = self.receive(&mut attached).await;
+            // With nothing more to come it would wait for the heartbeat.
+            if !matches!(result, Ok(true)) || attached.is_caught_up() {
+                break;
+            }
+        }
+        if result.is_ok() && self.dice.percent(20) {
+            result = self.fence_off(&mut attached).await.map(|()| true);
+        }
+        attached.session.ended = if result.is_ok() { Ended::Left } else { Ended::Failed };
+        self.recording.sessions.push(attached.session);
+        result.map(drop)
+    }
+
+    /// Goes on to the end, and acknowledges all of it.
+    pub(super) async fn finish(&mut self) -> Result<(), Status> {
+        let mut attached = self.attach().await?;
+        while !attached.is_caught_up() {
+            assert!(self.receive(&mut attached).await?, "the stream goes on");
+        }
+        let end = attached.session.last_bookmark().map_or(0, |bookmark| bookmark.next_seq);
+        self.acknowledge(attached.lease, end).await?;
+        attached.session.ended = Ended::Left;
+        self.recording.sessions.push(attached.session);
+        let kept = self.read().await?;
+        assert_eq!((kept.next_seq, kept.lag_changes), (end, 0), "{}", self.name);
+        Ok(())
+    }
+
+    /// Attaches; the lease rises with each time.
+    async fn attach(&mut self) -> Result<Attached, Status> {
+        let request = pb::SubscribeRequest {
+            subscription: self.name.clone(),
+            consumer: format!("after lease {}", self.lease),
+            ..pb::SubscribeRequest::default()
+        };
+        let session = Session {
+            start: Start::Acknowledged(self.acknowledged.0..=self.acknowledged.1),
+            view: pb::FeedView::Basic,
+            end_when_caught_up: false,
+            tail_at_start: self.progress.tail(),
+            events: Vec::new(),
+            ended: Ended::Failed,
+        };
+        let stream = self.client.feed.subscribe(request).await?.into_inner();
+        let mut attached = Attached { session, stream, lease: 0 };
+        attached.next().await?;
+        let Some(Event::Started(started)) = attached.session.events.first() else { panic!("a session starts") };
+        assert!(started.lease > self.lease, "lease {} follows {}", started.lease, self.lease);
+        attached.lease = started.lease;
+        self.lease = started.lease;
+        // An acknowledgement whose answer was lost is known now.
+        let place = started.bookmark.as_ref().map_or(0, |bookmark| bookmark.next_seq);
+        if (self.acknowledged.0..=self.acknowledged.1).contains(&place) {
+            self.acknowledged = (place, place);
+        }
+        Ok(attached)
+    }
+
+    /// Receives one event, and may acknowledge all of it or a part.
+    async fn receive(&mut self, attached: &mut Attached) -> Result<bool, Status> {
+        if !attached.next().await? {
+            return Ok(false);
+        }
+        let event = attached.session.events.last().expect("an event came");
+        let place = match event {
+            Event::Batch(batch) if self.dice.percent(50) => self.dice.one_of(&batch.changes).seq + 1,
+            _ => bookmark_of(event).map_or(0, |bookmark| bookmark.next_seq),
+        };
+        if self.dice.percent(50) {
+            self.acknowledge(attached.lease, place).await?;
+        }
+        Ok(true)
+    }
+
+    async fn acknowledge(&mut self, lease: u64, next_seq: u64) -> Result<(), Status> {
+        let (known, possible) = self.acknowledged;
+        self.acknowledged = (known, possible.max(next_seq));
+        let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease, next_seq };
+        let answer = self.client.feed.acknowledge_subscription(request).await?.into_inner().subscription.unwrap();
+        assert_eq!(answer.next_seq, known.max(next_seq), "acknowledgements are cumulative");
+        self.acknowledged = (answer.next_seq, answer.next_seq);
+        Ok(())
+    }
+
+    /// Another consumer attaches: this one is let go, and cannot acknowledge any more.
+    async fn fence_off(&mut self, attached: &mut Attached) -> Result<(), Status> {
+        let newer = self.attach().await?;
+        self.recording.sessions.push(Session { ended: Ended::Left, ..newer.session });
+        let ended = loop {
+            match attached.next().await {
+                Ok(true) => {}
+                Ok(false) => panic!("a consumer is fenced off with a reason"),
+                Err(status) if is_gone(&status) => return Err(status),
+                Err(status) => break ServerError::from(status),
+            }
+        };
+        assert_eq!((ended.code, ended.reason.as_str()), (Code::Aborted, "LEASE_LOST"), "{ended}");
+        let request =
+            pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease: attached.lease, next_seq: u64::MAX };
+        let refused = self.client.feed.acknowledge_subscription(request).await.unwrap_err();
+        if is_gone(&refused) {
+            return Err(refused);
+        }
+        assert_eq!(ServerError::from(refused).reason, "LEASE_LOST");
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<pb::Subscription, Status> {
+        let request = pb::GetSubscriptionRequest { name: self.name.clone() };
+        Ok(self.client.feed.get_subscription(request).await?.into_inner().subscription.unwrap())
+    }
+}
+
+/// A session of a consumer that is attached.
+struct Attached {
+    session: Session,
+    stream: Streaming<pb::SubscribeResponse>,
+    lease: u64,
+}
+
+impl Attached {
+    /// Receives one event; false where the server ended the stream.
+    async fn next(&mut self) -> Result<bool, Status> {
+        let Some(message) = self.stream.message().await? else { return Ok(false) };
+        self.session.events.push(message.event.expect("a message has an event"));
+        Ok(true)
+    }
+
+    fn is_caught_up(&self) -> bool {
+        matches!(self.session.events.last(), Some(Event::CaughtUp(_)))
+    }
+}

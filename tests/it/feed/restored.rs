@@ -1,0 +1,166 @@
+//! An older copy of the archive is put back. What came after it is lost, and no feed goes on from there in silence:
+//! not while the log is shorter than the lost place, nor when it has grown past it again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dateline::client::{Client, ServerError};
+use dateline::wire::pb;
+use pb::feed_start::Position;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use crate::server::TestServer;
+
+use super::query::Query;
+use super::recording::{Recording, SnapshotAt, Start, bookmark_of};
+use super::subscriber::Subscriber;
+use super::truth::Acknowledged;
+use super::verdict;
+use super::writer::{Progress, Writer};
+
+const SEED: u64 = 11;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_a_lost_future_are_refused_for_ever() {
+    let directory = TempDir::new().unwrap();
+    let (archive, backup) = (directory.path().join("archive"), directory.path().join("backup"));
+    let (mut acknowledged, past) = past(&archive).await;
+    copy(&archive, &backup);
+    let (lost_tail, future) = future(&archive).await;
+    std::fs::remove_dir_all(&archive).unwrap();
+    copy(&backup, &archive);
+
+    let server = TestServer::on_directory(&archive).await;
+    assert!(server.archive.tail().next_seq.0 < lost_tail);
+    let client = server.client().await;
+    assert_lost(&client, &tokens(&future)).await;
+    assert_kept(&client, &tokens(&past)).await;
+    let progress = Progress::new();
+    let mut writer = Writer::new(client.clone(), progress.clone(), SEED, 3);
+    while progress.tail() <= lost_tail {
+        writer.step_large().await.unwrap();
+    }
+    assert_lost(&client, &tokens(&future)).await;
+    assert_kept(&client, &tokens(&past)).await;
+
+    let mut subscriber = subscriber(client, progress);
+    subscriber.recording = past;
+    subscriber.finish().await.unwrap();
+    acknowledged.append(&mut writer.acknowledged);
+    let recording = std::mem::take(&mut subscriber.recording);
+    drop((writer, subscriber));
+    server.stop().await;
+    verdict::assert_faultless(SEED, acknowledged, vec![recording]).await;
+}
+
+/// What stays: an archive, and what a subscriber received of it, after a snapshot and without.
+async fn past(archive: &Path) -> (Vec<Acknowledged>, Recording) {
+    let server = TestServer::on_directory(archive).await;
+    let progress = Progress::new();
+    let mut writer = Writer::new(server.client().await, progress.clone(), SEED, 1);
+    writer.make_articles().await.unwrap();
+    for _ in 0..40 {
+        writer.step().await.unwrap();
+    }
+    let mut subscriber = subscriber(server.client().await, progress);
+    for start in [Start::Snapshot(SnapshotAt::Newest), Start::Beginning] {
+        receive(&mut subscriber, start).await;
+    }
+    let kept = (std::mem::take(&mut writer.acknowledged), std::mem::take(&mut subscriber.recording));
+    drop((writer, subscriber));
+    server.stop().await;
+    kept
+}
+
+/// What is lost: how far the archive went on, and what a subscriber received of that.
+async fn future(archive: &Path) -> (u64, Recording) {
+    let server = TestServer::on_directory(archive).await;
+    let progress = Progress::new();
+    let mut writer = Writer::new(server.client().await, progress.clone(), SEED, 2);
+    writer.step_large().await.unwrap();
+    let mut subscriber = subscriber(server.client().await, progress.clone());
+    for start in [Start::Now, Start::Snapshot(SnapshotAt::Newest)] {
+        receive(&mut subscriber, start).await;
+        writer.step_large().await.unwrap();
+    }
+    let lost = std::mem::take(&mut subscriber.recording);
+    drop((writer, subscriber));
+    server.stop().await;
+    (progress.tail(), lost)
+}
+
+fn subscriber(client: Client, progress: Progress) -> Subscriber {
+    Subscriber::new(client, progress, SEED, 0, Query::default(), Arc::new(watch::Sender::new(0)))
+}
+
+async fn receive(subscriber: &mut Subscriber, start: Start) {
+    let mut joined = subscriber.join(start).await.unwrap();
+    joined.until_caught_up().await.unwrap();
+    subscriber.recording.sessions.push(joined.leave());
+}
+
+/// Every token that a subscriber was given.
+fn tokens(recording: &Recording) -> Vec<String> {
+    let events = recording.sessions.iter().flat_map(|session| &session.events);
+    events.filter_map(bookmark_of).map(|bookmark| bookmark.resume_token.clone()).collect()
+}
+
+async fn assert_lost(client: &Client, tokens: &[String]) {
+    for token in tokens {
+        for (way, answer) in every_way(client, token).await {
+            let refusal = ServerError::from(answer.expect_err(way));
+            assert_eq!(
+                (refusal.code, refusal.reason.as_str()),
+                (Code::FailedPrecondition, "HISTORY_DIVERGED"),
+                "{way}"
+            );
+        }
+    }
+}
+
+async fn assert_kept(client: &Client, tokens: &[String]) {
+    for token in tokens {
+        client.feed.clone().subscribe(subscribe(token)).await.expect("the token still fits");
+    }
+}
+
+fn subscribe(token: &str) -> pb::SubscribeRequest {
+    pb::SubscribeRequest { start: start(token), end_when_caught_up: true, ..pb::SubscribeRequest::default() }
+}
+
+fn start(token: &str) -> Option<pb::FeedStart> {
+    Some(pb::FeedStart { position: Some(Position::ResumeToken(token.to_owned())) })
+}
+
+/// What becomes of a token wherever one can be given.
+async fn every_way(client: &Client, token: &str) -> Vec<(&'static str, Result<(), Status>)> {
+    let mut feed = client.feed.clone();
+    let page = pb::ListChangesRequest { page_token: token.to_owned(), ..pb::ListChangesRequest::default() };
+    let page_from = pb::ListChangesRequest { start: start(token), ..pb::ListChangesRequest::default() };
+    let create = pb::CreateSubscriptionRequest {
+        subscription_id: "from-a-token".to_owned(),
+        subscription: None,
+        start: start(token),
+    };
+    vec![
+        ("Subscribe", feed.subscribe(subscribe(token)).await.map(drop)),
+        ("ListChanges with a page token", feed.list_changes(page).await.map(drop)),
+        ("ListChanges with a start", feed.list_changes(page_from).await.map(drop)),
+        ("CreateSubscription", feed.create_subscription(create).await.map(drop)),
+    ]
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

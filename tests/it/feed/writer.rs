@@ -1,0 +1,280 @@
+//! A writer that does everything there is to do, at random, and keeps what was acknowledged to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use dateline::archive::request::Outcome;
+use dateline::client::{Client, ServerError};
+use dateline::wire::{self, content_to_pb, pb, timestamp_to_pb};
+use tokio::sync::watch;
+use tonic::{Code, Status};
+
+use crate::model::plan::{Text, To, What, Write};
+use crate::model::shown::{TEXTS, content};
+use crate::support;
+
+use super::dice::Dice;
+use super::truth::{Acknowledged, Told};
+
+/// How many articles there are, more than one event of a snapshot holds. The first are the busiest.
+pub(super) const ARTICLES: u64 = 110;
+/// Writes of most atomic batches at most.
+const BATCH_MAX: u64 = 6;
+/// Writes of a large one, which takes several events of a feed.
+const LARGE_BATCH: u64 = 250;
+/// How many URLs there are.
+const URLS: u8 = 200;
+/// Refusals that a random write may meet.
+const MAY_BE_REFUSED: [&str; 4] = ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "NOT_YET_OBSERVED"];
+
+/// What all writers and subscribers of a run know: how much is durable for certain.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    tail: Arc<watch::Sender<u64>>,
+    /// The present, on the observe axis.
+    tick: Arc<AtomicI64>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { tail: Arc::new(watch::Sender::new(0)), tick: Arc::new(AtomicI64::new(0)) }
+    }
+
+    /// A position that is known to be durable.
+    pub(super) fn tail(&self) -> u64 {
+        *self.tail.borrow()
+    }
+
+    /// The positions that are known to be durable from now on.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.tail.subscribe()
+    }
+
+    fn acknowledged(&self, next_seq: u64) {
+        self.tail.send_if_modified(|tail| {
+            let grows = *tail < next_seq;
+            *tail = next_seq.max(*tail);
+            grows
+        });
+    }
+}
+
+/// A writer.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) client: Client,
+    progress: Progress,
+    dice: Dice,
+    /// The id of its next request; no two writers have one in common.
+    next_request: u32,
+    /// Observations that were made, to be made again.
+    made: Vec<Write>,
+    pub(super) acknowledged: Vec<Acknowledged>,
+}
+
+impl Writer {
+    /// The nth writer of a run.
+    pub(super) fn new(client: Client, progress: Progress, seed: u64, number: u32) -> Self {
+        let dice = Dice::for_task(seed, u64::from(number));
+        Self { client, progress, dice, next_request: number << 20, made: Vec::new(), acknowledged: Vec::new() }
+    }
+
+    /// One atomic batch that makes all articles.
+    pub(super) async fn make_articles(&mut self) -> Result<(), Status> {
+        let articles = 0..u8::try_from(ARTICLES).unwrap();
+        let writes = articles.map(|article| {
+            let what =
+                What::Observe { text: Text(article % TEXTS), urls: Vec::new(), original: None, coalesce_within: 0 };
+            self.write(article, 0, what)
+        });
+        let writes = writes.collect();
+        self.send(writes).await
+    }
+
+    /// One random write. An error is of the transport or of the server.
+    pub(super) async fn step(&mut self) -> Result<(), Status> {
+        let writes = self.choose();
+        self.send(writes).await
+    }
+
+    /// One large atomic batch. Articles may be withdrawn by then, so it is of the time before anything was.
+    pub(super) async fn step_large(&mut self) -> Result<(), Status> {
+        let mut writes = self.batch(LARGE_BATCH);
+        writes.iter_mut().for_each(|write| write.at = -1 - i64::from(write.request.unwrap_or_default()));
+        self.send(writes).await
+    }
+
+    /// Sends what may have been sent before, and keeps the answer. What is refused as it may be is no error.
+    pub(super) async fn send(&mut self, writes: Vec<Write>) -> Result<(), Status> {
+        match self.call(&writes).await {
+            Ok(answer) => {
+                self.progress.acknowledged(answer.stamp.next_seq);
+                self.made.extend(writes.iter().filter(|write| matches!(write.what, What::Observe { .. })).cloned());
+                self.acknowledged.push(answer.of(writes));
+                Ok(())
+            }
+            Err(status) => {
+                let error = ServerError::from(status.clone());
+                let is_expected = MAY_BE_REFUSED.contains(&error.reason.as_str());
+                if is_expected { Ok(()) } else { Err(status) }
+            }
+        }
+    }
+
+    pub(super) fn choose(&mut self) -> Vec<Write> {
+        let what = match self.dice.below(120) {
+            0..10 => What::Withdraw(self.small(2)),
+            10..22 => What::Reinstate(self.small(2)),
+            22..30 => What::Rollback(1 + u32::from(self.small(3))),
+            30..36 => return vec![self.again()],
+            36..100 => return vec![self.observation()],
+            _ => {
+                let count = 2 + self.dice.below(BATCH_MAX - 1);
+                return self.batch(count);
+            }
+        };
+        let (article, at) = (self.article(), self.instant());
+        vec![self.write(article, at, what)]
+    }
+
+    fn batch(&mut self, count: u64) -> Vec<Write> {
+        (0..count).map(|_| self.observation()).collect()
+    }
+
+    fn observation(&mut self) -> Write {
+        let text = Text(self.small(TEXTS));
+        let urls = if self.dice.percent(20) { vec![self.small(URLS)] } else { Vec::new() };
+        let (article, at) = (self.article(), self.instant());
+        self.write(article, at, What::Observe { text, urls, original: None, coalesce_within: 0 })
+    }
+
+    /// An observation that was recorded before, under a new id.
+    fn again(&mut self) -> Write {
+        if self.made.is_empty() {
+            return self.observation();
+        }
+        let write = self.dice.one_of(&self.made).clone();
+        Write { request: Some(self.request()), ..write }
+    }
+
+    fn write(&mut self, article: u8, at: i64, what: What) -> Write {
+        Write { to: To::Article(article), at, what, expect: None, request: Some(self.request()) }
+    }
+
+    /// A write with an id is always logged, and its answer says where, also when it is asked for again.
+    fn request(&mut self) -> u32 {
+        self.next_request += 1;
+        self.next_request
+    }
+
+    fn article(&mut self) -> u8 {
+        let most = if self.dice.percent(70) { 16 } else { ARTICLES };
+        u8::try_from(self.dice.below(most)).unwrap()
+    }
+
+    /// Now, or often some time before.
+    fn instant(&mut self) -> i64 {
+        let now = self.progress.tick.fetch_add(2, Ordering::Relaxed);
+        if self.dice.percent(30) { now - i64::try_from(self.dice.below(60)).unwrap().min(now) } else { now }
+    }
+
+    fn small(&mut self, end: u8) -> u8 {
+        u8::try_from(self.dice.below(u64::from(end))).unwrap()
+    }
+
+    async fn call(&mut self, writes: &[Write]) -> Result<Answer, Status> {
+        let archive = &mut self.client.archive;
+        let [write] = writes else {
+            let requests = writes.iter().map(publish).collect();
+            let answer = archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await?;
+            let answer = answer.into_inner();
+            let told = answer.responses.iter().map(|one| told(one.outcome(), one.revision.as_ref())).collect();
+            return Ok(Answer { stamp: answer.read_stamp.unwrap(), told });
+        };
+        let one = |stamp: Option<pb::ReadStamp>, told| Ok(Answer { stamp: stamp.unwrap(), told: vec![told] });
+        let (name, observe_time) = (article_name(write), Some(timestamp_to_pb(support::at(write.at))));
+        let request_id = request_id(write);
+        match &write.what {
+            What::Observe { .. } => {
+                let answer = archive.publish_revision(publish(write)).await?.into_inner();
+                one(answer.read_stamp.clone(), told(answer.outcome(), answer.revision.as_ref()))
+            }
+            What::Rollback(revision_number) => {
+                let request = pb::RollbackArticleRequest {
+                    name,
+                    revision_number: *revision_number,
+                    observe_time,
+                    request_id,
+                    ..pb::RollbackArticleRequest::default()
+                };
+                let answer = archive.rollback_article(request).await?.into_inner();
+                one(answer.read_stamp.clone(), told(answer.outcome(), answer.revision.as_ref()))
+            }
+            What::Withdraw(reason) => {
+                let reason = format!("reason {reason}");
+                let request =
+                    pb::WithdrawArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
+                one(archive.withdraw_article(request).await?.into_inner().read_stamp, Told::Marked)
+            }
+            What::Reinstate(reason) => {
+                let reason = format!("reason {reason}");
+                let request =
+                    pb::ReinstateArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
+                one(archive.reinstate_article(request).await?.into_inner().read_stamp, Told::Marked)
+            }
+        }
+    }
+}
+
+/// What a writer was told of a batch.
+struct Answer {
+    stamp: pb::ReadStamp,
+    told: Vec<Told>,
+}
+
+impl Answer {
+    /// The stamp of a batch is its end.
+    fn of(self, writes: Vec<Write>) -> Acknowledged {
+        let archive_time = wire::timestamp("archive_time", &self.stamp.archive_time.unwrap()).unwrap();
+        Acknowledged { first_seq: self.stamp.next_seq - writes.len() as u64, archive_time, writes, told: self.told }
+    }
+}
+
+fn told(outcome: pb::PublishOutcome, revision: Option<&pb::Revision>) -> Told {
+    let outcome = match outcome {
+        pb::PublishOutcome::Created => Outcome::Created,
+        pb::PublishOutcome::Revised => Outcome::Revised,
+        pb::PublishOutcome::Unchanged => Outcome::Unchanged,
+        pb::PublishOutcome::Unspecified => panic!("an answer has an outcome"),
+    };
+    Told::Published { outcome, revision: revision.unwrap().number }
+}
+
+/// Whether a call failed since the server went away, so that it may be tried again.
+pub(super) fn is_gone(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal)
+}
+
+fn article_name(write: &Write) -> String {
+    let To::Article(number) = write.to else { panic!("{write:?} is of a named article") };
+    support::article(number).to_string()
+}
+
+fn request_id(write: &Write) -> String {
+    write.request.map(|id| format!("request-{id}")).unwrap_or_default()
+}
+
+fn publish(write: &Write) -> pb::PublishRevisionRequest {
+    let What::Observe { text, urls, .. } = &write.what else { panic!("{write:?} is an observation") };
+    let To::Article(number) = write.to else { panic!("{write:?} is of a named article") };
+    let name = support::article(number);
+    pb::PublishRevisionRequest {
+        parent: name.source.to_string(),
+        article_id: name.article.as_str().to_owned(),
+        content: Some(content_to_pb(content(*text))),
+        observe_time: Some(timestamp_to_pb(support::at(write.at))),
+        urls: urls.iter().map(|number| support::url(*number).original).collect(),
+        request_id: request_id(write),
+        ..pb::PublishRevisionRequest::default()
+    }
+}
