@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::Router;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -71,6 +72,8 @@ pub enum ServeError {
 
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a shutdown waits for the tasks of streams that have ended.
+const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_secs(2);
 /// HTTP/2 windows that let a replay run at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
@@ -87,7 +90,7 @@ pub async fn serve(
     let address: SocketAddr = listener.local_addr()?;
     let (reporter, health) = tonic_health::server::health_reporter();
     let context = context(Arc::clone(&archive), &options);
-    let stopping = context.stopping.clone();
+    let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
     let router = router(context, &options, Some(health));
     set_serving(&reporter).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -116,6 +119,9 @@ pub async fn serve(
         None => finish(&mut serving, options.grace).await,
     };
     serving.abort();
+    subscribers.close();
+    // With its connection gone a subscriber ends at once; one whose connection outlasted the grace period may not.
+    let _all_ended = tokio::time::timeout(SUBSCRIBERS_END_WITHIN, subscribers.wait()).await.is_ok();
     archive.close().await;
     ended
 }
@@ -142,6 +148,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         archive,
         limits: options.limits,
         stopping: CancellationToken::new(),
+        subscribers: TaskTracker::new(),
         stalled_after: options.stalled_after,
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
@@ -36,6 +37,8 @@ pub struct Context {
     pub limits: Limits,
     /// Is cancelled when the server stops: streams that would go on end then.
     pub stopping: CancellationToken,
+    /// The tasks that feed subscribers. They end when the server stops, or when their stream is gone.
+    pub subscribers: TaskTracker,
     /// A subscriber whose transport makes no progress for so long is cut off.
     pub stalled_after: Duration,
 }

@@ -50,7 +50,7 @@ impl FeedService for FeedHandler {
         let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
         // One place for an event, and one for how the stream ends.
         let (events, received) = mpsc::channel(2);
-        tokio::spawn(async move {
+        self.context.subscribers.spawn(async move {
             subscriber.run(events).await;
             drop(stream);
         });
