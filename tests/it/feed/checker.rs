@@ -127,10 +127,8 @@ impl<'a> Walk<'a> {
     fn begin(&mut self, started: &pb::Started) {
         let said = started.bookmark.as_ref().map(|bookmark| bookmark.next_seq);
         let snapshot = started.snapshot.as_ref().map(|stamp| stamp.next_seq);
-        let resumed = match &self.session.start {
-            Start::Token(token) => self.places.get(token).cloned(),
-            _ => None,
-        };
+        let resumed =
+            if let Start::Token(token) = &self.session.start { self.places.get(token).cloned() } else { None };
         match (resumed, snapshot) {
             (Some(Place::Articles(before)), Some(bound)) => {
                 self.begin_at(before.bound..=before.bound, bound);

@@ -128,9 +128,10 @@ fn a_start_means_one_place() {
     ];
     for (start, right) in places {
         for place in 0..=truth.tail() {
-            let mut session = match start {
-                Start::Snapshot(_) => faithful::snapshot(&truth, &query, place),
-                _ => faithful::changes(&truth, &query, start.clone(), place),
+            let mut session = if matches!(start, Start::Snapshot(_)) {
+                faithful::snapshot(&truth, &query, place)
+            } else {
+                faithful::changes(&truth, &query, start.clone(), place)
             };
             session.start = start.clone();
             let found = check(&truth, &Recording { query: query.clone(), sessions: vec![session] });

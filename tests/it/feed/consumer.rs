@@ -116,10 +116,13 @@ impl Consumer {
             return Ok(false);
         }
         let event = attached.session.events.last().expect("an event came");
-        let place = match event {
-            Event::Batch(batch) if self.dice.percent(50) => self.dice.one_of(&batch.changes).seq + 1,
-            _ => bookmark_of(event).map_or(0, |bookmark| bookmark.next_seq),
-        };
+        // All of it, or a part of a batch.
+        let mut place = bookmark_of(event).map_or(0, |bookmark| bookmark.next_seq);
+        if let Event::Batch(batch) = event
+            && self.dice.percent(50)
+        {
+            place = self.dice.one_of(&batch.changes).seq + 1;
+        }
         if self.dice.percent(50) {
             self.acknowledge(attached.lease, place).await?;
         }

@@ -32,8 +32,11 @@ pub(crate) fn many() -> Vec<Query> {
         }),
         of(pb::ArticleFilter { states: vec![pb::ArticleState::Withdrawn.into()], ..all() }),
         of(pb::ArticleFilter { url_prefix: "https://www.example.com/news/2".to_owned(), ..all() }),
-        of(pb::ArticleFilter { observe_time: Some(since.clone()), ..all() }),
-        of(pb::ArticleFilter { publish_time: Some(pb::TimeRange { start_time: None, ..since }), ..all() }),
+        of(pb::ArticleFilter { observe_time: Some(since), ..all() }),
+        of(pb::ArticleFilter {
+            publish_time: Some(pb::TimeRange { start_time: None, end_time: since.start_time }),
+            ..all()
+        }),
         Query { kinds: vec![pb::ChangeKind::Observed, pb::ChangeKind::Withdrawn], ..Query::default() },
         of(pb::ArticleFilter { articles: vec!["sources/courier/articles/none".to_owned()], ..all() }),
     ]

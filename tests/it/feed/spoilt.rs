@@ -98,10 +98,9 @@ fn of_reports() -> Vec<Case> {
         case(Base::Whole, &["WrongBatchEnd"], |it, _| changes(it, 1)[1].batch_end = true),
         case(Base::Whole, &["WrongBatchEnd"], |it, _| changes(it, 2)[1].batch_end = false),
         case(Base::Labelled, &["WrongLeftFilter"], |it, _| {
-            let mut all = events(it).iter_mut().flat_map(|event| match event {
-                Event::Batch(batch) => batch.changes.as_mut_slice(),
-                _ => &mut [],
-            });
+            let mut all = events(it)
+                .iter_mut()
+                .flat_map(|event| if let Event::Batch(batch) = event { batch.changes.as_mut_slice() } else { &mut [] });
             all.find(|change| change.left_filter).unwrap().left_filter = false;
         }),
         case(Base::Whole, &["WrongLeftFilter"], |it, _| changes(it, 1)[0].left_filter = true),

@@ -98,10 +98,9 @@ impl Joined {
 
     /// The place of the last `CaughtUp`.
     fn caught_up_with(&self) -> Option<u64> {
-        self.session.events.iter().rev().find_map(|event| match event {
-            Event::CaughtUp(_) => bookmark_of(event).map(|bookmark| bookmark.next_seq),
-            _ => None,
-        })
+        let caught_up = |event: &&Event| matches!(event, Event::CaughtUp(_));
+        let last = self.session.events.iter().rfind(caught_up);
+        last.and_then(bookmark_of).map(|bookmark| bookmark.next_seq)
     }
 }
 

@@ -250,9 +250,11 @@ fn told(outcome: pb::PublishOutcome, revision: Option<&pb::Revision>) -> Told {
     Told::Published { outcome, revision: revision.unwrap().number }
 }
 
-/// Whether a call failed since the server went away, so that it may be tried again.
+/// Whether a call failed since the server went away, so that it may be tried again. What the server itself says has a
+/// reason.
 pub(super) fn is_gone(status: &Status) -> bool {
-    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal)
+    let of_transport = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
+    of_transport && ServerError::from(status.clone()).reason.is_empty()
 }
 
 fn article_name(write: &Write) -> String {
