@@ -45,13 +45,18 @@ pub(super) fn compare(
         Some(selector) => Some(selected(lookup, cut, name, selector)?),
         None => predecessor(lookup, cut, &target, chosen)?,
     };
+    Ok(beside(base, target))
+}
+
+/// Two revisions that were read whole, compared.
+pub(super) fn beside(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
     let nothing = Content::default();
     let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
     let before = base.as_ref().map(content);
     let before = before.as_deref().unwrap_or(&nothing);
     let after = content(&target);
     let (diff, word_delta) = (diff(before, &after), word_delta(before, &after));
-    Ok(Comparison { base, target, diff, word_delta })
+    Comparison { base, target, diff, word_delta }
 }
 
 fn selected(

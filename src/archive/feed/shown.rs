@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::FeedView;
 use super::entry::FeedEntry;
 use crate::archive::compare::{self, Comparison};
-use crate::archive::cut::Cut;
 use crate::archive::error::{ArchiveError, Missing};
 use crate::archive::lookup::{Lookup, LookupError};
 use crate::archive::read::{RevisionAt, View, revision_of};
-use crate::model::{Change, FeedKind, ReadStamp, RevisionNumber};
+use crate::archive::steps::Steps;
+use crate::model::{Change, FeedKind, RevisionNumber};
 use crate::store::StoreError;
 
 /// A change as it is shown.
@@ -23,6 +23,8 @@ pub struct ChangeAt {
     pub revision: RevisionAt,
     /// The revision in force at the end of the observe axis, as known with the change.
     pub newest: RevisionNumber,
+    /// Whether what the change says is in force there. Where a URL leads is, however late the look that showed it.
+    pub is_newest: bool,
     /// What the revision changed, where the change made it and that was asked for.
     pub comparison: Option<Box<Comparison>>,
 }
@@ -52,6 +54,7 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
         kind,
         revision: revision_of(lookup, entry.name.clone(), number, made, content)?,
         newest: newest_number,
+        is_newest: standing.is_newest || kind == FeedKind::Aliased,
         comparison,
     })
 }
@@ -71,13 +74,12 @@ fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
 
 /// The revision beside the one in force before it, as known with the change that made it.
 fn compared(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, LookupError> {
-    lookup.tables()?; // Comparing is for a blocking thread.
+    let tables = lookup.tables()?; // Comparing is for a blocking thread.
     let change = &entry.change;
-    let stamp = ReadStamp {
-        next_seq: change.seq.next(),
-        archive_time: Some(change.entry.archive_time),
-        history: change.history,
-    };
-    let cut = Cut { observe_time: None, stamp };
-    compare::compare(lookup, &cut, &entry.name, None, Some(compare::StateSelector::Number(revision)))
+    let read = |number, made| revision_of(lookup, entry.name.clone(), number, made, View::Full);
+    // What it made came into force where it was observed, so that this is one seek, however long the article's history.
+    let before = change.entry.observe_time.saturating_add_micros(-1);
+    let step = Steps::Stored(tables, change.entry.article).in_force(Some(before), change.seq.next())?;
+    let base = step.map(|step| read(step.revision, lookup.change(step.made_seq)?)).transpose()?;
+    Ok(compare::beside(base, read(revision, Arc::clone(change))?))
 }

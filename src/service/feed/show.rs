@@ -4,7 +4,7 @@ use super::super::render;
 use crate::archive::compare::Comparison;
 use crate::archive::feed::{ChangeAt, FeedItem};
 use crate::archive::read::RevisionAt;
-use crate::model::{ArticleName, FeedKind, ReadStamp, RequestDigest, RevisionRecord};
+use crate::model::{ArticleName, ReadStamp, RequestDigest, RevisionRecord};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::writer::Writer;
@@ -22,8 +22,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     writer.timestamp(4, entry.observe_time);
     writer.timestamp(5, entry.archive_time);
     writer.message(6, |writer| encode_revision(&at.revision, writer));
-    // Where a URL leads is in force, however late the look at the article was that showed it.
-    writer.flag(7, entry.standing.is_newest || at.kind == FeedKind::Aliased);
+    writer.flag(7, at.is_newest);
     writer.number(8, at.newest.get().into());
     writer.choice(9, state);
     writer.text(10, &entry.reason);
