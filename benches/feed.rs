@@ -7,7 +7,7 @@
 //! - `fanout`: live changes to 1, 100 and 1,000 subscribers at a fixed rate of writes (default 20/s), each subscriber on
 //!   a connection of its own. Time runs from the moment the writer announces a commit to its receipt.
 //! - `idle`: the server's memory with 10,000 subscribers that nothing is sent to but heartbeats.
-//! - `nomatch`: writers beside 1,000 subscribers whose filter nothing matches.
+//! - `nomatch`: a writer beside 1,000 subscribers whose filter nothing matches.
 //! - `stalled`: the server's memory and the writers' rate beside subscribers that never read.
 //!
 //! In `replay` and `fanout` server and clients share this process; in the others the server is a process of its own.
@@ -385,20 +385,26 @@ async fn bare_live(subscribers: usize, rate: u32, writes: u32, message: &Bytes) 
     Ok(FanOut { latencies, processor: processor().saturating_sub(before) })
 }
 
-/// Many subscribers, of which so many share a connection.
+/// Connections, each of which has made a call.
+async fn connect_many(url: &str, connections: usize) -> anyhow::Result<Vec<Client>> {
+    let mut clients = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        let mut client = Client::connect(url).await?;
+        client.feed.list_subscriptions(pb::ListSubscriptionsRequest::default()).await?;
+        clients.push(client);
+    }
+    Ok(clients)
+}
+
+/// Many subscribers, spread over the connections.
 async fn subscribe_many(
-    url: &str,
+    clients: &[Client],
     subscribers: usize,
-    connections: usize,
     request: &pb::SubscribeRequest,
 ) -> anyhow::Result<Vec<Streaming<pb::SubscribeResponse>>> {
-    let mut clients = Vec::new();
-    for _ in 0..connections {
-        clients.push(Client::connect(url).await?);
-    }
     let mut streams = Vec::with_capacity(subscribers);
     for number in 0..subscribers {
-        let mut feed = clients[number % connections].feed.clone();
+        let mut feed = clients[number % clients.len()].feed.clone();
         streams.push(feed.subscribe(request.clone()).await?.into_inner());
     }
     Ok(streams)
@@ -407,47 +413,62 @@ async fn subscribe_many(
 async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     for connections in [100, 10_000] {
         let server = ChildServer::start(&plan.folder.join(format!("idle-{connections}")))?;
+        let unconnected = server.memory().resident;
+        let clients = connect_many(&server.url, connections).await?;
         let before = server.memory().resident;
         let request = from(Position::Now(true), pb::FeedView::Basic);
-        let streams = subscribe_many(&server.url, 10_000, connections, &request).await?;
+        let streams = subscribe_many(&clients, 10_000, &request).await?;
         tokio::time::sleep(plan.length).await;
         let processor = server.processor();
         tokio::time::sleep(plan.length).await;
         let share = server.processor().saturating_sub(processor).as_secs_f64() / plan.length.as_secs_f64();
         let taken = server.memory().resident.saturating_sub(before);
-        let shown = format!("{} more resident; {:.0} % of a core for heartbeats", mib(taken), share * 100.0);
+        let connected = mib(before.saturating_sub(unconnected));
+        let shown = format!(
+            "{} more resident, beside {connected} for the connections; {:.0} % of a core for heartbeats",
+            mib(taken),
+            share * 100.0
+        );
         table.fact(&format!("10,000 idle subscribers on {connections} connections"), &shown, "< 200 MB");
         drop(streams);
     }
     Ok(())
 }
 
+/// One writer at a steady rate, so that what the machine has left does not matter: how long its writes take, and what
+/// the server takes of a core, with and without subscribers that nothing matches.
 async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
-    let mut rates = Vec::new();
-    let filters = [
-        ("a source", pb::ArticleFilter { sources: vec!["sources/nobody".into()], ..pb::ArticleFilter::default() }),
-        ("a label", pb::ArticleFilter { labels: vec!["nothing".into()], ..pb::ArticleFilter::default() }),
+    const WRITES_A_SECOND: u32 = 200;
+    let of = |sources: &[&str], labels: &[&str]| pb::ArticleFilter {
+        sources: sources.iter().map(ToString::to_string).collect(),
+        labels: labels.iter().map(ToString::to_string).collect(),
+        ..pb::ArticleFilter::default()
+    };
+    let cases = [
+        ("no subscribers", 0, of(&[], &[])),
+        ("1,000 that filter by a source", 1_000, of(&["sources/nobody"], &[])),
+        ("1,000 that filter by a label", 1_000, of(&[], &["nothing"])),
     ];
-    for (subscribers, filter) in [(0, None), (1_000, Some(&filters[0])), (1_000, Some(&filters[1]))] {
-        let server = ChildServer::start(&plan.folder.join(format!("nomatch-{}", rates.len())))?;
-        let request = pb::SubscribeRequest {
-            filter: filter.map(|(_, filter)| filter.clone()),
-            ..from(Position::Now(true), pb::FeedView::Basic)
-        };
-        let streams = subscribe_many(&server.url, subscribers, 10, &request).await?;
-        let mut publishers = Vec::new();
-        for number in 0..64 {
-            publishers.push(Publisher::new(Client::connect(&server.url).await?, number, 16, 4_000));
+    for (number, (what, subscribers, filter)) in cases.into_iter().enumerate() {
+        let server = ChildServer::start(&plan.folder.join(format!("nomatch-{number}")))?;
+        let request = pb::SubscribeRequest { filter: Some(filter), ..from(Position::Now(true), pb::FeedView::Basic) };
+        let streams = subscribe_many(&connect_many(&server.url, 10).await?, subscribers, &request).await?;
+        let mut publisher = Publisher::new(Client::connect(&server.url).await?, 1, 16, 4_000);
+        let mut clock = tokio::time::interval(Duration::from_secs(1) / WRITES_A_SECOND);
+        let (begun, before) = (Instant::now(), server.processor());
+        let mut latencies = Vec::new();
+        while begun.elapsed() < plan.length {
+            clock.tick().await;
+            let called = Instant::now();
+            support::load::Caller::call(&mut publisher).await?;
+            latencies.push(called.elapsed());
         }
-        let before = server.processor();
-        let (load, _) = load(publishers, Duration::from_secs(1), plan.length).await?;
-        let processor = server.processor().saturating_sub(before).as_secs_f64() * 1e6
-            / load.rate()
-            / (plan.length.as_secs_f64() + 1.0);
-        rates.push(load.rate());
-        let what = filter.map_or("none".to_owned(), |(name, _)| format!("{subscribers} that filter by {name}"));
-        let shown = format!("{:.0} writes/s, server {processor:.0} µs a write", load.rate());
-        table.fact(&format!("64 writers, subscribers that match nothing: {what}"), &shown, "");
+        let share = server.processor().saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        latencies.sort_unstable();
+        let written = FanOut { latencies, processor: Duration::ZERO };
+        let (half, most) = (millis(written.percentile(50)), millis(written.percentile(99)));
+        let shown = format!("a write p50 {half}, p99 {most}; server {:.0} % of a core", share * 100.0);
+        table.fact(&format!("{WRITES_A_SECOND} writes/s, subscribers that match nothing: {what}"), &shown, "");
         drop(streams);
     }
     Ok(())
@@ -458,7 +479,7 @@ async fn stalled(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let server = ChildServer::start(&plan.folder.join(format!("stalled-{subscribers}")))?;
         let request = from(Position::Now(true), pb::FeedView::Full);
         // Nobody reads these.
-        let streams = subscribe_many(&server.url, subscribers, 100, &request).await?;
+        let streams = subscribe_many(&connect_many(&server.url, 100).await?, subscribers, &request).await?;
         let before = server.memory().resident;
         let mut publishers = Vec::new();
         for number in 0..8 {

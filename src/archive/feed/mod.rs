@@ -30,9 +30,10 @@ pub(super) use self::recent::{End, Recent};
 pub use self::shown::ChangeAt;
 pub use self::start::FeedStart;
 use super::assembly::Writes;
+use super::lookup::Lookup;
 use super::shared::Tail;
 use super::{Archive, ArchiveError};
-use crate::model::{Change, ReadStamp, Seq};
+use crate::model::{Change, FeedQuery, ReadStamp, Seq};
 
 /// Changes that are kept in memory at most.
 pub(super) const RECENT_CHANGES_MAX: usize = 8_192;
@@ -107,6 +108,12 @@ impl Archive {
     /// Reads a page of the feed from `from` on, below `end`, which must have been a durable end of the log.
     pub async fn feed_page(&self, from: ReadStamp, end: Seq, plan: PagePlan) -> Result<FeedPage, ArchiveError> {
         self.read(move |lookup| page::page(lookup, from, end, &plan)).await
+    }
+
+    /// The place at `end`, a durable end of the log, where it can be told from memory at once that nothing from `from` up
+    /// to it matches. `None` says nothing but that [`Archive::feed_page`] has to be asked.
+    pub fn feed_without_match(&self, from: ReadStamp, end: Seq, query: &FeedQuery) -> Option<ReadStamp> {
+        page::without_match(&Lookup::cached(&self.shared), from, end, query)
     }
 }
 

@@ -9,7 +9,7 @@ use super::fit::fit;
 use super::shown::{ChangeAt, shown};
 use super::{FeedItem, FeedPage, FeedView};
 use crate::archive::lookup::{Lookup, LookupError};
-use crate::model::{FeedQuery, Limits, ReadStamp, Seq};
+use crate::model::{Change, FeedQuery, Limits, ReadStamp, Seq};
 use crate::store::StoreError;
 
 /// Appends the bytes of a change.
@@ -47,6 +47,7 @@ pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePl
         }
         None => {
             reading.page.from_storage = true;
+            reading.unshared.reserve(plan.bytes_max.min(UNSHARED_BYTES));
             for entry in lookup.log(from.next_seq, end)? {
                 if reading.take(lookup, plan, &entry?)?.is_done() {
                     return Ok(reading.end());
@@ -61,6 +62,24 @@ pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePl
     // A durable end is the end of an atomic batch.
     reading.end_batch(true);
     Ok(reading.end())
+}
+
+/// What a page of changes from storage is given room for at first: growing takes longer than writing.
+const UNSHARED_BYTES: usize = 112 << 10;
+/// Changes that are passed over at once at most.
+const PASSED_MAX: usize = 512;
+
+/// The place at `end`, if what is in memory tells that nothing from `from` up to it matches.
+pub(super) fn without_match(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, query: &FeedQuery) -> Option<ReadStamp> {
+    let entries = lookup.recent(from.next_seq, end, PASSED_MAX)?;
+    let last = entries.last().filter(|last| last.change.seq.next() == end)?;
+    let matches_none = entries.iter().all(|entry| matches!(fit(lookup, query, entry), Ok(None)));
+    matches_none.then(|| after(&last.change))
+}
+
+/// The place behind a change.
+fn after(change: &Change) -> ReadStamp {
+    ReadStamp { next_seq: change.seq.next(), archive_time: Some(change.entry.archive_time), history: change.history }
 }
 
 /// A page that is being read.
@@ -116,12 +135,7 @@ impl Reading {
             self.batch = Some(first);
         }
         self.examined += 1;
-        let change = &entry.change;
-        self.page.next = ReadStamp {
-            next_seq: change.seq.next(),
-            archive_time: Some(change.entry.archive_time),
-            history: change.history,
-        };
+        self.page.next = after(&entry.change);
         Ok(Step::More)
     }
 

@@ -6,6 +6,7 @@
 //!
 //! It is caught up while each page takes it to the durable end that it saw when it began the page, from memory.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::super::status::Refusal;
 use super::query::{Asked, Begin, feed_view};
 use super::show;
 use super::sink::{NotTaken, Sink};
+use crate::archive::ArchiveError;
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
 use crate::model::{FeedQuery, ReadStamp, RequestDigest, Seq, SubscriptionId};
@@ -27,11 +29,13 @@ use crate::wire::token::SnapshotPlace;
 use crate::wire::{self, FieldError, pb, read_stamp_to_pb};
 
 /// Changes of one event at most.
-const EVENT_CHANGES_MAX: usize = 256;
+const EVENT_CHANGES_MAX: usize = 512;
 /// An event ends with the change that takes it to so many bytes.
 const EVENT_BYTES_MAX: usize = 128 << 10;
 /// Changes that are looked at for one event at most, so that heartbeats come in between.
 const EVENT_EXAMINED_MAX: usize = 4_096;
+/// A look that found nothing is followed by another no sooner than this.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(8);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// What a client may ask for, in seconds.
 const HEARTBEAT_RANGE: (u64, u64) = (1, 60);
@@ -65,6 +69,46 @@ pub(super) enum Ending {
     With(Box<Status>),
     /// The transport made no progress.
     Stalled,
+}
+
+/// Why a stream has to end though there is more.
+enum Interruption {
+    /// The server shuts down.
+    Stopping,
+    /// Another consumer has the lease, or the subscription is gone.
+    LeaseLost(Box<ArchiveError>),
+}
+
+impl Interruption {
+    /// Whether there is one.
+    fn has_come(context: &Context, attachment: Option<&Attachment>) -> bool {
+        context.stopping.is_cancelled() || attachment.is_some_and(Attachment::is_lost)
+    }
+
+    /// Waits for one.
+    async fn come(context: &Context, attachment: Option<&Attachment>) -> Self {
+        let lost = async {
+            match attachment {
+                Some(attachment) => attachment.lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = context.stopping.cancelled() => Self::Stopping,
+            error = lost => Self::LeaseLost(Box::new(error)),
+        }
+    }
+}
+
+/// What ends a wait.
+enum Wake {
+    /// There are changes to be looked at.
+    More,
+    BookmarkDue,
+    Interrupted(Interruption),
+    /// Nobody is there any more.
+    Gone,
 }
 
 impl From<NotTaken> for Ending {
@@ -151,29 +195,22 @@ impl Subscriber {
 
     /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
     async fn room(&self, sink: &Sink) -> Result<(), Ending> {
-        tokio::select! {
+        let interruption = tokio::select! {
             biased;
-            ending = self.interrupted(sink) => Err(ending),
-            room = sink.room() => Ok(room?),
-        }
+            interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
+            room = sink.room() => return Ok(room?),
+        };
+        Err(self.interrupted(interruption, sink))
     }
 
-    /// Waits until the stream has to end though there is more: since the server shuts down, then with a last bookmark;
-    /// or since another consumer has the lease.
-    async fn interrupted(&self, sink: &Sink) -> Ending {
-        let lost = async {
-            match &self.attachment {
-                Some(attachment) => attachment.lost().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.context.stopping.cancelled() => {
+    /// Ends the stream though there is more. Where the server shuts down, a last bookmark goes before.
+    fn interrupted(&self, interruption: Interruption, sink: &Sink) -> Ending {
+        match interruption {
+            Interruption::Stopping => {
                 sink.send_if_room(show::event(Event::Bookmark(self.bookmark())));
                 Refusal::draining().into()
             }
-            error = lost => Refusal::from(error).into(),
+            Interruption::LeaseLost(error) => Refusal::from(*error).into(),
         }
     }
 
@@ -219,14 +256,42 @@ impl Subscriber {
         if self.end_when_caught_up { Err(Ending::Done) } else { Ok(()) }
     }
 
-    /// Waits for more to come. A bookmark that falls due meanwhile is sent.
+    /// Waits for a change that may match. A bookmark that falls due meanwhile is sent.
     async fn wait(&mut self, sink: &Sink) -> Result<(), Ending> {
-        let mut end = self.end.clone();
-        tokio::select! {
-            _ = end.beyond(self.place.next_seq) => Ok(()),
-            () = tokio::time::sleep_until(self.bookmark_due) => self.send_bookmark(sink).await,
-            ending = self.interrupted(sink) => Err(ending),
-            () = sink.gone() => Err(Ending::Gone),
+        match self.next_wake(sink).await {
+            Wake::More => Ok(()),
+            Wake::BookmarkDue => self.send_bookmark(sink).await,
+            Wake::Interrupted(interruption) => Err(self.interrupted(interruption, sink)),
+            Wake::Gone => Err(Ending::Gone),
+        }
+    }
+
+    /// Passes over what does not match without a turn of its own, and then lets more come together before it looks again:
+    /// a thousand subscribers that wait for something rare would all be woken by each commit.
+    async fn next_wake(&mut self, sink: &Sink) -> Wake {
+        let mut interruption = pin!(Interruption::come(&self.context, self.attachment.as_ref()));
+        let mut gone = pin!(sink.gone());
+        let mut due = pin!(tokio::time::sleep_until(self.bookmark_due));
+        loop {
+            let end = tokio::select! {
+                // First, and where it is ready alone: to poll the others takes longer than to look.
+                biased;
+                end = self.end.beyond(self.place.next_seq) => end,
+                () = &mut due => return Wake::BookmarkDue,
+                interruption = &mut interruption => return Wake::Interrupted(interruption),
+                () = &mut gone => return Wake::Gone,
+            };
+            match self.context.archive.feed_without_match(self.place, end, &self.plan.query) {
+                Some(passed) => self.place = passed,
+                None => return Wake::More,
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            if Instant::now() >= self.bookmark_due {
+                return Wake::BookmarkDue;
+            }
+            if sink.is_gone() || Interruption::has_come(&self.context, self.attachment.as_ref()) {
+                return Wake::More; // The next turn begins with them.
+            }
         }
     }
 

@@ -33,7 +33,7 @@ impl Sink {
 
     /// Waits until the transport has taken the last event, so that another one can be handed over at once.
     pub(super) async fn room(&self) -> Result<(), NotTaken> {
-        if self.events.capacity() > 0 && !self.events.is_closed() {
+        if self.events.capacity() > 0 && !self.is_gone() {
             return Ok(()); // Nobody else hands anything over.
         }
         match tokio::time::timeout(self.stalled_after, self.events.reserve()).await {
@@ -60,6 +60,11 @@ impl Sink {
         if let Some(end) = self.end {
             drop(end.send(Err(status)));
         }
+    }
+
+    /// Whether nobody is there any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.events.is_closed()
     }
 
     /// Waits until nobody is there any more.
