@@ -35,10 +35,8 @@ pub(super) fn at_seq(
     if next_seq > position.next_seq {
         return Err(ArchiveError::from(BadBound::SeqInFuture { next_seq, tail: position.next_seq }).into());
     }
-    if let Some(history) = history
-        && history_at(lookup, position, next_seq)? != history
-    {
-        return Err(ArchiveError::from(BadBound::HistoryDiverged { next_seq }).into());
+    if history.is_some() {
+        exactly(lookup, tail, next_seq, history)?;
     }
     if next_seq == position.next_seq {
         return Ok(position.stamp());
@@ -95,11 +93,4 @@ fn stamp_below(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Resul
             Ok(ReadStamp { next_seq, archive_time: Some(last.entry.archive_time), history: last.history })
         }
     }
-}
-
-fn history_at(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Result<History, LookupError> {
-    if next_seq == position.next_seq {
-        return Ok(position.history);
-    }
-    Ok(stamp_below(lookup, position, next_seq)?.history)
 }

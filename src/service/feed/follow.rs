@@ -16,10 +16,10 @@ use tonic::Status;
 
 use super::super::Context;
 use super::super::status::Refusal;
+use super::ending::{Ending, Interruption};
 use super::query::{Asked, Begin, feed_view};
 use super::show;
-use super::sink::{NotTaken, Sink};
-use crate::archive::ArchiveError;
+use super::sink::Sink;
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
 use crate::model::{FeedQuery, ReadStamp, RequestDigest, Seq, SubscriptionId};
@@ -59,48 +59,6 @@ pub(super) struct Subscriber {
     bookmark_due: Instant,
 }
 
-/// Why a stream ends.
-pub(super) enum Ending {
-    /// All that was asked for was sent.
-    Done,
-    /// Nobody is there any more.
-    Gone,
-    /// It ends with a status.
-    With(Box<Status>),
-    /// The transport made no progress.
-    Stalled,
-}
-
-/// Why a stream has to end though there is more.
-enum Interruption {
-    /// The server shuts down.
-    Stopping,
-    /// Another consumer has the lease, or the subscription is gone.
-    LeaseLost(Box<ArchiveError>),
-}
-
-impl Interruption {
-    /// Whether there is one.
-    fn has_come(context: &Context, attachment: Option<&Attachment>) -> bool {
-        context.stopping.is_cancelled() || attachment.is_some_and(Attachment::is_lost)
-    }
-
-    /// Waits for one.
-    async fn come(context: &Context, attachment: Option<&Attachment>) -> Self {
-        let lost = async {
-            match attachment {
-                Some(attachment) => attachment.lost().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = context.stopping.cancelled() => Self::Stopping,
-            error = lost => Self::LeaseLost(Box::new(error)),
-        }
-    }
-}
-
 /// What ends a wait.
 enum Wake {
     /// There are changes to be looked at.
@@ -109,21 +67,6 @@ enum Wake {
     Interrupted(Interruption),
     /// Nobody is there any more.
     Gone,
-}
-
-impl From<NotTaken> for Ending {
-    fn from(not_taken: NotTaken) -> Self {
-        match not_taken {
-            NotTaken::Gone => Self::Gone,
-            NotTaken::Stalled => Self::Stalled,
-        }
-    }
-}
-
-impl From<Refusal> for Ending {
-    fn from(refusal: Refusal) -> Self {
-        Self::With(Box::new(refusal.into()))
-    }
 }
 
 impl Subscriber {

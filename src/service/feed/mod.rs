@@ -1,6 +1,7 @@
 //! `FeedService`.
 
 mod durable;
+mod ending;
 mod follow;
 mod pages;
 mod query;

@@ -1,6 +1,7 @@
 //! The snapshot that a feed may begin with: the articles that match at its place, by name.
 
-use super::follow::{Ending, Subscriber};
+use super::ending::Ending;
+use super::follow::Subscriber;
 use super::show;
 use super::sink::Sink;
 use crate::archive::Cut;
