@@ -17,7 +17,7 @@ use super::assembly::{Assembly, Ground, Position, Writes};
 use super::error::{ArchiveError, Unavailable};
 use super::request::{Operation, Written};
 use super::shared::{Shared, Tail};
-use super::subscriptions::{self, SubscriptionEdit};
+use super::subscriptions::{self, Judged, SubscriptionEdit};
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::engine::watermark::Watermark;
 use crate::store::key::meta::MetaKey;
@@ -290,11 +290,11 @@ impl Writer {
             None => self.shared.subscriptions.durable(id),
         };
         let judged = subscriptions::judge(&self.shared.subscriptions, id, current, edit, self.shared.clock.now());
-        if let Ok((record, true)) = &judged {
+        if let Ok(Judged { record, differs: true }) = &judged {
             writes.batch.put_subscription(id, record.as_deref());
             writes.subscriptions.insert(id.clone(), record.clone());
         }
-        let result = judged.map(|(record, _)| record).map_err(ArchiveError::from);
+        let result = judged.map(|judged| judged.record).map_err(ArchiveError::from);
         self.next.waiting.push(Waiting::Edit { answer, result, _permit: permit });
     }
 

@@ -5,12 +5,18 @@
 //! that after a restart an old one is still old, but what was delivered under it is forgotten, and its consumer attaches
 //! anew. A consumer is fenced off the moment a higher lease, or the end of its subscription, is durable.
 
+mod judge;
+mod registry;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::judge::{Judged, SubscriptionChange, SubscriptionEdit, judge};
+use self::registry::Consumer;
+pub(super) use self::registry::Subscriptions;
 use super::error::SubscriptionError;
 use super::shared::Shared;
 use super::{Archive, ArchiveError, Page};
@@ -22,21 +28,6 @@ pub const SUBSCRIPTIONS_MAX: usize = 10_000;
 
 /// A change of a subscription, or nothing, for those that it removed.
 pub(super) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
-
-/// What is asked of a subscription.
-#[derive(Clone, Debug)]
-pub(super) enum SubscriptionEdit {
-    /// Make it.
-    Create { query: FeedQuery, next_seq: Seq },
-    /// Remove it.
-    Delete,
-    /// Give a new lease, which fences off all before it.
-    Attach,
-    /// All below this was dealt with.
-    Acknowledge { lease: u64, next_seq: Seq },
-    /// Go on from here. Leases given before are lost.
-    Seek { next_seq: Seq },
-}
 
 /// A durable subscription as it is now.
 #[derive(Clone, Debug)]
@@ -66,168 +57,6 @@ pub struct ConsumerAt {
     pub delivered: Seq,
     /// Whether it is still attached.
     pub attached: bool,
-}
-
-/// What is durable, and who is attached.
-#[derive(Default)]
-pub(super) struct Subscriptions {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>,
-    consumers: BTreeMap<SubscriptionId, Consumer>,
-}
-
-struct Consumer {
-    label: String,
-    lease: u64,
-    attach_time: Timestamp,
-    delivered: Arc<AtomicU64>,
-    attached: bool,
-    fence: CancellationToken,
-}
-
-impl Consumer {
-    fn at(&self) -> ConsumerAt {
-        ConsumerAt {
-            label: self.label.clone(),
-            lease: self.lease,
-            attach_time: self.attach_time,
-            delivered: Seq(self.delivered.load(Ordering::Acquire)),
-            attached: self.attached,
-        }
-    }
-}
-
-impl Subscriptions {
-    pub(super) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
-        Self { state: Mutex::new(State { durable, consumers: BTreeMap::new() }) }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is durable of a subscription.
-    pub(super) fn durable(&self, id: &SubscriptionId) -> Option<Arc<SubscriptionRecord>> {
-        self.state().durable.get(id).cloned()
-    }
-
-    /// How many are durable.
-    pub(super) fn count(&self) -> usize {
-        self.state().durable.len()
-    }
-
-    /// Takes in what a commit made durable, and fences off those who lost their lease by it.
-    pub(super) fn take_in(&self, edited: Edited) {
-        if edited.is_empty() {
-            return;
-        }
-        let mut state = self.state();
-        for (id, record) in edited {
-            let lease = record.as_ref().map(|record| record.lease);
-            if let Some(consumer) = state.consumers.get(&id).filter(|consumer| Some(consumer.lease) != lease) {
-                consumer.fence.cancel();
-            }
-            match record {
-                Some(record) => drop(state.durable.insert(id, record)),
-                None => {
-                    state.durable.remove(&id);
-                    state.consumers.remove(&id);
-                }
-            }
-        }
-    }
-
-    /// Who has a subscription: its lease, what was delivered under it, and whether it is still attached.
-    fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
-        self.state().consumers.get(id).map(Consumer::at)
-    }
-
-    /// Puts in the consumer that was given `lease`, unless that is lost already.
-    fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<Arc<SubscriptionRecord>, SubscriptionError> {
-        let mut state = self.state();
-        let record = state.durable.get(id).cloned().ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
-        if record.lease != consumer.lease {
-            return Err(SubscriptionError::LeaseLost { id: id.clone(), lease: consumer.lease });
-        }
-        state.consumers.insert(id.clone(), consumer);
-        Ok(record)
-    }
-
-    fn detach(&self, id: &SubscriptionId, lease: u64) {
-        if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.lease == lease) {
-            consumer.attached = false;
-        }
-    }
-}
-
-/// Judges an edit on the record as it will be. Answers what it becomes, and whether that differs.
-pub(super) fn judge(
-    subscriptions: &Subscriptions,
-    id: &SubscriptionId,
-    current: Option<Arc<SubscriptionRecord>>,
-    edit: &SubscriptionEdit,
-    now: Timestamp,
-) -> Result<(Option<Arc<SubscriptionRecord>>, bool), SubscriptionError> {
-    if let SubscriptionEdit::Create { query, next_seq } = edit {
-        if current.is_some() {
-            return Err(SubscriptionError::Exists(id.clone()));
-        }
-        if subscriptions.count() >= SUBSCRIPTIONS_MAX {
-            return Err(SubscriptionError::TooMany);
-        }
-        // A lease of one that bore this name before must not fit.
-        let lease = u64::try_from(now.micros()).unwrap_or(0);
-        let record = SubscriptionRecord { query: query.clone(), next_seq: *next_seq, lease, create_time: now };
-        return Ok((Some(Arc::new(record)), true));
-    }
-    let record = current.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
-    let refuse_in_use = || match subscriptions.consumer(id) {
-        Some(consumer) if consumer.attached => {
-            Err(SubscriptionError::InUse { id: id.clone(), consumer: consumer.label })
-        }
-        _ => Ok(()),
-    };
-    let mut edited = SubscriptionRecord::clone(&record);
-    match edit {
-        // Done above.
-        SubscriptionEdit::Create { .. } => {}
-        SubscriptionEdit::Delete => {
-            refuse_in_use()?;
-            return Ok((None, true));
-        }
-        SubscriptionEdit::Attach => edited.lease += 1,
-        SubscriptionEdit::Seek { next_seq } => {
-            refuse_in_use()?;
-            edited.lease += 1;
-            edited.next_seq = *next_seq;
-        }
-        SubscriptionEdit::Acknowledge { lease, next_seq } => {
-            check_acknowledgement(subscriptions, id, &record, *lease, *next_seq)?;
-            edited.next_seq = edited.next_seq.max(*next_seq);
-        }
-    }
-    let differs = edited != *record;
-    Ok((Some(if differs { Arc::new(edited) } else { record }), differs))
-}
-
-fn check_acknowledgement(
-    subscriptions: &Subscriptions,
-    id: &SubscriptionId,
-    record: &SubscriptionRecord,
-    lease: u64,
-    next_seq: Seq,
-) -> Result<(), SubscriptionError> {
-    let lost = || SubscriptionError::LeaseLost { id: id.clone(), lease };
-    let consumer = subscriptions.consumer(id).filter(|consumer| consumer.lease == lease && record.lease == lease);
-    let delivered = consumer.ok_or_else(lost)?.delivered;
-    if next_seq > delivered {
-        return Err(SubscriptionError::AcknowledgedBeyond { id: id.clone(), next_seq, delivered });
-    }
-    Ok(())
 }
 
 /// A consumer's hold on a subscription. Dropping it lets go.
@@ -295,19 +124,19 @@ impl Archive {
         lease: u64,
         next_seq: Seq,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.edit(id.clone(), SubscriptionEdit::Acknowledge { lease, next_seq }).await?;
+        self.change(&id, SubscriptionChange::Acknowledge { lease, next_seq }).await?;
         self.subscription(id).await
     }
 
     /// Moves a subscription that nobody is attached to. Durable when this returns.
     pub async fn seek_subscription(&self, id: SubscriptionId, next_seq: Seq) -> Result<SubscriptionAt, ArchiveError> {
-        self.edit(id.clone(), SubscriptionEdit::Seek { next_seq }).await?;
+        self.change(&id, SubscriptionChange::Seek { next_seq }).await?;
         self.subscription(id).await
     }
 
     /// Attaches a consumer, and fences off whoever was. The new lease is durable when this returns.
     pub async fn attach_subscription(&self, id: SubscriptionId, label: String) -> Result<Attachment, ArchiveError> {
-        let record = self.edit(id.clone(), SubscriptionEdit::Attach).await?;
+        let record = self.change(&id, SubscriptionChange::Attach).await?;
         let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
         let start = self.feed_place(record.next_seq).await?;
         let (delivered, fence) = (Arc::new(AtomicU64::new(record.next_seq.0)), CancellationToken::new());
@@ -337,12 +166,7 @@ impl Archive {
         after: Option<SubscriptionId>,
         page_size: usize,
     ) -> Result<Page<SubscriptionAt, SubscriptionId>, ArchiveError> {
-        let mut records: Vec<_> = {
-            let state = self.shared.subscriptions.state();
-            let beyond = |id: &SubscriptionId| after.as_ref().is_none_or(|after| id > after);
-            let beyond = state.durable.iter().filter(|(id, _)| beyond(id)).take(page_size + 1);
-            beyond.map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
-        };
+        let mut records = self.shared.subscriptions.after(after.as_ref(), page_size.saturating_add(1));
         let more = records.len() > page_size;
         records.truncate(page_size);
         let next = records.last().map(|(id, _)| id.clone()).filter(|_| more);
@@ -368,6 +192,14 @@ impl Archive {
         let consumer = self.shared.subscriptions.consumer(&id);
         let lag_changes = tail.0.saturating_sub(next_seq.0);
         Ok(SubscriptionAt { id, record, consumer, lag_changes, waiting_since })
+    }
+
+    async fn change(
+        &self,
+        id: &SubscriptionId,
+        change: SubscriptionChange,
+    ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
+        self.edit(id.clone(), SubscriptionEdit::Change(change)).await
     }
 
     async fn edit(

@@ -1,0 +1,117 @@
+//! What may be done to a durable subscription. The writer judges each edit, in its turn.
+
+use std::sync::Arc;
+
+use super::SUBSCRIPTIONS_MAX;
+use super::registry::Subscriptions;
+use crate::archive::error::SubscriptionError;
+use crate::model::{FeedQuery, Seq, SubscriptionId, Timestamp};
+use crate::store::subscription::SubscriptionRecord;
+
+/// What is asked of a subscription.
+#[derive(Clone, Debug)]
+pub(in crate::archive) enum SubscriptionEdit {
+    /// Make it.
+    Create { query: FeedQuery, next_seq: Seq },
+    /// Remove it.
+    Delete,
+    /// Change what there is.
+    Change(SubscriptionChange),
+}
+
+/// A change of a subscription that is there.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::archive) enum SubscriptionChange {
+    /// Give a new lease, which fences off all before it.
+    Attach,
+    /// All below this was dealt with.
+    Acknowledge { lease: u64, next_seq: Seq },
+    /// Go on from here. Leases given before are lost.
+    Seek { next_seq: Seq },
+}
+
+/// What becomes of a subscription: its record, or nothing where it is removed.
+pub(in crate::archive) struct Judged {
+    pub(in crate::archive) record: Option<Arc<SubscriptionRecord>>,
+    /// Whether there is anything to write.
+    pub(in crate::archive) differs: bool,
+}
+
+/// Judges an edit on the record as those before it leave it.
+pub(in crate::archive) fn judge(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    current: Option<Arc<SubscriptionRecord>>,
+    edit: &SubscriptionEdit,
+    now: Timestamp,
+) -> Result<Judged, SubscriptionError> {
+    let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
+    match edit {
+        SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
+        SubscriptionEdit::Create { .. } if subscriptions.count() >= SUBSCRIPTIONS_MAX => {
+            Err(SubscriptionError::TooMany)
+        }
+        SubscriptionEdit::Create { query, next_seq } => {
+            // A lease of one that bore this name before must not fit.
+            let lease = u64::try_from(now.micros()).unwrap_or(0);
+            let record = SubscriptionRecord { query: query.clone(), next_seq: *next_seq, lease, create_time: now };
+            Ok(Judged { record: Some(Arc::new(record)), differs: true })
+        }
+        SubscriptionEdit::Delete => {
+            existing(current)?;
+            refuse_in_use(subscriptions, id)?;
+            Ok(Judged { record: None, differs: true })
+        }
+        SubscriptionEdit::Change(change) => {
+            let record = existing(current)?;
+            let changed = changed(subscriptions, id, &record, *change)?;
+            let differs = changed != *record;
+            Ok(Judged { record: Some(if differs { Arc::new(changed) } else { record }), differs })
+        }
+    }
+}
+
+fn changed(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    record: &SubscriptionRecord,
+    change: SubscriptionChange,
+) -> Result<SubscriptionRecord, SubscriptionError> {
+    let record = record.clone();
+    match change {
+        SubscriptionChange::Attach => Ok(SubscriptionRecord { lease: record.lease + 1, ..record }),
+        SubscriptionChange::Seek { next_seq } => {
+            refuse_in_use(subscriptions, id)?;
+            Ok(SubscriptionRecord { lease: record.lease + 1, next_seq, ..record })
+        }
+        SubscriptionChange::Acknowledge { lease, next_seq } => {
+            check_acknowledgement(subscriptions, id, &record, lease, next_seq)?;
+            Ok(SubscriptionRecord { next_seq: record.next_seq.max(next_seq), ..record })
+        }
+    }
+}
+
+fn refuse_in_use(subscriptions: &Subscriptions, id: &SubscriptionId) -> Result<(), SubscriptionError> {
+    match subscriptions.consumer(id) {
+        Some(consumer) if consumer.attached => {
+            Err(SubscriptionError::InUse { id: id.clone(), consumer: consumer.label })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn check_acknowledgement(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    record: &SubscriptionRecord,
+    lease: u64,
+    next_seq: Seq,
+) -> Result<(), SubscriptionError> {
+    let lost = || SubscriptionError::LeaseLost { id: id.clone(), lease };
+    let consumer = subscriptions.consumer(id).filter(|consumer| consumer.lease == lease && record.lease == lease);
+    let delivered = consumer.ok_or_else(lost)?.delivered;
+    if next_seq > delivered {
+        return Err(SubscriptionError::AcknowledgedBeyond { id: id.clone(), next_seq, delivered });
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Durable subscriptions in memory: what is durable of them, and who is attached.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ConsumerAt, Edited};
+use crate::archive::error::SubscriptionError;
+use crate::model::{Seq, SubscriptionId, Timestamp};
+use crate::store::subscription::SubscriptionRecord;
+
+/// What is durable, and who is attached.
+pub(in crate::archive) struct Subscriptions {
+    state: Mutex<State>,
+}
+
+struct State {
+    durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>,
+    consumers: BTreeMap<SubscriptionId, Consumer>,
+}
+
+/// Who has a subscription, or had it last.
+pub(super) struct Consumer {
+    pub(super) label: String,
+    pub(super) lease: u64,
+    pub(super) attach_time: Timestamp,
+    /// All below this that matches was sent. The attachment raises it.
+    pub(super) delivered: Arc<AtomicU64>,
+    pub(super) attached: bool,
+    /// Is cancelled when the lease is lost.
+    pub(super) fence: CancellationToken,
+}
+
+impl Consumer {
+    fn at(&self) -> ConsumerAt {
+        ConsumerAt {
+            label: self.label.clone(),
+            lease: self.lease,
+            attach_time: self.attach_time,
+            delivered: Seq(self.delivered.load(Ordering::Acquire)),
+            attached: self.attached,
+        }
+    }
+}
+
+impl Subscriptions {
+    pub(in crate::archive) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
+        Self { state: Mutex::new(State { durable, consumers: BTreeMap::new() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is durable of a subscription.
+    pub(in crate::archive) fn durable(&self, id: &SubscriptionId) -> Option<Arc<SubscriptionRecord>> {
+        self.state().durable.get(id).cloned()
+    }
+
+    /// How many are durable.
+    pub(in crate::archive) fn count(&self) -> usize {
+        self.state().durable.len()
+    }
+
+    /// At most `count` of them after `after`, by name.
+    pub(super) fn after(
+        &self,
+        after: Option<&SubscriptionId>,
+        count: usize,
+    ) -> Vec<(SubscriptionId, Arc<SubscriptionRecord>)> {
+        let state = self.state();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let beyond = state.durable.range::<SubscriptionId, _>((start, Bound::Unbounded));
+        beyond.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
+    }
+
+    /// Takes in what a commit made durable, and fences off those who lost their lease by it.
+    pub(in crate::archive) fn take_in(&self, edited: Edited) {
+        if edited.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        for (id, record) in edited {
+            let lease = record.as_ref().map(|record| record.lease);
+            if let Some(consumer) = state.consumers.get(&id).filter(|consumer| Some(consumer.lease) != lease) {
+                consumer.fence.cancel();
+            }
+            match record {
+                Some(record) => drop(state.durable.insert(id, record)),
+                None => {
+                    state.durable.remove(&id);
+                    state.consumers.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Who has a subscription: its lease, what was delivered under it, and whether it is still attached.
+    pub(super) fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
+        self.state().consumers.get(id).map(Consumer::at)
+    }
+
+    /// Puts in the consumer that was given `lease`, unless that is lost already.
+    pub(super) fn register(
+        &self,
+        id: &SubscriptionId,
+        consumer: Consumer,
+    ) -> Result<Arc<SubscriptionRecord>, SubscriptionError> {
+        let mut state = self.state();
+        let record = state.durable.get(id).cloned().ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
+        if record.lease != consumer.lease {
+            return Err(SubscriptionError::LeaseLost { id: id.clone(), lease: consumer.lease });
+        }
+        state.consumers.insert(id.clone(), consumer);
+        Ok(record)
+    }
+
+    /// The consumer with this lease is gone. What was delivered to it can still be acknowledged.
+    pub(super) fn detach(&self, id: &SubscriptionId, lease: u64) {
+        if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.lease == lease) {
+            consumer.attached = false;
+        }
+    }
+}
