@@ -9,7 +9,7 @@ use super::request::{Operation, Written};
 use super::subscriptions::Edited;
 use super::turn::{Effect, Turn};
 use crate::model::{
-    ArticleKey, ArticleName, Change, ChangeEntry, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
+    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
 };
 use crate::store::engine::Read;
 use crate::store::figures::SourceFigures;
@@ -160,7 +160,7 @@ impl Job {
         let Effect { article, head, mut batch, change, encoded, content } = effect;
         let seq = self.position.next_seq;
         batch.put_head(article, &head);
-        let created = u64::from(change.entry.article_made.is_some());
+        let created = u64::from(change.entry.kind == ChangeKind::Created);
         let figures = SourceFigures {
             seq,
             articles: figures.map_or(0, |figures| figures.articles) + created,

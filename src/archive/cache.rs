@@ -1,4 +1,4 @@
-//! What is hot, in memory: heads by name, changes, contents, timelines, names by number. Each is bounded in bytes.
+//! What is hot, in memory: heads by name, changes, contents, timelines. Each is bounded in bytes.
 //!
 //! Changes and contents never change, so they are good for ever. A head is put in by the writer, after its commit
 //! is durable and before the new end of the log is announced; a reader that loads one takes the place first, so
@@ -42,12 +42,6 @@ impl Weighter<Seq, Arc<Change>> for ByBytes {
     }
 }
 
-impl Weighter<ArticleKey, ArticleName> for ByBytes {
-    fn weight(&self, _: &ArticleKey, name: &ArticleName) -> u64 {
-        (112 + name.source.as_str().len() + name.article.as_str().len()) as u64
-    }
-}
-
 impl Weighter<Seq, LoadedContent> for ByBytes {
     fn weight(&self, _: &Seq, content: &LoadedContent) -> u64 {
         content.weight_bytes() as u64
@@ -75,19 +69,17 @@ pub(super) struct Caches {
     changes: Cache<Seq, Arc<Change>, ByBytes>,
     contents: Cache<Seq, LoadedContent, ByBytes>,
     timelines: Cache<ArticleKey, Arc<Timeline>, ByBytes>,
-    names: Cache<ArticleKey, ArticleName, ByBytes>,
 }
 
 impl Caches {
     /// Caches that take `bytes` of memory together: half of it for contents.
     pub(super) fn new(bytes: u64) -> Self {
-        let (half, eighth) = (bytes / 2, bytes / 8);
+        let (half, sixth) = (bytes / 2, bytes / 6);
         Self {
-            heads: cache(eighth, 600, FREQUENT),
-            changes: cache(eighth, 900, RECENT),
+            heads: cache(sixth, 600, FREQUENT),
+            changes: cache(sixth, 900, RECENT),
             contents: cache(half, 12_000, RECENT),
-            timelines: cache(eighth, 1_000, FREQUENT),
-            names: cache(eighth, 150, FREQUENT),
+            timelines: cache(sixth, 1_000, FREQUENT),
         }
     }
 
@@ -126,14 +118,6 @@ impl Caches {
 
     pub(super) fn timeline(&self, article: ArticleKey) -> Option<Arc<Timeline>> {
         self.timelines.get(&article)
-    }
-
-    pub(super) fn name(&self, article: ArticleKey) -> Option<ArticleName> {
-        self.names.get(&article)
-    }
-
-    pub(super) fn put_name(&self, article: ArticleKey, name: &ArticleName) {
-        self.names.insert(article, name.clone());
     }
 
     pub(super) fn put_change(&self, change: &Arc<Change>) {

@@ -113,25 +113,7 @@ impl<'a> Lookup<'a> {
         end: Seq,
     ) -> Result<impl Iterator<Item = Result<FeedEntry, LookupError>> + use<'a>, LookupError> {
         let changes = self.tables()?.changes(from, end);
-        Ok(changes.map(move |change| {
-            let change = Arc::new(change?);
-            let name = self.name_of(&change)?;
-            Ok(FeedEntry::new(change, name))
-        }))
-    }
-
-    /// The name of a change's article.
-    fn name_of(&self, change: &Change) -> Result<ArticleName, LookupError> {
-        let article = change.entry.article;
-        if let Some(name) = self.shared.caches.name(article) {
-            return Ok(name);
-        }
-        let name = match &change.entry.article_made {
-            Some(name) => name.clone(),
-            None => self.head_of(article)?.head.name.clone(),
-        };
-        self.shared.caches.put_name(article, &name);
-        Ok(name)
+        Ok(changes.map(|change| Ok(FeedEntry::new(Arc::new(change?)))))
     }
 
     /// The change at `seq`, if it is durable.

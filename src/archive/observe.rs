@@ -74,8 +74,7 @@ impl Turn<'_> {
             revision: Some(RevisionNumber::FIRST),
             bound_urls,
             made: Some(Box::new(record)),
-            article_made: Some(name.clone()),
-            ..self.entry(operation, key, ChangeKind::Created, None)
+            ..self.entry(operation, (key, &name), ChangeKind::Created, None)
         };
         let mut batch = Batch::default();
         batch.put_name(&name, key, seq);
@@ -109,7 +108,8 @@ impl Turn<'_> {
         let mut head = head;
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, &mut head.url_count)?;
         let mut draft = Draft { head, batch: Batch::default(), content: None };
-        let entry = self.entry(operation, key, ChangeKind::Sighted, Some(draft.head.latest_seq));
+        let head = &draft.head;
+        let entry = self.entry(operation, (key, &head.name), ChangeKind::Sighted, Some(head.latest_seq));
         let entry = match judgement {
             Judgement::Recorded if operation.request.is_some() => {
                 let revision = self.revision_at(key, at)?.revision;

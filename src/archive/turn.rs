@@ -143,8 +143,10 @@ impl Turn<'_> {
             (false, true) => ChangeKind::Withdrawn,
             (false, false) => ChangeKind::Reinstated,
         };
-        let entry =
-            ChangeEntry { reason: reason.to_owned(), ..self.entry(operation, key, kind, Some(head.latest_seq)) };
+        let entry = ChangeEntry {
+            reason: reason.to_owned(),
+            ..self.entry(operation, (key, &head.name), kind, Some(head.latest_seq))
+        };
         let mut batch = Batch::default();
         if !recorded {
             batch.put_mark(key, Mark { withdrawn, seq: self.position.next_seq, since: at });
@@ -173,12 +175,13 @@ impl Turn<'_> {
     pub(super) fn entry(
         &self,
         operation: &Operation,
-        article: ArticleKey,
+        (article, name): (ArticleKey, &ArticleName),
         kind: ChangeKind,
         previous: Option<Seq>,
     ) -> ChangeEntry {
         ChangeEntry {
             article,
+            name: name.clone(),
             kind,
             revision: None,
             observe_time: operation.observe_time,
@@ -188,7 +191,6 @@ impl Turn<'_> {
             request: operation.request.clone(),
             bound_urls: Vec::new(),
             made: None,
-            article_made: None,
             reason: String::new(),
             // Known when the head is as the change leaves it.
             standing: Standing {

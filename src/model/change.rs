@@ -26,6 +26,8 @@ pub struct Change {
 pub struct ChangeEntry {
     /// The article.
     pub article: ArticleKey,
+    /// Its name, so that whoever reads the log needs nothing else.
+    pub name: ArticleName,
     /// What happened to it.
     pub kind: ChangeKind,
     /// The revision that was made or confirmed; `None` for marks and URLs.
@@ -44,8 +46,6 @@ pub struct ChangeEntry {
     pub bound_urls: Vec<ArticleUrl>,
     /// The revision that the change made.
     pub made: Option<Box<RevisionRecord>>,
-    /// The name of the article that the change made.
-    pub article_made: Option<ArticleName>,
     /// The reason given with a mark.
     pub reason: String,
     /// How the article stands with it.

@@ -66,9 +66,9 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
         bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.made.as_deref())).collect(),
         made: entry.made.as_deref().map(revision_to_stored),
-        article_made: entry.article_made.as_ref().map(|name| stored::ArticleRecord {
-            source: name.source.as_str().to_owned(),
-            article: name.article.as_str().to_owned(),
+        name: Some(stored::ArticleRecord {
+            source: entry.name.source.as_str().to_owned(),
+            article: entry.name.article.as_str().to_owned(),
         }),
         reason: entry.reason.clone(),
         newest_offset: seq.0.saturating_sub(entry.standing.made_seq.0),
@@ -93,6 +93,9 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         original: if url.original.is_empty() { canonical.clone() } else { url.original },
         key: UrlKey::from_stored(&url.key),
     };
+    let name = message.name?;
+    let name =
+        ArticleName { source: SourceId::parse(&name.source).ok()?, article: ArticleId::parse(&name.article).ok()? };
     let observe_time = Timestamp::from_micros(message.observe_time)?;
     let standing = Standing {
         made_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
@@ -102,6 +105,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     };
     Some(ChangeEntry {
         article: ArticleKey(message.article),
+        name,
         kind: kind_from_stored(stored::ChangeKind::try_from(message.kind).ok()?)?,
         revision: RevisionNumber::new(message.revision),
         observe_time,
@@ -114,10 +118,6 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         request: request_from_stored(&message.request_id, &message.request_digest)?,
         bound_urls: message.bound_urls.into_iter().map(bound).collect(),
         made,
-        article_made: transposed(message.article_made.map(|name| {
-            let (source, article) = (SourceId::parse(&name.source), ArticleId::parse(&name.article));
-            Some(ArticleName { source: source.ok()?, article: article.ok()? })
-        }))?,
         reason: message.reason,
         standing,
     })

@@ -1,4 +1,4 @@
-//! A change as the feed has it: with its article's name, and what is made of it once for all subscribers.
+//! A change as the feed has it: with what is made of it once for all subscribers.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 
@@ -6,12 +6,11 @@ use bytes::Bytes;
 
 use super::FeedView;
 use crate::archive::lookup::{Lookup, LookupError};
-use crate::model::{ArticleName, Change, Timestamp};
+use crate::model::{Change, Timestamp};
 
 /// A change, and what is made of it once.
 pub(in crate::archive) struct FeedEntry {
     pub(super) change: Arc<Change>,
-    pub(super) name: ArticleName,
     stands: OnceLock<Stands>,
     /// The encoded change in each view. What is in the bytes is for the layers above to know.
     renderings: [Mutex<Option<Bytes>>; 3],
@@ -33,8 +32,8 @@ pub(super) struct Stand {
 }
 
 impl FeedEntry {
-    pub(in crate::archive) fn new(change: Arc<Change>, name: ArticleName) -> Self {
-        Self { change, name, stands: OnceLock::new(), renderings: Default::default() }
+    pub(in crate::archive) fn new(change: Arc<Change>) -> Self {
+        Self { change, stands: OnceLock::new(), renderings: Default::default() }
     }
 
     /// How the article stands before and after.

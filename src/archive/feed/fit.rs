@@ -17,7 +17,7 @@ pub(super) struct Fit {
 pub(super) fn fit(lookup: &Lookup<'_>, query: &FeedQuery, entry: &FeedEntry) -> Result<Option<Fit>, LookupError> {
     let asked_for = query.kinds.contains(FeedKind::of(&entry.change));
     let may_cross = query.kinds.is_default();
-    if !(asked_for || may_cross) || !name_passes(&query.filter, &entry.name) {
+    if !(asked_for || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
         return Ok(None);
     }
     if !asks_for_attributes(&query.filter) {
@@ -47,6 +47,6 @@ fn matches(
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };
-    let Some(head) = lookup.head(&entry.name)? else { return Ok(false) };
+    let Some(head) = lookup.head(&entry.change.entry.name)? else { return Ok(false) };
     Ok(urls(lookup, &head, bound)?.iter().any(|(url, _)| url.key.starts_with(prefix)))
 }

@@ -117,16 +117,13 @@ impl Archive {
     }
 }
 
-/// The changes of a commit, each with its article's name and what it takes of memory, roughly: with its content and
-/// what is made of it.
+/// The changes of a commit, each with what it takes of memory, roughly: with its content and what is made of it.
 pub(super) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
     let content_bytes: HashMap<Seq, usize> =
         writes.contents.iter().map(|(seq, content)| (*seq, content.bytes.len())).collect();
-    // Each change leaves its article with a head.
-    writes.changes.iter().filter_map(move |change| {
-        let (name, _) = writes.heads.get(&change.entry.article)?;
+    writes.changes.iter().map(move |change| {
         let weight = weight_bytes(change, content_bytes.get(&change.seq).copied().unwrap_or(0));
-        Some((change.seq.0, Arc::new(FeedEntry::new(Arc::clone(change), name.clone())), weight))
+        (change.seq.0, Arc::new(FeedEntry::new(Arc::clone(change))), weight)
     })
 }
 

@@ -52,7 +52,7 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
     Ok(ChangeAt {
         change: Arc::clone(change),
         kind,
-        revision: revision_of(lookup, entry.name.clone(), number, made, content)?,
+        revision: revision_of(lookup, entry.change.entry.name.clone(), number, made, content)?,
         newest: newest_number,
         is_newest: standing.is_newest || kind == FeedKind::Aliased,
         comparison,
@@ -63,7 +63,8 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
 fn made(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, LookupError> {
     let seq = entry.change.seq;
     let made_seq = lookup.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
-    let missing = || ArchiveError::from(Missing::Revision { article: entry.name.clone(), number: revision });
+    let missing =
+        || ArchiveError::from(Missing::Revision { article: entry.change.entry.name.clone(), number: revision });
     lookup.change(made_seq.ok_or_else(missing)?)
 }
 
@@ -76,7 +77,7 @@ fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
 fn compared(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, LookupError> {
     let tables = lookup.tables()?; // Comparing is for a blocking thread.
     let change = &entry.change;
-    let read = |number, made| revision_of(lookup, entry.name.clone(), number, made, View::Full);
+    let read = |number, made| revision_of(lookup, entry.change.entry.name.clone(), number, made, View::Full);
     // What it made came into force where it was observed, so that this is one seek, however long the article's history.
     let before = change.entry.observe_time.saturating_add_micros(-1);
     let step = Steps::Stored(tables, change.entry.article).in_force(Some(before), change.seq.next())?;

@@ -62,7 +62,7 @@ pub(super) struct ShownChange {
     request_id: Option<String>,
     urls: Vec<ArticleUrl>,
     reason: String,
-    article_made: Option<ArticleName>,
+    name: ArticleName,
     made: Option<ShownRecord>,
 }
 
@@ -89,7 +89,7 @@ impl ShownChange {
             request_id: entry.request.as_ref().map(|(id, _)| id.to_string()),
             urls: entry.bound_urls.clone(),
             reason: entry.reason.clone(),
-            article_made: entry.article_made.clone(),
+            name: entry.name.clone(),
             made: entry.made.as_ref().map(|made| ShownRecord {
                 text: text_of_digest(made.digest),
                 words: Some(made.word_count),
@@ -113,7 +113,7 @@ impl ShownChange {
             request_id: record.request.as_ref().map(|(id, _)| format!("request-{id}")),
             urls: record.urls.clone(),
             reason: record.reason.clone(),
-            article_made: (record.kind == ChangeKind::Created).then(|| record.article.clone()),
+            name: record.article.clone(),
             made: makes_revision(record.kind).then(|| ShownRecord {
                 text: record.text,
                 words: record.text.map(|text| WORD_COUNTS[usize::from(text.0)]),
