@@ -140,7 +140,9 @@ pub enum BadBound {
         now: Timestamp,
     },
     /// The digest given for a position is not the log's.
-    #[error("this archive has another history below position {next_seq}: it is another archive, or was restored")]
+    #[error(
+        "this archive has another history below position {next_seq}: it is another archive, or was restored; begin anew"
+    )]
     HistoryDiverged {
         /// The position.
         next_seq: Seq,
@@ -166,7 +168,7 @@ pub enum SubscriptionError {
     },
     /// Another consumer was attached since, or the server was restarted, or the subscription was moved.
     #[error(
-        "lease {lease} on {id} is lost: another consumer has attached since, or the server has restarted; subscribe again"
+        "lease {lease} on {id} is lost: another consumer has attached since, it was moved, or the server has restarted; subscribe again"
     )]
     LeaseLost {
         /// The subscription.
@@ -175,7 +177,7 @@ pub enum SubscriptionError {
         lease: u64,
     },
     /// More was acknowledged than was sent.
-    #[error("{id}: {next_seq} was acknowledged, and only what is below {delivered} was delivered")]
+    #[error("{id}: {next_seq} was acknowledged, and what was delivered ends at {delivered}; acknowledge at most that")]
     AcknowledgedBeyond {
         /// The subscription.
         id: SubscriptionId,

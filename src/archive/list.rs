@@ -21,7 +21,7 @@ use crate::store::key::article::TimeTable;
 pub const EXAMINED_MAX: usize = 20_000;
 /// A page of whole contents ends with the one that takes it beyond this, so that a reply is bounded whatever the
 /// contents are, and mostly fits the 4 MiB that gRPC clients take by default.
-const PAGE_CONTENT_BYTES: usize = 3 << 20;
+pub const PAGE_CONTENT_BYTES: usize = 3 << 20;
 
 /// Which articles, in which order.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct ArticleQuery {
     pub view: View,
     /// How many a page.
     pub page_size: usize,
+    /// The page ends with the article that takes its contents beyond this.
+    pub content_bytes_max: usize,
 }
 
 /// A page of a list, and where the next one begins; `None` after the last.
@@ -81,7 +83,7 @@ pub(super) fn by_name(
     let names = tables.names(query.source.as_ref(), after, cut.bound());
     for (examined, entry) in names.enumerate() {
         let (name, article) = entry?;
-        if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > PAGE_CONTENT_BYTES {
+        if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > query.content_bytes_max {
             page.next = last;
             break;
         }
@@ -109,7 +111,7 @@ pub(super) fn by_latest_change(
     // An article's latest change below the bound is looked for once, however often the article changed.
     let mut latest: HashMap<ArticleKey, Seq> = HashMap::new();
     while let Some(at) = seq.previous() {
-        if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > PAGE_CONTENT_BYTES {
+        if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > query.content_bytes_max {
             page.next = Some(seq);
             break;
         }

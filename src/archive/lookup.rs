@@ -113,7 +113,7 @@ impl<'a> Lookup<'a> {
         end: Seq,
     ) -> Result<impl Iterator<Item = Result<FeedEntry, LookupError>> + use<'a>, LookupError> {
         let changes = self.tables()?.changes(from, end);
-        Ok(changes.map(|change| Ok(FeedEntry::new(Arc::new(change?)))))
+        Ok(changes.map(|change| Ok(FeedEntry::unshared(Arc::new(change?)))))
     }
 
     /// The change at `seq`, if it is durable.

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::Archive;
 use super::assembly::Position;
 use super::cache::Caches;
-use super::queue::{OPERATIONS_MAX, Queue};
+use super::queue::{EDITS_MAX, OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
 use super::subscriptions::Subscriptions;
 use super::writer::Writer;
@@ -153,8 +153,8 @@ impl Archive {
         let caches = Caches::new(options.cache_bytes);
         let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
         let watermark = place.map(|(_, watermark)| watermark);
-        // Room for every operation that the queue lets in, and for what the committer and a close send.
-        let (events, received) = sync_channel(OPERATIONS_MAX + 16);
+        // Room for every operation and edit that the queue lets in, and for what the committer and a close send.
+        let (events, received) = sync_channel(OPERATIONS_MAX + EDITS_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
             (tail.position, watermark),

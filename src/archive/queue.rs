@@ -15,6 +15,8 @@ use crate::store::subscription::SubscriptionRecord;
 
 /// Operations that may wait at once.
 pub(super) const OPERATIONS_MAX: usize = 4_096;
+/// Edits of subscriptions that may wait at once, apart from the operations: consumers must not hold up writers.
+pub(super) const EDITS_MAX: usize = 1_024;
 /// Bytes of contents and originals that may wait at once.
 const BYTES_MAX: usize = 128 << 20;
 /// Bytes are counted in units of this many, since permits are 32 bits.
@@ -24,6 +26,7 @@ const BYTES_UNIT: usize = 1 << 10;
 pub(super) struct Queue {
     events: SyncSender<Event>,
     operations: Arc<Semaphore>,
+    edits: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -43,6 +46,7 @@ impl Queue {
         Self {
             events,
             operations: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            edits: Arc::new(Semaphore::new(EDITS_MAX)),
             bytes: Arc::new(Semaphore::new(BYTES_MAX / BYTES_UNIT)),
             writer: Mutex::new(Some(writer)),
         }
@@ -87,7 +91,7 @@ impl Queue {
         id: SubscriptionId,
         edit: SubscriptionEdit,
     ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
-        let Ok(permit) = Arc::clone(&self.operations).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&self.edits).acquire_owned().await else {
             return Err(Unavailable::Draining.into());
         };
         let (answer, answered) = oneshot::channel();
@@ -98,6 +102,7 @@ impl Queue {
     /// Takes no more writes, and waits until those that were taken are done.
     pub(super) async fn close(&self) {
         self.operations.close();
+        self.edits.close();
         self.bytes.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };

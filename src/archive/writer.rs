@@ -23,7 +23,6 @@ use crate::store::engine::watermark::Watermark;
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
 use crate::store::subscription::SubscriptionRecord;
-
 use crate::store::{Batch, Engine, EngineError};
 
 /// The answer to a job: that of each operation, or the index of the one refused.
@@ -132,8 +131,10 @@ pub(super) struct Writer {
     watermark: Option<Watermark>,
     next: Next,
     in_flight: Option<InFlight>,
-    /// Jobs and edits that did not fit into the next commit.
+    /// Jobs that did not fit into the next commit.
     held: VecDeque<Event>,
+    /// Edits of subscriptions that did not. They are judged on subscriptions alone, so that no job waits for them.
+    held_edits: VecDeque<Event>,
     /// The clock floor that is durable or in flight.
     floor: Option<Timestamp>,
     closing: bool,
@@ -156,10 +157,21 @@ impl Writer {
         let floor = shared.tail().clock_floor;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let next = Next::new(position, Timestamp::MIN);
-            let (held, in_flight) = (VecDeque::new(), None);
+            let (held, held_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
             let closing = false;
-            let mut writer =
-                Self { shared, events, commits, flush_deadline, watermark, next, in_flight, held, floor, closing };
+            let mut writer = Self {
+                shared,
+                events,
+                commits,
+                flush_deadline,
+                watermark,
+                next,
+                in_flight,
+                held,
+                held_edits,
+                floor,
+                closing,
+            };
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
                 Ok(Ended::Well) => writer.release(committer),
                 Ok(Ended::Hanging) => {}
@@ -170,7 +182,8 @@ impl Writer {
 
     fn run(&mut self) -> Ended {
         loop {
-            if self.closing && self.in_flight.is_none() && self.next.is_idle() && self.held.is_empty() {
+            let nothing_held = self.held.is_empty() && self.held_edits.is_empty();
+            if self.closing && self.in_flight.is_none() && self.next.is_idle() && nothing_held {
                 return Ended::Well;
             }
             let Some(event) = self.wait() else { return Ended::Hanging };
@@ -218,11 +231,18 @@ impl Writer {
             Event::Committed(Ok(())) => self.committed(),
             Event::Committed(Err(error)) => self.commit_failed(error),
             Event::Close => self.closing = true,
-            event @ (Event::Job { .. } | Event::Subscription { .. }) => {
-                if self.held.is_empty() && self.fits(&event) {
-                    self.judge(event)
+            job @ Event::Job { .. } => {
+                if self.held.is_empty() && self.fits(&job) {
+                    self.judge(job)
                 } else {
-                    self.held.push_back(event)
+                    self.held.push_back(job)
+                }
+            }
+            edit @ Event::Subscription { .. } => {
+                if self.held_edits.is_empty() && self.fits(&edit) {
+                    self.judge(edit)
+                } else {
+                    self.held_edits.push_back(edit)
                 }
             }
             Event::RaiseFloor { to, answer, permit } => self.raise_floor(to, answer, permit),
@@ -331,12 +351,18 @@ impl Writer {
             let position = self.next.assembly.position;
             let next = std::mem::replace(&mut self.next, Next::new(position, Timestamp::MIN));
             self.send(next);
-            while self.held.front().is_some_and(|job| self.fits(job)) {
-                if let Some(job) = self.held.pop_front() {
-                    self.judge(job);
-                }
+            while let Some(event) = self.next_held() {
+                self.judge(event);
             }
         }
+    }
+
+    /// The next job or edit that was held and fits now.
+    fn next_held(&mut self) -> Option<Event> {
+        if self.held.front().is_some_and(|job| self.fits(job)) {
+            return self.held.pop_front();
+        }
+        if self.held_edits.front().is_some_and(|edit| self.fits(edit)) { self.held_edits.pop_front() } else { None }
     }
 
     fn send(&mut self, next: Next) {
@@ -405,7 +431,7 @@ impl Writer {
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
         self.floor = tail.clock_floor;
         in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
-        for event in std::mem::take(&mut self.held) {
+        for event in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.held_edits)) {
             match event {
                 Event::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
                 Event::Subscription { answer, .. } => drop(answer.send(Err(error.clone()))),

@@ -93,9 +93,10 @@ impl ServerError {
         broken && self.reason.is_empty()
     }
 
-    /// Whether the same call may succeed a little later, with nothing done about it.
+    /// Whether the same call may succeed later, with nothing done about it by who called.
     pub fn is_passing(&self) -> bool {
-        let full = matches!(self.reason.as_str(), "SUBSCRIBER_STALLED" | "TOO_MANY_STREAMS");
+        let reason = self.reason.as_str();
+        let full = matches!(reason, "SUBSCRIBER_STALLED" | "TOO_MANY_STREAMS" | "QUEUE_FULL" | "STORAGE_FULL");
         self.is_of_transport() || self.code == Code::Unavailable || (self.code == Code::ResourceExhausted && full)
     }
 }

@@ -4,7 +4,7 @@ use super::archive::article_name;
 use super::status::Refusal;
 use super::{Context, render, view};
 use crate::archive::Cut;
-use crate::archive::list::{ArticleQuery, RevisionOrder};
+use crate::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
 use crate::archive::read::View;
 use crate::model::{ArticleName, AsOf, Knowledge, RequestDigest, RevisionNumber, Seq, SourceId};
 use crate::wire::token::{PageToken, TokenError, request_digest};
@@ -25,6 +25,7 @@ impl Context {
             filter: wire::article_filter(request.filter, &self.limits)?,
             view: view(request.view, View::Basic)?,
             page_size: render::page_size(request.page_size, &self.limits)?,
+            content_bytes_max: PAGE_CONTENT_BYTES,
         };
         let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
         let (articles, next) = match order {

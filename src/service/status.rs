@@ -78,9 +78,10 @@ impl Refusal {
     pub(super) fn of_start(error: ArchiveError) -> Self {
         let is_in_future =
             matches!(&error, ArchiveError::Bound(BadBound::SeqInFuture { .. } | BadBound::TimeInFuture { .. }));
+        let message = format!("{error}; start at `now` to follow what is still to come");
         let mut refusal = Self::from(error);
         if is_in_future {
-            refusal.0.reason = "START_IN_FUTURE";
+            (refusal.0.reason, refusal.0.message) = ("START_IN_FUTURE", message);
         }
         refusal
     }
@@ -88,6 +89,7 @@ impl Refusal {
     /// A token that was refused, and the field that held it.
     pub(super) fn of_token(error: TokenError, field: &str) -> Self {
         let refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("{field} {error}"));
+        let refusal = refusal.with("field", field);
         refusal.of_field(field.to_owned(), error.to_string())
     }
 

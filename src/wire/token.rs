@@ -19,7 +19,7 @@ const RESUME_VERSION: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// It is not one that this service gave.
-    #[error("is not a token of this service; leave it empty to begin again")]
+    #[error("is not a token of this service; give it as it came, or begin again without it")]
     Malformed,
     /// It was given for a request with other fields.
     #[error("belongs to a request with other fields; give those of the first request again, or begin again")]

@@ -12,6 +12,8 @@ use crate::model::{Change, Timestamp};
 pub(in crate::archive) struct FeedEntry {
     pub(super) change: Arc<Change>,
     stands: OnceLock<Stands>,
+    /// An encoded change that takes more is not kept: the ring was not told of so much.
+    kept_bytes_max: usize,
     /// The encoded change in each view. What is in the bytes is for the layers above to know.
     renderings: [Mutex<Option<Bytes>>; 3],
 }
@@ -32,8 +34,14 @@ pub(super) struct Stand {
 }
 
 impl FeedEntry {
-    pub(in crate::archive) fn new(change: Arc<Change>) -> Self {
-        Self { change, stands: OnceLock::new(), renderings: Default::default() }
+    /// A change of which nothing that is made is kept: nobody else will read this.
+    pub(in crate::archive) fn unshared(change: Arc<Change>) -> Self {
+        Self::new(change, 0)
+    }
+
+    /// A change of which what is made is kept, where it takes no more than so many bytes a view.
+    pub(super) fn new(change: Arc<Change>, kept_bytes_max: usize) -> Self {
+        Self { change, kept_bytes_max, stands: OnceLock::new(), renderings: Default::default() }
     }
 
     /// How the article stands before and after.
@@ -73,7 +81,13 @@ impl FeedEntry {
         };
         match &*place {
             Some(bytes) => Ok(bytes.clone()),
-            None => Ok(place.insert(render()?).clone()),
+            None => {
+                let bytes = render()?;
+                if bytes.len() <= self.kept_bytes_max {
+                    *place = Some(bytes.clone());
+                }
+                Ok(bytes)
+            }
         }
     }
 }

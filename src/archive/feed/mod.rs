@@ -37,8 +37,11 @@ use crate::model::{Change, FeedQuery, ReadStamp, Seq};
 
 /// Changes that are kept in memory at most.
 pub(super) const RECENT_CHANGES_MAX: usize = 8_192;
-/// Bytes that they may take, with what is made of them.
-pub(super) const RECENT_BYTES_MAX: usize = 48 << 20;
+/// Bytes that they may take, with what is made of them: more than one commit of the largest contents.
+pub(super) const RECENT_BYTES_MAX: usize = 96 << 20;
+/// What an entry takes by itself, roughly, with its record.
+const ENTRY_BYTES: usize = 2_048;
+const VIEWS: usize = 3;
 
 /// How much of a change is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,18 +120,20 @@ impl Archive {
     }
 }
 
-/// The changes of a commit, each with what it takes of memory, roughly: with its content and what is made of it.
+/// The changes of a commit, each with the most that it takes of memory, with what is made of it.
 pub(super) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
     let content_bytes: HashMap<Seq, usize> =
         writes.contents.iter().map(|(seq, content)| (*seq, content.bytes.len())).collect();
     writes.changes.iter().map(move |change| {
-        let weight = weight_bytes(change, content_bytes.get(&change.seq).copied().unwrap_or(0));
-        (change.seq.0, Arc::new(FeedEntry::new(Arc::clone(change))), weight)
+        let kept_bytes_max = kept_bytes_max(change, content_bytes.get(&change.seq).copied().unwrap_or(0));
+        let entry = Arc::new(FeedEntry::new(Arc::clone(change), kept_bytes_max));
+        (change.seq.0, entry, ENTRY_BYTES + VIEWS * kept_bytes_max)
     })
 }
 
-fn weight_bytes(change: &Change, content_bytes: usize) -> usize {
+/// What a view of a change may take to be kept: the content that the change brought, with room for what changed in it.
+fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
     let made = change.entry.made.as_deref();
     let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
-    2_048 + 4 * text + 256 * change.entry.bound_urls.len() + 3 * content_bytes
+    1_024 + text + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
 }

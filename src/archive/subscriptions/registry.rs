@@ -104,18 +104,19 @@ impl Subscriptions {
     }
 
     /// Puts in the consumer that was given `lease`, unless that is lost already.
-    pub(super) fn register(
-        &self,
-        id: &SubscriptionId,
-        consumer: Consumer,
-    ) -> Result<Arc<SubscriptionRecord>, SubscriptionError> {
+    pub(super) fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<(), SubscriptionError> {
         let mut state = self.state();
-        let record = state.durable.get(id).cloned().ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
-        if record.lease != consumer.lease {
-            return Err(SubscriptionError::LeaseLost { id: id.clone(), lease: consumer.lease });
+        let lease = state.durable.get(id).map(|record| record.lease);
+        match lease {
+            None => Err(SubscriptionError::Unknown(id.clone())),
+            Some(lease) if lease != consumer.lease => {
+                Err(SubscriptionError::LeaseLost { id: id.clone(), lease: consumer.lease })
+            }
+            Some(_) => {
+                state.consumers.insert(id.clone(), consumer);
+                Ok(())
+            }
         }
-        state.consumers.insert(id.clone(), consumer);
-        Ok(record)
     }
 
     /// The consumer with this lease is gone. What was delivered to it can still be acknowledged.

@@ -62,6 +62,14 @@ impl Durable {
         self.id.as_str()
     }
 
+    /// A stream begins behind what was acknowledged. One that begins before what we acknowledged is of an archive that
+    /// was restored, or of a subscription that was moved: the positions that we know say nothing there.
+    pub(super) fn begins_at(&mut self, next_seq: u64) {
+        if next_seq < self.acknowledged_next_seq {
+            (self.acknowledged_next_seq, self.done_next_seq) = (next_seq, next_seq);
+        }
+    }
+
     /// Whether a change was not dealt with yet.
     pub(super) fn is_new(&self, change: &pb::Change) -> bool {
         change.seq >= self.done_next_seq

@@ -64,6 +64,7 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         reconnects: !session.is_embedded(),
         connection: Connection::Opening,
         holds_lease: true,
+        begins: false,
     };
     let ended = watch.follow(out).await;
     watch.tell_place(&ended, out);
@@ -129,6 +130,8 @@ struct Watch<'a> {
     connection: Connection,
     /// Whether the lease on a durable subscription was good when it was last used.
     holds_lease: bool,
+    /// Whether the next bookmark is the first of its stream: where that begins.
+    begins: bool,
 }
 
 impl Watch<'_> {
@@ -144,8 +147,14 @@ impl Watch<'_> {
             let ended = match event.transpose()? {
                 None => Some(End::CaughtUp),
                 Some(Followed::Change(change)) => self.deal_with(&change, out).await?,
-                Some(Followed::Bookmark(bookmark)) => self.acknowledge(bookmark.next_seq).await?,
-                Some(Followed::Started { .. }) => self.started(out),
+                Some(Followed::Bookmark(bookmark)) => {
+                    self.reached(bookmark.next_seq).await?;
+                    None
+                }
+                Some(Followed::Started { .. }) => {
+                    self.started(out);
+                    None
+                }
                 Some(Followed::Lost { error, .. }) => self.lost(error, out)?,
                 Some(
                     Followed::Article(_) | Followed::SnapshotEnd | Followed::CaughtUp | Followed::FellBehind { .. },
@@ -166,7 +175,8 @@ impl Watch<'_> {
                 return Ok(Some(End::Asked));
             }
             self.done(change);
-            return self.acknowledge(change.seq.saturating_add(1)).await;
+            self.acknowledge(change.seq.saturating_add(1)).await?;
+            return Ok(None);
         }
         if out.json {
             out.message(change)?;
@@ -189,21 +199,29 @@ impl Watch<'_> {
         }
     }
 
+    async fn reached(&mut self, next_seq: u64) -> Result<(), Failure> {
+        if std::mem::take(&mut self.begins)
+            && let Some(durable) = &mut self.durable
+        {
+            durable.begins_at(next_seq);
+        }
+        self.acknowledge(next_seq).await
+    }
+
     /// A lease that does not hold was given to another consumer, or by a server that has been started anew since. The
     /// stream knows which: it ends for good, or begins again under a new lease. What comes until then is left alone.
-    async fn acknowledge(&mut self, next_seq: u64) -> Result<Option<End>, Failure> {
+    async fn acknowledge(&mut self, next_seq: u64) -> Result<(), Failure> {
         if let Some(durable) = self.durable.as_mut().filter(|_| self.holds_lease) {
             self.holds_lease = durable.acknowledge(next_seq, self.following.lease()).await?;
         }
-        Ok(None)
+        Ok(())
     }
 
-    fn started(&mut self, out: &Output) -> Option<End> {
+    fn started(&mut self, out: &Output) {
         if self.connection == Connection::Lost {
             out.note("dateline: the connection is back");
         }
-        (self.connection, self.holds_lease) = (Connection::There, true);
-        None
+        (self.connection, self.holds_lease, self.begins) = (Connection::There, true, true);
     }
 
     /// A connection that was never there is not waited for: it is rather the wrong server than one that starts.

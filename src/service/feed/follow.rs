@@ -131,7 +131,10 @@ impl Subscriber {
             self.send_changes(sink).await?;
             if self.place.next_seq == self.end.now() {
                 self.say_caught_up(sink).await?;
-                self.wait(sink).await?;
+                // Where more was committed meanwhile, it goes round again.
+                if self.caught_up {
+                    self.wait(sink).await?;
+                }
             }
         }
     }
@@ -150,6 +153,7 @@ impl Subscriber {
     fn interrupted(&self, interruption: Interruption, sink: &Sink) -> Ending {
         match interruption {
             Interruption::Stopping => {
+                self.deliver(self.place.next_seq);
                 sink.send_if_room(show::event(Event::Bookmark(self.bookmark())));
                 Refusal::draining().into()
             }
@@ -295,4 +299,65 @@ async fn attach(context: &Context, request: &pb::SubscribeRequest) -> Result<Att
         return Err(FieldError::invalid("consumer", problem).into());
     }
     Ok(context.archive.attach_subscription(id, request.consumer.clone()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::archive::request::{Action, Observation, Operation, Target};
+    use crate::archive::{Archive, Options};
+    use crate::clock::SystemClock;
+    use crate::model::{ArticleName, Content, Limits, Timestamp};
+
+    async fn write(archive: &Archive, source: &str) {
+        let name = ArticleName::parse(&format!("sources/{source}/articles/a")).unwrap();
+        let content = Content { headline: source.to_owned(), ..Content::default() };
+        let operation = Operation {
+            target: Target::Named(name),
+            observe_time: Timestamp::from_micros(0).unwrap(),
+            precondition: None,
+            request: None,
+            action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
+        };
+        archive.write(vec![operation], false).await.unwrap();
+    }
+
+    /// What did not match and was committed while there was no room to say `CaughtUp` was passed over, and that it is
+    /// caught up was said only when the next change matched.
+    #[tokio::test]
+    async fn what_does_not_match_does_not_put_off_caught_up() {
+        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
+        let context = Context {
+            archive: Arc::clone(&archive),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after: Duration::from_secs(60),
+        };
+        write(&archive, "wanted").await;
+        let position = pb::feed_start::Position::Beginning(true);
+        let request = pb::SubscribeRequest {
+            start: Some(pb::FeedStart { position: Some(position) }),
+            filter: Some(pb::ArticleFilter { sources: vec!["sources/wanted".into()], ..Default::default() }),
+            heartbeat_interval: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            end_when_caught_up: true,
+            ..pb::SubscribeRequest::default()
+        };
+        let subscriber = Subscriber::new(&context, request).await.unwrap();
+        let (events, mut received) = mpsc::channel(2);
+        let running = tokio::spawn(subscriber.run(events));
+        let mut next = async || received.recv().await.unwrap().unwrap();
+        assert!(matches!(next().await, EventFrame::Other(_)), "Started");
+        // The batch now waits to be taken, and the subscriber to say that it is caught up.
+        tokio::task::yield_now().await;
+        write(&archive, "other").await;
+        assert!(matches!(next().await, EventFrame::Changes(_)));
+        let EventFrame::Other(message) = next().await else { panic!("only one change matches") };
+        let Some(Event::CaughtUp(caught_up)) = message.event else { panic!("{message:?} came before CaughtUp") };
+        assert_eq!(caught_up.bookmark.unwrap().next_seq, 2);
+        running.await.unwrap();
+    }
 }

@@ -12,9 +12,9 @@ use crate::model::ReadStamp;
 use crate::wire::frame::PageFrame;
 use crate::wire::{self, FieldError, pb};
 
-/// A page ends with the change that takes it to so many bytes, so that it mostly fits the 4 MiB that gRPC clients take
-/// by default.
-const PAGE_BYTES_MAX: usize = 3 << 20;
+/// A page ends with the change that takes it to so many bytes: with the largest change that the default limits let in, it
+/// fits the 4 MiB that gRPC clients take by default.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Changes that one page looks at.
 const PAGE_EXAMINED_MAX: usize = 20_000;
 /// How long a page may wait, in seconds.

@@ -68,7 +68,11 @@ impl Context {
     ) -> Result<ReadStamp, Refusal> {
         let begin = self.begin(start, digest).await?;
         if begin.snapshot.is_some() {
-            return Err(FieldError::invalid("start", "must not be a snapshot here, nor within one").into());
+            return Err(FieldError::invalid(
+                "start",
+                "must not be a snapshot here, nor a token within one; a snapshot comes by Subscribe",
+            )
+            .into());
         }
         Ok(begin.place)
     }

@@ -14,8 +14,11 @@ use crate::wire::pb;
 use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
 
-/// Articles of one event at most. A page of whole contents ends earlier, with its bytes.
+/// Articles of one event at most.
 const EVENT_ARTICLES_MAX: usize = 100;
+/// An event of whole contents ends with the article that takes it beyond this: a slow link must get it within the
+/// minute after which it counts as stalled.
+const EVENT_CONTENT_BYTES: usize = 128 << 10;
 
 impl Subscriber {
     /// Sends the next articles of the snapshot, and says so when there are no more.
@@ -27,6 +30,7 @@ impl Subscriber {
             filter: asked.filter.clone(),
             view: if view == FeedView::Basic { View::Basic } else { View::Full },
             page_size: EVENT_ARTICLES_MAX,
+            content_bytes_max: EVENT_CONTENT_BYTES,
         };
         let cut = Cut { observe_time: None, stamp: self.place };
         let page = self.context.archive.articles_by_name(cut, query, after.clone()).await.map_err(Refusal::from)?;

@@ -331,6 +331,30 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
     cli.fails(&["watch", "--resume", &ended.token()], 4, hint);
 }
 
+/// A watch remembers what it dealt with across connections, by position. After a restore other changes have those
+/// positions: they were passed over, and acknowledged.
+#[test]
+fn a_durable_watch_passes_over_nothing_after_a_restore() {
+    let cli = Cli::new();
+    add(&cli, 0..1);
+    cli.ok(&["watch", "--durable", "index", "--from", "beginning", "--until-caught-up"]);
+    let backup = cli.path("backup");
+    copy(&cli.archive(), &backup);
+    let server = Server::start(&cli, &[]);
+    let address = server.address.clone();
+    let watching = Watching::start(&cli, &["--durable", "index"]);
+    add(&cli, 1..4);
+    assert_eq!(articles(&watching.lines(3)), names(1..4));
+    // That they were acknowledged shows in the position.
+    while !cli.ok(&["subscriptions"]).starts_with("index\t4\t") {}
+    server.kill();
+    std::fs::remove_dir_all(cli.archive()).unwrap();
+    copy(&backup, &cli.archive());
+    add(&cli, 5..10);
+    let _server = Server::start_on(&cli, &address);
+    assert_eq!(articles(&watching.lines(5)), names(5..10));
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     let copied = std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap();
     assert!(copied.success());

@@ -369,8 +369,13 @@ impl Reads<'_> {
 
 /// One of a dozen queries, with small pages.
 fn query(turn: usize) -> ArticleQuery {
-    let mut query =
-        ArticleQuery { source: None, filter: ArticleFilter::default(), view: View::Basic, page_size: 1 + turn % 3 };
+    let mut query = ArticleQuery {
+        source: None,
+        filter: ArticleFilter::default(),
+        view: View::Basic,
+        page_size: 1 + turn % 3,
+        content_bytes_max: usize::MAX,
+    };
     let filter = &mut query.filter;
     match turn % 12 {
         0 => query.source = Some(support::source(0)),
