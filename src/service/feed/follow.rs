@@ -140,7 +140,7 @@ impl Subscriber {
     }
 
     /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
-    async fn room(&self, sink: &Sink) -> Result<(), Ending> {
+    pub(super) async fn room(&self, sink: &Sink) -> Result<(), Ending> {
         let interruption = tokio::select! {
             biased;
             interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
@@ -172,6 +172,7 @@ impl Subscriber {
             self.caught_up = false;
             let fell_behind = pb::FellBehind { durable_next_seq: end.0 };
             sink.send(show::event(Event::FellBehind(fell_behind))).await?;
+            self.room(sink).await?;
         }
         if page.items.is_empty() {
             self.place = page.next;

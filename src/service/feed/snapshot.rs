@@ -48,6 +48,7 @@ impl Subscriber {
             self.snapshot = Some(within);
         }
         if page.next.is_none() {
+            self.room(sink).await?;
             let bookmark = Some(show::bookmark(&self.place, self.query_digest));
             sink.send(show::event(Event::SnapshotEnd(pb::SnapshotEnd { bookmark }))).await?;
             self.snapshot = None;
