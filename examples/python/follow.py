@@ -22,6 +22,13 @@ def deal_with(change: feed.Change) -> None:
     print(f"{change.seq}: {kind} {change.article}: {change.revision.content.headline}{late}", flush=True)
 
 
+def keep(token_file: pathlib.Path, token: str) -> None:
+    # Under another name first: a token that is half written would be worth nothing.
+    half = token_file.with_suffix(".new")
+    half.write_text(token)
+    half.replace(token_file)
+
+
 def follow(stub: FeedServiceStub, token_file: pathlib.Path) -> None:
     if token_file.exists():
         start = feed.FeedStart(resume_token=token_file.read_text())
@@ -31,9 +38,9 @@ def follow(stub: FeedServiceStub, token_file: pathlib.Path) -> None:
         if event.HasField("batch"):
             for change in event.batch.changes:
                 deal_with(change)
-            token_file.write_text(event.batch.bookmark.resume_token)
+            keep(token_file, event.batch.bookmark.resume_token)
         elif event.HasField("bookmark"):
-            token_file.write_text(event.bookmark.resume_token)
+            keep(token_file, event.bookmark.resume_token)
         elif event.HasField("caught_up"):
             print("caught up", flush=True)
 

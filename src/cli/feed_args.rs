@@ -1,5 +1,6 @@
 //! The arguments of the commands that follow changes: where a feed begins, and what is followed.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::args::{self, FilterArgs};
@@ -34,7 +35,7 @@ pub(super) struct WatchArgs {
     pub(super) durable: Option<SubscriptionId>,
     /// Run this shell command for each change, with the change as a line of JSON on its standard input, and again
     /// until it succeeds
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub(super) exec: Option<String>,
     /// How much of a change --json and --exec tell [default: basic]
     #[arg(long, value_enum)]

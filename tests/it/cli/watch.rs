@@ -387,6 +387,7 @@ fn arguments_that_make_no_sense_are_told() {
         (&["watch", "--durable=-x", "--until-caught-up"], 2, "the subscription id has the character '-'"),
         (&["watch", "--durable", "ä"], 2, "the subscription id has the character 'ä'"),
         (&["watch", "--kind", "expunged"], 2, "invalid value"),
+        (&["watch", "--exec", ""], 2, "--exec"),
         (&["watch", "--until-caught-up", "--view", "full"], 2, "--view is for --json and --exec"),
         (&["watch", "--until-caught-up", "--resume", "garbage"], 2, "resume_token"),
         (&["watch", "--until-caught-up", "--url-prefix", "ftp://x"], 2, "filter.url_prefix"),
