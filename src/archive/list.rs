@@ -10,7 +10,7 @@ use super::cache::HeadEntry;
 use super::cut::Cut;
 use super::error::ArchiveError;
 use super::lookup::{Lookup, LookupError};
-use super::matching::{name_passes, state_passes};
+use super::matching::{attributes_pass, name_passes, state_passes};
 use super::read::{ArticleAt, RevisionAt, StepsAt, View, known, latest_below, render, revision_of, steps_at, urls};
 use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
 use crate::store::engine::Direction;
@@ -164,8 +164,10 @@ fn passes(
     steps: &StepsAt,
 ) -> Result<bool, LookupError> {
     let withdrawn = steps.mark.is_some_and(|mark| mark.withdrawn);
-    let made = lookup.change(steps.step.made_seq)?;
-    if !state_passes(filter, withdrawn, steps.step.since, &made) {
+    if !state_passes(filter, withdrawn, steps.step.since) {
+        return Ok(false);
+    }
+    if !attributes_pass(filter, &*lookup.change(steps.step.made_seq)?) {
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };

@@ -21,15 +21,17 @@ pub(super) fn asks_for_attributes(filter: &ArticleFilter) -> bool {
         || !publish_time.is_unbounded()
 }
 
-/// What the filter says of an article in this state whose revision in force was made by `made` and is so since `since`.
-/// Names and URLs are not looked at.
-pub(super) fn state_passes(filter: &ArticleFilter, withdrawn: bool, since: Timestamp, made: &Change) -> bool {
+/// What the filter says of an article in this state, whose revision in force is so since `since`.
+pub(super) fn state_passes(filter: &ArticleFilter, withdrawn: bool, since: Timestamp) -> bool {
+    filter.withdrawn.is_none_or(|wanted| wanted == withdrawn) && filter.observe_time.contains(Some(since))
+}
+
+/// What the filter says of the attributes of a revision, which `made` made. URLs are not looked at.
+pub(super) fn attributes_pass(filter: &ArticleFilter, made: &Change) -> bool {
     let Some(record) = made.entry.made.as_deref() else { return false };
     let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
     let speaks = |range: &String| language_matches(range, &record.language);
-    filter.withdrawn.is_none_or(|wanted| wanted == withdrawn)
-        && filter.observe_time.contains(Some(since))
-        && (filter.languages.is_empty() || filter.languages.iter().any(speaks))
+    (filter.languages.is_empty() || filter.languages.iter().any(speaks))
         && (filter.labels.is_empty() || filter.labels.iter().any(|label| record.labels.contains(label)))
         && filter.publish_time.contains(publish_time)
 }

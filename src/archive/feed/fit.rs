@@ -2,9 +2,9 @@
 
 use super::entry::{FeedEntry, Stand};
 use crate::archive::lookup::{Lookup, LookupError};
-use crate::archive::matching::{asks_for_attributes, name_passes, state_passes};
+use crate::archive::matching::{asks_for_attributes, attributes_pass, name_passes, state_passes};
 use crate::archive::read::urls;
-use crate::model::{FeedKind, FeedQuery, Seq};
+use crate::model::{Change, FeedKind, FeedQuery};
 
 /// A change that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,30 +23,26 @@ pub(super) fn fit(lookup: &Lookup<'_>, query: &FeedQuery, entry: &FeedEntry) -> 
     if !asks_for_attributes(&query.filter) {
         return Ok(asked_for.then_some(Fit { left_filter: false }));
     }
-    let seq = entry.change.seq;
     let stands = entry.stands(lookup)?;
-    let before = match &stands.before {
-        Some(before) => matches(lookup, query, entry, before, seq)?,
-        None => false,
-    };
-    let after = matches(lookup, query, entry, &stands.after, seq.next())?;
+    let (was, is) = (stands.before.as_ref().is_some_and(|it| passes(query, it)), passes(query, &stands.after));
+    if !(was || is) {
+        return Ok(None);
+    }
+    let (led, leads) = urls_pass(lookup, query, &entry.change)?;
+    let (before, after) = (was && led, is && leads);
     let is_wanted = (before || after) && (asked_for || before != after);
     Ok(is_wanted.then_some(Fit { left_filter: before && !after }))
 }
 
-/// Whether an article that stands so, as known below `bound`, matches the filter's attributes.
-fn matches(
-    lookup: &Lookup<'_>,
-    query: &FeedQuery,
-    entry: &FeedEntry,
-    stand: &Stand,
-    bound: Seq,
-) -> Result<bool, LookupError> {
-    let filter = &query.filter;
-    if !state_passes(filter, stand.withdrawn, stand.since, &stand.made) {
-        return Ok(false);
-    }
-    let Some(prefix) = &filter.url_prefix else { return Ok(true) };
-    let Some(head) = lookup.head(&entry.change.entry.name)? else { return Ok(false) };
-    Ok(urls(lookup, &head, bound)?.iter().any(|(url, _)| url.key.starts_with(prefix)))
+/// Whether an article that stands so matches the filter, but for its URLs.
+fn passes(query: &FeedQuery, stand: &Stand) -> bool {
+    state_passes(&query.filter, stand.withdrawn, stand.since) && attributes_pass(&query.filter, &stand.made)
+}
+
+/// Whether a URL that the filter asks for leads to the article before a change, and after it: a change can add one.
+fn urls_pass(lookup: &Lookup<'_>, query: &FeedQuery, change: &Change) -> Result<(bool, bool), LookupError> {
+    let Some(prefix) = &query.filter.url_prefix else { return Ok((true, true)) };
+    let Some(head) = lookup.head(&change.entry.name)? else { return Ok((false, false)) };
+    let led = urls(lookup, &head, change.seq)?.iter().any(|(url, _)| url.key.starts_with(prefix));
+    Ok((led, led || change.entry.bound_urls.iter().any(|url| url.key.starts_with(prefix))))
 }
