@@ -6,22 +6,20 @@ use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use prost::Message;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::{NamedService, ServerStreamingService};
-use tonic::transport::{Channel, Server};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::echo::Raw;
+use super::echo::{Raw, serve_bare};
 
 /// The path of the stream.
 const PATH: &str = "/bench.Stream/Follow";
@@ -104,27 +102,13 @@ impl Speaker {
 
 /// A server that streams `count` messages, round and round those given. It ends with the process.
 pub(crate) async fn cycle(messages: Vec<Bytes>, count: usize) -> anyhow::Result<String> {
-    serve(Source::Cycle { messages: Arc::new(messages), count }).await
+    serve_bare(Bare(Source::Cycle { messages: Arc::new(messages), count })).await
 }
 
 /// A server whose streams say what is said to all.
 pub(crate) async fn live() -> anyhow::Result<(String, Speaker)> {
     let senders = Arc::default();
-    Ok((serve(Source::Live(Arc::clone(&senders))).await?, Speaker(senders)))
-}
-
-async fn serve(source: Source) -> anyhow::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(16 << 20)
-        .add_service(Bare(source));
-    tokio::spawn(server.serve_with_incoming(incoming));
-    Ok(url)
+    Ok((serve_bare(Bare(Source::Live(Arc::clone(&senders)))).await?, Speaker(senders)))
 }
 
 /// A stream whose messages are decoded as those of type `M`, as our client does it.

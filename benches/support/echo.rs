@@ -93,6 +93,20 @@ impl UnaryService<Bytes> for Handler {
 
 /// A server that answers each call with the same bytes. It ends with the process.
 pub(crate) async fn serve(reply: Bytes) -> anyhow::Result<String> {
+    serve_bare(Echo { reply }).await
+}
+
+/// Serves a floor under the same transport settings as ours, and answers its URL. It ends with the process.
+pub(crate) async fn serve_bare<S>(service: S) -> anyhow::Result<String>
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
@@ -101,7 +115,7 @@ pub(crate) async fn serve(reply: Bytes) -> anyhow::Result<String> {
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
-        .add_service(Echo { reply });
+        .add_service(service);
     tokio::spawn(server.serve_with_incoming(incoming));
     Ok(url)
 }

@@ -77,12 +77,7 @@ impl Queue {
 
     /// Waits until no archive time at or before `to` will be assigned any more.
     pub(super) async fn raise_floor(&self, to: Timestamp) -> Result<(), ArchiveError> {
-        let Ok(permit) = Arc::clone(&self.operations).acquire_owned().await else {
-            return Err(Unavailable::Draining.into());
-        };
-        let (answer, answered) = oneshot::channel();
-        self.send(Event::RaiseFloor { to, answer, permit })?;
-        answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
+        self.ask(&self.operations, |answer, permit| Event::RaiseFloor { to, answer, permit }).await
     }
 
     /// Changes a durable subscription. Once this is queued it is done, whether or not anybody waits for the answer.
@@ -91,11 +86,20 @@ impl Queue {
         id: SubscriptionId,
         edit: SubscriptionEdit,
     ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
-        let Ok(permit) = Arc::clone(&self.edits).acquire_owned().await else {
+        self.ask(&self.edits, |answer, permit| Event::Subscription { id, edit, answer, permit }).await
+    }
+
+    /// Sends an event once there is room for it, and waits for its answer.
+    async fn ask<T>(
+        &self,
+        room: &Arc<Semaphore>,
+        event: impl FnOnce(oneshot::Sender<Result<T, ArchiveError>>, OwnedSemaphorePermit) -> Event,
+    ) -> Result<T, ArchiveError> {
+        let Ok(permit) = Arc::clone(room).acquire_owned().await else {
             return Err(Unavailable::Draining.into());
         };
         let (answer, answered) = oneshot::channel();
-        self.send(Event::Subscription { id, edit, answer, permit })?;
+        self.send(event(answer, permit))?;
         answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 

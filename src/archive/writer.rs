@@ -231,21 +231,18 @@ impl Writer {
             Event::Committed(Ok(())) => self.committed(),
             Event::Committed(Err(error)) => self.commit_failed(error),
             Event::Close => self.closing = true,
-            job @ Event::Job { .. } => {
-                if self.held.is_empty() && self.fits(&job) {
-                    self.judge(job)
-                } else {
-                    self.held.push_back(job)
-                }
-            }
-            edit @ Event::Subscription { .. } => {
-                if self.held_edits.is_empty() && self.fits(&edit) {
-                    self.judge(edit)
-                } else {
-                    self.held_edits.push_back(edit)
-                }
-            }
+            job @ Event::Job { .. } => self.judge_or_hold(job, |writer| &mut writer.held),
+            edit @ Event::Subscription { .. } => self.judge_or_hold(edit, |writer| &mut writer.held_edits),
             Event::RaiseFloor { to, answer, permit } => self.raise_floor(to, answer, permit),
+        }
+    }
+
+    /// Judges an event, unless it does not fit or others of its kind are held before it.
+    fn judge_or_hold(&mut self, event: Event, held: fn(&mut Self) -> &mut VecDeque<Event>) {
+        if held(self).is_empty() && self.fits(&event) {
+            self.judge(event);
+        } else {
+            held(self).push_back(event);
         }
     }
 

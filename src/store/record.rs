@@ -66,16 +66,21 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
         bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.made.as_deref())).collect(),
         made: entry.made.as_deref().map(revision_to_stored),
-        name: Some(stored::ArticleRecord {
-            source: entry.name.source.as_str().to_owned(),
-            article: entry.name.article.as_str().to_owned(),
-        }),
+        name: Some(name_to_stored(&entry.name)),
         reason: entry.reason.clone(),
         newest_offset: seq.0.saturating_sub(entry.standing.made_seq.0),
         newest_since_offset: entry.standing.since.micros_since(entry.observe_time),
         withdrawn: entry.standing.withdrawn,
         superseded: !entry.standing.is_newest,
     }
+}
+
+pub(super) fn name_to_stored(name: &ArticleName) -> stored::ArticleRecord {
+    stored::ArticleRecord { source: name.source.as_str().to_owned(), article: name.article.as_str().to_owned() }
+}
+
+pub(super) fn name_from_stored(name: &stored::ArticleRecord) -> Option<ArticleName> {
+    Some(ArticleName { source: SourceId::parse(&name.source).ok()?, article: ArticleId::parse(&name.article).ok()? })
 }
 
 /// The canonical URL is in the record already, so it is not written twice.
@@ -93,9 +98,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         original: if url.original.is_empty() { canonical.clone() } else { url.original },
         key: UrlKey::from_stored(&url.key),
     };
-    let name = message.name?;
-    let name =
-        ArticleName { source: SourceId::parse(&name.source).ok()?, article: ArticleId::parse(&name.article).ok()? };
+    let name = name_from_stored(&message.name?)?;
     let observe_time = Timestamp::from_micros(message.observe_time)?;
     let standing = Standing {
         made_seq: Seq(seq.0.checked_sub(message.newest_offset)?),

@@ -3,12 +3,10 @@
 use prost::Message;
 
 use super::key::subscription::SubscriptionKey;
+use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
-use crate::model::{
-    ArticleFilter, ArticleId, ArticleName, FeedKinds, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp,
-    UrlKey,
-};
+use crate::model::{ArticleFilter, FeedKinds, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp, UrlKey};
 
 /// What is kept of a durable subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +59,9 @@ fn from_stored(message: stored::Subscription) -> Option<SubscriptionRecord> {
 }
 
 fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
-    let article = |name: &ArticleName| stored::ArticleRecord {
-        source: name.source.as_str().to_owned(),
-        article: name.article.as_str().to_owned(),
-    };
     stored::ArticleFilter {
         sources: filter.sources.iter().map(|source| source.as_str().to_owned()).collect(),
-        articles: filter.articles.iter().map(article).collect(),
+        articles: filter.articles.iter().map(name_to_stored).collect(),
         withdrawn: filter.withdrawn,
         languages: filter.languages.clone(),
         labels: filter.labels.clone(),
@@ -78,13 +72,9 @@ fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
 }
 
 fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
-    let article = |name: &stored::ArticleRecord| {
-        let (source, article) = (SourceId::parse(&name.source), ArticleId::parse(&name.article));
-        Some(ArticleName { source: source.ok()?, article: article.ok()? })
-    };
     Some(ArticleFilter {
         sources: filter.sources.iter().map(|id| SourceId::parse(id).ok()).collect::<Option<_>>()?,
-        articles: filter.articles.iter().map(article).collect::<Option<_>>()?,
+        articles: filter.articles.iter().map(name_from_stored).collect::<Option<_>>()?,
         withdrawn: filter.withdrawn,
         languages: filter.languages,
         labels: filter.labels,
@@ -106,6 +96,7 @@ fn range_from_stored(range: stored::TimeRange) -> Option<TimeRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ArticleName;
 
     #[test]
     fn a_subscription_is_read_as_it_was_written() {

@@ -96,8 +96,12 @@ impl Stand {
     /// How the article of `change` stands with it.
     fn with(lookup: &Lookup<'_>, change: &Arc<Change>) -> Result<Self, LookupError> {
         let standing = change.entry.standing;
-        let made =
-            if standing.made_seq == change.seq { Arc::clone(change) } else { lookup.change(standing.made_seq)? };
-        Ok(Self { made, since: standing.since, withdrawn: standing.withdrawn })
+        Ok(Self { made: newest(lookup, change)?, since: standing.since, withdrawn: standing.withdrawn })
     }
+}
+
+/// The change that made the revision in force at the end of the observe axis, as known with `change`.
+pub(super) fn newest(lookup: &Lookup<'_>, change: &Arc<Change>) -> Result<Arc<Change>, LookupError> {
+    let made_seq = change.entry.standing.made_seq;
+    if made_seq == change.seq { Ok(Arc::clone(change)) } else { lookup.change(made_seq) }
 }

@@ -18,7 +18,6 @@ mod sync {
     pub(super) use std::sync::Mutex;
 }
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -122,10 +121,11 @@ impl Archive {
 
 /// The changes of a commit, each with the most that it takes of memory, with what is made of it.
 pub(super) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
-    let content_bytes: HashMap<Seq, usize> =
-        writes.contents.iter().map(|(seq, content)| (*seq, content.bytes.len())).collect();
+    // Both are in the order of the log.
+    let mut contents = writes.contents.iter().peekable();
     writes.changes.iter().map(move |change| {
-        let kept_bytes_max = kept_bytes_max(change, content_bytes.get(&change.seq).copied().unwrap_or(0));
+        let content = contents.next_if(|(seq, _)| *seq == change.seq);
+        let kept_bytes_max = kept_bytes_max(change, content.map_or(0, |(_, content)| content.bytes.len()));
         let entry = Arc::new(FeedEntry::new(Arc::clone(change), kept_bytes_max));
         (change.seq.0, entry, ENTRY_BYTES + VIEWS * kept_bytes_max)
     })

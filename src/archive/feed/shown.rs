@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::FeedView;
-use super::entry::FeedEntry;
+use super::entry::{FeedEntry, newest};
 use crate::archive::compare::{self, Comparison};
 use crate::archive::error::{ArchiveError, Missing};
 use crate::archive::lookup::{Lookup, LookupError};
@@ -33,8 +33,7 @@ pub struct ChangeAt {
 pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> Result<ChangeAt, LookupError> {
     let change = &entry.change;
     let kind = FeedKind::of(change);
-    let standing = change.entry.standing;
-    let newest = if standing.made_seq == change.seq { Arc::clone(change) } else { lookup.change(standing.made_seq)? };
+    let newest = newest(lookup, change)?;
     let newest_number = number(&newest)?;
     let made = match change.entry.revision {
         _ if change.entry.made.is_some() => Arc::clone(change),
@@ -54,7 +53,7 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
         kind,
         revision: revision_of(lookup, entry.change.entry.name.clone(), number, made, content)?,
         newest: newest_number,
-        is_newest: standing.is_newest || kind == FeedKind::Aliased,
+        is_newest: change.entry.standing.is_newest || kind == FeedKind::Aliased,
         comparison,
     })
 }

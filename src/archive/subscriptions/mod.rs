@@ -68,7 +68,7 @@ pub struct Attachment {
     /// Where the consumer goes on: behind what was acknowledged.
     pub start: ReadStamp,
     /// Which changes.
-    pub query: Arc<FeedQuery>,
+    pub query: FeedQuery,
     delivered: Arc<AtomicU64>,
     fence: CancellationToken,
     shared: Arc<Shared>,
@@ -149,7 +149,7 @@ impl Archive {
             fence: fence.clone(),
         };
         self.shared.subscriptions.register(&id, consumer)?;
-        let query = Arc::new(record.query.clone());
+        let query = record.query.clone();
         Ok(Attachment { id, lease: record.lease, start, query, delivered, fence, shared: Arc::clone(&self.shared) })
     }
 

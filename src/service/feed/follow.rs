@@ -22,7 +22,7 @@ use super::show;
 use super::sink::Sink;
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
-use crate::model::{FeedQuery, ReadStamp, RequestDigest, Seq, SubscriptionId};
+use crate::model::{FeedQuery, ReadStamp, RequestDigest, SubscriptionId};
 use crate::wire::frame::EventFrame;
 use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
@@ -76,22 +76,22 @@ impl Subscriber {
         let heartbeat = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE)?;
         // Before the place is resolved, so that no end is missed.
         let end = context.archive.feed_end();
-        let (query, begin, attachment) = if request.subscription.is_empty() {
+        let (Asked { query, digest }, begin, attachment) = if request.subscription.is_empty() {
             let asked = Asked::new(wire::feed_query(request.filter, &request.kinds, &context.limits)?);
             let begin = context.begin(request.start, asked.digest).await?;
-            (Arc::new(asked.query), begin, None)
+            (asked, begin, None)
         } else {
             let attachment = attach(context, &request).await?;
             let begin = Begin { place: attachment.start, snapshot: None };
-            (Arc::clone(&attachment.query), begin, Some(attachment))
+            (Asked::new(attachment.query.clone()), begin, Some(attachment))
         };
         Ok(Self {
             context: context.clone(),
             end,
             place: begin.place,
             snapshot: begin.snapshot,
-            query_digest: wire::token::query_digest(&query),
-            plan: plan(query, view),
+            query_digest: digest,
+            plan: plan(Arc::new(query), view),
             heartbeat,
             end_when_caught_up: request.end_when_caught_up,
             attachment,
@@ -153,7 +153,6 @@ impl Subscriber {
     fn interrupted(&self, interruption: Interruption, sink: &Sink) -> Ending {
         match interruption {
             Interruption::Stopping => {
-                self.deliver(self.place.next_seq);
                 sink.send_if_room(show::event(Event::Bookmark(self.bookmark())));
                 Refusal::draining().into()
             }
@@ -178,9 +177,8 @@ impl Subscriber {
             self.place = page.next;
             return if Instant::now() >= self.bookmark_due { self.send_bookmark(sink).await } else { Ok(()) };
         }
-        self.deliver(page.next.next_seq);
         let changes = page.items.into_iter().map(show::frame).collect();
-        let bookmark = show::bookmark(&page.next, self.query_digest);
+        let bookmark = self.bookmark_at(&page.next);
         sink.send(EventFrame::Changes(Box::new((changes, bookmark)))).await?;
         // Only now: a reader that stalls is told the place before what it did not get.
         self.place = page.next;
@@ -197,7 +195,6 @@ impl Subscriber {
             return Ok(()); // More was committed while there was no room to say so.
         }
         self.caught_up = true;
-        self.deliver(self.place.next_seq);
         let caught_up = pb::CaughtUp { bookmark: Some(self.bookmark()) };
         sink.send(show::event(Event::CaughtUp(caught_up))).await?;
         self.bookmark_due = Instant::now() + self.heartbeat;
@@ -244,27 +241,25 @@ impl Subscriber {
     }
 
     pub(super) async fn send_bookmark(&mut self, sink: &Sink) -> Result<(), Ending> {
-        if self.snapshot.is_none() {
-            self.deliver(self.place.next_seq);
-        }
         sink.send(show::event(Event::Bookmark(self.bookmark()))).await?;
         self.bookmark_due = Instant::now() + self.heartbeat;
         Ok(())
     }
 
     /// Where it is.
-    pub(super) fn bookmark(&self) -> pb::Bookmark {
+    fn bookmark(&self) -> pb::Bookmark {
         match &self.snapshot {
-            None => show::bookmark(&self.place, self.query_digest),
+            None => self.bookmark_at(&self.place),
             Some(within) => show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest),
         }
     }
 
-    /// Says that all that matches below `next_seq` is about to be sent: an acknowledgement may be faster than we are.
-    fn deliver(&self, next_seq: Seq) {
+    /// A bookmark that is about to be sent. It can be acknowledged, and an acknowledgement may be faster than we are.
+    pub(super) fn bookmark_at(&self, place: &ReadStamp) -> pb::Bookmark {
         if let Some(attachment) = &self.attachment {
-            attachment.deliver(next_seq);
+            attachment.deliver(place.next_seq);
         }
+        show::bookmark(place, self.query_digest)
     }
 
     /// Which articles a snapshot has, and how much of each.

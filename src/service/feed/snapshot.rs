@@ -49,7 +49,7 @@ impl Subscriber {
         }
         if page.next.is_none() {
             self.room(sink).await?;
-            let bookmark = Some(show::bookmark(&self.place, self.query_digest));
+            let bookmark = Some(self.bookmark_at(&self.place));
             sink.send(show::event(Event::SnapshotEnd(pb::SnapshotEnd { bookmark }))).await?;
             self.snapshot = None;
         }
