@@ -95,22 +95,15 @@ impl PackedContent {
 
     /// Adds the content to a batch, as brought by the change at `seq`.
     pub fn write(self, seq: Seq, batch: &mut Batch) {
-        let equal = self.data.is_none();
-        let data = self.data.unwrap_or_default();
-        let mut chunks = data.chunks(CHUNK_BYTES);
-        let first = chunks.next().unwrap_or_default();
         let head = stored::ContentHead {
             base: self.base.map(|base| base.0),
             depth: self.depth,
             length: self.length as u64,
-            equal,
-            more_chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
-            data: first.to_vec(),
+            equal: self.data.is_none(),
+            more_chunks: 0,
+            data: Vec::new(),
         };
-        put(batch, ContentKey { seq, chunk: 0 }.encode(), head.encode_to_vec());
-        for (chunk, data) in (1..).zip(chunks) {
-            put(batch, ContentKey { seq, chunk }.encode(), data.to_vec());
-        }
+        StoredContent { seq, head, data: self.data.unwrap_or_default() }.write(batch);
     }
 
     fn whole(bytes: &[u8]) -> Self {
@@ -119,7 +112,7 @@ impl PackedContent {
 }
 
 /// A content as it was read, before its base is applied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoredContent {
     seq: Seq,
     head: stored::ContentHead,
@@ -139,6 +132,32 @@ impl StoredContent {
             data.extend(read_chunk(from, &ContentKey { seq, chunk }.encode())?);
         }
         Ok(Some(Self { seq, head, data }))
+    }
+
+    /// The content of the change at `seq` from a message that has all its data, as the log is exported.
+    #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
+    pub(super) fn from_message(seq: Seq, mut head: stored::ContentHead) -> Self {
+        let data = std::mem::take(&mut head.data);
+        Self { seq, head, data }
+    }
+
+    /// The message with all its data, as the log is exported.
+    #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
+    pub(super) fn to_message(&self) -> stored::ContentHead {
+        stored::ContentHead { more_chunks: 0, data: self.data.clone(), ..self.head.clone() }
+    }
+
+    /// Adds the content to a batch, cut into chunks.
+    pub fn write(&self, batch: &mut Batch) {
+        let seq = self.seq;
+        let mut chunks = self.data.chunks(CHUNK_BYTES);
+        let first = chunks.next().unwrap_or_default();
+        let more_chunks = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let head = stored::ContentHead { more_chunks, data: first.to_vec(), ..self.head.clone() };
+        put(batch, ContentKey { seq, chunk: 0 }.encode(), head.encode_to_vec());
+        for (chunk, data) in (1..).zip(chunks) {
+            put(batch, ContentKey { seq, chunk }.encode(), data.to_vec());
+        }
     }
 
     /// The content that must be read before this one.
@@ -172,7 +191,7 @@ impl StoredContent {
 pub struct PackedOriginal {
     /// What is known of it.
     pub record: OriginalRecord,
-    compressed: Vec<u8>,
+    stored: StoredOriginal,
 }
 
 impl PackedOriginal {
@@ -183,28 +202,49 @@ impl PackedOriginal {
             size_bytes: original.data.len() as u64,
             sha256: Sha256::digest(&original.data).into(),
         };
-        Self { record, compressed: compress(&original.data, None) }
+        Self { record, stored: StoredOriginal(compress(&original.data, None)) }
     }
 
     /// Adds the original to a batch, as brought by the change at `seq`.
     pub fn write(&self, seq: Seq, batch: &mut Batch) {
-        for (chunk, data) in (0..).zip(self.compressed.chunks(CHUNK_BYTES)) {
+        self.stored.write(seq, batch);
+    }
+}
+
+/// An original as it is stored: one zstd frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredOriginal(pub Vec<u8>);
+
+impl StoredOriginal {
+    /// Reads the original that the change at `seq` brought. It is empty where there is none.
+    pub fn read(from: &dyn Read, seq: Seq) -> Result<Self, StoreError> {
+        let mut data = Vec::new();
+        for chunk in 0..=u16::MAX {
+            let key = OriginalKey { seq, chunk }.encode();
+            let Some(value) = from.get(&key)? else { break };
+            data.extend_from_slice(unseal(&key, &value)?);
+        }
+        Ok(Self(data))
+    }
+
+    /// Adds it to a batch, as brought by the change at `seq`.
+    pub fn write(&self, seq: Seq, batch: &mut Batch) {
+        for (chunk, data) in (0..).zip(self.0.chunks(CHUNK_BYTES)) {
             put(batch, OriginalKey { seq, chunk }.encode(), data.to_vec());
         }
+    }
+
+    /// The `size_bytes` bytes that it was made of; `None` if they cannot be had from it.
+    pub fn unpack(&self, size_bytes: u64) -> Option<Vec<u8>> {
+        let size = usize::try_from(size_bytes).ok().filter(|size| *size <= LENGTH_LIMIT)?;
+        decompress(&self.0, None, size).filter(|bytes| bytes.len() == size)
     }
 }
 
 /// Reads the original of `size_bytes` bytes that the change at `seq` brought.
 pub fn read_original(from: &dyn Read, seq: Seq, size_bytes: u64) -> Result<Vec<u8>, StoreError> {
-    let damaged = || StoreError::damaged_at(seq, "an original cannot be read");
-    let mut data = Vec::new();
-    for chunk in 0..=u16::MAX {
-        let key = OriginalKey { seq, chunk }.encode();
-        let Some(value) = from.get(&key)? else { break };
-        data.extend_from_slice(unseal(&key, &value)?);
-    }
-    let size = usize::try_from(size_bytes).ok().filter(|size| *size <= LENGTH_LIMIT).ok_or_else(damaged)?;
-    decompress(&data, None, size).filter(|bytes| bytes.len() == size).ok_or_else(damaged)
+    let original = StoredOriginal::read(from, seq)?.unpack(size_bytes);
+    original.ok_or_else(|| StoreError::damaged_at(seq, "an original cannot be read"))
 }
 
 fn put(batch: &mut Batch, key: Vec<u8>, payload: Vec<u8>) {

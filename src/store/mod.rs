@@ -17,6 +17,7 @@ pub mod record;
 pub mod seal;
 pub mod subscription;
 pub mod tables;
+pub mod whole;
 
 #[expect(unreachable_pub, clippy::all, reason = "generated from proto/stored/v1")]
 mod stored {

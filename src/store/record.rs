@@ -28,12 +28,18 @@ pub struct EncodedChange {
 pub fn encode(seq: Seq, before: History, entry: &ChangeEntry) -> EncodedChange {
     let record = to_stored(seq, entry).encode_to_vec();
     let history = before.after(seq, &record);
+    let (key, value) = to_entry(seq, history, &record);
+    EncodedChange { key, value, history }
+}
+
+/// The key and the sealed value of a change, from its protobuf bytes and the digest after it.
+pub(super) fn to_entry(seq: Seq, history: History, record: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut payload = Vec::with_capacity(16 + record.len() + 4);
     payload.extend_from_slice(&history.0);
-    payload.extend_from_slice(&record);
+    payload.extend_from_slice(record);
     let key = LogKey(seq).encode();
     let value = seal(&key, payload);
-    EncodedChange { key, value, history }
+    (key, value)
 }
 
 /// Reads the change under `key` in the log.
@@ -48,9 +54,15 @@ pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'
     let payload = unseal(key, value)?;
     let malformed = || StoreError::damaged(key, "a change cannot be read");
     let (history, record) = payload.split_first_chunk::<16>().ok_or_else(malformed)?;
+    Ok((change_of(seq, History(*history), record)?, record))
+}
+
+/// Reads the change at `seq` from its protobuf bytes, and the digest after it.
+pub(super) fn change_of(seq: Seq, history: History, record: &[u8]) -> Result<Change, StoreError> {
+    let malformed = || StoreError::damaged_at(seq, "a change cannot be read");
     let message = stored::Change::decode(record).map_err(|_| malformed())?;
     let entry = from_stored(seq, message).ok_or_else(malformed)?;
-    Ok((Change { seq, history: History(*history), entry }, record))
+    Ok(Change { seq, history, entry })
 }
 
 fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {

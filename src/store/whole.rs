@@ -1,0 +1,61 @@
+//! A change with all that it brought: what the record is made of, and what the indexes are derived from. So it is what
+//! is carried from one database to another.
+
+use super::content::{StoredContent, StoredOriginal};
+use super::engine::Read;
+use super::key::log::LogKey;
+use super::{Batch, StoreError, record};
+use crate::model::{Change, History, Seq};
+
+/// A change, its content and its original, as they are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WholeChange {
+    /// The change.
+    pub change: Change,
+    /// The bytes of it that the running digest covers.
+    pub record: Vec<u8>,
+    /// The content that it brought.
+    pub content: Option<StoredContent>,
+    /// The original that it brought.
+    pub original: Option<StoredOriginal>,
+}
+
+impl WholeChange {
+    /// Reads the change at `seq`; `None` at or beyond the end of the log. A content or original that the change says
+    /// that it brought, and that is not there, is damage.
+    pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
+        let key = LogKey(seq).encode();
+        let Some(value) = from.get(&key)? else { return Ok(None) };
+        let (change, record) = record::decode_with_record(&key, &value)?;
+        let (content, original) = brought(from, &change)?;
+        Ok(Some(Self { record: record.to_vec(), change, content, original }))
+    }
+
+    /// Reads a change at `seq` from `record`, which follows a log whose running digest is `before`.
+    #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
+    pub(super) fn from_record(seq: Seq, before: History, record: Vec<u8>) -> Result<Self, StoreError> {
+        let change = record::change_of(seq, before.after(seq, &record), &record)?;
+        Ok(Self { change, record, content: None, original: None })
+    }
+
+    /// Adds the change, its content and its original to a batch. The indexes are not among them.
+    pub fn write(&self, batch: &mut Batch) {
+        let (key, value) = record::to_entry(self.change.seq, self.change.history, &self.record);
+        batch.writes.insert(key, Some(value));
+        if let Some(content) = &self.content {
+            content.write(batch);
+        }
+        if let Some(original) = &self.original {
+            original.write(self.change.seq, batch);
+        }
+    }
+}
+
+/// What the change says that it brought.
+fn brought(from: &dyn Read, change: &Change) -> Result<(Option<StoredContent>, Option<StoredOriginal>), StoreError> {
+    let Some(made) = &change.entry.made else { return Ok((None, None)) };
+    let content = StoredContent::read(from, change.seq)?;
+    let content = content.ok_or_else(|| StoreError::damaged_at(change.seq, "a content is missing"))?;
+    let original = made.original.as_ref().map(|_| StoredOriginal::read(from, change.seq)).transpose()?;
+    Ok((Some(content), original))
+}
