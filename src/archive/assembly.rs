@@ -159,7 +159,6 @@ impl Job {
     ) {
         let Effect { article, head, mut batch, change, encoded, content } = effect;
         let seq = self.position.next_seq;
-        batch.put_head(article, &head);
         let created = u64::from(change.entry.kind == ChangeKind::Created);
         let figures = SourceFigures {
             seq,

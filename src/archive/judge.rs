@@ -29,13 +29,10 @@ pub(super) enum Judgement {
     Sighting(InForce),
     /// The content of the observation after it, which was live earlier than known.
     Earlier(InForce),
-    /// A new revision. Where the observation lands between two sightings of one content, that content is in force
-    /// again from the second of them.
+    /// A new revision.
     New {
         /// What was in force before it.
         before: Option<InForce>,
-        /// What is in force again, and from when.
-        restored: Option<(InForce, Timestamp)>,
     },
 }
 
@@ -66,15 +63,11 @@ pub(super) fn judge(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Ju
     let next = if in_order { None } else { next_observation(tables, article, at)? };
     let after = match next {
         None => None,
-        Some(next) => steps.in_force(Some(next), ALL)?.map(|after| (after, next)),
+        Some(next) => steps.in_force(Some(next), ALL)?,
     };
     match after {
-        Some((after, _)) if digest_of(tables, after.made_seq)? == digest => Ok(Judgement::Earlier(after)),
-        _ => {
-            let same =
-                |(after, _): &(InForce, Timestamp)| before.is_some_and(|before| before.revision == after.revision);
-            Ok(Judgement::New { before, restored: after.filter(same) })
-        }
+        Some(after) if digest_of(tables, after.made_seq)? == digest => Ok(Judgement::Earlier(after)),
+        Some(_) | None => Ok(Judgement::New { before }),
     }
 }
 
@@ -136,7 +129,12 @@ fn sighting(
     Ok(Judgement::Sighting(in_force))
 }
 
-fn next_observation(tables: &Tables<'_>, article: ArticleKey, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+/// When the article was observed next after `at`.
+pub(super) fn next_observation(
+    tables: &Tables<'_>,
+    article: ArticleKey,
+    at: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
     let later = (Bound::Excluded(at), Bound::Unbounded);
     nearest(tables, article, later, Direction::Forward, Timestamp::min)
 }

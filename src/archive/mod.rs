@@ -12,6 +12,7 @@ mod cache;
 pub mod compare;
 mod contents;
 mod cut;
+mod derive;
 pub mod error;
 pub mod feed;
 mod judge;

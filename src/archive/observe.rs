@@ -8,30 +8,21 @@ use super::error::{ArchiveError, Conflict, Missing};
 use super::judge::{ALL, Candidate, Judgement, digest_of, judge};
 use super::request::{Observation, Operation, Outcome, Warning, Written};
 use super::steps::Steps;
-use super::turn::{Effect, Existing, Turn};
+use super::turn::{Brought, Effect, Existing, Turn};
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, ChangeEntry, ChangeKind, Limits, RevisionNumber, RevisionRecord, Seq,
     Timestamp, WordDelta, diff,
 };
 use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
-use crate::store::head::{Head, InForce, RECENT_CONTENTS, RecentContent};
-use crate::store::key::article::{TimePoint, TimeTable};
+use crate::store::head::{Head, InForce};
 use crate::store::overlay::Overlay;
-use crate::store::tables::Observed;
-use crate::store::{Batch, StoreError, Tables};
+use crate::store::{StoreError, Tables};
 
 /// A content to be archived, and where it comes from.
 pub(super) struct Arrival<'a> {
     pub(super) observation: &'a Observation,
     /// The revision rolled back to, with the change that made it.
     pub(super) rollback_of: Option<(RevisionNumber, Seq)>,
-}
-
-/// The head, writes and content of an operation on an article that is there.
-struct Draft {
-    head: Head,
-    batch: Batch,
-    content: Option<LoadedContent>,
 }
 
 impl Turn<'_> {
@@ -42,29 +33,12 @@ impl Turn<'_> {
         observation: &Observation,
     ) -> Result<(Written, Option<Effect>), ArchiveError> {
         let key = self.position.next_article;
-        let seq = self.position.next_seq;
         let at = operation.observe_time;
         let packed = match &observation.prepared {
             Some(prepared) if prepared.against.is_none() => prepared.packed.clone(),
             _ => PackedContent::pack(&observation.bytes, None),
         };
-        let mut url_count = 0;
-        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, &mut url_count)?;
-        let newest = InForce { revision: RevisionNumber::FIRST, made_seq: seq, since: at, known_seq: seq };
-        let mut head = Head {
-            name: name.clone(),
-            first_seq: seq,
-            latest_seq: seq,
-            revision_count: RevisionNumber::FIRST,
-            newest,
-            mark: None,
-            first_observe_time: at,
-            latest_observe_time: at,
-            recent: Vec::new(),
-            url_changes: Some(Vec::new()),
-            url_count,
-        };
-        remember(&mut head, seq, observation, &packed);
+        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, 0)?;
         let original = packed_original(observation);
         let record = RevisionRecord {
             original: original.as_ref().map(|original| original.record.clone()),
@@ -76,11 +50,10 @@ impl Turn<'_> {
             made: Some(Box::new(record)),
             ..self.entry(operation, (key, &name), ChangeKind::Created, None)
         };
-        let mut batch = Batch::default();
-        batch.put_name(&name, key, seq);
-        self.write_revision(&mut batch, key, newest, packed, original.as_ref());
-        let effect = self.effect(key, head, batch, entry, Some(loaded(observation)))?;
-        Ok((self.written(operation, name, Outcome::Created, &effect.change, newest.revision, warnings), Some(effect)))
+        let brought = Brought { packed, original, content: loaded(observation) };
+        let effect = self.effect(None, entry, Some(brought))?;
+        let written = self.written(operation, name, Outcome::Created, &effect.change, RevisionNumber::FIRST, warnings);
+        Ok((written, Some(effect)))
     }
 
     pub(super) fn observe(
@@ -105,114 +78,69 @@ impl Turn<'_> {
         if judgement != Judgement::Recorded {
             self.refuse_if_withdrawn(&head, key, at)?;
         }
-        let mut head = head;
-        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, &mut head.url_count)?;
-        let mut draft = Draft { head, batch: Batch::default(), content: None };
-        let head = &draft.head;
+        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
         let entry = self.entry(operation, (key, &head.name), ChangeKind::Sighted, Some(head.latest_seq));
-        let entry = match judgement {
+        let entry = ChangeEntry { bound_urls, ..entry };
+        let (entry, brought) = match judgement {
             Judgement::Recorded if operation.request.is_some() => {
                 let revision = self.revision_at(key, at)?.revision;
-                Some(ChangeEntry { kind: ChangeKind::Repeated, revision: Some(revision), ..entry })
+                (ChangeEntry { kind: ChangeKind::Repeated, revision: Some(revision), ..entry }, None)
             }
-            Judgement::Recorded | Judgement::Coalesced if bound_urls.is_empty() => None,
-            Judgement::Recorded | Judgement::Coalesced => Some(ChangeEntry { kind: ChangeKind::Aliased, ..entry }),
-            Judgement::Sighting(step) => {
-                self.sight(&mut draft, key, at, step);
-                Some(ChangeEntry { revision: Some(step.revision), ..entry })
+            Judgement::Recorded | Judgement::Coalesced if entry.bound_urls.is_empty() => {
+                let step = self.revision_at(key, at)?;
+                let made = maker(&self.tables, step.made_seq)?;
+                let outcome = Outcome::Unchanged;
+                return Ok((self.written(operation, head.name, outcome, &made, step.revision, warnings), None));
             }
-            Judgement::Earlier(step) => {
-                self.sight(&mut draft, key, at, step);
-                self.write_step(&mut draft.batch, key, at, step);
-                Some(ChangeEntry { revision: Some(step.revision), ..entry })
+            Judgement::Recorded | Judgement::Coalesced => (ChangeEntry { kind: ChangeKind::Aliased, ..entry }, None),
+            Judgement::Sighting(step) | Judgement::Earlier(step) => {
+                (ChangeEntry { revision: Some(step.revision), ..entry }, None)
             }
-            Judgement::New { before, restored } => {
-                Some(self.revise(&mut draft, key, arrival, (before, restored), entry)?)
+            Judgement::New { before } => {
+                let (entry, brought) = self.revise(&head, arrival, before, entry)?;
+                (entry, Some(brought))
             }
         };
-        let Some(entry) = entry else {
-            let step = self.revision_at(key, at)?;
-            let made = maker(&self.tables, step.made_seq)?;
-            return Ok((
-                self.written(operation, draft.head.name, Outcome::Unchanged, &made, step.revision, warnings),
-                None,
-            ));
-        };
-        self.finish(operation, key, draft, ChangeEntry { bound_urls, ..entry }, warnings)
+        self.finish(operation, head, entry, brought, warnings)
     }
 
-    /// Writes the head as the draft's writes leave it, and answers with what is in force at the observe time.
+    /// Makes the change, and answers with what is in force at the observe time after it.
     fn finish(
         &self,
         operation: &Operation,
-        key: ArticleKey,
-        mut draft: Draft,
+        before: Head,
         entry: ChangeEntry,
+        brought: Option<Brought>,
         warnings: Vec<Warning>,
     ) -> Result<(Written, Option<Effect>), ArchiveError> {
         let at = operation.observe_time;
-        let in_order = at > draft.head.latest_observe_time;
-        let observed = !matches!(entry.kind, ChangeKind::Aliased | ChangeKind::Repeated);
-        let after = Overlay::new(self.tables.source(), &draft.batch);
-        let steps = Steps::Stored(Tables::new(&after), key);
-        let damaged = || StoreError::Damaged { seq: None, detail: format!("article {} has no revision", key.0) };
-        let newest = match &entry.made {
-            Some(_) if in_order => InForce {
-                revision: entry.revision.unwrap_or(draft.head.newest.revision),
-                made_seq: self.position.next_seq,
-                since: at,
-                known_seq: self.position.next_seq,
-            },
-            _ if in_order || !observed => draft.head.newest,
-            _ => steps.in_force(None, ALL)?.ok_or_else(damaged)?,
-        };
-        let here = if in_order { newest } else { steps.in_force(Some(at), ALL)?.ok_or_else(damaged)? };
-        draft.head.newest = newest;
-        if observed {
-            draft.head.first_observe_time = draft.head.first_observe_time.min(at);
-            draft.head.latest_observe_time = draft.head.latest_observe_time.max(at);
-        }
+        let (key, name) = (entry.article, before.name.clone());
+        let in_order = at > before.latest_observe_time;
         let outcome = if entry.made.is_some() { Outcome::Revised } else { Outcome::Unchanged };
-        let name = draft.head.name.clone();
-        let effect = self.effect(key, draft.head, draft.batch, entry, draft.content)?;
+        let effect = self.effect(Some(before), entry, brought)?;
+        let here = if in_order {
+            effect.head.newest
+        } else {
+            let after = Overlay::new(self.tables.source(), &effect.batch);
+            let none = || StoreError::Damaged { seq: None, detail: format!("article {} has no revision", key.0) };
+            Steps::Stored(Tables::new(&after), key).in_force(Some(at), ALL)?.ok_or_else(none)?
+        };
         let is_own = here.made_seq == self.position.next_seq;
         let made = if is_own { Arc::clone(&effect.change) } else { maker(&self.tables, here.made_seq)? };
         Ok((self.written(operation, name, outcome, &made, here.revision, warnings), Some(effect)))
     }
 
-    fn sight(&self, draft: &mut Draft, key: ArticleKey, at: Timestamp, step: InForce) {
-        let point = TimePoint { observe_time: at, seq: self.position.next_seq };
-        let entry = Observed { point, revision: step.revision, made_seq: step.made_seq };
-        draft.batch.put_observed(TimeTable::Sighting, key, entry);
-    }
-
-    fn write_step(&self, batch: &mut Batch, key: ArticleKey, at: Timestamp, step: InForce) {
-        let point = TimePoint { observe_time: at, seq: self.position.next_seq };
-        batch.put_observed(TimeTable::Time, key, Observed { point, revision: step.revision, made_seq: step.made_seq });
-    }
-
     fn revise(
         &self,
-        draft: &mut Draft,
-        key: ArticleKey,
+        head: &Head,
         arrival: &Arrival<'_>,
-        (before, restored): (Option<InForce>, Option<(InForce, Timestamp)>),
+        before: Option<InForce>,
         entry: ChangeEntry,
-    ) -> Result<ChangeEntry, ArchiveError> {
+    ) -> Result<(ChangeEntry, Brought), ArchiveError> {
         let observation = arrival.observation;
-        let seq = self.position.next_seq;
-        let number = draft.head.revision_count.next();
-        let packed = self.pack(&draft.head, arrival)?;
+        let packed = self.pack(head, arrival)?;
         let word_delta = before.map(|before| self.word_delta(before, observation)).transpose()?;
-        remember(&mut draft.head, seq, observation, &packed);
-        draft.head.revision_count = number;
-        let step = InForce { revision: number, made_seq: seq, since: entry.observe_time, known_seq: seq };
         let original = packed_original(observation);
-        self.write_revision(&mut draft.batch, key, step, packed, original.as_ref());
-        if let Some((step, from)) = restored {
-            self.write_step(&mut draft.batch, key, from, step);
-        }
-        draft.content = Some(loaded(observation));
         let record = RevisionRecord {
             word_delta,
             rollback_of: arrival.rollback_of.map(|(number, _)| number),
@@ -220,24 +148,9 @@ impl Turn<'_> {
             ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
         };
         let kind = if arrival.rollback_of.is_some() { ChangeKind::RolledBack } else { ChangeKind::Revised };
-        Ok(ChangeEntry { kind, revision: Some(number), made: Some(Box::new(record)), ..entry })
-    }
-
-    fn write_revision(
-        &self,
-        batch: &mut Batch,
-        key: ArticleKey,
-        step: InForce,
-        packed: PackedContent,
-        original: Option<&PackedOriginal>,
-    ) {
-        let seq = self.position.next_seq;
-        batch.put_revision(key, step.revision, seq);
-        self.write_step(batch, key, step.since, step);
-        packed.write(seq, batch);
-        if let Some(original) = original {
-            original.write(seq, batch);
-        }
+        let revision = Some(head.revision_count.next());
+        let entry = ChangeEntry { kind, revision, made: Some(Box::new(record)), ..entry };
+        Ok((entry, Brought { packed, original, content: loaded(observation) }))
     }
 
     /// A reference where one of the recent contents is equal, the prepared delta where its base is still the
@@ -298,13 +211,13 @@ impl Turn<'_> {
     }
 
     /// The URLs that begin to lead to the article, or lead to it from an earlier time on, and warnings of those
-    /// that lead elsewhere. `url_count` is how many lead to it, and will.
+    /// that lead elsewhere. `url_count` is how many lead to it already.
     fn bind_urls(
         &self,
         article: ArticleKey,
         at: Timestamp,
         urls: &[ArticleUrl],
-        url_count: &mut u32,
+        mut url_count: u32,
     ) -> Result<(Vec<ArticleUrl>, Vec<Warning>), StoreError> {
         let (mut bound, mut warnings) = (Vec::new(), Vec::new());
         for url in urls {
@@ -315,11 +228,11 @@ impl Turn<'_> {
                 }
                 Some(binding) if binding.since <= at => {}
                 Some(_) => bound.push(url.clone()),
-                None if *url_count >= Limits::ARTICLE_URLS_MAX => {
+                None if url_count >= Limits::ARTICLE_URLS_MAX => {
                     warnings.push(Warning::TooManyUrls { url: url.original.clone() });
                 }
                 None => {
-                    *url_count += 1;
+                    url_count += 1;
                     bound.push(url.clone());
                 }
             }
@@ -358,15 +271,6 @@ impl Turn<'_> {
 
 fn loaded(observation: &Observation) -> LoadedContent {
     LoadedContent { bytes: observation.bytes.clone(), content: Arc::clone(&observation.content) }
-}
-
-fn remember(head: &mut Head, seq: Seq, observation: &Observation, packed: &PackedContent) {
-    if head.recent.len() >= RECENT_CONTENTS {
-        head.recent.remove(0);
-    }
-    let mut digest_start = [0; 8];
-    digest_start.copy_from_slice(observation.digest.0.split_at(8).0);
-    head.recent.push(RecentContent { seq, digest_start, depth: packed.depth() });
 }
 
 /// The original as it was prepared, or packed now.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::assembly::{Position, encode_next, maker};
 use super::contents::LoadedContent;
+use super::derive::{Cause, Derived, derive};
 use super::error::{ArchiveError, Conflict, Missing};
 use super::judge::ALL;
 use super::observe::Arrival;
@@ -14,11 +15,10 @@ use super::steps::Steps;
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, RevisionNumber, Seq, Standing, Timestamp,
 };
+use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::engine::{Direction, VALUE_BYTES_MAX};
-use crate::store::head::{Head, InForce, Mark};
-use crate::store::overlay::Overlay;
+use crate::store::head::{Head, InForce};
 use crate::store::record::EncodedChange;
-use crate::store::tables::UrlBinding;
 use crate::store::{Batch, StoreError, Tables};
 
 /// What an operation is judged on.
@@ -39,6 +39,23 @@ pub(super) struct Effect {
     pub(super) change: Arc<Change>,
     pub(super) encoded: EncodedChange,
     pub(super) content: Option<LoadedContent>,
+}
+
+/// What a change brings beside its record.
+pub(super) struct Brought {
+    pub(super) packed: PackedContent,
+    pub(super) original: Option<PackedOriginal>,
+    pub(super) content: LoadedContent,
+}
+
+impl Brought {
+    fn write(self, seq: Seq, batch: &mut Batch) -> LoadedContent {
+        self.packed.write(seq, batch);
+        if let Some(original) = self.original {
+            original.write(seq, batch);
+        }
+        self.content
+    }
 }
 
 /// An article that is there.
@@ -128,7 +145,7 @@ impl Turn<'_> {
         withdrawn: bool,
         reason: &str,
     ) -> Result<(Written, Option<Effect>), ArchiveError> {
-        let Existing { key, mut head } = existing;
+        let Existing { key, head } = existing;
         let at = operation.observe_time;
         let step = self.revision_at(key, at)?;
         let made = maker(&self.tables, step.made_seq)?;
@@ -147,13 +164,7 @@ impl Turn<'_> {
             reason: reason.to_owned(),
             ..self.entry(operation, (key, &head.name), kind, Some(head.latest_seq))
         };
-        let mut batch = Batch::default();
-        if !recorded {
-            batch.put_mark(key, Mark { withdrawn, seq: self.position.next_seq, since: at });
-            let after = Overlay::new(self.tables.source(), &batch);
-            head.mark = Steps::Stored(Tables::new(&after), key).mark(None, ALL)?;
-        }
-        let effect = self.effect(key, head, batch, entry, None)?;
+        let effect = self.effect(Some(head), entry, None)?;
         Ok((written, Some(effect)))
     }
 
@@ -202,27 +213,18 @@ impl Turn<'_> {
         }
     }
 
+    /// The effect of the change that `entry` says, on an article whose head is `before`, with what it brings.
     pub(super) fn effect(
         &self,
-        article: ArticleKey,
-        mut head: Head,
-        mut batch: Batch,
+        before: Option<Head>,
         mut entry: ChangeEntry,
-        content: Option<LoadedContent>,
+        brought: Option<Brought>,
     ) -> Result<Effect, ArchiveError> {
-        let seq = self.position.next_seq;
-        head.latest_seq = seq;
-        if let Some((id, _)) = &entry.request {
-            batch.put_request(article, id, seq);
-        }
-        if !entry.bound_urls.is_empty() {
-            batch.put_url_change(article, seq);
-            head.add_url_change(seq);
-        }
-        entry.standing = standing(&head, &entry);
-        for url in &entry.bound_urls {
-            batch.put_url(&url.key, UrlBinding { article, since: entry.observe_time, seq });
-        }
+        let (seq, article) = (self.position.next_seq, entry.article);
+        let depth = brought.as_ref().map(|brought| brought.packed.depth());
+        let Derived { head, standing, mut batch } = derive(&self.tables, before, Cause { seq, entry: &entry, depth })?;
+        entry.standing = standing;
+        let content = brought.map(|brought| brought.write(seq, &mut batch));
         let (encoded, change) = encode_next(&self.position, entry);
         if encoded.value.len() > VALUE_BYTES_MAX {
             let what = "the record of the change (headline, section, labels, URLs and the like)";
@@ -251,22 +253,6 @@ impl Turn<'_> {
             stamp: self.position.stamp(),
         }
     }
-}
-
-/// How the article stands with a change that leaves it with this head.
-fn standing(head: &Head, entry: &ChangeEntry) -> Standing {
-    let is_newest = match entry.kind {
-        ChangeKind::Created
-        | ChangeKind::Revised
-        | ChangeKind::Sighted
-        | ChangeKind::Repeated
-        | ChangeKind::RolledBack => entry.revision == Some(head.newest.revision),
-        ChangeKind::Withdrawn | ChangeKind::Reinstated | ChangeKind::MarkRepeated => {
-            head.mark.is_none_or(|mark| entry.observe_time >= mark.since)
-        }
-        ChangeKind::Aliased => true,
-    };
-    Standing { made_seq: head.newest.made_seq, since: head.newest.since, withdrawn: head.withdrawn(), is_newest }
 }
 
 pub(super) fn urls(operation: &Operation) -> &[ArticleUrl] {
