@@ -5,9 +5,11 @@
 //! stored against what it says. Nothing is judged here. What an observation does was decided when the change was made;
 //! this reads the decision from the change.
 
-use super::judge::{ALL, next_observation};
+use super::judge::next_observation;
 use super::steps::Steps;
-use crate::model::{ArticleKey, ChangeEntry, ChangeKind, ContentDigest, RevisionNumber, Seq, Standing, Timestamp};
+use crate::model::{
+    ArticleKey, Change, ChangeEntry, ChangeKind, ContentDigest, RevisionNumber, Seq, Standing, Timestamp,
+};
 use crate::store::head::{Head, InForce, Mark, RECENT_CONTENTS, RecentContent};
 use crate::store::key::article::{TimePoint, TimeTable};
 use crate::store::overlay::Overlay;
@@ -36,8 +38,9 @@ pub(super) struct Cause<'a> {
     pub(super) depth: Option<u32>,
 }
 
-/// Derives what follows from a change. `tables` and `before` have the article as it was before it: `before` is its
-/// head, which is absent for a new article. A change that cannot have followed that is [`StoreError::Damaged`].
+/// Derives what follows from a change. `before` is the article's head before it, which is absent for a new article;
+/// of `tables`, what was written by this change and later ones is not looked at. A change that cannot have followed what
+/// is there is [`StoreError::Damaged`].
 pub(super) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>) -> Result<Derived, StoreError> {
     let Cause { seq, entry, .. } = cause;
     let mut derivation = match (before, entry.kind) {
@@ -55,6 +58,25 @@ pub(super) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>
     }
     derivation.bind_urls()?;
     Ok(derivation.finish())
+}
+
+/// As [`derive`], for a change that was made before: one that says otherwise than what follows from it is
+/// [`StoreError::Damaged`].
+pub(super) fn rederive(
+    tables: &Tables<'_>,
+    before: Option<Head>,
+    change: &Change,
+    depth: Option<u32>,
+) -> Result<Derived, StoreError> {
+    let Change { seq, entry, .. } = change;
+    if entry.previous != before.as_ref().map(|head| head.latest_seq) {
+        return Err(StoreError::damaged_at(*seq, "a change does not name the article's change before it"));
+    }
+    let derived = derive(tables, before, Cause { seq: *seq, entry, depth })?;
+    if derived.standing != entry.standing {
+        return Err(StoreError::damaged_at(*seq, "a change says otherwise how its article stands with it"));
+    }
+    Ok(derived)
 }
 
 struct Derivation<'a> {
@@ -118,8 +140,8 @@ impl<'a> Derivation<'a> {
     fn restored(&self) -> Result<Option<(InForce, Timestamp)>, StoreError> {
         let at = self.cause.entry.observe_time;
         let Some(before) = self.in_force_before()? else { return Ok(None) };
-        let Some(next) = next_observation(&self.tables, self.article, at)? else { return Ok(None) };
-        let after = self.steps().in_force(Some(next), ALL)?;
+        let Some(next) = next_observation(&self.tables, self.article, at, self.cause.seq)? else { return Ok(None) };
+        let after = self.steps().in_force(Some(next), self.cause.seq)?;
         Ok(after.filter(|after| after.revision == before.revision).map(|after| (after, next)))
     }
 
@@ -132,7 +154,7 @@ impl<'a> Derivation<'a> {
         let is_again = in_force.is_some_and(|in_force| in_force.revision == revision);
         let made_seq = match in_force.filter(|_| is_again) {
             Some(in_force) => in_force.made_seq,
-            None => self.tables.revision(self.article, revision, ALL)?.ok_or_else(unknown)?,
+            None => self.tables.revision(self.article, revision, seq)?.ok_or_else(unknown)?,
         };
         let step = InForce { revision, made_seq, since: entry.observe_time, known_seq: seq };
         self.put(TimeTable::Sighting, entry.observe_time, step);
@@ -146,7 +168,7 @@ impl<'a> Derivation<'a> {
         let Cause { seq, entry, .. } = self.cause;
         self.batch.put_mark(self.article, Mark { withdrawn, seq, since: entry.observe_time });
         let after = Overlay::new(self.tables.source(), &self.batch);
-        self.head.mark = Steps::Stored(Tables::new(&after), self.article).mark(None, ALL)?;
+        self.head.mark = Steps::Stored(Tables::new(&after), self.article).mark(None, seq.next())?;
         Ok(())
     }
 
@@ -155,7 +177,7 @@ impl<'a> Derivation<'a> {
         let at = self.cause.entry.observe_time;
         if !self.in_order {
             let after = Overlay::new(self.tables.source(), &self.batch);
-            let newest = Steps::Stored(Tables::new(&after), self.article).in_force(None, ALL)?;
+            let newest = Steps::Stored(Tables::new(&after), self.article).in_force(None, self.cause.seq.next())?;
             let none = || StoreError::damaged_at(self.cause.seq, "an article has no revision in force");
             self.head.newest = newest.ok_or_else(none)?;
         } else if let Some(made) = made {
@@ -174,7 +196,7 @@ impl<'a> Derivation<'a> {
         let (article, since) = (self.article, entry.observe_time);
         for url in &entry.bound_urls {
             // One that led here before, from a later time on, is not counted again.
-            let is_new = self.tables.url(&url.key, ALL)?.is_none();
+            let is_new = self.tables.url(&url.key, seq)?.is_none();
             self.head.url_count += u32::from(is_new);
             self.batch.put_url(&url.key, UrlBinding { article, since, seq });
         }
@@ -202,7 +224,7 @@ impl<'a> Derivation<'a> {
         if self.in_order {
             return Ok(Some(self.head.newest));
         }
-        self.steps().in_force(Some(self.cause.entry.observe_time), ALL)
+        self.steps().in_force(Some(self.cause.entry.observe_time), self.cause.seq)
     }
 
     fn put(&mut self, table: TimeTable, observe_time: Timestamp, step: InForce) {

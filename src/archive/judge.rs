@@ -60,7 +60,7 @@ pub(super) fn judge(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Ju
     {
         return sighting(tables, candidate, before, in_order);
     }
-    let next = if in_order { None } else { next_observation(tables, article, at)? };
+    let next = if in_order { None } else { next_observation(tables, article, at, ALL)? };
     let after = match next {
         None => None,
         Some(next) => steps.in_force(Some(next), ALL)?,
@@ -129,31 +129,32 @@ fn sighting(
     Ok(Judgement::Sighting(in_force))
 }
 
-/// When the article was observed next after `at`.
+/// When the article was observed next after `at`, as known below `bound`.
 pub(super) fn next_observation(
     tables: &Tables<'_>,
     article: ArticleKey,
     at: Timestamp,
+    bound: Seq,
 ) -> Result<Option<Timestamp>, StoreError> {
     let later = (Bound::Excluded(at), Bound::Unbounded);
-    nearest(tables, article, later, Direction::Forward, Timestamp::min)
+    nearest(tables, (article, bound), later, Direction::Forward, Timestamp::min)
 }
 
 fn last_observation(tables: &Tables<'_>, article: ArticleKey, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let earlier = (Bound::Unbounded, Bound::Included(at));
-    nearest(tables, article, earlier, Direction::Reverse, Timestamp::max)
+    nearest(tables, (article, ALL), earlier, Direction::Reverse, Timestamp::max)
 }
 
 /// Every step begins at an observation, so the observations are the entries of both tables.
 fn nearest(
     tables: &Tables<'_>,
-    article: ArticleKey,
+    (article, bound): (ArticleKey, Seq),
     times: (Bound<Timestamp>, Bound<Timestamp>),
     direction: Direction,
     nearer: fn(Timestamp, Timestamp) -> Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let first = |table| -> Result<Option<Timestamp>, StoreError> {
-        let entry = tables.observed(table, article, times, direction, ALL).next().transpose()?;
+        let entry = tables.observed(table, article, times, direction, bound).next().transpose()?;
         Ok(entry.map(|entry| entry.point.observe_time))
     };
     let (step, sighting) = (first(TimeTable::Time)?, first(TimeTable::Sighting)?);

@@ -24,12 +24,16 @@ mod open;
 mod prepare;
 mod queue;
 pub mod read;
+mod refill;
 mod replay;
 pub mod request;
 mod shared;
+mod sources;
 mod steps;
 pub mod subscriptions;
+mod succession;
 mod turn;
+pub mod verify;
 mod writer;
 
 use std::sync::Arc;

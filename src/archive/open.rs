@@ -53,6 +53,12 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    pub(super) fn engine(&self) -> EngineOptions {
+        EngineOptions { cache_bytes: self.engine_cache_bytes, free_space_floor_bytes: self.free_space_floor_bytes }
+    }
+}
+
 /// What does not change while an archive is open.
 #[derive(Clone, Debug)]
 pub struct ArchiveInfo {
@@ -117,17 +123,9 @@ impl Archive {
     ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
         let directory = if create { Directory::open_or_create(path, holder)? } else { Directory::open(path, holder)? };
         let directory = Arc::new(directory);
-        let engine_options = EngineOptions {
-            cache_bytes: options.engine_cache_bytes,
-            free_space_floor_bytes: options.free_space_floor_bytes,
-        };
-        let watermark = Watermark::open(path).map_err(|source| OpenError::Io {
-            action: "open the watermark of",
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let watermark = Watermark::open_in(path)?;
         let whole = |engine: &SledEngine| check_watermark(&watermark, &Tables::new(engine));
-        let engine = SledEngine::open_checked(Arc::clone(&directory), engine_options, whole)?;
+        let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), whole)?;
         let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
         Ok((archive, directory))
     }
@@ -184,15 +182,15 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
             origin,
         },
     };
-    let clock_floor = match tables.meta(MetaKey::ClockFloor)? {
-        None => None,
-        Some(bytes) => {
-            let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
-            let unreadable = || StoreError::Damaged { seq: None, detail: "the clock floor cannot be read".to_owned() };
-            Some(floor.ok_or_else(unreadable)?)
-        }
-    };
-    Ok(Tail { position, clock_floor, failed: false })
+    Ok(Tail { position, clock_floor: read_clock_floor(tables)?, failed: false })
+}
+
+/// The instant below which no archive time is assigned any more.
+pub(super) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
+    let Some(bytes) = tables.meta(MetaKey::ClockFloor)? else { return Ok(None) };
+    let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
+    let unreadable = || StoreError::Damaged { seq: None, detail: "the clock floor cannot be read".to_owned() };
+    Ok(Some(floor.ok_or_else(unreadable)?))
 }
 
 fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> {
@@ -201,7 +199,7 @@ fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> 
 }
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.
-fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
+pub(super) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
     let Some((recorded, history)) = watermark.read() else { return Ok(()) };
     let Some(last) = Seq(recorded).previous() else { return Ok(()) };
     match tables.change(last).map_err(|error| error.to_string())? {

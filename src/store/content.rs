@@ -134,6 +134,15 @@ impl StoredContent {
         Ok(Some(Self { seq, head, data }))
     }
 
+    /// How many chunks the content of the change at `seq` is cut into; 0 where there is none.
+    pub fn chunk_count(from: &dyn Read, seq: Seq) -> Result<u32, StoreError> {
+        let key = ContentKey { seq, chunk: 0 }.encode();
+        let Some(value) = from.get(&key)? else { return Ok(0) };
+        let head = stored::ContentHead::decode(unseal(&key, &value)?);
+        head.map(|head| head.more_chunks.saturating_add(1))
+            .map_err(|_| StoreError::damaged(&key, "a content cannot be read"))
+    }
+
     /// The content of the change at `seq` from a message that has all its data, as the log is exported.
     #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
     pub(super) fn from_message(seq: Seq, mut head: stored::ContentHead) -> Self {

@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 
-use super::engine::{Batch, Direction, Engine, KeyRange};
+use super::engine::{Batch, Direction, Engine, KeyRange, Read};
 use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
@@ -29,9 +29,18 @@ pub enum FormatError {
 /// Checks the format of a database, or lays it down in an empty one. Answers the archive's id, which is `new_id`
 /// for a new archive.
 pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatError> {
+    match read(engine) {
+        Ok(None) => create(engine, new_id),
+        Ok(Some(id)) => Ok(id),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks the format of a database and answers the archive's id; `None` for an empty one.
+pub fn read(engine: &dyn Read) -> Result<Option<[u8; 16]>, FormatError> {
     let tables = Tables::new(engine);
     match tables.meta(MetaKey::FormatVersion)? {
-        None if is_empty(engine)? => create(engine, new_id),
+        None if is_empty(engine)? => Ok(None),
         None => {
             Err(StoreError::damaged(&MetaKey::FormatVersion.encode(), "the version of the format is missing").into())
         }
@@ -43,12 +52,12 @@ pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatErr
                 return Err(FormatError::Version { found });
             }
             let id = tables.meta(MetaKey::ArchiveId)?.and_then(|id| id.try_into().ok());
-            Ok(id.ok_or_else(|| damaged(MetaKey::ArchiveId))?)
+            Ok(Some(id.ok_or_else(|| damaged(MetaKey::ArchiveId))?))
         }
     }
 }
 
-fn is_empty(engine: &dyn Engine) -> Result<bool, StoreError> {
+fn is_empty(engine: &dyn Read) -> Result<bool, StoreError> {
     let all = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
     Ok(engine.scan(all, Direction::Forward).next().transpose()?.is_none())
 }

@@ -31,7 +31,7 @@ impl Batch {
 }
 
 /// Reads the subscription under a key.
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<(SubscriptionId, SubscriptionRecord), StoreError> {
+pub fn decode(key: &[u8], value: &[u8]) -> Result<(SubscriptionId, SubscriptionRecord), StoreError> {
     let malformed = || StoreError::damaged(key, "a subscription cannot be read");
     let id = SubscriptionKey::decode(key).ok_or_else(malformed)?.0;
     let message = stored::Subscription::decode(unseal(key, value)?).map_err(|_| malformed())?;

@@ -76,9 +76,13 @@ impl<'a> Tables<'a> {
 
     /// The article of this name, if it came to be below `bound`.
     pub fn article(&self, name: &ArticleName, bound: Seq) -> Result<Option<ArticleKey>, StoreError> {
+        Ok(self.named(name)?.filter(|(_, seq)| *seq < bound).map(|(article, _)| article))
+    }
+
+    /// The article of this name, and its first change.
+    pub fn named(&self, name: &ArticleName) -> Result<Option<(ArticleKey, Seq)>, StoreError> {
         let key = NameKey(name.clone()).encode();
-        let value = self.read.get(&key)?;
-        Ok(value.map(|value| name_value(&key, &value)).transpose()?.filter(|(_, seq)| *seq < bound).map(|(key, _)| key))
+        self.read.get(&key)?.map(|value| name_value(&key, &value)).transpose()
     }
 
     /// The names after `after` in `source`, or in all sources, whose articles came to be below `bound`.

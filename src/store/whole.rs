@@ -24,11 +24,17 @@ impl WholeChange {
     /// Reads the change at `seq`; `None` at or beyond the end of the log. A content or original that the change says
     /// that it brought, and that is not there, is damage.
     pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
+        let Some(alone) = Self::read_record(from, seq)? else { return Ok(None) };
+        let (content, original) = brought(from, &alone.change)?;
+        Ok(Some(Self { content, original, ..alone }))
+    }
+
+    /// Reads the change at `seq` alone, without what it brought.
+    pub fn read_record(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
         let key = LogKey(seq).encode();
         let Some(value) = from.get(&key)? else { return Ok(None) };
         let (change, record) = record::decode_with_record(&key, &value)?;
-        let (content, original) = brought(from, &change)?;
-        Ok(Some(Self { record: record.to_vec(), change, content, original }))
+        Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
     }
 
     /// Reads a change at `seq` from `record`, which follows a log whose running digest is `before`.

@@ -14,3 +14,4 @@ mod server;
 mod service;
 mod stories;
 mod support;
+mod verify;

@@ -132,8 +132,11 @@ pub(crate) fn at_revision(revision: u32) -> Precondition {
 
 /// An archive in a directory.
 pub(crate) fn open_directory(path: &std::path::Path, options: &Options, clock: &Arc<ManualClock>) -> Archive {
-    let holder =
-        Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: now().to_string() };
     let clock: Arc<dyn dateline::clock::Clock> = Arc::clone(clock) as _;
-    Archive::open(path, true, options, clock, holder).unwrap().0
+    Archive::open(path, true, options, clock, holder()).unwrap().0
+}
+
+/// Who has the archives of tests.
+pub(crate) fn holder() -> Holder {
+    Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: now().to_string() }
 }

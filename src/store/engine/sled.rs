@@ -24,6 +24,7 @@
 //! lock is held during `apply_batch` only.
 
 mod preimage;
+mod replacement;
 
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -19,6 +19,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::OpenError;
+
 const MAGIC: &[u8; 8] = b"dlmark\0\x01";
 const SLOT_BYTES: usize = 44;
 /// Slots lie in different pages: one torn page cannot take both.
@@ -46,6 +48,11 @@ impl Watermark {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let latest = [0, 1].into_iter().filter_map(|slot| read_slot(&file, slot)).max_by_key(|mark| mark.turn);
         Ok(Self { file, latest })
+    }
+
+    /// As [`Self::open`], for one who opens the archive.
+    pub fn open_in(dir: &Path) -> Result<Self, OpenError> {
+        Self::open(dir).map_err(OpenError::io("open the watermark of", dir))
     }
 
     /// The next seq and the history digest that were durable when this was last recorded.

@@ -99,6 +99,20 @@ impl ArticleIndexKey {
         prefix_range(vec![Kind::Article as u8])
     }
 
+    /// All keys of an article.
+    pub fn of_article(article: ArticleKey) -> KeyRange {
+        let mut key = vec![Kind::Article as u8];
+        key.extend(article.0.to_be_bytes());
+        prefix_range(key)
+    }
+
+    /// The article that a key, which need not be well-formed behind it, stands under.
+    pub fn article_of(key: &[u8]) -> Option<ArticleKey> {
+        let mut fields = Fields(key);
+        fields.kind(Kind::Article)?;
+        fields.u64().map(ArticleKey)
+    }
+
     /// An article's revisions by number, between the two bounds.
     pub fn revisions(article: ArticleKey, start: Bound<RevisionNumber>, end: Bound<RevisionNumber>) -> KeyRange {
         let key = |number: RevisionNumber| Self::Revision(article, number).encode();

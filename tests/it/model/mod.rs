@@ -22,11 +22,16 @@ pub(crate) mod shown;
 mod stories;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
+use dateline::clock::ManualClock;
+use dateline::store::engine::memory::MemoryEngine;
+use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
 use self::place::Place;
 use self::run::{Figures, play};
+use crate::support;
 
 /// How many cases the environment asks for, where it does.
 fn cases_wanted() -> Option<u32> {
@@ -40,6 +45,24 @@ fn runner(cases: u32) -> TestRunner {
     let rng_seed = if wanted.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_251_102) };
     let cases = wanted.unwrap_or(cases);
     TestRunner::new(Config { cases, rng_seed, failure_persistence: None, ..Config::default() })
+}
+
+/// An engine in memory in which random writes left some tens of changes, always the same.
+pub(crate) fn filled() -> MemoryEngine {
+    let engine = MemoryEngine::new();
+    let archive = Place::Memory(engine.clone()).open(true, &Arc::new(ManualClock::new(support::now())));
+    let mut runner = runner(1);
+    let batches = random::batch();
+    support::block_on(async {
+        for _ in 0..40 {
+            let batch = batches.new_tree(&mut runner).unwrap().current();
+            let operations = batch.iter().map(|write| asked::operation(write, None)).collect();
+            // Some are refused, and that leaves nothing.
+            drop(archive.write(operations, false).await);
+        }
+        archive.close().await;
+    });
+    engine
 }
 
 /// Plays random plans, and tells what came up in them.

@@ -25,7 +25,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn batch() -> impl Strategy<Value = Vec<Write>> {
+pub(super) fn batch() -> impl Strategy<Value = Vec<Write>> {
     proptest::collection::vec(write(), 1..5)
 }
 

@@ -20,7 +20,7 @@ use super::plan::{Expect, Failure, Plan, Step, Write};
 use super::reads::{Mismatch, Reads, instants, same};
 use super::rules::{Addressed, Expected, Model, Refusal, Request};
 use super::shown::{Missed, answer_of};
-use crate::support;
+use crate::{support, verify};
 
 /// How many ticks of the observe axis plans use.
 pub(super) const TICKS: i64 = 6;
@@ -73,6 +73,7 @@ pub(super) fn play(plan: &Plan, place: Place) -> Result<Figures, Mismatch> {
         run.everything(strides.0).await?;
         run.reopen().await;
         run.everything(strides.1).await.map_err(|mismatch| format!("opened again: {mismatch}"))?;
+        run.verify().await?;
         run.archive.close().await;
         for record in &run.model.log {
             run.figures.count(format!("{:?}", record.kind));
@@ -98,6 +99,13 @@ struct Run {
 }
 
 impl Run {
+    /// The indexes are those that follow from the log, entry by entry.
+    async fn verify(&self) -> Result<(), Mismatch> {
+        let (summary, findings) = verify::verified(&self.archive).await;
+        same(|| "what a verification finds".to_owned(), findings, Vec::new())?;
+        same(|| "the changes that were verified".to_owned(), summary.changes, self.model.tail())
+    }
+
     fn new(plan: &Plan, place: Place) -> Self {
         let clock = Arc::new(ManualClock::new(support::now()));
         let archive = place.open(plan.caches, &clock);

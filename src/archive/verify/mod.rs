@@ -1,0 +1,57 @@
+//! Verifying: everything is read again, and held against what the log says.
+//!
+//! First the log, each change against the one before it ([`log`]). Then each article: its contents against their
+//! digests, its originals, and its entries in the indexes against those that follow from its changes ([`articles`]). Then
+//! all entries of the database, each for a reason to be there ([`entries`]). Whatever is found is told, and reading goes
+//! on behind it.
+//!
+//! It reads what is stored, past all caches, and writes nothing. Writers may go on meanwhile: what they add is told from
+//! damage by its position.
+
+mod articles;
+pub(super) mod brought;
+mod compare;
+mod entries;
+mod figures;
+mod log;
+mod offline;
+mod rebuild;
+mod report;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use self::offline::verify_directory;
+pub use self::rebuild::{RebuildError, rebuild_directory};
+pub use self::report::{Event, FINDINGS_TOLD_MAX, Finding, Listener, Phase, Progress, Summary, Table};
+use self::report::{Report, Stopped};
+use super::{Archive, ArchiveError};
+use crate::model::Seq;
+use crate::store::engine::Read;
+
+/// Verifies the archive `id`, whose log ends at `end` or later. `None` where the listener asked for an end.
+pub(super) fn verify(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, listener: &mut Listener<'_>) -> Option<Summary> {
+    let mut report = Report::new(listener);
+    match read_all(read, id, end, &mut report) {
+        Ok(()) => Some(report.summary),
+        Err(Stopped) => None,
+    }
+}
+
+fn read_all(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, report: &mut Report<'_>) -> Result<(), Stopped> {
+    let mut known = log::read_log(read, id, end, report)?;
+    articles::read_articles(read, &mut known, report)?;
+    entries::read_entries(read, &known, report)
+}
+
+impl Archive {
+    /// Reads everything again, and tells `listener` how far it is and what it finds; on a blocking thread. `None` where
+    /// the listener asked for an end, which it does also when nobody waits any more.
+    pub async fn verify(
+        &self,
+        mut listener: impl FnMut(Event) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<Option<Summary>, ArchiveError> {
+        let (engine, id, end) = (Arc::clone(&self.shared.engine), self.info.id, self.tail().next_seq);
+        self.blocking(move || Ok(verify(engine.as_ref(), Some(&id), end, &mut listener))).await
+    }
+}

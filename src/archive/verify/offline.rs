@@ -1,0 +1,79 @@
+//! Verifying an archive that nobody has open, also one that will not open.
+//!
+//! Opening a damaged database may overwrite what could still be read of it. So all is read before the engine lets go of
+//! its copy of that, and if anything is found, it is put back: verifying leaves a damaged archive as it was.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::report::{Event, Finding, Listener, Summary, Table};
+use crate::archive::open::check_watermark;
+use crate::archive::{OpenArchiveError, Options};
+use crate::model::Seq;
+use crate::store::engine::Read;
+use crate::store::engine::directory::Directory;
+use crate::store::engine::lock::Holder;
+use crate::store::engine::sled::SledEngine;
+use crate::store::engine::watermark::Watermark;
+use crate::store::format::{self, FormatError};
+use crate::store::{StoreError, Tables};
+
+/// Verifies the archive in `path`, and tells `listener` how far it is and what it finds. `None` where the listener asked
+/// for an end. A database that the engine cannot read at all is [`OpenArchiveError`].
+pub fn verify_directory(
+    path: &Path,
+    options: &Options,
+    holder: Holder,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, OpenArchiveError> {
+    let directory = Arc::new(Directory::open(path, holder)?);
+    let watermark = Watermark::open_in(path)?;
+    let mut outcome = None;
+    let opened = SledEngine::open_checked(directory, options.engine(), |engine| {
+        let verified = verify_engine(engine, &watermark, listener);
+        let is_well = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
+        outcome = Some(verified);
+        if is_well { Ok(()) } else { Err("it was only read".to_owned()) }
+    });
+    match (outcome, opened) {
+        (Some(verified), _) => verified.map_err(|source| OpenArchiveError::Format { path: path.to_path_buf(), source }),
+        (None, Err(error)) => Err(error.into()),
+        // An engine that opens was verified.
+        (None, Ok(_)) => Ok(None),
+    }
+}
+
+fn verify_engine(
+    engine: &dyn Read,
+    watermark: &Watermark,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, FormatError> {
+    let mut found = 0;
+    let mut find = |table, seq, detail, listener: &mut Listener<'_>| {
+        found += 1;
+        listener(Event::Finding(Finding { table, seq, article: None, detail }))
+    };
+    let id = match format::read(engine) {
+        Ok(id) => id,
+        Err(error @ FormatError::Version { .. }) => return Err(error),
+        Err(FormatError::Store(error)) => {
+            if find(Table::Meta, None, error.to_string(), listener).is_break() {
+                return Ok(None);
+            }
+            None
+        }
+    };
+    let tables = Tables::new(engine);
+    if let Err(reason) = check_watermark(watermark, &tables)
+        && find(Table::Log, None, reason, listener).is_break()
+    {
+        return Ok(None);
+    }
+    let end = match tables.last_change() {
+        Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
+        Err(StoreError::Damaged { seq: Some(seq), .. }) => seq.next(),
+        Err(_) => Seq(watermark.read().map_or(0, |(next_seq, _)| next_seq)),
+    };
+    let verified = super::verify(engine, id.as_ref(), end, listener);
+    Ok(verified.map(|summary| Summary { findings: summary.findings + found, ..summary }))
+}

@@ -1,0 +1,169 @@
+//! What a verification tells while it goes.
+
+use std::ops::ControlFlow;
+
+use crate::model::{ArticleKey, ArticleName, Seq};
+use crate::store::StoreError;
+
+/// Findings that are told one by one; of more, only the number.
+pub const FINDINGS_TOLD_MAX: u64 = 10_000;
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it was found.
+    pub table: Table,
+    /// The change that it belongs to, where that is known.
+    pub seq: Option<Seq>,
+    /// The article that it belongs to, where that is known.
+    pub article: Option<ArticleName>,
+    /// What was found.
+    pub detail: String,
+}
+
+/// A part of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// The changes.
+    Log,
+    /// The contents.
+    Content,
+    /// The kept originals.
+    Original,
+    /// What is kept of each article, side by side.
+    Article,
+    /// The names of articles.
+    Name,
+    /// The figures of sources.
+    Source,
+    /// The URLs.
+    Url,
+    /// The archive's own facts.
+    Meta,
+    /// The durable subscriptions.
+    Subscription,
+    /// None that is known.
+    Unknown,
+}
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is read.
+    pub phase: Phase,
+    /// How much of it was read.
+    pub done: u64,
+    /// How much there is, as far as is known.
+    pub total: u64,
+}
+
+/// The parts of a verification, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The log, change by change.
+    Log,
+    /// Contents, originals and indexes, article by article, counted in changes.
+    Articles,
+    /// All entries, each for a reason to be there.
+    Entries,
+}
+
+/// What was read, and how much of it was wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Changes of the log.
+    pub changes: u64,
+    /// Articles.
+    pub articles: u64,
+    /// Contents.
+    pub contents: u64,
+    /// Originals.
+    pub originals: u64,
+    /// Entries of the database.
+    pub entries: u64,
+    /// Findings.
+    pub findings: u64,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// How far it is.
+    Progress(Progress),
+    /// Something was found.
+    Finding(Finding),
+}
+
+/// Whom it is told to; may ask for an end.
+pub type Listener<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
+
+/// The listener asked for an end.
+pub(super) struct Stopped;
+
+/// Counts what was read, and tells.
+pub(super) struct Report<'a> {
+    pub(super) summary: Summary,
+    listener: &'a mut Listener<'a>,
+    progress: Progress,
+}
+
+/// How often progress is told, in entries.
+const PROGRESS_EVERY: u64 = 1024;
+
+impl<'a> Report<'a> {
+    pub(super) fn new(listener: &'a mut Listener<'a>) -> Self {
+        let progress = Progress { phase: Phase::Log, done: 0, total: 0 };
+        Self { summary: Summary::default(), listener, progress }
+    }
+
+    pub(super) fn begin(&mut self, phase: Phase, total: u64) -> Result<(), Stopped> {
+        self.progress = Progress { phase, done: 0, total };
+        self.tell(Event::Progress(self.progress))
+    }
+
+    pub(super) fn advance(&mut self) -> Result<(), Stopped> {
+        self.progress.done += 1;
+        if self.progress.done.is_multiple_of(PROGRESS_EVERY) {
+            self.tell(Event::Progress(self.progress))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells that the phase is done.
+    pub(super) fn end(&mut self) -> Result<(), Stopped> {
+        self.progress.total = self.progress.done;
+        self.tell(Event::Progress(self.progress))
+    }
+
+    pub(super) fn find(&mut self, finding: Finding) -> Result<(), Stopped> {
+        self.summary.findings += 1;
+        if self.summary.findings <= FINDINGS_TOLD_MAX { self.tell(Event::Finding(finding)) } else { Ok(()) }
+    }
+
+    /// Tells of an error in reading something.
+    pub(super) fn find_error(
+        &mut self,
+        table: Table,
+        (seq, article): (Option<Seq>, Option<&ArticleName>),
+        error: StoreError,
+    ) -> Result<(), Stopped> {
+        let (found_at, detail) = match error {
+            StoreError::Damaged { seq, detail } => (seq, detail),
+            StoreError::Engine(error) => (None, error.to_string()),
+        };
+        self.find(Finding { table, seq: seq.or(found_at), article: article.cloned(), detail })
+    }
+
+    fn tell(&mut self, event: Event) -> Result<(), Stopped> {
+        match (self.listener)(event) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Stopped),
+        }
+    }
+}
+
+/// An article's name for a person, where only its number is known.
+pub(super) fn numbered(article: ArticleKey) -> String {
+    format!("article number {}", article.0)
+}

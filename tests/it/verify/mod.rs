@@ -1,0 +1,36 @@
+//! Verifying and rebuilding: whatever is changed, taken away or put in is found, and what the log says can be made anew.
+//!
+//! That an archive to which nothing happened has no findings is asked of every random plan, in `tests/it/model/run.rs`.
+
+mod online;
+mod rebuild;
+mod tampered;
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use dateline::archive::Archive;
+use dateline::archive::verify::{Event, Finding, Summary};
+use dateline::store::engine::{Direction, Entry, KeyRange, Read};
+
+/// Verifies an open archive.
+pub(crate) async fn verified(archive: &Archive) -> (Summary, Vec<Finding>) {
+    let findings = Arc::new(Mutex::new(Vec::new()));
+    let found = Arc::clone(&findings);
+    let summary = archive.verify(move |event| collect(event, &mut found.lock().unwrap())).await.unwrap();
+    let findings = findings.lock().unwrap().clone();
+    (summary.unwrap(), findings)
+}
+
+fn collect(event: Event, findings: &mut Vec<Finding>) -> ControlFlow<()> {
+    if let Event::Finding(finding) = event {
+        findings.push(finding);
+    }
+    ControlFlow::Continue(())
+}
+
+/// All entries of an engine.
+fn entries(engine: &dyn Read) -> Vec<Entry> {
+    let all = KeyRange { start: std::ops::Bound::Unbounded, end: std::ops::Bound::Unbounded };
+    engine.scan(all, Direction::Forward).map(Result::unwrap).collect()
+}

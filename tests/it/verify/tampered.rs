@@ -1,0 +1,125 @@
+//! An archive in memory, and one entry of it after the other tampered with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dateline::archive::verify::{Finding, Table};
+use dateline::archive::{Archive, Options};
+use dateline::clock::SystemClock;
+use dateline::model::Seq;
+use dateline::store::engine::memory::MemoryEngine;
+use dateline::store::engine::{Batch, Engine, Entry};
+use dateline::store::seal::{seal, unseal};
+
+use super::{entries, verified};
+use crate::model::filled;
+use crate::support;
+
+/// An archive that was open before anything happened to it: a verification reads the engine.
+struct Tampered {
+    engine: MemoryEngine,
+    archive: Archive,
+}
+
+impl Tampered {
+    fn new() -> Self {
+        let engine = filled();
+        let archive = Archive::over(Arc::new(engine.clone()), &Options::default(), Arc::new(SystemClock)).unwrap();
+        Self { engine, archive }
+    }
+
+    fn put(&self, key: &[u8], value: Option<Vec<u8>>) {
+        self.engine.commit(&Batch { writes: BTreeMap::from([(key.to_vec(), value)]) }).unwrap();
+    }
+
+    /// What is found with another value, or none, in the place of an entry's.
+    fn with(&self, (key, value): &Entry, other: Option<Vec<u8>>) -> Vec<Finding> {
+        self.put(key, other);
+        let (summary, findings) = support::block_on(verified(&self.archive));
+        assert_eq!(summary.findings, findings.len() as u64);
+        self.put(key, Some(value.clone()));
+        findings
+    }
+}
+
+const META: u8 = 8;
+const SUBSCRIPTION: u8 = 9;
+
+#[test]
+fn every_entry_that_is_taken_away_is_missed() {
+    let tampered = Tampered::new();
+    for entry in entries(&tampered.engine) {
+        let findings = tampered.with(&entry, None);
+        // The archive's own facts are read when it is opened, and a subscription does not follow from the log.
+        let may_be_gone = matches!(entry.0[0], META | SUBSCRIPTION);
+        assert!(may_be_gone || !findings.is_empty(), "nothing is found without {:?}", entry.0);
+    }
+    assert_eq!(support::block_on(verified(&tampered.archive)).1, []);
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let tampered = Tampered::new();
+    for (index, (key, value)) in entries(&tampered.engine).into_iter().enumerate() {
+        let mut other = value.clone();
+        let place = index * 7 % other.len();
+        other[place] ^= 1 << (index % 8);
+        let findings = tampered.with(&(key.clone(), value), Some(other));
+        assert!(!findings.is_empty(), "a byte of {key:?} is flipped and nothing is found");
+    }
+}
+
+/// Checksums alone would not tell of these: an older value of the same key, as a database that lost a write shows it.
+#[test]
+fn every_value_that_is_sound_and_not_the_one_that_follows_is_found() {
+    let tampered = Tampered::new();
+    for (key, value) in entries(&tampered.engine) {
+        let mut payload = unseal(&key, &value).unwrap().to_vec();
+        let Some(last) = payload.last_mut() else { continue };
+        *last ^= 1;
+        let findings = tampered.with(&(key.clone(), value), Some(seal(&key, payload)));
+        // What is no part of the record and does not follow from it may say anything that can be read.
+        let may_differ = matches!(key[0], META | SUBSCRIPTION);
+        assert!(may_differ || !findings.is_empty(), "{key:?} has another value and nothing is found");
+    }
+}
+
+#[test]
+fn an_entry_that_does_not_follow_from_the_log_is_found() {
+    let tampered = Tampered::new();
+    for (key, value) in entries(&tampered.engine) {
+        let mut stray = key.clone();
+        *stray.last_mut().unwrap() ^= 0x55;
+        let payload = unseal(&key, &value).unwrap().to_vec();
+        let is_new = entries(&tampered.engine).iter().all(|(key, _)| *key != stray);
+        let findings = if is_new { tampered.stray(&stray, payload) } else { continue };
+        assert!(stray[0] == SUBSCRIPTION || !findings.is_empty(), "{stray:?} is there and nothing is found");
+    }
+}
+
+impl Tampered {
+    fn stray(&self, key: &[u8], payload: Vec<u8>) -> Vec<Finding> {
+        self.put(key, Some(seal(key, payload)));
+        let findings = support::block_on(verified(&self.archive)).1;
+        self.put(key, None);
+        findings
+    }
+}
+
+/// A finding says where, and reading goes on behind it.
+#[test]
+fn a_finding_names_the_change_and_the_article_and_the_rest_is_read() {
+    let tampered = Tampered::new();
+    let (whole, _) = support::block_on(verified(&tampered.archive));
+    let log = |seq: u64| [&[1_u8][..], &seq.to_be_bytes()].concat();
+    for seq in [3, 9] {
+        assert!(tampered.engine.flip_byte(&log(seq), 5));
+    }
+    let (summary, findings) = support::block_on(verified(&tampered.archive));
+    let damaged: Vec<Option<Seq>> =
+        findings.iter().filter(|finding| finding.table == Table::Log).map(|finding| finding.seq).collect();
+    assert_eq!(damaged, [Some(Seq(3)), Some(Seq(9))]);
+    assert_eq!(summary.changes, whole.changes - 2);
+    assert_eq!(summary.entries, whole.entries);
+    assert!(findings.iter().any(|finding| finding.article.is_some()), "{findings:?}");
+}
