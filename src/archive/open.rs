@@ -20,7 +20,7 @@ use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::sled::{Options as EngineOptions, SledEngine};
-use crate::store::engine::watermark::Watermark;
+use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::engine::{Engine, EngineError, OpenError};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
@@ -148,6 +148,7 @@ impl Archive {
         let opened = clock.now();
         let subscriptions =
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
+        let commits = read_commits(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
         let caches = Caches::new(options.cache_bytes);
         let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
         let watermark = place.map(|(_, watermark)| watermark);
@@ -155,7 +156,7 @@ impl Archive {
         let (events, received) = sync_channel(OPERATIONS_MAX + EDITS_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
-            (tail.position, watermark),
+            (tail.position, commits, watermark),
             received,
             events.clone(),
             options.flush_deadline,
@@ -193,6 +194,13 @@ pub(super) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>,
     Ok(Some(floor.ok_or_else(unreadable)?))
 }
 
+/// How many commits there were.
+pub(super) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
+    let Some(bytes) = tables.meta(MetaKey::Commits)? else { return Ok(0) };
+    let unreadable = |_| StoreError::Damaged { seq: None, detail: "the count of commits cannot be read".to_owned() };
+    bytes.try_into().map(u64::from_be_bytes).map_err(unreadable)
+}
+
 fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> {
     let records = tables.subscriptions().map(|entry| entry.map(|(id, record)| (id, Arc::new(record))));
     Ok(Subscriptions::new(records.collect::<Result<_, _>>()?))
@@ -200,7 +208,11 @@ fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> 
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.
 pub(super) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
-    let Some((recorded, history)) = watermark.read() else { return Ok(()) };
+    let Some(Mark { next_seq: recorded, history, commits }) = watermark.read() else { return Ok(()) };
+    let found = read_commits(tables).map_err(|error| error.to_string())?;
+    if found < commits {
+        return Err(format!("it held {commits} commits, and now has {found}"));
+    }
     let Some(last) = Seq(recorded).previous() else { return Ok(()) };
     match tables.change(last).map_err(|error| error.to_string())? {
         Some(change) if change.history.0 == history => Ok(()),

@@ -39,6 +39,17 @@ impl Weighter<Seq, Bytes> for ByBytes {
     }
 }
 
+/// What an archive has beside the log and what follows from it.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    /// No archive time at or before this is assigned any more.
+    pub(super) clock_floor: Option<Timestamp>,
+    /// How many commits the database counts; 0 for one that begins anew.
+    pub(super) commits: u64,
+    /// The durable subscriptions. Their positions lie at or before the end of the log.
+    pub(super) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
+}
+
 /// A database that is being filled.
 pub(super) struct Refill<'a> {
     engine: &'a dyn Engine,
@@ -105,18 +116,16 @@ impl<'a> Refill<'a> {
         brought::check_original(&whole.change, whole.original.as_ref())
     }
 
-    /// Writes what is left, with what is no part of the log, and answers where that ends. Positions of subscriptions lie
-    /// at or before that end.
-    pub(super) fn finish(
-        mut self,
-        clock_floor: Option<Timestamp>,
-        subscriptions: &BTreeMap<SubscriptionId, SubscriptionRecord>,
-    ) -> Result<ReadStamp, StoreError> {
+    /// Writes what is left, with what does not follow from the log, and answers where that ends.
+    pub(super) fn finish(mut self, apart: &Apart) -> Result<ReadStamp, StoreError> {
         let stamp = self.stamp();
-        if let Some(floor) = clock_floor {
+        if let Some(floor) = apart.clock_floor {
             self.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
         }
-        for (id, record) in subscriptions {
+        if apart.commits > 0 {
+            self.batch.put_meta(MetaKey::Commits, apart.commits.to_be_bytes().to_vec());
+        }
+        for (id, record) in &apart.subscriptions {
             self.batch.put_subscription(id, Some(record));
         }
         self.commit()?;

@@ -19,7 +19,7 @@ use super::request::{Operation, Written};
 use super::shared::{Shared, Tail};
 use super::subscriptions::{self, Judged, SubscriptionEdit};
 use crate::model::{Limits, SubscriptionId, Timestamp};
-use crate::store::engine::watermark::Watermark;
+use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
 use crate::store::subscription::SubscriptionRecord;
@@ -137,6 +137,8 @@ pub(super) struct Writer {
     held_edits: VecDeque<Event>,
     /// The clock floor that is durable or in flight.
     floor: Option<Timestamp>,
+    /// The commits that are durable.
+    commits_done: u64,
     closing: bool,
 }
 
@@ -144,7 +146,7 @@ impl Writer {
     /// Starts the writer and its committer. The committer's own sender of events is `to_self`.
     pub(super) fn start(
         shared: Arc<Shared>,
-        (position, watermark): (Position, Option<Watermark>),
+        (position, commits_done, watermark): (Position, u64, Option<Watermark>),
         events: Receiver<Event>,
         to_self: SyncSender<Event>,
         flush_deadline: Duration,
@@ -170,6 +172,7 @@ impl Writer {
                 held,
                 held_edits,
                 floor,
+                commits_done,
                 closing,
             };
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
@@ -369,6 +372,9 @@ impl Writer {
         }
         let position = assembly.position;
         let mut writes = assembly.writes;
+        if !writes.batch.writes.is_empty() {
+            writes.batch.put_meta(MetaKey::Commits, (self.commits_done + 1).to_be_bytes().to_vec());
+        }
         let batch = Arc::new(std::mem::take(&mut writes.batch));
         let in_flight = InFlight { batch: Arc::clone(&batch), writes, position, floor, waiting, since: Instant::now() };
         self.in_flight = Some(in_flight);
@@ -384,7 +390,8 @@ impl Writer {
     /// Makes what was committed visible, starts the next commit, then answers.
     fn committed(&mut self) {
         let Some(in_flight) = self.in_flight.take() else { return };
-        let InFlight { writes, position, floor, waiting, .. } = in_flight;
+        let InFlight { batch, writes, position, floor, waiting, .. } = in_flight;
+        self.commits_done += u64::from(!batch.writes.is_empty());
         self.shared.take_in(writes);
         self.shared.announce(|tail| {
             let clock_floor = floor.or(tail.clock_floor);
@@ -397,7 +404,9 @@ impl Writer {
 
     fn record_watermark(&mut self, position: Position) {
         let Some(watermark) = &mut self.watermark else { return };
-        if let Err(error) = watermark.record(position.next_seq.0, position.history.0) {
+        let Position { next_seq, history, .. } = position;
+        let mark = Mark { next_seq: next_seq.0, history: history.0, commits: self.commits_done };
+        if let Err(error) = watermark.record(mark) {
             tracing::warn!(%error, "the watermark could not be written");
         }
     }

@@ -72,7 +72,7 @@ fn verify_engine(
     let end = match tables.last_change() {
         Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
         Err(StoreError::Damaged { seq: Some(seq), .. }) => seq.next(),
-        Err(_) => Seq(watermark.read().map_or(0, |(next_seq, _)| next_seq)),
+        Err(_) => Seq(watermark.read().map_or(0, |mark| mark.next_seq)),
     };
     let verified = super::verify(engine, id.as_ref(), end, listener);
     Ok(verified.map(|summary| Summary { findings: summary.findings + found, ..summary }))

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::report::{Finding, Listener, Phase, Report, Stopped, Summary, Table};
-use crate::archive::open::{check_watermark, read_clock_floor};
-use crate::archive::refill::Refill;
+use crate::archive::open::{check_watermark, read_clock_floor, read_commits};
+use crate::archive::refill::{Apart, Refill};
 use crate::archive::{OpenArchiveError, Options};
-use crate::model::{Seq, SubscriptionId};
+use crate::model::{Seq, SubscriptionId, Timestamp};
 use crate::store::engine::Read;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
@@ -126,15 +126,32 @@ fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut
         report.advance()?;
     }
     report.end()?;
-    let clock_floor = match read_clock_floor(&tables) {
+    let apart = read_apart(&tables, (end, refill.stamp().archive_time), watermark, report)?;
+    refill.finish(&apart).map(drop).map_err(Failure::Write)
+}
+
+/// Reads what does not follow from the log. Where it is damaged, what is known of it must do.
+fn read_apart(
+    tables: &Tables<'_>,
+    (end, archive_time): (Seq, Option<Timestamp>),
+    watermark: &Watermark,
+    report: &mut Report<'_>,
+) -> Result<Apart, Failure> {
+    let clock_floor = match read_clock_floor(tables) {
         Ok(floor) => floor,
         Err(error) => {
             report.find_error(Table::Meta, (None, None), error)?;
-            refill.stamp().archive_time
+            archive_time
         }
     };
-    let subscriptions = read_subscriptions(&tables, end, report)?;
-    refill.finish(clock_floor, &subscriptions).map(drop).map_err(Failure::Write)
+    let commits = match read_commits(tables) {
+        Ok(commits) => commits,
+        Err(error) => {
+            report.find_error(Table::Meta, (None, None), error)?;
+            watermark.read().map_or(0, |mark| mark.commits)
+        }
+    };
+    Ok(Apart { clock_floor, commits, subscriptions: read_subscriptions(tables, end, report)? })
 }
 
 /// Reads a change. What is damaged of that which it brought is told, and left out where it cannot be read at all.

@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::lock::Holder;
 use super::memory::{Fault, MemoryEngine};
 use super::sled::{Options, SledEngine};
-use super::watermark::Watermark;
+use super::watermark::{Mark, Watermark};
 use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRange, OpenError, Read, VALUE_BYTES_MAX};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -291,7 +291,7 @@ fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
         for emptied in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-            Watermark::open(dir.path()).unwrap().record(1, [0; 16]).unwrap();
+            Watermark::open(dir.path()).unwrap().record(Mark { next_seq: 1, history: [0; 16], commits: 1 }).unwrap();
 
             let damaged = dir.path().join(file);
             match (damaged.is_dir(), emptied) {

@@ -11,6 +11,8 @@ pub enum MetaKey {
     ArchiveId,
     /// The instant below which no archive time is assigned any more, a big-endian i64 of microseconds.
     ClockFloor,
+    /// How many commits there were, a big-endian u64.
+    Commits,
 }
 
 impl MetaKey {
@@ -20,6 +22,7 @@ impl MetaKey {
             Self::FormatVersion => b"format-version",
             Self::ArchiveId => b"archive-id",
             Self::ClockFloor => b"clock-floor",
+            Self::Commits => b"commits",
         };
         let mut key = vec![Kind::Meta as u8];
         key.extend_from_slice(name);
