@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::article::ArticleRef;
 use super::feed_args::{SubscriptionsArgs, WatchArgs};
 use super::times::{self, TimeEnd};
+use super::verify::VerifyArgs;
 use crate::config::Settings;
 use crate::model::{NameError, RevisionNumber, SourceId, Timestamp};
 use crate::wire::pb;
@@ -90,6 +91,8 @@ pub(super) enum Command {
     Watch(Box<WatchArgs>),
     /// List, move or delete the places that consumers of changes have in the archive
     Subscriptions(SubscriptionsArgs),
+    /// Read everything again, and hold it against what the log says
+    Verify(VerifyArgs),
     /// Tell how the archive is
     Status,
     /// Serve the archive over gRPC

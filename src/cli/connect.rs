@@ -98,7 +98,8 @@ impl Session {
         }
     }
 
-    async fn remote(url: &str) -> Result<Self, Failure> {
+    /// The way to the server at a URL.
+    pub(super) async fn remote(url: &str) -> Result<Self, Failure> {
         if url.starts_with("https:") {
             return Err(Failure::new(Exit::Usage, "there is no TLS in this version; give an http:// URL"));
         }
@@ -116,27 +117,21 @@ impl Session {
                 Ok((archive, _directory)) => return Self::over(archive).await,
                 Err(error) => error,
             };
-            let address = match &error {
-                OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
-                    holder.as_ref().and_then(|holder| holder.address.clone())
-                }
-                OpenArchiveError::Directory(OpenError::Missing { .. }) if access == Access::Judge => {
-                    return Self::over(empty()?).await;
-                }
-                OpenArchiveError::Directory(_)
-                | OpenArchiveError::Format { .. }
-                | OpenArchiveError::Randomness(_)
-                | OpenArchiveError::Thread(_) => return Err(closed(error)),
+            let url = match held(&error) {
+                Held::Server(url) => Some(url),
+                Held::Command => None,
+                Held::Nobody if access == Access::Judge && is_missing(&error) => return Self::over(empty()?).await,
+                Held::Nobody => return Err(closed(error)),
             };
             // A server that does not answer is starting or ending: what holds is then known better in a moment.
-            let served = match address {
-                Some(address) => Self::remote(&format!("http://{address}")).await.ok(),
+            let served = match url {
+                Some(url) => Self::remote(&url).await.ok(),
                 None => None,
             };
             match served {
                 Some(session) => return Ok(session),
                 None if Instant::now() >= patience => return Err(closed(error)),
-                None => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
+                None => look_again().await,
             }
         }
     }
@@ -151,6 +146,47 @@ impl Session {
 
 type Archived = (Archive, Arc<Directory>);
 
+/// What this process tells others of itself while it has an archive.
+pub(super) fn holder(command: &str) -> Holder {
+    Holder {
+        pid: std::process::id(),
+        command: format!("dateline {command}"),
+        address: None,
+        since: times::now().to_string(),
+    }
+}
+
+/// Who has an archive that could not be opened.
+pub(super) enum Held {
+    /// A server, at this URL.
+    Server(String),
+    /// Another command, which ends sometime.
+    Command,
+    /// Nobody: it could not be opened for another reason.
+    Nobody,
+}
+
+/// Who has the archive, going by why it could not be opened.
+pub(super) fn held(error: &OpenArchiveError) -> Held {
+    match error {
+        OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
+            match holder.as_ref().and_then(|holder| holder.address.as_ref()) {
+                Some(address) => Held::Server(format!("http://{address}")),
+                None => Held::Command,
+            }
+        }
+        OpenArchiveError::Directory(_)
+        | OpenArchiveError::Format { .. }
+        | OpenArchiveError::Randomness(_)
+        | OpenArchiveError::Thread(_) => Held::Nobody,
+    }
+}
+
+/// Waits a moment before a held archive is tried again.
+pub(super) async fn look_again() {
+    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+}
+
 /// Opens an archive, without waiting for whoever holds it.
 async fn open(
     path: &Path,
@@ -158,12 +194,7 @@ async fn open(
     options: Options,
     command: &str,
 ) -> Result<Result<Archived, OpenArchiveError>, Failure> {
-    let holder = Holder {
-        pid: std::process::id(),
-        command: format!("dateline {command}"),
-        address: None,
-        since: times::now().to_string(),
-    };
+    let holder = holder(command);
     let path = path.to_path_buf();
     let opened =
         tokio::task::spawn_blocking(move || Archive::open(&path, create, &options, Arc::new(SystemClock), holder));
@@ -178,18 +209,15 @@ pub(super) async fn open_to_serve(path: &Path, options: Options, patience: Insta
             Ok(opened) => return Ok(opened),
             Err(error) => error,
         };
-        match &error {
-            OpenArchiveError::Directory(OpenError::InUse { holder, .. })
-                if holder.as_ref().is_none_or(|holder| holder.address.is_none()) && Instant::now() < patience =>
-            {
-                tokio::time::sleep(LOOK_AGAIN_AFTER).await;
-            }
-            OpenArchiveError::Directory(_)
-            | OpenArchiveError::Format { .. }
-            | OpenArchiveError::Randomness(_)
-            | OpenArchiveError::Thread(_) => return Err(closed(error)),
+        match held(&error) {
+            Held::Command if Instant::now() < patience => look_again().await,
+            Held::Server(_) | Held::Command | Held::Nobody => return Err(closed(error)),
         }
     }
+}
+
+fn is_missing(error: &OpenArchiveError) -> bool {
+    matches!(error, OpenArchiveError::Directory(OpenError::Missing { .. }))
 }
 
 fn empty() -> Result<Archive, Failure> {
@@ -197,7 +225,7 @@ fn empty() -> Result<Archive, Failure> {
 }
 
 /// Why the archive stays closed.
-fn closed(error: OpenArchiveError) -> Failure {
+pub(super) fn closed(error: OpenArchiveError) -> Failure {
     if let OpenArchiveError::Directory(OpenError::Missing { path }) = &error {
         return Failure::new(Exit::Unreachable, format!("there is no archive in {}", path.display()))
             .hint("`dateline add FILE` makes one there; --archive DIR names another");
@@ -217,7 +245,7 @@ fn closed(error: OpenArchiveError) -> Failure {
 }
 
 /// The server to talk to. A flag goes before the environment, so that `--archive` is heard in either case.
-fn server_url(globals: &Globals) -> Option<String> {
+pub(super) fn server_url(globals: &Globals) -> Option<String> {
     let url = match (&globals.server, &globals.archive) {
         (Some(url), _) => url.clone(),
         (None, Some(_)) => return None,

@@ -16,6 +16,7 @@ mod feed_args;
 mod list;
 mod log;
 mod output;
+mod progress;
 mod reinstate;
 mod rollback;
 mod serve;
@@ -26,6 +27,7 @@ mod style;
 mod subscriptions;
 mod table;
 mod times;
+mod verify;
 mod watch;
 mod withdraw;
 
@@ -72,6 +74,12 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             completions::run(*shell, &mut out)?;
             return out.finish();
         }
+        Command::Verify(args) => {
+            start_log(globals);
+            let done = verify::run(globals, args, &mut out).await;
+            let shown = out.finish();
+            return done.and(shown);
+        }
         Command::Add(args) => {
             // Before the archive is opened: who writes to our input may be another command on the same archive.
             args.standard_input = document::standard_input(&args.files);
@@ -116,8 +124,8 @@ async fn dispatch(session: &Session, command: Command, out: &mut Output) -> Resu
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Status => status::run(session, out).await,
-        // Neither needs a session.
-        Command::Serve(_) | Command::Completions { .. } => Ok(()),
+        // None of these needs a session.
+        Command::Serve(_) | Command::Completions { .. } | Command::Verify(_) => Ok(()),
     }
 }
 

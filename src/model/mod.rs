@@ -17,6 +17,7 @@ pub mod seq;
 pub mod slug;
 pub mod timestamp;
 pub mod url_key;
+pub mod verification;
 
 pub use as_of::{AsOf, Knowledge};
 pub use change::{ArticleKey, Change, ChangeEntry, ChangeKind, Original, OriginalRecord, RevisionRecord, Standing};

@@ -1,5 +1,6 @@
 //! `AdminService`.
 
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Context;
@@ -14,6 +15,12 @@ pub struct AdminHandler(pub Context);
 
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
+    type VerifyStream = ReceiverStream<Result<pb::VerifyResponse, Status>>;
+
+    async fn verify(&self, _request: Request<pb::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        Ok(Response::new(ReceiverStream::new(self.0.verify())))
+    }
+
     async fn get_status(
         &self,
         _request: Request<pb::GetStatusRequest>,

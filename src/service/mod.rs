@@ -11,6 +11,7 @@ mod lists;
 mod publish;
 mod render;
 pub mod status;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,6 +9,7 @@ mod from_pb;
 pub mod json;
 mod to_pb;
 pub mod token;
+pub mod verification;
 pub mod writer;
 
 #[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/dateline/v1")]

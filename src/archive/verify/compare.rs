@@ -1,6 +1,7 @@
 //! The entries of an article in the indexes, held against those that follow from its changes.
 
-use super::report::{Finding, Report, Stopped, Table};
+use super::report::{Report, Stopped};
+use crate::model::verification::{Finding, Table};
 use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::engine::{Direction, Read};
 use crate::store::key::article::ArticleIndexKey;

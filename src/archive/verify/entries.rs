@@ -3,7 +3,8 @@
 use std::ops::Bound;
 
 use super::log::Known;
-use super::report::{Phase, Report, Stopped, Table};
+use super::report::{Report, Stopped};
+use crate::model::verification::{Phase, Table};
 use crate::model::{ArticleKey, ChangeKind, Seq};
 use crate::store::content::StoredContent;
 use crate::store::engine::{Direction, KeyRange, Read};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Finding, Report, Stopped, Table};
+use super::report::{Report, Stopped};
 use crate::archive::sources::Figures;
+use crate::model::verification::{Finding, Table};
 use crate::model::{Change, Seq, SourceId};
 use crate::store::Tables;
 

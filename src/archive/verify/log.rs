@@ -1,9 +1,10 @@
 //! The log, read from its beginning: every change against the one before it, and the figures of sources against all.
 
 use super::figures::StoredFigures;
-use super::report::{Finding, Phase, Report, Stopped, Table};
+use super::report::{Report, Stopped};
 use crate::archive::sources::Sources;
 use crate::archive::succession::Succession;
+use crate::model::verification::{Finding, Phase, Table};
 use crate::model::{ArticleKey, Change, Seq};
 use crate::store::engine::{Direction, Read};
 use crate::store::key::log::LogKey;

@@ -6,10 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::report::{Event, Finding, Listener, Summary, Table};
+use super::report::{Event, Listener};
 use crate::archive::open::check_watermark;
 use crate::archive::{OpenArchiveError, Options};
 use crate::model::Seq;
+use crate::model::verification::{Finding, Summary, Table};
 use crate::store::engine::Read;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::report::{Finding, Listener, Phase, Report, Stopped, Summary, Table};
+use super::report::{Listener, Report, Stopped};
 use crate::archive::open::{check_watermark, read_clock_floor, read_commits};
 use crate::archive::refill::{Apart, Refill};
 use crate::archive::{OpenArchiveError, Options};
+use crate::model::verification::{Finding, Phase, Summary, Table};
 use crate::model::{Seq, SubscriptionId, Timestamp};
 use crate::store::engine::Read;
 use crate::store::engine::directory::Directory;

@@ -7,6 +7,7 @@ mod serve;
 mod server;
 mod subscriptions;
 mod tour;
+mod verify;
 mod watch;
 mod watching;
 

@@ -1,0 +1,87 @@
+//! `verify`, on an archive that nobody has, on one that a server has, and on a damaged one.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::server::Server;
+use super::{Cli, example};
+
+fn archive() -> Cli {
+    let cli = Cli::new();
+    for (name, more) in [("harbour-bridge.txt", None), ("harbour-bridge-revised.txt", Some("--keep-original"))] {
+        let file = example(name);
+        cli.ok(&[["add", &file, "--article", "bridge"].as_slice(), more.as_slice()].concat());
+    }
+    cli
+}
+
+#[test]
+fn an_archive_that_is_whole_is_told_so_and_so_is_one_that_a_server_has() {
+    let cli = archive();
+    let read = "read 2 changes, 1 articles, 2 contents, 1 originals";
+    let done = cli.run(&["verify"]);
+    assert!(done.out.starts_with(read) && done.out.ends_with("entries: all as written\n"), "{done:?}");
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
+
+    let server = Server::start(&cli, &[]);
+    assert_eq!(cli.ok(&["verify"]), done.out);
+    let url = format!("http://{}", server.address);
+    let json = cli.ok(&["verify", "--json", "--server", &url]);
+    assert!(json.contains("\"changes\":\"2\"") && json.contains("\"originals\":\"1\""), "{json}");
+    cli.fails(&["verify", "--rebuild"], 4, "while a server has the archive");
+    server.kill();
+    cli.ok(&["verify", "--wait", "0"]);
+}
+
+#[test]
+fn where_there_is_no_archive_nothing_is_made() {
+    let cli = Cli::new();
+    cli.fails(&["verify"], 5, "there is no archive in");
+    cli.fails(&["verify", "--rebuild"], 5, "there is no archive in");
+    assert!(!cli.archive().exists());
+}
+
+#[test]
+fn indexes_are_made_anew_and_everything_reads_as_before() {
+    let cli = archive();
+    let shown = cli.ok(&["log", "port-kestrel-courier/bridge"]);
+    let done = cli.ok(&["verify", "--rebuild"]);
+    assert_eq!(done, "made all indexes anew from 2 changes and 2 contents\n");
+    assert_eq!(cli.ok(&["log", "port-kestrel-courier/bridge"]), shown);
+    cli.ok(&["verify"]);
+}
+
+/// Every byte of the log's record of the headline is on the disk as it is. One that rots is told with its place, or the
+/// archive does not open; either is exit status 6, and no file is changed by looking.
+#[test]
+fn damage_is_told_with_its_place_and_left_as_it_is() {
+    let cli = archive();
+    // What was written before the last opening is read in place and not replayed.
+    cli.ok(&["status"]);
+    let file = cli.archive().join("db/db");
+    let mut bytes = fs::read(&file).unwrap();
+    let headline = b"Harbour bridge could stay shut";
+    let places: Vec<usize> =
+        bytes.windows(headline.len()).enumerate().filter(|(_, window)| window == headline).map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at] ^= 0x20;
+    }
+    fs::write(&file, &bytes).unwrap();
+    let before = files(&cli);
+    let done = cli.run(&["verify"]);
+    assert_eq!(done.code, 6, "{done:?}");
+    assert!(done.out.contains("change 1") || done.err.contains("is damaged"), "{done:?}");
+    assert!(done.err.contains("restore"), "{done:?}");
+    assert_eq!(files(&cli), before);
+    assert_eq!(cli.run(&["verify", "--rebuild"]).code, 6);
+}
+
+/// The files of the database, with what they hold.
+fn files(cli: &Cli) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(cli.archive().join("db")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    files.sort();
+    files
+}
