@@ -1,5 +1,6 @@
 //! Opening an archive: on a directory, or on an engine that a test brings.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -13,6 +14,8 @@ use super::cache::Caches;
 use super::queue::{EDITS_MAX, OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
 use super::subscriptions::Subscriptions;
+use super::verify;
+use super::verify::Summary;
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::model::{ArticleKey, History, Seq, Timestamp};
@@ -124,7 +127,7 @@ impl Archive {
         let directory = if create { Directory::open_or_create(path, holder)? } else { Directory::open(path, holder)? };
         let directory = Arc::new(directory);
         let watermark = Watermark::open_in(path)?;
-        let whole = |engine: &SledEngine| check_watermark(&watermark, &Tables::new(engine));
+        let whole = |engine: &SledEngine| check_whole(engine, &watermark);
         let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), whole)?;
         let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
         Ok((archive, directory))
@@ -204,6 +207,18 @@ pub(super) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
 fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> {
     let records = tables.subscriptions().map(|entry| entry.map(|(id, record)| (id, Arc::new(record))));
     Ok(Subscriptions::new(records.collect::<Result<_, _>>()?))
+}
+
+/// Nothing that was acknowledged is missing.
+fn check_whole(engine: &SledEngine, watermark: &Watermark) -> Result<(), String> {
+    check_watermark(watermark, &Tables::new(engine))?;
+    let Some(doubt) = engine.doubt() else { return Ok(()) };
+    tracing::warn!(doubt, "a part of the database was not taken in; everything is verified before it is used");
+    let summary = verify::verify_engine(engine, watermark, &mut |_| ControlFlow::Continue(()));
+    match summary.map_err(|error| error.to_string())? {
+        Some(Summary { findings: 0, .. }) => Ok(()),
+        _ => Err(format!("{doubt}, and something is missing without it: `dateline verify` tells what")),
+    }
 }
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.

@@ -22,6 +22,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 pub use self::offline::verify_directory;
+pub(super) use self::offline::verify_engine;
 pub use self::rebuild::{RebuildError, rebuild_directory};
 pub use self::report::{Event, FINDINGS_TOLD_MAX, Listener};
 use self::report::{Report, Stopped};

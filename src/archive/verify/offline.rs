@@ -31,7 +31,15 @@ pub fn verify_directory(
     let watermark = Watermark::open_in(path)?;
     let mut outcome = None;
     let opened = SledEngine::open_checked(directory, options.engine(), |engine| {
-        let verified = verify_engine(engine, &watermark, listener);
+        let mut verified = verify_engine(engine, &watermark, listener);
+        if let (Ok(Some(summary)), Some(doubt)) = (&mut verified, engine.doubt())
+            && summary.findings > 0
+        {
+            let (table, detail) = (Table::Unknown, doubt.to_owned());
+            summary.findings += 1;
+            // Everything has been read, so that there is nothing to end.
+            let _ = listener(Event::Finding(Finding { table, seq: None, article: None, detail }));
+        }
         let is_well = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
         outcome = Some(verified);
         if is_well { Ok(()) } else { Err("it was only read".to_owned()) }
@@ -44,7 +52,8 @@ pub fn verify_directory(
     }
 }
 
-fn verify_engine(
+/// Verifies what is in an engine, and that nothing is missing that was there when the watermark was written.
+pub(in crate::archive) fn verify_engine(
     engine: &dyn Read,
     watermark: &Watermark,
     listener: &mut Listener<'_>,

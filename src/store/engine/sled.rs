@@ -15,16 +15,18 @@
 //! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global
 //!   and belongs to the binary, so it still reports the panic before the error comes back.
 //!
-//! What stays open: when a byte rots in the middle of what was written since the last opening, sled may skip the rest
-//! of its segment without a word. Entries are then missing, or old, while the end of the log is there. Only the
-//! digests of the layers above tell. What was written before the last opening is safe from that: sled's snapshot
-//! points at it, and reading it fails with [`EngineError::Damaged`].
+//! - sled drops what it cannot read of the log, also from the midst of what was acknowledged, and says nothing. The log is
+//!   read before it is opened ([`segments`]), and where something will be dropped, [`SledEngine::doubt`] tells it, so that
+//!   the layers above look whether anything is missing. Where sled would go on writing to a segment that it cannot read
+//!   at the next opening, opening is refused. What was written before the last opening is safe from that: sled's snapshot
+//!   points at it, and reading it fails with [`EngineError::Damaged`].
 //!
 //! Reads take no lock of this module, so a commit that hangs in a sync does not hold them up. sled's own
 //! lock is held during `apply_batch` only.
 
 mod preimage;
 mod replacement;
+mod segments;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -36,6 +38,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::preimage::Preimage;
+use self::segments::Survey;
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
 use super::watermark::Watermark;
@@ -72,6 +75,7 @@ pub struct SledEngine {
     path: PathBuf,
     free_space_floor_bytes: u64,
     poison: Poison,
+    doubt: Option<String>,
     directory: Arc<Directory>,
 }
 
@@ -101,15 +105,16 @@ impl SledEngine {
         }
         refuse_incomplete(&path)?;
         quarantine_unfinished_snapshots(&directory, &path)?;
+        let doubt = survey_log(&path)?;
         let preimage = save_preimage(&directory, options)?;
         // `directory` is held on to: the lock must not go with an engine that is refused, before all is put back.
-        let opened =
-            Self::open_as_it_is(Arc::clone(&directory), path.clone(), options).and_then(|engine| {
-                match check(&engine) {
-                    Ok(()) => Ok(engine),
-                    Err(reason) => Err(OpenError::Damaged { path, reason }),
-                }
-            });
+        let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options).and_then(|engine| {
+            let engine = Self { doubt, ..engine };
+            match check(&engine) {
+                Ok(()) => Ok(engine),
+                Err(reason) => Err(OpenError::Damaged { path, reason }),
+            }
+        });
         if let Some(preimage) = preimage {
             settle(&directory, &preimage, opened.is_err())?;
         }
@@ -122,7 +127,14 @@ impl SledEngine {
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
         let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
         let free_space_floor_bytes = options.free_space_floor_bytes;
-        Ok(Self { db, log, path, free_space_floor_bytes, poison: Poison::default(), directory })
+        Ok(Self { db, log, path, free_space_floor_bytes, poison: Poison::default(), doubt: None, directory })
+    }
+
+    /// What of the log was not taken in when it was opened. It was torn by a crash and never acknowledged, or it is lost:
+    /// what is stored tells.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// The archive that this database belongs to.
@@ -310,6 +322,16 @@ fn quarantine_unfinished_snapshots(directory: &Directory, path: &Path) -> Result
         }
     }
     Ok(())
+}
+
+/// Reads the log that is about to be opened. Answers what will not be taken in.
+fn survey_log(path: &Path) -> Result<Option<String>, OpenError> {
+    let surveyed = preimage::covered(path).and_then(|covered| segments::survey(path, covered));
+    match surveyed.map_err(OpenError::io("read", path))? {
+        Survey::Whole => Ok(None),
+        Survey::Doubtful(reason) => Ok(Some(reason)),
+        Survey::Severed(reason) => Err(OpenError::Damaged { path: path.to_path_buf(), reason }),
+    }
 }
 
 /// Copies what opening may overwrite. None if there is no room for it: an archive opens on a full disk, too.

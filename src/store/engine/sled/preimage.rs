@@ -5,8 +5,8 @@
 //! the tear was ever acknowledged. After damage it destroys what was, and it does so even when opening then fails.
 //! So whatever it may touch is copied aside before, and put back when the opening fails.
 //!
-//! That is each segment that the snapshot does not cover yet, and each whose header makes no sense; of the others
-//! only the header can change, since they are reused when sled takes them for free. The copy is as large as what
+//! That is each segment that the snapshot does not cover yet, and each whose header cannot be read, which sled takes for
+//! free and empties; of the others only the header can change, since they are reused when sled takes them for free. The copy is as large as what
 //! was written since the last opening, and it is not synced: it serves this process only.
 
 use std::fs::{self, File, OpenOptions};
@@ -15,8 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::SEGMENT_BYTES;
-
-const HEADER_BYTES: usize = 20;
+use super::segments::{HEADER_BYTES, Segment, segment};
 
 /// The state of a database before it was opened.
 #[derive(Debug)]
@@ -35,14 +34,14 @@ impl Preimage {
     pub(super) fn plan(database: &Path, folder: &Path) -> io::Result<Self> {
         let log = File::open(database.join("db"))?;
         let log_bytes = log.metadata()?.len();
-        let covered = snapshots(database)?.iter().filter_map(|path| covered_by(path)).max().unwrap_or(0);
+        let covered = covered(database)?;
         let (mut headers, mut copied) = (Vec::new(), Vec::new());
         for offset in (0..log_bytes).step_by(SEGMENT_BYTES) {
             let mut header = [0; HEADER_BYTES];
             // A shorter rest holds nothing that could be read.
             if log.read_exact_at(&mut header, offset).is_ok() {
                 headers.push((offset, header));
-                if may_be_cut(&header, covered) {
+                if may_be_cut(segment(&log, offset)?, covered) {
                     copied.push(offset);
                 }
             }
@@ -107,21 +106,23 @@ fn snapshots(folder: &Path) -> io::Result<Vec<PathBuf>> {
     paths.filter(|path| path.as_ref().map_or(true, named)).collect()
 }
 
+/// Up to where the latest snapshot in `database` covers the log.
+pub(super) fn covered(database: &Path) -> io::Result<u64> {
+    Ok(snapshots(database)?.iter().filter_map(|path| covered_by(path)).max().unwrap_or(0))
+}
+
 /// The position up to which a snapshot covers the log: its name, in hexadecimal.
 fn covered_by(snapshot: &Path) -> Option<u64> {
     u64::from_str_radix(snapshot.extension()?.to_str()?, 16).ok()
 }
 
-/// Whether opening may cut the segment with this header: it does not lie wholly below `covered`, as far as its
-/// header can be trusted. A header of equal bytes marks a segment that was emptied.
-fn may_be_cut(header: &[u8; HEADER_BYTES], covered: u64) -> bool {
-    if header.iter().all(|byte| Some(byte) == header.first()) {
-        return false;
+/// Whether opening may cut the segment, or empty it.
+fn may_be_cut(segment: Segment, covered: u64) -> bool {
+    match segment {
+        Segment::Empty => false,
+        Segment::Unreadable => true,
+        Segment::Of { position, .. } => position >= covered / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64,
     }
-    let [_, _, _, _, position @ .., _, _, _, _, _, _, _, _] = *header;
-    let position = u64::from_le_bytes(position) ^ (u64::MAX >> 1);
-    let segment = SEGMENT_BYTES as u64;
-    position % segment != 0 || position >= covered / segment * segment
 }
 
 /// Copies a segment, or what there is of it.

@@ -1,0 +1,183 @@
+//! sled's log as it lies on disk, read without sled: its segments, and whether what an opening would replay is whole.
+//!
+//! sled 0.34.7 opens by replaying what came after its snapshot. Behind a message that it cannot read it drops the rest of
+//! the segment, and a segment whose header it cannot read it drops whole, and says nothing, unless that lies in the tail
+//! of the log, which ends there. What is dropped may be torn and never acknowledged, or may be rotten and acknowledged.
+//! This finds it before sled does, so that the layers above can look whether anything is missing.
+//!
+//! The layout is that of sled 0.34.7, `src/pagecache/{logger,header,iterator}.rs`. A segment is [`SEGMENT_BYTES`] long and
+//! begins with a header: the CRC-32 of the rest of it (inverted), its position in the log, and the position up to which
+//! the log was stable when it was begun (both with all bits but the sign turned), little-endian. Then messages follow: CRC-32
+//! (inverted) of body and header, kind (1 byte), length of the body, number of the segment and page (in sled's encoding of
+//! numbers), body. A message of the kind `CAP` ends a segment that is not full.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::SEGMENT_BYTES;
+
+/// The bytes of a segment's header.
+pub(super) const HEADER_BYTES: usize = 20;
+/// Less room than the longest header of a message is left empty at the end of a segment.
+const MESSAGE_HEADER_BYTES_MAX: usize = 32;
+const CAP: u8 = 2;
+const KIND_MAX: u8 = 11;
+
+/// What a segment is, going by its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    /// It is zero all over, or shorter than a header.
+    Empty,
+    /// Its header cannot be read.
+    Unreadable,
+    /// It holds a part of the log.
+    Of {
+        /// Where that begins.
+        position: u64,
+        /// Up to where the log was stable then.
+        stable: u64,
+    },
+}
+
+/// What was found of a log before it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Survey {
+    /// All that is replayed can be read, as far as the tail.
+    Whole,
+    /// Something is not replayed: torn and never acknowledged, or lost.
+    Doubtful(String),
+    /// The segment to which sled would go on writing cannot be read, so that it would be lost at the next opening.
+    Severed(String),
+}
+
+/// Looks at the segment at `offset`.
+pub(super) fn segment(log: &File, offset: u64) -> io::Result<Segment> {
+    let mut header = [0; HEADER_BYTES];
+    match log.read_exact_at(&mut header, offset) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Segment::Empty),
+        Err(error) => return Err(error),
+    }
+    if let Some(segment) = parse(&header) {
+        return Ok(segment);
+    }
+    let is_empty = read(log, offset)?.iter().all(|byte| *byte == 0);
+    Ok(if is_empty { Segment::Empty } else { Segment::Unreadable })
+}
+
+fn parse(header: &[u8; HEADER_BYTES]) -> Option<Segment> {
+    let (stored, fields) = header.split_first_chunk::<4>()?;
+    let (position, stable) = fields.split_first_chunk::<8>()?;
+    let turned = |bytes: [u8; 8]| u64::from_le_bytes(bytes) ^ (u64::MAX >> 1);
+    let position = turned(*position);
+    let is_whole = crc32(&[fields]) == u32::from_le_bytes(*stored) ^ u32::MAX;
+    let is_aligned = position.is_multiple_of(SEGMENT_BYTES as u64);
+    // A log of which nothing is stable says -1.
+    let stable = turned(*stable.first_chunk()?);
+    let stable = if stable.cast_signed() < 0 { 0 } else { stable };
+    (is_whole && is_aligned).then_some(Segment::Of { position, stable })
+}
+
+/// Surveys the log in `database`, of which a snapshot has everything below `covered`.
+pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
+    let log = File::open(database.join("db"))?;
+    let bytes = log.metadata()?.len();
+    let covered_from = covered / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64;
+    let (mut replayed, mut tail, mut unreadable) = (Vec::new(), 0, None);
+    for offset in (0..bytes).step_by(SEGMENT_BYTES) {
+        match segment(&log, offset)? {
+            Segment::Empty => {}
+            Segment::Unreadable => {
+                unreadable.get_or_insert_with(|| format!("the header of the segment at byte {offset} cannot be read"));
+            }
+            Segment::Of { position, stable } => {
+                tail = tail.max(stable / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64);
+                if position >= covered_from {
+                    replayed.push((position, offset));
+                }
+            }
+        }
+    }
+    if replayed.is_empty() && covered > covered_from {
+        return Ok(Survey::Severed(unreadable.unwrap_or_else(|| "the last segment of the log is gone".to_owned())));
+    }
+    // In the tail, where a crash may have torn the log, it ends at what cannot be read.
+    for (position, offset) in replayed.into_iter().filter(|(position, _)| *position < tail) {
+        let number = position / SEGMENT_BYTES as u64;
+        if let Some(at) = first_unreadable(&read(&log, offset)?, number) {
+            return Ok(Survey::Doubtful(format!("what follows byte {} cannot be read", offset + at as u64)));
+        }
+    }
+    Ok(unreadable.map_or(Survey::Whole, Survey::Doubtful))
+}
+
+/// Where in a segment the first message is that cannot be read.
+fn first_unreadable(segment: &[u8], number: u64) -> Option<usize> {
+    let mut at = HEADER_BYTES;
+    while at + MESSAGE_HEADER_BYTES_MAX <= SEGMENT_BYTES {
+        match message(segment.get(at..).unwrap_or_default(), number) {
+            Some((CAP, _)) => return None,
+            Some((_, length)) => at += length,
+            None => return Some(at),
+        }
+    }
+    None
+}
+
+/// The kind and the length of the message at the beginning of `bytes`, if it is whole and of this segment.
+fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
+    let (stored, covered) = bytes.split_first_chunk::<4>()?;
+    let (kind, rest) = covered.split_first()?;
+    let (body_bytes, rest) = number(rest)?;
+    let (of_segment, rest) = number(rest)?;
+    let (_page, rest) = number(rest)?;
+    let header = covered.get(..covered.len().checked_sub(rest.len())?)?;
+    let body = rest.get(..usize::try_from(body_bytes).ok()?)?;
+    let is_whole = crc32(&[body, header]) == u32::from_le_bytes(*stored) ^ u32::MAX;
+    let is_known = (1..=KIND_MAX).contains(kind) && of_segment == segment;
+    (is_whole && is_known).then_some((*kind, stored.len() + header.len() + body.len()))
+}
+
+/// A number in sled's encoding, and what follows it.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (first, rest) = bytes.split_first()?;
+    let first = u64::from(*first);
+    match first {
+        0..=240 => Some((first, rest)),
+        241..=248 => {
+            let (byte, rest) = rest.split_first()?;
+            Some((240 + 256 * (first - 241) + u64::from(*byte), rest))
+        }
+        249 => {
+            let ([high, low], rest) = rest.split_first_chunk::<2>()?;
+            Some((2288 + 256 * u64::from(*high) + u64::from(*low), rest))
+        }
+        _ => {
+            let (bytes, rest) = rest.split_at_checked(usize::try_from(first - 247).ok()?)?;
+            let value = bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+            Some((value, rest))
+        }
+    }
+}
+
+fn crc32(parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize()
+}
+
+/// Reads a segment, or what there is of it.
+fn read(log: &File, offset: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; SEGMENT_BYTES];
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match log.read_at(rest, offset + done as u64)? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
