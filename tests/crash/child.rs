@@ -61,7 +61,7 @@ impl Running {
                     length => lines.extend_from_slice(&part[..length]),
                 }
                 // Nobody may be waiting for it.
-                drop(first.send(()));
+                let _ = first.send(());
             }
         });
         Self { child, collecting, first_told }
