@@ -24,7 +24,7 @@ pub(crate) struct Step {
 /// What is to be done to the article.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum What {
-    Observe { text: Text, urls: Vec<u32>, original: Option<Text> },
+    Observe { text: Text, urls: Vec<u32>, original: Option<Text>, coalesce_within: i64 },
     Rollback(u32),
     Mark { withdrawn: bool, reason: u64 },
 }
@@ -49,10 +49,11 @@ impl Step {
 impl What {
     fn action(&self) -> Action {
         match self {
-            Self::Observe { text, urls, original } => {
+            Self::Observe { text, urls, original, coalesce_within } => {
                 let urls = urls.iter().map(|number| url(*number)).collect();
                 let mut observation = Observation::new(text.content(), urls);
                 observation.original = original.map(Text::original);
+                observation.coalesce_within_micros = *coalesce_within;
                 Action::Observe(Box::new(observation))
             }
             Self::Rollback(number) => Action::Rollback(RevisionNumber::new(*number).unwrap()),

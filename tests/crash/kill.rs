@@ -15,6 +15,8 @@ const DIRECTORY_KILLS: u32 = 60;
 /// Every so many checks, all contents are compared; else the newest.
 const ALL_CONTENTS_EVERY: u32 = 10;
 const NEWEST_CONTENTS: usize = 300;
+/// Kills after which each kind of change was acknowledged in some directory.
+const KILLS_FOR_ALL_KINDS: u32 = 200;
 /// A child that has told nothing for so long is killed all the same.
 const FIRST_AT_MOST: Duration = Duration::from_secs(30);
 
@@ -43,19 +45,25 @@ fn run(kills: u32, seed: u64) {
     let began = Instant::now();
     let mut directory = Aging::new();
     for kill in 0..kills {
+        let faults_before = figures.faults;
         directory.kill(seed.wrapping_add(u64::from(kill)), &mut dice, &mut figures);
         let is_last = kill + 1 == kills || (kill + 1) % DIRECTORY_KILLS == 0;
         // Not after each, since checking closes the archive in order.
         if is_last || dice.percent(80) {
             directory.check(is_last, &mut figures);
         }
-        if is_last {
+        if figures.faults > faults_before {
+            directory.keep();
+        }
+        if is_last || figures.faults > faults_before {
             directory = Aging::new();
         }
     }
     let each = |duration: Duration| duration.as_secs_f64() / f64::from(kills.max(1));
     println!("{figures}; {:.2} s a kill, {:.2} s of it checking", each(began.elapsed()), each(figures.checking));
     assert!(figures.faults == 0, "seed {seed}: {} faults, which are told above", figures.faults);
+    // So many kills see all that a change can do, unless the writers have ceased to ask for it.
+    assert!(kills < KILLS_FOR_ALL_KINDS || figures.kinds == 9, "only {} kinds of change were made", figures.kinds);
 }
 
 /// A directory that is used on, however often it was killed.
@@ -93,6 +101,14 @@ impl Aging {
         self.told.extend(told);
     }
 
+    /// Leaves a directory with a fault, and what was acknowledged in it, to be looked into.
+    fn keep(&mut self) {
+        self.directory.disable_cleanup(true);
+        let lines: Vec<_> = self.told.iter().flat_map(Acknowledged::line).collect();
+        std::fs::write(self.directory.path().join("acknowledged"), lines).unwrap();
+        println!("kept in {}", self.directory.path().display());
+    }
+
     fn check(&mut self, is_last: bool, figures: &mut Figures) {
         let began = Instant::now();
         self.checks += 1;
@@ -101,6 +117,7 @@ impl Aging {
         match checker::check_contents(&self.directory.path().join("archive"), &self.told, contents) {
             Ok(checked) => {
                 figures.checks += 1;
+                figures.kinds = figures.kinds.max(checked.kinds);
                 if is_last {
                     figures.acknowledged += checked.acknowledged;
                     figures.changes += checked.changes;
@@ -120,6 +137,8 @@ struct Figures {
     checks: u32,
     acknowledged: usize,
     changes: usize,
+    /// The most kinds of change that one directory had.
+    kinds: usize,
     lost: u32,
     torn: u32,
     failed_opens: u32,
@@ -139,10 +158,21 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kills, during_open, checks, acknowledged, changes, lost, torn, failed_opens, faults, checking: _ } =
-            self;
+        let Self {
+            kills,
+            during_open,
+            checks,
+            acknowledged,
+            changes,
+            kinds,
+            lost,
+            torn,
+            failed_opens,
+            faults,
+            checking: _,
+        } = self;
         write!(f, "{kills} kills, of them {during_open} during open; {checks} checks; ")?;
-        write!(f, "{acknowledged} acknowledged changes of {changes} in the logs; ")?;
+        write!(f, "{acknowledged} acknowledged changes of {changes} in the logs, of {kinds} kinds; ")?;
         write!(f, "{lost} lost, {torn} torn, {failed_opens} failed opens, {faults} faults in all")
     }
 }

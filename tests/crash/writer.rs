@@ -21,6 +21,8 @@ const SUBSCRIPTIONS: u64 = 4;
 const UNDER_WAY: usize = 4;
 /// How late an observation may be, in microseconds.
 const LATE_MICROS_MAX: u64 = 600_000_000;
+/// How close a sighting may follow another and write nothing, in microseconds, where that is asked for.
+const COALESCE_MICROS: i64 = 60_000_000;
 /// Observe times are whole multiples of this, in microseconds, so that some are equal.
 const TICK_MICROS: i64 = 20_000;
 
@@ -144,11 +146,14 @@ impl Writer {
             0 => vec![3 * article, 3 * article + 1],
             1 => vec![3 * article + 2],
             2 => vec![3 * article, 3 * article + 3],
+            // And some are new, so that a sighting may write nothing but them.
+            3 => vec![3 * article, self.dice.between(1_000, 1_000_000)],
             _ => vec![3 * article],
         };
         let original =
             self.dice.percent(15).then(|| Text { version: text.version, kilobytes: self.dice.between(0, 40) });
-        What::Observe { text, urls, original }
+        let coalesce_within = if self.dice.percent(30) { COALESCE_MICROS } else { 0 };
+        What::Observe { text, urls, original, coalesce_within }
     }
 
     /// Reads as known now, after which nothing may be archived before that.

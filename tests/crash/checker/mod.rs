@@ -14,6 +14,7 @@ mod promises;
 mod replays;
 mod tests;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(crate) struct Checked {
     pub(crate) changes: usize,
     /// Of them acknowledged ones.
     pub(crate) acknowledged: usize,
+    /// How many kinds of change the log has.
+    pub(crate) kinds: usize,
     /// Acknowledged contents that were compared.
     pub(crate) contents: usize,
     /// Acknowledged requests that were repeated.
@@ -99,7 +102,8 @@ async fn check_open(
     };
     let with_content = contents::check(archive, compared, faults).await;
     let replays = replays::check(archive, &kept, faults).await;
-    Checked { changes: changes.len(), acknowledged: kept.len(), contents: with_content, replays }
+    let kinds: BTreeSet<_> = changes.iter().map(|change| change.entry.kind as u8).collect();
+    Checked { changes: changes.len(), acknowledged: kept.len(), kinds: kinds.len(), contents: with_content, replays }
 }
 
 /// Verifies what is stored. A child that was killed at once has made nothing yet.

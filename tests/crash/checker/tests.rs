@@ -31,7 +31,7 @@ fn written(requests: Vec<Vec<Step>>) -> (TempDir, Vec<Acknowledged>) {
 
 fn observation(article: u32, request: String) -> Step {
     let text = Text { version: article.into(), kilobytes: 1 };
-    let what = What::Observe { text, urls: vec![article], original: Some(text) };
+    let what = What::Observe { text, urls: vec![article], original: Some(text), coalesce_within: 0 };
     Step { article, found: false, at: 1_762_041_600_000_000, request: Some(request), what }
 }
 
@@ -53,7 +53,7 @@ fn fault(directory: &Path, told: &[Acknowledged], beginning: &str) {
 fn what_is_well_has_no_faults() {
     // Two of the four came before, at the same time: they confirm nothing new, and have no content to compare.
     let (directory, told) = written(vec![alone(0), batch(2, 2), alone(1)]);
-    let checked = Checked { changes: 4, acknowledged: 4, contents: 2, replays: 2 };
+    let checked = Checked { changes: 4, acknowledged: 4, kinds: 2, contents: 2, replays: 2 };
     assert_eq!(check(directory.path(), &told), Ok(checked));
 }
 
@@ -85,7 +85,7 @@ fn a_changed_text_and_original_are_found() {
     let (directory, mut told) = written(vec![alone(0)]);
     let Acknowledged::Written { asked, .. } = &mut told[0] else { unreachable!() };
     let other = Text { version: 7, kilobytes: 1 };
-    asked[0].what = What::Observe { text: other, urls: vec![0], original: Some(other) };
+    asked[0].what = What::Observe { text: other, urls: vec![0], original: Some(other), coalesce_within: 0 };
     let at = "sources/gazette/articles/article-0 at 0";
     fault(directory.path(), &told, &format!("{at} has another text"));
     fault(directory.path(), &told, &format!("{at} has another original"));
