@@ -27,7 +27,7 @@ fn kills_lose_nothing() {
 }
 
 #[test]
-#[ignore = "takes a quarter of an hour, in release"]
+#[ignore = "takes twenty minutes, in release"]
 fn a_thousand_kills_lose_nothing() {
     let kills = std::env::var("DATELINE_CRASH_KILLS").map_or(1_000, |kills| kills.parse().unwrap());
     run(kills, 80, seed());
