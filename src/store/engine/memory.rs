@@ -17,6 +17,10 @@ pub enum Fault {
     FailBeforeWrite,
     /// It fails when its writes are visible and not durable, and the engine is poisoned.
     FailBeforeSync,
+    /// It fails when a part of its writes is visible, and the engine is poisoned. Of its writes in key order the
+    /// `n`th is visible if bit `n % 64` is set here. None is there after a restart or a power cut, since a
+    /// commit is atomic over both.
+    Short(u64),
     /// It fails with [`EngineError::Full`]: nothing is written, and the engine is not poisoned.
     Full,
     /// Its writes are visible and not durable, and it does not return until [`MemoryEngine::release`].
@@ -41,6 +45,8 @@ struct State {
     visible: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What the keys written since the last sync held before it: undone by a power cut.
     unsynced: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Whether what is not synced is a part of a commit, which no opening may find.
+    torn: bool,
     /// Commits until now that were neither refused as poisoned nor as oversized.
     commits: u64,
     /// By number of commit, from 1.
@@ -90,9 +96,12 @@ impl MemoryEngine {
         byte.map(|byte| *byte = !*byte).is_some()
     }
 
-    /// Ends the process and opens anew: what was visible is there, durable or not.
+    /// Ends the process and opens anew: what was visible is there, durable or not, save for a part of a commit.
     pub fn restart(&self) {
         let mut state = self.state();
+        if state.torn {
+            state.undo_unsynced();
+        }
         state.unsynced.clear();
         state.poison = Poison::default();
     }
@@ -100,9 +109,7 @@ impl MemoryEngine {
     /// Cuts the power and opens anew: what was not synced is gone.
     pub fn lose_unsynced(&self) {
         let mut state = self.state();
-        for (key, before) in std::mem::take(&mut state.unsynced) {
-            replace(&mut state.visible, key, before);
-        }
+        state.undo_unsynced();
         state.poison = Poison::default();
     }
 
@@ -134,10 +141,24 @@ impl State {
     }
 
     fn write(&mut self, batch: &Batch) {
-        for (key, value) in &batch.writes {
-            let before = replace(&mut self.visible, key.clone(), value.clone());
-            self.unsynced.entry(key.clone()).or_insert(before);
+        self.write_some(batch, u64::MAX);
+    }
+
+    /// Writes what `mask` chooses, see [`Fault::Short`].
+    fn write_some(&mut self, batch: &Batch, mask: u64) {
+        for (index, (key, value)) in batch.writes.iter().enumerate() {
+            if mask.rotate_right(u32::try_from(index % 64).unwrap_or(0)) & 1 == 1 {
+                let before = replace(&mut self.visible, key.clone(), value.clone());
+                self.unsynced.entry(key.clone()).or_insert(before);
+            }
         }
+    }
+
+    fn undo_unsynced(&mut self) {
+        for (key, before) in std::mem::take(&mut self.unsynced) {
+            replace(&mut self.visible, key, before);
+        }
+        self.torn = false;
     }
 
     fn fail(&self) -> Result<(), EngineError> {
@@ -178,6 +199,11 @@ impl Engine for MemoryEngine {
             Some(Fault::FailBeforeWrite) => return state.fail(),
             Some(Fault::FailBeforeSync) => {
                 state.write(batch);
+                return state.fail();
+            }
+            Some(Fault::Short(mask)) => {
+                state.write_some(batch, mask);
+                state.torn = true;
                 return state.fail();
             }
             Some(Fault::Full) => return Err(EngineError::Full { free_bytes: 0, floor_bytes: 1 }),

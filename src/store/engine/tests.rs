@@ -397,6 +397,24 @@ fn a_failed_commit_poisons_memory_as_it_does_sled() {
     engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap();
 }
 
+/// A part of a commit is to be seen while the process lives, and by no opening.
+#[test]
+fn a_short_write_of_the_memory_engine_is_undone_by_every_opening() {
+    for open_anew in [MemoryEngine::restart, MemoryEngine::lose_unsynced] {
+        let engine = MemoryEngine::new();
+        engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
+        engine.fault_at(1, Fault::Short(0b101));
+        let failed = engine.commit(&batch(&[(b"a", Some(b"2")), (b"b", Some(b"2")), (b"c", Some(b"2"))]));
+        assert!(matches!(failed, Err(EngineError::Failed(_))));
+        assert!(matches!(engine.commit(&batch(&[])), Err(EngineError::Poisoned(_))));
+        let part = [(b"a".to_vec(), b"2".to_vec()), (b"c".to_vec(), b"2".to_vec())];
+        assert_eq!(scanned(&engine, &ALL, Direction::Forward), part);
+        open_anew(&engine);
+        assert_eq!(scanned(&engine, &ALL, Direction::Forward), [(b"a".to_vec(), b"1".to_vec())]);
+        engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap();
+    }
+}
+
 #[test]
 fn reads_go_on_while_a_commit_of_the_memory_engine_hangs() {
     let engine = MemoryEngine::new();
