@@ -122,7 +122,7 @@ pub(super) fn by_latest_change(
             continue;
         }
         let entry = lookup.head_of(article)?;
-        let latest_seq = latest_below(&lookup, entry.head.latest_seq, cut.bound())?.seq;
+        let latest_seq = latest_below(&lookup, &entry, cut.bound())?.seq;
         latest.insert(article, latest_seq);
         if latest_seq == at && is_asked_for(query, &entry.head.name) {
             let item = examine(&lookup, cut, query, &entry)?;

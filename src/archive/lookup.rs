@@ -69,13 +69,15 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// The article of this name, whatever the bound.
+    /// The article of this name, whatever the bound. One that no durable change made is not there, though a commit may
+    /// have left its name.
     pub(super) fn head(&self, name: &ArticleName) -> Result<Option<HeadEntry>, LookupError> {
         if let Some(entry) = self.shared.caches.head(name) {
             return Ok(Some(entry));
         }
         let tables = self.tables()?;
-        let load = || match tables.article(name, Seq(u64::MAX))? {
+        let durable_end = self.shared.tail().position.next_seq;
+        let load = || match tables.article(name, durable_end)? {
             Some(article) => load_head(&tables, article).map(Some),
             None => Ok(None),
         };
@@ -124,9 +126,15 @@ impl<'a> Lookup<'a> {
         self.change(seq).map(Some)
     }
 
-    /// The change at `seq`, of a commit that may not be durable yet. It is not kept.
-    pub(super) fn change_of_any_commit(&self, seq: Seq) -> Result<Arc<Change>, LookupError> {
-        self.unkept().change(seq)
+    /// The change at `seq`, of a commit that may not be durable yet. It is not kept. `None` where a commit that failed
+    /// left but a part of itself.
+    pub(super) fn change_of_any_commit(&self, seq: Seq) -> Result<Option<Arc<Change>>, LookupError> {
+        // Asked for first: what is durable now must be there when it is read.
+        let durable = seq < self.shared.tail().position.next_seq;
+        if durable || self.shared.caches.change(seq).is_some() {
+            return self.unkept().change(seq).map(Some);
+        }
+        Ok(self.tables()?.change(seq)?.map(Arc::new))
     }
 
     /// The content that the change at `seq` brought.

@@ -11,7 +11,8 @@ use super::error::{ArchiveError, Missing};
 use super::lookup::{Lookup, LookupError};
 use super::steps::Steps;
 use crate::model::{
-    ArticleName, ArticleUrl, Change, Content, RevisionNumber, RevisionRecord, RevisionSelector, Seq, Timestamp, UrlKey,
+    ArticleKey, ArticleName, ArticleUrl, Change, Content, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
+    Timestamp, UrlKey,
 };
 use crate::store::head::{InForce, Mark};
 use crate::store::{StoreError, content};
@@ -184,7 +185,7 @@ pub(super) fn render(
         let (count, latest) = lookup.with_steps(entry, bound, read)?;
         let latest = match latest {
             Some(latest) => lookup.change(latest)?,
-            None => latest_below(lookup, head.latest_seq, bound)?,
+            None => latest_below(lookup, entry, bound)?,
         };
         (count, latest)
     };
@@ -203,17 +204,32 @@ pub(super) fn render(
 }
 
 /// The article's latest change below `bound`, following the log back from its latest of all.
-pub(super) fn latest_below(lookup: &Lookup<'_>, latest: Seq, bound: Seq) -> Result<Arc<Change>, LookupError> {
-    let mut seq = latest;
+pub(super) fn latest_below(lookup: &Lookup<'_>, entry: &HeadEntry, bound: Seq) -> Result<Arc<Change>, LookupError> {
+    let mut seq = entry.head.latest_seq;
     loop {
         // A head may be written by a commit that is not durable yet.
-        let change = lookup.change_of_any_commit(seq)?;
+        let Some(change) = lookup.change_of_any_commit(seq)? else {
+            return latest_in_log(lookup, entry.article, bound);
+        };
         if change.seq < bound {
             return Ok(change);
         }
         let missing = || StoreError::damaged_at(seq, "an article's log has no beginning");
         seq = change.entry.previous.filter(|previous| *previous < seq).ok_or_else(missing)?;
     }
+}
+
+/// The same, looked for in the log itself: a commit that failed may have left a head without the change that it names.
+fn latest_in_log(lookup: &Lookup<'_>, article: ArticleKey, bound: Seq) -> Result<Arc<Change>, LookupError> {
+    let mut end = bound;
+    while let Some(seq) = end.previous() {
+        let change = lookup.change(seq)?;
+        if change.entry.article == article {
+            return Ok(change);
+        }
+        end = seq;
+    }
+    Err(StoreError::damaged_at(bound, "an article has no change in the log").into())
 }
 
 fn mark_at(lookup: &Lookup<'_>, mark: Mark) -> Result<MarkAt, LookupError> {
