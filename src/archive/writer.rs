@@ -69,9 +69,23 @@ pub(super) enum Event {
 
 /// An answer that waits for a commit.
 enum Waiting {
-    Job { answer: oneshot::Sender<JobAnswer>, result: JobAnswer, _permits: Vec<OwnedSemaphorePermit> },
-    Floor { answer: oneshot::Sender<Result<(), ArchiveError>>, _permit: OwnedSemaphorePermit },
-    Edit { answer: oneshot::Sender<EditAnswer>, result: EditAnswer, _permit: OwnedSemaphorePermit },
+    Job {
+        answer: oneshot::Sender<JobAnswer>,
+        result: JobAnswer,
+        _permits: Vec<OwnedSemaphorePermit>,
+    },
+    Floor {
+        to: Timestamp,
+        answer: oneshot::Sender<Result<(), ArchiveError>>,
+        permit: OwnedSemaphorePermit,
+    },
+    Edit {
+        id: SubscriptionId,
+        edit: SubscriptionEdit,
+        answer: oneshot::Sender<EditAnswer>,
+        result: EditAnswer,
+        permit: OwnedSemaphorePermit,
+    },
 }
 
 impl Waiting {
@@ -89,6 +103,15 @@ impl Waiting {
             Self::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
             Self::Floor { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Edit { answer, .. } => drop(answer.send(Err(error.clone()))),
+        }
+    }
+
+    /// The event that it waits for, to be taken anew, if that is upkeep; a job is not.
+    fn into_upkeep(self) -> Result<Event, Self> {
+        match self {
+            Self::Floor { to, answer, permit } => Ok(Event::RaiseFloor { to, answer, permit }),
+            Self::Edit { id, edit, answer, permit, .. } => Ok(Event::Subscription { id, edit, answer, permit }),
+            job @ Self::Job { .. } => Err(job),
         }
     }
 }
@@ -264,7 +287,7 @@ impl Writer {
             Event::Job { operations, validate_only, answer, bytes, permits } => {
                 self.judge_job(&operations, validate_only, answer, (bytes, permits));
             }
-            Event::Subscription { id, edit, answer, permit } => self.judge_edit(&id, &edit, answer, permit),
+            Event::Subscription { id, edit, answer, permit } => self.judge_edit(id, edit, answer, permit),
             // These are not held, and need no judging.
             Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => {}
         }
@@ -295,8 +318,8 @@ impl Writer {
     /// Judges an edit of a subscription on what those before it leave.
     fn judge_edit(
         &mut self,
-        id: &SubscriptionId,
-        edit: &SubscriptionEdit,
+        id: SubscriptionId,
+        edit: SubscriptionEdit,
         answer: oneshot::Sender<EditAnswer>,
         permit: OwnedSemaphorePermit,
     ) {
@@ -304,18 +327,18 @@ impl Writer {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
         let writes = &mut self.next.assembly.writes;
-        let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(id));
-        let current = match writes.subscriptions.get(id).or(in_flight) {
+        let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(&id));
+        let current = match writes.subscriptions.get(&id).or(in_flight) {
             Some(edited) => edited.clone(),
-            None => self.shared.subscriptions.durable(id),
+            None => self.shared.subscriptions.durable(&id),
         };
-        let judged = subscriptions::judge(&self.shared.subscriptions, id, current, edit, self.shared.clock.now());
+        let judged = subscriptions::judge(&self.shared.subscriptions, &id, current, &edit, self.shared.clock.now());
         if let Ok(Judged { record, differs: true }) = &judged {
-            writes.batch.put_subscription(id, record.as_deref());
+            writes.batch.put_subscription(&id, record.as_deref());
             writes.subscriptions.insert(id.clone(), record.clone());
         }
         let result = judged.map(|judged| judged.record).map_err(ArchiveError::from);
-        self.next.waiting.push(Waiting::Edit { answer, result, _permit: permit });
+        self.next.waiting.push(Waiting::Edit { id, edit, answer, result, permit });
     }
 
     /// Gives the next commit its archive time, if this is its first job.
@@ -342,7 +365,7 @@ impl Writer {
             self.floor = Some(floor);
             self.next.floor = Some(floor);
         }
-        self.next.waiting.push(Waiting::Floor { answer, _permit: permit });
+        self.next.waiting.push(Waiting::Floor { to, answer, permit });
     }
 
     /// Hands the next commit to the engine, if none is in flight, and takes the jobs that did not fit before.
@@ -372,6 +395,8 @@ impl Writer {
         }
         let position = assembly.position;
         let mut writes = assembly.writes;
+        // Without a change of the log there is but the clock floor, and edits of subscriptions.
+        writes.batch.upkeep = writes.changes.is_empty();
         if !writes.batch.writes.is_empty() {
             writes.batch.put_meta(MetaKey::Commits, (self.commits_done + 1).to_be_bytes().to_vec());
         }
@@ -415,7 +440,11 @@ impl Writer {
     /// durable. Any other failure poisons the archive.
     fn commit_failed(&mut self, error: EngineError) {
         match error {
-            EngineError::Full { .. } | EngineError::TooLarge { .. } => {
+            EngineError::Full { .. } => {
+                tracing::warn!(%error, "a commit was refused");
+                self.refuse_jobs(&error.into());
+            }
+            EngineError::TooLarge { .. } => {
                 tracing::warn!(%error, "a commit was refused");
                 self.refuse_all(&error.into());
             }
@@ -429,6 +458,28 @@ impl Writer {
         tracing::error!(reason, "the storage failed; no more writes are taken");
         self.shared.announce(|tail| tail.failed = true);
         self.refuse_all(&Unavailable::StorageFailed.into());
+    }
+
+    /// Refuses what a full disk refuses. The upkeep that shared a commit with it is tried by itself, at once, before
+    /// another job can join it.
+    fn refuse_jobs(&mut self, error: &ArchiveError) {
+        if self.in_flight.as_ref().is_none_or(|in_flight| in_flight.batch.upkeep) {
+            return self.refuse_all(error);
+        }
+        let in_flight = self.in_flight.as_mut().map(|in_flight| std::mem::take(&mut in_flight.waiting));
+        let waiting = in_flight.into_iter().flatten().chain(std::mem::take(&mut self.next.waiting));
+        let (mut upkeep, mut jobs) = (Vec::new(), Vec::new());
+        for waiting in waiting {
+            match waiting.into_upkeep() {
+                Ok(event) => upkeep.push(event),
+                Err(job) => jobs.push(job),
+            }
+        }
+        upkeep.extend(std::mem::take(&mut self.held_edits));
+        self.refuse_all(error);
+        jobs.into_iter().for_each(|job| job.failed(error));
+        upkeep.into_iter().for_each(|event| self.take(event));
+        self.hand_over();
     }
 
     fn refuse_all(&mut self, error: &ArchiveError) {

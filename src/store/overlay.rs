@@ -149,6 +149,7 @@ mod tests {
             let below = Map(below.into_iter().map(|(key, value)| (vec![key], vec![value])).collect());
             let above = Batch {
                 writes: above.into_iter().map(|(key, value)| (vec![key], value.map(|value| vec![value]))).collect(),
+                ..Batch::default()
             };
             let mut expected = below.0.clone();
             for (key, write) in &above.writes {

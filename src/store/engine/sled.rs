@@ -46,6 +46,8 @@ use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, R
 
 /// Fixed when a database is created. A page above a quarter of it would leave the log.
 const SEGMENT_BYTES: usize = 8 << 20;
+/// Upkeep may leave this part of the floor. What is left is for sled, which moves pages by itself.
+const UPKEEP_SHARE: u64 = 4;
 /// sled collects garbage in its flush thread, and nowhere else.
 const FLUSH_EVERY_MS: u64 = 500;
 /// How long sled's tasks may take to let go of a database that was closed.
@@ -57,7 +59,8 @@ const CLOSE_POLL: Duration = Duration::from_millis(1);
 pub struct Options {
     /// The size of sled's cache, which overshoots it up to 2.6 times. Default 64 MiB.
     pub cache_bytes: u64,
-    /// Commits are refused when they would leave less than this free on the disk. Default 256 MiB.
+    /// Commits are refused when they would leave less than this free on the disk, and those of [upkeep](Batch::upkeep)
+    /// when they would leave less than a quarter of it. Default 256 MiB.
     pub free_space_floor_bytes: u64,
 }
 
@@ -147,7 +150,7 @@ impl SledEngine {
         let free_bytes =
             free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")));
         let free_bytes = self.poison.watch(free_bytes)?;
-        let floor_bytes = self.free_space_floor_bytes;
+        let floor_bytes = self.free_space_floor_bytes / if batch.upkeep { UPKEEP_SHARE } else { 1 };
         if free_bytes.saturating_sub(batch.bytes()) < floor_bytes {
             return Err(EngineError::Full { free_bytes, floor_bytes });
         }

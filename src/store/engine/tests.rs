@@ -37,7 +37,10 @@ fn open(path: &Path) -> SledEngine {
 }
 
 fn batch(writes: &[(&[u8], Option<&[u8]>)]) -> Batch {
-    Batch { writes: writes.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect() }
+    Batch {
+        writes: writes.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect(),
+        ..Batch::default()
+    }
 }
 
 fn scanned(engine: &dyn Engine, range: &KeyRange, direction: Direction) -> Vec<Entry> {
@@ -74,7 +77,8 @@ fn bounds() -> impl Strategy<Value = Bound<Vec<u8>>> {
 
 fn batches() -> impl Strategy<Value = Vec<Batch>> {
     let value = prop::option::weighted(0.8, prop::collection::vec(any::<u8>(), 0..40));
-    let batch = prop::collection::btree_map(keys(), value, 0..40).prop_map(|writes| Batch { writes });
+    let batch =
+        prop::collection::btree_map(keys(), value, 0..40).prop_map(|writes| Batch { writes, ..Batch::default() });
     prop::collection::vec(batch, 1..8)
 }
 
@@ -197,11 +201,11 @@ fn the_largest_keys_and_values_stay_out_of_blobs() {
             key[KEY_BYTES_MAX - 1] = group;
             (key, Some(vec![number; VALUE_BYTES_MAX / 4]))
         });
-        engine.commit(&Batch { writes: writes.collect() }).unwrap();
+        engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
     }
     let value = vec![9; VALUE_BYTES_MAX];
     let writes = (0..200_u8).map(|number| (vec![7, number], Some(value.clone())));
-    engine.commit(&Batch { writes: writes.collect() }).unwrap();
+    engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
     assert_eq!(engine.scan(ALL, Direction::Forward).count(), 40 * 32 + 200);
 }
 
@@ -211,7 +215,7 @@ fn disk_bytes_grow() {
         let before = engine.disk_bytes().unwrap();
         // More than a segment: sled fills the one that it begins with when it opens.
         let writes = (0..200_u8).map(|number| (vec![number], Some(vec![number; 60_000])));
-        engine.commit(&Batch { writes: writes.collect() }).unwrap();
+        engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
         assert!(engine.disk_bytes().unwrap() >= before.max(12_000_000));
     });
 }
@@ -314,7 +318,7 @@ fn an_opening_that_fails_leaves_all_files_as_they_were() {
     let engine = open(dir.path());
     for commit in 0..25_u8 {
         let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
-        engine.commit(&Batch { writes: writes.collect() }).unwrap();
+        engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
     }
     drop(engine);
     let pristine = contents(&dir.path().join("db"));

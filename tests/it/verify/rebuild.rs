@@ -22,7 +22,7 @@ fn archive() -> (TempDir, Vec<Entry>) {
     let directory = TempDir::new().unwrap();
     let all = entries(&filled());
     let writes = all.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-    open(directory.path()).unwrap().commit(&Batch { writes }).unwrap();
+    open(directory.path()).unwrap().commit(&Batch { writes, ..Batch::default() }).unwrap();
     (directory, all)
 }
 
@@ -57,7 +57,7 @@ fn all_indexes_are_made_anew_from_the_log_and_the_contents() {
     assert_eq!(verify(path), []);
     let derived = |(key, _): &&Entry| (4..=7).contains(&key[0]);
     let writes = all.iter().filter(derived).map(|(key, _)| (key.clone(), None)).collect();
-    open(path).unwrap().commit(&Batch { writes }).unwrap();
+    open(path).unwrap().commit(&Batch { writes, ..Batch::default() }).unwrap();
     assert!(!verify(path).is_empty());
 
     let (rebuilt, findings) = rebuild(path);
@@ -77,7 +77,7 @@ fn a_damaged_content_is_told_and_the_rest_is_made() {
     let mut other = value.clone();
     other[2] ^= 1;
     let seq = Seq(u64::from_be_bytes(key[1..9].try_into().unwrap()));
-    open(path).unwrap().commit(&Batch { writes: [(key.clone(), Some(other))].into() }).unwrap();
+    open(path).unwrap().commit(&Batch { writes: [(key.clone(), Some(other))].into(), ..Batch::default() }).unwrap();
     let (rebuilt, findings) = rebuild(path);
     rebuilt.unwrap();
     assert!(findings.iter().all(|finding| (finding.table, finding.seq) == (Table::Content, Some(seq))), "{findings:?}");
@@ -90,7 +90,7 @@ fn a_damaged_log_is_refused_and_nothing_is_changed() {
     let (directory, all) = archive();
     let path = directory.path();
     let (key, _) = all.iter().filter(|(key, _)| key[0] == LOG).nth(7).unwrap();
-    open(path).unwrap().commit(&Batch { writes: [(key.clone(), None)].into() }).unwrap();
+    open(path).unwrap().commit(&Batch { writes: [(key.clone(), None)].into(), ..Batch::default() }).unwrap();
     let before = entries(&open(path).unwrap());
     let (rebuilt, _) = rebuild(path);
     assert!(matches!(rebuilt, Err(RebuildError::Log { seq: Some(Seq(7)), .. })), "{rebuilt:?}");

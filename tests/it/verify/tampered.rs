@@ -29,7 +29,7 @@ impl Tampered {
     }
 
     fn put(&self, key: &[u8], value: Option<Vec<u8>>) {
-        self.engine.commit(&Batch { writes: BTreeMap::from([(key.to_vec(), value)]) }).unwrap();
+        self.engine.commit(&Batch { writes: BTreeMap::from([(key.to_vec(), value)]), ..Batch::default() }).unwrap();
     }
 
     /// What is found with another value, or none, in the place of an entry's.
