@@ -9,6 +9,7 @@ mod feed;
 mod follow;
 mod layers;
 mod model;
+mod portrait;
 mod refusals;
 mod server;
 mod service;

@@ -24,6 +24,7 @@ mod stories;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use dateline::archive::request::Operation;
 use dateline::clock::ManualClock;
 use dateline::store::engine::memory::MemoryEngine;
 use proptest::strategy::{Strategy, ValueTree};
@@ -51,18 +52,23 @@ fn runner(cases: u32) -> TestRunner {
 pub(crate) fn filled() -> MemoryEngine {
     let engine = MemoryEngine::new();
     let archive = Place::Memory(engine.clone()).open(true, &Arc::new(ManualClock::new(support::now())));
-    let mut runner = runner(1);
-    let batches = random::batch();
     support::block_on(async {
-        for _ in 0..40 {
-            let batch = batches.new_tree(&mut runner).unwrap().current();
-            let operations = batch.iter().map(|write| asked::operation(write, None)).collect();
+        for operations in batches(40) {
             // Some are refused, and that leaves nothing.
             drop(archive.write(operations, false).await);
         }
         archive.close().await;
     });
     engine
+}
+
+/// So many random batches of operations, always the same.
+pub(crate) fn batches(count: usize) -> Vec<Vec<Operation>> {
+    let mut runner = runner(1);
+    let batches = random::batch();
+    let operations = |write: &plan::Write| asked::operation(write, None);
+    let mut batch = || batches.new_tree(&mut runner).unwrap().current().iter().map(operations).collect();
+    (0..count).map(|_| batch()).collect()
 }
 
 /// Plays random plans, and tells what came up in them.

@@ -22,7 +22,7 @@ pub(crate) async fn verified(archive: &Archive) -> (Summary, Vec<Finding>) {
     (summary.unwrap(), findings)
 }
 
-fn collect(event: Event, findings: &mut Vec<Finding>) -> ControlFlow<()> {
+pub(crate) fn collect(event: Event, findings: &mut Vec<Finding>) -> ControlFlow<()> {
     if let Event::Finding(finding) = event {
         findings.push(finding);
     }
@@ -30,7 +30,7 @@ fn collect(event: Event, findings: &mut Vec<Finding>) -> ControlFlow<()> {
 }
 
 /// All entries of an engine.
-fn entries(engine: &dyn Read) -> Vec<Entry> {
+pub(crate) fn entries(engine: &dyn Read) -> Vec<Entry> {
     let all = KeyRange { start: std::ops::Bound::Unbounded, end: std::ops::Bound::Unbounded };
     engine.scan(all, Direction::Forward).map(Result::unwrap).collect()
 }

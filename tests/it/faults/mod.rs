@@ -1,11 +1,18 @@
 //! Faults of the storage, put in on purpose: nothing is acknowledged that is not durable, and everybody is told.
 
+mod disk;
+mod every;
+mod full;
+mod workload;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::{Archive, Options};
+use dateline::archive::error::Unavailable;
+use dateline::archive::{Archive, ArchiveError, Options};
 use dateline::client::ServerError;
 use dateline::clock::SystemClock;
+use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId};
 use dateline::server::{self, ServeError};
 use dateline::store::engine::memory::{Fault, MemoryEngine};
 use dateline::wire::pb;
@@ -14,7 +21,9 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::model::plan::Text;
 use crate::server::{TestServer, name, publish};
+use crate::support;
 
 fn archive_over(engine: &MemoryEngine, flush_deadline: Duration) -> Archive {
     let options = Options { flush_deadline, ..Options::default() };
@@ -87,4 +96,71 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     assert_eq!(read.revision_count, 2);
     drop(client);
     server.stop().await;
+}
+
+/// What reads and consumers need is not refused for the sake of a write that shared its commit, though the disk is too
+/// full for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
+    let engine = MemoryEngine::new();
+    let archive = archive_over(&engine, Duration::from_secs(60));
+    engine.fault_at(1, Fault::Hang);
+    engine.fault_at(2, Fault::Full);
+    let mut batches = crate::model::batches(2);
+    let first = archive.begin_write(batches.remove(0), false).await.unwrap();
+    let hangs = engine.clone();
+    tokio::task::spawn_blocking(move || hangs.wait_until_hanging()).await.unwrap();
+    let observed = vec![support::observe(&support::named(1, "late"), support::at(3), Text(1))];
+    let second = archive.begin_write(observed, false).await.unwrap();
+    let knowledge = Knowledge::ArchiveTime(archive.clock().now());
+    let as_of = AsOf { observe_time: None, knowledge };
+    let reader = SubscriptionId::parse("reader").unwrap();
+    // The writer takes what it is told in order: all of it waits for the first commit when that goes on.
+    let (cut, created, ()) = tokio::join!(
+        archive.cut(as_of, Seq::ZERO),
+        archive.create_subscription(reader.clone(), FeedQuery::default(), Seq::ZERO),
+        async { engine.release() },
+    );
+    first.answer().await.unwrap();
+    let refused = second.answer().await.unwrap_err().1;
+    assert!(matches!(refused, ArchiveError::Unavailable(Unavailable::StorageFull { .. })), "{refused:?}");
+    assert_eq!(cut.unwrap().stamp, archive.tail());
+    created.unwrap();
+    archive.close().await;
+    engine.lose_unsynced();
+    archive_over(&engine, Duration::from_secs(60)).subscription(reader).await.unwrap();
+}
+
+/// A follower of the feed gets all that is durable when the storage fails, nothing else, and then a clear end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_gets_what_is_durable_and_is_told_the_end() {
+    let engine = MemoryEngine::new();
+    let archive = archive_over(&engine, Duration::from_secs(60));
+    let options = server::Options { failed_grace: SOON, ..server::Options::default() };
+    let server = TestServer::over(archive, options).await;
+    let mut client = server.client().await;
+    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    let start = Some(pb::FeedStart { position: Some(pb::feed_start::Position::Beginning(true)) });
+    let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
+    let mut events = client.feed.subscribe(request).await.unwrap().into_inner();
+    client.archive.publish_revision(publish("b", "two")).await.unwrap();
+    // All of the commit is to be seen in the engine, and none of it is durable.
+    engine.fault_at(1, Fault::FailBeforeSync);
+    client.archive.publish_revision(publish("c", "three")).await.unwrap_err();
+    let mut seqs = Vec::new();
+    let ended = loop {
+        match events.message().await {
+            Ok(Some(event)) => {
+                if let Some(pb::subscribe_response::Event::Batch(batch)) = event.event {
+                    seqs.extend(batch.changes.iter().map(|change| change.seq));
+                }
+            }
+            Ok(None) => panic!("the stream ended as if all were well"),
+            Err(status) => break ServerError::from(status),
+        }
+    };
+    assert_eq!(seqs, [0, 1]);
+    assert_eq!((ended.code, ended.reason.as_str()), (Code::Unavailable, "STORAGE_FAILED"));
+    drop((client, events));
+    assert!(matches!(server.ended().await, Err(ServeError::StorageFailed)));
 }

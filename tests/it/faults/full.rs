@@ -1,0 +1,176 @@
+//! The real server on a disk that fills up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dateline::archive::{Archive, Options};
+use dateline::client::{Client, ServerError};
+use dateline::clock::SystemClock;
+use dateline::server;
+use dateline::wire::pb;
+use tonic::Code;
+
+use super::disk::Disk;
+use crate::server::{TestServer, holder, name, publish};
+use crate::verify::verified;
+
+const MIB: u64 = 1 << 20;
+const FLOOR: u64 = 32 * MIB;
+
+/// The archive on the disk, served.
+async fn serve(disk: &Disk) -> TestServer {
+    let options = Options { free_space_floor_bytes: FLOOR, ..Options::default() };
+    let path = disk.path().join("archive");
+    let (archive, _) = Archive::open(&path, true, &options, Arc::new(SystemClock), holder()).unwrap();
+    TestServer::over(archive, server::Options::default()).await
+}
+
+/// Articles that were acknowledged, with what each says.
+#[derive(Default)]
+struct Acknowledged(BTreeMap<String, String>);
+
+impl Acknowledged {
+    /// Publishes an article with a text that does not compress.
+    async fn publish(&mut self, client: &mut Client, text_bytes: usize) -> Result<(), ServerError> {
+        let id = format!("a{}", self.0.len());
+        let text = noise(self.0.len() as u64, text_bytes);
+        client.archive.publish_revision(publish(&id, &text)).await?;
+        self.0.insert(id, text);
+        Ok(())
+    }
+
+    /// Publishes until it is refused.
+    async fn until_refused(&mut self, client: &mut Client) -> ServerError {
+        loop {
+            if let Err(error) = self.publish(client, 768 << 10).await {
+                return error;
+            }
+            assert!(self.0.len() < 1_000, "the disk is never full");
+        }
+    }
+
+    /// Reads everything in every way.
+    async fn are_all_there(&self, client: &mut Client) {
+        for (id, text) in &self.0 {
+            let get = pb::GetArticleRequest { name: name(id), ..pb::GetArticleRequest::default() };
+            let article = client.archive.get_article(get).await.unwrap().into_inner().article.unwrap();
+            let content = article.revision.unwrap().content.unwrap();
+            let Some(pb::block::Kind::Paragraph(paragraph)) = &content.blocks[0].kind else {
+                panic!("{id} has another block")
+            };
+            assert!(paragraph.text == *text, "{id} says something else");
+        }
+        let list = pb::ListArticlesRequest { page_size: 1_000, ..pb::ListArticlesRequest::default() };
+        let list = pb::ListArticlesRequest { parent: "sources/-".into(), ..list };
+        assert_eq!(client.archive.list_articles(list).await.unwrap().into_inner().articles.len(), self.0.len());
+        let changes = client.feed.list_changes(changes_request());
+        assert_eq!(changes.await.unwrap().into_inner().changes.len(), self.0.len());
+    }
+}
+
+fn changes_request() -> pb::ListChangesRequest {
+    let start = Some(pb::FeedStart { position: Some(pb::feed_start::Position::Beginning(true)) });
+    pb::ListChangesRequest { start, page_size: 1_000, ..pb::ListChangesRequest::default() }
+}
+
+/// Letters in which there is nothing to compress but that each has six bits.
+fn noise(seed: u64, bytes: usize) -> String {
+    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(LETTERS[usize::try_from(state >> 58).unwrap()])
+    };
+    (0..bytes).map(letter).collect()
+}
+
+/// A read as known now, of which the archive must keep that nothing is archived at that time any more.
+async fn as_known_now(client: &mut Client) -> Result<(), ServerError> {
+    let now = std::time::SystemTime::now();
+    let knowledge = Some(pb::as_of::Knowledge::ArchiveTime(now.into()));
+    let as_of = pb::AsOf { knowledge, ..pb::AsOf::default() };
+    let get = pb::GetArticleRequest { name: name("a0"), as_of: Some(as_of), ..pb::GetArticleRequest::default() };
+    Ok(client.archive.get_article(get).await.map(drop)?)
+}
+
+async fn storage_state(client: &mut Client) -> pb::StorageState {
+    client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner().storage_state()
+}
+
+fn assert_full(error: &ServerError) {
+    assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "STORAGE_FULL"), "{error:?}");
+    assert!(error.message.contains("free some space"), "it says what to do: {}", error.message);
+}
+
+/// Our own writes fill the disk: they are refused while there is still room for the engine, reads go on, and once there is
+/// room again writes do, without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_filled_by_the_archive() {
+    let Some(disk) = Disk::mount() else { return };
+    disk.fill_up_to("ballast", disk.free_bytes() - 72 * MIB);
+    let server = serve(&disk).await;
+    let mut client = server.client().await;
+    let mut acknowledged = Acknowledged::default();
+    assert_full(&acknowledged.until_refused(&mut client).await);
+    assert!(disk.free_bytes() > FLOOR / 4, "{} bytes are left", disk.free_bytes());
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Serving);
+    as_known_now(&mut client).await.unwrap();
+    acknowledged.are_all_there(&mut client).await;
+
+    disk.remove("ballast");
+    for _ in 0..3 {
+        acknowledged.publish(&mut client, 768 << 10).await.unwrap();
+    }
+    acknowledged.are_all_there(&mut client).await;
+    drop(client);
+    server.stop().await;
+
+    let server = serve(&disk).await;
+    let mut client = server.client().await;
+    acknowledged.are_all_there(&mut client).await;
+    assert_eq!(verified(&server.archive).await.1, []);
+    drop(client);
+    server.stop().await;
+}
+
+/// Somebody else fills the disk, to the last block.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_filled_by_somebody_else() {
+    let Some(disk) = Disk::mount() else { return };
+    let server = serve(&disk).await;
+    let mut client = server.client().await;
+    let mut acknowledged = Acknowledged::default();
+    for _ in 0..6 {
+        acknowledged.publish(&mut client, 300 << 10).await.unwrap();
+    }
+    disk.fill_up_to("somebody's", 0);
+    assert_full(&acknowledged.publish(&mut client, 1_000).await.unwrap_err());
+    assert_full(&as_known_now(&mut client).await.unwrap_err());
+    // The engine's own thread comes by twice a second, and must not fail the storage when it does.
+    tokio::time::timeout(Duration::from_millis(1_500), server.archive.failed()).await.unwrap_err();
+    acknowledged.are_all_there(&mut client).await;
+    disk.remove("somebody's");
+    acknowledged.publish(&mut client, 1_000).await.unwrap();
+    acknowledged.are_all_there(&mut client).await;
+
+    disk.fill_up_to("somebody's", 0);
+    drop(client);
+    server.stop().await;
+    let server = serve(&disk).await;
+    let mut client = server.client().await;
+    acknowledged.are_all_there(&mut client).await;
+    assert_full(&acknowledged.publish(&mut client, 1_000).await.unwrap_err());
+    disk.remove("somebody's");
+    acknowledged.publish(&mut client, 1_000).await.unwrap();
+    drop(client);
+    server.stop().await;
+    let server = serve(&disk).await;
+    let mut client = server.client().await;
+    acknowledged.are_all_there(&mut client).await;
+    assert_eq!(verified(&server.archive).await.1, []);
+    drop(client);
+    server.stop().await;
+}

@@ -1,0 +1,154 @@
+//! A workload of one commit a step, played on a healthy archive first: what it answered, what was stored, and what readers
+//! saw after each step is what every archive with a fault is held against.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dateline::archive::read::View;
+use dateline::archive::request::Operation;
+use dateline::archive::subscriptions::Attachment;
+use dateline::archive::{Archive, ArchiveError, Options};
+use dateline::clock::{Clock, ManualClock};
+use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId, Timestamp};
+use dateline::store::engine::memory::MemoryEngine;
+use dateline::store::engine::{Batch, Engine, Entry};
+
+use crate::model;
+use crate::portrait::portrait;
+use crate::support;
+use crate::verify::entries;
+
+/// How long the clock goes on with each step: more than the second that a clock floor is rounded up to.
+const STEP_MICROS: i64 = 1_700_000;
+
+/// What a workload is made of.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Write(Vec<Operation>),
+    /// A read as known now, which raises the clock floor.
+    AsKnownNow,
+    Create,
+    Attach,
+    /// Acknowledges all there is, under the lease of the step before.
+    Acknowledge,
+}
+
+/// Random batches, and among them everything else that commits.
+pub(super) fn steps() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (index, operations) in model::batches(45).into_iter().enumerate() {
+        steps.push(Step::Write(operations));
+        match index {
+            3 => steps.push(Step::Create),
+            5 | 14 | 36 => steps.extend([Step::Attach, Step::Acknowledge]),
+            8 | 15 | 40 => steps.push(Step::AsKnownNow),
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// What a healthy archive was after so many steps.
+pub(super) struct Stage {
+    pub(super) entries: Vec<Entry>,
+    pub(super) portrait: String,
+    /// What the last step was answered.
+    pub(super) answer: String,
+}
+
+/// The stages before the first step and after each.
+pub(super) async fn stages(steps: &[Step]) -> Vec<Stage> {
+    let engine = MemoryEngine::new();
+    let mut player = Player::open(&engine, Duration::from_secs(60));
+    let mut stages = vec![player.stage(String::new()).await];
+    for (index, step) in steps.iter().enumerate() {
+        let answer = player.play(index, step).await;
+        stages.push(player.stage(format!("{answer:?}")).await);
+    }
+    player.archive.close().await;
+    stages
+}
+
+/// An engine that holds these entries, durably.
+pub(super) fn engine_with(entries: &[Entry]) -> MemoryEngine {
+    let engine = MemoryEngine::new();
+    let writes = entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+    engine.commit(&Batch { writes, ..Batch::default() }).unwrap();
+    engine
+}
+
+/// An archive that is played on.
+pub(super) struct Player {
+    pub(super) archive: Archive,
+    engine: MemoryEngine,
+    clock: Arc<ManualClock>,
+    attached: Option<Attachment>,
+}
+
+impl Player {
+    pub(super) fn open(engine: &MemoryEngine, flush_deadline: Duration) -> Self {
+        let options = Options { flush_deadline, ..Options::default() };
+        let clock = Arc::new(ManualClock::new(support::now()));
+        let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let archive = Archive::over(Arc::new(engine.clone()), &options, shared).unwrap();
+        Self { archive, engine: engine.clone(), clock, attached: None }
+    }
+
+    /// Plays the step of this index, at the time that is its own however often it is tried.
+    pub(super) async fn play(&mut self, index: usize, step: &Step) -> Result<String, ArchiveError> {
+        self.clock.set(time_of(index));
+        match step {
+            Step::Write(operations) => match self.archive.write(operations.clone(), false).await {
+                Ok(written) => Ok(format!("{written:?}")),
+                Err((_, error)) => Err(error),
+            },
+            Step::AsKnownNow => {
+                let knowledge = Knowledge::ArchiveTime(time_of(index));
+                let cut = self.archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await?;
+                Ok(format!("{cut:?}"))
+            }
+            Step::Create => {
+                let created = self.archive.create_subscription(reader(), FeedQuery::default(), Seq::ZERO).await?;
+                Ok(format!("{:?}", created.record))
+            }
+            Step::Attach => {
+                let attached = self.archive.attach_subscription(reader(), "one".to_owned()).await?;
+                let answer = format!("{} {:?}", attached.lease, attached.start);
+                self.attached = Some(attached);
+                Ok(answer)
+            }
+            Step::Acknowledge => {
+                let attached = self.attached.as_ref().expect("the step before attached");
+                let end = self.archive.tail().next_seq;
+                attached.deliver(end);
+                let acknowledged = self.archive.acknowledge_subscription(reader(), attached.lease, end).await?;
+                Ok(format!("{:?}", acknowledged.record))
+            }
+        }
+    }
+
+    pub(super) async fn portrait(&self) -> String {
+        let half = self.archive.tail().next_seq.0 / 2;
+        let mut text = portrait(&self.archive, &[half], &[support::at(6), support::at(13)]).await;
+        // By name, whether it is an article by now or not.
+        let cut = self.archive.cut(AsOf::default(), Seq::ZERO).await.unwrap();
+        for name in (0..4).map(support::article) {
+            let article = self.archive.article(cut, name.clone(), View::Full).await;
+            writeln!(text, "{name}: {:?}", article.map(|article| article.revision.number)).unwrap();
+        }
+        text
+    }
+
+    async fn stage(&self, answer: String) -> Stage {
+        Stage { entries: entries(&self.engine), portrait: self.portrait().await, answer }
+    }
+}
+
+fn time_of(index: usize) -> Timestamp {
+    support::now().saturating_add_micros(STEP_MICROS * i64::try_from(index).unwrap())
+}
+
+fn reader() -> SubscriptionId {
+    SubscriptionId::parse("reader").unwrap()
+}

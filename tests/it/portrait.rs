@@ -1,0 +1,276 @@
+//! All that an archive answers, as text: two archives with one portrait cannot be told apart by their readers.
+//!
+//! The lines name what they show, and nothing of our code's types, since some are kept as files for ever.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use dateline::archive::feed::{ChangeAt, FeedStart, FeedView, PagePlan};
+use dateline::archive::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::{ArticleAt, View};
+use dateline::archive::{Archive, Cut};
+use dateline::model::{
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, FeedQuery,
+    Knowledge, RevisionSelector, Seq, Timestamp,
+};
+use sha2::{Digest, Sha256};
+
+/// More than any archive here holds, so that one page is all.
+const ALL: usize = 10_000;
+
+/// The portrait of an archive. Articles are looked at as known below each of `bounds`, at each of `instants` and at the
+/// end of the observe axis.
+pub(crate) async fn portrait(archive: &Archive, bounds: &[u64], instants: &[Timestamp]) -> String {
+    let mut text = String::new();
+    let end = archive.tail();
+    writeln!(text, "the log ends at {}, with history {}", end.next_seq, hex(&end.history.0)).unwrap();
+    changes(archive, &mut text).await;
+    for bound in bounds.iter().copied().chain([end.next_seq.0]) {
+        let knowledge = Knowledge::NextSeq { next_seq: Seq(bound), history: None };
+        let cut = archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await.unwrap();
+        for observe_time in instants.iter().copied().map(Some).chain([None]) {
+            articles(archive, Cut { observe_time, ..cut }, &mut text).await;
+        }
+    }
+    sources(archive, &mut text).await;
+    revisions(archive, &mut text).await;
+    subscriptions(archive, &mut text).await;
+    text
+}
+
+/// Fails unless two portraits are the same, and then shows the first lines that differ.
+pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
+    let mut lines = found.lines().zip(expected.lines()).enumerate();
+    if let Some((line, (found, expected))) = lines.find(|(_, (found, expected))| found != expected) {
+        panic!("{when}, line {}:\n  found:    {found}\n  expected: {expected}", line + 1);
+    }
+    assert_eq!(found.lines().count(), expected.lines().count(), "{when}: lines");
+}
+
+/// Every kind, also the one that is left out by default.
+fn every_kind() -> FeedKinds {
+    use FeedKind::{Aliased, Created, Observed, Reinstated, Revised, RolledBack, Withdrawn};
+    FeedKinds::of([Created, Revised, Observed, Withdrawn, Reinstated, RolledBack, Aliased])
+}
+
+async fn changes(archive: &Archive, text: &mut String) {
+    let query = FeedQuery { kinds: every_kind(), ..FeedQuery::default() };
+    let plan = PagePlan {
+        query: Arc::new(query),
+        view: FeedView::Basic,
+        render: |change, bytes| bytes.extend(change_line(change).into_bytes()),
+        changes_max: ALL,
+        bytes_max: usize::MAX,
+        examined_max: ALL,
+    };
+    let start = archive.feed_start(FeedStart::Beginning).await.unwrap();
+    let page = archive.feed_page(start, archive.tail().next_seq, plan).await.unwrap();
+    assert_eq!(page.next, archive.tail(), "one page is the whole log");
+    for item in page.items {
+        writeln!(text, "{}", std::str::from_utf8(&item.bytes).unwrap()).unwrap();
+    }
+}
+
+fn change_line(shown: &ChangeAt) -> String {
+    let change = &shown.change;
+    let entry = &change.entry;
+    let mut line = format!(
+        "change {} {:?} {}: observed {}, archived {}, batch from {}, history {}",
+        change.seq,
+        entry.kind,
+        entry.name,
+        entry.observe_time,
+        entry.archive_time,
+        entry.batch_first,
+        hex(&change.history.0)
+    );
+    if let Some(previous) = entry.previous {
+        write!(line, ", after {previous}").unwrap();
+    }
+    if let Some(revision) = entry.revision {
+        write!(line, ", revision {revision}").unwrap();
+    }
+    if let Some((id, digest)) = &entry.request {
+        write!(line, ", request {id} {}", hex(&digest.0)).unwrap();
+    }
+    for url in &entry.bound_urls {
+        write!(line, ", binds {}", url_shown(url)).unwrap();
+    }
+    if !entry.reason.is_empty() {
+        write!(line, ", reason {:?}", entry.reason).unwrap();
+    }
+    let standing = entry.standing;
+    let (withdrawn, newest) = (standing.withdrawn, standing.is_newest);
+    write!(line, ", newest since {} by {}", standing.since, standing.made_seq).unwrap();
+    write!(line, ", withdrawn {withdrawn}, is newest {newest}, newest revision {}", shown.newest).unwrap();
+    line
+}
+
+async fn articles(archive: &Archive, cut: Cut, text: &mut String) {
+    let at = cut.observe_time.map_or("the end".to_owned(), |at| at.to_string());
+    writeln!(text, "at {at}, known below {}, history {}:", cut.bound(), hex(&cut.stamp.history.0)).unwrap();
+    for article in listed(archive, cut).await {
+        article_shown(&article, text);
+        for (url, since) in &article.urls {
+            writeln!(text, "    url {} since {since}", url_shown(url)).unwrap();
+            let key = url.key.clone();
+            let found = archive.article_by_url(cut, url.original.clone(), key, View::Basic).await.unwrap();
+            assert_eq!(found.name, article.name, "the URL leads to the article that says so");
+        }
+    }
+}
+
+async fn listed(archive: &Archive, cut: Cut) -> Vec<ArticleAt> {
+    let query = ArticleQuery {
+        source: None,
+        filter: ArticleFilter::default(),
+        view: View::Full,
+        page_size: ALL,
+        content_bytes_max: usize::MAX,
+    };
+    archive.articles_by_name(cut, query, None).await.unwrap().items
+}
+
+fn article_shown(article: &ArticleAt, text: &mut String) {
+    write!(
+        text,
+        "  {}: revision {} of {}, valid from {}",
+        article.name, article.revision.number, article.revision_count, article.valid_from
+    )
+    .unwrap();
+    if let Some(until) = article.valid_until {
+        write!(text, " until {until}").unwrap();
+    }
+    let etag = article.etag.as_deref().unwrap_or("none");
+    write!(text, ", etag {etag}, made {}, latest change {}", article.create_time, article.latest.seq).unwrap();
+    if let Some(mark) = &article.mark {
+        write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
+    }
+    let content = article.revision.content.as_ref().unwrap();
+    writeln!(text, ", headline {:?}", content.headline).unwrap();
+}
+
+/// Figures are told as they are now, whatever else is read.
+async fn sources(archive: &Archive, text: &mut String) {
+    let cut = archive.cut(AsOf::default(), Seq::ZERO).await.unwrap();
+    for (source, figures) in archive.sources(cut, None, ALL).await.unwrap().items {
+        let (articles, first, latest) = (figures.articles, figures.first_archive_time, figures.latest_archive_time);
+        writeln!(text, "source {source}: {articles} articles, archived from {first} to {latest}").unwrap();
+    }
+}
+
+async fn revisions(archive: &Archive, text: &mut String) {
+    let cut = archive.cut(AsOf::default(), Seq::ZERO).await.unwrap();
+    for article in listed(archive, cut).await {
+        let page = (ALL, View::Basic);
+        let name = article.name;
+        let listed = archive.revisions(cut, name.clone(), RevisionOrder::OldestFirst, None, page).await.unwrap();
+        for entry in listed.items {
+            let (count, first, last) = (entry.observation_count, entry.first_seen, entry.last_seen);
+            let number = entry.revision.number;
+            writeln!(text, "{name} revision {number}: seen {count} times, from {first} to {last}").unwrap();
+            revision(archive, cut, &name, RevisionSelector::Number(number), text).await;
+        }
+    }
+}
+
+async fn revision(archive: &Archive, cut: Cut, name: &ArticleName, selector: RevisionSelector, text: &mut String) {
+    let revision = archive.revision(cut, name.clone(), selector, View::Full, true).await.unwrap();
+    let record = revision.record().unwrap();
+    write!(text, "  digest {}, {} words", record.digest, record.word_count).unwrap();
+    if let Some(delta) = record.word_delta {
+        write!(text, ", {} in, {} out", delta.inserted, delta.deleted).unwrap();
+    }
+    if let Some(of) = record.rollback_of {
+        write!(text, ", a rollback to {of}").unwrap();
+    }
+    writeln!(text).unwrap();
+    content(revision.content.as_ref().unwrap(), text);
+    match (&record.original, &revision.original) {
+        (Some(known), Some(data)) => {
+            let (media_type, size, sha256) = (&known.media_type, known.size_bytes, hex(&known.sha256));
+            let data = shortened(&String::from_utf8_lossy(data));
+            writeln!(text, "  original {media_type}, {size} bytes, SHA-256 {sha256}: {data}").unwrap();
+        }
+        (None, None) => {}
+        (known, data) => panic!("the record says {known:?}, and the original is {data:?}"),
+    }
+}
+
+fn content(content: &Content, text: &mut String) {
+    let fields = [
+        ("headline", &content.headline),
+        ("standfirst", &content.standfirst),
+        ("section", &content.section),
+        ("language", &content.language),
+        ("canonical url", &content.canonical_url),
+        ("rights", &content.rights),
+    ];
+    for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(text, "  {name} {value:?}").unwrap();
+    }
+    let lists = [("bylines", &content.bylines), ("keywords", &content.keywords), ("labels", &content.labels)];
+    for (name, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
+        writeln!(text, "  {name} {values:?}").unwrap();
+    }
+    for (name, claimed) in [("published", &content.publish_time), ("modified", &content.modify_time)] {
+        if let Some(ClaimedTime { time, precision, words, found_in, relative }) = claimed {
+            let how = format!("{precision:?}, words {words:?}, found in {found_in:?}, relative {relative}");
+            writeln!(text, "  {name} {time}, {how}").unwrap();
+        }
+    }
+    for block in &content.blocks {
+        write!(text, "  ").unwrap();
+        match &block.kind {
+            BlockKind::Paragraph { text: said } => write!(text, "paragraph {}", shortened(said)),
+            BlockKind::Crosshead { text: said } => write!(text, "crosshead {said:?}"),
+            BlockKind::Caption { text: said, figure_url, credit } => {
+                write!(text, "caption {said:?} of {figure_url:?} by {credit:?}")
+            }
+            BlockKind::Quote { text: said, attribution } => write!(text, "quote {said:?} of {attribution:?}"),
+            BlockKind::List { items, ordered } => write!(text, "list {items:?}, ordered {ordered}"),
+            BlockKind::Embed { url, text: said } => write!(text, "embed {url:?} {said:?}"),
+            BlockKind::CorrectionNote { text: said } => write!(text, "correction {said:?}"),
+        }
+        .unwrap();
+        match block.confidence_percent {
+            Some(percent) => writeln!(text, ", {percent} percent sure").unwrap(),
+            None => writeln!(text).unwrap(),
+        }
+    }
+}
+
+async fn subscriptions(archive: &Archive, text: &mut String) {
+    for subscription in archive.subscriptions(None, ALL).await.unwrap().items {
+        let record = &subscription.record;
+        let (id, lag, next_seq) = (&subscription.id, subscription.lag_changes, record.next_seq);
+        let (made, lease) = (record.create_time, record.lease);
+        write!(text, "subscription {id} made {made}: at {next_seq}, {lag} behind, lease {lease}").unwrap();
+        if let Some(since) = subscription.waiting_since {
+            write!(text, ", waits since {since}").unwrap();
+        }
+        let FeedQuery { filter, kinds } = &record.query;
+        let sources: Vec<_> = filter.sources.iter().map(ToString::to_string).collect();
+        let articles: Vec<_> = filter.articles.iter().map(ToString::to_string).collect();
+        let prefix = filter.url_prefix.as_ref().map_or("", |prefix| prefix.as_str());
+        write!(text, ", sources {sources:?}, articles {articles:?}, labels {:?}", filter.labels).unwrap();
+        write!(text, ", languages {:?}, urls {prefix:?}, withdrawn {:?}", filter.languages, filter.withdrawn).unwrap();
+        writeln!(text, ", kinds {:#x}", kinds.bits()).unwrap();
+    }
+}
+
+/// A text, or what tells it from any other if it is long.
+fn shortened(text: &str) -> String {
+    if text.len() <= 1_000 {
+        return format!("{text:?}");
+    }
+    format!("of {} bytes with SHA-256 {}", text.len(), hex(&Sha256::digest(text)))
+}
+
+fn url_shown(url: &ArticleUrl) -> String {
+    format!("{} as {}", url.original, url.key.as_str())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
