@@ -16,7 +16,10 @@ pub const FORMAT_VERSION: u32 = 2;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FormatError {
     /// It is of another version.
-    #[error("the archive has format {found}, and this version of Dateline reads format {FORMAT_VERSION}")]
+    #[error(
+        "the archive has format {found}, and this version of Dateline reads format {FORMAT_VERSION}; export it with the \
+         version that wrote it, and import that with this one"
+    )]
     Version {
         /// The version found.
         found: u32,

@@ -6,6 +6,7 @@ mod cli;
 mod concurrency;
 mod faults;
 mod feed;
+mod fixture;
 mod follow;
 mod layers;
 mod model;

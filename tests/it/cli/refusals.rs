@@ -74,3 +74,17 @@ fn a_truncated_database_is_told_and_left_as_it_is() {
     std::fs::write(&database, whole).unwrap();
     assert_eq!(cli.ok(&["show", "press/a"]), shown);
 }
+
+/// An archive of another version of Dateline is no damage, and is not tried again and again either.
+#[test]
+fn an_archive_of_another_format_is_refused_with_what_to_do() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    for format in [1, 3] {
+        crate::fixture::say_format(&cli.archive(), format);
+        cli.fails(&["show", "press/a"], 5, "export it with the version that wrote it, and import that with this one");
+        cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("the archive has format {format}"));
+    }
+    crate::fixture::say_format(&cli.archive(), 2);
+    assert!(cli.ok(&["show", "press/a"]).contains("It did."), "it was left as it was");
+}
