@@ -36,7 +36,8 @@ pub struct Options {
     pub engine_cache_bytes: u64,
     /// Memory for heads, changes, contents and timelines. Default 64 MiB.
     pub cache_bytes: u64,
-    /// Writes stop when less than this is free on the disk. Default 256 MiB.
+    /// Writes stop when less than this is free on the disk; clock floors and subscriptions may still be written down to
+    /// a quarter of it. Default 256 MiB.
     pub free_space_floor_bytes: u64,
     /// A commit that takes longer than this poisons the archive. Default 60 s.
     pub flush_deadline: Duration,
