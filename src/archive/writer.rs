@@ -105,15 +105,6 @@ impl Waiting {
             Self::Edit { answer, .. } => drop(answer.send(Err(error.clone()))),
         }
     }
-
-    /// The event that it waits for, to be taken anew, if that is upkeep; a job is not.
-    fn into_upkeep(self) -> Result<Event, Self> {
-        match self {
-            Self::Floor { to, answer, permit } => Ok(Event::RaiseFloor { to, answer, permit }),
-            Self::Edit { id, edit, answer, permit, .. } => Ok(Event::Subscription { id, edit, answer, permit }),
-            job @ Self::Job { .. } => Err(job),
-        }
-    }
 }
 
 /// A commit being put together, with the answers that wait for it.
@@ -470,9 +461,12 @@ impl Writer {
         let waiting = in_flight.into_iter().flatten().chain(std::mem::take(&mut self.next.waiting));
         let (mut upkeep, mut jobs) = (Vec::new(), Vec::new());
         for waiting in waiting {
-            match waiting.into_upkeep() {
-                Ok(event) => upkeep.push(event),
-                Err(job) => jobs.push(job),
+            match waiting {
+                Waiting::Floor { to, answer, permit } => upkeep.push(Event::RaiseFloor { to, answer, permit }),
+                Waiting::Edit { id, edit, answer, permit, .. } => {
+                    upkeep.push(Event::Subscription { id, edit, answer, permit });
+                }
+                job @ Waiting::Job { .. } => jobs.push(job),
             }
         }
         upkeep.extend(std::mem::take(&mut self.held_edits));
