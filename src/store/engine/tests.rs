@@ -331,6 +331,41 @@ fn an_opening_that_fails_leaves_all_files_as_they_were() {
     assert!(refused.count() > 1);
 }
 
+/// A damaged header made a segment look empty, or long covered by the snapshot, and it was not copied. sled took it for
+/// free and made it zero, and the opening that was refused put the header back and nothing else.
+#[test]
+fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    for (opened, commits) in [(0, 10), (1, 14_u8)] {
+        let engine = open(dir.path());
+        for commit in 0..commits {
+            let writes = (0..16_u8).map(|number| (vec![opened, commit, number], Some(vec![commit; 60_000])));
+            engine.commit(&Batch { writes: writes.collect() }).unwrap();
+        }
+    }
+    let path = dir.path().join("db/db");
+    let log = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let refuse = || SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, |_| Err("anyhow".to_owned()));
+    // An older segment that nothing refers to any more is made zero by any opening, and no loss.
+    assert!(refuse().is_err());
+    for segment in 0..fs::metadata(&path).unwrap().len() >> 23 {
+        let mut header = [0; 4096];
+        log.read_exact_at(&mut header, segment << 23).unwrap();
+        let mut damaged = header;
+        match segment % 3 {
+            0 => damaged.fill(0),
+            // The position, which stands complemented: 16 MiB or more further down.
+            1 => damaged[7] = 0xff,
+            _ => damaged[1] ^= 1,
+        }
+        log.write_all_at(&damaged, segment << 23).unwrap();
+        let before = contents(&dir.path().join("db"));
+        assert!(refuse().is_err());
+        assert!(contents(&dir.path().join("db")) == before, "segment {segment}, {:?}", &damaged[..20]);
+        log.write_all_at(&header, segment << 23).unwrap();
+    }
+}
+
 /// Whether opening was refused. If it was, all is as before, and opens whole when the damage is mended.
 fn damage_and_open(archive: &Path, damaged_at: u64) -> bool {
     let log = fs::OpenOptions::new().read(true).write(true).open(archive.join("db/db")).unwrap();
