@@ -4,6 +4,7 @@
 
 mod cli;
 mod concurrency;
+mod damage;
 mod faults;
 mod feed;
 mod fixture;

@@ -12,7 +12,7 @@ mod checker;
 mod checker_finds;
 mod consumer;
 mod consumers;
-mod dice;
+pub(crate) mod dice;
 mod durable;
 mod expected;
 mod faithful;

@@ -14,7 +14,7 @@ mod log;
 pub(crate) mod naive;
 mod place;
 pub(crate) mod plan;
-mod random;
+pub(crate) mod random;
 mod reads;
 pub(crate) mod rules;
 mod run;

@@ -34,7 +34,7 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 /// Even ticks, so that each has instants beside it at which nothing happens. The first article is the busiest.
-pub(super) fn write() -> impl Strategy<Value = Write> {
+pub(crate) fn write() -> impl Strategy<Value = Write> {
     let to = prop_oneof![
         12 => Just(To::Article(0)),
         2 => (1..4_u8).prop_map(To::Article),

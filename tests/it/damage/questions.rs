@@ -1,0 +1,243 @@
+//! What an archive is asked: everything that the intact one can be asked about what it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dateline::archive::compare::StateSelector;
+use dateline::archive::feed::{FeedView, PagePlan, Render};
+use dateline::archive::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::View;
+use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::model::{
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, FeedKind, FeedKinds, FeedQuery, Knowledge, ReadStamp,
+    RevisionSelector, Seq, Timestamp,
+};
+
+use super::answers::{self, Answer, Answers, shown};
+use crate::support;
+
+const FEED_PAGE: usize = 24;
+/// Comparing large contents takes longer than everything else.
+const COMPARISONS_MAX: u32 = 6;
+
+/// Every kind of change.
+const KINDS: [FeedKind; 7] = [
+    FeedKind::Created,
+    FeedKind::Revised,
+    FeedKind::Observed,
+    FeedKind::Withdrawn,
+    FeedKind::Reinstated,
+    FeedKind::RolledBack,
+    FeedKind::Aliased,
+];
+
+/// The questions, made from what the intact archive holds.
+pub(super) struct Questions {
+    articles: BTreeMap<ArticleName, Article>,
+    urls: Vec<ArticleUrl>,
+    /// Where the log can be read from, and its end.
+    stamps: Vec<ReadStamp>,
+    end: ReadStamp,
+}
+
+#[derive(Default)]
+struct Article {
+    revisions: u32,
+    instants: BTreeSet<Timestamp>,
+    bounds: BTreeSet<Seq>,
+}
+
+impl Article {
+    /// Something that was observed then, and was known with this change.
+    fn happened(&mut self, seq: Seq, at: Timestamp) {
+        self.bounds.insert(seq.next());
+        self.instants.extend([at, at.saturating_add_micros(-1)]);
+    }
+}
+
+impl Questions {
+    /// All questions about what the intact archive holds.
+    pub(super) async fn about(archive: &Archive) -> Self {
+        let end = archive.tail();
+        let mut questions = Self { articles: BTreeMap::new(), urls: Vec::new(), stamps: Vec::new(), end };
+        for seq in 0..end.next_seq.0 {
+            let cut = cut(archive, None, Seq(seq + 1)).await.unwrap();
+            if cut.stamp.next_seq == Seq(seq + 1) {
+                questions.stamps.push(cut.stamp);
+            }
+        }
+        let origin = cut(archive, None, Seq::ZERO).await.unwrap().stamp;
+        questions.stamps.insert(0, origin);
+        let whole = Cut { observe_time: None, stamp: end };
+        for found in archive.articles_by_name(whole, everything(), None).await.unwrap().items {
+            let mut article = Article { revisions: found.revision_count, ..Article::default() };
+            article.happened(found.latest.seq, found.latest.entry.observe_time);
+            article.instants.extend(found.mark.map(|mark| mark.since));
+            let order = (RevisionOrder::OldestFirst, None, (1_000, View::Basic));
+            let revisions = archive.revisions(whole, found.name.clone(), order.0, order.1, order.2).await;
+            for entry in revisions.unwrap().items {
+                article.happened(entry.revision.made.seq, entry.last_seen);
+                article.happened(entry.revision.made.seq, entry.first_seen);
+            }
+            questions.urls.extend(found.urls.into_iter().map(|(url, _)| url));
+            questions.articles.insert(found.name, article);
+        }
+        for article in questions.articles.values_mut() {
+            thin_out(&mut article.instants, 8);
+            thin_out(&mut article.bounds, 6);
+            article.bounds.insert(end.next_seq);
+        }
+        questions
+    }
+
+    /// The answers to all questions.
+    pub(super) async fn ask(&self, archive: &Archive) -> Answers {
+        let mut answers = self.ask_without_contents(archive).await;
+        for (name, article) in &self.articles {
+            self.contents(archive, name, article, &mut answers).await;
+        }
+        answers
+    }
+
+    /// The answers to those that take no decoding of what is old.
+    pub(super) async fn ask_without_contents(&self, archive: &Archive) -> Answers {
+        let mut answers = self.ask_of_newest(archive).await;
+        for (name, article) in &self.articles {
+            self.as_of(archive, name, article, &mut answers).await;
+        }
+        for stamp in self.stamps.iter().step_by(self.stamps.len() / 4) {
+            self.lists(archive, stamp.next_seq, &mut answers).await;
+        }
+        for at in self.stamps.iter().step_by(7).filter_map(|stamp| stamp.archive_time) {
+            let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(at) };
+            let read = archive.cut(as_of, Seq::ZERO).await;
+            answers.insert(format!("known at {at}"), Answer::of(read, |cut| shown(&cut)));
+        }
+        answers
+    }
+
+    /// The answers to what is asked of what is newest, and the feed.
+    pub(super) async fn ask_of_newest(&self, archive: &Archive) -> Answers {
+        let mut answers = Answers::new();
+        answers.insert("tail".to_owned(), Answer::Said(shown(&archive.tail())));
+        answers.insert("articles".to_owned(), Answer::Said(shown(&archive.article_count())));
+        let newest = Cut { observe_time: None, stamp: archive.tail() };
+        let one_more = support::named(0, "one-more");
+        for name in self.articles.keys().chain([&one_more]) {
+            let read = archive.article(newest, name.clone(), View::Full).await;
+            answers.insert(format!("{name}"), Answer::of(read, answers::article));
+        }
+        for url in self.urls.iter().chain([&support::url(60)]) {
+            let read = archive.article_by_url(newest, url.original.clone(), url.key.clone(), View::Basic).await;
+            answers.insert(format!("url {}", url.original), Answer::of(read, answers::article));
+        }
+        self.lists(archive, newest.stamp.next_seq, &mut answers).await;
+        self.feed(archive, &mut answers).await;
+        let subscriptions = archive.subscriptions(None, 1_000).await.map(|page| page.items);
+        for subscription in subscriptions.as_deref().unwrap_or_default() {
+            let id = &subscription.id;
+            answers.insert(format!("{id}"), Answer::Said(shown(subscription)));
+        }
+        let count = |items: Vec<_>| format!("{} subscriptions", items.len());
+        answers.insert("subscriptions".to_owned(), Answer::of(subscriptions, count));
+        answers
+    }
+
+    async fn as_of(&self, archive: &Archive, name: &ArticleName, article: &Article, answers: &mut Answers) {
+        for bound in &article.bounds {
+            for instant in article.instants.iter().copied().map(Some).chain([None]) {
+                let question = format!("{name} as of {instant:?} below {bound}");
+                let answer = match cut(archive, instant, *bound).await {
+                    Ok(cut) => Answer::of(archive.article(cut, name.clone(), View::Basic).await, answers::article),
+                    Err(error) => Answer::of::<()>(Err(error), |()| String::new()),
+                };
+                answers.insert(question, answer);
+            }
+        }
+    }
+
+    async fn contents(&self, archive: &Archive, name: &ArticleName, article: &Article, answers: &mut Answers) {
+        let whole = Cut { observe_time: None, stamp: self.end };
+        for number in (1..=article.revisions).map(support::number) {
+            let selector = RevisionSelector::Number(number);
+            let read = archive.revision(whole, name.clone(), selector, View::Full, true).await;
+            answers.insert(format!("{name} revision {number}"), Answer::of(read, answers::revision));
+        }
+        let order = RevisionOrder::OldestFirst;
+        let read = archive.revisions(whole, name.clone(), order, None, (1_000, View::Basic)).await;
+        let show = |items: Vec<_>| items.into_iter().map(answers::entry).collect::<Vec<_>>().join("\n");
+        answers.insert(format!("{name} revisions"), Answer::of(read.map(|page| page.items), show));
+        let step = usize::try_from(1 + article.revisions / COMPARISONS_MAX).unwrap();
+        for number in (1..=article.revisions).step_by(step).map(support::number) {
+            let read = archive.compare(whole, name.clone(), None, Some(StateSelector::Number(number))).await;
+            answers.insert(format!("{name} what changed in {number}"), Answer::of(read, answers::comparison));
+        }
+    }
+
+    async fn lists(&self, archive: &Archive, bound: Seq, answers: &mut Answers) {
+        let query = everything();
+        let whole = match cut(archive, None, bound).await {
+            Ok(cut) => cut,
+            Err(error) => {
+                answers.insert(format!("lists below {bound}"), Answer::of::<()>(Err(error), |()| String::new()));
+                return;
+            }
+        };
+        let show = |items: Vec<_>| items.into_iter().map(answers::article).collect::<Vec<_>>().join("\n");
+        let read = archive.articles_by_name(whole, query.clone(), None).await;
+        answers.insert(format!("by name below {bound}"), Answer::of(read.map(|page| page.items), show));
+        let read = archive.articles_by_latest_change(whole, query, None).await;
+        answers.insert(format!("by latest change below {bound}"), Answer::of(read.map(|page| page.items), show));
+        let read = archive.sources(whole, None, 100).await;
+        answers
+            .insert(format!("sources below {bound}"), Answer::of(read.map(|page| page.items), |items| shown(&items)));
+    }
+
+    async fn feed(&self, archive: &Archive, answers: &mut Answers) {
+        for stamp in self.stamps.iter().step_by(FEED_PAGE * 2 / 3) {
+            let read = archive.feed_page(*stamp, self.end.next_seq, plan(answers::change)).await;
+            let read = read.map(|page| {
+                let lines = page.items.iter().map(|item| {
+                    let line = String::from_utf8_lossy(&item.bytes);
+                    format!("{line}{} {}", item.left_filter, item.batch_end)
+                });
+                (lines.collect::<Vec<_>>(), page.next)
+            });
+            answers.insert(format!("feed from {}", stamp.next_seq), Answer::of(read, |page| shown(&page)));
+        }
+    }
+}
+
+async fn cut(archive: &Archive, observe_time: Option<Timestamp>, next_seq: Seq) -> Result<Cut, ArchiveError> {
+    let knowledge = Knowledge::NextSeq { next_seq, history: None };
+    archive.cut(AsOf { observe_time, knowledge }, Seq::ZERO).await
+}
+
+fn plan(render: Render) -> PagePlan {
+    let query = FeedQuery { filter: ArticleFilter::default(), kinds: FeedKinds::of(KINDS) };
+    PagePlan {
+        query: Arc::new(query),
+        view: FeedView::Full,
+        render,
+        changes_max: FEED_PAGE,
+        bytes_max: usize::MAX,
+        examined_max: usize::MAX,
+    }
+}
+
+/// A list of all articles in one page.
+fn everything() -> ArticleQuery {
+    ArticleQuery {
+        source: None,
+        filter: ArticleFilter::default(),
+        view: View::Basic,
+        page_size: 1_000,
+        content_bytes_max: usize::MAX,
+    }
+}
+
+/// Keeps about so many, spread evenly.
+fn thin_out<T: Ord + Copy>(set: &mut BTreeSet<T>, most: usize) {
+    let step = set.len().div_ceil(most).max(1);
+    *set = set.iter().copied().step_by(step).collect();
+}

@@ -1,0 +1,146 @@
+//! What lies where in the files of an archive, so that damage hits data more often than room, and so that a failure says
+//! what was hit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::harm::BLOCK_BYTES;
+use super::messages;
+use crate::feed::dice::Dice;
+
+/// As the engine makes them.
+pub(super) const SEGMENT_BYTES: u64 = 8 << 20;
+const HEADER_BYTES: u64 = 20;
+
+/// The files of an archive in one state.
+pub(super) struct Map {
+    files: Vec<(PathBuf, Vec<u8>)>,
+    /// Blocks of the log that are not zero.
+    written: Vec<u64>,
+    /// The place in sled's order of each segment of the log, where its header tells.
+    positions: Vec<Option<u64>>,
+    /// Up to which position the snapshot has everything.
+    covered: u64,
+    /// Where the log ends.
+    end: u64,
+}
+
+impl Map {
+    pub(super) fn of(archive: &Path) -> Self {
+        let mut files = Vec::new();
+        read_into(archive, Path::new(""), &mut files);
+        files.sort();
+        let log = Path::new("db/db");
+        let log = &files.iter().find(|(path, _)| path == log).unwrap().1;
+        let block_bytes = usize::try_from(BLOCK_BYTES).unwrap();
+        let blocks = (0..).step_by(block_bytes).zip(log.chunks(block_bytes));
+        let written = blocks.filter(|(_, block)| block.iter().any(|byte| *byte != 0)).map(|(at, _)| at).collect();
+        let positions: Vec<_> = log.chunks(usize::try_from(SEGMENT_BYTES).unwrap()).map(position).collect();
+        let newest = newest(&positions);
+        let segment = &log[usize::try_from(newest).unwrap()..];
+        let segment = &segment[..segment.len().min(usize::try_from(SEGMENT_BYTES).unwrap())];
+        let end = newest + messages::end(segment, position(segment).unwrap() / SEGMENT_BYTES) as u64;
+        let covered = files.iter().filter_map(|(path, _)| covered_by(path)).max().unwrap_or(0);
+        Self { files, written, positions, covered, end }
+    }
+
+    /// A file: the log mostly.
+    pub(super) fn file(&self, dice: &mut Dice) -> PathBuf {
+        let rest: Vec<_> = self.files.iter().filter(|(_, content)| !content.is_empty()).collect();
+        if dice.percent(85) { PathBuf::from("db/db") } else { dice.one_of(&rest).0.clone() }
+    }
+
+    /// A place in it: in the log where something was written, and more often than by chance in the header of a segment
+    /// or near the end.
+    pub(super) fn offset(&self, file: &Path, dice: &mut Dice) -> u64 {
+        if file != Path::new("db/db") {
+            return dice.below(self.bytes_of(file));
+        }
+        let within = dice.below(BLOCK_BYTES);
+        let at = match dice.below(20) {
+            0..2 => dice.below(self.positions.len() as u64) * SEGMENT_BYTES + dice.below(HEADER_BYTES),
+            2..4 => *dice.one_of(&self.newest_segment()) + within,
+            // What was written last of all.
+            4 => self.end.saturating_sub(1 + dice.below(1_500)),
+            5 => dice.below(self.bytes_of(file)),
+            _ => dice.one_of(&self.written) + within,
+        };
+        at.min(self.bytes_of(file) - 1)
+    }
+
+    /// The written blocks of the segment that was written last.
+    fn newest_segment(&self) -> Vec<u64> {
+        let newest = newest(&self.positions);
+        self.written.iter().copied().filter(|at| (newest..newest + SEGMENT_BYTES).contains(at)).collect()
+    }
+
+    /// Where the log ends.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn bytes_of(&self, file: &Path) -> u64 {
+        self.content(file).len() as u64
+    }
+
+    pub(super) fn byte(&self, file: &Path, at: u64) -> u8 {
+        self.content(file)[usize::try_from(at).unwrap()]
+    }
+
+    pub(super) fn content(&self, file: &Path) -> &[u8] {
+        &self.files.iter().find(|(path, _)| path == file).unwrap().1
+    }
+
+    /// All files below `db/`.
+    pub(super) fn database(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path()).filter(|path| path.starts_with("db"))
+    }
+
+    /// What lies there.
+    pub(super) fn region(&self, file: &Path, at: u64) -> String {
+        if file != Path::new("db/db") {
+            return "small file".to_owned();
+        }
+        let segment = usize::try_from(at / SEGMENT_BYTES).unwrap();
+        let part = if super::harm::in_segment(at) < HEADER_BYTES { "header" } else { "body" };
+        let Some(position) = self.positions[segment] else { return format!("{part} of an empty segment") };
+        let mut later: Vec<_> = self.positions.iter().flatten().filter(|other| **other > position).collect();
+        later.sort();
+        let covered = self.covered / SEGMENT_BYTES;
+        let kind = match (position / SEGMENT_BYTES).cmp(&covered) {
+            std::cmp::Ordering::Less => "covered".to_owned(),
+            std::cmp::Ordering::Equal => format!("covered in part, {} after it", later.len()),
+            std::cmp::Ordering::Greater => format!("behind the snapshot, {} after it", later.len()),
+        };
+        format!("{part} of segment {segment}, {kind}")
+    }
+}
+
+/// Where the segment begins that was written last.
+fn newest(positions: &[Option<u64>]) -> u64 {
+    (0_u64..).zip(positions).max_by_key(|(_, position)| **position).unwrap().0 * SEGMENT_BYTES
+}
+
+/// A segment's place in the order in which they were written.
+fn position(segment: &[u8]) -> Option<u64> {
+    let header = segment.get(..20)?;
+    let position = u64::from_le_bytes(header[4..12].try_into().unwrap()) ^ (u64::MAX >> 1);
+    (position % SEGMENT_BYTES == 0 && header.iter().any(|byte| *byte != 0)).then_some(position)
+}
+
+fn covered_by(path: &Path) -> Option<u64> {
+    let position = path.file_name()?.to_str()?.strip_prefix("snap.")?;
+    u64::from_str_radix(position, 16).ok()
+}
+
+fn read_into(root: &Path, below: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(root.join(below)).unwrap() {
+        let entry = entry.unwrap();
+        let path = below.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            read_into(root, &path, files);
+        } else {
+            files.push((path, fs::read(entry.path()).unwrap()));
+        }
+    }
+}

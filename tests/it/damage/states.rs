@@ -1,0 +1,122 @@
+//! The archives to be damaged: one history, in three states of its files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dateline::archive::{Archive, Options};
+use dateline::clock::ManualClock;
+use tempfile::TempDir;
+
+use super::load::Load;
+use crate::support;
+
+/// How the archive was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// Opened since the last write, and closed: sled's snapshot covers everything.
+    Covered,
+    /// Closed, with half of it written since it was last opened: that half is replayed.
+    Behind,
+    /// The same, killed instead of closed.
+    Killed,
+}
+
+impl State {
+    pub(super) const ALL: [Self; 3] = [Self::Covered, Self::Behind, Self::Killed];
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Covered => "covered",
+            Self::Behind => "behind",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+/// The intact archives.
+pub(super) struct Pristine {
+    root: PathBuf,
+    /// Removed with this, where the archives are not to be kept.
+    _temporary: Option<TempDir>,
+}
+
+impl Pristine {
+    /// Builds them; or takes those that an earlier run left in `DATELINE_DAMAGE_KEEP`, since a trial can be repeated to
+    /// the byte on the same files only.
+    pub(super) fn of(seed: u64, steps: usize) -> Self {
+        if let Ok(kept) = std::env::var("DATELINE_DAMAGE_KEEP") {
+            let root = Path::new(&kept).join(format!("{seed}-{steps}"));
+            if !root.exists() {
+                let building = root.with_extension("building");
+                drop(fs::remove_dir_all(&building));
+                build(&building, seed, steps);
+                fs::rename(&building, &root).unwrap();
+            }
+            return Self { root, _temporary: None };
+        }
+        let temporary = TempDir::new().unwrap();
+        let root = temporary.path().join("pristine");
+        build(&root, seed, steps);
+        Self { root, _temporary: Some(temporary) }
+    }
+
+    pub(super) fn path(&self, state: State) -> PathBuf {
+        self.root.join(state.folder())
+    }
+
+    /// Copies the archive in this state to `directory`.
+    pub(super) fn copy_to(&self, state: State, directory: &Path) {
+        copy(&self.path(state), directory);
+    }
+}
+
+fn build(root: &Path, seed: u64, steps: usize) {
+    let (live, clock) = (root.join("live"), Arc::new(ManualClock::new(support::now())));
+    fs::create_dir_all(&live).unwrap();
+    support::block_on(async {
+        let mut load = Load::new(seed);
+        let half = open(&live, &clock);
+        for step in 0..steps / 2 {
+            load.step(&half, &clock, step).await;
+        }
+        half.close().await;
+        drop(half);
+        let whole = open(&live, &clock);
+        for step in steps / 2..steps {
+            load.step(&whole, &clock, step).await;
+        }
+        load.end(&whole, &clock).await;
+        // Nothing is under way, and all that was acknowledged has been synced.
+        copy(&live, &root.join(State::Killed.folder()));
+        whole.close().await;
+    });
+    copy(&live, &root.join(State::Behind.folder()));
+    let again = open(&live, &clock);
+    support::block_on(again.close());
+    drop(again);
+    fs::rename(live, root.join(State::Covered.folder())).unwrap();
+}
+
+/// Copies a directory with all that is in it.
+pub(super) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let destination = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &destination);
+        } else {
+            fs::copy(entry.path(), destination).unwrap();
+        }
+    }
+}
+
+/// How the archives are opened. What was just opened has nothing in memory yet.
+pub(super) fn options() -> Options {
+    Options { engine_cache_bytes: 64 << 20, cache_bytes: 64 << 20, free_space_floor_bytes: 0, ..Options::default() }
+}
+
+fn open(path: &Path, clock: &Arc<ManualClock>) -> Archive {
+    support::open_directory(path, &options(), clock)
+}
