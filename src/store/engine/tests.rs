@@ -340,7 +340,7 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
         let engine = open(dir.path());
         for commit in 0..commits {
             let writes = (0..16_u8).map(|number| (vec![opened, commit, number], Some(vec![commit; 60_000])));
-            engine.commit(&Batch { writes: writes.collect() }).unwrap();
+            engine.commit(&Batch { writes: writes.collect(), upkeep: false }).unwrap();
         }
     }
     let path = dir.path().join("db/db");

@@ -10,7 +10,7 @@ use dateline::archive::read::View;
 use dateline::archive::{Archive, ArchiveError, Cut};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, FeedKind, FeedKinds, FeedQuery, Knowledge, ReadStamp,
-    RevisionSelector, Seq, Timestamp,
+    RevisionSelector, Seq, SubscriptionId, Timestamp,
 };
 
 use super::answers::{self, Answer, Answers, shown};
@@ -35,6 +35,7 @@ const KINDS: [FeedKind; 7] = [
 pub(super) struct Questions {
     articles: BTreeMap<ArticleName, Article>,
     urls: Vec<ArticleUrl>,
+    subscriptions: Vec<SubscriptionId>,
     /// Where the log can be read from, and its end.
     stamps: Vec<ReadStamp>,
     end: ReadStamp,
@@ -59,7 +60,10 @@ impl Questions {
     /// All questions about what the intact archive holds.
     pub(super) async fn about(archive: &Archive) -> Self {
         let end = archive.tail();
-        let mut questions = Self { articles: BTreeMap::new(), urls: Vec::new(), stamps: Vec::new(), end };
+        let subscriptions = archive.subscriptions(None, 1_000).await.unwrap().items;
+        let subscriptions = subscriptions.into_iter().map(|subscription| subscription.id).collect();
+        let (articles, urls, stamps) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut questions = Self { articles, urls, subscriptions, stamps, end };
         for seq in 0..end.next_seq.0 {
             let cut = cut(archive, None, Seq(seq + 1)).await.unwrap();
             if cut.stamp.next_seq == Seq(seq + 1) {
@@ -133,13 +137,12 @@ impl Questions {
         }
         self.lists(archive, newest.stamp.next_seq, &mut answers).await;
         self.feed(archive, &mut answers).await;
-        let subscriptions = archive.subscriptions(None, 1_000).await.map(|page| page.items);
-        for subscription in subscriptions.as_deref().unwrap_or_default() {
-            let id = &subscription.id;
-            answers.insert(format!("{id}"), Answer::Said(shown(subscription)));
+        for id in &self.subscriptions {
+            let read = archive.subscription(id.clone()).await;
+            answers.insert(format!("{id}"), Answer::of(read, |subscription| shown(&subscription)));
         }
-        let count = |items: Vec<_>| format!("{} subscriptions", items.len());
-        answers.insert("subscriptions".to_owned(), Answer::of(subscriptions, count));
+        let read = archive.subscriptions(None, 1_000).await.map(|page| page.items.len());
+        answers.insert("subscriptions".to_owned(), Answer::of(read, |count| shown(&count)));
         answers
     }
 
