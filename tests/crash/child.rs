@@ -1,84 +1,170 @@
-//! The process that is killed: this test binary once more, at its one test that writes.
+//! The child: opens a real archive, works on it, tells what it asks and what it is answered, and is killed.
+//!
+//! It is this test binary, run again for the one test below.
 
-use std::io::{self, Read};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::workload;
+use dateline::archive::request::Operation;
+use dateline::archive::{Archive, Holder, OpenArchiveError, Options, Pending};
+use dateline::clock::{Clock, SystemClock};
+use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId, Timestamp};
+use serde::{Deserialize, Serialize};
 
-const DIRECTORY: &str = "DATELINE_CRASH_DIRECTORY";
-const SEED: &str = "DATELINE_CRASH_CHILD_SEED";
+use crate::dice::Dice;
+use crate::told::{Answer, Line, Stamp};
+use crate::work::Work;
 
-/// Not a test of its own: where a child begins.
+/// Where the child finds what it is to do.
+pub(crate) const TASK: &str = "DATELINE_CRASH_TASK";
+
+/// What a child is to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub(crate) path: PathBuf,
+    pub(crate) seed: u64,
+    /// The number of this child among those that had the archive.
+    pub(crate) generation: u64,
+    pub(crate) writers: u64,
+    /// How many jobs each of them has.
+    pub(crate) jobs: u64,
+    /// How many of a hundred contents are large.
+    pub(crate) large_percent: u64,
+    /// How far off its clock is.
+    pub(crate) clock_off_micros: i64,
+}
+
 #[test]
-#[ignore = "writes until it is killed; the other tests start it"]
-fn writes_until_it_is_killed() {
-    let Ok(directory) = std::env::var(DIRECTORY) else { return };
-    let seed = std::env::var(SEED).unwrap().parse().unwrap();
-    // Standard output belongs to the test harness, which begins a line there. Nothing but acknowledgements goes to
-    // standard error, and a panic.
-    workload::run(Path::new(&directory), seed, &mut io::stderr());
+#[ignore = "the child of the other tests"]
+fn child() {
+    // Run by hand, with all that is ignored, it has nothing to do.
+    let Ok(task) = std::env::var(TASK) else { return };
+    let task: Task = serde_json::from_str(&task).unwrap();
+    // The harness has begun a line, and so may have a child that was killed.
+    println!();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(live(task));
 }
 
-/// A child that is running.
-pub(crate) struct Running {
-    child: Child,
-    collecting: JoinHandle<Vec<u8>>,
-    first_told: Receiver<()>,
-}
-
-/// What a child that was killed left.
-pub(crate) struct Killed {
-    /// The lines that it told.
-    pub(crate) told: Vec<u8>,
-    /// Set where it had ended by itself.
-    pub(crate) ended: Option<ExitStatus>,
-}
-
-impl Running {
-    /// Starts a child on a directory.
-    pub(crate) fn start(directory: &Path, seed: u64) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["child::writes_until_it_is_killed", "--exact", "--ignored", "--nocapture"])
-            .env(DIRECTORY, directory)
-            .env(SEED, seed.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut told = child.stderr.take().unwrap();
-        let (first, first_told) = channel();
-        let collecting = std::thread::spawn(move || {
-            let mut lines = Vec::new();
-            let mut part = [0; 64 << 10];
-            loop {
-                match told.read(&mut part).unwrap() {
-                    0 => return lines,
-                    length => lines.extend_from_slice(&part[..length]),
-                }
-                // Nobody may be waiting for it.
-                let _ = first.send(());
-            }
-        });
-        Self { child, collecting, first_told }
+impl Task {
+    /// Mostly a few contents are large, and now and then many, so that the engine begins new segments.
+    pub(crate) fn random_large_percent(dice: &mut Dice) -> u64 {
+        if dice.percent(12) { 40 } else { 2 }
     }
+}
 
-    /// Waits until the child has told something or is gone, or for so long at most.
-    pub(crate) fn wait_for_first(&self, at_most: Duration) {
-        if self.first_told.recv_timeout(at_most) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("a child told nothing within {at_most:?}");
+/// A clock that is off.
+struct OffClock(i64);
+
+impl Clock for OffClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().saturating_add_micros(self.0)
+    }
+}
+
+/// Opens an archive as `serve` does.
+pub(crate) fn open(path: &Path, clock_off_micros: i64) -> Result<Archive, OpenArchiveError> {
+    let holder = Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() };
+    let options = Options { free_space_floor_bytes: 64 << 20, ..Options::default() };
+    Ok(Archive::open(path, true, &options, Arc::new(OffClock(clock_off_micros)), holder)?.0)
+}
+
+async fn live(task: Task) {
+    Line::Opening.say();
+    let archive = match open(&task.path, task.clock_off_micros) {
+        Ok(archive) => Arc::new(archive),
+        Err(error) => return Line::NotOpened(error.to_string()).say(),
+    };
+    Line::Opened.say();
+    let mut tasks: Vec<_> =
+        (0..task.writers).map(|writer| tokio::spawn(write(archive.clone(), task.clone(), writer))).collect();
+    if task.generation.is_multiple_of(2) {
+        tasks.push(tokio::spawn(consume(
+            archive.clone(),
+            Dice::for_task(task.seed, task.generation << 8 | 255),
+            task.jobs,
+        )));
+    }
+    for task in tasks {
+        if let Err(error) = task.await {
+            Line::Failed(format!("a task of the child ended: {error}")).say();
         }
     }
+    archive.close().await;
+    drop(archive);
+    Line::Closed.say();
+}
 
-    /// Kills it, as nothing can be told beforehand.
-    pub(crate) fn kill(mut self) -> Killed {
-        let ended = self.child.try_wait().unwrap();
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        Killed { told: self.collecting.join().unwrap(), ended }
+async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
+    let mut work = Work::new((task.seed, task.generation, writer), task.large_percent);
+    let in_flight_max = 1 + usize::try_from(work.dice().below(4)).unwrap();
+    let mut in_flight: VecDeque<(u64, Pending)> = VecDeque::new();
+    for number in 0..task.jobs {
+        let job = task.generation << 32 | writer << 24 | number;
+        let wanted = work.job();
+        let operations: Vec<Operation> = wanted.iter().map(crate::wanted::Wanted::operation).collect();
+        Line::Asked { job, wanted }.say();
+        match archive.begin_write(operations, false).await {
+            Ok(pending) => in_flight.push_back((job, pending)),
+            Err(error) => Line::Failed(format!("a write was not begun: {error}")).say(),
+        }
+        while in_flight.len() >= in_flight_max || (number + 1 == task.jobs && !in_flight.is_empty()) {
+            let Some((job, pending)) = in_flight.pop_front() else { break };
+            tell(job, pending.answer().await);
+        }
+        if work.dice().percent(4) {
+            know(&archive).await;
+        }
+    }
+}
+
+fn tell(job: u64, answer: dateline::archive::JobAnswer) {
+    match answer {
+        Ok(written) => Line::Written { job, answers: written.iter().map(Answer::of).collect() }.say(),
+        Err((
+            _,
+            error @ (dateline::archive::ArchiveError::Missing(_) | dateline::archive::ArchiveError::Conflict(_)),
+        )) => {
+            Line::Refused { job, reason: error.to_string() }.say();
+        }
+        Err((_, error)) => Line::Failed(format!("job {job}: {error}")).say(),
+    }
+}
+
+/// Reads as known now, which raises the floor under the archive times to come.
+async fn know(archive: &Archive) {
+    let at = archive.clock().now();
+    let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(at) };
+    match archive.cut(as_of, Seq::ZERO).await {
+        Ok(cut) => Line::Known { at: at.micros(), stamp: Stamp::of(&cut.stamp) }.say(),
+        Err(error) => Line::Failed(format!("as known at {at}: {error}")).say(),
+    }
+}
+
+/// Makes a subscription or takes one up, and acknowledges it as far as the log goes, now and then.
+async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
+    let id = format!("index-{}", dice.below(3));
+    let subscription = SubscriptionId::parse(&id).unwrap();
+    Line::SubscriptionAsked { id: id.clone(), next_seq: 0 }.say();
+    if let Ok(made) = archive.create_subscription(subscription.clone(), FeedQuery::default(), Seq::ZERO).await {
+        Line::Subscription { id: id.clone(), lease: made.record.lease, next_seq: 0 }.say();
+    }
+    for _ in 0..turns / 8 + 1 {
+        let attachment = match archive.attach_subscription(subscription.clone(), String::new()).await {
+            Ok(attachment) => attachment,
+            Err(error) => return Line::Failed(format!("{id} was not attached to: {error}")).say(),
+        };
+        let (lease, next_seq) = (attachment.lease, attachment.start.next_seq.0);
+        Line::Subscription { id: id.clone(), lease, next_seq }.say();
+        for _ in 0..1 + dice.below(8) {
+            let end = archive.tail().next_seq;
+            attachment.deliver(end);
+            Line::SubscriptionAsked { id: id.clone(), next_seq: end.0 }.say();
+            match archive.acknowledge_subscription(subscription.clone(), lease, end).await {
+                Ok(at) => Line::Subscription { id: id.clone(), lease, next_seq: at.record.next_seq.0 }.say(),
+                Err(error) => return Line::Failed(format!("{id} was not acknowledged: {error}")).say(),
+            }
+        }
     }
 }

@@ -1,0 +1,66 @@
+//! What was answered once is answered the same again.
+
+use dateline::archive::Archive;
+use dateline::archive::request::Operation;
+use dateline::model::{AsOf, Knowledge, Seq, Timestamp};
+
+use super::Fault;
+use super::jobs::{End, jobs};
+use crate::dice::Dice;
+use crate::told::{Answer, Line, Stamp};
+
+/// As many operations are sent at once.
+const TOGETHER: usize = 100;
+
+/// Makes acknowledged requests again, those that came lately and some of the others. Nothing is written by it, also where
+/// one should be gone.
+pub(super) async fn requests_are_answered_again(
+    archive: &Archive,
+    told: &[Line],
+    read_before: u64,
+    dice: &mut Dice,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut asked: Vec<(Operation, Answer)> = Vec::new();
+    for job in jobs(told) {
+        let End::Written(answers) = job.end else { continue };
+        for (wanted, answer) in job.wanted.iter().zip(answers) {
+            let is_new = answer.stamp.next_seq > read_before;
+            if wanted.request.is_some() && (is_new || dice.percent(3)) {
+                asked.push((wanted.operation_again(), Answer { replayed: true, ..answer.clone() }));
+            }
+        }
+    }
+    for asked in asked.chunks(TOGETHER) {
+        let operations = asked.iter().map(|(operation, _)| operation.clone()).collect();
+        match archive.write(operations, true).await {
+            Err((index, error)) => {
+                faults.push(Fault::Lost(format!("asked again, {:?} is refused: {error}", asked[index].1)));
+            }
+            Ok(written) => {
+                for (written, (_, expected)) in written.iter().zip(asked) {
+                    let answer = Answer::of(written);
+                    if answer != *expected {
+                        faults.push(Fault::Changed(format!("asked again, {expected:?} is {answer:?}")));
+                    }
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Reads again as known at instants of before.
+pub(super) async fn what_was_known_still_is(archive: &Archive, told: &[Line]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for line in told {
+        let Line::Known { at, stamp } = line else { continue };
+        let knowledge = Knowledge::ArchiveTime(Timestamp::from_micros(*at).unwrap());
+        match archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await {
+            Ok(cut) if Stamp::of(&cut.stamp) == *stamp => {}
+            Ok(cut) => faults.push(Fault::Changed(format!("as known at {at}: was {stamp:?}, is {:?}", cut.stamp))),
+            Err(error) => faults.push(Fault::Lost(format!("as known at {at}: was {stamp:?}, is refused: {error}"))),
+        }
+    }
+    faults
+}

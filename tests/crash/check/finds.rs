@@ -1,0 +1,121 @@
+//! That the checker finds what it is there to find: an archive to which nothing happened has no faults, and a spoilt one
+//! has those that it was given.
+
+use std::sync::Arc;
+
+use dateline::archive::{Archive, Options};
+use dateline::clock::SystemClock;
+
+use super::found::Found;
+use super::jobs::{End, jobs};
+use super::{Care, Fault, Verdict, examine, judge};
+use crate::dice::Dice;
+use crate::told::{Answer, Line};
+use crate::work::Work;
+
+/// An archive in memory that a writer worked on, with what it told.
+async fn worked_on() -> (Archive, Vec<Line>) {
+    let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
+    let mut told = Vec::new();
+    for writer in 0..2 {
+        let mut work = Work::new((11, 0, writer), 2);
+        for number in 0..60 {
+            let (job, wanted) = (writer << 24 | number, work.job());
+            let operations = wanted.iter().map(crate::wanted::Wanted::operation).collect();
+            told.push(Line::Asked { job, wanted });
+            told.push(match archive.write(operations, false).await {
+                Ok(written) => Line::Written { job, answers: written.iter().map(Answer::of).collect() },
+                Err((_, error)) => Line::Refused { job, reason: error.to_string() },
+            });
+        }
+    }
+    (archive, told)
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The faults that are found in what `spoil` makes of it.
+fn faults(spoil: impl FnOnce(&mut Vec<Line>, &mut Found)) -> Vec<Fault> {
+    block_on(async {
+        let (archive, mut told) = worked_on().await;
+        let mut found = Found::read(&archive, 0, &mut Dice::new(1)).await.unwrap();
+        spoil(&mut told, &mut found);
+        let mut verdict = Verdict::default();
+        judge(&told, &found, &mut verdict);
+        verdict.faults
+    })
+}
+
+#[test]
+fn an_archive_to_which_nothing_happened_has_no_faults() {
+    block_on(async {
+        let (archive, told) = worked_on().await;
+        let verdict = examine(&archive, &told, Care::ALL, &mut Dice::new(1)).await;
+        assert_eq!(verdict.faults, []);
+        assert!(verdict.acknowledged > 100 && verdict.reads > 100, "{verdict:?}");
+    });
+}
+
+/// The end of the log is cut off, and the tail says that nothing is missing.
+#[test]
+fn a_lost_acknowledgement_is_found() {
+    let faults = faults(|_, found| {
+        let last = found.log.pop().unwrap();
+        let before = found.log.last().unwrap();
+        (found.tail.next_seq, found.tail.history) = (last.seq, before.history);
+        found.tail.archive_time = Some(before.entry.archive_time);
+    });
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::Lost(_))), "{faults:?}");
+}
+
+/// The log ends within a batch that was never acknowledged.
+#[test]
+fn a_torn_batch_is_found() {
+    let faults = faults(|told, found| {
+        let torn =
+            jobs(told).into_iter().rfind(|job| job.wanted.len() > 1 && matches!(job.end, End::Written(_))).unwrap();
+        let (number, End::Written(answers)) = (torn.number, torn.end) else { unreachable!() };
+        let end = usize::try_from(answers[0].stamp.next_seq).unwrap() - 1;
+        let asked = told.iter().position(|line| matches!(line, Line::Asked { job, .. } if *job == number)).unwrap();
+        told.truncate(asked + 1);
+        found.log.truncate(end);
+        let last = found.log.last().unwrap();
+        (found.tail.next_seq, found.tail.history) = (last.seq.next(), last.history);
+        found.tail.archive_time = Some(last.entry.archive_time);
+    });
+    assert!(matches!(&faults[..], [Fault::Torn(_)]), "{faults:?}");
+}
+
+#[test]
+fn a_changed_text_is_found() {
+    let faults = faults(|_, found| {
+        let content = found.contents.values_mut().next().unwrap();
+        Arc::make_mut(content).headline.push('!');
+    });
+    assert!(!faults.is_empty() && faults.iter().all(|fault| matches!(fault, Fault::Changed(_))), "{faults:?}");
+}
+
+#[test]
+fn a_changed_original_is_found() {
+    let faults = faults(|_, found| {
+        let original = found.originals.values_mut().next().unwrap();
+        *original = original.slice(1..);
+    });
+    assert!(!faults.is_empty() && faults.iter().all(|fault| matches!(fault, Fault::Changed(_))), "{faults:?}");
+}
+
+/// A change says something else than it did, and the log's digests are as they were.
+#[test]
+fn a_changed_change_is_found() {
+    let faults = faults(|_, found| found.log[5].entry.reason.push('!'));
+    assert!(faults.iter().any(|fault| matches!(fault, Fault::Broken(_))), "{faults:?}");
+}
+
+/// What a subscription was told to be is gone.
+#[test]
+fn a_lost_position_is_found() {
+    let faults = faults(|told, _| told.push(Line::Subscription { id: "index".to_owned(), lease: 1, next_seq: 0 }));
+    assert!(matches!(&faults[..], [Fault::Lost(_)]), "{faults:?}");
+}

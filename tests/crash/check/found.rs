@@ -1,0 +1,122 @@
+//! What an archive has, read through its public calls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dateline::archive::Archive;
+use dateline::archive::feed::{ChangeAt, FeedView, PagePlan};
+use dateline::archive::read::View;
+use dateline::model::{
+    AsOf, Change, Content, FeedKind, FeedKinds, FeedQuery, History, ReadStamp, RevisionSelector, Seq,
+};
+use dateline::store::key::log::LogKey;
+use dateline::store::record;
+
+use crate::dice::Dice;
+
+/// The bytes of a running digest, before and after which the log's own encoding of a change stands.
+pub(super) const HISTORY_BYTES: usize = 16;
+/// The bytes of the checksum behind it.
+pub(super) const CHECKSUM_BYTES: usize = 4;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// The archive's id.
+    pub(super) id: [u8; 16],
+    /// Where the archive says that its log ends.
+    pub(super) tail: ReadStamp,
+    /// All changes.
+    pub(super) log: Vec<Change>,
+    /// Contents by the position that made them, as far as they were read.
+    pub(super) contents: BTreeMap<u64, Arc<Content>>,
+    /// Originals, likewise.
+    pub(super) originals: BTreeMap<u64, Bytes>,
+    /// Lease and position of each subscription.
+    pub(super) subscriptions: BTreeMap<String, (u64, u64)>,
+}
+
+impl Found {
+    /// Reads the log, the contents from `read_before` on and some of those before, and the subscriptions.
+    pub(super) async fn read(archive: &Archive, read_before: u64, dice: &mut Dice) -> Result<Self, String> {
+        let log = read_log(archive).await?;
+        let mut found = Self {
+            id: archive.info().id,
+            tail: archive.tail(),
+            log,
+            contents: BTreeMap::new(),
+            originals: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+        };
+        found.read_contents(archive, read_before, dice).await?;
+        let subscriptions = archive.subscriptions(None, 1_000).await.map_err(|error| error.to_string())?;
+        for at in subscriptions.items {
+            let id = at.id.to_string().replace("subscriptions/", "");
+            found.subscriptions.insert(id, (at.record.lease, at.record.next_seq.0));
+        }
+        Ok(found)
+    }
+
+    async fn read_contents(&mut self, archive: &Archive, read_before: u64, dice: &mut Dice) -> Result<(), String> {
+        let cut = archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        for change in &self.log {
+            let (Some(number), true) = (change.entry.revision, change.entry.made.is_some()) else { continue };
+            if change.seq.0 < read_before && !dice.percent(3) {
+                continue;
+            }
+            let (name, selector) = (change.entry.name.clone(), RevisionSelector::Number(number));
+            let revision = archive.revision(cut, name, selector, View::Full, true).await;
+            let revision = revision.map_err(|error| format!("revision made at {}: {error}", change.seq))?;
+            if revision.made.seq != change.seq {
+                return Err(format!("the revision made at {} is said to be made at {}", change.seq, revision.made.seq));
+            }
+            self.contents.extend(revision.content.map(|content| (change.seq.0, content)));
+            self.originals.extend(revision.original.map(|original| (change.seq.0, original)));
+        }
+        Ok(())
+    }
+}
+
+/// Reads the feed from its beginning to its end.
+async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
+    use FeedKind::{Aliased, Created, Observed, Reinstated, Revised, RolledBack, Withdrawn};
+    let kinds = FeedKinds::of([Created, Revised, Observed, Withdrawn, Reinstated, RolledBack, Aliased]);
+    let plan = PagePlan {
+        query: Arc::new(FeedQuery { kinds, ..FeedQuery::default() }),
+        view: FeedView::Basic,
+        render,
+        changes_max: 1_000,
+        bytes_max: 4 << 20,
+        examined_max: 10_000,
+    };
+    let history = History::of_archive(&archive.info().id);
+    let mut place = ReadStamp { next_seq: Seq::ZERO, archive_time: None, history };
+    let (end, mut log) = (archive.tail().next_seq, Vec::new());
+    while place.next_seq < end {
+        let page = archive.feed_page(place, end, plan.clone()).await.map_err(|error| format!("the feed: {error}"))?;
+        for item in &page.items {
+            log.push(read_back(&item.bytes)?);
+        }
+        if page.next.next_seq <= place.next_seq {
+            return Err(format!("the feed stands still at {}", place.next_seq));
+        }
+        place = page.next;
+    }
+    Ok(log)
+}
+
+/// A change of the feed, as the log would encode it behind an empty history, with its own history before it.
+fn render(change: &ChangeAt, bytes: &mut Vec<u8>) {
+    let change = &change.change;
+    bytes.extend_from_slice(&change.seq.0.to_be_bytes());
+    bytes.extend_from_slice(&change.history.0);
+    bytes.extend_from_slice(&record::encode(change.seq, History([0; HISTORY_BYTES]), &change.entry).value);
+}
+
+fn read_back(bytes: &[u8]) -> Result<Change, String> {
+    let (seq, rest) = bytes.split_first_chunk().ok_or("a change of the feed is empty")?;
+    let (history, value) = rest.split_first_chunk().ok_or("a change of the feed is cut short")?;
+    let key = LogKey(Seq(u64::from_be_bytes(*seq))).encode();
+    let change = record::decode(&key, value).map_err(|error| error.to_string())?;
+    Ok(Change { history: History(*history), ..change })
+}

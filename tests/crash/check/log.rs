@@ -1,0 +1,73 @@
+//! The log by itself: nothing is missing in it, and each change follows from the one before it.
+
+use dateline::model::{Change, Timestamp};
+use dateline::store::record;
+use sha2::{Digest, Sha256};
+
+use super::Fault;
+use super::found::{CHECKSUM_BYTES, Found, HISTORY_BYTES};
+
+/// What of docs/FORMAT.md does not hold.
+pub(super) fn log_holds(found: &Found) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut fault = |text: String| faults.push(Fault::Broken(text));
+    let mut history = short(Sha256::new().chain_update(b"dateline archive 1\n").chain_update(found.id));
+    let mut last: Option<&Change> = None;
+    for (seq, change) in (0_u64..).zip(&found.log) {
+        if change.seq.0 != seq {
+            fault(format!("the feed has {} where {seq} belongs", change.seq));
+            return faults;
+        }
+        history = after(history, change);
+        if change.history.0 != history {
+            fault(format!("the history at {seq} does not follow from the one before it"));
+            return faults;
+        }
+        if let Err(reason) = batch_holds(last, change) {
+            fault(format!("at {seq}: {reason}"));
+        }
+        if let Some(previous) = change.entry.previous
+            && found.log.get(usize::try_from(previous.0).unwrap()).is_none_or(|at| at.entry.name != change.entry.name)
+        {
+            fault(format!("{seq} follows {previous}, which is not of its article"));
+        }
+        last = Some(change);
+    }
+    let end = found.log.len() as u64;
+    if (found.tail.next_seq.0, found.tail.history.0) != (end, history) {
+        fault(format!("the log ends at {end}, and its tail is said to be {:?}", found.tail));
+    }
+    if found.tail.archive_time != last.map(|last| last.entry.archive_time) {
+        fault(format!("the last change is of another time than the tail, {:?}", found.tail));
+    }
+    faults
+}
+
+/// `history(n + 1)`, after docs/FORMAT.md.
+fn after(history: [u8; 16], change: &Change) -> [u8; 16] {
+    let value = record::encode(change.seq, dateline::model::History(history), &change.entry).value;
+    let stored = &value[HISTORY_BYTES..value.len() - CHECKSUM_BYTES];
+    let hasher = Sha256::new().chain_update(b"dateline change 1\n").chain_update(history);
+    short(hasher.chain_update(change.seq.0.to_be_bytes()).chain_update(stored))
+}
+
+fn short(hasher: Sha256) -> [u8; 16] {
+    let whole: [u8; 32] = hasher.finalize().into();
+    whole[..HISTORY_BYTES].try_into().unwrap()
+}
+
+/// Batches are runs of positions, of one archive time each. Times never fall.
+fn batch_holds(last: Option<&Change>, change: &Change) -> Result<(), String> {
+    let starts = change.entry.batch_first == change.seq;
+    let Some(last) = last else {
+        return if starts { Ok(()) } else { Err("the first change is of a batch before it".to_owned()) };
+    };
+    let (time, time_before): (Timestamp, Timestamp) = (change.entry.archive_time, last.entry.archive_time);
+    match (starts, last.entry.batch_first == change.entry.batch_first) {
+        (true, false) if time >= time_before => Ok(()),
+        (false, true) if time == time_before => Ok(()),
+        (true, false) => Err(format!("archive time {time} follows {time_before}")),
+        (false, true) => Err(format!("one batch has the archive times {time_before} and {time}")),
+        _ => Err(format!("its batch begins at {}", change.entry.batch_first)),
+    }
+}

@@ -1,0 +1,123 @@
+//! What the archive reads of each article, against what the log says.
+
+use std::collections::BTreeMap;
+
+use dateline::archive::error::Missing;
+use dateline::archive::read::{ArticleAt, View};
+use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::model::{ArticleName, AsOf, Change, ContentDigest, Knowledge, Seq, Timestamp, UrlKey};
+
+use super::found::Found;
+use super::naive::{InForce, Naive};
+use super::{Fault, Verdict};
+use crate::dice::Dice;
+
+/// What is compared of an article.
+#[derive(Debug, PartialEq)]
+struct Shown {
+    in_force: InForce,
+    withdrawn: bool,
+    revisions: usize,
+    made: u64,
+    latest: u64,
+    urls: Vec<UrlKey>,
+    /// The digest of the content that was read; none of a withdrawn article.
+    content: Option<ContentDigest>,
+}
+
+/// Reads each article: the newest, and at some instants and bounds; and each URL.
+pub(super) async fn reads_follow(archive: &Archive, found: &Found, dice: &mut Dice, verdict: &mut Verdict) {
+    let mut articles: BTreeMap<&ArticleName, Vec<&Change>> = BTreeMap::new();
+    for change in &found.log {
+        articles.entry(&change.entry.name).or_default().push(change);
+    }
+    let end = found.log.len() as u64;
+    for (name, changes) in &articles {
+        let naive = Naive(changes);
+        compare(archive, (name, naive), end, None, verdict).await;
+        for _ in 0..4 {
+            let at = dice.one_of(changes).entry.observe_time;
+            let at = at.saturating_add_micros(*dice.one_of(&[0, -1, 1, 50_000]));
+            let bound = if dice.percent(50) { end } else { dice.below(end + 1) };
+            compare(archive, (name, naive), bound, Some(at), verdict).await;
+        }
+        for key in naive.urls() {
+            verdict.faults.extend(url_leads_to(archive, &key, name).await);
+            verdict.reads += 1;
+        }
+    }
+}
+
+/// Compares one read.
+async fn compare(
+    archive: &Archive,
+    (name, naive): (&ArticleName, Naive<'_>),
+    bound: u64,
+    at: Option<Timestamp>,
+    verdict: &mut Verdict,
+) {
+    verdict.reads += 1;
+    let as_of = AsOf { observe_time: at, knowledge: Knowledge::NextSeq { next_seq: Seq(bound), history: None } };
+    let cut = match archive.cut(as_of, Seq::ZERO).await {
+        Ok(cut) => cut,
+        Err(error) => return verdict.faults.push(Fault::Broken(format!("the bound {bound}: {error}"))),
+    };
+    let expected = expected(naive.below(cut.bound().0), at);
+    let read = match archive.article(cut, name.clone(), View::Full).await {
+        Ok(article) => Some(shown(&article, at)),
+        Err(ArchiveError::Missing(Missing::NotYetArchived { .. } | Missing::NotYetObserved { .. })) => None,
+        Err(error) => return verdict.faults.push(Fault::Broken(format!("{}: {error}", place(name, &cut)))),
+    };
+    if read != expected {
+        let place = place(name, &cut);
+        verdict.faults.push(Fault::Broken(format!("{place}: the archive has {read:?}, the log says {expected:?}")));
+    }
+}
+
+fn place(name: &ArticleName, cut: &Cut) -> String {
+    format!("{name} at {:?} below {}", cut.observe_time, cut.bound())
+}
+
+fn expected(naive: Naive<'_>, at: Option<Timestamp>) -> Option<Shown> {
+    let in_force = naive.in_force(at)?;
+    let makers = naive.makers();
+    let made = makers[usize::try_from(in_force.revision).unwrap() - 1];
+    let withdrawn = naive.withdrawn(at);
+    Some(Shown {
+        in_force,
+        withdrawn,
+        revisions: makers.len(),
+        made: made.seq.0,
+        latest: naive.0.last()?.seq.0,
+        urls: naive.urls(),
+        content: made.entry.made.as_ref().map(|made| made.digest).filter(|_| !withdrawn),
+    })
+}
+
+fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
+    Shown {
+        in_force: InForce {
+            revision: article.revision.number.get(),
+            since: article.valid_from,
+            until: at.and(article.valid_until),
+        },
+        withdrawn: article.withdrawn(),
+        revisions: usize::try_from(article.revision_count).unwrap(),
+        made: article.revision.made.seq.0,
+        latest: article.latest.seq.0,
+        urls: article.urls.iter().map(|(url, _)| url.key.clone()).collect(),
+        content: article.revision.content.as_ref().map(|content| ContentDigest::of(content)),
+    }
+}
+
+async fn url_leads_to(archive: &Archive, key: &UrlKey, name: &ArticleName) -> Option<Fault> {
+    let cut = archive.cut(AsOf::default(), Seq::ZERO).await;
+    let read = match cut {
+        Ok(cut) => archive.article_by_url(cut, key.to_string(), key.clone(), View::Basic).await,
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(article) if article.name == *name => None,
+        read => Some(Fault::Broken(format!("{key} does not lead to {name}: {:?}", read.map(|article| article.name)))),
+    }
+}

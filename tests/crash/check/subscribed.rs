@@ -1,0 +1,40 @@
+//! What was acknowledged of subscriptions is there.
+
+use std::collections::BTreeMap;
+
+use super::Fault;
+use super::found::Found;
+use crate::told::Line;
+
+/// What was told of a subscription.
+#[derive(Debug, Default)]
+struct Told {
+    /// The highest lease, and the position, that were acknowledged; `None` where nothing was.
+    acknowledged: Option<(u64, u64)>,
+    /// The highest position that was asked for.
+    asked: u64,
+}
+
+/// A subscription stands where it was last acknowledged, or at a place that was asked for and not answered.
+pub(super) fn subscriptions_are_there(told: &[Line], found: &Found) -> Vec<Fault> {
+    let mut subscriptions: BTreeMap<&str, Told> = BTreeMap::new();
+    for line in told {
+        if let Line::Subscription { id, lease, next_seq } = line {
+            let known = subscriptions.entry(id).or_default();
+            let (lease_before, before) = known.acknowledged.unwrap_or_default();
+            known.acknowledged = Some((lease_before.max(*lease), before.max(*next_seq)));
+        } else if let Line::SubscriptionAsked { id, next_seq } = line {
+            let known = subscriptions.entry(id).or_default();
+            known.asked = known.asked.max(*next_seq);
+        }
+    }
+    let mut faults = Vec::new();
+    for (id, told) in subscriptions {
+        let Some((lease, next_seq)) = told.acknowledged else { continue };
+        let now = found.subscriptions.get(id);
+        if now.is_none_or(|now| now.0 < lease || !(next_seq..=told.asked).contains(&now.1)) {
+            faults.push(Fault::Lost(format!("{id} was {told:?}, and is {now:?}")));
+        }
+    }
+    faults
+}
