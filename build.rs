@@ -10,7 +10,7 @@ use tonic_prost_build::manual;
 
 const WIRE: [&str; 3] =
     ["dateline/v1/archive_service.proto", "dateline/v1/feed_service.proto", "dateline/v1/admin_service.proto"];
-const STORED: [&str; 1] = ["stored/v1/stored.proto"];
+const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/export.proto"];
 
 /// The service whose answers are encoded once for all subscribers.
 const FEED: &str = "FeedService";
@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The full names are what JSON and reflection find a message by.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
-    tonic_prost_build::configure().bytes(".dateline.v1.Original.data").compile_fds_with_config(wire, config)?;
+    tonic_prost_build::configure()
+        .bytes(".dateline.v1.Original.data")
+        .bytes(".dateline.v1.BackUpData.data")
+        .compile_fds_with_config(wire, config)?;
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)

@@ -165,7 +165,7 @@ fn router<H: Health>(context: Context, options: &Options, health: Option<HealthS
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let admin = AdminServiceServer::new(AdminHandler(context))
+    let admin = AdminServiceServer::new(AdminHandler::new(context))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let mut server = Server::builder()

@@ -8,6 +8,7 @@
 //! future may be dropped at any await: a write that was queued still finishes.
 
 mod assembly;
+pub mod backup;
 mod cache;
 pub mod compare;
 mod contents;

@@ -1,31 +1,66 @@
 //! `AdminService`.
 
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Context;
+use super::backup::{self, Sending};
 use super::status::Refusal;
 use crate::archive::FORMAT_VERSION;
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::{pb, read_stamp_to_pb, timestamp_to_pb};
 
+/// Backups that are sent at once. Each holds a segment or two in memory.
+const BACKUPS_MAX: usize = 4;
+
 /// The handler of `AdminService`.
 #[derive(Clone)]
-pub struct AdminHandler(pub Context);
+pub struct AdminHandler {
+    context: Context,
+    backups: Arc<Semaphore>,
+}
+
+impl AdminHandler {
+    /// A handler over what every handler needs.
+    pub fn new(context: Context) -> Self {
+        Self { context, backups: Arc::new(Semaphore::new(BACKUPS_MAX)) }
+    }
+}
 
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
     type VerifyStream = ReceiverStream<Result<pb::VerifyResponse, Status>>;
 
     async fn verify(&self, _request: Request<pb::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
-        Ok(Response::new(ReceiverStream::new(self.0.verify())))
+        Ok(Response::new(ReceiverStream::new(self.context.verify())))
+    }
+
+    type BackUpStream = ReceiverStream<Result<pb::BackUpResponse, Status>>;
+
+    async fn back_up(&self, request: Request<pb::BackUpRequest>) -> Result<Response<Self::BackUpStream>, Status> {
+        let Ok(place) = Arc::clone(&self.backups).try_acquire_owned() else {
+            return Err(Refusal::too_many_streams(BACKUPS_MAX).into());
+        };
+        let since = backup::since(request.into_inner().since)?;
+        let backup = self.context.archive.back_up(since).await.map_err(Refusal::of_start)?;
+        let estimated_bytes = backup.estimated_bytes().await.map_err(Refusal::from)?;
+        let (parts, received) = mpsc::channel(1);
+        let sending = Sending::new(parts, self.context.stopping.clone());
+        self.context.subscribers.spawn(async move {
+            sending.send(backup, estimated_bytes).await;
+            drop(place);
+        });
+        Ok(Response::new(ReceiverStream::new(received)))
     }
 
     async fn get_status(
         &self,
         _request: Request<pb::GetStatusRequest>,
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
-        let archive = &self.0.archive;
+        let archive = &self.context.archive;
         let info = archive.info();
         let failed = archive.has_failed();
         let state = if failed { pb::StorageState::Failed } else { pb::StorageState::Serving };

@@ -5,6 +5,7 @@
 
 mod admin;
 mod archive;
+mod backup;
 mod feed;
 mod import;
 mod lists;

@@ -144,14 +144,12 @@ impl StoredContent {
     }
 
     /// The content of the change at `seq` from a message that has all its data, as the log is exported.
-    #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
     pub(super) fn from_message(seq: Seq, mut head: stored::ContentHead) -> Self {
         let data = std::mem::take(&mut head.data);
         Self { seq, head, data }
     }
 
     /// The message with all its data, as the log is exported.
-    #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
     pub(super) fn to_message(&self) -> stored::ContentHead {
         stored::ContentHead { more_chunks: 0, data: self.data.clone(), ..self.head.clone() }
     }
@@ -172,6 +170,11 @@ impl StoredContent {
     /// The content that must be read before this one.
     pub fn base(&self) -> Option<Seq> {
         self.head.base.map(Seq)
+    }
+
+    /// Bytes of compressed data.
+    pub fn data_bytes(&self) -> usize {
+        self.data.len()
     }
 
     /// How many contents must be read before this one, all the way down.
@@ -280,7 +283,7 @@ thread_local! {
 /// A prefix is a dictionary of raw text to zstd: it would be read otherwise if it began with the magic number of a
 /// trained one, which no encoded content does.
 #[expect(clippy::expect_used, reason = "zstd fails here only when it cannot allocate")]
-fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
     let prefix = prefix.unwrap_or_default();
     let mut data = Vec::with_capacity(compress_bound(bytes.len()));
     let mut compress =

@@ -8,6 +8,7 @@
 
 pub mod content;
 pub mod engine;
+pub mod export;
 pub mod figures;
 pub mod format;
 pub mod head;

@@ -38,7 +38,7 @@ pub fn decode(key: &[u8], value: &[u8]) -> Result<(SubscriptionId, SubscriptionR
     Ok((id, from_stored(message).ok_or_else(malformed)?))
 }
 
-fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
+pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
     stored::Subscription {
         filter: Some(filter_to_stored(&record.query.filter)),
         kinds: record.query.kinds.bits(),
@@ -48,7 +48,7 @@ fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
     }
 }
 
-fn from_stored(message: stored::Subscription) -> Option<SubscriptionRecord> {
+pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionRecord> {
     let filter = filter_from_stored(message.filter.unwrap_or_default())?;
     Some(SubscriptionRecord {
         query: FeedQuery { filter, kinds: FeedKinds::from_bits(message.kinds) },

@@ -37,8 +37,13 @@ impl WholeChange {
         Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
     }
 
+    /// Bytes of the content and the original as they are stored.
+    pub fn brought_bytes(&self) -> usize {
+        let content = self.content.as_ref().map_or(0, StoredContent::data_bytes);
+        content + self.original.as_ref().map_or(0, |original| original.0.len())
+    }
+
     /// Reads a change at `seq` from `record`, which follows a log whose running digest is `before`.
-    #[expect(dead_code, reason = "the export of the log, which comes next, is made of these")]
     pub(super) fn from_record(seq: Seq, before: History, record: Vec<u8>) -> Result<Self, StoreError> {
         let change = record::change_of(seq, before.after(seq, &record), &record)?;
         Ok(Self { change, record, content: None, original: None })

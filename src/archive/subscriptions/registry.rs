@@ -66,7 +66,7 @@ impl Subscriptions {
     }
 
     /// At most `count` of them after `after`, by name.
-    pub(super) fn after(
+    pub(in crate::archive) fn after(
         &self,
         after: Option<&SubscriptionId>,
         count: usize,

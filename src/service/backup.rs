@@ -1,0 +1,86 @@
+//! The stream of a backup.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::status::Refusal;
+use crate::archive::backup::Backup;
+use crate::archive::feed::FeedStart;
+use crate::model::{History, Seq};
+use crate::wire::{FieldError, pb, read_stamp_to_pb};
+use pb::back_up_response::Part;
+
+/// A message holds at most so much of the file.
+const DATA_BYTES_MAX: usize = 1 << 20;
+
+/// Where a backup begins.
+pub(super) fn since(stamp: Option<pb::ReadStamp>) -> Result<FeedStart, Refusal> {
+    let Some(stamp) = stamp else { return Ok(FeedStart::Beginning) };
+    let next_seq = Seq(stamp.next_seq);
+    if stamp.history.is_empty() {
+        return Ok(FeedStart::Seq(next_seq));
+    }
+    let bad = |_| FieldError::invalid("since.history", "must have 16 bytes, as a ReadStamp has them");
+    Ok(FeedStart::Place { next_seq, history: History(stamp.history.as_slice().try_into().map_err(bad)?) })
+}
+
+/// The way of one backup to its receiver.
+pub(super) struct Sending {
+    parts: mpsc::Sender<Result<pb::BackUpResponse, Status>>,
+    stopping: CancellationToken,
+}
+
+/// Nobody receives any more.
+struct Gone;
+
+impl Sending {
+    pub(super) fn new(parts: mpsc::Sender<Result<pb::BackUpResponse, Status>>, stopping: CancellationToken) -> Self {
+        Self { parts, stopping }
+    }
+
+    /// Sends all of a backup, or why it ended early. Returns when it was taken, or nobody is there any more.
+    pub(super) async fn send(self, backup: Backup, estimated_bytes: u64) {
+        let sent = tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Ok(Err(Refusal::draining())),
+            sent = self.send_all(backup, estimated_bytes) => sent,
+        };
+        if let Ok(Err(refusal)) = sent {
+            // Whether it is taken makes no difference: the stream ends with it.
+            drop(self.parts.send(Err(refusal.into())).await);
+        }
+    }
+
+    async fn send_all(&self, mut backup: Backup, estimated_bytes: u64) -> Result<Result<(), Refusal>, Gone> {
+        let header = backup.header();
+        let begin = pb::BackUpBegin {
+            archive_id: header.archive_id.to_vec(),
+            begin: Some(read_stamp_to_pb(&backup.start())),
+            end: Some(read_stamp_to_pb(&header.end)),
+            estimated_bytes,
+        };
+        let mut next_seq = header.first_seq.0;
+        self.part(Part::Begin(begin)).await?;
+        loop {
+            let piece = match backup.next().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error.into())),
+            };
+            let mut rest = Bytes::from(piece.data);
+            while !rest.is_empty() {
+                let data = rest.split_to(rest.len().min(DATA_BYTES_MAX));
+                if rest.is_empty() {
+                    next_seq = piece.next_seq.0;
+                }
+                self.part(Part::Data(pb::BackUpData { data, next_seq })).await?;
+            }
+        }
+    }
+
+    async fn part(&self, part: Part) -> Result<(), Gone> {
+        self.parts.send(Ok(pb::BackUpResponse { part: Some(part) })).await.map_err(|_| Gone)
+    }
+}

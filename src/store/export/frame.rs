@@ -1,0 +1,55 @@
+//! A frame: one byte of kind, the payload's length in four bytes, the payload, and a CRC-32C in four bytes.
+//!
+//! The checksum covers the frame's number in the file (eight bytes, from 0, not written), then kind, length and payload:
+//! frames that were exchanged, repeated or left out are found by the first that is out of place.
+
+use super::LENGTH_MAX;
+
+/// Bytes before a payload, and behind it.
+pub(super) const HEAD_BYTES: usize = 5;
+pub(super) const CHECKSUM_BYTES: usize = 4;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Header = 1,
+    Segment = 2,
+    End = 3,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Header, Self::Segment, Self::End].into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// Appends a frame, the one of this number in its file. A payload is shorter than [`LENGTH_MAX`], which the limits on
+/// what an archive takes see to.
+pub(super) fn write(number: u64, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>) {
+    let head = head(kind, payload.len());
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(payload);
+    bytes.extend_from_slice(&checksum(number, &head, payload));
+}
+
+/// Reads what stands before a payload: what kind the frame is of, and how long the payload is.
+pub(super) fn read_head(head: [u8; HEAD_BYTES]) -> Result<(Kind, u32), String> {
+    let [kind, length @ ..] = head;
+    let kind = Kind::from_byte(kind).ok_or_else(|| format!("there is no kind of frame {kind}"))?;
+    let length = u32::from_be_bytes(length);
+    if u64::from(length) > LENGTH_MAX {
+        return Err(format!("a frame of {length} bytes is longer than any can be"));
+    }
+    Ok((kind, length))
+}
+
+/// The checksum of the frame of this number.
+pub(super) fn checksum(number: u64, head: &[u8; HEAD_BYTES], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&number.to_be_bytes()), head);
+    crc32c::crc32c_append(sum, payload).to_be_bytes()
+}
+
+fn head(kind: Kind, length: usize) -> [u8; HEAD_BYTES] {
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    [kind as u8, a, b, c, d]
+}

@@ -1,0 +1,171 @@
+//! The export's messages, to and from what they are made of.
+
+use prost::Message;
+
+use super::{LogEnd, LogHeader};
+use crate::model::{History, ReadStamp, Seq, SubscriptionId, Timestamp};
+use crate::store::content::{StoredContent, StoredOriginal};
+use crate::store::subscription;
+use crate::store::whole::WholeChange;
+use crate::store::{StoreError, stored};
+
+/// A segment's own fields, with its records still compressed.
+pub(super) struct Segment {
+    pub(super) first_seq: Seq,
+    pub(super) count: u32,
+    /// The running digest that includes the last change.
+    pub(super) history: History,
+    /// Bytes of the records before compression.
+    pub(super) length: u64,
+    pub(super) records: Vec<u8>,
+}
+
+/// The changes of a segment while it is put together.
+#[derive(Default)]
+pub(super) struct Records(stored::LogRecords);
+
+impl Records {
+    /// Adds a change, and answers how many bytes it takes.
+    pub(super) fn push(&mut self, change: WholeChange) -> usize {
+        let content = change.content.as_ref().map(StoredContent::to_message);
+        let original = change.original.map(|original| original.0);
+        let record = stored::LogRecord { change: change.record, content, original };
+        let bytes = record.encoded_len();
+        self.0.records.push(record);
+        bytes
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.0.records.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        self.0.encode_to_vec()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        stored::LogRecords::decode(bytes).ok().map(Self)
+    }
+
+    /// The changes of a log that has the digest `before` at `seq`.
+    pub(super) fn into_changes(
+        self,
+        mut seq: Seq,
+        mut before: History,
+    ) -> impl Iterator<Item = Result<WholeChange, StoreError>> {
+        self.0.records.into_iter().map(move |record| {
+            let change = change(seq, before, record)?;
+            (seq, before) = (seq.next(), change.change.history);
+            Ok(change)
+        })
+    }
+}
+
+fn change(seq: Seq, before: History, record: stored::LogRecord) -> Result<WholeChange, StoreError> {
+    let mut change = WholeChange::from_record(seq, before, record.change)?;
+    let made = change.change.entry.made.as_deref();
+    let (made, kept) = (made.is_some(), made.is_some_and(|made| made.original.is_some()));
+    if made != record.content.is_some() || kept != record.original.is_some() {
+        return Err(StoreError::damaged_at(seq, "what a change brought is missing, or it brought something else"));
+    }
+    change.content = record.content.map(|content| StoredContent::from_message(seq, content));
+    change.original = record.original.map(StoredOriginal);
+    Ok(change)
+}
+
+pub(super) fn encode_header(header: &LogHeader) -> Vec<u8> {
+    let message = stored::LogHeader {
+        format_version: header.format_version,
+        archive_id: header.archive_id.to_vec(),
+        first_seq: header.first_seq.0,
+        first_history: header.first_history.0.to_vec(),
+        next_seq: header.end.next_seq.0,
+        history: header.end.history.0.to_vec(),
+        archive_time: header.end.archive_time.map(Timestamp::micros),
+        create_time: header.create_time.micros(),
+        writer: header.writer.clone(),
+    };
+    message.encode_to_vec()
+}
+
+pub(super) fn decode_header(payload: &[u8]) -> Option<LogHeader> {
+    let message = stored::LogHeader::decode(payload).ok()?;
+    Some(LogHeader {
+        format_version: message.format_version,
+        archive_id: message.archive_id.try_into().ok()?,
+        first_seq: Seq(message.first_seq),
+        first_history: history(&message.first_history)?,
+        end: ReadStamp {
+            next_seq: Seq(message.next_seq),
+            archive_time: optional_time(message.archive_time)?,
+            history: history(&message.history)?,
+        },
+        create_time: Timestamp::from_micros(message.create_time)?,
+        writer: message.writer,
+    })
+}
+
+pub(super) fn encode_segment(segment: Segment) -> Vec<u8> {
+    let message = stored::LogSegment {
+        first_seq: segment.first_seq.0,
+        count: segment.count,
+        history: segment.history.0.to_vec(),
+        length: segment.length,
+        records: segment.records,
+    };
+    message.encode_to_vec()
+}
+
+pub(super) fn decode_segment(payload: &[u8]) -> Option<Segment> {
+    let message = stored::LogSegment::decode(payload).ok()?;
+    Some(Segment {
+        first_seq: Seq(message.first_seq),
+        count: message.count,
+        history: history(&message.history)?,
+        length: message.length,
+        records: message.records,
+    })
+}
+
+/// An end, with what it repeats of the header and how many segments came before.
+pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, history: History, segments: u64) -> Vec<u8> {
+    let subscriptions = end.subscriptions.iter().map(|(id, record)| stored::LogSubscription {
+        id: id.as_str().to_owned(),
+        subscription: Some(subscription::to_stored(record)),
+    });
+    let message = stored::LogEnd {
+        next_seq: next_seq.0,
+        history: history.0.to_vec(),
+        segments,
+        clock_floor: end.clock_floor.map(Timestamp::micros),
+        subscriptions: subscriptions.collect(),
+    };
+    message.encode_to_vec()
+}
+
+/// Reads what [`encode_end`] wrote.
+pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, History, u64)> {
+    let message = stored::LogEnd::decode(payload).ok()?;
+    let subscriptions = message.subscriptions.into_iter().map(|entry| {
+        let id = SubscriptionId::parse(&entry.id).ok()?;
+        Some((id, subscription::from_stored(entry.subscription?)?))
+    });
+    let end = LogEnd {
+        clock_floor: optional_time(message.clock_floor)?,
+        subscriptions: subscriptions.collect::<Option<_>>()?,
+    };
+    Some((end, Seq(message.next_seq), history(&message.history)?, message.segments))
+}
+
+fn history(bytes: &[u8]) -> Option<History> {
+    bytes.try_into().ok().map(History)
+}
+
+/// `None` for a time that is there and malformed; `Some(None)` for none.
+#[expect(clippy::option_option, reason = "the outer one is validity, the inner one presence")]
+fn optional_time(micros: Option<i64>) -> Option<Option<Timestamp>> {
+    match micros {
+        None => Some(None),
+        Some(micros) => Timestamp::from_micros(micros).map(Some),
+    }
+}

@@ -1,0 +1,133 @@
+//! Where a file of the export is read from: frames one after the other, each checked, with the place that errors tell.
+
+use std::io::{self, Read};
+
+use super::frame::{self, CHECKSUM_BYTES, HEAD_BYTES, Kind};
+use super::{EXPORT_VERSION, ExportError};
+use crate::model::{History, Seq};
+
+const FIRST_WORDS: &[u8] = b"dateline log ";
+/// A version's digits with the end of their line, and more than any will have.
+const VERSION_BYTES_MAX: usize = 8;
+
+/// A place in a file at which a frame begins. Reading can go on there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where in the file.
+    pub(super) offset: u64,
+    /// The number of the frame.
+    pub(super) frame: u64,
+    /// The position of the next change.
+    pub(super) next_seq: Seq,
+    /// The digest below it.
+    pub(super) history: History,
+}
+
+impl Place {
+    /// Where in the file it is, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The position of the first change behind it.
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+}
+
+/// The frames of a file.
+pub(super) struct Source<R> {
+    /// What errors call the file.
+    pub(super) file: String,
+    pub(super) bytes: R,
+    /// The frame that is read next, or was read last and is not stepped over yet.
+    pub(super) place: Place,
+}
+
+impl<R: Read> Source<R> {
+    /// Reads the first line.
+    pub(super) fn open(file: &str, bytes: R) -> Result<Self, ExportError> {
+        let place = Place { offset: 0, frame: 0, next_seq: Seq::ZERO, history: History([0; 16]) };
+        let mut source = Self { file: file.to_owned(), bytes, place };
+        let not_an_export = || ExportError::NotAnExport { file: file.to_owned() };
+        let mut line = Vec::new();
+        while line.len() < FIRST_WORDS.len() + VERSION_BYTES_MAX && line.last() != Some(&b'\n') {
+            let byte = source.read_bytes(line.len(), 1).map_err(|error| match error {
+                // Less than a first line may be the beginning of anything.
+                ExportError::CutShort { .. } if line.is_empty() || !is_beginning(&line) => not_an_export(),
+                error => error,
+            })?;
+            line.extend(byte);
+        }
+        let version = line.strip_prefix(FIRST_WORDS).and_then(|rest| rest.strip_suffix(b"\n"));
+        match version.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok()) {
+            Some(EXPORT_VERSION) => {}
+            Some(found) if found > EXPORT_VERSION => return Err(source.newer("export", found, EXPORT_VERSION)),
+            Some(_) | None => return Err(not_an_export()),
+        }
+        source.place.offset = line.len() as u64;
+        Ok(source)
+    }
+
+    /// Reads the frame at our place, and checks its checksum.
+    pub(super) fn read_frame(&mut self) -> Result<(Kind, Vec<u8>), ExportError> {
+        let head = self.read_bytes(0, HEAD_BYTES as u64)?;
+        let head = head.try_into().map_err(|_| self.altered("a frame's head can't be read"))?;
+        let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
+        let payload = self.read_bytes(HEAD_BYTES, length.into())?;
+        let checksum = self.read_bytes(HEAD_BYTES + payload.len(), CHECKSUM_BYTES as u64)?;
+        if checksum != frame::checksum(self.place.frame, &head, &payload) {
+            return Err(self.altered("a checksum does not match"));
+        }
+        Ok((kind, payload))
+    }
+
+    /// Goes behind a frame, of which the payload had so many bytes.
+    pub(super) fn step_over(&mut self, payload_bytes: usize) {
+        self.place.offset += (HEAD_BYTES + payload_bytes + CHECKSUM_BYTES) as u64;
+        self.place.frame += 1;
+    }
+
+    /// Refuses a file that goes on.
+    pub(super) fn must_end(&mut self) -> Result<(), ExportError> {
+        match self.read_bytes(0, 1) {
+            Err(ExportError::CutShort { .. }) => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(self.altered("something follows the end")),
+        }
+    }
+
+    /// Reads so many bytes, `within` bytes behind our place. Memory is taken as bytes arrive, whatever a length says.
+    fn read_bytes(&mut self, within: usize, count: u64) -> Result<Vec<u8>, ExportError> {
+        let mut bytes = Vec::new();
+        match self.bytes.by_ref().take(count).read_to_end(&mut bytes) {
+            Err(source) => Err(self.unreadable(within + bytes.len(), source)),
+            Ok(read) if (read as u64) < count => Err(self.cut_short(within + read)),
+            Ok(_) => Ok(bytes),
+        }
+    }
+
+    pub(super) fn altered(&self, detail: impl Into<String>) -> ExportError {
+        let Place { offset, next_seq: seq, .. } = self.place;
+        ExportError::Altered { file: self.file.clone(), offset, seq, detail: detail.into() }
+    }
+
+    fn cut_short(&self, within: usize) -> ExportError {
+        let Place { offset, next_seq: seq, .. } = self.place;
+        ExportError::CutShort { file: self.file.clone(), offset: offset + within as u64, seq }
+    }
+
+    fn unreadable(&self, within: usize, source: io::Error) -> ExportError {
+        let offset = self.place.offset + within as u64;
+        ExportError::Unreadable { file: self.file.clone(), offset, source }
+    }
+
+    pub(super) fn newer(&self, what: &'static str, found: u32, known: u32) -> ExportError {
+        ExportError::Newer { file: self.file.clone(), what, found, known }
+    }
+}
+
+/// Whether a first line can begin so.
+fn is_beginning(line: &[u8]) -> bool {
+    FIRST_WORDS.starts_with(line) || line.starts_with(FIRST_WORDS)
+}

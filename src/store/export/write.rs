@@ -1,0 +1,87 @@
+//! Writes the log's export, a piece at a time.
+
+use super::frame::{self, Kind};
+use super::messages::{self, Records, Segment};
+use super::{EXPORT_VERSION, LogEnd, LogHeader, SEGMENT_BYTES};
+use crate::model::{History, Seq};
+use crate::store::content::compress;
+use crate::store::whole::WholeChange;
+
+/// A file that is being written. The pieces that its methods answer are the file, one behind the other.
+pub struct LogWriter {
+    /// How many frames were written.
+    frames: u64,
+    /// What is in no frame yet.
+    records: Records,
+    bytes: usize,
+    /// The position of the first change that is in no frame yet.
+    first_seq: Seq,
+    /// Where the log goes on, and the digest below.
+    next_seq: Seq,
+    history: History,
+}
+
+impl LogWriter {
+    /// Begins a file, and answers its first piece.
+    pub fn begin(header: &LogHeader) -> (Self, Vec<u8>) {
+        let mut piece = first_line();
+        frame::write(0, Kind::Header, &messages::encode_header(header), &mut piece);
+        let writer = Self {
+            frames: 1,
+            records: Records::default(),
+            bytes: 0,
+            first_seq: header.first_seq,
+            next_seq: header.first_seq,
+            history: header.first_history,
+        };
+        (writer, piece)
+    }
+
+    /// The position that the next change must have.
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
+    }
+
+    /// The running digest that the next change must follow.
+    pub fn history(&self) -> History {
+        self.history
+    }
+
+    /// Takes the next change, and answers a piece when a segment is full.
+    pub fn push(&mut self, change: WholeChange) -> Option<Vec<u8>> {
+        (self.next_seq, self.history) = (change.change.seq.next(), change.change.history);
+        self.bytes += self.records.push(change);
+        (self.bytes >= SEGMENT_BYTES).then(|| self.end_segment())
+    }
+
+    /// Ends the file, and answers its last piece.
+    pub fn finish(mut self, end: &LogEnd) -> Vec<u8> {
+        let mut piece = if self.records.count() > 0 { self.end_segment() } else { Vec::new() };
+        // All frames but the header are segments.
+        let payload = messages::encode_end(end, self.next_seq, self.history, self.frames - 1);
+        frame::write(self.frames, Kind::End, &payload, &mut piece);
+        piece
+    }
+
+    fn end_segment(&mut self) -> Vec<u8> {
+        let records = std::mem::take(&mut self.records);
+        let count = records.count();
+        let encoded = records.encode();
+        let segment = Segment {
+            first_seq: self.first_seq,
+            count,
+            history: self.history,
+            length: encoded.len() as u64,
+            records: compress(&encoded, None),
+        };
+        let mut piece = Vec::new();
+        frame::write(self.frames, Kind::Segment, &messages::encode_segment(segment), &mut piece);
+        (self.frames, self.bytes, self.first_seq) = (self.frames + 1, 0, self.next_seq);
+        piece
+    }
+}
+
+/// The line that a file begins with.
+pub(super) fn first_line() -> Vec<u8> {
+    format!("dateline log {EXPORT_VERSION}\n").into_bytes()
+}
