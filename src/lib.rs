@@ -4,6 +4,7 @@
 //!
 //! - [`model`]: the words of the product as plain types;
 //! - [`store`]: records and keys on an ordered key-value engine;
+//! - [`backup`]: backups as files;
 //! - [`archive`]: what the product does: judge, commit, read, on both time axes;
 //! - [`wire`]: the generated contract, and conversions between it and the model;
 //! - [`service`]: the gRPC handlers: parse, call, render;
@@ -15,6 +16,7 @@
 //! - [`clock`] and [`telemetry`]: the time, and the log.
 
 pub mod archive;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -28,6 +28,7 @@ pub mod read;
 mod refill;
 mod replay;
 pub mod request;
+pub mod restore;
 mod shared;
 mod sources;
 mod steps;

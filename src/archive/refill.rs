@@ -85,7 +85,6 @@ impl<'a> Refill<'a> {
 
     /// Adds the next change. What does not follow from those before it, or is not what it is recorded as, is
     /// [`StoreError::Damaged`], and nothing of it is added.
-    #[expect(dead_code, reason = "restoring, which comes next, is made of it")]
     pub(super) fn push(&mut self, whole: &WholeChange) -> Result<(), StoreError> {
         self.check_brought(whole)?;
         self.push_as_it_is(whole)

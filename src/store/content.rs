@@ -246,6 +246,12 @@ impl StoredOriginal {
         }
     }
 
+    /// Whether it is what was recorded of it: its size and its SHA-256.
+    pub fn is(&self, record: &OriginalRecord) -> bool {
+        let bytes = self.unpack(record.size_bytes);
+        bytes.is_some_and(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)) == record.sha256)
+    }
+
     /// The `size_bytes` bytes that it was made of; `None` if they cannot be had from it.
     pub fn unpack(&self, size_bytes: u64) -> Option<Vec<u8>> {
         let size = usize::try_from(size_bytes).ok().filter(|size| *size <= LENGTH_LIMIT)?;

@@ -9,20 +9,21 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and what it may use besides itself.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
     ("telemetry", &["config", "clock"]),
     ("store", &["model"]),
-    ("archive", &["store", "model", "clock"]),
+    ("backup", &["store", "model"]),
+    ("archive", &["backup", "store", "model", "clock"]),
     ("wire", &["model"]),
     ("service", &["wire", "archive", "model"]),
     ("ingest", &["model"]),
     ("export", &["model"]),
     ("client", &["wire", "model"]),
     ("server", &["service", "wire", "archive", "model", "config", "telemetry", "clock"]),
-    ("cli", &["client", "wire", "ingest", "export", "model", "config", "server", "telemetry"]),
+    ("cli", &["client", "wire", "backup", "ingest", "export", "model", "config", "server", "telemetry"]),
     ("main", &["cli"]),
 ];
 

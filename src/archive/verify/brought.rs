@@ -1,7 +1,5 @@
 //! What a change brought, held to what it is recorded as.
 
-use sha2::{Digest, Sha256};
-
 use crate::model::{Change, Seq};
 use crate::store::StoreError;
 use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
@@ -32,8 +30,7 @@ pub(in crate::archive) fn check_depth(
 pub(in crate::archive) fn check_original(change: &Change, original: Option<&StoredOriginal>) -> Result<(), StoreError> {
     let record = change.entry.made.as_ref().and_then(|made| made.original.as_ref());
     let Some((record, original)) = record.zip(original) else { return Ok(()) };
-    let bytes = original.unpack(record.size_bytes);
-    if bytes.is_some_and(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)) == record.sha256) {
+    if original.is(record) {
         return Ok(());
     }
     Err(StoreError::damaged_at(change.seq, "an original is not the one that was recorded"))

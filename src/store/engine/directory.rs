@@ -74,6 +74,41 @@ impl Directory {
         Ok(directory)
     }
 
+    /// Takes hold of a directory that is to become an archive with [`Self::finish`], and is none before. What an earlier
+    /// process left that did not get so far is removed.
+    pub fn begin(path: &Path, holder: Holder) -> Result<Self, OpenError> {
+        must_be_unfinished_or_empty(path)?;
+        create_directory(path).map_err(OpenError::io("create", path))?;
+        let directory = Self::acquire(path, holder)?;
+        // Whoever had it may have finished it before the lock was ours.
+        must_be_unfinished_or_empty(path)?;
+        directory.clear().map_err(OpenError::io("empty", path))?;
+        Ok(directory)
+    }
+
+    /// Makes an archive of what was begun. Its database must be closed.
+    pub fn finish(&self) -> io::Result<()> {
+        write_version(&self.path)
+    }
+
+    /// Removes what was begun, and the directory.
+    pub fn discard(&self) -> io::Result<()> {
+        self.clear()?;
+        fs::remove_dir_all(&self.path)
+    }
+
+    /// Removes all but the lock.
+    fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_name() == "LOCK" {
+                continue;
+            }
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+        }
+        Ok(())
+    }
+
     fn acquire(path: &Path, holder: Holder) -> Result<Self, OpenError> {
         let path = path.to_path_buf();
         match Lock::acquire(&path.join("LOCK"), holder) {
@@ -129,7 +164,7 @@ impl Directory {
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
@@ -178,6 +213,28 @@ fn inspect_unversioned(path: &Path) -> io::Result<Inspection> {
         }
     }
     Ok(Inspection::Empty)
+}
+
+fn must_be_unfinished_or_empty(path: &Path) -> Result<(), OpenError> {
+    let foreign = |reason| OpenError::Foreign { path: path.to_path_buf(), reason };
+    match Directory::inspect(path)? {
+        Inspection::Missing | Inspection::Empty => Ok(()),
+        Inspection::Foreign(_) if is_unfinished(path).map_err(OpenError::io("look into", path))? => Ok(()),
+        Inspection::Foreign(reason) => Err(foreign(reason)),
+        Inspection::Archive { .. } => Err(OpenError::Exists { path: path.to_path_buf() }),
+    }
+}
+
+/// Whether a directory that is no archive holds nothing but what [`Directory::begin`] leads to.
+fn is_unfinished(path: &Path) -> io::Result<bool> {
+    const NAMES: [&str; 6] = ["LOCK", "VERSION.new", "WATERMARK", "db", "db.new", "before-opening"];
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if !NAMES.iter().any(|known| name == *known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Creates what is missing on the way to `path`, each step durably.

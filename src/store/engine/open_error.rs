@@ -22,6 +22,12 @@ pub enum OpenError {
         /// What was found.
         reason: String,
     },
+    /// The directory was to become an archive, and is one.
+    #[error("there is an archive in {} already; name a directory that does not exist, or is empty", .path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another process holds the archive.
     #[error("{} is in use by {}", .path.display(), describe(.holder.as_deref()))]
     InUse {

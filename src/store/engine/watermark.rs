@@ -81,6 +81,11 @@ impl Watermark {
         self.latest = Some(slot);
         Ok(())
     }
+
+    /// Makes durable what was recorded.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
 }
 
 fn encode(Slot { turn, mark }: Slot) -> Vec<u8> {

@@ -52,7 +52,7 @@ pub enum ExportError {
     },
     /// What it holds is not what was written.
     #[error(
-        "{file} is damaged at byte {offset}, at or after change {seq}: {detail}; take another copy of it, or another backup"
+        "{file} is damaged at byte {offset}, at change {seq} or behind it: {detail}; take another copy of it, or another backup"
     )]
     Altered {
         /// The file.

@@ -60,6 +60,12 @@ impl<R: Read> LogReader<R> {
         }
     }
 
+    /// An error about the change at `seq`, in the segment at `place`.
+    pub fn altered(&self, place: Place, seq: Seq, detail: impl Into<String>) -> ExportError {
+        let file = self.source.file.clone();
+        ExportError::Altered { file, offset: place.offset, seq, detail: detail.into() }
+    }
+
     fn read_segment(&mut self, payload: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
         let altered = |detail: &str| self.source.altered(detail);
         let place = self.source.place;

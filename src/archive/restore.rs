@@ -1,0 +1,196 @@
+//! Restoring: an archive made anew, in a new directory, from the files of a backup.
+//!
+//! It is the archive that was backed up, as it was at the point that is restored: the same id and the same history below
+//! that point, so that what was handed out before it stays valid, and what was handed out beyond it is refused, however
+//! far the restored archive grows. It is put together in a directory beside its own, `NAME.restoring`, which is no archive
+//! until all of it is durable; then it gets its name. What is cut short before leaves the name free.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::open::Options;
+use super::refill::Refill;
+use crate::backup::{BackupError, Changes};
+use crate::model::{ReadStamp, Seq, SubscriptionId};
+use crate::store::engine::OpenError;
+use crate::store::engine::directory::Directory;
+use crate::store::engine::lock::Holder;
+use crate::store::engine::sled::SledEngine;
+use crate::store::engine::watermark::Watermark;
+use crate::store::format::FormatError;
+use crate::store::subscription::SubscriptionRecord;
+use crate::store::{EngineError, StoreError};
+
+/// Why an archive was not restored. Nothing is left that could be taken for one.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The backup can't be read, or is not whole.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// What the backup holds is not what was archived.
+    #[error("the backup is damaged{}: {detail}; take another copy of it, or restore to a position before that", at(*.seq))]
+    Damaged {
+        /// The change, where it is known.
+        seq: Option<Seq>,
+        /// What was found.
+        detail: String,
+    },
+    /// The directory can't become an archive.
+    #[error(transparent)]
+    Directory(#[from] OpenError),
+    /// The place is taken.
+    #[error("{} is not empty; restore into a directory that does not exist, or is empty", .0.display())]
+    Taken(PathBuf),
+    /// What was restored could not be written.
+    #[error("the archive could not be written: {0}")]
+    Write(EngineError),
+    /// The operating system refused something.
+    #[error("could not {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried, as an infinitive.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// An archive that was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Where its log ends.
+    pub end: ReadStamp,
+    /// The durable subscriptions that were beyond that, and were set back to it; each with where it was.
+    pub set_back: Vec<(SubscriptionId, Seq)>,
+}
+
+/// Restores the changes of a backup of the archive of this id into `path`, which must not exist, or be an empty directory.
+/// `progress` is told how far the files were read, in changes and bytes. `None` where it asked for an end.
+pub fn restore_directory(
+    changes: Changes,
+    archive_id: [u8; 16],
+    path: &Path,
+    (options, holder): (&Options, Holder),
+    progress: &mut Progress<'_>,
+) -> Result<Option<Restored>, RestoreError> {
+    must_be_free(path)?;
+    let staging = beside(path)?;
+    let directory = Arc::new(Directory::begin(&staging, holder)?);
+    let restored = match fill(&directory, changes, archive_id, options, progress) {
+        Ok(Some(restored)) => restored,
+        unfinished => {
+            directory.discard().map_err(io_error("remove", &staging))?;
+            return unfinished;
+        }
+    };
+    directory.finish().map_err(io_error("make an archive of", &staging))?;
+    fs::rename(&staging, path).map_err(io_error("give its name to", path))?;
+    let folder = parent(path);
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))?;
+    Ok(Some(restored))
+}
+
+/// Told how far the files were read, in changes and bytes; answers whether to go on.
+pub type Progress<'a> = dyn FnMut(Seq, u64) -> ControlFlow<()> + 'a;
+
+/// Puts the database together, and closes it. `None` where it was to end before.
+fn fill(
+    directory: &Arc<Directory>,
+    mut changes: Changes,
+    archive_id: [u8; 16],
+    options: &Options,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Restored>, RestoreError> {
+    let engine = SledEngine::open(Arc::clone(directory), options.engine())?;
+    let mut refill = Refill::new(&engine, archive_id)?;
+    while let Some(change) = changes.next()? {
+        refill.push(&change)?;
+        let (next_seq, bytes) = changes.progress();
+        if progress(next_seq, bytes).is_break() {
+            return Ok(None);
+        }
+    }
+    let beside = changes.finish()?;
+    let end = refill.stamp();
+    let (subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
+    refill.finish(beside.clock_floor, &subscriptions)?;
+    drop(engine);
+    let path = directory.path();
+    let mut watermark = Watermark::open_in(path)?;
+    let recorded = watermark.record(end.next_seq.0, end.history.0);
+    recorded.and_then(|()| watermark.sync()).map_err(io_error("write the watermark of", path))?;
+    Ok(Some(Restored { end, set_back }))
+}
+
+type Subscriptions = BTreeMap<SubscriptionId, SubscriptionRecord>;
+
+/// Subscriptions at or below `end`, and which of them were beyond it.
+fn lowered(
+    subscriptions: Vec<(SubscriptionId, SubscriptionRecord)>,
+    end: Seq,
+) -> (Subscriptions, Vec<(SubscriptionId, Seq)>) {
+    let mut set_back = Vec::new();
+    let lowered = subscriptions.into_iter().map(|(id, record)| {
+        if record.next_seq > end {
+            set_back.push((id.clone(), record.next_seq));
+        }
+        (id, SubscriptionRecord { next_seq: record.next_seq.min(end), ..record })
+    });
+    (lowered.collect(), set_back)
+}
+
+fn must_be_free(path: &Path) -> Result<(), RestoreError> {
+    let taken = || RestoreError::Taken(path.to_path_buf());
+    match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(taken()),
+        Err(error) => Err(io_error("look into", path)(error)),
+        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(taken())),
+    }
+}
+
+/// Where an archive is put together until it gets its name: in the same folder, so that the name can be changed at once.
+fn beside(path: &Path) -> Result<PathBuf, RestoreError> {
+    let Some(name) = path.file_name() else {
+        return Err(io_error("make", path)(io::Error::other("it has no name of its own")));
+    };
+    let mut name = name.to_os_string();
+    name.push(".restoring");
+    Ok(path.with_file_name(name))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
+    let path = path.to_path_buf();
+    move |source| RestoreError::Io { action, path, source }
+}
+
+fn at(seq: Option<Seq>) -> String {
+    seq.map(|seq| format!(" at change {seq}")).unwrap_or_default()
+}
+
+impl From<StoreError> for RestoreError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged { seq, detail } => Self::Damaged { seq, detail },
+            StoreError::Engine(error) => Self::Write(error),
+        }
+    }
+}
+
+impl From<FormatError> for RestoreError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Store(error) => error.into(),
+            FormatError::Version { .. } => Self::Damaged { seq: None, detail: error.to_string() },
+        }
+    }
+}

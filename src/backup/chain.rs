@@ -1,0 +1,117 @@
+//! Which files make up a backup: from one that begins at the first change, each going on where the one before ended or
+//! somewhere before that, to the one that was made last.
+
+use std::collections::VecDeque;
+
+use super::{BackupError, BackupFile};
+use crate::model::{ReadStamp, Seq};
+
+/// The files of a backup, in order.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    /// At least one. Each begins at or before the end of the one before.
+    pub files: Vec<BackupFile>,
+    /// How many others there were that are not needed.
+    pub others: usize,
+}
+
+impl Chain {
+    /// Finds the chain that ends with the file that was made last. Of several the one with the fewest files is taken, and
+    /// rather one whose files meet end to end.
+    pub fn of(files: Vec<BackupFile>) -> Result<Self, BackupError> {
+        let count = files.len();
+        let Some(last) = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq)) else {
+            return Err(BackupError::NoFiles(std::path::PathBuf::new()));
+        };
+        if let Some(other) = files.iter().find(|file| file.header.archive_id != last.header.archive_id) {
+            return Err(BackupError::OtherArchive {
+                path: other.path.clone(),
+                archive_id: other.header.archive_id,
+                other: last.path.clone(),
+                other_archive_id: last.header.archive_id,
+            });
+        }
+        let chain = search(&files, last, meets).or_else(|| search(&files, last, reaches));
+        match chain {
+            Some(files) => Ok(Self { others: count - files.len(), files }),
+            None => Err(why_not(&files, last)),
+        }
+    }
+
+    /// The archive that it is of.
+    pub fn archive_id(&self) -> [u8; 16] {
+        self.files.first().map_or([0; 16], |first| first.header.archive_id)
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> Option<ReadStamp> {
+        self.files.last().map(|last| last.header.end)
+    }
+}
+
+/// Whether `before` ends exactly where `file` begins.
+fn meets(before: &BackupFile, file: &BackupFile) -> bool {
+    let end = before.header.end;
+    (end.next_seq, end.history) == (file.header.first_seq, file.header.first_history)
+}
+
+/// Whether `file` can go on behind `before`, or somewhere within it: whether they agree there shows when they are read.
+fn reaches(before: &BackupFile, file: &BackupFile) -> bool {
+    meets(before, file) || before.header.end.next_seq > file.header.first_seq
+}
+
+/// Goes back from the last file, the nearest ones first, until one begins at the first change.
+fn search(
+    files: &[BackupFile],
+    last: &BackupFile,
+    continues: impl Fn(&BackupFile, &BackupFile) -> bool,
+) -> Option<Vec<BackupFile>> {
+    // Each file that was reached, with the way from it to the last one.
+    let mut reached = vec![(last, None)];
+    let mut waiting = VecDeque::from([0]);
+    while let Some(at) = waiting.pop_front() {
+        let (file, _) = *reached.get(at)?;
+        if file.header.first_seq == Seq::ZERO {
+            return Some(way(&reached, at));
+        }
+        for before in files {
+            let is_new = !reached.iter().any(|(file, _)| file.path == before.path);
+            if is_new && before.header.first_seq < file.header.first_seq && continues(before, file) {
+                waiting.push_back(reached.len());
+                reached.push((before, Some(at)));
+            }
+        }
+    }
+    None
+}
+
+fn way(reached: &[(&BackupFile, Option<usize>)], from: usize) -> Vec<BackupFile> {
+    let mut files = Vec::new();
+    let mut next = Some(from);
+    while let Some((file, after)) = next.and_then(|at| reached.get(at)) {
+        files.push((*file).clone());
+        next = *after;
+    }
+    files
+}
+
+/// What is missing before the earliest file that leads to the last one.
+fn why_not(files: &[BackupFile], last: &BackupFile) -> BackupError {
+    let mut earliest = last;
+    while let Some(before) = files
+        .iter()
+        .filter(|before| before.header.first_seq < earliest.header.first_seq && reaches(before, earliest))
+        .min_by_key(|before| before.header.first_seq)
+    {
+        earliest = before;
+    }
+    let seq = earliest.header.first_seq;
+    let below = files.iter().filter(|file| file.header.end.next_seq <= seq && file.path != earliest.path);
+    let Some(before) = below.max_by_key(|file| file.header.end.next_seq) else {
+        return BackupError::Gap { from: Seq::ZERO, to: seq, path: earliest.path.clone() };
+    };
+    if before.header.end.next_seq == seq {
+        return BackupError::Diverged { path: earliest.path.clone(), before: before.path.clone(), seq };
+    }
+    BackupError::Gap { from: before.header.end.next_seq, to: seq, path: earliest.path.clone() }
+}

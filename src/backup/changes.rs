@@ -1,0 +1,169 @@
+//! The changes of a chain of files, up to a point, in whole atomic batches.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use super::file::Reader;
+use super::{BackupError, BackupFile, Chain};
+use crate::model::{Seq, Timestamp};
+use crate::store::export::LogEnd;
+use crate::store::whole::WholeChange;
+
+/// How far a chain is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// All of it.
+    End,
+    /// The changes below this position. One inside an atomic batch is lowered to the batch's first.
+    Seq(Seq),
+    /// The changes that were archived at or before this instant.
+    ArchiveTime(Timestamp),
+}
+
+/// The changes of a chain.
+pub struct Changes {
+    until: Until,
+    /// The files that are not open yet.
+    files: VecDeque<BackupFile>,
+    current: Option<(PathBuf, Reader)>,
+    /// Changes that were read, in order.
+    read: VecDeque<WholeChange>,
+    /// The atomic batch that is read, until it is known to be within.
+    batch: Vec<WholeChange>,
+    /// Changes that are known to be within.
+    ready: VecDeque<WholeChange>,
+    /// Where the reading is.
+    next_seq: Seq,
+    /// How many bytes of files were read before the one that is open.
+    bytes_before: u64,
+    ended: bool,
+}
+
+impl Changes {
+    /// The changes of a chain. A position beyond its end is refused.
+    pub fn of(chain: Chain, until: Until) -> Result<Self, BackupError> {
+        let end = chain.end().map_or(Seq::ZERO, |end| end.next_seq);
+        if let Until::Seq(asked) = until
+            && asked > end
+        {
+            return Err(BackupError::Beyond { asked, end });
+        }
+        Ok(Self {
+            until,
+            files: chain.files.into(),
+            current: None,
+            read: VecDeque::new(),
+            batch: Vec::new(),
+            ready: VecDeque::new(),
+            next_seq: Seq::ZERO,
+            bytes_before: 0,
+            ended: false,
+        })
+    }
+
+    /// The next change; `None` when there are no more up to the point.
+    pub fn next(&mut self) -> Result<Option<WholeChange>, BackupError> {
+        while self.ready.is_empty() && !self.ended {
+            match self.read_next()? {
+                None => self.end(true),
+                Some(change) if self.is_beyond(&change) => {
+                    let goes_on =
+                        self.batch.first().is_some_and(|first| first.change.seq == change.change.entry.batch_first);
+                    self.end(!goes_on);
+                }
+                Some(change) => {
+                    if change.change.entry.batch_first == change.change.seq {
+                        self.ready.extend(self.batch.drain(..));
+                    }
+                    self.batch.push(change);
+                }
+            }
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// How far the files were read: changes, and bytes.
+    pub fn progress(&self) -> (Seq, u64) {
+        let offset = self.current.as_ref().map_or(0, |(_, reader)| reader.place().offset());
+        (self.next_seq, self.bytes_before + offset)
+    }
+
+    /// Reads the rest of the file that the point is in, and answers what stands at its end: the state beside the log at a
+    /// time at or after the point.
+    pub fn finish(mut self) -> Result<LogEnd, BackupError> {
+        if self.current.is_none() {
+            self.open_next()?;
+        }
+        let Some((_, reader)) = &mut self.current else { return Ok(LogEnd::default()) };
+        while reader.next_segment()?.is_some() {}
+        Ok(reader.end().cloned().unwrap_or_default())
+    }
+
+    fn is_beyond(&self, change: &WholeChange) -> bool {
+        match self.until {
+            Until::End => false,
+            Until::Seq(end) => change.change.seq >= end,
+            Until::ArchiveTime(last) => change.change.entry.archive_time > last,
+        }
+    }
+
+    /// Takes the last batch if it is whole. A log ends with a whole one.
+    fn end(&mut self, batch_is_whole: bool) {
+        if batch_is_whole {
+            self.ready.extend(self.batch.drain(..));
+        }
+        self.batch.clear();
+        self.ended = true;
+    }
+
+    /// The next change of the files, whatever the point.
+    fn read_next(&mut self) -> Result<Option<WholeChange>, BackupError> {
+        loop {
+            if let Some(change) = self.read.pop_front() {
+                self.next_seq = change.change.seq.next();
+                return Ok(Some(change));
+            }
+            // A file that ends at the point is the one that the point is in.
+            let file_end = self.current.as_ref().map(|(_, reader)| reader.header().end.next_seq);
+            if file_end == Some(self.next_seq) && self.until == Until::Seq(self.next_seq) {
+                return Ok(None);
+            }
+            let segment = match &mut self.current {
+                None => None,
+                Some((_, reader)) => reader.next_segment()?,
+            };
+            match segment {
+                Some(changes) => self.take(changes)?,
+                None if self.files.is_empty() && self.current.is_some() => return Ok(None),
+                None => self.open_next()?,
+            }
+        }
+    }
+
+    /// Takes the changes of a segment. A next file that begins within this one must do so with the history that this one
+    /// has there, and goes on from there; one that begins behind it waits until all of this one was read.
+    fn take(&mut self, changes: Vec<WholeChange>) -> Result<(), BackupError> {
+        self.read = changes.into();
+        let Some((next, (path, reader))) = self.files.front().zip(self.current.as_ref()) else { return Ok(()) };
+        let first = next.header.first_seq;
+        if first >= reader.header().end.next_seq {
+            return Ok(());
+        }
+        let last = self.read.iter().position(|change| change.change.seq.next() == first);
+        let Some(last) = last else { return Ok(()) };
+        if self.read.get(last).is_some_and(|last| last.change.history != next.header.first_history) {
+            return Err(BackupError::Diverged { path: next.path.clone(), before: path.clone(), seq: first });
+        }
+        self.read.truncate(last + 1);
+        self.open_next()
+    }
+
+    fn open_next(&mut self) -> Result<(), BackupError> {
+        self.bytes_before = self.progress().1;
+        self.current = match self.files.pop_front() {
+            None => None,
+            Some(file) => Some((file.path.clone(), file.read()?)),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! A backup that is being written: checked as it comes, and given its name when it is complete and durable.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::file::in_folder;
+use super::{BackupError, BackupFile};
+use crate::model::Seq;
+use crate::store::export::{LogHeader, LogReader};
+
+/// What a file is called until it is complete.
+const PART: &str = "backup.part";
+
+/// A folder into which a backup is being written, by this process alone. Dropping it removes what is not complete.
+pub struct Incoming {
+    folder: PathBuf,
+    part: PathBuf,
+    file: File,
+    complete: bool,
+}
+
+impl Incoming {
+    /// The file that was begun last of those in a folder: the one that the next goes on behind. None where there is no
+    /// file, or no folder.
+    pub fn latest(folder: &Path) -> Result<Option<BackupFile>, BackupError> {
+        let files = in_folder(folder)?;
+        Ok(files.into_iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq)))
+    }
+
+    /// Begins in a folder, which is made if need be. What an earlier one that was cut short left is overwritten.
+    pub fn begin(folder: &Path) -> Result<Self, BackupError> {
+        fs::create_dir_all(folder).map_err(BackupError::io("create", folder))?;
+        let part = folder.join(PART);
+        loop {
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&part);
+            let file = file.map_err(BackupError::io("create", &part))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(folder.to_path_buf())),
+                Err(TryLockError::Error(error)) => return Err(BackupError::io("lock", &part)(error)),
+            }
+            // Whoever had the lock may have finished, and this be the complete file under its new name.
+            if is_at(&file, &part).map_err(BackupError::io("look at", &part))? {
+                file.set_len(0).map_err(BackupError::io("empty", &part))?;
+                return Ok(Self { folder: folder.to_path_buf(), part, file, complete: false });
+            }
+        }
+    }
+
+    /// Writes what comes, checks it, makes it durable, and gives it its name. `progress` is told how far it is.
+    pub fn take(mut self, bytes: impl Read, progress: impl FnMut(Seq, u64)) -> Result<BackupFile, BackupError> {
+        let header = receive(&self.part.display().to_string(), bytes, &mut self.file, progress)?;
+        self.file.sync_all().map_err(BackupError::io("sync", &self.part))?;
+        let path = self.folder.join(BackupFile::name_of(&header));
+        fs::rename(&self.part, &path).map_err(BackupError::io("give its name to", &path))?;
+        self.complete = true;
+        sync(&self.folder)?;
+        // The folder itself may be new.
+        if let Some(parent) = self.folder.parent().filter(|parent| *parent != Path::new("")) {
+            sync(parent)?;
+        }
+        Ok(BackupFile { path, header })
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.complete {
+            // The next backup overwrites it anyway.
+            drop(fs::remove_file(&self.part));
+        }
+    }
+}
+
+/// Copies a backup, and checks it on its way. `progress` is told how far it is, in changes and in bytes.
+pub fn receive(
+    name: &str,
+    bytes: impl Read,
+    into: impl Write,
+    mut progress: impl FnMut(Seq, u64),
+) -> Result<LogHeader, BackupError> {
+    let mut tee = Tee { bytes, into, failure: None };
+    let checked = read_all(name, &mut tee, &mut progress);
+    let failed = tee.failure.take().or_else(|| tee.into.flush().err());
+    match failed {
+        Some(source) => Err(BackupError::Io { action: "write", path: name.into(), source }),
+        None => checked,
+    }
+}
+
+fn read_all(name: &str, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) -> Result<LogHeader, BackupError> {
+    let mut reader = LogReader::open(name, bytes)?;
+    while reader.next_segment()?.is_some() {
+        progress(reader.place().next_seq(), reader.place().offset());
+    }
+    Ok(reader.header().clone())
+}
+
+/// Hands on what is read from it.
+struct Tee<R, W> {
+    bytes: R,
+    into: W,
+    /// What kept it from being handed on: not a failure of reading.
+    failure: Option<io::Error>,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.bytes.read(buffer)?;
+        let taken = buffer.get(..count).unwrap_or_default();
+        if let Err(error) = self.into.write_all(taken) {
+            let told = io::Error::from(error.kind());
+            self.failure = Some(error);
+            return Err(told);
+        }
+        Ok(count)
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+        Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+    }
+}
+
+fn sync(folder: &Path) -> Result<(), BackupError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::io("sync", folder))
+}
