@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::open::Options;
-use super::refill::Refill;
+use super::refill::{Apart, Refill};
 use crate::backup::{BackupError, Changes};
 use crate::model::{ReadStamp, Seq, SubscriptionId};
 use crate::store::engine::OpenError;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::sled::SledEngine;
-use crate::store::engine::watermark::Watermark;
+use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::format::FormatError;
 use crate::store::subscription::SubscriptionRecord;
 use crate::store::{EngineError, StoreError};
@@ -118,11 +118,11 @@ fn fill(
     let beside = changes.finish()?;
     let end = refill.stamp();
     let (subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
-    refill.finish(beside.clock_floor, &subscriptions)?;
+    refill.finish(&Apart { clock_floor: beside.clock_floor, commits: 0, subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;
-    let recorded = watermark.record(end.next_seq.0, end.history.0);
+    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits: 0 });
     recorded.and_then(|()| watermark.sync()).map_err(io_error("write the watermark of", path))?;
     Ok(Some(Restored { end, set_back }))
 }

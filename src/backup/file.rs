@@ -48,15 +48,15 @@ impl BackupFile {
 
     /// Reads the file from a place within it.
     pub(super) fn read_from(&self, place: Place) -> Result<Reader, BackupError> {
-        let mut file = File::open(&self.path).map_err(BackupError::io("open", &self.path))?;
-        file.seek(SeekFrom::Start(place.offset())).map_err(BackupError::io("read", &self.path))?;
+        let mut file = File::open(&self.path).map_err(BackupError::unreadable(&self.path))?;
+        file.seek(SeekFrom::Start(place.offset())).map_err(BackupError::unreadable(&self.path))?;
         let bytes = BufReader::with_capacity(BUFFER_BYTES, file);
         Ok(LogReader::resume(&self.path.display().to_string(), bytes, self.header.clone(), place))
     }
 }
 
 fn read(path: &Path) -> Result<Reader, BackupError> {
-    let file = File::open(path).map_err(BackupError::io("open", path))?;
+    let file = File::open(path).map_err(BackupError::unreadable(path))?;
     Ok(LogReader::open(&path.display().to_string(), BufReader::with_capacity(BUFFER_BYTES, file))?)
 }
 
@@ -84,11 +84,11 @@ pub fn find(places: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
 pub(super) fn in_folder(folder: &Path) -> Result<Vec<BackupFile>, BackupError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(BackupError::io("list", folder))?,
+        entries => entries.map_err(BackupError::unreadable(folder))?,
     };
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry.map_err(BackupError::io("list", folder))?.path();
+        let path = entry.map_err(BackupError::unreadable(folder))?.path();
         if path.extension().is_some_and(|ending| ending == ENDING) {
             files.push(BackupFile::open(&path)?);
         }

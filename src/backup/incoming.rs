@@ -31,30 +31,30 @@ impl Incoming {
 
     /// Begins in a folder, which is made if need be. What an earlier one that was cut short left is overwritten.
     pub fn begin(folder: &Path) -> Result<Self, BackupError> {
-        fs::create_dir_all(folder).map_err(BackupError::io("create", folder))?;
+        fs::create_dir_all(folder).map_err(BackupError::unwritable("create", folder))?;
         let part = folder.join(PART);
         loop {
             let file = OpenOptions::new().write(true).create(true).truncate(false).open(&part);
-            let file = file.map_err(BackupError::io("create", &part))?;
+            let file = file.map_err(BackupError::unwritable("create", &part))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(folder.to_path_buf())),
-                Err(TryLockError::Error(error)) => return Err(BackupError::io("lock", &part)(error)),
+                Err(TryLockError::Error(error)) => return Err(BackupError::unwritable("lock", &part)(error)),
             }
             // Whoever had the lock may have finished, and this be the complete file under its new name.
-            if is_at(&file, &part).map_err(BackupError::io("look at", &part))? {
-                file.set_len(0).map_err(BackupError::io("empty", &part))?;
+            if is_at(&file, &part).map_err(BackupError::unwritable("look at", &part))? {
+                file.set_len(0).map_err(BackupError::unwritable("empty", &part))?;
                 return Ok(Self { folder: folder.to_path_buf(), part, file, complete: false });
             }
         }
     }
 
     /// Writes what comes, checks it, makes it durable, and gives it its name. `progress` is told how far it is.
-    pub fn take(mut self, bytes: impl Read, progress: impl FnMut(Seq, u64)) -> Result<BackupFile, BackupError> {
+    pub fn take(mut self, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) -> Result<BackupFile, BackupError> {
         let header = receive(&self.part.display().to_string(), bytes, &mut self.file, progress)?;
-        self.file.sync_all().map_err(BackupError::io("sync", &self.part))?;
+        self.file.sync_all().map_err(BackupError::unwritable("sync", &self.part))?;
         let path = self.folder.join(BackupFile::name_of(&header));
-        fs::rename(&self.part, &path).map_err(BackupError::io("give its name to", &path))?;
+        fs::rename(&self.part, &path).map_err(BackupError::unwritable("give its name to", &path))?;
         self.complete = true;
         sync(&self.folder)?;
         // The folder itself may be new.
@@ -79,13 +79,13 @@ pub fn receive(
     name: &str,
     bytes: impl Read,
     into: impl Write,
-    mut progress: impl FnMut(Seq, u64),
+    progress: &mut dyn FnMut(Seq, u64),
 ) -> Result<LogHeader, BackupError> {
     let mut tee = Tee { bytes, into, failure: None };
-    let checked = read_all(name, &mut tee, &mut progress);
+    let checked = read_all(name, &mut tee, progress);
     let failed = tee.failure.take().or_else(|| tee.into.flush().err());
     match failed {
-        Some(source) => Err(BackupError::Io { action: "write", path: name.into(), source }),
+        Some(source) => Err(BackupError::Unwritable { action: "write", path: name.into(), source }),
         None => checked,
     }
 }
@@ -95,6 +95,8 @@ fn read_all(name: &str, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) ->
     while reader.next_segment()?.is_some() {
         progress(reader.place().next_seq(), reader.place().offset());
     }
+    // The end is a part of the file too.
+    progress(reader.place().next_seq(), reader.place().offset());
     Ok(reader.header().clone())
 }
 
@@ -129,5 +131,5 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 fn sync(folder: &Path) -> Result<(), BackupError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::io("sync", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::unwritable("sync", folder))
 }

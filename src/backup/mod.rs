@@ -30,9 +30,17 @@ pub enum BackupError {
     /// A file is not what it must be.
     #[error(transparent)]
     File(#[from] ExportError),
-    /// The operating system refused something.
+    /// Something could not be read.
+    #[error("{} can't be read: {source}", .path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something could not be written.
     #[error("could not {action} {}: {source}", .path.display())]
-    Io {
+    Unwritable {
         /// What was tried, as an infinitive.
         action: &'static str,
         /// On what.
@@ -97,8 +105,13 @@ impl BackupError {
         matches!(self, Self::File(error) if error.is_damage())
     }
 
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Unreadable { path, source }
+    }
+
+    fn unwritable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Unwritable { action, path, source }
     }
 }

@@ -6,6 +6,7 @@ use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::article::ArticleRef;
+use super::backup_args::{BackupArgs, RestoreArgs};
 use super::feed_args::{SubscriptionsArgs, WatchArgs};
 use super::times::{self, TimeEnd};
 use super::verify::VerifyArgs;
@@ -91,6 +92,10 @@ pub(super) enum Command {
     Watch(Box<WatchArgs>),
     /// List, move or delete the places that consumers of changes have in the archive
     Subscriptions(SubscriptionsArgs),
+    /// Save the archive, while it is in use, to a folder; what is new since the last time, where there was one
+    Backup(BackupArgs),
+    /// Make an archive anew from a backup, in the new directory that --archive names
+    Restore(RestoreArgs),
     /// Read everything again, and hold it against what the log says
     Verify(VerifyArgs),
     /// Tell how the archive is
@@ -397,7 +402,7 @@ fn revision_number(text: &str) -> Result<RevisionNumber, &'static str> {
     text.parse().ok().and_then(RevisionNumber::new).ok_or("a revision's number is wanted, from 1")
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     times::parse(text, times::now(), TimeEnd::Last)
 }
 

@@ -7,6 +7,8 @@
 mod add;
 mod args;
 mod article;
+mod backup;
+mod backup_args;
 mod completions;
 mod connect;
 mod diff;
@@ -18,6 +20,7 @@ mod log;
 mod output;
 mod progress;
 mod reinstate;
+mod restore;
 mod rollback;
 mod serve;
 mod show;
@@ -94,6 +97,16 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Rollback(_) => ("rollback", Access::Existing),
         Command::Watch(_) => ("watch", Access::Existing),
         Command::Subscriptions(_) => ("subscriptions", Access::Existing),
+        Command::Backup(args) if args.check => {
+            backup::check(globals, args, &mut out).await?;
+            return out.finish();
+        }
+        Command::Backup(_) => ("backup", Access::Existing),
+        Command::Restore(args) => {
+            start_log(globals);
+            restore::run(globals, args, &mut out).await?;
+            return out.finish();
+        }
         Command::Status => ("status", Access::Existing),
     };
     start_log(globals);
@@ -104,14 +117,14 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             out.hold();
         }
     }
-    let done = dispatch(&session, command, &mut out).await;
+    let done = dispatch(&session, command, globals, &mut out).await;
     session.close().await;
     // What was found before a failure is shown before it.
     let shown = out.finish();
     done.and(shown)
 }
 
-async fn dispatch(session: &Session, command: Command, out: &mut Output) -> Result<(), Failure> {
+async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Add(args) => add::run(session, &args, out).await,
         Command::Show(args) => show::run(session, &args, out).await,
@@ -124,8 +137,9 @@ async fn dispatch(session: &Session, command: Command, out: &mut Output) -> Resu
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Status => status::run(session, out).await,
+        Command::Backup(args) => backup::run(session, &args, globals, out).await,
         // None of these needs a session.
-        Command::Serve(_) | Command::Completions { .. } | Command::Verify(_) => Ok(()),
+        Command::Serve(_) | Command::Completions { .. } | Command::Verify(_) | Command::Restore(_) => Ok(()),
     }
 }
 

@@ -70,7 +70,6 @@ impl Progress {
     }
 
     /// Says also how many bytes were moved.
-    #[expect(dead_code, reason = "backups, which come next, count bytes")]
     pub(super) fn set_bytes(&mut self, done: u64, total: u64, bytes: u64) {
         self.work.bytes = Some(bytes);
         self.set(done, total);

@@ -1,0 +1,103 @@
+//! `backup --check`: reads a backup, and checks all of it, without an archive.
+
+use std::path::PathBuf;
+
+use super::{count, interrupted};
+use crate::backup::{self, BackupError, BackupFile, Chain, Checked};
+use crate::cli::args::Globals;
+use crate::cli::backup_args::BackupArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::signals::Signals;
+use crate::cli::status::size;
+
+pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mut Output) -> Result<(), Failure> {
+    let stopping = Signals::listen()?.token();
+    let files = backup::find(&args.places)?;
+    let file_count = files.len() as u64;
+    let total = files.iter().map(|file| file.header.changes()).sum();
+    let mut progress = Progress::new(globals);
+    progress.begin("checking", "changes", total);
+    let checking = tokio::task::spawn_blocking(move || {
+        let (runs, incomplete) = runs(files)?;
+        let mut all = Checked::default();
+        for run in runs {
+            let before = all;
+            let checked = backup::check(&run, |checked| {
+                progress.set_bytes(before.changes + checked.changes, total, before.bytes + checked.bytes);
+                !stopping.is_cancelled()
+            })?;
+            let Some(checked) = checked else { return Ok(None) };
+            all = sum(before, checked);
+        }
+        Ok::<_, BackupError>(Some((all, incomplete)))
+    });
+    let checked =
+        checking.await.map_err(|error| Failure::new(Exit::Failed, format!("checking ended early: {error}")))??;
+    let Some((checked, incomplete)) = checked else { return Err(interrupted("not all was checked")) };
+    tell(file_count, &checked, out)?;
+    match incomplete {
+        // Who names a folder wants to know whether an archive can be restored from it.
+        Some(error) if args.places.iter().any(|place| place.is_dir()) => Err(error.into()),
+        Some(error) => {
+            out.note(format_args!("dateline: an archive can't be restored from this alone: {error}"));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The files that make up a backup, in order, and each other one by itself; or all by themselves, in the order of their
+/// names, with why they do not make one up.
+fn runs(files: Vec<BackupFile>) -> Result<(Vec<Vec<BackupFile>>, Option<BackupError>), BackupError> {
+    let alone = |files: Vec<BackupFile>| files.into_iter().map(|file| vec![file]);
+    match Chain::of(files.clone()) {
+        Ok(chain) => {
+            let needed: Vec<PathBuf> = chain.files.iter().map(|file| file.path.clone()).collect();
+            let others = files.into_iter().filter(|file| !needed.contains(&file.path)).collect();
+            Ok((std::iter::once(chain.files).chain(alone(others)).collect(), None))
+        }
+        Err(error @ BackupError::OtherArchive { .. }) => Err(error),
+        Err(error) => Ok((alone(files).collect(), Some(error))),
+    }
+}
+
+fn sum(a: Checked, b: Checked) -> Checked {
+    Checked {
+        changes: a.changes + b.changes,
+        contents: a.contents + b.contents,
+        originals: a.originals + b.originals,
+        unchecked_contents: a.unchecked_contents + b.unchecked_contents,
+        bytes: a.bytes + b.bytes,
+    }
+}
+
+fn tell(files: u64, checked: &Checked, out: &mut Output) -> Result<(), Failure> {
+    let Checked { changes, contents, originals, unchecked_contents, bytes } = *checked;
+    if out.json {
+        return out.line(serde_json::json!({
+            "files": files.to_string(),
+            "changes": changes.to_string(),
+            "contents": contents.to_string(),
+            "originals": originals.to_string(),
+            "uncheckedContents": unchecked_contents.to_string(),
+            "bytes": bytes.to_string(),
+        }));
+    }
+    out.line(format_args!(
+        "all is as it was written: {}, {}, {}, {}, {}",
+        count(files, "file"),
+        count(changes, "change"),
+        count(contents, "content"),
+        count(originals, "original"),
+        size(bytes)
+    ))?;
+    if unchecked_contents > 0 {
+        let contents = count(unchecked_contents, "content");
+        out.note(format_args!(
+            "dateline: {contents} could not be checked, since what they build on is in none of the files"
+        ));
+    }
+    Ok(())
+}

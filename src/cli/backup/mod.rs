@@ -1,0 +1,203 @@
+//! `backup`: saves an archive that is in use to a folder, or checks what was saved.
+//!
+//! A folder without a backup gets a full one; after that each run saves what is new since the last. What comes is checked
+//! while it is written ([`receive`]), and gets its name when it is complete and durable.
+
+mod check;
+mod receive;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+
+pub(super) use self::check::check;
+use super::args::Globals;
+use super::backup_args::BackupArgs;
+use super::connect::Session;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::progress::Progress;
+use super::signals::Signals;
+use super::status::size;
+use super::times::span;
+use crate::backup::{BackupError, BackupFile, Incoming, LogHeader};
+use crate::wire::pb;
+
+/// Where a backup goes.
+enum Target {
+    Folder(PathBuf),
+    Stdout,
+}
+
+pub(super) async fn run(
+    session: &Session,
+    args: &BackupArgs,
+    globals: &Globals,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let target = target(args, out)?;
+    let latest = match &target {
+        Target::Folder(folder) if !args.full && args.since.is_none() => Incoming::latest(folder)?,
+        Target::Folder(_) | Target::Stdout => None,
+    };
+    let since = match (&latest, args.since) {
+        (Some(latest), _) => Some(stamp_of(&latest.header)),
+        (None, Some(next_seq)) => Some(pb::ReadStamp { next_seq, ..pb::ReadStamp::default() }),
+        (None, None) => None,
+    };
+    let continues = since.is_some();
+    let stopping = Signals::listen()?.token();
+    let stream = session.admin().back_up(pb::BackUpRequest { since }).await;
+    let mut stream = match (stream, &latest) {
+        (Ok(stream), _) => stream.into_inner(),
+        (Err(status), Some(latest)) => return Err(not_continued(session, status.into(), latest).await),
+        (Err(status), None) => return Err(begins_beyond(status.into())),
+    };
+    let begin = receive::begin(&mut stream).await?;
+    let (first, end) = (position(begin.begin.as_ref()), position(begin.end.as_ref()));
+    if continues && first == end {
+        return nothing_new(end, out);
+    }
+    let mut progress = Progress::new(globals);
+    progress.begin("backing up", "changes", end - first);
+    let receiving = receive::Receiving { stream, stopping, range: (first, end), progress };
+    match target {
+        Target::Folder(folder) => {
+            let incoming = Incoming::begin(&folder)?;
+            let (file, bytes, elapsed) = receiving.into_folder(incoming).await?;
+            summary(&file, bytes, elapsed, out)
+        }
+        Target::Stdout => {
+            let (header, bytes, elapsed) = receiving.into_stdout().await?;
+            out.note(format_args!("dateline: {}", sentence(&header, bytes, elapsed)));
+            Ok(())
+        }
+    }
+}
+
+fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
+    let usage = |message: &str| Failure::new(Exit::Usage, message);
+    match args.places.as_slice() {
+        [place] if place == Path::new("-") => {
+            if out.json {
+                return Err(usage("standard output can't have the backup and JSON too; leave out --json"));
+            }
+            if out.is_terminal() {
+                return Err(usage("a backup is not for a terminal; send standard output to a file or a command"));
+            }
+            Ok(Target::Stdout)
+        }
+        [folder] if folder.is_file() => Err(usage(&format!("{} is a file; name a folder", folder.display()))
+            .hint("`dateline backup --check FILE` checks a file of a backup")),
+        [folder] => Ok(Target::Folder(folder.clone())),
+        _ => Err(usage("a backup goes to one folder")),
+    }
+}
+
+/// Where a file ends, as a server wants it.
+fn stamp_of(header: &LogHeader) -> pb::ReadStamp {
+    let end = header.end;
+    pb::ReadStamp { next_seq: end.next_seq.0, archive_time: None, history: end.history.0.to_vec() }
+}
+
+fn position(stamp: Option<&pb::ReadStamp>) -> u64 {
+    stamp.map_or(0, |stamp| stamp.next_seq)
+}
+
+/// Why the archive's log does not go on behind the last backup.
+async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile) -> Failure {
+    if failure.reason() != "HISTORY_DIVERGED" {
+        return failure;
+    }
+    let status = match session.admin().get_status(pb::GetStatusRequest {}).await {
+        Ok(status) => status.into_inner(),
+        Err(status) => return status.into(),
+    };
+    let (file, header) = (latest.path.display(), &latest.header);
+    if status.archive_id != header.archive_id {
+        let ids = (HEXLOWER.encode(&header.archive_id), HEXLOWER.encode(&status.archive_id));
+        let message = format!("{file} is a backup of another archive: of {}, and this one is {}", ids.0, ids.1);
+        return Failure::new(Exit::Conflict, message).hint("name another folder: one for each archive");
+    }
+    let message = format!(
+        "{file} can't be gone on with: it ends at position {}, and the archive has other changes below that, since it was \
+         restored to an earlier state",
+        header.end.next_seq
+    );
+    Failure::new(Exit::Conflict, message).hint("begin a new backup with --full, or in another folder")
+}
+
+/// A position that was given, and that the log has not reached.
+fn begins_beyond(mut failure: Failure) -> Failure {
+    if failure.reason() == "START_IN_FUTURE" {
+        failure.hint = Some("`dateline status` tells how many changes there are".to_owned());
+    }
+    failure
+}
+
+fn nothing_new(end: u64, out: &mut Output) -> Result<(), Failure> {
+    if out.json {
+        return out.line(serde_json::json!({ "changes": "0", "nextSeq": end.to_string() }));
+    }
+    if out.is_terminal() {
+        out.line(format_args!("nothing new: the {end} changes of this archive are backed up"))?;
+    }
+    Ok(())
+}
+
+fn summary(file: &BackupFile, bytes: u64, elapsed: Duration, out: &mut Output) -> Result<(), Failure> {
+    let header = &file.header;
+    if out.json {
+        return out.line(serde_json::json!({
+            "file": file.path.display().to_string(),
+            "archiveId": HEXLOWER.encode(&header.archive_id),
+            "firstSeq": header.first_seq.0.to_string(),
+            "nextSeq": header.end.next_seq.0.to_string(),
+            "changes": header.changes().to_string(),
+            "bytes": bytes.to_string(),
+        }));
+    }
+    out.line(format_args!("{}: {}", sentence(header, bytes, elapsed), file.path.display()))
+}
+
+/// `backed up 3 changes from position 0 on, 12.3 MiB in 4 seconds`
+fn sentence(header: &LogHeader, bytes: u64, elapsed: Duration) -> String {
+    let changes = count(header.changes(), "change");
+    format!("backed up {changes} from position {} on, {}{}", header.first_seq, size(bytes), took(elapsed))
+}
+
+/// ` in 4 seconds`; nothing for less than one.
+pub(super) fn took(elapsed: Duration) -> String {
+    match i64::try_from(elapsed.as_secs()) {
+        Ok(0) | Err(_) => String::new(),
+        Ok(seconds) => format!(" in {}", span(seconds)),
+    }
+}
+
+/// `1 change`, `2 changes`.
+pub(super) fn count(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// What a person is told who has asked for an end.
+pub(super) fn interrupted(what_is_left: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("interrupted; {what_is_left}"))
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let exit = match &error {
+            BackupError::File(_) if error.is_damage() => Exit::Damaged,
+            BackupError::File(_) | BackupError::Unreadable { .. } => Exit::Unreachable,
+            BackupError::Unwritable { .. } => Exit::Failed,
+            BackupError::NoFiles(_)
+            | BackupError::OtherArchive { .. }
+            | BackupError::Gap { .. }
+            | BackupError::Diverged { .. }
+            | BackupError::Beyond { .. } => Exit::Usage,
+            BackupError::InUse(_) => Exit::Conflict,
+        };
+        Self::new(exit, error)
+    }
+}

@@ -1,0 +1,123 @@
+//! Takes a backup's stream to where it goes: pieces come on the async side, and are checked and written on a thread.
+
+use std::fmt::Display;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use super::interrupted;
+use crate::backup::{BackupError, BackupFile, Incoming, LogHeader, receive};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::progress::Progress;
+use crate::model::Seq;
+use crate::wire::pb;
+use crate::wire::pb::back_up_response::Part;
+
+/// Pieces that wait to be written.
+const WAITING_MAX: usize = 2;
+
+/// How long the thread may take to remove what it has begun.
+const REMOVED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Reads what a backup will hold.
+pub(super) async fn begin(stream: &mut Streaming<pb::BackUpResponse>) -> Result<pb::BackUpBegin, Failure> {
+    match stream.message().await?.and_then(|message| message.part) {
+        Some(Part::Begin(begin)) => Ok(begin),
+        Some(Part::Data(_)) | None => Err(Failure::new(Exit::Failed, "the server did not say what it backs up")),
+    }
+}
+
+/// A backup that comes in.
+pub(super) struct Receiving {
+    pub(super) stream: Streaming<pb::BackUpResponse>,
+    pub(super) stopping: CancellationToken,
+    /// Its first position, and the one behind its last.
+    pub(super) range: (u64, u64),
+    pub(super) progress: Progress,
+}
+
+/// What was received, its bytes, and how long it took.
+type Received<T> = (T, u64, Duration);
+
+impl Receiving {
+    /// Writes it to a folder.
+    pub(super) async fn into_folder(self, incoming: Incoming) -> Result<Received<BackupFile>, Failure> {
+        self.into_writer(|pieces, progress| incoming.take(pieces, progress)).await
+    }
+
+    /// Writes it to standard output.
+    pub(super) async fn into_stdout(self) -> Result<Received<LogHeader>, Failure> {
+        self.into_writer(|pieces, progress| receive("standard output", pieces, io::stdout().lock(), progress)).await
+    }
+
+    async fn into_writer<T: Send + 'static>(
+        mut self,
+        write: impl FnOnce(Pieces, &mut dyn FnMut(Seq, u64)) -> Result<T, BackupError> + Send + 'static,
+    ) -> Result<Received<T>, Failure> {
+        let (pieces, waiting) = mpsc::channel(WAITING_MAX);
+        let (mut progress, (first, end), began) = (self.progress, self.range, Instant::now());
+        let writing = tokio::task::spawn_blocking(move || {
+            let pieces = Pieces { waiting, current: Bytes::new() };
+            let mut written_bytes = 0;
+            let written = write(pieces, &mut |next_seq, bytes| {
+                written_bytes = bytes;
+                progress.set_bytes(next_seq.0.saturating_sub(first), end - first, bytes);
+            });
+            (written, written_bytes, began.elapsed())
+        });
+        let forwarded = tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => {
+                Err(interrupted("what had come was removed, and the backup is as it was"))
+            }
+            forwarded = forward(&mut self.stream, pieces) => forwarded,
+        };
+        // What was begun is removed by the thread. One that waits for the reader of a pipe may not see that it should.
+        let ending = if forwarded.is_ok() { Duration::MAX } else { REMOVED_WITHIN };
+        let written = tokio::time::timeout(ending, writing).await;
+        // Where the stream broke, what was written is cut short, and why is known here.
+        forwarded?;
+        let ended_early = |error: &dyn Display| Failure::new(Exit::Failed, format!("writing ended early: {error}"));
+        let written = written.map_err(|error| ended_early(&error))?;
+        let (written, bytes, elapsed) = written.map_err(|error| ended_early(&error))?;
+        Ok((written?, bytes, elapsed))
+    }
+}
+
+/// Hands on what comes, until all has come or nobody takes it any more.
+async fn forward(stream: &mut Streaming<pb::BackUpResponse>, pieces: mpsc::Sender<Bytes>) -> Result<(), Failure> {
+    while let Some(message) = stream.message().await? {
+        if let Some(Part::Data(data)) = message.part
+            && pieces.send(data.data).await.is_err()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Pieces as something to read from. It ends when the sender is gone.
+struct Pieces {
+    waiting: mpsc::Receiver<Bytes>,
+    current: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !buffer.is_empty() {
+            match self.waiting.blocking_recv() {
+                Some(piece) => self.current = piece,
+                None => return Ok(0),
+            }
+        }
+        let count = self.current.len().min(buffer.len());
+        if let Some(buffer) = buffer.get_mut(..count) {
+            self.current.copy_to_slice(buffer);
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,109 @@
+//! `restore`: makes an archive anew, in a new directory, from a backup.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use tokio_util::sync::CancellationToken;
+
+use super::args::Globals;
+use super::backup::{count, interrupted, took};
+use super::backup_args::RestoreArgs;
+use super::connect::archive_directory;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::progress::Progress;
+use super::signals::Signals;
+use super::times;
+use crate::archive::restore::{RestoreError, Restored, restore_directory};
+use crate::archive::{Holder, Options};
+use crate::backup::{self, Chain, Changes, Until};
+
+pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output) -> Result<(), Failure> {
+    if globals.server.is_some() {
+        return Err(Failure::new(Exit::Usage, "an archive is restored into a directory, and not through a server")
+            .hint("name a new directory with --archive DIR; `dateline serve` then serves it"));
+    }
+    let path = archive_directory(globals.archive.as_deref(), None)?;
+    let chain = Chain::of(backup::find(&args.from)?)?;
+    let until = args.to.unwrap_or(Until::End);
+    let total = match (until, chain.end()) {
+        (Until::Seq(seq), _) => seq.0,
+        (Until::End | Until::ArchiveTime(_), end) => end.map_or(0, |end| end.next_seq.0),
+    };
+    let archive_id = chain.archive_id();
+    let changes = Changes::of(chain, until)?;
+    let stopping = Signals::listen()?.token();
+    let mut progress = Progress::new(globals);
+    progress.begin("restoring", "changes", total);
+    let began = Instant::now();
+    let restored = restore(changes, archive_id, path.clone(), (progress, total), stopping).await?;
+    match restored {
+        Some(restored) => tell(&restored, &archive_id, (&path, began.elapsed()), out),
+        None => Err(interrupted("what was restored so far was removed")),
+    }
+}
+
+async fn restore(
+    changes: Changes,
+    archive_id: [u8; 16],
+    path: PathBuf,
+    (mut progress, total): (Progress, u64),
+    stopping: CancellationToken,
+) -> Result<Option<Restored>, Failure> {
+    let holder = Holder {
+        pid: std::process::id(),
+        command: "dateline restore".to_owned(),
+        address: None,
+        since: times::now().to_string(),
+    };
+    let restoring = tokio::task::spawn_blocking(move || {
+        restore_directory(changes, archive_id, &path, (&Options::default(), holder), &mut |next_seq, bytes| {
+            progress.set_bytes(next_seq.0, total, bytes);
+            if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    });
+    let restored = restoring.await;
+    Ok(restored.map_err(|error| Failure::new(Exit::Failed, format!("restoring ended early: {error}")))??)
+}
+
+fn tell(
+    restored: &Restored,
+    archive_id: &[u8; 16],
+    (path, elapsed): (&Path, Duration),
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let (end, set_back) = (restored.end, &restored.set_back);
+    if out.json {
+        let set_back = set_back.iter().map(|(id, from)| {
+            serde_json::json!({ "name": id.to_string(), "from": from.to_string(), "to": end.next_seq.to_string() })
+        });
+        return out.line(serde_json::json!({
+            "directory": path.display().to_string(),
+            "archiveId": HEXLOWER.encode(archive_id),
+            "nextSeq": end.next_seq.to_string(),
+            "archiveTime": end.archive_time.map(|time| time.to_string()),
+            "setBack": set_back.collect::<Vec<_>>(),
+        }));
+    }
+    let last = end.archive_time.map(|time| format!(", the last at {}", out.time(time))).unwrap_or_default();
+    let changes = count(end.next_seq.0, "change");
+    out.line(format_args!("restored {changes}{}{last}: {}", took(elapsed), path.display()))?;
+    for (id, from) in set_back {
+        out.line(format_args!("set back {} from {from} to {}", id.as_str(), end.next_seq))?;
+    }
+    Ok(())
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        let exit = match error {
+            RestoreError::Backup(error) => return error.into(),
+            RestoreError::Damaged { .. } => Exit::Damaged,
+            RestoreError::Taken(_) | RestoreError::Directory(_) => Exit::Usage,
+            RestoreError::Write(_) | RestoreError::Io { .. } => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
