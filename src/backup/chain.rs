@@ -16,11 +16,11 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Finds the chain that ends with the file that was made last. Of several the one with the fewest files is taken, and
+    /// Finds the chain that ends with the file that was made last, or goes on behind it. Of several the one with the fewest files is taken, and
     /// rather one whose files meet end to end.
     pub fn of(files: Vec<BackupFile>) -> Result<Self, BackupError> {
         let count = files.len();
-        let Some(last) = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq)) else {
+        let Some(last) = last_of(&files) else {
             return Err(BackupError::NoFiles(std::path::PathBuf::new()));
         };
         if let Some(other) = files.iter().find(|file| file.header.archive_id != last.header.archive_id) {
@@ -47,6 +47,16 @@ impl Chain {
     pub fn end(&self) -> Option<ReadStamp> {
         self.files.last().map(|last| last.header.end)
     }
+}
+
+/// The file with which a backup ends: the one that was made last, by the clock, or whatever goes on behind it. A clock that
+/// was set back must not leave out what was saved since.
+pub(super) fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
+    let mut last = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq))?;
+    while let Some(behind) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
+        last = behind;
+    }
+    Some(last)
 }
 
 /// Whether `before` ends exactly where `file` begins.

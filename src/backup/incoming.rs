@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::chain::last_of;
 use super::file::in_folder;
 use super::{BackupError, BackupFile};
 use crate::model::Seq;
@@ -22,11 +23,10 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The file that was begun last of those in a folder: the one that the next goes on behind. None where there is no
+    /// The file with which the backup in a folder ends: the one that the next goes on behind. None where there is no
     /// file, or no folder.
     pub fn latest(folder: &Path) -> Result<Option<BackupFile>, BackupError> {
-        let files = in_folder(folder)?;
-        Ok(files.into_iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq)))
+        Ok(last_of(&in_folder(folder)?).cloned())
     }
 
     /// Begins in a folder, which is made if need be. What an earlier one that was cut short left is overwritten.

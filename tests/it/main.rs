@@ -2,6 +2,7 @@
 //! linked once.
 #![cfg(test)]
 
+mod backup;
 mod cli;
 mod concurrency;
 mod damage;

@@ -56,14 +56,18 @@ impl LogWriter {
 
     /// Ends the file, and answers its last piece.
     pub fn finish(mut self, end: &LogEnd) -> Vec<u8> {
-        let mut piece = if self.records.count() > 0 { self.end_segment() } else { Vec::new() };
+        let mut piece = self.end_segment();
         // All frames but the header are segments.
         let payload = messages::encode_end(end, self.next_seq, self.history, self.frames - 1);
         frame::write(self.frames, Kind::End, &payload, &mut piece);
         piece
     }
 
-    fn end_segment(&mut self) -> Vec<u8> {
+    /// Ends the segment with the changes that it has so far, and answers it; nothing where it has none.
+    pub fn end_segment(&mut self) -> Vec<u8> {
+        if self.records.count() == 0 {
+            return Vec::new();
+        }
         let records = std::mem::take(&mut self.records);
         let count = records.count();
         let encoded = records.encode();

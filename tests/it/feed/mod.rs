@@ -29,7 +29,7 @@ mod stalled;
 mod subscriber;
 mod truth;
 mod verdict;
-mod writer;
+pub(crate) mod writer;
 
 use dateline::client::Client;
 use dateline::wire::pb;

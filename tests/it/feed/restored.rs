@@ -4,7 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use dateline::archive::Options;
+use dateline::archive::feed::FeedStart;
+use dateline::backup::Until;
 use dateline::client::{Client, ServerError};
+use dateline::clock::ManualClock;
 use dateline::wire::pb;
 use pb::feed_start::Position;
 use tempfile::TempDir;
@@ -12,6 +16,7 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use crate::server::TestServer;
+use crate::{backup, support};
 
 use super::query::Query;
 use super::recording::{Recording, SnapshotAt, Start, bookmark_of};
@@ -24,13 +29,33 @@ const SEED: u64 = 11;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_a_lost_future_are_refused_for_ever() {
+    lost_future(copy, copy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_as_good_after_a_restore_from_a_backup() {
+    lost_future(back_up, |backup, archive| drop(backup::restore(&[backup.to_owned()], archive, Until::End).unwrap()))
+        .await;
+}
+
+fn back_up(archive: &Path, folder: &Path) {
+    let clock = Arc::new(ManualClock::new(support::now()));
+    let archive = Arc::new(support::open_directory(archive, &Options::default(), &clock));
+    let handle = tokio::runtime::Handle::current();
+    let file = handle.block_on(backup::back_up(&archive, FeedStart::Beginning));
+    handle.block_on(archive.close());
+    backup::keep(&file, folder);
+}
+
+/// `save` copies an archive, and `put_back` makes it anew from the copy.
+async fn lost_future(save: fn(&Path, &Path), put_back: fn(&Path, &Path)) {
     let directory = TempDir::new().unwrap();
     let (archive, backup) = (directory.path().join("archive"), directory.path().join("backup"));
     let (mut acknowledged, past) = past(&archive).await;
-    copy(&archive, &backup);
+    tokio::task::block_in_place(|| save(&archive, &backup));
     let (lost_tail, future) = future(&archive).await;
     std::fs::remove_dir_all(&archive).unwrap();
-    copy(&backup, &archive);
+    tokio::task::block_in_place(|| put_back(&backup, &archive));
 
     let server = TestServer::on_directory(&archive).await;
     assert!(server.archive.tail().next_seq.0 < lost_tail);

@@ -29,14 +29,14 @@ const MAY_BE_REFUSED: [&str; 4] = ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVI
 
 /// What all writers and subscribers of a run know: how much is durable for certain.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     tail: Arc<watch::Sender<u64>>,
     /// The present, on the observe axis.
     tick: Arc<AtomicI64>,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { tail: Arc::new(watch::Sender::new(0)), tick: Arc::new(AtomicI64::new(0)) }
     }
 
@@ -61,7 +61,7 @@ impl Progress {
 
 /// A writer.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     pub(super) client: Client,
     progress: Progress,
     dice: Dice,
@@ -74,13 +74,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// The nth writer of a run.
-    pub(super) fn new(client: Client, progress: Progress, seed: u64, number: u32) -> Self {
+    pub(crate) fn new(client: Client, progress: Progress, seed: u64, number: u32) -> Self {
         let dice = Dice::for_task(seed, u64::from(number));
         Self { client, progress, dice, next_request: number << 20, made: Vec::new(), acknowledged: Vec::new() }
     }
 
     /// One atomic batch that makes all articles.
-    pub(super) async fn make_articles(&mut self) -> Result<(), Status> {
+    pub(crate) async fn make_articles(&mut self) -> Result<(), Status> {
         let articles = 0..u8::try_from(ARTICLES).unwrap();
         let writes = articles.map(|article| {
             let what =
@@ -92,7 +92,7 @@ impl Writer {
     }
 
     /// One random write. An error is of the transport or of the server.
-    pub(super) async fn step(&mut self) -> Result<(), Status> {
+    pub(crate) async fn step(&mut self) -> Result<(), Status> {
         let writes = self.choose();
         self.send(writes).await
     }

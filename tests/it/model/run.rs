@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dateline::archive::feed::FeedStart;
 use dateline::archive::read::View;
 use dateline::archive::request::{Operation, Precondition, Written};
 use dateline::archive::{Archive, Cut, JobAnswer};
+use dateline::backup::Until;
 use dateline::clock::{Clock, ManualClock};
 use dateline::model::{ArticleName, AsOf, Knowledge, ReadStamp, Seq, Timestamp};
 use dateline::store::engine::memory::Fault;
@@ -20,7 +22,7 @@ use super::plan::{Expect, Failure, Plan, Step, Write};
 use super::reads::{Mismatch, Reads, instants, same};
 use super::rules::{Addressed, Expected, Model, Refusal, Request};
 use super::shown::{Missed, answer_of};
-use crate::{support, verify};
+use crate::{backup, support, verify};
 
 /// How many ticks of the observe axis plans use.
 pub(super) const TICKS: i64 = 6;
@@ -74,6 +76,9 @@ pub(super) fn play(plan: &Plan, place: Place) -> Result<Figures, Mismatch> {
         run.reopen().await;
         run.everything(strides.1).await.map_err(|mismatch| format!("opened again: {mismatch}"))?;
         run.verify().await?;
+        if run.place.faulty().is_none() {
+            run.restored(strides.1).await.map_err(|mismatch| format!("restored from a backup: {mismatch}"))?;
+        }
         run.archive.close().await;
         for record in &run.model.log {
             run.figures.count(format!("{:?}", record.kind));
@@ -104,6 +109,21 @@ impl Run {
         let (summary, findings) = verify::verified(&self.archive).await;
         same(|| "what a verification finds".to_owned(), findings, Vec::new())?;
         same(|| "the changes that were verified".to_owned(), summary.changes, self.model.tail())
+    }
+
+    /// An archive that is restored from a backup answers as this one does.
+    async fn restored(&mut self, stride: usize) -> Result<(), Mismatch> {
+        let place = Place::on_disk();
+        let Place::Disk(directory) = &place else { return Ok(()) };
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = backup::back_up(&self.archive, FeedStart::Beginning).await;
+        let file = backup::keep(&file, folder.path());
+        backup::restore(&[file.path], directory.path(), Until::End).map_err(|error| error.to_string())?;
+        self.archive.close().await;
+        self.archive = place.open(self.caches, &self.clock);
+        self.place = place;
+        self.everything(stride).await?;
+        self.verify().await
     }
 
     fn new(plan: &Plan, place: Place) -> Self {

@@ -1,0 +1,119 @@
+//! All that can be read of an archive as known below a position, as text, so that two archives can be compared.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use dateline::archive::feed::{ChangeAt, FeedStart, FeedView, PagePlan};
+use dateline::archive::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::{ArticleAt, View};
+use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::model::{
+    ArticleFilter, ArticleName, AsOf, FeedKinds, FeedQuery, Knowledge, ReadStamp, RevisionSelector, Seq, Timestamp,
+};
+
+use crate::support;
+
+const PAGE_SIZE: usize = 1_000;
+
+/// Before, at and between the ticks that tests write at, and the end of the axis.
+pub(super) fn instants() -> Vec<Option<Timestamp>> {
+    (-1..=12).map(|tick| Some(support::at(tick))).chain([None]).collect()
+}
+
+/// Everything below `bound`, at each of these instants.
+pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Timestamp>]) -> Vec<String> {
+    let knowledge = Knowledge::NextSeq { next_seq: bound, history: None };
+    let cut = archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await.unwrap();
+    let mut said = vec![format!("{:?}", cut.stamp)];
+    let names = names(archive, cut).await;
+    for at in instants {
+        let cut = Cut { observe_time: *at, ..cut };
+        said.push(listed(archive, cut).await);
+        for name in &names {
+            let article = archive.article(cut, name.clone(), View::Full).await.map(without_etag);
+            said.push(text(&article));
+            let page = (PAGE_SIZE, View::Full);
+            let revisions = archive.revisions(cut, name.clone(), RevisionOrder::OldestFirst, None, page).await;
+            said.push(text(&revisions));
+        }
+        for number in 0..9 {
+            let url = support::url(number);
+            let article = archive.article_by_url(cut, url.original, url.key, View::Basic).await.map(without_etag);
+            said.push(text(&article));
+        }
+    }
+    for name in &names {
+        said.extend(revisions(archive, cut, name).await);
+    }
+    for view in [FeedView::Full, FeedView::Diff] {
+        said.push(feed(archive, cut.stamp, view).await);
+    }
+    said
+}
+
+async fn names(archive: &Archive, cut: Cut) -> Vec<ArticleName> {
+    let articles = archive.articles_by_name(cut, query(View::Basic), None).await.unwrap().items;
+    articles.into_iter().map(|article| article.name).collect()
+}
+
+fn query(view: View) -> ArticleQuery {
+    let filter = ArticleFilter::default();
+    ArticleQuery { source: None, filter, view, page_size: PAGE_SIZE, content_bytes_max: usize::MAX }
+}
+
+async fn listed(archive: &Archive, cut: Cut) -> String {
+    let by_name = archive.articles_by_name(cut, query(View::Full), None).await.unwrap();
+    let by_change = archive.articles_by_latest_change(cut, query(View::Basic), None).await.unwrap();
+    let listed = by_name.items.into_iter().chain(by_change.items).map(without_etag).collect::<Vec<_>>();
+    format!("{listed:?}")
+}
+
+/// Each revision with its content and its original.
+async fn revisions(archive: &Archive, cut: Cut, name: &ArticleName) -> Vec<String> {
+    let mut said = Vec::new();
+    for number in 1.. {
+        let selector = RevisionSelector::Number(support::number(number));
+        match archive.revision(cut, name.clone(), selector, View::Full, true).await {
+            Ok(revision) => said.push(format!("{revision:?}")),
+            Err(ArchiveError::Missing(_)) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    said
+}
+
+/// All changes, as a subscriber gets them.
+async fn feed(archive: &Archive, end: ReadStamp, view: FeedView) -> String {
+    fn render(change: &ChangeAt, bytes: &mut Vec<u8>) {
+        bytes.extend(format!("{change:?}\n").bytes());
+    }
+    let plan = PagePlan {
+        query: Arc::new(FeedQuery { filter: ArticleFilter::default(), kinds: FeedKinds::from_bits(0x7f) }),
+        view,
+        render,
+        changes_max: PAGE_SIZE,
+        bytes_max: usize::MAX,
+        examined_max: PAGE_SIZE,
+    };
+    let mut place = archive.feed_start(FeedStart::Beginning).await.unwrap();
+    let mut said = String::new();
+    while place.next_seq < end.next_seq {
+        let page = archive.feed_page(place, end.next_seq, plan.clone()).await.unwrap();
+        for item in &page.items {
+            said += &format!("{} {} ", item.left_filter, item.batch_end);
+            said += std::str::from_utf8(&item.bytes).unwrap();
+        }
+        place = page.next;
+    }
+    assert_eq!(place, end);
+    said
+}
+
+/// An etag is of the newest state alone, which the end of one archive may be and the middle of another is not.
+fn without_etag(article: ArticleAt) -> ArticleAt {
+    ArticleAt { etag: None, ..article }
+}
+
+fn text<T: Debug>(answer: &Result<T, ArchiveError>) -> String {
+    format!("{answer:?}")
+}

@@ -1,0 +1,212 @@
+//! Files that were cut short or altered: each is refused, with its place, and never read as anything else.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dateline::archive::Archive;
+use dateline::archive::feed::FeedStart;
+use dateline::archive::restore::RestoreError;
+use dateline::backup::{BackupError, BackupFile, ExportError, Until, check};
+use dateline::model::{History, Seq};
+use dateline::store::export::{LogEnd, LogReader, LogWriter};
+use dateline::store::whole::WholeChange;
+use tempfile::TempDir;
+
+use super::{back_up, batches, keep, restore, written};
+use crate::feed::dice::Dice;
+use crate::support::block_on;
+
+/// What reading a file comes to: where it begins to differ from what was written, or that it does not.
+fn read(bytes: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
+    let mut reader = LogReader::open("the file", bytes)?;
+    let mut changes = Vec::new();
+    while let Some(segment) = reader.next_segment()? {
+        changes.extend(segment);
+    }
+    Ok(changes)
+}
+
+fn full(archive: &Arc<Archive>) -> Vec<u8> {
+    block_on(back_up(archive, FeedStart::Beginning))
+}
+
+#[test]
+fn a_file_that_ends_anywhere_before_its_end_is_cut_short() {
+    let file = full(&written(&batches()));
+    read(&file).unwrap();
+    for length in 1..file.len() {
+        match read(&file[..length]).unwrap_err() {
+            ExportError::CutShort { file, offset, seq } => {
+                assert_eq!((file.as_str(), offset), ("the file", length as u64));
+                assert!(seq <= Seq(11));
+            }
+            other => panic!("{length}: {other}"),
+        }
+    }
+    assert!(matches!(read(&[]), Err(ExportError::NotAnExport { .. })));
+    let told = read(&file[..file.len() - 1]).unwrap_err().to_string();
+    assert!(told.starts_with("the file is cut short: it ends at byte "), "{told}");
+}
+
+#[test]
+fn a_file_in_which_any_byte_is_another_is_refused() {
+    let file = full(&written(&batches()));
+    for at in 0..file.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut altered = file.clone();
+            altered[at] ^= flip;
+            match read(&altered).unwrap_err() {
+                // Nothing before the byte can be blamed but the beginning of its own frame.
+                ExportError::Altered { offset, .. } => assert!(offset <= at as u64, "{at}: {offset}"),
+                ExportError::CutShort { offset, .. } => assert_eq!(offset, file.len() as u64, "{at}"),
+                ExportError::NotAnExport { .. } | ExportError::Newer { .. } => assert!(at < 15, "{at}"),
+                error @ ExportError::Unreadable { .. } => panic!("{at}: {error}"),
+            }
+        }
+    }
+    let mut longer = file.clone();
+    longer.push(0);
+    let told = read(&longer).unwrap_err().to_string();
+    assert!(told.contains("something follows the end"), "{told}");
+    let newer = [b"dateline log 2\n", &file[15..]].concat();
+    let told = read(&newer).unwrap_err().to_string();
+    assert!(told.contains("was written by a newer version of Dateline (export 2, and this one reads 1)"), "{told}");
+}
+
+/// Each frame is whole, and out of its place.
+#[test]
+fn frames_that_are_exchanged_repeated_or_left_out_are_found() {
+    let archive = written(&batches());
+    let file = full(&archive);
+    let again = rewritten(&archive, |_| {});
+    assert_eq!(read(&again).unwrap(), read(&file).unwrap());
+    let mut frames = Vec::new();
+    let mut at = 15;
+    while at < again.len() {
+        let length = u32::from_be_bytes(again[at + 1..at + 5].try_into().unwrap()) as usize;
+        frames.push(&again[at..at + 5 + length + 4]);
+        at += 5 + length + 4;
+    }
+    assert!(frames.len() > 5, "a header, some segments and an end");
+    let mut dice = Dice::new(3);
+    let count = frames.len();
+    for _ in 0..200 {
+        let mut order: Vec<usize> = (0..count).collect();
+        let (a, b) = (dice.below(count as u64) as usize, dice.below(count as u64) as usize);
+        match dice.below(3) {
+            0 => order.swap(a, b),
+            1 => order.insert(a, b),
+            _ => drop(order.remove(a)),
+        }
+        let moved = [&again[..15], &order.iter().flat_map(|at| frames[*at]).copied().collect::<Vec<_>>()].concat();
+        assert_eq!(read(&moved).is_ok(), moved == again, "{order:?}");
+    }
+}
+
+/// The same log with a segment for each change, after something was done to the changes.
+fn rewritten(archive: &Arc<Archive>, alter: impl Fn(&mut Vec<WholeChange>)) -> Vec<u8> {
+    let file = full(archive);
+    let header = LogReader::open("the file", file.as_slice()).unwrap().header().clone();
+    let mut changes = read(&file).unwrap();
+    alter(&mut changes);
+    let (mut writer, mut bytes) = LogWriter::begin(&header);
+    for change in changes {
+        bytes.extend(writer.push(change).unwrap_or_default());
+        bytes.extend(writer.end_segment());
+    }
+    bytes.extend(writer.finish(&LogEnd::default()));
+    bytes
+}
+
+/// Checksums tell what happened to a file by accident. Who writes a whole file anew, with other contents and with checksums
+/// that fit, is found out by the digests.
+#[test]
+fn contents_and_originals_that_were_exchanged_are_found_though_all_checksums_fit() {
+    let archive = written(&batches());
+    let directory = TempDir::new().unwrap();
+    let exchanged = |what: &dyn Fn(&mut WholeChange, &mut WholeChange)| {
+        rewritten(&archive, |changes| {
+            let (first, last) = changes.split_at_mut(2);
+            // Both brought a content without a base, and an original.
+            what(&mut first[1], last.last_mut().unwrap());
+        })
+    };
+    for (name, words, bytes) in [
+        ("originals", "original", exchanged(&|a, b| std::mem::swap(&mut a.original, &mut b.original))),
+        ("contents", "content", exchanged(&|a, b| b.content = a.content.clone())),
+    ] {
+        let folder = directory.path().join(name);
+        let file = keep(&bytes, &folder);
+        let refused = check(std::slice::from_ref(&file), |_| true).unwrap_err();
+        assert!(refused.is_damage() && refused.to_string().contains(words), "{refused}");
+        assert!(refused.to_string().contains(&file.path.display().to_string()), "{refused}");
+        let into = directory.path().join("restored");
+        let refused = restore(&[folder], &into, Until::End).unwrap_err();
+        assert!(matches!(refused, RestoreError::Damaged { seq: Some(_), .. }), "{refused}");
+        assert_leaves_nothing(&into);
+    }
+}
+
+/// A change that does not follow from the one before it, in a file whose checksums fit.
+#[test]
+fn changes_that_were_altered_are_found_by_the_history() {
+    let archive = written(&batches());
+    let altered = rewritten(&archive, |changes| {
+        let last = changes.last_mut().unwrap();
+        last.change.history = History([9; 16]);
+    });
+    assert!(matches!(read(&altered), Err(ExportError::Altered { .. })));
+    let shorter = rewritten(&archive, |changes| changes.truncate(4));
+    assert!(matches!(read(&shorter), Err(ExportError::Altered { .. })), "the header says that there are more");
+}
+
+/// A restoring from a file that is cut short within its second half, or altered there.
+#[test]
+fn a_restore_from_a_damaged_file_leaves_nothing() {
+    let file = full(&written(&batches()));
+    let directory = TempDir::new().unwrap();
+    let into = directory.path().join("restored");
+    let damaged = directory.path().join("damaged.dlog");
+    for bytes in [file[..file.len() - 3].to_vec(), [&file[..file.len() - 20], &[0; 20]].concat()] {
+        std::fs::write(&damaged, bytes).unwrap();
+        let refused = restore(&[PathBuf::from(&damaged)], &into, Until::End).unwrap_err();
+        assert!(matches!(&refused, RestoreError::Backup(error) if error.is_damage()), "{refused}");
+        assert!(refused.to_string().starts_with(&damaged.display().to_string()), "{refused}");
+        assert_leaves_nothing(&into);
+    }
+}
+
+fn assert_leaves_nothing(into: &Path) {
+    assert!(!into.exists());
+    assert!(!into.with_file_name("restored.restoring").exists());
+}
+
+/// A content may build on one that has gone from memory by then: it is read again, from whichever file has it.
+#[test]
+fn a_check_reads_contents_of_all_files() {
+    let archive = written(&batches());
+    let directory = TempDir::new().unwrap();
+    let (first, second) = block_on(async {
+        let first = keep(&back_up(&archive, FeedStart::Beginning).await, directory.path());
+        (first, keep(&back_up(&archive, FeedStart::Seq(Seq(5))).await, directory.path()))
+    });
+    let both = check(&[first.clone(), second.clone()], |_| true).unwrap().unwrap();
+    assert_eq!((both.changes, both.originals, both.unchecked_contents), (17, 3, 0));
+    let alone = check(&[second], |_| true).unwrap().unwrap();
+    assert!(alone.unchecked_contents > 0 && alone.contents > 0, "{alone:?}");
+    assert_eq!(check(&[first], |_| false).unwrap(), None);
+}
+
+/// The header of each file names its place; one that is no file of a backup is told as such.
+#[test]
+fn what_is_no_backup_is_told_as_such() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("letter.txt");
+    std::fs::write(&path, "Dear reader").unwrap();
+    let refused = BackupFile::open(&path).unwrap_err();
+    assert!(matches!(refused, BackupError::File(ExportError::NotAnExport { .. })), "{refused}");
+    let empty = dateline::backup::find(&[directory.path().to_path_buf()]).unwrap_err();
+    assert!(matches!(empty, BackupError::NoFiles(_)), "{empty}");
+    let missing = dateline::backup::find(&[directory.path().join("none.dlog")]).unwrap_err();
+    assert!(missing.to_string().contains("none.dlog can't be read"), "{missing}");
+}

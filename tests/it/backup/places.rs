@@ -1,0 +1,91 @@
+//! Where backups are written, and archives restored to.
+
+use std::fs;
+
+use dateline::archive::Directory;
+use dateline::archive::feed::FeedStart;
+use dateline::archive::restore::RestoreError;
+use dateline::backup::{BackupError, Incoming, Until};
+use dateline::model::Seq;
+use tempfile::TempDir;
+
+use super::{back_up, batches, keep, open, restore, written};
+use crate::server::holder;
+use crate::support::block_on;
+
+#[test]
+fn an_empty_archive_is_backed_up_and_restored() {
+    let directory = TempDir::new().unwrap();
+    let archive = written(&[]);
+    let file = keep(&block_on(back_up(&archive, FeedStart::Beginning)), &directory.path().join("backup"));
+    assert_eq!(file.header.changes(), 0);
+    let into = directory.path().join("restored");
+    restore(&[file.path], &into, Until::End).unwrap();
+    let restored = open(&into);
+    assert_eq!((restored.info().id, restored.tail()), (archive.info().id, archive.tail()));
+}
+
+#[test]
+fn a_restore_takes_a_new_or_empty_directory_and_no_other() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("backup");
+    keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    let into = directory.path().join("restored");
+    let try_it = || restore(std::slice::from_ref(&folder), &into, Until::End);
+    fs::write(&into, "a file").unwrap();
+    assert!(matches!(try_it(), Err(RestoreError::Taken(_))));
+    fs::remove_file(&into).unwrap();
+    fs::create_dir(&into).unwrap();
+    fs::write(into.join("note"), "mine").unwrap();
+    assert!(matches!(try_it(), Err(RestoreError::Taken(_))));
+    assert_eq!(fs::read_to_string(into.join("note")).unwrap(), "mine");
+    fs::remove_file(into.join("note")).unwrap();
+    try_it().unwrap();
+    assert_eq!(open(&into).tail().next_seq, Seq(11));
+    assert!(matches!(try_it(), Err(RestoreError::Taken(_))));
+}
+
+/// What a restore that was killed left is no archive, is in nobody's way, and is removed by the next one. What somebody
+/// else put there is not.
+#[test]
+fn a_restore_that_was_killed_leaves_no_archive() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("backup");
+    keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    let (into, staging) = (directory.path().join("restored"), directory.path().join("restored.restoring"));
+    let begun = Directory::begin(&staging, holder()).unwrap();
+    fs::create_dir(staging.join("db")).unwrap();
+    fs::write(staging.join("db/conf"), "half").unwrap();
+    let refused = restore(std::slice::from_ref(&folder), &into, Until::End).unwrap_err();
+    assert!(refused.to_string().contains("is in use by"), "{refused}");
+    drop(begun);
+    assert!(Directory::open(&staging, holder()).is_err(), "it is taken for an archive");
+    restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
+    assert!(!staging.exists());
+    assert_eq!(open(&into).tail().next_seq, Seq(11));
+
+    fs::remove_dir_all(&into).unwrap();
+    fs::create_dir(&staging).unwrap();
+    fs::write(staging.join("note"), "mine").unwrap();
+    let refused = restore(std::slice::from_ref(&folder), &into, Until::End).unwrap_err();
+    assert!(matches!(refused, RestoreError::Directory(_)), "{refused}");
+    assert_eq!(fs::read_to_string(staging.join("note")).unwrap(), "mine");
+}
+
+#[test]
+fn one_backup_at_a_time_is_written_to_a_folder_and_what_is_unfinished_has_no_name() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("backup");
+    let file = block_on(back_up(&written(&batches()), FeedStart::Beginning));
+    let first = Incoming::begin(&folder).unwrap();
+    assert!(matches!(Incoming::begin(&folder), Err(BackupError::InUse(_))));
+    assert!(first.take(&file[..file.len() / 2], &mut |_, _| {}).is_err());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    assert!(Incoming::latest(&folder).unwrap().is_none());
+    // What was left by one that was killed is written over.
+    fs::write(folder.join("backup.part"), vec![7; 100_000]).unwrap();
+    let kept = keep(&file, &folder);
+    assert_eq!(fs::read(&kept.path).unwrap(), file);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(Incoming::latest(&folder).unwrap().unwrap().path, kept.path);
+}

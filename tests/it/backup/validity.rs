@@ -1,0 +1,155 @@
+//! What was handed out by the archive that was backed up, given to the one that was restored: stamps, page tokens,
+//! subscriptions. Resume tokens are in `tests/it/feed/restored.rs`.
+
+use dateline::backup::Until;
+use dateline::client::{Client, ServerError};
+use dateline::model::Seq;
+use dateline::wire::pb;
+use pb::feed_start::Position;
+use tempfile::TempDir;
+use tonic::Code;
+
+use super::{back_up, keep, restore};
+use crate::server::{TestServer, publish};
+use dateline::archive::feed::FeedStart;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {
+    let directory = TempDir::new().unwrap();
+    let (archive, folder) = (directory.path().join("archive"), directory.path().join("backup"));
+    let server = TestServer::on_directory(&archive).await;
+    let client = server.client().await;
+    for id in ["a", "b", "c"] {
+        write(&client, id, "It was.").await;
+    }
+    let before = handed_out(&client).await;
+    subscribe(&client, "index", Position::Seq(2)).await;
+    for id in ["d", "e"] {
+        write(&client, id, "It was later.").await;
+    }
+    subscribe(&client, "audit", Position::Now(true)).await;
+    let beyond = handed_out(&client).await;
+    keep(&back_up(&server.archive, FeedStart::Beginning).await, &folder);
+    drop(client);
+    server.stop().await;
+
+    let into = directory.path().join("restored");
+    let restored = restore(&[folder], &into, Until::Seq(Seq(3))).unwrap();
+    let set_back: Vec<_> = restored.set_back.iter().map(|(id, from)| (id.as_str(), from.0)).collect();
+    assert_eq!(set_back, [("audit", 5)]);
+    let server = TestServer::on_directory(&into).await;
+    let client = server.client().await;
+    for (id, next_seq) in [("audit", 3), ("index", 2)] {
+        let name = format!("subscriptions/{id}");
+        let request = pb::GetSubscriptionRequest { name };
+        let found = client.feed.clone().get_subscription(request).await.unwrap().into_inner().subscription.unwrap();
+        assert_eq!(found.next_seq, next_seq, "{id}");
+    }
+    assert_validity(&client, &before, None).await;
+    assert_validity(&client, &beyond, Some(if_shorter)).await;
+    for number in 0..4 {
+        write(&client, &format!("new-{number}"), "It is otherwise now.").await;
+    }
+    assert!(server.archive.tail().next_seq.0 > beyond.stamp.next_seq);
+    assert_validity(&client, &before, None).await;
+    assert_validity(&client, &beyond, Some(diverged)).await;
+    drop(client);
+    server.stop().await;
+}
+
+/// A stamp, and the token of a second page that is of the same state.
+struct HandedOut {
+    stamp: pb::ReadStamp,
+    page_token: String,
+}
+
+async fn handed_out(client: &Client) -> HandedOut {
+    let page = client.archive.clone().list_articles(list(String::new())).await.unwrap().into_inner();
+    assert!(!page.next_page_token.is_empty());
+    HandedOut { stamp: page.read_stamp.unwrap(), page_token: page.next_page_token }
+}
+
+fn list(page_token: String) -> pb::ListArticlesRequest {
+    pb::ListArticlesRequest { parent: "sources/-".into(), page_size: 1, page_token, ..Default::default() }
+}
+
+type Refused = fn(&ServerError) -> bool;
+
+fn diverged(error: &ServerError) -> bool {
+    (error.code, error.reason.as_str()) == (Code::FailedPrecondition, "HISTORY_DIVERGED")
+}
+
+/// A read beyond the end of the log is refused for that. Only where it has grown past it, its history tells.
+fn if_shorter(error: &ServerError) -> bool {
+    diverged(error) || (error.code, error.reason.as_str()) == (Code::OutOfRange, "AS_OF_IN_FUTURE")
+}
+
+async fn assert_validity(client: &Client, handed_out: &HandedOut, refused: Option<Refused>) {
+    let as_of = pb::AsOf {
+        knowledge: Some(pb::as_of::Knowledge::NextSeq(handed_out.stamp.next_seq)),
+        history: handed_out.stamp.history.clone(),
+        ..pb::AsOf::default()
+    };
+    let read = pb::ListArticlesRequest { as_of: Some(as_of), ..list(String::new()) };
+    let read = client.archive.clone().list_articles(read).await.map(drop);
+    let page = client.archive.clone().list_articles(list(handed_out.page_token.clone())).await.map(drop);
+    let backup = pb::BackUpRequest { since: Some(handed_out.stamp.clone()) };
+    let backup = client.admin.clone().back_up(backup).await.map(drop);
+    match refused {
+        None => {
+            read.unwrap();
+            page.unwrap();
+            backup.unwrap();
+        }
+        Some(refused) => {
+            let read = ServerError::from(read.unwrap_err());
+            assert!(refused(&read), "{read:?}");
+            for error in [page.unwrap_err(), backup.unwrap_err()] {
+                let error = ServerError::from(error);
+                assert!(diverged(&error), "{error:?}");
+            }
+        }
+    }
+}
+
+async fn write(client: &Client, id: &str, text: &str) {
+    client.archive.clone().publish_revision(publish(id, text)).await.unwrap();
+}
+
+async fn subscribe(client: &Client, id: &str, position: Position) {
+    let request = pb::CreateSubscriptionRequest {
+        subscription_id: id.to_owned(),
+        subscription: None,
+        start: Some(pb::FeedStart { position: Some(position) }),
+    };
+    client.feed.clone().create_subscription(request).await.unwrap();
+}
+
+/// The end of the file of a full backup says where to go on, and a position of another history, or none, is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_backup_can_begin() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let client = server.client().await;
+    write(&client, "a", "It was.").await;
+    let stamp = handed_out_stamp(&client).await;
+    let other = pb::ReadStamp { history: vec![7; 16], ..stamp.clone() };
+    let short = pb::ReadStamp { history: vec![7; 15], ..stamp.clone() };
+    let beyond = pb::ReadStamp { next_seq: 9, ..pb::ReadStamp::default() };
+    for (since, code, reason) in [
+        (other, Code::FailedPrecondition, "HISTORY_DIVERGED"),
+        (short, Code::InvalidArgument, "FIELD_INVALID"),
+        (beyond, Code::OutOfRange, "START_IN_FUTURE"),
+    ] {
+        let refused = client.admin.clone().back_up(pb::BackUpRequest { since: Some(since) }).await.unwrap_err();
+        let refused = ServerError::from(refused);
+        assert_eq!((refused.code, refused.reason.as_str()), (code, reason));
+    }
+    client.admin.clone().back_up(pb::BackUpRequest { since: Some(stamp) }).await.unwrap();
+    drop(client);
+    server.stop().await;
+}
+
+async fn handed_out_stamp(client: &Client) -> pb::ReadStamp {
+    client.archive.clone().list_articles(list(String::new())).await.unwrap().into_inner().read_stamp.unwrap()
+}
