@@ -1,6 +1,7 @@
 //! The command line: the real binary, on an archive of its own in a temporary directory.
 
 mod add;
+mod backup;
 mod places;
 mod refusals;
 mod serve;
