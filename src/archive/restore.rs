@@ -108,7 +108,7 @@ fn fill(
 ) -> Result<Option<Restored>, RestoreError> {
     let engine = SledEngine::open(Arc::clone(directory), options.engine())?;
     let mut refill = Refill::new(&engine, archive_id)?;
-    while let Some(change) = changes.next()? {
+    while let Some(change) = changes.next_change()? {
         refill.push(&change)?;
         let (next_seq, bytes) = changes.progress();
         if progress(next_seq, bytes).is_break() {

@@ -62,7 +62,7 @@ impl Changes {
     }
 
     /// The next change; `None` when there are no more up to the point.
-    pub fn next(&mut self) -> Result<Option<WholeChange>, BackupError> {
+    pub fn next_change(&mut self) -> Result<Option<WholeChange>, BackupError> {
         while self.ready.is_empty() && !self.ended {
             match self.read_next()? {
                 None => self.end(true),

@@ -52,11 +52,13 @@ impl<R: Read> Source<R> {
         let not_an_export = || ExportError::NotAnExport { file: file.to_owned() };
         let mut line = Vec::new();
         while line.len() < FIRST_WORDS.len() + VERSION_BYTES_MAX && line.last() != Some(&b'\n') {
-            let byte = source.read_bytes(line.len(), 1).map_err(|error| match error {
+            let byte = match source.read_bytes(line.len(), 1) {
                 // Less than a first line may be the beginning of anything.
-                ExportError::CutShort { .. } if line.is_empty() || !is_beginning(&line) => not_an_export(),
-                error => error,
-            })?;
+                Err(ExportError::CutShort { .. }) if line.is_empty() || !is_beginning(&line) => {
+                    return Err(not_an_export());
+                }
+                byte => byte?,
+            };
             line.extend(byte);
         }
         let version = line.strip_prefix(FIRST_WORDS).and_then(|rest| rest.strip_suffix(b"\n"));

@@ -35,13 +35,10 @@ fn a_file_that_ends_anywhere_before_its_end_is_cut_short() {
     let file = full(&written(&batches()));
     read(&file).unwrap();
     for length in 1..file.len() {
-        match read(&file[..length]).unwrap_err() {
-            ExportError::CutShort { file, offset, seq } => {
-                assert_eq!((file.as_str(), offset), ("the file", length as u64));
-                assert!(seq <= Seq(11));
-            }
-            other => panic!("{length}: {other}"),
-        }
+        let error = read(&file[..length]).unwrap_err();
+        let ExportError::CutShort { file, offset, seq } = error else { panic!("{length}: {error}") };
+        assert_eq!((file.as_str(), offset), ("the file", length as u64));
+        assert!(seq <= Seq(11));
     }
     assert!(matches!(read(&[]), Err(ExportError::NotAnExport { .. })));
     let told = read(&file[..file.len() - 1]).unwrap_err().to_string();
@@ -92,7 +89,8 @@ fn frames_that_are_exchanged_repeated_or_left_out_are_found() {
     let count = frames.len();
     for _ in 0..200 {
         let mut order: Vec<usize> = (0..count).collect();
-        let (a, b) = (dice.below(count as u64) as usize, dice.below(count as u64) as usize);
+        let mut one = || usize::try_from(dice.below(count as u64)).unwrap();
+        let (a, b) = (one(), one());
         match dice.below(3) {
             0 => order.swap(a, b),
             1 => order.insert(a, b),

@@ -59,7 +59,7 @@ async fn a_full_backup_and_three_more_are_made_while_writers_write() {
     for (number, end) in ends.iter().enumerate().skip(1).step_by(2) {
         let into = directory.path().join(format!("restored-{number}"));
         let until = if number == BACKUPS - 1 { Until::End } else { Until::Seq(Seq(end.next_seq)) };
-        let restored = tokio::task::block_in_place(|| restore(&[folder.clone()], &into, until)).unwrap();
+        let restored = tokio::task::block_in_place(|| restore(std::slice::from_ref(&folder), &into, until)).unwrap();
         assert_eq!((restored.end.next_seq.0, restored.end.history.0.to_vec()), (end.next_seq, end.history.clone()));
         let again = open(&into);
         let expected = answers(&server.archive, restored.end.next_seq, &instants()).await;
