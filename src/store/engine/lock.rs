@@ -68,6 +68,9 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // The content is a courtesy. If it stays, the next holder overwrites it.
         let _ = self.file.set_len(0);
+        // Closing alone is not enough: a child that this process is just starting has the open file too, until it runs
+        // its own program. If it cannot be unlocked, it is when that is gone.
+        let _ = self.file.unlock();
     }
 }
 
