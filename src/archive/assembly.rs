@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::contents::LoadedContent;
 use super::error::ArchiveError;
 use super::request::{Operation, Written};
+use super::sources::{self, Figures};
 use super::subscriptions::Edited;
 use super::turn::{Effect, Turn};
 use crate::model::{
-    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
+    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, History, Limits, ReadStamp, Seq, Timestamp,
 };
 use crate::store::engine::Read;
-use crate::store::figures::SourceFigures;
 use crate::store::head::Head;
 use crate::store::overlay::Overlay;
 use crate::store::{Batch, StoreError, Tables, record};
@@ -68,8 +68,6 @@ pub(super) struct Assembly {
     /// Where the log will end.
     pub(super) position: Position,
     pub(super) writes: Writes,
-    /// The figures of each source that it touches as they were before it.
-    sources_before: BTreeMap<SourceId, Option<SourceFigures>>,
 }
 
 /// What an assembly is judged on, beside itself.
@@ -84,7 +82,7 @@ pub(super) struct Ground<'a> {
 impl Assembly {
     /// A commit at `archive_time` that follows `position`.
     pub(super) fn new(position: Position, archive_time: Timestamp) -> Self {
-        Self { archive_time, position, writes: Writes::default(), sources_before: BTreeMap::new() }
+        Self { archive_time, position, writes: Writes::default() }
     }
 
     /// Whether `operations` more changes fit.
@@ -100,7 +98,7 @@ impl Assembly {
         operations: &[Operation],
         validate_only: bool,
     ) -> Result<Vec<Written>, (usize, ArchiveError)> {
-        let mut job = Job { position: self.position, writes: Writes::default(), sources: BTreeMap::new() };
+        let mut job = Job { position: self.position, writes: Writes::default() };
         let mut written = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
             let answer = self.judge_one(ground, &mut job, operation).map_err(|error| (index, error))?;
@@ -115,7 +113,6 @@ impl Assembly {
         if !validate_only {
             self.position = job.position;
             self.writes.append(job.writes);
-            self.sources_before.extend(job.sources);
         }
         Ok(written)
     }
@@ -132,12 +129,8 @@ impl Assembly {
         };
         let (written, effect) = turn.take(operation)?;
         let Some(effect) = effect else { return Ok(written) };
-        let source = written.article.source.clone();
-        let figures = turn.tables.source_figures(&source)?.map(|(last, _)| last);
-        let before = self.sources_before.get(&source).or_else(|| job.sources.get(&source));
-        let before = before.copied().unwrap_or(figures);
-        job.sources.insert(source.clone(), before);
-        job.add(effect, &written.article, self.archive_time, (figures, before));
+        let figures = turn.tables.source_figures(&written.article.source)?;
+        job.add(effect, &written.article, figures);
         Ok(written)
     }
 }
@@ -146,32 +139,21 @@ impl Assembly {
 struct Job {
     position: Position,
     writes: Writes,
-    sources: BTreeMap<SourceId, Option<SourceFigures>>,
 }
 
 impl Job {
-    fn add(
-        &mut self,
-        effect: Effect,
-        name: &ArticleName,
-        archive_time: Timestamp,
-        (figures, before): (Option<SourceFigures>, Option<SourceFigures>),
-    ) {
+    /// Adds the effect of an operation. `figures` are those of the article's source before it.
+    fn add(&mut self, effect: Effect, name: &ArticleName, figures: Option<Figures>) {
         let Effect { article, head, mut batch, change, encoded, content } = effect;
-        let seq = self.position.next_seq;
-        let created = u64::from(change.entry.kind == ChangeKind::Created);
-        let figures = SourceFigures {
-            seq,
-            articles: figures.map_or(0, |figures| figures.articles) + created,
-            first_archive_time: figures.map_or(archive_time, |figures| figures.first_archive_time),
-            latest_archive_time: archive_time,
-        };
+        let Change { seq, entry, .. } = change.as_ref();
+        let (seq, is_new) = (*seq, entry.kind == ChangeKind::Created);
+        let (figures, before) = sources::with_change(figures, seq, entry);
         batch.put_source(&name.source, figures, before);
         self.position = Position {
             next_seq: seq.next(),
             history: encoded.history,
-            archive_time: Some(archive_time),
-            next_article: ArticleKey(self.position.next_article.0 + created),
+            archive_time: Some(entry.archive_time),
+            next_article: ArticleKey(self.position.next_article.0 + u64::from(is_new)),
             origin: self.position.origin,
         };
         batch.writes.insert(encoded.key, Some(encoded.value));
