@@ -86,33 +86,38 @@ impl<'a> Refill<'a> {
     /// Adds the next change. What does not follow from those before it, or is not what it is recorded as, is
     /// [`StoreError::Damaged`], and nothing of it is added.
     pub(super) fn push(&mut self, whole: &WholeChange) -> Result<(), StoreError> {
-        self.check_brought(whole)?;
-        self.push_as_it_is(whole)
+        let batch = written(whole);
+        self.check_brought(whole, &batch)?;
+        self.add(whole, batch)
     }
 
-    /// As [`Self::push`], and takes what the change brought as it is.
-    pub(super) fn push_as_it_is(&mut self, whole: &WholeChange) -> Result<(), StoreError> {
-        let mut succession = self.succession;
-        succession.follow(&whole.change, &whole.record)?;
-        let mut batch = Batch::default();
-        whole.write(&mut batch);
-        self.derive(whole, &mut batch)?;
-        self.succession = succession;
-        self.take(batch)
+    /// As [`Self::push`], but takes what the change brought as it is, and answers what is wrong with that.
+    pub(super) fn push_as_it_is(&mut self, whole: &WholeChange) -> Result<Option<StoreError>, StoreError> {
+        let batch = written(whole);
+        let found = self.check_brought(whole, &batch).err();
+        self.add(whole, batch)?;
+        Ok(found)
     }
 
-    /// Holds what the change brought to what it is recorded as.
-    pub(super) fn check_brought(&self, whole: &WholeChange) -> Result<(), StoreError> {
+    /// Holds what the change brought, which is in `written`, to what it is recorded as.
+    fn check_brought(&self, whole: &WholeChange, written: &Batch) -> Result<(), StoreError> {
         let seq = whole.change.seq;
         let Some(made) = &whole.change.entry.made else { return Ok(()) };
-        let mut written = Batch::default();
-        whole.write(&mut written);
         let committed = Overlay::new(self.engine, &self.batch);
-        let read = Overlay::new(&committed, &written);
+        let read = Overlay::new(&committed, written);
         let content = contents::load(&read, seq, made.digest, |seq| self.contents.get(&seq))?;
         self.contents.insert(seq, content.bytes);
         brought::check_depth(&read, seq, whole.content.as_ref())?;
         brought::check_original(&whole.change, whole.original.as_ref())
+    }
+
+    /// Adds a change, all of which but the indexes is in `batch`.
+    fn add(&mut self, whole: &WholeChange, mut batch: Batch) -> Result<(), StoreError> {
+        let mut succession = self.succession;
+        succession.follow(&whole.change, &whole.record)?;
+        self.derive(whole, &mut batch)?;
+        self.succession = succession;
+        self.take(batch)
     }
 
     /// Writes what is left, with what does not follow from the log, and answers where that ends.
@@ -157,4 +162,10 @@ impl<'a> Refill<'a> {
         (self.batch_bytes, self.batch_changes) = (0, 0);
         Ok(self.engine.commit(&batch)?)
     }
+}
+
+fn written(whole: &WholeChange) -> Batch {
+    let mut batch = Batch::default();
+    whole.write(&mut batch);
+    batch
 }

@@ -24,9 +24,9 @@ impl WholeChange {
     /// Reads the change at `seq`; `None` at or beyond the end of the log. A content or original that the change says
     /// that it brought, and that is not there, is damage.
     pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
-        let Some(alone) = Self::read_record(from, seq)? else { return Ok(None) };
-        let (content, original) = brought(from, &alone.change)?;
-        Ok(Some(Self { content, original, ..alone }))
+        let Some(mut whole) = Self::read_record(from, seq)? else { return Ok(None) };
+        whole.read_brought(from)?;
+        Ok(Some(whole))
     }
 
     /// Reads the change at `seq` alone, without what it brought.
@@ -35,6 +35,16 @@ impl WholeChange {
         let Some(value) = from.get(&key)? else { return Ok(None) };
         let (change, record) = record::decode_with_record(&key, &value)?;
         Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
+    }
+
+    /// Reads what the change says that it brought. What was read before something is found to be damaged stays.
+    pub fn read_brought(&mut self, from: &dyn Read) -> Result<(), StoreError> {
+        let Some(made) = &self.change.entry.made else { return Ok(()) };
+        let seq = self.change.seq;
+        let content = StoredContent::read(from, seq)?;
+        self.content = Some(content.ok_or_else(|| StoreError::damaged_at(seq, "a content is missing"))?);
+        self.original = made.original.as_ref().map(|_| StoredOriginal::read(from, seq)).transpose()?;
+        Ok(())
     }
 
     /// Bytes of the content and the original as they are stored.
@@ -60,13 +70,4 @@ impl WholeChange {
             original.write(self.change.seq, batch);
         }
     }
-}
-
-/// What the change says that it brought.
-fn brought(from: &dyn Read, change: &Change) -> Result<(Option<StoredContent>, Option<StoredOriginal>), StoreError> {
-    let Some(made) = &change.entry.made else { return Ok((None, None)) };
-    let content = StoredContent::read(from, change.seq)?;
-    let content = content.ok_or_else(|| StoreError::damaged_at(change.seq, "a content is missing"))?;
-    let original = made.original.as_ref().map(|_| StoredOriginal::read(from, change.seq)).transpose()?;
-    Ok((Some(content), original))
 }

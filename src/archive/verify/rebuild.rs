@@ -118,11 +118,18 @@ fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut
     let mut refill = Refill::new(new, id).map_err(Failure::Format)?;
     report.begin(Phase::Log, end.0)?;
     for seq in (0..end.0).map(Seq) {
-        let whole = read_whole(old, seq, &refill, report)?;
-        refill.push_as_it_is(&whole).map_err(|error| match error {
+        let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
+        let whole = WholeChange::read_record(old, seq).and_then(|record| record.ok_or_else(missing));
+        let mut whole = whole.map_err(Failure::Log)?;
+        let unread = whole.read_brought(old).err();
+        let found = refill.push_as_it_is(&whole).map_err(|error| match error {
             StoreError::Damaged { .. } => Failure::Log(error),
             StoreError::Engine(_) => Failure::Write(error),
         })?;
+        report.summary.contents += u64::from(whole.content.is_some());
+        if let Some(error) = unread.or(found) {
+            report.find_error(Table::Content, (Some(seq), Some(&whole.change.entry.name)), error)?;
+        }
         report.summary.changes += 1;
         report.advance()?;
     }
@@ -153,28 +160,6 @@ fn read_apart(
         }
     };
     Ok(Apart { clock_floor, commits, subscriptions: read_subscriptions(tables, end, report)? })
-}
-
-/// Reads a change. What is damaged of that which it brought is told, and left out where it cannot be read at all.
-fn read_whole(old: &dyn Read, seq: Seq, refill: &Refill<'_>, report: &mut Report<'_>) -> Result<WholeChange, Failure> {
-    let missing = || Failure::Log(StoreError::damaged_at(seq, "a change of the log is missing"));
-    let record = WholeChange::read_record(old, seq).map_err(Failure::Log)?.ok_or_else(missing)?;
-    let whole = match WholeChange::read(old, seq) {
-        Ok(Some(whole)) => whole,
-        Ok(None) => return Err(missing()),
-        Err(error) => {
-            report.find_error(Table::Content, (Some(seq), Some(&record.change.entry.name)), error)?;
-            return Ok(record);
-        }
-    };
-    if whole.content.is_some() {
-        report.summary.contents += 1;
-    }
-    if let Err(error) = refill.check_brought(&whole) {
-        let (table, seq, article) = (Table::Content, Some(seq), Some(&whole.change.entry.name));
-        report.find_error(table, (seq, article), error)?;
-    }
-    Ok(whole)
 }
 
 fn read_subscriptions(
