@@ -10,14 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::args::Globals;
 use super::backup::{count, interrupted, took};
 use super::backup_args::RestoreArgs;
-use super::connect::archive_directory;
+use super::connect::{self, archive_directory};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
-use super::times;
+use crate::archive::Options;
 use crate::archive::restore::{RestoreError, Restored, restore_directory};
-use crate::archive::{Holder, Options};
 use crate::backup::{self, Chain, Changes, Until};
 
 pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output) -> Result<(), Failure> {
@@ -52,12 +51,7 @@ async fn restore(
     (mut progress, total): (Progress, u64),
     stopping: CancellationToken,
 ) -> Result<Option<Restored>, Failure> {
-    let holder = Holder {
-        pid: std::process::id(),
-        command: "dateline restore".to_owned(),
-        address: None,
-        since: times::now().to_string(),
-    };
+    let holder = connect::holder("restore");
     let restoring = tokio::task::spawn_blocking(move || {
         restore_directory(changes, archive_id, &path, (&Options::default(), holder), &mut |next_seq, bytes| {
             progress.set_bytes(next_seq.0, total, bytes);

@@ -16,12 +16,12 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Progress;
 use super::style;
-use crate::archive::verify::{Event as Told, Listener, RebuildError, rebuild_directory, verify_directory};
+use crate::archive::verify::{Listener, RebuildError, rebuild_directory, verify_directory};
 use crate::archive::{Holder, Options};
 use crate::model::verification::Summary;
 use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
-use crate::wire::verification::{finding_to_pb, progress_to_pb, summary_to_pb};
+use crate::wire::verification::{event_to_pb, summary_to_pb};
 
 /// Steps that wait to be shown; the reading waits when there are more.
 const STEPS_WAITING_MAX: usize = 64;
@@ -104,12 +104,8 @@ impl Report<'_> {
         let holder = connect::holder(command);
         tokio::task::spawn_blocking(move || {
             let told = sender.clone();
-            let mut listener = move |event: Told| {
-                let event = match event {
-                    Told::Progress(progress) => Event::Progress(progress_to_pb(progress)),
-                    Told::Finding(finding) => Event::Finding(finding_to_pb(finding)),
-                };
-                let is_told = told.blocking_send(Step::Event(event)).is_ok();
+            let mut listener = move |event| {
+                let is_told = told.blocking_send(Step::Event(event_to_pb(event))).is_ok();
                 if is_told { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
             let done = read(&path, holder, &mut listener);

@@ -78,3 +78,12 @@ pub struct Summary {
     /// Findings.
     pub findings: u64,
 }
+
+/// Something to tell.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// How far it is.
+    Progress(Progress),
+    /// Something was found.
+    Finding(Finding),
+}

@@ -2,10 +2,17 @@
 
 use super::pb;
 use super::pb::verify_response::Event;
-use crate::model::verification::{Finding, Phase, Progress, Summary, Table};
+use crate::model::verification::{self, Finding, Phase, Progress, Summary, Table};
 
-/// How far it is.
-pub fn progress_to_pb(progress: Progress) -> pb::VerifyProgress {
+/// Something that is told on the way.
+pub fn event_to_pb(event: verification::Event) -> Event {
+    match event {
+        verification::Event::Progress(progress) => Event::Progress(progress_to_pb(progress)),
+        verification::Event::Finding(finding) => Event::Finding(finding_to_pb(finding)),
+    }
+}
+
+fn progress_to_pb(progress: Progress) -> pb::VerifyProgress {
     let phase = match progress.phase {
         Phase::Log => pb::VerifyPhase::Log,
         Phase::Articles => pb::VerifyPhase::Articles,
@@ -14,8 +21,7 @@ pub fn progress_to_pb(progress: Progress) -> pb::VerifyProgress {
     pb::VerifyProgress { phase: phase.into(), done: progress.done, total: progress.total }
 }
 
-/// Something that is not as it was written.
-pub fn finding_to_pb(finding: Finding) -> pb::VerifyFinding {
+fn finding_to_pb(finding: Finding) -> pb::VerifyFinding {
     let table = match finding.table {
         Table::Log => pb::VerifyTable::Log,
         Table::Content => pb::VerifyTable::Content,

@@ -24,11 +24,11 @@ use std::sync::Arc;
 pub use self::offline::verify_directory;
 pub(super) use self::offline::verify_engine;
 pub use self::rebuild::{RebuildError, rebuild_directory};
-pub use self::report::{Event, FINDINGS_TOLD_MAX, Listener};
+pub use self::report::{FINDINGS_TOLD_MAX, Listener};
 use self::report::{Report, Stopped};
 use super::{Archive, ArchiveError};
 use crate::model::Seq;
-pub use crate::model::verification::{Finding, Phase, Progress, Summary, Table};
+pub use crate::model::verification::{Event, Finding, Phase, Progress, Summary, Table};
 use crate::store::engine::Read;
 
 /// Verifies the archive `id`, whose log ends at `end` or later. `None` where the listener asked for an end.

@@ -6,12 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::report::{Event, Listener};
+use super::report::{Listener, Report, Stopped};
 use crate::archive::open::check_watermark;
 use crate::archive::{OpenArchiveError, Options};
 use crate::model::Seq;
 use crate::model::verification::{Finding, Summary, Table};
-use crate::store::engine::Read;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::sled::SledEngine;
@@ -31,15 +30,7 @@ pub fn verify_directory(
     let watermark = Watermark::open_in(path)?;
     let mut outcome = None;
     let opened = SledEngine::open_checked(directory, options.engine(), |engine| {
-        let mut verified = verify_engine(engine, &watermark, listener);
-        if let (Ok(Some(summary)), Some(doubt)) = (&mut verified, engine.doubt())
-            && summary.findings > 0
-        {
-            let (table, detail) = (Table::Unknown, doubt.to_owned());
-            summary.findings += 1;
-            // Everything has been read, so that there is nothing to end.
-            let _ = listener(Event::Finding(Finding { table, seq: None, article: None, detail }));
-        }
+        let verified = verify_engine(engine, &watermark, listener);
         let is_well = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
         outcome = Some(verified);
         if is_well { Ok(()) } else { Err("it was only read".to_owned()) }
@@ -54,36 +45,49 @@ pub fn verify_directory(
 
 /// Verifies what is in an engine, and that nothing is missing that was there when the watermark was written.
 pub(in crate::archive) fn verify_engine(
-    engine: &dyn Read,
+    engine: &SledEngine,
     watermark: &Watermark,
     listener: &mut Listener<'_>,
 ) -> Result<Option<Summary>, FormatError> {
-    let mut found = 0;
-    let mut find = |table, seq, detail, listener: &mut Listener<'_>| {
-        found += 1;
-        listener(Event::Finding(Finding { table, seq, article: None, detail }))
-    };
     let id = match format::read(engine) {
-        Ok(id) => id,
         Err(error @ FormatError::Version { .. }) => return Err(error),
-        Err(FormatError::Store(error)) => {
-            if find(Table::Meta, None, error.to_string(), listener).is_break() {
-                return Ok(None);
-            }
+        Err(FormatError::Store(error)) => Err(error),
+        Ok(id) => Ok(id),
+    };
+    let mut report = Report::new(listener);
+    Ok(match read(engine, id, watermark, &mut report) {
+        Ok(()) => Some(report.summary),
+        Err(Stopped) => None,
+    })
+}
+
+fn read(
+    engine: &SledEngine,
+    id: Result<Option<[u8; 16]>, StoreError>,
+    watermark: &Watermark,
+    report: &mut Report<'_>,
+) -> Result<(), Stopped> {
+    let find = |table, detail| Finding { table, seq: None, article: None, detail };
+    let id = match id {
+        Ok(id) => id,
+        Err(error) => {
+            report.find(find(Table::Meta, error.to_string()))?;
             None
         }
     };
     let tables = Tables::new(engine);
-    if let Err(reason) = check_watermark(watermark, &tables)
-        && find(Table::Log, None, reason, listener).is_break()
-    {
-        return Ok(None);
+    if let Err(reason) = check_watermark(watermark, &tables) {
+        report.find(find(Table::Log, reason))?;
     }
     let end = match tables.last_change() {
         Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
         Err(StoreError::Damaged { seq: Some(seq), .. }) => seq.next(),
         Err(_) => Seq(watermark.read().map_or(0, |mark| mark.next_seq)),
     };
-    let verified = super::verify(engine, id.as_ref(), end, listener);
-    Ok(verified.map(|summary| Summary { findings: summary.findings + found, ..summary }))
+    super::read_all(engine, id.as_ref(), end, report)?;
+    // By itself it may be of a crash, and cost nothing that was acknowledged.
+    match engine.doubt() {
+        Some(doubt) if report.summary.findings > 0 => report.find(find(Table::Unknown, doubt.to_owned())),
+        Some(_) | None => Ok(()),
+    }
 }

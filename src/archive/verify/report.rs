@@ -2,21 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use crate::model::verification::{Finding, Phase, Progress, Summary, Table};
+use crate::model::verification::{Event, Finding, Phase, Progress, Summary, Table};
 use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::StoreError;
 
 /// Findings that are told one by one; of more, only the number.
 pub const FINDINGS_TOLD_MAX: u64 = 10_000;
-
-/// Something to tell.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// How far it is.
-    Progress(Progress),
-    /// Something was found.
-    Finding(Finding),
-}
 
 /// Whom it is told to; may ask for an end.
 pub type Listener<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
