@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::check::{Care, Fault, Verdict, examine};
+use crate::check::{Care, Fault, Verdict, counted, examine};
 use crate::child::{Task, open};
 use crate::dice::Dice;
 use crate::told::Line;
@@ -176,11 +176,10 @@ impl Kills {
 
 impl std::fmt::Display for Kills {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = |is: fn(&Fault) -> bool| self.faults.iter().filter(|fault| is(fault)).count();
         write!(
             f,
             "kills: {} ({} while opening) of {} directories; openings: {}; acknowledged operations checked: {}; changes: \
-             {}; reads compared: {}; lost: {}; torn: {}; changed: {}; other faults: {}; failed openings: {}; {:.1} s",
+             {}; reads compared: {}; {}; {:.1} s",
             self.kills,
             self.kills_while_opening,
             self.directories,
@@ -188,11 +187,7 @@ impl std::fmt::Display for Kills {
             self.acknowledged,
             self.changes,
             self.reads,
-            count(|fault| matches!(fault, Fault::Lost(_))),
-            count(|fault| matches!(fault, Fault::Torn(_))),
-            count(|fault| matches!(fault, Fault::Changed(_))),
-            count(|fault| matches!(fault, Fault::Broken(_))),
-            count(|fault| matches!(fault, Fault::NotOpened(_))),
+            counted(&self.faults),
             self.begun.elapsed().as_secs_f64(),
         )
     }

@@ -40,6 +40,19 @@ pub(crate) enum Fault {
     NotOpened(String),
 }
 
+/// How many faults of each kind there are, in words.
+pub(crate) fn counted(faults: &[Fault]) -> String {
+    let count = |is: fn(&Fault) -> bool| faults.iter().filter(|fault| is(fault)).count();
+    format!(
+        "lost: {}; torn: {}; changed: {}; other faults: {}; failed openings: {}",
+        count(|fault| matches!(fault, Fault::Lost(_))),
+        count(|fault| matches!(fault, Fault::Torn(_))),
+        count(|fault| matches!(fault, Fault::Changed(_))),
+        count(|fault| matches!(fault, Fault::Broken(_))),
+        count(|fault| matches!(fault, Fault::NotOpened(_))),
+    )
+}
+
 /// What was checked, and what was found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {

@@ -9,7 +9,7 @@ use super::cut::{Mood, cut};
 use super::disk::{Disk, Ignored};
 use super::shim::record;
 use super::trace::{Call, read};
-use crate::check::{Care, Fault, Verdict, examine};
+use crate::check::{Care, Fault, Verdict, counted, examine};
 use crate::child::{Task, open};
 use crate::dice::Dice;
 use crate::told::Line;
@@ -264,12 +264,10 @@ fn check(path: &Path, told: &[Line], dice: &mut Dice) -> Verdict {
 
 impl std::fmt::Display for Cuts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = |is: fn(&Fault) -> bool| self.faults.iter().filter(|fault| is(fault)).count();
         write!(
             f,
             "power cuts: {} ({} while opening) in {} records of {} calls, ignoring {:?}; acknowledged operations checked: \
-             {}; reads compared: {}; trials with faults: {}; lost: {}; torn: {}; changed: {}; other faults: {}; failed \
-             openings: {}; {:.1} s",
+             {}; reads compared: {}; trials with faults: {}; {}; {:.1} s",
             self.trials,
             self.trials_while_opening,
             self.records,
@@ -278,11 +276,7 @@ impl std::fmt::Display for Cuts {
             self.acknowledged,
             self.reads,
             self.failed,
-            count(|fault| matches!(fault, Fault::Lost(_))),
-            count(|fault| matches!(fault, Fault::Torn(_))),
-            count(|fault| matches!(fault, Fault::Changed(_))),
-            count(|fault| matches!(fault, Fault::Broken(_))),
-            count(|fault| matches!(fault, Fault::NotOpened(_))),
+            counted(&self.faults),
             self.begun.elapsed().as_secs_f64(),
         )
     }

@@ -127,13 +127,7 @@ async fn a_disk_that_is_filled_by_the_archive() {
     acknowledged.are_all_there(&mut client).await;
     drop(client);
     server.stop().await;
-
-    let server = serve(&disk).await;
-    let mut client = server.client().await;
-    acknowledged.are_all_there(&mut client).await;
-    assert_eq!(verified(&server.archive).await.1, []);
-    drop(client);
-    server.stop().await;
+    all_is_there_after_a_restart(&disk, &acknowledged).await;
 }
 
 /// Somebody else fills the disk, to the last block.
@@ -167,7 +161,11 @@ async fn a_disk_that_is_filled_by_somebody_else() {
     acknowledged.publish(&mut client, 1_000).await.unwrap();
     drop(client);
     server.stop().await;
-    let server = serve(&disk).await;
+    all_is_there_after_a_restart(&disk, &acknowledged).await;
+}
+
+async fn all_is_there_after_a_restart(disk: &Disk, acknowledged: &Acknowledged) {
+    let server = serve(disk).await;
     let mut client = server.client().await;
     acknowledged.are_all_there(&mut client).await;
     assert_eq!(verified(&server.archive).await.1, []);
