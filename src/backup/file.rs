@@ -1,13 +1,13 @@
 //! A file of a backup, and finding those of a folder.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
 use super::BackupError;
-use crate::store::export::{LogHeader, LogReader, Place};
+use crate::store::export::{LogHeader, LogReader};
 
 /// What the names of backup files end in.
 const ENDING: &str = "dlog";
@@ -44,14 +44,6 @@ impl BackupFile {
     /// Reads the file from its beginning.
     pub(super) fn read(&self) -> Result<Reader, BackupError> {
         read(&self.path)
-    }
-
-    /// Reads the file from a place within it.
-    pub(super) fn read_from(&self, place: Place) -> Result<Reader, BackupError> {
-        let mut file = File::open(&self.path).map_err(BackupError::unreadable(&self.path))?;
-        file.seek(SeekFrom::Start(place.offset())).map_err(BackupError::unreadable(&self.path))?;
-        let bytes = BufReader::with_capacity(BUFFER_BYTES, file);
-        Ok(LogReader::resume(&self.path.display().to_string(), bytes, self.header.clone(), place))
     }
 }
 

@@ -4,6 +4,7 @@
 //! and others that each go on where one before ended. Here nothing is known of an archive that is open. Whatever is read
 //! is checked, and refused with its place where it is not what was written.
 
+mod bases;
 mod chain;
 mod changes;
 mod check;
@@ -38,7 +39,7 @@ pub enum BackupError {
         /// What the system said.
         source: io::Error,
     },
-    /// Something could not be written.
+    /// Something could not be written, or not be read again.
     #[error("could not {action} {}: {source}", .path.display())]
     Unwritable {
         /// What was tried, as an infinitive.

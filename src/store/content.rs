@@ -289,7 +289,7 @@ thread_local! {
 /// A prefix is a dictionary of raw text to zstd: it would be read otherwise if it began with the magic number of a
 /// trained one, which no encoded content does.
 #[expect(clippy::expect_used, reason = "zstd fails here only when it cannot allocate")]
-pub(super) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
     let prefix = prefix.unwrap_or_default();
     let mut data = Vec::with_capacity(compress_bound(bytes.len()));
     let mut compress =
@@ -304,7 +304,8 @@ pub(super) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
     data
 }
 
-fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> Option<Vec<u8>> {
+/// What [`compress`] made of so many bytes; `None` where it did not.
+pub(crate) fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> Option<Vec<u8>> {
     let prefix = prefix.unwrap_or_default();
     let mut bytes = Vec::with_capacity(length);
     let decompressed = DECOMPRESSOR.with_borrow_mut(|context| context.decompress_using_dict(&mut bytes, data, prefix));

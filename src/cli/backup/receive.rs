@@ -1,7 +1,9 @@
 //! Takes a backup's stream to where it goes: pieces come on the async side, and are checked and written on a thread.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
@@ -51,7 +53,11 @@ impl Receiving {
 
     /// Writes it to standard output.
     pub(super) async fn into_stdout(self) -> Result<Received<LogHeader>, Failure> {
-        self.into_writer(|pieces, progress| receive("standard output", pieces, io::stdout().lock(), progress)).await
+        // A handle of its own: a thread that waits for the reader of a pipe must not hold the lock that ending needs.
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let stdout =
+            stdout.map_err(|error| Failure::new(Exit::Failed, format!("standard output can't be written: {error}")))?;
+        self.into_writer(|pieces, progress| receive("standard output", pieces, stdout, progress)).await
     }
 
     async fn into_writer<T: Send + 'static>(

@@ -27,11 +27,6 @@ impl<R: Read> LogReader<R> {
         Ok(Self { source, header, end: None })
     }
 
-    /// Goes on at a place in a file whose header was read before. `bytes` must be what follows there.
-    pub fn resume(file: &str, bytes: R, header: LogHeader, place: Place) -> Self {
-        Self { source: Source { file: file.to_owned(), bytes, place }, header, end: None }
-    }
-
     /// What the file holds.
     pub fn header(&self) -> &LogHeader {
         &self.header

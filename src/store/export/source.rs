@@ -10,7 +10,7 @@ const FIRST_WORDS: &[u8] = b"dateline log ";
 /// A version's digits with the end of their line, and more than any will have.
 const VERSION_BYTES_MAX: usize = 8;
 
-/// A place in a file at which a frame begins. Reading can go on there.
+/// A place in a file at which a frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Where in the file.

@@ -1,0 +1,140 @@
+//! Contents that others build on, while files are checked: in memory as far as they fit, and all of them in two files without
+//! a name, so that one is found by two reads however long ago it came, and memory stays as it is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
+
+use super::BackupError;
+use crate::model::Seq;
+use crate::store::content::{compress, decompress};
+
+/// Contents that are kept in memory.
+const CACHE_BYTES: u64 = 64 << 20;
+/// What stands before a content: how long it is, compressed and then not.
+const HEAD_BYTES: u64 = 8;
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Seq, Bytes> for ByBytes {
+    fn weight(&self, _: &Seq, bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + 64
+    }
+}
+
+/// The contents of changes from a position on.
+pub(super) struct Bases {
+    cache: Cache<Seq, Bytes, ByBytes>,
+    first: Seq,
+    /// Contents, one behind the other, each compressed by itself.
+    contents: File,
+    end: u64,
+    /// For each position from the first on, eight bytes: one more than where its content begins, or 0 where it has none.
+    index: File,
+}
+
+impl Bases {
+    pub(super) fn from(first: Seq) -> Result<Self, BackupError> {
+        Ok(Self {
+            cache: Cache::with_weighter(4096, CACHE_BYTES, ByBytes),
+            first,
+            contents: without_name().map_err(no_room)?,
+            end: 0,
+            index: without_name().map_err(no_room)?,
+        })
+    }
+
+    pub(super) fn insert(&mut self, seq: Seq, bytes: Bytes) -> Result<(), BackupError> {
+        let compressed = compress(&bytes, None);
+        let mut entry = Vec::with_capacity(compressed.len() + 8);
+        for length in [compressed.len(), bytes.len()] {
+            entry.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+        }
+        entry.extend_from_slice(&compressed);
+        self.contents.write_all_at(&entry, self.end).map_err(no_room)?;
+        let place = (self.end + 1).to_be_bytes();
+        self.index.write_all_at(&place, self.in_index(seq)).map_err(no_room)?;
+        self.end += entry.len() as u64;
+        self.cache.insert(seq, bytes);
+        Ok(())
+    }
+
+    /// The content of the change at `seq`; `None` where none came.
+    pub(super) fn get(&self, seq: Seq) -> Result<Option<Bytes>, BackupError> {
+        if seq < self.first {
+            return Ok(None);
+        }
+        match self.cache.get(&seq) {
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => self.read(seq).map_err(no_room),
+        }
+    }
+
+    fn read(&self, seq: Seq) -> io::Result<Option<Bytes>> {
+        let mut place = [0; 8];
+        match self.index.read_exact_at(&mut place, self.in_index(seq)) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        let Some(place) = u64::from_be_bytes(place).checked_sub(1) else { return Ok(None) };
+        let (mut length, mut size) = ([0; 4], [0; 4]);
+        self.contents.read_exact_at(&mut length, place)?;
+        self.contents.read_exact_at(&mut size, place + 4)?;
+        let mut compressed = vec![0; u32::from_be_bytes(length) as usize];
+        self.contents.read_exact_at(&mut compressed, place + HEAD_BYTES)?;
+        let bytes = decompress(&compressed, None, u32::from_be_bytes(size) as usize);
+        bytes.map(|bytes| Some(bytes.into())).ok_or_else(|| ErrorKind::InvalidData.into())
+    }
+
+    fn in_index(&self, seq: Seq) -> u64 {
+        seq.0.saturating_sub(self.first.0).saturating_mul(8)
+    }
+}
+
+/// A file that goes with its handle.
+fn without_name() -> io::Result<File> {
+    let mut number = 0_u32;
+    loop {
+        let path = place().join(format!("dateline-check-{}-{number}", std::process::id()));
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            Ok(file) => return fs::remove_file(&path).map(|()| file),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn place() -> PathBuf {
+    std::env::temp_dir()
+}
+
+fn no_room(source: io::Error) -> BackupError {
+    BackupError::Unwritable { action: "keep contents for checking in", path: place(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_gone_from_memory_is_read_again() {
+        let mut bases = Bases::from(Seq(5)).unwrap();
+        for (seq, text) in [(5, "one"), (9, ""), (7, "three")] {
+            bases.insert(Seq(seq), Bytes::from(text)).unwrap();
+        }
+        for forgotten in [false, true] {
+            if forgotten {
+                bases.cache = Cache::with_weighter(1, 0, ByBytes);
+            }
+            for (seq, text) in [(4, None), (5, Some("one")), (6, None), (7, Some("three")), (9, Some("")), (10, None)] {
+                assert_eq!(bases.get(Seq(seq)).unwrap().as_deref(), text.map(str::as_bytes), "{seq}");
+            }
+        }
+    }
+}
