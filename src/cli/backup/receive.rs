@@ -1,6 +1,5 @@
 //! Takes a backup's stream to where it goes: pieces come on the async side, and are checked and written on a thread.
 
-use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -66,7 +65,7 @@ impl Receiving {
     ) -> Result<Received<T>, Failure> {
         let (pieces, waiting) = mpsc::channel(WAITING_MAX);
         let (mut progress, (first, end), began) = (self.progress, self.range, Instant::now());
-        let writing = tokio::task::spawn_blocking(move || {
+        let mut writing = tokio::task::spawn_blocking(move || {
             let pieces = Pieces { waiting, current: Bytes::new() };
             let mut written_bytes = 0;
             let written = write(pieces, &mut |next_seq, bytes| {
@@ -75,21 +74,26 @@ impl Receiving {
             });
             (written, written_bytes, began.elapsed())
         });
-        let forwarded = tokio::select! {
+        let done = tokio::select! {
             biased;
-            () = self.stopping.cancelled() => {
-                Err(interrupted("what had come was removed, and the backup is as it was"))
-            }
-            forwarded = forward(&mut self.stream, pieces) => forwarded,
+            () = self.stopping.cancelled() => None,
+            done = async { (forward(&mut self.stream, pieces).await, (&mut writing).await) } => Some(done),
         };
-        // What was begun is removed by the thread. One that waits for the reader of a pipe may not see that it should.
-        let ending = if forwarded.is_ok() { Duration::MAX } else { REMOVED_WITHIN };
-        let written = tokio::time::timeout(ending, writing).await;
+        let (forwarded, written) = match done {
+            Some(done) => done,
+            // What was begun is removed by the thread, unless all had come. One that waits for the reader of a pipe does not
+            // see that it should.
+            None => match tokio::time::timeout(REMOVED_WITHIN, writing).await {
+                Ok(Ok((Ok(written), bytes, elapsed))) => return Ok((written, bytes, elapsed)),
+                Ok(_) | Err(_) => {
+                    return Err(interrupted("what had come was removed, and the backup is as it was"));
+                }
+            },
+        };
         // Where the stream broke, what was written is cut short, and why is known here.
         forwarded?;
-        let ended_early = |error: &dyn Display| Failure::new(Exit::Failed, format!("writing ended early: {error}"));
-        let written = written.map_err(|error| ended_early(&error))?;
-        let (written, bytes, elapsed) = written.map_err(|error| ended_early(&error))?;
+        let ended_early = |error| Failure::new(Exit::Failed, format!("writing the backup ended early: {error}"));
+        let (written, bytes, elapsed) = written.map_err(ended_early)?;
         Ok((written?, bytes, elapsed))
     }
 }
