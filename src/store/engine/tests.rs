@@ -366,6 +366,24 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
     }
 }
 
+/// A log that was cut within the header of a segment got zeros for what was left of that header.
+#[test]
+fn an_opening_that_is_refused_leaves_the_beginning_of_a_header_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    for commit in 0..25_u8 {
+        let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
+        engine.commit(&Batch { writes: writes.collect(), upkeep: false }).unwrap();
+    }
+    drop(engine);
+    let log = fs::OpenOptions::new().write(true).open(dir.path().join("db/db")).unwrap();
+    log.set_len((2 << 23) + 12).unwrap();
+    let before = contents(&dir.path().join("db"));
+    let refuse = |_: &SledEngine| Err("anyhow".to_owned());
+    assert!(SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, refuse).is_err());
+    assert!(contents(&dir.path().join("db")) == before);
+}
+
 /// Whether opening was refused. If it was, all is as before, and opens whole when the damage is mended.
 fn damage_and_open(archive: &Path, damaged_at: u64) -> bool {
     let log = fs::OpenOptions::new().read(true).write(true).open(archive.join("db/db")).unwrap();

@@ -15,7 +15,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::SEGMENT_BYTES;
-use super::segments::{HEADER_BYTES, Segment, segment};
+use super::segments::{HEADER_BYTES, Segment, read, segment};
 
 /// The state of a database before it was opened.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ pub(super) struct Preimage {
     /// Holds `log`, the copied segments one after the other, and links to the snapshots.
     folder: PathBuf,
     log_bytes: u64,
-    headers: Vec<(u64, [u8; HEADER_BYTES])>,
+    /// Where segments begin in the log, each with its header or what there is of it.
+    headers: Vec<(u64, Vec<u8>)>,
     /// Where the copied segments begin in the log.
     copied: Vec<u64>,
 }
@@ -37,13 +38,9 @@ impl Preimage {
         let covered = covered(database)?;
         let (mut headers, mut copied) = (Vec::new(), Vec::new());
         for offset in (0..log_bytes).step_by(SEGMENT_BYTES) {
-            let mut header = [0; HEADER_BYTES];
-            // A shorter rest holds nothing that could be read.
-            if log.read_exact_at(&mut header, offset).is_ok() {
-                headers.push((offset, header));
-                if may_be_cut(segment(&log, offset)?, covered) {
-                    copied.push(offset);
-                }
+            headers.push((offset, read(&log, offset, HEADER_BYTES)?));
+            if may_be_cut(segment(&log, offset)?, covered) {
+                copied.push(offset);
             }
         }
         Ok(Self { database: database.to_path_buf(), folder: folder.to_path_buf(), log_bytes, headers, copied })

@@ -54,16 +54,12 @@ pub(super) enum Survey {
 
 /// Looks at the segment at `offset`.
 pub(super) fn segment(log: &File, offset: u64) -> io::Result<Segment> {
-    let mut header = [0; HEADER_BYTES];
-    match log.read_exact_at(&mut header, offset) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Segment::Empty),
-        Err(error) => return Err(error),
-    }
-    if let Some(segment) = parse(&header) {
+    let header = read(log, offset, HEADER_BYTES)?;
+    let Some(header) = header.first_chunk() else { return Ok(Segment::Empty) };
+    if let Some(segment) = parse(header) {
         return Ok(segment);
     }
-    let is_empty = read(log, offset)?.iter().all(|byte| *byte == 0);
+    let is_empty = read(log, offset, SEGMENT_BYTES)?.iter().all(|byte| *byte == 0);
     Ok(if is_empty { Segment::Empty } else { Segment::Unreadable })
 }
 
@@ -106,7 +102,7 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
     // In the tail, where a crash may have torn the log, it ends at what cannot be read.
     for (position, offset) in replayed.into_iter().filter(|(position, _)| *position < tail) {
         let number = position / SEGMENT_BYTES as u64;
-        if let Some(at) = first_unreadable(&read(&log, offset)?, number) {
+        if let Some(at) = first_unreadable(&read(&log, offset, SEGMENT_BYTES)?, number) {
             return Ok(Survey::Doubtful(format!("what follows byte {} cannot be read", offset + at as u64)));
         }
     }
@@ -168,9 +164,9 @@ fn crc32(parts: &[&[u8]]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads a segment, or what there is of it.
-fn read(log: &File, offset: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; SEGMENT_BYTES];
+/// Reads so many bytes, or what there is of them.
+pub(super) fn read(log: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; bytes_max];
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match log.read_at(rest, offset + done as u64)? {
