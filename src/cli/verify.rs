@@ -156,6 +156,9 @@ impl Report<'_> {
         } else {
             self.out.line(read_and_found(&summary, self.rebuild))?;
         }
+        if self.rebuild {
+            self.out.note("the database from before is in the archive's folder `quarantine`, and may be deleted");
+        }
         match summary.findings {
             0 => Ok(()),
             1 => Err(damaged("1 thing is not as it was written", self.rebuild)),

@@ -158,7 +158,7 @@ impl Directory {
         {
             sync_directory(changed)?;
         }
-        tracing::warn!(from = %path.display(), to = %destination.display(), "moved a file out of the way");
+        tracing::info!(from = %path.display(), to = %destination.display(), "moved out of the way");
         Ok(destination)
     }
 }

@@ -388,7 +388,10 @@ fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError>
 fn guarded<T>(call: impl FnOnce() -> ::sled::Result<T>) -> Result<T, EngineError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error @ ::sled::Error::Corruption { .. })) => Err(EngineError::Damaged(error.to_string())),
+        Ok(Err(::sled::Error::Corruption { at, .. })) => {
+            let place = at.map_or_else(String::new, |at| format!(" at byte {} of its file", at.lid()));
+            Err(EngineError::Damaged(format!("sled found what it cannot read{place}")))
+        }
         Ok(Err(error)) => Err(EngineError::Failed(error.to_string())),
         Err(panic) => Err(EngineError::Failed(panic_message(panic.as_ref()))),
     }
