@@ -178,22 +178,23 @@ impl Questions {
     }
 
     async fn lists(&self, archive: &Archive, bound: Seq, answers: &mut Answers) {
-        let query = everything();
+        let [by_name, by_latest_change, sources] =
+            ["by name", "by latest change", "sources"].map(|list| format!("{list} below {bound}"));
         let whole = match cut(archive, None, bound).await {
-            Ok(cut) => cut,
+            Ok(whole) => whole,
+            // None of them is answered then.
             Err(error) => {
-                answers.insert(format!("lists below {bound}"), Answer::of::<()>(Err(error), |()| String::new()));
-                return;
+                let refused = Answer::of::<()>(Err(error), |()| String::new());
+                return answers.extend([by_name, by_latest_change, sources].map(|list| (list, refused.clone())));
             }
         };
         let show = |items: Vec<_>| items.into_iter().map(answers::article).collect::<Vec<_>>().join("\n");
-        let read = archive.articles_by_name(whole, query.clone(), None).await;
-        answers.insert(format!("by name below {bound}"), Answer::of(read.map(|page| page.items), show));
-        let read = archive.articles_by_latest_change(whole, query, None).await;
-        answers.insert(format!("by latest change below {bound}"), Answer::of(read.map(|page| page.items), show));
+        let read = archive.articles_by_name(whole, everything(), None).await;
+        answers.insert(by_name, Answer::of(read.map(|page| page.items), show));
+        let read = archive.articles_by_latest_change(whole, everything(), None).await;
+        answers.insert(by_latest_change, Answer::of(read.map(|page| page.items), show));
         let read = archive.sources(whole, None, 100).await;
-        answers
-            .insert(format!("sources below {bound}"), Answer::of(read.map(|page| page.items), |items| shown(&items)));
+        answers.insert(sources, Answer::of(read.map(|page| page.items), |items| shown(&items)));
     }
 
     async fn feed(&self, archive: &Archive, answers: &mut Answers) {
