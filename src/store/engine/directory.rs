@@ -5,6 +5,7 @@
 //! | `VERSION` | one line, `dateline archive, layout 1`: what makes a directory an archive |
 //! | `LOCK` | held by the process that works in it ([`super::lock`]) |
 //! | `WATERMARK` | how far the log was durable ([`super::watermark`]) |
+//! | `RESERVE` | room for opening the database on a full disk; empty of content ([`super::sled`]) |
 //! | `db/` | the database |
 //! | `db.new/` | a database that is just being created |
 //! | `before-opening/` | while a database is being opened: what to put back if that fails |
@@ -227,7 +228,7 @@ fn must_be_unfinished_or_empty(path: &Path) -> Result<(), OpenError> {
 
 /// Whether a directory that is no archive holds nothing but what [`Directory::begin`] leads to.
 fn is_unfinished(path: &Path) -> io::Result<bool> {
-    const NAMES: [&str; 6] = ["LOCK", "VERSION.new", "WATERMARK", "db", "db.new", "before-opening"];
+    const NAMES: [&str; 7] = ["LOCK", "VERSION.new", "WATERMARK", "RESERVE", "db", "db.new", "before-opening"];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         if !NAMES.iter().any(|known| name == *known) {

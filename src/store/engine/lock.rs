@@ -66,8 +66,10 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The content is a courtesy. If it stays, the next holder overwrites it.
-        let _ = self.file.set_len(0);
+        // The content is a courtesy. If it stays, the next holder overwrites it. It is blanked and not cut, so that the
+        // next one has room for its own on a full disk.
+        let blanks = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let _ = self.file.write_all_at(&vec![b' '; usize::try_from(blanks).unwrap_or(0)], 0);
         // Closing alone is not enough: a child that this process is just starting has the open file too, until it runs
         // its own program. If it cannot be unlocked, it is when that is gone.
         let _ = self.file.unlock();
@@ -111,11 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn dropping_releases_and_clears() {
+    fn dropping_releases_and_blanks() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
         drop(Lock::acquire(&path, holder("dateline serve")).unwrap());
-        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        let blank = std::fs::read_to_string(&path).unwrap();
+        assert!(!blank.is_empty() && blank.trim().is_empty(), "{blank:?}");
         Lock::acquire(&path, holder("dateline put")).unwrap();
     }
 

@@ -6,12 +6,14 @@
 //! - a page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are as large
 //!   as keeps every page inside ([`super::VALUE_BYTES_MAX`]), and a file there fails the opening or the commit;
 //! - a process killed while it opens leaves `snap.*.generating`, which the next opening takes for the newest
-//!   snapshot and fails on. It is moved to quarantine. A finished `snap.*` is never touched;
+//!   snapshot and fails on. It is removed, for all that it holds is in the log, and the room may be needed for the next
+//!   one. A finished `snap.*` is never touched;
 //! - sled silently starts an empty database where files of an old one are gone. That is refused;
 //! - sled recovers by cutting off what it cannot read, also when it then fails to open, and also when that was
 //!   acknowledged. An opening that fails puts everything back ([`preimage`]);
 //! - dropping a database leaves tasks of sled's thread pool behind that still hold, and may still cut, its file.
 //!   Closing waits until they have let go of sled's own lock, before anything else touches the file;
+//! - sled writes when it opens and when it reads, and fails where a disk has no room for that. Some is kept ([`reserve`]);
 //! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global
 //!   and belongs to the binary, so it still reports the panic before the error comes back.
 //!
@@ -26,6 +28,7 @@
 
 mod preimage;
 mod replacement;
+mod reserve;
 mod segments;
 
 use std::fs::{self, File, TryLockError};
@@ -38,6 +41,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::preimage::Preimage;
+use self::reserve::Reserve;
 use self::segments::Survey;
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
@@ -76,6 +80,7 @@ pub struct SledEngine {
     db: ::sled::Db,
     log: Log,
     path: PathBuf,
+    reserve: Reserve,
     free_space_floor_bytes: u64,
     poison: Poison,
     doubt: Option<String>,
@@ -107,11 +112,14 @@ impl SledEngine {
             create(&directory, options)?;
         }
         refuse_incomplete(&path)?;
-        quarantine_unfinished_snapshots(&directory, &path)?;
+        remove_unfinished_snapshots(&path).map_err(OpenError::io("remove unfinished snapshots in", &path))?;
         let doubt = survey_log(&path)?;
         let preimage = save_preimage(&directory, options)?;
+        reserve::give_up_when_full(directory.path()).map_err(OpenError::io("make room in", directory.path()))?;
         // `directory` is held on to: the lock must not go with an engine that is refused, before all is put back.
-        let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options).and_then(|engine| {
+        let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options);
+        reserve::take_back(directory.path());
+        let opened = opened.and_then(|engine| {
             let engine = Self { doubt, ..engine };
             match check(&engine) {
                 Ok(()) => Ok(engine),
@@ -129,8 +137,9 @@ impl SledEngine {
         // The snapshot that sled has just written replaced an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
         let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
+        let (reserve, poison) = (Reserve::of(directory.path()), Poison::default());
         let free_space_floor_bytes = options.free_space_floor_bytes;
-        Ok(Self { db, log, path, free_space_floor_bytes, poison: Poison::default(), doubt: None, directory })
+        Ok(Self { db, log, path, reserve, free_space_floor_bytes, poison, doubt: None, directory })
     }
 
     /// What of the log was not taken in when it was opened. It was torn by a crash and never acknowledged, or it is lost:
@@ -146,15 +155,14 @@ impl SledEngine {
         &self.directory
     }
 
-    fn refuse_when_full(&self, batch: &Batch) -> Result<(), EngineError> {
+    /// Answers what will be free above the floor.
+    fn refuse_when_full(&self, batch: &Batch) -> Result<u64, EngineError> {
         let free_bytes =
             free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")));
         let free_bytes = self.poison.watch(free_bytes)?;
         let floor_bytes = self.free_space_floor_bytes / if batch.upkeep { UPKEEP_SHARE } else { 1 };
-        if free_bytes.saturating_sub(batch.bytes()) < floor_bytes {
-            return Err(EngineError::Full { free_bytes, floor_bytes });
-        }
-        Ok(())
+        let spare_bytes = free_bytes.saturating_sub(batch.bytes()).checked_sub(floor_bytes);
+        spare_bytes.ok_or(EngineError::Full { free_bytes, floor_bytes })
     }
 
     fn write(&self, batch: &Batch) -> Result<(), EngineError> {
@@ -193,8 +201,10 @@ impl Engine for SledEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         self.poison.check()?;
         batch.refuse_oversized()?;
-        self.refuse_when_full(batch)?;
-        self.poison.watch(self.write(batch))
+        let spare_bytes = self.refuse_when_full(batch)?;
+        self.poison.watch(self.write(batch))?;
+        self.reserve.grow(&self.log.0, spare_bytes);
+        Ok(())
     }
 
     fn disk_bytes(&self) -> Result<u64, EngineError> {
@@ -210,7 +220,7 @@ struct Log(File);
 
 impl Log {
     fn open(database: &Path) -> io::Result<Self> {
-        File::open(database.join("db")).map(Self)
+        File::options().read(true).write(true).open(database.join("db")).map(Self)
     }
 
     /// Waits until the lock is free that sled has on the file, which is when the last of its tasks is done.
@@ -315,16 +325,9 @@ fn first_blob(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-fn quarantine_unfinished_snapshots(directory: &Directory, path: &Path) -> Result<(), OpenError> {
-    let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    for entry in entries.map_err(OpenError::io("list", path))? {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            directory.quarantine(&entry.path()).map_err(OpenError::io("move away", &entry.path()))?;
-        }
-    }
-    Ok(())
+fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    let snapshots = preimage::snapshots(path)?.into_iter();
+    snapshots.filter(|path| path.extension().is_some_and(|end| end == "generating")).try_for_each(fs::remove_file)
 }
 
 /// Reads the log that is about to be opened. Answers what will not be taken in.
@@ -337,10 +340,12 @@ fn survey_log(path: &Path) -> Result<Option<String>, OpenError> {
     }
 }
 
-/// Copies what opening may overwrite. None if there is no room for it: an archive opens on a full disk, too.
+/// Copies what opening may overwrite. None if there is no room for it: an archive opens on a full disk, too. What a process
+/// that was killed while opening left is removed.
 fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preimage>, OpenError> {
     let path = directory.database();
     let preimage = Preimage::plan(&path, &directory.before_opening()).map_err(OpenError::io("read", &path))?;
+    preimage.discard().map_err(OpenError::io("remove", preimage.folder()))?;
     let free_bytes = free_bytes(&path).map_err(OpenError::io("look at the disk of", &path))?;
     if free_bytes.saturating_sub(preimage.bytes()) < options.free_space_floor_bytes {
         tracing::warn!(free_bytes, needed_bytes = preimage.bytes(), "no room to undo the opening if it should fail");

@@ -2,6 +2,7 @@
 
 mod add;
 mod backup;
+mod full_disk;
 mod places;
 mod refusals;
 mod serve;

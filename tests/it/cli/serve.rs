@@ -17,7 +17,7 @@ fn commands_find_the_server_that_holds_their_archive() {
     cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("use its server at {}", server.address));
 
     assert_eq!(server.terminate(), Some(0));
-    assert_eq!(std::fs::read(cli.archive().join("LOCK")).unwrap(), b"");
+    assert_eq!(std::fs::read_to_string(cli.archive().join("LOCK")).unwrap().trim(), "");
     assert_eq!(cli.ok(&["show", "press/a"]), by_lock, "what the server archived is there without it");
 }
 

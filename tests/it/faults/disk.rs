@@ -7,13 +7,13 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// A mounted file system of 160 MiB.
-pub(super) struct Disk {
+pub(crate) struct Disk {
     dir: TempDir,
 }
 
 impl Disk {
     /// Makes and mounts it. Where this machine does not allow that, says so and answers nothing.
-    pub(super) fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         match Self::mount_in(dir.path()) {
             Ok(()) => Some(Self { dir }),
@@ -28,23 +28,24 @@ impl Disk {
         let (image, mounted) = (dir.join("image"), dir.join("mounted"));
         fs::File::create(&image).and_then(|file| file.set_len(160 << 20)).map_err(|error| error.to_string())?;
         fs::create_dir(&mounted).map_err(|error| error.to_string())?;
-        // No blocks are kept back for root, as whom this may run: free is then what anybody can have.
-        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
+        // No blocks are kept back for root, as whom this may run: free is then what anybody can have. Larger blocks than
+        // mkfs would choose come out even with what is allocated below, to the last.
+        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-b", "4096"]).arg(&image))?;
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted))
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("mounted")
     }
 
     /// What is free on it.
-    pub(super) fn free_bytes(&self) -> u64 {
+    pub(crate) fn free_bytes(&self) -> u64 {
         let disk = rustix::fs::statvfs(self.path()).unwrap();
         disk.f_bavail * disk.f_frsize
     }
 
     /// Fills it until so much is left, as somebody else's file does.
-    pub(super) fn fill_up_to(&self, name: &str, left_bytes: u64) {
+    pub(crate) fn fill_up_to(&self, name: &str, left_bytes: u64) {
         let file = fs::File::create(self.path().join(name)).unwrap();
         let mut taken = 0;
         loop {
@@ -60,7 +61,7 @@ impl Disk {
         }
     }
 
-    pub(super) fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         fs::remove_file(self.path().join(name)).unwrap();
         // The blocks are free once the journal says so.
         run(Command::new("sync").arg("-f").arg(self.path())).unwrap();

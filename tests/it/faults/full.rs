@@ -12,6 +12,7 @@ use dateline::wire::pb;
 use tonic::Code;
 
 use super::disk::Disk;
+use super::noise;
 use crate::server::{TestServer, holder, name, publish};
 use crate::verify::verified;
 
@@ -74,19 +75,6 @@ fn changes_request() -> pb::ListChangesRequest {
     pb::ListChangesRequest { start, page_size: 1_000, ..pb::ListChangesRequest::default() }
 }
 
-/// Letters in which there is nothing to compress but that each has six bits.
-fn noise(seed: u64, bytes: usize) -> String {
-    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let letter = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(LETTERS[usize::try_from(state >> 58).unwrap()])
-    };
-    (0..bytes).map(letter).collect()
-}
-
 /// A read as known now, of which the archive must keep that nothing is archived at that time any more.
 async fn as_known_now(client: &mut Client) -> Result<(), ServerError> {
     let now = std::time::SystemTime::now();
@@ -140,7 +128,11 @@ async fn a_disk_that_is_filled_by_somebody_else() {
     for _ in 0..6 {
         acknowledged.publish(&mut client, 300 << 10).await.unwrap();
     }
+    for _ in 0..120 {
+        acknowledged.publish(&mut client, 1_000).await.unwrap();
+    }
     disk.fill_up_to("somebody's", 0);
+    assert_eq!(disk.free_bytes(), 0);
     assert_full(&acknowledged.publish(&mut client, 1_000).await.unwrap_err());
     assert_full(&as_known_now(&mut client).await.unwrap_err());
     // The engine's own thread comes by twice a second, and must not fail the storage when it does.
@@ -151,6 +143,7 @@ async fn a_disk_that_is_filled_by_somebody_else() {
     acknowledged.are_all_there(&mut client).await;
 
     disk.fill_up_to("somebody's", 0);
+    assert_eq!(disk.free_bytes(), 0);
     drop(client);
     server.stop().await;
     let server = serve(&disk).await;

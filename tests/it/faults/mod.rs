@@ -1,6 +1,6 @@
 //! Faults of the storage, put in on purpose: nothing is acknowledged that is not durable, and everybody is told.
 
-mod disk;
+pub(crate) mod disk;
 mod every;
 mod full;
 mod workload;
@@ -32,6 +32,19 @@ fn archive_over(engine: &MemoryEngine, flush_deadline: Duration) -> Archive {
 
 fn get(id: &str) -> pb::GetArticleRequest {
     pb::GetArticleRequest { name: name(id), ..pb::GetArticleRequest::default() }
+}
+
+/// Letters in which there is nothing to compress but that each has six bits.
+pub(crate) fn noise(seed: u64, bytes: usize) -> String {
+    const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(LETTERS[usize::try_from(state >> 58).unwrap()])
+    };
+    (0..bytes).map(letter).collect()
 }
 
 const SOON: Duration = Duration::from_millis(200);

@@ -56,9 +56,8 @@ impl Preimage {
         self.copied.len() as u64 * SEGMENT_BYTES as u64
     }
 
-    /// Copies. What a process that was killed while opening left in the folder is removed.
+    /// Copies, into a folder that is not there yet.
     pub(super) fn save(&self) -> io::Result<()> {
-        self.discard()?;
         fs::create_dir(&self.folder)?;
         link_all(snapshots(&self.database)?, &self.folder)?;
         let copy = File::create(self.folder.join("log"))?;
@@ -97,7 +96,8 @@ impl Preimage {
     }
 }
 
-fn snapshots(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// The snapshots in a folder, finished or not.
+pub(super) fn snapshots(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
     let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."));
     paths.filter(|path| path.as_ref().map_or(true, named)).collect()

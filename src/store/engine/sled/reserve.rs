@@ -1,0 +1,100 @@
+//! Room that an archive keeps for itself, so that it can be read on a disk that somebody else has filled to the last byte.
+//!
+//! sled writes where nobody asked it to: whenever it opens it overwrites the rest of the log's last segment, and writes a
+//! snapshot beside the one before; and it splits pages while it reads. Where there is no room for that it does not open,
+//! or fails at the next commit. So room is taken in advance, by commits, while there is some:
+//! - blocks for the log behind its end, which it grows into;
+//! - the file `RESERVE`. An opening that finds less room than it has gives its blocks up, and takes them back at once:
+//!   sled has removed the snapshot before then, so that there is as much room as there was. The file keeps its length,
+//!   which tells the next opening how much to take where one was killed between the two.
+//!
+//! Whoever else waits for room may snatch it while a database is being opened.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::{SEGMENT_BYTES, free_bytes};
+
+const SEGMENT: u64 = SEGMENT_BYTES as u64;
+/// A snapshot takes a hundredth of the log. Two must fit, since the next one is written before the last is removed.
+const SHARE_OF_LOG: u64 = 32;
+
+/// The reserve of an open database.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+    /// Up to where the log has blocks. Zero until the first commit.
+    log_ahead: AtomicU64,
+}
+
+impl Reserve {
+    /// The reserve of the archive in a directory.
+    pub(super) fn of(archive: &Path) -> Self {
+        Self { path: path(archive), log_ahead: AtomicU64::new(0) }
+    }
+
+    /// Takes what the log as it is now needs, once `spare_bytes` are enough for it.
+    pub(super) fn grow(&self, log: &File, spare_bytes: u64) {
+        if let Err(error) = self.try_to_grow(log, spare_bytes) {
+            tracing::warn!(%error, "no room could be reserved to open the archive on a full disk");
+        }
+    }
+
+    fn try_to_grow(&self, log: &File, spare_bytes: u64) -> io::Result<()> {
+        let log_bytes = log.metadata()?.len();
+        let log_ahead = (log_bytes + SEGMENT / 2).next_multiple_of(SEGMENT);
+        if log_ahead == self.log_ahead.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let reserve = File::options().write(true).create(true).truncate(false).open(&self.path)?;
+        let (bytes, taken_bytes) = (SEGMENT + log_ahead / SHARE_OF_LOG, reserve.metadata()?.blocks() * 512);
+        if bytes.saturating_sub(taken_bytes) + 2 * SEGMENT > spare_bytes {
+            return Ok(());
+        }
+        self.log_ahead.store(log_ahead, Ordering::Relaxed);
+        // The length goes first: the next opening takes blocks for all of it, whatever becomes of these.
+        reserve.set_len(bytes)?;
+        fallocate(&reserve, FallocateFlags::empty(), 0, bytes)?;
+        // Other systems cannot do without changing the length, which is sled's.
+        #[cfg(target_os = "linux")]
+        fallocate(log, FallocateFlags::KEEP_SIZE, log_bytes, log_ahead - log_bytes)?;
+        Ok(())
+    }
+}
+
+/// Gives the blocks of the reserve up where there is less room besides.
+pub(super) fn give_up_when_full(archive: &Path) -> io::Result<()> {
+    let bytes = match fs::metadata(path(archive)) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if free_bytes(archive)? >= bytes {
+        return Ok(());
+    }
+    let reserve = File::options().write(true).open(path(archive))?;
+    reserve.set_len(0)?;
+    reserve.set_len(bytes)?;
+    // The blocks are not free before that is written down.
+    reserve.sync_all()
+}
+
+/// Takes blocks for the whole length of the reserve, if there is one, or for as much of it as there is room for.
+pub(super) fn take_back(archive: &Path) {
+    let Ok(reserve) = File::options().write(true).open(path(archive)) else { return };
+    let bytes = reserve.metadata().map_or(0, |metadata| metadata.len());
+    let taken = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
+    if bytes > 0 && !taken(8) {
+        tracing::warn!(bytes, "the room to open the archive on a full disk is gone, or a part of it");
+        (1..8).rev().any(taken);
+    }
+}
+
+fn path(archive: &Path) -> PathBuf {
+    archive.join("RESERVE")
+}

@@ -1,0 +1,58 @@
+//! A server that is started on a disk on which nothing is left.
+
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use super::Cli;
+use super::server::Server;
+use crate::faults::disk::Disk;
+use crate::faults::noise;
+
+const FLOOR: [&str; 2] = ["--free-space-floor-bytes", "32MiB"];
+
+/// What the engine writes while it opens and reads has its room from the archive itself: it is served, killed, killed while
+/// it opens, and served again.
+#[test]
+fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
+    let Some(disk) = Disk::mount() else { return };
+    let cli = Cli::new();
+    let archive = disk.path().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    symlink(archive, cli.archive()).unwrap();
+    let server = Server::start(&cli, &FLOOR);
+    // The last segment of the log is one that was begun after the database was opened.
+    for number in 0..16 {
+        assert_eq!(cli.add(&format!("a{number}"), "Ferry", &noise(number, 900_000), &[]).code, 0);
+    }
+    let shown = cli.ok(&["show", "press/a15"]);
+    server.kill();
+    for round in 0..4 {
+        disk.fill_up_to(&format!("somebody's {round}"), 0);
+        assert_eq!(disk.free_bytes(), 0);
+        for millis in [0, 5, 10, 20, 40, 80] {
+            let mut opening = cli.command(&[&["serve", "--listen", "127.0.0.1:0"], &FLOOR[..]].concat());
+            let mut opening = opening.spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(millis));
+            opening.kill().unwrap();
+            opening.wait().unwrap();
+        }
+        let server = Server::start(&cli, &FLOOR);
+        assert!(cli.ok(&["show", "press/a15"]) == shown);
+        assert!(cli.ok(&["verify"]).contains("16 articles"));
+        let refused = cli.add("one-more", "Ferry", "No.", &[]);
+        assert!(refused.code == 1 && refused.err.contains("free some space"), "{refused:?}");
+        // The engine's own thread comes by twice a second.
+        std::thread::sleep(Duration::from_millis(1_200));
+        assert!(cli.ok(&["show", "press/a15"]) == shown);
+        match round {
+            0 | 1 => server.kill(),
+            2 => assert_eq!(server.terminate(), Some(0)),
+            _ => {
+                (0..4).for_each(|round| disk.remove(&format!("somebody's {round}")));
+                assert_eq!(cli.add("one-more", "Ferry", "Yes.", &[]).code, 0);
+                assert_eq!(server.terminate(), Some(0));
+            }
+        }
+    }
+    assert!(cli.ok(&["verify"]).contains("17 articles"));
+}
