@@ -104,6 +104,16 @@ impl Archive {
         self.shared.tail().failed
     }
 
+    /// Whether a write of ordinary size would be taken now. If not, [`Unavailable::StorageFailed`], or
+    /// [`Unavailable::StorageFull`], which ends by itself when there is room.
+    pub async fn takes_writes(&self) -> Result<(), ArchiveError> {
+        if self.has_failed() {
+            return Err(Unavailable::StorageFailed.into());
+        }
+        let engine = Arc::clone(&self.shared.engine);
+        self.blocking(move || Ok(engine.has_room()?)).await
+    }
+
     /// Waits until the storage fails. Does not return while it is well.
     pub async fn failed(&self) {
         let mut tail = self.shared.watch_tail();

@@ -153,6 +153,8 @@ pub(super) struct Writer {
     floor: Option<Timestamp>,
     /// The commits that are durable.
     commits_done: u64,
+    /// Whether the last commit was refused for want of room.
+    disk_is_full: bool,
     closing: bool,
 }
 
@@ -174,7 +176,7 @@ impl Writer {
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let next = Next::new(position, Timestamp::MIN);
             let (held, held_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
-            let closing = false;
+            let (disk_is_full, closing) = (false, false);
             let mut writer = Self {
                 shared,
                 events,
@@ -187,6 +189,7 @@ impl Writer {
                 held_edits,
                 floor,
                 commits_done,
+                disk_is_full,
                 closing,
             };
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
@@ -408,6 +411,10 @@ impl Writer {
         let Some(in_flight) = self.in_flight.take() else { return };
         let InFlight { batch, writes, position, floor, waiting, .. } = in_flight;
         self.commits_done += u64::from(!batch.writes.is_empty());
+        if self.disk_is_full && !batch.upkeep {
+            self.disk_is_full = false;
+            tracing::info!("there is room on the disk again; writes are taken");
+        }
         self.shared.take_in(writes);
         self.shared.announce(|tail| {
             let clock_floor = floor.or(tail.clock_floor);
@@ -432,7 +439,10 @@ impl Writer {
     fn commit_failed(&mut self, error: EngineError) {
         match error {
             EngineError::Full { .. } => {
-                tracing::warn!(%error, "a commit was refused");
+                if !self.disk_is_full {
+                    self.disk_is_full = true;
+                    tracing::warn!(%error, "the disk is full; writes are refused until there is room");
+                }
                 self.refuse_jobs(&error.into());
             }
             EngineError::TooLarge { .. } => {

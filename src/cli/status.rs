@@ -14,7 +14,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     let stamp = status.read_stamp.clone().unwrap_or_default();
     let last = instant(stamp.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
     let writes = match status.storage_state() {
-        pb::StorageState::Failed => {
+        pb::StorageState::Failed | pb::StorageState::Full => {
             out.painter().paint(style::BAD, &format!("no: {}", style::safe_line(&status.storage_message)))
         }
         pb::StorageState::Serving | pb::StorageState::Unspecified if status.queued_writes > 0 => {

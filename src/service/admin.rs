@@ -9,7 +9,8 @@ use tonic::{Request, Response, Status};
 use super::Context;
 use super::backup::{self, Sending};
 use super::status::Refusal;
-use crate::archive::FORMAT_VERSION;
+use crate::archive::error::Unavailable;
+use crate::archive::{ArchiveError, FORMAT_VERSION};
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::{pb, read_stamp_to_pb, timestamp_to_pb};
 
@@ -62,9 +63,12 @@ impl AdminService for AdminHandler {
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
         let archive = &self.context.archive;
         let info = archive.info();
-        let failed = archive.has_failed();
-        let state = if failed { pb::StorageState::Failed } else { pb::StorageState::Serving };
-        let message = if failed { "a write or sync failed; see the server's log, and restart it" } else { "" };
+        let refusal = archive.takes_writes().await.err();
+        let state = match &refusal {
+            None => pb::StorageState::Serving,
+            Some(ArchiveError::Unavailable(Unavailable::StorageFull { .. })) => pb::StorageState::Full,
+            Some(_) => pb::StorageState::Failed,
+        };
         Ok(Response::new(pb::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format_version: FORMAT_VERSION,
@@ -73,7 +77,7 @@ impl AdminService for AdminHandler {
             article_count: archive.article_count(),
             disk_bytes: archive.disk_bytes().await.map_err(Refusal::from)?,
             storage_state: state.into(),
-            storage_message: message.to_owned(),
+            storage_message: refusal.map(|refusal| refusal.to_string()).unwrap_or_default(),
             start_time: Some(timestamp_to_pb(info.opened)),
             queued_writes: u32::try_from(archive.queued_writes()).unwrap_or(u32::MAX),
             directory: info.directory.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),

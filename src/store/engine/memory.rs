@@ -10,6 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::poison::Poison;
 use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, Read, Scan};
 
+const FULL: EngineError = EngineError::Full { free_bytes: 0, floor_bytes: 1 };
+
 /// What happens to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -206,7 +208,7 @@ impl Engine for MemoryEngine {
                 state.torn = true;
                 return state.fail();
             }
-            Some(Fault::Full) => return Err(EngineError::Full { free_bytes: 0, floor_bytes: 1 }),
+            Some(Fault::Full) => return Err(FULL),
             Some(Fault::Hang) => {
                 state.write(batch);
                 state.hanging += 1;
@@ -218,6 +220,14 @@ impl Engine for MemoryEngine {
         }
         state.unsynced.clear();
         Ok(())
+    }
+
+    fn has_room(&self) -> Result<(), EngineError> {
+        let state = self.state();
+        match state.faults.get(&(state.commits + 1)) {
+            Some(Fault::Full) => Err(FULL),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn disk_bytes(&self) -> Result<u64, EngineError> {

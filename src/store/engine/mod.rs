@@ -137,6 +137,9 @@ pub trait Engine: Read + Send + Sync + 'static {
     /// Writes `batch`, durably when it returns. Commits are not concurrent: the caller has one at a time.
     fn commit(&self, batch: &Batch) -> Result<(), EngineError>;
 
+    /// Whether a commit of ordinary size would be taken now, as far as room goes: [`EngineError::Full`] if not.
+    fn has_room(&self) -> Result<(), EngineError>;
+
     /// Bytes on disk.
     fn disk_bytes(&self) -> Result<u64, EngineError>;
 }

@@ -52,6 +52,8 @@ use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, R
 const SEGMENT_BYTES: usize = 8 << 20;
 /// Upkeep may leave this part of the floor. What is left is for sled, which moves pages by itself.
 const UPKEEP_SHARE: u64 = 4;
+/// Hardly an article is larger, so that none is refused where there is said to be room.
+const ORDINARY_COMMIT_BYTES: u64 = 1 << 20;
 /// sled collects garbage in its flush thread, and nowhere else.
 const FLUSH_EVERY_MS: u64 = 500;
 /// How long sled's tasks may take to let go of a database that was closed.
@@ -155,14 +157,8 @@ impl SledEngine {
         &self.directory
     }
 
-    /// Answers what will be free above the floor.
-    fn refuse_when_full(&self, batch: &Batch) -> Result<u64, EngineError> {
-        let free_bytes =
-            free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")));
-        let free_bytes = self.poison.watch(free_bytes)?;
-        let floor_bytes = self.free_space_floor_bytes / if batch.upkeep { UPKEEP_SHARE } else { 1 };
-        let spare_bytes = free_bytes.saturating_sub(batch.bytes()).checked_sub(floor_bytes);
-        spare_bytes.ok_or(EngineError::Full { free_bytes, floor_bytes })
+    fn free_bytes(&self) -> Result<u64, EngineError> {
+        free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")))
     }
 
     fn write(&self, batch: &Batch) -> Result<(), EngineError> {
@@ -201,10 +197,16 @@ impl Engine for SledEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         self.poison.check()?;
         batch.refuse_oversized()?;
-        let spare_bytes = self.refuse_when_full(batch)?;
+        let floor_bytes = self.free_space_floor_bytes / if batch.upkeep { UPKEEP_SHARE } else { 1 };
+        let free_bytes = self.poison.watch(self.free_bytes())?;
+        let spare_bytes = spare_bytes(free_bytes, batch.bytes(), floor_bytes)?;
         self.poison.watch(self.write(batch))?;
         self.reserve.grow(&self.log.0, spare_bytes);
         Ok(())
+    }
+
+    fn has_room(&self) -> Result<(), EngineError> {
+        spare_bytes(self.free_bytes()?, ORDINARY_COMMIT_BYTES, self.free_space_floor_bytes).map(drop)
     }
 
     fn disk_bytes(&self) -> Result<u64, EngineError> {
@@ -364,6 +366,12 @@ fn settle(directory: &Directory, preimage: &Preimage, failed: bool) -> Result<()
         return Err(OpenError::Io { action: "put the database back as it was from the copy in", path, source });
     }
     preimage.discard().map_err(OpenError::io("remove", preimage.folder()))
+}
+
+/// What is still free above the floor after a commit of so many bytes.
+fn spare_bytes(free_bytes: u64, commit_bytes: u64, floor_bytes: u64) -> Result<u64, EngineError> {
+    let spare_bytes = free_bytes.saturating_sub(commit_bytes).checked_sub(floor_bytes);
+    spare_bytes.ok_or(EngineError::Full { free_bytes, floor_bytes })
 }
 
 fn free_bytes(path: &Path) -> io::Result<u64> {

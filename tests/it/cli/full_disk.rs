@@ -26,7 +26,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     }
     let shown = cli.ok(&["show", "press/a15"]);
     server.kill();
-    for round in 0..4 {
+    for round in 0..3 {
         disk.fill_up_to(&format!("somebody's {round}"), 0);
         assert_eq!(disk.free_bytes(), 0);
         for millis in [0, 5, 10, 20, 40, 80] {
@@ -39,18 +39,27 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
         let server = Server::start(&cli, &FLOOR);
         assert!(cli.ok(&["show", "press/a15"]) == shown);
         assert!(cli.ok(&["verify"]).contains("16 articles"));
-        let refused = cli.add("one-more", "Ferry", "No.", &[]);
-        assert!(refused.code == 1 && refused.err.contains("free some space"), "{refused:?}");
+        for _ in 0..2 {
+            let refused = cli.add("one-more", "Ferry", "No.", &[]);
+            assert!(refused.code == 1 && refused.err.contains("free some space"), "{refused:?}");
+        }
+        let status = cli.ok(&["status"]);
+        assert!(status.contains("Writes    no: the archive's disk has"), "{status}");
         // The engine's own thread comes by twice a second.
         std::thread::sleep(Duration::from_millis(1_200));
         assert!(cli.ok(&["show", "press/a15"]) == shown);
         match round {
-            0 | 1 => server.kill(),
-            2 => assert_eq!(server.terminate(), Some(0)),
+            0 => server.kill(),
+            1 => assert_eq!(server.terminate(), Some(0)),
             _ => {
-                (0..4).for_each(|round| disk.remove(&format!("somebody's {round}")));
+                (0..3).for_each(|round| disk.remove(&format!("somebody's {round}")));
+                assert!(cli.ok(&["status"]).contains("Writes    yes"));
                 assert_eq!(cli.add("one-more", "Ferry", "Yes.", &[]).code, 0);
-                assert_eq!(server.terminate(), Some(0));
+                assert_eq!(cli.add("one-more", "Ferry", "Yes.", &[]).code, 0);
+                let (code, log) = server.end();
+                assert_eq!(code, Some(0));
+                let told = ["writes are refused", "writes are taken"];
+                assert_eq!(told.map(|words| log.matches(words).count()), [1, 1], "{log}");
             }
         }
     }

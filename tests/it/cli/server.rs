@@ -37,10 +37,15 @@ impl Server {
     }
 
     /// Asks it to stop, as a supervisor does, and answers its exit status.
-    pub(super) fn terminate(mut self) -> Option<i32> {
+    pub(super) fn terminate(self) -> Option<i32> {
+        self.end().0
+    }
+
+    /// As [`Self::terminate`], and answers what it logged since it served, too.
+    pub(super) fn end(mut self) -> (Option<i32>, String) {
         self.process.signal("TERM");
-        std::io::copy(&mut self.log, &mut std::io::sink()).unwrap();
-        self.process.0.wait().unwrap().code()
+        let log = std::io::read_to_string(&mut self.log).unwrap();
+        (self.process.0.wait().unwrap().code(), log)
     }
 
     /// Ends it as a power cut does.

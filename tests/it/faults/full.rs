@@ -12,7 +12,7 @@ use dateline::wire::pb;
 use tonic::Code;
 
 use super::disk::Disk;
-use super::noise;
+use super::{noise, storage_state};
 use crate::server::{TestServer, holder, name, publish};
 use crate::verify::verified;
 
@@ -84,10 +84,6 @@ async fn as_known_now(client: &mut Client) -> Result<(), ServerError> {
     Ok(client.archive.get_article(get).await.map(drop)?)
 }
 
-async fn storage_state(client: &mut Client) -> pb::StorageState {
-    client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner().storage_state()
-}
-
 fn assert_full(error: &ServerError) {
     assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "STORAGE_FULL"), "{error:?}");
     assert!(error.message.contains("free some space"), "it says what to do: {}", error.message);
@@ -104,11 +100,12 @@ async fn a_disk_that_is_filled_by_the_archive() {
     let mut acknowledged = Acknowledged::default();
     assert_full(&acknowledged.until_refused(&mut client).await);
     assert!(disk.free_bytes() > FLOOR / 4, "{} bytes are left", disk.free_bytes());
-    assert_eq!(storage_state(&mut client).await, pb::StorageState::Serving);
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Full);
     as_known_now(&mut client).await.unwrap();
     acknowledged.are_all_there(&mut client).await;
 
     disk.remove("ballast");
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Serving, "it ends without a write");
     for _ in 0..3 {
         acknowledged.publish(&mut client, 768 << 10).await.unwrap();
     }
@@ -135,6 +132,7 @@ async fn a_disk_that_is_filled_by_somebody_else() {
     assert_eq!(disk.free_bytes(), 0);
     assert_full(&acknowledged.publish(&mut client, 1_000).await.unwrap_err());
     assert_full(&as_known_now(&mut client).await.unwrap_err());
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Full);
     // The engine's own thread comes by twice a second, and must not fail the storage when it does.
     tokio::time::timeout(Duration::from_millis(1_500), server.archive.failed()).await.unwrap_err();
     acknowledged.are_all_there(&mut client).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dateline::archive::error::Unavailable;
 use dateline::archive::{Archive, ArchiveError, Options};
-use dateline::client::ServerError;
+use dateline::client::{Client, ServerError};
 use dateline::clock::SystemClock;
 use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId};
 use dateline::server::{self, ServeError};
@@ -32,6 +32,15 @@ fn archive_over(engine: &MemoryEngine, flush_deadline: Duration) -> Archive {
 
 fn get(id: &str) -> pb::GetArticleRequest {
     pb::GetArticleRequest { name: name(id), ..pb::GetArticleRequest::default() }
+}
+
+async fn storage_state(client: &mut Client) -> pb::StorageState {
+    client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner().storage_state()
+}
+
+async fn health(server: &TestServer) -> i32 {
+    let channel = tonic::transport::Endpoint::from_shared(server.url.clone()).unwrap().connect().await.unwrap();
+    HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap().into_inner().status
 }
 
 /// Letters in which there is nothing to compress but that each has six bits.
@@ -66,13 +75,9 @@ async fn a_failed_commit_ends_writes_and_then_the_server() {
     }
     let read = client.archive.get_article(get("a")).await.unwrap().into_inner().article.unwrap();
     assert_eq!(read.revision_count, 1, "what was not acknowledged is not shown");
-    let status = client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
-    assert_eq!(status.storage_state, i32::from(pb::StorageState::Failed));
-    let channel = tonic::transport::Endpoint::from_shared(server.url.clone()).unwrap().connect().await.unwrap();
-    let mut health = HealthClient::new(channel);
-    let serving = health.check(HealthCheckRequest::default()).await.unwrap().into_inner().status;
-    assert_eq!(serving, ServingStatus::NotServing as i32);
-    drop((client, health));
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Failed);
+    assert_eq!(health(&server).await, ServingStatus::NotServing as i32);
+    drop(client);
     assert!(matches!(server.ended().await, Err(ServeError::StorageFailed)));
 }
 
@@ -100,8 +105,11 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     let mut client = server.client().await;
     client.archive.publish_revision(publish("a", "one")).await.unwrap();
     engine.fault_at(1, Fault::Full);
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Full);
+    assert_eq!(health(&server).await, ServingStatus::Serving as i32, "reads go on");
     let error = ServerError::from(client.archive.publish_revision(publish("a", "two")).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "STORAGE_FULL"));
+    assert_eq!(storage_state(&mut client).await, pb::StorageState::Serving);
     let answer = client.archive.publish_revision(publish("a", "three")).await.unwrap().into_inner();
     let revision = answer.revision.unwrap();
     assert_eq!((revision.number, revision.seq), (2, 1), "a refused write leaves no gap");
