@@ -50,7 +50,8 @@ pub struct Settings {
     /// Memory for articles and contents that are read often [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_CACHE_BYTES")]
     pub cache_bytes: Option<Bytes>,
-    /// Writes stop when less than this is free on the disk [default: 256MiB]
+    /// Writes stop when less than this is free on the disk; other commands that open the archive heed the variable
+    /// [default: 256MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_FREE_SPACE_FLOOR_BYTES")]
     pub free_space_floor_bytes: Option<Bytes>,
     /// Calls at once on one connection [default: 1024]

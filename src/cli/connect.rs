@@ -17,6 +17,7 @@ use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::client::{Client, Following};
 use crate::clock::SystemClock;
+use crate::config::Bytes;
 use crate::server;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
@@ -112,8 +113,9 @@ impl Session {
 
     /// Opens an archive, or goes to the server that has it. Waits until `patience` ends for anybody else.
     async fn local(path: &Path, command: &str, access: Access, patience: Instant) -> Result<Self, Failure> {
+        let options = options()?;
         loop {
-            let error = match open(path, access == Access::Create, Options::default(), command).await? {
+            let error = match open(path, access == Access::Create, options.clone(), command).await? {
                 Ok((archive, _directory)) => return Self::over(archive).await,
                 Err(error) => error,
             };
@@ -284,6 +286,15 @@ pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>
             .hint("name a directory with --archive DIR, or in DATELINE_ARCHIVE")
     };
     choose_app_strategy(names).map(|places| places.data_dir()).map_err(homeless)
+}
+
+/// How a command runs an archive that it opens itself: writes stop where the environment tells `serve` that they do.
+pub(super) fn options() -> Result<Options, Failure> {
+    const FLOOR: &str = "DATELINE_FREE_SPACE_FLOOR_BYTES";
+    let Some(text) = std::env::var_os(FLOOR) else { return Ok(Options::default()) };
+    let floor = text.to_string_lossy().parse::<Bytes>();
+    let floor = floor.map_err(|reason| Failure::new(Exit::Usage, format!("{FLOOR}: {reason}")))?;
+    Ok(Options { free_space_floor_bytes: floor.0, ..Options::default() })
 }
 
 /// The cause at the end of a chain of errors: a transport's own message says next to nothing.

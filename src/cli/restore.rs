@@ -15,7 +15,6 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
-use crate::archive::Options;
 use crate::archive::restore::{RestoreError, Restored, restore_directory};
 use crate::backup::{self, Chain, Changes, Until};
 
@@ -51,9 +50,9 @@ async fn restore(
     (mut progress, total): (Progress, u64),
     stopping: CancellationToken,
 ) -> Result<Option<Restored>, Failure> {
-    let holder = connect::holder("restore");
+    let (options, holder) = (connect::options()?, connect::holder("restore"));
     let restoring = tokio::task::spawn_blocking(move || {
-        restore_directory(changes, archive_id, &path, (&Options::default(), holder), &mut |next_seq, bytes| {
+        restore_directory(changes, archive_id, &path, (&options, holder), &mut |next_seq, bytes| {
             progress.set_bytes(next_seq.0, total, bytes);
             if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })

@@ -99,16 +99,19 @@ impl Report<'_> {
 
     async fn read_once(&mut self, path: PathBuf) -> Result<Result<(), RebuildError>, Failure> {
         let (sender, mut steps) = mpsc::channel(STEPS_WAITING_MAX);
-        let (command, read) =
-            if self.rebuild { ("verify --rebuild", rebuild as Reading) } else { ("verify", verify as Reading) };
-        let holder = connect::holder(command);
+        let (command, read) = if self.rebuild {
+            ("verify --rebuild", rebuild_directory as Reading)
+        } else {
+            ("verify", verify as Reading)
+        };
+        let (options, holder) = (connect::options()?, connect::holder(command));
         tokio::task::spawn_blocking(move || {
             let told = sender.clone();
             let mut listener = move |event| {
                 let is_told = told.blocking_send(Step::Event(event_to_pb(event))).is_ok();
                 if is_told { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            let done = read(&path, holder, &mut listener);
+            let done = read(&path, &options, holder, &mut listener);
             // The command may have ended meanwhile.
             drop(sender.blocking_send(Step::Done(done)));
         });
@@ -167,14 +170,15 @@ impl Report<'_> {
     }
 }
 
-type Reading = fn(&Path, Holder, &mut Listener<'_>) -> Result<Option<Summary>, RebuildError>;
+type Reading = fn(&Path, &Options, Holder, &mut Listener<'_>) -> Result<Option<Summary>, RebuildError>;
 
-fn verify(path: &Path, holder: Holder, listener: &mut Listener<'_>) -> Result<Option<Summary>, RebuildError> {
-    Ok(verify_directory(path, &Options::default(), holder, listener)?)
-}
-
-fn rebuild(path: &Path, holder: Holder, listener: &mut Listener<'_>) -> Result<Option<Summary>, RebuildError> {
-    rebuild_directory(path, &Options::default(), holder, listener)
+fn verify(
+    path: &Path,
+    options: &Options,
+    holder: Holder,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, RebuildError> {
+    Ok(verify_directory(path, options, holder, listener)?)
 }
 
 fn words_of(phase: pb::VerifyPhase, rebuild: bool) -> (&'static str, &'static str) {

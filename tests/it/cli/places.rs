@@ -6,7 +6,7 @@ use std::process::Stdio;
 use dateline::store::engine::directory::Directory;
 use dateline::store::engine::lock::Holder;
 
-use super::{Cli, Running};
+use super::{Cli, Done, Running, example};
 
 fn holder(address: Option<&str>) -> Holder {
     Holder {
@@ -96,6 +96,25 @@ fn a_flag_goes_before_the_environment() {
 
 /// `list | while read …` once hung: list held the archive until its last line was read, and who read the lines waited
 /// for the archive.
+#[test]
+fn a_command_that_opens_the_archive_stops_writing_where_serve_does() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let with_floor = |args: &[&str], floor: &str| {
+        let mut command = cli.command(args);
+        Done::from(command.env("DATELINE_FREE_SPACE_FLOOR_BYTES", floor).output().unwrap())
+    };
+    let add = ["add", &example("night-ferry.md"), "--source", "press"];
+    let refused = with_floor(&add, "1000000GiB");
+    assert!(refused.code == 1 && refused.err.contains("writes stop below"), "{refused:?}");
+    assert!(with_floor(&["status"], "1000000GiB").out.contains("Writes    no: the archive's disk has"));
+    assert_eq!(with_floor(&["show", "press/a"], "1000000GiB").code, 0, "reads go on");
+    assert_eq!(with_floor(&add, "1MiB").code, 0);
+    for args in [["status"], ["verify"]] {
+        assert_eq!(with_floor(&args, "much").code, 2, "{args:?}");
+    }
+}
+
 #[test]
 fn commands_on_one_archive_can_be_piped_into_each_other() {
     let cli = Cli::new();
