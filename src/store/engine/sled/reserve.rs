@@ -41,7 +41,7 @@ impl Reserve {
     /// Takes what the log as it is now needs, once `spare_bytes` are enough for it.
     pub(super) fn grow(&self, log: &File, spare_bytes: u64) {
         if let Err(error) = self.try_to_grow(log, spare_bytes) {
-            tracing::warn!(%error, "no room could be reserved to open the archive on a full disk");
+            tracing::info!(%error, "no room could be reserved to open the archive on a full disk");
         }
     }
 
@@ -90,7 +90,7 @@ pub(super) fn take_back(archive: &Path) {
     let bytes = reserve.metadata().map_or(0, |metadata| metadata.len());
     let taken = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
     if bytes > 0 && !taken(8) {
-        tracing::warn!(bytes, "the room to open the archive on a full disk is gone, or a part of it");
+        tracing::info!(bytes, "the room to open the archive on a full disk is gone, or a part of it");
         (1..8).rev().any(taken);
     }
 }
