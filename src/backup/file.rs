@@ -1,8 +1,10 @@
 //! A file of a backup, and finding those of a folder.
 
+use std::fmt;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
 
@@ -15,22 +17,45 @@ const ENDING: &str = "dlog";
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A file that is read.
-pub(super) type Reader = LogReader<BufReader<File>>;
+pub(super) type Reader = LogReader<BufReader<Box<dyn Read + Send>>>;
 
 /// A file of a backup, of which the header was read.
 #[derive(Clone, Debug)]
 pub struct BackupFile {
-    /// Where it is.
+    /// Where it is; for a stream, what it is called.
     pub path: PathBuf,
     /// What it holds.
     pub header: LogHeader,
+    stream: Option<Stream>,
+}
+
+/// What can be read only once: its reader stands behind the header, until it is taken.
+#[derive(Clone)]
+struct Stream(Arc<Mutex<Option<Reader>>>);
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
 }
 
 impl BackupFile {
     /// Reads the header of a file.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let (reader, path) = (read(path)?, path.to_path_buf());
-        Ok(Self { path, header: reader.header().clone() })
+        Ok(Self { path, header: reader.header().clone(), stream: None })
+    }
+
+    /// Reads the header of what comes through a pipe or the like. Errors call it `name`.
+    pub fn of_stream(name: &str, bytes: impl Read + Send + 'static) -> Result<Self, BackupError> {
+        let reader = reader(name, bytes)?;
+        let header = reader.header().clone();
+        Ok(Self { path: name.into(), header, stream: Some(Stream(Arc::new(Mutex::new(Some(reader))))) })
+    }
+
+    /// A file that lies complete at `path`.
+    pub(super) fn at(path: PathBuf, header: LogHeader) -> Self {
+        Self { path, header, stream: None }
     }
 
     /// The name under which a file is kept: its first position, the one behind its last, and the beginning of the
@@ -41,15 +66,21 @@ impl BackupFile {
         format!("{:020}-{:020}-{history}.{ENDING}", header.first_seq.0, header.end.next_seq.0)
     }
 
-    /// Reads the file from its beginning.
+    /// Reads the changes of the file from the first on. A stream has them once.
     pub(super) fn read(&self) -> Result<Reader, BackupError> {
-        read(&self.path)
+        let Some(Stream(stream)) = &self.stream else { return read(&self.path) };
+        let taken = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.ok_or_else(|| BackupError::unreadable(&self.path)(io::Error::other("it was read before")))
     }
 }
 
 fn read(path: &Path) -> Result<Reader, BackupError> {
     let file = File::open(path).map_err(BackupError::unreadable(path))?;
-    Ok(LogReader::open(&path.display().to_string(), BufReader::with_capacity(BUFFER_BYTES, file))?)
+    reader(&path.display().to_string(), file)
+}
+
+fn reader(name: &str, bytes: impl Read + Send + 'static) -> Result<Reader, BackupError> {
+    Ok(LogReader::open(name, BufReader::with_capacity(BUFFER_BYTES, Box::new(bytes) as _))?)
 }
 
 /// The files of a backup: each that is named, and all that lie in each folder that is named.
@@ -75,7 +106,7 @@ pub fn find(places: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
 /// The files in a folder; none in one that is not there.
 pub(super) fn in_folder(folder: &Path) -> Result<Vec<BackupFile>, BackupError> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(BackupError::unreadable(folder))?,
     };
     let mut files = Vec::new();

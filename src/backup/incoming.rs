@@ -61,7 +61,7 @@ impl Incoming {
         if let Some(parent) = self.folder.parent().filter(|parent| *parent != Path::new("")) {
             sync(parent)?;
         }
-        Ok(BackupFile { path, header })
+        Ok(BackupFile::at(path, header))
     }
 }
 

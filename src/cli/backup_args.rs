@@ -11,7 +11,8 @@ use crate::model::Seq;
 /// The arguments of `backup`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The folder of the backup, which is made if need be; - is standard output. With --check: folders and files
+    /// The folder of the backup, which is made if need be; - is standard output. With --check: folders and files, and
+    /// - is standard input
     #[arg(required = true, value_name = "DIR")]
     pub(super) places: Vec<PathBuf>,
     /// Back everything up, and don't go on behind the last backup
@@ -28,7 +29,7 @@ pub(super) struct BackupArgs {
 /// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// The folder of the backup, or its files
+    /// The folder of the backup, or its files; - is standard input
     #[arg(required = true, value_name = "FROM")]
     pub(super) from: Vec<PathBuf>,
     /// Restore the changes below this position, or those archived at or before this time [default: all]

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Globals;
+use super::backup::input::{find, is_interruption};
 use super::backup::{count, interrupted, took};
 use super::backup_args::RestoreArgs;
 use super::connect::{self, archive_directory};
@@ -16,7 +17,8 @@ use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
 use crate::archive::restore::{RestoreError, Restored, restore_directory};
-use crate::backup::{self, Chain, Changes, Until};
+use crate::backup::{Chain, Changes, Until};
+use crate::model::Seq;
 
 pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -24,7 +26,8 @@ pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output)
             .hint("name a new directory with --archive DIR; `dateline serve` then serves it"));
     }
     let path = archive_directory(globals.archive.as_deref(), None)?;
-    let chain = Chain::of(backup::find(&args.from)?)?;
+    let stopping = Signals::listen()?.token();
+    let chain = Chain::of(find(&args.from, &stopping).await?)?;
     let until = args.to.unwrap_or(Until::End);
     let total = match (until, chain.end()) {
         (Until::Seq(seq), _) => seq.0,
@@ -32,7 +35,6 @@ pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output)
     };
     let archive_id = chain.archive_id();
     let changes = Changes::of(chain, until)?;
-    let stopping = Signals::listen()?.token();
     let mut progress = Progress::new(globals);
     progress.begin("restoring", "changes", total);
     let began = Instant::now();
@@ -52,10 +54,14 @@ async fn restore(
 ) -> Result<Option<Restored>, Failure> {
     let (options, holder) = (connect::options()?, connect::holder("restore"));
     let restoring = tokio::task::spawn_blocking(move || {
-        restore_directory(changes, archive_id, &path, (&options, holder), &mut |next_seq, bytes| {
+        let progress = &mut |next_seq: Seq, bytes| {
             progress.set_bytes(next_seq.0, total, bytes);
             if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
+        };
+        match restore_directory(changes, archive_id, &path, (&options, holder), progress) {
+            Err(RestoreError::Backup(error)) if is_interruption(&error, &stopping) => Ok(None),
+            restored => restored,
+        }
     });
     let restored = restoring.await;
     Ok(restored.map_err(|error| Failure::new(Exit::Failed, format!("restoring ended early: {error}")))??)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::input::{find, is_interruption};
 use super::{count, interrupted};
 use crate::backup::{self, BackupError, BackupFile, Chain, Checked};
 use crate::cli::args::Globals;
@@ -14,7 +15,7 @@ use crate::cli::status::size;
 
 pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mut Output) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
-    let files = backup::find(&args.places)?;
+    let files = find(&args.places, &stopping).await?;
     let file_count = files.len() as u64;
     let total = files.iter().map(|file| file.header.changes()).sum();
     let mut progress = Progress::new(globals);
@@ -27,9 +28,13 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
             let checked = backup::check(&run, |checked| {
                 progress.set_bytes(before.changes + checked.changes, total, before.bytes + checked.bytes);
                 !stopping.is_cancelled()
-            })?;
-            let Some(checked) = checked else { return Ok(None) };
-            all = sum(before, checked);
+            });
+            match checked {
+                Ok(Some(checked)) => all = sum(before, checked),
+                Ok(None) => return Ok(None),
+                Err(error) if is_interruption(&error, &stopping) => return Ok(None),
+                Err(error) => return Err(error),
+            }
         }
         Ok::<_, BackupError>(Some((all, incomplete)))
     });

@@ -4,6 +4,8 @@
 //! while it is written ([`receive`]), and gets its name when it is complete and durable.
 
 mod check;
+pub(super) mod input;
+mod pieces;
 mod receive;
 
 use std::path::{Path, PathBuf};

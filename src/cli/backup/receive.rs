@@ -1,25 +1,23 @@
 //! Takes a backup's stream to where it goes: pieces come on the async side, and are checked and written on a thread.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::interrupted;
+use super::pieces::{self, Pieces};
 use crate::backup::{BackupError, BackupFile, Incoming, LogHeader, receive};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::progress::Progress;
 use crate::model::Seq;
 use crate::wire::pb;
 use crate::wire::pb::back_up_response::Part;
-
-/// Pieces that wait to be written.
-const WAITING_MAX: usize = 2;
 
 /// How long the thread may take to remove what it has begun.
 const REMOVED_WITHIN: Duration = Duration::from_secs(2);
@@ -63,10 +61,9 @@ impl Receiving {
         mut self,
         write: impl FnOnce(Pieces, &mut dyn FnMut(Seq, u64)) -> Result<T, BackupError> + Send + 'static,
     ) -> Result<Received<T>, Failure> {
-        let (pieces, waiting) = mpsc::channel(WAITING_MAX);
+        let (sender, pieces) = pieces::channel();
         let (mut progress, (first, end), began) = (self.progress, self.range, Instant::now());
         let mut writing = tokio::task::spawn_blocking(move || {
-            let pieces = Pieces { waiting, current: Bytes::new() };
             let mut written_bytes = 0;
             let written = write(pieces, &mut |next_seq, bytes| {
                 written_bytes = bytes;
@@ -77,7 +74,7 @@ impl Receiving {
         let done = tokio::select! {
             biased;
             () = self.stopping.cancelled() => None,
-            done = async { (forward(&mut self.stream, pieces).await, (&mut writing).await) } => Some(done),
+            done = async { (forward(&mut self.stream, sender).await, (&mut writing).await) } => Some(done),
         };
         let (forwarded, written) = match done {
             Some(done) => done,
@@ -99,35 +96,16 @@ impl Receiving {
 }
 
 /// Hands on what comes, until all has come or nobody takes it any more.
-async fn forward(stream: &mut Streaming<pb::BackUpResponse>, pieces: mpsc::Sender<Bytes>) -> Result<(), Failure> {
+async fn forward(
+    stream: &mut Streaming<pb::BackUpResponse>,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+) -> Result<(), Failure> {
     while let Some(message) = stream.message().await? {
         if let Some(Part::Data(data)) = message.part
-            && pieces.send(data.data).await.is_err()
+            && pieces.send(Ok(data.data)).await.is_err()
         {
             break;
         }
     }
     Ok(())
-}
-
-/// Pieces as something to read from. It ends when the sender is gone.
-struct Pieces {
-    waiting: mpsc::Receiver<Bytes>,
-    current: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() && !buffer.is_empty() {
-            match self.waiting.blocking_recv() {
-                Some(piece) => self.current = piece,
-                None => return Ok(0),
-            }
-        }
-        let count = self.current.len().min(buffer.len());
-        if let Some(buffer) = buffer.get_mut(..count) {
-            self.current.copy_to_slice(buffer);
-        }
-        Ok(count)
-    }
 }

@@ -58,7 +58,7 @@ fn json_that_show_printed_is_read_back() {
     assert_eq!(cli.feed(&["add", "-", "--source", "press", "--article", "c"], content).code, 0);
 
     cli.ok(&["withdraw", &name]);
-    let stub = cli.feed(&["add", "-"], &cli.ok(&["show", &name, "--json"]));
+    let stub = cli.feed(&["add", "-"], cli.ok(&["show", &name, "--json"]));
     assert!(stub.code == 1 && stub.err.contains("withdrawn"), "{stub:?}");
 }
 

@@ -7,17 +7,17 @@ use super::server::Server;
 use super::{Cli, Done, Running, json_lines};
 
 /// The files of a backup, in the order of their names.
-fn files(cli: &Cli, folder: &str) -> Vec<PathBuf> {
+pub(super) fn files(cli: &Cli, folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(cli.path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
 
-fn place(cli: &Cli, name: &str) -> String {
+pub(super) fn place(cli: &Cli, name: &str) -> String {
     cli.path(name).to_str().unwrap().to_owned()
 }
 
-fn listed(cli: &Cli, archive: &str) -> String {
+pub(super) fn listed(cli: &Cli, archive: &str) -> String {
     cli.ok(&["list", "--archive", &place(cli, archive)])
 }
 
@@ -166,7 +166,7 @@ fn a_backup_that_is_interrupted_says_what_is_left() {
     drop(server);
 }
 
-fn interrupted(mut running: Running) -> Done {
+pub(super) fn interrupted(mut running: Running) -> Done {
     let mut err = String::new();
     std::io::Read::read_to_string(running.0.stderr.as_mut().unwrap(), &mut err).unwrap();
     Done { code: running.0.wait().unwrap().code().unwrap_or(-1), out: String::new(), err }

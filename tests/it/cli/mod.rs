@@ -3,6 +3,7 @@
 mod add;
 mod backup;
 mod full_disk;
+mod piped;
 mod places;
 mod refusals;
 mod serve;
@@ -66,10 +67,10 @@ impl Cli {
         self.command(args).output().unwrap().into()
     }
 
-    /// Runs a command with text on its standard input.
-    fn feed(&self, args: &[&str], input: &str) -> Done {
+    /// Runs a command with something on its standard input.
+    fn feed(&self, args: &[&str], input: impl AsRef<[u8]>) -> Done {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.stdin.take().unwrap().write_all(input.as_ref()).unwrap();
         child.wait_with_output().unwrap().into()
     }
 
@@ -90,7 +91,7 @@ impl Cli {
     /// Archives a text of one paragraph as `press/{article}`.
     fn add(&self, article: &str, headline: &str, text: &str, more: &[&str]) -> Done {
         let document = format!("# {headline}\n\n{text}\n");
-        self.feed(&[&["add", "-", "--source", "press", "--article", article], more].concat(), &document)
+        self.feed(&[&["add", "-", "--source", "press", "--article", article], more].concat(), document)
     }
 }
 

@@ -1,0 +1,61 @@
+//! The files of a backup that a command names: folders, files, and `-` for standard input.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{interrupted, pieces};
+use crate::backup::{self, BackupError, BackupFile};
+use crate::cli::exit::{Exit, Failure};
+
+/// How much of standard input is read at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Finds the files in these places. What comes through standard input is read once, on its way, and ends when
+/// `stopping` is asked for: whoever reads it must not wait for a sender that sends nothing.
+pub(in crate::cli) async fn find(places: &[PathBuf], stopping: &CancellationToken) -> Result<Vec<BackupFile>, Failure> {
+    let (inputs, places): (Vec<_>, Vec<_>) = places.iter().cloned().partition(|place| place == Path::new("-"));
+    let mut files = backup::find(&places)?;
+    if inputs.is_empty() {
+        return Ok(files);
+    }
+    if io::stdin().is_terminal() {
+        let message = "a backup does not come from a terminal; send it to standard input from a file or a command";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let (sender, pieces) = pieces::channel();
+    let stopped = stopping.clone();
+    tokio::spawn(async move { stopped.run_until_cancelled(forward(sender)).await });
+    let opening = tokio::task::spawn_blocking(move || BackupFile::of_stream("standard input", pieces));
+    match opening.await.map_err(|error| Failure::new(Exit::Failed, format!("reading ended early: {error}")))? {
+        Ok(file) => files.push(file),
+        Err(_) if stopping.is_cancelled() => return Err(interrupted("nothing has come yet")),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(files)
+}
+
+/// Hands on standard input, until it has ended or nobody reads it any more.
+async fn forward(pieces: mpsc::Sender<io::Result<Bytes>>) {
+    let mut stdin = tokio::io::stdin();
+    loop {
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+        let piece = match stdin.read_buf(&mut piece).await {
+            Ok(0) => return,
+            Ok(_) => Ok(piece.freeze()),
+            Err(error) => Err(error),
+        };
+        if pieces.send(piece).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether reading failed only because standard input was ended.
+pub(in crate::cli) fn is_interruption(error: &BackupError, stopping: &CancellationToken) -> bool {
+    stopping.is_cancelled() && matches!(error, BackupError::File(_))
+}
