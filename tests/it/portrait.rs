@@ -146,8 +146,8 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
     if let Some(mark) = &article.mark {
         write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
     }
-    let content = article.revision.content.as_ref().unwrap();
-    writeln!(text, ", headline {:?}", content.headline).unwrap();
+    // A withdrawn article has no content to show.
+    writeln!(text, ", headline {:?}", article.revision.record().unwrap().headline).unwrap();
 }
 
 /// Figures are told as they are now, whatever else is read.
