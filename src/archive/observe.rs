@@ -48,6 +48,7 @@ impl Turn<'_> {
             revision: Some(RevisionNumber::FIRST),
             bound_urls,
             made: Some(Box::new(record)),
+            fetch: observation.fetch.clone(),
             ..self.entry(operation, (key, &name), ChangeKind::Created, None)
         };
         let brought = Brought { packed, original, content: loaded(observation) };
@@ -94,7 +95,8 @@ impl Turn<'_> {
             }
             Judgement::Recorded | Judgement::Coalesced => (ChangeEntry { kind: ChangeKind::Aliased, ..entry }, None),
             Judgement::Sighting(step) | Judgement::Earlier(step) => {
-                (ChangeEntry { revision: Some(step.revision), ..entry }, None)
+                let fetch = observation.fetch.clone();
+                (ChangeEntry { revision: Some(step.revision), fetch, ..entry }, None)
             }
             Judgement::New { before } => {
                 let (entry, brought) = self.revise(&head, arrival, before, entry)?;
@@ -149,7 +151,8 @@ impl Turn<'_> {
         };
         let kind = if arrival.rollback_of.is_some() { ChangeKind::RolledBack } else { ChangeKind::Revised };
         let revision = Some(head.revision_count.next());
-        let entry = ChangeEntry { kind, revision, made: Some(Box::new(record)), ..entry };
+        let fetch = observation.fetch.clone();
+        let entry = ChangeEntry { kind, revision, made: Some(Box::new(record)), fetch, ..entry };
         Ok((entry, Brought { packed, original, content: loaded(observation) }))
     }
 
@@ -262,6 +265,7 @@ impl Turn<'_> {
             bytes: content.bytes,
             urls: Vec::new(),
             original: None,
+            fetch: None,
             coalesce_within_micros: 0,
             prepared: None,
         };

@@ -11,7 +11,7 @@ use super::error::{ArchiveError, Missing};
 use super::lookup::{Lookup, LookupError};
 use super::steps::Steps;
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, Content, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
+    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
     Timestamp, UrlKey,
 };
 use crate::store::head::{InForce, Mark};
@@ -95,6 +95,14 @@ impl ArticleAt {
     /// Whether it is withdrawn.
     pub fn withdrawn(&self) -> bool {
         self.mark.as_ref().is_some_and(|mark| mark.withdrawn)
+    }
+
+    /// How the page was had by the latest change, where the newest state was read and that change found what is in force:
+    /// whoever is told by the page's server that nothing changed since knows that the archive has it.
+    pub fn latest_fetch(&self) -> Option<&Fetch> {
+        let latest = &self.latest.entry;
+        let found_newest = self.etag.is_some() && latest.standing.is_newest && !self.withdrawn();
+        latest.fetch.as_deref().filter(|_| found_newest)
     }
 }
 

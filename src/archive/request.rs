@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::model::Seq;
 use crate::model::{
-    ArticleName, ArticleUrl, Change, Content, ContentDigest, Original, ReadStamp, RequestDigest, RequestId,
+    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Original, ReadStamp, RequestDigest, RequestId,
     RevisionNumber, SourceId, Timestamp, WordDelta,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
@@ -71,6 +71,8 @@ pub struct Observation {
     pub urls: Vec<ArticleUrl>,
     /// The bytes it was taken from.
     pub original: Option<Original>,
+    /// How the page was had.
+    pub fetch: Option<Box<Fetch>>,
     /// How close a sighting may follow the last of the same content and write nothing, in microseconds.
     pub coalesce_within_micros: i64,
     /// What was worked out before the writer's turn, on what was newest then.
@@ -78,7 +80,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// An observation of `content` under `urls`, without original, every sighting of which is recorded.
+    /// An observation of `content` under `urls`, without original and fetch, every sighting of which is recorded.
     pub fn new(content: Content, urls: Vec<ArticleUrl>) -> Self {
         Self {
             digest: ContentDigest::of(&content),
@@ -87,6 +89,7 @@ impl Observation {
             content: Arc::new(content),
             urls,
             original: None,
+            fetch: None,
             coalesce_within_micros: 0,
             prepared: None,
         }

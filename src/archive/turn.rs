@@ -203,6 +203,7 @@ impl Turn<'_> {
             bound_urls: Vec::new(),
             made: None,
             reason: String::new(),
+            fetch: None,
             // Known when the head is as the change leaves it.
             standing: Standing {
                 made_seq: self.position.next_seq,
@@ -227,7 +228,7 @@ impl Turn<'_> {
         let content = brought.map(|brought| brought.write(seq, &mut batch));
         let (encoded, change) = encode_next(&self.position, entry);
         if encoded.value.len() > VALUE_BYTES_MAX {
-            let what = "the record of the change (headline, section, labels, URLs and the like)";
+            let what = "the record of the change (headline, section, labels, URLs, the fetch and the like)";
             return Err(ArchiveError::TooLarge { what, size: encoded.value.len(), size_max: VALUE_BYTES_MAX });
         }
         Ok(Effect { article, head, batch, change, encoded, content })

@@ -69,6 +69,7 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
         precondition: precondition(args),
         request_id: args.write.request_id.clone().unwrap_or_default(),
         validate_only: args.write.dry_run,
+        fetch: None,
     };
     Ok(Prepared { request, guesses, page_date })
 }

@@ -2,8 +2,8 @@
 
 use super::diff::WordDelta;
 use super::{
-    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, History, RequestDigest, RequestId, RevisionNumber,
-    Seq, Timestamp,
+    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, Fetch, History, RequestDigest, RequestId,
+    RevisionNumber, Seq, Timestamp,
 };
 
 /// An article's internal number, in order of arrival. It never leaves the archive.
@@ -48,6 +48,8 @@ pub struct ChangeEntry {
     pub made: Option<Box<RevisionRecord>>,
     /// The reason given with a mark.
     pub reason: String,
+    /// How the page was had, with an observation that made a revision or is recorded as a sighting.
+    pub fetch: Option<Box<Fetch>>,
     /// How the article stands with it.
     pub standing: Standing,
 }

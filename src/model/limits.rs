@@ -32,6 +32,10 @@ impl Limits {
     pub const NAME_BYTES_MAX: usize = 128;
     /// The reason given with a mark, in bytes.
     pub const REASON_BYTES_MAX: usize = 1024;
+    /// An `ETag` header, in bytes.
+    pub const ETAG_BYTES_MAX: usize = 1024;
+    /// A `Last-Modified` header, in bytes.
+    pub const LAST_MODIFIED_BYTES_MAX: usize = 128;
     /// How far ahead of the clock an observe time may lie, in microseconds: one minute.
     pub const AHEAD_MICROS_MAX: i64 = 60_000_000;
 }

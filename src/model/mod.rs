@@ -10,6 +10,7 @@ pub mod content;
 pub mod diff;
 pub mod digest;
 pub mod feed;
+pub mod fetch;
 pub mod filter;
 pub mod limits;
 pub mod name;
@@ -26,6 +27,7 @@ pub use content::{Block, BlockKind, Content};
 pub use diff::WordDelta;
 pub use digest::{ContentDigest, History, RequestDigest};
 pub use feed::{FeedKind, FeedKinds, FeedQuery};
+pub use fetch::Fetch;
 pub use filter::{ArticleFilter, TimeRange};
 pub use limits::Limits;
 pub use name::{

@@ -31,6 +31,7 @@ pub(super) fn publish(context: &Context, mut request: pb::PublishRevisionRequest
     let warnings = claim_warnings(&content, observe_time);
     let observation = Observation {
         original: original(request.original, limits)?,
+        fetch: wire::fetch(request.fetch, limits)?.map(Box::new),
         coalesce_within_micros: coalesce_within(request.coalesce_within.as_ref())?,
         ..Observation::new(content, urls)
     };

@@ -9,10 +9,13 @@ use crate::archive::list::RevisionEntry;
 use crate::archive::read::{ArticleAt, RevisionAt};
 use crate::archive::request::{Outcome, Warning, Written};
 use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
-use crate::wire::{basic_content_to_pb, content_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb};
+use crate::wire::{
+    basic_content_to_pb, content_to_pb, fetch_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
+};
 
 pub(super) fn article(article: ArticleAt) -> pb::Article {
     let state = if article.withdrawn() { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+    let latest_fetch = article.latest_fetch().map(fetch_to_pb);
     pb::Article {
         name: article.name.to_string(),
         state: state.into(),
@@ -27,6 +30,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
         create_time: Some(timestamp_to_pb(article.create_time)),
         update_time: Some(timestamp_to_pb(article.latest.entry.archive_time)),
         seq: article.latest.seq.0,
+        latest_fetch,
     }
 }
 
@@ -60,6 +64,7 @@ fn made(name: String, number: RevisionNumber, change: &Change, content: Option<&
         seq: change.seq.0,
         observe_time: Some(timestamp_to_pb(change.entry.observe_time)),
         archive_time: Some(timestamp_to_pb(change.entry.archive_time)),
+        fetch: change.entry.fetch.as_deref().map(fetch_to_pb),
         ..pb::Revision::default()
     };
     if let Some(record) = change.entry.made.as_deref() {

@@ -9,7 +9,7 @@ use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
-    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, ClaimedTime, ContentDigest,
+    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, ClaimedTime, ContentDigest, Fetch,
     History, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
     Standing, Timestamp, UrlKey, WordDelta,
 };
@@ -84,6 +84,7 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         newest_since_offset: entry.standing.since.micros_since(entry.observe_time),
         withdrawn: entry.standing.withdrawn,
         superseded: !entry.standing.is_newest,
+        fetch: entry.fetch.as_deref().map(fetch_to_stored),
     }
 }
 
@@ -134,6 +135,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         bound_urls: message.bound_urls.into_iter().map(bound).collect(),
         made,
         reason: message.reason,
+        fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         standing,
     })
 }
@@ -183,6 +185,16 @@ fn kind_from_stored(kind: stored::ChangeKind) -> Option<ChangeKind> {
         stored::ChangeKind::MarkRepeated => ChangeKind::MarkRepeated,
         stored::ChangeKind::Aliased => ChangeKind::Aliased,
     })
+}
+
+fn fetch_to_stored(fetch: &Fetch) -> stored::Fetch {
+    let Fetch { url, etag, last_modified } = fetch.clone();
+    stored::Fetch { url, etag, last_modified }
+}
+
+fn fetch_from_stored(fetch: stored::Fetch) -> Fetch {
+    let stored::Fetch { url, etag, last_modified } = fetch;
+    Fetch { url, etag, last_modified }
 }
 
 fn revision_to_stored(record: &RevisionRecord) -> stored::RevisionRecord {

@@ -7,8 +7,8 @@ use oxilangtag::LanguageTag;
 
 use super::pb;
 use crate::model::{
-    ArticleFilter, ArticleName, AsOf, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, FeedQuery, History,
-    Knowledge, Limits, Precision, Seq, SourceId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleName, AsOf, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, FeedQuery, Fetch,
+    History, Knowledge, Limits, Precision, Seq, SourceId, TimeRange, Timestamp, UrlKey,
 };
 
 /// A field that cannot be accepted.
@@ -118,16 +118,43 @@ fn check_content_size(message: &pb::Content, limits: &Limits) -> Result<(), Fiel
 
 /// Checks a URL that identifies an article, and answers its key.
 pub fn check_url(path: &str, url: &str, limits: &Limits) -> Result<UrlKey, FieldError> {
-    if url.len() > limits.url_bytes_max {
-        let problem = format!("has {} bytes; at most {} are allowed", url.len(), limits.url_bytes_max);
-        return Err(FieldError::invalid(path, problem));
-    }
+    check_bytes(path, url, limits.url_bytes_max)?;
     let key = UrlKey::of(url).map_err(|error| FieldError::invalid(path, error))?;
     // Escapes make a key longer than its URL, and keys are part of the database's.
     if key.as_str().len() > limits.url_bytes_max {
         return Err(FieldError::invalid(path, "is too long once it is normalised"));
     }
     Ok(key)
+}
+
+fn check_bytes(path: &str, text: &str, bytes_max: usize) -> Result<(), FieldError> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    let problem = format!("has {} bytes; at most {bytes_max} are allowed", text.len());
+    Err(FieldError::invalid(path, problem))
+}
+
+/// How a page was had.
+pub fn fetch(message: Option<pb::Fetch>, limits: &Limits) -> Result<Option<Fetch>, FieldError> {
+    let Some(pb::Fetch { url, etag, last_modified }) = message else { return Ok(None) };
+    if url.is_empty() {
+        return Err(FieldError::invalid("fetch.url", "is empty; say where the page was found, or leave the fetch out"));
+    }
+    let fields = [
+        ("fetch.url", &url, limits.url_bytes_max),
+        ("fetch.etag", &etag, Limits::ETAG_BYTES_MAX),
+        ("fetch.last_modified", &last_modified, Limits::LAST_MODIFIED_BYTES_MAX),
+    ];
+    for (path, text, bytes_max) in fields {
+        check_bytes(path, text, bytes_max)?;
+        if text.contains(char::is_control) {
+            return Err(FieldError::invalid(path, "has a control character, which no header and no URL may have"));
+        }
+    }
+    // Its key is not stored, so it may be as long as it comes.
+    UrlKey::of(&url).map_err(|error| FieldError::invalid("fetch.url", error))?;
+    Ok(Some(Fetch { url, etag, last_modified }))
 }
 
 fn language(path: &str, tag: &str) -> Result<String, FieldError> {

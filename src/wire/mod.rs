@@ -21,12 +21,12 @@ pub mod pb {
 }
 
 pub use from_pb::{
-    FieldError, FieldErrorKind, article_filter, as_of, check_url, claimed_time, content, duration, feed_query,
+    FieldError, FieldErrorKind, article_filter, as_of, check_url, claimed_time, content, duration, feed_query, fetch,
     observe_time, timestamp,
 };
 pub use to_pb::{
     article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,
-    feed_kinds_to_pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
+    feed_kinds_to_pb, fetch_to_pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.

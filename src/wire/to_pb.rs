@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
-    ArticleFilter, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, Precision, ReadStamp, RevisionRecord,
-    TimeRange, Timestamp, UrlKey, WordDelta,
+    ArticleFilter, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, Fetch, Precision, ReadStamp,
+    RevisionRecord, TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
 /// An instant.
@@ -84,6 +84,12 @@ pub fn feed_kind_to_pb(kind: FeedKind) -> pb::ChangeKind {
 /// A word delta.
 pub fn word_delta_to_pb(delta: WordDelta) -> pb::WordDelta {
     pb::WordDelta { inserted: delta.inserted, deleted: delta.deleted }
+}
+
+/// How a page was had.
+pub fn fetch_to_pb(fetch: &Fetch) -> pb::Fetch {
+    let Fetch { url, etag, last_modified } = fetch.clone();
+    pb::Fetch { url, etag, last_modified }
 }
 
 /// A content.

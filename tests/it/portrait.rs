@@ -99,6 +99,10 @@ fn change_line(shown: &ChangeAt) -> String {
     if !entry.reason.is_empty() {
         write!(line, ", reason {:?}", entry.reason).unwrap();
     }
+    if let Some(fetch) = &entry.fetch {
+        write!(line, ", had from {}, etag {:?}, last modified {:?}", fetch.url, fetch.etag, fetch.last_modified)
+            .unwrap();
+    }
     let standing = entry.standing;
     let (withdrawn, newest) = (standing.withdrawn, standing.is_newest);
     write!(line, ", newest since {} by {}", standing.since, standing.made_seq).unwrap();

@@ -6,8 +6,8 @@ use dateline::archive::request::{Action, Observation, Operation, Precondition, T
 use dateline::archive::{Archive, Options};
 use dateline::clock::ManualClock;
 use dateline::model::{
-    ArticleName, ArticleUrl, Block, BlockKind, ClaimedTime, Content, Original, Precision, RequestDigest, RequestId,
-    RevisionNumber, SourceId, Timestamp,
+    ArticleName, ArticleUrl, Block, BlockKind, ClaimedTime, Content, Fetch, Original, Precision, RequestDigest,
+    RequestId, RevisionNumber, SourceId, Timestamp,
 };
 use dateline::store::engine::lock::Holder;
 
@@ -96,6 +96,16 @@ pub(crate) fn content(text: Text) -> Content {
 pub(crate) fn original(number: u8) -> Original {
     let page = format!("<html><title>{number}</title></html>").repeat(usize::from(number) + 1);
     Original { media_type: "text/html".to_owned(), data: page.into() }
+}
+
+/// How a page was had. The first number is of a server that tells nothing.
+pub(crate) fn fetch(number: u8) -> Fetch {
+    let told = |text: String| if number == 0 { String::new() } else { text };
+    Fetch {
+        url: format!("https://www.example.com/fetched/{number}"),
+        etag: told(format!("W/\"{number}-é\"")),
+        last_modified: told(format!("Sun, 02 Nov 2025 00:00:0{number} GMT")),
+    }
 }
 
 /// An operation without precondition or request id.

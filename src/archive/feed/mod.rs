@@ -135,5 +135,7 @@ pub(super) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
 fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
     let made = change.entry.made.as_deref();
     let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
-    1_024 + text + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
+    // It is told of the change, and of the revision that it made.
+    let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
+    1_024 + text + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
 }

@@ -8,7 +8,9 @@ use crate::model::{ArticleName, ReadStamp, RequestDigest, RevisionRecord};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::writer::Writer;
-use crate::wire::{claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
+use crate::wire::{
+    claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
+};
 
 /// Appends the bytes of a `Change`, without the flags that differ from one subscriber to the next.
 pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
@@ -30,6 +32,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
         writer.generated(11, Some(&render::article_url(url.clone(), entry.observe_time)));
     }
     writer.generated(12, at.comparison.as_deref().map(change_diff).as_ref());
+    writer.generated(15, entry.fetch.as_deref().map(fetch_to_pb).as_ref());
 }
 
 /// The fields of a `Revision`. What is rare or large in it is made as a message first.
@@ -52,6 +55,7 @@ fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
     writer.generated(9, record.word_delta.map(word_delta_to_pb).as_ref());
     writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
     writer.generated(11, record.original.as_ref().map(render::original).as_ref());
+    writer.generated(12, made.entry.fetch.as_deref().map(fetch_to_pb).as_ref());
 }
 
 /// What the log has of a `Content`.

@@ -75,7 +75,13 @@ fn written(batches: &[Vec<Write>]) -> Arc<Archive> {
 /// Writes of every kind, some in batches.
 fn batches() -> Vec<Vec<Write>> {
     let with_original = |article, at, text, original| {
-        let what = What::Observe { text: Text(text), urls: vec![8], original: Some(original), coalesce_within: 0 };
+        let what = What::Observe {
+            text: Text(text),
+            urls: vec![8],
+            original: Some(original),
+            fetch: Some(text),
+            coalesce_within: 0,
+        };
         act(article, at, what)
     };
     vec![

@@ -22,8 +22,8 @@ const C: Text = Text(2);
 
 /// A log with something of each kind, and two atomic batches: 1 to 3, and 8 to 9.
 fn log() -> Truth {
-    let alias = What::Observe { text: B, urls: vec![2], original: None, coalesce_within: 0 };
-    let late_url = What::Observe { text: C, urls: vec![3], original: None, coalesce_within: 0 };
+    let alias = What::Observe { text: B, urls: vec![2], original: None, fetch: None, coalesce_within: 0 };
+    let late_url = What::Observe { text: C, urls: vec![3], original: None, fetch: None, coalesce_within: 0 };
     let batches = [
         vec![observe(0, 0, A)],
         vec![observe(1, 0, B), observe(2, 0, A), observe(0, 2, B)], // The label is gone from article 0.

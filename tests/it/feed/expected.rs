@@ -2,7 +2,7 @@
 
 use dateline::model::diff::{diff, word_delta};
 use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, ContentDigest, RevisionRecord, Timestamp};
-use dateline::wire::{self, pb, timestamp_to_pb, word_delta_to_pb};
+use dateline::wire::{self, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
 
 use crate::model::naive::{Record, makes_revision};
 use crate::model::shown;
@@ -44,6 +44,7 @@ impl Truth {
             diff: makes_diff.then(|| self.diff(seq)),
             left_filter: false,
             batch_end: false,
+            fetch: fetch(record),
         }
     }
 
@@ -101,6 +102,7 @@ impl Truth {
             word_delta: made.word_delta.map(word_delta_to_pb),
             rollback_of: made.rollback_of.unwrap_or_default(),
             original: None,
+            fetch: fetch(made),
         }
     }
 
@@ -126,8 +128,13 @@ impl Truth {
             create_time: first.archive_time.map(timestamp_to_pb),
             update_time: self.record(latest).archive_time.map(timestamp_to_pb),
             seq: latest,
+            latest_fetch: known.latest_fetch(name).map(|number| fetch_to_pb(&support::fetch(number))),
         }
     }
+}
+
+fn fetch(record: &Record) -> Option<pb::Fetch> {
+    record.fetch.map(|number| fetch_to_pb(&support::fetch(number)))
 }
 
 fn state(withdrawn: bool) -> pb::ArticleState {

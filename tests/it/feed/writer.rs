@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use dateline::archive::request::Outcome;
 use dateline::client::{Client, ServerError};
-use dateline::wire::{self, content_to_pb, pb, timestamp_to_pb};
+use dateline::wire::{self, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
@@ -83,8 +83,8 @@ impl Writer {
     pub(crate) async fn make_articles(&mut self) -> Result<(), Status> {
         let articles = 0..u8::try_from(ARTICLES).unwrap();
         let writes = articles.map(|article| {
-            let what =
-                What::Observe { text: Text(article % TEXTS), urls: Vec::new(), original: None, coalesce_within: 0 };
+            let text = Text(article % TEXTS);
+            let what = What::Observe { text, urls: Vec::new(), original: None, fetch: None, coalesce_within: 0 };
             self.write(article, 0, what)
         });
         let writes = writes.collect();
@@ -144,8 +144,9 @@ impl Writer {
     fn observation(&mut self) -> Write {
         let text = Text(self.small(TEXTS));
         let urls = if self.dice.percent(20) { vec![self.small(URLS)] } else { Vec::new() };
+        let fetch = if self.dice.percent(30) { Some(self.small(3)) } else { None };
         let (article, at) = (self.article(), self.instant());
-        self.write(article, at, What::Observe { text, urls, original: None, coalesce_within: 0 })
+        self.write(article, at, What::Observe { text, urls, original: None, fetch, coalesce_within: 0 })
     }
 
     /// An observation that was recorded before, under a new id.
@@ -267,7 +268,7 @@ fn request_id(write: &Write) -> String {
 }
 
 fn publish(write: &Write) -> pb::PublishRevisionRequest {
-    let What::Observe { text, urls, .. } = &write.what else { panic!("{write:?} is an observation") };
+    let What::Observe { text, urls, fetch, .. } = &write.what else { panic!("{write:?} is an observation") };
     let To::Article(number) = write.to else { panic!("{write:?} is of a named article") };
     let name = support::article(number);
     pb::PublishRevisionRequest {
@@ -277,6 +278,7 @@ fn publish(write: &Write) -> pb::PublishRevisionRequest {
         observe_time: Some(timestamp_to_pb(support::at(write.at))),
         urls: urls.iter().map(|number| support::url(*number).original).collect(),
         request_id: request_id(write),
+        fetch: fetch.map(|number| fetch_to_pb(&support::fetch(number))),
         ..pb::PublishRevisionRequest::default()
     }
 }

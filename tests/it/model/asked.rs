@@ -37,7 +37,7 @@ pub(crate) fn addressed(to: To) -> Addressed {
 
 pub(crate) fn asked(what: &What) -> Asked {
     match what {
-        What::Observe { text, urls, original, coalesce_within } => {
+        What::Observe { text, urls, original, fetch, coalesce_within } => {
             let mut all = Vec::new();
             let given = urls.iter().map(|number| support::url(*number));
             for url in support::canonical_url(content(*text)).into_iter().chain(given) {
@@ -45,7 +45,8 @@ pub(crate) fn asked(what: &What) -> Asked {
                     all.push(url);
                 }
             }
-            Asked::Observe { text: *text, urls: all, original: *original, coalesce_within: *coalesce_within }
+            let (text, original, fetch, coalesce_within) = (*text, *original, *fetch, *coalesce_within);
+            Asked::Observe { text, urls: all, original, fetch, coalesce_within }
         }
         What::Rollback(number) => Asked::Rollback(*number),
         What::Withdraw(reason) => Asked::Mark { withdrawn: true, reason: format!("reason {reason}") },
@@ -55,9 +56,10 @@ pub(crate) fn asked(what: &What) -> Asked {
 
 fn action(what: &Asked) -> Action {
     match what {
-        Asked::Observe { text, urls, original, coalesce_within } => {
+        Asked::Observe { text, urls, original, fetch, coalesce_within } => {
             let mut observation = Observation::new(content(*text).clone(), urls.clone());
             observation.original = original.map(support::original);
+            observation.fetch = fetch.map(|number| Box::new(support::fetch(number)));
             observation.coalesce_within_micros = *coalesce_within;
             Action::Observe(Box::new(observation))
         }

@@ -22,6 +22,8 @@ pub(crate) struct Record {
     pub(crate) text: Option<Text>,
     pub(crate) rollback_of: Option<u32>,
     pub(crate) original: Option<u8>,
+    /// How the page was had.
+    pub(crate) fetch: Option<u8>,
     pub(crate) word_delta: Option<WordDelta>,
     pub(crate) urls: Vec<ArticleUrl>,
     pub(crate) reason: String,
@@ -172,6 +174,15 @@ impl<'a> Known<'a> {
 
     pub(crate) fn withdrawn_at(self, article: &ArticleName, at: Option<Timestamp>) -> bool {
         self.mark_at(article, at).is_some_and(|mark| mark.withdrawn)
+    }
+
+    /// The fetch that a reader of the newest state is told: that of the latest change, if it found what is in force and
+    /// the article is up.
+    pub(crate) fn latest_fetch(self, article: &ArticleName) -> Option<u8> {
+        let (_, latest) = self.of(article).last()?;
+        let newest = self.observed_at(article, None)?;
+        let is_up = !self.withdrawn_at(article, None);
+        latest.fetch.filter(|_| is_up && latest.revision == Some(newest.revision))
     }
 
     /// The change that made a revision.

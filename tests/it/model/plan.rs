@@ -79,7 +79,7 @@ pub(crate) enum To {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// It is seen to say `text`.
-    Observe { text: Text, urls: Vec<u8>, original: Option<u8>, coalesce_within: i64 },
+    Observe { text: Text, urls: Vec<u8>, original: Option<u8>, fetch: Option<u8>, coalesce_within: i64 },
     /// It goes back to a revision.
     Rollback(u32),
     /// It is taken down, for the nth reason.
@@ -105,7 +105,7 @@ pub(crate) enum Expect {
 
 /// An observation without more, for tests that are written by hand.
 pub(crate) fn observe(article: u8, at: i64, text: Text) -> Write {
-    let what = What::Observe { text, urls: Vec::new(), original: None, coalesce_within: 0 };
+    let what = What::Observe { text, urls: Vec::new(), original: None, fetch: None, coalesce_within: 0 };
     Write { to: To::Article(article), at, what, expect: None, request: None }
 }
 

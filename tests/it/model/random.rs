@@ -58,11 +58,14 @@ fn what() -> impl Strategy<Value = What> {
 fn observe() -> impl Strategy<Value = What> {
     let urls = prop_oneof![3 => Just(Vec::new()), 1 => proptest::collection::vec(0..8_u8, 1..3)];
     let original = prop_oneof![3 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    let fetch = prop_oneof![1 => Just(None), 1 => (0..3_u8).prop_map(Some)];
     let coalesce_within = prop_oneof![4 => Just(0), 1 => 1..8_i64];
-    (text(), urls, original, coalesce_within).prop_map(|(text, urls, original, coalesce_within)| What::Observe {
+    let parts = (text(), urls, original, fetch, coalesce_within);
+    parts.prop_map(|(text, urls, original, fetch, coalesce_within)| What::Observe {
         text,
         urls,
         original,
+        fetch,
         coalesce_within,
     })
 }

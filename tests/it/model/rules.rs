@@ -4,7 +4,7 @@ use dateline::archive::request::Outcome;
 use dateline::model::diff::word_delta;
 use dateline::model::{ArticleName, ArticleUrl, ChangeKind, SourceId, Timestamp};
 
-use super::naive::{Answer, Known, Observed, Record, makes_revision};
+use super::naive::{Answer, Known, Observed, Record, is_observation, makes_revision};
 use super::plan::Text;
 use crate::support;
 
@@ -27,7 +27,7 @@ pub(crate) enum Addressed {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    Observe { text: Text, urls: Vec<ArticleUrl>, original: Option<u8>, coalesce_within: i64 },
+    Observe { text: Text, urls: Vec<ArticleUrl>, original: Option<u8>, fetch: Option<u8>, coalesce_within: i64 },
     Rollback(u32),
     Mark { withdrawn: bool, reason: String },
 }
@@ -114,6 +114,7 @@ impl Model {
             text: None,
             rollback_of: None,
             original: None,
+            fetch: None,
             word_delta: None,
             urls: Vec::new(),
             reason: String::new(),
@@ -131,9 +132,12 @@ impl Model {
             archive_time: None,
         };
         let written = match &request.what {
-            Asked::Observe { text, urls, original, coalesce_within } => {
+            Asked::Observe { text, urls, original, fetch, coalesce_within } => {
                 self.bind(urls, &mut record);
-                self.observe(*text, *coalesce_within, *original, &mut record)? || !record.urls.is_empty()
+                let written = self.observe(*text, *coalesce_within, *original, &mut record)?;
+                // What was recorded before has its own, and what is coalesced away is not recorded.
+                record.fetch = fetch.filter(|_| is_observation(record.kind));
+                written || !record.urls.is_empty()
             }
             Asked::Rollback(number) => {
                 self.existing(&article)?;

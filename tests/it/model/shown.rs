@@ -9,7 +9,9 @@ use dateline::archive::list::RevisionEntry;
 use dateline::archive::read::{ArticleAt, MarkAt, RevisionAt};
 use dateline::archive::request::{Warning, Written};
 use dateline::model::diff::word_delta;
-use dateline::model::{ArticleName, ArticleUrl, Change, ChangeKind, Content, ContentDigest, Timestamp, WordDelta};
+use dateline::model::{
+    ArticleName, ArticleUrl, Change, ChangeKind, Content, ContentDigest, Fetch, Timestamp, WordDelta,
+};
 
 use super::naive::{Answer, Known, Record, makes_revision};
 use super::plan::Text;
@@ -62,6 +64,7 @@ pub(super) struct ShownChange {
     request_id: Option<String>,
     urls: Vec<ArticleUrl>,
     reason: String,
+    fetch: Option<Fetch>,
     name: ArticleName,
     made: Option<ShownRecord>,
 }
@@ -89,6 +92,7 @@ impl ShownChange {
             request_id: entry.request.as_ref().map(|(id, _)| id.to_string()),
             urls: entry.bound_urls.clone(),
             reason: entry.reason.clone(),
+            fetch: entry.fetch.as_deref().cloned(),
             name: entry.name.clone(),
             made: entry.made.as_ref().map(|made| ShownRecord {
                 text: text_of_digest(made.digest),
@@ -113,6 +117,7 @@ impl ShownChange {
             request_id: record.request.as_ref().map(|(id, _)| format!("request-{id}")),
             urls: record.urls.clone(),
             reason: record.reason.clone(),
+            fetch: record.fetch.map(support::fetch),
             name: record.article.clone(),
             made: makes_revision(record.kind).then(|| ShownRecord {
                 text: record.text,
@@ -162,6 +167,7 @@ pub(super) struct ShownArticle {
     valid_from: i64,
     valid_until: Option<i64>,
     has_etag: bool,
+    latest_fetch: Option<Fetch>,
     urls: Vec<(ArticleUrl, i64)>,
     revision_count: u32,
     create_time: Option<Timestamp>,
@@ -178,6 +184,7 @@ impl ShownArticle {
             valid_from: support::tick(article.valid_from),
             valid_until: article.valid_until.map(support::tick),
             has_etag: article.etag.is_some(),
+            latest_fetch: article.latest_fetch().cloned(),
             urls: article.urls.iter().map(|(url, since)| (url.clone(), support::tick(*since))).collect(),
             revision_count: article.revision_count,
             create_time: Some(article.create_time),
@@ -267,6 +274,7 @@ pub(super) fn expected_article(
         valid_from: support::tick(run.from),
         valid_until: run.until.map(support::tick),
         has_etag: at.is_none(),
+        latest_fetch: at.is_none().then(|| known.latest_fetch(name)).flatten().map(support::fetch),
         urls: known.urls(name).into_iter().map(|(url, since)| (url, support::tick(since))).collect(),
         revision_count: known.revision_count(name),
         create_time: first.archive_time,

@@ -85,6 +85,22 @@ fn every_value_that_is_sound_and_not_the_one_that_follows_is_found() {
     }
 }
 
+/// How a page was had is part of the history, though nothing follows from it.
+#[test]
+fn a_fetch_that_is_another_is_found() {
+    let tampered = Tampered::new();
+    let (word, mut altered) = (b"/fetched/1", 0);
+    for (key, value) in entries(&tampered.engine) {
+        let mut payload = unseal(&key, &value).unwrap().to_vec();
+        let Some(place) = payload.windows(word.len()).position(|window| window == word) else { continue };
+        payload[place + word.len() - 1] = b'2';
+        let findings = tampered.with(&(key.clone(), value), Some(seal(&key, payload)));
+        assert!(!findings.is_empty(), "{key:?} has another fetch and nothing is found");
+        altered += 1;
+    }
+    assert!(altered > 0, "no change has a fetch");
+}
+
 #[test]
 fn an_entry_that_does_not_follow_from_the_log_is_found() {
     let tampered = Tampered::new();

@@ -1,0 +1,250 @@
+//! How a page was had over HTTP: kept with the observation, and told so that it can be asked for again.
+
+use std::ops::ControlFlow;
+
+use dateline::archive::Options;
+use dateline::archive::feed::FeedStart;
+use dateline::archive::verify::{rebuild_directory, verify_directory};
+use dateline::backup::Until;
+use dateline::client::{Client, ServerError};
+use dateline::wire::pb;
+use tempfile::TempDir;
+
+use crate::backup::{back_up, keep, restore};
+use crate::server::{TestServer, at, content, fresh, holder, name, publish};
+use crate::verify::collect;
+
+fn fetch(number: u32) -> pb::Fetch {
+    pb::Fetch {
+        url: format!("https://courier.example/bridge?version={number}"),
+        etag: format!("W/\"5e8c-{number}\""),
+        last_modified: format!("Thu, 01 Jan 2026 00:00:{number:02} GMT"),
+    }
+}
+
+/// What was seen at a second, and how the page was had.
+fn seen(seconds: i64, text: &str, fetch: Option<pb::Fetch>) -> pb::PublishRevisionRequest {
+    pb::PublishRevisionRequest { observe_time: Some(at(seconds)), fetch, ..publish("a", text) }
+}
+
+async fn write(client: &mut Client, request: pb::PublishRevisionRequest) -> pb::PublishRevisionResponse {
+    client.archive.publish_revision(request).await.unwrap().into_inner()
+}
+
+async fn read(client: &mut Client, as_of: Option<pb::AsOf>) -> (pb::Article, pb::ReadStamp) {
+    let get = pb::GetArticleRequest { name: name("a"), as_of, ..pb::GetArticleRequest::default() };
+    let answer = client.archive.get_article(get).await.unwrap().into_inner();
+    (answer.article.unwrap(), answer.read_stamp.unwrap())
+}
+
+/// The fetch that made the newest revision, and the one that is told to be asked again.
+async fn told(client: &mut Client) -> (Option<pb::Fetch>, Option<pb::Fetch>) {
+    let (article, _) = read(client, None).await;
+    (article.revision.unwrap().fetch, article.latest_fetch)
+}
+
+async fn roll_back(client: &mut Client, seconds: i64, revision: u32) {
+    let request = pb::RollbackArticleRequest {
+        name: name("a"),
+        revision_number: revision,
+        observe_time: Some(at(seconds)),
+        ..pb::RollbackArticleRequest::default()
+    };
+    client.archive.rollback_article(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_latest_fetch_is_told_while_what_it_found_is_in_force() {
+    let (_directory, server, mut client) = fresh().await;
+    let made = write(&mut client, seen(0, "one", Some(fetch(1)))).await;
+    assert_eq!(made.revision.unwrap().fetch, Some(fetch(1)));
+    assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(1))));
+
+    // A sighting has a fetch of its own, and the revision keeps that which made it.
+    write(&mut client, seen(10, "one", Some(fetch(2)))).await;
+    assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(2))));
+    // One that is coalesced away, or was recorded before, changes nothing.
+    let within = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    write(&mut client, pb::PublishRevisionRequest { coalesce_within: within, ..seen(20, "one", Some(fetch(3))) }).await;
+    write(&mut client, seen(10, "one", Some(fetch(3)))).await;
+    assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(2))));
+    assert_eq!(server.archive.tail().next_seq.0, 2);
+
+    // An older capture that turns up is not what the page says now.
+    write(&mut client, seen(5, "zero", Some(fetch(4)))).await;
+    assert_eq!(told(&mut client).await, (Some(fetch(1)), None));
+    write(&mut client, seen(30, "one", Some(fetch(5)))).await;
+    assert_eq!(told(&mut client).await.1, Some(fetch(5)));
+    // Nobody said how this one was had.
+    write(&mut client, seen(40, "one", None)).await;
+    assert_eq!(told(&mut client).await.1, None);
+    write(&mut client, seen(50, "two", Some(fetch(6)))).await;
+    assert_eq!(told(&mut client).await, (Some(fetch(6)), Some(fetch(6))));
+    // The publisher's page may say "two" still, so that its tag must not be asked for.
+    roll_back(&mut client, 60, 1).await;
+    assert_eq!(told(&mut client).await, (None, None));
+    drop(client);
+    server.stop().await;
+}
+
+/// A repetition is logged for its request id and says nothing new, also where another content was found at that instant.
+#[tokio::test]
+async fn what_was_recorded_before_has_its_own_fetch() {
+    let (_directory, server, mut client) = fresh().await;
+    write(&mut client, seen(0, "one", Some(fetch(1)))).await;
+    write(&mut client, seen(0, "two", Some(fetch(2)))).await;
+    let again = pb::PublishRevisionRequest { request_id: "again".into(), ..seen(0, "one", Some(fetch(1))) };
+    let first = write(&mut client, again.clone()).await;
+    assert_eq!(told(&mut client).await, (Some(fetch(2)), None));
+    // The fetch is part of what the id stands for.
+    assert!(write(&mut client, again.clone()).await.replayed && !first.replayed);
+    let other = pb::PublishRevisionRequest { fetch: Some(fetch(3)), ..again };
+    let refused = client.archive.publish_revision(other).await.unwrap_err();
+    assert_eq!(ServerError::from(refused).reason, "REQUEST_ID_REUSED");
+    drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_withdrawn_article_tells_no_latest_fetch() {
+    let (_directory, server, mut client) = fresh().await;
+    write(&mut client, seen(0, "one", Some(fetch(1)))).await;
+    let withdraw = pb::WithdrawArticleRequest {
+        name: name("a"),
+        observe_time: Some(at(10)),
+        ..pb::WithdrawArticleRequest::default()
+    };
+    client.archive.withdraw_article(withdraw).await.unwrap();
+    assert_eq!(told(&mut client).await, (Some(fetch(1)), None));
+    // Found late, before it was taken down: it is what is in force, and yet a page that is up again is news.
+    write(&mut client, seen(5, "one", Some(fetch(2)))).await;
+    assert_eq!(told(&mut client).await, (Some(fetch(1)), None));
+    drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_read_of_the_newest_as_known_then_tells_the_fetch_that_was_known() {
+    let (_directory, server, mut client) = fresh().await;
+    write(&mut client, seen(0, "one", Some(fetch(1)))).await;
+    let (first, stamp) = read(&mut client, None).await;
+    write(&mut client, seen(10, "one", Some(fetch(2)))).await;
+    let knowledge = Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq));
+    let as_known = pb::AsOf { knowledge, history: stamp.history, ..pb::AsOf::default() };
+    assert_eq!(read(&mut client, Some(as_known)).await.0, first, "a stamp gives the same answer for ever");
+    let at_instant = pb::AsOf { observe_time: Some(at(20)), ..pb::AsOf::default() };
+    let (then, _) = read(&mut client, Some(at_instant)).await;
+    assert_eq!((then.revision.unwrap().fetch, then.latest_fetch), (Some(fetch(1)), None));
+    drop(client);
+    server.stop().await;
+}
+
+/// All that is told of fetches: the article, its revisions, and the feed.
+async fn everything(client: &mut Client) -> (pb::Article, Vec<pb::RevisionEntry>, Vec<pb::Change>) {
+    let (article, _) = read(client, None).await;
+    let list = pb::ListRevisionsRequest { parent: name("a"), ..pb::ListRevisionsRequest::default() };
+    let revisions = client.archive.list_revisions(list).await.unwrap().into_inner().entries;
+    let kinds = [pb::ChangeKind::Created, pb::ChangeKind::Observed, pb::ChangeKind::Revised];
+    let list = pb::ListChangesRequest {
+        start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Beginning(true)) }),
+        kinds: kinds.map(i32::from).into(),
+        ..pb::ListChangesRequest::default()
+    };
+    let changes = client.feed.list_changes(list).await.unwrap().into_inner().changes;
+    (article, revisions, changes)
+}
+
+async fn everything_on(directory: &std::path::Path) -> (pb::Article, Vec<pb::RevisionEntry>, Vec<pb::Change>) {
+    let server = TestServer::on_directory(directory).await;
+    let mut client = server.client().await;
+    let told = everything(&mut client).await;
+    drop(client);
+    server.stop().await;
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetches_outlive_a_restart_a_restoring_and_a_rebuilding() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut client = server.client().await;
+    let requests = vec![seen(0, "one", Some(fetch(1))), seen(10, "one", Some(fetch(2)))];
+    client.archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await.unwrap();
+    write(&mut client, seen(20, "two", Some(fetch(3)))).await;
+    write(&mut client, seen(30, "two", Some(fetch(4)))).await;
+    let before = everything(&mut client).await;
+    let (article, _, changes) = &before;
+    assert_eq!(article.latest_fetch, Some(fetch(4)));
+    let of_changes: Vec<_> = changes.iter().map(|change| change.fetch.clone()).collect();
+    assert_eq!(of_changes, (1..=4).map(|number| Some(fetch(number))).collect::<Vec<_>>());
+    let of_revisions: Vec<_> = changes.iter().map(|change| change.revision.clone().unwrap().fetch).collect();
+    assert_eq!(of_revisions, [1, 1, 3, 3].map(|number| Some(fetch(number))));
+    let file = back_up(&server.archive, FeedStart::Beginning).await;
+    drop(client);
+    server.stop().await;
+    assert_eq!(everything_on(directory.path()).await, before, "after a restart");
+
+    let others = TempDir::new().unwrap();
+    let (folder, restored) = (others.path().join("backup"), others.path().join("restored"));
+    keep(&file, &folder);
+    restore(&[folder], &restored, Until::End).unwrap();
+    assert_eq!(everything_on(&restored).await, before, "restored");
+
+    let options = Options { free_space_floor_bytes: 0, ..Options::default() };
+    rebuild_directory(&restored, &options, holder(), &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
+    let mut findings = Vec::new();
+    let mut listener = |event| collect(event, &mut findings);
+    verify_directory(&restored, &options, holder(), &mut listener).unwrap().unwrap();
+    assert_eq!(findings, []);
+    assert_eq!(everything_on(&restored).await, before, "rebuilt");
+}
+
+#[tokio::test]
+async fn a_fetch_within_the_limits_is_kept_verbatim_and_others_are_refused() {
+    let (_directory, server, mut client) = fresh().await;
+    let with = |change: fn(&mut pb::Fetch)| {
+        let mut fetch = fetch(1);
+        change(&mut fetch);
+        seen(0, "one", Some(fetch))
+    };
+    let cases = [
+        (with(|fetch| fetch.url = String::new()), "fetch.url"),
+        (with(|fetch| fetch.url = "/bridge".into()), "fetch.url"),
+        (with(|fetch| fetch.url = "ftp://courier.example/bridge".into()), "fetch.url"),
+        (with(|fetch| fetch.url = "https://courier.example/a\tb".into()), "fetch.url"),
+        (with(|fetch| fetch.url = format!("https://courier.example/{}", "x".repeat(4_096))), "fetch.url"),
+        (with(|fetch| fetch.etag = "\"a\r\nb\"".into()), "fetch.etag"),
+        (with(|fetch| fetch.etag = "x".repeat(1_025)), "fetch.etag"),
+        (with(|fetch| fetch.last_modified = "\u{7f}".into()), "fetch.last_modified"),
+        (with(|fetch| fetch.last_modified = "x".repeat(129)), "fetch.last_modified"),
+    ];
+    for (request, field) in cases {
+        let error = ServerError::from(client.archive.publish_revision(request.clone()).await.unwrap_err());
+        assert_eq!((error.reason.as_str(), error.metadata["field"].as_str()), ("FIELD_INVALID", field));
+        let requests = vec![seen(0, "one", None), request];
+        let batch = pb::BatchPublishRevisionsRequest { requests };
+        let error = ServerError::from(client.archive.batch_publish_revisions(batch).await.unwrap_err());
+        assert_eq!((error.metadata["item"].as_str(), error.metadata["field"].as_str()), ("requests[1]", field));
+    }
+    // What the log's record takes together is bounded.
+    let large = pb::PublishRevisionRequest { content: Some(content(&"x".repeat(65_500), "t")), ..seen(0, "one", None) };
+    let with_fetch =
+        pb::PublishRevisionRequest { fetch: Some(pb::Fetch { etag: "x".repeat(1_024), ..fetch(1) }), ..large.clone() };
+    let error = ServerError::from(client.archive.publish_revision(with_fetch).await.unwrap_err());
+    assert_eq!(error.reason, "ARTICLE_TOO_LARGE");
+    write(&mut client, pb::PublishRevisionRequest { article_id: "large".into(), ..large }).await;
+
+    // Not every escape of a URL is one in its key, and no key is made of it.
+    let longest = pb::Fetch {
+        url: format!("https://courier.example/{}", "é".repeat(2_000)),
+        etag: "é".repeat(512),
+        last_modified: "x".repeat(128),
+    };
+    write(&mut client, seen(0, "one", Some(longest.clone()))).await;
+    assert_eq!(told(&mut client).await, (Some(longest.clone()), Some(longest)));
+    let lookup = pb::LookupArticleRequest { url: fetch(1).url, ..pb::LookupArticleRequest::default() };
+    let error = ServerError::from(client.archive.lookup_article(lookup).await.unwrap_err());
+    assert_eq!(error.reason, "ARTICLE_UNKNOWN");
+    drop(client);
+    server.stop().await;
+}
