@@ -2,11 +2,11 @@
 //!
 //! It is the archive that was backed up, as it was at the point that is restored: the same id and the same history below
 //! that point, so that what was handed out before it stays valid, and what was handed out beyond it is refused, however
-//! far the restored archive grows. It is put together in a directory beside its own, `NAME.restoring`, which is no archive
-//! until all of it is durable; then it gets its name. What is cut short before leaves the name free.
+//! far the restored archive grows. It is put together in a directory beside its own, in `NAME.restoring`, and gets its name
+//! when all of it is durable. What is cut short before leaves the name free, and is removed by the next one.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -81,18 +81,15 @@ pub fn restore_directory(
     must_be_free(path)?;
     let staging = beside(path)?;
     let directory = Arc::new(Directory::begin(&staging, holder)?);
-    let restored = match fill(&directory, changes, archive_id, options, progress) {
-        Ok(Some(restored)) => restored,
-        unfinished => {
-            directory.discard().map_err(io_error("remove", &staging))?;
-            return unfinished;
-        }
-    };
-    directory.finish().map_err(io_error("make an archive of", &staging))?;
-    fs::rename(&staging, path).map_err(io_error("give its name to", path))?;
-    let folder = parent(path);
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))?;
-    Ok(Some(restored))
+    let mut restored = fill(&directory, changes, archive_id, options, progress);
+    if let Ok(Some(_)) = &restored {
+        let finished = directory.finish(path).map_err(io_error("make an archive of what was restored, in", path));
+        restored = finished.and(restored);
+    }
+    if !matches!(restored, Ok(Some(_))) {
+        directory.discard().map_err(io_error("remove", &staging))?;
+    }
+    restored
 }
 
 /// Told how far the files were read, in changes and bytes; answers whether to go on.
@@ -162,10 +159,6 @@ fn beside(path: &Path) -> Result<PathBuf, RestoreError> {
     let mut name = name.to_os_string();
     name.push(".restoring");
     Ok(path.with_file_name(name))
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {

@@ -26,6 +26,10 @@ pub const LAYOUT: u32 = 1;
 
 const VERSION_PREFIX: &str = "dateline archive, layout ";
 
+/// Where an archive is put together, in a directory that is none: what is complete and has no name yet is then told from
+/// an archive that somebody put there.
+const UNFINISHED: &str = "unfinished";
+
 /// What a path holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inspection {
@@ -75,39 +79,34 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Takes hold of a directory that is to become an archive with [`Self::finish`], and is none before. What an earlier
-    /// process left that did not get so far is removed.
+    /// Takes hold of `path` as the place in which an archive is put together, to be given its name with [`Self::finish`].
+    /// What an earlier process left there that did not get so far is removed.
     pub fn begin(path: &Path, holder: Holder) -> Result<Self, OpenError> {
         must_be_unfinished_or_empty(path)?;
         create_directory(path).map_err(OpenError::io("create", path))?;
-        let directory = Self::acquire(path, holder)?;
-        // Whoever had it may have finished it before the lock was ours.
+        let Self { lock, .. } = Self::acquire(path, holder)?;
+        // Whoever had it may have put something else here before the lock was ours.
         must_be_unfinished_or_empty(path)?;
-        directory.clear().map_err(OpenError::io("empty", path))?;
-        Ok(directory)
+        let unfinished = path.join(UNFINISHED);
+        remove_directory(&unfinished).map_err(OpenError::io("remove", &unfinished))?;
+        create_directory(&unfinished).map_err(OpenError::io("create", &unfinished))?;
+        Ok(Self { path: unfinished, lock })
     }
 
-    /// Makes an archive of what was begun. Its database must be closed.
-    pub fn finish(&self) -> io::Result<()> {
-        write_version(&self.path)
-    }
-
-    /// Removes what was begun, and the directory.
-    pub fn discard(&self) -> io::Result<()> {
-        self.clear()?;
-        fs::remove_dir_all(&self.path)
-    }
-
-    /// Removes all but the lock.
-    fn clear(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if entry.file_name() == "LOCK" {
-                continue;
-            }
-            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
-        }
+    /// Makes an archive of what was begun, with the name `to`: nothing or an empty directory. Its database must be closed.
+    pub fn finish(&self, to: &Path) -> io::Result<()> {
+        write_version(&self.path)?;
+        fs::rename(&self.path, to)?;
+        sync_directory(parent(to))?;
+        // Empty but for the lock, it is in nobody's way.
+        drop(self.discard());
         Ok(())
+    }
+
+    /// Removes what was begun, and the place of it.
+    pub fn discard(&self) -> io::Result<()> {
+        remove_directory(&self.path)?;
+        fs::remove_dir_all(parent(&self.path))
     }
 
     fn acquire(path: &Path, holder: Holder) -> Result<Self, OpenError> {
@@ -226,16 +225,26 @@ fn must_be_unfinished_or_empty(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether a directory that is no archive holds nothing but what [`Directory::begin`] leads to.
+/// Whether a directory that is no archive holds nothing but what [`Directory::begin`] makes.
 fn is_unfinished(path: &Path) -> io::Result<bool> {
-    const NAMES: [&str; 7] = ["LOCK", "VERSION.new", "WATERMARK", "RESERVE", "db", "db.new", "before-opening"];
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        if !NAMES.iter().any(|known| name == *known) {
+        if name != "LOCK" && name != UNFINISHED {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// Creates what is missing on the way to `path`, each step durably.
@@ -243,10 +252,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        Some(_) | None => Path::new("."),
-    };
+    let parent = parent(path);
     create_directory(parent)?;
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -59,7 +59,7 @@ fn open(path: &Path) -> Arc<Archive> {
 }
 
 /// An archive in memory to which these batches were written, each some time after the one before.
-fn written(batches: &[Vec<Write>]) -> Arc<Archive> {
+pub(crate) fn written(batches: &[Vec<Write>]) -> Arc<Archive> {
     let clock = Arc::new(ManualClock::new(support::now()));
     let archive = Archive::over(Arc::new(MemoryEngine::new()), &Options::default(), Arc::clone(&clock) as _).unwrap();
     block_on(async {

@@ -54,8 +54,8 @@ fn a_restore_that_was_killed_leaves_no_archive() {
     keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
     let (into, staging) = (directory.path().join("restored"), directory.path().join("restored.restoring"));
     let begun = Directory::begin(&staging, holder()).unwrap();
-    fs::create_dir(staging.join("db")).unwrap();
-    fs::write(staging.join("db/conf"), "half").unwrap();
+    fs::create_dir(begun.database()).unwrap();
+    fs::write(begun.database().join("conf"), "half").unwrap();
     let refused = restore(std::slice::from_ref(&folder), &into, Until::End).unwrap_err();
     assert!(refused.to_string().contains("is in use by"), "{refused}");
     drop(begun);
@@ -70,6 +70,29 @@ fn a_restore_that_was_killed_leaves_no_archive() {
     let refused = restore(std::slice::from_ref(&folder), &into, Until::End).unwrap_err();
     assert!(matches!(refused, RestoreError::Directory(_)), "{refused}");
     assert_eq!(fs::read_to_string(staging.join("note")).unwrap(), "mine");
+}
+
+/// Killed between the last two steps, it left a whole archive without its name: the next one said that there was an archive
+/// already, and named a directory that nobody had asked for. One that somebody put there is still refused.
+#[test]
+fn a_restore_that_was_killed_before_the_archive_got_its_name_is_no_obstacle() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("backup");
+    keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    let (into, staging) = (directory.path().join("restored"), directory.path().join("restored.restoring"));
+    restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
+    let begun = Directory::begin(&staging, holder()).unwrap();
+    fs::remove_dir(begun.path()).unwrap();
+    fs::rename(&into, begun.path()).unwrap();
+    drop(begun);
+    restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
+    assert!(!staging.exists());
+    assert_eq!(open(&into).tail().next_seq, Seq(11));
+
+    fs::rename(&into, &staging).unwrap();
+    let refused = restore(std::slice::from_ref(&folder), &into, Until::End).unwrap_err();
+    assert!(refused.to_string().contains("there is an archive in "), "{refused}");
+    assert!(staging.join("VERSION").exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod add;
 mod backup;
 mod full_disk;
+mod killed;
 mod piped;
 mod places;
 mod refusals;
