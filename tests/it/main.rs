@@ -8,6 +8,7 @@ mod concurrency;
 mod damage;
 mod faults;
 mod feed;
+mod fetch;
 mod fetched;
 mod fixture;
 mod follow;
