@@ -25,18 +25,28 @@ pub(super) const ACCEPT_ENCODING: &str = "gzip, br, zstd";
 /// How much is set aside for a body before any of it has come, at most.
 const CAPACITY_MAX: u64 = 1 << 20;
 
+/// What to do with a body that has more bytes than are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Excess {
+    /// It is an error.
+    Refuse,
+    /// The rest is left out.
+    Drop,
+}
+
 /// The whole body of an answer from `url`, or an error: never a part of it that passes for the whole.
 pub(super) async fn read(
     url: &Url,
     response: Response<Incoming>,
     bytes_max: u64,
+    excess: Excess,
     idle_timeout: Duration,
 ) -> Result<Bytes, FetchError> {
     let (head, incoming) = response.into_parts();
     let encodings = encodings(&head.headers);
     let told = content_length(&head.headers).unwrap_or_default();
     let too_large = || FetchError::TooLarge { url: url.to_string(), limit: bytes_max };
-    if encodings.is_empty() && told > bytes_max {
+    if encodings.is_empty() && told > bytes_max && excess == Excess::Refuse {
         return Err(too_large());
     }
     let wire = BodyDataStream::new(incoming).timeout(idle_timeout).map(|piece| match piece {
@@ -70,7 +80,10 @@ pub(super) async fn read(
     }
     let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
     if length > bytes_max {
-        return Err(too_large());
+        if excess == Excess::Refuse {
+            return Err(too_large());
+        }
+        body.truncate(usize::try_from(bytes_max).unwrap_or(usize::MAX));
     }
     Ok(body.freeze())
 }

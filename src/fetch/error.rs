@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 use url::Url;
 
+use super::Refusal;
+
 /// Why a page was not had. `url` is the address at which it went wrong: after a redirect, not the one asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -117,6 +119,14 @@ pub enum FetchError {
         /// When the site says to come back, from its answer on.
         retry_after: Option<Duration>,
     },
+    /// The site asks crawlers not to take the page.
+    #[error("{url} was not fetched: {refusal}; a page that you may take all the same is had with --ignore-robots")]
+    Robots {
+        /// The address of the page.
+        url: String,
+        /// What the site's robots.txt says, or why it could not be read.
+        refusal: Refusal,
+    },
     /// The page is compressed in a way that can't be undone.
     #[error("{url} could not be fetched: what it sent as {encoding:?} cannot be decompressed: {reason}")]
     BadEncoding {
@@ -151,6 +161,7 @@ impl FetchError {
         match self {
             Self::Dns { .. } | Self::Connect { .. } | Self::Timeout { .. } | Self::CutOff { .. } => true,
             Self::Status { code, .. } => is_transient(*code),
+            Self::Robots { refusal, .. } => refusal.is_transient(),
             Self::NotHttp { .. }
             | Self::PrivateAddress { .. }
             | Self::Tls { .. }
@@ -167,7 +178,9 @@ impl FetchError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
-            Self::NotHttp { .. }
+            Self::Robots { refusal: Refusal::Status { retry_after, .. }, .. } => *retry_after,
+            Self::Robots { .. }
+            | Self::NotHttp { .. }
             | Self::PrivateAddress { .. }
             | Self::Dns { .. }
             | Self::Connect { .. }

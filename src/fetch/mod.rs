@@ -7,7 +7,7 @@
 //!   named in the environment are not used.
 //! - A page is whole or an error. Time and memory are bounded, whatever a site sends.
 //! - Nothing is hidden: redirects are followed one by one and told, and we say who we are.
-//! - Sites are treated well: few requests at once, and a site's wish to be left alone for a while
+//! - Sites are treated well: robots.txt is obeyed, few requests at once, and a site's wish to be left alone for a while
 //!   is told ([`FetchError::retry_after`]). Whether and when to try again is the caller's business.
 //!
 //! No cookies are kept, and no script is run.
@@ -21,6 +21,7 @@ mod network;
 mod options;
 mod page;
 mod retry_after;
+mod robots;
 mod tls;
 mod trail;
 mod turns;
@@ -38,15 +39,19 @@ pub use self::error::{FetchError, Phase};
 pub use self::network::{Later, Network, SystemNetwork};
 pub use self::options::Options;
 pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
+pub use self::robots::{PRODUCT, Refusal};
 
+use self::body::Excess;
 use self::exchange::{Answer, Exchange};
+use self::robots::Robots;
 use self::trail::Trail;
 use self::turns::Turns;
 
-/// Fetches pages. Cloning is cheap, and clones share connections and turns at hosts.
+/// Fetches pages. Cloning is cheap, and clones share connections, turns at hosts and what is known of robots.txt.
 #[derive(Clone)]
 pub struct Fetcher {
     site: Arc<Site>,
+    robots: Arc<Robots>,
 }
 
 /// What asking a site takes.
@@ -60,7 +65,7 @@ impl Fetcher {
     /// A fetcher that does as the options say.
     pub fn new(options: Options) -> Self {
         let site = Site { exchange: Exchange::new(&options), turns: Turns::new(options.per_host_max), options };
-        Self { site: Arc::new(site) }
+        Self { site: Arc::new(site), robots: Arc::new(Robots::new()) }
     }
 
     /// The page at an address, or that it is still the one that `known` came with.
@@ -74,6 +79,9 @@ impl Fetcher {
         let mut trail = Trail::new(url)?;
         let mut left = options.timeout;
         loop {
+            if options.obey_robots {
+                self.robots.check(&self.site, trail.here()).await?;
+            }
             // Given back with the last byte. No turn is held while another is waited for, so that nobody waits in a ring.
             let turn = self.site.turns.take(trail.here().host_str().unwrap_or_default()).await;
             let begun = Instant::now();
@@ -101,7 +109,7 @@ impl Fetcher {
         let validators = Validators::read(trail.here(), response.headers());
         let (content_type, charset) = page::content_type(response.headers());
         let bytes_max = self.site.options.body_bytes_max;
-        let body = self.site.body(trail.here(), response, bytes_max, deadline).await?;
+        let body = self.site.body(trail.here(), response, bytes_max, Excess::Refuse, deadline).await?;
         let (requested, url, redirects) = trail.end();
         Ok(Fetched::Page(Page { requested, url, redirects, content_type, charset, body, validators }))
     }
@@ -114,9 +122,10 @@ impl Site {
         url: &Url,
         response: Response<Incoming>,
         bytes_max: u64,
+        excess: Excess,
         deadline: Instant,
     ) -> Result<Bytes, FetchError> {
-        let read = body::read(url, response, bytes_max, self.options.idle_timeout);
+        let read = body::read(url, response, bytes_max, excess, self.options.idle_timeout);
         timeout_at(deadline, read).await.unwrap_or_else(|_| {
             Err(FetchError::Timeout { url: url.to_string(), phase: Phase::Body, after: self.options.timeout })
         })

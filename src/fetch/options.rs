@@ -19,7 +19,7 @@ pub struct Options {
     /// How long the site may be silent: before its answer begins, and between two pieces of it. Default 20 s.
     pub idle_timeout: Duration,
     /// How long a page may take in total, over all redirects and to the last byte. Default 60 s. Waiting for a turn at the
-    /// host isn't counted.
+    /// host isn't counted, and a robots.txt that has to be had first may take as long again.
     pub timeout: Duration,
     /// How many bytes a page may have, decompressed. Default 16 MiB.
     pub body_bytes_max: u64,
@@ -32,6 +32,8 @@ pub struct Options {
     pub redirects_max: usize,
     /// Whether a page may be taken from this machine or a private network. Default no.
     pub allow_private: bool,
+    /// Whether the site's robots.txt is obeyed. Default yes.
+    pub obey_robots: bool,
     /// How many pages are taken from one host at once, at least 1. Default 2.
     pub per_host_max: usize,
     /// Authorities that are trusted beside those of the machine. Default none.
@@ -52,6 +54,7 @@ impl Default for Options {
             headers_max: 256,
             redirects_max: 10,
             allow_private: false,
+            obey_robots: true,
             per_host_max: 2,
             authorities: Vec::new(),
             network: Arc::new(SystemNetwork),
@@ -71,14 +74,15 @@ impl fmt::Debug for Options {
             .field("headers_max", &self.headers_max)
             .field("redirects_max", &self.redirects_max)
             .field("allow_private", &self.allow_private)
+            .field("obey_robots", &self.obey_robots)
             .field("per_host_max", &self.per_host_max)
             .finish_non_exhaustive()
     }
 }
 
-/// Says what asks.
+/// Says what asks, and under which name a robots.txt can address it.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!(
     "dateline/",
     env!("CARGO_PKG_VERSION"),
-    " (archive of news articles, run by whoever asks; see its README)"
+    " (archive of news articles, run by whoever asks; robots.txt: dateline; see its README)"
 ));

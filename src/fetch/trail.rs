@@ -36,6 +36,11 @@ impl Trail {
         &self.here
     }
 
+    /// How many redirects were followed.
+    pub(super) fn redirects(&self) -> usize {
+        self.redirects.len()
+    }
+
     /// Goes where a redirect says, unless that leads nowhere, to where it has been, or on and on.
     pub(super) fn follow(&mut self, status: StatusCode, location: &[u8], limit: usize) -> Result<(), FetchError> {
         let location = ascii(location);

@@ -7,6 +7,7 @@ mod memory;
 mod pages;
 mod private;
 mod redirects;
+mod robots;
 pub(crate) mod server;
 mod statuses;
 mod tls;
@@ -20,9 +21,9 @@ use url::Url;
 
 use self::web::Web;
 
-/// Options for a made-up web.
+/// Options for a made-up web, where robots.txt is not what a test is about.
 fn options(web: &Arc<Web>) -> Options {
-    Options { network: Arc::clone(web) as _, ..Options::default() }
+    Options { network: Arc::clone(web) as _, obey_robots: false, ..Options::default() }
 }
 
 fn fetcher(web: &Arc<Web>) -> Fetcher {

@@ -1,6 +1,6 @@
 //! Pages that are had, and asked for again.
 
-use dateline::fetch::{Fetched, Fetcher, Options, Validators};
+use dateline::fetch::{Fetched, Fetcher, Options, PRODUCT, Validators};
 
 use super::server::{Answer, Server};
 use super::web::Web;
@@ -38,7 +38,7 @@ async fn a_request_says_who_asks_and_nothing_else() {
     let request = &server.seen().requests[0];
     let agent = request.header("user-agent").unwrap();
     assert!(agent.starts_with(&format!("dateline/{} (", env!("CARGO_PKG_VERSION"))), "{agent}");
-    assert!(agent.contains("README"), "{agent}");
+    assert!(agent.contains(PRODUCT) && agent.contains("README"), "{agent}");
     assert_eq!(request.method, "GET");
     assert_eq!(request.header("host"), Some("news.example"));
     assert_eq!(request.header("accept-encoding"), Some("gzip, br, zstd"));

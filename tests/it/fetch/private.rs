@@ -98,6 +98,19 @@ async fn a_redirect_is_no_way_in() {
 }
 
 #[tokio::test]
+async fn robots_txt_is_no_way_in() {
+    let server = Server::start().await;
+    let web = Web::of(&server);
+    web.server_at("10.0.0.1", &server);
+    server.html("/", "x");
+    server.route("/robots.txt", |_| Answer::redirect(302, "http://10.0.0.1/"));
+    let fetcher = Fetcher::new(Options { obey_robots: true, ..options(&web) });
+    let error = error(&fetcher, "http://news.example/").await;
+    assert!(matches!(error, FetchError::Robots { .. }), "{error:?}");
+    assert_eq!(web.connected(), ["9.9.9.1:80"]);
+}
+
+#[tokio::test]
 async fn of_a_name_with_both_the_public_addresses_are_used() {
     let server = Server::start().await;
     server.html("/", "x");
@@ -112,7 +125,7 @@ async fn of_a_name_with_both_the_public_addresses_are_used() {
 async fn it_is_so_on_the_machines_own_network() {
     let server = Server::start().await;
     server.html("/", "x");
-    let own = Options::default();
+    let own = Options { obey_robots: false, ..Options::default() };
     let allowing = Fetcher::new(Options { allow_private: true, ..own.clone() });
     let refusing = Fetcher::new(own);
     for host in ["127.0.0.1", "localhost"] {
