@@ -33,8 +33,8 @@ pub(super) fn read(entries: Entries, options: &Options) -> Document {
     content.bylines = front.texts(&BYLINES);
     content.section = front.texts(&SECTION).into_iter().next().unwrap_or_default();
     content.language = front.language();
-    content.publish_time = front.time("publish time", &PUBLISHED, options);
-    content.modify_time = front.time("modify time", &MODIFIED, options);
+    content.publish_time = front.time("publish time", &PUBLISHED, None, options);
+    content.modify_time = front.time("modify time", &MODIFIED, content.publish_time.as_ref(), options);
     content.keywords = front.words(&KEYWORDS);
     content.rights = front.text(&RIGHTS).unwrap_or_default();
     content.labels = front.words(&LABELS);
@@ -97,9 +97,15 @@ impl Front {
         })
     }
 
-    fn time(&mut self, what: &str, keys: &[&str], options: &Options) -> Option<ClaimedTime> {
+    fn time(
+        &mut self,
+        what: &str,
+        keys: &[&str],
+        published: Option<&ClaimedTime>,
+        options: &Options,
+    ) -> Option<ClaimedTime> {
         let words = self.text(keys)?;
-        let claim = times::claimed_time(&words, options.reference_date, "front matter");
+        let claim = times::claimed_change(&words, options.reference_date, published, "front matter");
         if let Some(claim) = claim {
             let value = times::describe(&claim);
             if claim.relative {
