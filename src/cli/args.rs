@@ -72,7 +72,7 @@ pub(super) enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Archive documents: news pages as text, Markdown, or our own JSON
+    /// Archive documents: news pages as text, Markdown, JSON-LD, or our own JSON
     Add(Box<AddArgs>),
     /// Show what an article says, or said
     Show(ShowArgs),
@@ -172,6 +172,8 @@ pub(super) enum DocumentFormat {
     Text,
     /// Markdown, with or without front matter
     Markdown,
+    /// schema.org's NewsArticle or one of its kin, as JSON-LD
+    NewsArticle,
     /// proto3 JSON of dateline.v1.Content, Revision or Article
     Json,
 }

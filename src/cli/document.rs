@@ -42,8 +42,10 @@ struct Reading {
 /// Reads a file, or standard input for `-`, and makes a request of it.
 pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> {
     let bytes = bytes_of(path, args).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let reading =
-        if is_json(path, &bytes, args.format) { article_json(&bytes)? } else { document(path, &bytes, args)? };
+    let reading = match format_of(path, &bytes, args.format) {
+        Some(Format::Json) => article_json(&bytes)?,
+        format => document(format, &bytes, args)?,
+    };
     let Reading { mut content, source, article, urls, observe_time, guesses, page_date, media_type } = reading;
     let source = match &args.source {
         Some(source) => source.clone(),
@@ -114,18 +116,30 @@ fn read(from: impl Read) -> Result<Vec<u8>, String> {
     }
 }
 
-fn is_json(path: &Path, bytes: &[u8], format: DocumentFormat) -> bool {
-    match format {
-        DocumentFormat::Json => true,
-        DocumentFormat::Text | DocumentFormat::Markdown => false,
-        DocumentFormat::Auto => {
-            ends_in(path, &["json"]) || ingest::detect(bytes) == Ok(Format::Json) && !is_markdown(path)
-        }
+/// The format: as stated, or else by the file's ending and content; `None` where neither tells it.
+fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format> {
+    match stated {
+        DocumentFormat::Text => Some(Format::NewsText),
+        DocumentFormat::Markdown => Some(Format::Markdown),
+        DocumentFormat::NewsArticle => Some(Format::NewsArticle),
+        DocumentFormat::Json => Some(Format::Json),
+        DocumentFormat::Auto if ends_in(path, &["md", "markdown"]) => Some(Format::Markdown),
+        DocumentFormat::Auto if ends_in(path, &["jsonld"]) => Some(Format::NewsArticle),
+        DocumentFormat::Auto if ends_in(path, &["json"]) => match ingest::detect(bytes) {
+            Ok(format @ Format::NewsArticle) => Some(format),
+            Ok(Format::NewsText | Format::Markdown | Format::Json) | Err(_) => Some(Format::Json),
+        },
+        DocumentFormat::Auto => ingest::detect(bytes).ok(),
     }
 }
 
-fn is_markdown(path: &Path) -> bool {
-    ends_in(path, &["md", "markdown"])
+fn media_type(format: Option<Format>) -> &'static str {
+    match format {
+        Some(Format::Markdown) => "text/markdown; charset=utf-8",
+        Some(Format::NewsArticle) => "application/ld+json",
+        Some(Format::Json) => "application/json",
+        Some(Format::NewsText) | None => "text/plain; charset=utf-8",
+    }
 }
 
 fn ends_in(path: &Path, endings: &[&str]) -> bool {
@@ -133,18 +147,12 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
     ending.is_some_and(|ending| endings.iter().any(|known| ending == *known))
 }
 
-/// A page or Markdown.
-fn document(path: &Path, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
-    let format = match args.format {
-        DocumentFormat::Text => Some(Format::NewsText),
-        DocumentFormat::Markdown => Some(Format::Markdown),
-        DocumentFormat::Auto | DocumentFormat::Json => is_markdown(path).then_some(Format::Markdown),
-    };
+/// A document of a format that is not ours.
+fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
     let observed = args.observed_at.unwrap_or_else(times::now);
     let reference_date = Some(observed.to_jiff().to_zoned(TimeZone::UTC).date());
     let options = ingest::Options { format, reference_date };
     let document = ingest::read(bytes, &options).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let markdown = format.or_else(|| ingest::detect(bytes).ok()) == Some(Format::Markdown);
     Ok(Reading {
         content: content_to_pb(&document.content),
         source: document.source,
@@ -153,7 +161,7 @@ fn document(path: &Path, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failur
         observe_time: document.observe_time.map(timestamp_to_pb),
         guesses: document.guesses.iter().map(ToString::to_string).collect(),
         page_date: document.page_date,
-        media_type: if markdown { "text/markdown; charset=utf-8" } else { "text/plain; charset=utf-8" },
+        media_type: media_type(format),
     })
 }
 
@@ -167,7 +175,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         serde_json::from_str(text).map_err(|error| failed(format!("this is no JSON object: {error}")))?;
     let has = |field: &str| fields.contains_key(field);
     let refused = |kind: &str, error: crate::wire::json::JsonError| failed(format!("as {kind}, {error}"));
-    let mut reading = Reading { media_type: "application/json", ..Reading::default() };
+    let mut reading = Reading { media_type: media_type(Some(Format::Json)), ..Reading::default() };
     let (name, revision) = if has("revision") {
         let article: pb::Article = from_json(text).map_err(|error| refused("an article", error))?;
         if article.state == i32::from(pb::ArticleState::Withdrawn) {

@@ -31,6 +31,22 @@ pub enum IngestError {
         /// What it looks like.
         what: &'static str,
     },
+    /// The document is not well-formed JSON.
+    #[error("line {line}, column {column}: {reason}")]
+    JsonSyntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// The document holds data, and none of it is an article.
+    #[error("there is no article in it: {reason}")]
+    NoArticle {
+        /// What it holds instead.
+        reason: String,
+    },
     /// The document is JSON, which the caller reads.
     #[error("this is JSON, which is not read as a page; give it as an article in protobuf JSON")]
     Json,

@@ -1,6 +1,6 @@
 //! Which format a document has, and its bytes as text.
 
-use super::IngestError;
+use super::{IngestError, json};
 
 /// The largest document that is read, in bytes: 8 MiB, as large as an original can be kept by default.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
@@ -12,12 +12,14 @@ pub enum Format {
     NewsText,
     /// Markdown, with or without front matter.
     Markdown,
-    /// JSON. It is protobuf JSON, which another layer reads.
+    /// An article of schema.org's types as JSON-LD.
+    NewsArticle,
+    /// Other JSON. It is protobuf JSON, which another layer reads.
     Json,
 }
 
-/// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace
-/// makes JSON, and all other text is a news page.
+/// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace makes
+/// JSON, of which the names of its fields tell more, and all other text is a news page.
 pub fn detect(bytes: &[u8]) -> Result<Format, IngestError> {
     detect_text(&decode(bytes)?)
 }
@@ -29,6 +31,13 @@ pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
         return Err(IngestError::Html { what });
     }
     let json = text.strip_prefix('{').is_some_and(|rest| !rest.starts_with(['{', '%']));
+    if json || text.starts_with('[') {
+        let names = json::field_names(text);
+        let has = |known: &[&str]| names.iter().any(|name| known.contains(&name.as_str()));
+        if has(&["@context", "@type", "@graph", "@id"]) {
+            return Ok(Format::NewsArticle);
+        }
+    }
     Ok(match () {
         () if json => Format::Json,
         () if is_markdown(text) => Format::Markdown,
@@ -119,6 +128,11 @@ mod tests {
             ("# Ferry returns\n\nText.", Format::Markdown),
             ("Ferry returns\n\nIt **did**, see [the log](https://a.example/).\n", Format::Markdown),
             ("{\"content\": {}}", Format::Json),
+            ("{\"@context\": \"https://schema.org\", \"@type\": \"NewsArticle\"}", Format::NewsArticle),
+            (" [{\"x\": [{}], \"@graph\": []}]", Format::NewsArticle),
+            ("{\"content\": {\"@type\": 1}}", Format::Json),
+            ("[Update] Ferry returns\n\nText.", Format::NewsText),
+            ("[]", Format::NewsText),
             ("{{< figure >}}\n\nText.", Format::NewsText),
             ("#Ferry is back\n\nText - with a dash.", Format::NewsText),
             ("\u{feff}Ferry returns\r\n\r\nText.", Format::NewsText),

@@ -4,15 +4,21 @@
 //! placed is a paragraph. Whatever was guessed is listed in [`Document::guesses`], so that a person can see it
 //! and a program can log it. A reader may be wrong about the kind of a block; it never drops running text.
 
+mod body;
+mod claims;
 mod error;
 mod format;
+mod json;
 mod markdown;
+mod markup;
+mod news_article;
 mod text;
 pub mod times;
 
 use std::fmt;
 
 use jiff::civil::Date;
+use oxilangtag::LanguageTag;
 
 use crate::model::{Content, SourceId, Timestamp};
 
@@ -77,8 +83,8 @@ pub struct Options {
 
 /// Reads a document.
 ///
-/// A byte order mark is dropped, and lines may end in CR, LF or both. JSON is detected but not read here, since
-/// it is the wire's: [`IngestError::Json`].
+/// A byte order mark is dropped, and lines may end in CR, LF or both. Our own JSON is detected but not read here,
+/// since it is the wire's: [`IngestError::Json`].
 pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let text = format::decode(bytes)?;
     let format = match options.format {
@@ -88,6 +94,7 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let mut document = match format {
         Format::NewsText => text::read(&text, options)?,
         Format::Markdown => markdown::read(&text, options)?,
+        Format::NewsArticle => news_article::read(&text)?,
         Format::Json => return Err(IngestError::Json),
     };
     document.source = document.publication.as_deref().and_then(source_id);
@@ -117,6 +124,28 @@ fn quoted(text: &str) -> String {
 fn is_absolute_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()) && !rest.contains(char::is_whitespace))
+}
+
+/// The text if it is the absolute URL of an article. A publication's home page is none: to take it for the address of
+/// an article would make one of all articles.
+fn article_url(text: &str) -> Option<String> {
+    let url = Some(text).filter(|text| is_absolute_url(text)).and_then(|text| url::Url::parse(text).ok())?;
+    let is_home = url.path() == "/" && url.query().is_none();
+    (!is_home).then(|| text.to_owned())
+}
+
+/// A language tag in canonical case; `None` when it is none. The name of a language is no tag, although BCP 47
+/// would have a place for one of five to eight letters.
+fn language_tag(written: &str) -> Option<String> {
+    let tag = LanguageTag::parse_and_normalize(&written.trim().replace('_', "-")).ok()?;
+    (tag.primary_language().len() <= 3).then(|| tag.into_inner())
+}
+
+/// An author's name without the "By" that pages print before it.
+fn without_by(name: &str) -> &str {
+    let name = name.trim();
+    let by = name.get(..3).is_some_and(|by| by.eq_ignore_ascii_case("by "));
+    if by { name.get(3..).unwrap_or_default().trim_start() } else { name }
 }
 
 /// Whether a paragraph says of itself that it corrects the article.

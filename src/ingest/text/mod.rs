@@ -61,6 +61,11 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     Ok(Document { content, publication, page_date, urls, guesses, ..Document::default() })
 }
 
+/// The paragraphs of a text that is nothing but a body.
+pub(super) fn paragraphs(body: &str) -> impl Iterator<Item = String> {
+    units::units(body).into_iter().map(|unit| unit.text)
+}
+
 /// The day that relative times count from.
 #[derive(Clone, Copy)]
 enum Reference {
