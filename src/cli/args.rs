@@ -72,7 +72,7 @@ pub(super) enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Archive documents: news pages as text, Markdown, JSON-LD, or our own JSON
+    /// Archive documents: news pages as text, Markdown, JSON-LD, ninjs, or our own JSON
     Add(Box<AddArgs>),
     /// Show what an article says, or said
     Show(ShowArgs),
@@ -174,6 +174,8 @@ pub(super) enum DocumentFormat {
     Markdown,
     /// schema.org's NewsArticle or one of its kin, as JSON-LD
     NewsArticle,
+    /// An item of IPTC ninjs, version 1, 2 or 3
+    Ninjs,
     /// proto3 JSON of dateline.v1.Content, Revision or Article
     Json,
 }

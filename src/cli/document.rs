@@ -122,11 +122,12 @@ fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format
         DocumentFormat::Text => Some(Format::NewsText),
         DocumentFormat::Markdown => Some(Format::Markdown),
         DocumentFormat::NewsArticle => Some(Format::NewsArticle),
+        DocumentFormat::Ninjs => Some(Format::Ninjs),
         DocumentFormat::Json => Some(Format::Json),
         DocumentFormat::Auto if ends_in(path, &["md", "markdown"]) => Some(Format::Markdown),
         DocumentFormat::Auto if ends_in(path, &["jsonld"]) => Some(Format::NewsArticle),
         DocumentFormat::Auto if ends_in(path, &["json"]) => match ingest::detect(bytes) {
-            Ok(format @ Format::NewsArticle) => Some(format),
+            Ok(format @ (Format::NewsArticle | Format::Ninjs)) => Some(format),
             Ok(Format::NewsText | Format::Markdown | Format::Json) | Err(_) => Some(Format::Json),
         },
         DocumentFormat::Auto => ingest::detect(bytes).ok(),
@@ -137,7 +138,7 @@ fn media_type(format: Option<Format>) -> &'static str {
     match format {
         Some(Format::Markdown) => "text/markdown; charset=utf-8",
         Some(Format::NewsArticle) => "application/ld+json",
-        Some(Format::Json) => "application/json",
+        Some(Format::Ninjs | Format::Json) => "application/json",
         Some(Format::NewsText) | None => "text/plain; charset=utf-8",
     }
 }

@@ -47,6 +47,14 @@ pub enum IngestError {
         /// What it holds instead.
         reason: String,
     },
+    /// The publisher says that the item is not to be published.
+    #[error(
+        "the item is {status}: it is not to be published, and so not archived; `withdraw` ends an article that was"
+    )]
+    NotPublished {
+        /// Its status.
+        status: &'static str,
+    },
     /// The document is JSON, which the caller reads.
     #[error("this is JSON, which is not read as a page; give it as an article in protobuf JSON")]
     Json,

@@ -1,6 +1,6 @@
 //! Which format a document has, and its bytes as text.
 
-use super::{IngestError, json};
+use super::{IngestError, json, ninjs};
 
 /// The largest document that is read, in bytes: 8 MiB, as large as an original can be kept by default.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
@@ -14,6 +14,8 @@ pub enum Format {
     Markdown,
     /// An article of schema.org's types as JSON-LD.
     NewsArticle,
+    /// An item of IPTC ninjs.
+    Ninjs,
     /// Other JSON. It is protobuf JSON, which another layer reads.
     Json,
 }
@@ -36,6 +38,9 @@ pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
         let has = |known: &[&str]| names.iter().any(|name| known.contains(&name.as_str()));
         if has(&["@context", "@type", "@graph", "@id"]) {
             return Ok(Format::NewsArticle);
+        }
+        if json && ninjs::is_item(&names) {
+            return Ok(Format::Ninjs);
         }
     }
     Ok(match () {
@@ -130,6 +135,10 @@ mod tests {
             ("{\"content\": {}}", Format::Json),
             ("{\"@context\": \"https://schema.org\", \"@type\": \"NewsArticle\"}", Format::NewsArticle),
             (" [{\"x\": [{}], \"@graph\": []}]", Format::NewsArticle),
+            ("{\"uri\": \"urn:x\", \"headlines\": []}", Format::Ninjs),
+            ("{\"uri\": \"urn:x\", \"versionCreated\": \"\"}", Format::Ninjs),
+            ("{\"uri\": \"urn:x\", \"body_xhtml\": \"\"}", Format::Ninjs),
+            ("{\"headline\": \"A\", \"canonicalUrl\": \"https://a.example/\"}", Format::Json),
             ("{\"content\": {\"@type\": 1}}", Format::Json),
             ("[Update] Ferry returns\n\nText.", Format::NewsText),
             ("[]", Format::NewsText),

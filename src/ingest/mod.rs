@@ -12,6 +12,7 @@ mod json;
 mod markdown;
 mod markup;
 mod news_article;
+mod ninjs;
 mod text;
 pub mod times;
 
@@ -95,6 +96,7 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
         Format::NewsText => text::read(&text, options)?,
         Format::Markdown => markdown::read(&text, options)?,
         Format::NewsArticle => news_article::read(&text)?,
+        Format::Ninjs => ninjs::read(&text)?,
         Format::Json => return Err(IngestError::Json),
     };
     document.source = document.publication.as_deref().and_then(source_id);
