@@ -7,10 +7,10 @@ use super::{is_correction, markup, text};
 /// The blocks of a body: by its markup, or else by its lines.
 pub(super) fn blocks(body: &str) -> Vec<Block> {
     if markup::is_markup(body) {
-        return markup::blocks(body);
+        return markup::blocks(body, None);
     }
     if is_escaped_markup(body) {
-        return markup::blocks(&markup::unescape(body));
+        return markup::blocks(&markup::unescape(body), None);
     }
     plain(body)
 }

@@ -41,6 +41,12 @@ pub enum IngestError {
         /// What is wrong there.
         reason: String,
     },
+    /// A page is beyond what any page has, so that reading it could take any time.
+    #[error("the page is not read: {what}")]
+    Unreasonable {
+        /// What of it is too much.
+        what: String,
+    },
     /// The document holds data, and none of it is an article.
     #[error("there is no article in it: {reason}")]
     NoArticle {
@@ -69,6 +75,12 @@ pub enum IngestError {
     FrontMatter {
         /// The line of the document, from 1.
         line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What should be a feed is none, or is broken.
+    #[error("this is no feed that can be read: {reason}")]
+    NotAFeed {
         /// What is wrong with it.
         reason: String,
     },

@@ -12,6 +12,8 @@ pub enum Format {
     NewsText,
     /// Markdown, with or without front matter.
     Markdown,
+    /// A page of the web.
+    Html,
     /// An article of schema.org's types as JSON-LD.
     NewsArticle,
     /// An item of IPTC ninjs.
@@ -23,7 +25,28 @@ pub enum Format {
 /// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace makes
 /// JSON, of which the names of its fields tell more, and all other text is a news page.
 pub fn detect(bytes: &[u8]) -> Result<Format, IngestError> {
+    if is_html(bytes) {
+        return Ok(Format::Html);
+    }
     detect_text(&decode(bytes)?)
+}
+
+/// Whether the bytes open as a page does, in whatever encoding: after comments, which some pages begin with.
+pub(super) fn is_html(bytes: &[u8]) -> bool {
+    const OPENING_BYTES: usize = 4096;
+    // In UTF-16 every other byte of the opening is zero.
+    let opening: Vec<u8> = bytes.iter().copied().take(OPENING_BYTES).filter(|byte| *byte != 0).collect();
+    let opening = String::from_utf8_lossy(&opening);
+    let mut rest = opening.trim_start_matches(|c: char| is_blank(c) || c == char::REPLACEMENT_CHARACTER);
+    let mut is_xml = false;
+    while let Some((passed, after)) = ["<!--", "<?xml"].iter().find_map(|mark| Some((*mark, rest.strip_prefix(mark)?)))
+    {
+        let (end, length) = if passed == "<!--" { (after.find("-->"), 3) } else { (after.find("?>"), 2) };
+        let Some(end) = end else { return false };
+        is_xml |= passed == "<?xml";
+        rest = after.get(end + length..).unwrap_or_default().trim_start();
+    }
+    matches!(markup(rest), Some("HTML")) || !is_xml && rest.len() < opening.trim_start().len() && rest.starts_with('<')
 }
 
 /// As [`detect`], for text that is already decoded.
@@ -87,7 +110,7 @@ fn binary(bytes: &[u8]) -> Option<&'static str> {
     known.or_else(|| bytes.contains(&0).then_some("binary data"))
 }
 
-fn markup(text: &str) -> Option<&'static str> {
+pub(super) fn markup(text: &str) -> Option<&'static str> {
     const OPENINGS: [(&str, &str); 8] = [
         ("<!doctype html", "HTML"),
         ("<html", "HTML"),
@@ -145,6 +168,9 @@ mod tests {
             ("{{< figure >}}\n\nText.", Format::NewsText),
             ("#Ferry is back\n\nText - with a dash.", Format::NewsText),
             ("\u{feff}Ferry returns\r\n\r\nText.", Format::NewsText),
+            ("\n <!DOCTYPE html><p>", Format::Html),
+            ("<!-- cached -->\n<html>", Format::Html),
+            ("<?xml version='1.0'?><!DOCTYPE html><html>", Format::Html),
         ] {
             assert_eq!(detect(document.as_bytes()), Ok(format), "{document:?}");
         }
@@ -159,7 +185,6 @@ mod tests {
             (b"%PDF-1.7", IngestError::Binary { what: "a PDF file" }),
             (b"a\0b", IngestError::Binary { what: "binary data" }),
             (b"\xff\xfea\0", IngestError::Binary { what: "UTF-16" }),
-            (b"\n <!DOCTYPE html><p>", IngestError::Html { what: "HTML" }),
             (b"<?xml version='1.0'?>", IngestError::Html { what: "XML" }),
         ] {
             assert_eq!(detect(bytes), Err(error), "{bytes:?}");

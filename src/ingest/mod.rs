@@ -7,7 +7,9 @@
 mod body;
 mod claims;
 mod error;
+pub mod feed;
 mod format;
+mod html;
 mod json;
 mod markdown;
 mod markup;
@@ -73,13 +75,17 @@ impl fmt::Display for Guess {
 }
 
 /// What the caller knows about a document before it is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The format, where it was stated; `None` finds it from the content. A stated format is trusted.
     pub format: Option<Format>,
     /// The day that relative times count from where the page itself has no date, such as the day on which it
     /// was seen. Without one they are left out, with a note in [`Document::guesses`].
     pub reference_date: Option<Date>,
+    /// Where the document was had: what relative links are relative to.
+    pub url: Option<url::Url>,
+    /// The charset that came with the document, such as that of a Content-Type header.
+    pub charset: Option<String>,
 }
 
 /// Reads a document.
@@ -87,20 +93,39 @@ pub struct Options {
 /// A byte order mark is dropped, and lines may end in CR, LF or both. Our own JSON is detected but not read here,
 /// since it is the wire's: [`IngestError::Json`].
 pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        return Err(IngestError::TooLarge { bytes: bytes.len() });
+    }
+    let mut document = match options.format {
+        Some(Format::Html) => html::read(bytes, options)?,
+        None if format::is_html(bytes) => html::read(bytes, options)?,
+        _ => read_text(bytes, options)?,
+    };
+    document.source = document.publication.as_deref().and_then(source_id);
+    Ok(document)
+}
+
+/// The source id of a site, for a page that does not say which publication it is from: `example` of
+/// `https://news.example.co.uk/`.
+pub fn site(url: &url::Url) -> Option<String> {
+    html::source_of(url)
+}
+
+/// Reads a document of the formats that are UTF-8.
+fn read_text(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let text = format::decode(bytes)?;
     let format = match options.format {
         Some(format) => format,
         None => format::detect_text(&text)?,
     };
-    let mut document = match format {
-        Format::NewsText => text::read(&text, options)?,
-        Format::Markdown => markdown::read(&text, options)?,
-        Format::NewsArticle => news_article::read(&text)?,
-        Format::Ninjs => ninjs::read(&text)?,
-        Format::Json => return Err(IngestError::Json),
-    };
-    document.source = document.publication.as_deref().and_then(source_id);
-    Ok(document)
+    match format {
+        Format::Html => html::read(bytes, options),
+        Format::NewsText => text::read(&text, options),
+        Format::Markdown => markdown::read(&text, options),
+        Format::NewsArticle => news_article::read(&text),
+        Format::Ninjs => ninjs::read(&text),
+        Format::Json => Err(IngestError::Json),
+    }
 }
 
 /// The source id for a publication: its name in lower-case ASCII joined by hyphens, without a leading article.

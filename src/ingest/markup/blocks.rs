@@ -4,9 +4,11 @@
 //! of all that it encloses. A table is one paragraph, a line each row. Ends that are missing are put in where HTML
 //! does so, as far as text is parted by them.
 
+use url::Url;
+
 use crate::model::{Block, BlockKind, Limits};
 
-use super::super::{is_absolute_url, is_correction};
+use super::super::is_correction;
 use super::element::Element;
 use super::one_line;
 use super::tokens::{Tag, Token, tokens};
@@ -15,8 +17,8 @@ use super::tokens::{Tag, Token, tokens};
 const DEPTH_MAX: usize = 128;
 
 /// Reads markup.
-pub(super) fn read(markup: &str) -> Vec<Block> {
-    let mut builder = Builder::default();
+pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
+    let mut builder = Builder { base, ..Builder::default() };
     for token in tokens(markup) {
         match token {
             Token::Text(text) => builder.push(&htmlize::unescape(text)),
@@ -31,7 +33,8 @@ pub(super) fn read(markup: &str) -> Vec<Block> {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'b> {
+    base: Option<&'b Url>,
     blocks: Vec<Block>,
     /// The text of the block being read. Line ends in it are those that were asked for.
     text: String,
@@ -82,7 +85,7 @@ struct Figure {
     credit: String,
 }
 
-impl Builder {
+impl Builder<'_> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many elements mean something here")]
     fn start(&mut self, tag: Tag<'_>) {
         let name = tag.name();
@@ -262,7 +265,10 @@ impl Builder {
 
     fn picture(&mut self, tag: Tag<'_>) {
         let url = tag.attribute("src").or_else(|| tag.attribute("source")).unwrap_or_default();
-        if self.depth.figures > 0 && self.figure.url.is_empty() && is_absolute_url(&url) {
+        if self.depth.figures > 0
+            && self.figure.url.is_empty()
+            && let Some(url) = self.absolute(&url)
+        {
             self.figure.url = url;
         }
     }
@@ -270,9 +276,21 @@ impl Builder {
     fn frame(&mut self, tag: Tag<'_>) {
         self.part();
         let url = tag.attribute("src").unwrap_or_default();
-        if is_absolute_url(&url) && self.outer.is_none() && self.depth.tables == 0 {
+        if self.outer.is_none()
+            && self.depth.tables == 0
+            && let Some(url) = self.absolute(&url)
+        {
             self.block(BlockKind::Embed { url, text: String::new() });
         }
+    }
+
+    /// An address of the web; `None` where it is another one, or nobody knows what it is relative to.
+    fn absolute(&self, url: &str) -> Option<String> {
+        let url = match self.base {
+            Some(base) => base.join(url),
+            None => Url::parse(url),
+        };
+        url.ok().filter(|url| matches!(url.scheme(), "http" | "https")).map(String::from)
     }
 
     /// Ends the block being read.

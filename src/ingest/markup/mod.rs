@@ -11,14 +11,16 @@ mod tokens;
 
 use std::borrow::Cow;
 
+use url::Url;
+
 use crate::model::Block;
 
 use element::Element;
 use tokens::{Token, tokens};
 
-/// The blocks that markup holds.
-pub(super) fn blocks(markup: &str) -> Vec<Block> {
-    blocks::read(markup)
+/// The blocks that markup holds. Addresses in it are relative to `base`; without one, only absolute ones are kept.
+pub(super) fn blocks(markup: &str, base: Option<&Url>) -> Vec<Block> {
+    blocks::read(markup, base)
 }
 
 /// The text of markup on one line.

@@ -14,7 +14,7 @@ fn lines(markup: &str) -> Vec<String> {
         BlockKind::Embed { url, text } => format!("e {url} {text}"),
         BlockKind::CorrectionNote { text } => format!("n {text}"),
     };
-    blocks(markup).into_iter().map(line).collect()
+    blocks(markup, None).into_iter().map(line).collect()
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn hostile_markup_takes_no_time() {
         let markup = piece.repeat((128 << 10) / piece.len());
         let started = std::time::Instant::now();
         for markup in [format!("{markup}>"), format!("{deep}{markup}"), format!("<table>{markup}</b>")] {
-            assert!(blocks(&markup).len() <= Limits::BLOCKS_MAX, "{piece:?}");
+            assert!(blocks(&markup, None).len() <= Limits::BLOCKS_MAX, "{piece:?}");
             text(&markup);
         }
         // Some two hundred times as long, were it quadratic.
@@ -162,7 +162,7 @@ const PIECES: [&str; 30] = [
 proptest! {
     #[test]
     fn no_markup_panics(markup in "\\PC{0,40}|([<>/=!\"'&;-]|a|p |<b|<!--|\\]\\]>|é){0,40}") {
-        blocks(&markup);
+        blocks(&markup, None);
         text(&markup);
         is_markup(&markup);
         unescape(&markup);

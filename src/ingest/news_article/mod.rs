@@ -50,7 +50,6 @@ pub(super) struct NewsArticle {
 }
 
 /// The first article in JSON-LD; `None` when there is none, or no JSON.
-#[expect(dead_code, reason = "the reader of pages, which is built beside this, is to call it")]
 pub(super) fn find(json: &str) -> Option<NewsArticle> {
     article_in(&json::parse(json).ok()?)
 }

@@ -47,7 +47,7 @@ impl<'v> Text<'v> {
 
     fn blocks(&self) -> Vec<Block> {
         match self.form() {
-            Form::Markup | Form::Xml => markup::blocks(self.value),
+            Form::Markup | Form::Xml => markup::blocks(self.value, None),
             Form::Plain | Form::Data => body::plain(self.value),
         }
     }

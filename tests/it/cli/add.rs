@@ -97,7 +97,7 @@ fn a_bad_file_does_not_hold_up_the_others() {
     let done = cli.run(&["add", "--source", "press", &good, &bad, &better]);
     assert_eq!((done.code, done.out.lines().count()), (1, 2), "{done:?}");
     assert!(done.err.contains("bad.txt: byte 3 is not UTF-8"), "{}", done.err);
-    assert!(done.err.contains("3 files: 2 created, 0 revised, 0 unchanged, 1 failed"), "{}", done.err);
+    assert!(done.err.contains("3 documents: 2 created, 0 revised, 0 unchanged, 1 failed"), "{}", done.err);
 
     let done =
         cli.run(&["add", "--source", "press", "--json", "--quiet", &good, &bad, &cli.path("none").to_string_lossy()]);
@@ -123,7 +123,7 @@ fn writers_can_say_what_they_expect() {
     let late = cli.add("a", "Three", "Text.", &["--if-revision", "1"]);
     assert!(late.code == 4 && late.err.contains("is at revision 2"), "{late:?}");
     cli.fails(&["withdraw", "press/a", "--if-revision", "1"], 4, "is at revision 2");
-    cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id is for one FILE");
+    cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id is for one document");
 }
 
 #[test]

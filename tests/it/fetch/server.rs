@@ -60,6 +60,9 @@ pub(crate) struct Seen {
     pub(crate) body_bytes: usize,
 }
 
+/// The target that stands for all.
+const ANY: &str = "";
+
 type Route = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 struct Shared {
@@ -95,6 +98,11 @@ impl Server {
     /// What a target was answered with before is forgotten.
     pub(crate) fn route(&self, target: &str, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
         self.shared.routes.lock().unwrap().insert(target.to_owned(), Arc::new(answer));
+    }
+
+    /// Answers every target that has no answer of its own.
+    pub(crate) fn otherwise(&self, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
+        self.route(ANY, answer);
     }
 
     /// Answers a target with a page of HTML.
@@ -294,7 +302,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, number: usize
     while let Some(request) = read_request(&mut stream, number).await {
         let routes = shared.routes.lock().unwrap().clone();
         let own = routes.get(&format!("{}{}", request.host, request.target));
-        let answer = own.or_else(|| routes.get(&request.target)).map_or_else(
+        let answer = own.or_else(|| routes.get(&request.target)).or_else(|| routes.get(ANY)).map_or_else(
             || Answer::status(404).header("Content-Type", "text/plain").body("there is no such page"),
             |route| route(&request),
         );

@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use url::Url;
 
-use super::args::{AddArgs, DocumentFormat};
-use super::exit::{Exit, Failure};
-use super::times;
+use crate::cli::args::{AddArgs, DocumentFormat};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{article, times};
 use crate::ingest::{self, DOCUMENT_BYTES_MAX, Format};
 use crate::model::{ArticleName, SourceId};
 use crate::wire::json::from_json;
@@ -76,12 +77,12 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
     Ok(Prepared { request, guesses, page_date })
 }
 
-fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
+pub(super) fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
     use pb::precondition::Condition;
     if args.if_new {
         return Some(pb::Precondition { condition: Some(Condition::MustNotExist(true)) });
     }
-    super::precondition(&args.write)
+    crate::cli::precondition(&args.write)
 }
 
 fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
@@ -93,8 +94,8 @@ fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
 }
 
 /// Reads standard input, if it is one of the documents.
-pub(super) fn standard_input(files: &[PathBuf]) -> Option<Result<Vec<u8>, String>> {
-    files.iter().any(|file| file == Path::new("-")).then(|| read(io::stdin().lock()))
+pub(in crate::cli) fn standard_input(documents: &[String]) -> Option<Result<Vec<u8>, String>> {
+    documents.iter().any(|document| document == "-").then(|| read(io::stdin().lock()))
 }
 
 fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
@@ -123,12 +124,14 @@ fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format
         DocumentFormat::Markdown => Some(Format::Markdown),
         DocumentFormat::NewsArticle => Some(Format::NewsArticle),
         DocumentFormat::Ninjs => Some(Format::Ninjs),
+        DocumentFormat::Html => Some(Format::Html),
         DocumentFormat::Json => Some(Format::Json),
         DocumentFormat::Auto if ends_in(path, &["md", "markdown"]) => Some(Format::Markdown),
+        DocumentFormat::Auto if ends_in(path, &["html", "htm", "xhtml"]) => Some(Format::Html),
         DocumentFormat::Auto if ends_in(path, &["jsonld"]) => Some(Format::NewsArticle),
         DocumentFormat::Auto if ends_in(path, &["json"]) => match ingest::detect(bytes) {
             Ok(format @ (Format::NewsArticle | Format::Ninjs)) => Some(format),
-            Ok(Format::NewsText | Format::Markdown | Format::Json) | Err(_) => Some(Format::Json),
+            Ok(Format::NewsText | Format::Markdown | Format::Html | Format::Json) | Err(_) => Some(Format::Json),
         },
         DocumentFormat::Auto => ingest::detect(bytes).ok(),
     }
@@ -137,6 +140,7 @@ fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format
 fn media_type(format: Option<Format>) -> &'static str {
     match format {
         Some(Format::Markdown) => "text/markdown; charset=utf-8",
+        Some(Format::Html) => "text/html",
         Some(Format::NewsArticle) => "application/ld+json",
         Some(Format::Ninjs | Format::Json) => "application/json",
         Some(Format::NewsText) | None => "text/plain; charset=utf-8",
@@ -152,7 +156,9 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
 fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
     let observed = args.observed_at.unwrap_or_else(times::now);
     let reference_date = Some(observed.to_jiff().to_zoned(TimeZone::UTC).date());
-    let options = ingest::Options { format, reference_date };
+    // An address that is given for a page is where it was had.
+    let url = args.url.first().and_then(|url| Url::parse(url).ok());
+    let options = ingest::Options { format, reference_date, url, charset: None };
     let document = ingest::read(bytes, &options).map_err(|error| Failure::new(Exit::Failed, error))?;
     Ok(Reading {
         content: content_to_pb(&document.content),
@@ -188,7 +194,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         (article.name, article.revision.unwrap_or_default())
     } else if has("content") {
         let revision: pb::Revision = from_json(text).map_err(|error| refused("a revision", error))?;
-        (super::article::of_revision(&revision.name).to_owned(), revision)
+        (article::of_revision(&revision.name).to_owned(), revision)
     } else {
         reading.content = from_json(text).map_err(|error| refused("an article's content", error))?;
         return Ok(reading);
