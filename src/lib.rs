@@ -11,6 +11,7 @@
 //! - [`server`]: listener, layers, services and shutdown, put together;
 //! - [`client`]: a typed client, for the command line, tests and other programs;
 //! - [`ingest`]: documents to articles;
+//! - [`fetch`]: pages from the web, an address in and bytes out;
 //! - [`config`]: what `serve` can be told;
 //! - [`cli`]: the command line;
 //! - [`clock`] and [`telemetry`]: the time, and the log.
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod fetch;
 pub mod ingest;
 pub mod model;
 pub mod server;

@@ -10,6 +10,7 @@ use super::backup_args::{BackupArgs, RestoreArgs};
 use super::feed_args::{SubscriptionsArgs, WatchArgs};
 use super::times::{self, TimeEnd};
 use super::verify::VerifyArgs;
+use super::web_args::{FetchArgs, FollowArgs};
 use crate::config::Settings;
 use crate::model::{NameError, RevisionNumber, SourceId, Timestamp};
 use crate::wire::pb;
@@ -72,8 +73,10 @@ pub(super) enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Archive documents: news pages as text, Markdown, or our own JSON
+    /// Archive documents: pages, text, Markdown, JSON-LD, ninjs or our own JSON, and what is at an address
     Add(Box<AddArgs>),
+    /// Archive what feeds have, once or again and again
+    Follow(Box<FollowArgs>),
     /// Show what an article says, or said
     Show(ShowArgs),
     /// List an article's revisions
@@ -126,9 +129,9 @@ pub(super) struct WriteArgs {
 /// The arguments of `add`.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// The documents; - is standard input
-    #[arg(required = true, value_name = "FILE")]
-    pub(super) files: Vec<PathBuf>,
+    /// The documents: files, - for standard input, and addresses of the web
+    #[arg(required = true, value_name = "FILE|URL")]
+    pub(super) documents: Vec<String>,
     /// The publication, such as express-gazette [default: what the document says]
     #[arg(long, short, value_parser = source_id)]
     pub(super) source: Option<SourceId>,
@@ -158,6 +161,8 @@ pub(super) struct AddArgs {
     pub(super) format: DocumentFormat,
     #[command(flatten)]
     pub(super) write: WriteArgs,
+    #[command(flatten)]
+    pub(super) fetch: FetchArgs,
     /// What standard input held, if it is among the files.
     #[arg(skip)]
     pub(super) standard_input: Option<Result<Vec<u8>, String>>,
@@ -172,6 +177,12 @@ pub(super) enum DocumentFormat {
     Text,
     /// Markdown, with or without front matter
     Markdown,
+    /// A page of the web; the first --url is where it was had
+    Html,
+    /// schema.org's NewsArticle or one of its kin, as JSON-LD
+    NewsArticle,
+    /// An item of IPTC ninjs, version 1, 2 or 3
+    Ninjs,
     /// proto3 JSON of dateline.v1.Content, Revision or Article
     Json,
 }
@@ -394,7 +405,7 @@ pub(super) struct ServeArgs {
 }
 
 /// `express-gazette`, or `sources/express-gazette`.
-fn source_id(text: &str) -> Result<SourceId, NameError> {
+pub(super) fn source_id(text: &str) -> Result<SourceId, NameError> {
     SourceId::parse(text.strip_prefix("sources/").unwrap_or(text))
 }
 

@@ -276,16 +276,26 @@ pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>
     if let Some(configured) = configured {
         return Ok(configured);
     }
+    let homeless = Failure::new(Exit::Usage, "there is no home directory to keep an archive in")
+        .hint("name a directory with --archive DIR, or in DATELINE_ARCHIVE");
+    places().map(|places| places.data_dir()).ok_or(homeless)
+}
+
+/// Where commands remember what is no part of an archive.
+pub(super) fn state_folder() -> Result<PathBuf, Failure> {
+    let homeless = Failure::new(Exit::Usage, "there is no home directory to remember in what was archived")
+        .hint("name a folder with --memory DIR");
+    places().map(|places| places.state_dir().unwrap_or_else(|| places.data_dir())).ok_or(homeless)
+}
+
+/// The folders that the platform gives to a program.
+fn places() -> Option<impl AppStrategy> {
     let names = AppStrategyArgs {
         top_level_domain: "org".to_owned(),
         author: "dateline".to_owned(),
         app_name: "dateline".to_owned(),
     };
-    let homeless = |_| {
-        Failure::new(Exit::Usage, "there is no home directory to keep an archive in")
-            .hint("name a directory with --archive DIR, or in DATELINE_ARCHIVE")
-    };
-    choose_app_strategy(names).map(|places| places.data_dir()).map_err(homeless)
+    choose_app_strategy(names).ok()
 }
 
 /// How a command runs an archive that it opens itself: writes stop where the environment tells `serve` that they do.

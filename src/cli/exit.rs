@@ -30,13 +30,16 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// What to do, where there is something.
     pub(super) hint: Option<String>,
+    /// What kind of failure it is, in the form of `google.rpc.ErrorInfo`, where it was not the server's; empty where it
+    /// has no name.
+    pub(super) kind: &'static str,
     /// What the server said, where it was the server.
     pub(super) server: Option<Box<ServerError>>,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl ToString) -> Self {
-        Self { exit, message: message.to_string(), hint: None, server: None }
+        Self { exit, message: message.to_string(), hint: None, kind: "", server: None }
     }
 
     pub(super) fn hint(mut self, hint: impl ToString) -> Self {
@@ -44,9 +47,14 @@ impl Failure {
         self
     }
 
-    /// The failure without the server's part, for a batch that goes on: `reason` as in `google.rpc.ErrorInfo`.
+    pub(super) fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// What kind of failure it is, for programs and for counting.
     pub(super) fn reason(&self) -> &str {
-        self.server.as_ref().map_or("", |server| &server.reason)
+        self.server.as_ref().map_or(self.kind, |server| &server.reason)
     }
 }
 
@@ -63,7 +71,7 @@ impl From<ServerError> for Failure {
         } else {
             error.message.clone()
         };
-        Self { exit: exit_of(&error), message, hint: hint_of(&error), server: Some(Box::new(error)) }
+        Self { exit: exit_of(&error), message, hint: hint_of(&error), kind: "", server: Some(Box::new(error)) }
     }
 }
 

@@ -12,14 +12,16 @@ mod backup_args;
 mod completions;
 mod connect;
 mod diff;
-mod document;
 mod exit;
 mod feed_args;
+mod follow;
 mod list;
 mod log;
 mod output;
+mod pages;
 mod progress;
 mod reinstate;
+mod report;
 mod restore;
 mod rollback;
 mod serve;
@@ -32,6 +34,7 @@ mod table;
 mod times;
 mod verify;
 mod watch;
+mod web_args;
 mod withdraw;
 
 use std::process::ExitCode;
@@ -85,9 +88,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         }
         Command::Add(args) => {
             // Before the archive is opened: who writes to our input may be another command on the same archive.
-            args.standard_input = document::standard_input(&args.files);
+            args.standard_input = add::standard_input(&args.documents);
             ("add", if args.write.dry_run { Access::Judge } else { Access::Create })
         }
+        Command::Follow(args) => ("follow", if args.dry_run { Access::Judge } else { Access::Create }),
         Command::Show(_) => ("show", Access::Existing),
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),
@@ -126,7 +130,8 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
 
 async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &mut Output) -> Result<(), Failure> {
     match command {
-        Command::Add(args) => add::run(session, &args, out).await,
+        Command::Add(args) => add::run(session, &args, globals, out).await,
+        Command::Follow(args) => follow::run(session, &args, globals, out).await,
         Command::Show(args) => show::run(session, &args, out).await,
         Command::Log(args) => log::run(session, &args, out).await,
         Command::Diff(args) => diff::run(session, &args, out).await,

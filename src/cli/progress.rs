@@ -34,6 +34,7 @@ struct Work {
     unit: &'static str,
     done: u64,
     total: u64,
+    failed: u64,
     /// Bytes of it that were moved, where they count.
     bytes: Option<u64>,
     since: Instant,
@@ -43,18 +44,27 @@ impl Progress {
     /// Shows a bar on a terminal, lines elsewhere, and nothing with `--quiet`.
     pub(super) fn new(globals: &Globals) -> Self {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        let shown = match (globals.quiet, is_terminal) {
+        Self::showing(match (globals.quiet, is_terminal) {
             (true, _) => Shown::Nothing,
             (false, true) => Shown::Bar(bar()),
             (false, false) => Shown::Lines { written: Instant::now() },
-        };
-        let work = Work { what: String::new(), unit: "", done: 0, total: 0, bytes: None, since: Instant::now() };
+        })
+    }
+
+    /// Shows nothing.
+    pub(super) fn none() -> Self {
+        Self::showing(Shown::Nothing)
+    }
+
+    fn showing(shown: Shown) -> Self {
+        let what = String::new();
+        let work = Work { what, unit: "", done: 0, total: 0, failed: 0, bytes: None, since: Instant::now() };
         Self { shown, work }
     }
 
     /// Begins a piece of work of `total` units.
     pub(super) fn begin(&mut self, what: impl Into<String>, unit: &'static str, total: u64) {
-        self.work = Work { what: what.into(), unit, done: 0, total, bytes: None, since: Instant::now() };
+        self.work = Work { what: what.into(), unit, done: 0, total, failed: 0, bytes: None, since: Instant::now() };
         if let Shown::Bar(bar) = &self.shown {
             bar.reset();
             bar.set_prefix(self.work.what.clone());
@@ -67,6 +77,11 @@ impl Progress {
     pub(super) fn set(&mut self, done: u64, total: u64) {
         (self.work.done, self.work.total) = (done, total);
         self.show();
+    }
+
+    /// Says how many units failed; [`Self::set`] shows it.
+    pub(super) fn set_failed(&mut self, failed: u64) {
+        self.work.failed = failed;
     }
 
     /// Says also how many bytes were moved.
@@ -95,9 +110,7 @@ impl Progress {
         match &mut self.shown {
             Shown::Bar(bar) => {
                 bar.set_length(work.total.max(work.done));
-                if let Some(bytes) = work.bytes {
-                    bar.set_message(format!("{}, {}", work.unit, HumanBytes(bytes)));
-                }
+                bar.set_message(format!("{}{}", work.unit, work.beside()));
                 bar.set_position(work.done);
             }
             Shown::Lines { written } if written.elapsed() >= LINE_EVERY => {
@@ -113,9 +126,9 @@ impl Work {
     /// `verifying the log: 120,000 of 1,000,000 changes, 54,000/s, 16 s left`.
     fn line(&self) -> String {
         let Self { what, unit, done, total, .. } = self;
-        let bytes = self.bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
+        let beside = self.beside();
         let (done_text, total_text) = (HumanCount(*done), HumanCount((*total).max(*done)));
-        let mut line = format!("{what}: {done_text} of {total_text} {unit}{bytes}");
+        let mut line = format!("{what}: {done_text} of {total_text} {unit}{beside}");
         let millis = self.since.elapsed().as_millis();
         if let Some(rate) = u128::from(*done).saturating_mul(1000).checked_div(millis).filter(|rate| *rate > 0) {
             let left = u128::from(total.saturating_sub(*done)) / rate;
@@ -124,6 +137,17 @@ impl Work {
             line.push_str(&format!(", {rate}/s, {} left", times::span(left)));
         }
         line
+    }
+}
+
+impl Work {
+    /// `, 1.2 MiB, 3 failed`: what is not counted in units.
+    fn beside(&self) -> String {
+        let mut beside = self.bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
+        if self.failed > 0 {
+            beside.push_str(&format!(", {} failed", HumanCount(self.failed)));
+        }
+        beside
     }
 }
 

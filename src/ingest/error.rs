@@ -31,6 +31,36 @@ pub enum IngestError {
         /// What it looks like.
         what: &'static str,
     },
+    /// The document is not well-formed JSON.
+    #[error("line {line}, column {column}: {reason}")]
+    JsonSyntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A page is beyond what any page has, so that reading it could take any time.
+    #[error("the page is not read: {what}")]
+    Unreasonable {
+        /// What of it is too much.
+        what: String,
+    },
+    /// The document holds data, and none of it is an article.
+    #[error("there is no article in it: {reason}")]
+    NoArticle {
+        /// What it holds instead.
+        reason: String,
+    },
+    /// The publisher says that the item is not to be published.
+    #[error(
+        "the item is {status}: it is not to be published, and so not archived; `withdraw` ends an article that was"
+    )]
+    NotPublished {
+        /// Its status.
+        status: &'static str,
+    },
     /// The document is JSON, which the caller reads.
     #[error("this is JSON, which is not read as a page; give it as an article in protobuf JSON")]
     Json,
@@ -45,6 +75,12 @@ pub enum IngestError {
     FrontMatter {
         /// The line of the document, from 1.
         line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What should be a feed is none, or is broken.
+    #[error("this is no feed that can be read: {reason}")]
+    NotAFeed {
         /// What is wrong with it.
         reason: String,
     },

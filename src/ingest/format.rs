@@ -1,6 +1,6 @@
 //! Which format a document has, and its bytes as text.
 
-use super::IngestError;
+use super::{IngestError, json, ninjs};
 
 /// The largest document that is read, in bytes: 8 MiB, as large as an original can be kept by default.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
@@ -12,14 +12,41 @@ pub enum Format {
     NewsText,
     /// Markdown, with or without front matter.
     Markdown,
-    /// JSON. It is protobuf JSON, which another layer reads.
+    /// A page of the web.
+    Html,
+    /// An article of schema.org's types as JSON-LD.
+    NewsArticle,
+    /// An item of IPTC ninjs.
+    Ninjs,
+    /// Other JSON. It is protobuf JSON, which another layer reads.
     Json,
 }
 
-/// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace
-/// makes JSON, and all other text is a news page.
+/// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace makes
+/// JSON, of which the names of its fields tell more, and all other text is a news page.
 pub fn detect(bytes: &[u8]) -> Result<Format, IngestError> {
+    if is_html(bytes) {
+        return Ok(Format::Html);
+    }
     detect_text(&decode(bytes)?)
+}
+
+/// Whether the bytes open as a page does, in whatever encoding: after comments, which some pages begin with.
+pub(super) fn is_html(bytes: &[u8]) -> bool {
+    const OPENING_BYTES: usize = 4096;
+    // In UTF-16 every other byte of the opening is zero.
+    let opening: Vec<u8> = bytes.iter().copied().take(OPENING_BYTES).filter(|byte| *byte != 0).collect();
+    let opening = String::from_utf8_lossy(&opening);
+    let mut rest = opening.trim_start_matches(|c: char| is_blank(c) || c == char::REPLACEMENT_CHARACTER);
+    let mut is_xml = false;
+    while let Some((passed, after)) = ["<!--", "<?xml"].iter().find_map(|mark| Some((*mark, rest.strip_prefix(mark)?)))
+    {
+        let (end, length) = if passed == "<!--" { (after.find("-->"), 3) } else { (after.find("?>"), 2) };
+        let Some(end) = end else { return false };
+        is_xml |= passed == "<?xml";
+        rest = after.get(end + length..).unwrap_or_default().trim_start();
+    }
+    matches!(markup(rest), Some("HTML")) || !is_xml && rest.len() < opening.trim_start().len() && rest.starts_with('<')
 }
 
 /// As [`detect`], for text that is already decoded.
@@ -29,6 +56,16 @@ pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
         return Err(IngestError::Html { what });
     }
     let json = text.strip_prefix('{').is_some_and(|rest| !rest.starts_with(['{', '%']));
+    if json || text.starts_with('[') {
+        let names = json::field_names(text);
+        let has = |known: &[&str]| names.iter().any(|name| known.contains(&name.as_str()));
+        if has(&["@context", "@type", "@graph", "@id"]) {
+            return Ok(Format::NewsArticle);
+        }
+        if json && ninjs::is_item(&names) {
+            return Ok(Format::Ninjs);
+        }
+    }
     Ok(match () {
         () if json => Format::Json,
         () if is_markdown(text) => Format::Markdown,
@@ -73,7 +110,7 @@ fn binary(bytes: &[u8]) -> Option<&'static str> {
     known.or_else(|| bytes.contains(&0).then_some("binary data"))
 }
 
-fn markup(text: &str) -> Option<&'static str> {
+pub(super) fn markup(text: &str) -> Option<&'static str> {
     const OPENINGS: [(&str, &str); 8] = [
         ("<!doctype html", "HTML"),
         ("<html", "HTML"),
@@ -119,9 +156,21 @@ mod tests {
             ("# Ferry returns\n\nText.", Format::Markdown),
             ("Ferry returns\n\nIt **did**, see [the log](https://a.example/).\n", Format::Markdown),
             ("{\"content\": {}}", Format::Json),
+            ("{\"@context\": \"https://schema.org\", \"@type\": \"NewsArticle\"}", Format::NewsArticle),
+            (" [{\"x\": [{}], \"@graph\": []}]", Format::NewsArticle),
+            ("{\"uri\": \"urn:x\", \"headlines\": []}", Format::Ninjs),
+            ("{\"uri\": \"urn:x\", \"versionCreated\": \"\"}", Format::Ninjs),
+            ("{\"uri\": \"urn:x\", \"body_xhtml\": \"\"}", Format::Ninjs),
+            ("{\"headline\": \"A\", \"canonicalUrl\": \"https://a.example/\"}", Format::Json),
+            ("{\"content\": {\"@type\": 1}}", Format::Json),
+            ("[Update] Ferry returns\n\nText.", Format::NewsText),
+            ("[]", Format::NewsText),
             ("{{< figure >}}\n\nText.", Format::NewsText),
             ("#Ferry is back\n\nText - with a dash.", Format::NewsText),
             ("\u{feff}Ferry returns\r\n\r\nText.", Format::NewsText),
+            ("\n <!DOCTYPE html><p>", Format::Html),
+            ("<!-- cached -->\n<html>", Format::Html),
+            ("<?xml version='1.0'?><!DOCTYPE html><html>", Format::Html),
         ] {
             assert_eq!(detect(document.as_bytes()), Ok(format), "{document:?}");
         }
@@ -136,7 +185,6 @@ mod tests {
             (b"%PDF-1.7", IngestError::Binary { what: "a PDF file" }),
             (b"a\0b", IngestError::Binary { what: "binary data" }),
             (b"\xff\xfea\0", IngestError::Binary { what: "UTF-16" }),
-            (b"\n <!DOCTYPE html><p>", IngestError::Html { what: "HTML" }),
             (b"<?xml version='1.0'?>", IngestError::Html { what: "XML" }),
         ] {
             assert_eq!(detect(bytes), Err(error), "{bytes:?}");

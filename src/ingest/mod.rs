@@ -4,15 +4,24 @@
 //! placed is a paragraph. Whatever was guessed is listed in [`Document::guesses`], so that a person can see it
 //! and a program can log it. A reader may be wrong about the kind of a block; it never drops running text.
 
+mod body;
+mod claims;
 mod error;
+pub mod feed;
 mod format;
+mod html;
+mod json;
 mod markdown;
+mod markup;
+mod news_article;
+mod ninjs;
 mod text;
 pub mod times;
 
 use std::fmt;
 
 use jiff::civil::Date;
+use oxilangtag::LanguageTag;
 
 use crate::model::{Content, SourceId, Timestamp};
 
@@ -66,32 +75,57 @@ impl fmt::Display for Guess {
 }
 
 /// What the caller knows about a document before it is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The format, where it was stated; `None` finds it from the content. A stated format is trusted.
     pub format: Option<Format>,
     /// The day that relative times count from where the page itself has no date, such as the day on which it
     /// was seen. Without one they are left out, with a note in [`Document::guesses`].
     pub reference_date: Option<Date>,
+    /// Where the document was had: what relative links are relative to.
+    pub url: Option<url::Url>,
+    /// The charset that came with the document, such as that of a Content-Type header.
+    pub charset: Option<String>,
 }
 
 /// Reads a document.
 ///
-/// A byte order mark is dropped, and lines may end in CR, LF or both. JSON is detected but not read here, since
-/// it is the wire's: [`IngestError::Json`].
+/// A byte order mark is dropped, and lines may end in CR, LF or both. Our own JSON is detected but not read here,
+/// since it is the wire's: [`IngestError::Json`].
 pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
+    if bytes.len() > DOCUMENT_BYTES_MAX {
+        return Err(IngestError::TooLarge { bytes: bytes.len() });
+    }
+    let mut document = match options.format {
+        Some(Format::Html) => html::read(bytes, options)?,
+        None if format::is_html(bytes) => html::read(bytes, options)?,
+        _ => read_text(bytes, options)?,
+    };
+    document.source = document.publication.as_deref().and_then(source_id);
+    Ok(document)
+}
+
+/// The source id of a site, for a page that does not say which publication it is from: `example` of
+/// `https://news.example.co.uk/`.
+pub fn site(url: &url::Url) -> Option<String> {
+    html::source_of(url)
+}
+
+/// Reads a document of the formats that are UTF-8.
+fn read_text(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let text = format::decode(bytes)?;
     let format = match options.format {
         Some(format) => format,
         None => format::detect_text(&text)?,
     };
-    let mut document = match format {
-        Format::NewsText => text::read(&text, options)?,
-        Format::Markdown => markdown::read(&text, options)?,
-        Format::Json => return Err(IngestError::Json),
-    };
-    document.source = document.publication.as_deref().and_then(source_id);
-    Ok(document)
+    match format {
+        Format::Html => html::read(bytes, options),
+        Format::NewsText => text::read(&text, options),
+        Format::Markdown => markdown::read(&text, options),
+        Format::NewsArticle => news_article::read(&text),
+        Format::Ninjs => ninjs::read(&text),
+        Format::Json => Err(IngestError::Json),
+    }
 }
 
 /// The source id for a publication: its name in lower-case ASCII joined by hyphens, without a leading article.
@@ -117,6 +151,28 @@ fn quoted(text: &str) -> String {
 fn is_absolute_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()) && !rest.contains(char::is_whitespace))
+}
+
+/// The text if it is the absolute URL of an article. A publication's home page is none: to take it for the address of
+/// an article would make one of all articles.
+fn article_url(text: &str) -> Option<String> {
+    let url = Some(text).filter(|text| is_absolute_url(text)).and_then(|text| url::Url::parse(text).ok())?;
+    let is_home = url.path() == "/" && url.query().is_none();
+    (!is_home).then(|| text.to_owned())
+}
+
+/// A language tag in canonical case; `None` when it is none. The name of a language is no tag, although BCP 47
+/// would have a place for one of five to eight letters.
+fn language_tag(written: &str) -> Option<String> {
+    let tag = LanguageTag::parse_and_normalize(&written.trim().replace('_', "-")).ok()?;
+    (tag.primary_language().len() <= 3).then(|| tag.into_inner())
+}
+
+/// An author's name without the "By" that pages print before it.
+fn without_by(name: &str) -> &str {
+    let name = name.trim();
+    let by = name.get(..3).is_some_and(|by| by.eq_ignore_ascii_case("by "));
+    if by { name.get(3..).unwrap_or_default().trim_start() } else { name }
 }
 
 /// Whether a paragraph says of itself that it corrects the article.

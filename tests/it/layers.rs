@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and what it may use besides itself.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
@@ -20,10 +20,11 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("wire", &["model"]),
     ("service", &["wire", "archive", "model"]),
     ("ingest", &["model"]),
+    ("fetch", &[]),
     ("export", &["model"]),
     ("client", &["wire", "model"]),
     ("server", &["service", "wire", "archive", "model", "config", "telemetry", "clock"]),
-    ("cli", &["client", "wire", "backup", "ingest", "export", "model", "config", "server", "telemetry"]),
+    ("cli", &["client", "wire", "backup", "ingest", "fetch", "export", "model", "config", "server", "telemetry"]),
     ("main", &["cli"]),
 ];
 

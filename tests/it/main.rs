@@ -9,6 +9,7 @@ mod damage;
 mod faults;
 mod feed;
 mod fetch;
+mod fetched;
 mod fixture;
 mod follow;
 mod layers;

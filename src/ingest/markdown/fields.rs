@@ -1,10 +1,9 @@
 //! Front matter's entries become the article's fields.
 
-use oxilangtag::LanguageTag;
-
 use crate::model::{ClaimedTime, Content, Precision};
 
-use super::super::{Document, Guess, Options, is_absolute_url, quoted, times};
+use super::super::claims::{self, Place};
+use super::super::{Document, Guess, Options, is_absolute_url, language_tag, quoted, times};
 use super::front::Entries;
 use super::value::Value;
 
@@ -33,8 +32,8 @@ pub(super) fn read(entries: Entries, options: &Options) -> Document {
     content.bylines = front.texts(&BYLINES);
     content.section = front.texts(&SECTION).into_iter().next().unwrap_or_default();
     content.language = front.language();
-    content.publish_time = front.time("publish time", &PUBLISHED, options);
-    content.modify_time = front.time("modify time", &MODIFIED, options);
+    content.publish_time = front.time("publish time", &PUBLISHED, None, options);
+    content.modify_time = front.time("modify time", &MODIFIED, content.publish_time.as_ref(), options);
     content.keywords = front.words(&KEYWORDS);
     content.rights = front.text(&RIGHTS).unwrap_or_default();
     content.labels = front.words(&LABELS);
@@ -97,26 +96,16 @@ impl Front {
         })
     }
 
-    fn time(&mut self, what: &str, keys: &[&str], options: &Options) -> Option<ClaimedTime> {
+    fn time(
+        &mut self,
+        what: &str,
+        keys: &[&str],
+        published: Option<&ClaimedTime>,
+        options: &Options,
+    ) -> Option<ClaimedTime> {
         let words = self.text(keys)?;
-        let claim = times::claimed_time(&words, options.reference_date, "front matter");
-        if let Some(claim) = claim {
-            let value = times::describe(&claim);
-            if claim.relative {
-                self.guesses.push(Guess::new(what, value, format!("from {}", quoted(&words))));
-            } else if times::has_unplaced_clock(&words) {
-                self.guesses.push(Guess::new(
-                    what,
-                    value,
-                    format!("the time of day in {} has no certain zone", quoted(&words)),
-                ));
-            }
-            return Some(claim);
-        }
-        let dated = times::leading_date(&words, "front matter");
-        let value = dated.as_ref().map_or_else(|| "not read".into(), times::describe);
-        self.guesses.push(Guess::new(what, value, format!("{} is not wholly understood", quoted(&words))));
-        dated
+        let place = Place { found_in: "front matter", reference: options.reference_date, published };
+        claims::stated(what, &words, place, &mut self.guesses)
     }
 
     /// The first absolute URL is the canonical one, the others are further URLs. A relative one stays ignored.
@@ -151,11 +140,4 @@ impl Front {
 
 fn normal(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
-}
-
-/// A language tag in canonical case; `None` when it is none. The name of a language is no tag, although BCP 47
-/// would have a place for one of five to eight letters.
-fn language_tag(written: &str) -> Option<String> {
-    let tag = LanguageTag::parse_and_normalize(&written.replace('_', "-")).ok()?;
-    (tag.primary_language().len() <= 3).then(|| tag.into_inner())
 }

@@ -109,19 +109,22 @@ fn take_meta<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     const NEAR: usize = 7;
     const PROSE_MAX: usize = 2;
     let mut taken = 0;
-    let mut prose = 0;
+    let (mut between, mut prose) = (Vec::new(), Vec::new());
     for (at, unit) in units.iter().take(NEAR).enumerate() {
-        if let Some(found) = meta::read(&unit.text) {
+        // After prose, a lone weekday may be a crosshead.
+        let weekday = || meta::weekday(&unit.text).filter(|_| between.is_empty() && prose.is_empty());
+        if let Some(found) = meta::read(&unit.text).or_else(weekday) {
             head.meta.absorb(found);
+            between.append(&mut prose);
             taken = at + 1;
-        } else if prose == PROSE_MAX || unit.words() > STANDFIRST_WORDS_MAX {
+        } else if between.len() + prose.len() == PROSE_MAX || unit.words() > STANDFIRST_WORDS_MAX {
             break;
         } else {
-            prose += 1;
+            prose.push(unit);
         }
     }
-    let (top, rest) = units.split_at(taken);
-    let mut between = top.iter().filter(|unit| meta::read(&unit.text).is_none()).peekable();
+    let rest = units.get(taken..).unwrap_or_default();
+    let mut between = between.into_iter().peekable();
     if let Some(standfirst) = between.next_if(|unit| is_standfirst(unit)) {
         head.standfirst.clone_from(&standfirst.text);
     }

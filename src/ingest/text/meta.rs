@@ -67,7 +67,8 @@ pub(super) fn is_known_section(text: &str) -> bool {
     SECTIONS.iter().any(|section| section.eq_ignore_ascii_case(text))
 }
 
-/// Reads a line as meta data. All of it must be understood: a sentence that ends in a date is a paragraph.
+/// Reads a line as meta data. All of it must be understood: a sentence that ends in a date is a paragraph. So may a
+/// line be that is a weekday and nothing else, which [`weekday`] reads.
 pub(super) fn read(line: &str) -> Option<Meta> {
     if line.chars().count() > 200 {
         return None;
@@ -78,7 +79,15 @@ pub(super) fn read(line: &str) -> Option<Meta> {
     if is_known_section(line) {
         return Some(Meta { section: Some(line.to_owned()), ..Meta::default() });
     }
+    if times::is_weekday(line) {
+        return None;
+    }
     single(line).or_else(|| several(line))
+}
+
+/// Reads a line that is a weekday and nothing else, which is a time right below the headline and nowhere else.
+pub(super) fn weekday(line: &str) -> Option<Meta> {
+    times::is_weekday(line).then(|| Meta { published: Some(line.to_owned()), ..Meta::default() })
 }
 
 /// A line of one thing, before separators are looked for: dates and names may hold dashes.
@@ -144,13 +153,14 @@ fn is_time(words: &str) -> bool {
     times::is_relative(words) || absolute.is_some_and(|claim| claim.precision < Precision::Year)
 }
 
-/// `World 2 months ago`, `City, March 3, 2026`: a section of a few words and a time to the day at least.
+/// `World 2 months ago`, `City, March 3, 2026`: a section of a few words and a time to the day at least. A weekday is
+/// no such time: `Black Friday` is a name.
 fn section_and_time(part: &str) -> Option<Meta> {
     const SECTION_WORDS_MAX: usize = 4;
     let ends = part.match_indices(' ').map(|(at, _)| at).take(SECTION_WORDS_MAX);
     ends.filter_map(|at| part.split_at_checked(at)).find_map(|(section, words)| {
         let section = section.trim_end_matches([',', ':']);
-        let meta = time(words.trim()).filter(|_| is_section(section))?;
+        let meta = time(words.trim()).filter(|_| is_section(section) && !times::is_weekday(words.trim()))?;
         Some(Meta { section: Some(section.to_owned()), ..meta })
     })
 }
@@ -209,6 +219,9 @@ mod tests {
             ("By Ada Quill and Bo Finch, Political Editor", ["", "", "", "Ada Quill and Bo Finch, Political Editor"]),
             ("By Ada Quill | 3 March 2026", ["", "3 March 2026", "", "Ada Quill"]),
             ("Politics", ["Politics", "", "", ""]),
+            ("City · Wednesday", ["City", "Wednesday", "", ""]),
+            ("By Ada Quill | Tuesday at 6 p.m.", ["", "Tuesday at 6 p.m.", "", "Ada Quill"]),
+            ("Published on Monday | Updated Wednesday", ["", "Monday", "Wednesday", ""]),
         ] {
             assert_eq!(fields(line), Some(expected.map(String::from)), "{line:?}");
         }
@@ -223,6 +236,10 @@ mod tests {
             "World Cup 2026",
             "Harbour bridge at dusk",
             "Fish - and more fish",
+            "Black Friday",
+            "Parade on Saturday",
+            "Saturday",
+            "Saturday at 6 p.m.",
             "Ferry returns",
             "",
         ] {

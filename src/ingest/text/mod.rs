@@ -41,8 +41,9 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     let (publication, page_date) = masthead(&head, &mut guesses);
     let reference = page_date.map(Reference::Page).or(options.reference_date.map(Reference::Given));
     let Meta { bylines, section, published, modified, mut urls } = head.meta;
-    let publish_time = published.and_then(|words| claim("publish time", &words, reference, &mut guesses));
-    let modify_time = modified.and_then(|words| claim("modify time", &words, reference, &mut guesses));
+    let publish_time = published.and_then(|words| claim("publish time", &words, reference, None, &mut guesses));
+    let published = publish_time.as_ref();
+    let modify_time = modified.and_then(|words| claim("modify time", &words, reference, published, &mut guesses));
     let body = body::read(&head.leading, rest);
     guesses.extend(body.guesses);
     urls.extend(body.urls);
@@ -58,6 +59,11 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
         ..Content::default()
     };
     Ok(Document { content, publication, page_date, urls, guesses, ..Document::default() })
+}
+
+/// The paragraphs of a text that is nothing but a body.
+pub(super) fn paragraphs(body: &str) -> impl Iterator<Item = String> {
+    units::units(body).into_iter().map(|unit| unit.text)
 }
 
 /// The day that relative times count from.
@@ -77,19 +83,30 @@ fn masthead(head: &Head, guesses: &mut Vec<Guess>) -> (Option<String>, Option<Da
     (publication, head.page_date)
 }
 
-fn claim(what: &str, words: &str, reference: Option<Reference>, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
+fn claim(
+    what: &str,
+    words: &str,
+    reference: Option<Reference>,
+    published: Option<&ClaimedTime>,
+    guesses: &mut Vec<Guess>,
+) -> Option<ClaimedTime> {
     let day = reference.map(|reference| match reference {
         Reference::Page(day) | Reference::Given(day) => day,
     });
-    let claim = times::claimed_time(words, day, "page header");
+    let claim = times::claimed_change(words, day, published, "page header");
     match (&claim, reference) {
-        (None, _) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" needs the date of the page"))),
+        (None, Some(_)) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" can be several days"))),
+        (None, None) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" needs the date of the page"))),
         (Some(claim), Some(reference)) if claim.relative => {
             let day = match reference {
                 Reference::Page(day) => format!("on a page dated {}", times::describe_date(day)),
                 Reference::Given(day) => format!("counted from {}", times::describe_date(day)),
             };
             guesses.push(Guess::new(what, times::describe(claim), format!("from \"{words}\" {day}")));
+        }
+        (Some(claim), None) if claim.relative => {
+            let why = format!("from \"{words}\", the first since the publish time");
+            guesses.push(Guess::new(what, times::describe(claim), why));
         }
         (Some(claim), _) if times::has_unplaced_clock(words) => {
             let why = format!("the time of day in \"{words}\" has no certain zone");

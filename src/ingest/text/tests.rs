@@ -130,6 +130,30 @@ fn relative_times_count_from_the_page_or_from_what_the_caller_says() {
 }
 
 #[test]
+fn weekdays_count_from_the_page_and_changes_from_the_publication_too() {
+    let claims = |lines: &str| {
+        let document = page(&format!("Courier\nSaturday, November 8, 2025\n\nFerry returns\n\n{lines}\n\n{LINE}"));
+        let claim = |claim: &Option<ClaimedTime>| claim.as_ref().map_or_else(String::new, times::describe);
+        let content = &document.content;
+        [claim(&content.publish_time), claim(&content.modify_time), kinds(&document)]
+    };
+    assert_eq!(claims("Wednesday"), ["5 November 2025", "", "p"]);
+    assert_eq!(claims("City · Saturday"), ["8 November 2025", "", "p"]);
+    assert_eq!(claims("Published Monday | Updated on Wednesday"), ["3 November 2025", "5 November 2025", "p"]);
+    assert_eq!(claims("2 months ago | Updated on Wednesday"), ["September 2025", "5 November 2025", "p"]);
+    // Of nine weeks since, it may be the Wednesday of any.
+    assert_eq!(claims("September 5, 2025 | Updated Wednesday"), ["5 September 2025", "", "p"]);
+    // A crosshead.
+    assert_eq!(claims(&format!("{LINE}\n\nWednesday")), ["", "", "pxp"]);
+
+    let document = page(&format!("Ferry returns\n\nNovember 3, 2025 | Updated Wednesday\n\n{LINE}"));
+    assert_eq!(
+        document.guesses[0].to_string(),
+        "modify time: 5 November 2025 (from \"Wednesday\", the first since the publish time)"
+    );
+}
+
+#[test]
 fn a_paragraph_is_no_headline() {
     let error = read(&"word ".repeat(41), &Options::default()).unwrap_err();
     assert_eq!(

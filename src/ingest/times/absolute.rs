@@ -1,12 +1,12 @@
 //! Dates and instants as pages and front matter write them: a line becomes words and numbers, and each form is a
 //! sequence of those.
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, ISOWeekDate, Time, Weekday};
 use jiff::tz::Offset;
 
 use crate::model::Precision;
 
-use super::words::{Token, is_weekday, month, tokens};
+use super::words::{Token, month, tokens, weekday};
 
 /// A point in time as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,15 @@ pub(super) fn read(line: &str) -> Option<Moment> {
     if moment.precision != Precision::Day {
         return None;
     }
-    skip_joint(&mut rest);
-    let clock = clock(&mut rest)?;
-    moment.clock = Some((clock, zone(rest)?));
+    moment.clock = Some(time_of_day(rest)?);
     Some(moment)
+}
+
+/// Reads all that may follow a date or a weekday: a time of day and, when it can mean only one thing, its zone.
+pub(super) fn time_of_day(mut rest: &[Token]) -> Option<(Time, Option<Offset>)> {
+    skip_joint(&mut rest);
+    let clock = basic_clock(&mut rest).or_else(|| clock(&mut rest))?;
+    Some((clock, zone(rest)?))
 }
 
 /// Reads the date that a line begins with and lets the rest be.
@@ -43,11 +48,12 @@ pub(super) fn read_leading_date(line: &str) -> Option<Moment> {
 
 fn date(rest: &mut &[Token]) -> Option<Moment> {
     if let [Token::Word(word), after @ ..] = *rest
-        && is_weekday(word)
+        && weekday(word).is_some()
     {
         *rest = after;
     }
-    let forms = [year_first, day_month_year, month_day_year, numeric, month_year, year_alone];
+    let forms =
+        [year_first, week_date, ordinal, basic, day_month_year, month_day_year, numeric, month_year, year_alone];
     forms.iter().find_map(|form| {
         let mut tokens = *rest;
         let moment = form(&mut tokens)?;
@@ -68,6 +74,33 @@ fn year_first(rest: &mut &[Token]) -> Option<Moment> {
         return moment(year, month, day, Precision::Day);
     }
     (separator == '-').then(|| moment(year, month, 1, Precision::Month))?
+}
+
+/// ISO 8601's `2025-W45-6`.
+fn week_date(rest: &mut &[Token]) -> Option<Moment> {
+    let year = number(rest, 4, 4)?;
+    mark(rest, &['-'])?;
+    skip_word(rest, &["w"])?;
+    let week = number(rest, 2, 2)?;
+    mark(rest, &['-'])?;
+    let weekday = Weekday::from_monday_one_offset(i8::try_from(number(rest, 1, 1)?).ok()?).ok()?;
+    let date = ISOWeekDate::new(i16::try_from(year).ok()?, i8::try_from(week).ok()?, weekday).ok()?.date();
+    (date.year() > 0).then_some(Moment { date, precision: Precision::Day, clock: None })
+}
+
+/// ISO 8601's `2025-312`, the day of the year.
+fn ordinal(rest: &mut &[Token]) -> Option<Moment> {
+    let year = i16::try_from(number(rest, 4, 4)?).ok()?;
+    mark(rest, &['-'])?;
+    let day = i16::try_from(number(rest, 3, 3)?).ok()?;
+    let date = Date::new(year, 1, 1).ok()?.with().day_of_year(day).build().ok()?;
+    (year > 0).then_some(Moment { date, precision: Precision::Day, clock: None })
+}
+
+/// ISO 8601's basic form, `20251108`.
+fn basic(rest: &mut &[Token]) -> Option<Moment> {
+    let digits = number(rest, 8, 8)?;
+    moment(digits / 10_000, digits / 100 % 100, digits % 100, Precision::Day)
 }
 
 /// `8 November 2025`, `8th of November, 2025`.
@@ -146,6 +179,16 @@ fn clock(rest: &mut &[Token]) -> Option<Time> {
     Time::new(small(hour)?, small(minute.unwrap_or(0))?, small(second)?, nanos).ok()
 }
 
+/// The time of day of ISO 8601's basic form: `180000`.
+fn basic_clock(rest: &mut &[Token]) -> Option<Time> {
+    let mut after = *rest;
+    let digits = number(&mut after, 6, 6)?;
+    let small = |number: u32| i8::try_from(number).ok();
+    let clock = Time::new(small(digits / 10_000)?, small(digits / 100 % 100)?, small(digits % 100)?, 0).ok()?;
+    *rest = after;
+    Some(clock)
+}
+
 fn fraction(rest: &mut &[Token]) -> Option<i32> {
     let [Token::Number(digits), after @ ..] = *rest else { return None };
     *rest = after;
@@ -157,14 +200,22 @@ fn fraction(rest: &mut &[Token]) -> Option<i32> {
 /// New York or Sydney, `ET` depends on the season); `None` when the rest is no zone.
 fn zone(rest: &[Token]) -> Option<Option<Offset>> {
     match rest {
+        [Token::Mark('('), inner @ .., Token::Mark(')')] => zone(inner),
+        [named @ .., Token::Mark(')' | ']')] => zone(before_comment(named)?),
         [Token::Word(word)] if matches!(word.as_str(), "z" | "utc" | "gmt") => Some(Some(Offset::UTC)),
         [Token::Word(word)] if word == "cet" => Some(Offset::from_hours(1).ok()),
         [Token::Word(word)] if word == "cest" => Some(Offset::from_hours(2).ok()),
         [Token::Word(word), offset @ ..] if matches!(word.as_str(), "utc" | "gmt") => numeric_zone(offset).map(Some),
-        [Token::Mark('('), inner @ .., Token::Mark(')')] => zone(inner),
         [Token::Mark(_), ..] => numeric_zone(rest).map(Some),
         words => (words.len() <= 3 && words.iter().all(|token| matches!(token, Token::Word(_)))).then_some(None),
     }
+}
+
+/// What stands before the bracket in which a program names the zone again: `GMT+0100 (Central European Time)`,
+/// `+01:00[Europe/Berlin]`.
+fn before_comment(rest: &[Token]) -> Option<&[Token]> {
+    let open = rest.iter().rposition(|token| matches!(token, Token::Mark('(' | '[')))?;
+    rest.get(..open).filter(|before| !before.is_empty())
 }
 
 /// `+01:00`, `-0400`, `+2`.

@@ -1,7 +1,6 @@
 //! The words in which a page claims a time: `2 months ago`, `Nov. 8, 2025, 6 p.m. ET`, `2025-11-08`.
 //!
-//! A claim is never made more exact than its words. The words are English. A weekday alone ("on Wednesday") is
-//! not read. How exact each form is:
+//! A claim is never made more exact than its words. The words are English. How exact each form is:
 //!
 //! | words | precision |
 //! | --- | --- |
@@ -13,9 +12,17 @@
 //! | weeks ago, last week | month: "3 weeks ago" is anything from 18 to 27 days, so that no day is meant |
 //! | months ago, last month | month |
 //! | years ago, last year | year |
+//! | a weekday, with or without a part or time of the day | day: the latest one, today's if it is today |
+//! | last Friday, on a Friday | day: the one before |
+//! | last Friday, on another day | month, if the latest Friday and the one before it are of one month: either may be meant. Otherwise none |
+//! | next Friday, Friday week, a day and month without a year | none |
+//!
+//! A weekday on which an article was changed ([`claimed_change`]) is told from its publication too, and is none where
+//! that leads to another day.
 
 mod absolute;
 mod relative;
+mod weekday;
 mod words;
 
 use jiff::civil::{Date, Time};
@@ -24,20 +31,40 @@ use jiff::tz::Offset;
 use crate::model::{ClaimedTime, Precision, Timestamp};
 
 use absolute::Moment;
+use relative::Relative;
 
 /// Reads a claimed time from the whole of `words`.
 ///
 /// Relative words count from `reference`, the page's date; without it they give `None`, as do words that are no
 /// time. `found_in` says where the words stood and is kept.
 pub fn claimed_time(words: &str, reference: Option<Date>, found_in: &str) -> Option<ClaimedTime> {
+    claimed_change(words, reference, None, found_in)
+}
+
+/// As [`claimed_time`], for the time at which an article was changed: a weekday is held against the time of its
+/// publication too, where that is known to the day.
+pub fn claimed_change(
+    words: &str,
+    reference: Option<Date>,
+    published: Option<&ClaimedTime>,
+    found_in: &str,
+) -> Option<ClaimedTime> {
     let words = words.trim();
     let absolute = absolute::read(words).and_then(instant_of);
-    let relative = || relative::read(words).zip(reference).and_then(|(ago, day)| start_of(ago.before(day)?));
+    let relative = || match (relative::read(words)?, published.and_then(day_of)) {
+        (Relative::Weekday(named), Some(published)) => start_of(named.between(published, reference)?),
+        (relative, _) => start_of(relative.seen_from(reference?)?),
+    };
     let (claim, is_relative) = match absolute {
         Some(claim) => (claim, false),
         None => (relative()?, true),
     };
     Some(claimed(claim, words, found_in, is_relative))
+}
+
+/// The day of a claim that is exact to the day.
+fn day_of(claim: &ClaimedTime) -> Option<Date> {
+    (claim.precision <= Precision::Day).then(|| Offset::UTC.to_datetime(claim.time.to_jiff()).date())
 }
 
 /// Reads the date that `words` begin with, to the day at most, whatever follows it.
@@ -49,6 +76,12 @@ pub fn leading_date(words: &str, found_in: &str) -> Option<ClaimedTime> {
 /// Whether the whole of `words` is a time relative to another, such as `2 months ago`.
 pub fn is_relative(words: &str) -> bool {
     relative::read(words).is_some()
+}
+
+/// Whether the whole of `words` is a weekday, such as `on Wednesday` or `Tuesday at 6 p.m.`. Names and headlines end
+/// in such words, so that a reader needs more than them to see a claim.
+pub fn is_weekday(words: &str) -> bool {
+    matches!(relative::read(words), Some(Relative::Weekday(_)))
 }
 
 /// Whether the words give a time of day that is not part of the claim, since its zone is missing or ambiguous.
@@ -160,6 +193,21 @@ mod tests {
             ("Nov. 8, 2025, 6 p.m. ET", "8 November 2025"),
             ("Nov. 8, 2025, 6:10 PM Eastern Time", "8 November 2025"),
             ("2025-11-08 18:00:00", "8 November 2025"),
+            ("2025-W45-6", "8 November 2025"),
+            ("2025-312", "8 November 2025"),
+            ("20251108", "8 November 2025"),
+            ("20251108T180000Z", "2025-11-08T18:00:00Z"),
+            ("2025-11-08T18:00+01:00[Europe/Berlin]", "2025-11-08T17:00:00Z"),
+            ("Sat Nov 08 2025 18:00:00 GMT+0100 (Central European Standard Time)", "2025-11-08T17:00:00Z"),
+            ("Wednesday", "5 November 2025"),
+            ("on Wednesday", "5 November 2025"),
+            ("Wed.", "5 November 2025"),
+            ("Weds", "5 November 2025"),
+            ("Saturday", "8 November 2025"),
+            ("Tuesday at 6 p.m.", "4 November 2025"),
+            ("Tuesday, 18:30 GMT", "4 November 2025"),
+            ("On Thursday evening", "6 November 2025"),
+            ("last Saturday", "1 November 2025"),
             ("8 November 2025 - 18:00 BST", "8 November 2025"),
         ] {
             assert_eq!(read(words).as_deref(), Some(expected), "{words:?}");
@@ -170,8 +218,16 @@ mod tests {
     fn what_is_no_time_is_not_read() {
         for words in [
             "",
-            "on Wednesday",
-            "Wednesday",
+            "next Wednesday",
+            "Wednesday week",
+            "Wednesdays",
+            "last Friday",
+            "on",
+            "Wednesday, November 5",
+            "Black Friday",
+            "2025-W54-1",
+            "2025-366",
+            "20251308",
             "soon",
             "ago",
             "months ago",

@@ -1,11 +1,31 @@
-//! Times relative to the day of the page: `2 months ago`, `yesterday`.
+//! Times relative to the day of the page: `2 months ago`, `yesterday`, `on Wednesday`.
 
 use jiff::Span;
 use jiff::civil::Date;
 
 use crate::model::Precision;
 
+use super::weekday::{self, Named};
 use super::words::{Token, tokens};
+
+/// A time told from another day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relative {
+    /// So long ago.
+    Ago(Ago),
+    /// A weekday.
+    Weekday(Named),
+}
+
+impl Relative {
+    /// The date that is meant on `day`; `None` when the calendar has none, or it could be several.
+    pub(super) fn seen_from(self, day: Date) -> Option<(Date, Precision)> {
+        match self {
+            Self::Ago(ago) => ago.before(day),
+            Self::Weekday(named) => named.before(day),
+        }
+    }
+}
 
 /// How long ago, and how exactly that is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +40,7 @@ impl Ago {
     const NOW: Self = Self { months: 0, days: 0, hours: 0, precision: Precision::Day };
 
     /// The date that lies this long before `day`; `None` when the calendar has none.
-    pub(super) fn before(self, day: Date) -> Option<(Date, Precision)> {
+    fn before(self, day: Date) -> Option<(Date, Precision)> {
         let days = self.days.checked_add(self.hours.checked_add(12)?.checked_div(24)?)?;
         let span = Span::new().try_months(self.months).ok()?.try_days(days).ok()?;
         Some((day.checked_sub(span).ok()?, self.precision)).filter(|(date, _)| *date >= Date::constant(1, 1, 1))
@@ -37,8 +57,14 @@ impl Ago {
 }
 
 /// Reads a line that is a relative time and nothing else.
-pub(super) fn read(line: &str) -> Option<Ago> {
+pub(super) fn read(line: &str) -> Option<Relative> {
     let tokens = tokens(line);
+    let weekday = || weekday::read(&tokens).map(Relative::Weekday);
+    span(&tokens).map(Relative::Ago).or_else(weekday)
+}
+
+/// `2 months ago`, `yesterday`.
+fn span(tokens: &[Token]) -> Option<Ago> {
     let pieces: Option<Vec<&str>> = tokens.iter().map(piece).collect();
     let pieces = pieces?;
     match without_hedge(&pieces) {

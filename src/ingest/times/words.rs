@@ -1,5 +1,7 @@
 //! Words and numbers of a line, and the names of months and weekdays.
 
+use jiff::civil::Weekday;
+
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -73,7 +75,9 @@ pub(super) fn month(word: &str) -> Option<i8> {
     i8::try_from(index + 1).ok()
 }
 
-/// Whether a word names a weekday, in full or shortened to three letters or more.
-pub(super) fn is_weekday(word: &str) -> bool {
-    word.len() >= 3 && WEEKDAYS.iter().any(|name| name.starts_with(word))
+/// The weekday that a word names, in full or shortened to three letters or more.
+pub(super) fn weekday(word: &str) -> Option<Weekday> {
+    let word = if word == "weds" { "wed" } else { word };
+    let index = WEEKDAYS.iter().position(|name| word.len() >= 3 && name.starts_with(word))?;
+    i8::try_from(index).ok().and_then(|offset| Weekday::from_monday_zero_offset(offset).ok())
 }

@@ -63,6 +63,32 @@ fn json_that_show_printed_is_read_back() {
 }
 
 #[test]
+fn json_of_others_is_told_apart_from_ours() {
+    let cli = Cli::new();
+    let article = r#"{"@context": "https://schema.org", "@type": "NewsArticle", "headline": "Ferry returns",
+        "url": "https://courier.example/ferry", "publisher": {"name": "The Quay Bell"}, "articleBody": "It did."}"#;
+    let item = r#"{"uri": "http://wire.example/ferry", "copyrightHolder": "Kestrel Wire",
+        "headlines": [{"value": "Ferry returns"}], "bodies": [{"value": "<p>It did.</p>"}]}"#;
+    for (name, document, source, media_type) in [
+        ("a.json", article, "quay-bell", "application/ld+json"),
+        ("a.jsonld", article, "quay-bell", "application/ld+json"),
+        ("a", article, "quay-bell", "application/ld+json"),
+        ("b.json", item, "kestrel-wire", "application/json"),
+    ] {
+        let cli = Cli::new();
+        cli.ok(&["add", &cli.file(name, document), "--article", "ferry", "--keep-original"]);
+        let shown = json_lines(&cli.ok(&["show", &format!("{source}/ferry"), "--json"]));
+        let revision = &shown[0]["revision"];
+        assert_eq!(revision["content"]["blocks"][0]["paragraph"]["text"], "It did.", "{name}");
+        assert_eq!(revision["original"]["mediaType"], media_type, "{name}");
+    }
+    let broken = cli.file("c.jsonld", article.replace("\"It did.\"", "It did."));
+    cli.fails(&["add", &broken], 1, "line 2, column");
+    let withheld = cli.file("d.json", item.replacen('{', "{\"pubStatus\": \"withheld\", ", 1));
+    cli.fails(&["add", &withheld], 1, "is withheld");
+}
+
+#[test]
 fn a_bad_file_does_not_hold_up_the_others() {
     let cli = Cli::new();
     let good = cli.file("good.md", "# Ferry returns\n\nIt did.\n");
@@ -71,7 +97,7 @@ fn a_bad_file_does_not_hold_up_the_others() {
     let done = cli.run(&["add", "--source", "press", &good, &bad, &better]);
     assert_eq!((done.code, done.out.lines().count()), (1, 2), "{done:?}");
     assert!(done.err.contains("bad.txt: byte 3 is not UTF-8"), "{}", done.err);
-    assert!(done.err.contains("3 files: 2 created, 0 revised, 0 unchanged, 1 failed"), "{}", done.err);
+    assert!(done.err.contains("3 documents: 2 created, 0 revised, 0 unchanged, 1 failed"), "{}", done.err);
 
     let done =
         cli.run(&["add", "--source", "press", "--json", "--quiet", &good, &bad, &cli.path("none").to_string_lossy()]);
@@ -97,7 +123,7 @@ fn writers_can_say_what_they_expect() {
     let late = cli.add("a", "Three", "Text.", &["--if-revision", "1"]);
     assert!(late.code == 4 && late.err.contains("is at revision 2"), "{late:?}");
     cli.fails(&["withdraw", "press/a", "--if-revision", "1"], 4, "is at revision 2");
-    cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id is for one FILE");
+    cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id is for one document");
 }
 
 #[test]

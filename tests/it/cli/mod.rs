@@ -9,6 +9,7 @@ mod places;
 mod refusals;
 mod serve;
 mod server;
+mod site;
 mod subscriptions;
 mod tour;
 mod verify;
@@ -59,7 +60,11 @@ impl Cli {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DATELINE_")) {
             command.env_remove(name);
         }
-        command.env("HOME", self.dir.path()).env_remove("XDG_DATA_HOME").env("DATELINE_ARCHIVE", self.archive());
+        command
+            .env("HOME", self.dir.path())
+            .env_remove("XDG_DATA_HOME")
+            .env_remove("XDG_STATE_HOME")
+            .env("DATELINE_ARCHIVE", self.archive());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

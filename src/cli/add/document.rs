@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use url::Url;
 
-use super::args::{AddArgs, DocumentFormat};
-use super::exit::{Exit, Failure};
-use super::times;
+use crate::cli::args::{AddArgs, DocumentFormat};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{article, times};
 use crate::ingest::{self, DOCUMENT_BYTES_MAX, Format};
 use crate::model::{ArticleName, SourceId};
 use crate::wire::json::from_json;
@@ -42,8 +43,10 @@ struct Reading {
 /// Reads a file, or standard input for `-`, and makes a request of it.
 pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> {
     let bytes = bytes_of(path, args).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let reading =
-        if is_json(path, &bytes, args.format) { article_json(&bytes)? } else { document(path, &bytes, args)? };
+    let reading = match format_of(path, &bytes, args.format) {
+        Some(Format::Json) => article_json(&bytes)?,
+        format => document(format, &bytes, args)?,
+    };
     let Reading { mut content, source, article, urls, observe_time, guesses, page_date, media_type } = reading;
     let source = match &args.source {
         Some(source) => source.clone(),
@@ -74,12 +77,12 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
     Ok(Prepared { request, guesses, page_date })
 }
 
-fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
+pub(super) fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
     use pb::precondition::Condition;
     if args.if_new {
         return Some(pb::Precondition { condition: Some(Condition::MustNotExist(true)) });
     }
-    super::precondition(&args.write)
+    crate::cli::precondition(&args.write)
 }
 
 fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
@@ -91,8 +94,8 @@ fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
 }
 
 /// Reads standard input, if it is one of the documents.
-pub(super) fn standard_input(files: &[PathBuf]) -> Option<Result<Vec<u8>, String>> {
-    files.iter().any(|file| file == Path::new("-")).then(|| read(io::stdin().lock()))
+pub(in crate::cli) fn standard_input(documents: &[String]) -> Option<Result<Vec<u8>, String>> {
+    documents.iter().any(|document| document == "-").then(|| read(io::stdin().lock()))
 }
 
 fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
@@ -114,18 +117,34 @@ fn read(from: impl Read) -> Result<Vec<u8>, String> {
     }
 }
 
-fn is_json(path: &Path, bytes: &[u8], format: DocumentFormat) -> bool {
-    match format {
-        DocumentFormat::Json => true,
-        DocumentFormat::Text | DocumentFormat::Markdown => false,
-        DocumentFormat::Auto => {
-            ends_in(path, &["json"]) || ingest::detect(bytes) == Ok(Format::Json) && !is_markdown(path)
-        }
+/// The format: as stated, or else by the file's ending and content; `None` where neither tells it.
+fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format> {
+    match stated {
+        DocumentFormat::Text => Some(Format::NewsText),
+        DocumentFormat::Markdown => Some(Format::Markdown),
+        DocumentFormat::NewsArticle => Some(Format::NewsArticle),
+        DocumentFormat::Ninjs => Some(Format::Ninjs),
+        DocumentFormat::Html => Some(Format::Html),
+        DocumentFormat::Json => Some(Format::Json),
+        DocumentFormat::Auto if ends_in(path, &["md", "markdown"]) => Some(Format::Markdown),
+        DocumentFormat::Auto if ends_in(path, &["html", "htm", "xhtml"]) => Some(Format::Html),
+        DocumentFormat::Auto if ends_in(path, &["jsonld"]) => Some(Format::NewsArticle),
+        DocumentFormat::Auto if ends_in(path, &["json"]) => match ingest::detect(bytes) {
+            Ok(format @ (Format::NewsArticle | Format::Ninjs)) => Some(format),
+            Ok(Format::NewsText | Format::Markdown | Format::Html | Format::Json) | Err(_) => Some(Format::Json),
+        },
+        DocumentFormat::Auto => ingest::detect(bytes).ok(),
     }
 }
 
-fn is_markdown(path: &Path) -> bool {
-    ends_in(path, &["md", "markdown"])
+fn media_type(format: Option<Format>) -> &'static str {
+    match format {
+        Some(Format::Markdown) => "text/markdown; charset=utf-8",
+        Some(Format::Html) => "text/html",
+        Some(Format::NewsArticle) => "application/ld+json",
+        Some(Format::Ninjs | Format::Json) => "application/json",
+        Some(Format::NewsText) | None => "text/plain; charset=utf-8",
+    }
 }
 
 fn ends_in(path: &Path, endings: &[&str]) -> bool {
@@ -133,18 +152,14 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
     ending.is_some_and(|ending| endings.iter().any(|known| ending == *known))
 }
 
-/// A page or Markdown.
-fn document(path: &Path, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
-    let format = match args.format {
-        DocumentFormat::Text => Some(Format::NewsText),
-        DocumentFormat::Markdown => Some(Format::Markdown),
-        DocumentFormat::Auto | DocumentFormat::Json => is_markdown(path).then_some(Format::Markdown),
-    };
+/// A document of a format that is not ours.
+fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
     let observed = args.observed_at.unwrap_or_else(times::now);
     let reference_date = Some(observed.to_jiff().to_zoned(TimeZone::UTC).date());
-    let options = ingest::Options { format, reference_date };
+    // An address that is given for a page is where it was had.
+    let url = args.url.first().and_then(|url| Url::parse(url).ok());
+    let options = ingest::Options { format, reference_date, url, charset: None };
     let document = ingest::read(bytes, &options).map_err(|error| Failure::new(Exit::Failed, error))?;
-    let markdown = format.or_else(|| ingest::detect(bytes).ok()) == Some(Format::Markdown);
     Ok(Reading {
         content: content_to_pb(&document.content),
         source: document.source,
@@ -153,7 +168,7 @@ fn document(path: &Path, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failur
         observe_time: document.observe_time.map(timestamp_to_pb),
         guesses: document.guesses.iter().map(ToString::to_string).collect(),
         page_date: document.page_date,
-        media_type: if markdown { "text/markdown; charset=utf-8" } else { "text/plain; charset=utf-8" },
+        media_type: media_type(format),
     })
 }
 
@@ -167,7 +182,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         serde_json::from_str(text).map_err(|error| failed(format!("this is no JSON object: {error}")))?;
     let has = |field: &str| fields.contains_key(field);
     let refused = |kind: &str, error: crate::wire::json::JsonError| failed(format!("as {kind}, {error}"));
-    let mut reading = Reading { media_type: "application/json", ..Reading::default() };
+    let mut reading = Reading { media_type: media_type(Some(Format::Json)), ..Reading::default() };
     let (name, revision) = if has("revision") {
         let article: pb::Article = from_json(text).map_err(|error| refused("an article", error))?;
         if article.state == i32::from(pb::ArticleState::Withdrawn) {
@@ -179,7 +194,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         (article.name, article.revision.unwrap_or_default())
     } else if has("content") {
         let revision: pb::Revision = from_json(text).map_err(|error| refused("a revision", error))?;
-        (super::article::of_revision(&revision.name).to_owned(), revision)
+        (article::of_revision(&revision.name).to_owned(), revision)
     } else {
         reading.content = from_json(text).map_err(|error| refused("an article's content", error))?;
         return Ok(reading);

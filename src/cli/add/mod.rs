@@ -1,0 +1,118 @@
+//! `add`: archives documents: files, standard input, and pages of the web.
+
+mod document;
+
+use std::path::Path;
+
+use futures_util::stream::{self, StreamExt};
+use url::Url;
+
+use super::args::{AddArgs, Globals};
+use super::connect::Session;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::pages::{Pages, Wishes};
+use super::report::{Archived, Report};
+use super::signals::Signals;
+use super::web_args::{is_address, web_address};
+use crate::ingest::times::describe_date;
+
+pub(super) use document::standard_input;
+use document::{Prepared, prepare};
+
+/// Goes through all documents, also after one that failed: first the files, in their order, then the addresses, several at
+/// once.
+pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, out: &mut Output) -> Result<(), Failure> {
+    let addresses = args.documents.iter().filter(|text| is_address(text));
+    let addresses: Vec<Url> = addresses.map(|text| address(text)).collect::<Result<_, _>>()?;
+    let files: Vec<&Path> = args.documents.iter().filter(|text| !is_address(text)).map(Path::new).collect();
+    check(args, &files, &addresses)?;
+    let unit = if files.is_empty() { "pages" } else { "documents" };
+    let mut report = Report::new(globals, unit, args.write.dry_run, out);
+    report.expect(args.documents.len() as u64);
+    for file in files {
+        let done = add_file(session, file, args).await;
+        report.take(&file.display().to_string(), done)?;
+    }
+    let left = add_addresses(session, addresses, args, &mut report).await?;
+    match report.finish() {
+        Ok(()) if left > 0 => Err(super::backup::interrupted(&format!(
+            "{left} of {} were not looked at; give them again to archive them",
+            args.documents.len()
+        ))),
+        done => done,
+    }
+}
+
+fn address(text: &str) -> Result<Url, Failure> {
+    web_address(text).map_err(|error| Failure::new(Exit::Usage, format!("{text}: {error}")))
+}
+
+fn check(args: &AddArgs, files: &[&Path], addresses: &[Url]) -> Result<(), Failure> {
+    let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
+    if args.documents.len() > 1 && args.write.request_id.is_some() {
+        return usage("--request-id is for one document, since it stands for one request");
+    }
+    if files.iter().filter(|file| **file == Path::new("-")).count() > 1 {
+        return usage("standard input can be read only once");
+    }
+    if !addresses.is_empty() && args.observed_at.is_some() {
+        return usage("an address is seen as it is now; --observed-at is for files");
+    }
+    Ok(())
+}
+
+/// Archives what is at the addresses. Answers how many were left, since an end was asked for.
+async fn add_addresses(
+    session: &Session,
+    addresses: Vec<Url>,
+    args: &AddArgs,
+    report: &mut Report<'_>,
+) -> Result<usize, Failure> {
+    if addresses.is_empty() {
+        return Ok(0);
+    }
+    let pages = Pages::new(session, &args.fetch, wishes(args));
+    let stopping = Signals::listen()?.token();
+    let archived = stream::iter(addresses).map(|address| {
+        let (pages, stopping) = (&pages, &stopping);
+        async move {
+            let done = if stopping.is_cancelled() { None } else { Some(pages.archive(&address, None).await) };
+            (address, done)
+        }
+    });
+    let mut archived = archived.buffer_unordered(args.fetch.at_once.get());
+    let mut left = 0;
+    while let Some((address, done)) = archived.next().await {
+        match done {
+            Some(done) => report.take(address.as_str(), done)?,
+            None => left += 1,
+        }
+    }
+    Ok(left)
+}
+
+fn wishes(args: &AddArgs) -> Wishes {
+    Wishes {
+        source: args.source.clone(),
+        article: args.article.clone(),
+        labels: args.label.clone(),
+        language: args.language.clone(),
+        urls: args.url.clone(),
+        keep_original: args.keep_original,
+        precondition: document::precondition(args),
+        request_id: args.write.request_id.clone().unwrap_or_default(),
+        dry_run: args.write.dry_run,
+    }
+}
+
+async fn add_file(session: &Session, file: &Path, args: &AddArgs) -> Result<Archived, Failure> {
+    let Prepared { request, guesses, page_date } = prepare(file, args)?;
+    let dated = page_date.filter(|_| request.observe_time.is_none());
+    let published = session.archive().publish_revision(request).await?.into_inner();
+    let note = dated.map(|date| {
+        let day = describe_date(date);
+        format!("the page is dated {day}, and taken as seen now; to have it as seen then: --observed-at {date}")
+    });
+    Ok(Archived { published, guesses, notes: note.into_iter().collect() })
+}

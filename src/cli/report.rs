@@ -1,0 +1,205 @@
+//! What comes of many documents: a line for each that changed something, why others failed, and in the end how many of each.
+
+use std::collections::BTreeMap;
+
+use super::args::Globals;
+use super::article::{of_revision, short};
+use super::exit::{Exit, Failure};
+use super::output::{Output, say};
+use super::progress::Progress;
+use super::{style, words};
+use crate::wire::pb;
+use crate::wire::pb::PublishOutcome as Outcome;
+use crate::wire::pb::import_revisions_response::Result as ImportResult;
+
+/// What was archived, and what there is to say of it.
+#[derive(Debug, Default)]
+pub(super) struct Archived {
+    pub(super) published: pb::PublishRevisionResponse,
+    /// What the document didn't state and was concluded, a line each.
+    pub(super) guesses: Vec<String>,
+    /// What else its owner may want to know.
+    pub(super) notes: Vec<String>,
+}
+
+impl Archived {
+    /// The name of the article.
+    pub(super) fn article(&self) -> String {
+        self.published.revision.as_ref().map(|revision| of_revision(&revision.name).to_owned()).unwrap_or_default()
+    }
+}
+
+/// What came of the documents of one command.
+pub(super) struct Report<'a> {
+    out: &'a mut Output,
+    progress: Progress,
+    /// What the documents are, in the plural.
+    unit: &'static str,
+    dry_run: bool,
+    total: u64,
+    created: u64,
+    revised: u64,
+    unchanged: u64,
+    failed: u64,
+    /// How many failed with each reason.
+    reasons: BTreeMap<String, u64>,
+    last: Option<Failure>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(globals: &Globals, unit: &'static str, dry_run: bool, out: &'a mut Output) -> Self {
+        let (created, revised, unchanged, failed) = (0, 0, 0, 0);
+        let progress = Progress::new(globals);
+        let reasons = BTreeMap::new();
+        Self { out, progress, unit, dry_run, total: 0, created, revised, unchanged, failed, reasons, last: None }
+    }
+
+    /// So many documents more are to come.
+    pub(super) fn expect(&mut self, more: u64) {
+        if self.total == 0 && more > 1 {
+            self.progress.begin("archiving", self.unit, more);
+        }
+        self.total += more;
+        self.show();
+    }
+
+    /// Tells what came of the document that `label` names.
+    pub(super) fn take(&mut self, label: &str, done: Result<Archived, Failure>) -> Result<(), Failure> {
+        let told = match done {
+            Ok(archived) => self.archived(label, &archived),
+            Err(failure) => self.failure(label, failure),
+        };
+        self.show();
+        told
+    }
+
+    /// So many documents were looked at, and are as they were.
+    pub(super) fn unchanged(&mut self, more: u64) {
+        self.unchanged += more;
+        self.show();
+    }
+
+    /// Something that has to do with none of the documents.
+    pub(super) fn note(&self, note: &str) {
+        self.progress.beside(|| self.out.note(style::safe_line(note)));
+    }
+
+    fn archived(&mut self, label: &str, archived: &Archived) -> Result<(), Failure> {
+        let Archived { published, guesses, notes } = archived;
+        match published.outcome() {
+            Outcome::Created => self.created += 1,
+            Outcome::Revised => self.revised += 1,
+            Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
+        }
+        let is_quiet = published.outcome() == Outcome::Unchanged;
+        let Self { out, progress, dry_run, .. } = self;
+        progress.beside(|| {
+            if !is_quiet && !guesses.is_empty() {
+                out.note(format_args!("{label}: guessed"));
+                guesses.iter().for_each(|guess| out.note(format_args!("  {}", style::safe_line(guess))));
+            }
+            let warnings = published.warnings.iter().map(|warning| &warning.message);
+            for note in warnings.chain(notes.iter().filter(|_| !is_quiet)) {
+                out.note(format_args!("{label}: {}", style::safe_line(note)));
+            }
+            if out.json { out.message(published) } else { print(published, *dry_run, out) }
+        })
+    }
+
+    fn failure(&mut self, label: &str, failure: Failure) -> Result<(), Failure> {
+        let index = self.done();
+        self.failed += 1;
+        let reason = if failure.reason().is_empty() { "FAILED" } else { failure.reason() };
+        *self.reasons.entry(reason.to_owned()).or_default() += 1;
+        let failure = Failure { message: format!("{label}: {}", failure.message), ..failure };
+        let Self { out, progress, total, .. } = self;
+        let told = progress.beside(|| {
+            // The last thing that a command says is why it failed; of several failures that is a number.
+            if *total > 1 {
+                say(format_args!("dateline: {}", style::safe(&failure.message)));
+            }
+            if out.json { out.message(&error_line(index, &failure)) } else { Ok(()) }
+        });
+        self.last = Some(failure);
+        told
+    }
+
+    fn done(&self) -> u64 {
+        self.created + self.revised + self.unchanged + self.failed
+    }
+
+    fn show(&mut self) {
+        if self.total > 1 {
+            self.progress.set_failed(self.failed);
+            self.progress.set(self.done(), self.total);
+        }
+    }
+
+    /// `12 pages: 3 created, 1 revised, 7 unchanged, 1 failed`, and how many failed for each reason.
+    fn summary(&self) -> String {
+        let Self { unit, created, revised, unchanged, failed, .. } = self;
+        let mut summary = format!(
+            "{} {unit}: {created} created, {revised} revised, {unchanged} unchanged, {failed} failed",
+            self.done()
+        );
+        let reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        if !reasons.is_empty() {
+            summary.push_str(&format!(" ({})", reasons.join(", ")));
+        }
+        summary
+    }
+
+    /// There is no end to what comes, so that nothing is left of it either.
+    pub(super) fn goes_on(&mut self) {
+        self.progress = Progress::none();
+    }
+
+    /// Ends it: the summary where there were several, and a failure if one failed.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.progress.end();
+        let several = self.total > 1;
+        if several {
+            self.out.note(self.summary());
+        }
+        match (self.last, self.failed) {
+            (None, _) => Ok(()),
+            (Some(last), _) if !several => Err(last),
+            (Some(last), 1) => Err(Failure { message: format!("1 of {} {} failed", self.total, self.unit), ..last }),
+            (Some(_), failed) => {
+                Err(Failure::new(Exit::Failed, format!("{failed} of {} {} failed", self.total, self.unit)))
+            }
+        }
+    }
+}
+
+/// A line on what was done; nothing for what was there already, unless a person is looking on.
+fn print(published: &pb::PublishRevisionResponse, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
+    let (verb, style) = match (published.outcome(), dry_run) {
+        (Outcome::Created, false) => ("created", style::GOOD),
+        (Outcome::Created, true) => ("would create", style::GOOD),
+        (Outcome::Revised, false) => ("revised", style::CHANGED),
+        (Outcome::Revised, true) => ("would revise", style::CHANGED),
+        (Outcome::Unchanged | Outcome::Unspecified, _) => ("unchanged", style::FAINT),
+    };
+    if verb == "unchanged" && !out.is_terminal() {
+        return Ok(());
+    }
+    let revision = published.revision.clone().unwrap_or_default();
+    let painter = out.painter();
+    let name = painter.paint(style::NAME, &short(of_revision(&revision.name)));
+    let delta = revision.word_delta.filter(|_| verb != "unchanged").map(|delta| format!("  {}", words(delta)));
+    let replayed = if published.replayed { "  (this request was done before)" } else { "" };
+    let verb = painter.paint(style, verb);
+    out.line(format_args!("{verb}  {name}  revision {}{}{replayed}", revision.number, delta.unwrap_or_default()))
+}
+
+/// A failure among the lines of `--json`: `offset` is the document's index.
+fn error_line(index: u64, failure: &Failure) -> pb::ImportRevisionsResponse {
+    let error = pb::ItemError {
+        code: failure.server.as_ref().map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
+        reason: failure.reason().to_owned(),
+        message: failure.message.clone(),
+        metadata: failure.server.as_ref().map(|server| server.metadata.clone()).unwrap_or_default(),
+    };
+    pb::ImportRevisionsResponse { offset: index, result: Some(ImportResult::Error(error)) }
+}

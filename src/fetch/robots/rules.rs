@@ -1,0 +1,162 @@
+//! What a robots.txt allows us (RFC 9309), and by which of its rules.
+//!
+//! Ours rather than a crate's: it tells the line that a rule stands in, which is what a person needs to judge a refusal,
+//! and records of other standards, such as Crawl-delay, don't come between the user agents of a group.
+
+use super::pattern::{Pattern, normal};
+
+/// What a site's robots.txt says to us.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules(Vec<Rule>);
+
+#[derive(Clone, Debug)]
+struct Rule {
+    allow: bool,
+    pattern: Pattern,
+    /// As written.
+    text: String,
+    /// From 1.
+    line: usize,
+}
+
+/// A rule that keeps us out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Disallowed {
+    /// As written, without the word.
+    pub(super) text: String,
+    /// The line of the file, from 1.
+    pub(super) line: usize,
+}
+
+impl Rules {
+    /// Reads the groups for `product`, or those for `*` if there are none. What isn't understood is passed over, so that
+    /// any bytes can be read: a page that says "not found" in HTML has no rules.
+    pub(super) fn read(bytes: &[u8], product: &str) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        let (mut own_group, mut for_own, mut for_all, mut in_rules) = (false, false, false, true);
+        for (index, line) in lines(text).enumerate() {
+            let line_without_comment = line.split('#').next().unwrap_or_default();
+            let Some((key, value)) = line_without_comment.split_once(':') else { continue };
+            let value = value.trim();
+            let allow = match key.trim().to_ascii_lowercase().as_str() {
+                "user-agent" => {
+                    // A user-agent behind rules begins another group; several in a row share one.
+                    if std::mem::take(&mut in_rules) {
+                        (for_own, for_all) = (false, false);
+                    }
+                    for_own |= product_token(value).eq_ignore_ascii_case(product);
+                    for_all |= value.split_whitespace().next() == Some("*");
+                    own_group |= for_own;
+                    continue;
+                }
+                "allow" => true,
+                "disallow" => false,
+                _ => continue,
+            };
+            in_rules = true;
+            if value.is_empty() || !(for_own || for_all) {
+                continue;
+            }
+            let rule = Rule { allow, pattern: Pattern::new(value), text: value.to_owned(), line: index + 1 };
+            if for_own {
+                own.push(rule.clone());
+            }
+            if for_all {
+                others.push(rule);
+            }
+        }
+        let mut rules = Self(if own_group { own } else { others });
+        rules.0.shrink_to_fit();
+        rules
+    }
+
+    /// The rule that keeps us from a path with its query, if one does: the longest that fits decides, and an allowing one
+    /// of two that are equally long. No rule keeps anybody from the robots.txt itself.
+    pub(super) fn keeps_out(&self, path: &str) -> Option<Disallowed> {
+        let path = normal(path);
+        if path == "/robots.txt" {
+            return None;
+        }
+        let fitting = self.0.iter().filter(|rule| rule.pattern.fits(&path));
+        let rule = fitting.max_by_key(|rule| (rule.pattern.length(), rule.allow))?;
+        (!rule.allow).then(|| Disallowed { text: rule.text.clone(), line: rule.line })
+    }
+
+    /// About how many bytes this takes.
+    pub(super) fn weight(&self) -> usize {
+        self.0.iter().map(|rule| size_of::<Rule>() + rule.text.capacity() + rule.pattern.weight()).sum()
+    }
+}
+
+/// Lines end in CR, LF or both.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').flat_map(|line| {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        line.strip_suffix('\r').unwrap_or(line).split('\r')
+    })
+}
+
+/// The name that a user-agent line begins with: `dateline` of `dateline/1.0`.
+fn product_token(value: &str) -> &str {
+    let end = value.find(|c: char| !(c.is_ascii_alphabetic() || matches!(c, '-' | '_'))).unwrap_or(value.len());
+    value.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(robots: &str, path: &str) -> Option<usize> {
+        Rules::read(robots.as_bytes(), "dateline").keeps_out(path).map(|rule| rule.line)
+    }
+
+    #[test]
+    fn the_own_group_counts_and_else_that_for_all() {
+        let robots = "User-agent: *\nDisallow: /\n\nUser-agent: dateline\nDisallow: /own\n";
+        assert_eq!(line(robots, "/own/a"), Some(5));
+        assert_eq!(line(robots, "/other"), None);
+        assert_eq!(line("user-agent: other\ndisallow: /\nUSER-AGENT : * # all\nDisallow:/x", "/x"), Some(4));
+        assert_eq!(line("user-agent: datelines\nuser-agent: date\ndisallow: /", "/x"), None);
+        assert_eq!(line("user-agent: DateLine/2.0 (+x)\ndisallow: /", "/x"), Some(2));
+        // An own group without rules allows everything.
+        assert_eq!(line("user-agent: *\ndisallow: /\nuser-agent: dateline\ndisallow:", "/x"), None);
+    }
+
+    #[test]
+    fn groups_share_rules_and_come_together() {
+        let robots = "user-agent: a\nuser-agent: dateline\ncrawl-delay: 5\nuser-agent: b\ndisallow: /1\n\
+                      user-agent: b\ndisallow: /2\nuser-agent: dateline\ndisallow: /3";
+        assert_eq!(line(robots, "/1"), Some(5));
+        assert_eq!(line(robots, "/2"), None);
+        assert_eq!(line(robots, "/3"), Some(9));
+    }
+
+    #[test]
+    fn the_longest_rule_decides_and_allows_in_a_tie() {
+        let robots =
+            "user-agent: *\ndisallow: /a\nallow: /a/b\ndisallow: /a/b/c\nallow: /a/b/c\nallow: /q\ndisallow: /q*x";
+        assert_eq!(line(robots, "/a"), Some(2));
+        assert_eq!(line(robots, "/a/b"), None);
+        assert_eq!(line(robots, "/a/b/c"), None);
+        assert_eq!(line(robots, "/q?x=1"), Some(7));
+        assert_eq!(line(robots, "/q?y=1"), None);
+    }
+
+    #[test]
+    fn robots_txt_itself_is_always_allowed() {
+        assert_eq!(line("user-agent: *\ndisallow: /", "/robots.txt"), None);
+        assert_eq!(line("user-agent: *\ndisallow: /", "/robots.txt?x"), Some(2));
+    }
+
+    #[test]
+    fn anything_can_be_read() {
+        assert_eq!(line("", "/"), None);
+        assert_eq!(line("disallow: /", "/"), None);
+        assert_eq!(line("<!doctype html><p style='color: red'>Not found", "/"), None);
+        assert_eq!(line("\u{feff}user-agent: *\rdisallow: /a\r\ndisallow: /b", "/b"), Some(3));
+        assert!(Rules::read(b"user-agent: *\ndisallow: /\xff", "dateline").keeps_out("/").is_none());
+        assert_eq!(line("user-agent\ndisallow\n:\n::", "/"), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! A body that came as one text, with markup or without.
+
+use crate::model::{Block, BlockKind};
+
+use super::{is_correction, markup, text};
+
+/// The blocks of a body: by its markup, or else by its lines.
+pub(super) fn blocks(body: &str) -> Vec<Block> {
+    if markup::is_markup(body) {
+        return markup::blocks(body, None);
+    }
+    if is_escaped_markup(body) {
+        return markup::blocks(&markup::unescape(body), None);
+    }
+    plain(body)
+}
+
+/// The paragraphs of a body without markup: between blank lines, or one a line where there are none.
+pub(super) fn plain(body: &str) -> Vec<Block> {
+    let body = markup::unescape(body).replace("\r\n", "\n").replace('\r', "\n");
+    let block = |text: String| match is_correction(&text) {
+        true => Block { kind: BlockKind::CorrectionNote { text }, confidence_percent: Some(95) },
+        false => BlockKind::Paragraph { text }.into(),
+    };
+    text::paragraphs(&body).map(block).collect()
+}
+
+/// Whether the whole body is markup that was escaped once too often.
+fn is_escaped_markup(body: &str) -> bool {
+    let body = body.trim_start();
+    ["&lt;p&gt;", "&lt;p ", "&lt;div"].iter().any(|start| body.starts_with(start)) && body.contains("&lt;/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_parted_by_what_they_have() {
+        let kinds = |body: &str| blocks(body).into_iter().map(|block| block.kind).collect::<Vec<_>>();
+        let paragraph = |text: &str| BlockKind::Paragraph { text: text.to_owned() };
+        for body in [
+            "One &amp; two.\n\nThree.",
+            "One &amp; two.\r\nThree.\r\n",
+            "<p>One &amp; two.</p><p>Three.</p>",
+            "&lt;p&gt;One &amp;amp; two.&lt;/p&gt;&lt;p&gt;Three.&lt;/p&gt;",
+            "One &amp; two.<br><br>Three.",
+        ] {
+            assert_eq!(kinds(body), [paragraph("One & two."), paragraph("Three.")], "{body:?}");
+        }
+        assert_eq!(kinds(" \n "), []);
+        assert!(matches!(kinds("Correction: it was Monday.").as_slice(), [BlockKind::CorrectionNote { .. }]));
+    }
+}

@@ -1,0 +1,97 @@
+//! The body of a page: where it is, and what of it is not the body.
+//!
+//! dom_smoothie finds it, as Mozilla's Readability does. It cannot tell that there is none, so that is judged here.
+
+use dom_query::Document as Tree;
+use dom_smoothie::{Config, Readability, ReadabilityError};
+use url::Url;
+
+use super::head::Head;
+use crate::ingest::{Guess, IngestError, markup, without_by};
+use crate::model::{Block, BlockKind};
+
+/// A page with more elements is refused, since looking for the body takes long. Pages have hundreds to some ten thousand.
+const ELEMENTS_MAX: usize = 50_000;
+/// With fewer words, and none in JSON-LD, there is no article.
+const WORDS_MIN: usize = 8;
+/// With fewer words, a page that asks for scripts or consent has nothing else to say.
+const WORDS_OF_NOTICE_MAX: usize = 80;
+
+/// A body, and what was found with it.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    pub(super) blocks: Vec<Block>,
+    /// The title and the authors as they stand in the page's text.
+    pub(super) title: String,
+    pub(super) byline: Option<String>,
+}
+
+/// Finds it. `tree` is used up, since the body is cut out of it.
+pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec<Guess>) -> Result<Body, IngestError> {
+    let config = Config { max_elements_to_parse: ELEMENTS_MAX, keep_classes: true, ..Config::default() };
+    let found = Readability::with_document(tree, url.map(Url::as_str), Some(config)).and_then(|mut page| page.parse());
+    let mut body = match found {
+        Ok(found) => Body {
+            blocks: markup::blocks(&found.content, url),
+            title: found.title,
+            byline: found.byline.map(|byline| without_by(&byline).to_owned()).filter(|byline| !byline.is_empty()),
+        },
+        Err(ReadabilityError::TooManyElements(found, most)) => {
+            let what = format!("it has {found} elements, and at most {most} are looked through");
+            return Err(IngestError::Unreasonable { what });
+        }
+        Err(ReadabilityError::GrabFailed | ReadabilityError::BadDocumentURL) => Body::default(),
+    };
+    let words = words(&body.blocks);
+    if words < self::words(&head.data.body) / 2 {
+        body.blocks.clone_from(&head.data.body);
+        guesses.push(Guess::new("body", "that of the JSON-LD", format!("the page itself shows {words} words")));
+    } else if words < WORDS_MIN || is_notice(&body.blocks, words) {
+        return Err(IngestError::NoArticle { reason: shown(&body.blocks, words) });
+    }
+    Ok(body)
+}
+
+fn words(blocks: &[Block]) -> usize {
+    blocks.iter().flat_map(|block| texts(&block.kind)).map(|text| text.split_whitespace().count()).sum()
+}
+
+/// What is read of a block; a caption is of a picture.
+fn texts(kind: &BlockKind) -> Vec<&str> {
+    match kind {
+        BlockKind::Paragraph { text }
+        | BlockKind::Crosshead { text }
+        | BlockKind::Quote { text, .. }
+        | BlockKind::Embed { text, .. }
+        | BlockKind::CorrectionNote { text } => vec![text],
+        BlockKind::List { items, .. } => items.iter().map(String::as_str).collect(),
+        BlockKind::Caption { .. } => Vec::new(),
+    }
+}
+
+/// Whether all that the page says is that it needs something else to say more.
+fn is_notice(blocks: &[Block], words: usize) -> bool {
+    const NOTICES: [&str; 8] = [
+        "enable javascript",
+        "javascript is disabled",
+        "requires javascript",
+        "verify you are human",
+        "checking your browser",
+        "are you a robot",
+        "accept cookies",
+        "access denied",
+    ];
+    let text = || blocks.iter().flat_map(|block| texts(&block.kind)).collect::<Vec<_>>().join(" ").to_lowercase();
+    words <= WORDS_OF_NOTICE_MAX && {
+        let text = text();
+        NOTICES.iter().any(|notice| text.contains(notice))
+    }
+}
+
+fn shown(blocks: &[Block], words: usize) -> String {
+    let text = blocks.iter().flat_map(|block| texts(&block.kind)).collect::<Vec<_>>().join(" ");
+    match words {
+        0 => "the page shows no text; it may be made by scripts, which are not run".to_owned(),
+        _ => format!("all that the page shows is {}", crate::ingest::quoted(&text)),
+    }
+}

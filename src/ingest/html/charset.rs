@@ -1,0 +1,122 @@
+//! The bytes of a page as text.
+//!
+//! Which encoding they have is decided as browsers do (WHATWG Encoding and HTML, "determining the character encoding"): by a byte
+//! order mark, by what came with the page, by what it says of itself in its first kilobyte, and else by how its bytes
+//! look.
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+
+use crate::ingest::Guess;
+
+/// A page says of itself what encoding it has within so many bytes, or not at all.
+const PRESCAN_BYTES: usize = 1024;
+
+/// The text, with what had to be guessed for it. `stated` is what came with the page. What cannot be decoded becomes
+/// replacement characters, and is told.
+pub(super) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>) {
+    let mut guesses = Vec::new();
+    let (encoding, bytes) = match Encoding::for_bom(bytes) {
+        Some((encoding, mark)) => (encoding, bytes.get(mark..).unwrap_or_default()),
+        None => (stated_encoding(bytes, stated).unwrap_or_else(|| sniffed(bytes, &mut guesses)), bytes),
+    };
+    let (text, has_errors) = encoding.decode_without_bom_handling(bytes);
+    if has_errors {
+        let replaced = text.matches(char::REPLACEMENT_CHARACTER).count();
+        let why = format!("the page says {}, and {replaced} places are not", encoding.name());
+        guesses.push(Guess::new("charset", "replaced what is unreadable", why));
+    }
+    (text.into_owned(), guesses)
+}
+
+fn stated_encoding(bytes: &[u8], stated: Option<&str>) -> Option<&'static Encoding> {
+    let came_with = stated.and_then(|label| Encoding::for_label(label.as_bytes()));
+    came_with.or_else(|| declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)))
+}
+
+/// What the page says of itself: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml encoding=…?>`.
+fn declared(opening: &[u8]) -> Option<&'static Encoding> {
+    let opening = String::from_utf8_lossy(opening).to_ascii_lowercase();
+    let tags = opening.split('<').filter_map(|tag| tag.split_once('>').map(|(tag, _)| tag));
+    let labels = tags.filter_map(|tag| match tag {
+        tag if tag.starts_with("meta") => label_after(tag, "charset"),
+        tag if tag.starts_with("?xml") => label_after(tag, "encoding"),
+        _ => None,
+    });
+    let encoding = labels.filter_map(|label| Encoding::for_label(label.as_bytes())).next()?;
+    // A page whose declaration could be read is not in UTF-16, whatever it says.
+    Some(if encoding == UTF_16LE || encoding == UTF_16BE { UTF_8 } else { encoding })
+}
+
+/// The value after `name=` in a tag, in quotes or not.
+fn label_after<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let (_, after) = tag.split_once(name)?;
+    let value = after.trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
+    let end = value.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '/' | '?'));
+    value.get(..end.unwrap_or(value.len())).filter(|label| !label.is_empty())
+}
+
+/// What the bytes look like. Valid UTF-8 that is no ASCII cannot well be anything else.
+fn sniffed(bytes: &[u8], guesses: &mut Vec<Guess>) -> &'static Encoding {
+    if std::str::from_utf8(bytes).is_ok() {
+        return UTF_8;
+    }
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(bytes, true);
+    let encoding = detector.guess(None, Utf8Detection::Allow);
+    let encoding = if encoding == UTF_8 { WINDOWS_1252 } else { encoding };
+    guesses.push(Guess::new(
+        "charset",
+        encoding.name(),
+        "the page does not say which it has, and its bytes look like it",
+    ));
+    encoding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], stated: Option<&str>) -> (String, Vec<String>) {
+        let (text, guesses) = decode(bytes, stated);
+        (text, guesses.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_stated_counts_before_what_the_page_says() {
+        let page = b"<meta charset=utf-8><p>F\xe4hre";
+        assert_eq!(read(page, Some("ISO-8859-1")).0, "<meta charset=utf-8><p>Fähre");
+        assert_eq!(read("\u{feff}<p>Fähre".as_bytes(), Some("ISO-8859-1")), ("<p>Fähre".to_owned(), Vec::new()));
+        assert_eq!(read("<p>Fähre".as_bytes(), Some("no-such")), ("<p>Fähre".to_owned(), Vec::new()));
+    }
+
+    #[test]
+    fn a_page_says_it_in_several_ways() {
+        for opening in [
+            "<meta charset=windows-1252>",
+            "<META CHARSET = 'ISO-8859-1'/>",
+            "<meta http-equiv=Content-Type content=\"text/html; charset=iso-8859-1\">",
+            "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>",
+        ] {
+            let page = [opening.as_bytes(), b"F\xe4hre"].concat();
+            assert_eq!(read(&page, None), (format!("{opening}Fähre"), Vec::new()));
+        }
+    }
+
+    #[test]
+    fn what_nobody_says_is_looked_for() {
+        let (text, guesses) = read(b"<p>Die F\xe4hre \xfcber den Sund f\xe4llt heute aus, sagt die Reederei.", None);
+        assert!(text.contains("Fähre über"), "{text}");
+        assert!(guesses[0].starts_with("charset: windows-1252"), "{guesses:?}");
+        assert_eq!(read("<p>Fähre".as_bytes(), None), ("<p>Fähre".to_owned(), Vec::new()));
+        let utf_16: Vec<u8> = "\u{feff}<p>Fähre".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read(&utf_16, None).0, "<p>Fähre");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let (text, guesses) = read(b"<meta charset=utf-8>F\xe4hre \xfc", None);
+        assert_eq!(text.matches('\u{fffd}').count(), 2);
+        assert_eq!(guesses, ["charset: replaced what is unreadable (the page says UTF-8, and 2 places are not)"]);
+    }
+}

@@ -1,0 +1,266 @@
+//! What a page says of its article outside the article's text: in JSON-LD, `meta`, `link`, `time` and marked elements.
+//!
+//! Where several say something, the first of these counts: JSON-LD; `meta`, in the order of the tables below; elements marked
+//! with `itemprop` or `rel`; the `time` elements; the page's `title`. A machine-readable time goes before any words that
+//! people see.
+
+use dom_query::{Document as Tree, Selection};
+use url::Url;
+
+use super::site;
+use crate::ingest::claims::{Place, stated};
+use crate::ingest::news_article::{self, NewsArticle};
+use crate::ingest::{Guess, Options, article_url, is_absolute_url, language_tag, markup, without_by};
+use crate::model::ClaimedTime;
+
+const TITLES: [&str; 6] = ["og:title", "twitter:title", "parsely-title", "citation_title", "dc.title", "dcterms.title"];
+const AUTHORS: [&str; 6] =
+    ["author", "article:author", "parsely-author", "citation_author", "dc.creator", "sailthru.author"];
+const SECTIONS: [&str; 3] = ["article:section", "parsely-section", "cxense-section"];
+const DESCRIPTIONS: [&str; 3] = ["og:description", "description", "twitter:description"];
+const PUBLISHED: [&str; 8] = [
+    "article:published_time",
+    "og:article:published_time",
+    "datepublished",
+    "parsely-pub-date",
+    "dc.date.issued",
+    "dc.date",
+    "citation_publication_date",
+    "sailthru.date",
+];
+const MODIFIED: [&str; 5] =
+    ["article:modified_time", "og:updated_time", "datemodified", "dcterms.modified", "last-modified"];
+const RIGHTS: [&str; 3] = ["copyright", "dc.rights", "dcterms.rights"];
+const PUBLICATIONS: [&str; 2] = ["og:site_name", "application-name"];
+/// A page with more of these is not looked through to the end.
+const METAS_MAX: usize = 1_000;
+const SCRIPTS_MAX: usize = 64;
+
+/// What a page says of its article. Texts are on one line, and empty where it says nothing.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) headline: String,
+    pub(super) description: String,
+    pub(super) authors: Vec<String>,
+    pub(super) section: String,
+    pub(super) language: String,
+    pub(super) canonical_url: String,
+    pub(super) urls: Vec<String>,
+    pub(super) publish_time: Option<ClaimedTime>,
+    pub(super) modify_time: Option<ClaimedTime>,
+    pub(super) keywords: Vec<String>,
+    pub(super) rights: String,
+    pub(super) publication: Option<String>,
+    /// What JSON-LD has, with its body.
+    pub(super) data: NewsArticle,
+}
+
+/// Reads it.
+pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> Head {
+    let mut data = data(tree);
+    guesses.append(&mut data.guesses);
+    let page = Page { tree, metas: metas(tree) };
+    let publication = data.publication.clone().or_else(|| page.first(&PUBLICATIONS));
+    let mut head = Head {
+        headline: page.headline(&data, publication.as_deref(), guesses),
+        description: or(&data.description, || page.first(&DESCRIPTIONS)),
+        authors: page.authors(&data),
+        section: data.sections.first().cloned().or_else(|| page.first(&SECTIONS)).unwrap_or_default(),
+        language: or(&page.language(), || Some(data.language.clone())),
+        keywords: page.keywords(&data),
+        rights: or(&data.rights, || page.first(&RIGHTS)),
+        publication,
+        ..Head::default()
+    };
+    head.publish_time = data.publish_time.clone().or_else(|| page.published(options, guesses));
+    head.modify_time = data.modify_time.clone().or_else(|| page.modified(options, head.publish_time.as_ref(), guesses));
+    head.canonical_url = page.canonical(&data, options, guesses).unwrap_or_default();
+    head.urls =
+        data.urls.iter().filter(|url| is_of_site(url, options) && **url != head.canonical_url).cloned().collect();
+    head.data = data;
+    head
+}
+
+/// The first article that the page has as JSON-LD.
+fn data(tree: &Tree) -> NewsArticle {
+    let scripts = tree.select("script[type='application/ld+json']");
+    scripts.iter().take(SCRIPTS_MAX).find_map(|script| news_article::find(&script.text())).unwrap_or_default()
+}
+
+/// The page's `meta` elements: name in lower case, content.
+fn metas(tree: &Tree) -> Vec<(String, String)> {
+    let read = |meta: Selection<'_>| {
+        let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|key| meta.attr(key))?;
+        let content = one_line(&meta.attr("content")?);
+        (!content.is_empty()).then(|| (name.trim().to_ascii_lowercase(), content))
+    };
+    tree.select("meta").iter().take(METAS_MAX).filter_map(read).collect()
+}
+
+struct Page<'t> {
+    tree: &'t Tree,
+    metas: Vec<(String, String)>,
+}
+
+impl Page<'_> {
+    /// The content of the first `meta`, by the order of `names`.
+    fn first(&self, names: &[&str]) -> Option<String> {
+        self.named(names).map(|(_, content)| content.to_owned()).next()
+    }
+
+    fn named<'n>(&'n self, names: &'n [&str]) -> impl Iterator<Item = (&'n str, &'n str)> {
+        let of = |name: &'n &str| self.metas.iter().filter(move |(known, _)| known == name);
+        names.iter().flat_map(of).map(|(name, content)| (name.as_str(), content.as_str()))
+    }
+
+    /// The text of the first element that fits.
+    fn text(&self, selector: &str) -> Option<String> {
+        let found = self.tree.select_single(selector);
+        let text = one_line(&found.text());
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn headline(&self, data: &NewsArticle, publication: Option<&str>, guesses: &mut Vec<Guess>) -> String {
+        let stated = or(&data.headline, || self.first(&TITLES));
+        if !stated.is_empty() {
+            return without_publication(&stated, publication).to_owned();
+        }
+        let marked = self.text("[itemprop='headline']").or_else(|| self.only_h1());
+        if let Some(headline) = marked {
+            return headline;
+        }
+        let Some(title) = self.text("head title").or_else(|| self.text("title")) else { return String::new() };
+        let headline = without_publication(&title, publication);
+        let headline = if headline == title { without_last_part(&title) } else { headline };
+        guesses.push(Guess::new("headline", headline, "from the page's title"));
+        headline.to_owned()
+    }
+
+    fn only_h1(&self) -> Option<String> {
+        let headings = self.tree.select("h1");
+        (headings.length() == 1).then(|| one_line(&headings.text())).filter(|text| !text.is_empty())
+    }
+
+    fn authors(&self, data: &NewsArticle) -> Vec<String> {
+        if !data.authors.is_empty() {
+            return data.authors.clone();
+        }
+        let mut authors: Vec<String> = Vec::new();
+        for name in AUTHORS {
+            for (_, author) in self.named(&[name]) {
+                let author = without_by(author).to_owned();
+                if !is_absolute_url(&author) && !authors.contains(&author) {
+                    authors.push(author);
+                }
+            }
+            if !authors.is_empty() {
+                break;
+            }
+        }
+        authors
+    }
+
+    fn language(&self) -> String {
+        let stated = self.tree.select_single("html").attr("lang").map(|lang| lang.to_string());
+        let tag = stated.as_deref().and_then(language_tag);
+        let meta = || self.first(&["content-language", "og:locale", "dc.language"]).as_deref().and_then(language_tag);
+        tag.or_else(meta).unwrap_or_default()
+    }
+
+    fn keywords(&self, data: &NewsArticle) -> Vec<String> {
+        if !data.keywords.is_empty() {
+            return data.keywords.clone();
+        }
+        let tags: Vec<String> = self.named(&["article:tag"]).map(|(_, tag)| tag.to_owned()).collect();
+        if !tags.is_empty() {
+            return tags;
+        }
+        let listed = self.first(&["news_keywords", "keywords"]).unwrap_or_default();
+        listed.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    fn published(&self, options: &Options, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
+        let meta = self.first(&PUBLISHED).map(|words| (words, "meta"));
+        let marked = || self.time(&["[itemprop='datePublished']", "time[pubdate]"]);
+        // A page has times of other articles too: of those that nothing marks, only the first within the article is its own.
+        let first = || self.time(&["article time[datetime]", "main time[datetime]", "header time[datetime]"]);
+        let (words, found_in) = meta.or_else(marked).or_else(first)?;
+        stated("publish time", &words, Place { found_in, reference: options.reference_date, published: None }, guesses)
+    }
+
+    fn modified(
+        &self,
+        options: &Options,
+        published: Option<&ClaimedTime>,
+        guesses: &mut Vec<Guess>,
+    ) -> Option<ClaimedTime> {
+        let meta = self.first(&MODIFIED).map(|words| (words, "meta"));
+        let (words, found_in) = meta.or_else(|| self.time(&["[itemprop='dateModified']"]))?;
+        stated("modify time", &words, Place { found_in, reference: options.reference_date, published }, guesses)
+    }
+
+    /// The machine-readable time of the first element that fits, or else its words.
+    fn time(&self, selectors: &[&str]) -> Option<(String, &'static str)> {
+        selectors.iter().find_map(|selector| {
+            let found = self.tree.select_single(selector);
+            let value = found.attr("datetime").or_else(|| found.attr("content")).map(|value| value.to_string());
+            let words = value.unwrap_or_else(|| one_line(&found.text()));
+            (!words.trim().is_empty()).then(|| (words.trim().to_owned(), "time element"))
+        })
+    }
+
+    /// The address that the page calls its own, where that is within the site. Whoever names the address of another site
+    /// could take its articles over.
+    fn canonical(&self, data: &NewsArticle, options: &Options, guesses: &mut Vec<Guess>) -> Option<String> {
+        let link = self.tree.select_single("link[rel='canonical']").attr("href").map(|href| href.to_string());
+        let stated = link.or_else(|| self.first(&["og:url"])).or_else(|| data.urls.first().cloned())?;
+        let joined = match &options.url {
+            Some(base) => base.join(stated.trim()).ok(),
+            None => Url::parse(stated.trim()).ok(),
+        };
+        let canonical = joined.map(String::from);
+        let usable = canonical.as_deref().and_then(article_url);
+        match usable {
+            Some(url) if is_of_site(&url, options) => Some(url),
+            Some(url) => {
+                guesses.push(Guess::new("canonical URL", "left out", format!("{url} is not of this site")));
+                None
+            }
+            None => {
+                let why = format!("{stated:?} is no address of an article");
+                guesses.push(Guess::new("canonical URL", "left out", why));
+                None
+            }
+        }
+    }
+}
+
+fn is_of_site(url: &str, options: &Options) -> bool {
+    let Some(base) = &options.url else { return true };
+    Url::parse(url).is_ok_and(|url| site::is_same(&url, base))
+}
+
+/// A title without the name of its publication: `Ferry returns - The Tidewater Post`.
+fn without_publication<'t>(title: &'t str, publication: Option<&str>) -> &'t str {
+    let Some(publication) = publication else { return title };
+    let stripped = title.strip_suffix(publication).map(str::trim_end).and_then(|title| title.strip_suffix(SEPARATORS));
+    stripped.map(str::trim_end).filter(|title| !title.is_empty()).unwrap_or(title)
+}
+
+const SEPARATORS: [char; 7] = ['-', '–', '—', '|', '·', '»', ':'];
+
+/// A title without what stands after its last separator, where that is the shorter part.
+fn without_last_part(title: &str) -> &str {
+    let parts = [" | ", " - ", " – ", " — ", " » ", " · "].iter().filter_map(|mark| title.rsplit_once(mark));
+    let (before, after) = parts.min_by_key(|(_, after)| after.len()).unwrap_or((title, ""));
+    if before.split_whitespace().count() > after.split_whitespace().count() { before } else { title }
+}
+
+fn or(first: &str, second: impl FnOnce() -> Option<String>) -> String {
+    if first.is_empty() { second().unwrap_or_default() } else { first.to_owned() }
+}
+
+/// Titles have references that were escaped twice, and line ends.
+fn one_line(text: &str) -> String {
+    markup::one_line(&markup::unescape(text))
+}

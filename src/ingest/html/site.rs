@@ -1,0 +1,62 @@
+//! Which addresses are of one site.
+
+use url::{Host, Url};
+
+use crate::ingest::source_id;
+
+/// A source id for a site, from the name under which its domain is registered: `example` of `news.example.co.uk`.
+pub(in crate::ingest) fn source_of(url: &Url) -> Option<String> {
+    match url.host()? {
+        Host::Domain(host) => {
+            let domain = psl::domain_str(host).unwrap_or(host);
+            source_id(domain.split('.').next().unwrap_or(domain))
+        }
+        Host::Ipv4(_) | Host::Ipv6(_) => source_id(url.host_str()?),
+    }
+}
+
+/// Whether two addresses are of domains that were registered as one, or of one host that has no such name.
+pub(super) fn is_same(one: &Url, other: &Url) -> bool {
+    let registered = |url: &Url| match url.host() {
+        Some(Host::Domain(host)) => psl::domain_str(host).map(str::to_owned),
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => None,
+    };
+    match (registered(one), registered(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.host() == other.host(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_site_is_a_registered_domain() {
+        let same = |one, other| is_same(&url(one), &url(other));
+        assert!(same("https://www.example.co.uk/a", "http://m.example.co.uk/b"));
+        assert!(!same("https://one.co.uk/", "https://two.co.uk/"));
+        assert!(!same("https://one.github.io/", "https://two.github.io/"));
+        assert!(same("http://127.0.0.1:80/", "http://127.0.0.1:81/"));
+        assert!(!same("http://127.0.0.1/", "http://127.0.0.2/"));
+        assert!(!same("http://127.0.0.1/", "http://example.org/"));
+        assert!(same("http://localhost/", "http://localhost:8080/"));
+    }
+
+    #[test]
+    fn a_site_has_a_source() {
+        for (address, source) in [
+            ("https://news.example.co.uk/a", "example"),
+            ("https://tidewater.example/", "tidewater"),
+            ("http://localhost:8080/", "localhost"),
+            ("http://127.0.0.1/", "127-0-0-1"),
+        ] {
+            assert_eq!(source_of(&url(address)).as_deref(), Some(source), "{address}");
+        }
+    }
+}

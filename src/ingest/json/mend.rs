@@ -1,0 +1,174 @@
+//! Mends what pages do to JSON, where it can have been meant in one way only: comments and CDATA around it, commas
+//! before a closing bracket, line ends within texts, half of a character in an escape.
+
+/// The text with its faults mended. Text without such faults stays the same, white space aside.
+pub(super) fn mend(text: &str) -> String {
+    let text = unwrapped(text);
+    let compact: String = text.chars().filter(|c| !c.is_whitespace()).take("[{&quot;".len()).collect();
+    if compact.starts_with("{&quot;") || compact.starts_with("[{&quot;") {
+        return mend_values(&htmlize::unescape(text));
+    }
+    mend_values(text)
+}
+
+/// The text without the comment, CDATA section or statement that it is wrapped in.
+fn unwrapped(mut text: &str) -> &str {
+    const OPENINGS: [&str; 5] = ["\u{feff}", "<!--", "<![CDATA[", "//<![CDATA[", "/*<![CDATA[*/"];
+    const ENDS: [&str; 6] = ["-->", "/*]]>*/", "//]]>", "]]>", ";", "//"];
+    loop {
+        let before = text;
+        text = text.trim();
+        for opening in OPENINGS {
+            text = text.strip_prefix(opening).unwrap_or(text);
+        }
+        for end in ENDS {
+            text = text.strip_suffix(end).unwrap_or(text);
+        }
+        if text == before {
+            return text;
+        }
+    }
+}
+
+fn mend_values(text: &str) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    // Whether a comma waits for what it parts.
+    let mut comma = false;
+    let last_comment_end = text.rfind("*/").unwrap_or(0);
+    while let Some(c) = rest.chars().next() {
+        let after = rest.get(c.len_utf8()..).unwrap_or_default();
+        let comment_closes = text.len() - after.len() < last_comment_end;
+        rest = after;
+        match c {
+            '/' if after.starts_with('/') => rest = after.split_once('\n').map_or("", |(_, rest)| rest),
+            '/' if after.starts_with('*') && comment_closes => {
+                rest = after.get(1..).and_then(|after| after.split_once("*/")).map_or(after, |(_, rest)| rest);
+            }
+            c if c.is_whitespace() => mended.push(' '),
+            c if c.is_control() => {}
+            _ => {
+                if comma && !matches!(c, '}' | ']') {
+                    mended.push(',');
+                }
+                comma = c == ',';
+                if c == '"' {
+                    rest = mend_string(after, &mut mended);
+                } else if !comma {
+                    mended.push(c);
+                }
+            }
+        }
+    }
+    mended
+}
+
+/// Mends the string that begins here, after its quotation mark, and answers what follows it.
+fn mend_string<'a>(text: &'a str, mended: &mut String) -> &'a str {
+    mended.push('"');
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        match c {
+            '"' => {
+                mended.push('"');
+                return rest;
+            }
+            '\\' => rest = mend_escape(rest, mended),
+            '\n' => mended.push_str("\\n"),
+            '\t' => mended.push_str("\\t"),
+            c if c.is_control() => {}
+            c => mended.push(c),
+        }
+    }
+    rest
+}
+
+/// Mends the escape that begins here, after its backslash.
+fn mend_escape<'a>(text: &'a str, mended: &mut String) -> &'a str {
+    let Some(c) = text.chars().next() else { return text };
+    let after = text.get(c.len_utf8()..).unwrap_or_default();
+    match c {
+        '\'' => mended.push('\''),
+        '\n' => mended.push_str("\\n"),
+        'u' => return mend_unicode(after, mended),
+        c => mended.extend(['\\', c]),
+    }
+    after
+}
+
+/// Mends `\uXXXX`: half of a pair of surrogates becomes the replacement character.
+fn mend_unicode<'a>(text: &'a str, mended: &mut String) -> &'a str {
+    const HIGH: std::ops::Range<u32> = 0xd800..0xdc00;
+    const LOW: std::ops::Range<u32> = 0xdc00..0xe000;
+    let unit = |text: &'a str| Some((u32::from_str_radix(text.get(..4)?, 16).ok()?, text.get(4..)?));
+    let Some((first, after)) = unit(text) else {
+        mended.push_str("\\u");
+        return text;
+    };
+    let second = after.strip_prefix("\\u").and_then(unit).filter(|(second, _)| LOW.contains(second));
+    match second {
+        Some((second, after)) if HIGH.contains(&first) => {
+            mended.push_str(&format!("\\u{first:04x}\\u{second:04x}"));
+            after
+        }
+        _ if HIGH.contains(&first) || LOW.contains(&first) => {
+            mended.push('\u{fffd}');
+            after
+        }
+        _ => {
+            mended.push_str(&format!("\\u{first:04x}"));
+            after
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_can_be_meant_in_one_way_only_is_mended() {
+        for (text, meant) in [
+            ("<!-- {\"a\": 1} -->", json!({"a": 1})),
+            ("//<![CDATA[\n{\"a\": 1}\n//]]>", json!({"a": 1})),
+            ("/*<![CDATA[*/ {\"a\": 1} /*]]>*/", json!({"a": 1})),
+            ("{\"a\": 1};", json!({"a": 1})),
+            ("{\"a\": [1, 2, ], }", json!({"a": [1, 2]})),
+            ("{\"a\": \"one\ntwo\tthree\u{1}\"}", json!({"a": "one\ntwo\tthree"})),
+            ("{\"a\": \"it\\'s\"}", json!({"a": "it's"})),
+            ("{\"a\": 1, // one\n /* two, */ \"b\": \"// /* , ]\"}", json!({"a": 1, "b": "// /* , ]"})),
+            ("{&quot;a&quot;: &quot;b &amp;amp; c&quot;}", json!({"a": "b &amp; c"})),
+            ("{\"a\": \"\\ud83d x \\ud83d\\ude00 \\u00e9\"}", json!({"a": "\u{fffd} x 😀 é"})),
+        ] {
+            assert_eq!(serde_json::from_str::<Value>(&mend(text)).ok(), Some(meant), "{text:?}: {}", mend(text));
+        }
+    }
+
+    #[test]
+    fn what_can_be_meant_in_several_ways_is_not() {
+        for text in
+            ["{'a': 1}", "{a: 1}", "{\"a\": 1 \"b\": 2}", "{\"a\": \"b\" c\"}", "{\"a\": 1", "{\"a\": 1,, \"b\": 2}"]
+        {
+            assert!(serde_json::from_str::<Value>(&mend(text)).is_err(), "{text:?}: {}", mend(text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn valid_json_stays_as_it_is(texts in prop::collection::vec("\\PC{0,20}|[\\\\\"/*,}\n\u{0}]{0,6}", 0..6)) {
+            let value = json!({"a": texts, "b": [{}, [], 1.5, null]});
+            for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                prop_assert_eq!(&serde_json::from_str::<Value>(&mend(&text)).unwrap(), &value);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}|([{}\\[\\],:\"\\\\/*\n]|\\\\u|d83d|<!--|-->){0,30}") {
+            mend(&text);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The markup of a body that another format carries: HTML, XHTML, and XML that has HTML's elements. It becomes
+//! blocks; a page is another matter, of which the body has to be found first.
+//!
+//! It reads a stream of tags and keeps a stack of the open elements, without building a tree: the time and memory
+//! that it takes are in proportion to the text, whatever that is. (Parsers that build HTML's tree take time in
+//! proportion to the square of depth and of the number of attributes.) Running text is never dropped.
+
+mod blocks;
+mod element;
+mod tokens;
+
+use std::borrow::Cow;
+
+use url::Url;
+
+use crate::model::Block;
+
+use element::Element;
+use tokens::{Token, tokens};
+
+/// The blocks that markup holds. Addresses in it are relative to `base`; without one, only absolute ones are kept.
+pub(super) fn blocks(markup: &str, base: Option<&Url>) -> Vec<Block> {
+    blocks::read(markup, base)
+}
+
+/// The text of markup on one line.
+pub(super) fn text(markup: &str) -> String {
+    let mut text = String::new();
+    for token in tokens(markup) {
+        match token {
+            Token::Text(piece) => text.push_str(&htmlize::unescape(piece)),
+            Token::Verbatim(piece) => text.push_str(piece),
+            Token::Start(tag) if Element::of(&tag.name()).is_inline() => {}
+            Token::End(name) if Element::of(&name).is_inline() => {}
+            Token::Start(_) | Token::End(_) => text.push(' '),
+        }
+    }
+    one_line(&text)
+}
+
+/// The text with each run of white space as one space, and none around it.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a text that may or may not be markup is some: it has an element that texts are written with, and its end.
+/// "a < b" is none, nor is "<script> is an element".
+pub(super) fn is_markup(text: &str) -> bool {
+    const KNOWN: [&str; 24] = [
+        "a",
+        "b",
+        "blockquote",
+        "div",
+        "em",
+        "figure",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "i",
+        "li",
+        "mark",
+        "ol",
+        "p",
+        "q",
+        "section",
+        "small",
+        "span",
+        "strong",
+        "sub",
+        "sup",
+        "u",
+        "ul",
+    ];
+    tokens(text).any(|token| match token {
+        Token::End(name) => KNOWN.contains(&name.as_str()),
+        Token::Start(tag) => tag.name() == "br",
+        Token::Text(_) | Token::Verbatim(_) => false,
+    })
+}
+
+/// Text with its character references as characters. Only those with a semicolon count, since in a text that is no
+/// markup `&copy=2` may be part of a URL.
+pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+    const REFERENCE_BYTES_MAX: usize = 34;
+    if !text.contains('&') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('&') {
+        plain.push_str(before);
+        let name = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(after.len());
+        match after.split_at_checked(name) {
+            Some((name, ended)) if ended.starts_with(';') && name.len() < REFERENCE_BYTES_MAX => {
+                plain.push_str(&htmlize::unescape(format!("&{name};")));
+                rest = ended.get(1..).unwrap_or_default();
+            }
+            _ => {
+                plain.push('&');
+                rest = after;
+            }
+        }
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests;

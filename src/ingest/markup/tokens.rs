@@ -1,0 +1,201 @@
+//! Markup as a sequence of tags and texts. Comments, declarations and what scripts and styles hold are left out.
+//!
+//! What looks like markup and has no end is text. How far the last ends are is found out once, so that nothing is
+//! searched for again and again.
+
+/// A piece of markup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token<'m> {
+    /// Text with character references.
+    Text(&'m str),
+    /// Text without, from a CDATA section.
+    Verbatim(&'m str),
+    /// The start of an element.
+    Start(Tag<'m>),
+    /// The end of an element, by its name in lower case.
+    End(String),
+}
+
+/// What stands between the angle brackets of an element's start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag<'m> {
+    inner: &'m str,
+}
+
+impl<'m> Tag<'m> {
+    /// The element's name, in lower case and without a prefix.
+    pub(super) fn name(self) -> String {
+        name(self.inner)
+    }
+
+    /// Whether the element ends with its start, as XML writes it.
+    pub(super) fn is_closed(self) -> bool {
+        self.inner.ends_with('/')
+    }
+
+    /// The value of an attribute, empty when it has none; `None` when there is no such attribute.
+    pub(super) fn attribute(self, wanted: &str) -> Option<String> {
+        let mut rest = self.inner.get(name_length(self.inner)..)?;
+        loop {
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+            if rest.is_empty() {
+                return None;
+            }
+            let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
+            // A mark of equality without a name is passed over.
+            let (name, after) = rest.split_at_checked(end)?;
+            let value;
+            (value, rest) = match after.trim_ascii_start().strip_prefix('=') {
+                Some(after) => attribute_value(after.trim_ascii_start()),
+                None => ("", after),
+            };
+            if name.eq_ignore_ascii_case(wanted) {
+                return Some(htmlize::unescape_attribute(value).into_owned());
+            }
+        }
+    }
+}
+
+/// The value that the text begins with, and what follows it.
+fn attribute_value(text: &str) -> (&str, &str) {
+    let quoted = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.split_once(*quote));
+    quoted.unwrap_or_else(|| {
+        let end = text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len());
+        text.split_at_checked(end).unwrap_or((text, ""))
+    })
+}
+
+fn name_length(inner: &str) -> usize {
+    inner.find(|c: char| c.is_ascii_whitespace() || c == '/').unwrap_or(inner.len())
+}
+
+fn name(inner: &str) -> String {
+    let name = inner.get(..name_length(inner)).unwrap_or_default();
+    name.rsplit(':').next().unwrap_or(name).to_ascii_lowercase()
+}
+
+/// The pieces of the markup, in order.
+pub(super) fn tokens(markup: &str) -> Tokens<'_> {
+    let last = |end: &str| markup.rfind(end).map_or(0, |at| at + end.len());
+    Tokens {
+        markup,
+        rest: markup,
+        tags_end: last(">"),
+        comments_end: last("-->"),
+        sections_end: last("]]>"),
+        unended: Vec::new(),
+    }
+}
+
+/// Reads markup piece by piece.
+pub(super) struct Tokens<'m> {
+    markup: &'m str,
+    rest: &'m str,
+    /// Where the last tag, comment and CDATA section can end.
+    tags_end: usize,
+    comments_end: usize,
+    sections_end: usize,
+    /// Elements that are left out with what they hold, and have no end from here on.
+    unended: Vec<&'static str>,
+}
+
+impl<'m> Iterator for Tokens<'m> {
+    type Item = Token<'m>;
+
+    fn next(&mut self) -> Option<Token<'m>> {
+        loop {
+            let rest = self.rest;
+            if rest.is_empty() {
+                return None;
+            }
+            let Some(after) = rest.strip_prefix('<') else {
+                let end = rest.find('<').unwrap_or(rest.len());
+                let (text, rest) = rest.split_at_checked(end)?;
+                self.rest = rest;
+                return Some(Token::Text(text));
+            };
+            let at = self.markup.len() - after.len();
+            if after.starts_with("!--") && at + "!--".len() < self.comments_end {
+                // "<!-->" is a whole comment.
+                self.rest = after.get(1..)?.split_once("-->").map_or("", |(_, rest)| rest);
+            } else if let Some(section) = after.strip_prefix("![CDATA[").filter(|_| at < self.sections_end) {
+                let (text, rest) = section.split_once("]]>").unwrap_or((section, ""));
+                self.rest = rest;
+                return Some(Token::Verbatim(text));
+            } else if at >= self.tags_end {
+                return self.less_than(after);
+            } else if after.starts_with(['!', '?']) {
+                self.rest = after.split_once('>').map_or("", |(_, rest)| rest);
+            } else if let Some(end) = after.strip_prefix('/').filter(|end| begins_name(end)) {
+                let (inner, rest) = end.split_once('>').unwrap_or((end, ""));
+                self.rest = rest;
+                return Some(Token::End(name(inner)));
+            } else if begins_name(after) {
+                let (inner, rest) = split_tag(after);
+                let tag = Tag { inner };
+                self.rest = rest;
+                if !self.skip(tag) {
+                    return Some(Token::Start(tag));
+                }
+            } else {
+                return self.less_than(after);
+            }
+        }
+    }
+}
+
+impl<'m> Tokens<'m> {
+    /// A bracket that begins nothing.
+    fn less_than(&mut self, after: &'m str) -> Option<Token<'m>> {
+        let (bracket, _) = self.rest.split_at_checked(1)?;
+        self.rest = after;
+        Some(Token::Text(bracket))
+    }
+
+    /// Passes over an element whose content is no text of the body, if this is one.
+    fn skip(&mut self, tag: Tag<'_>) -> bool {
+        const SKIPPED: [&str; 6] = ["script", "style", "head", "template", "svg", "math"];
+        let name = tag.name();
+        let Some(known) = SKIPPED.into_iter().find(|known| *known == name) else { return false };
+        if tag.is_closed() || self.unended.contains(&known) {
+            return true;
+        }
+        match after_end(self.rest, known) {
+            Some(rest) => self.rest = rest,
+            None => self.unended.push(known),
+        }
+        true
+    }
+}
+
+fn begins_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+/// What a tag holds, and what follows it. A bracket in a quoted value doesn't end it, unless the quotation has no end.
+fn split_tag(tag: &str) -> (&str, &str) {
+    let mut at = 0;
+    let mut value_begins = false;
+    while let Some(c) = tag.get(at..).and_then(|rest| rest.chars().next()) {
+        match c {
+            '>' => return (tag.get(..at).unwrap_or_default(), tag.get(at + 1..).unwrap_or_default()),
+            '"' | '\'' if value_begins => match tag.get(at + 1..).and_then(|rest| rest.find(c)) {
+                Some(length) => at += length + 1,
+                None => break,
+            },
+            _ => {}
+        }
+        value_begins = c == '=' || value_begins && c.is_ascii_whitespace();
+        at += c.len_utf8();
+    }
+    tag.split_once('>').unwrap_or((tag, ""))
+}
+
+/// What follows the end of the element that is open here.
+fn after_end<'m>(rest: &'m str, name: &str) -> Option<&'m str> {
+    rest.match_indices("</").find_map(|(at, end)| {
+        let tag = rest.get(at + end.len()..)?;
+        let named = tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        named.then(|| tag.split_once('>').map_or("", |(_, rest)| rest))
+    })
+}

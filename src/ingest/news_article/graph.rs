@@ -1,0 +1,147 @@
+//! The nodes of JSON-LD: which one is the article, and which is meant by an id.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde_json::{Map, Value};
+
+/// A node.
+pub(super) type Node = Map<String, Value>;
+
+/// The most nodes that are looked at for an article.
+const NODES_MAX: usize = 10_000;
+
+/// The types that are articles, in lower case. Source: <https://schema.org/Article>, with what is more specific.
+const ARTICLES: [&str; 20] = [
+    "article",
+    "newsarticle",
+    "analysisnewsarticle",
+    "askpublicnewsarticle",
+    "backgroundnewsarticle",
+    "opinionnewsarticle",
+    "reportagenewsarticle",
+    "reviewnewsarticle",
+    "advertisercontentarticle",
+    "satiricalarticle",
+    "scholarlyarticle",
+    "medicalscholarlyarticle",
+    "techarticle",
+    "apireference",
+    "report",
+    "socialmediaposting",
+    "blogposting",
+    "liveblogposting",
+    "discussionforumposting",
+    "blogpost",
+];
+
+/// All nodes of a document.
+pub(super) struct Graph<'v> {
+    root: &'v Value,
+    by_id: HashMap<&'v str, &'v Node>,
+}
+
+impl<'v> Graph<'v> {
+    pub(super) fn of(root: &'v Value) -> Self {
+        let mut by_id: HashMap<&str, &Node> = HashMap::new();
+        let mut values = vec![root];
+        while let Some(value) = values.pop() {
+            match value {
+                Value::Array(items) => values.extend(items),
+                Value::Object(node) => {
+                    // Of the nodes with an id, the one that says most is described, the others refer to it.
+                    if let Some(id) = id(node)
+                        && by_id.get(id).is_none_or(|known| known.len() < node.len())
+                    {
+                        by_id.insert(id, node);
+                    }
+                    values.extend(node.values());
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        Self { root, by_id }
+    }
+
+    /// The first article: at the top, in the graph, or what a page has as its main entity. Articles that a page only
+    /// lists are none. A node that has no more than a type and an id is the last choice.
+    pub(super) fn article(&self) -> Option<&'v Node> {
+        let articles = || self.nodes().filter(|node| is_article(node));
+        articles().find(|node| says_something(node)).or_else(|| articles().next())
+    }
+
+    /// The nodes that an article can be, in order.
+    fn nodes(&self) -> impl Iterator<Item = &'v Node> {
+        let mut queue = VecDeque::from([self.root]);
+        let mut left = NODES_MAX;
+        std::iter::from_fn(move || {
+            while let Some(value) = queue.pop_front() {
+                left = left.checked_sub(1)?;
+                match value {
+                    Value::Array(items) => queue.extend(items.iter().take(NODES_MAX)),
+                    Value::Object(node) => {
+                        let node = self.described(node);
+                        queue.extend(["@graph", "mainEntity"].iter().filter_map(|key| node.get(*key)));
+                        return Some(node);
+                    }
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+                }
+            }
+            None
+        })
+    }
+
+    /// The node that describes what this one refers to.
+    pub(super) fn described(&self, node: &'v Node) -> &'v Node {
+        let described = id(node).and_then(|id| self.by_id.get(id).copied());
+        described.filter(|_| node.len() <= 2).unwrap_or(node)
+    }
+
+    /// The language that the whole document is in, as its context says.
+    pub(super) fn language(&self) -> Option<&'v Value> {
+        let context = self.root.get("@context").or_else(|| self.root.get(0)?.get("@context"))?;
+        let contexts = context.as_array().map_or(std::slice::from_ref(context), Vec::as_slice);
+        contexts.iter().find_map(|context| context.get("@language"))
+    }
+}
+
+fn id(node: &Node) -> Option<&str> {
+    node.get("@id").and_then(Value::as_str)
+}
+
+/// The types of a node, without the vocabulary that they are of.
+pub(super) fn types(node: &Node) -> Vec<&str> {
+    let types = match node.get("@type") {
+        Some(Value::Array(types)) => types.as_slice(),
+        value => value.map(std::slice::from_ref).unwrap_or_default(),
+    };
+    types.iter().filter_map(Value::as_str).map(|name| name.rsplit(['/', ':', '#']).next().unwrap_or(name)).collect()
+}
+
+/// The type of a node by which it is an article.
+pub(super) fn article_type(node: &Node) -> Option<&str> {
+    types(node).into_iter().find(|name| ARTICLES.contains(&name.to_ascii_lowercase().as_str()))
+}
+
+fn is_article(node: &Node) -> bool {
+    article_type(node).is_some()
+}
+
+fn says_something(node: &Node) -> bool {
+    ["headline", "name", "articleBody", "text"].iter().any(|key| node.get(*key).is_some_and(|value| !value.is_null()))
+}
+
+/// What there is instead of an article.
+pub(super) fn no_article(value: &Value) -> String {
+    const NAMED_MAX: usize = 8;
+    let graph = Graph::of(value);
+    let mut found: Vec<&str> = Vec::new();
+    for name in graph.nodes().flat_map(types) {
+        if found.len() < NAMED_MAX && !found.contains(&name) && name.len() <= 64 {
+            found.push(name);
+        }
+    }
+    if found.is_empty() {
+        return "the JSON-LD has no node with a type".to_owned();
+    }
+    format!("of schema.org's types it has {} only", found.join(", "))
+}

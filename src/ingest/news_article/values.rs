@@ -1,0 +1,74 @@
+//! Values as texts: a property may be a text, an object that has one, a reference to such an object, or a list of
+//! any of them.
+
+use serde_json::Value;
+
+use super::super::markup;
+use super::graph::{Graph, Node};
+
+/// How deep values are looked into.
+const DEPTH_MAX: usize = 6;
+
+/// How many values of one property are looked at. References could make many of few.
+const VALUES_MAX: usize = 10_000;
+
+impl Graph<'_> {
+    /// The first text of a value.
+    pub(super) fn text(&self, value: &Value) -> Option<String> {
+        self.texts(value).into_iter().next()
+    }
+
+    /// The texts of a value, each on one line.
+    pub(super) fn texts(&self, value: &Value) -> Vec<String> {
+        let mut texts = Vec::new();
+        self.collect(value, 0, &mut { VALUES_MAX }, &mut |text| texts.push(line(text)));
+        texts.retain(|text| !text.is_empty());
+        texts
+    }
+
+    /// The first text of a value as it stands.
+    pub(super) fn raw_text(&self, value: &Value) -> Option<String> {
+        let mut found = None;
+        self.collect(value, 0, &mut { VALUES_MAX }, &mut |text| {
+            if found.is_none() && !text.trim().is_empty() {
+                found = Some(text.to_owned());
+            }
+        });
+        found
+    }
+
+    fn collect(&self, value: &Value, depth: usize, left: &mut usize, take: &mut dyn FnMut(&str)) {
+        if depth > DEPTH_MAX || *left == 0 {
+            return;
+        }
+        *left -= 1;
+        match value {
+            Value::String(text) => take(text),
+            Value::Number(number) => take(&number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item, depth + 1, left, take)),
+            Value::Object(node) => {
+                let node = self.described(node);
+                let said = ["@value", "name", "alternateName"].iter().find_map(|key| node.get(*key));
+                match said.filter(|value| !value.is_null()) {
+                    Some(value) => self.collect(value, depth + 1, left, take),
+                    None => take(&person(node).unwrap_or_default()),
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+}
+
+/// The name of a person who has one in parts.
+fn person(node: &Node) -> Option<String> {
+    let part = |key: &str| node.get(key).and_then(Value::as_str);
+    match (part("givenName"), part("familyName")) {
+        (Some(given), Some(family)) => Some(format!("{given} {family}")),
+        (given, family) => given.or(family).map(str::to_owned),
+    }
+}
+
+/// A text on one line, without markup.
+pub(super) fn line(text: &str) -> String {
+    if markup::is_markup(text) { markup::text(text) } else { markup::one_line(&markup::unescape(text)) }
+}

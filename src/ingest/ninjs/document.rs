@@ -1,0 +1,192 @@
+//! An item as a document.
+
+use crate::model::{BlockKind, ClaimedTime, Content};
+
+use super::super::claims::{self, Place};
+use super::super::{Document, Guess, IngestError, article_url, language_tag, quoted, without_by};
+use super::item::Item;
+use super::{pictures, texts};
+
+/// Properties that are read, or that tell of the item and not of what it says.
+const KNOWN: &[&str] = &[
+    "altids",
+    "associations",
+    "bodies",
+    "by",
+    "byline",
+    "charcount",
+    "copyrightholder",
+    "copyrightnotice",
+    "descriptions",
+    "embargoed",
+    "embargoeduntil",
+    "firstcreated",
+    "headline",
+    "headlines",
+    "infosource",
+    "infosources",
+    "language",
+    "mimetype",
+    "people",
+    "person",
+    "profile",
+    "pubstatus",
+    "renditions",
+    "representationtype",
+    "rightsinfo",
+    "standard",
+    "$standard",
+    "subject",
+    "subjects",
+    "title",
+    "type",
+    "uri",
+    "urgency",
+    "usageterms",
+    "version",
+    "versioncreated",
+    "wordcount",
+];
+
+/// Makes a document of an item.
+pub(super) fn of(item: &Item<'_>) -> Result<Document, IngestError> {
+    let item = *item;
+    let mut guesses = Vec::new();
+    let (headline, lesser_headline) = texts::headline(item, &mut guesses);
+    if headline.is_empty() {
+        return Err(IngestError::NoHeadline { reason: "the item has neither headlines nor a title".to_owned() });
+    }
+    let (mut blocks, lesser_body) = texts::body(item, &mut guesses);
+    drop_repeated_headline(&mut blocks, &headline);
+    if blocks.is_empty() {
+        guesses.push(Guess::new("body", "none", "the item has no text; only what surrounds it is archived"));
+    } else if matches!(item.text(&["representationType"]).as_str(), "partial" | "incomplete") {
+        guesses.push(Guess::new("body", "maybe an excerpt", "the item says that it is not complete"));
+    }
+    pictures::add(item, &mut blocks, &mut guesses);
+    let standfirst = standfirst([lesser_headline, lesser_body], item, &mut guesses);
+    let (publish_time, modify_time) = times(item, &mut guesses);
+    let publication = publication(item, &mut guesses);
+    let content = Content {
+        headline,
+        standfirst,
+        bylines: bylines(item),
+        language: language(item, &mut guesses),
+        canonical_url: item.raw_text("uri").and_then(|uri| article_url(uri.trim())).unwrap_or_default(),
+        publish_time,
+        modify_time,
+        keywords: keywords(item),
+        rights: rights(item),
+        blocks,
+        ..Content::default()
+    };
+    note_rest(item, &mut guesses);
+    Ok(Document { content, publication, guesses, ..Document::default() })
+}
+
+/// A heading that begins the body and says the headline again is that headline.
+fn drop_repeated_headline(blocks: &mut Vec<crate::model::Block>, headline: &str) {
+    let repeats = |kind: &BlockKind| matches!(kind, BlockKind::Crosshead { text } if text == headline);
+    if blocks.first().is_some_and(|block| repeats(&block.kind)) {
+        blocks.remove(0);
+    }
+}
+
+/// What the item says stands under its headline, or else its description.
+fn standfirst(stated: [String; 2], item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
+    let description = if item.kind() == "picture" { String::new() } else { texts::description(item) };
+    let mut stated = stated.into_iter().filter(|text| !text.is_empty());
+    if let Some(standfirst) = stated.next() {
+        let others = stated.chain(Some(description).filter(|text| !text.is_empty() && *text != standfirst));
+        guesses.extend(others.map(|text| Guess::new("ignored", quoted(&text), "an article has one standfirst")));
+        return standfirst;
+    }
+    if !description.is_empty() {
+        guesses.push(Guess::new("standfirst", quoted(&description), "the description, which may not be published"));
+    }
+    description
+}
+
+fn bylines(item: Item<'_>) -> Vec<String> {
+    let by = item.text(&["by", "byline"]);
+    if !by.is_empty() {
+        return vec![without_by(&by).to_owned()];
+    }
+    let wrote = |person: &Item<'_>| ["author", "creator"].iter().any(|rel| person.text(&["rel"]).ends_with(rel));
+    let people = item.objects(&["people", "person"]).into_iter().filter(wrote);
+    people.map(|person| person.text(&["name"])).filter(|name| !name.is_empty()).collect()
+}
+
+fn language(item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
+    let written = item.text(&["language"]);
+    language_tag(&written).unwrap_or_else(|| {
+        if !written.is_empty() {
+            let what = format!("language {}", quoted(&written));
+            guesses.push(Guess::new("ignored", what, "not a BCP 47 tag such as en-GB"));
+        }
+        String::new()
+    })
+}
+
+/// The item's first version is its publication, a later one a change to it. Which of them an item without a number and
+/// without the time of its first version is, it doesn't say; its own time is then that of a change.
+fn times(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
+    let place = Place { found_in: "ninjs", ..Place::default() };
+    let (first, version) = (item.text(&["firstCreated"]), item.text(&["versionCreated"]));
+    let is_first = first.is_empty() && matches!(item.text(&["version"]).as_str(), "0" | "1");
+    let (published, modified) = if is_first { (version, String::new()) } else { (first, version) };
+    let mut claim = |what: &str, words: &str, place| {
+        if words.is_empty() { None } else { claims::stated(what, words, place, guesses) }
+    };
+    let published_time = claim("publish time", &published, place);
+    let modified = if modified == published { String::new() } else { modified };
+    let modify_time = claim("modify time", &modified, Place { published: published_time.as_ref(), ..place });
+    (published_time, modify_time)
+}
+
+fn publication(item: Item<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
+    let sources = item.objects(&["infoSources", "infoSource"]);
+    let role = |source: &Item<'_>| source.text(&["role", "rel"]).to_ascii_lowercase();
+    let publishes = |source: &Item<'_>| ["publisher", "provider"].iter().any(|word| role(source).contains(word));
+    let publisher = sources.into_iter().find(publishes);
+    if let Some(name) = publisher.map(|source| source.text(&["name"])).filter(|name| !name.is_empty()) {
+        return Some(name);
+    }
+    let holder = Some(item.text(&["copyrightHolder"])).filter(|holder| !holder.is_empty())?;
+    guesses.push(Guess::new("publication", holder.clone(), "the holder of the copyright"));
+    Some(holder)
+}
+
+fn keywords(item: Item<'_>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    let names = item.objects(&["subjects", "subject"]).into_iter().map(|subject| subject.text(&["name"]));
+    names.filter(|name| !name.is_empty() && seen.insert(name.clone())).collect()
+}
+
+fn rights(item: Item<'_>) -> String {
+    let notice = item.text(&["copyrightNotice"]);
+    let holder = item.text(&["copyrightHolder"]);
+    let notice = if notice.is_empty() && !holder.is_empty() { format!("© {holder}") } else { notice };
+    let linked = item.value("rightsInfo").and_then(serde_json::Value::as_object).map(Item::of);
+    let linked = linked.map(|rights| rights.text(&["linkedRights"])).unwrap_or_default();
+    let parts = [notice, item.text(&["usageTerms"]), linked];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Notes an embargo, and the properties that nothing was made of.
+fn note_rest(item: Item<'_>, guesses: &mut Vec<Guess>) {
+    const NAMED_MAX: usize = 40;
+    let embargo = item.text(&["embargoedUntil", "embargoed"]);
+    if !embargo.is_empty() {
+        guesses.push(Guess::new("embargo", embargo, "until then the item is not to be published"));
+    }
+    let is_known = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let prefixes = ["body_", "headline_", "description_"];
+        KNOWN.contains(&name.as_str()) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let rest: Vec<&str> = item.names().filter(|name| !is_known(name)).take(NAMED_MAX).collect();
+    if !rest.is_empty() {
+        guesses.push(Guess::new("ignored", rest.join(", "), "properties that have no place in an article"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Pictures become captions: those associated with an item, and an item that is one itself.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::model::{Block, BlockKind};
+
+use super::super::{Guess, is_absolute_url};
+use super::item::Item;
+use super::texts;
+
+/// Puts the captions of an item's pictures after its body. One that the body has already where its picture stands is
+/// not told twice, but learns from the association what it doesn't say.
+pub(super) fn add(item: Item<'_>, blocks: &mut Vec<Block>, guesses: &mut Vec<Guess>) {
+    let mut placed: HashMap<String, usize> = HashMap::new();
+    for (at, block) in blocks.iter().enumerate() {
+        if let BlockKind::Caption { text, .. } = &block.kind {
+            placed.entry(text.clone()).or_insert(at);
+        }
+    }
+    let itself = is_picture(&item.kind()).then_some(item);
+    let mut others: Vec<String> = Vec::new();
+    for associated in item.objects(&["associations"]) {
+        let kind = associated.kind();
+        if is_picture(&kind) {
+            place(caption(associated), blocks, &mut placed);
+        } else if !others.contains(&kind) && others.len() < 10 {
+            others.push(kind);
+        }
+    }
+    itself.into_iter().for_each(|item| place(caption(item), blocks, &mut placed));
+    if !others.is_empty() {
+        let kinds = others.iter().map(|kind| if kind.is_empty() { "no type" } else { kind }).collect::<Vec<_>>();
+        guesses.push(Guess::new("ignored", format!("associations of {}", kinds.join(", ")), "only pictures are kept"));
+    }
+}
+
+fn is_picture(kind: &str) -> bool {
+    matches!(kind, "picture" | "graphic")
+}
+
+/// The caption of a picture; `None` when it says nothing.
+fn caption(picture: Item<'_>) -> Option<[String; 3]> {
+    let (caption, credit) = texts::caption(picture);
+    let by = picture.text(&["by", "byline", "copyrightHolder", "copyrightNotice"]);
+    let credit = if credit.is_empty() { by } else { credit };
+    (!(caption.is_empty() && credit.is_empty())).then(|| [caption, rendition(picture), credit])
+}
+
+/// Adds a caption, unless it stands in the body already.
+fn place(caption: Option<[String; 3]>, blocks: &mut Vec<Block>, placed: &mut HashMap<String, usize>) {
+    let Some([text, url, credit]) = caption else { return };
+    let known = placed.get(&text).filter(|_| !text.is_empty()).and_then(|at| blocks.get_mut(*at));
+    let Some(Block { kind: BlockKind::Caption { figure_url: known_url, credit: known_credit, .. }, .. }) = known else {
+        placed.entry(text.clone()).or_insert(blocks.len());
+        return blocks.push(BlockKind::Caption { text, figure_url: url, credit }.into());
+    };
+    if known_url.is_empty() {
+        *known_url = url;
+    }
+    if known_credit.is_empty() {
+        *known_credit = credit;
+    }
+}
+
+/// The address of the widest rendition that is a picture.
+fn rendition(picture: Item<'_>) -> String {
+    let renditions = picture.objects(&["renditions"]).into_iter().filter_map(|rendition| {
+        let kind = rendition.text(&["contentType", "mimetype"]);
+        let href = rendition.raw_text("href").filter(|href| is_absolute_url(href))?;
+        let is_picture = kind.is_empty() || kind.starts_with("image/");
+        is_picture.then(|| (rendition.value("width").and_then(Value::as_u64).unwrap_or(0), href))
+    });
+    renditions.max_by_key(|(width, _)| *width).map(|(_, href)| href.to_owned()).unwrap_or_default()
+}

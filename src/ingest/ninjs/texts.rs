@@ -1,0 +1,198 @@
+//! Headlines, descriptions and bodies: each may be given several times, for several ends and in several forms.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::model::{Block, BlockKind};
+
+use super::super::{Guess, body, markup, quoted};
+use super::item::{Item, line};
+
+/// One of several texts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'v> {
+    /// What it is for, as the provider calls it.
+    role: &'v str,
+    content_type: &'v str,
+    value: &'v str,
+}
+
+impl<'v> Text<'v> {
+    /// The texts of a kind: `headlines` of `{role, contentType, value}`, or version 1's `headline_role`.
+    fn all(item: Item<'v>, array: &str, prefix: &str) -> Vec<Self> {
+        let objects = item.objects(&[array]);
+        let texts = objects.into_iter().filter_map(|text| {
+            let part = |name: &str| text.raw_text(name).unwrap_or_default();
+            Some(Self { role: part("role"), content_type: part("contentType"), value: text.raw_text("value")? })
+        });
+        let named = item.prefixed(prefix).map(|(role, value)| Self { role, content_type: "", value });
+        texts.chain(named).filter(|text| !text.value.trim().is_empty()).collect()
+    }
+
+    fn has_role(&self, words: &[&str]) -> bool {
+        let role = self.role.to_ascii_lowercase();
+        words.iter().any(|word| role.contains(word))
+    }
+
+    fn form(&self) -> Form {
+        let says = |word: &str| self.content_type.to_ascii_lowercase().contains(word);
+        match () {
+            () if says("html") || self.content_type.is_empty() && self.has_role(&["html"]) => Form::Markup,
+            () if says("xml") || self.has_role(&["nitf"]) => Form::Xml,
+            () if says("json") => Form::Data,
+            () if markup::is_markup(self.value) => Form::Markup,
+            () => Form::Plain,
+        }
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        match self.form() {
+            Form::Markup | Form::Xml => markup::blocks(self.value, None),
+            Form::Plain | Form::Data => body::plain(self.value),
+        }
+    }
+}
+
+/// In what form a body is, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// HTML, as XML or not.
+    Markup,
+    Plain,
+    /// NITF and others.
+    Xml,
+    Data,
+}
+
+/// What a lesser headline or body is called that stands under the headline.
+const STANDFIRST_ROLES: [&str; 14] = [
+    "sub",
+    "deck",
+    "dek",
+    "standfirst",
+    "secondary",
+    "teaser",
+    "summary",
+    "abstract",
+    "lead",
+    "ingress",
+    "intro",
+    "short",
+    "preamble",
+    "excerpt",
+];
+
+/// The headline, and what another one has for a standfirst.
+pub(super) fn headline(item: Item<'_>, guesses: &mut Vec<Guess>) -> (String, String) {
+    let own = item.raw_text("headline").map(|value| Text { role: "main", content_type: "", value });
+    let headlines: Vec<Text<'_>> = own.into_iter().chain(Text::all(item, "headlines", "headline_")).collect();
+    let is_lesser = |text: &Text<'_>| text.has_role(&STANDFIRST_ROLES);
+    let main = headlines.iter().position(|text| text.role.eq_ignore_ascii_case("main"));
+    let main = main.or_else(|| headlines.iter().position(|text| text.role.is_empty()));
+    let main = main.or_else(|| headlines.iter().position(|text| !is_lesser(text))).unwrap_or(0);
+    let mut lesser = String::new();
+    for (_, text) in headlines.iter().enumerate().filter(|(at, _)| *at != main) {
+        let value = line(text.value);
+        if is_lesser(text) && lesser.is_empty() {
+            lesser = value;
+        } else {
+            guesses.push(Guess::new(
+                "ignored",
+                format!("headline {}", quoted(&value)),
+                format!("its role is {}", quoted(text.role)),
+            ));
+        }
+    }
+    let headline = headlines.get(main).map(|text| line(text.value)).unwrap_or_default();
+    let title = item.text(&["title"]);
+    if headline.is_empty() && !title.is_empty() {
+        guesses.push(Guess::new("headline", quoted(&title), "the item's title, since it has no headline"));
+        return (title, lesser);
+    }
+    (headline, lesser)
+}
+
+/// The description that can stand under the headline. Those of a picture are not meant.
+pub(super) fn description(item: Item<'_>) -> String {
+    let descriptions = Text::all(item, "descriptions", "description_");
+    let description = descriptions.iter().find(|text| !text.has_role(&["caption", "credit", "note"]));
+    description.map(|text| line(text.value)).unwrap_or_default()
+}
+
+/// The caption and the credit among the descriptions of a picture.
+pub(super) fn caption(picture: Item<'_>) -> (String, String) {
+    let descriptions = Text::all(picture, "descriptions", "description_");
+    let credit = descriptions.iter().find(|text| text.has_role(&["credit"]));
+    let others = || descriptions.iter().filter(|text| !text.has_role(&["credit", "note"]));
+    let caption = others().find(|text| text.has_role(&["caption"])).or_else(|| others().next());
+    let text = |text: Option<&Text<'_>>| text.map(|text| line(text.value)).unwrap_or_default();
+    (text(caption), text(credit))
+}
+
+/// The body, and what another one has for a standfirst.
+///
+/// Bodies are mostly the same text in several forms, of which the best and longest is taken. One that says something
+/// else is a part of its own and stands after it: no running text is dropped.
+pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, String) {
+    let (lesser, mut bodies): (Vec<_>, Vec<_>) =
+        Text::all(item, "bodies", "body_").into_iter().partition(|text| text.has_role(&STANDFIRST_ROLES));
+    let is_main = |text: &Text<'_>| text.role.eq_ignore_ascii_case("main");
+    bodies.sort_by_key(|text| (text.form(), !is_main(text), std::cmp::Reverse(text.value.len())));
+    // A summary alone is the body.
+    let (lesser, bodies) = if bodies.is_empty() { (Vec::new(), lesser) } else { (lesser, bodies) };
+    let mut blocks = Vec::new();
+    let mut said = HashSet::new();
+    for text in bodies {
+        let part = text.blocks();
+        let phrases = phrases(&part);
+        let known = phrases.iter().filter(|phrase| said.contains(*phrase)).count();
+        if text.form() == Form::Data || !blocks.is_empty() && known * 2 >= phrases.len() {
+            continue;
+        }
+        if !blocks.is_empty() {
+            let why =
+                format!("a body of the role {} says what the others don't; it stands after them", quoted(text.role));
+            guesses.push(Guess::new("body", format!("from block {} on", blocks.len() + 1), why));
+        }
+        blocks.extend(part);
+        said.extend(phrases);
+    }
+    let mut standfirst = String::new();
+    for text in lesser {
+        let value = text.blocks().iter().map(|block| flat(&block.kind)).collect::<Vec<_>>().join(" ");
+        if standfirst.is_empty() {
+            standfirst = value;
+        } else if value != standfirst {
+            guesses.push(Guess::new(
+                "ignored",
+                format!("body {}", quoted(&value)),
+                format!("its role is {}", quoted(text.role)),
+            ));
+        }
+    }
+    (blocks, standfirst)
+}
+
+fn flat(kind: &BlockKind) -> String {
+    match kind {
+        BlockKind::Paragraph { text }
+        | BlockKind::Crosshead { text }
+        | BlockKind::Caption { text, .. }
+        | BlockKind::Quote { text, .. }
+        | BlockKind::Embed { text, .. }
+        | BlockKind::CorrectionNote { text } => text.clone(),
+        BlockKind::List { items, .. } => items.join(" "),
+    }
+}
+
+/// The runs of three words that a body is made of, by their hashes.
+fn phrases(blocks: &[Block]) -> HashSet<u64> {
+    let text = blocks.iter().map(|block| flat(&block.kind)).collect::<Vec<_>>().join(" ").to_lowercase();
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let hash = |words: &[&str]| {
+        let mut hasher = DefaultHasher::new();
+        words.hash(&mut hasher);
+        hasher.finish()
+    };
+    if words.len() < 3 { words.chunks(3).map(hash).collect() } else { words.windows(3).map(hash).collect() }
+}
