@@ -15,6 +15,7 @@ mod tour;
 mod verify;
 mod watch;
 mod watching;
+mod web;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

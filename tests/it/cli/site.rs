@@ -230,7 +230,7 @@ async fn check_texts(cli: &Arc<Cli>, found: &BTreeMap<u64, Found>, origin: &str)
 }
 
 /// Runs a command beside the server, which this runtime drives.
-async fn run(cli: &Arc<Cli>, args: &[&str]) -> Done {
+pub(super) async fn run(cli: &Arc<Cli>, args: &[&str]) -> Done {
     let (cli, args) = (Arc::clone(cli), args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
     tokio::task::spawn_blocking(move || cli.run(&args.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()
 }

@@ -1,0 +1,132 @@
+//! How well articles are found in pages, beside other extractors.
+//!
+//! `cargo run --release --manifest-path benches/extraction/Cargo.toml -- DIR`: each folder of DIR has a `source.html`, an
+//! `expected.html` with the body, and an `expected-metadata.json` with `title` and `byline`, as the test pages of
+//! mozilla/readability have. Prints a table in Markdown, and beneath it the pages that came out worst.
+
+mod reader;
+mod score;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, panic, thread};
+
+use dom_query::Document as Tree;
+
+use reader::{Read, READERS};
+use score::{contains, f1, same, text_of};
+
+/// Far more than any page should need, so that only the worst is counted as a failure.
+const STACK_BYTES: usize = 256 << 20;
+
+struct Page {
+    name: String,
+    source: Vec<u8>,
+    body: String,
+    captions: Vec<String>,
+    title: String,
+    byline: Option<String>,
+}
+
+/// What came of all pages.
+#[derive(Default)]
+struct Scores {
+    f1: Vec<(f64, String)>,
+    failed: Vec<String>,
+    titles: usize,
+    bylines: usize,
+    bylines_expected: usize,
+    /// Captions that stand within a paragraph.
+    misplaced_captions: Vec<String>,
+    took: Vec<Duration>,
+}
+
+fn main() {
+    let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        eprintln!("usage: extraction DIR");
+        std::process::exit(2);
+    };
+    // What panics is counted, and need not be told.
+    panic::set_hook(Box::new(|_| {}));
+    let pages = pages(&folder);
+    println!("| {} pages | word F1, mean | median | below 0.8 | failed | headline right | byline right | captions in a paragraph | ms a page |", pages.len());
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    let scores: Vec<_> = READERS.iter().map(|(name, read)| (name, score(&pages, *read))).collect();
+    scores.iter().for_each(|(name, scores)| print(name, scores, pages.len()));
+    for (name, scores) in &scores {
+        let mut worst = scores.f1.clone();
+        worst.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let worst: Vec<_> = worst.iter().take(8).map(|(f1, page)| format!("{page} {f1:.2}")).collect();
+        println!("\n{name}: {}; failed: {:?}; captions: {:?}", worst.join(", "), scores.failed, scores.misplaced_captions);
+    }
+}
+
+fn pages(folder: &Path) -> Vec<Page> {
+    let mut folders: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("source.html").exists());
+    folders.sort();
+    folders.iter().map(|folder| page(folder)).collect()
+}
+
+fn page(folder: &Path) -> Page {
+    let expected = Tree::from(fs::read_to_string(folder.join("expected.html")).unwrap());
+    let metadata = fs::read_to_string(folder.join("expected-metadata.json")).unwrap();
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let captions = expected.select("figcaption");
+    Page {
+        name: folder.file_name().unwrap().to_string_lossy().into_owned(),
+        source: fs::read(folder.join("source.html")).unwrap(),
+        body: text_of(&expected.root()),
+        captions: captions.nodes().iter().map(text_of).collect(),
+        title: metadata["title"].as_str().unwrap_or_default().to_owned(),
+        byline: metadata["byline"].as_str().map(str::to_owned),
+    }
+}
+
+fn score(pages: &[Page], read: Read) -> Scores {
+    let mut scores = Scores::default();
+    for page in pages {
+        let begun = Instant::now();
+        let reading = thread::scope(|scope| {
+            let reading = || panic::catch_unwind(|| read(&page.source)).ok().flatten();
+            thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, reading).unwrap().join().unwrap()
+        });
+        scores.took.push(begun.elapsed());
+        let found = reading.unwrap_or_else(|| {
+            scores.failed.push(page.name.clone());
+            Default::default()
+        });
+        scores.f1.push((f1(&found.body, &page.body), page.name.clone()));
+        scores.titles += usize::from(same(&found.title, &page.title));
+        if let Some(byline) = &page.byline {
+            scores.bylines_expected += 1;
+            scores.bylines += usize::from(contains(&found.byline, byline));
+        }
+        let within = |caption: &&String| found.paragraphs.iter().any(|paragraph| contains_whole(paragraph, caption));
+        let misplaced = page.captions.iter().filter(within);
+        scores.misplaced_captions.extend(misplaced.map(|caption| format!("{}: {caption:.60}", page.name)));
+    }
+    scores
+}
+
+/// Whether a paragraph has all of a caption; one of a few words may well be said in the text too.
+fn contains_whole(paragraph: &str, caption: &str) -> bool {
+    caption.split_whitespace().count() >= 4 && score::normal(paragraph).contains(&score::normal(caption))
+}
+
+fn print(name: &str, scores: &Scores, pages: usize) {
+    let mut f1: Vec<f64> = scores.f1.iter().map(|(f1, _)| *f1).collect();
+    f1.sort_by(f64::total_cmp);
+    let share = |count: usize, of: usize| format!("{count} of {of}");
+    println!(
+        "| {name} | {:.3} | {:.3} | {} | {} | {} | {} | {} | {:.0} |",
+        f1.iter().sum::<f64>() / f1.len() as f64,
+        f1[f1.len() / 2],
+        f1.iter().filter(|f1| **f1 < 0.8).count(),
+        scores.failed.len(),
+        share(scores.titles, pages),
+        share(scores.bylines, scores.bylines_expected),
+        scores.misplaced_captions.len(),
+        scores.took.iter().sum::<Duration>().as_secs_f64() * 1e3 / pages as f64,
+    );
+}

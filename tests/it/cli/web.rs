@@ -1,0 +1,146 @@
+//! Pages and feeds by their addresses, good and bad, through the real binary.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::site::run;
+use super::{Cli, Running, json_lines};
+use crate::fetch::server::{Answer, Server};
+
+const BODY: &str = "The night ferry came back to its berth at dawn on Sunday, two weeks after it had left, with forty lorries \
+                    and two hundred passengers on board, and the quay was full of people who had waited since midnight.";
+
+fn page(headline: &str) -> String {
+    format!(
+        "<!DOCTYPE html><html><head><meta charset='utf-8'><title>{headline}</title>\
+         <meta property='og:site_name' content='The Tidewater Post'><meta property='article:published_time' content='soon'></head>\
+         <body><article><h1>{headline}</h1><p>{BODY}</p></article></body></html>"
+    )
+}
+
+fn url(server: &Server, path: &str) -> String {
+    format!("http://{}{path}", server.address())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_archived_several_at_once_and_each_failure_is_told() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.html("/one", &page("One ferry returns"));
+    server.html("/two", &page("Two ferries return"));
+    server.route("/old", |_| Answer::redirect(301, "/one"));
+    let addresses = ["/one", "/two", "/gone", "/old"].map(|path| url(&server, path));
+    let args: Vec<_> = ["add", "--allow-private"].into_iter().chain(addresses.iter().map(String::as_str)).collect();
+    let dry = run(&cli, &[&args[..], &["--dry-run"]].concat()).await;
+    assert!(dry.out.contains("would create") && !cli.archive().exists(), "{dry:?}");
+
+    let done = run(&cli, &args).await;
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.contains("/gone: ") && done.err.contains("the site says 404"), "{}", done.err);
+    assert!(done.err.contains("4 pages: 2 created, 0 revised, 1 unchanged, 1 failed (1 NOT_FOUND)"), "{}", done.err);
+    assert!(done.err.contains("\"soon\" is not wholly understood"), "an invented date? {}", done.err);
+    let shown = run(&cli, &["show", &url(&server, "/old"), "--json"]).await;
+    assert!(shown.out.contains("sources/tidewater-post/articles/"), "{shown:?}");
+
+    // Seen again as it is, it is quiet.
+    let again = run(&cli, &["add", "--allow-private", &addresses[0]]).await;
+    assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", ""), "{again:?}");
+    let json = run(&cli, &[&args[..], &["--json", "--quiet"]].concat()).await;
+    let lines = json_lines(&json.out);
+    assert_eq!(lines.iter().filter(|line| line["error"]["reason"] == "NOT_FOUND").count(), 1, "{json:?}");
+    assert_eq!(lines.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_archived_is_told_with_what_to_do() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    let nested = format!("<html><body>{}", "<div>".repeat(200_000));
+    let heavy = bytes::Bytes::from(vec![b' '; 100 << 20]);
+    server.html("/empty", "");
+    server.html("/script", "<html><body><p>Please enable JavaScript to read this page.</p></body></html>");
+    server.html("/nested", &nested);
+    server.html("/", &page("The front page"));
+    server.route("/pdf", |_| Answer::ok("application/pdf", "%PDF-1.7"));
+    server.route("/image", |_| Answer::ok("image/png", "\u{89}PNG"));
+    server.route("/feed", |_| Answer::ok("application/rss+xml", "<rss version='2.0'></rss>"));
+    server.route("/heavy", move |_| Answer::ok("text/html", heavy.clone()));
+    server.route("/round", |_| Answer::redirect(302, "/and-round"));
+    server.route("/and-round", |_| Answer::redirect(302, "/round"));
+    server.route("/home", |_| Answer::redirect(302, "/"));
+    server.route("/busy", |_| Answer::status(503).header("Retry-After", "7"));
+    server.route("/silent", |_| Answer::never());
+    for (path, code, words) in [
+        ("/empty", 1, "the document is empty"),
+        ("/script", 1, "enable JavaScript"),
+        ("/nested", 1, "its elements nest more than 512 deep"),
+        ("/pdf", 1, "a PDF file"),
+        ("/image", 1, "this is image/png, not a page"),
+        ("/feed", 2, "`dateline follow "),
+        ("/heavy", 1, "more than 16777216 bytes"),
+        ("/round", 1, "its redirects go in a circle"),
+        ("/home", 3, "the site leads to its front page"),
+        ("/busy", 5, "come back in 7 s"),
+        ("/silent", 5, "there was no answer within 1s"),
+    ] {
+        let done = run(&cli, &["add", "--allow-private", "--timeout", "1s", &url(&server, path)]).await;
+        assert_eq!((done.code, done.out.as_str()), (code, ""), "{path}: {done:?}");
+        assert!(done.err.contains(words), "{path} says: {}", done.err);
+    }
+    let private = run(&cli, &["add", &url(&server, "/")]).await;
+    assert_eq!(private.code, 2, "{private:?}");
+    assert!(private.err.contains("not on the public internet"), "{}", private.err);
+    server.route("/robots.txt", |_| Answer::ok("text/plain", "User-agent: dateline\nDisallow: /private"));
+    server.html("/private/a", &page("A private ferry"));
+    let forbidden = run(&cli, &["add", "--allow-private", &url(&server, "/private/a")]).await;
+    assert_eq!(forbidden.code, 1, "{forbidden:?}");
+    assert!(forbidden.err.contains("--ignore-robots"), "{}", forbidden.err);
+    assert_eq!(run(&cli, &["list"]).await.out, "", "nothing of all that was archived");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_is_archived_once_and_again_when_it_says_something_else() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    let edition = Arc::new(AtomicUsize::new(0));
+    let of_now = Arc::clone(&edition);
+    server.route("/feed.xml", move |_| {
+        let second = if of_now.load(Ordering::SeqCst) == 0 { "It sails at six." } else { "It sails at seven." };
+        let items = format!(
+            "<item><title>A ferry</title><guid>1</guid><description>It came in.</description></item>\
+             <item><title></title><guid>2</guid></item>\
+             <item><title>Another</title><guid>3</guid><description>{second}</description></item>"
+        );
+        let feed = format!("<rss version='2.0'><channel><title>Tidewater</title>{items}</channel></rss>");
+        Answer::ok("application/rss+xml", feed)
+    });
+    let feed = url(&server, "/feed.xml");
+    let first = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!((first.code, first.out.matches("created").count()), (1, 2), "{first:?}");
+    assert!(first.err.contains("no headline: the entry has no title"), "{}", first.err);
+    // What could not be read is told once.
+    let second = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!((second.code, second.out.as_str()), (0, ""), "{second:?}");
+    edition.store(1, Ordering::SeqCst);
+    let third = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!((third.code, third.out.matches("revised").count()), (0, 1), "{third:?}");
+
+    server.html("/feed.xml", "<!DOCTYPE html><title>Sorry</title>");
+    let broken = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!(broken.code, 1, "{broken:?}");
+    assert!(broken.err.contains("it is a web page, or an error page in its place"), "{}", broken.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn following_goes_on_until_it_is_told_to_stop() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.route("/feed.xml", |_| {
+        let item = "<item><title>A ferry</title><guid>1</guid><description>It came in.</description></item>";
+        Answer::ok("application/rss+xml", format!("<rss version='2.0'><channel><title>T</title>{item}</channel></rss>"))
+    });
+    let feed = url(&server, "/feed.xml");
+    let mut command = cli.command(&["follow", "--allow-private", "--every", "1s", &feed]);
+    let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    server.until(|seen| seen.requests.iter().filter(|request| request.target == "/feed.xml").count() >= 2).await;
+    running.signal("TERM");
+    assert!(running.0.wait().unwrap().success());
+    assert_eq!(run(&cli, &["list"]).await.out.lines().count(), 1);
+}
