@@ -18,7 +18,7 @@ pub(super) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>)
     let mut guesses = Vec::new();
     let (encoding, bytes) = match Encoding::for_bom(bytes) {
         Some((encoding, mark)) => (encoding, bytes.get(mark..).unwrap_or_default()),
-        None => (stated_encoding(bytes, stated).unwrap_or_else(|| sniffed(bytes, &mut guesses)), bytes),
+        None => (encoding_of(bytes, stated, &mut guesses), bytes),
     };
     let (text, has_errors) = encoding.decode_without_bom_handling(bytes);
     if has_errors {
@@ -29,9 +29,19 @@ pub(super) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>)
     (text.into_owned(), guesses)
 }
 
-fn stated_encoding(bytes: &[u8], stated: Option<&str>) -> Option<&'static Encoding> {
-    let came_with = stated.and_then(|label| Encoding::for_label(label.as_bytes()));
-    came_with.or_else(|| declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)))
+fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> &'static Encoding {
+    if let Some(encoding) = stated.and_then(|label| Encoding::for_label(label.as_bytes())) {
+        return encoding;
+    }
+    let Some(encoding) = declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)) else { return sniffed(bytes, guesses) };
+    // A page that was saved by a browser is in UTF-8, and still says what it was in. No text of another encoding is valid
+    // UTF-8 by chance.
+    if encoding != UTF_8 && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok() {
+        let why = format!("the page says {}, and its bytes are UTF-8 throughout", encoding.name());
+        guesses.push(Guess::new("charset", UTF_8.name(), why));
+        return UTF_8;
+    }
+    encoding
 }
 
 /// What the page says of itself: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml encoding=…?>`.
@@ -101,6 +111,13 @@ mod tests {
             let page = [opening.as_bytes(), b"F\xe4hre"].concat();
             assert_eq!(read(&page, None), (format!("{opening}Fähre"), Vec::new()));
         }
+    }
+
+    #[test]
+    fn a_saved_page_is_in_utf_8_whatever_it_says() {
+        let (text, guesses) = read("<meta charset=gb2312><p>新电脑".as_bytes(), None);
+        assert!(text.ends_with("新电脑"), "{text}");
+        assert_eq!(guesses, ["charset: UTF-8 (the page says GBK, and its bytes are UTF-8 throughout)"]);
     }
 
     #[test]

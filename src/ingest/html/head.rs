@@ -13,7 +13,8 @@ use crate::ingest::news_article::{self, NewsArticle};
 use crate::ingest::{Guess, Options, article_url, is_absolute_url, language_tag, markup, without_by};
 use crate::model::ClaimedTime;
 
-const TITLES: [&str; 6] = ["og:title", "twitter:title", "parsely-title", "citation_title", "dc.title", "dcterms.title"];
+const TITLES: [&str; 7] =
+    ["og:title", "dc:title", "dc.title", "dcterms.title", "twitter:title", "parsely-title", "citation_title"];
 const AUTHORS: [&str; 6] =
     ["author", "article:author", "parsely-author", "citation_author", "dc.creator", "sailthru.author"];
 const SECTIONS: [&str; 3] = ["article:section", "parsely-section", "cxense-section"];
@@ -92,9 +93,14 @@ fn metas(tree: &Tree) -> Vec<(String, String)> {
     let read = |meta: Selection<'_>| {
         let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|key| meta.attr(key))?;
         let content = one_line(&meta.attr("content")?);
-        (!content.is_empty()).then(|| (name.trim().to_ascii_lowercase(), content))
+        (!content.is_empty()).then(|| (name.to_ascii_lowercase(), content))
     };
-    tree.select("meta").iter().take(METAS_MAX).filter_map(read).collect()
+    let metas = tree.select("meta").iter().take(METAS_MAX).filter_map(read).collect::<Vec<_>>();
+    // A property may be a list of names.
+    let each = |(names, content): (String, String)| {
+        names.split_whitespace().map(|name| (name.to_owned(), content.clone())).collect::<Vec<_>>()
+    };
+    metas.into_iter().flat_map(each).collect()
 }
 
 struct Page<'t> {
@@ -120,19 +126,23 @@ impl Page<'_> {
         (!text.is_empty()).then_some(text)
     }
 
+    /// The first of what is stated, marked or set as the only top heading that the page's title has in it too: a heading may
+    /// be that of a section, and what is stated that of the site. Where none has, what is stated, or else the title.
     fn headline(&self, data: &NewsArticle, publication: Option<&str>, guesses: &mut Vec<Guess>) -> String {
-        let stated = or(&data.headline, || self.first(&TITLES));
-        if !stated.is_empty() {
-            return without_publication(&stated, publication).to_owned();
+        let title = self.text("head title").or_else(|| self.text("title")).unwrap_or_default();
+        let stated = [Some(data.headline.clone()), self.first(&TITLES)].into_iter().flatten();
+        let stated: Vec<String> = stated.filter(|headline| !headline.is_empty()).collect();
+        let marked = [self.text("[itemprop='headline']"), self.only_h1()].into_iter().flatten();
+        let is_in_title = |headline: &String| has_words(&title, without_publication(headline, publication));
+        let found = stated.iter().cloned().chain(marked).find(is_in_title).or_else(|| stated.first().cloned());
+        if let Some(headline) = found {
+            return without_publication(&headline, publication).to_owned();
         }
-        let marked = self.text("[itemprop='headline']").or_else(|| self.only_h1());
-        if let Some(headline) = marked {
-            return headline;
-        }
-        let Some(title) = self.text("head title").or_else(|| self.text("title")) else { return String::new() };
         let headline = without_publication(&title, publication);
         let headline = if headline == title { without_last_part(&title) } else { headline };
-        guesses.push(Guess::new("headline", headline, "from the page's title"));
+        if !headline.is_empty() {
+            guesses.push(Guess::new("headline", headline, "from the page's title"));
+        }
         headline.to_owned()
     }
 
@@ -238,6 +248,14 @@ impl Page<'_> {
 fn is_of_site(url: &str, options: &Options) -> bool {
     let Some(base) = &options.url else { return true };
     Url::parse(url).is_ok_and(|url| site::is_same(&url, base))
+}
+
+/// Whether a text has the letters and digits of another in a row.
+fn has_words(text: &str, part: &str) -> bool {
+    let normal =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let part = normal(part);
+    !part.is_empty() && normal(text).contains(&part)
 }
 
 /// A title without the name of its publication: `Ferry returns - The Tidewater Post`.

@@ -103,6 +103,21 @@ fn a_page_without_any_of_it_still_has_an_article() {
     assert_eq!((document.content.canonical_url.as_str(), document.content.blocks.len()), ("", 2));
 }
 
+/// A heading of a section, and what a site states of itself on every page, were taken for the headline.
+#[test]
+fn a_headline_is_one_that_the_title_has_too() {
+    for (head, body) in [
+        ("<title>Ferry returns - Post</title>", "<h1>Harbour news</h1>"),
+        (
+            "<title>Ferry returns - Post</title><meta property='og:title' content='Post, the harbour paper'>",
+            "<h1>Ferry returns</h1>",
+        ),
+        ("<title>x</title><meta property='og:title dc:title' content='Ferry returns'>", "<h1>Harbour news</h1>"),
+    ] {
+        assert_eq!(read_page(&page(head, &format!("{body}{BODY}"))).content.headline, "Ferry returns", "{head}");
+    }
+}
+
 #[test]
 fn no_page_takes_over_the_address_of_another_site() {
     for (href, told) in [
