@@ -58,6 +58,11 @@ impl Failure {
     }
 }
 
+/// What a person is told who has asked for an end.
+pub(super) fn interrupted(what_is_left: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("interrupted; {what_is_left}"))
+}
+
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         ServerError::from(status).into()

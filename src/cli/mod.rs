@@ -180,3 +180,8 @@ fn instant(time: Option<&prost_types::Timestamp>) -> Option<crate::model::Timest
 fn words(delta: pb::WordDelta) -> String {
     format!("+{} -{} words", delta.inserted, delta.deleted)
 }
+
+/// `1 change`, `2 changes`.
+fn count(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

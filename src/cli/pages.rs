@@ -3,7 +3,6 @@
 //! Where the archive knows an address, it is asked first what the server said of it the last time. A server that says that
 //! nothing has changed since costs no page, and makes a sighting.
 
-use jiff::tz::TimeZone;
 use url::Url;
 
 use super::connect::Session;
@@ -61,12 +60,8 @@ impl<'a> Pages<'a> {
                 let observed = times::now();
                 let document = read(&page, observed)?;
                 let name = known.and_then(|known| ArticleName::parse(&known.name).ok());
-                let (request, beside) = self.request(&page, &document, name.as_ref().or(before))?;
-                self.publish(
-                    pb::PublishRevisionRequest { observe_time: Some(timestamp_to_pb(observed)), ..request },
-                    beside,
-                )
-                .await
+                let request = self.request(&page, &document, name.as_ref().or(before), observed)?;
+                self.publish(request, Archived::of(&document)).await
             }
         }
     }
@@ -79,7 +74,7 @@ impl<'a> Pages<'a> {
         before: Option<&ArticleName>,
     ) -> Result<Archived, Failure> {
         let source = self.source(&document, before, address)?;
-        let beside = Archived { guesses: lines(&document), ..Archived::default() };
+        let beside = Archived::of(&document);
         let request = pb::PublishRevisionRequest {
             parent: source.to_string(),
             article_id: self.article_id(before),
@@ -116,26 +111,25 @@ impl<'a> Pages<'a> {
         page: &Page,
         document: &Document,
         known: Option<&ArticleName>,
-    ) -> Result<(pb::PublishRevisionRequest, Archived), Failure> {
+        observed: Timestamp,
+    ) -> Result<pb::PublishRevisionRequest, Failure> {
         let source = self.source(document, known, Some(&page.url))?;
-        let beside = Archived { guesses: lines(document), ..Archived::default() };
         let urls = each_once(addresses(&page.url, &page.redirects).chain(document.urls.iter().cloned()));
-        let fetch = fetch(&page.url, page.validators.as_ref());
         let original = self.wishes.keep_original.then(|| pb::Original {
             media_type: media_type(page),
             data: page.body.clone(),
             ..pb::Original::default()
         });
-        let request = pb::PublishRevisionRequest {
+        Ok(pb::PublishRevisionRequest {
             parent: source.to_string(),
             article_id: self.article_id(known),
             content: Some(content_to_pb(&document.content)),
+            observe_time: Some(timestamp_to_pb(observed)),
             urls,
             original,
-            fetch: Some(fetch),
+            fetch: Some(fetch(&page.url, page.validators.as_ref())),
             ..pb::PublishRevisionRequest::default()
-        };
-        Ok((request, beside))
+        })
     }
 
     /// The source of a document: as wished, that of the article it belongs to, what it says, or the site.
@@ -143,10 +137,7 @@ impl<'a> Pages<'a> {
         let stated = self.wishes.source.clone().or_else(|| known.map(|known| known.source.clone()));
         let said = || SourceId::parse(document.source.as_deref()?).ok();
         let site = || SourceId::parse(&ingest::site(url?)?).ok();
-        stated.or_else(said).or_else(site).ok_or_else(|| {
-            Failure::new(Exit::Usage, "the document does not say which publication it is from")
-                .hint("name it: --source express-gazette")
-        })
+        stated.or_else(said).or_else(site).ok_or_else(sourceless)
     }
 
     /// The id of the article as wished, or as known; empty for the server to find it.
@@ -170,6 +161,12 @@ impl<'a> Pages<'a> {
         let published = self.session.archive().publish_revision(request).await?.into_inner();
         Ok(Archived { published, ..beside })
     }
+}
+
+/// A document of which nobody says which source it belongs to.
+pub(super) fn sourceless() -> Failure {
+    Failure::new(Exit::Usage, "the document does not say which publication it is from")
+        .hint("name it: --source express-gazette")
 }
 
 const FULL: i32 = pb::ArticleView::Full as i32;
@@ -215,8 +212,7 @@ fn addresses(url: &Url, redirects: &[Redirect]) -> impl Iterator<Item = String> 
 /// A site that sends a page that is gone to its front page says that it is gone. Archived, the front page would be that
 /// article from then on.
 fn refuse_front_page(address: &Url, page: &Page) -> Result<(), Failure> {
-    let is_front = |url: &Url| url.path() == "/" && url.query().is_none();
-    if is_front(&page.url) && !is_front(address) {
+    if ingest::is_front_page(&page.url) && !ingest::is_front_page(address) {
         let message = format!("the site leads to its front page, {}, in place of this page", page.url);
         return Err(Failure::new(Exit::NotFound, message)
             .kind("FRONT_PAGE")
@@ -229,7 +225,7 @@ fn refuse_front_page(address: &Url, page: &Page) -> Result<(), Failure> {
 fn read(page: &Page, observed: Timestamp) -> Result<Document, Failure> {
     let options = ingest::Options {
         format: format_of(page)?,
-        reference_date: Some(observed.to_jiff().to_zoned(TimeZone::UTC).date()),
+        reference_date: Some(times::day_of(observed)),
         url: Some(page.url.clone()),
         charset: page.charset.clone(),
     };
@@ -266,10 +262,6 @@ fn media_type(page: &Page) -> String {
         Some(charset) => format!("{essence}; charset={charset}"),
         None => essence.to_owned(),
     }
-}
-
-fn lines(document: &Document) -> Vec<String> {
-    document.guesses.iter().map(ToString::to_string).collect()
 }
 
 fn each_once(urls: impl Iterator<Item = String>) -> Vec<String> {

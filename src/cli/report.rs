@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Output, say};
 use super::progress::Progress;
 use super::{style, words};
+use crate::ingest::Document;
 use crate::wire::pb;
 use crate::wire::pb::PublishOutcome as Outcome;
 use crate::wire::pb::import_revisions_response::Result as ImportResult;
@@ -23,6 +24,11 @@ pub(super) struct Archived {
 }
 
 impl Archived {
+    /// What there is to say of a document before it is archived.
+    pub(super) fn of(document: &Document) -> Self {
+        Self { guesses: document.guesses.iter().map(ToString::to_string).collect(), ..Self::default() }
+    }
+
     /// The name of the article.
     pub(super) fn article(&self) -> String {
         self.published.revision.as_ref().map(|revision| of_revision(&revision.name).to_owned()).unwrap_or_default()

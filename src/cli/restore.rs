@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::Globals;
 use super::backup::input::{find, is_interruption};
-use super::backup::{count, interrupted, took};
+use super::backup::took;
 use super::backup_args::RestoreArgs;
 use super::connect::{self, archive_directory};
-use super::exit::{Exit, Failure};
+use super::count;
+use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;

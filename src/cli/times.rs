@@ -25,6 +25,11 @@ pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
+/// The day of an instant, in UTC.
+pub(super) fn day_of(time: Timestamp) -> Date {
+    time.to_jiff().to_zoned(TimeZone::UTC).date()
+}
+
 /// Reads RFC 3339, a date, `now`, `today`, `yesterday`, or a span such as `2 days ago`.
 pub(super) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestamp, String> {
     let text = text.trim();

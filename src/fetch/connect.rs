@@ -101,21 +101,23 @@ impl Connector {
     async fn first_of(&self, addresses: Vec<SocketAddr>, host: &str) -> Result<TcpStream, ConnectError> {
         let mut attempts = JoinSet::new();
         let mut reason = "it has no address".to_owned();
-        for address in addresses {
-            attempts.spawn(self.network.connect(address));
-            if let Ok(Some(ended)) = tokio::time::timeout(NEXT_ADDRESS_AFTER, attempts.join_next()).await {
-                match ended {
-                    Ok(Ok(stream)) => return Ok(stream),
-                    Ok(Err(error)) => reason = error.to_string(),
-                    Err(error) => reason = error.to_string(),
+        let mut addresses = addresses.into_iter();
+        loop {
+            let ended = match addresses.next() {
+                Some(address) => {
+                    attempts.spawn(self.network.connect(address));
+                    match tokio::time::timeout(NEXT_ADDRESS_AFTER, attempts.join_next()).await {
+                        Ok(ended) => ended,
+                        Err(_) => continue,
+                    }
                 }
-            }
-        }
-        while let Some(ended) = attempts.join_next().await {
+                None => attempts.join_next().await,
+            };
             match ended {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => reason = error.to_string(),
-                Err(error) => reason = error.to_string(),
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(error))) => reason = error.to_string(),
+                Some(Err(error)) => reason = error.to_string(),
+                None => break,
             }
         }
         Err(ConnectError::Connect { host: host.to_owned(), reason })

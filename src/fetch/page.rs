@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED};
 use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The answer to a fetch.
@@ -69,7 +70,7 @@ impl Redirect {
 /// What a site said about the state of a page, so that it can be asked whether there is a newer one.
 ///
 /// They belong to one address, and are sent to no other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validators {
     /// The address that they came from.
     pub url: Url,

@@ -17,6 +17,20 @@ pub(super) struct Place<'c> {
     pub(super) published: Option<&'c ClaimedTime>,
 }
 
+/// Reads when data says that an article was published, and changed; empty words say nothing.
+pub(super) fn stated_pair(
+    [published, modified]: [&str; 2],
+    found_in: &'static str,
+    guesses: &mut Vec<Guess>,
+) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
+    let place = Place { found_in, ..Place::default() };
+    let mut claim =
+        |what, words: &str, place| if words.is_empty() { None } else { stated(what, words, place, guesses) };
+    let published = claim("publish time", published, place);
+    let modified = claim("modify time", modified, Place { published: published.as_ref(), ..place });
+    (published, modified)
+}
+
 /// Reads a claim. What was guessed of it, and what isn't understood, is noted as a guess at `what`.
 pub(super) fn stated(what: &str, words: &str, place: Place<'_>, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
     let claim = times::claimed_change(words, place.reference, place.published, place.found_in);

@@ -18,6 +18,7 @@ mod ninjs;
 mod text;
 pub mod times;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jiff::civil::Date;
@@ -157,8 +158,38 @@ fn is_absolute_url(text: &str) -> bool {
 /// an article would make one of all articles.
 fn article_url(text: &str) -> Option<String> {
     let url = Some(text).filter(|text| is_absolute_url(text)).and_then(|text| url::Url::parse(text).ok())?;
-    let is_home = url.path() == "/" && url.query().is_none();
-    (!is_home).then(|| text.to_owned())
+    (!is_front_page(&url)).then(|| text.to_owned())
+}
+
+/// Whether an address is that of a site's front page, which is never an article's.
+pub fn is_front_page(url: &url::Url) -> bool {
+    url.path() == "/" && url.query().is_none()
+}
+
+/// The texts that are not empty, each once.
+fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    texts.into_iter().filter(|text| !text.is_empty() && seen.insert(text.clone())).collect()
+}
+
+/// The language that a document states; empty where it states none, or something else, which is noted as a guess.
+fn stated_language(written: &str, guesses: &mut Vec<Guess>) -> String {
+    language_tag(written).unwrap_or_else(|| {
+        if !written.is_empty() {
+            let what = format!("language {}", quoted(written));
+            guesses.push(Guess::new("ignored", what, "not a BCP 47 tag such as en-GB"));
+        }
+        String::new()
+    })
+}
+
+/// Notes the properties of data that nothing was made of, as far as they are few enough to be read.
+fn note_ignored<'n>(names: impl Iterator<Item = &'n str>, guesses: &mut Vec<Guess>) {
+    const NAMED_MAX: usize = 40;
+    let names: Vec<&str> = names.take(NAMED_MAX).collect();
+    if !names.is_empty() {
+        guesses.push(Guess::new("ignored", names.join(", "), "properties that have no place in an article"));
+    }
 }
 
 /// A language tag in canonical case; `None` when it is none. The name of a language is no tag, although BCP 47

@@ -112,3 +112,17 @@ proptest! {
         prop_assert!(topped.publication.is_some() || top.starts_with('2'));
     }
 }
+
+/// JSON values with these leaves, nested in arrays and in objects with these keys.
+pub(super) fn nested(
+    leaf: impl Strategy<Value = serde_json::Value> + 'static,
+    keys: &'static [&'static str],
+) -> impl Strategy<Value = serde_json::Value> {
+    leaf.prop_recursive(4, 40, 4, move |inner| {
+        let field = (prop::sample::select(keys).prop_map(str::to_owned), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..4).prop_map(serde_json::Value::from),
+            prop::collection::vec(field, 0..4).prop_map(|fields| fields.into_iter().collect()),
+        ]
+    })
+}

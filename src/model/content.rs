@@ -96,16 +96,7 @@ pub enum BlockKind {
 impl Content {
     /// Bytes of the body's text, without what surrounds it.
     pub fn text_bytes(&self) -> usize {
-        let text = |block: &Block| match &block.kind {
-            BlockKind::Paragraph { text }
-            | BlockKind::Crosshead { text }
-            | BlockKind::Caption { text, .. }
-            | BlockKind::Quote { text, .. }
-            | BlockKind::Embed { text, .. }
-            | BlockKind::CorrectionNote { text } => text.len(),
-            BlockKind::List { items, .. } => items.iter().map(String::len).sum(),
-        };
-        self.blocks.iter().map(text).sum()
+        self.blocks.iter().flat_map(|block| block.kind.texts()).map(String::len).sum()
     }
 
     /// The words of the body as Unicode (UAX #29) splits them. Captions are left out, as IPTC counts.
@@ -114,21 +105,25 @@ impl Content {
             .blocks
             .iter()
             .filter(|block| !matches!(block.kind, BlockKind::Caption { .. }))
-            .map(|block| count_words(&block.kind))
+            .flat_map(|block| block.kind.texts())
+            .map(|text| text.unicode_words().count())
             .sum();
         u32::try_from(words).unwrap_or(u32::MAX)
     }
 }
 
-fn count_words(kind: &BlockKind) -> usize {
-    match kind {
-        BlockKind::Paragraph { text }
-        | BlockKind::Crosshead { text }
-        | BlockKind::Caption { text, .. }
-        | BlockKind::Quote { text, .. }
-        | BlockKind::Embed { text, .. }
-        | BlockKind::CorrectionNote { text } => text.unicode_words().count(),
-        BlockKind::List { items, .. } => items.iter().map(|item| item.unicode_words().count()).sum(),
+impl BlockKind {
+    /// The texts that it consists of: a list's items, in order, or its one text.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::Paragraph { text }
+            | Self::Crosshead { text }
+            | Self::Caption { text, .. }
+            | Self::Quote { text, .. }
+            | Self::Embed { text, .. }
+            | Self::CorrectionNote { text } => std::slice::from_ref(text),
+            Self::List { items, .. } => items,
+        }
     }
 }
 

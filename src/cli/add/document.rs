@@ -6,11 +6,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use url::Url;
 
 use crate::cli::args::{AddArgs, DocumentFormat};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::pages::sourceless;
 use crate::cli::{article, times};
 use crate::ingest::{self, DOCUMENT_BYTES_MAX, Format};
 use crate::model::{ArticleName, SourceId};
@@ -86,10 +86,7 @@ pub(super) fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
 }
 
 fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
-    let Some(source) = source else {
-        return Err(Failure::new(Exit::Usage, "the document does not say which publication it is from")
-            .hint("name it: --source express-gazette"));
-    };
+    let source = source.ok_or_else(sourceless)?;
     SourceId::parse(source).map_err(|error| Failure::new(Exit::Failed, error).hint("name the source with --source"))
 }
 
@@ -155,7 +152,7 @@ fn ends_in(path: &Path, endings: &[&str]) -> bool {
 /// A document of a format that is not ours.
 fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
     let observed = args.observed_at.unwrap_or_else(times::now);
-    let reference_date = Some(observed.to_jiff().to_zoned(TimeZone::UTC).date());
+    let reference_date = Some(times::day_of(observed));
     // An address that is given for a page is where it was had.
     let url = args.url.first().and_then(|url| Url::parse(url).ok());
     let options = ingest::Options { format, reference_date, url, charset: None };

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::args::{AddArgs, Globals};
 use super::connect::Session;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::pages::{Pages, Wishes};
 use super::report::{Archived, Report};
@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, ou
     }
     let left = add_addresses(session, addresses, args, &mut report).await?;
     match report.finish() {
-        Ok(()) if left > 0 => Err(super::backup::interrupted(&format!(
+        Ok(()) if left > 0 => Err(interrupted(&format!(
             "{left} of {} were not looked at; give them again to archive them",
             args.documents.len()
         ))),

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::input::{find, is_interruption};
-use super::{count, interrupted};
 use crate::backup::{self, BackupError, BackupFile, Chain, Checked};
 use crate::cli::args::Globals;
 use crate::cli::backup_args::BackupArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::count;
+use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;

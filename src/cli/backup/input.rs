@@ -8,9 +8,9 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{interrupted, pieces};
+use super::pieces;
 use crate::backup::{self, BackupError, BackupFile};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, interrupted};
 
 /// How much of standard input is read at once.
 const PIECE_BYTES: usize = 256 << 10;

@@ -24,6 +24,7 @@ use super::signals::Signals;
 use super::status::size;
 use super::times::span;
 use crate::backup::{BackupError, BackupFile, Incoming, LogHeader};
+use crate::cli::count;
 use crate::wire::pb;
 
 /// Where a backup goes.
@@ -175,16 +176,6 @@ pub(super) fn took(elapsed: Duration) -> String {
         Ok(0) | Err(_) => String::new(),
         Ok(seconds) => format!(" in {}", span(seconds)),
     }
-}
-
-/// `1 change`, `2 changes`.
-pub(super) fn count(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-/// What a person is told who has asked for an end.
-pub(super) fn interrupted(what_is_left: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("interrupted; {what_is_left}"))
 }
 
 impl From<BackupError> for Failure {

@@ -10,10 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::interrupted;
 use super::pieces::{self, Pieces};
 use crate::backup::{BackupError, BackupFile, Incoming, LogHeader, receive};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::progress::Progress;
 use crate::model::Seq;
 use crate::wire::pb;

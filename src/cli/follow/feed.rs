@@ -68,10 +68,9 @@ impl Feed {
     /// Archives what is new.
     async fn look(&mut self, round: &Round<'_>) -> Result<(), Unavailable> {
         let known = &self.memory.seen;
-        let validators = known.validators();
         let fetched = {
             let _permit = round.at_once.acquire().await;
-            round.pages.fetcher().fetch(&self.address, validators.as_ref()).await?
+            round.pages.fetcher().fetch(&self.address, known.validators.as_ref()).await?
         };
         match fetched {
             Fetched::NotModified(_) => round.tell(Told::Unchanged(known.entries.len() as u64)).await,
@@ -96,7 +95,7 @@ impl Feed {
         let old = old.map(|(id, kept)| (id.clone(), kept.clone()));
         self.memory.seen.entries =
             old.chain(archived.into_iter().filter_map(|entry| entry.kept)).collect::<BTreeMap<_, _>>();
-        self.memory.seen.set_validators(page.validators.filter(|_| is_complete));
+        self.memory.seen.validators = page.validators.filter(|_| is_complete);
         if !round.args.dry_run
             && let Err(error) = self.memory.keep()
         {
@@ -152,7 +151,7 @@ fn is_worth_another_try(failure: &Failure) -> bool {
 
 impl Round<'_> {
     async fn tell(&self, told: Told) {
-        // Nobody listens any more when the output is closed; the command ends then.
+        // Somebody listens for as long as there is a feed.
         drop(self.tell.send(told).await);
     }
 }

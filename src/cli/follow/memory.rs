@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use url::Url;
 
 use crate::fetch::Validators;
 
@@ -23,7 +22,7 @@ pub(super) struct Seen {
     feed: String,
     /// What the feed is asked with whether it has changed. Only where all of its entries are archived: who asks so may be
     /// given none.
-    validators: Option<Conditions>,
+    pub(super) validators: Option<Validators>,
     /// Each entry that the feed had last and that was dealt with, by its id.
     pub(super) entries: BTreeMap<String, Kept>,
 }
@@ -36,26 +35,6 @@ pub(super) struct Kept {
     /// The article that it became; empty where it could not be read. An entry that leads to another address later is
     /// still that article.
     pub(super) article: String,
-}
-
-/// [`Validators`] in the file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Conditions {
-    url: Url,
-    etag: Option<String>,
-    last_modified: Option<String>,
-}
-
-impl Seen {
-    pub(super) fn validators(&self) -> Option<Validators> {
-        let Conditions { url, etag, last_modified } = self.validators.clone()?;
-        Some(Validators { url, etag, last_modified })
-    }
-
-    pub(super) fn set_validators(&mut self, validators: Option<Validators>) {
-        let conditions = |Validators { url, etag, last_modified }| Conditions { url, etag, last_modified };
-        self.validators = validators.map(conditions);
-    }
 }
 
 /// The file that remembers one feed.

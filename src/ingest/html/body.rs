@@ -53,20 +53,17 @@ pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec
 }
 
 fn words(blocks: &[Block]) -> usize {
-    blocks.iter().flat_map(|block| texts(&block.kind)).map(|text| text.split_whitespace().count()).sum()
+    texts(blocks).map(|text| text.split_whitespace().count()).sum()
 }
 
-/// What is read of a block; a caption is of a picture.
-fn texts(kind: &BlockKind) -> Vec<&str> {
-    match kind {
-        BlockKind::Paragraph { text }
-        | BlockKind::Crosshead { text }
-        | BlockKind::Quote { text, .. }
-        | BlockKind::Embed { text, .. }
-        | BlockKind::CorrectionNote { text } => vec![text],
-        BlockKind::List { items, .. } => items.iter().map(String::as_str).collect(),
-        BlockKind::Caption { .. } => Vec::new(),
-    }
+/// What is read of a body; a caption is of a picture.
+fn texts(blocks: &[Block]) -> impl Iterator<Item = &str> {
+    let read = blocks.iter().filter(|block| !matches!(block.kind, BlockKind::Caption { .. }));
+    read.flat_map(|block| block.kind.texts()).map(String::as_str)
+}
+
+fn text(blocks: &[Block]) -> String {
+    texts(blocks).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether all that the page says is that it needs something else to say more.
@@ -81,17 +78,15 @@ fn is_notice(blocks: &[Block], words: usize) -> bool {
         "accept cookies",
         "access denied",
     ];
-    let text = || blocks.iter().flat_map(|block| texts(&block.kind)).collect::<Vec<_>>().join(" ").to_lowercase();
     words <= WORDS_OF_NOTICE_MAX && {
-        let text = text();
+        let text = text(blocks).to_lowercase();
         NOTICES.iter().any(|notice| text.contains(notice))
     }
 }
 
 fn shown(blocks: &[Block], words: usize) -> String {
-    let text = blocks.iter().flat_map(|block| texts(&block.kind)).collect::<Vec<_>>().join(" ");
     match words {
         0 => "the page shows no text; it may be made by scripts, which are not run".to_owned(),
-        _ => format!("all that the page shows is {}", crate::ingest::quoted(&text)),
+        _ => format!("all that the page shows is {}", crate::ingest::quoted(&text(blocks))),
     }
 }

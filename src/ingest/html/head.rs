@@ -7,10 +7,10 @@
 use dom_query::{Document as Tree, Selection};
 use url::Url;
 
-use super::site;
+use super::{normal, site};
 use crate::ingest::claims::{Place, stated};
 use crate::ingest::news_article::{self, NewsArticle};
-use crate::ingest::{Guess, Options, article_url, is_absolute_url, language_tag, markup, without_by};
+use crate::ingest::{Guess, Options, article_url, distinct, is_absolute_url, language_tag, markup, without_by};
 use crate::model::ClaimedTime;
 
 const TITLES: [&str; 7] =
@@ -155,19 +155,11 @@ impl Page<'_> {
         if !data.authors.is_empty() {
             return data.authors.clone();
         }
-        let mut authors: Vec<String> = Vec::new();
-        for name in AUTHORS {
-            for (_, author) in self.named(&[name]) {
-                let author = without_by(author).to_owned();
-                if !is_absolute_url(&author) && !authors.contains(&author) {
-                    authors.push(author);
-                }
-            }
-            if !authors.is_empty() {
-                break;
-            }
-        }
-        authors
+        let of = |name| {
+            let authors = self.named(std::slice::from_ref(name)).map(|(_, author)| without_by(author).to_owned());
+            distinct(authors.filter(|author| !is_absolute_url(author)))
+        };
+        AUTHORS.iter().map(of).find(|authors| !authors.is_empty()).unwrap_or_default()
     }
 
     fn language(&self) -> String {
@@ -252,8 +244,6 @@ fn is_of_site(url: &str, options: &Options) -> bool {
 
 /// Whether a text has the letters and digits of another in a row.
 fn has_words(text: &str, part: &str) -> bool {
-    let normal =
-        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let part = normal(part);
     !part.is_empty() && normal(text).contains(&part)
 }

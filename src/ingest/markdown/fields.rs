@@ -3,7 +3,7 @@
 use crate::model::{ClaimedTime, Content, Precision};
 
 use super::super::claims::{self, Place};
-use super::super::{Document, Guess, Options, is_absolute_url, language_tag, quoted, times};
+use super::super::{Document, Guess, Options, is_absolute_url, stated_language, times};
 use super::front::Entries;
 use super::value::Value;
 
@@ -85,15 +85,8 @@ impl Front {
     }
 
     fn language(&mut self) -> String {
-        let Some(written) = self.text(&LANGUAGE) else { return String::new() };
-        language_tag(&written).unwrap_or_else(|| {
-            self.guesses.push(Guess::new(
-                "ignored",
-                format!("language {}", quoted(&written)),
-                "not a BCP 47 tag such as en-GB",
-            ));
-            String::new()
-        })
+        let written = self.text(&LANGUAGE).unwrap_or_default();
+        stated_language(&written, &mut self.guesses)
     }
 
     fn time(

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::model::{Block, BlockKind, ClaimedTime};
 
-use super::super::claims::{self, Place};
-use super::super::{Guess, article_url, body, is_absolute_url, language_tag, quoted, without_by};
+use super::super::{
+    Guess, article_url, body, claims, distinct, is_absolute_url, note_ignored, quoted, stated_language, without_by,
+};
 use super::NewsArticle;
 use super::graph::{Graph, Node, article_type};
 
@@ -118,14 +119,8 @@ impl<'g, 'v> Fields<'g, 'v> {
     }
 
     fn times(&mut self) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
-        let place = Place { found_in: "json-ld", ..Place::default() };
         let (published, modified) = (self.text("datePublished"), self.text("dateModified"));
-        let mut claim = |what: &str, words: &str, place| {
-            if words.is_empty() { None } else { claims::stated(what, words, place, &mut self.guesses) }
-        };
-        let published = claim("publish time", &published, place);
-        let modified = claim("modify time", &modified, Place { published: published.as_ref(), ..place });
-        (published, modified)
+        claims::stated_pair([&published, &modified], "json-ld", &mut self.guesses)
     }
 
     /// The authors. Some pages give addresses of their profiles for names.
@@ -145,11 +140,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         let Some(written) = own.or_else(|| self.graph.language()).and_then(|value| self.graph.text(value)) else {
             return String::new();
         };
-        language_tag(&written).unwrap_or_else(|| {
-            let what = format!("language {}", quoted(&written));
-            self.guesses.push(Guess::new("ignored", what, "not a BCP 47 tag such as en-GB"));
-            String::new()
-        })
+        stated_language(&written, &mut self.guesses)
     }
 
     /// The article's own URL, then that of its page. An id may be one; with a fragment it is a name within the page.
@@ -254,23 +245,12 @@ impl<'g, 'v> Fields<'g, 'v> {
 
     /// Notes the properties that nothing was made of.
     fn note_unknown(&mut self) {
-        const NAMED_MAX: usize = 40;
         let is_unknown = |(key, value): &(&String, &Value)| !(KNOWN.contains(&key.as_str()) || value.is_null());
-        let keys: Vec<&str> =
-            self.node.iter().filter(is_unknown).map(|(key, _)| key.as_str()).take(NAMED_MAX).collect();
-        if !keys.is_empty() {
-            let why = "properties that have no place in an article";
-            self.guesses.push(Guess::new("ignored", keys.join(", "), why));
-        }
+        let unknown = self.node.iter().filter(is_unknown).map(|(key, _)| key.as_str());
+        note_ignored(unknown, &mut self.guesses);
     }
 }
 
 fn truth(value: &Value) -> Option<bool> {
     value.as_bool().or_else(|| value.as_str()?.to_ascii_lowercase().parse().ok())
-}
-
-/// The texts that are not empty, each once.
-fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut seen = HashSet::new();
-    texts.into_iter().filter(|text| !text.is_empty() && seen.insert(text.clone())).collect()
 }

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::ingest::tests::nested;
 use crate::ingest::{Format, Options, times};
 use crate::model::{BlockKind, Precision};
 
@@ -220,24 +221,7 @@ fn odd() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         "\\PC{0,20}|<p>|&#x110000;|https?://[a-z./]{0,8}|20[0-9]{2}-[0-9]{2}".prop_map(Value::from),
     ];
-    leaf.prop_recursive(4, 40, 4, |inner| {
-        let key = prop::sample::select(vec![
-            "@id",
-            "@type",
-            "@graph",
-            "@value",
-            "name",
-            "url",
-            "caption",
-            "mainEntity",
-            "headline",
-        ]);
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key.prop_map(String::from), inner), 0..4)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-        ]
-    })
+    nested(leaf, &["@id", "@type", "@graph", "@value", "name", "url", "caption", "mainEntity", "headline"])
 }
 
 proptest! {

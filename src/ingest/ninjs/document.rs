@@ -2,8 +2,9 @@
 
 use crate::model::{BlockKind, ClaimedTime, Content};
 
-use super::super::claims::{self, Place};
-use super::super::{Document, Guess, IngestError, article_url, language_tag, quoted, without_by};
+use super::super::{
+    Document, Guess, IngestError, article_url, claims, distinct, note_ignored, quoted, stated_language, without_by,
+};
 use super::item::Item;
 use super::{pictures, texts};
 
@@ -118,30 +119,17 @@ fn bylines(item: Item<'_>) -> Vec<String> {
 }
 
 fn language(item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
-    let written = item.text(&["language"]);
-    language_tag(&written).unwrap_or_else(|| {
-        if !written.is_empty() {
-            let what = format!("language {}", quoted(&written));
-            guesses.push(Guess::new("ignored", what, "not a BCP 47 tag such as en-GB"));
-        }
-        String::new()
-    })
+    stated_language(&item.text(&["language"]), guesses)
 }
 
 /// The item's first version is its publication, a later one a change to it. Which of them an item without a number and
 /// without the time of its first version is, it doesn't say; its own time is then that of a change.
 fn times(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
-    let place = Place { found_in: "ninjs", ..Place::default() };
     let (first, version) = (item.text(&["firstCreated"]), item.text(&["versionCreated"]));
     let is_first = first.is_empty() && matches!(item.text(&["version"]).as_str(), "0" | "1");
     let (published, modified) = if is_first { (version, String::new()) } else { (first, version) };
-    let mut claim = |what: &str, words: &str, place| {
-        if words.is_empty() { None } else { claims::stated(what, words, place, guesses) }
-    };
-    let published_time = claim("publish time", &published, place);
     let modified = if modified == published { String::new() } else { modified };
-    let modify_time = claim("modify time", &modified, Place { published: published_time.as_ref(), ..place });
-    (published_time, modify_time)
+    claims::stated_pair([&published, &modified], "ninjs", guesses)
 }
 
 fn publication(item: Item<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
@@ -158,9 +146,7 @@ fn publication(item: Item<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
 }
 
 fn keywords(item: Item<'_>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    let names = item.objects(&["subjects", "subject"]).into_iter().map(|subject| subject.text(&["name"]));
-    names.filter(|name| !name.is_empty() && seen.insert(name.clone())).collect()
+    distinct(item.objects(&["subjects", "subject"]).into_iter().map(|subject| subject.text(&["name"])))
 }
 
 fn rights(item: Item<'_>) -> String {
@@ -175,7 +161,6 @@ fn rights(item: Item<'_>) -> String {
 
 /// Notes an embargo, and the properties that nothing was made of.
 fn note_rest(item: Item<'_>, guesses: &mut Vec<Guess>) {
-    const NAMED_MAX: usize = 40;
     let embargo = item.text(&["embargoedUntil", "embargoed"]);
     if !embargo.is_empty() {
         guesses.push(Guess::new("embargo", embargo, "until then the item is not to be published"));
@@ -185,8 +170,5 @@ fn note_rest(item: Item<'_>, guesses: &mut Vec<Guess>) {
         let prefixes = ["body_", "headline_", "description_"];
         KNOWN.contains(&name.as_str()) || prefixes.iter().any(|prefix| name.starts_with(prefix))
     };
-    let rest: Vec<&str> = item.names().filter(|name| !is_known(name)).take(NAMED_MAX).collect();
-    if !rest.is_empty() {
-        guesses.push(Guess::new("ignored", rest.join(", "), "properties that have no place in an article"));
-    }
+    note_ignored(item.names().filter(|name| !is_known(name)), guesses);
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::model::{Block, BlockKind};
+use crate::model::Block;
 
 use super::super::{Guess, body, markup, quoted};
 use super::item::{Item, line};
@@ -159,7 +159,7 @@ pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, Str
     }
     let mut standfirst = String::new();
     for text in lesser {
-        let value = text.blocks().iter().map(|block| flat(&block.kind)).collect::<Vec<_>>().join(" ");
+        let value = flat(&text.blocks());
         if standfirst.is_empty() {
             standfirst = value;
         } else if value != standfirst {
@@ -173,21 +173,14 @@ pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, Str
     (blocks, standfirst)
 }
 
-fn flat(kind: &BlockKind) -> String {
-    match kind {
-        BlockKind::Paragraph { text }
-        | BlockKind::Crosshead { text }
-        | BlockKind::Caption { text, .. }
-        | BlockKind::Quote { text, .. }
-        | BlockKind::Embed { text, .. }
-        | BlockKind::CorrectionNote { text } => text.clone(),
-        BlockKind::List { items, .. } => items.join(" "),
-    }
+/// All that blocks say, on one line.
+fn flat(blocks: &[Block]) -> String {
+    blocks.iter().map(|block| block.kind.texts().join(" ")).collect::<Vec<_>>().join(" ")
 }
 
 /// The runs of three words that a body is made of, by their hashes.
 fn phrases(blocks: &[Block]) -> HashSet<u64> {
-    let text = blocks.iter().map(|block| flat(&block.kind)).collect::<Vec<_>>().join(" ").to_lowercase();
+    let text = flat(blocks).to_lowercase();
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let hash = |words: &[&str]| {
         let mut hasher = DefaultHasher::new();

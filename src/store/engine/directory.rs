@@ -236,7 +236,8 @@ fn is_unfinished(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-fn remove_directory(path: &Path) -> io::Result<()> {
+/// Removes a directory with all that is in it, if it is there.
+pub(in crate::store) fn remove_directory(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

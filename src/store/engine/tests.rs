@@ -308,16 +308,21 @@ fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
     }
 }
 
+/// 25 commits of 16 values each.
+fn fill_three_segments(engine: &SledEngine) {
+    for commit in 0..25_u8 {
+        let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
+        engine.commit(&Batch { writes: writes.collect(), upkeep: false }).unwrap();
+    }
+}
+
 /// A flipped byte near the end of the log made sled cut off all that came after it. It opened without complaint,
 /// and the flipped byte could not be mended any more. In the middle it failed to open, and had cut nevertheless.
 #[test]
 fn an_opening_that_fails_leaves_all_files_as_they_were() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
-    for commit in 0..25_u8 {
-        let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
-        engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
-    }
+    fill_three_segments(&engine);
     drop(engine);
     let pristine = contents(&dir.path().join("db"));
     let end = fs::metadata(dir.path().join("db/db")).unwrap().len();
@@ -369,10 +374,7 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
 fn an_opening_that_is_refused_leaves_the_beginning_of_a_header_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
-    for commit in 0..25_u8 {
-        let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
-        engine.commit(&Batch { writes: writes.collect(), upkeep: false }).unwrap();
-    }
+    fill_three_segments(&engine);
     drop(engine);
     let log = fs::OpenOptions::new().write(true).open(dir.path().join("db/db")).unwrap();
     log.set_len((2 << 23) + 12).unwrap();

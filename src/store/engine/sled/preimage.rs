@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::super::directory::remove_directory;
 use super::SEGMENT_BYTES;
 use super::segments::{HEADER_BYTES, Segment, read, segment};
 
@@ -89,10 +90,7 @@ impl Preimage {
 
     /// Removes the copy.
     pub(super) fn discard(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove_directory(&self.folder)
     }
 }
 

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::super::OpenError;
-use super::super::directory::{Directory, sync_directory};
+use super::super::directory::{Directory, remove_directory, sync_directory};
 use super::{Log, Options, SledEngine, sync_creation};
 
 impl SledEngine {
     /// Makes an empty database beside the archive's own. What an earlier one that was cut short left is removed.
     pub fn create_replacement(directory: &Arc<Directory>, options: Options) -> Result<Self, OpenError> {
         let path = directory.new_database();
-        remove(&path).map_err(OpenError::io("remove", &path))?;
+        remove_directory(&path).map_err(OpenError::io("remove", &path))?;
         Self::open_as_it_is(Arc::clone(directory), path, options)
     }
 
@@ -22,7 +22,7 @@ impl SledEngine {
     pub fn discard(self) -> Result<(), OpenError> {
         let path = self.path.clone();
         drop(self);
-        remove(&path).map_err(OpenError::io("remove", &path))
+        remove_directory(&path).map_err(OpenError::io("remove", &path))
     }
 
     /// Closes a replacement and puts it in the place of the archive's database, which goes to quarantine. The exchange is
@@ -38,13 +38,6 @@ impl SledEngine {
         sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))?;
         // Now the old one bears the new one's name.
         directory.quarantine(&new).map(drop).map_err(OpenError::io("move away", &new))
-    }
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 
