@@ -61,16 +61,22 @@ pub(super) async fn run(
     }
     let mut left = 0;
     let telling = async {
+        let mut shown = Ok(());
         while let Some(told) = told.recv().await {
             match told {
                 Told::Expect(more) => report.expect(more),
                 Told::Unchanged(more) => report.unchanged(more),
-                Told::Done(label, done) => report.take(&label, *done)?,
+                Told::Done(label, done) if shown.is_ok() => shown = report.take(&label, *done),
+                Told::Done(..) => {}
                 Told::Left(more) => left += more,
                 Told::Note(note) => report.note(&note),
             }
+            // Nobody can be told any more. What is under way is still waited for, and remembered.
+            if shown.is_err() {
+                stopping.cancel();
+            }
         }
-        Ok::<_, Failure>(())
+        shown
     };
     let following = feeds.for_each(|()| std::future::ready(()));
     let (told, ()) = tokio::join!(telling, following);
