@@ -39,7 +39,7 @@ pub use self::error::{FetchError, Phase};
 pub use self::network::{Later, Network, SystemNetwork};
 pub use self::options::Options;
 pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
-pub use self::robots::{PRODUCT, Refusal};
+pub use self::robots::{Disallowed, PRODUCT, Refusal, Rules};
 
 use self::body::Excess;
 use self::exchange::{Answer, Exchange};

@@ -5,6 +5,7 @@
 mod backup;
 mod cli;
 mod concurrency;
+mod corpus;
 mod damage;
 mod faults;
 mod feed;

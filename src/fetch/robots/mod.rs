@@ -16,7 +16,7 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::time::Instant;
 use url::Url;
 
-use self::rules::Rules;
+pub use self::rules::{Disallowed, Rules};
 use super::body::Excess;
 use super::error::{Phase, is_transient};
 use super::exchange::Answer;

@@ -7,7 +7,7 @@ use super::pattern::{Pattern, normal};
 
 /// What a site's robots.txt says to us.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rules(Vec<Rule>);
+pub struct Rules(Vec<Rule>);
 
 #[derive(Clone, Debug)]
 struct Rule {
@@ -21,17 +21,17 @@ struct Rule {
 
 /// A rule that keeps us out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Disallowed {
+pub struct Disallowed {
     /// As written, without the word.
-    pub(super) text: String,
+    pub text: String,
     /// The line of the file, from 1.
-    pub(super) line: usize,
+    pub line: usize,
 }
 
 impl Rules {
     /// Reads the groups for `product`, or those for `*` if there are none. What isn't understood is passed over, so that
     /// any bytes can be read: a page that says "not found" in HTML has no rules.
-    pub(super) fn read(bytes: &[u8], product: &str) -> Self {
+    pub fn read(bytes: &[u8], product: &str) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let (mut own, mut others) = (Vec::new(), Vec::new());
@@ -74,7 +74,7 @@ impl Rules {
 
     /// The rule that keeps us from a path with its query, if one does: the longest that fits decides, and an allowing one
     /// of two that are equally long. No rule keeps anybody from the robots.txt itself.
-    pub(super) fn keeps_out(&self, path: &str) -> Option<Disallowed> {
+    pub fn keeps_out(&self, path: &str) -> Option<Disallowed> {
         let path = normal(path);
         if path == "/robots.txt" {
             return None;

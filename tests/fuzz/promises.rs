@@ -1,0 +1,158 @@
+//! What each parser of ours promises for any bytes at all, beside that it ends without a panic.
+//!
+//! The fuzz targets search for bytes that break a promise; `tests/it/corpus.rs` holds the parsers to the bytes that were
+//! kept. Neither knows what the other is, so that both say the same.
+
+#![allow(dead_code, reason = "a fuzz target needs one of these, and the tests all")]
+
+use dateline::fetch::Rules;
+use dateline::ingest::{self, Document, Format, Options, times};
+use dateline::model::{ClaimedTime, Content, Limits, SourceId, UrlKey};
+use dateline::wire::json::{from_json, to_json};
+use dateline::wire::{self, FieldErrorKind};
+use dateline::wire::{content_to_pb, pb};
+use jiff::civil::{Date, date};
+use url::Url;
+
+const SEEN_ON: Date = date(2025, 11, 8);
+const ADDRESS: &str = "https://news.example.org/2025/11/bridge?id=7";
+
+pub(crate) fn news_text(input: &[u8]) {
+    document(Format::NewsText, input);
+}
+
+pub(crate) fn markdown(input: &[u8]) {
+    document(Format::Markdown, input);
+}
+
+pub(crate) fn html(input: &[u8]) {
+    document(Format::Html, input);
+}
+
+pub(crate) fn news_article(input: &[u8]) {
+    document(Format::NewsArticle, input);
+}
+
+pub(crate) fn ninjs(input: &[u8]) {
+    document(Format::Ninjs, input);
+}
+
+/// A document is read in the format that was found, or not at all.
+pub(crate) fn detect(input: &[u8]) {
+    let read = ingest::read(input, &options(None));
+    match ingest::detect(input) {
+        Ok(format) => assert_eq!(read, ingest::read(input, &options(Some(format)))),
+        Err(error) => assert_eq!(read, Err(error)),
+    }
+}
+
+/// Our own JSON: what was read is written, and read again as the same.
+pub(crate) fn json(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    if let Ok(content) = from_json::<pb::Content>(text) {
+        assert_eq!(from_json::<pb::Content>(&to_json(&content)).as_ref().ok(), Some(&content));
+    }
+    if let Ok(request) = from_json::<pb::PublishRevisionRequest>(text) {
+        assert_eq!(from_json::<pb::PublishRevisionRequest>(&to_json(&request)).as_ref().ok(), Some(&request));
+    }
+}
+
+pub(crate) fn feed(input: &[u8]) {
+    let Ok(feed) = ingest::feed::read(input, &options(None)) else { return };
+    let again = ingest::feed::read(input, &options(None)).expect("a feed that was read is read again");
+    assert_eq!(feed.title, again.title);
+    assert_eq!(feed.entries.len(), again.entries.len());
+    for (entry, again) in feed.entries.iter().zip(&again.entries) {
+        assert_eq!((&entry.id, &entry.url, entry.fingerprint), (&again.id, &again.url, again.fingerprint));
+        assert_eq!(entry.document, again.document);
+        if let Ok(document) = &entry.document {
+            is_archivable(document);
+        }
+    }
+}
+
+pub(crate) fn times(input: &[u8]) {
+    let Ok(words) = std::str::from_utf8(input) else { return };
+    let absolute = times::claimed_time(words, None, "body");
+    let relative = times::claimed_time(words, Some(SEEN_ON), "body");
+    if let Some(claim) = &absolute {
+        assert!(!claim.relative, "without a page's date nothing relative can be placed");
+        assert_eq!(Some(claim), relative.as_ref(), "a page's date changes nothing of an absolute time");
+    }
+    for claim in absolute.iter().chain(&relative).chain(&times::leading_date(words, "body")) {
+        is_a_claim(claim, words);
+    }
+    let published = absolute.as_ref().or(relative.as_ref());
+    if let Some(claim) = times::claimed_change(words, Some(SEEN_ON), published, "body") {
+        is_a_claim(&claim, words);
+    }
+    let (_, _) = (times::has_unplaced_clock(words), times::is_weekday(words));
+    if let Some(date) = times::page_date(words) {
+        assert!(!times::describe_date(date).is_empty());
+    }
+}
+
+/// The first line is a path; what follows is the robots.txt.
+pub(crate) fn robots(input: &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    let (path, file) = input.split_at(end);
+    let path = format!("/{}", String::from_utf8_lossy(path));
+    let file = file.get(1..).unwrap_or_default();
+    let rules = Rules::read(file, "dateline");
+    if let Some(rule) = rules.keeps_out(&path) {
+        let text = String::from_utf8_lossy(file);
+        assert!(text.contains(&rule.text), "a refusal names a rule as it is written");
+        assert!(rule.line >= 1 && rule.line <= 1 + text.matches(['\n', '\r']).count());
+    }
+    assert!(rules.keeps_out("/robots.txt").is_none(), "nothing keeps anybody from the file itself");
+    assert!(Rules::read(b"", "dateline").keeps_out(&path).is_none(), "what is not forbidden is allowed");
+}
+
+pub(crate) fn url_key(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(key) = UrlKey::of(text) else { return };
+    let back = key.to_url();
+    assert_eq!(UrlKey::of(&back).ok().as_ref(), Some(&key), "the URL {back:?} of a key has that key");
+    assert!(key.starts_with(&UrlKey::prefix_of(text).expect("a URL is a prefix")), "a URL begins with itself");
+}
+
+/// A document that can be read is the same each time, and can be archived.
+fn document(format: Format, input: &[u8]) {
+    let read = ingest::read(input, &options(Some(format)));
+    assert_eq!(read, ingest::read(input, &options(Some(format))), "the same bytes make the same document");
+    if let Ok(document) = read {
+        is_archivable(&document);
+    }
+}
+
+fn options(format: Option<Format>) -> Options {
+    Options { format, reference_date: Some(SEEN_ON), url: Url::parse(ADDRESS).ok(), charset: None }
+}
+
+/// The archive takes the document, or says that it is too large.
+fn is_archivable(document: &Document) {
+    let limits = Limits::default();
+    match wire::content(Some(content_to_pb(&document.content)), &limits) {
+        Ok(content) => assert_eq!(content, document.content, "a content goes over the wire as it is"),
+        Err(error) => assert_eq!(error.kind, FieldErrorKind::TooLarge, "{error}"),
+    }
+    is_clean(&document.content);
+    if let Some(source) = &document.source {
+        assert!(SourceId::parse(source).is_ok(), "{source:?} is a source");
+    }
+    for url in &document.urls {
+        assert!(wire::check_url("urls", url, &limits).is_ok(), "{url:?} is an address");
+    }
+}
+
+/// No block is without a text or an address, and no list has an empty item twice over.
+fn is_clean(content: &Content) {
+    assert!(!content.headline.trim().is_empty());
+    assert!(content.bylines.iter().all(|byline| !byline.trim().is_empty()), "{:?}", content.bylines);
+    assert!(content.keywords.iter().all(|keyword| !keyword.trim().is_empty()), "{:?}", content.keywords);
+}
+
+fn is_a_claim(claim: &ClaimedTime, words: &str) {
+    assert_eq!(claim.words, words.trim(), "a claim keeps the words that it came from");
+    assert!(!times::describe(claim).is_empty());
+}

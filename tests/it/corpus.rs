@@ -1,0 +1,42 @@
+//! The inputs that fuzzing kept: those that reach all that it found, and those that once broke a promise.
+
+#[path = "../fuzz/promises.rs"]
+mod promises;
+
+use std::path::Path;
+
+/// Runs `promise` on each input that was kept for the target, and says which one breaks it.
+fn holds(target: &str, promise: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
+    let mut inputs: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "{} has inputs", folder.display());
+    for input in inputs {
+        let bytes = std::fs::read(&input).unwrap();
+        let held = std::panic::catch_unwind(|| promise(&bytes));
+        assert!(held.is_ok(), "{} breaks a promise of {target}", input.display());
+    }
+}
+
+macro_rules! targets {
+    ($($target:ident)*) => {
+        $(
+            #[test]
+            fn $target() {
+                holds(stringify!($target), promises::$target);
+            }
+        )*
+
+        /// A target that is not built, or not run here, would search and hold nothing.
+        #[test]
+        fn every_target_is_held() {
+            let manifest = include_str!("../fuzz/Cargo.toml");
+            let built = manifest.lines().filter_map(|line| line.strip_prefix("path = \"targets/")?.strip_suffix(".rs\""));
+            assert_eq!(built.collect::<Vec<_>>(), [$(stringify!($target)),*]);
+        }
+    };
+}
+
+targets! {
+    news_text markdown html news_article ninjs json detect feed times robots url_key
+}
