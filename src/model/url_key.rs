@@ -136,7 +136,12 @@ impl fmt::Display for UrlKey {
 fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
     match host? {
         Host::Domain(domain) => {
-            let labels = domain.trim_end_matches('.');
+            // One dot at the end is the root's. With two there is a label without letters, which no host has; without them
+            // `2..` would be the address 0.0.0.2.
+            let labels = domain.strip_suffix('.').unwrap_or(domain);
+            if labels.ends_with('.') {
+                return None;
+            }
             // The standard lets `,` and `)` stand in a host. Bare they would make another host's key, while `%`
             // cannot stand in one, so that the escape is unmistakable.
             let turned = || labels.rsplit('.').map(|label| label.replace(',', "%2C").replace(')', "%29"));
@@ -217,6 +222,13 @@ mod tests {
             assert_eq!(UrlKey::of(&key.to_url()).unwrap(), key, "{url} became {}", key.to_url());
         }
         assert_eq!(UrlKey::of("http://www.example.com/a").unwrap().to_url(), "https://www.example.com/a");
+    }
+
+    /// Found by fuzzing: without its dots, `2..` was taken for the number of an address, and the key's URL had another key.
+    #[test]
+    fn a_host_with_an_empty_label_is_none() {
+        assert_eq!(key("https://example.com./a"), "com,example)/a");
+        assert!(UrlKey::of("https://2../x").is_err());
     }
 
     #[test]
