@@ -228,6 +228,7 @@ fn read(page: &Page, observed: Timestamp) -> Result<Document, Failure> {
         reference_date: Some(times::day_of(observed)),
         url: Some(page.url.clone()),
         charset: page.charset.clone(),
+        ..ingest::Options::default()
     };
     ingest::read(&page.body, &options).map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))
 }

@@ -1,5 +1,7 @@
 //! Which format a document has, and its bytes as text.
 
+use std::path::Path;
+
 use super::{IngestError, json, ninjs};
 
 /// The largest document that is read, in bytes: 8 MiB, as large as an original can be kept by default.
@@ -20,6 +22,30 @@ pub enum Format {
     Ninjs,
     /// Other JSON. It is protobuf JSON, which another layer reads.
     Json,
+}
+
+impl Format {
+    /// The format that a file's ending tells; `None` where it tells none.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        let ending = path.extension()?.to_ascii_lowercase();
+        match ending.to_str()? {
+            "md" | "markdown" => Some(Self::Markdown),
+            "html" | "htm" | "xhtml" => Some(Self::Html),
+            "jsonld" => Some(Self::NewsArticle),
+            _ => None,
+        }
+    }
+
+    /// The media type of documents of this format.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::NewsText => "text/plain; charset=utf-8",
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Html => "text/html",
+            Self::NewsArticle => "application/ld+json",
+            Self::Ninjs | Self::Json => "application/json",
+        }
+    }
 }
 
 /// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace makes

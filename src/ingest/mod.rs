@@ -15,6 +15,7 @@ mod markdown;
 mod markup;
 mod news_article;
 mod ninjs;
+mod settle;
 mod text;
 pub mod times;
 
@@ -87,6 +88,9 @@ pub struct Options {
     pub url: Option<url::Url>,
     /// The charset that came with the document, such as that of a Content-Type header.
     pub charset: Option<String>,
+    /// The headline of a Markdown document that has none, such as the name of its file. With it, front matter that can't be
+    /// read is taken for text, so that no state of a file is lost for a mistake in it.
+    pub untitled: Option<String>,
 }
 
 /// Reads a document.
@@ -103,7 +107,7 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
         _ => read_text(bytes, options)?,
     };
     document.source = document.publication.as_deref().and_then(source_id);
-    Ok(document)
+    Ok(document.settle())
 }
 
 /// The source id of a site, for a page that does not say which publication it is from: `example` of

@@ -6,13 +6,23 @@
 #![allow(dead_code, reason = "a fuzz target needs one of these, and the tests all")]
 
 use dateline::fetch::Rules;
-use dateline::ingest::{self, Document, Format, Options, times};
+use dateline::ingest::{self, Document, Format, IngestError, Options, times};
 use dateline::model::{ClaimedTime, Content, Limits, SourceId, UrlKey};
 use dateline::wire::json::{from_json, to_json};
 use dateline::wire::{self, FieldErrorKind};
 use dateline::wire::{content_to_pb, pb};
 use jiff::civil::{Date, date};
 use url::Url;
+
+/// A panic of dom_smoothie is caught where a page is read. libFuzzer would take it for a finding before that.
+pub(crate) fn pass_over_known_panics() {
+    let found = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.location().is_none_or(|place| !place.file().contains("/dom_smoothie-")) {
+            found(panic);
+        }
+    }));
+}
 
 const SEEN_ON: Date = date(2025, 11, 8);
 const ADDRESS: &str = "https://news.example.org/2025/11/bridge?id=7";
@@ -21,8 +31,16 @@ pub(crate) fn news_text(input: &[u8]) {
     document(Format::NewsText, input);
 }
 
+/// With a name for it, any text is a document.
 pub(crate) fn markdown(input: &[u8]) {
     document(Format::Markdown, input);
+    let named = Options { untitled: Some("bridge".to_owned()), ..options(Some(Format::Markdown)) };
+    let is_text = std::str::from_utf8(input).is_ok_and(|text| !text.contains('\0') && !text.trim().is_empty());
+    match ingest::read(input, &named) {
+        Ok(document) => is_archivable(&document),
+        Err(IngestError::Binary { .. } | IngestError::NotUtf8 { .. } | IngestError::Empty) => {}
+        Err(error) => assert!(!is_text, "{error}"),
+    }
 }
 
 pub(crate) fn html(input: &[u8]) {
@@ -126,7 +144,7 @@ fn document(format: Format, input: &[u8]) {
 }
 
 fn options(format: Option<Format>) -> Options {
-    Options { format, reference_date: Some(SEEN_ON), url: Url::parse(ADDRESS).ok(), charset: None }
+    Options { format, reference_date: Some(SEEN_ON), url: Url::parse(ADDRESS).ok(), ..Options::default() }
 }
 
 /// The archive takes the document, or says that it is too large.

@@ -123,30 +123,14 @@ fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format
         DocumentFormat::Ninjs => Some(Format::Ninjs),
         DocumentFormat::Html => Some(Format::Html),
         DocumentFormat::Json => Some(Format::Json),
-        DocumentFormat::Auto if ends_in(path, &["md", "markdown"]) => Some(Format::Markdown),
-        DocumentFormat::Auto if ends_in(path, &["html", "htm", "xhtml"]) => Some(Format::Html),
-        DocumentFormat::Auto if ends_in(path, &["jsonld"]) => Some(Format::NewsArticle),
-        DocumentFormat::Auto if ends_in(path, &["json"]) => match ingest::detect(bytes) {
-            Ok(format @ (Format::NewsArticle | Format::Ninjs)) => Some(format),
-            Ok(Format::NewsText | Format::Markdown | Format::Html | Format::Json) | Err(_) => Some(Format::Json),
-        },
-        DocumentFormat::Auto => ingest::detect(bytes).ok(),
+        DocumentFormat::Auto if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json")) => {
+            match ingest::detect(bytes) {
+                Ok(format @ (Format::NewsArticle | Format::Ninjs)) => Some(format),
+                Ok(Format::NewsText | Format::Markdown | Format::Html | Format::Json) | Err(_) => Some(Format::Json),
+            }
+        }
+        DocumentFormat::Auto => Format::of_path(path).or_else(|| ingest::detect(bytes).ok()),
     }
-}
-
-fn media_type(format: Option<Format>) -> &'static str {
-    match format {
-        Some(Format::Markdown) => "text/markdown; charset=utf-8",
-        Some(Format::Html) => "text/html",
-        Some(Format::NewsArticle) => "application/ld+json",
-        Some(Format::Ninjs | Format::Json) => "application/json",
-        Some(Format::NewsText) | None => "text/plain; charset=utf-8",
-    }
-}
-
-fn ends_in(path: &Path, endings: &[&str]) -> bool {
-    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
-    ending.is_some_and(|ending| endings.iter().any(|known| ending == *known))
 }
 
 /// A document of a format that is not ours.
@@ -155,7 +139,7 @@ fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Read
     let reference_date = Some(times::day_of(observed));
     // An address that is given for a page is where it was had.
     let url = args.url.first().and_then(|url| Url::parse(url).ok());
-    let options = ingest::Options { format, reference_date, url, charset: None };
+    let options = ingest::Options { format, reference_date, url, ..ingest::Options::default() };
     let document = ingest::read(bytes, &options).map_err(|error| Failure::new(Exit::Failed, error))?;
     Ok(Reading {
         content: content_to_pb(&document.content),
@@ -165,7 +149,7 @@ fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Read
         observe_time: document.observe_time.map(timestamp_to_pb),
         guesses: document.guesses.iter().map(ToString::to_string).collect(),
         page_date: document.page_date,
-        media_type: media_type(format),
+        media_type: format.unwrap_or(Format::NewsText).media_type(),
     })
 }
 
@@ -179,7 +163,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         serde_json::from_str(text).map_err(|error| failed(format!("this is no JSON object: {error}")))?;
     let has = |field: &str| fields.contains_key(field);
     let refused = |kind: &str, error: crate::wire::json::JsonError| failed(format!("as {kind}, {error}"));
-    let mut reading = Reading { media_type: media_type(Some(Format::Json)), ..Reading::default() };
+    let mut reading = Reading { media_type: Format::Json.media_type(), ..Reading::default() };
     let (name, revision) = if has("revision") {
         let article: pb::Article = from_json(text).map_err(|error| refused("an article", error))?;
         if article.state == i32::from(pb::ArticleState::Withdrawn) {

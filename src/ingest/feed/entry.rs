@@ -61,7 +61,7 @@ fn document(entry: &model::Entry, url: Option<&Url>, about: &About, stamps: &Sta
     };
     let publication = non_empty(&about.title);
     let source = publication.as_deref().and_then(source_id);
-    Ok(Document { content, publication, source, guesses, ..Document::default() })
+    Ok(Document { content, publication, source, guesses, ..Document::default() }.settle())
 }
 
 /// The standfirst and the body. Where an entry has a content and a summary, the summary is the standfirst, unless the

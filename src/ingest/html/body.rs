@@ -2,6 +2,8 @@
 //!
 //! dom_smoothie finds it, as Mozilla's Readability does. It cannot tell that there is none, so that is judged here.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use dom_query::Document as Tree;
 use dom_smoothie::{Config, Readability, ReadabilityError};
 use url::Url;
@@ -29,7 +31,11 @@ pub(super) struct Body {
 /// Finds it. `tree` is used up, since the body is cut out of it.
 pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec<Guess>) -> Result<Body, IngestError> {
     let config = Config { max_elements_to_parse: ELEMENTS_MAX, keep_classes: true, ..Config::default() };
-    let found = Readability::with_document(tree, url.map(Url::as_str), Some(config)).and_then(|mut page| page.parse());
+    let find = || Readability::with_document(tree, url.map(Url::as_str), Some(config))?.parse();
+    // dom_smoothie 0.19 cuts some addresses of films amid a character, and a page could end the process by that.
+    let found = catch_unwind(AssertUnwindSafe(find)).map_err(|_| IngestError::Unreasonable {
+        what: "its markup is more than the extraction of the text can take".to_owned(),
+    })?;
     let mut body = match found {
         Ok(found) => Body {
             blocks: markup::blocks(&found.content, url),

@@ -16,8 +16,16 @@ use blocks::{Body, Piece};
 
 /// Reads a Markdown document.
 pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
-    let (front, body) = front::split(text)?;
+    let mut guesses = Vec::new();
+    let (front, body) = match front::split(text) {
+        Err(error) if options.untitled.is_some() => {
+            guesses.push(Guess::new("front matter", "text", error.to_string()));
+            (Vec::new(), text)
+        }
+        split => split?,
+    };
     let mut document = fields::read(front, options);
+    document.guesses.splice(..0, guesses);
     let Body { mut pieces, tags } = blocks::read(body);
     if document.content.headline.is_empty() {
         take_headline(&mut pieces, &mut document);
@@ -25,7 +33,10 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
         drop_repeated_headline(&mut pieces, &document.content.headline);
     }
     if document.content.headline.is_empty() {
-        return Err(no_headline(text));
+        let untitled = options.untitled.clone().filter(|name| !name.trim().is_empty());
+        let headline = untitled.ok_or_else(|| no_headline(text))?;
+        document.guesses.push(Guess::new("headline", quoted(&headline), "the document has none"));
+        document.content.headline = headline;
     }
     if !tags.is_empty() {
         let tags = tags.into_iter().map(|tag| format!("<{tag}>")).collect::<Vec<_>>().join(" ");
