@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::article::ArticleRef;
 use super::backup_args::{BackupArgs, RestoreArgs};
 use super::feed_args::{SubscriptionsArgs, WatchArgs};
+use super::import_args::ImportArgs;
 use super::times::{self, TimeEnd};
 use super::verify::VerifyArgs;
 use super::web_args::{FetchArgs, FollowArgs};
@@ -77,6 +78,8 @@ pub(super) enum Command {
     Add(Box<AddArgs>),
     /// Archive what feeds have, once or again and again
     Follow(Box<FollowArgs>),
+    /// Archive a whole collection: JSON Lines, web archives (WARC), or the history in a git repository
+    Import(Box<ImportArgs>),
     /// Show what an article says, or said
     Show(ShowArgs),
     /// List an article's revisions

@@ -13,10 +13,14 @@ mod completions;
 mod connect;
 mod diff;
 mod exit;
+mod failures;
 mod feed_args;
 mod follow;
+mod import;
+mod import_args;
 mod list;
 mod log;
+mod memory;
 mod output;
 mod pages;
 mod progress;
@@ -92,6 +96,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             ("add", if args.write.dry_run { Access::Judge } else { Access::Create })
         }
         Command::Follow(args) => ("follow", if args.dry_run { Access::Judge } else { Access::Create }),
+        Command::Import(args) => ("import", if args.dry_run { Access::Judge } else { Access::Create }),
         Command::Show(_) => ("show", Access::Existing),
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),
@@ -132,6 +137,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
     match command {
         Command::Add(args) => add::run(session, &args, globals, out).await,
         Command::Follow(args) => follow::run(session, &args, globals, out).await,
+        Command::Import(args) => import::run(session, &args, globals, out).await,
         Command::Show(args) => show::run(session, &args, out).await,
         Command::Log(args) => log::run(session, &args, out).await,
         Command::Diff(args) => diff::run(session, &args, out).await,

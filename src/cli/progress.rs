@@ -13,6 +13,9 @@ use super::times;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 const BAR: &str = "{prefix} {wide_bar} {human_pos} of {human_len} {msg}, {per_sec}, {eta} left";
+const BAR_OF_BYTES: &str = "{prefix} {wide_bar} {msg}, {bytes} of {total_bytes}, {eta} left";
+/// Where nobody knows how much there is.
+const BAR_WITHOUT_END: &str = "{prefix} {spinner} {msg}, {bytes}";
 
 /// How far one piece of work is.
 pub(super) struct Progress {
@@ -37,6 +40,8 @@ struct Work {
     failed: u64,
     /// Bytes of it that were moved, where they count.
     bytes: Option<u64>,
+    /// How many units there are in what was read, where `done` and `total` are bytes.
+    found: Option<u64>,
     since: Instant,
 }
 
@@ -46,7 +51,7 @@ impl Progress {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         Self::showing(match (globals.quiet, is_terminal) {
             (true, _) => Shown::Nothing,
-            (false, true) => Shown::Bar(bar()),
+            (false, true) => Shown::Bar(ProgressBar::new(0)),
             (false, false) => Shown::Lines { written: Instant::now() },
         })
     }
@@ -57,18 +62,28 @@ impl Progress {
     }
 
     fn showing(shown: Shown) -> Self {
-        let what = String::new();
-        let work = Work { what, unit: "", done: 0, total: 0, failed: 0, bytes: None, since: Instant::now() };
-        Self { shown, work }
+        Self { shown, work: Work::new(String::new(), "", 0) }
     }
 
     /// Begins a piece of work of `total` units.
     pub(super) fn begin(&mut self, what: impl Into<String>, unit: &'static str, total: u64) {
-        self.work = Work { what: what.into(), unit, done: 0, total, failed: 0, bytes: None, since: Instant::now() };
+        self.begin_work(Work::new(what.into(), unit, total), BAR);
+    }
+
+    /// Begins a piece of work whose units are found in so many bytes; 0 where nobody knows how many there are.
+    pub(super) fn begin_bytes(&mut self, what: impl Into<String>, unit: &'static str, total: u64) {
+        let work = Work { found: Some(0), ..Work::new(what.into(), unit, total) };
+        self.begin_work(work, if total == 0 { BAR_WITHOUT_END } else { BAR_OF_BYTES });
+    }
+
+    fn begin_work(&mut self, work: Work, template: &str) {
+        self.work = work;
         if let Shown::Bar(bar) = &self.shown {
             bar.reset();
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
             bar.set_prefix(self.work.what.clone());
-            bar.set_message(unit);
         }
         self.show();
     }
@@ -90,6 +105,12 @@ impl Progress {
         self.set(done, total);
     }
 
+    /// Says how many units were found in how many bytes.
+    pub(super) fn set_found(&mut self, found: u64, bytes: u64) {
+        self.work.found = Some(found);
+        self.set(bytes, self.work.total);
+    }
+
     /// Writes something beside the bar, which would be overwritten by it otherwise.
     pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.shown {
@@ -109,8 +130,10 @@ impl Progress {
         let work = &self.work;
         match &mut self.shown {
             Shown::Bar(bar) => {
-                bar.set_length(work.total.max(work.done));
-                bar.set_message(format!("{}{}", work.unit, work.beside()));
+                if work.total > 0 {
+                    bar.set_length(work.total.max(work.done));
+                }
+                bar.set_message(work.message());
                 bar.set_position(work.done);
             }
             Shown::Lines { written } if written.elapsed() >= LINE_EVERY => {
@@ -123,40 +146,56 @@ impl Progress {
 }
 
 impl Work {
-    /// `verifying the log: 120,000 of 1,000,000 changes, 54,000/s, 16 s left`.
+    fn new(what: String, unit: &'static str, total: u64) -> Self {
+        Self { what, unit, done: 0, total, failed: 0, bytes: None, found: None, since: Instant::now() }
+    }
+
+    /// `verifying the log: 120,000 of 1,000,000 changes, 54,000/s, 16 s left`, or
+    /// `importing: 12,000 observations, 4,000/s, 45 MiB of 164 MiB, 16 s left`.
     fn line(&self) -> String {
-        let Self { what, unit, done, total, .. } = self;
-        let beside = self.beside();
-        let (done_text, total_text) = (HumanCount(*done), HumanCount((*total).max(*done)));
-        let mut line = format!("{what}: {done_text} of {total_text} {unit}{beside}");
-        let millis = self.since.elapsed().as_millis();
-        if let Some(rate) = u128::from(*done).saturating_mul(1000).checked_div(millis).filter(|rate| *rate > 0) {
-            let left = u128::from(total.saturating_sub(*done)) / rate;
-            let left = i64::try_from(left).unwrap_or(i64::MAX);
-            let rate = HumanCount(u64::try_from(rate).unwrap_or(u64::MAX));
-            line.push_str(&format!(", {rate}/s, {} left", times::span(left)));
+        let Self { what, done, total, .. } = self;
+        let mut line = match self.found {
+            Some(_) if *total == 0 => format!("{what}: {}, {}", self.message(), HumanBytes(*done)),
+            Some(_) => format!("{what}: {}, {} of {}", self.message(), HumanBytes(*done), HumanBytes(*total)),
+            None => format!("{what}: {} of {} {}", HumanCount(*done), HumanCount((*total).max(*done)), self.message()),
+        };
+        if let Some(rate) = self.rate(*done) {
+            if self.found.is_none() {
+                line.push_str(&format!(", {}/s", HumanCount(rate)));
+            }
+            if *total > 0 {
+                let left = total.saturating_sub(*done) / rate;
+                line.push_str(&format!(", {} left", times::span(i64::try_from(left).unwrap_or(i64::MAX))));
+            }
         }
         line
     }
-}
 
-impl Work {
-    /// `, 1.2 MiB, 3 failed`: what is not counted in units.
-    fn beside(&self) -> String {
-        let mut beside = self.bytes.map(|bytes| format!(", {}", HumanBytes(bytes))).unwrap_or_default();
-        if self.failed > 0 {
-            beside.push_str(&format!(", {} failed", HumanCount(self.failed)));
+    /// What is not counted in the bar's own measure: `changes, 1.2 MiB, 3 failed`, or `12,000 observations, 3 failed,
+    /// 4,000/s`.
+    fn message(&self) -> String {
+        let mut message = match self.found {
+            Some(found) => format!("{} {}", HumanCount(found), self.unit),
+            None => self.unit.to_owned(),
+        };
+        if let Some(bytes) = self.bytes {
+            message.push_str(&format!(", {}", HumanBytes(bytes)));
         }
-        beside
+        if self.failed > 0 {
+            message.push_str(&format!(", {} failed", HumanCount(self.failed)));
+        }
+        if let Some(rate) = self.found.and_then(|found| self.rate(found)) {
+            message.push_str(&format!(", {}/s", HumanCount(rate)));
+        }
+        message
     }
-}
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template(BAR) {
-        bar.set_style(style);
+    /// How much of it is done a second; none before the first.
+    fn rate(&self, done: u64) -> Option<u64> {
+        let millis = self.since.elapsed().as_millis();
+        let rate = u128::from(done).saturating_mul(1000).checked_div(millis)?;
+        u64::try_from(rate).ok().filter(|rate| *rate > 0)
     }
-    bar
 }
 
 impl Drop for Progress {

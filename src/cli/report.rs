@@ -1,17 +1,15 @@
 //! What comes of many documents: a line for each that changed something, why others failed, and in the end how many of each.
 
-use std::collections::BTreeMap;
-
 use super::args::Globals;
 use super::article::{of_revision, short};
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
+use super::failures::{Failures, error_line};
 use super::output::{Output, say};
 use super::progress::Progress;
 use super::{style, words};
 use crate::ingest::Document;
 use crate::wire::pb;
 use crate::wire::pb::PublishOutcome as Outcome;
-use crate::wire::pb::import_revisions_response::Result as ImportResult;
 
 /// What was archived, and what there is to say of it.
 #[derive(Debug, Default)]
@@ -46,18 +44,14 @@ pub(super) struct Report<'a> {
     created: u64,
     revised: u64,
     unchanged: u64,
-    failed: u64,
-    /// How many failed with each reason.
-    reasons: BTreeMap<String, u64>,
-    last: Option<Failure>,
+    failures: Failures,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(globals: &Globals, unit: &'static str, dry_run: bool, out: &'a mut Output) -> Self {
-        let (created, revised, unchanged, failed) = (0, 0, 0, 0);
+        let (created, revised, unchanged, failures) = (0, 0, 0, Failures::default());
         let progress = Progress::new(globals);
-        let reasons = BTreeMap::new();
-        Self { out, progress, unit, dry_run, total: 0, created, revised, unchanged, failed, reasons, last: None }
+        Self { out, progress, unit, dry_run, total: 0, created, revised, unchanged, failures }
     }
 
     /// So many documents more are to come.
@@ -114,9 +108,6 @@ impl<'a> Report<'a> {
 
     fn failure(&mut self, label: &str, failure: Failure) -> Result<(), Failure> {
         let index = self.done();
-        self.failed += 1;
-        let reason = if failure.reason().is_empty() { "FAILED" } else { failure.reason() };
-        *self.reasons.entry(reason.to_owned()).or_default() += 1;
         let failure = Failure { message: format!("{label}: {}", failure.message), ..failure };
         let Self { out, progress, total, .. } = self;
         let told = progress.beside(|| {
@@ -126,33 +117,26 @@ impl<'a> Report<'a> {
             }
             if out.json { out.message(&error_line(index, &failure)) } else { Ok(()) }
         });
-        self.last = Some(failure);
+        self.failures.add(failure);
         told
     }
 
     fn done(&self) -> u64 {
-        self.created + self.revised + self.unchanged + self.failed
+        self.created + self.revised + self.unchanged + self.failures.count()
     }
 
     fn show(&mut self) {
         if self.total > 1 {
-            self.progress.set_failed(self.failed);
+            self.progress.set_failed(self.failures.count());
             self.progress.set(self.done(), self.total);
         }
     }
 
     /// `12 pages: 3 created, 1 revised, 7 unchanged, 1 failed`, and how many failed for each reason.
     fn summary(&self) -> String {
-        let Self { unit, created, revised, unchanged, failed, .. } = self;
-        let mut summary = format!(
-            "{} {unit}: {created} created, {revised} revised, {unchanged} unchanged, {failed} failed",
-            self.done()
-        );
-        let reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        if !reasons.is_empty() {
-            summary.push_str(&format!(" ({})", reasons.join(", ")));
-        }
-        summary
+        let Self { unit, created, revised, unchanged, failures, .. } = self;
+        let failed = failures.summary();
+        format!("{} {unit}: {created} created, {revised} revised, {unchanged} unchanged, {failed}", self.done())
     }
 
     /// There is no end to what comes, so that nothing is left of it either.
@@ -167,14 +151,7 @@ impl<'a> Report<'a> {
         if several {
             self.out.note(self.summary());
         }
-        match (self.last, self.failed) {
-            (None, _) => Ok(()),
-            (Some(last), _) if !several => Err(last),
-            (Some(last), 1) => Err(Failure { message: format!("1 of {} {} failed", self.total, self.unit), ..last }),
-            (Some(_), failed) => {
-                Err(Failure::new(Exit::Failed, format!("{failed} of {} {} failed", self.total, self.unit)))
-            }
-        }
+        if several { self.failures.end(self.total, self.unit) } else { self.failures.of_one() }
     }
 }
 
@@ -197,15 +174,4 @@ fn print(published: &pb::PublishRevisionResponse, dry_run: bool, out: &mut Outpu
     let replayed = if published.replayed { "  (this request was done before)" } else { "" };
     let verb = painter.paint(style, verb);
     out.line(format_args!("{verb}  {name}  revision {}{}{replayed}", revision.number, delta.unwrap_or_default()))
-}
-
-/// A failure among the lines of `--json`: `offset` is the document's index.
-fn error_line(index: u64, failure: &Failure) -> pb::ImportRevisionsResponse {
-    let error = pb::ItemError {
-        code: failure.server.as_ref().map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
-        reason: failure.reason().to_owned(),
-        message: failure.message.clone(),
-        metadata: failure.server.as_ref().map(|server| server.metadata.clone()).unwrap_or_default(),
-    };
-    pb::ImportRevisionsResponse { offset: index, result: Some(ImportResult::Error(error)) }
 }

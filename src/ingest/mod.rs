@@ -18,6 +18,7 @@ mod ninjs;
 mod settle;
 mod text;
 pub mod times;
+pub mod warc;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Told;
-use super::memory::{Kept, Memory};
+use super::memory::{Kept, Seen};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::memory::Memory;
 use crate::cli::pages::Pages;
 use crate::cli::report::Archived;
 use crate::cli::web_args::FollowArgs;
@@ -37,13 +38,13 @@ pub(super) struct Round<'a> {
 
 pub(super) struct Feed {
     address: Url,
-    memory: Memory,
+    memory: Memory<Seen>,
     /// How often in a row it could not be had.
     failures: u32,
 }
 
 impl Feed {
-    pub(super) fn new(address: Url, memory: Memory) -> Self {
+    pub(super) fn new(address: Url, memory: Memory<Seen>) -> Self {
         Self { address, memory, failures: 0 }
     }
 
@@ -67,7 +68,7 @@ impl Feed {
 
     /// Archives what is new.
     async fn look(&mut self, round: &Round<'_>) -> Result<(), Unavailable> {
-        let known = &self.memory.seen;
+        let known = &self.memory.value;
         let fetched = {
             let _permit = round.at_once.acquire().await;
             round.pages.fetcher().fetch(&self.address, known.validators.as_ref()).await?
@@ -82,7 +83,7 @@ impl Feed {
     async fn archive(&mut self, page: Page, round: &Round<'_>) -> Result<(), Unavailable> {
         let options = ingest::Options { url: Some(page.url.clone()), ..ingest::Options::default() };
         let feed = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
-        let seen = std::mem::take(&mut self.memory.seen.entries);
+        let seen = std::mem::take(&mut self.memory.value.entries);
         let is_seen = |entry: &Entry| seen.get(&entry.id).is_some_and(|kept| kept.fingerprint == print_of(entry));
         let (old, new): (Vec<_>, Vec<_>) = feed.entries.into_iter().partition(is_seen);
         round.tell(Told::Unchanged(old.len() as u64)).await;
@@ -93,9 +94,9 @@ impl Feed {
         let is_complete = archived.iter().all(|entry| entry.is_done);
         let old = old.into_iter().filter_map(|entry| seen.get_key_value(&entry.id));
         let old = old.map(|(id, kept)| (id.clone(), kept.clone()));
-        self.memory.seen.entries =
+        self.memory.value.entries =
             old.chain(archived.into_iter().filter_map(|entry| entry.kept)).collect::<BTreeMap<_, _>>();
-        self.memory.seen.validators = page.validators.filter(|_| is_complete);
+        self.memory.value.validators = page.validators.filter(|_| is_complete);
         if !round.args.dry_run
             && let Err(error) = self.memory.keep()
         {

@@ -10,11 +10,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 
 use self::feed::{Feed, Round};
-use self::memory::Memory;
+use self::memory::Seen;
 use super::args::Globals;
 use super::connect::{Session, state_folder};
 use super::count;
 use super::exit::{Exit, Failure, interrupted};
+use super::memory::Memory;
 use super::output::Output;
 use super::pages::{Pages, Wishes};
 use super::report::{Archived, Report};
@@ -102,14 +103,17 @@ fn wishes(args: &FollowArgs) -> Wishes {
 }
 
 /// What is remembered of each feed.
-async fn memories(session: &Session, args: &FollowArgs) -> Result<Vec<Memory>, Failure> {
+async fn memories(session: &Session, args: &FollowArgs) -> Result<Vec<Memory<Seen>>, Failure> {
     let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
     let folder = match &args.memory {
         Some(folder) => folder.clone(),
         None => state_folder()?.join("follow"),
     };
     let memory = |feed: &url::Url| {
-        Memory::of(&folder, &status.archive_id, feed.as_str()).map_err(|error| unreadable(&folder, &error))
+        let mut memory: Memory<Seen> =
+            Memory::of(&folder, &status.archive_id, feed.as_str()).map_err(|error| unreadable(&folder, &error))?;
+        memory.value.feed = feed.to_string();
+        Ok(memory)
     };
     args.feeds.iter().map(memory).collect()
 }

@@ -1,0 +1,67 @@
+//! What of a command's work failed: how much, for which reasons, and how the command ends by it.
+
+use std::collections::BTreeMap;
+
+use super::exit::{Exit, Failure};
+use crate::wire::pb;
+use crate::wire::pb::import_revisions_response::Result as ImportResult;
+
+/// The failures of one command.
+#[derive(Default)]
+pub(super) struct Failures {
+    count: u64,
+    /// How many failed with each reason.
+    reasons: BTreeMap<String, u64>,
+    last: Option<Failure>,
+}
+
+impl Failures {
+    /// So many failed at an earlier time, which was told then.
+    pub(super) fn before(count: u64) -> Self {
+        let last = (count > 0).then(|| Failure::new(Exit::Failed, ""));
+        Self { count, last, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, failure: Failure) {
+        self.count += 1;
+        let reason = if failure.reason().is_empty() { "FAILED" } else { failure.reason() };
+        *self.reasons.entry(reason.to_owned()).or_default() += 1;
+        self.last = Some(failure);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// `3 failed (2 NOT_FOUND, 1 TIMEOUT)`.
+    pub(super) fn summary(&self) -> String {
+        let reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        format!("{} failed{reasons}", self.count)
+    }
+
+    /// How a command ends that dealt with `total` things: by what failed, if something did.
+    pub(super) fn end(self, total: u64, unit: &str) -> Result<(), Failure> {
+        match (self.last, self.count) {
+            (None, _) => Ok(()),
+            (Some(last), 1) => Err(Failure { message: format!("1 of {total} {unit} failed"), ..last }),
+            (Some(_), failed) => Err(Failure::new(Exit::Failed, format!("{failed} of {total} {unit} failed"))),
+        }
+    }
+
+    /// The failure of the one thing that there was to do.
+    pub(super) fn of_one(self) -> Result<(), Failure> {
+        self.last.map_or(Ok(()), Err)
+    }
+}
+
+/// A failure among the lines of `--json`: `offset` says of what.
+pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportRevisionsResponse {
+    let error = pb::ItemError {
+        code: failure.server.as_ref().map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
+        reason: failure.reason().to_owned(),
+        message: failure.message.clone(),
+        metadata: failure.server.as_ref().map(|server| server.metadata.clone()).unwrap_or_default(),
+    };
+    pb::ImportRevisionsResponse { offset, result: Some(ImportResult::Error(error)) }
+}

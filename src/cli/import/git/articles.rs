@@ -1,0 +1,82 @@
+//! Which article a file of a repository is, over all its paths.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::slug;
+
+/// The articles of the paths that a history has had so far.
+#[derive(Default)]
+pub(super) struct Articles {
+    /// By path: those that are there, and those that were removed and may come again.
+    by_path: HashMap<String, Known>,
+    /// The paths that an article's id was made of.
+    first_paths: HashSet<String>,
+}
+
+struct Known {
+    article: String,
+    is_there: bool,
+}
+
+impl Articles {
+    /// A commit writes a file, perhaps under another path than before. Answers its article's id, and whether the file had
+    /// been removed.
+    ///
+    /// The id is made of the first path. Where another article had that path first, and was renamed since, the commit tells
+    /// the two apart.
+    pub(super) fn write(&mut self, path: &str, from: Option<&str>, commit: &str) -> (String, bool) {
+        if let Some(renamed) = from.and_then(|from| self.by_path.remove(from)) {
+            let article = renamed.article.clone();
+            self.by_path.insert(path.to_owned(), Known { is_there: true, ..renamed });
+            return (article, false);
+        }
+        if let Some(known) = self.by_path.get_mut(path) {
+            let was_there = std::mem::replace(&mut known.is_there, true);
+            return (known.article.clone(), !was_there);
+        }
+        let is_first = self.first_paths.insert(path.to_owned());
+        let key = if is_first { path.to_owned() } else { format!("{path}\n{commit}") };
+        let article = id(path, &key);
+        self.by_path.insert(path.to_owned(), Known { article: article.clone(), is_there: true });
+        (article, false)
+    }
+
+    /// A commit removes a file. Answers its article's id; none where there is no such file.
+    pub(super) fn remove(&mut self, path: &str) -> Option<String> {
+        let known = self.by_path.get_mut(path).filter(|known| known.is_there)?;
+        known.is_there = false;
+        Some(known.article.clone())
+    }
+}
+
+/// An id that a person can read: the path's words, and digits that tell it from all others.
+fn id(path: &str, key: &str) -> String {
+    let readable = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
+    slug::article_id(key, readable).map(|id| id.as_str().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_stays_its_article_over_renamings() {
+        let mut articles = Articles::default();
+        let (bridge, back) = articles.write("posts/bridge.md", None, "c1");
+        assert!(bridge.starts_with("posts-bridge-") && !back, "{bridge}");
+        assert_eq!(articles.write("posts/old-bridge.md", Some("posts/bridge.md"), "c2"), (bridge.clone(), false));
+        assert_eq!(articles.write("posts/old-bridge.md", None, "c3"), (bridge.clone(), false));
+        // Another file that takes the free path is another article, the same one each time that it is imported.
+        let (other, _) = articles.write("posts/bridge.md", None, "c4");
+        assert!(other != bridge && other.starts_with("posts-bridge-"), "{other}");
+    }
+
+    #[test]
+    fn a_file_that_comes_again_is_the_article_that_it_was() {
+        let mut articles = Articles::default();
+        let (bridge, _) = articles.write("bridge.md", None, "c1");
+        assert_eq!(articles.remove("bridge.md"), Some(bridge.clone()));
+        assert_eq!(articles.remove("bridge.md"), None);
+        assert_eq!(articles.write("bridge.md", None, "c3"), (bridge, true));
+    }
+}

@@ -1,0 +1,101 @@
+//! The `git` command.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use crate::cli::exit::{Exit, Failure};
+
+/// No more of what git says of a failure is kept.
+const COMPLAINT_BYTES_MAX: u64 = 4096;
+
+/// Runs git in a folder.
+pub(super) struct Git {
+    folder: PathBuf,
+}
+
+impl Git {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// The same repository from its top, where patterns and paths mean the same.
+    pub(super) fn at_the_top(self, top: PathBuf) -> Self {
+        Self { folder: top }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A command, with nothing of the user's own settings that would change what it prints.
+    pub(super) fn command(&self, args: &[String]) -> Command {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&self.folder);
+        for setting in ["core.quotePath=false", "log.showRoot=true", "log.showSignature=false", "color.ui=false"] {
+            command.args(["-c", setting]);
+        }
+        // What is missing from a partial clone is not fetched behind the user's back, and nothing is asked.
+        command.args(args).env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts a command.
+    pub(super) fn start(&self, command: &mut Command) -> Result<Child, Failure> {
+        command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::new(Exit::Failed, "there is no `git` command on the PATH")
+                .kind("NO_GIT")
+                .hint("a repository is read through it: install git"),
+            _ => Failure::new(Exit::Failed, format!("git can't be started: {error}")).kind("NO_GIT"),
+        })
+    }
+
+    /// The line that a command prints.
+    pub(super) fn line(&self, args: &[&str]) -> Result<String, Failure> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let output = self.output(&args)?;
+        Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
+    }
+
+    /// How many lines a command prints.
+    pub(super) fn lines(&self, args: &[String]) -> Result<u64, Failure> {
+        let output = self.output(args)?;
+        Ok(output.iter().filter(|byte| **byte == b'\n').count() as u64)
+    }
+
+    fn output(&self, args: &[String]) -> Result<Vec<u8>, Failure> {
+        let child = self.start(&mut self.command(args))?;
+        let output = child.wait_with_output().map_err(|error| self.failed(&error.to_string()))?;
+        if output.status.success() {
+            Ok(output.stdout)
+        } else {
+            Err(self.failed(&String::from_utf8_lossy(&output.stderr)))
+        }
+    }
+
+    /// Waits for a command whose output ended.
+    pub(super) fn end(&self, child: &mut Child) -> Result<(), Failure> {
+        let complaint = complaint(child.stderr.take());
+        match child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(_) => Err(self.failed(&complaint)),
+            Err(error) => Err(self.failed(&error.to_string())),
+        }
+    }
+
+    /// What git complains of.
+    pub(super) fn failed(&self, complaint: &str) -> Failure {
+        let complaint = complaint.trim().trim_start_matches("fatal: ");
+        let message = format!("git can't read {}: {complaint}", self.folder.display());
+        Failure::new(Exit::Failed, message).kind("GIT")
+    }
+}
+
+fn complaint(stderr: Option<ChildStderr>) -> String {
+    let mut complaint = Vec::new();
+    if let Some(stderr) = stderr {
+        drop(stderr.take(COMPLAINT_BYTES_MAX).read_to_end(&mut complaint));
+    }
+    String::from_utf8_lossy(&complaint).into_owned()
+}

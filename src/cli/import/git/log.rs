@@ -1,0 +1,151 @@
+//! `git log --raw -z`: which files each commit changed.
+//!
+//! Source of the format: git-log(1), and git-diff(1) under "Raw output format".
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout};
+
+use super::command::Git;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::import_args::RepositoryArgs;
+use crate::model::Timestamp;
+
+/// Begins a commit's own line, and nothing that git prints otherwise.
+const COMMIT: u8 = 0x01;
+
+/// A commit, with what it changed of the files that are wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    pub(super) id: String,
+    pub(super) time: Timestamp,
+    pub(super) changes: Vec<FileChange>,
+}
+
+/// What a commit did to a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FileChange {
+    /// It has this content now. `from` is the path that it had before, where it was renamed.
+    Written { path: String, from: Option<String>, blob: String },
+    /// It is gone.
+    Removed { path: String },
+}
+
+/// The commits of a history, the oldest first.
+pub(super) struct Log<'g> {
+    git: &'g Git,
+    child: Child,
+    from: BufReader<ChildStdout>,
+    /// The commit line that was read already.
+    next: Option<Vec<u8>>,
+}
+
+/// The arguments of the command that prints a line for each commit.
+pub(super) fn count(tip: &str, args: &RepositoryArgs) -> Vec<String> {
+    arguments("--format=%H", &[], tip, args)
+}
+
+fn arguments(format: &str, more: &[&str], tip: &str, args: &RepositoryArgs) -> Vec<String> {
+    let mut arguments = vec!["log", format, "--reverse", "--topo-order", "--diff-merges=first-parent"];
+    if !args.every_commit {
+        arguments.push("--first-parent");
+    }
+    arguments.extend(more);
+    let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    arguments.extend([tip.to_owned(), "--".to_owned()]);
+    arguments.extend(args.glob.iter().map(|pattern| format!(":(top,glob){pattern}")));
+    arguments
+}
+
+impl<'g> Log<'g> {
+    pub(super) fn start(git: &'g Git, tip: &str, args: &RepositoryArgs) -> Result<Self, Failure> {
+        let more = ["--raw", "-z", "--no-abbrev", "--find-renames", "-l0", "--no-ext-diff", "--ignore-submodules=all"];
+        let mut child = git.start(&mut git.command(&arguments("--format=%x01%H %ct", &more, tip, args)))?;
+        let stdout = child.stdout.take().ok_or_else(|| git.failed("it has no output"))?;
+        Ok(Self { git, child, from: BufReader::with_capacity(1 << 16, stdout), next: None })
+    }
+
+    /// The next commit; none after the last.
+    pub(super) fn next(&mut self) -> Result<Option<Commit>, Failure> {
+        let line = match self.next.take() {
+            Some(line) => line,
+            None => match self.token()? {
+                Some(line) => line,
+                None => return Ok(None),
+            },
+        };
+        let (id, time) = commit_line(&line).ok_or_else(|| self.unexpected(&line))?;
+        let mut changes = Vec::new();
+        while let Some(token) = self.token()? {
+            match token.first() {
+                Some(&COMMIT) => {
+                    self.next = Some(token);
+                    break;
+                }
+                Some(b':') => changes.extend(self.change(&token)?),
+                _ => return Err(self.unexpected(&token)),
+            }
+        }
+        Ok(Some(Commit { id, time, changes }))
+    }
+
+    /// `:100644 100644 {old} {new} M`, with one path behind it, or two where the file was renamed. Links and submodules
+    /// are no files.
+    fn change(&mut self, entry: &[u8]) -> Result<Option<FileChange>, Failure> {
+        let fields = String::from_utf8_lossy(entry).into_owned();
+        let fields: Vec<&str> = fields.trim_start_matches(':').split(' ').collect();
+        let [_, mode, _, blob, status] = fields.as_slice() else { return Err(self.unexpected(entry)) };
+        let first = self.path()?;
+        let second = if status.starts_with(['R', 'C']) { Some(self.path()?) } else { None };
+        let is_file = mode.starts_with("100");
+        Ok(match (second, *status) {
+            (None, "D") => Some(FileChange::Removed { path: first }),
+            _ if !is_file => None,
+            (Some(path), _) => Some(FileChange::Written { path, from: Some(first), blob: (*blob).to_owned() }),
+            (None, _) => Some(FileChange::Written { path: first, from: None, blob: (*blob).to_owned() }),
+        })
+    }
+
+    fn path(&mut self) -> Result<String, Failure> {
+        let path = self.token()?.ok_or_else(|| self.unexpected(b""))?;
+        Ok(String::from_utf8_lossy(&path).into_owned())
+    }
+
+    /// What stands before the next NUL; none at the end, where git says whether all went well.
+    fn token(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        loop {
+            let mut token = Vec::new();
+            let read = self.from.read_until(0, &mut token);
+            if read.map_err(|error| self.git.failed(&error.to_string()))? == 0 {
+                return self.git.end(&mut self.child).map(|()| None);
+            }
+            if token.last() == Some(&0) {
+                token.pop();
+            }
+            // A commit's own line ends with a NUL and sometimes with a line end before what it changed.
+            let token = token.strip_prefix(b"\n").map_or_else(|| token.clone(), <[u8]>::to_vec);
+            if !token.is_empty() {
+                return Ok(Some(token));
+            }
+        }
+    }
+
+    fn unexpected(&self, found: &[u8]) -> Failure {
+        let message = format!("git log printed something unexpected: {:?}", String::from_utf8_lossy(found));
+        Failure::new(Exit::Failed, message).kind("GIT")
+    }
+}
+
+/// `\x01{id} {seconds}`.
+fn commit_line(line: &[u8]) -> Option<(String, Timestamp)> {
+    let line = std::str::from_utf8(line.strip_prefix(&[COMMIT])?).ok()?;
+    let (id, seconds) = line.trim_end().split_once(' ')?;
+    Some((id.to_owned(), Timestamp::from_seconds_and_nanos(seconds.parse().ok()?, 0)?))
+}
+
+impl Drop for Log<'_> {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

@@ -1,0 +1,244 @@
+//! The history of a git repository's files: what each commit made of a file is an observation at the commit's time.
+//!
+//! All is asked of the `git` command. By default the history is that of the branch itself, a merge being one commit, since
+//! that is what stood there: a commit of another branch stood nowhere before it was merged. A file that is renamed stays
+//! the article that it was, one that is removed is withdrawn, and one that comes again is reinstated.
+
+mod articles;
+mod blobs;
+mod command;
+mod log;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use url::Url;
+
+use self::articles::Articles;
+use self::blobs::{Blob, Blobs};
+use self::command::Git;
+use self::log::{Commit, FileChange, Log};
+use super::item::{Done, Found, Item, Items, Stopped};
+use super::wishes::Wishes;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::import_args::RepositoryArgs;
+use crate::cli::times;
+use crate::ingest::{self, Format};
+use crate::model::slug::slug;
+use crate::model::{SourceId, Timestamp};
+use crate::wire::{content_to_pb, pb, timestamp_to_pb};
+
+/// A repository, and what of it is wanted.
+pub(super) struct Repository {
+    git: Git,
+    args: RepositoryArgs,
+    wishes: Wishes,
+    source: SourceId,
+    /// The commit whose history it is.
+    tip: String,
+    /// The commits of that history that touch the files.
+    pub(super) commits: u64,
+}
+
+impl Repository {
+    /// Looks at a repository.
+    pub(super) fn open(folder: &Path, args: &RepositoryArgs, wishes: &Wishes) -> Result<Self, Failure> {
+        let git = Git::new(folder);
+        let top =
+            git.line(&["rev-parse", "--show-toplevel"]).or_else(|_| git.line(&["rev-parse", "--absolute-git-dir"]))?;
+        let source = match &wishes.source {
+            Some(source) => source.clone(),
+            None => source_of(Path::new(&top))?,
+        };
+        if git.line(&["rev-parse", "--is-shallow-repository"])? == "true" && !args.allow_shallow {
+            let message = format!("{} is a shallow clone: its first commits are missing", folder.display());
+            return Err(Failure::new(Exit::Failed, message)
+                .kind("SHALLOW")
+                .hint("`git fetch --unshallow` brings them; --allow-shallow imports what is there"));
+        }
+        let tip = git.line(&["rev-parse", "--verify", "--end-of-options", &format!("{}^{{commit}}", args.branch)])?;
+        let git = git.at_the_top(PathBuf::from(top));
+        let commits = git.lines(&log::count(&tip, args))?;
+        Ok(Self { git, args: args.clone(), wishes: wishes.clone(), source, tip, commits })
+    }
+
+    /// What the repository is like: another tip, or other files, make another history.
+    pub(super) fn state(&self) -> String {
+        format!("{} {:?} {:?} {}", self.tip, self.args, self.wishes, self.source)
+    }
+
+    /// Hands on what each commit made of each file, from the item after `skip` on.
+    pub(super) fn read(&self, skip: u64, items: &Items) -> Result<(), Stopped> {
+        let broken = |error: Failure, done| {
+            let place = format!("{}", self.git.folder().display());
+            items.put(Item { place, found: Found::Broken(error), done }, 0)
+        };
+        let mut reading =
+            Reading { repository: self, articles: Articles::default(), done: Done::default(), skip, items };
+        let read = Log::start(&self.git, &self.tip, &self.args).and_then(|log| Ok((log, Blobs::start(&self.git)?)));
+        let (mut log, mut blobs) = match read {
+            Ok(read) => read,
+            Err(error) => return broken(error, reading.done),
+        };
+        loop {
+            match log.next() {
+                Ok(Some(commit)) => reading.commit(&commit, &mut blobs)?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    reading.done.items += 1;
+                    return broken(error, reading.done);
+                }
+            }
+        }
+    }
+}
+
+/// A repository whose history is being read.
+struct Reading<'a> {
+    repository: &'a Repository,
+    articles: Articles,
+    done: Done,
+    skip: u64,
+    items: &'a Items,
+}
+
+impl Reading<'_> {
+    fn commit(&mut self, commit: &Commit, blobs: &mut Blobs) -> Result<(), Stopped> {
+        self.done.measure += 1;
+        for change in &commit.changes {
+            match change {
+                FileChange::Removed { path } => {
+                    if let Some(article) = self.articles.remove(path) {
+                        let reason = format!("removed by commit {}", commit.id);
+                        self.mark(commit, path, &article, |name, observe_time| {
+                            Found::Withdraw(pb::WithdrawArticleRequest {
+                                name,
+                                observe_time,
+                                reason,
+                                ..Default::default()
+                            })
+                        })?;
+                    }
+                }
+                FileChange::Written { path, from, blob } => {
+                    let (article, is_back) = self.articles.write(path, from.as_deref(), &commit.id);
+                    if is_back {
+                        let reason = format!("added again by commit {}", commit.id);
+                        self.mark(commit, path, &article, |name, observe_time| {
+                            Found::Reinstate(pb::ReinstateArticleRequest {
+                                name,
+                                observe_time,
+                                reason,
+                                ..Default::default()
+                            })
+                        })?;
+                    }
+                    self.written(commit, path, &article, blob, blobs)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(
+        &mut self,
+        commit: &Commit,
+        path: &str,
+        article: &str,
+        request: impl FnOnce(String, Option<prost_types::Timestamp>) -> Found,
+    ) -> Result<(), Stopped> {
+        let name = format!("{}/articles/{article}", self.repository.source);
+        let found = request(name, Some(timestamp_to_pb(commit.time)));
+        self.put(commit, path, 0, || found)
+    }
+
+    fn written(
+        &mut self,
+        commit: &Commit,
+        path: &str,
+        article: &str,
+        blob: &str,
+        blobs: &mut Blobs,
+    ) -> Result<(), Stopped> {
+        if self.done.items < self.skip {
+            return self.put(commit, path, 0, || Found::PassedOver(""));
+        }
+        let found = match blobs.read(blob) {
+            Ok(Blob::Text(bytes)) => {
+                let length = bytes.len();
+                let found = self.repository.observation(commit.time, path, article, bytes);
+                return self.put(commit, path, 2 * length, || found.unwrap_or_else(Found::Broken));
+            }
+            Ok(Blob::TooLarge(bytes)) => {
+                let message = format!("the file has {bytes} bytes, more than any document may have");
+                Found::Broken(Failure::new(Exit::Failed, message).kind("TOO_LARGE"))
+            }
+            Ok(Blob::Missing) => {
+                let message = format!("the repository does not have its content, {blob}");
+                Found::Broken(Failure::new(Exit::Failed, message).kind("MISSING"))
+            }
+            Err(error) => Found::Broken(error),
+        };
+        self.put(commit, path, 0, || found)
+    }
+
+    /// Hands on an item, unless an earlier import did.
+    fn put(&mut self, commit: &Commit, path: &str, bytes: usize, found: impl FnOnce() -> Found) -> Result<(), Stopped> {
+        self.done.items += 1;
+        if self.done.items <= self.skip {
+            return Ok(());
+        }
+        let id = commit.id.get(..10).unwrap_or(&commit.id);
+        self.items.put(Item { place: format!("commit {id}, {path}"), found: found(), done: self.done }, bytes)
+    }
+}
+
+impl Repository {
+    fn observation(&self, time: Timestamp, path: &str, article: &str, bytes: Vec<u8>) -> Result<Found, Failure> {
+        let address = self.args.base_url.as_ref().and_then(|base| address(base, path));
+        let format = Format::of_path(Path::new(path));
+        let options = ingest::Options {
+            format,
+            reference_date: Some(times::day_of(time)),
+            url: address.clone(),
+            untitled: Some(name_of(path).to_owned()),
+            ..ingest::Options::default()
+        };
+        let document = ingest::read(&bytes, &options);
+        let document = document.map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))?;
+        let mut request = pb::PublishRevisionRequest {
+            parent: self.source.to_string(),
+            article_id: article.to_owned(),
+            content: Some(content_to_pb(&document.content)),
+            observe_time: Some(timestamp_to_pb(time)),
+            urls: document.urls.into_iter().chain(address.map(String::from)).collect(),
+            ..pb::PublishRevisionRequest::default()
+        };
+        let media_type = format.unwrap_or(Format::NewsText).media_type();
+        self.wishes.apply(&mut request, media_type, Bytes::from(bytes));
+        Ok(Found::Publish(Box::new(request)))
+    }
+}
+
+/// The address of a file: its path behind the base.
+fn address(base: &Url, path: &str) -> Option<Url> {
+    let mut address = base.clone();
+    address.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
+    Some(address)
+}
+
+/// The name of a file, without its ending.
+fn name_of(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem).trim_start_matches('.')
+}
+
+/// The source of a repository that is not named: its folder.
+fn source_of(top: &Path) -> Result<SourceId, Failure> {
+    let folder = if top.ends_with(".git") { top.parent().unwrap_or(top) } else { top };
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    SourceId::parse(&slug(name.trim_end_matches(".git"))).map_err(|_| {
+        Failure::new(Exit::Usage, "the repository's folder has no name that a source could have")
+            .hint("name the source: --source express-gazette")
+    })
+}

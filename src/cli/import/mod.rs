@@ -1,0 +1,260 @@
+//! `import`: archives whole collections.
+//!
+//! A reader on a thread of its own ([`lines`], [`web_archive`], [`git`]) makes items of a collection and puts them into a
+//! channel whose room is bounded in bytes ([`item`]); [`sending`] asks the archive for them; [`tally`] tells what comes of
+//! it; [`keeping`] remembers how far it came.
+
+mod git;
+mod input;
+mod item;
+mod keeping;
+mod lines;
+mod sending;
+mod tally;
+mod web_archive;
+mod wishes;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use self::git::Repository;
+use self::input::{Position, Raw};
+use self::item::{Items, Stopped};
+use self::keeping::{Keeping, Kept};
+use self::sending::Sending;
+use self::tally::Tally;
+use self::wishes::Wishes;
+use super::args::Globals;
+use super::connect::{Session, state_folder};
+use super::count;
+use super::exit::{Exit, Failure, interrupted};
+use super::import_args::{CollectionFormat, ImportArgs};
+use super::memory::Memory;
+use super::output::Output;
+use super::signals::Signals;
+use crate::wire::pb;
+
+/// Imports each collection, one after the other, also after one that failed in part.
+pub(super) async fn run(
+    session: &Session,
+    args: &ImportArgs,
+    globals: &Globals,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let stopping = Signals::listen()?.token();
+    let memory = memory_folder(session, args).await?;
+    let mut done = Ok(());
+    for collection in collections(args)? {
+        let import = Import { session, args, globals, memory: memory.as_ref(), stopping: &stopping };
+        let ended = import.run(collection, out).await;
+        if stopping.is_cancelled() || out.is_closed() {
+            return ended;
+        }
+        match ended {
+            Err(failure) if failure.exit == Exit::Unreachable => return Err(failure),
+            Err(failure) => done = Err(failure),
+            Ok(()) => {}
+        }
+    }
+    done
+}
+
+/// Where imports are remembered, and of which archive.
+struct MemoryFolder {
+    folder: PathBuf,
+    archive_id: Vec<u8>,
+}
+
+async fn memory_folder(session: &Session, args: &ImportArgs) -> Result<Option<MemoryFolder>, Failure> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
+    let folder = match &args.memory {
+        Some(folder) => folder.clone(),
+        None => state_folder()?.join("import"),
+    };
+    Ok(Some(MemoryFolder { folder, archive_id: status.archive_id.to_vec() }))
+}
+
+/// Something to import.
+enum Collection {
+    File(PathBuf),
+    Repository(PathBuf),
+}
+
+fn collections(args: &ImportArgs) -> Result<Vec<Collection>, Failure> {
+    if let Some(folder) = &args.git {
+        return Ok(vec![Collection::Repository(folder.clone())]);
+    }
+    if args.files.iter().filter(|file| *file == Path::new("-")).count() > 1 {
+        return Err(Failure::new(Exit::Usage, "standard input can be read only once"));
+    }
+    Ok(args.files.iter().cloned().map(Collection::File).collect())
+}
+
+/// A collection that can be read.
+struct Readable {
+    name: String,
+    /// What tells this state of it from others; none where it can be read only once.
+    state: Option<String>,
+    size: Size,
+    contents: Contents,
+}
+
+/// How much there is of it.
+enum Size {
+    /// 0 where nobody knows.
+    Bytes(u64),
+    Commits(u64),
+}
+
+enum Contents {
+    Lines(Raw, Position),
+    WebArchive(Raw, Position),
+    Repository(Box<Repository>),
+}
+
+/// One import.
+struct Import<'a> {
+    session: &'a Session,
+    args: &'a ImportArgs,
+    globals: &'a Globals,
+    memory: Option<&'a MemoryFolder>,
+    stopping: &'a CancellationToken,
+}
+
+impl Import<'_> {
+    async fn run(&self, collection: Collection, out: &mut Output) -> Result<(), Failure> {
+        let wishes = Wishes {
+            source: self.args.source.clone(),
+            labels: self.args.label.clone(),
+            keep_original: self.args.keep_original,
+        };
+        let Readable { name, state, size, contents } = self.open(&collection, &wishes).await?;
+        let mut keeping = self.keeping(&collection, &name, state.as_deref())?;
+        let (before, failed) = keeping.before();
+        let mut tally = Tally::new(self.globals, out, before, failed);
+        if before.items > 0 {
+            tally.note(format_args!("{name}: goes on after {}", count(before.items, "item")));
+        }
+        match size {
+            Size::Bytes(bytes) => tally.begin(&name, bytes),
+            Size::Commits(commits) => tally.begin_commits(&name, commits),
+        }
+        let (items, arriving) = Items::new();
+        let reading = tokio::task::spawn_blocking(move || contents.read(&name, &wishes, before.items, &items));
+        let sending = Sending::new(self.session, self.args.dry_run).await?;
+        let sent = sending.run(arriving, self.stopping, &mut tally, &mut keeping).await;
+        let read = reading.await;
+        let is_whole = matches!(read, Ok(Ok(()))) && sent.is_ok() && !self.stopping.is_cancelled();
+        if is_whole {
+            keeping.forget(&tally);
+            return tally.finish();
+        }
+        keeping.keep(&tally);
+        let left = format!("{} of it are done; the same command goes on there", count(tally.done().items, "item"));
+        drop(tally.finish());
+        sent?;
+        match read {
+            Err(error) => Err(Failure::new(Exit::Failed, format!("reading ended unexpectedly: {error}"))),
+            Ok(_) => Err(interrupted(&left)),
+        }
+    }
+
+    async fn open(&self, collection: &Collection, wishes: &Wishes) -> Result<Readable, Failure> {
+        match collection {
+            Collection::File(path) => {
+                let opened = open_file(path, self.args.format).map_err(|error| {
+                    Failure::new(Exit::Failed, format!("{}: can't be read: {error}", path.display())).kind("UNREADABLE")
+                })?;
+                if matches!(opened.contents, Contents::Lines(..))
+                    && (wishes.source.is_some() || !wishes.labels.is_empty())
+                {
+                    let message = format!("{}: JSON Lines name the source and the labels of each article", opened.name);
+                    return Err(Failure::new(Exit::Usage, message).hint("leave out --source and --label"));
+                }
+                Ok(opened)
+            }
+            Collection::Repository(folder) => {
+                let (folder, args, wishes) = (folder.clone(), self.args.repository.clone(), wishes.clone());
+                let name = folder.display().to_string();
+                let opened = tokio::task::spawn_blocking(move || Repository::open(&folder, &args, &wishes)).await;
+                let repository = opened.map_err(|error| Failure::new(Exit::Failed, error))??;
+                Ok(Readable {
+                    name,
+                    state: Some(repository.state()),
+                    size: Size::Commits(repository.commits),
+                    contents: Contents::Repository(Box::new(repository)),
+                })
+            }
+        }
+    }
+
+    fn keeping(&self, collection: &Collection, name: &str, state: Option<&str>) -> Result<Keeping, Failure> {
+        let (Some(place), Some(state)) = (self.memory, state) else { return Ok(Keeping::new(None, name, "")) };
+        let path = match collection {
+            Collection::File(path) | Collection::Repository(path) => fs::canonicalize(path).unwrap_or(path.clone()),
+        };
+        let memory: Memory<Kept> =
+            Memory::of(&place.folder, &place.archive_id, &path.to_string_lossy()).map_err(|error| {
+                let message =
+                    format!("how far an earlier import came can't be read in {}: {error}", place.folder.display());
+                Failure::new(Exit::Failed, message).hint(
+                    "--memory names another folder; without what is remembered the \
+                import begins anew, and archives nothing twice",
+                )
+            })?;
+        Ok(Keeping::new(Some(memory), name, state))
+    }
+}
+
+impl Contents {
+    fn read(self, name: &str, wishes: &Wishes, skip: u64, items: &Items) -> Result<(), Stopped> {
+        match self {
+            Self::Lines(raw, position) => lines::read(name, raw, &position, skip, items),
+            Self::WebArchive(raw, position) => web_archive::read(name, raw, &position, wishes, skip, items),
+            Self::Repository(repository) => repository.read(skip, items),
+        }
+    }
+}
+
+/// Opens a file, and finds out what it holds.
+fn open_file(path: &Path, format: Option<CollectionFormat>) -> io::Result<Readable> {
+    let is_standard_input = path == Path::new("-");
+    let (mut raw, position) = input::open(path)?;
+    let format = match format {
+        Some(format) => format,
+        None if web_archive::is_named_so(path) || web_archive::is_web_archive(&input::opening(&mut raw)?) => {
+            CollectionFormat::Warc
+        }
+        None => CollectionFormat::Jsonl,
+    };
+    let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
+    let contents = match format {
+        CollectionFormat::Jsonl => Contents::Lines(raw, position),
+        CollectionFormat::Warc => Contents::WebArchive(raw, position),
+    };
+    let name = if is_standard_input { "standard input".to_owned() } else { path.display().to_string() };
+    Ok(Readable { name, state, size: Size::Bytes(bytes), contents })
+}
+
+/// What tells a file from what it was before, as `make` does: its length and when it was last written. Only of a plain file
+/// can it be said, and how long it is.
+fn state_of(path: &Path) -> io::Result<(Option<String>, u64)> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "it is a folder; for a git repository, give it with --git",
+        ));
+    }
+    if !metadata.is_file() {
+        return Ok((None, 0));
+    }
+    let state = metadata.modified().map(|modified| format!("{} bytes, {modified:?}", metadata.len()));
+    Ok((state.ok(), metadata.len()))
+}

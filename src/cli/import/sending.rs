@@ -1,0 +1,242 @@
+//! Items on their way into the archive.
+//!
+//! Observations go through `ImportRevisions`, many under way at a time, and are answered in their order. All else is asked
+//! for by itself, once everything before it is answered, since what it does depends on that. What a collection is said to be
+//! done up to is always done as a whole: an item counts when all before it are answered.
+
+use std::collections::VecDeque;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Streaming};
+
+use super::item::{Arrived, Done, Found, Item, Seen};
+use super::keeping::Keeping;
+use super::tally::Tally;
+use crate::cli::connect::Session;
+use crate::cli::exit::{Exit, Failure};
+use crate::client::ServerError;
+use crate::wire::pb;
+use crate::wire::pb::import_revisions_response::Result as ImportResult;
+
+/// Observations that are sent and not answered.
+const UNDER_WAY_MAX: usize = 512;
+
+/// The way of one collection's items into the archive.
+pub(super) struct Sending<'a> {
+    session: &'a Session,
+    requests: mpsc::Sender<pb::ImportRevisionsRequest>,
+    answers: Streaming<pb::ImportRevisionsResponse>,
+    /// Begins with one that the archive was asked for, where there is any.
+    under_way: VecDeque<UnderWay>,
+    /// The item that is to be asked for next.
+    next: Option<Arrived>,
+    dry_run: bool,
+}
+
+/// An item that is not told of yet.
+struct UnderWay {
+    place: String,
+    done: Done,
+    state: State,
+    _room: OwnedSemaphorePermit,
+}
+
+enum State {
+    /// The archive was asked.
+    Asked,
+    PassedOver(&'static str),
+    Broken(Failure),
+}
+
+impl<'a> Sending<'a> {
+    pub(super) async fn new(session: &'a Session, dry_run: bool) -> Result<Self, Failure> {
+        let (requests, stream) = mpsc::channel(1);
+        let answers = session.archive().import_revisions(ReceiverStream::new(stream)).await?.into_inner();
+        Ok(Self { session, requests, answers, under_way: VecDeque::new(), next: None, dry_run })
+    }
+
+    /// Sends all items and tells what comes of each, until there are no more or an end is asked for. What is under way by
+    /// then is waited for.
+    pub(super) async fn run(
+        mut self,
+        mut items: mpsc::Receiver<Arrived>,
+        stopping: &CancellationToken,
+        tally: &mut Tally<'_>,
+        keeping: &mut Keeping,
+    ) -> Result<(), Failure> {
+        let mut ended = false;
+        loop {
+            self.tell(tally)?;
+            keeping.reached(tally);
+            let in_turn = self.next.as_ref().is_some_and(|next| !matches!(next.item.found, Found::Publish(_)));
+            if self.under_way.is_empty() {
+                match self.next.take_if(|_| in_turn) {
+                    Some(next) => {
+                        self.ask(next.item, tally).await?;
+                        continue;
+                    }
+                    None if ended && self.next.is_none() => return Ok(()),
+                    None => {}
+                }
+            }
+            let has_room = self.under_way.len() < UNDER_WAY_MAX;
+            let (may_send, may_take) = match &self.next {
+                Some(_) => (has_room && !in_turn, false),
+                None => (false, has_room && !ended),
+            };
+            tokio::select! {
+                biased;
+                () = stopping.cancelled(), if !ended => {
+                    (ended, self.next) = (true, None);
+                }
+                answer = self.answers.message(), if !self.under_way.is_empty() => self.take(answer, tally)?,
+                permit = self.requests.clone().reserve_owned(), if may_send => {
+                    let permit = permit.map_err(|_| broken_off())?;
+                    self.under_way.extend(self.next.take().map(|next| send(permit, next, self.dry_run)));
+                }
+                arrived = items.recv(), if may_take => match arrived {
+                    Some(arrived) => self.arrive(arrived),
+                    None => ended = true,
+                },
+            }
+        }
+    }
+
+    /// Takes an item of its reader. One that is nothing to ask for waits for those before it to be told.
+    fn arrive(&mut self, arrived: Arrived) {
+        let Arrived { item: Item { place, found, done }, room } = arrived;
+        let state = match found {
+            Found::PassedOver(what) => State::PassedOver(what),
+            Found::Broken(failure) => State::Broken(failure),
+            found @ (Found::Publish(_)
+            | Found::Withdraw(_)
+            | Found::Reinstate(_)
+            | Found::Rollback(_)
+            | Found::Again(_)) => {
+                self.next = Some(Arrived { item: Item { place, found, done }, room });
+                return;
+            }
+        };
+        self.under_way.push_back(UnderWay { place, done, state, _room: room });
+    }
+
+    /// Tells of what comes before the first item that the archive has not answered.
+    fn tell(&mut self, tally: &mut Tally<'_>) -> Result<(), Failure> {
+        while let Some(first) = self.under_way.pop_front_if(|first| !matches!(first.state, State::Asked)) {
+            match first.state {
+                State::Asked => {}
+                State::PassedOver(what) => tally.passed_over(what),
+                State::Broken(failure) => tally.broken(&first.place, first.done.items, failure)?,
+            }
+            tally.reach(first.done);
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to the first item under way.
+    fn take(
+        &mut self,
+        answer: Result<Option<pb::ImportRevisionsResponse>, tonic::Status>,
+        tally: &mut Tally<'_>,
+    ) -> Result<(), Failure> {
+        let result = answer?.and_then(|answer| answer.result).ok_or_else(broken_off)?;
+        let Some(first) = self.under_way.pop_front() else { return Ok(()) };
+        let (place, number) = (first.place.as_str(), first.done.items);
+        match result {
+            ImportResult::Published(published) => {
+                published.responses.into_iter().try_for_each(|published| tally.published(place, number, published))?;
+            }
+            ImportResult::Error(error) => refused(error.into(), place, number, tally)?,
+        }
+        tally.reach(first.done);
+        Ok(())
+    }
+
+    /// Asks for one item by itself.
+    async fn ask(&mut self, item: Item, tally: &mut Tally<'_>) -> Result<(), Failure> {
+        let Item { place, found, done } = item;
+        let mut archive = self.session.archive();
+        let refusal = match found {
+            // It depends on what is archived before it, which a dry run does not do.
+            _ if self.dry_run => {
+                tally.passed_over("that depend on what would be archived");
+                None
+            }
+            Found::Withdraw(request) => match archive.withdraw_article(request).await {
+                Ok(done) => tally.marked(&done.into_inner()).map(|()| None)?,
+                Err(status) => Some(status.into()),
+            },
+            Found::Reinstate(request) => match archive.reinstate_article(request).await {
+                Ok(done) => tally.marked(&done.into_inner()).map(|()| None)?,
+                Err(status) => Some(status.into()),
+            },
+            Found::Rollback(request) => match archive.rollback_article(request).await {
+                Ok(done) => tally.rolled_back(&done.into_inner()).map(|()| None)?,
+                Err(status) => Some(status.into()),
+            },
+            Found::Again(seen) => match self.see_again(seen).await {
+                Ok(published) => tally.published(&place, done.items, published).map(|()| None)?,
+                Err(error) => Some(error),
+            },
+            Found::Publish(_) | Found::PassedOver(_) | Found::Broken(_) => None,
+        };
+        if let Some(error) = refusal {
+            refused(error, &place, done.items, tally)?;
+        }
+        tally.reach(done);
+        Ok(())
+    }
+
+    /// Publishes what the archive has of an address as seen once more.
+    async fn see_again(&self, seen: Seen) -> Result<pb::PublishRevisionResponse, ServerError> {
+        let mut archive = self.session.archive();
+        let observe_time = seen.at.or(seen.request.observe_time);
+        let found = archive
+            .lookup_article(pb::LookupArticleRequest {
+                url: seen.url,
+                view: pb::ArticleView::Full.into(),
+                as_of: Some(pb::AsOf { observe_time, ..pb::AsOf::default() }),
+                ..pb::LookupArticleRequest::default()
+            })
+            .await?
+            .into_inner();
+        let article = found.article.unwrap_or_default();
+        let mut request = seen.request;
+        request.content = article.revision.and_then(|revision| revision.content);
+        if let Some((parent, id)) = article.name.rsplit_once("/articles/") {
+            (request.parent, request.article_id) = (parent.to_owned(), id.to_owned());
+        }
+        Ok(archive.publish_revision(request).await?.into_inner())
+    }
+}
+
+fn send(permit: mpsc::OwnedPermit<pb::ImportRevisionsRequest>, arrived: Arrived, dry_run: bool) -> UnderWay {
+    let Arrived { item: Item { place, found, done }, room } = arrived;
+    if let Found::Publish(mut request) = found {
+        request.validate_only = dry_run;
+        permit.send(pb::ImportRevisionsRequest { offset: done.items, requests: vec![*request] });
+    }
+    UnderWay { place, done, state: State::Asked, _room: room }
+}
+
+/// What was refused is told, and the import goes on, unless all that follows would be refused as well.
+fn refused(error: ServerError, place: &str, number: u64, tally: &mut Tally<'_>) -> Result<(), Failure> {
+    if error.is_passing() {
+        return Err(Failure::from(error).hint("run the same command again later: it goes on where it stopped"));
+    }
+    tally.broken(place, number, error.into())
+}
+
+fn broken_off() -> Failure {
+    Failure::new(Exit::Unreachable, "the server broke off the import")
+        .hint("run the same command again: it goes on where it stopped")
+}
+
+impl From<pb::ItemError> for ServerError {
+    fn from(error: pb::ItemError) -> Self {
+        let pb::ItemError { code, reason, message, metadata } = error;
+        Self { code: Code::from(code), reason, message, metadata }
+    }
+}

@@ -1,0 +1,172 @@
+//! What comes of a collection: how far it is, each failure as it comes, and in the end how many of each.
+
+use std::collections::BTreeMap;
+
+use prost::Name;
+
+use super::item::Done;
+use crate::cli::args::Globals;
+use crate::cli::exit::Failure;
+use crate::cli::failures::{Failures, error_line};
+use crate::cli::output::{Output, say};
+use crate::cli::progress::Progress;
+use crate::cli::style;
+use crate::wire::pb;
+use crate::wire::pb::PublishOutcome as Outcome;
+
+const UNIT: &str = "observations";
+
+/// What came of one collection.
+pub(super) struct Tally<'a> {
+    out: &'a mut Output,
+    progress: Progress,
+    /// How many commits the collection has; 0 where it is counted in bytes.
+    commits: u64,
+    /// How far the collection is done.
+    done: Done,
+    created: u64,
+    revised: u64,
+    unchanged: u64,
+    marks: u64,
+    failures: Failures,
+    /// How much of what was read is nothing to archive, by what it is.
+    passed_over: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> Tally<'a> {
+    /// Begins behind what an earlier import did, of which so much failed.
+    pub(super) fn new(globals: &Globals, out: &'a mut Output, done: Done, failed: u64) -> Self {
+        Self {
+            out,
+            progress: Progress::new(globals),
+            commits: 0,
+            done,
+            created: 0,
+            revised: 0,
+            unchanged: 0,
+            marks: 0,
+            failures: Failures::before(failed),
+            passed_over: BTreeMap::new(),
+        }
+    }
+
+    /// The collection has so many bytes; 0 where nobody knows.
+    pub(super) fn begin(&mut self, name: &str, bytes: u64) {
+        self.progress.begin_bytes(format!("importing {name}"), UNIT, bytes);
+    }
+
+    /// As [`Self::begin`], for a collection that is counted in commits.
+    pub(super) fn begin_commits(&mut self, name: &str, commits: u64) {
+        self.commits = commits;
+        self.progress.begin(format!("importing {name}"), "commits", commits);
+    }
+
+    /// How far the collection is done.
+    pub(super) fn done(&self) -> Done {
+        self.done
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failures.count()
+    }
+
+    /// The collection is done up to here.
+    pub(super) fn reach(&mut self, done: Done) {
+        self.done = done;
+        self.progress.set_failed(self.failures.count());
+        match self.commits {
+            0 => self.progress.set_found(self.observations(), done.measure),
+            commits => self.progress.set(done.measure, commits),
+        }
+    }
+
+    /// An observation was archived, or was there already.
+    pub(super) fn published(
+        &mut self,
+        place: &str,
+        offset: u64,
+        published: pb::PublishRevisionResponse,
+    ) -> Result<(), Failure> {
+        self.count(published.outcome());
+        if published.outcome() != Outcome::Unchanged {
+            for warning in &published.warnings {
+                self.note(format_args!("{place}: {}", warning.message));
+            }
+        }
+        let responses = pb::BatchPublishRevisionsResponse { responses: vec![published], read_stamp: None };
+        let result = Some(pb::import_revisions_response::Result::Published(responses));
+        self.line(&pb::ImportRevisionsResponse { offset, result })
+    }
+
+    /// A rollback was done, or had been done already.
+    pub(super) fn rolled_back(&mut self, done: &pb::RollbackArticleResponse) -> Result<(), Failure> {
+        self.count(done.outcome());
+        self.line(done)
+    }
+
+    /// A mark was made, or was there already.
+    pub(super) fn marked<M: Name>(&mut self, done: &M) -> Result<(), Failure> {
+        self.marks += 1;
+        self.line(done)
+    }
+
+    /// Something was read that is nothing to archive.
+    pub(super) fn passed_over(&mut self, what: &'static str) {
+        *self.passed_over.entry(what).or_default() += 1;
+    }
+
+    /// Something could not be read, or was refused.
+    pub(super) fn broken(&mut self, place: &str, offset: u64, failure: Failure) -> Result<(), Failure> {
+        let failure = Failure { message: format!("{place}: {}", failure.message), ..failure };
+        self.progress.beside(|| say(format_args!("dateline: {}", style::safe(&failure.message))));
+        let told = self.line(&error_line(offset, &failure));
+        self.failures.add(failure);
+        told
+    }
+
+    /// Something that its owner may want to know.
+    pub(super) fn note(&self, note: impl std::fmt::Display) {
+        self.progress.beside(|| self.out.note(style::safe_line(&note.to_string())));
+    }
+
+    /// Ends it: the summary, and a failure if something failed.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.progress.end();
+        self.out.note(self.summary());
+        let total = self.observations() + self.marks + self.failures.count();
+        self.failures.end(total, "items")
+    }
+
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Created => self.created += 1,
+            Outcome::Revised => self.revised += 1,
+            Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
+        }
+    }
+
+    fn observations(&self) -> u64 {
+        self.created + self.revised + self.unchanged
+    }
+
+    fn line<M: Name>(&mut self, message: &M) -> Result<(), Failure> {
+        let Self { out, progress, .. } = self;
+        if out.json { progress.beside(|| out.message(message)) } else { Ok(()) }
+    }
+
+    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: 40 images`.
+    fn summary(&self) -> String {
+        let Self { created, revised, unchanged, .. } = self;
+        let (total, failed) = (self.observations(), self.failures.summary());
+        let mut summary =
+            format!("{total} {UNIT}: {created} created, {revised} revised, {unchanged} unchanged, {failed}");
+        if self.marks > 0 {
+            summary.push_str(&format!("; {} marks", self.marks));
+        }
+        let passed_over: Vec<_> = self.passed_over.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        if !passed_over.is_empty() {
+            summary.push_str(&format!("; passed over: {}", passed_over.join(", ")));
+        }
+        summary
+    }
+}

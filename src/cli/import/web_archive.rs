@@ -1,0 +1,119 @@
+//! Web archives: each page that was answered is an observation, each visit that found it unchanged a sighting.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use url::Url;
+
+use super::input::{Position, Raw};
+use super::item::{Done, Found, Item, Items, Seen, Stopped};
+use super::wishes::Wishes;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::pages::sourceless;
+use crate::cli::times;
+use crate::ingest::warc::{self, Page, Reader, Revisit};
+use crate::ingest::{self, Format};
+use crate::model::SourceId;
+use crate::wire::{content_to_pb, pb, timestamp_to_pb};
+
+/// Reads the records of a web archive and hands them on, from the one after `skip` on.
+pub(super) fn read(
+    name: &str,
+    raw: Raw,
+    position: &Position,
+    wishes: &Wishes,
+    skip: u64,
+    items: &Items,
+) -> Result<(), Stopped> {
+    let broken = |place: String, error: std::io::Error, count| {
+        let failure =
+            Failure::new(Exit::Failed, format!("the file can't be read from here on: {error}")).kind("CUT_OFF");
+        items
+            .put(Item { place, found: Found::Broken(failure), done: Done { items: count, measure: position.get() } }, 0)
+    };
+    let mut reader = match Reader::new(raw) {
+        Ok(reader) => reader,
+        Err(error) => return broken(name.to_owned(), error, 1),
+    };
+    let mut count = 0;
+    loop {
+        count += 1;
+        let record = match reader.next() {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(()),
+            Err(error) => return broken(name.to_owned(), error, count),
+        };
+        if count <= skip {
+            continue;
+        }
+        let bytes = if let warc::Found::Page(page) = &record.found { 2 * page.body.len() } else { 0 };
+        let (place, found) = match record.found {
+            warc::Found::Page(page) => {
+                (Some(page.url.clone()), observation(page, wishes).unwrap_or_else(Found::Broken))
+            }
+            warc::Found::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit)),
+            warc::Found::Other(what) => (None, Found::PassedOver(what)),
+            warc::Found::Broken(reason) => {
+                (None, Found::Broken(Failure::new(Exit::Failed, reason).kind("BROKEN_RECORD")))
+            }
+        };
+        let place = match place {
+            Some(url) => format!("{name}, byte {}, {url}", record.offset),
+            None => format!("{name}, byte {}", record.offset),
+        };
+        items.put(Item { place, found, done: Done { items: count, measure: position.get() } }, bytes)?;
+    }
+}
+
+fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
+    let url = Url::parse(&page.url)
+        .map_err(|error| Failure::new(Exit::Failed, format!("its address is none: {error}")).kind("NOT_HTTP"))?;
+    let options = ingest::Options {
+        format: Some(Format::Html),
+        reference_date: Some(times::day_of(page.time)),
+        url: Some(url.clone()),
+        charset: page.charset.clone(),
+        ..ingest::Options::default()
+    };
+    let document =
+        ingest::read(&page.body, &options).map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))?;
+    let said = || SourceId::parse(document.source.as_deref()?).ok();
+    let site = || SourceId::parse(&ingest::site(&url)?).ok();
+    let source = wishes.source.clone().or_else(said).or_else(site).ok_or_else(sourceless)?;
+    let mut urls = vec![page.url.clone()];
+    urls.extend(document.urls.iter().filter(|url| **url != page.url).cloned());
+    let mut request = pb::PublishRevisionRequest {
+        parent: source.to_string(),
+        content: Some(content_to_pb(&document.content)),
+        observe_time: Some(timestamp_to_pb(page.time)),
+        urls,
+        fetch: Some(pb::Fetch { url: page.url, etag: page.etag, last_modified: page.last_modified }),
+        ..pb::PublishRevisionRequest::default()
+    };
+    let media_type = match &page.charset {
+        Some(charset) => format!("text/html; charset={charset}"),
+        None => "text/html".to_owned(),
+    };
+    wishes.apply(&mut request, &media_type, Bytes::from(page.body));
+    Ok(Found::Publish(Box::new(request)))
+}
+
+fn sighting(revisit: Revisit) -> Found {
+    let request = pb::PublishRevisionRequest {
+        observe_time: Some(timestamp_to_pb(revisit.time)),
+        urls: vec![revisit.url.clone()],
+        ..pb::PublishRevisionRequest::default()
+    };
+    Found::Again(Seen { request, url: revisit.refers_to_url, at: revisit.refers_to_time.map(timestamp_to_pb) })
+}
+
+/// Whether a file begins as a web archive does.
+pub(super) fn is_web_archive(opening: &[u8]) -> bool {
+    opening.starts_with(b"WARC/") || opening.starts_with(b"filedesc:")
+}
+
+/// Whether a file's name is that of a web archive.
+pub(super) fn is_named_so(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    [".warc", ".warc.gz", ".arc", ".arc.gz"].iter().any(|ending| name.ends_with(ending))
+}

@@ -1,0 +1,44 @@
+//! The block of a record.
+
+use std::io::{self, BufRead, Seek};
+
+use super::VERSION;
+use super::input::Input;
+use crate::ingest::DOCUMENT_BYTES_MAX;
+
+/// The most that is kept of a block: a page and the header that it was answered with.
+const KEPT_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + (64 << 10);
+
+/// What was read of a block.
+pub(super) struct Block {
+    /// Its beginning, if it is wanted.
+    pub(super) kept: Vec<u8>,
+    /// How many bytes it has. Fewer than its header says where the file ends, or where a member of gzip begins with
+    /// another record.
+    pub(super) bytes: u64,
+}
+
+/// Reads a block of `length` bytes.
+pub(super) fn read<R: BufRead + Seek>(input: &mut Input<R>, length: u64, is_wanted: bool) -> io::Result<Block> {
+    let mut block = Block { kept: Vec::new(), bytes: 0 };
+    while block.bytes < length {
+        let left = usize::try_from(length - block.bytes).unwrap_or(usize::MAX);
+        let chunk = input.fill()?;
+        if chunk.is_empty() {
+            break;
+        }
+        if input.is_at_member() && input.peek(VERSION.len())?.starts_with(VERSION) {
+            break;
+        }
+        let chunk = input.fill()?;
+        let part = chunk.get(..left).unwrap_or(chunk);
+        if is_wanted {
+            let room = KEPT_BYTES_MAX - block.kept.len();
+            block.kept.extend_from_slice(part.get(..room).unwrap_or(part));
+        }
+        let part = part.len();
+        block.bytes += part as u64;
+        input.consume(part);
+    }
+    Ok(block)
+}

@@ -1,0 +1,121 @@
+//! An answer of HTTP/1.x, as it went over the wire, becomes a page.
+
+use std::io::{self, Read};
+
+use super::{Found, Page};
+use crate::ingest::DOCUMENT_BYTES_MAX;
+use crate::model::Timestamp;
+
+/// The most fields that an answer may have.
+const FIELDS_MAX: usize = 256;
+
+/// The page in an answer, if it is one.
+pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut head = httparse::Response::new(&mut fields);
+    let parsed = httparse::ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .parse_response(&mut head, answer);
+    let body = match parsed {
+        Ok(httparse::Status::Complete(end)) => answer.get(end..).unwrap_or_default(),
+        Ok(httparse::Status::Partial) => return Found::Broken("the header of the HTTP answer has no end".to_owned()),
+        Err(error) => return Found::Broken(format!("it is no HTTP answer: {error}")),
+    };
+    let field = |name: &str| {
+        let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        field.map(|field| String::from_utf8_lossy(field.value).trim().to_owned()).unwrap_or_default()
+    };
+    let content_type = field("content-type");
+    if head.code != Some(200) {
+        return Found::Other("answers that are no pages (redirects, errors)");
+    }
+    if !content_type.is_empty() && !is_html(&content_type) {
+        return Found::Other("files that are no pages");
+    }
+    match decoded(body, &field("transfer-encoding"), &field("content-encoding")) {
+        Ok(body) => Found::Page(Page {
+            url,
+            time,
+            body,
+            charset: charset(&content_type),
+            etag: field("etag"),
+            last_modified: field("last-modified"),
+        }),
+        Err(reason) => Found::Broken(reason),
+    }
+}
+
+/// Whether a media type is that of a page.
+pub(super) fn is_html(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("text/html") || essence.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// The charset that a content type states.
+pub(super) fn charset(content_type: &str) -> Option<String> {
+    let parameters = content_type.split(';').skip(1);
+    let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
+    let (_, charset) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))?;
+    Some(charset.trim().trim_matches(['"', '\'']).to_owned()).filter(|charset| !charset.is_empty())
+}
+
+/// The body without its codings. Many archives were made with a body that was decoded and fields that still name the
+/// codings, so that a body which does not begin as the coding does is taken as it is.
+fn decoded(body: &[u8], transfer: &str, content: &str) -> Result<Vec<u8>, String> {
+    let chunked = transfer.to_ascii_lowercase().contains("chunked");
+    let mut body = if chunked { joined(body)? } else { body.to_vec() };
+    // The coding that was put on last comes off first.
+    for coding in content.split(',').rev().map(|coding| coding.trim().to_ascii_lowercase()) {
+        body = match coding.as_str() {
+            "gzip" | "x-gzip" if body.starts_with(b"\x1f\x8b") => read(flate2::read::MultiGzDecoder::new(&*body))?,
+            "deflate" if body.first() == Some(&0x78) => read(flate2::read::ZlibDecoder::new(&*body))?,
+            "zstd" if body.starts_with(b"\x28\xb5\x2f\xfd") => {
+                read(zstd::stream::read::Decoder::with_buffer(&*body).map_err(|error| undecodable(&error))?)?
+            }
+            // Nothing tells this coding from a body without it, but that it cannot be undone.
+            "br" => read(brotli::Decompressor::new(&*body, 4096)).unwrap_or(body),
+            _ => body,
+        };
+    }
+    Ok(body)
+}
+
+/// Reads what a decoder makes, as far as a page may be long.
+fn read(from: impl Read) -> Result<Vec<u8>, String> {
+    let mut decoded = Vec::new();
+    from.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut decoded).map_err(|error| undecodable(&error))?;
+    if decoded.len() > DOCUMENT_BYTES_MAX {
+        return Err(format!("it unpacks to over {DOCUMENT_BYTES_MAX} bytes, more than any page may have"));
+    }
+    Ok(decoded)
+}
+
+fn undecodable(error: &io::Error) -> String {
+    format!("what its body is compressed with is damaged: {error}")
+}
+
+/// Chunks put together (RFC 9112, 7.1). What is not in chunks, or no longer, is taken as it is.
+fn joined(body: &[u8]) -> Result<Vec<u8>, String> {
+    let mut joined = Vec::with_capacity(body.len());
+    let mut rest = body;
+    loop {
+        let chunk = match httparse::parse_chunk_size(rest) {
+            Ok(httparse::Status::Complete((head, size))) => usize::try_from(size)
+                .ok()
+                .and_then(|size| Some((head + size, rest.get(head..head.checked_add(size)?)?))),
+            Ok(httparse::Status::Partial) | Err(_) => None,
+        };
+        match chunk {
+            Some((_, [])) => return Ok(joined),
+            Some((end, chunk)) => {
+                joined.extend_from_slice(chunk);
+                rest = rest.get(end..).unwrap_or_default();
+                rest = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")).unwrap_or(rest);
+            }
+            None if joined.is_empty() => return Ok(body.to_vec()),
+            None => return Err(format!("its body is cut off after {} bytes", joined.len())),
+        }
+    }
+}
