@@ -7,6 +7,7 @@
 pub mod frame;
 mod from_pb;
 pub mod json;
+pub mod json_lines;
 mod to_pb;
 pub mod token;
 pub mod verification;

@@ -69,6 +69,11 @@ impl<R: BufRead + Seek> Input<R> {
     /// At least so many of the bytes that come next, fewer only where the member or the file ends.
     pub(super) fn peek(&mut self, bytes: usize) -> io::Result<&[u8]> {
         self.fill()?;
+        self.peek_in_member(bytes)
+    }
+
+    /// As [`Self::peek`], without going on to the next member: at the end of one there is nothing.
+    pub(super) fn peek_in_member(&mut self, bytes: usize) -> io::Result<&[u8]> {
         while self.rest().len() < bytes && self.read_more()? > 0 {}
         Ok(self.rest())
     }
@@ -88,7 +93,8 @@ impl<R: BufRead + Seek> Input<R> {
         true
     }
 
-    /// After damage: passes over the bytes up to what looks like the next member. Whether there is one.
+    /// After damage: passes over the bytes up to what looks like the next member, from the beginning of the damaged one on
+    /// where the file can be read again from there. Whether there is one.
     pub(super) fn pass_over_damage(&mut self) -> io::Result<bool> {
         self.forget();
         let mut told = match std::mem::replace(&mut self.source, Source::Nowhere) {
@@ -99,8 +105,11 @@ impl<R: BufRead + Seek> Input<R> {
                 return Ok(false);
             }
         };
-        // The member that is damaged may be read no further than its own beginning.
-        if told.offset == self.offset {
+        // The damage may have led the decoder into the members behind it.
+        let behind = self.offset + 1;
+        if told.from.seek(SeekFrom::Start(behind)).is_ok() {
+            told.offset = behind;
+        } else if told.offset < behind && !told.fill_buf()?.is_empty() {
             told.consume(1);
         }
         let found = seek_member(&mut told);

@@ -21,6 +21,8 @@ use crate::model::Timestamp;
 /// The most that a header may have.
 const HEADER_BYTES_MAX: usize = 64 << 10;
 const VERSION: &[u8] = b"WARC/";
+/// Begins a record amid what is no record: a little more than what begins one where one is due.
+const NEXT: &[u8] = b"WARC/1.";
 const VERSION_OF_ARC: &[u8] = b"filedesc:";
 
 /// Reads a web archive.
@@ -97,6 +99,7 @@ impl<R: BufRead + Seek> Reader<R> {
             Ok(found) => found.map(|found| Record { offset, found }),
             Err(error) if is_of_the_content(&error) => {
                 let reason = format!("its compression is damaged: {error}");
+                offset = self.input.offset();
                 self.ended = !self.input.pass_over_damage()?;
                 Some(Record { offset, found: Found::Broken(reason) })
             }
@@ -182,13 +185,19 @@ impl<R: BufRead + Seek> Reader<R> {
             let what = if self.input.fill()?.is_empty() { "the file ends" } else { "another record begins" };
             return Ok(Err(format!("{what} after {} bytes of it, and its header says {length}", block.bytes)));
         }
-        self.pass_over_line_ends()?;
-        let next = self.input.peek(VERSION.len())?;
-        let fits = next.is_empty() || next.starts_with(VERSION);
-        if fits || self.input.is_at_member() {
-            return Ok(Ok(()));
+        // What comes behind its member is not looked at: it may be damaged, which is nothing to this record.
+        loop {
+            let next = self.input.peek_in_member(VERSION.len())?;
+            let ends = next.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            // The file may end amid the next record's first bytes.
+            if ends == 0 && (next.starts_with(VERSION) || VERSION.starts_with(next)) {
+                return Ok(Ok(()));
+            }
+            if ends == 0 {
+                return Ok(Err(format!("no record comes after the {length} bytes that its header says it has")));
+            }
+            self.input.consume(ends);
         }
-        Ok(Err(format!("no record comes after the {length} bytes that its header says it has")))
     }
 
     fn pass_over_line_ends(&mut self) -> io::Result<()> {
@@ -208,18 +217,19 @@ impl<R: BufRead + Seek> Reader<R> {
         if let Some(offset) = behind_header {
             self.input.go_back(offset);
         }
+        let mut begins_line = true;
         loop {
-            let buffer = self.input.fill()?;
-            if buffer.is_empty() {
+            let next = self.input.peek(NEXT.len())?;
+            let (is_end, may_begin) = (next.is_empty(), next.starts_with(VERSION));
+            let is_record = begins_line && next.starts_with(NEXT);
+            if is_end || is_record || may_begin && self.input.is_at_member() {
                 return Ok(());
             }
+            let buffer = self.input.fill()?;
             let line = buffer.iter().position(|byte| *byte == b'\n');
+            begins_line = line.is_some();
             let passed = line.map_or(buffer.len(), |end| end + 1);
             self.input.consume(passed);
-            let is_record = self.input.peek(VERSION.len() + 2)?.starts_with(b"WARC/1.");
-            if self.input.is_at_member() || line.is_some() && is_record {
-                return Ok(());
-            }
         }
     }
 }
@@ -295,3 +305,6 @@ fn incomplete(header: &Header, block: &Block) -> Option<String> {
 fn is_of_the_content(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof)
 }
+
+#[cfg(test)]
+mod tests;

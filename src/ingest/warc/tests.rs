@@ -1,0 +1,193 @@
+use std::io::{Cursor, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+
+use super::*;
+
+const PAGE: &str = "<!doctype html><title>Bridge to close</title><p>The city closes the old bridge on Monday.</p>";
+
+fn record(kind: &str, url: &str, block: &[u8]) -> Vec<u8> {
+    with_length(kind, url, block, &block.len().to_string())
+}
+
+fn with_length(kind: &str, url: &str, block: &[u8], length: &str) -> Vec<u8> {
+    let content_type = if kind == "response" { "application/http; msgtype=response" } else { "text/html" };
+    let head = format!(
+        "WARC/1.1\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {url}\r\nWARC-Date: 2025-11-08T10:00:00.25Z\r\n\
+         WARC-Refers-To-Date: 2025-11-07T10:00:00Z\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), block, b"\r\n\r\n"].concat()
+}
+
+fn answer(fields: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=\"utf-8\"\r\nETag: \"a1\"\r\n{fields}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn response(url: &str) -> Vec<u8> {
+    record("response", url, &answer("", PAGE.as_bytes()))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn read(bytes: &[u8]) -> Vec<Record> {
+    let mut reader = Reader::new(Cursor::new(bytes)).unwrap();
+    let mut records = Vec::new();
+    while let Some(record) = reader.next().unwrap() {
+        records.push(record);
+    }
+    records
+}
+
+/// What there is, in short: an address, or `broken`, each with the place.
+fn seen(bytes: &[u8]) -> Vec<(u64, String)> {
+    let name = |found: Found| match found {
+        Found::Page(page) => page.url.rsplit('/').next().unwrap().to_owned(),
+        Found::Revisit(revisit) => format!("again {}", revisit.url),
+        Found::Other(what) => what.to_owned(),
+        Found::Broken(reason) => format!("broken: {reason}"),
+    };
+    read(bytes).into_iter().map(|record| (record.offset, name(record.found))).collect()
+}
+
+fn names(bytes: &[u8]) -> Vec<String> {
+    let short = |name: String| name.split(':').next().unwrap_or_default().to_owned();
+    seen(bytes).into_iter().map(|(_, name)| short(name)).collect()
+}
+
+#[test]
+fn a_page_comes_as_it_was_answered() {
+    let chunks = format!("{:x}\r\n{}\r\n5\r\nmore!\r\n0\r\n\r\n", PAGE.len(), PAGE);
+    let zipped = gzip(PAGE.as_bytes());
+    for (fields, body, expected) in [
+        ("", PAGE.as_bytes(), PAGE.to_owned()),
+        ("Transfer-Encoding: chunked\r\n", chunks.as_bytes(), format!("{PAGE}more!")),
+        ("Content-Encoding: gzip\r\n", &zipped, PAGE.to_owned()),
+        // Written by who decoded the body and left the fields as they were.
+        ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n", PAGE.as_bytes(), PAGE.to_owned()),
+        ("Content-Encoding: br\r\n", PAGE.as_bytes(), PAGE.to_owned()),
+    ] {
+        let records = read(&record("response", "https://example.org/a", &answer(fields, body)));
+        let [Record { offset: 0, found: Found::Page(page) }] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!(String::from_utf8_lossy(&page.body), expected, "{fields}");
+        assert_eq!((page.charset.as_deref(), page.etag.as_str()), (Some("utf-8"), "\"a1\""));
+        assert_eq!(page.time.to_string(), "2025-11-08T10:00:00.25Z");
+    }
+}
+
+#[test]
+fn what_is_no_page_is_passed_over() {
+    let error = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n<p>Gone.";
+    let image = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n\x89PNG";
+    let file = [
+        record("warcinfo", "", b"software: x\r\n"),
+        record("response", "https://example.org/404", error),
+        record("response", "https://example.org/x.png", image),
+        record("response", "dns:example.org", b"x"),
+        record("revisit", "<https://example.org/a>", b""),
+        record("resource", "https://example.org/saved", PAGE.as_bytes()),
+    ]
+    .concat();
+    let found: Vec<_> = seen(&file).into_iter().map(|(_, name)| name).collect();
+    assert_eq!(
+        found,
+        [
+            "records of how it was made",
+            "answers that are no pages (redirects, errors)",
+            "files that are no pages",
+            "records that are not of the web",
+            "again https://example.org/a",
+            "saved"
+        ]
+    );
+}
+
+/// In a plain file nothing is hidden by a length that is too long: it is read again from behind the broken header.
+#[test]
+fn a_wrong_length_costs_one_record() {
+    let block = answer("", PAGE.as_bytes());
+    let length = block.len();
+    // Up to four bytes more are the line ends behind the block, which are not told from its own.
+    for wrong in [0, 5, length - 1, length + 5, length + 400, 5_000_000_000] {
+        let broken = with_length("response", "https://example.org/b", &block, &wrong.to_string());
+        let file = [response("https://example.org/a"), broken, response("https://example.org/c")].concat();
+        assert_eq!(names(&file), ["a", "broken", "c"], "length {wrong} of {length}");
+        let members: Vec<u8> = [
+            response("https://example.org/a"),
+            with_length("response", "https://example.org/b", &block, &wrong.to_string()),
+            response("https://example.org/c"),
+        ]
+        .iter()
+        .flat_map(|record| gzip(record))
+        .collect();
+        assert_eq!(names(&members), ["a", "broken", "c"], "length {wrong} of {length}, in members");
+    }
+    for nonsense in ["", "-1", "many"] {
+        let broken = with_length("response", "https://example.org/b", &block, nonsense);
+        let file = [response("https://example.org/a"), broken, response("https://example.org/c")].concat();
+        assert_eq!(names(&file), ["a", "broken", "c"], "length {nonsense:?}");
+    }
+}
+
+#[test]
+fn places_are_told() {
+    let (a, b) = (response("https://example.org/a"), response("https://example.org/b"));
+    let plain: Vec<u64> = seen(&[&*a, &b].concat()).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(plain, [0, a.len() as u64]);
+    let (first, second) = (gzip(&a), gzip(&b));
+    let zipped: Vec<u64> = seen(&[&*first, &second].concat()).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(zipped, [0, first.len() as u64]);
+    assert_eq!(names(&gzip(&[a, b].concat())), ["a", "b"], "one member of two records");
+}
+
+#[test]
+fn damage_within_a_member_costs_that_member() {
+    let members = ["a", "b", "c"].map(|name| gzip(&response(&format!("https://example.org/{name}"))));
+    let [first, second, _] = members.each_ref().map(Vec::len);
+    for at in first + 12..first + second {
+        let mut file = members.concat();
+        file[at] ^= 0x55;
+        let names = names(&file);
+        assert_eq!((names.first().map(String::as_str), names.last().map(String::as_str)), (Some("a"), Some("c")), "{at}");
+        assert!(!names.contains(&"b".to_owned()), "byte {at}: a damaged page is none: {names:?}");
+        assert!(names.contains(&"broken".to_owned()), "byte {at}: {names:?}");
+    }
+}
+
+#[test]
+fn what_is_before_a_cut_is_kept() {
+    let (a, b) = (response("https://example.org/a"), response("https://example.org/b"));
+    for zipped in [false, true] {
+        let records = [&a, &b].map(|record| if zipped { gzip(record) } else { record.clone() });
+        let file = records.concat();
+        for cut in records[0].len() + 1..file.len() - 4 {
+            let names = names(&file[..cut]);
+            assert_eq!(names, ["a", "broken"], "cut at {cut}, in gzip: {zipped}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_unpacks_to_too_much_is_refused() {
+    let bomb = gzip(&vec![b' '; 32 << 20]);
+    let records = seen(&record("response", "https://example.org/b", &answer("Content-Encoding: gzip\r\n", &bomb)));
+    assert!(records[0].1.contains("unpacks to over"), "{records:?}");
+}
+
+proptest! {
+    /// Any bytes between two records cost nothing of either.
+    #[test]
+    fn records_are_found_around_anything(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let (a, c) = (response("https://example.org/a"), response("https://example.org/c"));
+        let file = [&*a, &noise, b"\r\n", &c].concat();
+        let names = names(&file);
+        prop_assert_eq!(names.last().map(String::as_str), Some("c"));
+        prop_assert!(names.iter().all(|name| matches!(name.as_str(), "a" | "broken" | "c")), "{:?}", names);
+    }
+}
