@@ -6,6 +6,7 @@ mod backup;
 mod cli;
 mod concurrency;
 mod damage;
+mod export;
 mod faults;
 mod feed;
 mod fetch;
