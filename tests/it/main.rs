@@ -7,6 +7,7 @@ mod cli;
 mod concurrency;
 mod corpus;
 mod damage;
+mod export;
 mod faults;
 mod feed;
 mod fetch;

@@ -70,6 +70,8 @@ impl FeedEntry {
             FeedView::Basic => basic,
             FeedView::Full => full,
             FeedView::Diff => diff,
+            // Copies are rare, and are made from the beginning.
+            FeedView::Request => return render(),
         };
         let mut place = match place.try_lock() {
             Ok(place) => place,

@@ -6,6 +6,7 @@
 //!
 //! What a change looks like to others is for the layers above: they bring a function that makes its bytes.
 
+mod again;
 mod entry;
 mod fit;
 mod page;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub use self::again::Again;
 pub(super) use self::entry::FeedEntry;
 pub use self::page::{PagePlan, Render};
 pub(super) use self::recent::{End, Recent};
@@ -51,6 +53,8 @@ pub enum FeedView {
     Full,
     /// What the change changed.
     Diff,
+    /// The request that makes the change again.
+    Request,
 }
 
 /// A change of a page.

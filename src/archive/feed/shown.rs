@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::FeedView;
+use super::again::{Again, again};
 use super::entry::{FeedEntry, newest};
 use crate::archive::compare::{self, Comparison};
 use crate::archive::error::{ArchiveError, Missing};
@@ -27,6 +28,8 @@ pub struct ChangeAt {
     pub is_newest: bool,
     /// What the revision changed, where the change made it and that was asked for.
     pub comparison: Option<Box<Comparison>>,
+    /// What makes the change again, where that was asked for.
+    pub again: Option<Again>,
 }
 
 /// Looks up what a view shows of a change.
@@ -46,8 +49,9 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
     let number = number(&made)?;
     let comparison = match view {
         FeedView::Diff if made.seq == change.seq => Some(Box::new(compared(lookup, entry, number)?)),
-        FeedView::Basic | FeedView::Full | FeedView::Diff => None,
+        FeedView::Basic | FeedView::Full | FeedView::Diff | FeedView::Request => None,
     };
+    let again = (view == FeedView::Request).then(|| again(lookup, entry)).transpose()?;
     Ok(ChangeAt {
         change: Arc::clone(change),
         kind,
@@ -55,11 +59,16 @@ pub(super) fn shown(lookup: &Lookup<'_>, entry: &FeedEntry, view: FeedView) -> R
         newest: newest_number,
         is_newest: change.entry.standing.is_newest || kind == FeedKind::Aliased,
         comparison,
+        again,
     })
 }
 
 /// The change that made a revision of the entry's article.
-fn made(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, LookupError> {
+pub(super) fn made(
+    lookup: &Lookup<'_>,
+    entry: &FeedEntry,
+    revision: RevisionNumber,
+) -> Result<Arc<Change>, LookupError> {
     let seq = entry.change.seq;
     let made_seq = lookup.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
     let missing =
@@ -67,7 +76,7 @@ fn made(lookup: &Lookup<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Res
     lookup.change(made_seq.ok_or_else(missing)?)
 }
 
-fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
+pub(super) fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
     let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
     made.entry.revision.filter(|_| made.entry.made.is_some()).ok_or_else(unmade)
 }

@@ -5,6 +5,7 @@ mod ending;
 mod follow;
 mod pages;
 mod query;
+mod request;
 mod show;
 mod sink;
 mod snapshot;

@@ -35,7 +35,8 @@ pub(super) fn feed_view(view: i32) -> Result<FeedView, Refusal> {
         Ok(pb::FeedView::Unspecified | pb::FeedView::Basic) => Ok(FeedView::Basic),
         Ok(pb::FeedView::Full) => Ok(FeedView::Full),
         Ok(pb::FeedView::Diff) => Ok(FeedView::Diff),
-        Ok(pb::FeedView::Request) | Err(_) => Err(FieldError::invalid("view", "is not a known view").into()),
+        Ok(pb::FeedView::Request) => Ok(FeedView::Request),
+        Err(_) => Err(FieldError::invalid("view", "is not a known view").into()),
     }
 }
 

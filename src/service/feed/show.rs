@@ -1,6 +1,7 @@
 //! Changes and places as messages.
 
 use super::super::render;
+use super::request;
 use crate::archive::compare::Comparison;
 use crate::archive::feed::{ChangeAt, FeedItem};
 use crate::archive::read::RevisionAt;
@@ -33,6 +34,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     }
     writer.generated(12, at.comparison.as_deref().map(change_diff).as_ref());
     writer.generated(15, entry.fetch.as_deref().map(fetch_to_pb).as_ref());
+    writer.generated(16, at.again.as_ref().map(|again| request::made_again(again, &at.change)).as_ref());
 }
 
 /// The fields of a `Revision`. What is rare or large in it is made as a message first.

@@ -18,6 +18,7 @@ impl Truth {
             pb::FeedView::Unspecified | pb::FeedView::Basic => &messages[0],
             pb::FeedView::Full => &messages[1],
             pb::FeedView::Diff => &messages[2],
+            pb::FeedView::Request => panic!("what makes a change again is held against a copy, in `export`"),
         };
         message.get_or_init(|| self.render(seq, view))
     }
@@ -45,6 +46,7 @@ impl Truth {
             left_filter: false,
             batch_end: false,
             fetch: fetch(record),
+            request: None,
         }
     }
 

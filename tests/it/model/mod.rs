@@ -64,7 +64,16 @@ pub(crate) fn filled() -> MemoryEngine {
 
 /// So many random batches of operations, always the same.
 pub(crate) fn batches(count: usize) -> Vec<Vec<Operation>> {
-    let mut runner = runner(1);
+    operations(runner(1), count)
+}
+
+/// So many random batches of operations, others for each seed.
+pub(crate) fn batches_of(seed: u64, count: usize) -> Vec<Vec<Operation>> {
+    let rng_seed = RngSeed::Fixed(seed);
+    operations(TestRunner::new(Config { rng_seed, failure_persistence: None, ..Config::default() }), count)
+}
+
+fn operations(mut runner: TestRunner, count: usize) -> Vec<Vec<Operation>> {
     let batches = random::batch();
     let operations = |write: &plan::Write| asked::operation(write, None);
     let mut batch = || batches.new_tree(&mut runner).unwrap().current().iter().map(operations).collect();

@@ -1,0 +1,86 @@
+//! The request that makes a change again: what an archive is copied by.
+//!
+//! Made on what the changes before it made, it is judged as it was then, and makes the same change.
+
+use std::sync::Arc;
+
+use super::entry::FeedEntry;
+use super::shown;
+use crate::archive::lookup::{Lookup, LookupError};
+use crate::archive::read::{RevisionAt, View, revision_of};
+use crate::archive::steps::Steps;
+use crate::model::{Change, ChangeKind, RevisionNumber, UrlKey};
+use crate::store::StoreError;
+
+/// What a request asks for, beside what its change says of name, time, request id, reason and fetch.
+#[derive(Clone, Debug)]
+pub enum Again {
+    /// An observation of this revision's content.
+    Publish {
+        /// The revision, with its content.
+        revision: Box<RevisionAt>,
+        /// Whether it is to be no sighting: it was recorded before or coalesced away, and brought URLs.
+        coalesce: bool,
+    },
+    /// A rollback to the revision of this number.
+    Rollback(RevisionNumber),
+    /// A mark.
+    Mark {
+        /// Withdraw, or reinstate.
+        withdrawn: bool,
+    },
+}
+
+/// What makes the entry's change again.
+pub(super) fn again(lookup: &Lookup<'_>, feed_entry: &FeedEntry) -> Result<Again, LookupError> {
+    let change = &feed_entry.change;
+    let entry = &change.entry;
+    let publish = |number, made, coalesce| {
+        let revision = revision_of(lookup, entry.name.clone(), number, made, View::Full)?;
+        Ok(Again::Publish { revision: Box::new(revision), coalesce })
+    };
+    match entry.kind {
+        ChangeKind::Created | ChangeKind::Revised => publish(shown::number(change)?, Arc::clone(change), false),
+        ChangeKind::Sighted | ChangeKind::Repeated => {
+            let nothing = || StoreError::damaged_at(change.seq, "an observation has no revision");
+            let number = entry.revision.ok_or_else(nothing)?;
+            let made = shown::made(lookup, feed_entry, number)?;
+            if is_by_rollback(lookup, change, &made)? {
+                return Ok(Again::Rollback(number));
+            }
+            publish(number, made, false)
+        }
+        // What was recorded at an instant, or coalesced away there, is what is in force there.
+        ChangeKind::Aliased => {
+            let steps = Steps::Stored(lookup.tables()?, entry.article);
+            let nothing = || StoreError::damaged_at(change.seq, "nothing is in force where URLs were seen");
+            let step = steps.in_force(Some(entry.observe_time), change.seq)?.ok_or_else(nothing)?;
+            publish(step.revision, lookup.change(step.made_seq)?, true)
+        }
+        ChangeKind::RolledBack => {
+            let record = entry.made.as_deref();
+            let nothing = || StoreError::damaged_at(change.seq, "a rollback does not say to which revision");
+            Ok(Again::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(nothing)?))
+        }
+        ChangeKind::Withdrawn => Ok(Again::Mark { withdrawn: true }),
+        ChangeKind::Reinstated => Ok(Again::Mark { withdrawn: false }),
+        ChangeKind::MarkRepeated => {
+            let mark = Steps::Stored(lookup.tables()?, entry.article).mark(Some(entry.observe_time), change.seq)?;
+            let nothing = || StoreError::damaged_at(change.seq, "the mark that was repeated is missing");
+            Ok(Again::Mark { withdrawn: mark.ok_or_else(nothing)?.withdrawn })
+        }
+    }
+}
+
+/// Whether a revision was seen again by a rollback. The log does not tell that from an observation, and the two differ in
+/// one thing: an observation brings the content's canonical URL. So it was a rollback, or might as well have been, where
+/// that URL did not lead to the article then, and was not brought.
+fn is_by_rollback(lookup: &Lookup<'_>, change: &Change, made: &Change) -> Result<bool, LookupError> {
+    let entry = &change.entry;
+    let canonical = made.entry.made.as_ref().map_or("", |record| record.canonical_url.as_str());
+    let (true, true, Ok(key)) = (entry.bound_urls.is_empty(), entry.fetch.is_none(), UrlKey::of(canonical)) else {
+        return Ok(false);
+    };
+    let binding = lookup.tables()?.url(&key, change.seq)?;
+    Ok(binding.is_none_or(|binding| binding.article == entry.article && binding.since > entry.observe_time))
+}

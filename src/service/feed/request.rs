@@ -1,0 +1,66 @@
+//! The request that makes a change again, as a message.
+
+use crate::archive::feed::Again;
+use crate::archive::read::RevisionAt;
+use crate::model::Change;
+use crate::service::render;
+use crate::wire::{content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
+
+/// Longer than any two observations are apart, and as long as a duration can be: 10,000 years.
+const ALWAYS: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+
+pub(super) fn made_again(again: &Again, change: &Change) -> pb::ChangeRequest {
+    use pb::change_request::Request;
+    let entry = &change.entry;
+    let name = entry.name.to_string();
+    let observe_time = Some(timestamp_to_pb(entry.observe_time));
+    let request_id = entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default();
+    let reason = entry.reason.clone();
+    let request = match again {
+        Again::Publish { revision, coalesce } => {
+            let publish = publish(revision, *coalesce, change);
+            Request::Publish(pb::PublishRevisionRequest { observe_time, request_id, ..publish })
+        }
+        Again::Rollback(number) => Request::Rollback(pb::RollbackArticleRequest {
+            name,
+            revision_number: number.get(),
+            observe_time,
+            request_id,
+            ..pb::RollbackArticleRequest::default()
+        }),
+        Again::Mark { withdrawn: true } => {
+            let withdraw = pb::WithdrawArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
+            Request::Withdraw(withdraw)
+        }
+        Again::Mark { withdrawn: false } => {
+            let reinstate =
+                pb::ReinstateArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
+            Request::Reinstate(reinstate)
+        }
+    };
+    let recorded = pb::Recorded {
+        seq: change.seq.0,
+        archive_time: Some(timestamp_to_pb(entry.archive_time)),
+        revision_number: entry.revision.map_or(0, |number| number.get()),
+    };
+    pb::ChangeRequest { request: Some(request), recorded: Some(recorded) }
+}
+
+fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::PublishRevisionRequest {
+    let entry = &change.entry;
+    let content = revision.content.as_deref();
+    let canonical = content.map_or("", |content| content.canonical_url.as_str());
+    let urls = entry.bound_urls.iter().map(|url| &url.original).filter(|url| url.as_str() != canonical);
+    // An original is kept with the observation that made the revision, and with no other.
+    let original = entry.made.as_deref().and_then(|record| record.original.as_ref());
+    pb::PublishRevisionRequest {
+        parent: entry.name.source.to_string(),
+        article_id: entry.name.article.as_str().to_owned(),
+        content: content.map(content_to_pb),
+        urls: urls.cloned().collect(),
+        original: original.map(render::original),
+        coalesce_within: coalesce.then_some(ALWAYS),
+        fetch: entry.fetch.as_deref().map(fetch_to_pb),
+        ..pb::PublishRevisionRequest::default()
+    }
+}

@@ -1,0 +1,3 @@
+//! Taking articles out: as requests that make them again, and as documents.
+
+mod copies;
