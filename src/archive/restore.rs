@@ -2,7 +2,8 @@
 //!
 //! It is the archive that was backed up, as it was at the point that is restored: the same id and the same history below
 //! that point, so that what was handed out before it stays valid, and what was handed out beyond it is refused, however
-//! far the restored archive grows. It is put together in a directory beside its own, in `NAME.restoring`, and gets its name
+//! far the restored archive grows. Leases on durable subscriptions go on above all that were ever given, so that none of
+//! the lost archive is good any more, however many the restored one gives. It is put together in a directory beside its own, in `NAME.restoring`, and gets its name
 //! when all of it is durable. What is cut short before leaves the name free, and is removed by the next one.
 
 use std::collections::BTreeMap;
@@ -45,6 +46,9 @@ pub enum RestoreError {
     /// The place is taken.
     #[error("{} is not empty; restore into a directory that does not exist, or is empty", .0.display())]
     Taken(PathBuf),
+    /// The system gave no random bytes for the leases of durable subscriptions.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(String),
     /// What was restored could not be written.
     #[error("the archive could not be written: {0}")]
     Write(EngineError),
@@ -59,6 +63,11 @@ pub enum RestoreError {
         source: io::Error,
     },
 }
+
+/// How far above the lease that a backup knows a restored archive begins at least: more than the lost one can have given.
+const LEASES_LOST: u64 = 1 << 32;
+/// How much of a lease is left to chance, so that two restores of one backup give different ones.
+const LEASES_BY_CHANCE: u64 = 1 << 48;
 
 /// An archive that was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +123,10 @@ fn fill(
     }
     let beside = changes.finish()?;
     let end = refill.stamp();
-    let (subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
+    let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
+    for record in subscriptions.values_mut() {
+        record.lease = lease_never_given(record.lease)?;
+    }
     refill.finish(&Apart { clock_floor: beside.clock_floor, commits: 0, subscriptions })?;
     drop(engine);
     let path = directory.path();
@@ -139,6 +151,15 @@ fn lowered(
         (id, SubscriptionRecord { next_seq: record.next_seq.min(end), ..record })
     });
     (lowered.collect(), set_back)
+}
+
+/// A lease above all that were ever given, given one that was: the archive that was lost may have given others since.
+fn lease_never_given(known: u64) -> Result<u64, RestoreError> {
+    let mut chance = [0; 8];
+    getrandom::fill(&mut chance).map_err(|error| RestoreError::Randomness(error.to_string()))?;
+    let above = LEASES_LOST + u64::from_be_bytes(chance) % LEASES_BY_CHANCE;
+    // Tens of thousands of restores, one after the other, stay below the highest number.
+    Ok(known.saturating_add(above))
 }
 
 fn must_be_free(path: &Path) -> Result<(), RestoreError> {

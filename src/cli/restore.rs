@@ -102,7 +102,7 @@ impl From<RestoreError> for Failure {
             RestoreError::Backup(error) => return error.into(),
             RestoreError::Damaged { .. } => Exit::Damaged,
             RestoreError::Taken(_) | RestoreError::Directory(_) => Exit::Usage,
-            RestoreError::Write(_) | RestoreError::Io { .. } => Exit::Failed,
+            RestoreError::Write(_) | RestoreError::Randomness(_) | RestoreError::Io { .. } => Exit::Failed,
         };
         Self::new(exit, error)
     }
