@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::open::Options;
 use super::refill::{Apart, Refill};
-use crate::backup::{BackupError, Changes};
+use crate::backup::{BackupError, Beside, Changes};
 use crate::model::{ReadStamp, Seq, SubscriptionId};
 use crate::store::engine::OpenError;
 use crate::store::engine::directory::Directory;
@@ -123,17 +123,18 @@ fn fill(
             return Ok(None);
         }
     }
-    let beside = changes.finish()?;
+    let Beside { commits, end: beside } = changes.finish()?;
     let end = refill.stamp();
     let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
         record.lease = lease_never_given(record.lease)?;
     }
-    refill.finish(&Apart { clock_floor: beside.clock_floor, commits: 0, subscriptions })?;
+    // Commits are counted on, so that a later backup is told from this one where both end at one position.
+    refill.finish(&Apart { clock_floor: beside.clock_floor, commits, subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;
-    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits: 0 });
+    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits });
     recorded.and_then(|()| watermark.sync()).map_err(OpenError::io("write the watermark of", path))?;
     Ok(Some(Restored { end, set_back }))
 }
