@@ -51,15 +51,16 @@ impl Archive {
     pub async fn back_up(self: &Arc<Self>, since: FeedStart) -> Result<Backup, ArchiveError> {
         let start = self.feed_start(since).await?;
         // Read after the start, so that it is not below it.
-        let end = self.tail();
+        let tail = self.shared.tail();
         let header = LogHeader {
             format_version: FORMAT_VERSION,
             archive_id: self.info().id,
             first_seq: start.next_seq,
             first_history: start.history,
-            end,
+            end: tail.stamp(),
             create_time: self.clock().now(),
             writer: concat!("dateline ", env!("CARGO_PKG_VERSION")).to_owned(),
+            commits: tail.commits,
         };
         Ok(Backup { archive: Arc::clone(self), start, header, next: Next::Header })
     }

@@ -152,20 +152,14 @@ impl Archive {
         let opened = clock.now();
         let subscriptions =
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
-        let commits = read_commits(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
         let caches = Caches::new(options.cache_bytes);
         let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
         let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation and edit that the queue lets in, and for what the committer and a close send.
         let (events, received) = sync_channel(OPERATIONS_MAX + EDITS_MAX + 16);
-        let writer = Writer::start(
-            Arc::clone(&shared),
-            (tail.position, commits, watermark),
-            received,
-            events.clone(),
-            options.flush_deadline,
-        )
-        .map_err(OpenArchiveError::Thread)?;
+        let writer =
+            Writer::start(Arc::clone(&shared), (tail, watermark), received, events.clone(), options.flush_deadline)
+                .map_err(OpenArchiveError::Thread)?;
         let info = ArchiveInfo { id, directory: path, opened };
         let readers = Arc::new(Semaphore::new(options.readers_max.max(1)));
         Ok(Self { shared, queue: Queue::new(events, writer), readers, info })
@@ -187,7 +181,8 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
             origin,
         },
     };
-    Ok(Tail { position, clock_floor: read_clock_floor(tables)?, failed: false })
+    let (clock_floor, commits) = (read_clock_floor(tables)?, read_commits(tables)?);
+    Ok(Tail { position, clock_floor, commits, failed: false })
 }
 
 /// The instant below which no archive time is assigned any more.

@@ -44,7 +44,7 @@ impl Weighter<Seq, Bytes> for ByBytes {
 pub(super) struct Apart {
     /// No archive time at or before this is assigned any more.
     pub(super) clock_floor: Option<Timestamp>,
-    /// How many commits the database counts; 0 for one that begins anew.
+    /// How many commits the database counts.
     pub(super) commits: u64,
     /// The durable subscriptions. Their positions lie at or before the end of the log.
     pub(super) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,

@@ -2,7 +2,8 @@
 //!
 //! It is the archive that was backed up, as it was at the point that is restored: the same id and the same history below
 //! that point, so that what was handed out before it stays valid, and what was handed out beyond it is refused, however
-//! far the restored archive grows. It is put together in a directory beside its own, in `NAME.restoring`, and gets its name
+//! far the restored archive grows. Leases on durable subscriptions go on above all that were ever given, so that none of
+//! the lost archive is good any more, however many the restored one gives. It is put together in a directory beside its own, in `NAME.restoring`, and gets its name
 //! when all of it is durable. What is cut short before leaves the name free, and is removed by the next one.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use super::open::Options;
 use super::refill::{Apart, Refill};
-use crate::backup::{BackupError, Changes};
+use crate::backup::{BackupError, Beside, Changes};
 use crate::model::{ReadStamp, Seq, SubscriptionId};
 use crate::store::engine::OpenError;
 use crate::store::engine::directory::Directory;
@@ -45,20 +46,26 @@ pub enum RestoreError {
     /// The place is taken.
     #[error("{} is not empty; restore into a directory that does not exist, or is empty", .0.display())]
     Taken(PathBuf),
+    /// No directory can be given this name.
+    #[error("{} can't become an archive: {reason}; name a directory that does not exist, or is empty", .path.display())]
+    Unfit {
+        /// The name.
+        path: PathBuf,
+        /// What keeps it from being given.
+        reason: String,
+    },
+    /// The system gave no random bytes for the leases of durable subscriptions.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(String),
     /// What was restored could not be written.
     #[error("the archive could not be written: {0}")]
     Write(EngineError),
-    /// The operating system refused something.
-    #[error("could not {action} {}: {source}", .path.display())]
-    Io {
-        /// What was tried, as an infinitive.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
 }
+
+/// How far above the lease that a backup knows a restored archive begins at least: more than the lost one can have given.
+const LEASES_LOST: u64 = 1 << 32;
+/// How much of a lease is left to chance, so that two restores of one backup give different ones.
+const LEASES_BY_CHANCE: u64 = 1 << 48;
 
 /// An archive that was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,16 +85,20 @@ pub fn restore_directory(
     (options, holder): (&Options, Holder),
     progress: &mut Progress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
+    // A path that ends in a dot leads to a directory, and is no name for one.
+    let path: &Path = &path.components().collect::<PathBuf>();
     must_be_free(path)?;
     let staging = beside(path)?;
     let directory = Arc::new(Directory::begin(&staging, holder)?);
-    let mut restored = fill(&directory, changes, archive_id, options, progress);
+    let named = must_take_name(&directory, path);
+    let mut restored = named.and_then(|()| fill(&directory, changes, archive_id, options, progress));
     if let Ok(Some(_)) = &restored {
-        let finished = directory.finish(path).map_err(io_error("make an archive of what was restored, in", path));
-        restored = finished.and(restored);
+        let finished = directory.finish(path);
+        let finished = finished.map_err(OpenError::io("make an archive of what was restored, in", path));
+        restored = finished.map_err(RestoreError::from).and(restored);
     }
     if !matches!(restored, Ok(Some(_))) {
-        directory.discard().map_err(io_error("remove", &staging))?;
+        directory.discard().map_err(OpenError::io("remove", &staging))?;
     }
     restored
 }
@@ -112,15 +123,19 @@ fn fill(
             return Ok(None);
         }
     }
-    let beside = changes.finish()?;
+    let Beside { commits, end: beside } = changes.finish()?;
     let end = refill.stamp();
-    let (subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
-    refill.finish(&Apart { clock_floor: beside.clock_floor, commits: 0, subscriptions })?;
+    let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
+    for record in subscriptions.values_mut() {
+        record.lease = lease_never_given(record.lease)?;
+    }
+    // Commits are counted on, so that a later backup is told from this one where both end at one position.
+    refill.finish(&Apart { clock_floor: beside.clock_floor, commits, subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;
-    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits: 0 });
-    recorded.and_then(|()| watermark.sync()).map_err(io_error("write the watermark of", path))?;
+    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits });
+    recorded.and_then(|()| watermark.sync()).map_err(OpenError::io("write the watermark of", path))?;
     Ok(Some(Restored { end, set_back }))
 }
 
@@ -141,29 +156,47 @@ fn lowered(
     (lowered.collect(), set_back)
 }
 
+/// A lease above all that were ever given, given one that was: the archive that was lost may have given others since.
+fn lease_never_given(known: u64) -> Result<u64, RestoreError> {
+    let mut chance = [0; 8];
+    getrandom::fill(&mut chance).map_err(|error| RestoreError::Randomness(error.to_string()))?;
+    let above = LEASES_LOST + u64::from_be_bytes(chance) % LEASES_BY_CHANCE;
+    // Tens of thousands of restores, one after the other, stay below the highest number.
+    Ok(known.saturating_add(above))
+}
+
 fn must_be_free(path: &Path) -> Result<(), RestoreError> {
-    let taken = || RestoreError::Taken(path.to_path_buf());
-    match fs::read_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(taken()),
-        Err(error) => Err(io_error("look into", path)(error)),
-        Ok(mut entries) => entries.next().map_or(Ok(()), |_| Err(taken())),
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(OpenError::io("look at", path))?,
+    };
+    if metadata.is_symlink() {
+        return Err(unfit(path, "it is a symbolic link"));
     }
+    let is_empty = metadata.is_dir() && fs::read_dir(path).map_err(OpenError::io("look into", path))?.next().is_none();
+    if is_empty { Ok(()) } else { Err(RestoreError::Taken(path.to_path_buf())) }
+}
+
+/// Finds out before anything is read what would keep the archive from getting its name when all is done.
+fn must_take_name(directory: &Directory, path: &Path) -> Result<(), RestoreError> {
+    directory.try_name(path).map_err(|error| match error.kind() {
+        io::ErrorKind::ResourceBusy => {
+            unfit(path, "it is a mount point, and an archive is put in the place of a directory")
+        }
+        _ => unfit(path, &format!("nothing can be put in its place ({error})")),
+    })
+}
+
+fn unfit(path: &Path, reason: &str) -> RestoreError {
+    RestoreError::Unfit { path: path.to_path_buf(), reason: reason.to_owned() }
 }
 
 /// Where an archive is put together until it gets its name: in the same folder, so that the name can be changed at once.
 fn beside(path: &Path) -> Result<PathBuf, RestoreError> {
-    let Some(name) = path.file_name() else {
-        return Err(io_error("make", path)(io::Error::other("it has no name of its own")));
-    };
+    let Some(name) = path.file_name() else { return Err(unfit(path, "it has no name of its own")) };
     let mut name = name.to_os_string();
     name.push(".restoring");
     Ok(path.with_file_name(name))
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RestoreError {
-    let path = path.to_path_buf();
-    move |source| RestoreError::Io { action, path, source }
 }
 
 fn at(seq: Option<Seq>) -> String {

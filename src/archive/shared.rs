@@ -18,6 +18,8 @@ pub(super) struct Tail {
     pub(super) position: Position,
     /// No archive time at or before this will be assigned any more.
     pub(super) clock_floor: Option<Timestamp>,
+    /// How many commits there were.
+    pub(super) commits: u64,
     /// Whether the storage failed, so that the end will not move any more.
     pub(super) failed: bool,
 }

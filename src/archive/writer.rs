@@ -162,7 +162,7 @@ impl Writer {
     /// Starts the writer and its committer. The committer's own sender of events is `to_self`.
     pub(super) fn start(
         shared: Arc<Shared>,
-        (position, commits_done, watermark): (Position, u64, Option<Watermark>),
+        (tail, watermark): (Tail, Option<Watermark>),
         events: Receiver<Event>,
         to_self: SyncSender<Event>,
         flush_deadline: Duration,
@@ -172,7 +172,7 @@ impl Writer {
         let committer = std::thread::Builder::new()
             .name("dateline-commit".to_owned())
             .spawn(move || commit_loop(engine.as_ref(), &batches, &to_self))?;
-        let floor = shared.tail().clock_floor;
+        let Tail { position, commits: commits_done, clock_floor: floor, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let next = Next::new(position, Timestamp::MIN);
             let (held, held_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
@@ -418,7 +418,7 @@ impl Writer {
         self.shared.take_in(writes);
         self.shared.announce(|tail| {
             let clock_floor = floor.or(tail.clock_floor);
-            *tail = Tail { position, clock_floor, failed: tail.failed };
+            *tail = Tail { position, clock_floor, commits: self.commits_done, failed: tail.failed };
         });
         self.record_watermark(position);
         self.hand_over();

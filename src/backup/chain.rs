@@ -49,14 +49,16 @@ impl Chain {
     }
 }
 
-/// The file with which a backup ends: the one that was made last, by the clock, or whatever goes on behind it. A clock that
-/// was set back must not leave out what was saved since.
+/// The file with which a backup ends: the one that was made last, by the clock, or whatever goes on behind it; and of those
+/// that end there, the one of the latest state. A clock that was set back must not leave out what was saved since.
 pub(super) fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
     let mut last = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq))?;
     while let Some(behind) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
         last = behind;
     }
-    Some(last)
+    let end = |file: &BackupFile| (file.header.end.next_seq, file.header.end.history);
+    let alike = files.iter().filter(|file| end(file) == end(last));
+    alike.max_by_key(|file| (file.header.commits, file.header.create_time))
 }
 
 /// Whether `before` ends exactly where `file` begins.

@@ -20,6 +20,15 @@ pub enum Until {
     ArchiveTime(Timestamp),
 }
 
+/// The state beside the log, at a time at or after the point up to which a chain was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// How many commits the database counted.
+    pub commits: u64,
+    /// All else.
+    pub end: LogEnd,
+}
+
 /// The changes of a chain.
 pub struct Changes {
     until: Until,
@@ -88,15 +97,14 @@ impl Changes {
         (self.next_seq, self.bytes_before + offset)
     }
 
-    /// Reads the rest of the file that the point is in, and answers what stands at its end: the state beside the log at a
-    /// time at or after the point.
-    pub fn finish(mut self) -> Result<LogEnd, BackupError> {
+    /// Reads the rest of the file that the point is in, and answers what stands at its end.
+    pub fn finish(mut self) -> Result<Beside, BackupError> {
         if self.current.is_none() {
             self.open_next()?;
         }
-        let Some((_, reader)) = &mut self.current else { return Ok(LogEnd::default()) };
+        let Some((_, reader)) = &mut self.current else { return Ok(Beside::default()) };
         while reader.next_segment()?.is_some() {}
-        Ok(reader.end().cloned().unwrap_or_default())
+        Ok(Beside { commits: reader.header().commits, end: reader.end().cloned().unwrap_or_default() })
     }
 
     fn is_beyond(&self, change: &WholeChange) -> bool {
@@ -123,9 +131,10 @@ impl Changes {
                 self.next_seq = change.change.seq.next();
                 return Ok(Some(change));
             }
-            // A file that ends at the point is the one that the point is in.
+            // A file that ends at the point is the one that the point is in, unless one follows that ends there too.
             let file_end = self.current.as_ref().map(|(_, reader)| reader.header().end.next_seq);
-            if file_end == Some(self.next_seq) && self.until == Until::Seq(self.next_seq) {
+            let stays = self.files.front().is_some_and(|next| next.header.changes() == 0);
+            if !stays && file_end == Some(self.next_seq) && self.until == Until::Seq(self.next_seq) {
                 return Ok(None);
             }
             let segment = match &mut self.current {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use data_encoding::HEXLOWER;
 
 use super::BackupError;
-use crate::store::export::{LogHeader, LogReader};
+use crate::store::export::{LogEnd, LogHeader, LogReader};
 
 /// What the names of backup files end in.
 const ENDING: &str = "dlog";
@@ -56,6 +56,13 @@ impl BackupFile {
     /// A file that lies complete at `path`.
     pub(super) fn at(path: PathBuf, header: LogHeader) -> Self {
         Self { path, header, stream: None }
+    }
+
+    /// What stands at the end of a file that lies in a folder.
+    pub(super) fn read_end(&self) -> Result<LogEnd, BackupError> {
+        // Most of it is passed over, so that a buffer would be filled in vain.
+        let file = File::open(&self.path).map_err(BackupError::unreadable(&self.path))?;
+        Ok(LogReader::open(&self.path.display().to_string(), file)?.pass_to_end()?)
     }
 
     /// The name under which a file is kept: its first position, the one behind its last, and the beginning of the

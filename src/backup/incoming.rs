@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::chain::last_of;
 use super::file::in_folder;
 use super::{BackupError, BackupFile};
-use crate::model::Seq;
-use crate::store::export::{LogHeader, LogReader};
+use crate::model::{Seq, SubscriptionId};
+use crate::store::export::{LogEnd, LogHeader, LogReader};
+use crate::store::subscription::SubscriptionRecord;
 
 /// What a file is called until it is complete.
 const PART: &str = "backup.part";
@@ -51,7 +52,33 @@ impl Incoming {
 
     /// Writes what comes, checks it, makes it durable, and gives it its name. `progress` is told how far it is.
     pub fn take(mut self, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) -> Result<BackupFile, BackupError> {
-        let header = receive(&self.part.display().to_string(), bytes, &mut self.file, progress)?;
+        let (header, _) = self.receive(bytes, progress)?;
+        self.keep(header)
+    }
+
+    /// As [`Self::take`], and keeps nothing where it has nothing that `latest` does not have, from whose end it goes on: no
+    /// change, and no durable subscription that is another.
+    pub fn take_what_is_new(
+        mut self,
+        latest: &BackupFile,
+        bytes: impl Read,
+        progress: &mut dyn FnMut(Seq, u64),
+    ) -> Result<Option<BackupFile>, BackupError> {
+        let (header, end) = self.receive(bytes, progress)?;
+        let is_new = header.changes() > 0 || subscribed(end) != subscribed(latest.read_end()?);
+        if is_new { self.keep(header).map(Some) } else { Ok(None) }
+    }
+
+    fn receive(
+        &mut self,
+        bytes: impl Read,
+        progress: &mut dyn FnMut(Seq, u64),
+    ) -> Result<(LogHeader, LogEnd), BackupError> {
+        receive(&self.part.display().to_string(), bytes, &mut self.file, progress)
+    }
+
+    /// A file of this name that lies there already is of an earlier state: it has the same changes.
+    fn keep(mut self, header: LogHeader) -> Result<BackupFile, BackupError> {
         self.file.sync_all().map_err(BackupError::unwritable("sync", &self.part))?;
         let path = self.folder.join(BackupFile::name_of(&header));
         fs::rename(&self.part, &path).map_err(BackupError::unwritable("give its name to", &path))?;
@@ -74,13 +101,20 @@ impl Drop for Incoming {
     }
 }
 
+/// The durable subscriptions, but for their leases: a restore gives new ones anyway, and a consumer that comes back to
+/// where it was is no news.
+fn subscribed(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
+    let without_lease = |(id, record)| (id, SubscriptionRecord { lease: 0, ..record });
+    end.subscriptions.into_iter().map(without_lease).collect()
+}
+
 /// Copies a backup, and checks it on its way. `progress` is told how far it is, in changes and in bytes.
 pub fn receive(
     name: &str,
     bytes: impl Read,
     into: impl Write,
     progress: &mut dyn FnMut(Seq, u64),
-) -> Result<LogHeader, BackupError> {
+) -> Result<(LogHeader, LogEnd), BackupError> {
     let mut tee = Tee { bytes, into, failure: None };
     let checked = read_all(name, &mut tee, progress);
     let failed = tee.failure.take().or_else(|| tee.into.flush().err());
@@ -90,14 +124,18 @@ pub fn receive(
     }
 }
 
-fn read_all(name: &str, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) -> Result<LogHeader, BackupError> {
+fn read_all(
+    name: &str,
+    bytes: impl Read,
+    progress: &mut dyn FnMut(Seq, u64),
+) -> Result<(LogHeader, LogEnd), BackupError> {
     let mut reader = LogReader::open(name, bytes)?;
     while reader.next_segment()?.is_some() {
         progress(reader.place().next_seq(), reader.place().offset());
     }
     // The end is a part of the file too.
     progress(reader.place().next_seq(), reader.place().offset());
-    Ok(reader.header().clone())
+    Ok((reader.header().clone(), reader.end().cloned().unwrap_or_default()))
 }
 
 /// Hands on what is read from it.

@@ -1,7 +1,8 @@
 //! Backups as files: a folder of them, what continues what, and the changes of a whole chain.
 //!
 //! A backup is one or more files of the log's export ([`crate::store::export`]): one that begins at the first change,
-//! and others that each go on where one before ended. Here nothing is known of an archive that is open. Whatever is read
+//! and others that each go on where one before ended. The last one may hold no change, and just what stands beside the log:
+//! where the consumers of durable subscriptions are. Here nothing is known of an archive that is open. Whatever is read
 //! is checked, and refused with its place where it is not what was written.
 
 mod bases;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 
 pub use self::chain::Chain;
-pub use self::changes::{Changes, Until};
+pub use self::changes::{Beside, Changes, Until};
 pub use self::check::{Checked, check};
 pub use self::file::{BackupFile, find};
 pub use self::incoming::{Incoming, receive};

@@ -17,6 +17,7 @@ use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
+use crate::archive::OpenError;
 use crate::archive::restore::{RestoreError, Restored, restore_directory};
 use crate::backup::{Chain, Changes, Until};
 use crate::model::Seq;
@@ -101,9 +102,22 @@ impl From<RestoreError> for Failure {
         let exit = match error {
             RestoreError::Backup(error) => return error.into(),
             RestoreError::Damaged { .. } => Exit::Damaged,
-            RestoreError::Taken(_) | RestoreError::Directory(_) => Exit::Usage,
-            RestoreError::Write(_) | RestoreError::Io { .. } => Exit::Failed,
+            RestoreError::Taken(_) | RestoreError::Unfit { .. } => Exit::Usage,
+            RestoreError::Directory(ref error) => exit_of_directory(error),
+            RestoreError::Write(_) | RestoreError::Randomness(_) => Exit::Failed,
         };
         Self::new(exit, error)
+    }
+}
+
+fn exit_of_directory(error: &OpenError) -> Exit {
+    match error {
+        // Something else lies where the archive is put together.
+        OpenError::Foreign { .. } | OpenError::Exists { .. } | OpenError::UnknownLayout { .. } => Exit::Usage,
+        OpenError::InUse { .. } => Exit::Unreachable,
+        OpenError::Missing { .. }
+        | OpenError::Incompatible { .. }
+        | OpenError::Damaged { .. }
+        | OpenError::Io { .. } => Exit::Failed,
     }
 }

@@ -15,7 +15,7 @@ pub struct SubscriptionRecord {
     pub query: FeedQuery,
     /// All changes below this were acknowledged.
     pub next_seq: Seq,
-    /// The lease given last; a lower one is lost.
+    /// The lease given last, or a number above all that were ever given. Any other is lost.
     pub lease: u64,
     /// When it was made.
     pub create_time: Timestamp,

@@ -2,7 +2,7 @@
 //!
 //! Each change of a subscription goes through the writer and is durable before it is answered ([`judge`]). What is
 //! durable is in memory too, for reads. Who is attached is known in memory alone: a lease that was given is durable, so
-//! that after a restart an old one is still old, but what was delivered under it is forgotten, and its consumer attaches
+//! that after a restart an old one is still old (and after a restore, which begins above all that were given), but what was delivered under it is forgotten, and its consumer attaches
 //! anew. A consumer is fenced off the moment a higher lease, or the end of its subscription, is durable.
 
 mod judge;

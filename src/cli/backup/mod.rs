@@ -1,6 +1,7 @@
 //! `backup`: saves an archive that is in use to a folder, or checks what was saved.
 //!
-//! A folder without a backup gets a full one; after that each run saves what is new since the last. What comes is checked
+//! A folder without a backup gets a full one; after that each run saves what is new since the last, and where no change is,
+//! where the consumers of durable subscriptions are. What comes is checked
 //! while it is written ([`receive`]), and gets its name when it is complete and durable.
 
 mod check;
@@ -25,6 +26,7 @@ use super::status::size;
 use super::times::span;
 use crate::backup::{BackupError, BackupFile, Incoming, LogHeader};
 use crate::cli::count;
+use crate::model::Seq;
 use crate::wire::pb;
 
 /// Where a backup goes.
@@ -59,7 +61,8 @@ pub(super) async fn run(
     };
     let begin = receive::begin(&mut stream).await?;
     let (first, end) = (position(begin.begin.as_ref()), position(begin.end.as_ref()));
-    if continues && first == end {
+    // Where there is no change, those who read the log may have gone on: what comes is compared with the latest file.
+    if continues && latest.is_none() && first == end {
         return nothing_new(end, out);
     }
     let mut progress = Progress::new(globals);
@@ -68,8 +71,10 @@ pub(super) async fn run(
     match target {
         Target::Folder(folder) => {
             let incoming = Incoming::begin(&folder)?;
-            let (file, bytes, elapsed) = receiving.into_folder(incoming).await?;
-            summary(&file, bytes, elapsed, out)
+            match receiving.into_folder(incoming, latest).await? {
+                (Some(file), bytes, elapsed) => summary(&file, bytes, elapsed, out),
+                (None, ..) => nothing_new(end, out),
+            }
         }
         Target::Stdout => {
             let (header, bytes, elapsed) = receiving.into_stdout().await?;
@@ -166,6 +171,10 @@ fn summary(file: &BackupFile, bytes: u64, elapsed: Duration, out: &mut Output) -
 
 /// `backed up 3 changes from position 0 on, 12.3 MiB in 4 seconds`
 fn sentence(header: &LogHeader, bytes: u64, elapsed: Duration) -> String {
+    if header.changes() == 0 && header.end.next_seq > Seq::ZERO {
+        let size = size(bytes);
+        return format!("backed up where durable subscriptions stand at position {}, {size}", header.first_seq);
+    }
     let changes = count(header.changes(), "change");
     format!("backed up {changes} from position {} on, {}{}", header.first_seq, size(bytes), took(elapsed))
 }

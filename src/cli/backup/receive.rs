@@ -42,9 +42,17 @@ pub(super) struct Receiving {
 type Received<T> = (T, u64, Duration);
 
 impl Receiving {
-    /// Writes it to a folder.
-    pub(super) async fn into_folder(self, incoming: Incoming) -> Result<Received<BackupFile>, Failure> {
-        self.into_writer(|pieces, progress| incoming.take(pieces, progress)).await
+    /// Writes it to a folder, behind the file that is the latest there; nothing where it has nothing new.
+    pub(super) async fn into_folder(
+        self,
+        incoming: Incoming,
+        latest: Option<BackupFile>,
+    ) -> Result<Received<Option<BackupFile>>, Failure> {
+        self.into_writer(move |pieces, progress| match latest {
+            Some(latest) => incoming.take_what_is_new(&latest, pieces, progress),
+            None => incoming.take(pieces, progress).map(Some),
+        })
+        .await
     }
 
     /// Writes it to standard output.
@@ -53,7 +61,10 @@ impl Receiving {
         let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let stdout =
             stdout.map_err(|error| Failure::new(Exit::Failed, format!("standard output can't be written: {error}")))?;
-        self.into_writer(|pieces, progress| receive("standard output", pieces, stdout, progress)).await
+        self.into_writer(|pieces, progress| {
+            receive("standard output", pieces, stdout, progress).map(|(header, _)| header)
+        })
+        .await
     }
 
     async fn into_writer<T: Send + 'static>(

@@ -18,6 +18,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use super::OpenError;
 use super::lock::{Holder, Lock, LockError};
 
@@ -91,6 +94,20 @@ impl Directory {
         remove_directory(&unfinished).map_err(OpenError::io("remove", &unfinished))?;
         create_directory(&unfinished).map_err(OpenError::io("create", &unfinished))?;
         Ok(Self { path: unfinished, lock })
+    }
+
+    /// Whether what was begun, of which nothing is there yet, could get the name `to`. An empty directory there may be one
+    /// that no other can take the place of: a mount point, or somebody else's in a folder that keeps those. So it is tried,
+    /// and undone. Where the file system can't exchange two names that shows at the end only.
+    pub fn try_name(&self, to: &Path) -> io::Result<()> {
+        if !to.is_dir() {
+            return Ok(());
+        }
+        let exchange = || renameat_with(CWD, &self.path, CWD, to, RenameFlags::EXCHANGE);
+        match exchange() {
+            Err(Errno::INVAL | Errno::NOSYS) => Ok(()),
+            tried => Ok(tried.and_then(|()| exchange())?),
+        }
     }
 
     /// Makes an archive of what was begun, with the name `to`: nothing or an empty directory. Its database must be closed.

@@ -82,7 +82,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// For `map_err`: an I/O error and what it hindered.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
     }

@@ -84,6 +84,7 @@ pub(super) fn encode_header(header: &LogHeader) -> Vec<u8> {
         archive_time: header.end.archive_time.map(Timestamp::micros),
         create_time: header.create_time.micros(),
         writer: header.writer.clone(),
+        commits: header.commits,
     };
     message.encode_to_vec()
 }
@@ -102,6 +103,7 @@ pub(super) fn decode_header(payload: &[u8]) -> Option<LogHeader> {
         },
         create_time: Timestamp::from_micros(message.create_time)?,
         writer: message.writer,
+        commits: message.commits,
     })
 }
 

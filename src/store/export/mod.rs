@@ -48,10 +48,12 @@ pub struct LogHeader {
     pub create_time: Timestamp,
     /// The program that wrote it.
     pub writer: String,
+    /// How many commits the database counted then.
+    pub commits: u64,
 }
 
 impl LogHeader {
-    /// How many changes there are.
+    /// How many changes there are. A file without any has what stands at its end.
     pub fn changes(&self) -> u64 {
         self.end.next_seq.0.saturating_sub(self.first_seq.0)
     }

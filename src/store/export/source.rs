@@ -1,6 +1,6 @@
 //! Where a file of the export is read from: frames one after the other, each checked, with the place that errors tell.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use super::frame::{self, CHECKSUM_BYTES, HEAD_BYTES, Kind};
 use super::{EXPORT_VERSION, ExportError};
@@ -126,6 +126,22 @@ impl<R: Read> Source<R> {
 
     pub(super) fn newer(&self, what: &'static str, found: u32, known: u32) -> ExportError {
         ExportError::Newer { file: self.file.clone(), what, found, known }
+    }
+}
+
+impl<R: Read + Seek> Source<R> {
+    /// Goes behind a frame without reading its payload, if it is a segment. Whether it is.
+    pub(super) fn pass_over_segment(&mut self) -> Result<bool, ExportError> {
+        let head = self.read_bytes(0, HEAD_BYTES as u64)?;
+        let head = head.try_into().map_err(|_| self.altered("a frame's head can't be read"))?;
+        let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
+        let is_segment = kind == Kind::Segment;
+        let forward = if is_segment { i64::from(length) + CHECKSUM_BYTES as i64 } else { -(HEAD_BYTES as i64) };
+        self.bytes.seek(SeekFrom::Current(forward)).map_err(|error| self.unreadable(HEAD_BYTES, error))?;
+        if is_segment {
+            self.step_over(length as usize);
+        }
+        Ok(is_segment)
     }
 }
 

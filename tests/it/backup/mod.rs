@@ -5,6 +5,7 @@
 
 mod answers;
 mod chains;
+mod consumers;
 mod damage;
 mod online;
 mod places;

@@ -1,6 +1,7 @@
 //! Where backups are written, and archives restored to.
 
 use std::fs;
+use std::path::Path;
 
 use dateline::archive::Directory;
 use dateline::archive::feed::FeedStart;
@@ -10,6 +11,7 @@ use dateline::model::Seq;
 use tempfile::TempDir;
 
 use super::{back_up, batches, keep, open, restore, written};
+use crate::faults::disk::Disk;
 use crate::server::holder;
 use crate::support::block_on;
 
@@ -43,6 +45,51 @@ fn a_restore_takes_a_new_or_empty_directory_and_no_other() {
     try_it().unwrap();
     assert_eq!(open(&into).tail().next_seq, Seq(11));
     assert!(matches!(try_it(), Err(RestoreError::Taken(_))));
+}
+
+/// All was restored, and then the archive could not get its name. What can't be given to a directory is refused before
+/// anything is read, and as it was.
+#[test]
+fn a_name_that_no_archive_can_get_is_refused_at_the_start() {
+    let directory = TempDir::new().unwrap();
+    let folder = directory.path().join("backup");
+    let file = keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    // Whoever reads it would be told that it is damaged.
+    let mut bytes = fs::read(&file.path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file.path, bytes).unwrap();
+    let refused = |into: &Path, reason: &str| {
+        let refused = restore(std::slice::from_ref(&folder), into, Until::End).unwrap_err();
+        assert!(matches!(refused, RestoreError::Unfit { .. }), "{refused}");
+        assert!(refused.to_string().contains(reason), "{refused}");
+    };
+    let (empty, link) = (directory.path().join("empty"), directory.path().join("link"));
+    fs::create_dir(&empty).unwrap();
+    std::os::unix::fs::symlink(&empty, &link).unwrap();
+    refused(&link, "it is a symbolic link");
+    std::os::unix::fs::symlink(directory.path().join("nowhere"), directory.path().join("dangling")).unwrap();
+    refused(&directory.path().join("dangling"), "it is a symbolic link");
+    if let Some(disk) = Disk::mount() {
+        fs::remove_dir(disk.path().join("lost+found")).unwrap();
+        refused(&disk.path(), "it is a mount point");
+        assert!(!disk.path().with_extension("restoring").exists());
+        assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0);
+    }
+    let damaged = restore(&[folder], &empty, Until::End).unwrap_err();
+    assert!(matches!(damaged, RestoreError::Backup(_)), "{damaged}");
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4, "nothing is left beside it");
+}
+
+#[test]
+fn a_path_may_end_in_a_dot() {
+    let directory = TempDir::new().unwrap();
+    let file = keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &directory.path().join("backup"));
+    let into = directory.path().join("restored");
+    fs::create_dir(&into).unwrap();
+    restore(&[file.path], &into.join("."), Until::End).unwrap();
+    assert_eq!(open(&into).tail().next_seq, Seq(11));
 }
 
 /// What a restore that was killed left is no archive, is in nobody's way, and is removed by the next one. What somebody

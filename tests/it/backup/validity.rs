@@ -6,8 +6,9 @@ use dateline::client::{Client, ServerError};
 use dateline::model::Seq;
 use dateline::wire::pb;
 use pb::feed_start::Position;
+use pb::subscribe_response::Event;
 use tempfile::TempDir;
-use tonic::Code;
+use tonic::{Code, Streaming};
 
 use super::{back_up, keep, restore};
 use crate::server::{TestServer, publish};
@@ -123,6 +124,69 @@ async fn subscribe(client: &Client, id: &str, position: Position) {
         start: Some(pb::FeedStart { position: Some(position) }),
     };
     client.feed.clone().create_subscription(request).await.unwrap();
+}
+
+/// A restored archive once counted on from the lease that the backup knew. So its first consumer got a lease that the lost
+/// archive had given to another, and what that one acknowledged, of changes that it never saw, was taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_lease_from_before_a_restore_is_good_any_more() {
+    let directory = TempDir::new().unwrap();
+    let (archive, folder) = (directory.path().join("archive"), directory.path().join("backup"));
+    let server = TestServer::on_directory(&archive).await;
+    let client = server.client().await;
+    for id in ["a", "b"] {
+        write(&client, id, "It was.").await;
+    }
+    subscribe(&client, "index", Position::Beginning(true)).await;
+    let mut given = vec![attach(&client).await.1];
+    keep(&back_up(&server.archive, FeedStart::Beginning).await, &folder);
+    for _ in 0..3 {
+        given.push(attach(&client).await.1);
+    }
+    drop(client);
+    server.stop().await;
+
+    // What the first restored archive gives is from before the second restore.
+    for round in ["first", "second"] {
+        let into = directory.path().join(round);
+        restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
+        let server = TestServer::on_directory(&into).await;
+        let client = server.client().await;
+        let before = given.clone();
+        for _ in 0..4 {
+            let (_stream, lease) = attach(&client).await;
+            assert!(lease > given[0], "a later lease is a higher one");
+            for old in &before {
+                let refused = acknowledge(&client, *old).await.expect_err("the lease is from before the restore");
+                assert_eq!((refused.code, refused.reason.as_str()), (Code::Aborted, "LEASE_LOST"), "{round}");
+            }
+            given.push(lease);
+        }
+        let (_stream, lease) = attach(&client).await;
+        acknowledge(&client, lease).await.unwrap();
+        drop(client);
+        server.stop().await;
+    }
+}
+
+/// Attaches a consumer, waits until something was delivered to it, and answers its lease.
+async fn attach(client: &Client) -> (Streaming<pb::SubscribeResponse>, u64) {
+    let request = pb::SubscribeRequest { subscription: "subscriptions/index".to_owned(), ..Default::default() };
+    let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
+    let mut lease = 0;
+    loop {
+        match stream.message().await.unwrap().unwrap().event {
+            Some(Event::Started(started)) => lease = started.lease,
+            Some(Event::Batch(_)) => return (stream, lease),
+            _ => {}
+        }
+    }
+}
+
+async fn acknowledge(client: &Client, lease: u64) -> Result<(), ServerError> {
+    let name = "subscriptions/index".to_owned();
+    let request = pb::AcknowledgeSubscriptionRequest { name, lease, next_seq: 1 };
+    client.feed.clone().acknowledge_subscription(request).await.map(drop).map_err(ServerError::from)
 }
 
 /// The end of the file of a full backup says where to go on, and a position of another history, or none, is refused.

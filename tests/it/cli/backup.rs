@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use dateline::store::engine::directory::Directory;
+
+use super::places::holder;
 use super::server::Server;
 use super::{Cli, Done, Running, json_lines};
 
@@ -116,6 +119,10 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
         cli.fails(&["restore", from, "--archive", &new], code, words);
     }
     std::fs::create_dir(cli.path("empty")).unwrap();
+    std::os::unix::fs::symlink(cli.path("empty"), cli.path("link")).unwrap();
+    std::fs::create_dir(cli.path("taken.restoring")).unwrap();
+    std::fs::write(cli.path("taken.restoring/note"), "mine").unwrap();
+    let (link, taken, below_file) = (place(&cli, "link"), place(&cli, "taken"), place(&cli, "letter.txt/new"));
     let empty = place(&cli, "empty");
     for (args, code, words) in [
         (&["backup", &file][..], 2, "is a file; name a folder"),
@@ -127,11 +134,18 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
         (&["restore", &folder, "--archive", &new, "--to", "9"], 2, "position 9 is beyond the end of the backup, 1"),
         (&["restore", &folder, "--archive", &new, "--to", "soon"], 2, "a time is wanted"),
         (&["restore", &folder], 2, "archive is not empty"),
+        (&["restore", &folder, "--archive", &link], 2, "link can't become an archive: it is a symbolic link; name a"),
+        (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),
+        // It is the machine that refuses this, and not a mistake in the words.
+        (&["restore", &folder, "--archive", &below_file], 1, "could not look at"),
         (&["restore", &folder, "--server", "http://127.0.0.1:1"], 2, "hint: name a new directory with --archive DIR"),
     ] {
         cli.fails(args, code, words);
     }
     assert!(!cli.path("new").exists() && !cli.path("new.restoring").exists() && !cli.path("other").exists());
+    let held = Directory::begin(&cli.path("new.restoring"), holder(None)).unwrap();
+    cli.fails(&["restore", &folder, "--archive", &new], 5, "new.restoring is in use by `a test`");
+    held.discard().unwrap();
     let stranger = Cli::new();
     stranger.add("a", "Ferry returns", "It did.", &[]);
     stranger.fails(&["backup", &folder], 4, "is a backup of another archive");

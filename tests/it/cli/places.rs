@@ -8,7 +8,7 @@ use dateline::store::engine::lock::Holder;
 
 use super::{Cli, Done, Running, example};
 
-fn holder(address: Option<&str>) -> Holder {
+pub(super) fn holder(address: Option<&str>) -> Holder {
     Holder {
         pid: std::process::id(),
         command: "a test".to_owned(),

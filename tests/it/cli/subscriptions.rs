@@ -28,6 +28,26 @@ fn the_places_of_consumers_are_listed_moved_and_deleted() {
     cli.fails(&["subscriptions", "delete", "index"], 3, "hint: `dateline subscriptions` lists them");
 }
 
+/// Without a new change a backup saves where consumers are, and says so.
+#[test]
+fn where_consumers_are_is_backed_up() {
+    let cli = Cli::new();
+    let server = Server::start(&cli, &[]);
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let folder = cli.path("backup").to_str().unwrap().to_owned();
+    cli.ok(&["backup", &folder]);
+    cli.ok(&["watch", "--until-caught-up", "--from", "beginning", "--durable", "index"]);
+    let said = cli.ok(&["backup", &folder]);
+    assert!(said.starts_with("backed up where durable subscriptions stand at position 1, "), "{said}");
+    let nothing = json_lines(&cli.ok(&["backup", &folder, "--json"]));
+    assert_eq!(nothing, [serde_json::json!({ "changes": "0", "nextSeq": "1" })]);
+    assert!(cli.ok(&["backup", "--check", &folder]).contains("2 files, 1 change,"));
+    assert_eq!(server.terminate(), Some(0));
+    let new = cli.path("new").to_str().unwrap().to_owned();
+    cli.ok(&["restore", &folder, "--archive", &new]);
+    assert_eq!(cli.ok(&["subscriptions", "--archive", &new]), "index\t1\t0\t0\t-\n");
+}
+
 #[test]
 fn a_subscription_with_a_consumer_stays_as_it_is() {
     let cli = Cli::new();

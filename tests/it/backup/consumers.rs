@@ -1,0 +1,205 @@
+//! What is saved of durable subscriptions where nothing else is new: where their consumers are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dateline::archive::feed::FeedStart;
+use dateline::archive::{Archive, Options};
+use dateline::backup::{BackupFile, Chain, Incoming, Until, check, find};
+use dateline::clock::{Clock, ManualClock};
+use dateline::model::{FeedQuery, Seq, SubscriptionId};
+use dateline::store::engine::memory::MemoryEngine;
+use tempfile::TempDir;
+
+use super::{back_up, batches, keep, open, restore};
+use crate::model::asked;
+use crate::model::plan::{Text, observe};
+use crate::support::{self, block_on};
+
+/// An archive with changes, its clock, and the folder of its backup.
+struct Saved {
+    archive: Arc<Archive>,
+    clock: Arc<ManualClock>,
+    directory: TempDir,
+}
+
+fn index() -> SubscriptionId {
+    SubscriptionId::parse("index").unwrap()
+}
+
+impl Saved {
+    /// 11 changes, and a subscription that begins at the first.
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(support::now()));
+        let engine = Arc::new(MemoryEngine::new());
+        let archive = Arc::new(Archive::over(engine, &Options::default(), Arc::clone(&clock) as _).unwrap());
+        for batch in batches() {
+            let operations = batch.iter().map(|write| asked::operation(write, None)).collect();
+            archive.write(operations, false).await.unwrap();
+        }
+        archive.create_subscription(index(), FeedQuery::default(), Seq::ZERO).await.unwrap();
+        Self { archive, clock, directory: TempDir::new().unwrap() }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.directory.path().join("backup")
+    }
+
+    async fn write(&self, at: i64) {
+        let operation = asked::operation(&observe(0, at, Text(1)), None);
+        self.archive.write(vec![operation], false).await.unwrap();
+    }
+
+    async fn move_to(&self, seq: u64) {
+        self.archive.seek_subscription(index(), Seq(seq)).await.unwrap();
+    }
+
+    /// The clock goes on, or back.
+    fn pass(&self, minutes: i64) {
+        self.clock.set(self.clock.now().saturating_add_micros(minutes * 60_000_000));
+    }
+
+    async fn full(&self) -> BackupFile {
+        keep(&back_up(&self.archive, FeedStart::Beginning).await, &self.folder())
+    }
+
+    async fn new_since(&self) -> Option<BackupFile> {
+        new_since(&self.archive, &self.folder()).await
+    }
+
+    /// Where the subscription is in an archive that is restored from the folder.
+    async fn restored(&self, until: Until) -> u64 {
+        let into = self.directory.path().join("restored");
+        restore(&[self.folder()], &into, until).unwrap();
+        let restored = open(&into);
+        let at = restored.subscription(index()).await.unwrap().record.next_seq.0;
+        restored.close().await;
+        drop(restored);
+        std::fs::remove_dir_all(into).unwrap();
+        at
+    }
+}
+
+/// Saves what is new, as the command does.
+async fn new_since(archive: &Arc<Archive>, folder: &Path) -> Option<BackupFile> {
+    let latest = Incoming::latest(folder).unwrap().unwrap();
+    let end = latest.header.end;
+    let file = back_up(archive, FeedStart::Place { next_seq: end.next_seq, history: end.history }).await;
+    Incoming::begin(folder).unwrap().take_what_is_new(&latest, file.as_slice(), &mut |_, _| {}).unwrap()
+}
+
+fn names(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+/// A backup without a new change once said that there was nothing new, and a restored archive sent its consumers again all
+/// that they had dealt with since the last change.
+#[test]
+fn where_consumers_are_is_saved_without_a_new_change() {
+    block_on(async {
+        let saved = Saved::new().await;
+        saved.full().await;
+        assert!(saved.new_since().await.is_none(), "nothing is new");
+        saved.move_to(5).await;
+        assert_eq!(saved.new_since().await.unwrap().header.changes(), 0);
+        assert!(saved.new_since().await.is_none());
+        saved.move_to(7).await;
+        assert!(saved.new_since().await.is_some());
+        assert_eq!(names(&saved.folder()), 2, "one file of a state takes the place of the one before");
+        drop(saved.archive.attach_subscription(index(), "a consumer".to_owned()).await.unwrap());
+        assert!(saved.new_since().await.is_none(), "one that comes back to where it was is no news");
+        for until in [Until::End, Until::Seq(Seq(11))] {
+            assert_eq!(saved.restored(until).await, 7, "{until:?}");
+        }
+        let chain = Chain::of(find(&[saved.folder()]).unwrap()).unwrap();
+        assert_eq!((chain.files.len(), chain.others), (2, 0));
+        assert_eq!(check(&chain.files, |_| true).unwrap().unwrap().changes, 11);
+
+        // The log goes on behind it.
+        saved.write(20).await;
+        assert_eq!(saved.new_since().await.unwrap().header.first_seq, Seq(11));
+        assert_eq!(names(&saved.folder()), 3);
+        saved.move_to(12).await;
+        assert!(saved.new_since().await.is_some());
+        assert_eq!(saved.restored(Until::End).await, 12);
+        let chain = Chain::of(find(&[saved.folder()]).unwrap()).unwrap();
+        assert_eq!((chain.files.len(), chain.others), (3, 1), "of the end before that the file is not needed any more");
+        saved.archive.delete_subscription(index()).await.unwrap();
+        assert!(saved.new_since().await.is_some(), "one that is gone is news");
+    });
+}
+
+/// Of two files that end at one position the clock does not tell which is the later.
+#[test]
+fn a_clock_that_was_set_back_does_not_bring_back_an_earlier_place() {
+    block_on(async {
+        let saved = Saved::new().await;
+        saved.full().await;
+        for (minutes, place) in [(-60, 3), (-60, 4), (5, 6)] {
+            saved.pass(minutes);
+            saved.move_to(place).await;
+            assert!(saved.new_since().await.is_some());
+            assert!(saved.new_since().await.is_none());
+            assert_eq!(saved.restored(Until::End).await, place);
+        }
+        // A new full one is the latest, and is gone on from.
+        saved.pass(-60);
+        saved.move_to(8).await;
+        saved.full().await;
+        assert_eq!(saved.restored(Until::End).await, 8);
+        assert!(saved.new_since().await.is_none());
+        for (minutes, at, place) in [(-60, 20, 10), (-60, 30, 11), (200, 40, 12)] {
+            saved.pass(minutes);
+            saved.write(at).await;
+            assert_eq!(saved.new_since().await.unwrap().header.changes(), 1);
+            saved.pass(-10);
+            saved.move_to(place).await;
+            assert!(saved.new_since().await.is_some());
+            assert_eq!(saved.restored(Until::End).await, place);
+        }
+    });
+}
+
+/// A restored archive counts on, so that what it saves at the position of its restore is the later state.
+#[test]
+fn a_restored_archive_goes_on_in_the_same_folder() {
+    block_on(async {
+        let saved = Saved::new().await;
+        saved.full().await;
+        saved.move_to(3).await;
+        assert!(saved.new_since().await.is_some());
+        let into = saved.directory.path().join("goes on");
+        restore(&[saved.folder()], &into, Until::End).unwrap();
+        let clock = Arc::new(ManualClock::new(saved.clock.now().saturating_add_micros(-3_600_000_000)));
+        let options = Options { free_space_floor_bytes: 0, ..Options::default() };
+        let restored = Arc::new(support::open_directory(&into, &options, &clock));
+        assert!(new_since(&restored, &saved.folder()).await.is_none(), "it is as it was saved, but for leases");
+        restored.seek_subscription(index(), Seq(9)).await.unwrap();
+        assert!(new_since(&restored, &saved.folder()).await.is_some());
+        restored.close().await;
+        assert_eq!(saved.restored(Until::End).await, 9);
+    });
+}
+
+/// Most of the latest file is passed over to read its end. What is wrong with that is told.
+#[test]
+fn the_end_of_the_latest_file_is_checked_where_it_is_read() {
+    block_on(async {
+        let saved = Saved::new().await;
+        let file = saved.full().await;
+        let bytes = std::fs::read(&file.path).unwrap();
+        let end = back_up(&saved.archive, FeedStart::Seq(Seq(11))).await;
+        for (at, words) in [(bytes.len() - 1, "is damaged"), (bytes.len(), "is cut short")] {
+            let mut altered = bytes.clone();
+            match altered.get_mut(at) {
+                Some(byte) => *byte ^= 1,
+                None => altered.truncate(bytes.len() - 1),
+            }
+            std::fs::write(&file.path, altered).unwrap();
+            let incoming = Incoming::begin(&saved.folder()).unwrap();
+            let refused = incoming.take_what_is_new(&file, end.as_slice(), &mut |_, _| {}).unwrap_err();
+            assert!(refused.is_damage() && refused.to_string().contains(words), "{refused}");
+        }
+        assert_eq!(names(&saved.folder()), 1);
+    });
+}
