@@ -18,8 +18,7 @@ pub(super) struct Failures {
 impl Failures {
     /// So many failed at an earlier time, which was told then.
     pub(super) fn before(count: u64) -> Self {
-        let last = (count > 0).then(|| Failure::new(Exit::Failed, ""));
-        Self { count, last, ..Self::default() }
+        Self { count, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, failure: Failure) {

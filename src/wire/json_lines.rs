@@ -105,8 +105,8 @@ impl Line<'_> {
         if self.bytes > self.text.len() {
             return Err(LineError::TooLong { bytes: self.bytes });
         }
-        let text = std::str::from_utf8(self.text)
-            .map_err(|error| LineError::NotUtf8 { column: error.valid_up_to() + 1 })?;
+        let text =
+            std::str::from_utf8(self.text).map_err(|error| LineError::NotUtf8 { column: error.valid_up_to() + 1 })?;
         let text = text.trim_end().trim_start_matches('\u{feff}');
         let asked: pb::ChangeRequest = from_json(text).map_err(LineError::Json)?;
         if asked.request.is_some() { Ok(asked) } else { Err(LineError::Nothing) }

@@ -225,6 +225,7 @@ impl Contents {
 /// Opens a file, and finds out what it holds.
 fn open_file(path: &Path, format: Option<CollectionFormat>) -> io::Result<Readable> {
     let is_standard_input = path == Path::new("-");
+    let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
     let (mut raw, position) = input::open(path)?;
     let format = match format {
         Some(format) => format,
@@ -233,7 +234,6 @@ fn open_file(path: &Path, format: Option<CollectionFormat>) -> io::Result<Readab
         }
         None => CollectionFormat::Jsonl,
     };
-    let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
     let contents = match format {
         CollectionFormat::Jsonl => Contents::Lines(raw, position),
         CollectionFormat::Warc => Contents::WebArchive(raw, position),

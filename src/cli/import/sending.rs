@@ -161,7 +161,7 @@ impl<'a> Sending<'a> {
         let refusal = match found {
             // It depends on what is archived before it, which a dry run does not do.
             _ if self.dry_run => {
-                tally.passed_over("that depend on what would be archived");
+                tally.passed_over("marks and the like, which depend on what is archived");
                 None
             }
             Found::Withdraw(request) => match archive.withdraw_article(request).await {
@@ -237,6 +237,8 @@ fn broken_off() -> Failure {
 impl From<pb::ItemError> for ServerError {
     fn from(error: pb::ItemError) -> Self {
         let pb::ItemError { code, reason, message, metadata } = error;
+        // Each message here has one request, so that the number in front of its mistakes says nothing.
+        let message = message.strip_prefix("requests[0]: ").map(str::to_owned).unwrap_or(message);
         Self { code: Code::from(code), reason, message, metadata }
     }
 }

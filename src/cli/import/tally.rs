@@ -6,7 +6,8 @@ use prost::Name;
 
 use super::item::Done;
 use crate::cli::args::Globals;
-use crate::cli::exit::Failure;
+use crate::cli::count;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::failures::{Failures, error_line};
 use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
@@ -87,7 +88,7 @@ impl<'a> Tally<'a> {
         offset: u64,
         published: pb::PublishRevisionResponse,
     ) -> Result<(), Failure> {
-        self.count(published.outcome());
+        self.add(published.outcome());
         if published.outcome() != Outcome::Unchanged {
             for warning in &published.warnings {
                 self.note(format_args!("{place}: {}", warning.message));
@@ -100,7 +101,7 @@ impl<'a> Tally<'a> {
 
     /// A rollback was done, or had been done already.
     pub(super) fn rolled_back(&mut self, done: &pb::RollbackArticleResponse) -> Result<(), Failure> {
-        self.count(done.outcome());
+        self.add(done.outcome());
         self.line(done)
     }
 
@@ -134,10 +135,13 @@ impl<'a> Tally<'a> {
         self.progress.end();
         self.out.note(self.summary());
         let total = self.observations() + self.marks + self.failures.count();
-        self.failures.end(total, "items")
+        match self.failures.count() {
+            0 => Ok(()),
+            failed => Err(Failure::new(Exit::Failed, format!("{failed} of {} failed", count(total, "item")))),
+        }
     }
 
-    fn count(&mut self, outcome: Outcome) {
+    fn add(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Created => self.created += 1,
             Outcome::Revised => self.revised += 1,
@@ -154,16 +158,15 @@ impl<'a> Tally<'a> {
         if out.json { progress.beside(|| out.message(message)) } else { Ok(()) }
     }
 
-    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: 40 images`.
+    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: files that are no pages (40)`.
     fn summary(&self) -> String {
         let Self { created, revised, unchanged, .. } = self;
-        let (total, failed) = (self.observations(), self.failures.summary());
-        let mut summary =
-            format!("{total} {UNIT}: {created} created, {revised} revised, {unchanged} unchanged, {failed}");
+        let (total, failed) = (count(self.observations(), "observation"), self.failures.summary());
+        let mut summary = format!("{total}: {created} created, {revised} revised, {unchanged} unchanged, {failed}");
         if self.marks > 0 {
-            summary.push_str(&format!("; {} marks", self.marks));
+            summary.push_str(&format!("; {}", count(self.marks, "mark")));
         }
-        let passed_over: Vec<_> = self.passed_over.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let passed_over: Vec<_> = self.passed_over.iter().map(|(what, count)| format!("{what} ({count})")).collect();
         if !passed_over.is_empty() {
             summary.push_str(&format!("; passed over: {}", passed_over.join(", ")));
         }

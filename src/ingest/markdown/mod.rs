@@ -16,16 +16,11 @@ use blocks::{Body, Piece};
 
 /// Reads a Markdown document.
 pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
-    let mut guesses = Vec::new();
-    let (front, body) = match front::split(text) {
-        Err(error) if options.untitled.is_some() => {
-            guesses.push(Guess::new("front matter", "text", error.to_string()));
-            (Vec::new(), text)
-        }
-        split => split?,
+    let untitled = options.untitled.as_deref().filter(|name| !name.trim().is_empty());
+    let (mut document, body) = match (front::split(text), untitled) {
+        (Err(error), Some(name)) => (unread(name, &error), text),
+        (split, _) => split.map(|(front, body)| (fields::read(front, options), body))?,
     };
-    let mut document = fields::read(front, options);
-    document.guesses.splice(..0, guesses);
     let Body { mut pieces, tags } = blocks::read(body);
     if document.content.headline.is_empty() {
         take_headline(&mut pieces, &mut document);
@@ -33,10 +28,9 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
         drop_repeated_headline(&mut pieces, &document.content.headline);
     }
     if document.content.headline.is_empty() {
-        let untitled = options.untitled.clone().filter(|name| !name.trim().is_empty());
-        let headline = untitled.ok_or_else(|| no_headline(text))?;
-        document.guesses.push(Guess::new("headline", quoted(&headline), "the document has none"));
-        document.content.headline = headline;
+        let name = untitled.ok_or_else(|| no_headline(text))?;
+        document.guesses.push(Guess::new("headline", quoted(name), "the document has none"));
+        document.content.headline = name.to_owned();
     }
     if !tags.is_empty() {
         let tags = tags.into_iter().map(|tag| format!("<{tag}>")).collect::<Vec<_>>().join(" ");
@@ -44,6 +38,14 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     }
     document.content.blocks = pieces.into_iter().map(|piece| piece.block).collect();
     Ok(document)
+}
+
+/// A document whose front matter can't be read, so that all of it is text.
+fn unread(name: &str, error: &IngestError) -> Document {
+    let mut document = Document::default();
+    document.content.headline = name.to_owned();
+    document.guesses.push(Guess::new("headline", quoted(name), error.to_string()));
+    document
 }
 
 fn no_headline(text: &str) -> IngestError {

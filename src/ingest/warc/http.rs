@@ -29,7 +29,7 @@ pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
     };
     let content_type = field("content-type");
     if head.code != Some(200) {
-        return Found::Other("answers that are no pages (redirects, errors)");
+        return Found::Other("answers that are no pages");
     }
     if !content_type.is_empty() && !is_html(&content_type) {
         return Found::Other("files that are no pages");

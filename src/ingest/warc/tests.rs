@@ -99,7 +99,7 @@ fn what_is_no_page_is_passed_over() {
         found,
         [
             "records of how it was made",
-            "answers that are no pages (redirects, errors)",
+            "answers that are no pages",
             "files that are no pages",
             "records that are not of the web",
             "again https://example.org/a",
@@ -154,7 +154,11 @@ fn damage_within_a_member_costs_that_member() {
         let mut file = members.concat();
         file[at] ^= 0x55;
         let names = names(&file);
-        assert_eq!((names.first().map(String::as_str), names.last().map(String::as_str)), (Some("a"), Some("c")), "{at}");
+        assert_eq!(
+            (names.first().map(String::as_str), names.last().map(String::as_str)),
+            (Some("a"), Some("c")),
+            "{at}"
+        );
         assert!(!names.contains(&"b".to_owned()), "byte {at}: a damaged page is none: {names:?}");
         assert!(names.contains(&"broken".to_owned()), "byte {at}: {names:?}");
     }

@@ -3,6 +3,7 @@
 mod add;
 mod backup;
 mod full_disk;
+mod import;
 mod killed;
 mod piped;
 mod places;

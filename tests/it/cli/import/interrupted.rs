@@ -1,0 +1,67 @@
+//! Imports that are broken off, and go on.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use super::super::{Cli, Running};
+use super::{mark, observation};
+
+/// Edits of a few articles with marks between them, in the order of time.
+fn long_history(lines: u32) -> String {
+    let line = |n: u32| match n % 40 {
+        38 => mark("withdraw", &format!("a{}", n % 7), n % 60),
+        39 => mark("reinstate", &format!("a{}", (n - 1) % 7), n % 60),
+        _ => observation(&format!("a{}", n % 7), n % 60, &format!("State {}", n / 3)),
+    };
+    (0..lines).map(|n| line(n) + "\n").collect()
+}
+
+/// Killed again and again, an import makes the archive that it would have made at once. Each time it is killed after so many
+/// answers, which come faster than it remembers how far it is.
+#[test]
+fn an_import_that_is_killed_goes_on() {
+    let history = long_history(1500);
+    let whole = Cli::new();
+    let done = whole.run(&["import", &whole.file("history.jsonl", &history)]);
+    let summary = done.err.clone();
+
+    let cli = Cli::new();
+    let file = cli.file("history.jsonl", &history);
+    for answers in [1, 37, 400, 5, 700, 256] {
+        let mut child = cli.command(&["import", &file, "--json"]).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for _ in 0..answers {
+            lines.next().unwrap().unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let done = cli.run(&["import", &file]);
+    assert!(cli.changes() == whole.changes(), "{} after {summary}", done.err);
+    let again = cli.run(&["import", &file]);
+    assert!(cli.changes() == whole.changes(), "{}", again.err);
+}
+
+/// A first Ctrl-C ends an import in order: it says how to go on, and the same command goes on there.
+#[test]
+fn an_import_that_is_interrupted_says_how_to_go_on() {
+    let cli = Cli::new();
+    let file = cli.file("history.jsonl", long_history(5_000));
+    let mut child = Running(cli.command(&["import", &file, "--json"]).spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    for _ in 0..50 {
+        lines.next().unwrap().unwrap();
+    }
+    child.signal("INT");
+    let answers = 50 + lines.map(|line| line.unwrap()).count();
+    let status = child.0.wait().unwrap();
+    let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(
+        told.contains(&format!("interrupted; {answers} items of it are done; the same command goes on there")),
+        "{told}"
+    );
+    let done = cli.run(&["import", &file, "--json"]);
+    assert!(done.err.contains(&format!("goes on after {answers} items")), "{}", done.err);
+    assert_eq!(done.out.lines().count(), 5_000 - answers);
+}

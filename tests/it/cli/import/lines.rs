@@ -1,0 +1,161 @@
+//! JSON Lines.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{mark, observation};
+use crate::cli::{Cli, json_lines};
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn history() -> String {
+    [
+        observation("bridge", 0, "Bridge to close"),
+        observation("ferry", 1, "Ferry returns"),
+        observation("bridge", 2, "Bridge to close for a year"),
+        observation("bridge", 3, "Bridge to close for a year"),
+        mark("withdraw", "ferry", 4),
+        mark("reinstate", "ferry", 5),
+        observation("ferry", 6, "Ferry returns after all"),
+        r#"{"rollback":{"name":"sources/press/articles/bridge","revisionNumber":1,"observeTime":"2025-11-08T10:07:00Z"}}"#
+            .to_owned(),
+    ]
+    .join("\n")
+}
+
+#[test]
+fn a_history_is_imported_once_however_often_and_packed() {
+    let cli = Cli::new();
+    let text = history();
+    let plain = cli.file("history.jsonl", &text);
+    let first = cli.run(&["import", &plain]);
+    assert_eq!((first.code, first.out.as_str()), (0, ""), "{first:?}");
+    assert!(first.err.contains("6 observations: 2 created, 3 revised, 1 unchanged, 0 failed; 2 marks"), "{first:?}");
+    let changes = cli.changes();
+    assert_eq!(changes.len(), 7, "a sighting is told on request only");
+    let revisions = [
+        "Bridge to close 2025-11-08T10:00:00Z",
+        "Bridge to close for a year 2025-11-08T10:02:00Z",
+        "Bridge to close 2025-11-08T10:07:00Z",
+    ];
+    assert_eq!(cli.revisions("press/bridge"), revisions);
+
+    let zipped = cli.file("history.jsonl.gz", gzip(&text));
+    let members = cli.file("members.gz", [gzip(&text[..500]), gzip(&text[500..])].concat());
+    let frames = cli.file(
+        "frames.zst",
+        [&text[..500], &text[500..]].map(|part| zstd::encode_all(part.as_bytes(), 3).unwrap()).concat(),
+    );
+    for file in [&plain, &zipped, &members, &frames] {
+        let again = cli.run(&["import", file]);
+        assert_eq!((again.code, again.out.as_str()), (0, ""), "{again:?}");
+        assert!(
+            again.err.contains("6 observations: 0 created, 0 revised, 6 unchanged, 0 failed; 2 marks"),
+            "{again:?}"
+        );
+    }
+    let piped = cli.feed(&["import", "-", "--quiet"], &text);
+    assert_eq!((piped.code, piped.out.as_str(), piped.err.as_str()), (0, "", ""));
+    assert_eq!(cli.changes(), changes);
+}
+
+#[test]
+fn what_is_broken_is_told_with_its_line_and_the_rest_is_imported() {
+    let cli = Cli::new();
+    let text = [
+        observation("bridge", 0, "Bridge to close"),
+        "{\"publish\":{\"parent\":".to_owned(),
+        String::new(),
+        r#"{"publish":{"parent":"sources/press","articleID":"x"}}"#.to_owned(),
+        observation("bridge", 1, ""),
+        r#"{"withdraw":{"name":"sources/press/articles/unknown","observeTime":"2025-11-08T10:00:00Z"}}"#.to_owned(),
+        "{}".to_owned(),
+        observation("bridge", 2, "Bridge closed"),
+    ]
+    .join("\n");
+    let file = cli.file("broken.jsonl", &text);
+    let done = cli.run(&["import", &file, "--json"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    for told in [
+        "broken.jsonl, line 2: column 21:",
+        "broken.jsonl, line 4: column 48: unrecognized field name 'articleID'",
+        "broken.jsonl, line 5: content.headline: is empty",
+        "broken.jsonl, line 6: there is no article",
+        "broken.jsonl, line 7: the line asks for nothing",
+        "2 observations: 1 created, 1 revised, 0 unchanged, 5 failed (1 ARTICLE_UNKNOWN, 1 FIELD_INVALID, 3 UNREADABLE)",
+        "5 of 7 items failed",
+    ] {
+        assert!(done.err.contains(told), "{told:?} is not told: {}", done.err);
+    }
+    let answers = json_lines(&done.out);
+    let offsets: Vec<_> = answers.iter().map(|answer| answer["offset"].as_str().unwrap()).collect();
+    assert_eq!(offsets, ["1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(answers[3]["error"]["reason"], "FIELD_INVALID");
+    assert_eq!(cli.revisions("press/bridge").len(), 2);
+}
+
+/// What comes before a cut is kept, and the whole file goes on from there.
+#[test]
+fn a_file_that_is_cut_off_is_imported_up_to_the_cut() {
+    let cli = Cli::new();
+    let lines: Vec<_> = (0..50).map(|minute| observation("bridge", minute, &format!("Bridge, {minute}"))).collect();
+    // A member a line, so that it is known what the cut leaves.
+    let members: Vec<Vec<u8>> = lines.iter().map(|line| gzip(&format!("{line}\n"))).collect();
+    let kept: usize = members[..30].iter().map(Vec::len).sum();
+    let whole = members.concat();
+    for (name, cut) in [("cut.jsonl.gz", kept + 5), ("cut-again.jsonl.gz", kept + members[30].len() - 3)] {
+        let cut = cli.file(name, &whole[..cut]);
+        let done = cli.run(&["import", &cut]);
+        assert_eq!(done.code, 1, "{done:?}");
+        assert!(done.err.contains("the file can't be read from here on"), "{done:?}");
+        assert!(done.err.contains("CUT_OFF"), "{done:?}");
+        assert!(cli.revisions("press/bridge").len() >= 30);
+    }
+    let done = cli.run(&["import", &cli.file("whole.jsonl.gz", &whole)]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(cli.revisions("press/bridge").len(), 50);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_is_done() {
+    let cli = Cli::new();
+    let file = cli.file("history.jsonl", history());
+    cli.fails(&["import", &cli.path("missing.jsonl").display().to_string()], 1, "missing.jsonl: can't be read");
+    cli.fails(&["import", cli.dir.path().to_str().unwrap()], 1, "give it with --git");
+    cli.fails(&["import", &file, "--source", "other"], 2, "JSON Lines name the source");
+    cli.fails(&["import", "-", "-"], 2, "standard input can be read only once");
+    cli.fails(&["import"], 2, "required");
+    cli.fails(&["import", &file, "--git", "."], 2, "cannot be used with");
+    let empty = cli.run(&["import", &cli.file("empty.jsonl", "\n\n")]);
+    assert_eq!(empty.code, 0, "{empty:?}");
+    assert!(empty.err.contains("0 observations"), "{empty:?}");
+}
+
+#[test]
+fn a_dry_run_judges_and_writes_nothing() {
+    let cli = Cli::new();
+    let text = history() + "\n" + &observation("bridge", 9, "");
+    let done = cli.run(&["import", &cli.file("history.jsonl", text), "--dry-run"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("1 failed (1 FIELD_INVALID)"), "{done:?}");
+    assert!(done.err.contains("passed over: marks and the like, which depend on what is archived (3)"), "{done:?}");
+    assert!(!cli.archive().exists());
+}
+
+/// A line of any length takes no more memory than one that is read.
+#[test]
+fn a_line_that_is_too_long_is_passed_over() {
+    let cli = Cli::new();
+    let long = format!("{{\"publish\":{{\"parent\":\"{}\"}}}}", "x".repeat(33 << 20));
+    let text = [observation("bridge", 0, "Bridge"), long, observation("ferry", 0, "Ferry")].join("\n");
+    let done = cli.run(&["import", &cli.file("long.jsonl", text)]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("long.jsonl, line 2: the line has"), "{done:?}");
+    assert!(done.err.contains("2 created, 0 revised, 0 unchanged, 1 failed (1 TOO_LARGE)"), "{done:?}");
+}

@@ -1,0 +1,109 @@
+//! Web archives.
+
+use super::super::{Cli, json_lines};
+
+fn record(kind: &str, url: &str, time: &str, more: &str, block: &str) -> String {
+    let length = block.len();
+    format!(
+        "WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {url}\r\nWARC-Date: {time}\r\n{more}\
+         Content-Type: application/http; msgtype=response\r\nContent-Length: {length}\r\n\r\n{block}\r\n\r\n"
+    )
+}
+
+fn page(url: &str, time: &str, headline: &str) -> String {
+    let body = format!(
+        "<!doctype html><html><head><title>{headline}</title></head><body><article><h1>{headline}</h1>\
+         <p>The city closes the old bridge on Monday, and nobody can say for how long it will be.</p></article></body></html>"
+    );
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nETag: \"{time}\"\r\n\r\n{body}");
+    record("response", url, time, "", &answer)
+}
+
+const BRIDGE: &str = "https://www.harbour.example/news/bridge";
+
+#[test]
+fn answers_are_observations_and_revisits_sightings() {
+    let cli = Cli::new();
+    let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
+    let unknown = "WARC-Refers-To-Target-URI: https://www.harbour.example/never\r\n";
+    let file = [
+        record("warcinfo", "", "2025-11-01T09:00:00Z", "", "software: x"),
+        page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close"),
+        page(BRIDGE, "2025-11-03T10:00:00Z", "Bridge to close for a year"),
+        record("revisit", BRIDGE, "2025-11-02T10:00:00Z", &refers, "HTTP/1.1 304 Not Modified\r\n\r\n"),
+        record("revisit", BRIDGE, "2025-11-04T10:00:00Z", "", ""),
+        record("revisit", BRIDGE, "2025-11-05T10:00:00Z", unknown, ""),
+        record("response", BRIDGE, "2025-11-06T10:00:00Z", "", "HTTP/1.1 404 Not Found\r\n\r\n"),
+    ]
+    .concat();
+    let path = cli.file("crawl.warc", &file);
+    let done = cli.run(&["import", &path]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.err.contains("4 observations: 1 created, 1 revised, 2 unchanged, 1 failed (1 ARTICLE_UNKNOWN)"),
+        "{done:?}"
+    );
+    assert!(done.err.contains("answers that are no pages (1)"), "{done:?}");
+    let revisions = json_lines(&cli.ok(&["log", BRIDGE, "--oldest-first", "--json"]));
+    let seen: Vec<_> = revisions
+        .iter()
+        .map(|revision| {
+            let text = |name: &str| revision[name].as_str().unwrap_or_default().to_owned();
+            (text("firstSeenTime"), text("lastSeenTime"))
+        })
+        .collect();
+    assert_eq!(revisions.len(), 2, "{revisions:#?}");
+    assert_eq!(
+        seen,
+        [
+            ("2025-11-01T10:00:00Z".to_owned(), "2025-11-02T10:00:00Z".to_owned()),
+            ("2025-11-03T10:00:00Z".to_owned(), "2025-11-04T10:00:00Z".to_owned())
+        ],
+        "{revisions:#?}"
+    );
+    let changes = cli.changes();
+    cli.run(&["import", &path]);
+    assert_eq!(cli.changes(), changes, "nothing is archived twice");
+}
+
+/// What is broken is told with its place in the file, and costs nothing else.
+#[test]
+fn a_broken_record_is_told_and_passed_over() {
+    let cli = Cli::new();
+    let (first, last) = (
+        page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close"),
+        page(BRIDGE, "2025-11-02T10:00:00Z", "Bridge closed"),
+    );
+    let empty = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<!doctype html><title>Nothing</title>";
+    let wrong = page(BRIDGE, "2025-11-01T12:00:00Z", "Never").replacen("Content-Length: ", "Content-Length: 9", 1);
+    let file = [&first, &wrong, &record("response", BRIDGE, "2025-11-01T13:00:00Z", "", empty), &last]
+        .map(String::as_str)
+        .concat();
+    let done = cli.run(&["import", &cli.file("crawl.warc", file)]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(
+        done.err.contains(&format!("crawl.warc, byte {}: no record comes after", first.len()))
+            || done.err.contains(&format!("crawl.warc, byte {}: the file ends", first.len())),
+        "{done:?}"
+    );
+    assert!(
+        done.err
+            .contains(&format!("crawl.warc, byte {}, {BRIDGE}: there is no article in it", first.len() + wrong.len())),
+        "{done:?}"
+    );
+    assert!(
+        done.err
+            .contains("2 observations: 1 created, 1 revised, 0 unchanged, 2 failed (1 BROKEN_RECORD, 1 UNREADABLE)"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn an_archive_of_the_older_form_is_refused() {
+    let cli = Cli::new();
+    cli.fails(
+        &["import", &cli.file("old.arc", "filedesc://old.arc 0.0.0.0 20251101 text/plain 9\n")],
+        1,
+        "`warcio recompress`",
+    );
+}
