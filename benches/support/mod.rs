@@ -6,6 +6,7 @@ pub(crate) mod child;
 pub(crate) mod corpus;
 pub(crate) mod echo;
 pub(crate) mod engine_alone;
+pub(crate) mod history;
 pub(crate) mod load;
 pub(crate) mod memory;
 pub(crate) mod prose;

@@ -5,10 +5,13 @@
 
 #![allow(dead_code, reason = "a fuzz target needs one of these, and the tests all")]
 
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+
 use dateline::fetch::Rules;
-use dateline::ingest::{self, Document, Format, IngestError, Options, times};
+use dateline::ingest::{self, Document, Format, IngestError, Options, times, warc};
 use dateline::model::{ClaimedTime, Content, Limits, SourceId, UrlKey};
 use dateline::wire::json::{from_json, to_json};
+use dateline::wire::json_lines::Lines;
 use dateline::wire::{self, FieldErrorKind};
 use dateline::wire::{content_to_pb, pb};
 use jiff::civil::{Date, date};
@@ -72,6 +75,70 @@ pub(crate) fn json(input: &[u8]) {
     }
     if let Ok(request) = from_json::<pb::PublishRevisionRequest>(text) {
         assert_eq!(from_json::<pb::PublishRevisionRequest>(&to_json(&request)).as_ref().ok(), Some(&request));
+    }
+}
+
+/// A line is a request that is written as a line again, or it is refused; blank ones are none.
+pub(crate) fn json_lines(input: &[u8]) {
+    let mut lines = Lines::new(input);
+    let (mut last, mut bytes) = (0, 0);
+    while let Some(line) = lines.next().expect("bytes in memory can be read") {
+        assert!(line.number > last, "lines come in order");
+        (last, bytes) = (line.number, bytes + line.bytes);
+        if let Ok(request) = line.request() {
+            let again = to_json(&request);
+            assert!(!again.contains('\n'), "a request is one line");
+            let mut again = Lines::new(again.as_bytes());
+            let again = again.next().ok().flatten().and_then(|line| line.request().ok());
+            assert_eq!(again.as_ref(), Some(&request));
+        }
+    }
+    assert!(bytes <= input.len());
+}
+
+/// A web archive ends, whatever is in it, and its records stand in its order.
+pub(crate) fn warc(input: &[u8]) {
+    let places = records(warc::Reader::new(Cursor::new(input)).expect("bytes in memory can be read"));
+    assert!(places.is_sorted() && places.last().is_none_or(|last| *last <= input.len() as u64), "{places:?}");
+    records(warc::Reader::new(Once(input)).expect("bytes in memory can be read"));
+}
+
+/// The places of all records. More of them than there are bytes would be none that end.
+fn records<R: BufRead + Seek>(mut reader: warc::Reader<R>) -> Vec<u64> {
+    const RECORDS_MAX: usize = 1 << 16;
+    let mut places = Vec::new();
+    while let Some(record) = reader.next().expect("bytes in memory can be read") {
+        assert!(places.len() < RECORDS_MAX, "the records come to an end");
+        places.push(record.offset);
+        if let warc::Found::Page(page) = record.found {
+            assert!(page.body.len() <= ingest::DOCUMENT_BYTES_MAX + (64 << 10) && page.url.starts_with("http"));
+        }
+    }
+    places
+}
+
+/// Bytes that can't be read again, as those of a pipe.
+struct Once<'a>(&'a [u8]);
+
+impl Read for Once<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl BufRead for Once<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.0)
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        self.0.consume(bytes);
+    }
+}
+
+impl Seek for Once<'_> {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -38,5 +38,5 @@ macro_rules! targets {
 }
 
 targets! {
-    news_text markdown html news_article ninjs json detect feed times robots url_key
+    news_text markdown html news_article ninjs json json_lines warc detect feed times robots url_key
 }
