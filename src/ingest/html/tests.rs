@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ingest::times::describe;
+use crate::model::BlockKind;
 use url::Url;
 
 const BODY: &str = "<p>The night ferry came back to its berth at dawn on Sunday, two weeks after it had left.</p>\
