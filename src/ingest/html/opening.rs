@@ -10,6 +10,7 @@ const HEADLINE_BLOCKS_MAX: usize = 3;
 const LINE_BLOCKS_MAX: usize = 6;
 /// A longer paragraph is running text, with which the body has begun.
 const LINE_WORDS_MAX: usize = 30;
+const LINE_BYTES_MAX: usize = 400;
 /// Two days that are the same one in two time zones begin at most so far apart, in microseconds.
 const DAY_MICROS: u64 = 36 * 3_600 * 1_000_000;
 
@@ -24,7 +25,8 @@ pub(super) fn drop_headline(blocks: &mut Vec<Block>, headline: &str) {
 /// Drops lines above the first paragraph that only repeat the bylines and the times of the article.
 pub(super) fn drop_repeated(blocks: &mut Vec<Block>, bylines: &[String], times: [Option<&ClaimedTime>; 2]) {
     let is_line = |block: &Block| text(block).is_some_and(|text| is_repeated(text, bylines, times));
-    let is_running = |block: &Block| text(block).is_some_and(|text| text.split_whitespace().count() > LINE_WORDS_MAX);
+    let is_long = |text: &str| text.len() > LINE_BYTES_MAX || text.split_whitespace().count() > LINE_WORDS_MAX;
+    let is_running = |block: &Block| text(block).is_some_and(is_long);
     let opening = blocks.iter().take(LINE_BLOCKS_MAX).take_while(|block| !is_running(block)).count();
     let mut at = 0;
     blocks.retain(|block| {

@@ -26,6 +26,8 @@ const NO_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comm
 pub(super) fn make(tree: &Tree) {
     tree.select(NO_TEXT).remove();
     tree.select("amp-img").rename("img");
+    // Who is quoted stands there, and footers are thrown away.
+    tree.select("blockquote footer").rename("cite");
     of_amp(tree);
     for frame in tree.select("iframe").nodes().iter().take(ELEMENTS_MAX) {
         keep_frame(frame);
@@ -122,7 +124,9 @@ fn is_of_article(address: &str) -> bool {
 /// Makes a block like any other of a note that corrects the article.
 fn keep_note(note: &NodeRef<'_>) {
     let name = note.node_name().unwrap_or_default();
-    if !matches!(&*name, "aside" | "footer" | "div" | "section" | "p") || !is_correction(&opening(note)) {
+    let class = note.class().unwrap_or_default().to_lowercase();
+    let is_named = class.contains("correction") || class.contains("clarification");
+    if !matches!(&*name, "aside" | "footer" | "div" | "section" | "p") || !(is_named || is_correction(&opening(note))) {
         return;
     }
     // What holds more than the note is left as it is.
@@ -152,7 +156,7 @@ fn opening(node: &NodeRef<'_>) -> String {
     const NODES: usize = 16;
     let mut text = String::new();
     for node in node.descendants_it().take(NODES).filter(NodeRef::is_text) {
-        text.push_str(&node.text());
+        text.extend(node.text().chars().take(2 * CHARS));
         text.push(' ');
         if markup::one_line(&text).chars().count() >= CHARS {
             break;

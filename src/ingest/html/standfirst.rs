@@ -11,6 +11,8 @@ use crate::model::{Block, BlockKind};
 
 /// A paragraph with fewer letters says nothing of one beside it.
 const LETTERS_OF_PARAGRAPH_MIN: usize = 25;
+/// What white space may stand around and within the text.
+const PADDING_BYTES_MAX: usize = 1_000;
 /// So many blocks may stand above the first paragraph: pictures, a kicker, the standfirst as a heading.
 const OPENING_BLOCKS_MAX: usize = 4;
 
@@ -21,7 +23,12 @@ pub(super) fn is_apart(tree: &Tree, description: &str) -> bool {
         return true;
     }
     let candidates = tree.select("p");
-    let found = candidates.nodes().iter().find(|node| normal(&node.text()) == wanted);
+    // Paragraphs may nest, so that one of another length is passed over before its letters are looked at.
+    let is_near = |text: &str| text.len() <= 2 * description.len() + PADDING_BYTES_MAX;
+    let found = candidates.nodes().iter().find(|node| {
+        let text = node.text();
+        is_near(&text) && normal(&text) == wanted
+    });
     found.is_none_or(|node| is_marked(node) || is_emphasised(node, &wanted) || !has_paragraphs_beside(node))
 }
 

@@ -188,3 +188,21 @@ proptest::proptest! {
         drop(read(&page, &options()));
     }
 }
+
+/// What is looked for in notes, captions and standfirsts is bounded, however they nest.
+#[test]
+fn nested_notes_and_captions_take_no_time() {
+    let text = "correction ".repeat(30_000);
+    for (start, depth) in [
+        ("<aside class=correction>", 250),
+        ("<aside>correction: ", 250),
+        ("<div class=caption>", 250),
+        ("<blockquote class=twitter-tweet>", 250),
+    ] {
+        let body = format!("{BODY}{}{text}", start.repeat(depth));
+        let head = "<title>A ferry</title><meta name=description content='The ferry is back.'>";
+        let started = std::time::Instant::now();
+        read(page(head, &body).as_bytes(), &options()).unwrap();
+        assert!(started.elapsed().as_secs() < 30, "{start} {:?}", started.elapsed());
+    }
+}

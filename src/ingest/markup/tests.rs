@@ -31,6 +31,7 @@ fn elements_become_blocks() {
         ("<p>Correction: it was Monday.</p>", &["n Correction: it was Monday."]),
         ("<pre>  a\n    b\n</pre>", &["p   a\n    b"]),
         ("<table><tr><th>A</th><th>B</th></tr><tr><td><p>1</p></td><td>2</td></tr></table>", &["p A | B\n1 | 2"]),
+        ("<table><caption>T</caption><tr><td>1</td><td>2</td></tr></table>", &["p T\n1 | 2"]),
         ("<p>Dead: <del>12</del> 92. <q>Yes</q></p>", &["p Dead: ~~12~~ 92. “Yes”"]),
         ("<s><p>a</p></s><q/>b", &["p a", "p b"]),
         ("<iframe src='https://v.example/1'></iframe><p>a</p>", &["e https://v.example/1 ", "p a"]),

@@ -212,6 +212,7 @@ impl Builder<'_> {
                 Element::Struck => self.push("~~"),
                 Element::Quoted => self.push("\u{201d}"),
                 Element::Row if self.depth.tables > 0 => self.end_row(),
+                Element::Block if open.name == "caption" && self.depth.tables > 0 => self.end_row(),
                 Element::Cell if self.depth.tables > 0 => {}
                 element if element.is_inline() && !open.is_credit && !open.mark.is_some_and(Mark::is_block) => {}
                 Element::Table if self.depth.tables == 1 && !open.lays_out => self.flush(),

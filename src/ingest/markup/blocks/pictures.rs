@@ -16,6 +16,8 @@ use super::{Builder, Open, add};
 const CAPTION_PARAGRAPHS_MAX: usize = 3;
 const CAPTION_WORDS_MAX: usize = 120;
 const CREDIT_WORDS_MAX: usize = 25;
+/// A longer paragraph is running text, in whatever script.
+const SHORT_BYTES_MAX: usize = 4_096;
 /// A note of corrections has at most this many blocks.
 const CORRECTION_BLOCKS_MAX: usize = 4;
 
@@ -177,7 +179,7 @@ impl Builder<'_> {
         let blocks = self.blocks.get(open.blocks..).unwrap_or_default();
         let texts = blocks.iter().map(|block| match &block.kind {
             BlockKind::Paragraph { text } | BlockKind::Crosshead { text } | BlockKind::CorrectionNote { text } => {
-                Some(text.as_str())
+                Some(text.as_str()).filter(|text| text.len() <= SHORT_BYTES_MAX)
             }
             BlockKind::Caption { .. } | BlockKind::Quote { .. } | BlockKind::List { .. } | BlockKind::Embed { .. } => {
                 None
@@ -203,6 +205,9 @@ impl Builder<'_> {
         let mut text = String::new();
         for block in blocks {
             let BlockKind::Paragraph { text: paragraph } = &block.kind else { return None };
+            if paragraph.len() > SHORT_BYTES_MAX {
+                return None;
+            }
             add(&mut text, &one_line(paragraph), " ");
         }
         if text.is_empty() || text.split_whitespace().count() > words_max {
