@@ -24,7 +24,12 @@ const NO_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comm
 
 /// Changes the page so.
 pub(super) fn make(tree: &Tree) {
-    tree.select(NO_TEXT).remove();
+    for node in tree.select(NO_TEXT).nodes() {
+        // A class on all of the page says nothing of a part of it.
+        if !node.is("html, body, main, article") {
+            node.remove_from_parent();
+        }
+    }
     tree.select("amp-img").rename("img");
     // Who is quoted stands there, and footers are thrown away.
     tree.select("blockquote footer").rename("cite");

@@ -75,6 +75,11 @@ fn a_class_tells_a_caption_where_there_is_no_figure() {
             "<p>a <img src='https://a.example/1.jpg'><span class='media__caption'>The quay</span></p>",
             &["p a", "c The quay [https://a.example/1.jpg] []"],
         ),
+        (
+            "<div class='caption gallery'><img src='https://a.example/1.jpg'><p class=caption>One</p><p class=credit>Ana</p>\
+            <img src='https://a.example/2.jpg'><p class=caption>Two</p></div>",
+            &["c One [https://a.example/1.jpg] [Ana]", "c Two [https://a.example/2.jpg] []"],
+        ),
         // A picture further up is another one.
         ("<img src='https://a.example/1.jpg'><p>a</p><p class=caption>The quay</p>", &["p a", "c The quay [] []"]),
         ("<p class=caption>The quay <span class=credit>Ana Reis</span></p>", &["c The quay [] [Ana Reis]"]),

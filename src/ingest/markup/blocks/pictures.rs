@@ -97,10 +97,10 @@ impl Builder<'_> {
             return;
         }
         match open.mark {
-            Some(Mark::Caption) if self.depth.marked_captions == 0 => self.end_marked_caption(open),
+            Some(Mark::Caption) => self.end_marked_caption(open),
             Some(Mark::Credit) => self.end_marked_credit(open),
             Some(Mark::Correction) => self.end_marked_correction(open),
-            Some(Mark::Caption | Mark::Repeated) | None => {}
+            Some(Mark::Repeated) | None => {}
         }
     }
 
@@ -138,12 +138,12 @@ impl Builder<'_> {
             return;
         }
         let Some(text) = self.take_short(open, CREDIT_WORDS_MAX) else { return };
-        if self.depth.marked_captions > 0 {
-            add(&mut self.figure.credit, &text, " ");
-        } else if let Some(Block { kind: BlockKind::Caption { credit, .. }, .. }) =
+        if let Some(Block { kind: BlockKind::Caption { credit, .. }, .. }) =
             self.blocks.last_mut().filter(|_| follows_caption)
         {
             *credit = text;
+        } else if self.depth.marked_captions > 0 {
+            add(&mut self.figure.credit, &text, " ");
         } else {
             let figure_url = self.picture_before(open);
             self.block(BlockKind::Caption { text: String::new(), figure_url, credit: text });
