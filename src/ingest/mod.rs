@@ -213,7 +213,7 @@ fn without_by(name: &str) -> &str {
 
 /// Whether a paragraph says of itself that it corrects the article.
 fn is_correction(text: &str) -> bool {
-    const OPENINGS: [&str; 8] = [
+    const OPENINGS: [&str; 16] = [
         "correction:",
         "correction (",
         "corrections:",
@@ -222,6 +222,14 @@ fn is_correction(text: &str) -> bool {
         "clarification (",
         "this article was amended on ",
         "this article was corrected on ",
+        "this article has been corrected",
+        "this story was corrected",
+        "this story has been corrected",
+        "an earlier version of this article",
+        "an earlier version of this story",
+        "a previous version of this article",
+        "this version corrects ",
+        "this story corrects ",
     ];
     let opening: String = text.chars().take(40).flat_map(char::to_lowercase).collect();
     OPENINGS.iter().any(|known| opening.starts_with(known))

@@ -16,6 +16,7 @@ mod fixture;
 mod follow;
 mod layers;
 mod model;
+mod pages;
 mod portrait;
 mod refusals;
 mod server;

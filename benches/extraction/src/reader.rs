@@ -15,6 +15,8 @@ pub struct Found {
     pub title: String,
     pub byline: String,
     pub body: String,
+    /// What stood above the body, where the extractor takes it out of that.
+    pub standfirst: String,
     pub paragraphs: Vec<String>,
 }
 
@@ -48,7 +50,8 @@ fn dateline(page: &[u8]) -> Option<Found> {
         body.push_str(&text);
         body.push(' ');
     }
-    Some(Found { title: content.headline, byline: content.bylines.join(", "), body, paragraphs })
+    let (title, standfirst) = (content.headline, content.standfirst);
+    Some(Found { title, byline: content.bylines.join(", "), body, standfirst, paragraphs })
 }
 
 fn dom_smoothie(page: &[u8]) -> Option<Found> {
@@ -64,12 +67,12 @@ fn rs_trafilatura(page: &[u8]) -> Option<Found> {
     let (title, byline) = (found.metadata.title.unwrap_or_default(), found.metadata.author);
     Some(match found.content_html {
         Some(html) => of_html(&html, title, byline),
-        None => Found { title, byline: byline.unwrap_or_default(), body: found.content_text, paragraphs: Vec::new() },
+        None => Found { title, byline: byline.unwrap_or_default(), body: found.content_text, ..Found::default() },
     })
 }
 
 fn of_html(html: &str, title: String, byline: Option<String>) -> Found {
     let tree = Tree::from(html);
     let paragraphs = tree.select("p").nodes().iter().map(text_of).collect();
-    Found { title, byline: byline.unwrap_or_default(), body: text_of(&tree.root()), paragraphs }
+    Found { title, byline: byline.unwrap_or_default(), body: text_of(&tree.root()), paragraphs, ..Found::default() }
 }

@@ -9,7 +9,7 @@ use dom_smoothie::{Config, Readability, ReadabilityError};
 use url::Url;
 
 use super::head::Head;
-use crate::ingest::{Guess, IngestError, markup, without_by};
+use crate::ingest::{Guess, IngestError, markup};
 use crate::model::{Block, BlockKind};
 
 /// A page with more elements is refused, since looking for the body takes long. Pages have hundreds to some ten thousand.
@@ -37,11 +37,7 @@ pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec
         what: "its markup is more than the extraction of the text can take".to_owned(),
     })?;
     let mut body = match found {
-        Ok(found) => Body {
-            blocks: markup::blocks(&found.content, url),
-            title: found.title,
-            byline: found.byline.map(|byline| without_by(&byline).to_owned()).filter(|byline| !byline.is_empty()),
-        },
+        Ok(found) => Body { blocks: markup::blocks(&found.content, url), title: found.title, byline: found.byline },
         Err(ReadabilityError::TooManyElements(found, most)) => {
             let what = format!("it has {found} elements, and at most {most} are looked through");
             return Err(IngestError::Unreasonable { what });

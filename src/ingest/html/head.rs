@@ -14,9 +14,18 @@ use crate::ingest::{Guess, Options, article_url, distinct, is_absolute_url, lang
 use crate::model::ClaimedTime;
 
 const TITLES: [&str; 7] =
-    ["og:title", "dc:title", "dc.title", "dcterms.title", "twitter:title", "parsely-title", "citation_title"];
-const AUTHORS: [&str; 6] =
-    ["author", "article:author", "parsely-author", "citation_author", "dc.creator", "sailthru.author"];
+    ["dc:title", "dc.title", "dcterms.title", "og:title", "twitter:title", "parsely-title", "citation_title"];
+const AUTHORS: [&str; 9] = [
+    "dc:creator",
+    "dc.creator",
+    "dcterms:creator",
+    "dcterms.creator",
+    "author",
+    "article:author",
+    "parsely-author",
+    "citation_author",
+    "sailthru.author",
+];
 const SECTIONS: [&str; 3] = ["article:section", "parsely-section", "cxense-section"];
 const DESCRIPTIONS: [&str; 3] = ["og:description", "description", "twitter:description"];
 const PUBLISHED: [&str; 8] = [
@@ -156,7 +165,8 @@ impl Page<'_> {
             return data.authors.clone();
         }
         let of = |name| {
-            let authors = self.named(std::slice::from_ref(name)).map(|(_, author)| without_by(author).to_owned());
+            let authors = self.named(std::slice::from_ref(name));
+            let authors = authors.map(|(_, author)| without_address(without_by(author)).to_owned());
             distinct(authors.filter(|author| !is_absolute_url(author)))
         };
         AUTHORS.iter().map(of).find(|authors| !authors.is_empty()).unwrap_or_default()
@@ -262,6 +272,13 @@ fn without_last_part(title: &str) -> &str {
     let parts = [" | ", " - ", " – ", " — ", " » ", " · "].iter().filter_map(|mark| title.rsplit_once(mark));
     let (before, after) = parts.min_by_key(|(_, after)| after.len()).unwrap_or((title, ""));
     if before.split_whitespace().count() > after.split_whitespace().count() { before } else { title }
+}
+
+/// An author's name without the address that stands after it.
+fn without_address(author: &str) -> &str {
+    let name =
+        author.split_once(" (http").or_else(|| author.split_once(" <")).map_or(author, |(name, _)| name.trim_end());
+    if name.is_empty() { author } else { name }
 }
 
 fn or(first: &str, second: impl FnOnce() -> Option<String>) -> String {

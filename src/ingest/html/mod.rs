@@ -4,13 +4,18 @@
 //! page can stretch, and neither fetched from nor run.
 
 mod body;
+mod byline;
 mod charset;
+mod furniture;
 mod head;
+mod opening;
 mod parse;
+mod ready;
 mod site;
+mod standfirst;
 mod tag;
 
-use crate::model::{Block, BlockKind, Content};
+use crate::model::{Block, Content};
 
 use super::{Document, Guess, IngestError, Options};
 use body::Body;
@@ -26,29 +31,38 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestEr
     }
     let tree = parse::parse(&text)?;
     let head = head::read(&tree, options, &mut guesses);
+    let is_apart = standfirst::is_apart(&tree, &head.description);
+    ready::make(&tree);
     let Body { blocks, title, byline } = body::read(tree, options.url.as_ref(), &head, &mut guesses)?;
     let headline = if head.headline.is_empty() { title } else { head.headline.clone() };
     if headline.is_empty() {
         return Err(IngestError::NoHeadline { reason: "the page has neither a title nor a heading".to_owned() });
     }
-    let mut blocks = without_opening(blocks, &headline);
-    let standfirst = standfirst(&head, &mut blocks);
-    Ok(document(head, byline, (headline, standfirst, blocks), guesses))
+    let bylines = bylines(&head, byline, &mut guesses);
+    let mut blocks = furniture::without(blocks, &mut guesses);
+    opening::drop_headline(&mut blocks, &headline);
+    let standfirst = standfirst::take(&head, &mut blocks, is_apart);
+    opening::drop_repeated(&mut blocks, &bylines, [head.publish_time.as_ref(), head.modify_time.as_ref()]);
+    Ok(document(head, bylines, (headline, standfirst, blocks), guesses))
 }
 
-fn document(
-    head: Head,
-    byline: Option<String>,
-    (headline, standfirst, blocks): (String, String, Vec<Block>),
-    mut guesses: Vec<Guess>,
-) -> Document {
-    let bylines = match byline {
+/// What the page says of its authors, or else what looks like that in its text.
+fn bylines(head: &Head, byline: Option<String>, guesses: &mut Vec<Guess>) -> Vec<String> {
+    match byline.as_deref().and_then(byline::name) {
         Some(byline) if head.authors.is_empty() => {
             guesses.push(Guess::new("byline", byline.clone(), "by its place and marks in the page"));
             vec![byline]
         }
-        _ => head.authors,
-    };
+        _ => head.authors.clone(),
+    }
+}
+
+fn document(
+    head: Head,
+    bylines: Vec<String>,
+    (headline, standfirst, blocks): (String, String, Vec<Block>),
+    guesses: Vec<Guess>,
+) -> Document {
     let content = Content {
         headline,
         standfirst,
@@ -64,46 +78,6 @@ fn document(
         ..Content::default()
     };
     Document { content, publication: head.publication, urls: head.urls, guesses, ..Document::default() }
-}
-
-/// The body without the headline, where it begins with that.
-fn without_opening(mut blocks: Vec<Block>, headline: &str) -> Vec<Block> {
-    let is_headline = |block: &Block| match &block.kind {
-        BlockKind::Crosshead { text } | BlockKind::Paragraph { text } => is_same_text(text, headline),
-        BlockKind::Caption { .. }
-        | BlockKind::Quote { .. }
-        | BlockKind::List { .. }
-        | BlockKind::Embed { .. }
-        | BlockKind::CorrectionNote { .. } => false,
-    };
-    // A kicker or a picture may stand above it.
-    if let Some(at) = blocks.iter().take(3).position(is_headline) {
-        blocks.remove(at);
-    }
-    blocks
-}
-
-/// The page's description, where it is a text of its own: not the beginning of the body, nor cut off for a search engine.
-/// A body that begins with the whole of it loses that.
-fn standfirst(head: &Head, blocks: &mut Vec<Block>) -> String {
-    let description = head.description.trim();
-    let is_cut = description.ends_with('…') || description.ends_with("...");
-    let opening = blocks.iter().position(|block| matches!(block.kind, BlockKind::Paragraph { .. }));
-    let Some(BlockKind::Paragraph { text }) = opening.and_then(|at| blocks.get(at)).map(|block| &block.kind) else {
-        return if is_cut { String::new() } else { description.to_owned() };
-    };
-    if is_same_text(text, description) {
-        let standfirst = description.to_owned();
-        if blocks.len() > 1
-            && let Some(at) = opening
-        {
-            blocks.remove(at);
-            return standfirst;
-        }
-        return String::new();
-    }
-    let begins = normal(text).starts_with(normal(description.trim_end_matches(['…', '.', ' '])).as_str());
-    if is_cut || begins || is_same_text(description, &head.headline) { String::new() } else { description.to_owned() }
 }
 
 fn is_same_text(one: &str, other: &str) -> bool {

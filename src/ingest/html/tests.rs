@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ingest::times::describe;
+use crate::model::BlockKind;
 use url::Url;
 
 const BODY: &str = "<p>The night ferry came back to its berth at dawn on Sunday, two weeks after it had left.</p>\
@@ -185,5 +186,23 @@ proptest::proptest! {
         let mut page = page("<title>A ferry</title><meta charset=utf-8>", BODY).into_bytes();
         page.splice(at..at + bytes.len(), bytes);
         drop(read(&page, &options()));
+    }
+}
+
+/// What is looked for in notes, captions and standfirsts is bounded, however they nest.
+#[test]
+fn nested_notes_and_captions_take_no_time() {
+    let text = "correction ".repeat(30_000);
+    for (start, depth) in [
+        ("<aside class=correction>", 250),
+        ("<aside>correction: ", 250),
+        ("<div class=caption>", 250),
+        ("<blockquote class=twitter-tweet>", 250),
+    ] {
+        let body = format!("{BODY}{}{text}", start.repeat(depth));
+        let head = "<title>A ferry</title><meta name=description content='The ferry is back.'>";
+        let started = std::time::Instant::now();
+        read(page(head, &body).as_bytes(), &options()).unwrap();
+        assert!(started.elapsed().as_secs() < 30, "{start} {:?}", started.elapsed());
     }
 }

@@ -5,6 +5,8 @@
 pub(super) enum Element {
     /// Part of a line of text.
     Inline,
+    /// Part of a line of text that leads elsewhere.
+    Link,
     /// Parts what stands before and after it.
     Block,
     /// A paragraph, which the next block ends.
@@ -61,8 +63,9 @@ impl Element {
             "footer" => Self::Footer,
             "br" => Self::LineBreak,
             "hr" => Self::Rule,
-            "img" | "media-reference" => Self::Picture,
+            "img" | "amp-img" | "media-reference" => Self::Picture,
             "iframe" | "embed" => Self::Frame,
+            "a" => Self::Link,
             "area" | "base" | "col" | "input" | "link" | "meta" | "param" | "source" | "track" | "wbr" => Self::Empty,
             "address" | "article" | "aside" | "block" | "body" | "center" | "dd" | "details" | "dialog" | "div"
             | "dl" | "dt" | "fieldset" | "form" | "header" | "hgroup" | "html" | "legend" | "main" | "nav"
@@ -77,7 +80,7 @@ impl Element {
 
     /// Whether text goes on through it.
     pub(super) fn is_inline(self) -> bool {
-        matches!(self, Self::Inline | Self::Struck | Self::Quoted | Self::Cite | Self::Empty)
+        matches!(self, Self::Inline | Self::Link | Self::Struck | Self::Quoted | Self::Cite | Self::Empty)
     }
 
     /// Whether it has no content and no end.

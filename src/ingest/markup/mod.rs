@@ -7,6 +7,10 @@
 
 mod blocks;
 mod element;
+mod layout;
+mod marks;
+mod math;
+mod post;
 mod tokens;
 
 use std::borrow::Cow;
@@ -30,6 +34,7 @@ pub(super) fn text(markup: &str) -> String {
         match token {
             Token::Text(piece) => text.push_str(&htmlize::unescape(piece)),
             Token::Verbatim(piece) => text.push_str(piece),
+            Token::Math(tag, inner) => text.push_str(&math::text(tag, inner)),
             Token::Start(tag) if Element::of(&tag.name()).is_inline() => {}
             Token::End(name) if Element::of(&name).is_inline() => {}
             Token::Start(_) | Token::End(_) => text.push(' '),
@@ -75,7 +80,7 @@ pub(super) fn is_markup(text: &str) -> bool {
     tokens(text).any(|token| match token {
         Token::End(name) => KNOWN.contains(&name.as_str()),
         Token::Start(tag) => tag.name() == "br",
-        Token::Text(_) | Token::Verbatim(_) => false,
+        Token::Text(_) | Token::Verbatim(_) | Token::Math(..) => false,
     })
 }
 

@@ -31,6 +31,7 @@ fn elements_become_blocks() {
         ("<p>Correction: it was Monday.</p>", &["n Correction: it was Monday."]),
         ("<pre>  a\n    b\n</pre>", &["p   a\n    b"]),
         ("<table><tr><th>A</th><th>B</th></tr><tr><td><p>1</p></td><td>2</td></tr></table>", &["p A | B\n1 | 2"]),
+        ("<table><caption>T</caption><tr><td>1</td><td>2</td></tr></table>", &["p T\n1 | 2"]),
         ("<p>Dead: <del>12</del> 92. <q>Yes</q></p>", &["p Dead: ~~12~~ 92. “Yes”"]),
         ("<s><p>a</p></s><q/>b", &["p a", "p b"]),
         ("<iframe src='https://v.example/1'></iframe><p>a</p>", &["e https://v.example/1 ", "p a"]),
@@ -57,6 +58,149 @@ fn figures_become_captions_where_they_stand() {
     assert_eq!(lines(enclosed), ["u a; b", "c The quay [] []", "p c"]);
     assert_eq!(lines("<figure><img src='https://a.example/1.jpg' alt='The quay'></figure>"), [""; 0]);
     assert_eq!(lines("<figure><blockquote>Said.</blockquote></figure>"), ["q Said. []"]);
+}
+
+#[test]
+fn a_class_tells_a_caption_where_there_is_no_figure() {
+    for (markup, expected) in [
+        (
+            "<p>a</p><img src='https://a.example/1.jpg'><p class=caption>The quay</p><p>b</p>",
+            &["p a", "c The quay [https://a.example/1.jpg] []", "p b"][..],
+        ),
+        (
+            "<div class='wp-caption'><img src='https://a.example/1.jpg'><p class='wp-caption-text'>The quay</p></div>",
+            &["c The quay [https://a.example/1.jpg] []"],
+        ),
+        (
+            "<p>a <img src='https://a.example/1.jpg'><span class='media__caption'>The quay</span></p>",
+            &["p a", "c The quay [https://a.example/1.jpg] []"],
+        ),
+        (
+            "<div class='caption gallery'><img src='https://a.example/1.jpg'><p class=caption>One</p><p class=credit>Ana</p>\
+            <img src='https://a.example/2.jpg'><p class=caption>Two</p></div>",
+            &["c One [https://a.example/1.jpg] [Ana]", "c Two [https://a.example/2.jpg] []"],
+        ),
+        // A picture further up is another one.
+        ("<img src='https://a.example/1.jpg'><p>a</p><p class=caption>The quay</p>", &["p a", "c The quay [] []"]),
+        ("<p class=caption>The quay <span class=credit>Ana Reis</span></p>", &["c The quay [] [Ana Reis]"]),
+        (
+            "<img src='https://a.example/1.jpg'><p class=photo-credit>Ana Reis</p>",
+            &["c  [https://a.example/1.jpg] [Ana Reis]"],
+        ),
+        ("<p class=caption>The quay</p><p>Photo: Ana Reis</p>", &["c The quay [] [Ana Reis]"]),
+        ("<figure><figcaption>The quay. Photo: Ana Reis</figcaption></figure>", &["c The quay. [] [Ana Reis]"]),
+        (
+            "<figure><img src='https://a.example/1.jpg'><p>The quay</p></figure>",
+            &["c The quay [https://a.example/1.jpg] []"],
+        ),
+        ("<ul><li>a<p class=caption>The quay</p></li><li>b</li></ul>", &["u a; b", "c The quay [] []"]),
+        // What is no caption after all.
+        ("<p class=credits>Ana Reis</p>", &["p Ana Reis"]),
+        ("<div class=caption><h2>a</h2><p>b</p></div>", &["x a", "p b"]),
+        ("<p>a</p><p>Photo: Ana Reis</p>", &["p a", "p Photo: Ana Reis"]),
+    ] {
+        assert_eq!(lines(markup), expected, "{markup}");
+    }
+    let long = "word ".repeat(200);
+    let long = long.trim_end();
+    assert_eq!(lines(&format!("<div class=caption>{long}</div>")), [format!("p {long}")]);
+    assert_eq!(lines(&format!("<ul><li><p class=caption>{long}</p></li></ul>")), [format!("u {long}")]);
+}
+
+#[test]
+fn posts_and_frames_are_embedded() {
+    let tweet = "<blockquote class='twitter-tweet'><p>We <a href='https://x.com/a/status/1'>go</a></p>&mdash; Ada (@ada) \
+        <a href='https://twitter.com/ada/status/2'>May 3</a></blockquote>";
+    let embedded = "e https://twitter.com/ada/status/2 We go\n— Ada (@ada) May 3";
+    assert_eq!(lines(tweet), [embedded]);
+    assert_eq!(lines(&tweet.replace("twitter-tweet", "")), [embedded]);
+    for (markup, expected) in [
+        (
+            "<blockquote class=instagram-media data-instgrm-permalink='https://www.instagram.com/p/1/'>The quay</blockquote>",
+            "e https://www.instagram.com/p/1/ The quay",
+        ),
+        (
+            "<blockquote class=bluesky-embed><p>We go</p>&mdash; <a href='https://bsky.app/profile/a.example/post/1'>Ada</a></blockquote>",
+            "e https://bsky.app/profile/a.example/post/1 We go\n— Ada",
+        ),
+        (
+            "<blockquote class=mastodon-embed data-embed-url='https://m.example/@a/1/embed'>We go</blockquote>",
+            "e https://m.example/@a/1/embed We go",
+        ),
+        (
+            "<iframe src='https://www.facebook.com/plugins/post.php?href=https%3A%2F%2Fwww.facebook.com%2Fa%2Fposts%2F1'></iframe>",
+            "e https://www.facebook.com/a/posts/1 ",
+        ),
+        ("<iframe src='about:blank' data-src='https://maps.example/1'>No frames</iframe>", "e https://maps.example/1 "),
+        // Somebody's words about a post, and a post that nobody knows the address of.
+        (
+            "<blockquote>As <a href='https://x.com/a/status/1'>he said</a>, we go.</blockquote>",
+            "q As he said, we go. []",
+        ),
+        ("<blockquote class=twitter-tweet>We go</blockquote>", "q We go []"),
+    ] {
+        assert_eq!(lines(markup), [expected], "{markup}");
+    }
+    let listed = "<ul><li>a<iframe src='https://v.example/1'></iframe></li><li>b</li></ul>";
+    assert_eq!(lines(listed), ["u a; b", "e https://v.example/1 "]);
+}
+
+#[test]
+fn what_only_lays_out_text_is_passed_over() {
+    for (markup, expected) in [
+        (
+            "<table role=presentation><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>",
+            &["p a", "p b", "p c"][..],
+        ),
+        (
+            "<table><tr><td><p>a</p><p>b</p></td><td><ul><li>c</li><li>d</li></ul></td></tr></table>",
+            &["p a", "p b", "u c; d"],
+        ),
+        (
+            "<table><tr><td>a<table><tr><td>1</td><td>2</td></tr><tr><td>3</td><td>4</td></tr></table></td></tr></table>b",
+            &["p a", "p 1 | 2\n3 | 4", "p b"],
+        ),
+        ("<table><tr><td>1</td><td>2</td></tr><tr><td><p>3</p></td><td>4</td></tr></table>", &["p 1 | 2\n3 | 4"]),
+        ("<ul><li><p>a</p><p>b</p></li></ul>", &["p a", "p b"]),
+        ("<ul><li><h3>a</h3><p>b</p></li><li><h3>c</h3><p>d</p></li></ul>", &["x a", "p b", "x c", "p d"]),
+        ("<ol><li><p>a</p></li><li><p>b</p><p>c</p></li></ol>", &["o a; b\nc"]),
+        ("<ul><li><p>a</p><ul><li>b</li></ul></li></ul>c", &["p a", "u b", "p c"]),
+    ] {
+        assert_eq!(lines(markup), expected, "{markup}");
+    }
+}
+
+#[test]
+fn a_formula_is_said_once() {
+    let math = "<math alttext='x'><mi>a</mi><mo>=</mo><msup><mi>b</mi><mn>2</mn></msup>ANN</math>";
+    let tex = "<annotation encoding='application/x-tex'>{\\displaystyle a=b^2}</annotation>";
+    let picture = "<img class='mwe-math-fallback-image-inline' alt='{\\displaystyle a=b^2}' src='https://a.example/1'>";
+    for (markup, expected) in [
+        (math.replace("ANN", tex), "p a=b^2"),
+        (format!("{} {picture}", math.replace("ANN", tex)), "p a=b^2"),
+        (format!("See {picture} and {picture}."), "p See a=b^2 and a=b^2."),
+        (math.replace("ANN", ""), "p x"),
+        (math.replace("ANN", "").replace("alttext", "title"), "p a = b 2"),
+        (
+            format!("<span class=katex>{}<span class=katex-html>a=b2</span></span>!", math.replace("ANN", tex)),
+            "p a=b^2!",
+        ),
+        ("<math><mi>a</mi>b".to_owned(), "p ab"),
+    ] {
+        assert_eq!(lines(&markup), [expected], "{markup}");
+    }
+    assert_eq!(text(&math.replace("ANN", tex)), "a=b^2");
+}
+
+#[test]
+fn notes_of_corrections_are_told_by_words_or_class() {
+    for markup in [
+        "<aside class='article-correction'><h3>Correction</h3><p>It was Monday.</p></aside>",
+        "<div class=correction>Correction<p>It was Monday.</p></div>",
+    ] {
+        assert_eq!(lines(markup), ["n Correction\nIt was Monday."], "{markup}");
+    }
+    assert_eq!(lines("<p>This version corrects the day.</p>"), ["n This version corrects the day."]);
 }
 
 #[test]
@@ -113,6 +257,12 @@ fn hostile_markup_takes_no_time() {
         "<figure>",
         "<q>",
         "<?",
+        "<math>",
+        "<iframe>",
+        "<p class=caption>",
+        "<table><tr><td>",
+        "<table></ul>",
+        "<aside class=correction><p>x",
     ] {
         let markup = piece.repeat((128 << 10) / piece.len());
         let started = std::time::Instant::now();
@@ -126,7 +276,7 @@ fn hostile_markup_takes_no_time() {
 }
 
 /// Pieces that markup is made of, for markup that nobody would write.
-const PIECES: [&str; 30] = [
+const PIECES: [&str; 40] = [
     "<p>",
     "</p>",
     "<ul>",
@@ -157,6 +307,16 @@ const PIECES: [&str; 30] = [
     "</div>",
     "<hr>",
     "<b>",
+    "<p class=caption>",
+    "<span class=photo-credit>",
+    "</span>",
+    "<aside class=correction>",
+    "</aside>",
+    "<img src='https://a.example/1.jpg'>",
+    "<table role=none>",
+    "<iframe src='https://a.example/1'></iframe>",
+    "<blockquote class=twitter-tweet>",
+    "<a href='https://x.com/a/status/1'>",
 ];
 
 proptest! {

@@ -14,6 +14,8 @@ pub(super) enum Token<'m> {
     Start(Tag<'m>),
     /// The end of an element, by its name in lower case.
     End(String),
+    /// A formula: its start, and all that it holds.
+    Math(Tag<'m>, &'m str),
 }
 
 /// What stands between the angle brackets of an element's start.
@@ -134,8 +136,22 @@ impl<'m> Iterator for Tokens<'m> {
                 let (inner, rest) = split_tag(after);
                 let tag = Tag { inner };
                 self.rest = rest;
-                if !self.skip(tag) {
-                    return Some(Token::Start(tag));
+                match self.content_of(tag) {
+                    Content::Text => return Some(Token::Start(tag)),
+                    Content::Frame if !tag.is_closed() => {
+                        self.pass_over("iframe");
+                        return Some(Token::Start(tag));
+                    }
+                    Content::Frame => return Some(Token::Start(tag)),
+                    Content::Formula => {
+                        if let Some(formula) = self.pass_over("math") {
+                            return Some(Token::Math(tag, formula));
+                        }
+                    }
+                    Content::None(name) if !tag.is_closed() => {
+                        self.pass_over(name);
+                    }
+                    Content::None(_) => {}
                 }
             } else {
                 return self.less_than(after);
@@ -152,20 +168,40 @@ impl<'m> Tokens<'m> {
         Some(Token::Text(bracket))
     }
 
-    /// Passes over an element whose content is no text of the body, if this is one.
-    fn skip(&mut self, tag: Tag<'_>) -> bool {
-        const SKIPPED: [&str; 6] = ["script", "style", "head", "template", "svg", "math"];
+    /// What the element that starts here holds.
+    fn content_of(&self, tag: Tag<'_>) -> Content {
+        const SKIPPED: [&str; 5] = ["script", "style", "head", "template", "svg"];
         let name = tag.name();
-        let Some(known) = SKIPPED.into_iter().find(|known| *known == name) else { return false };
-        if tag.is_closed() || self.unended.contains(&known) {
-            return true;
+        match name.as_str() {
+            "math" if !tag.is_closed() => Content::Formula,
+            "iframe" => Content::Frame,
+            _ => SKIPPED.into_iter().find(|known| *known == name).map_or(Content::Text, Content::None),
         }
-        match after_end(self.rest, known) {
-            Some(rest) => self.rest = rest,
-            None => self.unended.push(known),
-        }
-        true
     }
+
+    /// Passes over what the element holds that is open here, and gives it. An element without an end holds nothing.
+    fn pass_over(&mut self, name: &'static str) -> Option<&'m str> {
+        if self.unended.contains(&name) {
+            return None;
+        }
+        let Some((content, rest)) = split_at_end(self.rest, name) else {
+            self.unended.push(name);
+            return None;
+        };
+        self.rest = rest;
+        Some(content)
+    }
+}
+
+/// What an element holds.
+enum Content {
+    /// Text and other elements.
+    Text,
+    /// Nothing of the body; its name.
+    None(&'static str),
+    /// What is shown where frames are not.
+    Frame,
+    Formula,
 }
 
 fn begins_name(text: &str) -> bool {
@@ -191,11 +227,11 @@ fn split_tag(tag: &str) -> (&str, &str) {
     tag.split_once('>').unwrap_or((tag, ""))
 }
 
-/// What follows the end of the element that is open here.
-fn after_end<'m>(rest: &'m str, name: &str) -> Option<&'m str> {
+/// What stands before the end of the element that is open here, and what follows it.
+fn split_at_end<'m>(rest: &'m str, name: &str) -> Option<(&'m str, &'m str)> {
     rest.match_indices("</").find_map(|(at, end)| {
         let tag = rest.get(at + end.len()..)?;
         let named = tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        named.then(|| tag.split_once('>').map_or("", |(_, rest)| rest))
+        named.then(|| (rest.get(..at).unwrap_or_default(), tag.split_once('>').map_or("", |(_, rest)| rest)))
     })
 }

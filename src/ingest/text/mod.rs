@@ -66,6 +66,11 @@ pub(super) fn paragraphs(body: &str) -> impl Iterator<Item = String> {
     units::units(body).into_iter().map(|unit| unit.text)
 }
 
+/// Caption and credit of a line that says by itself that it belongs to a picture.
+pub(super) fn credited(line: &str) -> Option<(String, String)> {
+    credit::credited(line)
+}
+
 /// The day that relative times count from.
 #[derive(Clone, Copy)]
 enum Reference {

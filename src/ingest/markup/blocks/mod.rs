@@ -1,8 +1,12 @@
 //! Tags and texts become blocks.
 //!
 //! A block that nothing encloses stands as it is. Within a quotation or a list, the outermost one collects the text
-//! of all that it encloses. A table is one paragraph, a line each row. Ends that are missing are put in where HTML
-//! does so, as far as text is parted by them.
+//! of all that it encloses ([`enclosed`]). What stands under a picture becomes its caption ([`pictures`]). A table is one
+//! paragraph, a line each row. A table or list that only lays out text is read as if it were not there. Ends that are
+//! missing are put in where HTML does so, as far as text is parted by them.
+
+mod enclosed;
+mod pictures;
 
 use url::Url;
 
@@ -10,19 +14,23 @@ use crate::model::{Block, BlockKind, Limits};
 
 use super::super::is_correction;
 use super::element::Element;
-use super::one_line;
+use super::marks::{self, Mark};
 use super::tokens::{Tag, Token, tokens};
+use super::{layout, math, one_line, post};
+use enclosed::Outer;
+use pictures::{Figure, Picture};
 
 /// The most elements that are open at a time. Deeper ones part text no more.
 const DEPTH_MAX: usize = 128;
 
 /// Reads markup.
 pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
-    let mut builder = Builder { base, ..Builder::default() };
+    let mut builder = Builder { base, layouts: layout::judge(markup).into_iter(), ..Builder::default() };
     for token in tokens(markup) {
         match token {
             Token::Text(text) => builder.push(&htmlize::unescape(text)),
             Token::Verbatim(text) => builder.push(text),
+            Token::Math(tag, inner) => builder.formula(math::text(tag, inner)),
             Token::Start(tag) => builder.start(tag),
             Token::End(name) => builder.end(&name),
         }
@@ -39,11 +47,17 @@ struct Builder<'b> {
     /// The text of the block being read. Line ends in it are those that were asked for.
     text: String,
     open: Vec<Open>,
+    /// For each table and list to come, whether it only lays out text.
+    layouts: std::vec::IntoIter<bool>,
     /// The outermost quotation or list.
     outer: Option<Outer>,
     figure: Figure,
-    /// Captions within the outermost quotation or list. They stand after it.
-    captions: Vec<BlockKind>,
+    /// The last picture.
+    picture: Option<Picture>,
+    /// The formula that was read last, as long as nothing followed it.
+    formula: String,
+    /// Captions and frames within the outermost quotation, list or table. They stand after it.
+    after: Vec<BlockKind>,
     /// How many elements of these kinds are open.
     depth: Depth,
     /// How many times what was read has been ended.
@@ -53,10 +67,17 @@ struct Builder<'b> {
 struct Open {
     name: String,
     element: Element,
+    /// Whether it is a table or list that only lays out text.
+    lays_out: bool,
     /// Whether what it holds says whose the figure or the quotation is.
     is_credit: bool,
+    mark: Option<Mark>,
+    /// Whether it stands within a figure, or within a quotation or list.
+    is_within: bool,
     /// How many times what was read had been ended before.
     flushes: usize,
+    /// How many blocks there were before.
+    blocks: usize,
 }
 
 #[derive(Default)]
@@ -66,23 +87,12 @@ struct Depth {
     figures: usize,
     captions: usize,
     credits: usize,
+    /// Captions that are known by their class alone.
+    marked_captions: usize,
+    /// Elements whose text stands there a second time.
+    repeated: usize,
     tables: usize,
     verbatim: usize,
-}
-
-#[derive(Default)]
-struct Outer {
-    /// The items of a list; a quotation has none.
-    list: Option<(Vec<String>, bool)>,
-    paragraphs: Vec<String>,
-    attribution: String,
-}
-
-#[derive(Default)]
-struct Figure {
-    url: String,
-    caption: String,
-    credit: String,
 }
 
 impl Builder<'_> {
@@ -99,39 +109,50 @@ impl Builder<'_> {
             Element::Cell => self.part_cells(),
             _ => {}
         }
+        let lays_out = layout::begins(element) && self.layouts.next().unwrap_or_default();
         if element.is_void() {
             return;
         }
         let is_credit = self.is_credit(element, tag);
-        if !element.is_inline() || is_credit {
+        let mark = self.mark(tag);
+        if !element.is_inline() || is_credit || mark.is_some_and(Mark::is_block) {
             self.close_paragraph();
             self.part();
         }
         if !tag.is_closed() && self.open.len() < DEPTH_MAX {
-            let flushes = self.flushes;
-            self.open(Open { name, element, is_credit, flushes });
+            let (flushes, blocks) = (self.flushes, self.blocks.len());
+            let is_within = self.depth.figures > 0 || self.outer.is_some();
+            self.open(Open { name, element, lays_out, is_credit, mark, is_within, flushes, blocks }, tag);
         }
+        if element == Element::Link
+            && let Some(outer) = &mut self.outer
+        {
+            outer.link(tag);
+        }
+    }
+
+    /// What the class of the element says, where that matters. Nothing is repeated unless it was read before.
+    fn mark(&self, tag: Tag<'_>) -> Option<Mark> {
+        let mark = marks::mark(tag).filter(|_| self.depth.tables == 0);
+        mark.filter(|mark| *mark != Mark::Repeated || !self.formula.is_empty())
     }
 
     /// Whether the element says whose the figure or the quotation is.
     fn is_credit(&self, element: Element, tag: Tag<'_>) -> bool {
         let quoted = self.outer.as_ref().is_some_and(|outer| outer.list.is_none());
-        if self.depth.figures > 0 {
+        if self.depth.figures + self.depth.captions > 0 && element != Element::Caption {
             let class = tag.attribute("class").unwrap_or_default().to_ascii_lowercase();
             let named = ["credit", "byline", "photographer"].iter().any(|known| class.contains(known));
-            return named || matches!(tag.name().as_str(), "media-producer");
+            return named || tag.name() == "media-producer" || marks::mark(tag) == Some(Mark::Credit);
         }
         // A title within a sentence is cited too.
         quoted && (element == Element::Footer || element == Element::Cite && self.text.trim().is_empty())
     }
 
-    fn open(&mut self, open: Open) {
+    fn open(&mut self, open: Open, tag: Tag<'_>) {
         self.count(&open, true);
-        if let Element::Quote | Element::List { .. } = open.element
-            && self.outer.is_none()
-        {
-            let ordered = if let Element::List { ordered } = open.element { Some(ordered) } else { None };
-            self.outer = Some(Outer { list: ordered.map(|ordered| (Vec::new(), ordered)), ..Outer::default() });
+        if self.outer.is_none() && !open.lays_out {
+            self.outer = Outer::begin(open.element, tag);
         }
         if open.element == Element::Item
             && let Some(Outer { list: Some((items, _)), .. }) = &mut self.outer
@@ -148,13 +169,18 @@ impl Builder<'_> {
 
     fn count(&mut self, open: &Open, opens: bool) {
         let depth = &mut self.depth;
+        let encloses = matches!(open.element, Element::Quote | Element::List { .. }) && !open.lays_out;
+        // Within a figure, a quotation or a list, the text of a caption is told apart as it is read.
+        let is_told = open.mark == Some(Mark::Caption) && open.is_within;
         let counts = [
-            (matches!(open.element, Element::Quote | Element::List { .. }), &mut depth.outer),
+            (encloses, &mut depth.outer),
             (open.element == Element::Heading, &mut depth.headings),
             (open.element == Element::Figure, &mut depth.figures),
-            (open.element == Element::Caption, &mut depth.captions),
+            (open.element == Element::Caption || is_told, &mut depth.captions),
             (open.is_credit, &mut depth.credits),
-            (open.element == Element::Table, &mut depth.tables),
+            (open.mark == Some(Mark::Caption) && !is_told, &mut depth.marked_captions),
+            (open.mark == Some(Mark::Repeated), &mut depth.repeated),
+            (open.element == Element::Table && !open.lays_out, &mut depth.tables),
             (open.element == Element::Verbatim, &mut depth.verbatim),
         ];
         for (_, count) in counts.into_iter().filter(|(concerned, _)| *concerned) {
@@ -185,19 +211,21 @@ impl Builder<'_> {
                 Element::Struck | Element::Quoted if open.flushes < self.flushes => {}
                 Element::Struck => self.push("~~"),
                 Element::Quoted => self.push("\u{201d}"),
-                Element::Row => self.end_row(),
-                Element::Cell => {}
-                element if element.is_inline() && !open.is_credit => {}
-                Element::Table if self.depth.tables == 1 => self.flush(),
+                Element::Row if self.depth.tables > 0 => self.end_row(),
+                Element::Block if open.name == "caption" && self.depth.tables > 0 => self.end_row(),
+                Element::Cell if self.depth.tables > 0 => {}
+                element if element.is_inline() && !open.is_credit && !open.mark.is_some_and(Mark::is_block) => {}
+                Element::Table if self.depth.tables == 1 && !open.lays_out => self.flush(),
                 _ => self.part(),
             }
             self.count(&open, false);
             match open.element {
                 Element::Quote | Element::List { .. } if self.depth.outer == 0 => self.end_outer(),
                 Element::Figure | Element::Caption if self.depth.figures + self.depth.captions == 0 => {
-                    self.end_figure()
+                    self.end_figure(&open)
                 }
-                _ => {}
+                Element::Table if self.outer.is_none() && self.depth.tables == 0 => self.end_after(),
+                _ => self.end_marked(&open),
             }
         }
     }
@@ -224,6 +252,12 @@ impl Builder<'_> {
 
     /// Adds running text.
     fn push(&mut self, text: &str) {
+        if self.depth.repeated > 0 {
+            return;
+        }
+        if !(self.formula.is_empty() || text.trim().is_empty()) {
+            self.formula.clear();
+        }
         if self.depth.verbatim > 0 {
             self.text.push_str(text);
             return;
@@ -240,13 +274,18 @@ impl Builder<'_> {
         }
     }
 
+    fn formula(&mut self, text: String) {
+        self.push(&text);
+        self.formula = text;
+    }
+
     fn break_line(&mut self) {
         self.text.truncate(self.text.trim_end_matches(' ').len());
         self.text.push('\n');
     }
 
     fn part_cells(&mut self) {
-        if !(self.text.is_empty() || self.text.ends_with('\n')) {
+        if self.depth.tables > 0 && !(self.text.is_empty() || self.text.ends_with('\n')) {
             self.text.truncate(self.text.trim_end_matches(' ').len());
             self.text.push_str(" | ");
         }
@@ -263,30 +302,16 @@ impl Builder<'_> {
         if self.depth.tables > 0 { self.push(" ") } else { self.flush() }
     }
 
-    fn picture(&mut self, tag: Tag<'_>) {
-        let url = tag.attribute("src").or_else(|| tag.attribute("source")).unwrap_or_default();
-        if self.depth.figures > 0
-            && self.figure.url.is_empty()
-            && let Some(url) = self.absolute(&url)
-        {
-            self.figure.url = url;
-        }
-    }
-
     fn frame(&mut self, tag: Tag<'_>) {
         self.part();
-        let url = tag.attribute("src").unwrap_or_default();
-        if self.outer.is_none()
-            && self.depth.tables == 0
-            && let Some(url) = self.absolute(&url)
-        {
-            self.block(BlockKind::Embed { url, text: String::new() });
-        }
+        let Some(url) = post::frame(tag).and_then(|url| self.absolute(&url)) else { return };
+        self.block_after(BlockKind::Embed { url, text: String::new() });
     }
 
     /// An address of the web; `None` where it is another one, or nobody knows what it is relative to.
     fn absolute(&self, url: &str) -> Option<String> {
         let url = match self.base {
+            _ if url.trim().is_empty() => return None,
             Some(base) => base.join(url),
             None => Url::parse(url),
         };
@@ -297,24 +322,24 @@ impl Builder<'_> {
     fn flush(&mut self) {
         let text = std::mem::take(&mut self.text);
         self.flushes += 1;
-        let text = if self.depth.verbatim > 0 { text.trim_end() } else { text.trim() };
+        let text = if self.depth.verbatim > 0 { text.trim_end().trim_start_matches('\n') } else { text.trim() };
         // The mark of an element that holds whole blocks.
         if matches!(text, "" | "~~" | "\u{201c}") {
             return;
         }
-        if self.depth.credits > 0 && self.depth.figures > 0 {
+        if self.depth.credits > 0 && self.depth.figures + self.depth.captions > 0 {
             add(&mut self.figure.credit, &one_line(text), " ");
         } else if self.depth.captions > 0 {
             add(&mut self.figure.caption, &one_line(text), " ");
         } else if let Some(outer) = &mut self.outer {
-            match &mut outer.list {
-                Some((items, _)) if items.is_empty() => items.push(text.to_owned()),
-                Some((items, _)) => items.last_mut().into_iter().for_each(|item| add(item, text, "\n")),
-                None if self.depth.credits > 0 => add(&mut outer.attribution, &one_line(text), " "),
-                None => outer.paragraphs.push(text.to_owned()),
-            }
+            outer.add(text, self.depth.credits > 0);
         } else if self.depth.headings > 0 {
-            self.block(BlockKind::Crosshead { text: one_line(text) });
+            let text = one_line(text);
+            // The sign of a link to the heading itself.
+            let text = text.strip_suffix('¶').or_else(|| text.strip_suffix(" #")).unwrap_or(&text).trim_end();
+            if !text.is_empty() {
+                self.block(BlockKind::Crosshead { text: text.to_owned() });
+            }
         } else if self.depth.verbatim > 0 || self.depth.tables > 0 {
             self.block(BlockKind::Paragraph { text: text.to_owned() });
         } else {
@@ -328,40 +353,18 @@ impl Builder<'_> {
         if is_correction(&text) {
             let kind = BlockKind::CorrectionNote { text };
             self.blocks.push(Block { kind, confidence_percent: Some(95) });
-        } else {
+        } else if let Some(text) = self.credit_line(text) {
             self.block(BlockKind::Paragraph { text });
         }
     }
 
-    fn end_outer(&mut self) {
-        let Some(Outer { list, paragraphs, attribution }) = self.outer.take() else { return };
-        match list {
-            Some((mut items, ordered)) => {
-                items.retain(|item| !item.is_empty());
-                if !items.is_empty() {
-                    self.block(BlockKind::List { items, ordered });
-                }
-            }
-            None => {
-                let attribution = attribution.trim_start_matches(['—', '–', '-', ' ']).to_owned();
-                match paragraphs.is_empty() {
-                    true if attribution.is_empty() => {}
-                    true => self.block(BlockKind::Paragraph { text: attribution }),
-                    false => self.block(BlockKind::Quote { text: paragraphs.join("\n"), attribution }),
-                }
-            }
-        }
-        std::mem::take(&mut self.captions).into_iter().for_each(|caption| self.block(caption));
+    /// Adds a block, or keeps it until the outermost quotation, list or table has ended.
+    fn block_after(&mut self, kind: BlockKind) {
+        if self.outer.is_some() || self.depth.tables > 0 { self.after.push(kind) } else { self.block(kind) }
     }
 
-    /// Makes a caption of what a figure says. A picture that says nothing has none.
-    fn end_figure(&mut self) {
-        let Figure { url, caption, credit } = std::mem::take(&mut self.figure);
-        if caption.is_empty() && credit.is_empty() {
-            return;
-        }
-        let caption = BlockKind::Caption { text: caption, figure_url: url, credit };
-        if self.outer.is_some() { self.captions.push(caption) } else { self.block(caption) }
+    fn end_after(&mut self) {
+        std::mem::take(&mut self.after).into_iter().for_each(|kind| self.block(kind));
     }
 
     /// Adds a block. When there are more than an article may have, further paragraphs become lines of the last.

@@ -1,0 +1,172 @@
+//! What stands at the top of a body and is told elsewhere: the headline, and lines with the authors and the date.
+
+use super::{is_same_text, normal};
+use crate::ingest::times;
+use crate::model::{Block, BlockKind, ClaimedTime, Precision};
+
+/// A kicker or a picture may stand above the headline.
+const HEADLINE_BLOCKS_MAX: usize = 3;
+/// So far down a line may say who wrote the article, and when.
+const LINE_BLOCKS_MAX: usize = 6;
+/// A longer paragraph is running text, with which the body has begun.
+const LINE_WORDS_MAX: usize = 30;
+const LINE_BYTES_MAX: usize = 400;
+/// Two days that are the same one in two time zones begin at most so far apart, in microseconds.
+const DAY_MICROS: u64 = 36 * 3_600 * 1_000_000;
+
+/// Drops the headline, where the body begins with it.
+pub(super) fn drop_headline(blocks: &mut Vec<Block>, headline: &str) {
+    let is_headline = |block: &Block| text(block).is_some_and(|text| is_same_text(text, headline));
+    if let Some(at) = blocks.iter().take(HEADLINE_BLOCKS_MAX).position(is_headline) {
+        blocks.remove(at);
+    }
+}
+
+/// Drops lines above the first paragraph that only repeat the bylines and the times of the article.
+pub(super) fn drop_repeated(blocks: &mut Vec<Block>, bylines: &[String], times: [Option<&ClaimedTime>; 2]) {
+    let is_line = |block: &Block| text(block).is_some_and(|text| is_repeated(text, bylines, times));
+    let is_long = |text: &str| text.len() > LINE_BYTES_MAX || text.split_whitespace().count() > LINE_WORDS_MAX;
+    let is_running = |block: &Block| text(block).is_some_and(is_long);
+    let opening = blocks.iter().take(LINE_BLOCKS_MAX).take_while(|block| !is_running(block)).count();
+    let mut at = 0;
+    blocks.retain(|block| {
+        at += 1;
+        at > opening || !is_line(block)
+    });
+}
+
+fn text(block: &Block) -> Option<&str> {
+    match &block.kind {
+        BlockKind::Crosshead { text } | BlockKind::Paragraph { text } => Some(text),
+        BlockKind::List { items, .. } => items.first().filter(|_| items.len() == 1).map(String::as_str),
+        BlockKind::Caption { .. }
+        | BlockKind::Quote { .. }
+        | BlockKind::Embed { .. }
+        | BlockKind::CorrectionNote { .. } => None,
+    }
+}
+
+/// Whether each part of a line is an author, a time of the article, or what pages print between them.
+fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2]) -> bool {
+    let mut rest = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut says = false;
+    for byline in bylines.iter().filter(|byline| !byline.is_empty()) {
+        if let Some(at) = rest.find(byline.as_str()) {
+            rest.replace_range(at..at + byline.len(), "|");
+            says = true;
+        }
+    }
+    for label in LABELS {
+        rest = replace_label(&rest, label);
+    }
+    for part in rest.split(['|', '·', '•']) {
+        let part = without_joints(part);
+        if part.is_empty() {
+            continue;
+        }
+        if !is_time(part, times) {
+            return false;
+        }
+        says = true;
+    }
+    says
+}
+
+/// Words before a time, longer ones first.
+const LABELS: [&str; 13] = [
+    "first published on",
+    "first published",
+    "last updated on",
+    "last updated",
+    "last modified",
+    "published on",
+    "published",
+    "updated on",
+    "updated",
+    "posted on",
+    "posted",
+    "publié le",
+    "veröffentlicht am",
+];
+/// What stands before, between and after authors.
+const JOINTS: [&str; 9] = ["by", "and", "on", "par", "von", "por", "door", "di", "et"];
+
+/// A part without the signs and the words that join it to others.
+fn without_joints(part: &str) -> &str {
+    let mut part = part;
+    loop {
+        let trimmed = part.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ':' | '-' | '–' | '—' | '/'));
+        let first = trimmed.split_whitespace().next().unwrap_or_default();
+        let last = trimmed.split_whitespace().next_back().unwrap_or_default();
+        let is_joint = |word: &str| JOINTS.iter().any(|joint| word.eq_ignore_ascii_case(joint));
+        part = match trimmed {
+            _ if is_joint(first) => trimmed.strip_prefix(first).unwrap_or_default(),
+            _ if is_joint(last) => trimmed.strip_suffix(last).unwrap_or_default(),
+            _ => return trimmed,
+        };
+    }
+}
+
+/// The line with a part's end for the label, wherever it stands by itself.
+fn replace_label(line: &str, label: &str) -> String {
+    let mut replaced = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let begins_word = !replaced.ends_with(char::is_alphanumeric);
+        let start = rest.get(..label.len()).filter(|start| begins_word && start.to_lowercase() == label);
+        let after =
+            start.and_then(|_| rest.get(label.len()..)).filter(|after| !after.starts_with(char::is_alphanumeric));
+        let (piece, next) = match after {
+            Some(after) => ("|", after),
+            None => rest.split_at_checked(c.len_utf8()).unwrap_or((rest, "")),
+        };
+        replaced.push_str(piece);
+        rest = next;
+    }
+    replaced
+}
+
+/// Whether the words are a time of the article, or how long it takes to read it.
+fn is_time(words: &str, times: [Option<&ClaimedTime>; 2]) -> bool {
+    let known = || times.into_iter().flatten().filter(|claim| claim.precision <= Precision::Day);
+    if is_reading_time(words) || times::is_relative(words) {
+        return known().next().is_some();
+    }
+    let Some(claim) = times::claimed_time(words, None, "").filter(|claim| claim.precision <= Precision::Day) else {
+        return false;
+    };
+    known().any(|known| known.time.micros().abs_diff(claim.time.micros()) < DAY_MICROS)
+}
+
+fn is_reading_time(words: &str) -> bool {
+    let normal = normal(words);
+    let unit = normal.trim_start_matches(|c: char| c.is_ascii_digit());
+    unit.len() < normal.len() && matches!(unit, "minread" | "minuteread" | "minutesread" | "minsread" | "mnread")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_say_nothing_new_are_told_from_others() {
+        let time = times::claimed_time("3 May 2024", None, "").unwrap();
+        let authors = ["Jane Roe".to_owned(), "Bo Finch".to_owned()];
+        for (line, repeats) in [
+            ("By Jane Roe, 3 May 2024", true),
+            ("By Jane Roe and Bo Finch", true),
+            ("Jane Roe", true),
+            ("Published 3 May 2024, 10:00 GMT | Updated: May 4, 2024", true),
+            ("Bo Finch · 2 hours ago · 4 min read", true),
+            ("Friday 3 May 2024 by Jane Roe", true),
+            ("By Jane Roe, 3 May 2023", false),
+            ("By Jane Roe and Ann Other", false),
+            ("Jane Roe was there.", false),
+            ("Updated constantly", false),
+            ("And", false),
+            ("", false),
+        ] {
+            assert_eq!(is_repeated(line, &authors, [Some(&time), None]), repeats, "{line:?}");
+        }
+    }
+}

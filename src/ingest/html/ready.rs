@@ -1,0 +1,171 @@
+//! Makes a page ready for looking for its body.
+//!
+//! What is looked for is paragraphs, and films. So that nothing else of an article is thrown away, it is made to look
+//! like what is kept: frames that show documents, maps, charts and posts; the elements of AMP pages; and notes that
+//! correct the article, which pages like to put into an aside or a footer.
+
+use dom_query::{Document as Tree, NodeRef};
+use url::{Host, Url};
+
+use crate::ingest::{is_correction, markup};
+
+/// What stands in a page more often is not looked at.
+const ELEMENTS_MAX: usize = 1_000;
+/// An address that a frame of a film has. A frame with it in any attribute is kept.
+const OF_A_FILM: (&str, &str) = ("data-kept", "//archive.org");
+/// A longer element holds more than a note.
+const NOTE_WORDS_MAX: usize = 150;
+const NOTE_NODES_MAX: usize = 300;
+
+/// What stands within an article and is none of its text: the comments of readers, which change by themselves; the
+/// controls of film players; and the links of Wikipedia's headings.
+const NO_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comment-list, .commentlist, .comments-area, \
+    .vjs-control-bar, .vjs-modal-dialog, .vjs-error-display, .mejs-controls, .jw-controls, .plyr__controls, .mw-editsection";
+
+/// Changes the page so.
+pub(super) fn make(tree: &Tree) {
+    for node in tree.select(NO_TEXT).nodes() {
+        // A class on all of the page says nothing of a part of it.
+        if !node.is("html, body, main, article") {
+            node.remove_from_parent();
+        }
+    }
+    tree.select("amp-img").rename("img");
+    // Who is quoted stands there, and footers are thrown away.
+    tree.select("blockquote footer").rename("cite");
+    of_amp(tree);
+    for frame in tree.select("iframe").nodes().iter().take(ELEMENTS_MAX) {
+        keep_frame(frame);
+    }
+    for note in
+        tree.select("aside, footer, [class*='orrection'], [class*='larification']").nodes().iter().take(ELEMENTS_MAX)
+    {
+        keep_note(note);
+    }
+}
+
+/// Makes frames of what AMP has instead.
+fn of_amp(tree: &Tree) {
+    const ELEMENTS: [(&str, &str, &str); 7] = [
+        ("amp-iframe", "src", ""),
+        ("amp-facebook", "data-href", ""),
+        ("amp-youtube", "data-videoid", "https://www.youtube.com/embed/"),
+        ("amp-vimeo", "data-videoid", "https://player.vimeo.com/video/"),
+        ("amp-dailymotion", "data-videoid", "https://www.dailymotion.com/embed/video/"),
+        ("amp-twitter", "data-tweetid", "https://twitter.com/i/status/"),
+        ("amp-instagram", "data-shortcode", "https://www.instagram.com/p/"),
+    ];
+    for (name, attribute, address) in ELEMENTS {
+        for node in tree.select(name).nodes().iter().take(ELEMENTS_MAX) {
+            if let Some(value) = node.attr(attribute) {
+                node.rename("iframe");
+                node.remove_children();
+                node.set_attr("src", &format!("{address}{value}"));
+                node.set_attr(OF_A_FILM.0, OF_A_FILM.1);
+            }
+        }
+    }
+}
+
+/// Frames are mostly of advertisements. Those of sites that articles show something from are kept.
+fn keep_frame(frame: &NodeRef<'_>) {
+    const SOURCES: [&str; 3] = ["src", "data-src", "data-lazy-src"];
+    let is_address = |url: &String| !matches!(url.trim(), "" | "about:blank");
+    let Some(url) = SOURCES.iter().filter_map(|name| frame.attr(name)).map(String::from).find(is_address) else {
+        return;
+    };
+    if frame.has_class("mastodon-embed") || is_of_article(&url) {
+        frame.set_attr("src", &url);
+        frame.set_attr(OF_A_FILM.0, OF_A_FILM.1);
+    }
+}
+
+fn is_of_article(address: &str) -> bool {
+    const SITES: [(&str, &str); 34] = [
+        ("docs.google.com", "/"),
+        ("drive.google.com", "/"),
+        ("google.com", "/maps"),
+        ("maps.google.com", "/"),
+        ("openstreetmap.org", "/"),
+        ("arcgis.com", "/"),
+        ("mapbox.com", "/"),
+        ("carto.com", "/"),
+        ("umap.openstreetmap.fr", "/"),
+        ("datawrapper.dwcdn.net", "/"),
+        ("flo.uri.sh", "/"),
+        ("flourish.studio", "/"),
+        ("infogram.com", "/"),
+        ("public.tableau.com", "/"),
+        ("ourworldindata.org", "/"),
+        ("documentcloud.org", "/"),
+        ("scribd.com", "/"),
+        ("issuu.com", "/"),
+        ("slideshare.net", "/"),
+        ("cdn.knightlab.com", "/"),
+        ("soundcloud.com", "/"),
+        ("open.spotify.com", "/"),
+        ("bandcamp.com", "/"),
+        ("embed.podcasts.apple.com", "/"),
+        ("embed.acast.com", "/"),
+        ("ted.com", "/"),
+        ("streamable.com", "/"),
+        ("players.brightcove.net", "/"),
+        ("platform.twitter.com", "/embed/"),
+        ("facebook.com", "/plugins/post.php"),
+        ("facebook.com", "/plugins/video.php"),
+        ("instagram.com", "/p/"),
+        ("tiktok.com", "/embed"),
+        ("embed.bsky.app", "/"),
+    ];
+    // The scheme may be that of the page.
+    let address = address.trim();
+    let address = if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
+    let Ok(url) = Url::parse(&address) else { return false };
+    let Some(Host::Domain(host)) = url.host() else { return false };
+    let is_of = |site: &str| host.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    SITES.iter().any(|(site, path)| is_of(site) && url.path().starts_with(path))
+}
+
+/// Makes a block like any other of a note that corrects the article.
+fn keep_note(note: &NodeRef<'_>) {
+    let name = note.node_name().unwrap_or_default();
+    let class = note.class().unwrap_or_default().to_lowercase();
+    let is_named = class.contains("correction") || class.contains("clarification");
+    if !matches!(&*name, "aside" | "footer" | "div" | "section" | "p") || !(is_named || is_correction(&opening(note))) {
+        return;
+    }
+    // What holds more than the note is left as it is.
+    if is_short(note) {
+        if &*name != "p" {
+            note.rename("div");
+        }
+        note.remove_attrs(&["id", "role", "hidden"]);
+        note.set_attr("class", "article correction");
+    }
+}
+
+fn is_short(node: &NodeRef<'_>) -> bool {
+    let (mut nodes, mut words) = (0, 0);
+    node.descendants_it().all(|node| {
+        nodes += 1;
+        if node.is_text() {
+            words += node.text().split_whitespace().take(NOTE_WORDS_MAX + 1).count();
+        }
+        nodes <= NOTE_NODES_MAX && words <= NOTE_WORDS_MAX
+    })
+}
+
+/// The first words of an element.
+fn opening(node: &NodeRef<'_>) -> String {
+    const CHARS: usize = 60;
+    const NODES: usize = 16;
+    let mut text = String::new();
+    for node in node.descendants_it().take(NODES).filter(NodeRef::is_text) {
+        text.extend(node.text().chars().take(2 * CHARS));
+        text.push(' ');
+        if markup::one_line(&text).chars().count() >= CHARS {
+            break;
+        }
+    }
+    markup::one_line(&text)
+}

@@ -1,0 +1,133 @@
+//! Which tables and lists only lay out text. What they hold is then read as if they were not there.
+//!
+//! That is known only at their end, so the markup is gone through once before it is read.
+
+use super::element::Element;
+use super::tokens::{Tag, Token, tokens};
+
+/// The most tables and lists that are open at a time. Deeper ones are taken for what they are.
+const DEPTH_MAX: usize = 128;
+
+/// For each table and list, in the order of their starts, whether it only lays out text.
+pub(super) fn judge(markup: &str) -> Vec<bool> {
+    let mut judge = Judge::default();
+    for token in tokens(markup) {
+        match token {
+            Token::Start(tag) if !tag.is_closed() => judge.start(tag),
+            Token::Start(tag) if begins(Element::of(&tag.name())) => judge.verdicts.push(false),
+            Token::End(name) => judge.end(&name),
+            Token::Start(_) | Token::Text(_) | Token::Verbatim(_) | Token::Math(..) => {}
+        }
+    }
+    while !judge.open.is_empty() {
+        judge.close();
+    }
+    judge.verdicts
+}
+
+/// Whether an element is a table or a list.
+pub(super) fn begins(element: Element) -> bool {
+    matches!(element, Element::Table | Element::List { .. })
+}
+
+#[derive(Default)]
+struct Judge {
+    verdicts: Vec<bool>,
+    open: Vec<Seen>,
+}
+
+/// What was seen of a table or list, without what others within it hold.
+#[derive(Default)]
+struct Seen {
+    index: usize,
+    name: String,
+    is_list: bool,
+    /// Whether it says of itself that it lays out, or that it holds data.
+    says_layout: bool,
+    says_data: bool,
+    holds_table: bool,
+    rows: usize,
+    cells: usize,
+    cells_of_row: usize,
+    cells_of_row_max: usize,
+    items: usize,
+    paragraphs: usize,
+    headings: usize,
+    /// Figures, lists and quotations.
+    others: usize,
+}
+
+impl Judge {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many elements tell what a table is for")]
+    fn start(&mut self, tag: Tag<'_>) {
+        let name = tag.name();
+        let element = Element::of(&name);
+        if let Some(seen) = self.open.last_mut() {
+            match element {
+                Element::Row => (seen.rows, seen.cells_of_row) = (seen.rows + 1, 0),
+                Element::Cell => seen.cell(&name),
+                Element::Item => seen.items += 1,
+                Element::Paragraph => seen.paragraphs += 1,
+                Element::Heading => seen.headings += 1,
+                Element::Figure | Element::Quote | Element::List { .. } => seen.others += 1,
+                Element::Table => seen.holds_table = true,
+                Element::Block => seen.says_data |= matches!(name.as_str(), "caption" | "thead" | "tfoot"),
+                _ => {}
+            }
+        }
+        if begins(element) {
+            let role = tag.attribute("role").unwrap_or_default();
+            let seen = Seen {
+                index: self.verdicts.len(),
+                is_list: element != Element::Table,
+                says_layout: matches!(role.as_str(), "presentation" | "none"),
+                says_data: tag.attribute("summary").is_some_and(|summary| !summary.is_empty()),
+                name,
+                ..Seen::default()
+            };
+            self.verdicts.push(false);
+            if self.open.len() < DEPTH_MAX {
+                self.open.push(seen);
+            }
+        }
+    }
+
+    fn end(&mut self, name: &str) {
+        if begins(Element::of(name))
+            && let Some(at) = self.open.iter().rposition(|seen| seen.name == name)
+        {
+            while self.open.len() > at {
+                self.close();
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(seen) = self.open.pop()
+            && let Some(verdict) = self.verdicts.get_mut(seen.index)
+        {
+            *verdict = seen.lays_out();
+        }
+    }
+}
+
+impl Seen {
+    fn cell(&mut self, name: &str) {
+        self.says_data |= name == "th";
+        self.cells += 1;
+        self.cells_of_row += 1;
+        self.cells_of_row_max = self.cells_of_row_max.max(self.cells_of_row);
+    }
+
+    fn lays_out(&self) -> bool {
+        if self.is_list {
+            // One item is no list of anything, nor is a row of articles.
+            let holds_text = self.paragraphs >= 2 || self.paragraphs + self.headings + self.others >= 2;
+            return self.items <= 1 && holds_text
+                || self.headings > 0 && self.headings >= self.items && self.paragraphs >= self.items;
+        }
+        let holds_blocks = self.paragraphs >= self.cells * 2 || self.headings + self.others > 0;
+        self.says_layout
+            || !self.says_data && (self.holds_table || self.rows <= 1 || self.cells_of_row_max <= 1 || holds_blocks)
+    }
+}

@@ -1,0 +1,109 @@
+//! What the class of an element says that its name does not.
+
+use super::tokens::Tag;
+
+/// What an element is by its class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// The words under a picture.
+    Caption,
+    /// Whose picture it is.
+    Credit,
+    /// What was wrong with the article.
+    Correction,
+    /// What stands there a second time, for the eye only.
+    Repeated,
+}
+
+impl Mark {
+    /// Whether it makes a block of the element, whatever its name is.
+    pub(super) fn is_block(self) -> bool {
+        self != Self::Repeated
+    }
+}
+
+/// Reads the class of an element.
+pub(super) fn mark(tag: Tag<'_>) -> Option<Mark> {
+    const MARKED: [&str; 14] =
+        ["p", "div", "span", "small", "em", "i", "cite", "center", "section", "aside", "figcaption", "td", "dd", "dt"];
+    let class = tag.attribute("class").filter(|class| !class.is_empty())?;
+    if !MARKED.contains(&tag.name().as_str()) {
+        return None;
+    }
+    if class.split_ascii_whitespace().any(|name| name == "katex-html") {
+        return Some(Mark::Repeated);
+    }
+    let names = class.split_ascii_whitespace().filter(|name| !is_of_outer(name));
+    let words: Vec<String> = names.flat_map(words).collect();
+    let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+    match has(&CAPTIONS) {
+        _ if has(&CREDITS) => Some(Mark::Credit),
+        true if has(&CREDITS_OF_CAPTIONS) => Some(Mark::Credit),
+        true => Some(Mark::Caption),
+        false => has(&CORRECTIONS).then_some(Mark::Correction),
+    }
+}
+
+const CAPTIONS: [&str; 7] =
+    ["caption", "captions", "captiontext", "thumbcaption", "imagecaption", "photocaption", "figcaption"];
+/// What parts of a caption are called that say whose picture it is.
+const CREDITS_OF_CAPTIONS: [&str; 4] = ["author", "byline", "copyright", "source"];
+const CORRECTIONS: [&str; 4] = ["correction", "corrections", "clarification", "erratum"];
+const CREDITS: [&str; 5] = ["credit", "credits", "photocredit", "imagecredit", "photographer"];
+
+/// Whether a class tells of what an element holds or looks like: `has-caption`, `caption-container`.
+fn is_of_outer(name: &str) -> bool {
+    const OF_OUTER: [&str; 9] = ["has", "no", "with", "without", "container", "wrapper", "wrap", "narrow", "video"];
+    words(name).any(|word| OF_OUTER.contains(&word.as_str()))
+}
+
+/// The words of a class: `media-caption__text`, `photoCredit`.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in name.chars() {
+        let parts = !c.is_alphanumeric() || c.is_uppercase() && was_lower;
+        was_lower = c.is_lowercase();
+        if parts {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut()
+            && c.is_alphanumeric()
+        {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tokens::{Token, tokens};
+    use super::*;
+
+    fn of(markup: &str) -> Option<Mark> {
+        tokens(markup).find_map(|token| match token {
+            Token::Start(tag) => mark(tag),
+            Token::Text(_) | Token::Verbatim(_) | Token::End(_) | Token::Math(..) => None,
+        })
+    }
+
+    #[test]
+    fn classes_are_read_by_their_words() {
+        for class in
+            ["caption", "wp-caption-text", "media__caption", "styles_caption__Pe5JC", "imageCaption", "a tr-caption"]
+        {
+            assert_eq!(of(&format!("<p class='{class}'>")), Some(Mark::Caption), "{class}");
+        }
+        for class in ["credit", "photo-credit", "widget-image__credits", "caption-credit", "caption__source"] {
+            assert_eq!(of(&format!("<span class='{class}'>")), Some(Mark::Credit), "{class}");
+        }
+        assert_eq!(of("<aside class='article-correction'>"), Some(Mark::Correction));
+        for class in
+            ["has-caption", "fig--narrow-caption", "tr-caption-container", "_pcaption-w-auto", "accredited", ""]
+        {
+            assert_eq!(of(&format!("<div class='{class}'>")), None, "{class}");
+        }
+        assert_eq!(of("<h2 class='caption'>"), None);
+    }
+}
