@@ -30,8 +30,8 @@ pub(super) fn write(item: &Item) -> String {
     if published.is_some() || modified.is_none() {
         put("version", json!(item.revision.to_string()));
     }
-    published.map(|time| put("firstCreated", json!(time)));
-    modified.map(|time| put("versionCreated", json!(time)));
+    let times = [("firstCreated", published), ("versionCreated", modified)];
+    times.into_iter().for_each(|(key, time)| time.into_iter().for_each(|time| put(key, json!(time))));
     put("headlines", json!([{"role": "main", "value": content.headline}]));
     if !content.standfirst.is_empty() {
         put("descriptions", json!([{"role": "summary", "value": content.standfirst}]));

@@ -1,6 +1,6 @@
 //! Taking articles out: as requests that make them again, and as documents.
 
 mod contents;
-mod copies;
+pub(crate) mod copies;
 mod documents;
 mod pages;
