@@ -21,6 +21,10 @@ impl Place {
         let is_lines = args.format.of_documents().is_none();
         let path = args.out.as_deref().filter(|path| *path != Path::new("-"));
         let Some(path) = path else { return Self::stdout(args, is_lines, out) };
+        // What is complete takes the place of what is there: of a device or a pipe that would be its end.
+        if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            return Err(usage(format!("{} is no file; - is standard output", path.display())));
+        }
         let is_one = args.articles.len() == 1;
         let names_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(std::path::MAIN_SEPARATOR);
         match (is_lines, names_folder) {

@@ -430,6 +430,8 @@ fn what_makes_no_sense_is_refused() {
         (&["--format", "html", "-o", &file], 2, "is a file"),
         (&["-o", &folder], 2, "is a folder"),
         (&["-o", &file], 4, "exists"),
+        (&["-o", "/dev/null", "--force"], 2, "is no file"),
+        (&["press/a", "--format", "text", "-o", "/dev/null", "--force"], 2, "is no file"),
         (&["--json"], 2, "standard output can't have"),
         (&["--gzip", "--zstd"], 2, "cannot be used with"),
         (&["--revision", "1"], 2, "--revision is for a document"),
@@ -467,6 +469,13 @@ fn an_export_that_finds_the_disk_full_goes_on_when_there_is_room() {
     disk.remove("somebody's");
     cli.ok(&["export", "--format", "text", "-o", folder]);
     assert_eq!(names(Path::new(folder).join("gazette")).len(), 24);
+}
+
+#[test]
+fn the_lines_in_the_documentation_are_lines() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FORMAT.md")).unwrap();
+    let examples: Vec<_> = text.lines().filter(|line| line.starts_with("{\"")).collect();
+    assert_eq!(requests(&examples.join("\n")).len(), 2);
 }
 
 /// A request takes 16 addresses, and an article has up to 256.
