@@ -11,6 +11,7 @@
 //! - [`server`]: listener, layers, services and shutdown, put together;
 //! - [`client`]: a typed client, for the command line, tests and other programs;
 //! - [`ingest`]: documents to articles;
+//! - [`export`]: articles to documents;
 //! - [`fetch`]: pages from the web, an address in and bytes out;
 //! - [`config`]: what `serve` can be told;
 //! - [`cli`]: the command line;
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod export;
 pub mod fetch;
 pub mod ingest;
 pub mod model;

@@ -16,6 +16,7 @@ use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, Seq, 
 use crate::store::engine::Direction;
 use crate::store::figures::SourceFigures;
 use crate::store::key::article::TimeTable;
+use crate::store::{StoreError, Tables};
 
 /// How many articles one page examines at most.
 pub const EXAMINED_MAX: usize = 20_000;
@@ -80,8 +81,7 @@ pub(super) fn by_name(
     let mut page = Page { items: Vec::new(), next: None };
     let mut last: Option<ArticleName> = None;
     let mut bytes = 0;
-    let names = tables.names(query.source.as_ref(), after, cut.bound());
-    for (examined, entry) in names.enumerate() {
+    for (examined, entry) in names(&tables, cut, query, after).enumerate() {
         let (name, article) = entry?;
         if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > query.content_bytes_max {
             page.next = last;
@@ -95,6 +95,27 @@ pub(super) fn by_name(
         last = Some(name);
     }
     Ok(page)
+}
+
+/// The articles after `after` that may be asked for: those that are named, or else all of the source, or of all.
+fn names<'a>(
+    tables: &Tables<'a>,
+    cut: &Cut,
+    query: &'a ArticleQuery,
+    after: Option<&ArticleName>,
+) -> Box<dyn Iterator<Item = Result<(ArticleName, ArticleKey), StoreError>> + 'a> {
+    let named = &query.filter.articles;
+    if named.is_empty() {
+        return Box::new(tables.names(query.source.as_ref(), after, cut.bound()));
+    }
+    let mut named: Vec<&ArticleName> = named.iter().filter(|name| after.is_none_or(|after| *name > after)).collect();
+    named.sort();
+    named.dedup();
+    let (tables, bound) = (*tables, cut.bound());
+    let there = move |name: &'a ArticleName| {
+        tables.article(name, bound).map(|article| article.map(|article| (name.clone(), article))).transpose()
+    };
+    Box::new(named.into_iter().filter_map(there))
 }
 
 /// The articles whose latest change is below `before`, the latest first. A position is the last one examined.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::article::ArticleRef;
 use super::backup_args::{BackupArgs, RestoreArgs};
+use super::export_args::ExportArgs;
 use super::feed_args::{SubscriptionsArgs, WatchArgs};
 use super::import_args::ImportArgs;
 use super::times::{self, TimeEnd};
@@ -94,6 +95,8 @@ pub(super) enum Command {
     Reinstate(MarkArgs),
     /// Publish an earlier revision's content again
     Rollback(RollbackArgs),
+    /// Take articles out: all of their history to one file, or each as a document
+    Export(Box<ExportArgs>),
     /// Follow what is archived: a line for each change
     Watch(Box<WatchArgs>),
     /// List, move or delete the places that consumers of changes have in the archive
@@ -260,6 +263,9 @@ pub(super) struct DiffArgs {
     /// Show unchanged paragraphs too
     #[arg(long)]
     pub(super) full: bool,
+    /// Write a page on it, with all of both texts, to be sent to a file: dateline diff … --html > page.html
+    #[arg(long, conflicts_with_all = ["full", "json"])]
+    pub(super) html: bool,
 }
 
 /// What chooses and orders articles, and says nothing of sources.
@@ -279,7 +285,7 @@ const LIST_OPTIONS: [&str; 13] = [
     "limit",
 ];
 
-/// A choice of articles, as `list` and `watch` have it.
+/// A choice of articles, as `list`, `export` and `watch` have it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct FilterArgs {
     /// Of this source; can be repeated
@@ -317,14 +323,9 @@ impl FilterArgs {
     }
 }
 
-/// The arguments of `list`.
-#[derive(Debug, Args)]
-pub(super) struct ListArgs {
-    /// List the sources
-    #[arg(long, conflicts_with_all = LIST_OPTIONS)]
-    pub(super) sources: bool,
-    #[command(flatten)]
-    pub(super) filter: FilterArgs,
+/// A choice of articles by time, as `list` and `export` have it.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RangeArgs {
     /// Published, as it claims, at this time or later
     #[arg(long, value_name = "TIME", value_parser = start)]
     pub(super) published_from: Option<Timestamp>,
@@ -337,6 +338,18 @@ pub(super) struct ListArgs {
     /// What is in force is so since this time or earlier
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) observed_to: Option<Timestamp>,
+}
+
+/// The arguments of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// List the sources
+    #[arg(long, conflicts_with_all = LIST_OPTIONS)]
+    pub(super) sources: bool,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+    #[command(flatten)]
+    pub(super) ranges: RangeArgs,
     #[command(flatten)]
     pub(super) as_of: AsOfArgs,
     /// The order: by name, or the latest change first
@@ -412,7 +425,7 @@ pub(super) fn source_id(text: &str) -> Result<SourceId, NameError> {
     SourceId::parse(text.strip_prefix("sources/").unwrap_or(text))
 }
 
-fn revision_number(text: &str) -> Result<RevisionNumber, &'static str> {
+pub(super) fn revision_number(text: &str) -> Result<RevisionNumber, &'static str> {
     text.parse().ok().and_then(RevisionNumber::new).ok_or("a revision's number is wanted, from 1")
 }
 

@@ -4,12 +4,14 @@
 //! `[-went-]{+came+}`. The marks are for the eye; `--json` is exact whatever the text holds.
 
 use super::args::{DiffArgs, State};
-use super::article::as_of;
+use super::article::{as_of, of_revision, same_cut};
 use super::connect::Session;
 use super::exit::Failure;
+use super::export::{at_cut, item};
 use super::output::Output;
 use super::style::{self, Painter};
 use super::{instant, words};
+use crate::export::html;
 use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
@@ -24,6 +26,9 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
     if out.json {
         return out.message(&diff);
     }
+    if args.html {
+        return page(session, &diff, out).await;
+    }
     let changed = !diff.field_changes.is_empty() || diff.hunks.iter().any(|hunk| hunk.kind() != pb::HunkKind::Equal);
     if diff.base.is_none() && !args.full {
         out.note("nothing came before this revision; --full shows all of it as new");
@@ -33,6 +38,29 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
         return Ok(());
     }
     print(&diff, args.full, out)
+}
+
+/// A page on what changed, which has all of both texts.
+async fn page(session: &Session, diff: &pb::DiffRevisionsResponse, out: &mut Output) -> Result<(), Failure> {
+    let as_of = same_cut(diff.read_stamp.as_ref(), None);
+    let target = diff.target.clone().unwrap_or_default();
+    let request = pb::GetArticleRequest {
+        name: of_revision(&target.name).to_owned(),
+        as_of: as_of.clone(),
+        view: pb::ArticleView::Basic.into(),
+        min_next_seq: 0,
+    };
+    let article = session.archive().get_article(request).await?.into_inner().article.unwrap_or_default();
+    let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
+    let read = async |revision: &pb::Revision| {
+        let whole = at_cut(session, revision.name.clone(), as_of.clone(), false).await?;
+        item(&article, whole, revision.number == in_force)
+    };
+    let base = match &diff.base {
+        Some(base) => Some(read(base).await?),
+        None => None,
+    };
+    out.bytes(html::compare(base.as_ref(), &read(&target).await?).as_bytes())
 }
 
 fn selector(state: State) -> pb::RevisionSelector {

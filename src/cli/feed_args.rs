@@ -138,6 +138,8 @@ pub(super) enum View {
     Full,
     /// Attributes, and what changed word by word
     Diff,
+    /// Attributes, and the request that makes the change again
+    Request,
 }
 
 impl View {
@@ -147,6 +149,7 @@ impl View {
             Self::Basic => pb::FeedView::Basic,
             Self::Full => pb::FeedView::Full,
             Self::Diff => pb::FeedView::Diff,
+            Self::Request => pb::FeedView::Request,
         }
     }
 }

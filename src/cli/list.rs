@@ -1,6 +1,6 @@
 //! `list`: articles, or sources.
 
-use super::args::{ListArgs, ListOrder};
+use super::args::{FilterArgs, ListArgs, ListOrder, RangeArgs};
 use super::article::{as_of, short};
 use super::connect::Session;
 use super::exit::Failure;
@@ -46,12 +46,7 @@ fn request(args: &ListArgs) -> pb::ListArticlesRequest {
         ListOrder::Name => pb::ArticleOrder::Name,
         ListOrder::Latest => pb::ArticleOrder::LatestChange,
     };
-    let filter = pb::ArticleFilter {
-        sources,
-        observe_time: range(args.observed_from, args.observed_to),
-        publish_time: range(args.published_from, args.published_to),
-        ..args.filter.to_pb()
-    };
+    let filter = pb::ArticleFilter { sources, ..filter(&args.filter, &args.ranges) };
     pb::ListArticlesRequest {
         parent,
         page_size: i32::try_from(args.limit.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE)).unwrap_or_default(),
@@ -60,6 +55,15 @@ fn request(args: &ListArgs) -> pb::ListArticlesRequest {
         order: order.into(),
         view: pb::ArticleView::Basic.into(),
         ..pb::ListArticlesRequest::default()
+    }
+}
+
+/// A choice of articles, as the contract has it.
+pub(super) fn filter(filter: &FilterArgs, ranges: &RangeArgs) -> pb::ArticleFilter {
+    pb::ArticleFilter {
+        observe_time: range(ranges.observed_from, ranges.observed_to),
+        publish_time: range(ranges.published_from, ranges.published_to),
+        ..filter.to_pb()
     }
 }
 

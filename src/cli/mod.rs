@@ -13,6 +13,8 @@ mod completions;
 mod connect;
 mod diff;
 mod exit;
+mod export;
+mod export_args;
 mod failures;
 mod feed_args;
 mod follow;
@@ -104,6 +106,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Withdraw(_) => ("withdraw", Access::Existing),
         Command::Reinstate(_) => ("reinstate", Access::Existing),
         Command::Rollback(_) => ("rollback", Access::Existing),
+        Command::Export(_) => ("export", Access::Existing),
         Command::Watch(_) => ("watch", Access::Existing),
         Command::Subscriptions(_) => ("subscriptions", Access::Existing),
         Command::Backup(args) if args.check => {
@@ -145,6 +148,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Withdraw(args) => withdraw::run(session, args, out).await,
         Command::Reinstate(args) => reinstate::run(session, args, out).await,
         Command::Rollback(args) => rollback::run(session, &args, out).await,
+        Command::Export(args) => export::run(session, &args, globals, out).await,
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Status => status::run(session, out).await,

@@ -2,6 +2,7 @@
 
 mod add;
 mod backup;
+mod export;
 mod full_disk;
 mod import;
 mod killed;

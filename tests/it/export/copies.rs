@@ -40,7 +40,7 @@ async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
 }
 
 /// Makes a request again.
-pub(super) async fn make(client: &Client, request: pb::ChangeRequest, originals: &Client) {
+pub(crate) async fn make(client: &Client, request: pb::ChangeRequest, originals: &Client) {
     let mut archive = client.archive.clone();
     let number = request.recorded.unwrap_or_default().revision_number;
     match request.request.unwrap() {

@@ -1,3 +1,6 @@
 //! Taking articles out: as requests that make them again, and as documents.
 
-mod copies;
+mod contents;
+pub(crate) mod copies;
+mod documents;
+mod pages;

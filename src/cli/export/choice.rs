@@ -1,0 +1,143 @@
+//! Which articles are exported, and as of when.
+
+use std::collections::HashSet;
+
+use sha2::{Digest, Sha256};
+
+use crate::cli::article::{as_of, same_cut, short};
+use crate::cli::connect::Session;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::export_args::ExportArgs;
+use crate::cli::list;
+use crate::model::Timestamp;
+use crate::wire::pb;
+
+/// Which articles, and as of when.
+pub(super) struct Choice {
+    pub(super) filter: pb::ArticleFilter,
+    /// What is known.
+    pub(super) cut: pb::ReadStamp,
+    /// As of when on the observe axis; none for the newest.
+    pub(super) at: Option<Timestamp>,
+}
+
+const PAGE_SIZE: i32 = 1_000;
+
+impl Choice {
+    /// The choice that the arguments make. One that was begun before has the cut that it was begun with.
+    pub(super) async fn of(
+        session: &Session,
+        args: &ExportArgs,
+        begun: Option<pb::ReadStamp>,
+    ) -> Result<Self, Failure> {
+        let cut = match begun {
+            Some(cut) => same_cut(Some(&cut), None),
+            None => as_of(None, args.as_of.known_at),
+        };
+        let request = pb::ListArticlesRequest {
+            parent: ALL_SOURCES.to_owned(),
+            page_size: 1,
+            as_of: cut,
+            ..pb::ListArticlesRequest::default()
+        };
+        let cut = session.archive().list_articles(request).await?.into_inner().read_stamp.unwrap_or_default();
+        let mut filter = list::filter(&args.filter, &args.ranges);
+        for article in &args.articles {
+            filter.articles.push(article.resolve(session, args.as_of.known_at).await?);
+        }
+        filter.articles.sort();
+        filter.articles.dedup();
+        let choice = Self { filter, cut, at: args.as_of.at };
+        choice.check_articles(session).await?;
+        Ok(choice)
+    }
+
+    /// The cut, as a request has it.
+    pub(super) fn as_of(&self) -> Option<pb::AsOf> {
+        same_cut(Some(&self.cut), self.at)
+    }
+
+    /// The first page of the articles that are chosen.
+    pub(super) fn list(&self, view: pb::ArticleView) -> pb::ListArticlesRequest {
+        pb::ListArticlesRequest {
+            parent: ALL_SOURCES.to_owned(),
+            page_size: PAGE_SIZE,
+            filter: Some(self.filter.clone()),
+            as_of: self.as_of(),
+            view: view.into(),
+            ..pb::ListArticlesRequest::default()
+        }
+    }
+
+    /// How many articles are chosen.
+    pub(super) async fn count(&self, session: &Session) -> Result<u64, Failure> {
+        let mut request = self.list(pb::ArticleView::Basic);
+        let mut count = 0;
+        loop {
+            let page = session.archive().list_articles(request.clone()).await?.into_inner();
+            count += page.articles.len() as u64;
+            if page.next_page_token.is_empty() {
+                return Ok(count);
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// Refuses an article that was named and is not there.
+    async fn check_articles(&self, session: &Session) -> Result<(), Failure> {
+        for names in self.filter.articles.chunks(usize::try_from(PAGE_SIZE).unwrap_or(1)) {
+            let request = pb::BatchGetArticlesRequest {
+                names: names.to_vec(),
+                as_of: self.as_of(),
+                ..pb::BatchGetArticlesRequest::default()
+            };
+            let missing = session.archive().batch_get_articles(request).await?.into_inner().missing_names;
+            if let Some(name) = missing.first() {
+                let message = format!("there is no article {} at that time", short(name));
+                return Err(Failure::new(Exit::NotFound, message)
+                    .kind("ARTICLE_UNKNOWN")
+                    .hint("`dateline list` lists the articles"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The part of the filter that says of every change whether it is one of a chosen article: what is asked of names.
+    pub(super) fn names(&self) -> pb::ArticleFilter {
+        let pb::ArticleFilter { sources, articles, .. } = self.filter.clone();
+        pb::ArticleFilter { sources, articles, ..pb::ArticleFilter::default() }
+    }
+
+    /// The articles that are chosen, where more is asked of them than a name.
+    pub(super) async fn chosen(&self, session: &Session) -> Result<Option<Chosen>, Failure> {
+        if self.filter == self.names() {
+            return Ok(None);
+        }
+        let mut chosen = HashSet::new();
+        let mut request = self.list(pb::ArticleView::Basic);
+        loop {
+            let page = session.archive().list_articles(request.clone()).await?.into_inner();
+            chosen.extend(page.articles.iter().map(|article| Chosen::digest(&article.name)));
+            if page.next_page_token.is_empty() {
+                return Ok(Some(Chosen(chosen)));
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+}
+
+const ALL_SOURCES: &str = "sources/-";
+
+/// A set of articles, of which a part of a digest of each is kept: a million take some 40 MB.
+pub(super) struct Chosen(HashSet<[u8; 16]>);
+
+impl Chosen {
+    fn digest(name: &str) -> [u8; 16] {
+        let digest: [u8; 32] = Sha256::digest(name).into();
+        digest.first_chunk().copied().unwrap_or_default()
+    }
+
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.contains(&Self::digest(name))
+    }
+}

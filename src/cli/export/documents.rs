@@ -1,0 +1,247 @@
+//! Documents: one article to standard output or a file, or each of many to a file of its own.
+
+use std::path::{Path, PathBuf};
+
+use futures_util::stream::{self, StreamExt};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::choice::Choice;
+use super::manifest::{Manifest, Standing};
+use super::tally::Tally;
+use super::{Place, at_cut, folder, item, manifest, unreadable, unwritable};
+use crate::cli::args::Globals;
+use crate::cli::article::short;
+use crate::cli::connect::Session;
+use crate::cli::count;
+use crate::cli::exit::{Exit, Failure, interrupted};
+use crate::cli::export_args::ExportArgs;
+use crate::cli::output::Output;
+use crate::cli::signals::Signals;
+use crate::cli::style;
+use crate::export::Format;
+use crate::model::ArticleName;
+use crate::wire::pb;
+
+/// Articles that are read and written at once.
+const AT_ONCE: usize = 50;
+/// Files that are written at the same time: each waits for the disk.
+const WRITES_AT_ONCE: usize = 8;
+
+pub(super) async fn run(
+    session: &Session,
+    args: &ExportArgs,
+    format: Format,
+    place: Place,
+    globals: &Globals,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let choice = Choice::of(session, args, None).await?;
+    match place {
+        Place::Folder(folder) => Many::run(session, args, format, &choice, &folder, globals, out).await,
+        Place::Stdout(_) if args.articles.len() == 1 => {
+            let document = one(session, args, format, &choice).await?;
+            if args.dry_run {
+                return out.line(format_args!("would write {} bytes to standard output", document.len()));
+            }
+            // A terminal does as it is told.
+            let document = if out.is_terminal() { style::safe(&document) } else { document };
+            out.bytes(document.as_bytes())
+        }
+        Place::Stdout(_) => {
+            let articles = count(choice.count(session).await?, "article");
+            out.line(format_args!("would write documents of {articles}; name a folder for them with --out"))
+        }
+        Place::File(path, _) => to_file(&path, &one(session, args, format, &choice).await?, args, out),
+    }
+}
+
+/// The document of one article.
+async fn one(session: &Session, args: &ExportArgs, format: Format, choice: &Choice) -> Result<String, Failure> {
+    let listed = session.archive().list_articles(choice.list(pb::ArticleView::Basic)).await?.into_inner();
+    let unfit = || {
+        Failure::new(Exit::NotFound, "the article is not among those that the other options choose").kind("NOT_CHOSEN")
+    };
+    let article = listed.articles.into_iter().next().ok_or_else(unfit)?;
+    let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
+    let number = args.revision.map_or(in_force, |number| number.get());
+    let name = format!("{}/revisions/{number}", article.name);
+    let known = crate::cli::article::same_cut(Some(&choice.cut), None);
+    let revision = at_cut(session, name, known, false).await?;
+    Ok(format.write(&item(&article, revision, number == in_force)?))
+}
+
+fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> Result<(), Failure> {
+    if path.exists() && !args.force {
+        let message = format!("{} exists", path.display());
+        return Err(Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to write over it"));
+    }
+    let verb = if args.dry_run { "would write" } else { "wrote" };
+    if !args.dry_run {
+        folder::write(path, document.as_bytes()).map_err(unwritable(path))?;
+        folder::sync(&[path.to_owned()]).map_err(unwritable(path))?;
+    }
+    if out.json {
+        return out.line(json!({ "file": path.display().to_string(), "bytes": document.len().to_string() }));
+    }
+    out.line(format_args!("{verb} {}", path.display()))
+}
+
+/// Documents of many articles.
+struct Many<'a> {
+    session: &'a Session,
+    choice: &'a Choice,
+    format: Format,
+    folder: &'a Path,
+    force: bool,
+    dry_run: bool,
+    manifest: Manifest,
+    /// A file of each folder that was written to.
+    written: Vec<PathBuf>,
+}
+
+/// An article whose document is to be written.
+struct Wanted {
+    article: pb::Article,
+    file: String,
+    of: String,
+}
+
+impl<'a> Many<'a> {
+    async fn run(
+        session: &'a Session,
+        args: &ExportArgs,
+        format: Format,
+        choice: &'a Choice,
+        folder: &'a Path,
+        globals: &Globals,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let stopping = Signals::listen()?.token();
+        if !args.dry_run {
+            std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
+        }
+        let manifest = Manifest::of(folder).map_err(unreadable(folder))?;
+        let (force, dry_run) = (args.force, args.dry_run);
+        let mut many = Many { session, choice, format, folder, force, dry_run, manifest, written: Vec::new() };
+        let mut tally = Tally::begin(globals, choice.count(session).await?, args.dry_run, out);
+        let done = many.all(&stopping, &mut tally).await;
+        folder::sync(&many.written).map_err(unwritable(folder))?;
+        done?;
+        tally.finish(folder, stopping.is_cancelled())
+    }
+
+    async fn all(&mut self, stopping: &CancellationToken, tally: &mut Tally<'_>) -> Result<(), Failure> {
+        let mut request = self.choice.list(pb::ArticleView::Basic);
+        loop {
+            let page = self.session.archive().list_articles(request.clone()).await?.into_inner();
+            let mut wanted = Vec::new();
+            for article in page.articles {
+                let name = article.name.clone();
+                match self.judge(article) {
+                    Ok(Some(one)) => wanted.push(one),
+                    Ok(None) => tally.unchanged(),
+                    Err(failure) => tally.failed(&short(&name), failure)?,
+                }
+            }
+            let mut wanted = wanted.into_iter();
+            loop {
+                let some: Vec<Wanted> = wanted.by_ref().take(AT_ONCE).collect();
+                if some.is_empty() {
+                    break;
+                }
+                if stopping.is_cancelled() || tally.is_closed() {
+                    return Ok(());
+                }
+                self.write(some, tally).await?;
+            }
+            if page.next_page_token.is_empty() {
+                return Ok(());
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// The article, if its document is not there already.
+    fn judge(&self, article: pb::Article) -> Result<Option<Wanted>, Failure> {
+        let name = ArticleName::parse(&article.name);
+        let name = name.map_err(|error| Failure::new(Exit::Failed, error).kind("NAME_INVALID"))?;
+        let (file, of) = (folder::path_of(&name, self.format), manifest::of(&article, self.format));
+        let path = self.folder.join(&file);
+        match self.manifest.standing(&file, &of).map_err(unreadable(&path))? {
+            Standing::Complete => Ok(None),
+            Standing::Foreign if !self.force => {
+                let message = format!("{} is not of an export, or was changed since", path.display());
+                Err(Failure::new(Exit::Conflict, message).kind("EXISTS"))
+            }
+            Standing::Free | Standing::Foreign => Ok(Some(Wanted { article, file, of })),
+        }
+    }
+
+    /// Reads and writes some.
+    async fn write(&mut self, wanted: Vec<Wanted>, tally: &mut Tally<'_>) -> Result<(), Failure> {
+        if self.dry_run {
+            return wanted.iter().try_for_each(|one| tally.written(&short(&one.article.name), &one.file, 0));
+        }
+        let mut documents = Vec::new();
+        let articles = self.read(&wanted).await?;
+        for (one, article) in wanted.into_iter().zip(articles) {
+            let name = short(&one.article.name);
+            match article.and_then(|(article, revision)| item(&article, revision, true)) {
+                Ok(item) => documents.push((name, (one.file, one.of, self.format.write(&item)))),
+                Err(failure) => tally.failed(&name, failure)?,
+            }
+        }
+        let told: Vec<_> = documents.iter().map(|(_, document)| document.clone()).collect();
+        let path = self.manifest.path();
+        self.manifest.tell(&told).map_err(unwritable(&path))?;
+        if self.written.is_empty() {
+            self.written.push(path);
+        }
+        let folder = self.folder.to_owned();
+        let writes = stream::iter(documents).map(|(name, (file, _, document))| {
+            let path = folder.join(&file);
+            tokio::task::spawn_blocking(move || {
+                let written = folder::write(&path, document.as_bytes()).map_err(unwritable(&path));
+                (name, file, path, written.map(|()| document.len()))
+            })
+        });
+        let mut writes = writes.buffer_unordered(WRITES_AT_ONCE);
+        while let Some(written) = writes.next().await {
+            let ended = |error| Failure::new(Exit::Failed, format!("writing ended early: {error}"));
+            let (name, file, path, written) = written.map_err(ended)?;
+            match written {
+                Ok(bytes) => {
+                    if self.written.iter().all(|known| known.parent() != path.parent()) {
+                        self.written.push(path);
+                    }
+                    tally.written(&name, &file, bytes)?;
+                }
+                Err(failure) => tally.failed(&name, failure)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Each article with its revision in force; where that fails, why.
+    async fn read(&self, wanted: &[Wanted]) -> Result<Vec<Result<(pb::Article, pb::Revision), Failure>>, Failure> {
+        let reads = wanted.iter().map(|one| async {
+            let revision = one.article.revision.as_ref().map_or(0, |revision| revision.number);
+            let name = format!("{}/revisions/{revision}", one.article.name);
+            let known = crate::cli::article::same_cut(Some(&self.choice.cut), None);
+            let revision = at_cut(self.session, name, known, false).await?;
+            Ok((one.article.clone(), revision))
+        });
+        let reads: Vec<Result<_, Failure>> = stream::iter(reads).buffered(WRITES_AT_ONCE).collect().await;
+        // A server that is gone fails all, and is told once.
+        match reads.iter().find_map(|read| read.as_ref().err().filter(|failure| failure.exit == Exit::Unreachable)) {
+            Some(failure) => Err(failure.clone().hint("the same command goes on where this one ended")),
+            None => Ok(reads),
+        }
+    }
+}
+
+/// What a person is told who has asked for an end.
+pub(super) fn left(left: u64) -> Failure {
+    interrupted(&format!("{} left; the same command goes on there", count(left, "article")))
+}

@@ -1,0 +1,37 @@
+//! How lines are compressed: in members or frames that stand by themselves, one behind the other, which is a file of that
+//! kind again (RFC 1952, RFC 8878).
+
+use std::io;
+
+use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+
+/// How lines are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Encoding {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Encoding {
+    /// The bytes as one member or frame.
+    pub(super) async fn encode(self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Plain => Ok(bytes),
+            Self::Gzip => {
+                let mut encoder = GzipEncoder::new(Vec::new());
+                encoder.write_all(&bytes).await?;
+                encoder.shutdown().await?;
+                Ok(encoder.into_inner())
+            }
+            Self::Zstd => {
+                let mut encoder = ZstdEncoder::new(Vec::new());
+                encoder.write_all(&bytes).await?;
+                encoder.shutdown().await?;
+                Ok(encoder.into_inner())
+            }
+        }
+    }
+}

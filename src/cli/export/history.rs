@@ -1,0 +1,152 @@
+//! The whole history of the chosen articles, from the change feed, in the order of the log.
+
+use tokio::task::JoinHandle;
+use tonic::{Response, Status};
+
+use super::at_cut;
+use super::choice::{Choice, Chosen};
+use super::lines::Page;
+use super::part::State;
+use crate::cli::connect::Session;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::instant;
+use crate::wire::pb;
+use crate::wire::pb::change_request::Request;
+
+/// Changes of a page. Where originals are read beside them, a page of them must fit into memory.
+const PAGE_SIZE: i32 = 1_000;
+const PAGE_SIZE_WITH_ORIGINALS: i32 = 8;
+
+/// The whole history of the chosen articles.
+pub(super) struct History<'a> {
+    session: &'a Session,
+    choice: &'a Choice,
+    chosen: Option<Chosen>,
+    originals: bool,
+    next: Fetching,
+}
+
+/// The next page, which is on its way while the one before it is written.
+struct Fetching(JoinHandle<Result<Response<pb::ListChangesResponse>, Status>>);
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<'a> History<'a> {
+    pub(super) async fn new(
+        session: &'a Session,
+        choice: &'a Choice,
+        originals: bool,
+        state: &State,
+    ) -> Result<Self, Failure> {
+        let chosen = choice.chosen(session).await?;
+        let next = fetch(session, choice, originals, state.page_token.clone());
+        Ok(Self { session, choice, chosen, originals, next })
+    }
+
+    /// The next page, as far as it lies below the cut.
+    pub(super) async fn page(&mut self) -> Result<Page, Failure> {
+        let ended = |error| Failure::new(Exit::Failed, format!("reading the archive ended early: {error}"));
+        let fetched = (&mut self.next.0).await.map_err(ended)??.into_inner();
+        let (end, token) = (self.choice.cut.next_seq, fetched.next_page_token);
+        let is_last = fetched.next_seq >= end;
+        if !is_last {
+            self.next = fetch(self.session, self.choice, self.originals, token.clone());
+        }
+        let done = fetched.next_seq.min(end);
+        let mut page = Page { lines: Vec::new(), count: 0, token, done, is_last };
+        for change in fetched.changes.into_iter().filter(|change| change.seq < end) {
+            if self.is_wanted(&change) {
+                let request = self.request(change).await?;
+                page.add(&request);
+            }
+        }
+        Ok(page)
+    }
+
+    fn is_wanted(&self, change: &pb::Change) -> bool {
+        let is_seen = match (self.choice.at, instant(change.observe_time.as_ref())) {
+            (Some(at), Some(observed)) => observed <= at,
+            (Some(_) | None, _) => true,
+        };
+        is_seen && self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&change.article))
+    }
+
+    async fn request(&self, change: pb::Change) -> Result<pb::ChangeRequest, Failure> {
+        let missing = || Failure::new(Exit::Failed, "is that a Dateline server of this version? It sends no requests");
+        let article = change.article;
+        let mut made = change.request.ok_or_else(missing)?;
+        let number = made.recorded.as_ref().map_or(0, |recorded| recorded.revision_number);
+        made.request = match made.request.take() {
+            Some(Request::Publish(mut publish)) => {
+                publish.original = self.original(&article, number, publish.original.take()).await?;
+                Some(Request::Publish(publish))
+            }
+            // What was observed later is left out, and with it revisions that are counted.
+            Some(Request::Rollback(rollback)) if self.choice.at.is_some() => {
+                Some(Request::Publish(self.observation(rollback).await?))
+            }
+            request => request,
+        };
+        Ok(made)
+    }
+
+    /// The bytes of an original that is kept, where they are wanted.
+    async fn original(
+        &self,
+        article: &str,
+        number: u32,
+        kept: Option<pb::Original>,
+    ) -> Result<Option<pb::Original>, Failure> {
+        if kept.is_none() || !self.originals {
+            return Ok(None);
+        }
+        let name = format!("{article}/revisions/{number}");
+        let revision = at_cut(self.session, name, None, true).await?;
+        Ok(revision.original.map(|original| pb::Original { sha256: Vec::new(), size_bytes: 0, ..original }))
+    }
+
+    /// A rollback as an observation of the content that it went back to.
+    async fn observation(&self, rollback: pb::RollbackArticleRequest) -> Result<pb::PublishRevisionRequest, Failure> {
+        let (parent, article) = rollback.name.split_once("/articles/").unwrap_or_default();
+        let name = format!("{}/revisions/{}", rollback.name, rollback.revision_number);
+        let revision = at_cut(self.session, name, None, false).await?;
+        Ok(pb::PublishRevisionRequest {
+            parent: parent.to_owned(),
+            article_id: article.to_owned(),
+            content: revision.content,
+            observe_time: rollback.observe_time,
+            request_id: rollback.request_id,
+            ..pb::PublishRevisionRequest::default()
+        })
+    }
+}
+
+fn fetch(session: &Session, choice: &Choice, originals: bool, page_token: String) -> Fetching {
+    use pb::feed_start::Position;
+    let request = pb::ListChangesRequest {
+        start: Some(pb::FeedStart { position: Some(Position::Beginning(true)) }),
+        filter: Some(choice.names()),
+        kinds: KINDS.map(i32::from).to_vec(),
+        view: pb::FeedView::Request.into(),
+        page_size: if originals { PAGE_SIZE_WITH_ORIGINALS } else { PAGE_SIZE },
+        page_token,
+        wait: None,
+    };
+    let mut feed = session.feed();
+    Fetching(tokio::spawn(async move { feed.list_changes(request).await }))
+}
+
+/// All of them.
+const KINDS: [pb::ChangeKind; 7] = [
+    pb::ChangeKind::Created,
+    pb::ChangeKind::Revised,
+    pb::ChangeKind::Observed,
+    pb::ChangeKind::Withdrawn,
+    pb::ChangeKind::Reinstated,
+    pb::ChangeKind::RolledBack,
+    pb::ChangeKind::Aliased,
+];

@@ -1,0 +1,242 @@
+//! JSON Lines: the requests that make the articles again, a line each.
+//!
+//! Pages come from the archive ([`History`], [`Newest`]) and go out in chunks, each of which is a checkpoint where the
+//! export goes to a file: memory holds a page and a chunk, however long the archive is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use futures_util::future::Either;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::Place;
+use super::choice::Choice;
+use super::encoding::Encoding;
+use super::history::History;
+use super::newest::Newest;
+use super::part::{Found, Part, State};
+use crate::cli::args::Globals;
+use crate::cli::connect::Session;
+use crate::cli::exit::{Exit, Failure, interrupted};
+use crate::cli::export_args::ExportArgs;
+use crate::cli::output::Output;
+use crate::cli::progress::Progress;
+use crate::cli::signals::Signals;
+use crate::cli::status::size;
+use crate::cli::{count, list};
+use crate::wire::json::to_json;
+use crate::wire::pb;
+
+/// A chunk is written once it has so many bytes, or after so long.
+const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_EVERY: Duration = Duration::from_secs(5);
+
+/// Lines, and where the archive is to be read behind them.
+pub(super) struct Page {
+    pub(super) lines: Vec<u8>,
+    pub(super) count: u64,
+    pub(super) token: String,
+    /// How far that is, out of the whole.
+    pub(super) done: u64,
+    pub(super) is_last: bool,
+}
+
+impl Page {
+    pub(super) fn add(&mut self, request: &pb::ChangeRequest) {
+        self.lines.extend_from_slice(to_json(request).as_bytes());
+        self.lines.push(b'\n');
+        self.count += 1;
+    }
+}
+
+pub(super) async fn run(
+    session: &Session,
+    args: &ExportArgs,
+    place: Place,
+    globals: &Globals,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let stopping = Signals::listen()?.token();
+    let (part, encoding) = match place {
+        Place::Stdout(encoding) => (None, encoding),
+        Place::File(path, encoding) => (Some(Part::of(path, encoding)), encoding),
+        Place::Folder(folder) => {
+            return Err(Failure::new(Exit::Usage, format!("{} is a folder", folder.display())));
+        }
+    };
+    let asked = asked(args, encoding);
+    let found = part.as_ref().map_or(Ok(Found::Nothing), |part| part.find(&asked, args.force))?;
+    let begun = match found {
+        Found::Complete(state) if !args.dry_run => {
+            let Some(part) = part else { return Ok(()) };
+            return summary(&state, Some(part.complete()?), out);
+        }
+        Found::Complete(state) | Found::Begun(state) => Some(state),
+        Found::Nothing => None,
+    };
+    let choice = Choice::of(session, args, begun.as_ref().map(State::cut)).await;
+    let choice = choice.map_err(|failure| match (failure.reason(), &begun) {
+        ("HISTORY_DIVERGED", Some(_)) => failure
+            .hint("what is there was begun with another archive, or before this one was restored: --force begins anew"),
+        _ => failure,
+    })?;
+    if args.dry_run {
+        return tell(session, &choice, args, begun.as_ref(), out).await;
+    }
+    let state = begun.unwrap_or_else(|| State {
+        asked,
+        next_seq: choice.cut.next_seq,
+        history: HEXLOWER.encode(&choice.cut.history),
+        ..State::default()
+    });
+    let mut progress = Progress::new(globals);
+    let (mut source, total, unit) = if args.newest {
+        let total = choice.count(session).await?;
+        (Either::Right(Newest::new(session, &choice, args.originals, &state)), total, "articles")
+    } else {
+        let history = History::new(session, &choice, args.originals, &state).await?;
+        (Either::Left(history), choice.cut.next_seq, "changes")
+    };
+    progress.begin("exporting", unit, total);
+    let mut writing = Writing::begin(part, encoding, state, out)?;
+    loop {
+        let page = async {
+            match &mut source {
+                Either::Left(history) => history.page().await,
+                Either::Right(newest) => newest.page().await,
+            }
+        };
+        let page = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return writing.interrupt().await,
+            page = page => page?,
+        };
+        let is_last = page.is_last;
+        writing.take(page).await?;
+        progress.set_bytes(writing.state.done, total, writing.state.line_bytes);
+        if is_last || writing.out.is_closed() {
+            break;
+        }
+    }
+    progress.end();
+    writing.finish().await
+}
+
+/// What tells this export from another one to the same file.
+fn asked(args: &ExportArgs, encoding: Encoding) -> String {
+    let filter = list::filter(&args.filter, &args.ranges);
+    let asked =
+        format!("{filter:?} {:?} {:?} {} {} {encoding:?}", args.articles, args.as_of, args.newest, args.originals);
+    HEXLOWER.encode(&Sha256::digest(asked))
+}
+
+/// What would be done.
+async fn tell(
+    session: &Session,
+    choice: &Choice,
+    args: &ExportArgs,
+    begun: Option<&State>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let articles = choice.count(session).await?;
+    let file = args.out.as_ref().map(|path| path.display().to_string());
+    if out.json {
+        return out.line(json!({
+            "file": file,
+            "articles": articles.to_string(),
+            "nextSeq": choice.cut.next_seq.to_string(),
+            "begunAt": begun.map(|state| state.done.to_string()),
+            "dryRun": true,
+        }));
+    }
+    let what = if args.newest { "what is in force of" } else { "the history of" };
+    let goes_on = if begun.is_some() { ", going on with what is there" } else { "" };
+    let file = file.unwrap_or_else(|| "standard output".to_owned());
+    let (articles, cut) = (count(articles, "article"), choice.cut.next_seq);
+    out.line(format_args!("would export {what} {articles}, as known at position {cut}, to {file}{goes_on}"))
+}
+
+/// An export that is being written.
+struct Writing<'o> {
+    part: Option<Part>,
+    encoding: Encoding,
+    state: State,
+    /// Lines that are not written yet.
+    chunk: Vec<u8>,
+    written: Instant,
+    out: &'o mut Output,
+}
+
+impl<'o> Writing<'o> {
+    fn begin(mut part: Option<Part>, encoding: Encoding, state: State, out: &'o mut Output) -> Result<Self, Failure> {
+        if let Some(part) = &mut part {
+            part.open(state.part_bytes)?;
+        }
+        Ok(Self { part, encoding, state, chunk: Vec::new(), written: Instant::now(), out })
+    }
+
+    async fn take(&mut self, page: Page) -> Result<(), Failure> {
+        self.state.lines += page.count;
+        self.state.line_bytes += page.lines.len() as u64;
+        (self.state.page_token, self.state.done) = (page.token, page.done);
+        self.state.is_complete = page.is_last;
+        self.chunk.extend_from_slice(&page.lines);
+        let is_due = match &self.part {
+            Some(_) => self.chunk.len() >= CHUNK_BYTES || self.written.elapsed() >= CHUNK_EVERY,
+            // Who reads along wants to see what there is.
+            None => self.encoding == Encoding::Plain || self.chunk.len() >= CHUNK_BYTES,
+        };
+        if is_due || page.is_last { self.write().await } else { Ok(()) }
+    }
+
+    async fn write(&mut self) -> Result<(), Failure> {
+        let chunk = std::mem::take(&mut self.chunk);
+        self.written = Instant::now();
+        match &mut self.part {
+            Some(part) => part.checkpoint(chunk, &mut self.state).await,
+            None if chunk.is_empty() && (self.state.lines > 0 || !self.state.is_complete) => Ok(()),
+            None => {
+                let encoded = self.encoding.encode(chunk).await;
+                let encoded =
+                    encoded.map_err(|error| Failure::new(Exit::Failed, format!("not compressed: {error}")))?;
+                self.out.bytes(&encoded)
+            }
+        }
+    }
+
+    async fn interrupt(mut self) -> Result<(), Failure> {
+        self.write().await?;
+        let lines = count(self.state.lines, "line");
+        Err(match self.part {
+            Some(_) => interrupted(&format!("{lines} are written; the same command goes on there")),
+            None => interrupted(&format!("{lines} are written")),
+        })
+    }
+
+    async fn finish(self) -> Result<(), Failure> {
+        let file = self.part.map(Part::complete).transpose()?;
+        summary(&self.state, file, self.out)
+    }
+}
+
+/// What was exported. On standard output stands the export itself, where that goes there.
+fn summary(state: &State, file: Option<PathBuf>, out: &mut Output) -> Result<(), Failure> {
+    let Some(file) = file else {
+        out.note(format_args!("dateline: exported {}", count(state.lines, "line")));
+        return Ok(());
+    };
+    if out.json {
+        return out.line(json!({
+            "file": file.display().to_string(),
+            "lines": state.lines.to_string(),
+            "bytes": state.part_bytes.to_string(),
+            "nextSeq": state.next_seq.to_string(),
+            "history": state.history,
+        }));
+    }
+    let (lines, bytes) = (count(state.lines, "line"), size(state.part_bytes));
+    out.line(format_args!("exported {lines}, {bytes}: {}", file.display()))
+}

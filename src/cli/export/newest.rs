@@ -1,0 +1,107 @@
+//! What is in force of the chosen articles, by name, without the history.
+
+use super::at_cut;
+use super::choice::Choice;
+use super::lines::Page;
+use super::part::State;
+use crate::cli::connect::Session;
+use crate::cli::exit::Failure;
+use crate::wire::pb;
+use crate::wire::pb::change_request::Request;
+
+/// Articles of a page, which come whole. Where originals are read beside them, a page must fit into memory.
+const PAGE_SIZE: i32 = 100;
+const PAGE_SIZE_WITH_ORIGINALS: i32 = 8;
+/// Addresses that one request can bring.
+const URLS_MAX: usize = 16;
+/// As long as a duration can be: 10,000 years.
+const ALWAYS: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+
+/// What is in force of the chosen articles.
+pub(super) struct Newest<'a> {
+    session: &'a Session,
+    choice: &'a Choice,
+    originals: bool,
+    request: pb::ListArticlesRequest,
+    done: u64,
+}
+
+impl<'a> Newest<'a> {
+    pub(super) fn new(session: &'a Session, choice: &'a Choice, originals: bool, state: &State) -> Self {
+        let mut request = choice.list(pb::ArticleView::Full);
+        request.page_size = if originals { PAGE_SIZE_WITH_ORIGINALS } else { PAGE_SIZE };
+        request.page_token.clone_from(&state.page_token);
+        Self { session, choice, originals, request, done: state.done }
+    }
+
+    /// The next page.
+    pub(super) async fn page(&mut self) -> Result<Page, Failure> {
+        let listed = self.session.archive().list_articles(self.request.clone()).await?.into_inner();
+        self.done += listed.articles.len() as u64;
+        let (token, is_last) = (listed.next_page_token.clone(), listed.next_page_token.is_empty());
+        let mut page = Page { lines: Vec::new(), count: 0, token, done: self.done, is_last };
+        for article in listed.articles {
+            self.add(article, &mut page).await?;
+        }
+        self.request.page_token = listed.next_page_token;
+        Ok(page)
+    }
+
+    async fn add(&self, article: pb::Article, page: &mut Page) -> Result<(), Failure> {
+        let mut revision = article.revision.clone().unwrap_or_default();
+        let is_withdrawn = article.state() == pb::ArticleState::Withdrawn;
+        let wants_original = self.originals && revision.original.is_some();
+        if is_withdrawn || wants_original {
+            revision = at_cut(self.session, revision.name, self.choice.as_of(), wants_original).await?;
+        }
+        let original = revision.original.take().filter(|_| wants_original);
+        let original = original.map(|original| pb::Original { sha256: Vec::new(), size_bytes: 0, ..original });
+        let (parent, id) = article.name.split_once("/articles/").unwrap_or_default();
+        let canonical = revision.content.as_ref().map_or("", |content| content.canonical_url.as_str());
+        let urls = article.urls.iter().map(|url| &url.url).filter(|url| url.as_str() != canonical);
+        let mut urls: Vec<String> = urls.cloned().collect();
+        let further = urls.split_off(urls.len().min(URLS_MAX));
+        let publish = pb::PublishRevisionRequest {
+            parent: parent.to_owned(),
+            article_id: id.to_owned(),
+            content: revision.content,
+            observe_time: article.valid_from,
+            urls,
+            original,
+            fetch: revision.fetch,
+            ..pb::PublishRevisionRequest::default()
+        };
+        let recorded =
+            pb::Recorded { seq: revision.seq, archive_time: revision.archive_time, revision_number: revision.number };
+        let mut add = |request| page.add(&pb::ChangeRequest { request: Some(request), recorded: Some(recorded) });
+        add(Request::Publish(publish.clone()));
+        for urls in further.chunks(URLS_MAX) {
+            // The same observation again, which brings addresses alone.
+            let again = pb::PublishRevisionRequest {
+                urls: urls.to_vec(),
+                original: None,
+                fetch: None,
+                coalesce_within: Some(ALWAYS),
+                ..publish.clone()
+            };
+            add(Request::Publish(again));
+        }
+        if is_withdrawn {
+            let mark = Some(Request::Withdraw(withdrawal(article)));
+            page.add(&pb::ChangeRequest { request: mark, recorded: None });
+        }
+        Ok(())
+    }
+}
+
+/// The mark, which must not lie before the one observation that there is.
+fn withdrawal(article: pb::Article) -> pb::WithdrawArticleRequest {
+    let key = |time: &prost_types::Timestamp| (time.seconds, time.nanos);
+    let observe_time = article.state_time.into_iter().chain(article.valid_from).max_by_key(key);
+    pb::WithdrawArticleRequest {
+        name: article.name,
+        observe_time,
+        reason: article.state_reason,
+        ..pb::WithdrawArticleRequest::default()
+    }
+}

@@ -1,0 +1,279 @@
+//! A file that grows until it is complete: beside it lies what is needed to go on with it.
+//!
+//! While an export is under way, what it has written is in `FILE.part`, and `FILE.part.state` says how far that is whole and
+//! where the archive is to be read on. Both are durable at each checkpoint, the part before its state, and what stands
+//! behind the last checkpoint is cut off before an export goes on. The part gets its name when it is complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::encoding::Encoding;
+use super::{unreadable, unwritable};
+use crate::cli::exit::{Exit, Failure};
+use crate::wire::pb;
+
+/// How far an export is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The digest of what was asked for: another export does not go on with this one.
+    pub(super) asked: String,
+    /// The cut that is read.
+    pub(super) next_seq: u64,
+    /// In hexadecimal.
+    pub(super) history: String,
+    /// Where the archive is read on; empty for the beginning.
+    pub(super) page_token: String,
+    /// The position behind which that is, or how many articles lie before it.
+    pub(super) done: u64,
+    /// Bytes of the part that are whole.
+    pub(super) part_bytes: u64,
+    /// Lines in them, and their bytes before compression.
+    pub(super) lines: u64,
+    pub(super) line_bytes: u64,
+    /// Whether that is all.
+    pub(super) is_complete: bool,
+}
+
+impl State {
+    /// The cut that is read.
+    pub(super) fn cut(&self) -> pb::ReadStamp {
+        let history = HEXLOWER.decode(self.history.as_bytes()).unwrap_or_default();
+        pb::ReadStamp { next_seq: self.next_seq, archive_time: None, history }
+    }
+}
+
+/// The file that an export goes to.
+pub(super) struct Part {
+    target: PathBuf,
+    encoding: Encoding,
+    file: Option<File>,
+}
+
+/// What was there.
+pub(super) enum Found {
+    /// Nothing, or nothing that counts.
+    Nothing,
+    /// An export that is to be gone on with.
+    Begun(State),
+    /// An export that was complete, all but its name.
+    Complete(State),
+}
+
+impl Part {
+    /// The file, of which nothing is touched yet.
+    pub(super) fn of(target: PathBuf, encoding: Encoding) -> Self {
+        Self { target, encoding, file: None }
+    }
+
+    /// Looks what is there. A file that is there already, and an export with other options, are in the way unless `force`
+    /// says that they are not.
+    pub(super) fn find(&self, asked: &str, force: bool) -> Result<Found, Failure> {
+        let begun = if force { None } else { self.begun()? };
+        match begun {
+            Some(state) if state.asked != asked => {
+                Err(Failure::new(Exit::Conflict, format!("{} was begun with other options", self.part().display()))
+                    .kind("OTHER_EXPORT")
+                    .hint("run the command that began it, or give --force to begin anew"))
+            }
+            Some(state) if state.is_complete => Ok(Found::Complete(state)),
+            _ if self.target.exists() && !force => {
+                Err(Failure::new(Exit::Conflict, format!("{} exists", self.target.display()))
+                    .kind("EXISTS")
+                    .hint("name another file, or give --force to write over it"))
+            }
+            Some(state) => Ok(Found::Begun(state)),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    /// The state of an export that was begun; none where there is none, or less of it than it says.
+    fn begun(&self) -> Result<Option<State>, Failure> {
+        let path = self.state();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) => return Err(unreadable(&path)(error)),
+        };
+        let Ok(state) = serde_json::from_slice::<State>(&bytes) else {
+            let message = format!("{} is not the state of an export", path.display());
+            return Err(Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to begin anew"));
+        };
+        let bytes = |path: &Path| fs::metadata(path).ok().map(|file| file.len());
+        let is_whole = match (bytes(&self.part()), state.is_complete) {
+            (Some(part), false) => part >= state.part_bytes,
+            (Some(part), true) => part == state.part_bytes,
+            // It may have its name already.
+            (None, true) => bytes(&self.target) == Some(state.part_bytes),
+            (None, false) => state.part_bytes == 0,
+        };
+        Ok(Some(state).filter(|_| is_whole))
+    }
+
+    /// Opens the part behind what is whole.
+    pub(super) fn open(&mut self, whole_bytes: u64) -> Result<(), Failure> {
+        let path = self.part();
+        let open = || {
+            if whole_bytes == 0 {
+                // What an export that was given up says would not be true of this one.
+                remove_if_there(&self.state())?;
+            }
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                fs::create_dir_all(folder)?;
+            }
+            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            // Where there are no locks, there is none to respect.
+            if let Err(TryLockError::WouldBlock) = file.try_lock() {
+                return Err(io::Error::other("another export is writing it"));
+            }
+            if file.metadata()?.len() < whole_bytes {
+                return Err(io::Error::other("it is not what it was a moment ago"));
+            }
+            file.set_len(whole_bytes)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        self.file = Some(open().map_err(unwritable(&path))?);
+        Ok(())
+    }
+
+    /// Writes lines, and then that all up to them is whole. Durable when it returns.
+    pub(super) async fn checkpoint(&mut self, lines: Vec<u8>, state: &mut State) -> Result<(), Failure> {
+        let path = self.part();
+        // What was compressed has a beginning and an end, also where nothing is in it.
+        let is_empty = lines.is_empty() && (state.part_bytes > 0 || !state.is_complete);
+        let bytes = if is_empty { Vec::new() } else { self.encoding.encode(lines).await.map_err(unwritable(&path))? };
+        let file = self.file.as_mut().ok_or_else(|| unwritable(&path)(io::Error::other("it is not open")))?;
+        let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+        written.map_err(unwritable(&path))?;
+        state.part_bytes += bytes.len() as u64;
+        let path = self.state();
+        replace(&path, &serde_json::to_vec(state).unwrap_or_default()).map_err(unwritable(&path))
+    }
+
+    /// Gives the part its name.
+    pub(super) fn complete(self) -> Result<PathBuf, Failure> {
+        let (part, state) = (self.part(), self.state());
+        let named = || {
+            // Whoever was killed behind this has nothing left to do.
+            if part.exists() {
+                fs::rename(&part, &self.target)?;
+            }
+            sync_folder(&self.target)?;
+            fs::remove_file(&state)
+        };
+        named().map_err(unwritable(&self.target))?;
+        Ok(self.target)
+    }
+
+    fn part(&self) -> PathBuf {
+        with_ending(&self.target, ".part")
+    }
+
+    fn state(&self) -> PathBuf {
+        with_ending(&self.target, ".part.state")
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+/// Replaces a file as a whole, durably.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = with_ending(path, ".new");
+    let mut file = File::create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    sync_folder(path)
+}
+
+/// Makes the name of a file durable.
+pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: &str = "all";
+
+    fn part(folder: &tempfile::TempDir) -> Part {
+        Part::of(folder.path().join("a.jsonl"), Encoding::Plain)
+    }
+
+    async fn written(part: &mut Part, lines: &str, state: &mut State) {
+        part.checkpoint(lines.as_bytes().to_vec(), state).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_stands_behind_the_last_checkpoint_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut begun = part(&folder);
+        begun.open(0).unwrap();
+        let mut state = State { asked: ASKED.to_owned(), ..State::default() };
+        written(&mut begun, "one\n", &mut state).await;
+        // Killed within the next chunk.
+        begun.file.take().unwrap().write_all(b"tw").unwrap();
+        let mut again = part(&folder);
+        let Found::Begun(mut state) = again.find(ASKED, false).unwrap() else { panic!("it was begun") };
+        again.open(state.part_bytes).unwrap();
+        let twice = part(&folder).open(state.part_bytes).unwrap_err();
+        assert!(twice.message.contains("another export is writing it"), "{twice:?}");
+        state.is_complete = true;
+        written(&mut again, "two\n", &mut state).await;
+        assert_eq!(fs::read_to_string(again.complete().unwrap()).unwrap(), "one\ntwo\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Killed between the last checkpoint and the name, or between that and the end of the state.
+    #[tokio::test]
+    async fn one_that_was_complete_needs_no_more_than_its_name() {
+        for has_name in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut begun = part(&folder);
+            begun.open(0).unwrap();
+            let mut state = State { asked: ASKED.to_owned(), is_complete: true, ..State::default() };
+            written(&mut begun, "one\n", &mut state).await;
+            if has_name {
+                fs::rename(begun.part(), &begun.target).unwrap();
+            }
+            let again = part(&folder);
+            assert!(matches!(again.find(ASKED, false).unwrap(), Found::Complete(_)), "{has_name}");
+            assert_eq!(fs::read_to_string(again.complete().unwrap()).unwrap(), "one\n");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    /// A state that was left is of what was given up, and says nothing of what was begun after it.
+    #[tokio::test]
+    async fn what_was_given_up_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut begun = part(&folder);
+        begun.open(0).unwrap();
+        let mut state = State { asked: ASKED.to_owned(), is_complete: true, ..State::default() };
+        written(&mut begun, "one\n", &mut state).await;
+        drop(begun);
+        let mut anew = part(&folder);
+        assert!(matches!(anew.find(ASKED, true).unwrap(), Found::Nothing));
+        anew.open(0).unwrap();
+        drop(anew);
+        assert!(matches!(part(&folder).find(ASKED, false).unwrap(), Found::Nothing), "the part is empty now");
+    }
+}

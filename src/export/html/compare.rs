@@ -1,0 +1,106 @@
+//! The page of what changed between two revisions, word by word.
+//!
+//! What came stands in `<ins>`, what went in `<del>`; a block that moved says from where. Colour is never the only sign:
+//! words are underlined and struck through, and whoever hears the page is told where a change begins and ends.
+
+use htmlize::escape_text;
+
+use super::super::Item;
+use super::facts::facts;
+use super::{language, page, time};
+use crate::model::diff::{ContentDiff, Hunk, HunkKind, Span, SpanKind, WordDelta, diff, word_delta};
+use crate::model::{Block, BlockKind, Content};
+
+/// The page of what changed from `base`, or from nothing, to `target`.
+pub fn compare(base: Option<&Item>, target: &Item) -> String {
+    let nothing = Content::default();
+    let old = base.map_or(&nothing, |base| &base.content);
+    let ContentDiff { fields, hunks } = diff(old, &target.content);
+    let mut main = String::new();
+    let headline = &target.content.headline;
+    main.push_str(&format!("<header>\n<h1{}>{}</h1>\n", attributes(target), escape_text(headline)));
+    let from = base.map_or_else(|| "nothing".to_owned(), side);
+    main.push_str(&format!("<p class=\"dates\">What changed from {from} to {}.</p>\n", side(target)));
+    let WordDelta { inserted, deleted } = word_delta(old, &target.content);
+    main.push_str(&format!(
+        "<p class=\"dates\"><ins>{inserted} words came</ins>, <del>{deleted} words went</del>.</p>\n</header>\n"
+    ));
+    if !fields.is_empty() {
+        main.push_str("<table>\n<caption class=\"apart\">Fields that changed</caption>\n");
+        for change in &fields {
+            let name = change.field.replace('_', " ");
+            main.push_str(&format!(
+                "<tr><th scope=\"row\">{}</th><td{}>{}</td></tr>\n",
+                escape_text(name),
+                attributes(target),
+                spans(&change.spans)
+            ));
+        }
+        main.push_str("</table>\n");
+    }
+    main.push_str(&format!("<article{}>\n", attributes(target)));
+    hunks.iter().for_each(|change| main.push_str(&hunk(change, old, &target.content)));
+    main.push_str("</article>\n");
+    base.into_iter().for_each(|base| main.push_str(&facts(base, "The earlier revision")));
+    main.push_str(&facts(target, "The later revision"));
+    page(&format!("What changed: {headline}"), &main)
+}
+
+fn attributes(item: &Item) -> String {
+    language::attributes(&item.content.language)
+}
+
+/// `revision 2, observed 16 May 2026`.
+fn side(item: &Item) -> String {
+    format!("revision {}, observed {}", item.revision, time(item.observe_time))
+}
+
+fn hunk(hunk: &Hunk, base: &Content, target: &Content) -> String {
+    let block =
+        hunk.target_block.map(|at| target.blocks.get(at)).or_else(|| hunk.base_block.map(|at| base.blocks.get(at)));
+    let kind = block.flatten().map(|block: &Block| &block.kind);
+    let inner = spans(&hunk.spans);
+    let element = match kind {
+        Some(BlockKind::Crosshead { .. }) => format!("<h2>{inner}</h2>"),
+        Some(BlockKind::Caption { .. }) => format!("<figure><figcaption>{inner}</figcaption></figure>"),
+        Some(BlockKind::Quote { .. }) => format!("<blockquote><p>{inner}</p></blockquote>"),
+        Some(BlockKind::Embed { .. }) => format!("<p class=\"embed\">{inner}</p>"),
+        Some(BlockKind::CorrectionNote { .. }) => format!("<p class=\"correction\">{inner}</p>"),
+        // A list's items stand a line each, so that words can come and go across them.
+        Some(BlockKind::Paragraph { .. } | BlockKind::List { .. }) | None => format!("<p>{inner}</p>"),
+    };
+    let place = |at: Option<usize>| at.map_or(0, |at| at + 1);
+    let same_words = hunk.spans.iter().all(|span| span.kind == SpanKind::Equal);
+    let (class, remark) = match hunk.kind {
+        HunkKind::Equal => ("unchanged", String::new()),
+        HunkKind::Insert => ("insert", String::new()),
+        HunkKind::Delete => ("delete", String::new()),
+        HunkKind::Move => {
+            ("move", format!("Moved from place {} to place {}", place(hunk.base_block), place(hunk.target_block)))
+        }
+        HunkKind::Modify if same_words => ("modify", "The same words, now another kind of block".to_owned()),
+        HunkKind::Modify => ("modify", String::new()),
+    };
+    let remark = if remark.is_empty() {
+        String::new()
+    } else {
+        format!("<p class=\"remark\" lang=\"en\" dir=\"ltr\">{remark}</p>")
+    };
+    format!("<div class=\"hunk {class}\">{remark}{element}</div>\n")
+}
+
+/// The text of both sides.
+fn spans(spans: &[Span]) -> String {
+    let marked = |name: &str, begins: &str, ends: &str, text: &str| {
+        format!("<{name}><span class=\"apart\">[{begins}: </span>{text}<span class=\"apart\"> {ends}]</span></{name}>")
+    };
+    let one = |span: &Span| {
+        let text = escape_text(&span.text);
+        match span.kind {
+            SpanKind::Equal => text.into_owned(),
+            SpanKind::Insert => marked("ins", "inserted", "end of insertion", &text),
+            SpanKind::Delete => marked("del", "deleted", "end of deletion", &text),
+        }
+    };
+    spans.iter().map(one).collect()
+}

@@ -1,0 +1,45 @@
+//! The language and the direction of a text, as attributes.
+
+use htmlize::escape_all_quotes;
+
+/// Scripts that are written from right to left (ISO 15924).
+const SCRIPTS: [&str; 10] = ["adlm", "arab", "hebr", "mand", "mend", "nkoo", "rohg", "samr", "syrc", "thaa"];
+/// Languages whose usual script is one of those (BCP 47).
+const LANGUAGES: [&str; 17] =
+    ["ar", "arc", "ckb", "dv", "fa", "glk", "he", "khw", "ks", "lrc", "mzn", "nqo", "ps", "sd", "ug", "ur", "yi"];
+
+/// ` lang="ar" dir="rtl"`. Of a text whose language nobody knows, the direction is that of its first letters.
+pub(super) fn attributes(tag: &str) -> String {
+    if tag.is_empty() {
+        return " lang=\"\" dir=\"auto\"".to_owned();
+    }
+    format!(" lang=\"{}\" dir=\"{}\"", escape_all_quotes(tag), if is_rtl(tag) { "rtl" } else { "ltr" })
+}
+
+fn is_rtl(tag: &str) -> bool {
+    let tag = tag.to_ascii_lowercase();
+    let mut subtags = tag.split('-');
+    let language = subtags.next().unwrap_or_default();
+    let script = subtags.take_while(|subtag| subtag.len() > 1).find(|subtag| is_script(subtag));
+    script.map_or_else(|| LANGUAGES.contains(&language), |script| SCRIPTS.contains(&script))
+}
+
+fn is_script(subtag: &str) -> bool {
+    subtag.len() == 4 && subtag.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_direction_follows_the_script() {
+        for tag in ["ar", "he-IL", "fa-AF", "az-Arab", "ur-PK", "yi"] {
+            assert!(is_rtl(tag), "{tag}");
+        }
+        for tag in ["en", "ar-Latn", "ku-Latn", "de-DE", "x-arab", "en-x-arab"] {
+            assert!(!is_rtl(tag), "{tag}");
+        }
+        assert_eq!(attributes("ar"), " lang=\"ar\" dir=\"rtl\"");
+    }
+}

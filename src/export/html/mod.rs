@@ -1,0 +1,85 @@
+//! Pages that need nothing but themselves: of a revision, and of what changed between two.
+//!
+//! A page has no script and loads nothing, which its content security policy holds it to: a picture is a link. All text
+//! is escaped, and of addresses only those of the web are links.
+
+mod body;
+mod compare;
+mod facts;
+mod language;
+
+use htmlize::{escape_all_quotes, escape_text};
+
+pub use self::compare::compare;
+use self::facts::{facts, shown};
+use super::{Item, web_url};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The page of a revision.
+pub fn revision(item: &Item) -> String {
+    let content = &item.content;
+    let mut main = String::new();
+    if let Some(withdrawn) = &item.withdrawn {
+        let since = withdrawn.since.map(|since| format!(" on {}", time(since))).unwrap_or_default();
+        let reason =
+            if withdrawn.reason.is_empty() { String::new() } else { format!(": {}", escape_text(&withdrawn.reason)) };
+        main.push_str(&format!(
+            "<p class=\"note\" lang=\"en\" dir=\"ltr\">The publisher took this article down{since}{reason}.</p>\n"
+        ));
+    }
+    main.push_str(&format!("<article{}>\n<header>\n", language::attributes(&content.language)));
+    main.push_str(&format!("<h1>{}</h1>\n", escape_text(&content.headline)));
+    if !content.standfirst.is_empty() {
+        main.push_str(&format!("<p class=\"standfirst\">{}</p>\n", escape_text(&content.standfirst)));
+    }
+    if !content.bylines.is_empty() {
+        main.push_str(&format!("<p class=\"byline\">{}</p>\n", escape_text(content.bylines.join(", "))));
+    }
+    let dates = [("Published", &content.publish_time), ("Updated", &content.modify_time)];
+    let dates = dates.into_iter().filter_map(|(label, claim)| Some(format!("{label} {}", shown(claim.as_ref()?))));
+    let dates = dates.collect::<Vec<_>>().join(" · ");
+    if !dates.is_empty() {
+        main.push_str(&format!("<p class=\"dates\" lang=\"en\" dir=\"ltr\">{dates}</p>\n"));
+    }
+    main.push_str("</header>\n");
+    content.blocks.iter().for_each(|block| main.push_str(&body::block(&block.kind)));
+    if !content.rights.is_empty() {
+        main.push_str(&format!("<p class=\"rights\">{}</p>\n", escape_text(&content.rights)));
+    }
+    main.push_str("</article>\n");
+    main.push_str(&facts(item, "About this copy"));
+    page(&content.headline, &main)
+}
+
+fn page(title: &str, main: &str) -> String {
+    let title = escape_text(title);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         form-action 'none'; base-uri 'none'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"Dateline\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{main}</main>\n</body>\n</html>\n"
+    )
+}
+
+/// An address as a link, or as text where it is none of the web.
+fn link(url: &str) -> String {
+    link_with(url, url)
+}
+
+/// A text that leads to an address, where that is one of the web.
+fn link_with(url: &str, text: &str) -> String {
+    let text = escape_text(text);
+    match web_url(url) {
+        Some(url) => format!("<a href=\"{}\" rel=\"noopener noreferrer\">{text}</a>", escape_all_quotes(url)),
+        None => text.into_owned(),
+    }
+}
+
+/// An instant, for people and for machines.
+fn time(time: crate::model::Timestamp) -> String {
+    let text = time.to_jiff().strftime("%-d %B %Y, %H:%M:%S UTC");
+    format!("<time datetime=\"{time}\">{text}</time>")
+}

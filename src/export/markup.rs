@@ -1,0 +1,56 @@
+//! A body as XHTML, as the formats carry it that have one text for the whole body.
+//!
+//! It can't hold: white space other than single spaces and line ends; an embed's text, which is a caption; the address of a figure or an embed
+//! that is none of the web; and how sure a reader was of the kind of a block.
+
+use htmlize::{escape_all_quotes, escape_text};
+
+use super::web_url;
+use crate::model::{Block, BlockKind};
+
+/// The blocks, an element each, on a line each.
+pub(super) fn body(blocks: &[Block]) -> String {
+    blocks.iter().map(|block| block_of(&block.kind)).collect::<Vec<_>>().join("\n")
+}
+
+fn block_of(kind: &BlockKind) -> String {
+    match kind {
+        BlockKind::Paragraph { text } | BlockKind::CorrectionNote { text } => element("p", text),
+        BlockKind::Crosshead { text } => element("h2", text),
+        BlockKind::Caption { text, figure_url, credit } => figure(text, figure_url, credit),
+        BlockKind::Quote { text, attribution } if attribution.is_empty() => {
+            format!("<blockquote>{}</blockquote>", element("p", text))
+        }
+        BlockKind::Quote { text, attribution } => {
+            format!("<blockquote>{}{}</blockquote>", element("p", text), element("footer", attribution))
+        }
+        BlockKind::List { items, ordered } => {
+            let name = if *ordered { "ol" } else { "ul" };
+            let items: String = items.iter().map(|item| element("li", item)).collect();
+            format!("<{name}>{items}</{name}>")
+        }
+        BlockKind::Embed { url, text } => embed(url, text),
+    }
+}
+
+fn figure(text: &str, url: &str, credit: &str) -> String {
+    let picture = web_url(url).map(|url| format!("<img src=\"{}\" alt=\"\"/>", escape_all_quotes(url)));
+    let credit =
+        if credit.is_empty() { String::new() } else { format!(" <span class=\"credit\">{}</span>", lines(credit)) };
+    format!("<figure>{}<figcaption>{}{credit}</figcaption></figure>", picture.unwrap_or_default(), lines(text))
+}
+
+fn embed(url: &str, text: &str) -> String {
+    let Some(url) = web_url(url) else { return element("p", text) };
+    let caption = if text.is_empty() { String::new() } else { element("figcaption", text) };
+    format!("<figure><iframe src=\"{}\"></iframe>{caption}</figure>", escape_all_quotes(url))
+}
+
+fn element(name: &str, text: &str) -> String {
+    format!("<{name}>{}</{name}>", lines(text))
+}
+
+/// Text with its line ends as elements.
+fn lines(text: &str) -> String {
+    escape_text(text).replace('\n', "<br/>")
+}

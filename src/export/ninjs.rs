@@ -1,0 +1,88 @@
+//! IPTC ninjs: News in JSON, version 3.1.
+//! Source: <https://iptc.org/std/ninjs/>, the schema `ninjs-schema_3.1.json`.
+//!
+//! Beside what [`super::markup`] can't hold, it can't hold the section and labels; claimed times that are no instants; a
+//! modify time that is the publish time; the words from which a time was read, and that they were relative; a headline or
+//! another field that has markup, character references, or other white space than single spaces; and keywords and authors
+//! more than once. Several authors are `people`, one is `by`.
+
+use serde_json::{Map, Value, json};
+
+use super::{Item, iso, markup, pretty, web_url};
+use crate::model::{ClaimedTime, ContentDigest, Precision};
+
+/// The schema that items validate against.
+const SCHEMA: &str = "http://www.iptc.org/std/ninjs/ninjs-schema_3.1.json#";
+
+pub(super) fn write(item: &Item) -> String {
+    let content = &item.content;
+    let (published, modified) = (instant(content.publish_time.as_ref()), instant(content.modify_time.as_ref()));
+    let mut fields = Map::new();
+    let mut put = |key: &str, value: Value| {
+        fields.insert(key.to_owned(), value);
+    };
+    put("standard", json!({"name": "ninjs", "version": "3.1", "schema": SCHEMA}));
+    put("uri", json!(uri(item)));
+    put("type", json!("text"));
+    put("representationType", json!("full"));
+    put("pubStatus", json!(if item.withdrawn.is_some() { "canceled" } else { "usable" }));
+    // A first version without the time of its making would be taken to be made when it was changed.
+    if published.is_some() || modified.is_none() {
+        put("version", json!(item.revision.to_string()));
+    }
+    let times = [("firstCreated", published), ("versionCreated", modified)];
+    times.into_iter().for_each(|(key, time)| time.into_iter().for_each(|time| put(key, json!(time))));
+    put("headlines", json!([{"role": "main", "value": content.headline}]));
+    if !content.standfirst.is_empty() {
+        put("descriptions", json!([{"role": "summary", "value": content.standfirst}]));
+    }
+    match content.bylines.as_slice() {
+        [] => {}
+        [author] => put("by", json!(author)),
+        authors => {
+            let people = authors.iter().map(|name| json!({"name": name, "rel": "author"}));
+            put("people", people.collect());
+        }
+    }
+    if !content.language.is_empty() {
+        put("language", json!(content.language));
+    }
+    if !content.keywords.is_empty() {
+        put("subjects", content.keywords.iter().map(|name| json!({"name": name})).collect());
+    }
+    if !content.rights.is_empty() {
+        put("copyrightNotice", json!(content.rights));
+    }
+    if !content.blocks.is_empty() {
+        let body = markup::body(&content.blocks);
+        let words = content.word_count();
+        put(
+            "bodies",
+            json!([{"role": "main", "contentType": "application/xhtml+xml", "wordCount": words, "value": body}]),
+        );
+    }
+    put("infoSources", json!([{"name": item.article.source.as_str(), "role": "publisher"}]));
+    put("altIds", alternative_ids(item));
+    pretty(&Value::Object(fields))
+}
+
+/// What identifies the article: its canonical URL, or else its name in the archive.
+fn uri(item: &Item) -> String {
+    let canonical = &item.content.canonical_url;
+    if web_url(canonical).is_some() { canonical.clone() } else { format!("dateline:{}", item.article) }
+}
+
+/// The format's times are instants.
+fn instant(claim: Option<&ClaimedTime>) -> Option<String> {
+    claim.filter(|claim| claim.precision == Precision::Instant).map(iso)
+}
+
+fn alternative_ids(item: &Item) -> Value {
+    let ContentDigest(digest) = item.digest;
+    let own = [
+        ("dateline revision", item.revision_name()),
+        ("dateline content digest", data_encoding::HEXLOWER.encode(&digest)),
+    ];
+    let urls = item.other_urls().map(|url| ("url", url.to_owned()));
+    own.into_iter().chain(urls).map(|(role, value)| json!({"role": role, "value": value})).collect()
+}

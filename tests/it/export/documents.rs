@@ -1,0 +1,191 @@
+//! What is written in a format is read back as it was, as far as the format can hold it; and ninjs is ninjs.
+
+use dateline::export::Format;
+use dateline::ingest::{self, Options};
+use dateline::model::{Block, BlockKind, ClaimedTime, Content, Precision};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::contents::{any_precision, content, item};
+
+/// Reads a document as a person would who has nothing but its file.
+fn read(format: ingest::Format, document: &str) -> Content {
+    let options = Options { format: Some(format), ..Options::default() };
+    let read = ingest::read(document.as_bytes(), &options).unwrap_or_else(|error| panic!("{error}: {document}"));
+    assert_eq!(read.source.as_deref(), Some("courier"), "{document}");
+    known(read.content)
+}
+
+/// A content without what says how it was read: no format holds that, and no digest covers it.
+fn known(mut content: Content) -> Content {
+    let claim = |claim: ClaimedTime| ClaimedTime { words: String::new(), found_in: String::new(), ..claim };
+    content.publish_time = content.publish_time.map(claim);
+    content.modify_time = content.modify_time.map(claim);
+    content.blocks = content.blocks.into_iter().map(|block| block.kind.into()).collect();
+    content
+}
+
+/// Whether JSON would be taken for data that says less: a heading that is the headline again.
+fn repeats_headline(content: &Content) -> bool {
+    content.blocks.first().is_some_and(|block| block.kind == BlockKind::Crosshead { text: content.headline.clone() })
+}
+
+/// What a block is in Markdown.
+fn in_markdown(block: Block) -> Block {
+    let kind = match block.kind {
+        BlockKind::Embed { url, .. } => BlockKind::Paragraph { text: url },
+        BlockKind::Caption { text, figure_url, .. } => BlockKind::Caption { text, figure_url, credit: String::new() },
+        kind @ (BlockKind::Paragraph { .. }
+        | BlockKind::Crosshead { .. }
+        | BlockKind::Quote { .. }
+        | BlockKind::List { .. }
+        | BlockKind::CorrectionNote { .. }) => kind,
+    };
+    kind.into()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn json_ld_is_read_back(mut content in content(any_precision)) {
+        prop_assume!(content.standfirst != content.headline && !repeats_headline(&content));
+        let document = Format::JsonLd.write(&item(content.clone()));
+        content.labels.clear();
+        if let [keyword] = content.keywords.as_slice() {
+            prop_assume!(!keyword.contains(','));
+        }
+        prop_assert_eq!(read(ingest::Format::NewsArticle, &document), content, "{}", document);
+    }
+
+    #[test]
+    fn ninjs_is_read_back(mut content in content(|| Just(Precision::Instant))) {
+        prop_assume!(content.publish_time.is_none() || content.publish_time != content.modify_time);
+        prop_assume!(!repeats_headline(&content));
+        let document = Format::Ninjs.write(&item(content.clone()));
+        content.labels.clear();
+        content.section.clear();
+        prop_assert_eq!(read(ingest::Format::Ninjs, &document), content, "{}", document);
+    }
+
+    #[test]
+    fn markdown_is_read_back(mut content in content(any_precision)) {
+        let document = Format::Markdown.write(&item(content.clone()));
+        content.blocks = content.blocks.into_iter().map(in_markdown).collect();
+        prop_assert_eq!(read(ingest::Format::Markdown, &document), content, "{}", document);
+    }
+
+    #[test]
+    fn ninjs_has_the_members_of_its_schema_and_no_others(content in content(any_precision), withdrawn in any::<bool>()) {
+        let mut item = item(content);
+        item.withdrawn = withdrawn.then(|| dateline::export::Withdrawal { since: None, reason: String::new() });
+        let document = Format::Ninjs.write(&item);
+        check(&serde_json::from_str(&document).unwrap(), ITEM, "");
+    }
+
+    /// Formats are found by what is in a file, too.
+    #[test]
+    fn a_document_tells_its_format(content in content(any_precision)) {
+        for (format, found) in [
+            (Format::JsonLd, ingest::Format::NewsArticle),
+            (Format::Ninjs, ingest::Format::Ninjs),
+            (Format::Markdown, ingest::Format::Markdown),
+            (Format::Html, ingest::Format::Html),
+        ] {
+            let document = format.write(&item(content.clone()));
+            prop_assert_eq!(ingest::detect(document.as_bytes()).unwrap(), found, "{}", document);
+        }
+    }
+}
+
+/// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says of a member that we
+/// write. Objects have no other members than those that it names: it closes them all.
+enum Shape {
+    Text,
+    OneOf(&'static [&'static str]),
+    Uri,
+    /// RFC 3339.
+    DateTime,
+    Number,
+    /// Objects of these members.
+    Objects(&'static [(&'static str, Shape)]),
+    Object(&'static [(&'static str, Shape)]),
+}
+
+const ROLE_AND_VALUE: &[(&str, Shape)] = &[("role", Shape::Text), ("contentType", Shape::Text), ("value", Shape::Text)];
+
+const ITEM: &[(&str, Shape)] = &[
+    ("standard", Shape::Object(&[("name", Shape::Text), ("version", Shape::Text), ("schema", Shape::Uri)])),
+    ("uri", Shape::Uri),
+    (
+        "type",
+        Shape::OneOf(&["text", "audio", "video", "picture", "graphic", "composite", "component", "event", "planning"]),
+    ),
+    ("representationType", Shape::OneOf(&["full", "partial"])),
+    ("pubStatus", Shape::OneOf(&["usable", "withheld", "canceled"])),
+    ("version", Shape::Text),
+    ("firstCreated", Shape::DateTime),
+    ("versionCreated", Shape::DateTime),
+    ("headlines", Shape::Objects(ROLE_AND_VALUE)),
+    ("descriptions", Shape::Objects(ROLE_AND_VALUE)),
+    ("by", Shape::Text),
+    (
+        "people",
+        Shape::Objects(&[("name", Shape::Text), ("rel", Shape::Text), ("uri", Shape::Uri), ("literal", Shape::Text)]),
+    ),
+    ("language", Shape::Text),
+    (
+        "subjects",
+        Shape::Objects(&[("name", Shape::Text), ("rel", Shape::Text), ("uri", Shape::Uri), ("literal", Shape::Text)]),
+    ),
+    ("copyrightNotice", Shape::Text),
+    (
+        "bodies",
+        Shape::Objects(&[
+            ("role", Shape::Text),
+            ("contentType", Shape::Text),
+            ("charCount", Shape::Number),
+            ("wordCount", Shape::Number),
+            ("value", Shape::Text),
+        ]),
+    ),
+    (
+        "infoSources",
+        Shape::Objects(&[("name", Shape::Text), ("role", Shape::Text), ("uri", Shape::Uri), ("literal", Shape::Text)]),
+    ),
+    ("altIds", Shape::Objects(&[("role", Shape::Text), ("value", Shape::Text)])),
+];
+
+/// What the schema requires.
+const REQUIRED: [(&str, &str); 4] =
+    [("", "uri"), (".headlines", "value"), (".descriptions", "value"), (".bodies", "value")];
+
+fn check(value: &Value, members: &[(&str, Shape)], path: &str) {
+    let object = value.as_object().unwrap_or_else(|| panic!("{path} is no object"));
+    for (_, required) in REQUIRED.iter().filter(|(at, _)| *at == path) {
+        assert!(object.contains_key(*required), "{path} has no {required}");
+    }
+    for (name, value) in object {
+        let path = format!("{path}.{name}");
+        let (_, shape) =
+            members.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{path} is not in the schema"));
+        let text = || value.as_str().unwrap_or_else(|| panic!("{path} is no text"));
+        match shape {
+            Shape::Text => drop(text()),
+            Shape::OneOf(values) => assert!(values.contains(&text()), "{path} is {value}"),
+            Shape::Uri => drop(url::Url::parse(text()).unwrap_or_else(|error| panic!("{path} is {value}: {error}"))),
+            Shape::DateTime => {
+                let _: jiff::Timestamp = text().parse().unwrap_or_else(|error| panic!("{path}: {error}"));
+            }
+            Shape::Number => assert!(value.is_u64(), "{path} is {value}"),
+            Shape::Object(members) => check(value, members, &path),
+            Shape::Objects(members) => {
+                value
+                    .as_array()
+                    .unwrap_or_else(|| panic!("{path} is no array"))
+                    .iter()
+                    .for_each(|value| check(value, members, &path));
+            }
+        }
+    }
+}
