@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 
-use dom_query::{Document as Tree, NodeId, NodeRef};
+use dom_query::{Document as Tree, NodeData, NodeId, NodeRef};
 use html5ever::TokenizerResult;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{BufferQueue, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
@@ -21,6 +21,9 @@ use crate::ingest::{DOCUMENT_BYTES_MAX, IngestError};
 const DEPTH_MAX: usize = 512;
 /// How many nodes, texts among them, a document may have. A page of 100 KB has some five thousand.
 const NODES_MAX: usize = 400_000;
+/// Bytes of text, each counted once for every element that it is in: what the search for the body takes grows with that. A
+/// page of 100 KB has some two million.
+const NESTED_BYTES_MAX: usize = 100 << 20;
 /// How many attributes a tag may have.
 const ATTRIBUTES_MAX: usize = 500;
 /// A piece of input is at most this long, so that a tag cannot get far past its bound before it is seen.
@@ -44,8 +47,13 @@ pub(super) fn parse(html: &str) -> Result<Tree, IngestError> {
     parser.read(html)?;
     parser.tokenizer.end();
     let tree = parser.tokenizer.sink.builder.sink;
-    if depth(&tree.root()) > DEPTH_MAX {
+    let shape = Shape::of(&tree.root());
+    if shape.depth > DEPTH_MAX {
         return Err(too_deep());
+    }
+    if shape.nested_bytes > NESTED_BYTES_MAX {
+        let what = format!("it has {} bytes of text, counted once for each element about it", shape.nested_bytes);
+        return Err(IngestError::Unreasonable { what });
     }
     Ok(tree)
 }
@@ -153,28 +161,44 @@ fn pieces(html: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The greatest number of nodes on the way down from `root`.
-fn depth(root: &NodeRef<'_>) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut at = root.first_child();
-    while let Some(node) = at {
-        deepest = deepest.max(depth + 1);
-        at = node.first_child().inspect(|_| depth += 1).or_else(|| node.next_sibling()).or_else(|| {
-            let mut above = node.parent();
-            while let Some(parent) = above {
-                if depth == 0 {
-                    return None;
+/// How a tree nests.
+#[derive(Default)]
+struct Shape {
+    /// The greatest number of nodes on the way down from the root.
+    depth: usize,
+    /// Bytes of text, each counted once for every node above it.
+    nested_bytes: usize,
+}
+
+impl Shape {
+    fn of(root: &NodeRef<'_>) -> Self {
+        let mut shape = Self::default();
+        let mut depth = 0_usize;
+        let mut at = root.first_child();
+        while let Some(node) = at {
+            shape.depth = shape.depth.max(depth + 1);
+            shape.nested_bytes += text_bytes(&node) * (depth + 1);
+            at = node.first_child().inspect(|_| depth += 1).or_else(|| node.next_sibling()).or_else(|| {
+                let mut above = node.parent();
+                while let Some(parent) = above {
+                    if depth == 0 {
+                        return None;
+                    }
+                    depth -= 1;
+                    if let Some(next) = parent.next_sibling() {
+                        return Some(next);
+                    }
+                    above = parent.parent();
                 }
-                depth -= 1;
-                if let Some(next) = parent.next_sibling() {
-                    return Some(next);
-                }
-                above = parent.parent();
-            }
-            None
-        });
+                None
+            });
+        }
+        shape
     }
-    deepest
+}
+
+fn text_bytes(node: &NodeRef<'_>) -> usize {
+    node.query_or(0, |node| if let NodeData::Text { contents } = &node.data { contents.len() } else { 0 })
 }
 
 #[cfg(test)]
@@ -220,6 +244,7 @@ mod tests {
             (format!("<p>{wide}</p>{}", "<p>x</p>".repeat(500_000)), "nest"),
             (format!("<p>{}</p>{}", &wide[..2_000], "<p>x</p>".repeat(500_000)), "nodes"),
             ("<i></i>".repeat(1_000_000), "nodes"),
+            ("<object>".repeat(120) + &"<p>Some text, and more of it.</p>".repeat(30_000), "each element about it"),
         ] {
             match parse(&html) {
                 Err(IngestError::Unreasonable { what: found }) => assert!(found.contains(what), "{what}: {found}"),
