@@ -149,20 +149,18 @@ impl Import<'_> {
         let reading = tokio::task::spawn_blocking(move || contents.read(&name, &wishes, before.items, &items));
         let sending = Sending::new(self.session, self.args.dry_run).await?;
         let sent = sending.run(arriving, self.stopping, &mut tally, &mut keeping).await;
-        let read = reading.await;
-        let is_whole = matches!(read, Ok(Ok(()))) && sent.is_ok() && !self.stopping.is_cancelled();
-        if is_whole {
+        if sent.is_ok() && !self.stopping.is_cancelled() {
+            let read = reading.await;
+            read.map_err(|error| Failure::new(Exit::Failed, format!("reading ended unexpectedly: {error}")))?.ok();
             keeping.forget(&tally);
             return tally.finish();
         }
+        // The reader is not waited for: it may wait for an input that never comes.
         keeping.keep(&tally);
-        let left = format!("{} of it are done; the same command goes on there", count(tally.done().items, "item"));
+        let goes_on = if state.is_some() { "the same command goes on there" } else { "nothing is archived twice" };
+        let left = format!("{} of it are done; {goes_on}", count(tally.done().items, "item"));
         drop(tally.finish());
-        sent?;
-        match read {
-            Err(error) => Err(Failure::new(Exit::Failed, format!("reading ended unexpectedly: {error}"))),
-            Ok(_) => Err(interrupted(&left)),
-        }
+        sent.and(Err(interrupted(&left)))
     }
 
     async fn open(&self, collection: &Collection, wishes: &Wishes) -> Result<Readable, Failure> {
@@ -171,11 +169,9 @@ impl Import<'_> {
                 let opened = open_file(path, self.args.format).map_err(|error| {
                     Failure::new(Exit::Failed, format!("{}: can't be read: {error}", path.display())).kind("UNREADABLE")
                 })?;
-                if matches!(opened.contents, Contents::Lines(..))
-                    && (wishes.source.is_some() || !wishes.labels.is_empty())
-                {
-                    let message = format!("{}: JSON Lines name the source and the labels of each article", opened.name);
-                    return Err(Failure::new(Exit::Usage, message).hint("leave out --source and --label"));
+                if matches!(opened.contents, Contents::Lines(..)) && !wishes.are_none() {
+                    let message = format!("{}: JSON Lines say of each article all that there is to say", opened.name);
+                    return Err(Failure::new(Exit::Usage, message).hint("leave out --source, --label, --keep-original"));
                 }
                 Ok(opened)
             }

@@ -14,6 +14,11 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
+    /// Whether nothing is wished.
+    pub(super) fn are_none(&self) -> bool {
+        self.source.is_none() && self.labels.is_empty() && !self.keep_original
+    }
+
     /// Adds what is wished to a request, which is made of the bytes of a document.
     pub(super) fn apply(&self, request: &mut pb::PublishRevisionRequest, media_type: &str, bytes: Bytes) {
         if let Some(content) = &mut request.content {

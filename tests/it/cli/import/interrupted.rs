@@ -1,6 +1,6 @@
 //! Imports that are broken off, and go on.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use super::super::{Cli, Running};
@@ -64,4 +64,21 @@ fn an_import_that_is_interrupted_says_how_to_go_on() {
     let done = cli.run(&["import", &file, "--json"]);
     assert!(done.err.contains(&format!("goes on after {answers} items")), "{}", done.err);
     assert_eq!(done.out.lines().count(), 5_000 - answers);
+}
+
+/// Standard input that says nothing more does not keep an import from ending.
+#[test]
+fn an_import_that_waits_for_its_input_can_be_interrupted() {
+    let cli = Cli::new();
+    let mut child = Running(cli.command(&["import", "-", "--json"]).stdin(Stdio::piped()).spawn().unwrap());
+    let mut input = child.0.stdin.take().unwrap();
+    writeln!(input, "{}", observation("bridge", 0, "Bridge to close")).unwrap();
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    child.signal("INT");
+    let status = child.0.wait().unwrap();
+    drop(input);
+    let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("interrupted; 1 item of it are done; nothing is archived twice"), "{told}");
 }

@@ -128,7 +128,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
     let file = cli.file("history.jsonl", history());
     cli.fails(&["import", &cli.path("missing.jsonl").display().to_string()], 1, "missing.jsonl: can't be read");
     cli.fails(&["import", cli.dir.path().to_str().unwrap()], 1, "give it with --git");
-    cli.fails(&["import", &file, "--source", "other"], 2, "JSON Lines name the source");
+    cli.fails(&["import", &file, "--source", "other"], 2, "JSON Lines say of each article");
     cli.fails(&["import", "-", "-"], 2, "standard input can be read only once");
     cli.fails(&["import"], 2, "required");
     cli.fails(&["import", &file, "--git", "."], 2, "cannot be used with");
