@@ -4,7 +4,7 @@
 //! Beside what [`super::markup`] can't hold, it can't hold the section and labels; claimed times that are no instants; a
 //! modify time that is the publish time; the words from which a time was read, and that they were relative; a headline or
 //! another field that has markup, character references, or other white space than single spaces; and keywords and authors
-//! more than once. Several authors are `people`, one is `by`.
+//! more than once. A canonical URL that is no URI is brought into its usual spelling. Several authors are `people`, one is `by`.
 
 use serde_json::{Map, Value, json};
 
@@ -66,10 +66,20 @@ pub(super) fn write(item: &Item) -> String {
     pretty(&Value::Object(fields))
 }
 
-/// What identifies the article: its canonical URL, or else its name in the archive.
+/// What identifies the article: its canonical URL as it was given, or else in its usual spelling, or else its name in the
+/// archive.
 fn uri(item: &Item) -> String {
     let canonical = &item.content.canonical_url;
-    if web_url(canonical).is_some() { canonical.clone() } else { format!("dateline:{}", item.article) }
+    let spellings = web_url(canonical).map(|usual| [canonical.clone(), usual]);
+    let uri = spellings.into_iter().flatten().find(|spelling| is_uri(spelling));
+    uri.unwrap_or_else(|| format!("dateline:{}", item.article))
+}
+
+/// Whether an address has no character that a URI can't have (RFC 3986).
+fn is_uri(address: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+    let is_escape = |escape: &str| escape.get(..2).is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()));
+    address.bytes().all(is_allowed) && address.split('%').skip(1).all(is_escape)
 }
 
 /// The format's times are instants.

@@ -101,7 +101,7 @@ pub(super) async fn run(
         (Either::Left(history), choice.cut.next_seq, "changes")
     };
     progress.begin("exporting", unit, total);
-    let mut writing = Writing::begin(part, encoding, state, out)?;
+    let mut writing = Writing::begin(part, encoding, state, out).await?;
     loop {
         let page = async {
             match &mut source {
@@ -117,7 +117,10 @@ pub(super) async fn run(
         let is_last = page.is_last;
         writing.take(page).await?;
         progress.set_bytes(writing.state.done, total, writing.state.line_bytes);
-        if is_last || writing.out.is_closed() {
+        if writing.out.is_closed() {
+            return Ok(());
+        }
+        if is_last {
             break;
         }
     }
@@ -171,9 +174,16 @@ struct Writing<'o> {
 }
 
 impl<'o> Writing<'o> {
-    fn begin(mut part: Option<Part>, encoding: Encoding, state: State, out: &'o mut Output) -> Result<Self, Failure> {
+    async fn begin(
+        mut part: Option<Part>,
+        encoding: Encoding,
+        mut state: State,
+        out: &'o mut Output,
+    ) -> Result<Self, Failure> {
         if let Some(part) = &mut part {
             part.open(state.part_bytes)?;
+            // From here on the part is known to be ours.
+            part.checkpoint(Vec::new(), &mut state).await?;
         }
         Ok(Self { part, encoding, state, chunk: Vec::new(), written: Instant::now(), out })
     }

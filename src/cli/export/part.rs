@@ -87,6 +87,11 @@ impl Part {
                     .hint("name another file, or give --force to write over it"))
             }
             Some(state) => Ok(Found::Begun(state)),
+            None if !force && fs::metadata(self.part()).is_ok_and(|part| part.len() > 0) => {
+                Err(Failure::new(Exit::Conflict, format!("{} exists, and no state beside it", self.part().display()))
+                    .kind("EXISTS")
+                    .hint("name another file, or give --force to write over it"))
+            }
             None => Ok(Found::Nothing),
         }
     }
@@ -259,6 +264,15 @@ mod tests {
             assert_eq!(fs::read_to_string(again.complete().unwrap()).unwrap(), "one\n");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn a_part_that_is_not_ours_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(part(&folder).part(), "mine").unwrap();
+        let refused = part(&folder).find(ASKED, false).err().unwrap();
+        assert_eq!((refused.exit, refused.kind), (Exit::Conflict, "EXISTS"));
+        assert!(matches!(part(&folder).find(ASKED, true).unwrap(), Found::Nothing));
     }
 
     /// A state that was left is of what was given up, and says nothing of what was begun after it.

@@ -98,6 +98,22 @@ proptest! {
     }
 }
 
+#[test]
+fn ninjs_is_identified_by_a_uri() {
+    for (canonical, uri) in [
+        ("https://courier.example/a?b=c%20d", "https://courier.example/a?b=c%20d"),
+        ("https://courier.example/käse", "https://courier.example/k%C3%A4se"),
+        ("https://courier.example/a|b", "dateline:sources/courier/articles/bridge-to-close"),
+        ("https://courier.example/100%", "dateline:sources/courier/articles/bridge-to-close"),
+        ("javascript:alert(1)", "dateline:sources/courier/articles/bridge-to-close"),
+        ("", "dateline:sources/courier/articles/bridge-to-close"),
+    ] {
+        let content = Content { headline: "a".to_owned(), canonical_url: canonical.to_owned(), ..Content::default() };
+        let written: Value = serde_json::from_str(&Format::Ninjs.write(&item(content))).unwrap();
+        assert_eq!(written["uri"], uri);
+    }
+}
+
 /// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says of a member that we
 /// write. Objects have no other members than those that it names: it closes them all.
 enum Shape {
