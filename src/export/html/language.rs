@@ -20,6 +20,10 @@ fn is_rtl(tag: &str) -> bool {
     let tag = tag.to_ascii_lowercase();
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
+    if language.len() < 2 {
+        // A private tag, of which nobody else knows what it says.
+        return false;
+    }
     let script = subtags.take_while(|subtag| subtag.len() > 1).find(|subtag| is_script(subtag));
     script.map_or_else(|| LANGUAGES.contains(&language), |script| SCRIPTS.contains(&script))
 }

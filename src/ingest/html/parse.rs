@@ -244,7 +244,7 @@ mod tests {
             (format!("<p>{wide}</p>{}", "<p>x</p>".repeat(500_000)), "nest"),
             (format!("<p>{}</p>{}", &wide[..2_000], "<p>x</p>".repeat(500_000)), "nodes"),
             ("<i></i>".repeat(1_000_000), "nodes"),
-            ("<object>".repeat(120) + &"<p>Some text, and more of it.</p>".repeat(30_000), "each element about it"),
+            ("<object>".repeat(120) + &"<p>Some text, and more of it.</p>".repeat(60_000), "each element about it"),
         ] {
             match parse(&html) {
                 Err(IngestError::Unreasonable { what: found }) => assert!(found.contains(what), "{what}: {found}"),
