@@ -10,6 +10,7 @@
 mod assembly;
 pub mod backup;
 mod cache;
+mod commit;
 pub mod compare;
 mod contents;
 mod cut;

@@ -27,7 +27,7 @@ use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::engine::{Engine, EngineError, OpenError};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
-use crate::store::{StoreError, Tables};
+use crate::store::{StoreError, Tables, parts};
 
 /// How to run an archive.
 #[derive(Clone, Debug)]
@@ -152,14 +152,20 @@ impl Archive {
         let opened = clock.now();
         let subscriptions =
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
+        let left_over = left_over(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
         let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
         let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation and edit that the queue lets in, and for what the committer and a close send.
         let (events, received) = sync_channel(OPERATIONS_MAX + EDITS_MAX + 16);
-        let writer =
-            Writer::start(Arc::clone(&shared), (tail, watermark), received, events.clone(), options.flush_deadline)
-                .map_err(OpenArchiveError::Thread)?;
+        let writer = Writer::start(
+            Arc::clone(&shared),
+            (tail, left_over, watermark),
+            received,
+            events.clone(),
+            options.flush_deadline,
+        )
+        .map_err(OpenArchiveError::Thread)?;
         let info = ArchiveInfo { id, directory: path, opened };
         let readers = Arc::new(Semaphore::new(options.readers_max.max(1)));
         Ok(Self { shared, queue: Queue::new(events, writer), readers, info })
@@ -183,6 +189,15 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
     };
     let (clock_floor, commits) = (read_clock_floor(tables)?, read_commits(tables)?);
     Ok(Tail { position, clock_floor, commits, failed: false })
+}
+
+/// Chunks of a commit that a crash cut short. They are in nobody's way until something is written, and opening is not what
+/// writes. What can't be read of them is met by the next write, which goes to the same place.
+fn left_over(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
+    parts::beyond(engine, end).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what lies beyond the end of the log cannot be read");
+        Vec::new()
+    })
 }
 
 /// The instant below which no archive time is assigned any more.

@@ -179,11 +179,12 @@ fn must_be_free(path: &Path) -> Result<(), RestoreError> {
 
 /// Finds out before anything is read what would keep the archive from getting its name when all is done.
 fn must_take_name(directory: &Directory, path: &Path) -> Result<(), RestoreError> {
-    directory.try_name(path).map_err(|error| match error.kind() {
-        io::ErrorKind::ResourceBusy => {
+    directory.try_name(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::ResourceBusy {
             unfit(path, "it is a mount point, and an archive is put in the place of a directory")
+        } else {
+            unfit(path, &format!("nothing can be put in its place ({error})"))
         }
-        _ => unfit(path, &format!("nothing can be put in its place ({error})")),
     })
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::assembly::{Assembly, Ground, Position, Writes};
+use super::commit::Committer;
 use super::error::{ArchiveError, Unavailable};
 use super::request::{Operation, Written};
 use super::shared::{Shared, Tail};
@@ -159,19 +160,20 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer and its committer. The committer's own sender of events is `to_self`.
+    /// Starts the writer and its committer, at the end of the log. What is left over beyond that, its committer removes
+    /// before it writes there. The committer's own sender of events is `to_self`.
     pub(super) fn start(
         shared: Arc<Shared>,
-        (tail, watermark): (Tail, Option<Watermark>),
+        (tail, left_over, watermark): (Tail, Vec<Vec<u8>>, Option<Watermark>),
         events: Receiver<Event>,
         to_self: SyncSender<Event>,
         flush_deadline: Duration,
     ) -> std::io::Result<JoinHandle<()>> {
         let (commits, batches) = sync_channel::<Arc<Batch>>(1);
-        let engine = Arc::clone(&shared.engine);
+        let committer = Committer::new(Arc::clone(&shared.engine), left_over);
         let committer = std::thread::Builder::new()
             .name("dateline-commit".to_owned())
-            .spawn(move || commit_loop(engine.as_ref(), &batches, &to_self))?;
+            .spawn(move || committer.run(&batches, &to_self))?;
         let Tail { position, commits: commits_done, clock_floor: floor, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let next = Next::new(position, Timestamp::MIN);
@@ -514,14 +516,5 @@ impl Next {
 
     fn is_idle(&self) -> bool {
         self.waiting.is_empty()
-    }
-}
-
-fn commit_loop(engine: &dyn Engine, batches: &Receiver<Arc<Batch>>, events: &SyncSender<Event>) {
-    while let Ok(batch) = batches.recv() {
-        let result = engine.commit(&batch);
-        if events.send(Event::Committed(result)).is_err() {
-            return;
-        }
     }
 }

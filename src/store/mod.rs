@@ -14,6 +14,7 @@ pub mod format;
 pub mod head;
 pub mod key;
 pub mod overlay;
+pub mod parts;
 pub mod record;
 pub mod seal;
 pub mod subscription;

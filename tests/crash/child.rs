@@ -31,6 +31,9 @@ pub(crate) struct Task {
     pub(crate) jobs: u64,
     /// How many of a hundred contents are large.
     pub(crate) large_percent: u64,
+    /// How many of a hundred observations have an original of some megabytes.
+    #[serde(default)]
+    pub(crate) vast_percent: u64,
     /// How far off its clock is.
     pub(crate) clock_off_micros: i64,
 }
@@ -51,6 +54,11 @@ impl Task {
     /// Mostly a few contents are large, and now and then many, so that the engine begins new segments.
     pub(crate) fn random_large_percent(dice: &mut Dice) -> u64 {
         if dice.percent(12) { 40 } else { 2 }
+    }
+
+    /// Now and then originals have megabytes, so that the commit of one is written in many parts.
+    pub(crate) fn random_vast_percent(dice: &mut Dice) -> u64 {
+        if dice.percent(6) { 10 } else { 0 }
     }
 }
 
@@ -97,7 +105,7 @@ async fn live(task: Task) {
 }
 
 async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
-    let mut work = Work::new((task.seed, task.generation, writer), task.large_percent);
+    let mut work = Work::new((task.seed, task.generation, writer), (task.large_percent, task.vast_percent));
     let in_flight_max = 1 + usize::try_from(work.dice().below(4)).unwrap();
     let mut in_flight: VecDeque<(u64, Pending)> = VecDeque::new();
     for number in 0..task.jobs {

@@ -121,6 +121,7 @@ impl Kills {
             writers: 1 + dice.below(5),
             jobs: 1 + dice.below(self.jobs_max),
             large_percent: Task::random_large_percent(dice),
+            vast_percent: Task::random_vast_percent(dice),
             clock_off_micros: off * i64::try_from(dice.below(3_600_000_000)).unwrap(),
         };
         let mut below =

@@ -138,6 +138,13 @@ fn noise(seed: u64, kilobytes: u32) -> String {
     (0..kilobytes * 1024).map(letter).collect()
 }
 
+/// Originals of this number and above have as many kilobytes as it is above it.
+pub(crate) const VAST: u32 = 1 << 20;
+
 fn page(number: u32) -> Bytes {
+    if let Some(kilobytes) = number.checked_sub(VAST) {
+        let mut dice = Dice::new(number.into());
+        return (0..kilobytes * 128).flat_map(|_| dice.below(u64::MAX).to_le_bytes()).collect();
+    }
     format!("<html>{}</html>", noise(u64::from(number) | 1 << 40, 1 + number % 150)).into()
 }

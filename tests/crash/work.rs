@@ -1,7 +1,7 @@
 //! What a child chooses to do.
 
 use crate::dice::Dice;
-use crate::wanted::{Text, Wanted, What};
+use crate::wanted::{Text, VAST, Wanted, What};
 
 const ARTICLES: u64 = 24;
 const URLS: u64 = 40;
@@ -18,14 +18,16 @@ pub(crate) struct Work {
     at: i64,
     jobs: u64,
     large_percent: u64,
+    vast_percent: u64,
 }
 
 impl Work {
-    /// Of a hundred contents, `large_percent` have up to 400 KB.
-    pub(crate) fn new((seed, generation, writer): (u64, u64, u64), large_percent: u64) -> Self {
+    /// Of a hundred contents, `large_percent` have up to 400 KB, and of a hundred observations `vast_percent` an original of
+    /// up to 8 MB.
+    pub(crate) fn new((seed, generation, writer): (u64, u64, u64), (large_percent, vast_percent): (u64, u64)) -> Self {
         let at = FIRST + i64::try_from(generation).unwrap() * GENERATION + i64::try_from(writer).unwrap();
         let dice = Dice::for_task(seed, generation << 8 | writer);
-        Self { dice, name: format!("{generation}-{writer}"), at, jobs: 0, large_percent }
+        Self { dice, name: format!("{generation}-{writer}"), at, jobs: 0, large_percent, vast_percent }
     }
 
     pub(crate) fn dice(&mut self) -> &mut Dice {
@@ -74,7 +76,11 @@ impl Work {
         let mut urls: Vec<u16> = (0..urls_count).map(|_| u16::try_from(self.dice.below(URLS)).unwrap()).collect();
         urls.sort_unstable();
         urls.dedup();
-        let original = self.dice.percent(8).then(|| u32::try_from(self.dice.below(10_000)).unwrap());
+        let original = if self.dice.percent(self.vast_percent) {
+            Some(VAST + u32::try_from(1_500 + self.dice.below(6_500)).unwrap())
+        } else {
+            self.dice.percent(8).then(|| u32::try_from(self.dice.below(10_000)).unwrap())
+        };
         What::Observe { text, urls, original }
     }
 }

@@ -66,6 +66,8 @@ impl Entries<'_, '_> {
         let table = table_of(key);
         match self.is_accounted_for(table, key, value) {
             Ok(true) => Ok(()),
+            // A chunk that was left over may have been removed since, and its position given to a change.
+            Ok(false) if self.is_gone(table, key) => Ok(()),
             Ok(false) => {
                 let error = StoreError::damaged(key, "an entry does not follow from the log");
                 self.report.find_error(table, (None, None), error)
@@ -120,13 +122,29 @@ impl Entries<'_, '_> {
         }
     }
 
+    fn is_gone(&self, table: Table, key: &[u8]) -> bool {
+        matches!(table, Table::Content | Table::Original) && self.read.get(key).is_ok_and(|value| value.is_none())
+    }
+
+    /// Whether a position lies beyond the end of the log, where the first parts of a commit stand that is under way, or was
+    /// cut short. Nobody reads them.
+    fn is_beyond(&self, seq: Seq) -> Result<bool, StoreError> {
+        Ok(seq >= self.known.end && Tables::new(self.read).last_change()?.is_none_or(|last| seq > last.seq))
+    }
+
     fn is_chunk_of_content(&self, ContentKey { seq, chunk }: ContentKey) -> Result<bool, StoreError> {
+        if self.is_beyond(seq)? {
+            return Ok(true);
+        }
         let is_brought = self.known.made.contains(seq) || self.is_new(seq)?;
         Ok(is_brought && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
     }
 
     /// One that stands behind the last would have been taken for a part of it.
     fn is_chunk_of_original(&self, OriginalKey { seq, chunk }: OriginalKey) -> Result<bool, StoreError> {
+        if self.is_beyond(seq)? {
+            return Ok(true);
+        }
         let is_brought = self.known.originals.contains(seq) || self.is_new(seq)?;
         let Some(chunk) = chunk.checked_sub(1) else { return Ok(is_brought) };
         Ok(is_brought && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())

@@ -18,7 +18,7 @@ async fn worked_on() -> (Archive, Vec<Line>) {
     let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
     let mut told = Vec::new();
     for writer in 0..2 {
-        let mut work = Work::new((11, 0, writer), 2);
+        let mut work = Work::new((11, 0, writer), (2, 0));
         for number in 0..60 {
             let (job, wanted) = (writer << 24 | number, work.job());
             let operations = wanted.iter().map(crate::wanted::Wanted::operation).collect();

@@ -24,11 +24,14 @@ pub(crate) enum Mood {
     Anything,
     /// Mostly what was written, with a few blocks old or torn.
     Most,
+    /// Each write whole or not at all, in whatever order: what is large is mostly written in one go.
+    Writes,
 }
 
 impl Mood {
     pub(crate) fn random(dice: &mut Dice) -> Self {
-        *dice.one_of(&[Self::Anything, Self::Anything, Self::Anything, Self::Most, Self::Most, Self::Nothing])
+        let moods = [Self::Anything, Self::Anything, Self::Most, Self::Most, Self::Writes, Self::Writes, Self::Nothing];
+        *dice.one_of(&moods)
     }
 }
 
@@ -38,7 +41,7 @@ pub(crate) fn cut(disk: &Disk<'_>, mood: Mood, dice: &mut Dice, to: &Path) {
     let kept = match mood {
         Mood::Everything => pending,
         Mood::Nothing => 0,
-        Mood::Anything | Mood::Most => usize::try_from(dice.below(pending as u64 + 1)).unwrap(),
+        Mood::Anything | Mood::Most | Mood::Writes => usize::try_from(dice.below(pending as u64 + 1)).unwrap(),
     };
     let mut written: BTreeMap<Node, PathBuf> = BTreeMap::new();
     // Directories come before what is in them.
@@ -84,6 +87,10 @@ pub(super) fn left_of(file: &Bytes<'_>, mood: Mood, dice: &mut Dice) -> Vec<u8> 
         return bytes;
     }
     if mood == Mood::Nothing || file.pending.is_empty() {
+        return bytes;
+    }
+    if mood == Mood::Writes {
+        file.pending.iter().filter(|_| dice.percent(70)).for_each(|change| change.apply_to(&mut bytes));
         return bytes;
     }
     let lengths = lengths(file);

@@ -16,7 +16,7 @@ use crate::seed;
 fn a_disk_that_loses_nothing_holds_what_the_children_left() {
     let seed = seed("DATELINE_POWER_SEED");
     let mut dice = Dice::new(seed);
-    let record = Record::make((Record::new_disk(), Vec::new()), (seed, 0..4), Ignored::Nothing, &mut dice);
+    let record = Record::make((Record::new_disk(), Vec::new()), (seed, 0..4), (Ignored::Nothing, None), &mut dice);
     let (disk, root) = record.leads_to();
     let copy = tempfile::tempdir().unwrap();
     cut(&disk, Mood::Everything, &mut dice, copy.path());

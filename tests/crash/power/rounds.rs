@@ -22,6 +22,23 @@ fn nothing_acknowledged_is_lost_by_power_cuts() {
     Cuts::new(seed("DATELINE_POWER_SEED"), Ignored::Nothing).go_on(60, 20, Some(SHORT)).must_be_well();
 }
 
+/// A commit of many megabytes spans several segments of sled's log. When all of it was one write, power that went in its
+/// midst could leave a later segment and not an earlier one.
+#[test]
+fn nothing_is_lost_by_power_cuts_within_commits_of_many_megabytes() {
+    let seed = seed("DATELINE_POWER_SEED");
+    Cuts { vast_percent: Some(60), ..Cuts::new(seed, Ignored::Nothing) }.go_on(60, 20, Some(SHORT)).must_be_well();
+}
+
+/// `DATELINE_POWER_TRIALS=1000 cargo test --release --test crash power::rounds::long_vast -- --ignored --nocapture`
+#[test]
+#[ignore = "takes as long as it is told to"]
+fn long_vast() {
+    let trials = told_by("DATELINE_POWER_TRIALS", 1_000);
+    let cuts = Cuts::new(seed("DATELINE_POWER_SEED"), Ignored::Nothing);
+    Cuts { vast_percent: Some(60), ..cuts }.go_on(trials, 25, None).must_be_well();
+}
+
 /// `DATELINE_POWER_TRIALS=1000 cargo test --release --test crash power::rounds::long -- --ignored --nocapture`
 #[test]
 #[ignore = "takes as long as it is told to"]
@@ -30,6 +47,8 @@ fn long() {
     Cuts::new(seed("DATELINE_POWER_SEED"), Ignored::Nothing).go_on(trials, 25, None).must_be_well();
 }
 
+/// A commit that writes so much is of an original, or of many contents.
+const MUCH_BYTES: usize = 2 << 20;
 /// How many rounds work on what a cut of the one before left.
 const ROUNDS: u64 = 3;
 
@@ -38,6 +57,8 @@ pub(super) struct Cuts {
     seed: u64,
     dice: Dice,
     ignored: Ignored,
+    /// How many of a hundred observations have an original of megabytes, where chance does not say.
+    vast_percent: Option<u64>,
     records: u64,
     calls: u64,
     pub(super) trials: u64,
@@ -65,7 +86,7 @@ impl Record {
     pub(super) fn make(
         (directory, told_before): (TempDir, Vec<Line>),
         (seed, generations): (u64, std::ops::Range<u64>),
-        ignored: Ignored,
+        (ignored, vast_percent): (Ignored, Option<u64>),
         dice: &mut Dice,
     ) -> Self {
         let root = directory.path().canonicalize().unwrap().join("disk");
@@ -77,8 +98,9 @@ impl Record {
                 seed,
                 generation,
                 writers: 1 + dice.below(3),
-                jobs: 1 + dice.below(25),
+                jobs: 1 + dice.below(if vast_percent.is_some() { 4 } else { 25 }),
                 large_percent: Task::random_large_percent(dice),
+                vast_percent: vast_percent.unwrap_or_else(|| Task::random_vast_percent(dice)),
                 clock_off_micros: 0,
             };
             let calls_max = match dice.below(100) {
@@ -107,7 +129,8 @@ impl Record {
         (disk, &self.root)
     }
 
-    /// Some moments in it, in order: anywhere, right after something was acknowledged, or while an archive is opened.
+    /// Some moments in it, in order: anywhere, right after something was acknowledged, while an archive is opened, or
+    /// where there are any right before a sync of much, when all of a commit is written and none of it need be there.
     fn moments(&self, count: u64, dice: &mut Dice) -> Vec<usize> {
         let said = |wanted: fn(&Line) -> bool| -> Vec<usize> {
             let said = self
@@ -120,8 +143,10 @@ impl Record {
         let acknowledged = said(|line| matches!(line, Line::Written { .. } | Line::Subscription { .. }));
         let opening = said(|line| matches!(line, Line::Opening));
         let opened = said(|line| matches!(line, Line::Opened));
+        let much = self.before_syncs_of(MUCH_BYTES);
         let end = self.calls.len() as u64;
-        let mut moment = || match dice.below(100) {
+        let mut moment = || match dice.below(if much.is_empty() { 100 } else { 250 }) {
+            100.. => *dice.one_of(&much),
             0..40 if !acknowledged.is_empty() => *dice.one_of(&acknowledged),
             40..60 if !opening.is_empty() => {
                 let from = *dice.one_of(&opening);
@@ -136,12 +161,28 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The moments before files are synced of which so much was written since they were.
+    fn before_syncs_of(&self, bytes_min: usize) -> Vec<usize> {
+        let mut written = std::collections::BTreeMap::new();
+        let before_much = |(index, call): (usize, &Call)| {
+            if let Call::Write { inode, bytes, .. } = call {
+                *written.entry(*inode).or_insert(0) += bytes.len();
+            }
+            let Call::DataSync { inode } = call else { return None };
+            (written.insert(*inode, 0)? >= bytes_min).then_some(index)
+        };
+        self.calls.iter().enumerate().filter_map(before_much).collect()
+    }
+}
+
 impl Cuts {
     pub(super) fn new(seed: u64, ignored: Ignored) -> Self {
         Self {
             seed,
             dice: Dice::for_task(seed, 2),
             ignored,
+            vast_percent: None,
             records: 0,
             calls: 0,
             trials: 0,
@@ -172,7 +213,7 @@ impl Cuts {
                 }
                 let generations = generation..generation + 2 + self.dice.below(3);
                 generation = generations.end;
-                let record = Record::make(disk, (seed, generations), self.ignored, &mut self.dice);
+                let record = Record::make(disk, (seed, generations), (self.ignored, self.vast_percent), &mut self.dice);
                 self.records += 1;
                 self.calls += record.calls.len() as u64;
                 let count = per_record.min(trials - self.trials);

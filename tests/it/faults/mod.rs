@@ -3,6 +3,7 @@
 pub(crate) mod disk;
 mod every;
 mod full;
+mod parts;
 mod workload;
 
 use std::sync::Arc;

@@ -177,3 +177,58 @@ pub(super) fn read(log: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<
     bytes.truncate(done);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::Seq;
+    use crate::store::engine::directory::Directory;
+    use crate::store::engine::lock::Holder;
+    use crate::store::engine::sled::{Options, SledEngine};
+    use crate::store::engine::{Batch, Engine};
+    use crate::store::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
+    use crate::store::parts::first_parts;
+
+    /// Where the last segment of the log begins in it.
+    fn end(database: &Path) -> u64 {
+        let log = File::open(database.join("db")).unwrap();
+        let segments = (0..log.metadata().unwrap().len()).step_by(SEGMENT_BYTES).map(|offset| segment(&log, offset));
+        let positions = segments.filter_map(|segment| match segment.unwrap() {
+            Segment::Of { position, .. } => Some(position),
+            Segment::Empty | Segment::Unreadable => None,
+        });
+        positions.max().unwrap()
+    }
+
+    /// What a power cut leaves of a write within two segments is right. A part of a large commit must be no more.
+    #[test]
+    fn a_part_of_a_commit_writes_less_than_a_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
+        let directory = Arc::new(Directory::open_or_create(dir.path(), holder).unwrap());
+        let database = directory.database();
+        let engine = SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap();
+        let (mut parts, mut most) = (0, 0);
+        for seq in 0..8 {
+            let mut batch = Batch::default();
+            for chunk in 0..70 {
+                for key in [ContentKey { seq: Seq(seq), chunk }.encode(), OriginalKey { seq: Seq(seq), chunk }.encode()]
+                {
+                    batch.writes.insert(key, Some(vec![7; CHUNK_BYTES + 4]));
+                }
+            }
+            for part in first_parts(&batch) {
+                let before = end(&database);
+                engine.commit(&part).unwrap();
+                (parts, most) = (parts + 1, most.max(end(&database) - before));
+            }
+        }
+        let each = end(&database) / parts;
+        assert!(parts > 40 && most <= SEGMENT_BYTES as u64, "{parts} parts, of which one began {most} bytes");
+        assert!(each < SEGMENT_BYTES as u64 / 2, "a part writes {each} bytes");
+    }
+}

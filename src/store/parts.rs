@@ -1,0 +1,132 @@
+//! A commit in parts: what may be written before the commit itself, so that no write to the engine is large.
+//!
+//! sled's log consists of segments of 8 MiB. A write that spans several of them is not safe from a power cut: what becomes
+//! of it on the drive until it is synced is chance, and a later segment that is there says that the earlier ones are. So the
+//! chunks of contents and originals of a large commit are written first, in parts that are each durable before the next,
+//! under the positions that their changes will have; and the log's records, with all that follows from them, last and at
+//! once. That write is the commit. Until it is done the chunks stand beyond the end of the log, where nobody looks, and
+//! if it never is, they are left over: [`beyond`] finds them, and they must be gone before another change gets the position.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use super::engine::{Direction, KeyRange, Read};
+use super::key::Kind;
+use super::key::content::{ContentKey, OriginalKey};
+use super::key::prefix_range;
+use super::{Batch, EngineError};
+use crate::model::Seq;
+
+/// What a part has at most, in keys and values. sled writes more than three times as much to its log, which must be well
+/// below a segment.
+pub const PART_BYTES_MAX: u64 = 1 << 20;
+/// How many chunks are removed at once: sled writes what is left of their pages anew.
+const REMOVED_AT_ONCE: usize = 16;
+
+/// The chunks of a large commit, to be written first, one part after the other. None for a commit that is small.
+pub fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
+    let is_large = batch.bytes() > PART_BYTES_MAX;
+    let mut chunks = batch.writes.iter().filter(move |(key, _)| is_large && is_chunk(key)).peekable();
+    std::iter::from_fn(move || {
+        let mut part = Batch { writes: BTreeMap::new(), upkeep: batch.upkeep };
+        let mut bytes = 0;
+        while let Some((key, value)) = chunks.next_if(|(key, value)| {
+            bytes += (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
+            part.writes.is_empty() || bytes <= PART_BYTES_MAX
+        }) {
+            part.writes.insert(key.clone(), value.clone());
+        }
+        (!part.writes.is_empty()).then_some(part)
+    })
+}
+
+/// What is left of a large commit when its [first parts](first_parts) are written; `None` where it has none.
+pub fn last_part(batch: &Batch) -> Option<Batch> {
+    let is_parted = batch.bytes() > PART_BYTES_MAX && batch.writes.keys().any(|key| is_chunk(key));
+    let rest = || batch.writes.iter().filter(|(key, _)| !is_chunk(key));
+    is_parted.then(|| Batch {
+        writes: rest().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        upkeep: batch.upkeep,
+    })
+}
+
+/// The keys of all chunks at or beyond `end`, where the log ends.
+pub fn beyond(read: &dyn Read, end: Seq) -> Result<Vec<Vec<u8>>, EngineError> {
+    let firsts = [
+        (Kind::Content, ContentKey { seq: end, chunk: 0 }.encode()),
+        (Kind::Original, OriginalKey { seq: end, chunk: 0 }.encode()),
+    ];
+    let chunks = firsts.into_iter().flat_map(|(kind, first)| {
+        let range = KeyRange { start: Bound::Included(first), ..prefix_range(vec![kind as u8]) };
+        read.scan(range, Direction::Forward)
+    });
+    chunks.map(|entry| Ok(entry?.0)).collect()
+}
+
+/// Batches that remove these keys. They are upkeep, since a disk must not become full of what nobody reads.
+pub fn removals(keys: &[Vec<u8>]) -> impl Iterator<Item = Batch> {
+    keys.chunks(REMOVED_AT_ONCE)
+        .map(|keys| Batch { writes: keys.iter().map(|key| (key.clone(), None)).collect(), upkeep: true })
+}
+
+fn is_chunk(key: &[u8]) -> bool {
+    key.first().is_some_and(|kind| [Kind::Content as u8, Kind::Original as u8].contains(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+    use crate::store::engine::Engine;
+    use crate::store::engine::memory::MemoryEngine;
+    use crate::store::key::log::LogKey;
+
+    /// An original of so many chunks of 60,000 bytes at `seq`, its content, and the record of the change.
+    fn commit(seq: u64, chunks: u16) -> Batch {
+        let seq = Seq(seq);
+        let mut batch = Batch::default();
+        batch.writes.insert(LogKey(seq).encode(), Some(vec![1; 300]));
+        batch.writes.insert(ContentKey { seq, chunk: 0 }.encode(), Some(vec![2; 300]));
+        for chunk in 0..chunks {
+            batch.writes.insert(OriginalKey { seq, chunk }.encode(), Some(vec![3; 60_000]));
+        }
+        batch
+    }
+
+    #[test]
+    fn the_parts_of_a_large_commit_are_all_of_it_and_the_log_comes_last() {
+        for chunks in [0, 1, 17, 18, 60, 273] {
+            let batch = commit(7, chunks);
+            let mut all = BTreeMap::new();
+            let mut count = 0;
+            for part in first_parts(&batch) {
+                assert!(part.bytes() <= PART_BYTES_MAX && !part.writes.is_empty());
+                assert!(part.writes.keys().all(|key| is_chunk(key)));
+                all.extend(part.writes);
+                count += 1;
+            }
+            assert_eq!(count, if batch.bytes() > PART_BYTES_MAX { usize::from(chunks).div_ceil(17) } else { 0 });
+            let last = last_part(&batch);
+            assert_eq!(last.is_some(), count > 0);
+            all.extend(last.unwrap_or_else(|| batch.clone()).writes);
+            assert_eq!(all, batch.writes);
+        }
+    }
+
+    #[test]
+    fn what_stands_beyond_the_end_is_found_and_removed() {
+        let engine = MemoryEngine::new();
+        for seq in 0..5 {
+            engine.commit(&commit(seq, 20)).unwrap();
+        }
+        assert_eq!(beyond(&engine, Seq(5)).unwrap(), Vec::<Vec<u8>>::new());
+        let left_over = beyond(&engine, Seq(3)).unwrap();
+        assert_eq!(left_over.len(), 2 * 21);
+        for removal in removals(&left_over) {
+            engine.commit(&removal).unwrap();
+        }
+        assert!(beyond(&engine, Seq(3)).unwrap().is_empty());
+        assert_eq!(beyond(&engine, Seq(2)).unwrap().len(), 21);
+    }
+}
