@@ -39,6 +39,9 @@ fn elements_become_blocks() {
         ("<p>a</p><!-- <p>b</p> --><script>'<p>c</p>'</script><style>p{}</style>", &["p a"]),
         ("&lt;b&gt; &eacute;&#8217;&#146;&nbsp;AT&amp;T 1 < 2 <3", &["p <b> é’’\u{a0}AT&T 1 < 2 <3"]),
         ("<![CDATA[a & b]]>", &["p a & b"]),
+        // The sign of a link to the heading is none of its words, unless it is one of them.
+        ("<h2>Why now? <a href='#why'>#</a></h2><h3>Notes<a href='/p#n'>¶</a></h3>", &["x Why now?", "x Notes"]),
+        ("<h2>Written in C #</h2><h2><a href='/c'>More on C #</a></h2>", &["x Written in C #", "x More on C #"]),
         ("<x:p xmlns:x='y'>a</x:p><hl2>b</hl2>", &["p a", "x b"]),
         ("", &[]),
     ] {

@@ -62,6 +62,8 @@ struct Builder<'b> {
     depth: Depth,
     /// How many times what was read has been ended.
     flushes: usize,
+    /// Whether what is being read has a link to a place of a page, as headings have to themselves.
+    has_anchor: bool,
 }
 
 struct Open {
@@ -124,10 +126,11 @@ impl Builder<'_> {
             let is_within = self.depth.figures > 0 || self.outer.is_some();
             self.open(Open { name, element, lays_out, is_credit, mark, is_within, flushes, blocks }, tag);
         }
-        if element == Element::Link
-            && let Some(outer) = &mut self.outer
-        {
-            outer.link(tag);
+        if element == Element::Link {
+            self.has_anchor |= tag.attribute("href").is_some_and(|href| href.contains('#'));
+            if let Some(outer) = &mut self.outer {
+                outer.link(tag);
+            }
         }
     }
 
@@ -321,6 +324,7 @@ impl Builder<'_> {
     /// Ends the block being read.
     fn flush(&mut self) {
         let text = std::mem::take(&mut self.text);
+        let has_anchor = std::mem::take(&mut self.has_anchor);
         self.flushes += 1;
         let text = if self.depth.verbatim > 0 { text.trim_end().trim_start_matches('\n') } else { text.trim() };
         // The mark of an element that holds whole blocks.
@@ -336,7 +340,10 @@ impl Builder<'_> {
         } else if self.depth.headings > 0 {
             let text = one_line(text);
             // The sign of a link to the heading itself.
-            let text = text.strip_suffix('¶').or_else(|| text.strip_suffix(" #")).unwrap_or(&text).trim_end();
+            let text = match has_anchor {
+                true => text.strip_suffix(['¶', '#']).unwrap_or(&text).trim_end(),
+                false => &text,
+            };
             if !text.is_empty() {
                 self.block(BlockKind::Crosshead { text: text.to_owned() });
             }
