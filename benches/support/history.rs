@@ -75,9 +75,9 @@ impl History {
             let mut to = BufWriter::new(import.stdin.take().ok_or_else(|| anyhow::anyhow!("no input"))?);
             for (index, line) in self.lines.iter().enumerate() {
                 let (text, time, path) = (&line.text, line.commit_time.max(0), &line.article);
-                write!(to, "blob\nmark :{}\ndata {}\n{text}\n", index + 1, text.len())?;
-                write!(to, "commit refs/heads/main\ncommitter a <a@b> {time} +0000\ndata 0\n")?;
-                write!(to, "M 100644 :{} {}\n", index + 1, path.replace(['"', '\n'], "_"))?;
+                writeln!(to, "blob\nmark :{}\ndata {}\n{text}", index + 1, text.len())?;
+                writeln!(to, "commit refs/heads/main\ncommitter a <a@b> {time} +0000\ndata 0")?;
+                writeln!(to, "M 100644 :{} {}", index + 1, path.replace(['"', '\n'], "_"))?;
             }
             to.flush()?;
         }

@@ -41,10 +41,10 @@ impl Failures {
 
     /// How a command ends that dealt with `total` things: by what failed, if something did.
     pub(super) fn end(self, total: u64, unit: &str) -> Result<(), Failure> {
-        match (self.last, self.count) {
-            (None, _) => Ok(()),
-            (Some(last), 1) => Err(Failure { message: format!("1 of {total} {unit} failed"), ..last }),
-            (Some(_), failed) => Err(Failure::new(Exit::Failed, format!("{failed} of {total} {unit} failed"))),
+        match (self.count, self.last) {
+            (0, _) => Ok(()),
+            (1, Some(last)) => Err(Failure { message: format!("1 of {total} {unit} failed"), ..last }),
+            (failed, _) => Err(Failure::new(Exit::Failed, format!("{failed} of {total} {unit} failed"))),
         }
     }
 

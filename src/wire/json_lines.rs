@@ -56,7 +56,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line that is not blank; `None` after the last. An error means that nothing can be read any more.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             self.number += 1;
             let bytes = self.read()?;
@@ -123,7 +123,7 @@ mod tests {
     fn read(from: impl BufRead) -> Vec<(u64, Result<(), String>)> {
         let mut lines = Lines::new(from);
         let mut read = Vec::new();
-        while let Some(line) = lines.next().unwrap() {
+        while let Some(line) = lines.next_line().unwrap() {
             read.push((line.number, line.request().map(drop).map_err(|error| error.to_string())));
         }
         read

@@ -95,6 +95,11 @@ pub(super) fn opening(raw: &mut Raw) -> io::Result<Vec<u8>> {
     Ok(opening)
 }
 
+/// Whether it is compressed with zstd.
+pub(super) fn is_zstd(raw: &mut Raw) -> io::Result<bool> {
+    Ok(raw.fill_buf()?.starts_with(ZSTD))
+}
+
 /// What `raw` holds, no longer compressed: gzip in one or several members, zstd in one or several frames, or as it is.
 pub(super) fn plain(mut raw: Raw) -> io::Result<Box<dyn BufRead + Send>> {
     let start = raw.fill_buf()?;

@@ -40,11 +40,13 @@ pub(super) enum Found {
     /// A rollback.
     Rollback(pb::RollbackArticleRequest),
     /// A page was seen as it had been at another time.
-    Again(Seen),
+    Again(Box<Seen>),
     /// Nothing to archive, such as an image.
     PassedOver(&'static str),
     /// Something that cannot be read.
     Broken(Failure),
+    /// Nothing can be read from here on, and it is not the collection's fault. It is no item.
+    Ended(Failure),
 }
 
 /// A sighting of what an archive has already.

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use super::item::Done;
 use super::tally::Tally;
 use crate::cli::memory::Memory;
+use crate::wire::pb;
 
-const KEPT_EVERY: Duration = Duration::from_secs(1);
+const KEPT_EVERY: Duration = Duration::from_millis(250);
 
 /// What is remembered of one collection. It is forgotten when the collection is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub(super) struct Kept {
     pub(super) failed: u64,
     /// How far that is into it.
     pub(super) measure: u64,
+    /// How far the archive was then. One that was restored since may not have what was imported.
+    pub(super) next_seq: u64,
+    pub(super) history: Vec<u8>,
 }
 
 /// Remembers how far an import is.
@@ -57,6 +61,21 @@ impl Keeping {
         kept.map(|kept| (Done { items: kept.items, measure: kept.measure }, kept.failed)).unwrap_or_default()
     }
 
+    /// The point of the archive that what is remembered is of; none where nothing is remembered.
+    pub(super) fn known_at(&self) -> Option<pb::AsOf> {
+        let kept = self.memory.as_ref().map(|memory| &memory.value).filter(|kept| !kept.history.is_empty())?;
+        let knowledge = Some(pb::as_of::Knowledge::NextSeq(kept.next_seq));
+        Some(pb::AsOf { knowledge, history: kept.history.clone(), ..pb::AsOf::default() })
+    }
+
+    /// What is remembered is of another archive than the one that is there.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(memory) = &mut self.memory {
+            let Kept { collection, state, .. } = std::mem::take(&mut memory.value);
+            (memory.value.collection, memory.value.state) = (collection, state);
+        }
+    }
+
     /// The import came so far.
     pub(super) fn reached(&mut self, tally: &Tally<'_>) {
         if self.written.elapsed() >= KEPT_EVERY {
@@ -69,6 +88,9 @@ impl Keeping {
         let Some(memory) = &mut self.memory else { return };
         let Done { items, measure } = tally.done();
         (memory.value.items, memory.value.measure, memory.value.failed) = (items, measure, tally.failed());
+        if let Some(stamp) = tally.stamp() {
+            (memory.value.next_seq, memory.value.history) = (stamp.next_seq, stamp.history.to_vec());
+        }
         self.written = Instant::now();
         if let Err(error) = memory.keep()
             && self.failure.is_none()

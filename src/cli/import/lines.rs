@@ -23,7 +23,7 @@ pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: 
     let mut count = 0;
     loop {
         count += 1;
-        let line = match lines.next() {
+        let line = match lines.next_line() {
             Ok(Some(line)) => line,
             Ok(None) => return Ok(()),
             Err(error) => return cut_off(format!("{name}, line {}", lines.number()), error, count),
@@ -57,7 +57,7 @@ fn refused(error: &LineError) -> Failure {
 
 /// The file ends or breaks within what it is compressed with, or can't be read.
 fn cut_off(error: &io::Error) -> Failure {
-    let message = format!("the file can't be read from here on: {error}; all before it is imported");
+    let message = format!("the file can't be read from here on: {error}");
     Failure::new(Exit::Failed, message)
         .kind("CUT_OFF")
         .hint("get the file anew; what is imported already is not imported twice")

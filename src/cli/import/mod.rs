@@ -24,7 +24,7 @@ use self::git::Repository;
 use self::input::{Position, Raw};
 use self::item::{Items, Stopped};
 use self::keeping::{Keeping, Kept};
-use self::sending::Sending;
+use self::sending::{End, Sending};
 use self::tally::Tally;
 use self::wishes::Wishes;
 use super::args::Globals;
@@ -35,6 +35,7 @@ use super::import_args::{CollectionFormat, ImportArgs};
 use super::memory::Memory;
 use super::output::Output;
 use super::signals::Signals;
+use crate::client::ServerError;
 use crate::wire::pb;
 
 /// Imports each collection, one after the other, also after one that failed in part.
@@ -46,20 +47,37 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
     let memory = memory_folder(session, args).await?;
-    let mut done = Ok(());
-    for collection in collections(args)? {
+    let mut collections = collections(args)?.into_iter();
+    let mut failed = Vec::new();
+    while let Some(collection) = collections.next() {
         let import = Import { session, args, globals, memory: memory.as_ref(), stopping: &stopping };
         let ended = import.run(collection, out).await;
-        if stopping.is_cancelled() || out.is_closed() {
-            return ended;
-        }
+        let left = collections.len() as u64;
         match ended {
-            Err(failure) if failure.exit == Exit::Unreachable => return Err(failure),
-            Err(failure) => done = Err(failure),
             Ok(()) => {}
+            Err(failure) if left == 0 && failed.is_empty() => return Err(failure),
+            // Others would fare no better.
+            Err(failure) if is_passing(&failure) => return Err(failure),
+            Err(failure) => {
+                super::tell(&failure);
+                failed.push(failure.exit);
+            }
+        }
+        if left > 0 && stopping.is_cancelled() {
+            return Err(interrupted(&format!("{} not looked at; give the same command again", count(left, "file"))));
         }
     }
-    done
+    match failed.as_slice() {
+        [] => Ok(()),
+        [exit, ..] => {
+            Err(Failure::new(*exit, format!("{} failed, at least in part", count(failed.len() as u64, "file"))))
+        }
+    }
+}
+
+/// Whether a failure is one of the archive and of the moment, and not of the collection.
+fn is_passing(failure: &Failure) -> bool {
+    failure.exit == Exit::Unreachable || failure.server.as_ref().is_some_and(|error| error.is_passing())
 }
 
 /// Where imports are remembered, and of which archive.
@@ -136,6 +154,11 @@ impl Import<'_> {
         };
         let Readable { name, state, size, contents } = self.open(&collection, &wishes).await?;
         let mut keeping = self.keeping(&collection, &name, state.as_deref())?;
+        if let Some(known_at) = keeping.known_at()
+            && !self.has(known_at).await?
+        {
+            keeping.begin_anew();
+        }
         let (before, failed) = keeping.before();
         let mut tally = Tally::new(self.globals, out, before, failed);
         if before.items > 0 {
@@ -149,7 +172,7 @@ impl Import<'_> {
         let reading = tokio::task::spawn_blocking(move || contents.read(&name, &wishes, before.items, &items));
         let sending = Sending::new(self.session, self.args.dry_run).await?;
         let sent = sending.run(arriving, self.stopping, &mut tally, &mut keeping).await;
-        if sent.is_ok() && !self.stopping.is_cancelled() {
+        if let Ok(End::Whole) = sent {
             let read = reading.await;
             read.map_err(|error| Failure::new(Exit::Failed, format!("reading ended unexpectedly: {error}")))?.ok();
             keeping.forget(&tally);
@@ -163,10 +186,27 @@ impl Import<'_> {
         sent.and(Err(interrupted(&left)))
     }
 
+    /// Whether the archive was at this point: not one that was restored from a backup since.
+    async fn has(&self, known_at: pb::AsOf) -> Result<bool, Failure> {
+        let request = pb::ListArticlesRequest {
+            parent: "sources/-".to_owned(),
+            page_size: 1,
+            as_of: Some(known_at),
+            ..pb::ListArticlesRequest::default()
+        };
+        match self.session.archive().list_articles(request).await {
+            Ok(_) => Ok(true),
+            Err(status) => match ServerError::from(status) {
+                error if matches!(error.reason.as_str(), "HISTORY_DIVERGED" | "AS_OF_IN_FUTURE") => Ok(false),
+                error => Err(error.into()),
+            },
+        }
+    }
+
     async fn open(&self, collection: &Collection, wishes: &Wishes) -> Result<Readable, Failure> {
         match collection {
             Collection::File(path) => {
-                let opened = open_file(path, self.args.format).map_err(|error| {
+                let opened = open_file(path, self.args.format, wishes).map_err(|error| {
                     Failure::new(Exit::Failed, format!("{}: can't be read: {error}", path.display())).kind("UNREADABLE")
                 })?;
                 if matches!(opened.contents, Contents::Lines(..)) && !wishes.are_none() {
@@ -219,17 +259,19 @@ impl Contents {
 }
 
 /// Opens a file, and finds out what it holds.
-fn open_file(path: &Path, format: Option<CollectionFormat>) -> io::Result<Readable> {
+fn open_file(path: &Path, format: Option<CollectionFormat>, wishes: &Wishes) -> io::Result<Readable> {
     let is_standard_input = path == Path::new("-");
     let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
     let (mut raw, position) = input::open(path)?;
-    let format = match format {
-        Some(format) => format,
-        None if web_archive::is_named_so(path) || web_archive::is_web_archive(&input::opening(&mut raw)?) => {
-            CollectionFormat::Warc
-        }
-        None => CollectionFormat::Jsonl,
-    };
+    let opening = input::opening(&mut raw)?;
+    let looks_like_one = web_archive::is_named_so(path) || web_archive::is_web_archive(&opening);
+    let format = format.unwrap_or(if looks_like_one { CollectionFormat::Warc } else { CollectionFormat::Jsonl });
+    if format == CollectionFormat::Warc && input::is_zstd(&mut raw)? {
+        let reason = "a web archive in zstd, which is not read; `zstd -d` unpacks it";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+    }
+    // With other wishes it is another import.
+    let state = state.map(|state| format!("{state}, {format:?}, {wishes:?}"));
     let contents = match format {
         CollectionFormat::Jsonl => Contents::Lines(raw, position),
         CollectionFormat::Warc => Contents::WebArchive(raw, position),

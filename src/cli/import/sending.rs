@@ -48,6 +48,16 @@ enum State {
     Asked,
     PassedOver(&'static str),
     Broken(Failure),
+    Ended(Failure),
+}
+
+/// How an import ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All items are told of.
+    Whole,
+    /// An end was asked for before.
+    Stopped,
 }
 
 impl<'a> Sending<'a> {
@@ -65,8 +75,8 @@ impl<'a> Sending<'a> {
         stopping: &CancellationToken,
         tally: &mut Tally<'_>,
         keeping: &mut Keeping,
-    ) -> Result<(), Failure> {
-        let mut ended = false;
+    ) -> Result<End, Failure> {
+        let (mut ended, mut end) = (false, End::Whole);
         loop {
             self.tell(tally)?;
             keeping.reached(tally);
@@ -77,7 +87,7 @@ impl<'a> Sending<'a> {
                         self.ask(next.item, tally).await?;
                         continue;
                     }
-                    None if ended && self.next.is_none() => return Ok(()),
+                    None if ended && self.next.is_none() => return Ok(end),
                     None => {}
                 }
             }
@@ -89,7 +99,7 @@ impl<'a> Sending<'a> {
             tokio::select! {
                 biased;
                 () = stopping.cancelled(), if !ended => {
-                    (ended, self.next) = (true, None);
+                    (ended, end, self.next) = (true, End::Stopped, None);
                 }
                 answer = self.answers.message(), if !self.under_way.is_empty() => self.take(answer, tally)?,
                 permit = self.requests.clone().reserve_owned(), if may_send => {
@@ -110,6 +120,7 @@ impl<'a> Sending<'a> {
         let state = match found {
             Found::PassedOver(what) => State::PassedOver(what),
             Found::Broken(failure) => State::Broken(failure),
+            Found::Ended(failure) => State::Ended(failure),
             found @ (Found::Publish(_)
             | Found::Withdraw(_)
             | Found::Reinstate(_)
@@ -129,6 +140,7 @@ impl<'a> Sending<'a> {
                 State::Asked => {}
                 State::PassedOver(what) => tally.passed_over(what),
                 State::Broken(failure) => tally.broken(&first.place, first.done.items, failure)?,
+                State::Ended(failure) => return Err(failure),
             }
             tally.reach(first.done);
         }
@@ -146,6 +158,7 @@ impl<'a> Sending<'a> {
         let (place, number) = (first.place.as_str(), first.done.items);
         match result {
             ImportResult::Published(published) => {
+                tally.saw(published.read_stamp);
                 published.responses.into_iter().try_for_each(|published| tally.published(place, number, published))?;
             }
             ImportResult::Error(error) => refused(error.into(), place, number, tally)?,
@@ -176,11 +189,16 @@ impl<'a> Sending<'a> {
                 Ok(done) => tally.rolled_back(&done.into_inner()).map(|()| None)?,
                 Err(status) => Some(status.into()),
             },
-            Found::Again(seen) => match self.see_again(seen).await {
+            Found::Again(seen) => match self.see_again(*seen).await {
                 Ok(published) => tally.published(&place, done.items, published).map(|()| None)?,
+                // Most visits are to pictures and the like, which were passed over when they were answered.
+                Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "NOT_YET_OBSERVED") => {
+                    tally.passed_over("visits to what is not archived");
+                    None
+                }
                 Err(error) => Some(error),
             },
-            Found::Publish(_) | Found::PassedOver(_) | Found::Broken(_) => None,
+            Found::Publish(_) | Found::PassedOver(_) | Found::Broken(_) | Found::Ended(_) => None,
         };
         if let Some(error) = refusal {
             refused(error, &place, done.items, tally)?;

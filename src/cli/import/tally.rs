@@ -25,6 +25,8 @@ pub(super) struct Tally<'a> {
     commits: u64,
     /// How far the collection is done.
     done: Done,
+    /// How far the archive was when it last answered.
+    stamp: Option<pb::ReadStamp>,
     created: u64,
     revised: u64,
     unchanged: u64,
@@ -42,6 +44,7 @@ impl<'a> Tally<'a> {
             progress: Progress::new(globals),
             commits: 0,
             done,
+            stamp: None,
             created: 0,
             revised: 0,
             unchanged: 0,
@@ -67,6 +70,17 @@ impl<'a> Tally<'a> {
         self.done
     }
 
+    /// The archive has come so far.
+    pub(super) fn saw(&mut self, stamp: Option<pb::ReadStamp>) {
+        self.stamp = stamp.or(self.stamp.take());
+    }
+
+    /// How far the archive was when it last said so.
+    pub(super) fn stamp(&self) -> Option<&pb::ReadStamp> {
+        self.stamp.as_ref()
+    }
+
+    /// How many items failed, those of earlier imports included.
     pub(super) fn failed(&self) -> u64 {
         self.failures.count()
     }

@@ -13,7 +13,7 @@ use crate::cli::pages::sourceless;
 use crate::cli::times;
 use crate::ingest::warc::{self, Page, Reader, Revisit};
 use crate::ingest::{self, Format};
-use crate::model::SourceId;
+use crate::model::{Limits, SourceId};
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
 /// Reads the records of a web archive and hands them on, from the one after `skip` on.
@@ -38,7 +38,7 @@ pub(super) fn read(
     let mut count = 0;
     loop {
         count += 1;
-        let record = match reader.next() {
+        let record = match reader.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(()),
             Err(error) => return broken(name.to_owned(), error, count),
@@ -87,7 +87,11 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
         content: Some(content_to_pb(&document.content)),
         observe_time: Some(timestamp_to_pb(page.time)),
         urls,
-        fetch: Some(pb::Fetch { url: page.url, etag: page.etag, last_modified: page.last_modified }),
+        fetch: Some(pb::Fetch {
+            url: page.url,
+            etag: header(page.etag, Limits::ETAG_BYTES_MAX),
+            last_modified: header(page.last_modified, Limits::LAST_MODIFIED_BYTES_MAX),
+        }),
         ..pb::PublishRevisionRequest::default()
     };
     let media_type = match &page.charset {
@@ -98,13 +102,22 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
     Ok(Found::Publish(Box::new(request)))
 }
 
+/// A header as the archive takes it. One that it would refuse is left out, and not the page.
+fn header(value: String, bytes_max: usize) -> String {
+    if value.len() > bytes_max || value.contains(char::is_control) { String::new() } else { value }
+}
+
 fn sighting(revisit: Revisit) -> Found {
     let request = pb::PublishRevisionRequest {
         observe_time: Some(timestamp_to_pb(revisit.time)),
         urls: vec![revisit.url.clone()],
         ..pb::PublishRevisionRequest::default()
     };
-    Found::Again(Seen { request, url: revisit.refers_to_url, at: revisit.refers_to_time.map(timestamp_to_pb) })
+    Found::Again(Box::new(Seen {
+        request,
+        url: revisit.refers_to_url,
+        at: revisit.refers_to_time.map(timestamp_to_pb),
+    }))
 }
 
 /// Whether a file begins as a web archive does.

@@ -9,16 +9,31 @@ use crate::model::Timestamp;
 /// The most fields that an answer may have.
 const FIELDS_MAX: usize = 256;
 
+/// Whether the header of an answer says that it is of something else than a page: that it is a redirect or an error, or an
+/// image and the like. An answer that nothing is changed has none of these.
+pub(super) fn is_of_no_page(answer: &[u8]) -> bool {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut head = httparse::Response::new(&mut fields);
+    // What can't be read says nothing.
+    let read = parse(&mut head, answer).is_ok();
+    let content_type = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-type"));
+    let is_html = content_type.is_none_or(|field| is_html(&String::from_utf8_lossy(field.value)));
+    read && (!is_html || !matches!(head.code, None | Some(200 | 304)))
+}
+
+fn parse<'b>(head: &mut httparse::Response<'_, 'b>, answer: &'b [u8]) -> httparse::Result<usize> {
+    httparse::ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .parse_response(head, answer)
+}
+
 /// The page in an answer, if it is one.
 pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut fields);
-    let parsed = httparse::ParserConfig::default()
-        .allow_spaces_after_header_name_in_responses(true)
-        .allow_obsolete_multiline_headers_in_responses(true)
-        .ignore_invalid_headers_in_responses(true)
-        .parse_response(&mut head, answer);
-    let body = match parsed {
+    let body = match parse(&mut head, answer) {
         Ok(httparse::Status::Complete(end)) => answer.get(end..).unwrap_or_default(),
         Ok(httparse::Status::Partial) => return Found::Broken("the header of the HTTP answer has no end".to_owned()),
         Err(error) => return Found::Broken(format!("it is no HTTP answer: {error}")),
@@ -74,12 +89,19 @@ fn decoded(body: &[u8], transfer: &str, content: &str) -> Result<Vec<u8>, String
             "zstd" if body.starts_with(b"\x28\xb5\x2f\xfd") => {
                 read(zstd::stream::read::Decoder::with_buffer(&*body).map_err(|error| undecodable(&error))?)?
             }
-            // Nothing tells this coding from a body without it, but that it cannot be undone.
-            "br" => read(brotli::Decompressor::new(&*body, 4096)).unwrap_or(body),
+            // Nothing marks this coding's beginning; but what is in it does not begin as a page does.
+            "br" if is_markup(&body) => body,
+            "br" => read(brotli::Decompressor::new(&*body, 4096))?,
             _ => body,
         };
     }
     Ok(body)
+}
+
+fn is_markup(body: &[u8]) -> bool {
+    let opening = body.get(..256).unwrap_or(body);
+    let opening = opening.strip_prefix(b"\xef\xbb\xbf").unwrap_or(opening).trim_ascii_start();
+    opening.starts_with(b"<") && !opening.iter().any(|byte| *byte < b'\t')
 }
 
 /// Reads what a decoder makes, as far as a page may be long.
@@ -102,9 +124,10 @@ fn joined(body: &[u8]) -> Result<Vec<u8>, String> {
     let mut rest = body;
     loop {
         let chunk = match httparse::parse_chunk_size(rest) {
-            Ok(httparse::Status::Complete((head, size))) => usize::try_from(size)
-                .ok()
-                .and_then(|size| Some((head + size, rest.get(head..head.checked_add(size)?)?))),
+            Ok(httparse::Status::Complete((head, size))) => usize::try_from(size).ok().and_then(|size| {
+                let end = head.checked_add(size)?;
+                Some((end, rest.get(head..end)?))
+            }),
             Ok(httparse::Status::Partial) | Err(_) => None,
         };
         match chunk {

@@ -82,6 +82,12 @@ impl<R: BufRead + Seek> Input<R> {
         self.at = (self.at + bytes).min(self.chunk.len());
     }
 
+    /// How many bytes are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.chunk.capacity()
+    }
+
     /// Goes back to a place that was told for bytes that are not compressed; whether that can be.
     pub(super) fn go_back(&mut self, offset: u64) -> bool {
         let Source::Plain(told) = &mut self.source else { return false };
@@ -128,11 +134,20 @@ impl<R: BufRead + Seek> Input<R> {
 
     /// Reads more of the member, or of the file.
     fn read_more(&mut self) -> io::Result<usize> {
+        let is_plain = matches!(self.source, Source::Plain(_));
         let from: &mut dyn Read = match &mut self.source {
             Source::Plain(told) => told,
             Source::Within(decoder) => decoder,
             Source::Between(_) | Source::Nowhere => return Ok(0),
         };
+        // What is used up makes room, so that a chunk stays small whatever is looked at.
+        if self.at > 0 {
+            self.chunk.drain(..self.at);
+            if is_plain {
+                self.offset += self.at as u64;
+            }
+            (self.at, self.begins_member) = (0, false);
+        }
         let kept = self.chunk.len();
         self.chunk.resize(kept + CHUNK_BYTES, 0);
         let read = read(from, self.chunk.get_mut(kept..).unwrap_or_default());

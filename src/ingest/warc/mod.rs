@@ -20,6 +20,9 @@ use crate::model::Timestamp;
 
 /// The most that a header may have.
 const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Bytes that may be read once more in any file; in a large one as many more as four times what was read. Headers that each
+/// claim all of a file would make a reader go over it for each.
+const READ_AGAIN_MIN: u64 = 1 << 30;
 const VERSION: &[u8] = b"WARC/";
 /// Begins a record amid what is no record: a little more than what begins one where one is due.
 const NEXT: &[u8] = b"WARC/1.";
@@ -29,6 +32,8 @@ const VERSION_OF_ARC: &[u8] = b"filedesc:";
 pub struct Reader<R: BufRead + Seek> {
     input: Input<R>,
     ended: bool,
+    /// How many bytes were read once more, behind headers with a wrong length.
+    read_again: u64,
 }
 
 /// One record.
@@ -86,11 +91,11 @@ pub struct Revisit {
 impl<R: BufRead + Seek> Reader<R> {
     /// Reads what `from` holds from its present place on, which is told as 0.
     pub fn new(from: R) -> io::Result<Self> {
-        Ok(Self { input: Input::new(from)?, ended: false })
+        Ok(Self { input: Input::new(from)?, ended: false, read_again: 0 })
     }
 
     /// The next record; `None` after the last. An error is one of the file, and not of what it holds.
-    pub fn next(&mut self) -> io::Result<Option<Record>> {
+    pub fn next_record(&mut self) -> io::Result<Option<Record>> {
         if self.ended {
             return Ok(None);
         }
@@ -215,7 +220,10 @@ impl<R: BufRead + Seek> Reader<R> {
     /// can be read again from there.
     fn go_to_next_record(&mut self, behind_header: Option<u64>) -> io::Result<()> {
         if let Some(offset) = behind_header {
-            self.input.go_back(offset);
+            let again = self.input.offset().saturating_sub(offset);
+            if self.read_again.saturating_add(again) <= READ_AGAIN_MIN + 4 * offset && self.input.go_back(offset) {
+                self.read_again += again;
+            }
         }
         let mut begins_line = true;
         loop {
@@ -264,6 +272,9 @@ fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
     };
     let url = header.address("warc-target-uri").to_owned();
     if let Kind::Revisit = kind {
+        if http::is_of_no_page(&block.kept) {
+            return Found::Other("visits to what is no page");
+        }
         let before = header.address("warc-refers-to-target-uri");
         return Found::Revisit(Revisit {
             refers_to_url: if before.is_empty() { url.clone() } else { before.to_owned() },

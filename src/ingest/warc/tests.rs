@@ -39,7 +39,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn read(bytes: &[u8]) -> Vec<Record> {
     let mut reader = Reader::new(Cursor::new(bytes)).unwrap();
     let mut records = Vec::new();
-    while let Some(record) = reader.next().unwrap() {
+    while let Some(record) = reader.next_record().unwrap() {
         records.push(record);
     }
     records
@@ -65,6 +65,8 @@ fn names(bytes: &[u8]) -> Vec<String> {
 fn a_page_comes_as_it_was_answered() {
     let chunks = format!("{:x}\r\n{}\r\n5\r\nmore!\r\n0\r\n\r\n", PAGE.len(), PAGE);
     let zipped = gzip(PAGE.as_bytes());
+    let mut packed = Vec::new();
+    brotli::BrotliCompress(&mut PAGE.as_bytes(), &mut packed, &brotli::enc::BrotliEncoderParams::default()).unwrap();
     for (fields, body, expected) in [
         ("", PAGE.as_bytes(), PAGE.to_owned()),
         ("Transfer-Encoding: chunked\r\n", chunks.as_bytes(), format!("{PAGE}more!")),
@@ -72,6 +74,7 @@ fn a_page_comes_as_it_was_answered() {
         // Written by who decoded the body and left the fields as they were.
         ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n", PAGE.as_bytes(), PAGE.to_owned()),
         ("Content-Encoding: br\r\n", PAGE.as_bytes(), PAGE.to_owned()),
+        ("Content-Encoding: br\r\n", &packed, PAGE.to_owned()),
     ] {
         let records = read(&record("response", "https://example.org/a", &answer(fields, body)));
         let [Record { offset: 0, found: Found::Page(page) }] = records.as_slice() else { panic!("{records:?}") };
@@ -175,6 +178,39 @@ fn what_is_before_a_cut_is_kept() {
             assert_eq!(names, ["a", "broken"], "cut at {cut}, in gzip: {zipped}");
         }
     }
+}
+
+/// What is looked at for a record is used up as it is read: line ends behind a record, and lines that are shorter than what
+/// begins one, were kept until the file ended.
+#[test]
+fn what_is_between_records_takes_no_memory() {
+    for filling in ["\n", "ab\n"] {
+        let (first, last) = (response("https://example.org/a"), response("https://example.org/c"));
+        let file = [&*first, filling.repeat(4 << 20).as_bytes(), &last].concat();
+        let mut reader = Reader::new(Cursor::new(&file)).unwrap();
+        let mut most = 0;
+        while reader.next_record().unwrap().is_some() {
+            most = most.max(reader.input.held());
+        }
+        assert!(most <= 256 << 10, "{most} bytes are held, filled with {filling:?}");
+    }
+}
+
+/// Headers that each claim all that follows don't make a file as long as it is many.
+#[test]
+fn what_is_read_again_is_bounded() {
+    let header = with_length("response", "https://example.org/b", b"", "99999999999");
+    let file = header.repeat(20_000);
+    let mut reader = Reader::new(Cursor::new(&file)).unwrap();
+    while reader.next_record().unwrap().is_some() {}
+    assert!(reader.read_again <= READ_AGAIN_MIN + 4 * file.len() as u64);
+}
+
+#[test]
+fn a_chunk_that_is_longer_than_anything_is_none() {
+    let body = b"FFFFFFFFFFFFFFFF\r\nx";
+    let records = read(&record("response", "https://example.org/a", &answer("Transfer-Encoding: chunked\r\n", body)));
+    assert!(matches!(&records[0].found, Found::Page(page) if page.body == body), "{records:?}");
 }
 
 #[test]

@@ -37,11 +37,11 @@ impl<'g> Blobs<'g> {
 
     /// Reads the content of this id.
     pub(super) fn read(&mut self, id: &str) -> Result<Blob, Failure> {
-        self.exchange(id).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => {
-                self.git.end(&mut self.child).err().unwrap_or_else(|| self.git.failed("it ended unexpectedly"))
+        self.exchange(id).map_err(|error| {
+            if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) {
+                return self.git.failed(&error.to_string());
             }
-            _ => self.git.failed(&error.to_string()),
+            self.git.end(&mut self.child).err().unwrap_or_else(|| self.git.failed("it ended unexpectedly"))
         })
     }
 

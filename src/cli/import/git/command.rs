@@ -1,6 +1,7 @@
 //! The `git` command.
 
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -37,17 +38,21 @@ impl Git {
         }
         // What is missing from a partial clone is not fetched behind the user's back, and nothing is asked.
         command.args(args).env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
+        // A Ctrl-C is for us: it would end git before we know of it.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     /// Starts a command.
     pub(super) fn start(&self, command: &mut Command) -> Result<Child, Failure> {
-        command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::new(Exit::Failed, "there is no `git` command on the PATH")
-                .kind("NO_GIT")
-                .hint("a repository is read through it: install git"),
-            _ => Failure::new(Exit::Failed, format!("git can't be started: {error}")).kind("NO_GIT"),
+        command.spawn().map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return Failure::new(Exit::Failed, "there is no `git` command on the PATH")
+                    .kind("NO_GIT")
+                    .hint("a repository is read through it: install git");
+            }
+            Failure::new(Exit::Failed, format!("git can't be started: {error}")).kind("NO_GIT")
         })
     }
 

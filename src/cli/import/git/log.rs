@@ -107,7 +107,7 @@ impl<'g> Log<'g> {
 
     fn path(&mut self) -> Result<String, Failure> {
         let path = self.token()?.ok_or_else(|| self.unexpected(b""))?;
-        Ok(String::from_utf8_lossy(&path).into_owned())
+        Ok(path.utf8_chunks().map(text).collect())
     }
 
     /// What stands before the next NUL; none at the end, where git says whether all went well.
@@ -133,6 +133,12 @@ impl<'g> Log<'g> {
         let message = format!("git log printed something unexpected: {:?}", String::from_utf8_lossy(found));
         Failure::new(Exit::Failed, message).kind("GIT")
     }
+}
+
+/// Text, with the bytes that are none as an address would have them, so that different paths stay different.
+fn text(chunk: std::str::Utf8Chunk<'_>) -> String {
+    let bytes: String = chunk.invalid().iter().map(|byte| format!("%{byte:02X}")).collect();
+    chunk.valid().to_owned() + &bytes
 }
 
 /// `\x01{id} {seconds}`.

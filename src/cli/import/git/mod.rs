@@ -69,25 +69,18 @@ impl Repository {
 
     /// Hands on what each commit made of each file, from the item after `skip` on.
     pub(super) fn read(&self, skip: u64, items: &Items) -> Result<(), Stopped> {
-        let broken = |error: Failure, done| {
-            let place = format!("{}", self.git.folder().display());
-            items.put(Item { place, found: Found::Broken(error), done }, 0)
-        };
-        let mut reading =
-            Reading { repository: self, articles: Articles::default(), done: Done::default(), skip, items };
+        let articles = Articles::default();
+        let mut reading = Reading { repository: self, articles, done: Done::default(), skip, items };
         let read = Log::start(&self.git, &self.tip, &self.args).and_then(|log| Ok((log, Blobs::start(&self.git)?)));
         let (mut log, mut blobs) = match read {
             Ok(read) => read,
-            Err(error) => return broken(error, reading.done),
+            Err(error) => return reading.end(error),
         };
         loop {
             match log.next() {
                 Ok(Some(commit)) => reading.commit(&commit, &mut blobs)?,
                 Ok(None) => return Ok(()),
-                Err(error) => {
-                    reading.done.items += 1;
-                    return broken(error, reading.done);
-                }
+                Err(error) => return reading.end(error),
             }
         }
     }
@@ -177,9 +170,15 @@ impl Reading<'_> {
                 let message = format!("the repository does not have its content, {blob}");
                 Found::Broken(Failure::new(Exit::Failed, message).kind("MISSING"))
             }
-            Err(error) => Found::Broken(error),
+            Err(error) => return self.end(error).and(Err(Stopped)),
         };
         self.put(commit, path, 0, || found)
+    }
+
+    /// Git failed: what comes behind what was handed on so far is for the next time.
+    fn end(&self, error: Failure) -> Result<(), Stopped> {
+        let place = self.repository.git.folder().display().to_string();
+        self.items.put(Item { place, found: Found::Ended(error), done: self.done }, 0)
     }
 
     /// Hands on an item, unless an earlier import did.
