@@ -18,7 +18,7 @@ pub(super) struct ImportArgs {
     /// What the files are [default: as they begin]
     #[arg(long, value_enum, conflicts_with = "git")]
     pub(super) format: Option<CollectionFormat>,
-    /// Import the history of the files in this git repository
+    /// Import the history of the files in this git repository; any folder of it stands for the whole
     #[arg(long, value_name = "DIR")]
     pub(super) git: Option<PathBuf>,
     #[command(flatten)]
@@ -45,20 +45,21 @@ pub(super) struct ImportArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Git repositories")]
 pub(super) struct RepositoryArgs {
-    /// Which files; can be repeated
-    #[arg(long, value_name = "PATTERN", requires = "git", default_value = "**/*.md")]
+    /// Which files, counted from the top of the repository, as git's globs have it: * is within one folder, ** any
+    /// folders; can be repeated [default: **/*.md]
+    #[arg(long, value_name = "PATTERN", requires = "git", conflicts_with = "files")]
     pub(super) glob: Vec<String>,
     /// The branch, tag or commit whose history it is
     #[arg(long, value_name = "NAME", requires = "git", default_value = "HEAD")]
     pub(super) branch: String,
     /// Take the commits of branches that were merged one by one, and not the merge alone
-    #[arg(long, requires = "git")]
+    #[arg(long, requires = "git", conflicts_with = "files")]
     pub(super) every_commit: bool,
     /// The address under which the files are found: each article gets it, followed by its path
-    #[arg(long, value_name = "URL", requires = "git", value_parser = web_address)]
+    #[arg(long, value_name = "URL", requires = "git", conflicts_with = "files", value_parser = web_address)]
     pub(super) base_url: Option<Url>,
     /// Import a shallow clone, whose first commits are missing
-    #[arg(long, requires = "git")]
+    #[arg(long, requires = "git", conflicts_with = "files")]
     pub(super) allow_shallow: bool,
 }
 

@@ -66,13 +66,19 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Archives a document that was had elsewhere, with the wishes of this command.
+    /// Archives a document that was had elsewhere, with the wishes of this command. An article that was had as a page stays as
+    /// it is: what a feed says of it is less, or other, than what the page says.
     pub(super) async fn archive_document(
         &self,
         document: Document,
         address: Option<&Url>,
         before: Option<&ArticleName>,
     ) -> Result<Archived, Failure> {
+        if let Some(address) = address
+            && let Some(page) = self.known(address).await?.filter(|known| known.latest_fetch.is_some())
+        {
+            return Ok(had_as_page(page));
+        }
         let source = self.source(&document, before, address)?;
         let beside = Archived::of(&document);
         let request = pb::PublishRevisionRequest {
@@ -188,6 +194,16 @@ fn validators(known: &pb::Article) -> Option<Validators> {
     let pb::Fetch { url, etag, last_modified } = known.latest_fetch.clone()?;
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     Some(Validators { url: Url::parse(&url).ok()?, etag: said(etag), last_modified: said(last_modified) })
+}
+
+/// Nothing was done to an article, since it is known better.
+fn had_as_page(article: pb::Article) -> Archived {
+    let published = pb::PublishRevisionResponse {
+        revision: article.revision,
+        outcome: pb::PublishOutcome::Unchanged.into(),
+        ..pb::PublishRevisionResponse::default()
+    };
+    Archived { published, ..Archived::default() }
 }
 
 /// The article was seen again as it is.

@@ -151,7 +151,8 @@ impl<'a> Report<'a> {
         if several {
             self.out.note(self.summary());
         }
-        if several { self.failures.end(self.total, self.unit) } else { self.failures.of_one() }
+        let done = self.done();
+        if several { self.failures.end(done, self.unit) } else { self.failures.of_one() }
     }
 }
 

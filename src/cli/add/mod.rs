@@ -50,6 +50,10 @@ fn address(text: &str) -> Result<Url, Failure> {
 
 fn check(args: &AddArgs, files: &[&Path], addresses: &[Url]) -> Result<(), Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
+    let is_of_the_web = |file: &&&Path| file.to_string_lossy().contains("://") && !file.exists();
+    if let Some(address) = files.iter().find(is_of_the_web) {
+        return usage(&format!("{}: an address begins with http:// or https://", address.display()));
+    }
     if args.documents.len() > 1 && args.write.request_id.is_some() {
         return usage("--request-id is for one document, since it stands for one request");
     }

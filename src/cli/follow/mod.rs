@@ -110,8 +110,10 @@ async fn memories(session: &Session, args: &FollowArgs) -> Result<Vec<Memory<See
         None => state_folder()?.join("follow"),
     };
     let memory = |feed: &url::Url| {
+        // With --pages its entries are other documents.
+        let thing = if args.pages { format!("{feed} pages") } else { feed.to_string() };
         let mut memory: Memory<Seen> =
-            Memory::of(&folder, &status.archive_id, feed.as_str()).map_err(|error| unreadable(&folder, &error))?;
+            Memory::of(&folder, &status.archive_id, &thing).map_err(|error| unreadable(&folder, &error))?;
         memory.value.feed = feed.to_string();
         Ok(memory)
     };

@@ -37,6 +37,12 @@ pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: 
     }
 }
 
+/// Whether what begins so may be JSON Lines: the first line is an object. What has nothing but blanks has no line.
+pub(super) fn may_be(opening: &[u8]) -> bool {
+    let opening = opening.strip_prefix(b"\xef\xbb\xbf").unwrap_or(opening).trim_ascii_start();
+    opening.is_empty() || opening.starts_with(b"{")
+}
+
 fn found(asked: pb::ChangeRequest) -> Found {
     match asked.request {
         Some(Request::Publish(request)) => Found::Publish(Box::new(request)),

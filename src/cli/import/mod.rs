@@ -38,6 +38,9 @@ use super::signals::Signals;
 use crate::client::ServerError;
 use crate::wire::pb;
 
+/// The files of a repository that are imported where none are named.
+const MARKDOWN: &str = "**/*.md";
+
 /// Imports each collection, one after the other, also after one that failed in part.
 pub(super) async fn run(
     session: &Session,
@@ -216,7 +219,11 @@ impl Import<'_> {
                 Ok(opened)
             }
             Collection::Repository(folder) => {
-                let (folder, args, wishes) = (folder.clone(), self.args.repository.clone(), wishes.clone());
+                let (folder, wishes) = (folder.clone(), wishes.clone());
+                let mut args = self.args.repository.clone();
+                if args.glob.is_empty() {
+                    args.glob.push(MARKDOWN.to_owned());
+                }
                 let name = folder.display().to_string();
                 let opened = tokio::task::spawn_blocking(move || Repository::open(&folder, &args, &wishes)).await;
                 let repository = opened.map_err(|error| Failure::new(Exit::Failed, error))??;
@@ -265,6 +272,10 @@ fn open_file(path: &Path, format: Option<CollectionFormat>, wishes: &Wishes) -> 
     let (mut raw, position) = input::open(path)?;
     let opening = input::opening(&mut raw)?;
     let looks_like_one = web_archive::is_named_so(path) || web_archive::is_web_archive(&opening);
+    if format.is_none() && !looks_like_one && !lines::may_be(&opening) {
+        let reason = "this is neither JSON Lines nor a web archive; `dateline add` takes documents";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
     let format = format.unwrap_or(if looks_like_one { CollectionFormat::Warc } else { CollectionFormat::Jsonl });
     if format == CollectionFormat::Warc && input::is_zstd(&mut raw)? {
         let reason = "a web archive in zstd, which is not read; `zstd -d` unpacks it";

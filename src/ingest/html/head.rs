@@ -151,8 +151,11 @@ impl Page<'_> {
         let headline = if headline == title { without_last_part(&title) } else { headline };
         if !headline.is_empty() {
             guesses.push(Guess::new("headline", headline, "from the page's title"));
+            return headline.to_owned();
         }
-        headline.to_owned()
+        self.only_h1()
+            .inspect(|text| guesses.push(Guess::new("headline", text, "the only top heading")))
+            .unwrap_or_default()
     }
 
     fn only_h1(&self) -> Option<String> {

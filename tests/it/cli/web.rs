@@ -144,3 +144,34 @@ async fn following_goes_on_until_it_is_told_to_stop() {
     assert!(running.0.wait().unwrap().success());
     assert_eq!(run(&cli, &["list"]).await.out.lines().count(), 1);
 }
+
+/// A feed says less of an article than its page does: read after it, its summary would be a revision that lost most words.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_feed_says_does_not_revise_a_page() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.html("/one", &page("One ferry returns"));
+    let (address, feed) = (url(&server, "/one"), url(&server, "/feed"));
+    let item =
+        format!("<item><title>One ferry</title><link>{address}</link><description>It is back.</description></item>");
+    let text = format!("<rss version=\"2.0\"><channel><title>The Tidewater Post</title>{item}</channel></rss>");
+    server.route("/feed", move |_| Answer::ok("application/rss+xml", text.clone()));
+    run(&cli, &["add", "--allow-private", &address]).await;
+    let followed = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!((followed.code, followed.out.as_str()), (0, ""), "{followed:?}");
+    assert_eq!(cli.ok(&["log", &address, "--json"]).lines().count(), 1);
+
+    // Entries that were archived as the feed has them are fetched as pages all the same, when that is asked for.
+    let other = Arc::new(Cli::new());
+    run(&other, &["follow", "--allow-private", &feed]).await;
+    let pages = run(&other, &["follow", "--allow-private", "--pages", &feed]).await;
+    assert!(pages.out.contains("revised"), "{pages:?}");
+    assert_eq!(other.ok(&["log", &address, "--json"]).lines().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_of_another_scheme_is_none() {
+    let cli = Arc::new(Cli::new());
+    let done = run(&cli, &["add", "ftp://harbour.example/a"]).await;
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.err.contains("an address begins with http:// or https://"), "{done:?}");
+}

@@ -135,10 +135,15 @@ impl<'g> Log<'g> {
     }
 }
 
-/// Text, with the bytes that are none as an address would have them, so that different paths stay different.
+/// Text, with control characters and bytes that are no text as an address would have them, so that different paths stay
+/// different and each is one line.
 fn text(chunk: std::str::Utf8Chunk<'_>) -> String {
-    let bytes: String = chunk.invalid().iter().map(|byte| format!("%{byte:02X}")).collect();
-    chunk.valid().to_owned() + &bytes
+    let escaped = |byte: u8| format!("%{byte:02X}");
+    let valid = chunk.valid().chars().map(|c| match u8::try_from(c) {
+        Ok(byte) if byte.is_ascii_control() => escaped(byte),
+        Ok(_) | Err(_) => c.to_string(),
+    });
+    valid.chain(chunk.invalid().iter().map(|byte| escaped(*byte))).collect()
 }
 
 /// `\x01{id} {seconds}`.

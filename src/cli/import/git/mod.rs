@@ -56,9 +56,21 @@ impl Repository {
                 .kind("SHALLOW")
                 .hint("`git fetch --unshallow` brings them; --allow-shallow imports what is there"));
         }
-        let tip = git.line(&["rev-parse", "--verify", "--end-of-options", &format!("{}^{{commit}}", args.branch)])?;
+        let tip = git.line(&["rev-parse", "--verify", "--end-of-options", &format!("{}^{{commit}}", args.branch)]);
+        let tip = tip.map_err(|_| {
+            let message =
+                format!("{} has no branch, tag or commit {}, or no commit yet", folder.display(), args.branch);
+            Failure::new(Exit::NotFound, message).hint("`git branch --all` lists the branches; --branch names one")
+        })?;
         let git = git.at_the_top(PathBuf::from(top));
         let commits = git.lines(&log::count(&tip, args))?;
+        if commits == 0 {
+            let message =
+                format!("no commit of {} touches a file that matches {}", args.branch, args.glob.join(" or "));
+            return Err(Failure::new(Exit::NotFound, message).hint(
+                "patterns count from the top of the repository, and `*` is within one folder: '**/*.md' is all Markdown",
+            ));
+        }
         Ok(Self { git, args: args.clone(), wishes: wishes.clone(), source, tip, commits })
     }
 

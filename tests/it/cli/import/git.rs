@@ -166,9 +166,20 @@ fn what_is_no_whole_repository_is_refused() {
     std::fs::create_dir(cli.path("nothing")).unwrap();
     let nothing = cli.path("nothing");
     cli.fails(&["import", "--git", nothing.to_str().unwrap()], 1, "not a git repository");
-    cli.fails(&["import", "--git", repository.path(), "--branch", "other"], 1, "git can't read");
+    cli.fails(&["import", "--git", repository.path(), "--branch", "other"], 3, "has no branch, tag or commit other");
     let done = cli.command(&["import", "--git", repository.path()]).env("PATH", &nothing).output().unwrap();
     let told = String::from_utf8(done.stderr).unwrap();
     assert!(told.contains("there is no `git` command on the PATH"), "{told}");
     assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
+fn a_pattern_that_fits_no_file_is_told() {
+    let cli = Cli::new();
+    let mut repository = Repository::new(&cli);
+    repository.write("posts/bridge.md", post("Bridge to close"));
+    repository.commit();
+    cli.fails(&["import", "--git", repository.path(), "--glob", "*.md"], 3, "touches a file that matches *.md");
+    cli.fails(&["import", &cli.file("a.jsonl", "{}"), "--glob", "*.md"], 2, "cannot be used with");
+    cli.fails(&["import", &cli.file("a.html", "<p>x")], 1, "neither JSON Lines nor a web archive");
 }

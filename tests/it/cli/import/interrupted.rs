@@ -20,14 +20,14 @@ fn long_history(lines: u32) -> String {
 /// answers, which come faster than it remembers how far it is.
 #[test]
 fn an_import_that_is_killed_goes_on() {
-    let history = long_history(1500);
+    let history = long_history(4000);
     let whole = Cli::new();
     let done = whole.run(&["import", &whole.file("history.jsonl", &history)]);
     let summary = done.err.clone();
 
     let cli = Cli::new();
     let file = cli.file("history.jsonl", &history);
-    for answers in [1, 37, 400, 5, 700, 1100] {
+    for answers in [1, 37, 900, 5, 900, 256] {
         let mut child = cli.command(&["import", &file, "--json"]).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         for _ in 0..answers {
