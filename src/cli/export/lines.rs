@@ -18,6 +18,7 @@ use super::encoding::Encoding;
 use super::history::History;
 use super::newest::Newest;
 use super::part::{Found, Part, State};
+use super::unless_stopped;
 use crate::cli::args::Globals;
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure, interrupted};
@@ -62,13 +63,13 @@ pub(super) async fn run(
     let stopping = Signals::listen()?.token();
     let (part, encoding) = match place {
         Place::Stdout(encoding) => (None, encoding),
-        Place::File(path, encoding) => (Some(Part::of(path, encoding)), encoding),
+        Place::File(path, encoding) => (Some(Part::of(path, encoding, args.force)), encoding),
         Place::Folder(folder) => {
             return Err(Failure::new(Exit::Usage, format!("{} is a folder", folder.display())));
         }
     };
     let asked = asked(args, encoding);
-    let found = part.as_ref().map_or(Ok(Found::Nothing), |part| part.find(&asked, args.force))?;
+    let found = part.as_ref().map_or(Ok(Found::Nothing), |part| part.find(&asked))?;
     let begun = match found {
         Found::Complete(state) if !args.dry_run => {
             let Some(part) = part else { return Ok(()) };
@@ -77,14 +78,14 @@ pub(super) async fn run(
         Found::Complete(state) | Found::Begun(state) => Some(state),
         Found::Nothing => None,
     };
-    let choice = Choice::of(session, args, begun.as_ref().map(State::cut)).await;
+    let choice = unless_stopped(&stopping, Choice::of(session, args, begun.as_ref().map(State::cut))).await;
     let choice = choice.map_err(|failure| match (failure.reason(), &begun) {
         ("HISTORY_DIVERGED", Some(_)) => failure
             .hint("what is there was begun with another archive, or before this one was restored: --force begins anew"),
         _ => failure,
     })?;
     if args.dry_run {
-        return tell(session, &choice, args, begun.as_ref(), out).await;
+        return unless_stopped(&stopping, tell(session, &choice, args, begun.as_ref(), out)).await;
     }
     let state = begun.unwrap_or_else(|| State {
         asked,
@@ -94,10 +95,10 @@ pub(super) async fn run(
     });
     let mut progress = Progress::new(globals);
     let (mut source, total, unit) = if args.newest {
-        let total = choice.count(session).await?;
+        let total = unless_stopped(&stopping, choice.count(session)).await?;
         (Either::Right(Newest::new(session, &choice, args.originals, &state)), total, "articles")
     } else {
-        let history = History::new(session, &choice, args.originals, &state).await?;
+        let history = unless_stopped(&stopping, History::new(session, &choice, args.originals, &state)).await?;
         (Either::Left(history), choice.cut.next_seq, "changes")
     };
     progress.begin("exporting", unit, total);
