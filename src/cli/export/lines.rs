@@ -21,13 +21,14 @@ use super::part::{Found, Part, State};
 use super::unless_stopped;
 use crate::cli::args::Globals;
 use crate::cli::connect::Session;
+use crate::cli::count;
 use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 use crate::cli::status::size;
-use crate::cli::{count, list};
+use crate::model::Timestamp;
 use crate::wire::json::to_json;
 use crate::wire::pb;
 
@@ -78,7 +79,7 @@ pub(super) async fn run(
         Found::Complete(state) | Found::Begun(state) => Some(state),
         Found::Nothing => None,
     };
-    let choice = unless_stopped(&stopping, Choice::of(session, args, begun.as_ref().map(State::cut))).await;
+    let choice = unless_stopped(&stopping, Choice::of(session, args, begun.as_ref())).await;
     let choice = choice.map_err(|failure| match (failure.reason(), &begun) {
         ("HISTORY_DIVERGED", Some(_)) => failure
             .hint("what is there was begun with another archive, or before this one was restored: --force begins anew"),
@@ -91,6 +92,8 @@ pub(super) async fn run(
         asked,
         next_seq: choice.cut.next_seq,
         history: HEXLOWER.encode(&choice.cut.history),
+        filter: to_json(&choice.filter),
+        at_micros: choice.at.map(Timestamp::micros),
         ..State::default()
     });
     let mut progress = Progress::new(globals);
@@ -129,11 +132,21 @@ pub(super) async fn run(
     writing.finish().await
 }
 
-/// What tells this export from another one to the same file.
+/// What tells this export from another one to the same file. Times are as they were given: "2 days ago" is another time when
+/// the same command is run again, and the same export.
 fn asked(args: &ExportArgs, encoding: Encoding) -> String {
-    let filter = list::filter(&args.filter, &args.ranges);
-    let asked =
-        format!("{filter:?} {:?} {:?} {} {} {encoding:?}", args.articles, args.as_of, args.newest, args.originals);
+    let (as_of, ranges) = (&args.as_of, &args.ranges);
+    let times = [
+        &as_of.at,
+        &as_of.known_at,
+        &ranges.published_from,
+        &ranges.published_to,
+        &ranges.observed_from,
+        &ranges.observed_to,
+    ];
+    let times = times.map(|moment| moment.as_ref().map(|moment| &moment.words));
+    let filter = args.filter.to_pb();
+    let asked = format!("{filter:?} {times:?} {:?} {} {} {encoding:?}", args.articles, args.newest, args.originals);
     HEXLOWER.encode(&Sha256::digest(asked))
 }
 

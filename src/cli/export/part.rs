@@ -17,6 +17,8 @@ use super::encoding::Encoding;
 use super::{unreadable, unwritable};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::replace::{replace, sync_folder};
+use crate::model::Timestamp;
+use crate::wire::json::from_json;
 use crate::wire::pb;
 
 /// How far an export is.
@@ -28,6 +30,10 @@ pub(super) struct State {
     pub(super) next_seq: u64,
     /// In hexadecimal.
     pub(super) history: String,
+    /// Which articles are chosen, as JSON.
+    pub(super) filter: String,
+    /// As of when on the observe axis, in microseconds; none for the newest.
+    pub(super) at_micros: Option<i64>,
     /// Where the archive is read on; empty for the beginning.
     pub(super) page_token: String,
     /// The position behind which that is, or how many articles lie before it.
@@ -46,6 +52,19 @@ impl State {
     pub(super) fn cut(&self) -> pb::ReadStamp {
         let history = HEXLOWER.decode(self.history.as_bytes()).unwrap_or_default();
         pb::ReadStamp { next_seq: self.next_seq, archive_time: None, history }
+    }
+
+    /// Which articles are chosen.
+    pub(super) fn filter(&self) -> Result<pb::ArticleFilter, Failure> {
+        from_json(&self.filter).map_err(|error| {
+            let message = format!("the state of the export says of no articles that they are chosen: {error}");
+            Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to begin anew")
+        })
+    }
+
+    /// As of when on the observe axis.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.at_micros.and_then(Timestamp::from_micros)
     }
 }
 
