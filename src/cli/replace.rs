@@ -21,7 +21,7 @@ pub(super) fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        file.sync_data()?;
         fs::rename(&new, path)
     };
     let written = write();
