@@ -10,7 +10,7 @@ use super::backup_args::{BackupArgs, RestoreArgs};
 use super::export_args::ExportArgs;
 use super::feed_args::{SubscriptionsArgs, WatchArgs};
 use super::import_args::ImportArgs;
-use super::times::{self, TimeEnd};
+use super::times::{self, Moment, TimeEnd};
 use super::verify::VerifyArgs;
 use super::web_args::{FetchArgs, FollowArgs};
 use crate::config::Settings;
@@ -197,11 +197,23 @@ pub(super) enum DocumentFormat {
 #[derive(Clone, Debug, Args)]
 pub(super) struct AsOfArgs {
     /// As it stood at this time
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub(super) at: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) at: Option<Moment>,
     /// As far as the archive knew at this time
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub(super) known_at: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) known_at: Option<Moment>,
+}
+
+impl AsOfArgs {
+    /// A time on the observe axis.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.at.as_ref().map(|moment| moment.time)
+    }
+
+    /// A time on the archive axis.
+    pub(super) fn known_at(&self) -> Option<Timestamp> {
+        self.known_at.as_ref().map(|moment| moment.time)
+    }
 }
 
 /// The arguments of `show`.
@@ -327,17 +339,17 @@ impl FilterArgs {
 #[derive(Clone, Debug, Args)]
 pub(super) struct RangeArgs {
     /// Published, as it claims, at this time or later
-    #[arg(long, value_name = "TIME", value_parser = start)]
-    pub(super) published_from: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = first_moment)]
+    pub(super) published_from: Option<Moment>,
     /// Published, as it claims, at this time or earlier
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub(super) published_to: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) published_to: Option<Moment>,
     /// What is in force is so since this time or later
-    #[arg(long, value_name = "TIME", value_parser = start)]
-    pub(super) observed_from: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = first_moment)]
+    pub(super) observed_from: Option<Moment>,
     /// What is in force is so since this time or earlier
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub(super) observed_to: Option<Timestamp>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) observed_to: Option<Moment>,
 }
 
 /// The arguments of `list`.
@@ -431,6 +443,14 @@ pub(super) fn revision_number(text: &str) -> Result<RevisionNumber, &'static str
 
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     times::parse(text, times::now(), TimeEnd::Last)
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    Moment::parse(text, TimeEnd::Last)
+}
+
+fn first_moment(text: &str) -> Result<Moment, String> {
+    Moment::parse(text, TimeEnd::First)
 }
 
 pub(super) fn start(text: &str) -> Result<Timestamp, String> {

@@ -23,8 +23,7 @@ impl Failures {
 
     pub(super) fn add(&mut self, failure: Failure) {
         self.count += 1;
-        let reason = if failure.reason().is_empty() { "FAILED" } else { failure.reason() };
-        *self.reasons.entry(reason.to_owned()).or_default() += 1;
+        *self.reasons.entry(reason_of(&failure).to_owned()).or_default() += 1;
         self.last = Some(failure);
     }
 
@@ -52,6 +51,11 @@ impl Failures {
     pub(super) fn of_one(self) -> Result<(), Failure> {
         self.last.map_or(Ok(()), Err)
     }
+}
+
+/// What a failure is counted as.
+pub(super) fn reason_of(failure: &Failure) -> &str {
+    if failure.reason().is_empty() { "FAILED" } else { failure.reason() }
 }
 
 /// A failure among the lines of `--json`: `offset` says of what.

@@ -6,8 +6,9 @@ use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::table::table;
+use super::times::Moment;
 use super::{instant, style};
-use crate::model::{SourceId, Timestamp};
+use crate::model::SourceId;
 use crate::wire::{pb, timestamp_to_pb};
 
 const PAGE_SIZE: usize = 500;
@@ -51,7 +52,7 @@ fn request(args: &ListArgs) -> pb::ListArticlesRequest {
         parent,
         page_size: i32::try_from(args.limit.unwrap_or(PAGE_SIZE).clamp(1, PAGE_SIZE)).unwrap_or_default(),
         filter: Some(filter),
-        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        as_of: as_of(args.as_of.at(), args.as_of.known_at()),
         order: order.into(),
         view: pb::ArticleView::Basic.into(),
         ..pb::ListArticlesRequest::default()
@@ -61,17 +62,17 @@ fn request(args: &ListArgs) -> pb::ListArticlesRequest {
 /// A choice of articles, as the contract has it.
 pub(super) fn filter(filter: &FilterArgs, ranges: &RangeArgs) -> pb::ArticleFilter {
     pb::ArticleFilter {
-        observe_time: range(ranges.observed_from, ranges.observed_to),
-        publish_time: range(ranges.published_from, ranges.published_to),
+        observe_time: range(ranges.observed_from.as_ref(), ranges.observed_to.as_ref()),
+        publish_time: range(ranges.published_from.as_ref(), ranges.published_to.as_ref()),
         ..filter.to_pb()
     }
 }
 
 /// The contract's ranges end before their end, a person's with it.
-fn range(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<pb::TimeRange> {
+fn range(from: Option<&Moment>, to: Option<&Moment>) -> Option<pb::TimeRange> {
     (from.is_some() || to.is_some()).then(|| pb::TimeRange {
-        start_time: from.map(timestamp_to_pb),
-        end_time: to.map(|to| timestamp_to_pb(to.saturating_add_micros(1))),
+        start_time: from.map(|from| timestamp_to_pb(from.time)),
+        end_time: to.map(|to| timestamp_to_pb(to.time.saturating_add_micros(1))),
     })
 }
 

@@ -11,10 +11,10 @@ use crate::wire::pb;
 const PAGE_SIZE: usize = 100;
 
 pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> Result<(), Failure> {
-    let name = args.article.resolve(session, args.as_of.known_at).await?;
+    let name = args.article.resolve(session, args.as_of.known_at()).await?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let cut =
-        if out.json { as_of(args.as_of.at, args.as_of.known_at) } else { state(session, &name, args, out).await? };
+        if out.json { as_of(args.as_of.at(), args.as_of.known_at()) } else { state(session, &name, args, out).await? };
     let order = if args.oldest_first { pb::RevisionOrder::OldestFirst } else { pb::RevisionOrder::NewestFirst };
     let mut request = pb::ListRevisionsRequest {
         parent: name,
@@ -42,7 +42,7 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
 async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) -> Result<Option<pb::AsOf>, Failure> {
     let request = pb::GetArticleRequest {
         name: name.to_owned(),
-        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        as_of: as_of(args.as_of.at(), args.as_of.known_at()),
         view: pb::ArticleView::Basic.into(),
         min_next_seq: 0,
     };
@@ -51,7 +51,7 @@ async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) 
     if article.state() == pb::ArticleState::Withdrawn {
         out.line(withdrawn(&article, out))?;
     }
-    Ok(same_cut(found.read_stamp.as_ref(), args.as_of.at))
+    Ok(same_cut(found.read_stamp.as_ref(), args.as_of.at()))
 }
 
 /// `withdrawn since …: reason`.

@@ -3,14 +3,16 @@
 //!
 //! It is no part of the record. Who loses it does some work once more, which changes nothing.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+
+use super::replace::replace;
 
 /// The file that remembers one thing.
 pub(super) struct Memory<T> {
@@ -36,14 +38,7 @@ impl<T: Serialize + DeserializeOwned + Default> Memory<T> {
 
     /// Remembers it durably. The file is replaced as a whole, so that it is never half written.
     pub(super) fn keep(&self) -> io::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec_pretty(&self.value)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
+        replace(&self.path, &serde_json::to_vec_pretty(&self.value)?)
     }
 
     /// Remembers nothing any more.

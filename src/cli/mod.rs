@@ -27,6 +27,7 @@ mod output;
 mod pages;
 mod progress;
 mod reinstate;
+mod replace;
 mod report;
 mod restore;
 mod rollback;

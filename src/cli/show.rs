@@ -11,14 +11,14 @@ use crate::model::Precision;
 use crate::wire::{self, pb};
 
 pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
-    let name = args.article.resolve(session, args.as_of.known_at).await?;
+    let name = args.article.resolve(session, args.as_of.known_at()).await?;
     if args.original {
         return original(session, &name, args, out).await;
     }
     let whole = args.revision.is_none();
     let request = pb::GetArticleRequest {
         name: name.clone(),
-        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        as_of: as_of(args.as_of.at(), args.as_of.known_at()),
         view: if whole { pb::ArticleView::Full } else { pb::ArticleView::Basic }.into(),
         min_next_seq: 0,
     };
@@ -47,7 +47,7 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
     let number = args.revision.map_or_else(|| "latest".to_owned(), |number| number.to_string());
     let request = pb::GetRevisionRequest {
         name: format!("{name}/revisions/{number}"),
-        as_of: as_of(args.as_of.at, args.as_of.known_at),
+        as_of: as_of(args.as_of.at(), args.as_of.known_at()),
         view: pb::ArticleView::Basic.into(),
         include_original: true,
         min_next_seq: 0,

@@ -20,6 +20,22 @@ pub(super) enum TimeEnd {
     Last,
 }
 
+/// A time that a person gave.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    /// As it was given. The same words mean another time later.
+    pub(super) words: String,
+    /// What they meant when they were read.
+    pub(super) time: Timestamp,
+}
+
+impl Moment {
+    /// Reads it, as [`parse`] does.
+    pub(super) fn parse(text: &str, end: TimeEnd) -> Result<Self, String> {
+        Ok(Self { words: text.to_owned(), time: parse(text, now(), end)? })
+    }
+}
+
 /// The present.
 pub(super) fn now() -> Timestamp {
     SystemClock.now()

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
+use super::part::State;
 use crate::cli::article::{as_of, same_cut, short};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
@@ -24,15 +25,12 @@ pub(super) struct Choice {
 const PAGE_SIZE: i32 = 1_000;
 
 impl Choice {
-    /// The choice that the arguments make. One that was begun before has the cut that it was begun with.
-    pub(super) async fn of(
-        session: &Session,
-        args: &ExportArgs,
-        begun: Option<pb::ReadStamp>,
-    ) -> Result<Self, Failure> {
+    /// The choice that the arguments make. An export that was begun has the cut, the articles and the times that it was begun
+    /// with, whatever the same words mean by now.
+    pub(super) async fn of(session: &Session, args: &ExportArgs, begun: Option<&State>) -> Result<Self, Failure> {
         let cut = match begun {
-            Some(cut) => same_cut(Some(&cut), None),
-            None => as_of(None, args.as_of.known_at),
+            Some(state) => same_cut(Some(&state.cut()), None),
+            None => as_of(None, args.as_of.known_at()),
         };
         let request = pb::ListArticlesRequest {
             parent: ALL_SOURCES.to_owned(),
@@ -41,15 +39,24 @@ impl Choice {
             ..pb::ListArticlesRequest::default()
         };
         let cut = session.archive().list_articles(request).await?.into_inner().read_stamp.unwrap_or_default();
+        let (filter, at) = match begun {
+            Some(state) => (state.filter()?, state.at()),
+            None => (Self::filter(session, args).await?, args.as_of.at()),
+        };
+        let choice = Self { filter, cut, at };
+        choice.check_articles(session).await?;
+        Ok(choice)
+    }
+
+    /// Which articles the arguments choose, at the times that their words mean now.
+    async fn filter(session: &Session, args: &ExportArgs) -> Result<pb::ArticleFilter, Failure> {
         let mut filter = list::filter(&args.filter, &args.ranges);
         for article in &args.articles {
-            filter.articles.push(article.resolve(session, args.as_of.known_at).await?);
+            filter.articles.push(article.resolve(session, args.as_of.known_at()).await?);
         }
         filter.articles.sort();
         filter.articles.dedup();
-        let choice = Self { filter, cut, at: args.as_of.at };
-        choice.check_articles(session).await?;
-        Ok(choice)
+        Ok(filter)
     }
 
     /// The cut, as a request has it.

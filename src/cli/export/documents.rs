@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::choice::Choice;
 use super::manifest::{Manifest, Standing};
 use super::tally::Tally;
-use super::{Place, at_cut, folder, item, manifest, unreadable, unwritable};
+use super::{Place, at_cut, folder, item, manifest, unless_stopped, unreadable, unwritable};
 use crate::cli::args::Globals;
 use crate::cli::article::short;
 use crate::cli::connect::Session;
@@ -17,6 +17,7 @@ use crate::cli::count;
 use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
+use crate::cli::replace::{place, replace, sync_folder};
 use crate::cli::signals::Signals;
 use crate::cli::style;
 use crate::export::Format;
@@ -42,6 +43,9 @@ pub(super) async fn run(
         Place::Stdout(_) if args.articles.len() == 1 => {
             let document = one(session, args, format, &choice).await?;
             if args.dry_run {
+                if out.json {
+                    return out.line(json!({ "file": null, "bytes": document.len().to_string(), "dryRun": true }));
+                }
                 return out.line(format_args!("would write {} bytes to standard output", document.len()));
             }
             // A terminal does as it is told.
@@ -49,7 +53,11 @@ pub(super) async fn run(
             out.bytes(document.as_bytes())
         }
         Place::Stdout(_) => {
-            let articles = count(choice.count(session).await?, "article");
+            let articles = choice.count(session).await?;
+            if out.json {
+                return out.line(json!({ "folder": null, "articles": articles.to_string(), "dryRun": true }));
+            }
+            let articles = count(articles, "article");
             out.line(format_args!("would write documents of {articles}; name a folder for them with --out"))
         }
         Place::File(path, _) => to_file(&path, &one(session, args, format, &choice).await?, args, out),
@@ -78,11 +86,14 @@ fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> 
     }
     let verb = if args.dry_run { "would write" } else { "wrote" };
     if !args.dry_run {
-        folder::write(path, document.as_bytes()).map_err(unwritable(path))?;
-        folder::sync(&[path.to_owned()]).map_err(unwritable(path))?;
+        replace(path, document.as_bytes()).map_err(unwritable(path))?;
     }
     if out.json {
-        return out.line(json!({ "file": path.display().to_string(), "bytes": document.len().to_string() }));
+        return out.line(json!({
+            "file": path.display().to_string(),
+            "bytes": document.len().to_string(),
+            "dryRun": args.dry_run,
+        }));
     }
     out.line(format_args!("{verb} {}", path.display()))
 }
@@ -124,9 +135,10 @@ impl<'a> Many<'a> {
         let manifest = Manifest::of(folder).map_err(unreadable(folder))?;
         let (force, dry_run) = (args.force, args.dry_run);
         let mut many = Many { session, choice, format, folder, force, dry_run, manifest, written: Vec::new() };
-        let mut tally = Tally::begin(globals, choice.count(session).await?, args.dry_run, out);
+        let total = unless_stopped(&stopping, choice.count(session)).await?;
+        let mut tally = Tally::begin(globals, total, args.dry_run, out);
         let done = many.all(&stopping, &mut tally).await;
-        folder::sync(&many.written).map_err(unwritable(folder))?;
+        many.written.iter().try_for_each(|file| sync_folder(file)).map_err(unwritable(folder))?;
         done?;
         tally.finish(folder, stopping.is_cancelled())
     }
@@ -134,9 +146,17 @@ impl<'a> Many<'a> {
     async fn all(&mut self, stopping: &CancellationToken, tally: &mut Tally<'_>) -> Result<(), Failure> {
         let mut request = self.choice.list(pb::ArticleView::Basic);
         loop {
-            let page = self.session.archive().list_articles(request.clone()).await?.into_inner();
+            let mut archive = self.session.archive();
+            let page = tokio::select! {
+                biased;
+                () = stopping.cancelled() => return Ok(()),
+                page = archive.list_articles(request.clone()) => page?.into_inner(),
+            };
             let mut wanted = Vec::new();
             for article in page.articles {
+                if stopping.is_cancelled() {
+                    return Ok(());
+                }
                 let name = article.name.clone();
                 match self.judge(article) {
                     Ok(Some(one)) => wanted.push(one),
@@ -150,7 +170,8 @@ impl<'a> Many<'a> {
                 if some.is_empty() {
                     break;
                 }
-                if stopping.is_cancelled() || tally.is_closed() {
+                // Files are written also for whoever does not want to be told of each.
+                if stopping.is_cancelled() || self.dry_run && tally.is_closed() {
                     return Ok(());
                 }
                 self.write(some, tally).await?;
@@ -202,7 +223,7 @@ impl<'a> Many<'a> {
         let writes = stream::iter(documents).map(|(name, (file, _, document))| {
             let path = folder.join(&file);
             tokio::task::spawn_blocking(move || {
-                let written = folder::write(&path, document.as_bytes()).map_err(unwritable(&path));
+                let written = place(&path, document.as_bytes()).map_err(unwritable(&path));
                 (name, file, path, written.map(|()| document.len()))
             })
         });

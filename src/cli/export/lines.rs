@@ -18,15 +18,17 @@ use super::encoding::Encoding;
 use super::history::History;
 use super::newest::Newest;
 use super::part::{Found, Part, State};
+use super::unless_stopped;
 use crate::cli::args::Globals;
 use crate::cli::connect::Session;
+use crate::cli::count;
 use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 use crate::cli::status::size;
-use crate::cli::{count, list};
+use crate::model::Timestamp;
 use crate::wire::json::to_json;
 use crate::wire::pb;
 
@@ -62,13 +64,13 @@ pub(super) async fn run(
     let stopping = Signals::listen()?.token();
     let (part, encoding) = match place {
         Place::Stdout(encoding) => (None, encoding),
-        Place::File(path, encoding) => (Some(Part::of(path, encoding)), encoding),
+        Place::File(path, encoding) => (Some(Part::of(path, encoding, args.force)), encoding),
         Place::Folder(folder) => {
             return Err(Failure::new(Exit::Usage, format!("{} is a folder", folder.display())));
         }
     };
     let asked = asked(args, encoding);
-    let found = part.as_ref().map_or(Ok(Found::Nothing), |part| part.find(&asked, args.force))?;
+    let found = part.as_ref().map_or(Ok(Found::Nothing), |part| part.find(&asked))?;
     let begun = match found {
         Found::Complete(state) if !args.dry_run => {
             let Some(part) = part else { return Ok(()) };
@@ -77,27 +79,29 @@ pub(super) async fn run(
         Found::Complete(state) | Found::Begun(state) => Some(state),
         Found::Nothing => None,
     };
-    let choice = Choice::of(session, args, begun.as_ref().map(State::cut)).await;
+    let choice = unless_stopped(&stopping, Choice::of(session, args, begun.as_ref())).await;
     let choice = choice.map_err(|failure| match (failure.reason(), &begun) {
         ("HISTORY_DIVERGED", Some(_)) => failure
             .hint("what is there was begun with another archive, or before this one was restored: --force begins anew"),
         _ => failure,
     })?;
     if args.dry_run {
-        return tell(session, &choice, args, begun.as_ref(), out).await;
+        return unless_stopped(&stopping, tell(session, &choice, args, begun.as_ref(), out)).await;
     }
     let state = begun.unwrap_or_else(|| State {
         asked,
         next_seq: choice.cut.next_seq,
         history: HEXLOWER.encode(&choice.cut.history),
+        filter: to_json(&choice.filter),
+        at_micros: choice.at.map(Timestamp::micros),
         ..State::default()
     });
     let mut progress = Progress::new(globals);
     let (mut source, total, unit) = if args.newest {
-        let total = choice.count(session).await?;
+        let total = unless_stopped(&stopping, choice.count(session)).await?;
         (Either::Right(Newest::new(session, &choice, args.originals, &state)), total, "articles")
     } else {
-        let history = History::new(session, &choice, args.originals, &state).await?;
+        let history = unless_stopped(&stopping, History::new(session, &choice, args.originals, &state)).await?;
         (Either::Left(history), choice.cut.next_seq, "changes")
     };
     progress.begin("exporting", unit, total);
@@ -128,11 +132,21 @@ pub(super) async fn run(
     writing.finish().await
 }
 
-/// What tells this export from another one to the same file.
+/// What tells this export from another one to the same file. Times are as they were given: "2 days ago" is another time when
+/// the same command is run again, and the same export.
 fn asked(args: &ExportArgs, encoding: Encoding) -> String {
-    let filter = list::filter(&args.filter, &args.ranges);
-    let asked =
-        format!("{filter:?} {:?} {:?} {} {} {encoding:?}", args.articles, args.as_of, args.newest, args.originals);
+    let (as_of, ranges) = (&args.as_of, &args.ranges);
+    let times = [
+        &as_of.at,
+        &as_of.known_at,
+        &ranges.published_from,
+        &ranges.published_to,
+        &ranges.observed_from,
+        &ranges.observed_to,
+    ];
+    let times = times.map(|moment| moment.as_ref().map(|moment| &moment.words));
+    let filter = args.filter.to_pb();
+    let asked = format!("{filter:?} {times:?} {:?} {} {} {encoding:?}", args.articles, args.newest, args.originals);
     HEXLOWER.encode(&Sha256::digest(asked))
 }
 

@@ -33,12 +33,18 @@ struct Line {
     sha256: String,
 }
 
-/// What was written last, and before that.
-#[derive(Clone, Copy, Debug)]
+/// What was told of a file last, and all that was told of it before: which of that was written, the manifest does not say.
+#[derive(Clone, Debug)]
 struct Written {
     of: Print,
     bytes: Print,
-    before: Option<Print>,
+    before: Vec<Print>,
+}
+
+impl Written {
+    fn is_ours(&self, bytes: Print) -> bool {
+        self.bytes == bytes || self.before.contains(&bytes)
+    }
 }
 
 /// What a file is.
@@ -88,12 +94,14 @@ impl Manifest {
 
     fn add(&mut self, line: &Line) {
         let (of, bytes) = (parsed(&line.of), parsed(&line.sha256));
-        let written = self.written.entry(print(line.file.as_bytes()));
-        written.and_modify(|it| *it = Written { of, bytes, before: Some(it.bytes) }).or_insert(Written {
-            of,
-            bytes,
-            before: None,
-        });
+        let first = Written { of, bytes, before: Vec::new() };
+        let written = self.written.entry(print(line.file.as_bytes())).or_insert(first);
+        if written.bytes != bytes {
+            let before = std::mem::replace(&mut written.bytes, bytes);
+            written.before.retain(|print| ![before, bytes].contains(print));
+            written.before.push(before);
+        }
+        written.of = of;
     }
 
     /// What the file is in which the document of what `of` is the print of is to be written.
@@ -105,7 +113,7 @@ impl Manifest {
         };
         Ok(match self.written.get(&print(file.as_bytes())) {
             Some(written) if written.bytes == there && written.of == parsed(of) => Standing::Complete,
-            Some(written) if written.bytes == there || written.before == Some(there) => Standing::Free,
+            Some(written) if written.is_ours(there) => Standing::Free,
             Some(_) | None => Standing::Foreign,
         })
     }
@@ -176,6 +184,11 @@ mod tests {
         // Killed between the line and the document.
         Manifest::of(folder.path()).unwrap().tell(&[document("2", "two")]).unwrap();
         assert_eq!(standing("2"), Standing::Free);
+        // The disk was full, more than once.
+        for (of, text) in [("2", "two"), ("3", "three"), ("2", "two"), ("2", "two")] {
+            Manifest::of(folder.path()).unwrap().tell(&[document(of, text)]).unwrap();
+            assert_eq!(standing("2"), Standing::Free, "what is there is of the first run");
+        }
         std::fs::write(&file, "two").unwrap();
         assert_eq!(standing("2"), Standing::Complete);
         std::fs::write(&file, "two and a note").unwrap();

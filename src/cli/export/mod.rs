@@ -16,13 +16,16 @@ mod part;
 mod place;
 mod tally;
 
+use std::future::Future;
 use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::item::{at_cut, item};
 use self::place::Place;
 use super::args::Globals;
 use super::connect::Session;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, interrupted};
 use super::export_args::ExportArgs;
 use super::output::Output;
 
@@ -55,6 +58,18 @@ fn check(args: &ExportArgs) -> Result<(), Failure> {
             usage("--revision is of one article; name that alone")
         }
         () => Ok(()),
+    }
+}
+
+/// Prepares, unless an end is asked for before that is done.
+async fn unless_stopped<T>(
+    stopping: &CancellationToken,
+    preparing: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = stopping.cancelled() => Err(interrupted("this time, nothing was written")),
+        done = preparing => done,
     }
 }
 

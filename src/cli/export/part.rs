@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::encoding::Encoding;
 use super::{unreadable, unwritable};
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::replace::{replace, sync_folder};
+use crate::model::Timestamp;
+use crate::wire::json::from_json;
 use crate::wire::pb;
 
 /// How far an export is.
@@ -26,6 +30,10 @@ pub(super) struct State {
     pub(super) next_seq: u64,
     /// In hexadecimal.
     pub(super) history: String,
+    /// Which articles are chosen, as JSON.
+    pub(super) filter: String,
+    /// As of when on the observe axis, in microseconds; none for the newest.
+    pub(super) at_micros: Option<i64>,
     /// Where the archive is read on; empty for the beginning.
     pub(super) page_token: String,
     /// The position behind which that is, or how many articles lie before it.
@@ -45,12 +53,27 @@ impl State {
         let history = HEXLOWER.decode(self.history.as_bytes()).unwrap_or_default();
         pb::ReadStamp { next_seq: self.next_seq, archive_time: None, history }
     }
+
+    /// Which articles are chosen.
+    pub(super) fn filter(&self) -> Result<pb::ArticleFilter, Failure> {
+        from_json(&self.filter).map_err(|error| {
+            let message = format!("the state of the export says of no articles that they are chosen: {error}");
+            Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to begin anew")
+        })
+    }
+
+    /// As of when on the observe axis.
+    pub(super) fn at(&self) -> Option<Timestamp> {
+        self.at_micros.and_then(Timestamp::from_micros)
+    }
 }
 
 /// The file that an export goes to.
 pub(super) struct Part {
     target: PathBuf,
     encoding: Encoding,
+    /// Whether what is in the way may be written over.
+    force: bool,
     file: Option<File>,
 }
 
@@ -66,34 +89,39 @@ pub(super) enum Found {
 
 impl Part {
     /// The file, of which nothing is touched yet.
-    pub(super) fn of(target: PathBuf, encoding: Encoding) -> Self {
-        Self { target, encoding, file: None }
+    pub(super) fn of(target: PathBuf, encoding: Encoding, force: bool) -> Self {
+        Self { target, encoding, force, file: None }
     }
 
-    /// Looks what is there. A file that is there already, and an export with other options, are in the way unless `force`
-    /// says that they are not.
-    pub(super) fn find(&self, asked: &str, force: bool) -> Result<Found, Failure> {
-        let begun = if force { None } else { self.begun()? };
+    /// Looks what is there. A file that is there already, and an export with other options, are in the way unless they may
+    /// be written over.
+    pub(super) fn find(&self, asked: &str) -> Result<Found, Failure> {
+        let begun = if self.force { None } else { self.begun()? };
         match begun {
             Some(state) if state.asked != asked => {
                 Err(Failure::new(Exit::Conflict, format!("{} was begun with other options", self.part().display()))
                     .kind("OTHER_EXPORT")
                     .hint("run the command that began it, or give --force to begin anew"))
             }
-            Some(state) if state.is_complete => Ok(Found::Complete(state)),
-            _ if self.target.exists() && !force => {
-                Err(Failure::new(Exit::Conflict, format!("{} exists", self.target.display()))
-                    .kind("EXISTS")
-                    .hint("name another file, or give --force to write over it"))
+            // It may have its name already, and somebody else's file may have it meanwhile.
+            Some(state) if state.is_complete && !(self.part().exists() && self.target.exists()) => {
+                Ok(Found::Complete(state))
             }
+            _ if self.target.exists() && !self.force => Err(self.exists()),
             Some(state) => Ok(Found::Begun(state)),
-            None if !force && fs::metadata(self.part()).is_ok_and(|part| part.len() > 0) => {
+            None if !self.force && fs::metadata(self.part()).is_ok_and(|part| part.len() > 0) => {
                 Err(Failure::new(Exit::Conflict, format!("{} exists, and no state beside it", self.part().display()))
                     .kind("EXISTS")
                     .hint("name another file, or give --force to write over it"))
             }
             None => Ok(Found::Nothing),
         }
+    }
+
+    fn exists(&self) -> Failure {
+        Failure::new(Exit::Conflict, format!("{} exists", self.target.display()))
+            .kind("EXISTS")
+            .hint("name another file, or give --force to write over it")
     }
 
     /// The state of an export that was begun; none where there is none, or less of it than it says.
@@ -123,10 +151,6 @@ impl Part {
     pub(super) fn open(&mut self, whole_bytes: u64) -> Result<(), Failure> {
         let path = self.part();
         let open = || {
-            if whole_bytes == 0 {
-                // What an export that was given up says would not be true of this one.
-                remove_if_there(&self.state())?;
-            }
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder)?;
             }
@@ -135,8 +159,14 @@ impl Part {
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 return Err(io::Error::other("another export is writing it"));
             }
-            if file.metadata()?.len() < whole_bytes {
+            // Who had the lock before may have given the file its name.
+            if file.metadata()?.len() < whole_bytes || !is_at(&file, &path) {
                 return Err(io::Error::other("it is not what it was a moment ago"));
+            }
+            if whole_bytes == 0 {
+                // What an export that was given up says would not be true of this one. That of one which is under way is,
+                // and it has the lock.
+                remove_if_there(&self.state())?;
             }
             file.set_len(whole_bytes)?;
             file.seek(SeekFrom::End(0))?;
@@ -160,16 +190,19 @@ impl Part {
         replace(&path, &serde_json::to_vec(state).unwrap_or_default()).map_err(unwritable(&path))
     }
 
-    /// Gives the part its name.
+    /// Gives the part its name, unless that is somebody else's meanwhile.
     pub(super) fn complete(self) -> Result<PathBuf, Failure> {
         let (part, state) = (self.part(), self.state());
+        if !self.force && part.exists() && self.target.exists() {
+            return Err(self.exists());
+        }
         let named = || {
             // Whoever was killed behind this has nothing left to do.
             if part.exists() {
                 fs::rename(&part, &self.target)?;
             }
             sync_folder(&self.target)?;
-            fs::remove_file(&state)
+            remove_if_there(&state)
         };
         named().map_err(unwritable(&self.target))?;
         Ok(self.target)
@@ -197,20 +230,11 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Replaces a file as a whole, durably.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = with_ending(path, ".new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    sync_folder(path)
-}
-
-/// Makes the name of a file durable.
-pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+/// Whether that is the file of this path.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |there: fs::Metadata| (there.dev(), there.ino());
+    let (file, path) = (file.metadata().map(identity), fs::metadata(path).map(identity));
+    matches!((file, path), (Ok(file), Ok(path)) if file == path)
 }
 
 #[cfg(test)]
@@ -220,7 +244,11 @@ mod tests {
     const ASKED: &str = "all";
 
     fn part(folder: &tempfile::TempDir) -> Part {
-        Part::of(folder.path().join("a.jsonl"), Encoding::Plain)
+        Part::of(folder.path().join("a.jsonl"), Encoding::Plain, false)
+    }
+
+    fn forced(folder: &tempfile::TempDir) -> Part {
+        Part { force: true, ..part(folder) }
     }
 
     async fn written(part: &mut Part, lines: &str, state: &mut State) {
@@ -237,7 +265,7 @@ mod tests {
         // Killed within the next chunk.
         begun.file.take().unwrap().write_all(b"tw").unwrap();
         let mut again = part(&folder);
-        let Found::Begun(mut state) = again.find(ASKED, false).unwrap() else { panic!("it was begun") };
+        let Found::Begun(mut state) = again.find(ASKED).unwrap() else { panic!("it was begun") };
         again.open(state.part_bytes).unwrap();
         let twice = part(&folder).open(state.part_bytes).unwrap_err();
         assert!(twice.message.contains("another export is writing it"), "{twice:?}");
@@ -260,7 +288,7 @@ mod tests {
                 fs::rename(begun.part(), &begun.target).unwrap();
             }
             let again = part(&folder);
-            assert!(matches!(again.find(ASKED, false).unwrap(), Found::Complete(_)), "{has_name}");
+            assert!(matches!(again.find(ASKED).unwrap(), Found::Complete(_)), "{has_name}");
             assert_eq!(fs::read_to_string(again.complete().unwrap()).unwrap(), "one\n");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
@@ -270,9 +298,9 @@ mod tests {
     fn a_part_that_is_not_ours_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(part(&folder).part(), "mine").unwrap();
-        let refused = part(&folder).find(ASKED, false).err().unwrap();
+        let refused = part(&folder).find(ASKED).err().unwrap();
         assert_eq!((refused.exit, refused.kind), (Exit::Conflict, "EXISTS"));
-        assert!(matches!(part(&folder).find(ASKED, true).unwrap(), Found::Nothing));
+        assert!(matches!(forced(&folder).find(ASKED).unwrap(), Found::Nothing));
     }
 
     /// A state that was left is of what was given up, and says nothing of what was begun after it.
@@ -284,10 +312,50 @@ mod tests {
         let mut state = State { asked: ASKED.to_owned(), is_complete: true, ..State::default() };
         written(&mut begun, "one\n", &mut state).await;
         drop(begun);
-        let mut anew = part(&folder);
-        assert!(matches!(anew.find(ASKED, true).unwrap(), Found::Nothing));
+        let mut anew = forced(&folder);
+        assert!(matches!(anew.find(ASKED).unwrap(), Found::Nothing));
         anew.open(0).unwrap();
         drop(anew);
-        assert!(matches!(part(&folder).find(ASKED, false).unwrap(), Found::Nothing), "the part is empty now");
+        assert!(matches!(part(&folder).find(ASKED).unwrap(), Found::Nothing), "the part is empty now");
+    }
+
+    /// The second one, which was told to begin anew, or which sees nothing that was begun yet.
+    #[tokio::test]
+    async fn what_another_export_writes_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut running = part(&folder);
+        running.open(0).unwrap();
+        let mut state = State { asked: ASKED.to_owned(), ..State::default() };
+        written(&mut running, "one\n", &mut state).await;
+        for mut second in [part(&folder), forced(&folder)] {
+            let refused = second.open(0).unwrap_err();
+            assert!(refused.message.contains("another export is writing it"), "{refused:?}");
+            assert!(matches!(part(&folder).find(ASKED).unwrap(), Found::Begun(found) if found == state));
+        }
+        // One that came to its end while the second one waited to be given the lock.
+        let late = OpenOptions::new().write(true).open(running.part()).unwrap();
+        state.is_complete = true;
+        written(&mut running, "two\n", &mut state).await;
+        let path = running.part();
+        running.complete().unwrap();
+        assert!(!is_at(&late, &path));
+    }
+
+    #[tokio::test]
+    async fn what_somebody_made_meanwhile_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut begun = part(&folder);
+        begun.open(0).unwrap();
+        let mut state = State { asked: ASKED.to_owned(), is_complete: true, ..State::default() };
+        written(&mut begun, "one\n", &mut state).await;
+        let target = begun.target.clone();
+        fs::write(&target, "mine").unwrap();
+        let refused = [part(&folder).find(ASKED).err().unwrap(), begun.complete().unwrap_err()];
+        assert_eq!(refused.map(|refused| refused.kind), ["EXISTS"; 2]);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
+        // Out of the way, it is not.
+        fs::remove_file(&target).unwrap();
+        assert!(matches!(part(&folder).find(ASKED).unwrap(), Found::Complete(_)));
+        assert_eq!(fs::read_to_string(part(&folder).complete().unwrap()).unwrap(), "one\n");
     }
 }

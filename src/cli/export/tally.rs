@@ -1,13 +1,13 @@
 //! What comes of many documents: a line of JSON for each that was written, why others failed, and in the end how many.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::documents::left;
 use crate::cli::args::Globals;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::Failure;
+use crate::cli::failures::{Failures, reason_of};
 use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
 use crate::cli::style;
@@ -21,9 +21,7 @@ pub(super) struct Tally<'o> {
     written: u64,
     unchanged: u64,
     bytes: u64,
-    /// How many failed with each reason.
-    failed: BTreeMap<String, u64>,
-    last: Option<Failure>,
+    failures: Failures,
 }
 
 impl<'o> Tally<'o> {
@@ -31,7 +29,7 @@ impl<'o> Tally<'o> {
         let mut progress = Progress::new(globals);
         progress.begin("exporting", "articles", total);
         let (written, unchanged, bytes) = (0, 0, 0);
-        Self { out, progress, dry_run, total, written, unchanged, bytes, failed: BTreeMap::new(), last: None }
+        Self { out, progress, dry_run, total, written, unchanged, bytes, failures: Failures::default() }
     }
 
     /// Whether nobody reads any more what is said.
@@ -62,7 +60,6 @@ impl<'o> Tally<'o> {
 
     /// A document could not be written.
     pub(super) fn failed(&mut self, name: &str, failure: Failure) -> Result<(), Failure> {
-        let reason = if failure.reason().is_empty() { "FAILED" } else { failure.reason() }.to_owned();
         let failure = Failure { message: format!("{name}: {}", failure.message), ..failure };
         let Self { out, progress, .. } = self;
         let told = progress.beside(|| {
@@ -70,54 +67,44 @@ impl<'o> Tally<'o> {
             if !out.json {
                 return Ok(());
             }
-            out.line(json!({ "article": name, "outcome": "failed", "reason": reason, "message": failure.message }))
+            let (reason, message) = (reason_of(&failure), &failure.message);
+            out.line(json!({ "article": name, "outcome": "failed", "reason": reason, "message": message }))
         });
-        *self.failed.entry(reason).or_default() += 1;
-        self.last = Some(failure);
+        self.failures.add(failure);
         self.show();
         told
     }
 
-    fn failures(&self) -> u64 {
-        self.failed.values().sum()
-    }
-
     fn done(&self) -> u64 {
-        self.written + self.unchanged + self.failures()
+        self.written + self.unchanged + self.failures.count()
     }
 
     fn show(&mut self) {
-        self.progress.set_failed(self.failures());
+        self.progress.set_failed(self.failures.count());
         self.progress.set_bytes(self.done(), self.total, self.bytes);
     }
 
     /// Ends it: the summary, and a failure if one failed or some were left.
     pub(super) fn finish(mut self, folder: &Path, is_interrupted: bool) -> Result<(), Failure> {
         self.progress.end();
-        let (done, failed) = (self.done(), self.failures());
-        let Self { out, dry_run, total, written, unchanged, failed: reasons, last, .. } = self;
+        let done = self.done();
+        let Self { out, dry_run, total, written, unchanged, failures, .. } = self;
         if out.json {
             out.line(json!({
                 "folder": folder.display().to_string(),
                 "written": written.to_string(),
                 "unchanged": unchanged.to_string(),
-                "failed": failed.to_string(),
+                "failed": failures.count().to_string(),
                 "dryRun": dry_run,
             }))?;
         } else {
             let verb = if dry_run { "to be written" } else { "written" };
-            let reasons: Vec<_> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-            out.note(format_args!(
-                "{done} articles: {written} {verb}, {unchanged} there already, {failed} failed{reasons}: {}",
-                folder.display()
-            ));
+            let (failed, folder) = (failures.summary(), folder.display());
+            out.note(format_args!("{done} articles: {written} {verb}, {unchanged} there already, {failed}: {folder}"));
         }
-        match (last, failed) {
-            _ if is_interrupted && done < total => Err(left(total - done)),
-            (None, _) => Ok(()),
-            (Some(last), 1) => Err(Failure { message: format!("1 of {total} articles failed"), ..last }),
-            (Some(_), failed) => Err(Failure::new(Exit::Failed, format!("{failed} of {total} articles failed"))),
+        if is_interrupted && done < total {
+            return Err(left(total - done));
         }
+        failures.end(total, "articles")
     }
 }

@@ -13,6 +13,7 @@ use dateline::client::Client;
 use dateline::clock::ManualClock;
 use dateline::wire::json::from_json;
 use dateline::wire::pb;
+use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
 use super::server::Server;
@@ -113,6 +114,37 @@ fn lines_make_the_same_archive_again() {
     }
 }
 
+/// An export as `import` reads it, through a file or a pipe, is the same archive again, but for when it was archived.
+#[test]
+fn what_is_imported_is_exported_again_as_it_was() {
+    let timeless = |lines: &str| -> Vec<Value> {
+        let mut lines = json_lines(lines);
+        lines.iter_mut().for_each(|line| drop(line["recorded"].as_object_mut().unwrap().remove("archiveTime")));
+        lines
+    };
+    let mut all = String::new();
+    for seed in 20..26 {
+        let (cli, filed, piped) = (random(seed), Cli::new(), Cli::new());
+        let lines = cli.ok(&["export", "--originals"]);
+        let file = path(&cli, "a.jsonl.zst");
+        cli.ok(&["export", "--originals", "-o", &file]);
+        filed.ok(&["import", &file]);
+        let mut export = cli.command(&["export", "--originals", "--gzip"]).spawn().unwrap();
+        let mut import = piped.command(&["import", "-"]);
+        let done: Done = import.stdin(export.stdout.take().unwrap()).output().unwrap().into();
+        assert_eq!((export.wait().unwrap().code(), done.code), (Some(0), 0), "seed {seed}: {done:?}");
+        for copy in [filed, piped] {
+            let again = copy.ok(&["export", "--originals"]);
+            assert_eq!(timeless(&again), timeless(&lines), "seed {seed}");
+        }
+        all.push_str(&lines);
+    }
+    let rare = ["withdraw", "reinstate", "rollback", "requestId", "original", "urls", "coalesceWithin", "fetch"];
+    for word in rare.map(|word| format!("\"{word}\":")) {
+        assert!(all.contains(&word), "{word} was not among what was exported");
+    }
+}
+
 #[test]
 fn a_choice_of_articles_and_of_times_is_exported() {
     let cli = Cli::new();
@@ -201,13 +233,18 @@ fn a_reader_may_go_away() {
 
 /// An archive of so many articles of a megabyte.
 fn large(articles: u64) -> Cli {
+    filled(articles, 900_000)
+}
+
+/// An archive of so many articles of so many bytes.
+fn filled(articles: u64, bytes: usize) -> Cli {
     let cli = Cli::new();
     let archive =
         support::open_directory(&cli.archive(), &Options::default(), &Arc::new(ManualClock::new(support::now())));
     support::block_on(async {
         for number in 0..articles {
             let mut content = support::content(model::plan::Text(0));
-            let text = noise(number, 900_000);
+            let text = noise(number, bytes);
             content.blocks.push(dateline::model::BlockKind::Paragraph { text }.into());
             let name = support::named(0, &format!("a{number:03}"));
             let observation = dateline::archive::request::Observation::new(content, Vec::new());
@@ -226,8 +263,8 @@ fn dice(state: &mut u64) -> u64 {
     *state >> 33
 }
 
-/// Kills the command at random moments until it comes to its end, and answers how often.
-fn kill_until_done(cli: &Cli, args: &[&str], seed: &mut u64) -> u32 {
+/// Kills the command at random moments until it comes to its end, and answers how often. Something happens between.
+fn kill_until_done(cli: &Cli, args: &[&str], seed: &mut u64, between: impl Fn(u32)) -> u32 {
     let mut kills = 0;
     loop {
         let mut running = Running(cli.command(args).spawn().unwrap());
@@ -245,6 +282,7 @@ fn kill_until_done(cli: &Cli, args: &[&str], seed: &mut u64) -> u32 {
         running.0.kill().unwrap();
         running.0.wait().unwrap();
         kills += 1;
+        between(kills);
         assert!(kills < 200, "it does not come to its end");
     }
 }
@@ -255,13 +293,14 @@ fn an_export_that_is_killed_goes_on_and_loses_nothing() {
     let lines = cli.ok(&["export"]);
     let mut seed = 20_261_128;
     for name in ["a.jsonl", "b.jsonl.zst"] {
-        let kills = kill_until_done(&cli, &["export", "-o", &path(&cli, name)], &mut seed);
+        let kills = kill_until_done(&cli, &["export", "-o", &path(&cli, name)], &mut seed, |_| {});
         println!("{name}: {kills} kills");
         assert!(read(&cli.path(name)) == lines, "{name} after {kills} kills");
     }
-    // One that goes on has the cut that it began with.
+    // One that goes on has the cut that it began with, and the times: a moment later, the same words mean another one.
     let file = path(&cli, "d.jsonl");
-    let mut begun = Running(cli.command(&["export", "-o", &file]).spawn().unwrap());
+    let export = ["export", "-o", &file, "--at", "1 second ago", "--observed-from", "5000 days ago"];
+    let mut begun = Running(cli.command(&export).spawn().unwrap());
     while !cli.path("d.jsonl.part.state").exists() {
         std::thread::sleep(Duration::from_millis(1));
         assert!(begun.0.try_wait().unwrap().is_none(), "it was over before it was looked at");
@@ -269,10 +308,12 @@ fn an_export_that_is_killed_goes_on_and_loses_nothing() {
     begun.0.kill().unwrap();
     begun.0.wait().unwrap();
     assert_eq!(cli.add("new", "Ferry", "It sails.", &[]).code, 0);
-    cli.fails(&["export", "-o", &file, "--newest"], 4, "was begun with other options");
-    let would = cli.ok(&["export", "-o", &file, "--dry-run"]);
+    for other in [&["--newest"][..], &["--at", "2 seconds ago"]] {
+        cli.fails(&[&["export", "-o", &file], other].concat(), 4, "was begun with other options");
+    }
+    let would = cli.ok(&[&export[..], &["--dry-run"]].concat());
     assert!(would.contains("going on with what is there"), "{would}");
-    cli.ok(&["export", "-o", &file]);
+    cli.ok(&export);
     assert!(read(&cli.path("d.jsonl")) == lines);
     assert_eq!(names(cli.path("")), ["a.jsonl", "archive", "b.jsonl.zst", "d.jsonl"]);
 }
@@ -294,16 +335,93 @@ fn an_export_that_is_asked_to_stop_says_how_to_go_on() {
     cli.ok(&["export", "-o", &file]);
     assert!(read(&cli.path("a.jsonl")) == lines);
 
+    let cli = filled(400, 20_000);
     let folder = path(&cli, "pages");
     let running = Running(cli.command(&["export", "--format", "html", "-o", &folder]).spawn().unwrap());
-    while !cli.path("pages/.dateline-export.jsonl").exists() {
+    while !cli.path("pages/gazette/a003.html").exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
     running.signal("INT");
     let done = end(running);
-    assert!(done.code == 0 || done.err.contains("the same command goes on there"), "{done:?}");
+    assert!(done.code == 1 && done.err.contains("left; the same command goes on there"), "{done:?}");
+    assert!(names(cli.path("pages/gazette")).len() < 400);
     cli.ok(&["export", "--format", "html", "-o", &folder]);
-    assert_eq!(names(cli.path("pages/gazette")).len(), 24);
+    assert_eq!(names(cli.path("pages/gazette")).len(), 400);
+}
+
+/// A command that looks at files in which nothing has changed heeds it as well.
+#[test]
+fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
+    let cli = Cli::new();
+    ["a", "b", "c"].iter().for_each(|name| drop(cli.add(name, "Ferry", "It sails.", &[])));
+    let folder = path(&cli, "pages");
+    let export = ["export", "--format", "text", "-o", &folder];
+    cli.ok(&export);
+    // A file that is read for as long as somebody writes it.
+    let slow = cli.path("pages/press/b.txt");
+    fs::remove_file(&slow).unwrap();
+    assert!(Command::new("mkfifo").arg(&slow).status().unwrap().success());
+    let running = Running(cli.command(&export).spawn().unwrap());
+    let writer = fs::OpenOptions::new().write(true).open(&slow).unwrap();
+    running.signal("INT");
+    std::thread::sleep(Duration::from_secs(1));
+    drop(writer);
+    let done = end(running);
+    assert!(done.code == 1 && done.err.contains("interrupted; 1 article left"), "{done:?}");
+}
+
+/// A server that does not answer is not waited for.
+#[test]
+fn an_export_that_has_not_begun_yet_stops_when_it_is_asked_to() {
+    let cli = Cli::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut running = Running(cli.command(&["export", "--server", &url]).spawn().unwrap());
+    let (mut asked, _) = listener.accept().unwrap();
+    // Once it says no more, it has asked.
+    asked.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    while asked.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {}
+    running.signal("INT");
+    for _ in 0..1_000 {
+        if running.0.try_wait().unwrap().is_some() {
+            let done = end(running);
+            assert!(done.code == 1 && done.err.contains("interrupted; "), "{done:?}");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it goes on waiting");
+}
+
+/// Files are written also when nobody wants to hear of them any more.
+#[test]
+fn documents_are_written_whoever_looks_on() {
+    let cli = filled(120, 100);
+    let folder = path(&cli, "pages");
+    let mut export = Running(cli.command(&["export", "--format", "html", "-o", &folder, "--json"]).spawn().unwrap());
+    drop(export.0.stdout.take());
+    assert_eq!(export.0.wait().unwrap().code(), Some(0));
+    assert_eq!(names(cli.path("pages/gazette")).len(), 120);
+}
+
+#[test]
+fn what_would_be_done_is_json_where_that_is_asked_for() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry", "It sails.", &[]);
+    let file = path(&cli, "a.txt");
+    for (args, key) in [
+        (&["--format", "text"][..], "articles"),
+        (&["--format", "text", "press/a"], "bytes"),
+        (&["--format", "text", "press/a", "-o", &file], "bytes"),
+        (&["-o", &file], "articles"),
+    ] {
+        let told = json_lines(&cli.ok(&[&["export", "--dry-run", "--json"], args].concat()));
+        assert_eq!((told.len(), &told[0]["dryRun"]), (1, &Value::Bool(true)), "{args:?}: {told:?}");
+        assert!(told[0][key].is_string(), "{args:?}: {told:?}");
+    }
+    assert!(!cli.path("a.txt").exists());
+    let told = json_lines(&cli.ok(&["export", "--format", "text", "press/a", "-o", &file, "--json"]));
+    assert_eq!(told[0]["dryRun"], false);
 }
 
 fn end(mut running: Running) -> Done {
@@ -358,9 +476,15 @@ fn documents_that_were_cut_short_are_gone_on_with() {
     let (folder, mut seed) = (path(&cli, "pages"), 7);
     let export = ["export", "--format", "ninjs", "-o", &folder];
     let whole = path(&cli, "whole");
-    cli.ok(&["export", "--format", "ninjs", "-o", &whole]);
-    let kills = kill_until_done(&cli, &export, &mut seed);
+    // Between the kills, articles change of which a document is there already, or was about to be.
+    let kills = kill_until_done(&cli, &export, &mut seed, |kills| {
+        for article in ["changing", "changing-back"] {
+            let text = if article == "changing" { kills } else { kills % 2 };
+            assert_eq!(cli.add(article, "Ferry", &format!("It sails {text} times."), &[]).code, 0);
+        }
+    });
     println!("{kills} kills");
+    cli.ok(&["export", "--format", "ninjs", "-o", &whole]);
     for source in names(cli.path("whole")).iter().filter(|name| !name.starts_with('.')) {
         let documents = names(cli.path("whole").join(source));
         let there: Vec<_> = names(cli.path("pages").join(source));
