@@ -12,7 +12,7 @@ use super::times;
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-const BAR: &str = "{prefix} {wide_bar} {human_pos} of {human_len} {msg}, {per_sec}, {eta} left";
+const BAR: &str = "{prefix} {wide_bar} {human_pos} of {human_len} {msg}, {eta} left";
 const BAR_OF_BYTES: &str = "{prefix} {wide_bar} {msg}, {bytes} of {total_bytes}, {eta} left";
 /// Where nobody knows how much there is.
 const BAR_WITHOUT_END: &str = "{prefix} {spinner} {msg}, {bytes}";
@@ -159,20 +159,15 @@ impl Work {
             Some(_) => format!("{what}: {}, {} of {}", self.message(), HumanBytes(*done), HumanBytes(*total)),
             None => format!("{what}: {} of {} {}", HumanCount(*done), HumanCount((*total).max(*done)), self.message()),
         };
-        if let Some(rate) = self.rate(*done) {
-            if self.found.is_none() {
-                line.push_str(&format!(", {}/s", HumanCount(rate)));
-            }
-            if *total > 0 {
-                let left = total.saturating_sub(*done) / rate;
-                line.push_str(&format!(", {} left", times::span(i64::try_from(left).unwrap_or(i64::MAX))));
-            }
+        if let Some(rate) = self.rate(*done).filter(|_| *total > 0) {
+            let left = total.saturating_sub(*done) / rate;
+            line.push_str(&format!(", {} left", times::span(i64::try_from(left).unwrap_or(i64::MAX))));
         }
         line
     }
 
-    /// What is not counted in the bar's own measure: `changes, 1.2 MiB, 3 failed`, or `12,000 observations, 3 failed,
-    /// 4,000/s`.
+    /// What is not counted in the bar's own measure: `changes, 1.2 MiB, 3 failed, 54,000/s`, or `12,000 observations, 3
+    /// failed, 4,000/s`.
     fn message(&self) -> String {
         let mut message = match self.found {
             Some(found) => format!("{} {}", HumanCount(found), self.unit),
@@ -184,7 +179,7 @@ impl Work {
         if self.failed > 0 {
             message.push_str(&format!(", {} failed", HumanCount(self.failed)));
         }
-        if let Some(rate) = self.found.and_then(|found| self.rate(found)) {
+        if let Some(rate) = self.rate(self.found.unwrap_or(self.done)) {
             message.push_str(&format!(", {}/s", HumanCount(rate)));
         }
         message

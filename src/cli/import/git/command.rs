@@ -57,26 +57,14 @@ impl Git {
     }
 
     /// The line that a command prints.
-    pub(super) fn line(&self, args: &[&str]) -> Result<String, Failure> {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let output = self.output(&args)?;
-        Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
-    }
-
-    /// How many lines a command prints.
-    pub(super) fn lines(&self, args: &[String]) -> Result<u64, Failure> {
-        let output = self.output(args)?;
-        Ok(output.iter().filter(|byte| **byte == b'\n').count() as u64)
-    }
-
-    fn output(&self, args: &[String]) -> Result<Vec<u8>, Failure> {
-        let child = self.start(&mut self.command(args))?;
+    pub(super) fn line(&self, args: &[impl AsRef<str>]) -> Result<String, Failure> {
+        let args: Vec<String> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let child = self.start(&mut self.command(&args))?;
         let output = child.wait_with_output().map_err(|error| self.failed(&error.to_string()))?;
-        if output.status.success() {
-            Ok(output.stdout)
-        } else {
-            Err(self.failed(&String::from_utf8_lossy(&output.stderr)))
+        if !output.status.success() {
+            return Err(self.failed(&String::from_utf8_lossy(&output.stderr)));
         }
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
     /// Waits for a command whose output ended.

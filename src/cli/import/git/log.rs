@@ -39,27 +39,40 @@ pub(super) struct Log<'g> {
     next: Option<Vec<u8>>,
 }
 
-/// The arguments of the command that prints a line for each commit.
-pub(super) fn count(tip: &str, args: &RepositoryArgs) -> Vec<String> {
-    arguments("--format=%H", &[], tip, args)
+/// How many commits the history has that touch the files.
+pub(super) fn count(git: &Git, tip: &str, args: &RepositoryArgs) -> Result<u64, Failure> {
+    let counted = git.line(&arguments(&["rev-list", "--count"], tip, args))?;
+    counted.parse().map_err(|_| git.failed(&format!("rev-list printed {counted:?}")))
 }
 
-fn arguments(format: &str, more: &[&str], tip: &str, args: &RepositoryArgs) -> Vec<String> {
-    let mut arguments = vec!["log", format, "--reverse", "--topo-order", "--diff-merges=first-parent"];
+fn arguments(command: &[&str], tip: &str, args: &RepositoryArgs) -> Vec<String> {
+    let mut arguments: Vec<String> = command.iter().map(|argument| (*argument).to_owned()).collect();
     if !args.every_commit {
-        arguments.push("--first-parent");
+        arguments.push("--first-parent".to_owned());
     }
-    arguments.extend(more);
-    let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
     arguments.extend([tip.to_owned(), "--".to_owned()]);
     arguments.extend(args.glob.iter().map(|pattern| format!(":(top,glob){pattern}")));
     arguments
 }
 
+/// What makes git print each commit, the oldest first, with what it changed against its first parent.
+const LOG: [&str; 11] = [
+    "log",
+    "--format=%x01%H %ct",
+    "--reverse",
+    "--topo-order",
+    "--diff-merges=first-parent",
+    "--raw",
+    "-z",
+    "--no-abbrev",
+    "--find-renames",
+    "-l0",
+    "--no-ext-diff",
+];
+
 impl<'g> Log<'g> {
     pub(super) fn start(git: &'g Git, tip: &str, args: &RepositoryArgs) -> Result<Self, Failure> {
-        let more = ["--raw", "-z", "--no-abbrev", "--find-renames", "-l0", "--no-ext-diff", "--ignore-submodules=all"];
-        let mut child = git.start(&mut git.command(&arguments("--format=%x01%H %ct", &more, tip, args)))?;
+        let mut child = git.start(&mut git.command(&arguments(&LOG, tip, args)))?;
         let stdout = child.stdout.take().ok_or_else(|| git.failed("it has no output"))?;
         Ok(Self { git, child, from: BufReader::with_capacity(1 << 16, stdout), next: None })
     }

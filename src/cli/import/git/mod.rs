@@ -63,7 +63,7 @@ impl Repository {
             Failure::new(Exit::NotFound, message).hint("`git branch --all` lists the branches; --branch names one")
         })?;
         let git = git.at_the_top(PathBuf::from(top));
-        let commits = git.lines(&log::count(&tip, args))?;
+        let commits = log::count(&git, &tip, args)?;
         if commits == 0 {
             let message =
                 format!("no commit of {} touches a file that matches {}", args.branch, args.glob.join(" or "));
