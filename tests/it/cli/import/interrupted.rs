@@ -1,7 +1,8 @@
 //! Imports that are broken off, and go on.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use super::super::{Cli, Running};
 use super::{mark, observation};
@@ -82,4 +83,64 @@ fn an_import_that_waits_for_its_input_can_be_interrupted() {
     let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
     assert_eq!(status.code(), Some(1), "{told}");
     assert!(told.contains("interrupted; 1 item of it are done; nothing is archived twice"), "{told}");
+}
+
+/// A Ctrl-C at a terminal goes to all processes of the command, git among them: what it was about to read is not taken for
+/// read, and the next import goes on there, with the same articles over all their renamings.
+#[test]
+fn an_import_of_a_repository_that_is_interrupted_goes_on() {
+    let whole = Cli::new();
+    let folder = repository_of(&whole, 1500);
+    let done = whole.run(&["import", "--git", &folder]);
+    assert_eq!(done.code, 0, "{done:?}");
+
+    let cli = Cli::new();
+    for answers in [300, 40] {
+        let mut command = cli.command(&["import", "--git", &folder, "--json"]);
+        let mut child = Running(command.process_group(0).spawn().unwrap());
+        let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        for _ in 0..answers {
+            lines.next().unwrap().unwrap();
+        }
+        let group = format!("-{}", child.0.id());
+        assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().unwrap().success());
+        lines.for_each(drop);
+        let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
+        assert!(told.contains(" of it are done; the same command goes on there"), "{told}");
+        assert!(told.contains("0 failed"), "{told}");
+    }
+    let done = cli.run(&["import", "--git", &folder]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.err.contains("goes on after"), "{done:?}");
+    assert!(cli.changes() == whole.changes(), "{}", done.err);
+}
+
+/// A repository with so many commits of a few files, each of which is renamed now and then.
+fn repository_of(cli: &Cli, commits: u32) -> String {
+    let folder = cli.path("harbour.git").to_str().unwrap().to_owned();
+    let git = |args: &[&str]| {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(cli.dir.path()).args(args).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command
+    };
+    assert!(git(&["init", "--quiet", "--bare", "--initial-branch=main", &folder]).status().unwrap().success());
+    let mut import = git(&["--git-dir", &folder, "fast-import", "--quiet"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut to = import.stdin.take().unwrap();
+    let mut paths: Vec<String> = (0..5).map(|n| format!("{n}.md")).collect();
+    for n in 0..commits {
+        let path = &mut paths[n as usize % 5];
+        let text = format!("# State {n}\n\nThe bridge is in state {n} of {commits}.\n");
+        let seconds = 1_700_000_000 + n;
+        write!(to, "commit refs/heads/main\ncommitter a <a@b> {seconds} +0000\ndata 0\n").unwrap();
+        if n >= 5 && n % 50 < 5 {
+            let renamed = format!("{}-{n}.md", n % 5);
+            writeln!(to, "R {path} {renamed}").unwrap();
+            *path = renamed;
+        } else {
+            writeln!(to, "M 100644 inline {path}\ndata {}\n{text}", text.len()).unwrap();
+        }
+    }
+    drop(to);
+    assert!(import.wait().unwrap().success());
+    folder
 }

@@ -1,5 +1,8 @@
 //! Web archives.
 
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+
 use super::super::{Cli, json_lines};
 
 fn record(kind: &str, url: &str, time: &str, more: &str, block: &str) -> String {
@@ -106,5 +109,32 @@ fn an_archive_of_the_older_form_is_refused() {
         &["import", &cli.file("old.arc", "filedesc://old.arc 0.0.0.0 20251101 text/plain 9\n")],
         1,
         "`warcio recompress`",
+    );
+}
+
+/// What is too large to be a page is told, and what comes behind it is imported.
+#[test]
+fn a_record_of_two_gibibytes_is_passed_over() {
+    const BYTES: u64 = 2 << 30;
+    let cli = Cli::new();
+    let path = cli.path("large.warc");
+    let mut file = File::create(&path).unwrap();
+    let head = format!(
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {BRIDGE}\r\nWARC-Date: 2025-11-01T10:00:00Z\r\n\
+         Content-Type: application/http\r\nContent-Length: {BYTES}\r\n\r\n\
+         HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+    );
+    let block = head.find("HTTP/1.1").unwrap() as u64;
+    file.write_all(head.as_bytes()).unwrap();
+    // The rest of it is a hole in the file.
+    file.seek(SeekFrom::Start(block + BYTES)).unwrap();
+    file.write_all(b"\r\n\r\n").unwrap();
+    file.write_all(page(BRIDGE, "2025-11-02T10:00:00Z", "Bridge to close").as_bytes()).unwrap();
+    let done = cli.run(&["import", path.to_str().unwrap()]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("large.warc, byte 0: it has 2147483648 bytes, more than any page may have"), "{done:?}");
+    assert!(
+        done.err.contains("1 observation: 1 created, 0 revised, 0 unchanged, 1 failed (1 BROKEN_RECORD)"),
+        "{done:?}"
     );
 }
