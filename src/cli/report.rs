@@ -108,7 +108,12 @@ impl<'a> Report<'a> {
 
     fn failure(&mut self, label: &str, failure: Failure) -> Result<(), Failure> {
         let index = self.done();
-        let failure = Failure { message: format!("{label}: {}", failure.message), ..failure };
+        // What went wrong with an address mostly begins with it.
+        let message = match failure.message.starts_with(label) {
+            true => failure.message.clone(),
+            false => format!("{label}: {}", failure.message),
+        };
+        let failure = Failure { message, ..failure };
         let Self { out, progress, total, .. } = self;
         let told = progress.beside(|| {
             // The last thing that a command says is why it failed; of several failures that is a number.

@@ -192,7 +192,8 @@ impl<'a> Many<'a> {
         match self.manifest.standing(&file, &of).map_err(unreadable(&path))? {
             Standing::Complete => Ok(None),
             Standing::Foreign if !self.force => {
-                let message = format!("{} is not of an export, or was changed since", path.display());
+                let message =
+                    format!("{} is not of an export, or was changed since; --force writes over it", path.display());
                 Err(Failure::new(Exit::Conflict, message).kind("EXISTS"))
             }
             Standing::Free | Standing::Foreign => Ok(Some(Wanted { article, file, of })),

@@ -36,7 +36,7 @@ async fn pages_are_archived_several_at_once_and_each_failure_is_told() {
 
     let done = run(&cli, &args).await;
     assert_eq!(done.code, 3, "{done:?}");
-    assert!(done.err.contains("/gone: ") && done.err.contains("the site says 404"), "{}", done.err);
+    assert!(done.err.contains("/gone could not be fetched: the site says 404"), "{}", done.err);
     assert!(done.err.contains("4 pages: 2 created, 0 revised, 1 unchanged, 1 failed (1 NOT_FOUND)"), "{}", done.err);
     assert!(done.err.contains("\"soon\" is not wholly understood"), "an invented date? {}", done.err);
     let shown = run(&cli, &["show", &url(&server, "/old"), "--json"]).await;
