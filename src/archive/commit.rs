@@ -40,14 +40,12 @@ impl Committer {
             return self.engine.commit(batch);
         }
         self.remove_left_over()?;
-        for part in parts::first_parts(batch) {
+        let Some((first, last)) = parts::divided(batch) else { return self.engine.commit(batch) };
+        for part in first {
             self.left_over.extend(part.writes.keys().cloned());
             self.engine.commit(&part)?;
         }
-        match parts::last_part(batch) {
-            Some(last) => self.engine.commit(&last)?,
-            None => self.engine.commit(batch)?,
-        }
+        self.engine.commit(&last)?;
         self.left_over.clear();
         Ok(())
     }

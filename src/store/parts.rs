@@ -23,10 +23,18 @@ pub const PART_BYTES_MAX: u64 = 1 << 20;
 /// How many chunks are removed at once: sled writes what is left of their pages anew.
 const REMOVED_AT_ONCE: usize = 16;
 
-/// The chunks of a large commit, to be written first, one part after the other. None for a commit that is small.
-pub fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
-    let is_large = batch.bytes() > PART_BYTES_MAX;
-    let mut chunks = batch.writes.iter().filter(move |(key, _)| is_large && is_chunk(key)).peekable();
+/// A large commit as its first parts, of chunks alone, to be written one after the other, and what is left of it, to be
+/// written last; `None` for one that is small, or has no chunk.
+pub fn divided(batch: &Batch) -> Option<(impl Iterator<Item = Batch>, Batch)> {
+    let is_parted = batch.bytes() > PART_BYTES_MAX && batch.writes.keys().any(|key| is_chunk(key));
+    let rest = || batch.writes.iter().filter(|(key, _)| !is_chunk(key));
+    let last =
+        || Batch { writes: rest().map(|(key, value)| (key.clone(), value.clone())).collect(), upkeep: batch.upkeep };
+    is_parted.then(|| (first_parts(batch), last()))
+}
+
+fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
+    let mut chunks = batch.writes.iter().filter(|(key, _)| is_chunk(key)).peekable();
     std::iter::from_fn(move || {
         let mut part = Batch { writes: BTreeMap::new(), upkeep: batch.upkeep };
         let mut bytes = 0;
@@ -37,16 +45,6 @@ pub fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
             part.writes.insert(key.clone(), value.clone());
         }
         (!part.writes.is_empty()).then_some(part)
-    })
-}
-
-/// What is left of a large commit when its [first parts](first_parts) are written; `None` where it has none.
-pub fn last_part(batch: &Batch) -> Option<Batch> {
-    let is_parted = batch.bytes() > PART_BYTES_MAX && batch.writes.keys().any(|key| is_chunk(key));
-    let rest = || batch.writes.iter().filter(|(key, _)| !is_chunk(key));
-    is_parted.then(|| Batch {
-        writes: rest().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        upkeep: batch.upkeep,
     })
 }
 
@@ -100,14 +98,14 @@ mod tests {
             let batch = commit(7, chunks);
             let mut all = BTreeMap::new();
             let mut count = 0;
-            for part in first_parts(&batch) {
+            let (parts, last) = divided(&batch).unzip();
+            for part in parts.into_iter().flatten() {
                 assert!(part.bytes() <= PART_BYTES_MAX && !part.writes.is_empty());
                 assert!(part.writes.keys().all(|key| is_chunk(key)));
                 all.extend(part.writes);
                 count += 1;
             }
             assert_eq!(count, if batch.bytes() > PART_BYTES_MAX { usize::from(chunks).div_ceil(17) } else { 0 });
-            let last = last_part(&batch);
             assert_eq!(last.is_some(), count > 0);
             all.extend(last.unwrap_or_else(|| batch.clone()).writes);
             assert_eq!(all, batch.writes);

@@ -191,7 +191,7 @@ mod tests {
     use crate::store::engine::sled::{Options, SledEngine};
     use crate::store::engine::{Batch, Engine};
     use crate::store::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
-    use crate::store::parts::first_parts;
+    use crate::store::parts::divided;
 
     /// Where the last segment of the log begins in it.
     fn end(database: &Path) -> u64 {
@@ -221,7 +221,7 @@ mod tests {
                     batch.writes.insert(key, Some(vec![7; CHUNK_BYTES + 4]));
                 }
             }
-            for part in first_parts(&batch) {
+            for part in divided(&batch).unwrap().0 {
                 let before = end(&database);
                 engine.commit(&part).unwrap();
                 (parts, most) = (parts + 1, most.max(end(&database) - before));
