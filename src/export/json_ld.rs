@@ -9,7 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Item, iso, markup, pretty, web_url};
-use crate::model::{BlockKind, ContentDigest};
+use crate::model::BlockKind;
 
 pub(super) fn write(item: &Item) -> String {
     let content = &item.content;
@@ -57,9 +57,8 @@ fn pictures(item: &Item) -> Value {
 
 /// What it is in the archive, and the proof of what it says.
 fn identifiers(item: &Item) -> Value {
-    let ContentDigest(digest) = item.digest;
     json!([
         {"@type": "PropertyValue", "propertyID": "dateline revision", "value": item.revision_name()},
-        {"@type": "PropertyValue", "propertyID": "dateline content digest", "value": data_encoding::HEXLOWER.encode(&digest)},
+        {"@type": "PropertyValue", "propertyID": "dateline content digest", "value": item.digest_hex()},
     ])
 }

@@ -48,7 +48,7 @@ fn front_matter(item: &Item) -> String {
         ("observe_time", text(&item.observe_time.to_string())),
         ("archive_time", text(&item.archive_time.to_string())),
         ("revision", text(&item.revision_name())),
-        ("content_digest", text(&data_encoding::HEXLOWER.encode(&item.digest.0))),
+        ("content_digest", text(&item.digest_hex())),
         ("state", item.withdrawn.as_ref().and_then(|_| text("withdrawn"))),
         ("withdrawn_since", since.and_then(|since| text(&since.to_string()))),
         ("withdrawn_reason", reason.and_then(text)),

@@ -11,6 +11,7 @@ mod markup;
 mod ninjs;
 mod text;
 
+use data_encoding::HEXLOWER;
 use url::Url;
 
 use crate::model::{ArticleName, ClaimedTime, Content, ContentDigest, Precision, RevisionNumber, Timestamp};
@@ -94,6 +95,11 @@ impl Item {
     /// The addresses beside the canonical one.
     fn other_urls(&self) -> impl Iterator<Item = &str> {
         self.urls.iter().map(String::as_str).filter(|url| *url != self.content.canonical_url)
+    }
+
+    /// The digest, in hexadecimal.
+    fn digest_hex(&self) -> String {
+        HEXLOWER.encode(&self.digest.0)
     }
 
     /// `sources/{source}/articles/{article}/revisions/{number}`.

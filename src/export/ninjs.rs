@@ -9,7 +9,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Item, iso, markup, pretty, web_url};
-use crate::model::{ClaimedTime, ContentDigest, Precision};
+use crate::model::{ClaimedTime, Precision};
 
 /// The schema that items validate against.
 const SCHEMA: &str = "http://www.iptc.org/std/ninjs/ninjs-schema_3.1.json#";
@@ -88,11 +88,7 @@ fn instant(claim: Option<&ClaimedTime>) -> Option<String> {
 }
 
 fn alternative_ids(item: &Item) -> Value {
-    let ContentDigest(digest) = item.digest;
-    let own = [
-        ("dateline revision", item.revision_name()),
-        ("dateline content digest", data_encoding::HEXLOWER.encode(&digest)),
-    ];
+    let own = [("dateline revision", item.revision_name()), ("dateline content digest", item.digest_hex())];
     let urls = item.other_urls().map(|url| ("url", url.to_owned()));
     own.into_iter().chain(urls).map(|(role, value)| json!({"role": role, "value": value})).collect()
 }

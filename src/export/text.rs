@@ -41,7 +41,7 @@ fn facts(item: &Item) -> String {
         ("Keywords", content.keywords.join(", ")),
         ("Labels", content.labels.join(", ")),
         ("URL", content.canonical_url.clone()),
-        ("SHA-256", data_encoding::HEXLOWER.encode(&item.digest.0)),
+        ("SHA-256", item.digest_hex()),
     ];
     let rows = rows.iter().filter(|(_, value)| !value.is_empty());
     rows.map(|(label, value)| format!("{label}: {value}")).collect::<Vec<_>>().join("\n")

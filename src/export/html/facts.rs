@@ -15,7 +15,7 @@ pub(super) fn facts(item: &Item, heading: &str) -> String {
         None => format!("from {}", time(from)),
     });
     let others: Vec<String> = item.other_urls().map(link).collect();
-    let digest = data_encoding::HEXLOWER.encode(&item.digest.0);
+    let digest = item.digest_hex();
     let rows = [
         ("Article", Some(format!("<code>{}</code>", escape_text(item.article.to_string())))),
         ("Revision", Some(format!("{} of {}", item.revision, item.revision_count))),
