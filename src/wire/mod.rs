@@ -33,5 +33,8 @@ pub use to_pb::{
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dateline_descriptor.bin"));
 
+/// As long as a duration of the contract can be, 10,000 years: longer than any two observations are apart.
+pub const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+
 /// The error domain of `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "dateline.v1";

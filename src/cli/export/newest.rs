@@ -6,16 +6,14 @@ use super::lines::Page;
 use super::part::State;
 use crate::cli::connect::Session;
 use crate::cli::exit::Failure;
-use crate::wire::pb;
 use crate::wire::pb::change_request::Request;
+use crate::wire::{DURATION_MAX, pb};
 
 /// Articles of a page, which come whole. Where originals are read beside them, a page must fit into memory.
 const PAGE_SIZE: i32 = 100;
 const PAGE_SIZE_WITH_ORIGINALS: i32 = 8;
 /// Addresses that one request can bring.
 const URLS_MAX: usize = 16;
-/// As long as a duration can be: 10,000 years.
-const ALWAYS: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
 
 /// What is in force of the chosen articles.
 pub(super) struct Newest<'a> {
@@ -81,7 +79,7 @@ impl<'a> Newest<'a> {
                 urls: urls.to_vec(),
                 original: None,
                 fetch: None,
-                coalesce_within: Some(ALWAYS),
+                coalesce_within: Some(DURATION_MAX),
                 ..publish.clone()
             };
             add(Request::Publish(again));

@@ -4,10 +4,7 @@ use crate::archive::feed::Again;
 use crate::archive::read::RevisionAt;
 use crate::model::Change;
 use crate::service::render;
-use crate::wire::{content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
-
-/// Longer than any two observations are apart, and as long as a duration can be: 10,000 years.
-const ALWAYS: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
+use crate::wire::{DURATION_MAX, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
 
 pub(super) fn made_again(again: &Again, change: &Change) -> pb::ChangeRequest {
     use pb::change_request::Request;
@@ -59,7 +56,7 @@ fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::Publis
         content: content.map(content_to_pb),
         urls: urls.cloned().collect(),
         original: original.map(render::original),
-        coalesce_within: coalesce.then_some(ALWAYS),
+        coalesce_within: coalesce.then_some(DURATION_MAX),
         fetch: entry.fetch.as_deref().map(fetch_to_pb),
         ..pb::PublishRevisionRequest::default()
     }

@@ -114,29 +114,13 @@ impl Reading<'_> {
             match change {
                 FileChange::Removed { path } => {
                     if let Some(article) = self.articles.remove(path) {
-                        let reason = format!("removed by commit {}", commit.id);
-                        self.mark(commit, path, &article, |name, observe_time| {
-                            Found::Withdraw(pb::WithdrawArticleRequest {
-                                name,
-                                observe_time,
-                                reason,
-                                ..Default::default()
-                            })
-                        })?;
+                        self.mark(commit, path, &article, true)?;
                     }
                 }
                 FileChange::Written { path, from, blob } => {
                     let (article, is_back) = self.articles.write(path, from.as_deref(), &commit.id);
                     if is_back {
-                        let reason = format!("added again by commit {}", commit.id);
-                        self.mark(commit, path, &article, |name, observe_time| {
-                            Found::Reinstate(pb::ReinstateArticleRequest {
-                                name,
-                                observe_time,
-                                reason,
-                                ..Default::default()
-                            })
-                        })?;
+                        self.mark(commit, path, &article, false)?;
                     }
                     self.written(commit, path, &article, blob, blobs)?;
                 }
@@ -145,16 +129,14 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn mark(
-        &mut self,
-        commit: &Commit,
-        path: &str,
-        article: &str,
-        request: impl FnOnce(String, Option<prost_types::Timestamp>) -> Found,
-    ) -> Result<(), Stopped> {
+    fn mark(&mut self, commit: &Commit, path: &str, article: &str, withdrawn: bool) -> Result<(), Stopped> {
         let name = format!("{}/articles/{article}", self.repository.source);
-        let found = request(name, Some(timestamp_to_pb(commit.time)));
-        self.put(commit, path, 0, || found)
+        let observe_time = Some(timestamp_to_pb(commit.time));
+        let reason = format!("{} by commit {}", if withdrawn { "removed" } else { "added again" }, commit.id);
+        self.put(commit, path, 0, || match withdrawn {
+            true => Found::Withdraw(pb::WithdrawArticleRequest { name, observe_time, reason, ..Default::default() }),
+            false => Found::Reinstate(pb::ReinstateArticleRequest { name, observe_time, reason, ..Default::default() }),
+        })
     }
 
     fn written(
