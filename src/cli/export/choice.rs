@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use sha2::{Digest, Sha256};
 
+use super::at_cut;
 use super::part::State;
 use crate::cli::article::{as_of, same_cut, short};
 use crate::cli::connect::Session;
@@ -64,6 +65,17 @@ impl Choice {
         same_cut(Some(&self.cut), self.at)
     }
 
+    /// A revision, by its number, as it is known at the cut.
+    pub(super) async fn revision(
+        &self,
+        session: &Session,
+        article: &str,
+        number: u32,
+    ) -> Result<pb::Revision, Failure> {
+        let name = format!("{article}/revisions/{number}");
+        at_cut(session, name, same_cut(Some(&self.cut), None), false).await
+    }
+
     /// The first page of the articles that are chosen.
     pub(super) fn list(&self, view: pb::ArticleView) -> pb::ListArticlesRequest {
         pb::ListArticlesRequest {
@@ -78,13 +90,19 @@ impl Choice {
 
     /// How many articles are chosen.
     pub(super) async fn count(&self, session: &Session) -> Result<u64, Failure> {
-        let mut request = self.list(pb::ArticleView::Basic);
         let mut count = 0;
+        self.each_page(session, |articles| count += articles.len() as u64).await?;
+        Ok(count)
+    }
+
+    /// Goes through the articles that are chosen, a page at a time.
+    async fn each_page(&self, session: &Session, mut page_of: impl FnMut(Vec<pb::Article>)) -> Result<(), Failure> {
+        let mut request = self.list(pb::ArticleView::Basic);
         loop {
             let page = session.archive().list_articles(request.clone()).await?.into_inner();
-            count += page.articles.len() as u64;
+            page_of(page.articles);
             if page.next_page_token.is_empty() {
-                return Ok(count);
+                return Ok(());
             }
             request.page_token = page.next_page_token;
         }
@@ -121,15 +139,11 @@ impl Choice {
             return Ok(None);
         }
         let mut chosen = HashSet::new();
-        let mut request = self.list(pb::ArticleView::Basic);
-        loop {
-            let page = session.archive().list_articles(request.clone()).await?.into_inner();
-            chosen.extend(page.articles.iter().map(|article| Chosen::digest(&article.name)));
-            if page.next_page_token.is_empty() {
-                return Ok(Some(Chosen(chosen)));
-            }
-            request.page_token = page.next_page_token;
-        }
+        let add = |articles: Vec<pb::Article>| {
+            chosen.extend(articles.iter().map(|article| Chosen::digest(&article.name)));
+        };
+        self.each_page(session, add).await?;
+        Ok(Some(Chosen(chosen)))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::choice::Choice;
 use super::manifest::{Manifest, Standing};
 use super::tally::Tally;
-use super::{Place, at_cut, folder, item, manifest, unless_stopped, unreadable, unwritable};
+use super::{Place, folder, item, manifest, unless_stopped, unreadable, unwritable};
 use crate::cli::args::Globals;
 use crate::cli::article::short;
 use crate::cli::connect::Session;
@@ -73,9 +73,7 @@ async fn one(session: &Session, args: &ExportArgs, format: Format, choice: &Choi
     let article = listed.articles.into_iter().next().ok_or_else(unfit)?;
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
     let number = args.revision.map_or(in_force, |number| number.get());
-    let name = format!("{}/revisions/{number}", article.name);
-    let known = crate::cli::article::same_cut(Some(&choice.cut), None);
-    let revision = at_cut(session, name, known, false).await?;
+    let revision = choice.revision(session, &article.name, number).await?;
     Ok(format.write(&item(&article, revision, number == in_force)?))
 }
 
@@ -248,10 +246,8 @@ impl<'a> Many<'a> {
     /// Each article with its revision in force; where that fails, why.
     async fn read(&self, wanted: &[Wanted]) -> Result<Vec<Result<(pb::Article, pb::Revision), Failure>>, Failure> {
         let reads = wanted.iter().map(|one| async {
-            let revision = one.article.revision.as_ref().map_or(0, |revision| revision.number);
-            let name = format!("{}/revisions/{revision}", one.article.name);
-            let known = crate::cli::article::same_cut(Some(&self.choice.cut), None);
-            let revision = at_cut(self.session, name, known, false).await?;
+            let number = one.article.revision.as_ref().map_or(0, |revision| revision.number);
+            let revision = self.choice.revision(self.session, &one.article.name, number).await?;
             Ok((one.article.clone(), revision))
         });
         let reads: Vec<Result<_, Failure>> = stream::iter(reads).buffered(WRITES_AT_ONCE).collect().await;
