@@ -122,8 +122,7 @@ fn is_of_article(address: &str) -> bool {
     let address = if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
     let Ok(url) = Url::parse(&address) else { return false };
     let Some(Host::Domain(host)) = url.host() else { return false };
-    let is_of = |site: &str| host.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    SITES.iter().any(|(site, path)| is_of(site) && url.path().starts_with(path))
+    SITES.iter().any(|(site, path)| markup::is_of(host, site) && url.path().starts_with(path))
 }
 
 /// Makes a block like any other of a note that corrects the article.

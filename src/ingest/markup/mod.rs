@@ -20,6 +20,7 @@ use url::Url;
 use crate::model::Block;
 
 use element::Element;
+pub(super) use post::is_of;
 use tokens::{Token, tokens};
 
 /// The blocks that markup holds. Addresses in it are relative to `base`; without one, only absolute ones are kept.

@@ -69,6 +69,6 @@ fn about(frame: &str) -> Option<String> {
 }
 
 /// Whether a host is of a site.
-fn is_of(host: &str, site: &str) -> bool {
+pub(in crate::ingest) fn is_of(host: &str, site: &str) -> bool {
     host.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -103,14 +103,7 @@ impl<R: BufRead + Seek> Input<R> {
     /// where the file can be read again from there. Whether there is one.
     pub(super) fn pass_over_damage(&mut self) -> io::Result<bool> {
         self.forget();
-        let mut told = match std::mem::replace(&mut self.source, Source::Nowhere) {
-            Source::Within(decoder) => decoder.into_inner(),
-            Source::Between(told) => told,
-            plain @ (Source::Plain(_) | Source::Nowhere) => {
-                self.source = plain;
-                return Ok(false);
-            }
-        };
+        let Some(mut told) = self.take_file() else { return Ok(false) };
         // The damage may have led the decoder into the members behind it.
         let behind = self.offset + 1;
         if told.from.seek(SeekFrom::Start(behind)).is_ok() {
@@ -121,6 +114,18 @@ impl<R: BufRead + Seek> Input<R> {
         let found = seek_member(&mut told);
         self.source = Source::Between(told);
         found
+    }
+
+    /// The file behind the member that is being read; none where there are no members.
+    fn take_file(&mut self) -> Option<Told<R>> {
+        match std::mem::replace(&mut self.source, Source::Nowhere) {
+            Source::Within(decoder) => Some(decoder.into_inner()),
+            Source::Between(told) => Some(told),
+            other @ (Source::Plain(_) | Source::Nowhere) => {
+                self.source = other;
+                None
+            }
+        }
     }
 
     fn forget(&mut self) {
@@ -157,14 +162,7 @@ impl<R: BufRead + Seek> Input<R> {
 
     /// Goes on to the next member, if there is one.
     fn next_member(&mut self) -> io::Result<bool> {
-        let mut told = match std::mem::replace(&mut self.source, Source::Nowhere) {
-            Source::Within(decoder) => decoder.into_inner(),
-            Source::Between(told) => told,
-            other @ (Source::Plain(_) | Source::Nowhere) => {
-                self.source = other;
-                return Ok(false);
-            }
-        };
+        let Some(mut told) = self.take_file() else { return Ok(false) };
         let (offset, is_end) = (told.offset, told.fill_buf().map(<[u8]>::is_empty));
         if !matches!(is_end, Ok(false)) {
             self.source = Source::Between(told);

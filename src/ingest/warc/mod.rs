@@ -131,35 +131,36 @@ impl<R: BufRead + Seek> Reader<R> {
             return Ok(Some(Found::Broken(reason.to_owned())));
         }
         if !is_record {
-            self.go_to_next_record(None)?;
-            return Ok(Some(Found::Broken("no record begins here".to_owned())));
+            return self.broken("no record begins here".to_owned(), None);
         }
-        let lines = match self.header_lines()? {
-            Ok(lines) => lines,
-            Err(reason) => {
-                self.go_to_next_record(None)?;
-                return Ok(Some(Found::Broken(reason)));
-            }
+        let (length, header) = match self.header()? {
+            Ok(header) => header,
+            Err(reason) => return self.broken(reason, None),
         };
         let behind_header = self.input.offset();
-        let header = Header::read(&lines);
-        let read = header.and_then(|header| Ok((header.length()?, header)));
-        let (length, header) = match read {
-            Ok(read) => read,
-            Err(reason) => {
-                self.go_to_next_record(None)?;
-                return Ok(Some(Found::Broken(reason)));
-            }
-        };
         let wanted = wanted(&header);
         let block = block::read(&mut self.input, length, wanted.is_ok())?;
         if let Err(reason) = self.check_end(&block, length)? {
-            self.go_to_next_record(Some(behind_header))?;
-            return Ok(Some(Found::Broken(reason)));
+            return self.broken(reason, Some(behind_header));
         }
         Ok(Some(match wanted {
             Ok(kind) => read_block(kind, &header, &block),
             Err(what) => Found::Other(what),
+        }))
+    }
+
+    /// A record that can't be read is passed over.
+    fn broken(&mut self, reason: String, behind_header: Option<u64>) -> io::Result<Option<Found>> {
+        self.go_to_next_record(behind_header)?;
+        Ok(Some(Found::Broken(reason)))
+    }
+
+    /// The header, and how many bytes it says that its block has; or what is wrong with it.
+    fn header(&mut self) -> io::Result<Result<(u64, Header), String>> {
+        let lines = self.header_lines()?;
+        Ok(lines.and_then(|lines| {
+            let header = Header::read(&lines)?;
+            Ok((header.length()?, header))
         }))
     }
 
