@@ -23,6 +23,7 @@ mod import_args;
 mod list;
 mod log;
 mod memory;
+mod outcomes;
 mod output;
 mod pages;
 mod progress;

@@ -122,7 +122,7 @@ impl<'a> Pages<'a> {
         let source = self.source(document, known, Some(&page.url))?;
         let urls = each_once(addresses(&page.url, &page.redirects).chain(document.urls.iter().cloned()));
         let original = self.wishes.keep_original.then(|| pb::Original {
-            media_type: media_type(page),
+            media_type: media_type(page.content_type.as_deref(), page.charset.as_deref()),
             data: page.body.clone(),
             ..pb::Original::default()
         });
@@ -141,9 +141,7 @@ impl<'a> Pages<'a> {
     /// The source of a document: as wished, that of the article it belongs to, what it says, or the site.
     fn source(&self, document: &Document, known: Option<&ArticleName>, url: Option<&Url>) -> Result<SourceId, Failure> {
         let stated = self.wishes.source.clone().or_else(|| known.map(|known| known.source.clone()));
-        let said = || SourceId::parse(document.source.as_deref()?).ok();
-        let site = || SourceId::parse(&ingest::site(url?)?).ok();
-        stated.or_else(said).or_else(site).ok_or_else(sourceless)
+        source_of(stated, document, url)
     }
 
     /// The id of the article as wished, or as known; empty for the server to find it.
@@ -167,6 +165,13 @@ impl<'a> Pages<'a> {
         let published = self.session.archive().publish_revision(request).await?.into_inner();
         Ok(Archived { published, ..beside })
     }
+}
+
+/// The source of a document: as stated, what it says, or the site that it is of.
+pub(super) fn source_of(stated: Option<SourceId>, document: &Document, url: Option<&Url>) -> Result<SourceId, Failure> {
+    let said = || SourceId::parse(document.source.as_deref()?).ok();
+    let site = || SourceId::parse(&ingest::site(url?)?).ok();
+    stated.or_else(said).or_else(site).ok_or_else(sourceless)
 }
 
 /// A document of which nobody says which source it belongs to.
@@ -273,9 +278,9 @@ fn fetch(url: &Url, validators: Option<&Validators>) -> pb::Fetch {
 }
 
 /// The media type of a page's bytes, as the server stated it.
-fn media_type(page: &Page) -> String {
-    let essence = page.content_type.as_deref().unwrap_or("text/html");
-    match &page.charset {
+pub(super) fn media_type(essence: Option<&str>, charset: Option<&str>) -> String {
+    let essence = essence.unwrap_or("text/html");
+    match charset {
         Some(charset) => format!("{essence}; charset={charset}"),
         None => essence.to_owned(),
     }

@@ -4,6 +4,7 @@ use super::args::Globals;
 use super::article::{of_revision, short};
 use super::exit::Failure;
 use super::failures::{Failures, error_line};
+use super::outcomes::Outcomes;
 use super::output::{Output, say};
 use super::progress::Progress;
 use super::{style, words};
@@ -41,17 +42,14 @@ pub(super) struct Report<'a> {
     unit: &'static str,
     dry_run: bool,
     total: u64,
-    created: u64,
-    revised: u64,
-    unchanged: u64,
+    outcomes: Outcomes,
     failures: Failures,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(globals: &Globals, unit: &'static str, dry_run: bool, out: &'a mut Output) -> Self {
-        let (created, revised, unchanged, failures) = (0, 0, 0, Failures::default());
-        let progress = Progress::new(globals);
-        Self { out, progress, unit, dry_run, total: 0, created, revised, unchanged, failures }
+        let (outcomes, failures) = (Outcomes::default(), Failures::default());
+        Self { out, progress: Progress::new(globals), unit, dry_run, total: 0, outcomes, failures }
     }
 
     /// So many documents more are to come.
@@ -75,7 +73,7 @@ impl<'a> Report<'a> {
 
     /// So many documents were looked at, and are as they were.
     pub(super) fn unchanged(&mut self, more: u64) {
-        self.unchanged += more;
+        self.outcomes.unchanged += more;
         self.show();
     }
 
@@ -86,11 +84,7 @@ impl<'a> Report<'a> {
 
     fn archived(&mut self, label: &str, archived: &Archived) -> Result<(), Failure> {
         let Archived { published, guesses, notes } = archived;
-        match published.outcome() {
-            Outcome::Created => self.created += 1,
-            Outcome::Revised => self.revised += 1,
-            Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
-        }
+        self.outcomes.add(published.outcome());
         let is_quiet = published.outcome() == Outcome::Unchanged;
         let Self { out, progress, dry_run, .. } = self;
         progress.beside(|| {
@@ -127,7 +121,7 @@ impl<'a> Report<'a> {
     }
 
     fn done(&self) -> u64 {
-        self.created + self.revised + self.unchanged + self.failures.count()
+        self.outcomes.total() + self.failures.count()
     }
 
     fn show(&mut self) {
@@ -139,9 +133,7 @@ impl<'a> Report<'a> {
 
     /// `12 pages: 3 created, 1 revised, 7 unchanged, 1 failed`, and how many failed for each reason.
     fn summary(&self) -> String {
-        let Self { unit, created, revised, unchanged, failures, .. } = self;
-        let failed = failures.summary();
-        format!("{} {unit}: {created} created, {revised} revised, {unchanged} unchanged, {failed}", self.done())
+        format!("{} {}: {}, {}", self.done(), self.unit, self.outcomes, self.failures.summary())
     }
 
     /// There is no end to what comes, so that nothing is left of it either.

@@ -1,10 +1,11 @@
 //! What a collection consists of, as its readers hand it on.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::wire::pb;
 
 /// Items that are read and not sent yet.
@@ -90,5 +91,12 @@ impl Items {
         let runtime = tokio::runtime::Handle::current();
         let room = runtime.block_on(Arc::clone(&self.room).acquire_many_owned(bytes)).map_err(|_| Stopped)?;
         self.to.blocking_send(Arrived { item, room }).map_err(|_| Stopped)
+    }
+
+    /// Hands on that a file can't be read from here on: it ends or breaks within what it is compressed with, or the system
+    /// refuses it.
+    pub(super) fn put_cut_off(&self, place: String, error: &io::Error, done: Done) -> Result<(), Stopped> {
+        let failure = Failure::new(Exit::Failed, format!("the file can't be read from here on: {error}"));
+        self.put(Item { place, found: Found::Broken(failure.kind("CUT_OFF")), done }, 0)
     }
 }

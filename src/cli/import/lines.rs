@@ -1,7 +1,5 @@
 //! JSON Lines, as `export` writes them.
 
-use std::io;
-
 use super::input::{self, Position, Raw};
 use super::item::{Done, Found, Item, Items, Stopped};
 use crate::cli::exit::{Exit, Failure};
@@ -12,13 +10,9 @@ use crate::wire::pb::change_request::Request;
 /// Reads lines and hands on what they ask for, from the item after `skip` on. A line that cannot be read is an item that
 /// failed.
 pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: &Items) -> Result<(), Stopped> {
-    let cut_off = |place: String, error: io::Error, items_done| {
-        let done = Done { items: items_done, measure: position.get() };
-        items.put(Item { place, found: Found::Broken(cut_off(&error)), done }, 0)
-    };
     let mut lines = match input::plain(raw) {
         Ok(input) => Lines::new(input),
-        Err(error) => return cut_off(name.to_owned(), error, 1),
+        Err(error) => return items.put_cut_off(name.to_owned(), &error, Done { items: 1, measure: position.get() }),
     };
     let mut count = 0;
     loop {
@@ -26,7 +20,10 @@ pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: 
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
             Ok(None) => return Ok(()),
-            Err(error) => return cut_off(format!("{name}, line {}", lines.number()), error, count),
+            Err(error) => {
+                let place = format!("{name}, line {}", lines.number());
+                return items.put_cut_off(place, &error, Done { items: count, measure: position.get() });
+            }
         };
         if count <= skip {
             continue;
@@ -59,12 +56,4 @@ fn refused(error: &LineError) -> Failure {
         LineError::NotUtf8 { .. } | LineError::Json(_) | LineError::Nothing => "UNREADABLE",
     };
     Failure::new(Exit::Failed, error).kind(kind)
-}
-
-/// The file ends or breaks within what it is compressed with, or can't be read.
-fn cut_off(error: &io::Error) -> Failure {
-    let message = format!("the file can't be read from here on: {error}");
-    Failure::new(Exit::Failed, message)
-        .kind("CUT_OFF")
-        .hint("get the file anew; what is imported already is not imported twice")
 }

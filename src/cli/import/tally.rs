@@ -9,6 +9,7 @@ use crate::cli::args::Globals;
 use crate::cli::count;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::failures::{Failures, error_line};
+use crate::cli::outcomes::Outcomes;
 use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
 use crate::cli::style;
@@ -27,9 +28,7 @@ pub(super) struct Tally<'a> {
     done: Done,
     /// How far the archive was when it last answered.
     stamp: Option<pb::ReadStamp>,
-    created: u64,
-    revised: u64,
-    unchanged: u64,
+    outcomes: Outcomes,
     marks: u64,
     failures: Failures,
     /// How much of what was read is nothing to archive, by what it is.
@@ -45,9 +44,7 @@ impl<'a> Tally<'a> {
             commits: 0,
             done,
             stamp: None,
-            created: 0,
-            revised: 0,
-            unchanged: 0,
+            outcomes: Outcomes::default(),
             marks: 0,
             failures: Failures::before(failed),
             passed_over: BTreeMap::new(),
@@ -102,7 +99,7 @@ impl<'a> Tally<'a> {
         offset: u64,
         published: pb::PublishRevisionResponse,
     ) -> Result<(), Failure> {
-        self.add(published.outcome());
+        self.outcomes.add(published.outcome());
         if published.outcome() != Outcome::Unchanged {
             for warning in &published.warnings {
                 self.note(format_args!("{place}: {}", warning.message));
@@ -115,7 +112,7 @@ impl<'a> Tally<'a> {
 
     /// A rollback was done, or had been done already.
     pub(super) fn rolled_back(&mut self, done: &pb::RollbackArticleResponse) -> Result<(), Failure> {
-        self.add(done.outcome());
+        self.outcomes.add(done.outcome());
         self.line(done)
     }
 
@@ -155,16 +152,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    fn add(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Created => self.created += 1,
-            Outcome::Revised => self.revised += 1,
-            Outcome::Unchanged | Outcome::Unspecified => self.unchanged += 1,
-        }
-    }
-
     fn observations(&self) -> u64 {
-        self.created + self.revised + self.unchanged
+        self.outcomes.total()
     }
 
     fn line<M: Name>(&mut self, message: &M) -> Result<(), Failure> {
@@ -174,9 +163,8 @@ impl<'a> Tally<'a> {
 
     /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: files that are no pages (40)`.
     fn summary(&self) -> String {
-        let Self { created, revised, unchanged, .. } = self;
         let (total, failed) = (count(self.observations(), "observation"), self.failures.summary());
-        let mut summary = format!("{total}: {created} created, {revised} revised, {unchanged} unchanged, {failed}");
+        let mut summary = format!("{total}: {}, {failed}", self.outcomes);
         if self.marks > 0 {
             summary.push_str(&format!("; {}", count(self.marks, "mark")));
         }

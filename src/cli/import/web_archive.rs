@@ -9,11 +9,11 @@ use super::input::{Position, Raw};
 use super::item::{Done, Found, Item, Items, Seen, Stopped};
 use super::wishes::Wishes;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::pages::sourceless;
+use crate::cli::pages::{media_type, source_of};
 use crate::cli::times;
 use crate::ingest::warc::{self, Page, Reader, Revisit};
 use crate::ingest::{self, Format};
-use crate::model::{Limits, SourceId};
+use crate::model::Limits;
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
 /// Reads the records of a web archive and hands them on, from the one after `skip` on.
@@ -25,15 +25,9 @@ pub(super) fn read(
     skip: u64,
     items: &Items,
 ) -> Result<(), Stopped> {
-    let broken = |place: String, error: std::io::Error, count| {
-        let failure =
-            Failure::new(Exit::Failed, format!("the file can't be read from here on: {error}")).kind("CUT_OFF");
-        items
-            .put(Item { place, found: Found::Broken(failure), done: Done { items: count, measure: position.get() } }, 0)
-    };
     let mut reader = match Reader::new(raw) {
         Ok(reader) => reader,
-        Err(error) => return broken(name.to_owned(), error, 1),
+        Err(error) => return items.put_cut_off(name.to_owned(), &error, Done { items: 1, measure: position.get() }),
     };
     let mut count = 0;
     loop {
@@ -41,7 +35,10 @@ pub(super) fn read(
         let record = match reader.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(()),
-            Err(error) => return broken(name.to_owned(), error, count),
+            Err(error) => {
+                let done = Done { items: count, measure: position.get() };
+                return items.put_cut_off(name.to_owned(), &error, done);
+            }
         };
         if count <= skip {
             continue;
@@ -77,9 +74,7 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
     };
     let document =
         ingest::read(&page.body, &options).map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))?;
-    let said = || SourceId::parse(document.source.as_deref()?).ok();
-    let site = || SourceId::parse(&ingest::site(&url)?).ok();
-    let source = wishes.source.clone().or_else(said).or_else(site).ok_or_else(sourceless)?;
+    let source = source_of(wishes.source.clone(), &document, Some(&url))?;
     let mut urls = vec![page.url.clone()];
     urls.extend(document.urls.iter().filter(|url| **url != page.url).cloned());
     let mut request = pb::PublishRevisionRequest {
@@ -94,10 +89,7 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
         }),
         ..pb::PublishRevisionRequest::default()
     };
-    let media_type = match &page.charset {
-        Some(charset) => format!("text/html; charset={charset}"),
-        None => "text/html".to_owned(),
-    };
+    let media_type = media_type(None, page.charset.as_deref());
     wishes.apply(&mut request, &media_type, Bytes::from(page.body));
     Ok(Found::Publish(Box::new(request)))
 }

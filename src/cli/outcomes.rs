@@ -1,0 +1,35 @@
+//! How many observations made an article or a revision of one, and how many found it as it was.
+
+use std::fmt;
+
+use crate::wire::pb::PublishOutcome;
+
+/// Outcomes, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcomes {
+    created: u64,
+    revised: u64,
+    pub(super) unchanged: u64,
+}
+
+impl Outcomes {
+    pub(super) fn add(&mut self, outcome: PublishOutcome) {
+        match outcome {
+            PublishOutcome::Created => self.created += 1,
+            PublishOutcome::Revised => self.revised += 1,
+            PublishOutcome::Unchanged | PublishOutcome::Unspecified => self.unchanged += 1,
+        }
+    }
+
+    pub(super) fn total(self) -> u64 {
+        self.created + self.revised + self.unchanged
+    }
+}
+
+/// `3 created, 1 revised, 7 unchanged`.
+impl fmt::Display for Outcomes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { created, revised, unchanged } = self;
+        write!(f, "{created} created, {revised} revised, {unchanged} unchanged")
+    }
+}
