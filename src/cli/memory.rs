@@ -12,7 +12,28 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::connect::{Session, state_folder};
+use super::exit::Failure;
 use super::replace::replace;
+use crate::wire::pb;
+
+/// Where one command remembers what has to do with one archive.
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    archive_id: Vec<u8>,
+}
+
+impl Place {
+    /// The folder that was named, or else that of the command in the platform's folder for state.
+    pub(super) async fn of(session: &Session, named: Option<&Path>, command: &str) -> Result<Self, Failure> {
+        let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
+        let folder = match named {
+            Some(folder) => folder.to_owned(),
+            None => state_folder()?.join(command),
+        };
+        Ok(Self { folder, archive_id: status.archive_id })
+    }
+}
 
 /// The file that remembers one thing.
 pub(super) struct Memory<T> {
@@ -22,12 +43,11 @@ pub(super) struct Memory<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Default> Memory<T> {
-    /// Reads what is remembered in `folder` of a thing that has to do with the archive of this id. Where there is nothing,
-    /// it is the default.
-    pub(super) fn of(folder: &Path, archive_id: &[u8], thing: &str) -> io::Result<Self> {
-        let digest = Sha256::new().chain_update(archive_id).chain_update(thing).finalize();
+    /// Reads what is remembered of a thing. Where there is nothing, it is the default.
+    pub(super) fn of(place: &Place, thing: &str) -> io::Result<Self> {
+        let digest = Sha256::new().chain_update(&place.archive_id).chain_update(thing).finalize();
         let name = HEXLOWER.encode(digest.get(..16).unwrap_or(&digest));
-        let path = folder.join(format!("{name}.json"));
+        let path = place.folder.join(format!("{name}.json"));
         let value = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => T::default(),

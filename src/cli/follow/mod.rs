@@ -12,16 +12,15 @@ use tokio::sync::{Semaphore, mpsc};
 use self::feed::{Feed, Round};
 use self::memory::Seen;
 use super::args::Globals;
-use super::connect::{Session, state_folder};
+use super::connect::Session;
 use super::count;
 use super::exit::{Exit, Failure, interrupted};
-use super::memory::Memory;
+use super::memory::{Memory, Place};
 use super::output::Output;
 use super::pages::{Pages, Wishes};
 use super::report::{Archived, Report};
 use super::signals::Signals;
 use super::web_args::FollowArgs;
-use crate::wire::pb;
 
 /// What tasks tell that nobody has read yet; they wait when there is more.
 const TOLD_MAX: usize = 64;
@@ -104,16 +103,11 @@ fn wishes(args: &FollowArgs) -> Wishes {
 
 /// What is remembered of each feed.
 async fn memories(session: &Session, args: &FollowArgs) -> Result<Vec<Memory<Seen>>, Failure> {
-    let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
-    let folder = match &args.memory {
-        Some(folder) => folder.clone(),
-        None => state_folder()?.join("follow"),
-    };
+    let place = Place::of(session, args.memory.as_deref(), "follow").await?;
     let memory = |feed: &url::Url| {
         // With --pages its entries are other documents.
         let thing = if args.pages { format!("{feed} pages") } else { feed.to_string() };
-        let mut memory: Memory<Seen> =
-            Memory::of(&folder, &status.archive_id, &thing).map_err(|error| unreadable(&folder, &error))?;
+        let mut memory: Memory<Seen> = Memory::of(&place, &thing).map_err(|error| unreadable(&place.folder, &error))?;
         memory.value.feed = feed.to_string();
         Ok(memory)
     };

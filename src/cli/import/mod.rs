@@ -28,11 +28,11 @@ use self::sending::{End, Sending};
 use self::tally::Tally;
 use self::wishes::Wishes;
 use super::args::Globals;
-use super::connect::{Session, state_folder};
+use super::connect::Session;
 use super::count;
 use super::exit::{Exit, Failure, interrupted};
 use super::import_args::{CollectionFormat, ImportArgs};
-use super::memory::Memory;
+use super::memory::{Memory, Place};
 use super::output::Output;
 use super::signals::Signals;
 use crate::client::ServerError;
@@ -49,7 +49,10 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
-    let memory = memory_folder(session, args).await?;
+    let memory = match args.dry_run {
+        true => None,
+        false => Some(Place::of(session, args.memory.as_deref(), "import").await?),
+    };
     let mut collections = collections(args)?.into_iter();
     let mut failed = Vec::new();
     while let Some(collection) = collections.next() {
@@ -81,24 +84,6 @@ pub(super) async fn run(
 /// Whether a failure is one of the archive and of the moment, and not of the collection.
 fn is_passing(failure: &Failure) -> bool {
     failure.exit == Exit::Unreachable || failure.server.as_ref().is_some_and(|error| error.is_passing())
-}
-
-/// Where imports are remembered, and of which archive.
-struct MemoryFolder {
-    folder: PathBuf,
-    archive_id: Vec<u8>,
-}
-
-async fn memory_folder(session: &Session, args: &ImportArgs) -> Result<Option<MemoryFolder>, Failure> {
-    if args.dry_run {
-        return Ok(None);
-    }
-    let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
-    let folder = match &args.memory {
-        Some(folder) => folder.clone(),
-        None => state_folder()?.join("import"),
-    };
-    Ok(Some(MemoryFolder { folder, archive_id: status.archive_id.to_vec() }))
 }
 
 /// Something to import.
@@ -144,7 +129,7 @@ struct Import<'a> {
     session: &'a Session,
     args: &'a ImportArgs,
     globals: &'a Globals,
-    memory: Option<&'a MemoryFolder>,
+    memory: Option<&'a Place>,
     stopping: &'a CancellationToken,
 }
 
@@ -242,15 +227,14 @@ impl Import<'_> {
         let path = match collection {
             Collection::File(path) | Collection::Repository(path) => fs::canonicalize(path).unwrap_or(path.clone()),
         };
-        let memory: Memory<Kept> =
-            Memory::of(&place.folder, &place.archive_id, &path.to_string_lossy()).map_err(|error| {
-                let message =
-                    format!("how far an earlier import came can't be read in {}: {error}", place.folder.display());
-                Failure::new(Exit::Failed, message).hint(
-                    "--memory names another folder; without what is remembered the \
+        let memory: Memory<Kept> = Memory::of(place, &path.to_string_lossy()).map_err(|error| {
+            let message =
+                format!("how far an earlier import came can't be read in {}: {error}", place.folder.display());
+            Failure::new(Exit::Failed, message).hint(
+                "--memory names another folder; without what is remembered the \
                 import begins anew, and archives nothing twice",
-                )
-            })?;
+            )
+        })?;
         Ok(Keeping::new(Some(memory), name, state))
     }
 }
