@@ -189,7 +189,12 @@ impl Settings {
     pub fn limits(&self) -> Result<Limits, ConfigError> {
         let default = Limits::default();
         Ok(Limits {
-            content_bytes_max: bytes("content_bytes_max", self.content_bytes_max, default.content_bytes_max, 64 << 20)?,
+            content_bytes_max: bytes(
+                "content_bytes_max",
+                self.content_bytes_max,
+                default.content_bytes_max,
+                Limits::CONTENT_BYTES_CEILING,
+            )?,
             original_bytes_max: bytes(
                 "original_bytes_max",
                 self.original_bytes_max,
@@ -321,7 +326,7 @@ mod tests {
     fn a_file_is_read() {
         let settings = read(
             "archive = \"/srv/news\"\nlisten = \"[::1]:0\"\ngrace_period = \"1m 30s\"\nlog_format = \"json\"\n\
-             content_bytes_max = \"2MiB\"\nurl_bytes_max = 1024\n",
+             content_bytes_max = \"1536KiB\"\nurl_bytes_max = 1024\n",
         );
         let settings = settings.unwrap();
         assert_eq!(settings.archive, Some(PathBuf::from("/srv/news")));
@@ -329,7 +334,7 @@ mod tests {
         assert_eq!(settings.grace_period, Some(Period(Duration::from_secs(90))));
         assert_eq!(settings.log_format, Some(LogFormat::Json));
         let limits = settings.limits().unwrap();
-        assert_eq!((limits.content_bytes_max, limits.url_bytes_max, limits.labels_max), (2 << 20, 1024, 64));
+        assert_eq!((limits.content_bytes_max, limits.url_bytes_max, limits.labels_max), (3 << 19, 1024, 64));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Puts a server together: listener, layers, services, shutdown.
 
+mod admission;
+mod health;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +18,12 @@ use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::server::Router;
 use tonic::transport::{Channel, Endpoint, Server};
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::server::{HealthReporter, HealthService};
+use tonic_health::pb::health_server::HealthServer;
+use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
 
+use self::admission::AdmissionLayer;
+use self::health::HealthHandler;
 use crate::archive::Archive;
 use crate::model::Limits;
 use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler};
@@ -70,6 +76,8 @@ pub enum ServeError {
     StorageFailed,
 }
 
+/// What may be asked for its health; the empty name is the server.
+const SERVICES: &[&str] = &["", "dateline.v1.ArchiveService", "dateline.v1.FeedService", "dateline.v1.AdminService"];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a shutdown waits for the tasks of streams that have ended.
@@ -88,11 +96,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address: SocketAddr = listener.local_addr()?;
-    let (reporter, health) = tonic_health::server::health_reporter();
+    let (health, serving) = watch::channel(true);
     let context = context(Arc::clone(&archive), &options);
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
-    let router = router(context, &options, Some(health));
-    set_serving(&reporter).await;
+    let checks = HealthServer::new(HealthHandler::new(SERVICES, serving, context.stopping.clone()));
+    let router = router(context, &options, Some(checks));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let connections = TcpListenerStream::new(listener).filter_map(without_delay);
     let stopped = async move { drop(stopped.await) };
@@ -100,7 +108,7 @@ pub async fn serve(
     tracing::info!(%address, "serving");
     let failed = async {
         archive.failed().await;
-        set_not_serving(&reporter).await;
+        health.send_replace(false);
         tracing::error!(seconds = options.failed_grace.as_secs(), "the storage failed; reads go on for a while");
         tokio::time::sleep(options.failed_grace).await;
     };
@@ -110,7 +118,7 @@ pub async fn serve(
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
-    set_not_serving(&reporter).await;
+    health.send_replace(false);
     stopping.cancel();
     // A server that has ended by itself needs no telling.
     let _ended = stop.send(());
@@ -132,9 +140,7 @@ pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Chan
     let (client, server) = tokio::io::duplex(1 << 20);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
     // A connection in memory ends with its client, and the server with its only connection.
-    tokio::spawn(
-        router(context(archive, options), options, None::<HealthServer<HealthService>>).serve_with_incoming(incoming),
-    );
+    tokio::spawn(router(context(archive, options), options, None).serve_with_incoming(incoming));
     let mut client = Some(client);
     let connector = service_fn(move |_| {
         let taken = client.take().map(TokioIo::new);
@@ -153,7 +159,11 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
     }
 }
 
-fn router<H: Health>(context: Context, options: &Options, health: Option<HealthServer<H>>) -> Router {
+fn router(
+    context: Context,
+    options: &Options,
+    health: Option<HealthServer<HealthHandler>>,
+) -> Router<Stack<AdmissionLayer, Identity>> {
     // Above our own limits, so that what is too large gets our error and not the transport's.
     let request_bytes_max = 2 * (options.limits.batch_bytes_max + options.limits.original_bytes_max) + (1 << 20);
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
@@ -175,23 +185,36 @@ fn router<H: Health>(context: Context, options: &Options, health: Option<HealthS
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
-        .concurrency_limit_per_connection(options.calls_per_connection_max);
+        .concurrency_limit_per_connection(options.calls_per_connection_max)
+        .layer(AdmissionLayer);
     server
         .add_service(archive)
         .add_service(feed)
         .add_service(admin)
         .add_optional_service(health)
         .add_optional_service(reflection())
+        .add_optional_service(reflection_v1alpha())
 }
 
 /// The compiled contract is ours, so it registers; a server without reflection still serves.
 fn reflection()
 -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
-    let built = tonic_reflection::server::Builder::configure()
+    let built = described().build_v1();
+    built.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok()
+}
+
+/// The same for clients that only know its first version.
+fn reflection_v1alpha() -> Option<
+    tonic_reflection::server::v1alpha::ServerReflectionServer<impl tonic_reflection::server::v1alpha::ServerReflection>,
+> {
+    let built = described().build_v1alpha();
+    built.inspect_err(|error| tracing::error!(%error, "reflection v1alpha is not served")).ok()
+}
+
+fn described() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1();
-    built.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok()
 }
 
 /// A small reply must not wait for the next one to fill a packet.
@@ -204,19 +227,6 @@ fn without_delay(connection: std::io::Result<tokio::net::TcpStream>) -> Option<s
             None
         }
     }
-}
-
-async fn set_serving(reporter: &HealthReporter) {
-    reporter.set_serving::<ArchiveServiceServer<ArchiveHandler>>().await;
-    reporter.set_serving::<FeedServiceServer<FeedHandler>>().await;
-    reporter.set_serving::<AdminServiceServer<AdminHandler>>().await;
-}
-
-async fn set_not_serving(reporter: &HealthReporter) {
-    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-    reporter.set_not_serving::<ArchiveServiceServer<ArchiveHandler>>().await;
-    reporter.set_not_serving::<FeedServiceServer<FeedHandler>>().await;
-    reporter.set_not_serving::<AdminServiceServer<AdminHandler>>().await;
 }
 
 type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;

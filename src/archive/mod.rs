@@ -207,7 +207,8 @@ impl Archive {
         self.read(move |lookup| read::article(lookup, &cut, &name, view)).await
     }
 
-    /// Reads many articles at one cut; `None` for each that is not there.
+    /// Reads many articles at one cut; `None` for each that is not there. Those after the one whose text takes them beyond
+    /// a page of a list are left out, and so there may be fewer answers than names.
     pub async fn articles(
         &self,
         cut: Cut,
@@ -215,12 +216,21 @@ impl Archive {
         view: View,
     ) -> Result<Vec<Option<ArticleAt>>, ArchiveError> {
         self.read(move |lookup| {
-            let each = names.iter().map(|name| match read::article(lookup, &cut, name, view) {
-                Ok(article) => Ok(Some(article)),
-                Err(LookupError::Failed(ArchiveError::Missing(_))) => Ok(None),
-                Err(error) => Err(error),
-            });
-            each.collect()
+            let (mut read, mut bytes) = (Vec::new(), 0);
+            for name in &names {
+                if bytes > list::PAGE_CONTENT_BYTES {
+                    break;
+                }
+                read.push(match read::article(lookup, &cut, name, view) {
+                    Ok(article) => {
+                        bytes += article.text_bytes();
+                        Some(article)
+                    }
+                    Err(LookupError::Failed(ArchiveError::Missing(_))) => None,
+                    Err(error) => return Err(error),
+                });
+            }
+            Ok(read)
         })
         .await
     }

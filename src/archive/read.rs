@@ -86,12 +86,22 @@ impl RevisionAt {
 
 impl RevisionAt {
     /// Bytes of text that were read with it, roughly.
-    pub(super) fn content_bytes(&self) -> usize {
-        self.content.as_ref().map_or(0, |content| content.text_bytes())
+    pub(super) fn text_bytes(&self) -> usize {
+        let attributes = self.record().map_or(0, |record| {
+            let labels: usize = record.labels.iter().map(String::len).sum();
+            record.headline.len() + record.section.len() + record.canonical_url.len() + labels
+        });
+        attributes + self.content.as_ref().map_or(0, |content| content.text_bytes())
     }
 }
 
 impl ArticleAt {
+    /// Bytes of text that were read with it, roughly.
+    pub(super) fn text_bytes(&self) -> usize {
+        let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
+        self.revision.text_bytes() + urls.sum::<usize>()
+    }
+
     /// Whether it is withdrawn.
     pub fn withdrawn(&self) -> bool {
         self.mark.as_ref().is_some_and(|mark| mark.withdrawn)

@@ -24,6 +24,9 @@ pub struct Limits {
 impl Limits {
     /// The greatest number of changes in one commit, and so the most that an atomic batch can hold.
     pub const COMMIT_CHANGES_MAX: usize = 256;
+    /// The greatest value of `content_bytes_max`: an article whole, with as many URLs as may lead to it, then has less than the
+    /// 4 MiB that gRPC clients take by default.
+    pub const CONTENT_BYTES_CEILING: usize = 3 << 19;
     /// Blocks of one content.
     pub const BLOCKS_MAX: usize = 20_000;
     /// URLs that lead to one article.

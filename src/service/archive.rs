@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::publish::{self, Parsed, Plain};
 use super::status::Refusal;
-use super::{Context, import, render, view};
+use super::{Context, fit, import, render, view};
 use crate::archive::compare::StateSelector;
 use crate::archive::read::View;
 use crate::archive::request::{Action, Written};
@@ -106,12 +106,23 @@ impl ArchiveService for ArchiveHandler {
         let names = self.batch_names(&request.names, view)?;
         let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
         let found = self.0.archive.articles(cut, names, view).await.map_err(Refusal::from)?;
-        let missing = request.names.into_iter().zip(&found).filter(|(_, article)| article.is_none());
-        Ok(Response::new(pb::BatchGetArticlesResponse {
-            missing_names: missing.map(|(name, _)| name).collect(),
-            articles: found.into_iter().flatten().map(render::article).collect(),
+        let mut answer = pb::BatchGetArticlesResponse {
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
-        }))
+            ..pb::BatchGetArticlesResponse::default()
+        };
+        let mut room = fit::Room::default();
+        let mut found = found.into_iter();
+        for name in request.names {
+            match found.next().filter(|_| answer.unread_names.is_empty()) {
+                None => answer.unread_names.push(name),
+                Some(None) => answer.missing_names.push(name),
+                Some(Some(article)) => {
+                    let article = render::article(article);
+                    if room.has(&article) { answer.articles.push(article) } else { answer.unread_names.push(name) }
+                }
+            }
+        }
+        Ok(Response::new(answer))
     }
 
     async fn list_articles(&self, request: Request<pb::ListArticlesRequest>) -> Answer<pb::ListArticlesResponse> {

@@ -2,7 +2,7 @@
 
 use super::archive::article_name;
 use super::status::Refusal;
-use super::{Context, render, view};
+use super::{Context, fit, render, view};
 use crate::archive::Cut;
 use crate::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
 use crate::archive::read::View;
@@ -28,21 +28,25 @@ impl Context {
             content_bytes_max: PAGE_CONTENT_BYTES,
         };
         let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
-        let (articles, next) = match order {
+        let (articles, next, by_name) = match order {
             Ok(pb::ArticleOrder::Unspecified | pb::ArticleOrder::Name) => {
                 let after = position(token.as_ref(), |text| ArticleName::parse(text).ok())?;
                 let page = self.archive.articles_by_name(cut, query, after).await?;
-                (page.items, page.next.map(|name| name.to_string()))
+                (page.items, page.next.map(|name| name.to_string()), true)
             }
             Ok(pb::ArticleOrder::LatestChange) => {
                 let before = position(token.as_ref(), |text| text.parse().ok().map(Seq))?;
                 let page = self.archive.articles_by_latest_change(cut, query, before).await?;
-                (page.items, page.next.map(|seq| seq.to_string()))
+                (page.items, page.next.map(|seq| seq.to_string()), false)
             }
             Err(_) => return Err(FieldError::invalid("order", "is not a known order").into()),
         };
+        let mut articles: Vec<_> = articles.into_iter().map(render::article).collect();
+        let cut_off = fit::keep(&mut articles).then(|| articles.last()).flatten();
+        let cut_off = cut_off.map(|last| if by_name { last.name.clone() } else { last.seq.to_string() });
+        let next = cut_off.or(next);
         Ok(pb::ListArticlesResponse {
-            articles: articles.into_iter().map(render::article).collect(),
+            articles,
             next_page_token: next_token(&cut, next, digest),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         })
@@ -67,9 +71,12 @@ impl Context {
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
         let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
         let page = self.archive.revisions(cut, name, order, after, (page_size, view)).await?;
+        let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
+        let cut_off = fit::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
+        let next = cut_off.map(|last| last.revision.number).or(page.next);
         Ok(pb::ListRevisionsResponse {
-            entries: page.items.iter().map(render::revision_entry).collect(),
-            next_page_token: next_token(&cut, page.next.map(|number| number.to_string()), digest),
+            entries,
+            next_page_token: next_token(&cut, next.map(|number| number.to_string()), digest),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         })
     }

@@ -7,6 +7,7 @@ mod admin;
 mod archive;
 mod backup;
 mod feed;
+mod fit;
 mod import;
 mod lists;
 mod publish;

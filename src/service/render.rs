@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::publish::of_item;
 use super::status::Refusal;
 use crate::archive::JobAnswer;
+use crate::archive::error::excerpt;
 use crate::archive::list::RevisionEntry;
 use crate::archive::read::{ArticleAt, RevisionAt};
 use crate::archive::request::{Outcome, Warning, Written};
@@ -124,19 +125,31 @@ pub(super) fn published_batch(
     // A replayed item has the stamp of its first time, which may be far behind the others'.
     let read_stamp = written.iter().map(|written| &written.stamp).max_by_key(|stamp| stamp.next_seq);
     let read_stamp = read_stamp.map(read_stamp_to_pb);
-    let responses = written.iter().zip(warnings).map(|(written, warnings)| published(written, warnings));
+    let responses = written.iter().zip(warnings).map(|(written, warnings)| compact(published(written, warnings)));
     Ok(pb::BatchPublishRevisionsResponse { responses: responses.collect(), read_stamp })
+}
+
+/// Without what the writer gave and need not be told: of 256 long headlines a client could not read the answer.
+fn compact(mut published: pb::PublishRevisionResponse) -> pb::PublishRevisionResponse {
+    if let Some(revision) = published.revision.as_mut() {
+        (revision.content, revision.fetch) = (None, None);
+    }
+    published
 }
 
 fn warning(warning: &Warning) -> pb::Warning {
     match warning {
         Warning::UrlBelongsToOther { url, article } => pb::Warning {
             reason: "URL_BELONGS_TO_OTHER_ARTICLE".to_owned(),
-            message: format!("{url} stays with {article}, to which it leads already"),
+            message: format!("{} stays with {article}, to which it leads already", excerpt(url)),
         },
         Warning::TooManyUrls { url } => pb::Warning {
             reason: "TOO_MANY_URLS".to_owned(),
-            message: format!("{url} does not lead to the article: {} URLs do already", Limits::ARTICLE_URLS_MAX),
+            message: format!(
+                "{} does not lead to the article: {} URLs do already",
+                excerpt(url),
+                Limits::ARTICLE_URLS_MAX
+            ),
         },
     }
 }

@@ -69,8 +69,28 @@ impl Refusal {
         Self::new(Code::Internal, "INTERNAL", "the server made a mistake; see its log")
     }
 
+    /// The deadline of a call passed before it was answered.
+    pub(crate) fn deadline_passed() -> Self {
+        let message = "the call's deadline passed before it was answered; what was to be written may be, so read it, or send it \
+                       again with the same request_id";
+        Self::new(Code::DeadlineExceeded, "DEADLINE_PASSED", message)
+    }
+
+    /// The header with a call's deadline can't be read.
+    pub(crate) fn timeout_malformed() -> Self {
+        let problem = "must be 1 to 8 digits and a unit of H, M, S, m, u or n";
+        FieldError::invalid("grpc-timeout", problem).into()
+    }
+
+    /// The health of a service that the server doesn't have was asked for.
+    pub(crate) fn service_unknown(service: &str) -> Self {
+        let service = excerpt(service);
+        let message = format!("there is no service {service:?} here; leave the name empty to ask for the whole server");
+        Self::new(Code::NotFound, "SERVICE_UNKNOWN", message).with("service", service)
+    }
+
     /// The server is shutting down.
-    pub(super) fn draining() -> Self {
+    pub(crate) fn draining() -> Self {
         unavailable(&Unavailable::Draining)
     }
 

@@ -111,17 +111,21 @@ impl Choice {
     /// Refuses an article that was named and is not there.
     async fn check_articles(&self, session: &Session) -> Result<(), Failure> {
         for names in self.filter.articles.chunks(usize::try_from(PAGE_SIZE).unwrap_or(1)) {
-            let request = pb::BatchGetArticlesRequest {
-                names: names.to_vec(),
-                as_of: self.as_of(),
-                ..pb::BatchGetArticlesRequest::default()
-            };
-            let missing = session.archive().batch_get_articles(request).await?.into_inner().missing_names;
-            if let Some(name) = missing.first() {
-                let message = format!("there is no article {} at that time", short(name));
-                return Err(Failure::new(Exit::NotFound, message)
-                    .kind("ARTICLE_UNKNOWN")
-                    .hint("`dateline list` lists the articles"));
+            let mut unread = names.to_vec();
+            while !unread.is_empty() {
+                let request = pb::BatchGetArticlesRequest {
+                    names: unread,
+                    as_of: self.as_of(),
+                    ..pb::BatchGetArticlesRequest::default()
+                };
+                let answer = session.archive().batch_get_articles(request).await?.into_inner();
+                if let Some(name) = answer.missing_names.first() {
+                    let message = format!("there is no article {} at that time", short(name));
+                    return Err(Failure::new(Exit::NotFound, message)
+                        .kind("ARTICLE_UNKNOWN")
+                        .hint("`dateline list` lists the articles"));
+                }
+                unread = answer.unread_names;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::super::status::Refusal;
-use super::super::{Context, render};
+use super::super::{Context, fit, render};
 use super::query::Asked;
 use crate::archive::subscriptions::{ConsumerAt, SubscriptionAt};
 use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
@@ -47,10 +47,12 @@ impl Context {
         let page_size = render::page_size(request.page_size, &self.limits)?;
         let after = token.map(|token| SubscriptionId::parse(&token.position).map_err(|_| TokenError::Malformed));
         let page = self.archive.subscriptions(after.transpose()?, page_size).await?;
-        let position = page.next.map(|id| id.as_str().to_owned());
+        let mut subscriptions: Vec<_> = page.items.iter().map(|item| self.show_subscription(item)).collect();
+        let cut_off = fit::keep(&mut subscriptions).then(|| page.items.get(..subscriptions.len())?.last()).flatten();
+        let position = cut_off.map(|last| last.id.clone()).or(page.next).map(|id| id.as_str().to_owned());
         let stamp = self.archive.tail();
         Ok(pb::ListSubscriptionsResponse {
-            subscriptions: page.items.iter().map(|item| self.show_subscription(item)).collect(),
+            subscriptions,
             next_page_token: position.map(|position| PageToken { stamp, position }.encode(digest)).unwrap_or_default(),
         })
     }

@@ -1,0 +1,154 @@
+//! What a request's headers decide, before any handler sees it: whether it is gRPC at all, whether a browser's page sent
+//! it, and until when it must be answered.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::body::Body;
+use tower::Layer;
+use tower_service::Service;
+
+use crate::service::status::Refusal;
+
+/// We answer that a deadline passed so long before it does, for it takes a while until the answer is there; and tonic answers
+/// CANCELLED at the deadline itself.
+const ANSWERED_AHEAD: Duration = Duration::from_millis(5);
+
+/// Puts [`Admission`] before a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AdmissionLayer;
+
+impl<S> Layer<S> for AdmissionLayer {
+    type Service = Admission<S>;
+
+    fn layer(&self, inner: S) -> Admission<S> {
+        Admission { inner }
+    }
+}
+
+/// Refuses what is no call of gRPC, and ends calls whose deadline passed.
+#[derive(Clone, Debug)]
+pub(super) struct Admission<S> {
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Admission<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        match judge(request.headers()) {
+            Ok(None) => Box::pin(self.inner.call(request)),
+            Ok(Some(within)) => Box::pin(answer(self.inner.call(request), within)),
+            Err(refused) => Box::pin(std::future::ready(Ok(*refused))),
+        }
+    }
+}
+
+/// How long the caller waits for an answer, or why it gets none.
+fn judge(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<Body>>> {
+    if !is_grpc(headers) {
+        return Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
+    }
+    // Only browsers send it. A page must not write to an archive that its reader can reach.
+    if headers.contains_key(ORIGIN) {
+        return Err(Box::new(plain(StatusCode::FORBIDDEN)));
+    }
+    let Some(given) = headers.get("grpc-timeout") else { return Ok(None) };
+    let within = given.to_str().ok().and_then(timeout);
+    within.map(Some).ok_or_else(|| Box::new(Status::from(Refusal::timeout_malformed()).into_http()))
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    ["application/grpc", "application/grpc+proto"].iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A `grpc-timeout`: up to eight digits and a unit.
+fn timeout(given: &str) -> Option<Duration> {
+    let (digits, unit) = given.split_at_checked(given.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(count * 3_600)),
+        "M" => Some(Duration::from_secs(count * 60)),
+        "S" => Some(Duration::from_secs(count)),
+        "m" => Some(Duration::from_millis(count)),
+        "u" => Some(Duration::from_micros(count)),
+        "n" => Some(Duration::from_nanos(count)),
+        _ => None,
+    }
+}
+
+/// The answer, or that it did not come in time. A stream is answered when it begins; its caller ends it at the deadline.
+async fn answer(
+    answered: impl Future<Output = Result<Response<Body>, Infallible>>,
+    within: Duration,
+) -> Result<Response<Body>, Infallible> {
+    let ends = Instant::now() + within - ANSWERED_AHEAD.min(within / 2);
+    let mut answered = pin!(answered);
+    let mut patience = pin!(tokio::time::sleep_until(ends));
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answered.as_mut().poll(cx) {
+            return Poll::Ready(answer);
+        }
+        // The clock is looked at too: tonic's own timer may have woken us, and ours be about to.
+        if Instant::now() < ends {
+            ready!(patience.as_mut().poll(cx));
+        }
+        Poll::Ready(Ok(Status::from(Refusal::deadline_passed()).into_http()))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_up_to_eight_digits_and_a_unit() {
+        for (given, expected) in [
+            ("300m", Some(Duration::from_millis(300))),
+            ("1S", Some(Duration::from_secs(1))),
+            ("99999999H", Some(Duration::from_secs(99_999_999 * 3_600))),
+            ("20u", Some(Duration::from_micros(20))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("", None),
+            ("m", None),
+            ("999999999m", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("1", None),
+            ("1s", None),
+            ("1é", None),
+        ] {
+            assert_eq!(timeout(given), expected, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `grpc.health.v1.Health`, as its contract says: a watch of a service that is not known stays open.
+
+use std::pin::Pin;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use crate::service::status::Refusal;
+
+/// The handler. All services of the server are as healthy as the server.
+#[derive(Clone, Debug)]
+pub(super) struct HealthHandler {
+    /// The names of the services, and the empty one of the server.
+    services: &'static [&'static str],
+    serving: watch::Receiver<bool>,
+    /// Ends the watches.
+    stopping: CancellationToken,
+}
+
+impl HealthHandler {
+    pub(super) fn new(
+        services: &'static [&'static str],
+        serving: watch::Receiver<bool>,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self { services, serving, stopping }
+    }
+
+    fn knows(&self, service: &str) -> bool {
+        self.services.contains(&service)
+    }
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Health for HealthHandler {
+    type WatchStream = Answers;
+
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        let service = &request.get_ref().service;
+        if !self.knows(service) {
+            return Err(Refusal::service_unknown(service).into());
+        }
+        Ok(Response::new(told(status(*self.serving.borrow()))))
+    }
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Answers>, Status> {
+        let statuses: Pin<Box<dyn Stream<Item = ServingStatus> + Send>> = if self.knows(&request.get_ref().service) {
+            Box::pin(WatchStream::new(self.serving.clone()).map(status))
+        } else {
+            Box::pin(stream::iter([ServingStatus::ServiceUnknown]).chain(stream::pending()))
+        };
+        let until_stopped = statuses.map(|status| Ok(told(status))).take_until(self.stopping.clone().cancelled_owned());
+        let last = stream::iter([Err(Status::from(Refusal::draining()))]);
+        Ok(Response::new(Box::pin(until_stopped.chain(last))))
+    }
+}
+
+fn status(serving: bool) -> ServingStatus {
+    if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
+}
+
+fn told(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
+}

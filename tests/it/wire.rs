@@ -1,0 +1,123 @@
+//! What is decided before a handler sees a call, on the wire.
+
+use std::time::Duration;
+
+use dateline::wire::pb;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::http;
+use tonic::codegen::http::{Request, Response};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
+
+use crate::server::{TestServer, fresh};
+
+const METHOD: &str = "/dateline.v1.AdminService/GetStatus";
+
+async fn channel(server: &TestServer) -> Channel {
+    Endpoint::new(server.url.clone()).unwrap().connect().await.unwrap()
+}
+
+/// Calls a method without a message, with these headers.
+async fn call(channel: &mut Channel, url: &str, method: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    let mut request = Request::post(format!("{url}{method}")).body(empty_message()).unwrap();
+    for (name, value) in headers {
+        let name: http::HeaderName = name.parse().unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    std::future::poll_fn(|cx| GrpcService::poll_ready(channel, cx)).await.unwrap();
+    GrpcService::call(channel, request).await.unwrap()
+}
+
+fn empty_message() -> Body {
+    Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0; 5])))
+}
+
+#[tokio::test]
+async fn only_grpc_is_served_and_no_page_of_a_browser() {
+    let (_directory, server, _client) = fresh().await;
+    let mut channel = channel(&server).await;
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
+        let answer = call(&mut channel, &server.url, METHOD, &[("content-type", content_type)]).await;
+        assert_eq!(answer.status(), 200, "{content_type}");
+        assert!(Status::from_header_map(answer.headers()).is_none_or(|status| status.code() == Code::Ok));
+    }
+    for content_type in ["text/plain", "application/grpc-web", "application/grpc-web+proto", "application/json", ""] {
+        let answer = call(&mut channel, &server.url, METHOD, &[("content-type", content_type)]).await;
+        assert_eq!(answer.status(), 415, "{content_type:?}");
+    }
+    let headers = [("content-type", "application/grpc"), ("origin", "https://page.example")];
+    assert_eq!(call(&mut channel, &server.url, METHOD, &headers).await.status(), 403);
+    drop((channel, _client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_passed_deadline_is_told_as_one_on_the_wire() {
+    let (_directory, server, client) = fresh().await;
+    let mut reader = client.archive.clone();
+    for milliseconds in [1, 20, 100] {
+        let mut request = tonic::Request::new(pb::GetArticleRequest {
+            min_next_seq: 1 << 40,
+            name: "sources/s/articles/a".into(),
+            ..Default::default()
+        });
+        // The header alone: the client's own timer would hide what the server answers.
+        request.metadata_mut().insert("grpc-timeout", format!("{milliseconds}m").parse().unwrap());
+        let status = reader.get_article(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{milliseconds} ms: {status}");
+        assert_eq!(status.get_details_error_info().unwrap().reason, "DEADLINE_PASSED");
+    }
+    let mut feed = client.feed.clone();
+    let start = Some(pb::FeedStart { position: Some(pb::feed_start::Position::Now(true)) });
+    let wait = Some(prost_types::Duration { seconds: 20, nanos: 0 });
+    let mut request = tonic::Request::new(pb::ListChangesRequest { start, wait, ..Default::default() });
+    request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
+    assert_eq!(feed.list_changes(request).await.unwrap_err().code(), Code::DeadlineExceeded);
+    let mut request = tonic::Request::new(pb::GetArticleRequest::default());
+    request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
+    let status = reader.get_article(request).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.get_details_error_info().unwrap().reason.as_str()),
+        (Code::InvalidArgument, "FIELD_INVALID")
+    );
+    drop((reader, feed, client));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_of_the_health_of_an_unknown_service_stays_open_until_the_server_stops() {
+    let (_directory, server, client) = fresh().await;
+    let mut health = HealthClient::new(channel(&server).await);
+    let ask = |service: &str| HealthCheckRequest { service: service.to_owned() };
+    assert_eq!(health.check(ask("no.such.Service")).await.unwrap_err().code(), Code::NotFound);
+    for service in ["", "dateline.v1.ArchiveService", "dateline.v1.FeedService", "dateline.v1.AdminService"] {
+        let answer = health.check(ask(service)).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+    }
+    let mut unknown = health.watch(ask("no.such.Service")).await.unwrap().into_inner();
+    assert_eq!(unknown.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
+    let more = tokio::time::timeout(Duration::from_millis(200), unknown.message()).await;
+    assert!(more.is_err(), "it ended: {more:?}");
+    let mut known = health.watch(ask("")).await.unwrap().into_inner();
+    assert_eq!(known.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    drop(client);
+    let stopped = tokio::spawn(server.stop());
+    for mut watch in [unknown, known] {
+        let ended = loop {
+            match watch.message().await {
+                Ok(Some(answer)) => assert_eq!(answer.status(), ServingStatus::NotServing),
+                Ok(None) => panic!("a watch ended without a status"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(ended.code(), Code::Unavailable);
+        assert_eq!(ended.get_details_error_info().unwrap().reason, "DRAINING");
+    }
+    drop(health);
+    stopped.await.unwrap();
+}
