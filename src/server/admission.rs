@@ -128,7 +128,37 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
+    use tower::service_fn;
+
     use super::*;
+
+    fn request(timeout: &str) -> Request<Body> {
+        let builder = Request::post("/").header(CONTENT_TYPE, "application/grpc").header("grpc-timeout", timeout);
+        builder.body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_passed_deadline_is_told_as_one_on_the_wire_before_the_transport_calls_it_cancelled() {
+        for milliseconds in [1, 20, 300, 60_000] {
+            let begun = Instant::now();
+            let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
+            let answer = AdmissionLayer.layer(never).call(request(&format!("{milliseconds}m"))).await.unwrap();
+            assert!(begun.elapsed() <= Duration::from_millis(milliseconds), "{milliseconds} ms: {:?}", begun.elapsed());
+            let status = Status::from_header_map(answer.headers()).unwrap();
+            assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+            assert_eq!(tonic_types::StatusExt::get_details_error_info(&status).unwrap().reason, "DEADLINE_PASSED");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_in_time_is_the_answer() {
+        let slow = service_fn(|_| async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok(plain(StatusCode::OK))
+        });
+        let answer = AdmissionLayer.layer(slow).call(request("300m")).await.unwrap();
+        assert!(answer.headers().is_empty());
+    }
 
     #[test]
     fn a_timeout_is_up_to_eight_digits_and_a_unit() {

@@ -57,27 +57,9 @@ async fn only_grpc_is_served_and_no_page_of_a_browser() {
 }
 
 #[tokio::test]
-async fn a_passed_deadline_is_told_as_one_on_the_wire() {
+async fn a_deadline_that_cannot_be_read_is_refused() {
     let (_directory, server, client) = fresh().await;
     let mut reader = client.archive.clone();
-    for milliseconds in [1, 20, 100] {
-        let mut request = tonic::Request::new(pb::GetArticleRequest {
-            min_next_seq: 1 << 40,
-            name: "sources/s/articles/a".into(),
-            ..Default::default()
-        });
-        // The header alone: the client's own timer would hide what the server answers.
-        request.metadata_mut().insert("grpc-timeout", format!("{milliseconds}m").parse().unwrap());
-        let status = reader.get_article(request).await.unwrap_err();
-        assert_eq!(status.code(), Code::DeadlineExceeded, "{milliseconds} ms: {status}");
-        assert_eq!(status.get_details_error_info().unwrap().reason, "DEADLINE_PASSED");
-    }
-    let mut feed = client.feed.clone();
-    let start = Some(pb::FeedStart { position: Some(pb::feed_start::Position::Now(true)) });
-    let wait = Some(prost_types::Duration { seconds: 20, nanos: 0 });
-    let mut request = tonic::Request::new(pb::ListChangesRequest { start, wait, ..Default::default() });
-    request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
-    assert_eq!(feed.list_changes(request).await.unwrap_err().code(), Code::DeadlineExceeded);
     let mut request = tonic::Request::new(pb::GetArticleRequest::default());
     request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
     let status = reader.get_article(request).await.unwrap_err();
@@ -85,7 +67,7 @@ async fn a_passed_deadline_is_told_as_one_on_the_wire() {
         (status.code(), status.get_details_error_info().unwrap().reason.as_str()),
         (Code::InvalidArgument, "FIELD_INVALID")
     );
-    drop((reader, feed, client));
+    drop((reader, client));
     server.stop().await;
 }
 
