@@ -32,7 +32,7 @@ pub struct Settings {
     /// Listen on an address that others can reach, though nothing is encrypted and nobody asked who they are
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
-    /// How long a shutdown waits for calls under way [default: 30s]
+    /// How long a shutdown waits for writes that were accepted; all else has 1.5 s [default: 30s]
     #[arg(long, value_name = "TIME", env = "DATELINE_GRACE_PERIOD")]
     pub grace_period: Option<Period>,
     /// How long reads go on after the storage failed, before the server ends [default: 30s]
@@ -54,6 +54,12 @@ pub struct Settings {
     /// [default: 256MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_FREE_SPACE_FLOOR_BYTES")]
     pub free_space_floor_bytes: Option<Bytes>,
+    /// Connections open at once; fewer where the process may have fewer file descriptors [default: 10000]
+    #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_MAX", hide_short_help = true)]
+    pub connections_max: Option<usize>,
+    /// Connections from one address open at once [default: half of all]
+    #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_PER_PEER_MAX", hide_short_help = true)]
+    pub connections_per_peer_max: Option<usize>,
     /// Calls at once on one connection [default: 1024]
     #[arg(long, value_name = "N", env = "DATELINE_CALLS_PER_CONNECTION_MAX", hide_short_help = true)]
     pub calls_per_connection_max: Option<usize>,
@@ -154,6 +160,8 @@ impl Settings {
             engine_cache_bytes: self.engine_cache_bytes.or(other.engine_cache_bytes),
             cache_bytes: self.cache_bytes.or(other.cache_bytes),
             free_space_floor_bytes: self.free_space_floor_bytes.or(other.free_space_floor_bytes),
+            connections_max: self.connections_max.or(other.connections_max),
+            connections_per_peer_max: self.connections_per_peer_max.or(other.connections_per_peer_max),
             calls_per_connection_max: self.calls_per_connection_max.or(other.calls_per_connection_max),
             subscribers_max: self.subscribers_max.or(other.subscribers_max),
             content_bytes_max: self.content_bytes_max.or(other.content_bytes_max),

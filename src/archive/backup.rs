@@ -2,7 +2,7 @@
 //!
 //! A backup's end is the durable end of the log when it begins. Below that nothing changes any more, so what is read
 //! is one state, however long the reading takes and whatever is written meanwhile. It is read a segment at a time, each on
-//! a blocking thread of its own: between two of them a backup holds no thread and no reader's permit, so that one whose
+//! a blocking thread of its own: between two of them a backup holds no thread, so that one whose
 //! receiver is slow, or gone, costs others nothing.
 
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Backup {
     pub async fn estimated_bytes(&self) -> Result<u64, ArchiveError> {
         let shared = Arc::clone(&self.archive.shared);
         let (first, changes) = (self.header.first_seq, self.header.changes());
-        self.archive.blocking(move || Ok(estimate(&shared, first, changes)?)).await
+        self.archive.pools.scans.run(move || Ok(estimate(&shared, first, changes)?)).await
     }
 
     /// The next piece of the file; `None` when it is complete. A change that is damaged, or missing, is
@@ -92,7 +92,7 @@ impl Backup {
             Next::Nothing => return Ok(None),
             Next::Changes(writer) => {
                 let (shared, end) = (Arc::clone(&self.archive.shared), self.header.end.next_seq);
-                let (writer, piece) = self.archive.blocking(move || Ok(segment(&shared, writer, end)?)).await?;
+                let (writer, piece) = self.archive.pools.scans.run(move || Ok(segment(&shared, writer, end)?)).await?;
                 match piece {
                     Some(data) => (writer, data),
                     None => return Ok(Some(self.last_piece(writer))),

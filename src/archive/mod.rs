@@ -23,6 +23,7 @@ mod lookup;
 mod matching;
 mod observe;
 mod open;
+mod pools;
 mod prepare;
 mod queue;
 pub mod read;
@@ -42,8 +43,6 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use self::compare::{Comparison, StateSelector};
 pub use self::cut::Cut;
 pub use self::error::ArchiveError;
@@ -51,6 +50,8 @@ use self::error::{BadBound, Unavailable};
 use self::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
 use self::lookup::{Lookup, LookupError};
 pub use self::open::{ArchiveInfo, OpenArchiveError, Options};
+pub use self::pools::VERIFICATIONS_MAX;
+use self::pools::{Pool, Pools};
 pub use self::queue::Pending;
 use self::queue::Queue;
 use self::read::{ArticleAt, RevisionAt, View};
@@ -74,8 +75,8 @@ pub const WAIT_MAX: Duration = Duration::from_secs(30);
 pub struct Archive {
     shared: Arc<Shared>,
     queue: Queue,
-    /// Blocking reads at once.
-    readers: Arc<Semaphore>,
+    /// Where it reads and works without holding up the async threads.
+    pools: Pools,
     info: ArchiveInfo,
 }
 
@@ -112,7 +113,7 @@ impl Archive {
             return Err(Unavailable::StorageFailed.into());
         }
         let engine = Arc::clone(&self.shared.engine);
-        self.blocking(move || Ok(engine.has_room()?)).await
+        self.pools.reads.run(move || Ok(engine.has_room()?)).await
     }
 
     /// Waits until the storage fails. Does not return while it is well.
@@ -130,7 +131,7 @@ impl Archive {
     /// Bytes on disk.
     pub async fn disk_bytes(&self) -> Result<u64, ArchiveError> {
         let engine = Arc::clone(&self.shared.engine);
-        self.blocking(move || Ok(engine.disk_bytes()?)).await
+        self.pools.reads.run(move || Ok(engine.disk_bytes()?)).await
     }
 
     /// Carries out operations, all or none, each judged on what those before it did; durably, when it returns.
@@ -173,7 +174,7 @@ impl Archive {
     }
 
     /// Waits until the changes below `next_seq` are durable, for at most [`WAIT_MAX`].
-    async fn wait_for(&self, next_seq: Seq) -> Result<(), ArchiveError> {
+    pub async fn wait_for(&self, next_seq: Seq) -> Result<(), ArchiveError> {
         if self.shared.tail().position.next_seq >= next_seq {
             return Ok(()); // Most reads ask for nothing, and need no subscription.
         }
@@ -320,7 +321,7 @@ impl Archive {
         target: Option<StateSelector>,
     ) -> Result<Comparison, ArchiveError> {
         // Comparing is work for a blocking thread, wherever the contents come from.
-        self.on_engine(move |lookup| compare::compare(lookup, &cut, &name, base, target)).await
+        self.on_engine(&self.pools.reads, move |lookup| compare::compare(lookup, &cut, &name, base, target)).await
     }
 
     /// Finishes what was accepted, and closes the store. Later writes are [`Unavailable::Draining`].
@@ -334,45 +335,34 @@ impl Archive {
         T: Send + 'static,
         F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
     {
+        self.read_in(&self.pools.reads, read).await
+    }
+
+    /// As [`Archive::read`], on a blocking thread of another pool.
+    async fn read_in<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
+    where
+        T: Send + 'static,
+        F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
+    {
         match read(&Lookup::cached(&self.shared)) {
             Ok(answer) => Ok(answer),
             Err(LookupError::Failed(error)) => Err(error),
-            Err(LookupError::NotCached) => self.on_engine(read).await,
+            Err(LookupError::NotCached) => self.on_engine(pool, read).await,
         }
     }
 
-    async fn on_engine<T, F>(&self, read: F) -> Result<T, ArchiveError>
+    async fn on_engine<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
         F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
-        self.blocking(move || match read(&Lookup::engine(&shared)) {
+        pool.run(move || match read(&Lookup::engine(&shared)) {
             Ok(answer) => Ok(answer),
             Err(LookupError::Failed(error)) => Err(error),
             // The engine answers everything.
             Err(LookupError::NotCached) => Err(Unavailable::StorageFailed.into()),
         })
         .await
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
-    ) -> Result<T, ArchiveError> {
-        let Ok(permit) = Arc::clone(&self.readers).acquire_owned().await else {
-            return Err(Unavailable::Draining.into());
-        };
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        match done.await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::error!(%error, "a read ended unexpectedly");
-                Err(Unavailable::StorageFailed.into())
-            }
-        }
     }
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::Archive;
 use super::assembly::Position;
 use super::cache::Caches;
+use super::pools::Pools;
 use super::queue::{EDITS_MAX, OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
 use super::subscriptions::Subscriptions;
@@ -167,8 +166,8 @@ impl Archive {
         )
         .map_err(OpenArchiveError::Thread)?;
         let info = ArchiveInfo { id, directory: path, opened };
-        let readers = Arc::new(Semaphore::new(options.readers_max.max(1)));
-        Ok(Self { shared, queue: Queue::new(events, writer), readers, info })
+        let pools = Pools::new(options.readers_max);
+        Ok(Self { shared, queue: Queue::new(events, writer), pools, info })
     }
 }
 

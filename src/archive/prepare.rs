@@ -22,7 +22,10 @@ impl Archive {
                 .collect::<Result<Vec<_>, _>>()
         };
         let inline = operations.len() == 1 && bytes <= INLINE_BYTES_MAX;
-        let prepared = if inline { self.read(run).await? } else { self.on_engine(run).await? };
+        let prepared = {
+            let pool = &self.pools.writes;
+            if inline { self.read_in(pool, run).await? } else { self.on_engine(pool, run).await? }
+        };
         for (operation, prepared) in operations.iter_mut().zip(prepared) {
             if let Action::Observe(observation) = &mut operation.action {
                 observation.prepared = prepared;

@@ -55,9 +55,12 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         limits: settings.limits()?,
         calls_per_connection_max: settings.calls_per_connection_max.unwrap_or(default.calls_per_connection_max).max(1),
         subscribers_max: settings.subscribers_max.unwrap_or(default.subscribers_max),
-        stalled_after: default.stalled_after,
+        connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
+        connections_per_peer_max: settings.connections_per_peer_max,
+        descriptors_max: server::raise_descriptor_limit(),
         grace: settings.grace_period.map_or(default.grace, |period| period.0),
         failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
+        ..default
     })
 }
 

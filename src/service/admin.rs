@@ -2,32 +2,35 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Context;
 use super::backup::{self, Sending};
+use super::sink::Sink;
 use super::status::Refusal;
 use crate::archive::error::Unavailable;
-use crate::archive::{ArchiveError, FORMAT_VERSION};
+use crate::archive::{ArchiveError, FORMAT_VERSION, VERIFICATIONS_MAX};
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::{pb, read_stamp_to_pb, timestamp_to_pb};
 
-/// Backups that are sent at once. Each holds a segment or two in memory.
-const BACKUPS_MAX: usize = 4;
+/// Backups that are open at once. Each holds a segment or two in memory; few are read at the same time.
+const BACKUPS_MAX: usize = 16;
 
 /// The handler of `AdminService`.
 #[derive(Clone)]
 pub struct AdminHandler {
     context: Context,
     backups: Arc<Semaphore>,
+    verifications: Arc<Semaphore>,
 }
 
 impl AdminHandler {
     /// A handler over what every handler needs.
     pub fn new(context: Context) -> Self {
-        Self { context, backups: Arc::new(Semaphore::new(BACKUPS_MAX)) }
+        let verifications = Arc::new(Semaphore::new(VERIFICATIONS_MAX));
+        Self { context, backups: Arc::new(Semaphore::new(BACKUPS_MAX)), verifications }
     }
 }
 
@@ -36,25 +39,23 @@ impl AdminService for AdminHandler {
     type VerifyStream = ReceiverStream<Result<pb::VerifyResponse, Status>>;
 
     async fn verify(&self, _request: Request<pb::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
-        Ok(Response::new(ReceiverStream::new(self.context.verify())))
+        Ok(Response::new(self.context.verify(place(&self.verifications, VERIFICATIONS_MAX)?)))
     }
 
     type BackUpStream = ReceiverStream<Result<pb::BackUpResponse, Status>>;
 
     async fn back_up(&self, request: Request<pb::BackUpRequest>) -> Result<Response<Self::BackUpStream>, Status> {
-        let Ok(place) = Arc::clone(&self.backups).try_acquire_owned() else {
-            return Err(Refusal::too_many_streams(BACKUPS_MAX).into());
-        };
+        let place = place(&self.backups, BACKUPS_MAX)?;
         let since = backup::since(request.into_inner().since)?;
         let backup = self.context.archive.back_up(since).await.map_err(Refusal::of_start)?;
         let estimated_bytes = backup.estimated_bytes().await.map_err(Refusal::from)?;
-        let (parts, received) = mpsc::channel(1);
-        let sending = Sending::new(parts, self.context.stopping.clone());
+        let (sink, received) = Sink::new(1, self.context.stalled_after);
+        let sending = Sending::new(sink, &self.context);
         self.context.subscribers.spawn(async move {
             sending.send(backup, estimated_bytes).await;
             drop(place);
         });
-        Ok(Response::new(ReceiverStream::new(received)))
+        Ok(Response::new(received))
     }
 
     async fn get_status(
@@ -83,4 +84,9 @@ impl AdminService for AdminHandler {
             directory: info.directory.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         }))
     }
+}
+
+/// One of the places for streams of a kind.
+fn place(places: &Arc<Semaphore>, places_max: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::too_many_streams(places_max))
 }

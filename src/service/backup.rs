@@ -1,10 +1,12 @@
 //! The stream of a backup.
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use std::time::Duration;
 
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::Context;
+use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use crate::archive::backup::Backup;
 use crate::archive::feed::FeedStart;
@@ -28,32 +30,31 @@ pub(super) fn since(stamp: Option<pb::ReadStamp>) -> Result<FeedStart, Refusal> 
 
 /// The way of one backup to its receiver.
 pub(super) struct Sending {
-    parts: mpsc::Sender<Result<pb::BackUpResponse, Status>>,
+    sink: Sink<pb::BackUpResponse>,
     stopping: CancellationToken,
+    stalled_after: Duration,
 }
 
-/// Nobody receives any more.
-struct Gone;
-
 impl Sending {
-    pub(super) fn new(parts: mpsc::Sender<Result<pb::BackUpResponse, Status>>, stopping: CancellationToken) -> Self {
-        Self { parts, stopping }
+    pub(super) fn new(sink: Sink<pb::BackUpResponse>, context: &Context) -> Self {
+        Self { sink, stopping: context.stopping.clone(), stalled_after: context.stalled_after }
     }
 
-    /// Sends all of a backup, or why it ended early. Returns when it was taken, or nobody is there any more.
+    /// Sends all of a backup, or why it ended early. Returns when it was taken, or nobody takes it any more.
     pub(super) async fn send(self, backup: Backup, estimated_bytes: u64) {
         let sent = tokio::select! {
             biased;
             () = self.stopping.cancelled() => Ok(Err(Refusal::draining())),
             sent = self.send_all(backup, estimated_bytes) => sent,
         };
-        if let Ok(Err(refusal)) = sent {
-            // Whether it is taken makes no difference: the stream ends with it.
-            drop(self.parts.send(Err(refusal.into())).await);
+        match sent {
+            Ok(Ok(())) | Err(NotTaken::Gone) => {}
+            Ok(Err(refusal)) => self.sink.end(refusal.into()),
+            Err(NotTaken::Stalled) => self.sink.end(Refusal::unread(self.stalled_after).into()),
         }
     }
 
-    async fn send_all(&self, mut backup: Backup, estimated_bytes: u64) -> Result<Result<(), Refusal>, Gone> {
+    async fn send_all(&self, mut backup: Backup, estimated_bytes: u64) -> Result<Result<(), Refusal>, NotTaken> {
         let header = backup.header();
         let begin = pb::BackUpBegin {
             archive_id: header.archive_id.to_vec(),
@@ -80,7 +81,7 @@ impl Sending {
         }
     }
 
-    async fn part(&self, part: Part) -> Result<(), Gone> {
-        self.parts.send(Ok(pb::BackUpResponse { part: Some(part) })).await.map_err(|_| Gone)
+    async fn part(&self, part: Part) -> Result<(), NotTaken> {
+        self.sink.send(pb::BackUpResponse { part: Some(part) }).await
     }
 }

@@ -1,9 +1,12 @@
 //! Imports: a stream of messages in, a stream of answers out.
 
+use std::time::Duration;
+
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, publish, render};
 use crate::archive::Pending;
@@ -19,9 +22,9 @@ pub(super) fn start(
     context: Context,
     messages: Streaming<pb::ImportRevisionsRequest>,
 ) -> ReceiverStream<Result<pb::ImportRevisionsResponse, Status>> {
-    let (answers, stream) = mpsc::channel(ANSWERS_MAX);
+    let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
     tokio::spawn(import(context, messages, answers));
-    ReceiverStream::new(stream)
+    stream
 }
 
 /// Takes the messages of an import one after the other. A message does not wait for the one before it to become
@@ -30,10 +33,10 @@ pub(super) fn start(
 async fn import(
     context: Context,
     mut messages: Streaming<pb::ImportRevisionsRequest>,
-    answers: mpsc::Sender<Result<pb::ImportRevisionsResponse, Status>>,
+    answers: Sink<pb::ImportRevisionsResponse>,
 ) {
     let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
-    let answering = tokio::spawn(answer(under_way, answers));
+    let answering = tokio::spawn(answer(under_way, answers, context.stalled_after));
     loop {
         let message = tokio::select! {
             message = messages.message() => message,
@@ -70,16 +73,18 @@ type Begun = (Pending, Vec<Vec<pb::Warning>>);
 /// A message by its offset, queued or refused; or why no more messages come.
 type Step = Result<(u64, Result<Begun, Refusal>), Status>;
 
-/// Answers the messages of an import in their order, each once it is durable or refused.
+/// Answers the messages of an import in their order, each once it is durable or refused. When nobody takes the answers
+/// for `stalled_after`, the import ends: what was queued is done, and no more is taken.
 async fn answer(
     mut under_way: mpsc::Receiver<Step>,
-    answers: mpsc::Sender<Result<pb::ImportRevisionsResponse, Status>>,
+    answers: Sink<pb::ImportRevisionsResponse>,
+    stalled_after: Duration,
 ) {
     use pb::import_revisions_response::Result as ImportResult;
     while let Some(message) = under_way.recv().await {
         let (offset, begun) = match message {
             Ok(message) => message,
-            Err(status) => return drop(answers.send(Err(status)).await),
+            Err(status) => return answers.end(status),
         };
         let published = match begun {
             Ok((pending, warnings)) => render::published_batch(pending.answer().await, warnings),
@@ -88,12 +93,14 @@ async fn answer(
         let result = match published {
             Ok(published) => ImportResult::Published(published),
             // The archive itself is gone: the messages after this one would fare no better.
-            Err(refusal) if refusal.ends_streams() => return drop(answers.send(Err(refusal.into())).await),
+            Err(refusal) if refusal.ends_streams() => return answers.end(refusal.into()),
             Err(refusal) => ImportResult::Error(refusal.into_item_error()),
         };
         let answer = pb::ImportRevisionsResponse { offset, result: Some(result) };
-        if answers.send(Ok(answer)).await.is_err() {
-            return;
+        match answers.send(answer).await {
+            Ok(()) => {}
+            Err(NotTaken::Gone) => return,
+            Err(NotTaken::Stalled) => return answers.end(Refusal::unread(stalled_after).into()),
         }
     }
 }

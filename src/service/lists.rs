@@ -117,6 +117,7 @@ impl Context {
         if let Some(PageToken { stamp, .. }) = token {
             as_of.knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: Some(stamp.history) };
         }
+        self.visible(min_next_seq).await?;
         match self.archive.cut(as_of, Seq(min_next_seq)).await {
             // A token of pages beyond the end of this log is of another history.
             Err(crate::archive::ArchiveError::Bound(crate::archive::error::BadBound::SeqInFuture {

@@ -12,6 +12,7 @@ mod import;
 mod lists;
 mod publish;
 mod render;
+mod sink;
 pub mod status;
 mod verify;
 
@@ -48,8 +49,20 @@ pub struct Context {
 
 impl Context {
     async fn cut(&self, as_of: Option<pb::AsOf>, min_next_seq: u64) -> Result<Cut, Refusal> {
-        let as_of = wire::as_of(as_of)?;
-        Ok(self.archive.cut(as_of, Seq(min_next_seq)).await?)
+        self.visible(min_next_seq).await?;
+        Ok(self.archive.cut(wire::as_of(as_of)?, Seq(min_next_seq)).await?)
+    }
+
+    /// Waits until the changes below `min_next_seq` can be read, or the server stops.
+    async fn visible(&self, min_next_seq: u64) -> Result<(), Refusal> {
+        let min_next_seq = Seq(min_next_seq);
+        if min_next_seq <= self.archive.tail().next_seq {
+            return Ok(()); // Most reads ask for nothing.
+        }
+        tokio::select! {
+            visible = self.archive.wait_for(min_next_seq) => Ok(visible?),
+            () = self.stopping.cancelled() => Err(Refusal::draining()),
+        }
     }
 }
 

@@ -129,6 +129,12 @@ impl Refusal {
         Self::new(Code::ResourceExhausted, "SUBSCRIBER_STALLED", message).with("resume_token", token)
     }
 
+    /// The transport took nothing of another stream for too long.
+    pub(super) fn unread(stalled_after: Duration) -> Self {
+        let message = format!("nothing was read for {} s; call again", stalled_after.as_secs_f32());
+        Self::new(Code::ResourceExhausted, "READER_STALLED", message)
+    }
+
     /// Whether what comes after it in a stream would fare no better.
     pub(super) fn ends_streams(&self) -> bool {
         matches!(self.0.code, Code::Unavailable | Code::Internal)

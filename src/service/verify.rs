@@ -3,10 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::Context;
+use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
@@ -15,27 +18,51 @@ use crate::wire::verification::{event_to_pb, summary_to_pb};
 /// Messages that wait for the transport; the verification waits when there are more.
 const WAITING_MAX: usize = 64;
 
-pub(super) type Messages = mpsc::Receiver<Result<pb::VerifyResponse, Status>>;
+pub(super) type Messages = ReceiverStream<Result<pb::VerifyResponse, Status>>;
 
 impl Context {
-    /// Begins a verification, which ends with the stream or with the server.
-    pub(super) fn verify(&self) -> Messages {
-        let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        let (archive, stopping, told) = (Arc::clone(&self.archive), self.stopping.clone(), sender.clone());
+    /// Begins a verification, which ends with the stream, with the server, or when nothing of it is read. `place` is
+    /// given back then.
+    pub(super) fn verify(&self, place: OwnedSemaphorePermit) -> Messages {
+        let (sink, received) = Sink::new(WAITING_MAX, self.stalled_after);
+        let sink = Arc::new(sink);
+        let (archive, context, told) = (Arc::clone(&self.archive), self.clone(), Arc::clone(&sink));
+        let runtime = Handle::current();
         let listener = move |event| {
-            let event = event_to_pb(event);
-            let is_told = !stopping.is_cancelled() && told.blocking_send(Ok(event.into())).is_ok();
-            if is_told { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            let message = event_to_pb(event).into();
+            match runtime.block_on(context.tell(&told, message)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(NotTaken::Gone | NotTaken::Stalled) => ControlFlow::Break(()),
+            }
         };
+        let context = self.clone();
         self.subscribers.spawn(async move {
             let last = match archive.verify(listener).await {
-                Ok(Some(summary)) => Ok(Event::Summary(summary_to_pb(summary)).into()),
-                Ok(None) => Err(Refusal::draining().into()),
-                Err(error) => Err(Refusal::from(error).into()),
+                Ok(Some(summary)) => context.tell(&sink, Event::Summary(summary_to_pb(summary)).into()).await,
+                Ok(None) if context.stopping.is_cancelled() => return end(sink, Refusal::draining()),
+                Ok(None) => Err(NotTaken::Stalled),
+                Err(error) => return end(sink, error.into()),
             };
-            // Nobody may be there any more.
-            drop(sender.send(last).await);
+            if last == Err(NotTaken::Stalled) {
+                end(sink, Refusal::unread(context.stalled_after));
+            }
+            drop(place);
         });
-        receiver
+        received
+    }
+
+    async fn tell(&self, sink: &Sink<pb::VerifyResponse>, message: pb::VerifyResponse) -> Result<(), NotTaken> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(NotTaken::Gone),
+            sent = sink.send(message) => sent,
+        }
+    }
+}
+
+/// Ends the stream with why. The verification is over, so that nobody else tells anything.
+fn end(sink: Arc<Sink<pb::VerifyResponse>>, why: Refusal) {
+    if let Some(sink) = Arc::into_inner(sink) {
+        sink.end(why.into());
     }
 }

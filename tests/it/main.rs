@@ -5,6 +5,7 @@
 mod backup;
 mod cli;
 mod concurrency;
+mod connections;
 mod corpus;
 mod damage;
 mod default_client;

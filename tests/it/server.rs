@@ -54,6 +54,12 @@ impl TestServer {
         drop(archive);
     }
 
+    /// Shuts down as a signal would, though clients may still be connected.
+    pub(crate) async fn stop_serving(self) {
+        self.stop.send(()).unwrap();
+        self.serving.await.unwrap().unwrap();
+    }
+
     /// How the server ended by itself.
     pub(crate) async fn ended(self) -> Result<(), ServeError> {
         self.serving.await.unwrap()

@@ -113,7 +113,7 @@ impl Archive {
 
     /// Reads a page of the feed from `from` on, below `end`, which must have been a durable end of the log.
     pub async fn feed_page(&self, from: ReadStamp, end: Seq, plan: PagePlan) -> Result<FeedPage, ArchiveError> {
-        self.read(move |lookup| page::page(lookup, from, end, &plan)).await
+        self.read_in(&self.pools.scans, move |lookup| page::page(lookup, from, end, &plan)).await
     }
 
     /// The place at `end`, a durable end of the log, where it can be told from memory at once that nothing from `from` up

@@ -47,13 +47,15 @@ fn read_all(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, report: &mut Repor
 }
 
 impl Archive {
-    /// Reads everything again, and tells `listener` how far it is and what it finds; on a blocking thread. `None` where
-    /// the listener asked for an end, which it does also when nobody waits any more.
+    /// Reads everything again, and tells `listener` how far it is and what it finds; on a blocking thread, of which
+    /// [`super::VERIFICATIONS_MAX`] are kept for this: where all are taken it waits for one. `None` where the listener
+    /// asked for an end, which it does also when nobody waits any more.
     pub async fn verify(
         &self,
         mut listener: impl FnMut(Event) -> ControlFlow<()> + Send + 'static,
     ) -> Result<Option<Summary>, ArchiveError> {
         let (engine, id, end) = (Arc::clone(&self.shared.engine), self.info.id, self.tail().next_seq);
-        self.blocking(move || Ok(verify(engine.as_ref(), Some(&id), end, &mut listener))).await
+        let verifying = move || Ok(verify(engine.as_ref(), Some(&id), end, &mut listener));
+        self.pools.verifications.run(verifying).await
     }
 }

@@ -3,8 +3,8 @@
 use tonic::Status;
 
 use super::super::Context;
+use super::super::sink::NotTaken;
 use super::super::status::Refusal;
-use super::sink::NotTaken;
 use crate::archive::ArchiveError;
 use crate::archive::subscriptions::Attachment;
 

@@ -10,16 +10,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tonic::Status;
 
 use super::super::Context;
+use super::super::sink::Sink;
 use super::super::status::Refusal;
 use super::ending::{Ending, Interruption};
 use super::query::{Asked, Begin, feed_view};
 use super::show;
-use super::sink::Sink;
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
 use crate::model::{FeedQuery, ReadStamp, RequestDigest, SubscriptionId};
@@ -101,8 +99,7 @@ impl Subscriber {
     }
 
     /// Feeds the subscriber until it is gone or its stream ends.
-    pub(super) async fn run(mut self, events: mpsc::Sender<Result<EventFrame, Status>>) {
-        let sink = Sink::new(events, self.context.stalled_after);
+    pub(super) async fn run(mut self, sink: Sink<EventFrame>) {
         let Err(ending) = self.feed(&sink).await;
         match ending {
             Ending::Done | Ending::Gone => {}
@@ -115,7 +112,7 @@ impl Subscriber {
         }
     }
 
-    async fn feed(&mut self, sink: &Sink) -> Result<std::convert::Infallible, Ending> {
+    async fn feed(&mut self, sink: &Sink<EventFrame>) -> Result<std::convert::Infallible, Ending> {
         let started = pb::Started {
             bookmark: Some(self.bookmark()),
             lease: self.attachment.as_ref().map_or(0, |attachment| attachment.lease),
@@ -140,7 +137,7 @@ impl Subscriber {
     }
 
     /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
-    pub(super) async fn room(&self, sink: &Sink) -> Result<(), Ending> {
+    pub(super) async fn room(&self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let interruption = tokio::select! {
             biased;
             interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
@@ -150,7 +147,7 @@ impl Subscriber {
     }
 
     /// Ends the stream though there is more. Where the server shuts down, a last bookmark goes before.
-    fn interrupted(&self, interruption: Interruption, sink: &Sink) -> Ending {
+    fn interrupted(&self, interruption: Interruption, sink: &Sink<EventFrame>) -> Ending {
         match interruption {
             Interruption::Stopping => {
                 sink.send_if_room(show::event(Event::Bookmark(self.bookmark())));
@@ -161,7 +158,7 @@ impl Subscriber {
     }
 
     /// Reads and sends one page of changes, where there are any.
-    async fn send_changes(&mut self, sink: &Sink) -> Result<(), Ending> {
+    async fn send_changes(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let end = self.end.now();
         if self.place.next_seq >= end {
             return Ok(());
@@ -186,7 +183,7 @@ impl Subscriber {
         Ok(())
     }
 
-    async fn say_caught_up(&mut self, sink: &Sink) -> Result<(), Ending> {
+    async fn say_caught_up(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         if self.caught_up {
             return Ok(());
         }
@@ -202,7 +199,7 @@ impl Subscriber {
     }
 
     /// Waits for a change that may match. A bookmark that falls due meanwhile is sent.
-    async fn wait(&mut self, sink: &Sink) -> Result<(), Ending> {
+    async fn wait(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         match self.next_wake(sink).await {
             Wake::More => Ok(()),
             Wake::BookmarkDue => self.send_bookmark(sink).await,
@@ -213,7 +210,7 @@ impl Subscriber {
 
     /// Passes over what does not match without a turn of its own, and then lets more come together before it looks again:
     /// a thousand subscribers that wait for something rare would all be woken by each commit.
-    async fn next_wake(&mut self, sink: &Sink) -> Wake {
+    async fn next_wake(&mut self, sink: &Sink<EventFrame>) -> Wake {
         let mut interruption = pin!(Interruption::come(&self.context, self.attachment.as_ref()));
         let mut gone = pin!(sink.gone());
         let mut due = pin!(tokio::time::sleep_until(self.bookmark_due));
@@ -240,7 +237,7 @@ impl Subscriber {
         }
     }
 
-    pub(super) async fn send_bookmark(&mut self, sink: &Sink) -> Result<(), Ending> {
+    pub(super) async fn send_bookmark(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         sink.send(show::event(Event::Bookmark(self.bookmark()))).await?;
         self.bookmark_due = Instant::now() + self.heartbeat;
         Ok(())
@@ -299,6 +296,7 @@ async fn attach(context: &Context, request: &pb::SubscribeRequest) -> Result<Att
 
 #[cfg(test)]
 mod tests {
+    use tokio_stream::StreamExt;
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
 
@@ -343,9 +341,9 @@ mod tests {
             ..pb::SubscribeRequest::default()
         };
         let subscriber = Subscriber::new(&context, request).await.unwrap();
-        let (events, mut received) = mpsc::channel(2);
-        let running = tokio::spawn(subscriber.run(events));
-        let mut next = async || received.recv().await.unwrap().unwrap();
+        let (sink, mut received) = Sink::new(1, context.stalled_after);
+        let running = tokio::spawn(subscriber.run(sink));
+        let mut next = async || received.next().await.unwrap().unwrap();
         assert!(matches!(next().await, EventFrame::Other(_)), "Started");
         // The batch now waits to be taken, and the subscriber to say that it is caught up.
         tokio::task::yield_now().await;

@@ -7,16 +7,16 @@ mod pages;
 mod query;
 mod request;
 mod show;
-mod sink;
 mod snapshot;
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Context;
+use super::sink::Sink;
 use super::status::Refusal;
 use crate::wire::frame::{EventFrame, PageFrame};
 use crate::wire::pb;
@@ -50,13 +50,12 @@ impl FeedService for FeedHandler {
             return Err(Refusal::too_many_streams(self.streams_max).into());
         };
         let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
-        // One place for an event, and one for how the stream ends.
-        let (events, received) = mpsc::channel(2);
+        let (sink, received) = Sink::new(1, self.context.stalled_after);
         self.context.subscribers.spawn(async move {
-            subscriber.run(events).await;
+            subscriber.run(sink).await;
             drop(stream);
         });
-        Ok(Response::new(ReceiverStream::new(received)))
+        Ok(Response::new(received))
     }
 
     async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Answer<PageFrame> {

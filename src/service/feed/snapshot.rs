@@ -3,13 +3,14 @@
 use super::ending::Ending;
 use super::follow::Subscriber;
 use super::show;
-use super::sink::Sink;
 use crate::archive::Cut;
 use crate::archive::feed::FeedView;
 use crate::archive::list::ArticleQuery;
 use crate::archive::read::View;
 use crate::service::render;
+use crate::service::sink::Sink;
 use crate::service::status::Refusal;
+use crate::wire::frame::EventFrame;
 use crate::wire::pb;
 use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
@@ -22,7 +23,7 @@ const EVENT_CONTENT_BYTES: usize = 128 << 10;
 
 impl Subscriber {
     /// Sends the next articles of the snapshot, and says so when there are no more.
-    pub(super) async fn send_articles(&mut self, sink: &Sink) -> Result<(), Ending> {
+    pub(super) async fn send_articles(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let Some(SnapshotPlace { after }) = self.snapshot.clone() else { return Ok(()) };
         let (asked, view) = self.asked();
         let query = ArticleQuery {

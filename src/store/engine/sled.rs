@@ -26,6 +26,7 @@
 //! Reads take no lock of this module, so a commit that hangs in a sync does not hold them up. sled's own
 //! lock is held during `apply_batch` only.
 
+mod blobs;
 mod preimage;
 mod replacement;
 mod reserve;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::blobs::{Blobs, first_blob};
 use self::preimage::Preimage;
 use self::reserve::Reserve;
 use self::segments::Survey;
@@ -82,6 +84,7 @@ pub struct SledEngine {
     db: ::sled::Db,
     log: Log,
     path: PathBuf,
+    blobs: Blobs,
     reserve: Reserve,
     free_space_floor_bytes: u64,
     poison: Poison,
@@ -139,9 +142,9 @@ impl SledEngine {
         // The snapshot that sled has just written replaced an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
         let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
-        let (reserve, poison) = (Reserve::of(directory.path()), Poison::default());
+        let (blobs, reserve, poison) = (Blobs::of(&path), Reserve::of(directory.path()), Poison::default());
         let free_space_floor_bytes = options.free_space_floor_bytes;
-        Ok(Self { db, log, path, reserve, free_space_floor_bytes, poison, doubt: None, directory })
+        Ok(Self { db, log, path, blobs, reserve, free_space_floor_bytes, poison, doubt: None, directory })
     }
 
     /// What of the log was not taken in when it was opened. It was torn by a crash and never acknowledged, or it is lost:
@@ -174,11 +177,7 @@ impl SledEngine {
             self.db.flush()
         })?;
         self.log.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
-        match first_blob(&self.path) {
-            Ok(None) => Ok(()),
-            Ok(Some(blob)) => Err(EngineError::Failed(format!("{} is not synced", blob.display()))),
-            Err(error) => Err(EngineError::Failed(format!("could not list blobs: {error}"))),
-        }
+        self.blobs.check()
     }
 }
 
@@ -315,15 +314,6 @@ fn refuse_incomplete(path: &Path) -> Result<(), OpenError> {
         Ok(None) => Ok(()),
         Ok(Some(blob)) => Err(damaged(format!("it holds {}, which Dateline never writes", blob.display()))),
         Err(error) => Err(OpenError::io("list", &path.join("blobs"))(error)),
-    }
-}
-
-/// A file in `blobs/`, if there is one. sled makes the folder when it is missing.
-fn first_blob(path: &Path) -> io::Result<Option<PathBuf>> {
-    match fs::read_dir(path.join("blobs")) {
-        Ok(mut entries) => entries.next().transpose().map(|blob| blob.map(|blob| blob.path())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

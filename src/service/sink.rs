@@ -1,17 +1,19 @@
-//! Where a subscriber's events go: to a transport that takes them in its own time.
+//! Where the messages of a stream go: to a transport that takes them in its own time.
+//!
+//! One rule for every stream: a reader may be slow, and is waited for; one that takes nothing for a while is taken for
+//! lost. The stream then ends with a status, for a reader that wakes up.
 
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use crate::wire::frame::EventFrame;
-
-/// The way to one subscriber. It holds one event beside what the transport has taken.
-pub(super) struct Sink {
-    events: mpsc::Sender<Result<EventFrame, Status>>,
+/// The way to one reader.
+pub(super) struct Sink<T> {
+    events: mpsc::Sender<Result<T, Status>>,
     /// Keeps a place for how the stream ends, also when the transport takes nothing.
-    end: Option<mpsc::OwnedPermit<Result<EventFrame, Status>>>,
+    end: Option<mpsc::OwnedPermit<Result<T, Status>>>,
     stalled_after: Duration,
 }
 
@@ -24,11 +26,12 @@ pub(super) enum NotTaken {
     Stalled,
 }
 
-impl Sink {
-    /// The way through a channel that has two places.
-    pub(super) fn new(events: mpsc::Sender<Result<EventFrame, Status>>, stalled_after: Duration) -> Self {
+impl<T: Send + 'static> Sink<T> {
+    /// A way on which `messages` may wait for the transport, and what the transport takes them from.
+    pub(super) fn new(messages: usize, stalled_after: Duration) -> (Self, ReceiverStream<Result<T, Status>>) {
+        let (events, received) = mpsc::channel(messages + 1);
         let end = events.clone().try_reserve_owned().ok();
-        Self { events, end, stalled_after }
+        (Self { events, end, stalled_after }, ReceiverStream::new(received))
     }
 
     /// Waits until the transport has taken the last event, so that another one can be handed over at once.
@@ -44,13 +47,13 @@ impl Sink {
     }
 
     /// Hands over an event, once the transport has taken the one before.
-    pub(super) async fn send(&self, event: EventFrame) -> Result<(), NotTaken> {
+    pub(super) async fn send(&self, event: T) -> Result<(), NotTaken> {
         self.room().await?;
         self.events.try_send(Ok(event)).map_err(|_| NotTaken::Gone)
     }
 
     /// Hands over an event if there is room for it.
-    pub(super) fn send_if_room(&self, event: EventFrame) {
+    pub(super) fn send_if_room(&self, event: T) {
         // Whether it is taken makes no difference: the stream ends with what comes next.
         drop(self.events.try_send(Ok(event)));
     }

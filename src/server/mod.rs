@@ -1,6 +1,7 @@
 //! Puts a server together: listener, layers, services, shutdown.
 
 mod admission;
+mod connections;
 mod health;
 
 use std::future::Future;
@@ -11,8 +12,6 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codec::CompressionEncoding;
@@ -23,6 +22,8 @@ use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
 
 use self::admission::AdmissionLayer;
+use self::connections::Doors;
+pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
 use crate::archive::Archive;
 use crate::model::Limits;
@@ -41,9 +42,17 @@ pub struct Options {
     pub calls_per_connection_max: usize,
     /// Streams of changes open at once, over all connections. Default 20,000.
     pub subscribers_max: usize,
-    /// A subscriber whose transport makes no progress for so long is cut off. Default 60 s.
+    /// Connections open at once. Default 10,000, and fewer where the process may have fewer file descriptors.
+    pub connections_max: usize,
+    /// Connections of one peer open at once. Default half of those that may be open.
+    pub connections_per_peer_max: Option<usize>,
+    /// File descriptors that the process may have, where that is known. Default unknown.
+    pub descriptors_max: Option<u64>,
+    /// A connection whose client has not begun to speak HTTP/2 by then is closed. Default 10 s.
+    pub greeting_within: Duration,
+    /// A stream whose transport makes no progress for so long is cut off. Default 60 s.
     pub stalled_after: Duration,
-    /// How long a shutdown waits for calls under way. Default 30 s.
+    /// How long a shutdown waits for writes that were accepted. Default 30 s.
     pub grace: Duration,
     /// How long reads go on after the storage failed, before the server ends. Default 30 s.
     pub failed_grace: Duration,
@@ -55,6 +64,10 @@ impl Default for Options {
             limits: Limits::default(),
             calls_per_connection_max: 1_024,
             subscribers_max: 20_000,
+            connections_max: 10_000,
+            connections_per_peer_max: None,
+            descriptors_max: None,
+            greeting_within: Duration::from_secs(10),
             stalled_after: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
@@ -80,8 +93,12 @@ pub enum ServeError {
 const SERVICES: &[&str] = &["", "dateline.v1.ArchiveService", "dateline.v1.FeedService", "dateline.v1.AdminService"];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a shutdown waits for calls under way to end and connections to close by themselves.
+const CALLS_END_WITHIN: Duration = Duration::from_millis(1_500);
+/// How long a shutdown waits for the answers of the last writes to leave.
+const ANSWERS_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 /// How long a shutdown waits for the tasks of streams that have ended.
-const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_secs(2);
+const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// HTTP/2 windows that let a replay run at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
@@ -101,11 +118,17 @@ pub async fn serve(
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
     let checks = HealthServer::new(HealthHandler::new(SERVICES, serving, context.stopping.clone()));
     let router = router(context, &options, Some(checks));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let connections = TcpListenerStream::new(listener).filter_map(without_delay);
-    let stopped = async move { drop(stopped.await) };
-    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
-    tracing::info!(%address, "serving");
+    let doors = Doors::new(
+        options.connections_max,
+        options.connections_per_peer_max,
+        options.descriptors_max,
+        options.greeting_within,
+        stopping.clone(),
+    );
+    let connections_max = doors.connections_max();
+    let stopped = stopping.clone().cancelled_owned();
+    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(doors.connections(listener), stopped));
+    tracing::info!(%address, connections_max, "serving");
     let failed = async {
         archive.failed().await;
         health.send_replace(false);
@@ -120,15 +143,13 @@ pub async fn serve(
     tracing::info!("shutting down");
     health.send_replace(false);
     stopping.cancel();
-    // A server that has ended by itself needs no telling.
-    let _ended = stop.send(());
     let ended = match ended {
         Some(ended) => ended,
-        None => finish(&mut serving, options.grace).await,
+        None => finish(&mut serving, &archive, options.grace).await,
     };
     serving.abort();
     subscribers.close();
-    // With its connection gone a subscriber ends at once; one whose connection outlasted the grace period may not.
+    // With its connection gone a subscriber ends at once; one whose connection outlasted the server may not.
     let _all_ended = tokio::time::timeout(SUBSCRIBERS_END_WITHIN, subscribers.wait()).await.is_ok();
     archive.close().await;
     ended
@@ -217,18 +238,6 @@ fn described() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// A small reply must not wait for the next one to fill a packet.
-fn without_delay(connection: std::io::Result<tokio::net::TcpStream>) -> Option<std::io::Result<tokio::net::TcpStream>> {
-    match connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-        Ok(stream) => Some(Ok(stream)),
-        Err(error) => {
-            // A peer that is gone before it was accepted concerns nobody else.
-            tracing::debug!(%error, "a connection was not taken");
-            None
-        }
-    }
-}
-
 type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
 
 fn joined(served: Served) -> Result<(), ServeError> {
@@ -238,14 +247,25 @@ fn joined(served: Served) -> Result<(), ServeError> {
     }
 }
 
+/// Lets calls under way end, then those whose writes were accepted. Streams and waits end by themselves when the server
+/// stops. What is left after [`CALLS_END_WITHIN`] are calls that are no write, answers that nobody reads, and idle
+/// connections whose client does not close them: none of them is waited for.
 async fn finish(
     serving: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    archive: &Archive,
     grace: Duration,
 ) -> Result<(), ServeError> {
-    match tokio::time::timeout(grace, serving).await {
+    if let Ok(served) = tokio::time::timeout(CALLS_END_WITHIN.min(grace), &mut *serving).await {
+        return joined(served);
+    }
+    if tokio::time::timeout(grace, archive.close()).await.is_err() {
+        tracing::warn!("writes were still under way when the grace period ended");
+        return Ok(());
+    }
+    match tokio::time::timeout(ANSWERS_LEAVE_WITHIN, serving).await {
         Ok(served) => joined(served),
         Err(_) => {
-            tracing::warn!("calls were still under way when the grace period ended");
+            tracing::info!("connections were still open when the last write was done");
             Ok(())
         }
     }

@@ -1,0 +1,106 @@
+//! sled's folder `blobs/`, which has to stay empty: what is in it is never synced.
+//!
+//! Creating a file changes its folder's modification time, and that is read without a file descriptor. So the folder is
+//! listed only when that time is another than at the last listing, and never for want of descriptors in between: callers
+//! can use up those of the process, and must not be able to fail the storage with that.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::store::engine::EngineError;
+
+/// The folder of one open database.
+#[derive(Debug)]
+pub(super) struct Blobs {
+    folder: PathBuf,
+    /// When the folder was last changed before it was last found empty.
+    found_empty: Mutex<Option<SystemTime>>,
+}
+
+impl Blobs {
+    /// That of the database at `path`. The first [`Blobs::check`] lists it.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { folder: folder(path), found_empty: Mutex::new(None) }
+    }
+
+    /// Fails where there is a file. A folder that cannot be listed now for want of descriptors is listed the next time.
+    pub(super) fn check(&self) -> Result<(), EngineError> {
+        let failed = |error| EngineError::Failed(format!("could not look at {}: {error}", self.folder.display()));
+        let changed = match fs::symlink_metadata(&self.folder).and_then(|metadata| metadata.modified()) {
+            Ok(changed) => changed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut found_empty = self.found_empty.lock().unwrap_or_else(PoisonError::into_inner);
+        if *found_empty == Some(changed) {
+            return Ok(());
+        }
+        match first(&self.folder) {
+            Ok(None) => {
+                *found_empty = Some(changed);
+                Ok(())
+            }
+            Ok(Some(blob)) => Err(EngineError::Failed(format!("{} is not synced", blob.display()))),
+            Err(error) if lacks_descriptors(&error) => {
+                tracing::warn!(%error, "the folder of blobs is looked at again with the next commit");
+                Ok(())
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// A file in the folder of the database at `path`, if there is one. sled creates the folder when it is missing.
+pub(super) fn first_blob(path: &Path) -> io::Result<Option<PathBuf>> {
+    first(&folder(path))
+}
+
+fn folder(path: &Path) -> PathBuf {
+    path.join("blobs")
+}
+
+fn first(folder: &Path) -> io::Result<Option<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().transpose().map(|blob| blob.map(|blob| blob.path())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn lacks_descriptors(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_listed_only_when_it_has_changed() {
+        let database = tempfile::tempdir().unwrap();
+        let blobs = Blobs::of(database.path());
+        blobs.check().unwrap();
+        fs::create_dir(database.path().join("blobs")).unwrap();
+        blobs.check().unwrap();
+        let listed = *blobs.found_empty.lock().unwrap();
+        assert!(listed.is_some());
+        blobs.check().unwrap();
+        assert_eq!(*blobs.found_empty.lock().unwrap(), listed);
+        // Whenever it was last found empty, a file that came since is found.
+        *blobs.found_empty.lock().unwrap() = listed.map(|at| at - std::time::Duration::from_secs(1));
+        fs::write(database.path().join("blobs/1"), b"x").unwrap();
+        assert!(blobs.check().is_err());
+        assert!(blobs.check().is_err());
+    }
+
+    #[test]
+    fn want_of_descriptors_is_told_from_other_errors() {
+        assert!(lacks_descriptors(&io::Error::from(rustix::io::Errno::MFILE)));
+        assert!(lacks_descriptors(&io::Error::from(rustix::io::Errno::NFILE)));
+        assert!(!lacks_descriptors(&io::Error::from(rustix::io::Errno::IO)));
+    }
+}

@@ -1,0 +1,108 @@
+//! Connections that cost others nothing, and a server that stops in seconds whoever is connected.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dateline::archive::{Archive, Options};
+use dateline::clock::SystemClock;
+use dateline::server;
+use dateline::wire::pb;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::server::{TestServer, name, publish};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+async fn server(options: server::Options) -> TestServer {
+    TestServer::over(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap(), options).await
+}
+
+async fn connect(server: &TestServer, say: &[u8]) -> TcpStream {
+    let mut connection = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    connection.write_all(say).await.unwrap();
+    connection
+}
+
+/// Waits until the server has closed a connection, whatever it said before.
+async fn closed(mut connection: TcpStream) {
+    let mut bytes = [0; 1024];
+    while connection.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_begin_to_speak_is_closed() {
+    let server = server(server::Options { greeting_within: Duration::from_millis(50), ..Default::default() }).await;
+    for said in [b"".as_slice(), &PREFACE[..10], PREFACE] {
+        closed(connect(&server, said).await).await;
+    }
+    // One that has begun lives on, and so does one that is in use.
+    let mut begun = connect(&server, &[PREFACE, &EMPTY_SETTINGS].concat()).await;
+    let mut client = server.client().await;
+    closed(connect(&server, b"").await).await;
+    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    begun.write_all(&EMPTY_SETTINGS).await.unwrap();
+    let mut frame = [0; 9];
+    begun.read_exact(&mut frame).await.expect("the server's own settings");
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_refused_and_the_others_go_on() {
+    let server =
+        server(server::Options { connections_max: 4, connections_per_peer_max: Some(3), ..server::Options::default() })
+            .await;
+    let mut client = server.client().await;
+    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    let greeted = [PREFACE, &EMPTY_SETTINGS].concat();
+    let second = connect(&server, &greeted).await;
+    let third = connect(&server, &greeted).await;
+    closed(connect(&server, &greeted).await).await;
+    client.archive.publish_revision(publish("bridge", "It does not close.")).await.unwrap();
+    // A place that is given back can be had again.
+    drop(second);
+    loop {
+        let mut next = connect(&server, &greeted).await;
+        let mut frame = [0; 9];
+        if next.read_exact(&mut frame).await.is_ok() {
+            break;
+        }
+    }
+    drop(third);
+}
+
+/// Each kept a server alive for its whole grace period.
+#[tokio::test]
+async fn a_server_stops_within_three_seconds_whoever_is_connected() {
+    let greeted = [PREFACE, &EMPTY_SETTINGS].concat();
+    for said in [b"".as_slice(), &PREFACE[..10], &greeted] {
+        let server = server(server::Options::default()).await;
+        let mut client = server.client().await;
+        client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+        let connection = connect(&server, said).await;
+        let begun = Instant::now();
+        server.stop_serving().await;
+        assert!(begun.elapsed() < Duration::from_secs(3), "with {said:?}: {:?}", begun.elapsed());
+        drop(connection);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
+    let server = server(server::Options::default()).await;
+    let mut client = server.client().await;
+    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    let request = pb::GetArticleRequest { name: name("bridge"), min_next_seq: 1 << 40, ..Default::default() };
+    let listed = pb::ListArticlesRequest { parent: "sources/-".into(), min_next_seq: 1 << 40, ..Default::default() };
+    let (mut other, mut third) = (server.client().await, server.client().await);
+    let waiting = tokio::spawn(async move { other.archive.get_article(request).await });
+    let listing = tokio::spawn(async move { third.archive.list_articles(listed).await });
+    // A call that is answered after them has been read after them, or they begin with a server that stops.
+    client.archive.publish_revision(publish("ferry", "It sails.")).await.unwrap();
+    let begun = Instant::now();
+    server.stop_serving().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    for status in [waiting.await.unwrap().unwrap_err(), listing.await.unwrap().unwrap_err()] {
+        assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    }
+}
