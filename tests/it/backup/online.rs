@@ -110,7 +110,7 @@ async fn backups_that_nobody_reads_are_in_nobodys_way() {
     }
     // Each has a connection of its own: one that is full lets nothing else through either.
     let mut streams = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..16 {
         let reader = server.client().await;
         let stream = reader.admin.clone().back_up(pb::BackUpRequest::default()).await.unwrap().into_inner();
         streams.push((reader, stream));
