@@ -74,11 +74,16 @@ impl<'a> Pages<'a> {
         address: Option<&Url>,
         before: Option<&ArticleName>,
     ) -> Result<Archived, Failure> {
-        if let Some(address) = address
-            && let Some(page) = self.known(address).await?.filter(|known| known.latest_fetch.is_some())
-        {
+        let known = match address {
+            Some(address) => self.known(address).await?,
+            None => None,
+        };
+        let name = known.as_ref().and_then(|known| ArticleName::parse(&known.name).ok());
+        if let Some(page) = known.filter(|known| known.latest_fetch.is_some()) {
             return Ok(had_as_page(page));
         }
+        // What the archive knows of an address goes before what was remembered of an entry.
+        let before = name.as_ref().or(before);
         let source = self.source(&document, before, address)?;
         let beside = Archived::of(&document);
         let request = pb::PublishRevisionRequest {

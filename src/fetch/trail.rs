@@ -91,6 +91,15 @@ fn ascii(location: &[u8]) -> String {
     })
 }
 
+/// Ports of other protocols, where a page's address could make us say something to a mail server or the like.
+/// Source: <https://fetch.spec.whatwg.org/#port-blocking>.
+const BAD_PORTS: [u16; 83] = [
+    0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+    110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+    532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060,
+    5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+];
+
 /// Why an address is not asked for, if it isn't. What its host is, is checked when it is connected to.
 fn refuse(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
@@ -99,5 +108,25 @@ fn refuse(url: &Url) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("an address with a user name or a password is not fetched; leave them out");
     }
+    if url.port().is_some_and(|port| BAD_PORTS.contains(&port)) {
+        return Some("its port is that of another protocol, and is not asked for pages");
+    }
     (!url.has_host()).then_some("it has no host")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_other_protocols_are_not_asked() {
+        for (url, is_asked) in [
+            ("http://tidewater.example:22/", false),
+            ("https://tidewater.example:6667/", false),
+            ("http://tidewater.example:8080/", true),
+            ("https://tidewater.example/", true),
+        ] {
+            assert_eq!(Trail::new(&Url::parse(url).unwrap()).is_ok(), is_asked, "{url}");
+        }
+    }
 }

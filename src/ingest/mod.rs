@@ -22,6 +22,7 @@ pub mod warc;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::civil::Date;
 use oxilangtag::LanguageTag;
@@ -102,6 +103,17 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: bytes.len() });
     }
+    unless_it_panics(|| read_any(bytes, options))
+}
+
+/// Runs the parsers of others. What one of them panics over is a document that can't be read, and not the end of the process.
+fn unless_it_panics<T>(parse: impl FnOnce() -> Result<T, IngestError>) -> Result<T, IngestError> {
+    catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| {
+        Err(IngestError::Unreasonable { what: "it is more than the parser of its format can take".to_owned() })
+    })
+}
+
+fn read_any(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let mut document = match options.format {
         Some(Format::Html) => html::read(bytes, options)?,
         None if format::is_html(bytes) => html::read(bytes, options)?,

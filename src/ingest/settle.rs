@@ -1,15 +1,18 @@
 //! What a document says that an archive would refuse is left out, so that the rest of it is kept.
 
 use super::{Document, Guess, quoted};
+use crate::model::url_key::untracked;
 use crate::model::{Limits, UrlKey};
 
 impl Document {
-    /// Leaves out addresses that are none, and notes each.
+    /// Leaves out addresses that are none, and notes each. The canonical one is kept without tracking parameters: it is part
+    /// of the content, and another campaign is no other content.
     pub(super) fn settle(mut self) -> Self {
         let Self { content, urls, guesses, .. } = &mut self;
         if !content.canonical_url.is_empty() && !is_address(&content.canonical_url, guesses) {
             content.canonical_url.clear();
         }
+        content.canonical_url = untracked(&content.canonical_url);
         urls.retain(|url| is_address(url, guesses));
         self
     }

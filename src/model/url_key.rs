@@ -158,6 +158,18 @@ fn without_tracking(query: &str) -> String {
     query.split('&').filter(|parameter| !is_tracking(&name(parameter))).collect::<Vec<_>>().join("&")
 }
 
+/// A URL as it was given, less its known tracking parameters, which say nothing of what it leads to.
+pub fn untracked(url: &str) -> String {
+    let (address, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
+    let Some((path, query)) = address.split_once('?') else { return url.to_owned() };
+    let kept = without_tracking(query);
+    match kept.as_str() {
+        kept if kept == query => url.to_owned(),
+        "" => format!("{path}{fragment}"),
+        kept => format!("{path}?{kept}{fragment}"),
+    }
+}
+
 /// Whether a query parameter of this name only says how a reader got to the page. Listed is what the maker of a
 /// tool documents as its own and what a link carries to *other people's* sites. A plain word such as `ref`, `source`
 /// or `cmp` is not listed, nor any other spelling or case of these names: to keep one parameter too many parts a
@@ -307,6 +319,19 @@ mod tests {
         assert_eq!(key("https://example.com/a?at_medium=RSS&at_campaign=rss#x"), plain);
         assert_eq!(key("https://example.com/a?p=1&utm_source=x&q=%c3%a9"), format!("{plain}?p=1&q=%c3%a9"));
         assert_eq!(key("https://example.com/a?_ga=1.2&p=1&mc_eid=3"), format!("{plain}?p=1"));
+    }
+
+    #[test]
+    fn a_url_loses_nothing_but_its_tracking_parameters() {
+        for (url, left) in [
+            ("https://example.com/a?utm_source=x&p=%c3&_ga=2#top", "https://example.com/a?p=%c3#top"),
+            ("https://Example.com/a?utm_source=x#top?utm_medium=y", "https://Example.com/a#top?utm_medium=y"),
+            ("https://example.com/a?", "https://example.com/a?"),
+            ("https://example.com/a?p=1&&q", "https://example.com/a?p=1&&q"),
+            ("https://example.com/a#utm_source=x", "https://example.com/a#utm_source=x"),
+        ] {
+            assert_eq!(untracked(url), left);
+        }
     }
 
     #[test]

@@ -81,7 +81,11 @@ impl Feed {
     }
 
     async fn archive(&mut self, page: Page, round: &Round<'_>) -> Result<(), Unavailable> {
-        let options = ingest::Options { url: Some(page.url.clone()), ..ingest::Options::default() };
+        let options = ingest::Options {
+            url: Some(page.url.clone()),
+            charset: page.charset.clone(),
+            ..ingest::Options::default()
+        };
         let feed = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
         let seen = std::mem::take(&mut self.memory.value.entries);
         let is_seen = |entry: &Entry| seen.get(&entry.id).is_some_and(|kept| kept.fingerprint == print_of(entry));

@@ -17,6 +17,7 @@ use super::tally::Tally;
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::client::ServerError;
+use crate::model::UrlKey;
 use crate::wire::pb;
 use crate::wire::pb::import_revisions_response::Result as ImportResult;
 
@@ -210,6 +211,8 @@ impl<'a> Sending<'a> {
     /// Publishes what the archive has of an address as seen once more.
     async fn see_again(&self, seen: Seen) -> Result<pb::PublishRevisionResponse, ServerError> {
         let mut archive = self.session.archive();
+        let key = UrlKey::of(&seen.url).ok();
+        let is_of_the_address = seen.request.urls.iter().any(|url| UrlKey::of(url).ok() == key);
         let observe_time = seen.at.or(seen.request.observe_time);
         let found = archive
             .lookup_article(pb::LookupArticleRequest {
@@ -224,7 +227,12 @@ impl<'a> Sending<'a> {
         let mut request = seen.request;
         request.content = article.revision.and_then(|revision| revision.content);
         if let Some((parent, id)) = article.name.rsplit_once("/articles/") {
-            (request.parent, request.article_id) = (parent.to_owned(), id.to_owned());
+            request.parent = parent.to_owned();
+            // What was found at another address with the same content is an observation of that address (WARC 1.1, 6.7.2), and
+            // says nothing of the article whose content it is.
+            if is_of_the_address {
+                request.article_id = id.to_owned();
+            }
         }
         Ok(archive.publish_revision(request).await?.into_inner())
     }

@@ -8,7 +8,7 @@ use url::Url;
 use super::Entry;
 use super::stamps::Stamps;
 use crate::ingest::{Document, Guess, IngestError, Options, markup, source_id};
-use crate::model::{Block, BlockKind, Content};
+use crate::model::{Block, BlockKind, ClaimedTime, Content};
 
 /// A summary longer than this is a body, and no standfirst.
 const STANDFIRST_CHARS_MAX: usize = 600;
@@ -31,15 +31,24 @@ impl About {
     }
 }
 
-pub(super) fn read(entry: model::Entry, about: &About, stamps: &Stamps, options: &Options) -> Entry {
+pub(super) fn read(mut entry: model::Entry, about: &About, stamps: &Stamps, options: &Options) -> Entry {
+    let times = Times { published: stamps.claim(entry.published), updated: stamps.claim(entry.updated) };
+    entry.published = Stamps::instant(entry.published);
+    entry.updated = Stamps::instant(entry.updated);
     // What feed-rs reads has no maps, so that it is written the same each time.
     let fingerprint = Sha256::digest(serde_json::to_vec(&entry).unwrap_or_default()).into();
     let url = entry.links.iter().filter(|link| is_page(link)).find_map(|link| web_address(&link.href, options));
-    let document = document(&entry, url.as_ref(), about, stamps);
+    let document = document(&entry, url.as_ref(), about, times);
     Entry { id: entry.id, url, fingerprint, document }
 }
 
-fn document(entry: &model::Entry, url: Option<&Url>, about: &About, stamps: &Stamps) -> Result<Document, IngestError> {
+/// What an entry claims of its times.
+struct Times {
+    published: Option<ClaimedTime>,
+    updated: Option<ClaimedTime>,
+}
+
+fn document(entry: &model::Entry, url: Option<&Url>, about: &About, times: Times) -> Result<Document, IngestError> {
     let headline = entry.title.as_ref().map(plain).unwrap_or_default();
     if headline.is_empty() {
         return Err(IngestError::NoHeadline { reason: "the entry has no title".to_owned() });
@@ -52,8 +61,8 @@ fn document(entry: &model::Entry, url: Option<&Url>, about: &About, stamps: &Sta
         bylines: entry.authors.iter().filter_map(|author| non_empty(author.name.as_deref()?)).collect(),
         language: about.language.clone(),
         canonical_url: url.map(Url::to_string).unwrap_or_default(),
-        publish_time: stamps.claim(entry.published),
-        modify_time: stamps.claim(entry.updated).filter(|_| entry.updated != entry.published),
+        publish_time: times.published,
+        modify_time: times.updated.filter(|_| entry.updated != entry.published),
         keywords: keywords(entry),
         rights: entry.rights.as_ref().map_or_else(|| about.rights.clone(), plain),
         blocks,

@@ -137,6 +137,74 @@ fn what_is_no_feed_is_told_as_such() {
     }
 }
 
+/// Each way to write UTF-16; the parser's own decoding ended the process over one of them.
+#[test]
+fn a_feed_in_utf_16_is_read_as_any_other() {
+    let text = RSS.replace("UTF-8", "UTF-16");
+    for mark in ["\u{feff}", ""] {
+        let units: Vec<u16> = format!("{mark}{text}").encode_utf16().collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        for bytes in [big, little] {
+            let feed = read(&bytes, &options()).unwrap();
+            assert_eq!((feed.title.as_str(), feed.entries.len()), ("The Tidewater Post & Echo", 3));
+        }
+    }
+    let feed = b"<rss version='2.0'><channel><title>F\xe4hre</title></channel></rss>";
+    let stated = Options { charset: Some("windows-1252".to_owned()), ..options() };
+    assert_eq!(read(feed, &stated).unwrap().title, "F\u{e4}hre");
+}
+
+#[test]
+fn a_parser_that_panics_ends_no_command() {
+    let read = unless_it_panics::<()>(|| panic!("a parser of others"));
+    assert!(matches!(read, Err(IngestError::Unreasonable { .. })));
+}
+
+fn rss(items: &str) -> Feed {
+    let feed = format!(
+        "<rss version='2.0' xmlns:dc='http://purl.org/dc/elements/1.1/'><channel><title>Tidewater</title>{items}</channel></rss>"
+    );
+    read(feed.as_bytes(), &options()).unwrap()
+}
+
+#[test]
+fn entries_with_one_guid_are_told_apart_by_their_addresses() {
+    let item = |at: &str, title: &str| {
+        format!("<item><title>{title}</title><link>/{at}</link><guid isPermaLink='false'>g</guid></item>")
+    };
+    let feed = rss(&[item("a", "Pier opens"), item("b", "Pier closes"), item("a", "An older pier")].concat());
+    let ids: Vec<_> = feed.entries.iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(ids, ["g\nhttps://tidewater.example/a", "g\nhttps://tidewater.example/b"]);
+    assert_eq!(feed.entries[0].document.as_ref().unwrap().content.headline, "Pier opens");
+    assert_eq!(rss(&item("a", "Pier opens")).entries[0].id, "g");
+}
+
+#[test]
+fn each_entry_keeps_its_own_words_of_one_instant() {
+    let day = "<item><title>A</title><guid>1</guid><dc:date>2026-05-04</dc:date></item>";
+    let instant = "<item><title>B</title><guid>2</guid><pubDate>Mon, 04 May 2026 00:00:00 GMT</pubDate></item>";
+    let (one, other) = (rss(&format!("{day}{instant}")), rss(&format!("{instant}{day}")));
+    let times = |feed: &Feed| -> Vec<_> {
+        let times =
+            feed.entries.iter().map(|entry| entry.document.as_ref().unwrap().content.publish_time.clone().unwrap());
+        times.map(|time| (time.precision, time.time)).collect()
+    };
+    assert_eq!(times(&one).iter().map(|time| time.0).collect::<Vec<_>>(), [Precision::Day, Precision::Second]);
+    assert_eq!(times(&one)[0], times(&other)[1]);
+    assert_eq!(one.entries[0].fingerprint, other.entries[1].fingerprint, "the order of entries is no news");
+}
+
+#[test]
+fn tracking_parameters_are_no_part_of_the_content() {
+    let content = |query: &str| {
+        let feed = rss(&format!("<item><title>A</title><link>/a?p=1&amp;utm_campaign={query}</link></item>"));
+        feed.entries[0].document.as_ref().unwrap().content.clone()
+    };
+    assert_eq!(content("mon"), content("tue"));
+    assert_eq!(content("mon").canonical_url, "https://tidewater.example/a?p=1");
+}
+
 proptest::proptest! {
     /// Whatever comes, a feed is read or refused.
     #[test]

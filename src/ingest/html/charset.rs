@@ -14,7 +14,7 @@ const PRESCAN_BYTES: usize = 1024;
 
 /// The text, with what had to be guessed for it. `stated` is what came with the page. What cannot be decoded becomes
 /// replacement characters, and is told.
-pub(super) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>) {
+pub(in crate::ingest) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>) {
     let mut guesses = Vec::new();
     let (encoding, bytes) = match Encoding::for_bom(bytes) {
         Some((encoding, mark)) => (encoding, bytes.get(mark..).unwrap_or_default()),
@@ -33,6 +33,9 @@ fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> 
     if let Some(encoding) = stated.and_then(|label| Encoding::for_label(label.as_bytes())) {
         return encoding;
     }
+    if let Some(encoding) = utf_16_of_markup(bytes) {
+        return encoding;
+    }
     let Some(encoding) = declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)) else { return sniffed(bytes, guesses) };
     // A page that was saved by a browser is in UTF-8, and still says what it was in. No text of another encoding is valid
     // UTF-8 by chance.
@@ -42,6 +45,15 @@ fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> 
         return UTF_8;
     }
     encoding
+}
+
+/// Which UTF-16 it is where markup begins in it without a byte order mark, as XML (appendix F.1) tells it by its first `<`.
+fn utf_16_of_markup(bytes: &[u8]) -> Option<&'static Encoding> {
+    match bytes {
+        [0, b'<', 0, second, ..] if *second != 0 => Some(UTF_16BE),
+        [b'<', 0, second, 0, ..] if *second != 0 => Some(UTF_16LE),
+        _ => None,
+    }
 }
 
 /// What the page says of itself: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml encoding=…?>`.

@@ -112,6 +112,13 @@ fn metas(tree: &Tree) -> Vec<(String, String)> {
     metas.into_iter().flat_map(each).collect()
 }
 
+/// Times that nothing marks as any other.
+const UNMARKED_TIMES: [&str; 3] = [
+    "article time[datetime]:not([itemprop~='dateModified'])",
+    "main time[datetime]:not([itemprop~='dateModified'])",
+    "header time[datetime]:not([itemprop~='dateModified'])",
+];
+
 struct Page<'t> {
     tree: &'t Tree,
     metas: Vec<(String, String)>,
@@ -198,7 +205,7 @@ impl Page<'_> {
         let meta = self.first(&PUBLISHED).map(|words| (words, "meta"));
         let marked = || self.time(&["[itemprop='datePublished']", "time[pubdate]"]);
         // A page has times of other articles too: of those that nothing marks, only the first within the article is its own.
-        let first = || self.time(&["article time[datetime]", "main time[datetime]", "header time[datetime]"]);
+        let first = || self.time(&UNMARKED_TIMES);
         let (words, found_in) = meta.or_else(marked).or_else(first)?;
         stated("publish time", &words, Place { found_in, reference: options.reference_date, published: None }, guesses)
     }

@@ -5,7 +5,7 @@
 
 mod body;
 mod byline;
-mod charset;
+pub(super) mod charset;
 mod furniture;
 mod head;
 mod opening;

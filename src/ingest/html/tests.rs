@@ -206,3 +206,13 @@ fn nested_notes_and_captions_take_no_time() {
         assert!(started.elapsed().as_secs() < 30, "{start} {:?}", started.elapsed());
     }
 }
+
+#[test]
+fn a_time_of_modification_is_no_publish_time() {
+    let body = format!(
+        "<h1>Ferry returns</h1><time itemprop='dateModified' datetime='2026-03-01T18:00:00Z'>1 March</time>{BODY}"
+    );
+    let content = read_page(&page("<title>Ferry returns</title>", &body)).content;
+    assert_eq!(content.publish_time, None);
+    assert!(content.modify_time.is_some());
+}

@@ -10,6 +10,38 @@ use crate::cli::exit::{Exit, Failure};
 /// No more of what git says of a failure is kept.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 
+/// What the environment may say of a repository, which would be read in place of the one that was named, or change what is
+/// read of it: all of `git rev-parse --local-env-vars`, and what else makes git read, write or start something.
+const OF_A_REPOSITORY: [&str; 27] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_NAMESPACE",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIFF_OPTS",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+    "GIT_ATTR_SOURCE",
+    "GIT_DEFAULT_HASH",
+];
+
 /// Runs git in a folder.
 pub(super) struct Git {
     folder: PathBuf,
@@ -32,8 +64,20 @@ impl Git {
     /// A command, with nothing of the user's own settings that would change what it prints.
     pub(super) fn command(&self, args: &[String]) -> Command {
         let mut command = Command::new("git");
+        for variable in OF_A_REPOSITORY {
+            command.env_remove(variable);
+        }
+        command.env("GIT_CONFIG_NOSYSTEM", "1").arg("--no-optional-locks");
         command.arg("-C").arg(&self.folder);
-        for setting in ["core.quotePath=false", "log.showRoot=true", "log.showSignature=false", "color.ui=false"] {
+        for setting in [
+            "core.fsmonitor=false",
+            "core.hooksPath=/dev/null",
+            "core.alternateRefsCommand=",
+            "core.quotePath=false",
+            "log.showRoot=true",
+            "log.showSignature=false",
+            "color.ui=false",
+        ] {
             command.args(["-c", setting]);
         }
         // What is missing from a partial clone is not fetched behind the user's back, and nothing is asked.

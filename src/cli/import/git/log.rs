@@ -56,7 +56,7 @@ fn arguments(command: &[&str], tip: &str, args: &RepositoryArgs) -> Vec<String> 
 }
 
 /// What makes git print each commit, the oldest first, with what it changed against its first parent.
-const LOG: [&str; 11] = [
+const LOG: [&str; 12] = [
     "log",
     "--format=%x01%H %ct",
     "--reverse",
@@ -68,6 +68,7 @@ const LOG: [&str; 11] = [
     "--find-renames",
     "-l0",
     "--no-ext-diff",
+    "--no-textconv",
 ];
 
 impl<'g> Log<'g> {

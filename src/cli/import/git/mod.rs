@@ -8,6 +8,7 @@ mod articles;
 mod blobs;
 mod command;
 mod log;
+mod ties;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use self::articles::Articles;
 use self::blobs::{Blob, Blobs};
 use self::command::Git;
 use self::log::{Commit, FileChange, Log};
+use self::ties::Ties;
 use super::item::{Done, Found, Item, Items, Stopped};
 use super::wishes::Wishes;
 use crate::cli::exit::{Exit, Failure};
@@ -81,8 +83,14 @@ impl Repository {
 
     /// Hands on what each commit made of each file, from the item after `skip` on.
     pub(super) fn read(&self, skip: u64, items: &Items) -> Result<(), Stopped> {
-        let articles = Articles::default();
-        let mut reading = Reading { repository: self, articles, done: Done::default(), skip, items };
+        let mut reading = Reading {
+            repository: self,
+            articles: Articles::default(),
+            ties: Ties::default(),
+            done: Done::default(),
+            skip,
+            items,
+        };
         let read = Log::start(&self.git, &self.tip, &self.args).and_then(|log| Ok((log, Blobs::start(&self.git)?)));
         let (mut log, mut blobs) = match read {
             Ok(read) => read,
@@ -102,12 +110,18 @@ impl Repository {
 struct Reading<'a> {
     repository: &'a Repository,
     articles: Articles,
+    ties: Ties,
     done: Done,
     skip: u64,
     items: &'a Items,
 }
 
 impl Reading<'_> {
+    /// When a commit made something of an article.
+    fn time_of(&mut self, commit: &Commit, article: &str) -> Timestamp {
+        self.ties.time_of(article, self.done.measure, commit.time)
+    }
+
     fn commit(&mut self, commit: &Commit, blobs: &mut Blobs) -> Result<(), Stopped> {
         self.done.measure += 1;
         for change in &commit.changes {
@@ -131,7 +145,7 @@ impl Reading<'_> {
 
     fn mark(&mut self, commit: &Commit, path: &str, article: &str, withdrawn: bool) -> Result<(), Stopped> {
         let name = format!("{}/articles/{article}", self.repository.source);
-        let observe_time = Some(timestamp_to_pb(commit.time));
+        let observe_time = Some(timestamp_to_pb(self.time_of(commit, article)));
         let reason = format!("{} by commit {}", if withdrawn { "removed" } else { "added again" }, commit.id);
         self.put(commit, path, 0, || match withdrawn {
             true => Found::Withdraw(pb::WithdrawArticleRequest { name, observe_time, reason, ..Default::default() }),
@@ -147,13 +161,14 @@ impl Reading<'_> {
         blob: &str,
         blobs: &mut Blobs,
     ) -> Result<(), Stopped> {
+        let time = self.time_of(commit, article);
         if self.done.items < self.skip {
             return self.put(commit, path, 0, || Found::PassedOver(""));
         }
         let found = match blobs.read(blob) {
             Ok(Blob::Text(bytes)) => {
                 let length = bytes.len();
-                let found = self.repository.observation(commit.time, path, article, bytes);
+                let found = self.repository.observation(time, path, article, bytes);
                 return self.put(commit, path, 2 * length, || found.unwrap_or_else(Found::Broken));
             }
             Ok(Blob::TooLarge(bytes)) => {

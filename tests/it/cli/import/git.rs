@@ -183,3 +183,34 @@ fn a_pattern_that_fits_no_file_is_told() {
     cli.fails(&["import", &cli.file("a.jsonl", "{}"), "--glob", "*.md"], 2, "cannot be used with");
     cli.fails(&["import", &cli.file("a.html", "<p>x")], 1, "neither JSON Lines nor a web archive");
 }
+
+#[test]
+fn commits_of_one_second_end_in_what_the_head_says() {
+    let cli = Cli::new();
+    let repository = Repository::new(&cli);
+    for headline in ["Bridge to close", "Bridge closed", "Bridge to close"] {
+        repository.write("bridge.md", post(headline));
+        repository.git(&["add", "--all"]);
+        repository.git(&["commit", "--quiet", "--message", "x"]);
+    }
+    cli.run(&["import", "--git", repository.path()]);
+    let articles = json_lines(&cli.ok(&["list", "--json"]));
+    let revisions = cli.revisions(articles[0]["name"].as_str().unwrap());
+    assert_eq!(revisions.len(), 3, "{revisions:?}");
+    assert!(revisions[2].starts_with("Bridge to close 2025-11-08T10:00:00.000002Z"), "{revisions:?}");
+}
+
+#[test]
+fn the_environment_puts_no_other_repository_in_the_place_of_the_named_one() {
+    let cli = Cli::new();
+    let mut repository = Repository::new(&cli);
+    repository.write("bridge.md", post("Bridge to close"));
+    repository.commit();
+    let mut command = cli.command(&["import", "--git", repository.path()]);
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"] {
+        command.env(variable, "/nonexistent");
+    }
+    let done = command.env("GIT_CONFIG_COUNT", "not a number").output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(json_lines(&cli.ok(&["list", "--json"])).len(), 1);
+}

@@ -70,6 +70,24 @@ fn answers_are_observations_and_revisits_sightings() {
     assert_eq!(cli.changes(), changes, "nothing is archived twice");
 }
 
+/// WARC 1.1, 6.7.2: it is the visited address that was seen, and not the one that had the same content before.
+#[test]
+fn a_revisit_of_another_address_forges_no_revision() {
+    let cli = Cli::new();
+    let copy = "https://www.harbour.example/news/copy";
+    let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
+    let file = [
+        page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close"),
+        page(BRIDGE, "2025-11-03T10:00:00Z", "Bridge to close for a year"),
+        record("revisit", copy, "2025-11-05T10:00:00Z", &refers, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"),
+    ];
+    let done = cli.run(&["import", &cli.file("crawl.warc", file.concat())]);
+    assert!(done.err.contains("3 observations: 2 created, 1 revised"), "{done:?}");
+    let bridge = ["Bridge to close 2025-11-01T10:00:00Z", "Bridge to close for a year 2025-11-03T10:00:00Z"];
+    assert_eq!(cli.revisions(BRIDGE), bridge);
+    assert_eq!(cli.revisions(copy), ["Bridge to close 2025-11-05T10:00:00Z"]);
+}
+
 /// What is broken is told with its place in the file, and costs nothing else.
 #[test]
 fn a_broken_record_is_told_and_passed_over() {
