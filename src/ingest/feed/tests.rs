@@ -190,7 +190,7 @@ fn each_entry_keeps_its_own_words_of_one_instant() {
             feed.entries.iter().map(|entry| entry.document.as_ref().unwrap().content.publish_time.clone().unwrap());
         times.map(|time| (time.precision, time.time)).collect()
     };
-    assert_eq!(times(&one).iter().map(|time| time.0).collect::<Vec<_>>(), [Precision::Day, Precision::Second]);
+    assert_eq!(times(&one).iter().map(|time| time.0).collect::<Vec<_>>(), [Precision::Day, Precision::Instant]);
     assert_eq!(times(&one)[0], times(&other)[1]);
     assert_eq!(one.entries[0].fingerprint, other.entries[1].fingerprint, "the order of entries is no news");
 }
