@@ -15,6 +15,9 @@ const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/export.proto"];
 /// The service whose answers are encoded once for all subscribers.
 const FEED: &str = "FeedService";
 
+/// The codec that bounds what a request becomes.
+const REQUESTS: &str = "crate::wire::request::RequestCodec";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let mut wire = protox::compile(WIRE, ["proto"])?;
@@ -26,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
     tonic_prost_build::configure()
+        .codec_path(REQUESTS)
         .bytes(".dateline.v1.Original.data")
         .bytes(".dateline.v1.BackUpData.data")
         .compile_fds_with_config(wire, config)?;
@@ -53,7 +57,7 @@ fn generate_feed(feed: &ServiceDescriptorProto, out: &Path) -> Result<(), Box<dy
     let server = manual_service(feed, |method| match method.name() {
         "Subscribe" => ("crate::wire::frame::EventFrame".to_owned(), "crate::wire::frame::FrameCodec"),
         "ListChanges" => ("crate::wire::frame::PageFrame".to_owned(), "crate::wire::frame::FrameCodec"),
-        _ => (message(method.output_type()), MESSAGES),
+        _ => (message(method.output_type()), REQUESTS),
     });
     for (side, service) in [("feed_client", client), ("feed_server", server)] {
         let out = out.join(side);

@@ -32,6 +32,7 @@ use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
 use crate::wire::pb::feed_service_server::FeedServiceServer;
+use crate::wire::request::{Bounded, Bounds};
 
 /// How to run a server.
 #[derive(Clone, Debug)]
@@ -185,8 +186,9 @@ fn router(
     options: &Options,
     health: Option<HealthServer<HealthHandler>>,
 ) -> Router<Stack<AdmissionLayer, Identity>> {
-    // Above our own limits, so that what is too large gets our error and not the transport's.
-    let request_bytes_max = 2 * (options.limits.batch_bytes_max + options.limits.original_bytes_max) + (1 << 20);
+    let bounds = Bounds::new(&options.limits);
+    // Above our own bounds, so that what is a little too long gets our error and not the transport's.
+    let request_bytes_max = bounds.longest() + (4 << 20);
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_decoding_message_size(request_bytes_max)
         .max_encoding_message_size(usize::MAX)
@@ -209,9 +211,9 @@ fn router(
         .concurrency_limit_per_connection(options.calls_per_connection_max)
         .layer(AdmissionLayer);
     server
-        .add_service(archive)
-        .add_service(feed)
-        .add_service(admin)
+        .add_service(Bounded::new(archive, &bounds))
+        .add_service(Bounded::new(feed, &bounds))
+        .add_service(Bounded::new(admin, &bounds))
         .add_optional_service(health)
         .add_optional_service(reflection())
         .add_optional_service(reflection_v1alpha())

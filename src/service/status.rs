@@ -14,7 +14,7 @@ use crate::archive::ArchiveError;
 use crate::archive::error::{BadBound, Conflict, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::SubscriptionId;
 use crate::wire::token::TokenError;
-use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrorKind, pb};
+use crate::wire::{ERROR_DOMAIN, FieldError, pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -162,12 +162,7 @@ impl From<Refusal> for Status {
 
 impl From<FieldError> for Refusal {
     fn from(error: FieldError) -> Self {
-        let reason = match error.kind {
-            FieldErrorKind::Invalid => "FIELD_INVALID",
-            FieldErrorKind::Filter => "FILTER_INVALID",
-            FieldErrorKind::TooLarge => "ARTICLE_TOO_LARGE",
-        };
-        let refusal = Self::new(Code::InvalidArgument, reason, &error).with("field", &error.path);
+        let refusal = Self::new(Code::InvalidArgument, error.kind.reason(), &error).with("field", &error.path);
         refusal.of_field(error.path, error.problem)
     }
 }

@@ -8,13 +8,13 @@
 use std::marker::PhantomData;
 
 use bytes::{BufMut, Bytes};
-use prost::Message;
+use prost::{Message, Name};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
-use tonic_prost::{ProstCodec, ProstDecoder};
+use tonic::codec::{Codec, EncodeBuf, Encoder};
 
 use super::pb;
+use super::request::RequestDecoder;
 
 /// `SubscribeResponse.batch`.
 const BATCH_FIELD: u32 = 2;
@@ -150,19 +150,19 @@ impl<T, U> Default for FrameCodec<T, U> {
 impl<T, U> Codec for FrameCodec<T, U>
 where
     T: Frame,
-    U: Message + Default + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
     type Encoder = FrameEncoder<T>;
-    type Decoder = ProstDecoder<U>;
+    type Decoder = RequestDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
         FrameEncoder(PhantomData)
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<U, U>::raw_decoder(BufferSettings::default())
+        RequestDecoder::new()
     }
 }
 

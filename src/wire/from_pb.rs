@@ -34,6 +34,17 @@ pub enum FieldErrorKind {
     TooLarge,
 }
 
+impl FieldErrorKind {
+    /// The reason of `google.rpc.ErrorInfo`.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Invalid => "FIELD_INVALID",
+            Self::Filter => "FILTER_INVALID",
+            Self::TooLarge => "ARTICLE_TOO_LARGE",
+        }
+    }
+}
+
 impl FieldError {
     /// A malformed or missing value.
     pub fn invalid(path: impl Into<String>, problem: impl fmt::Display) -> Self {
@@ -285,7 +296,7 @@ pub fn duration(
     given.ok_or_else(|| FieldError::invalid(path, format!("must be from {least} s to {most} s")))
 }
 
-const FILTER_VALUES_MAX: usize = 100;
+pub(super) const FILTER_VALUES_MAX: usize = 100;
 
 /// A filter.
 pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Result<ArticleFilter, FieldError> {

@@ -8,6 +8,7 @@ pub mod frame;
 mod from_pb;
 pub mod json;
 pub mod json_lines;
+pub mod request;
 mod to_pb;
 pub mod token;
 pub mod verification;

@@ -1,0 +1,100 @@
+//! How much a request may be.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::super::FieldErrorKind;
+use super::super::from_pb::FILTER_VALUES_MAX;
+use crate::model::Limits;
+
+const MIB: usize = 1 << 20;
+/// What the elements of one message may take once they are decoded, beside their text.
+pub(super) const ELEMENTS_BYTES_MAX: usize = 64 * MIB;
+/// What all requests under way may take, unless the limits let a single one take more.
+const IN_FLIGHT_BYTES: usize = 256 * MIB;
+/// What is no content and no original: names, URLs, times, the message's own form.
+const OTHER_BYTES: usize = MIB;
+/// An article's name and its tag, generously.
+const NAME_BYTES: usize = 320;
+/// Values of an enum that has fewer.
+const ENUM_VALUES_MAX: usize = 100;
+
+/// How much the requests of one server may be, each and together.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    pub(super) limits: Limits,
+    in_flight: Arc<Semaphore>,
+}
+
+impl Bounds {
+    /// Bounds that follow from the limits.
+    pub fn new(limits: &Limits) -> Self {
+        let bounds = Self { limits: limits.clone(), in_flight: Arc::new(Semaphore::new(0)) };
+        let bytes = IN_FLIGHT_BYTES.max(2 * bounds.longest() + ELEMENTS_BYTES_MAX);
+        bounds.in_flight.add_permits(bytes.min(Semaphore::MAX_PERMITS));
+        bounds
+    }
+
+    /// The length of the longest request that any method takes.
+    pub fn longest(&self) -> usize {
+        self.batch_bytes_max()
+    }
+
+    /// The length of the longest message of a type.
+    pub(super) fn bytes_max(&self, message: &str) -> usize {
+        match message {
+            "PublishRevisionRequest" => self.publish_bytes_max(),
+            "BatchPublishRevisionsRequest" | "ImportRevisionsRequest" => self.batch_bytes_max(),
+            _ => MIB.max(self.limits.page_size_max * NAME_BYTES),
+        }
+    }
+
+    fn publish_bytes_max(&self) -> usize {
+        self.limits.content_bytes_max + self.limits.original_bytes_max + OTHER_BYTES
+    }
+
+    fn batch_bytes_max(&self) -> usize {
+        (self.limits.batch_bytes_max + OTHER_BYTES).max(self.publish_bytes_max())
+    }
+
+    /// Takes what a message will need, until it is given back; `None` where that is not left.
+    pub(super) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.in_flight).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+}
+
+/// How many elements a repeated field may have, and what kind of mistake more are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    pub(super) elements_max: fn(&Limits) -> usize,
+    pub(super) kind: FieldErrorKind,
+}
+
+/// The bound of a repeated field, by its name in the contract.
+pub(super) fn bound(field: &str) -> Option<Bound> {
+    let (elements_max, kind): (fn(&Limits) -> usize, _) = match field {
+        "PublishRevisionRequest.urls" => (|limits| limits.urls_max, FieldErrorKind::Invalid),
+        "BatchPublishRevisionsRequest.requests" | "ImportRevisionsRequest.requests" => {
+            (|limits| limits.batch_items_max, FieldErrorKind::Invalid)
+        }
+        "BatchGetArticlesRequest.names" => (|limits| limits.page_size_max, FieldErrorKind::Invalid),
+        "Content.labels" => (|limits| limits.labels_max, FieldErrorKind::Invalid),
+        "Content.blocks" | "Content.bylines" | "Content.keywords" | "List.items" => {
+            (|_| Limits::BLOCKS_MAX, FieldErrorKind::TooLarge)
+        }
+        "SubscribeRequest.kinds" | "ListChangesRequest.kinds" | "Subscription.kinds" => {
+            (|_| ENUM_VALUES_MAX, FieldErrorKind::Filter)
+        }
+        "ArticleFilter.sources"
+        | "ArticleFilter.articles"
+        | "ArticleFilter.states"
+        | "ArticleFilter.languages"
+        | "ArticleFilter.labels" => (|_| FILTER_VALUES_MAX, FieldErrorKind::Filter),
+        _ => return None,
+    };
+    Some(Bound { elements_max, kind })
+}
+
+/// What a field without a bound of its own gets. A test sees to it that there is none.
+pub(super) const UNKNOWN: Bound = Bound { elements_max: |_| ENUM_VALUES_MAX, kind: FieldErrorKind::Invalid };

@@ -1,0 +1,159 @@
+//! Where a request has repeated fields, by the compiled contract.
+
+use std::sync::LazyLock;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+
+use super::super::{DESCRIPTOR, pb};
+use super::bounds::{Bound, UNKNOWN, bound};
+
+/// The requests of all methods, and the messages within them.
+pub(super) struct Plan {
+    messages: Vec<MessagePlan>,
+    requests: Vec<(String, usize)>,
+    /// How many repeated fields there are.
+    pub(super) repeated: usize,
+}
+
+/// The fields of a message that are repeated, or lead to those.
+#[derive(Default)]
+pub(super) struct MessagePlan {
+    pub(super) fields: Vec<FieldPlan>,
+}
+
+/// A field that is repeated, or leads to one.
+pub(super) struct FieldPlan {
+    pub(super) number: u32,
+    pub(super) name: String,
+    pub(super) repeated: Option<Repeated>,
+    /// Whether many may stand in one run of bytes.
+    pub(super) is_packed: bool,
+    /// The message that it holds, if that has anything to count.
+    pub(super) message: Option<usize>,
+}
+
+/// A repeated field.
+pub(super) struct Repeated {
+    /// Its place among all of them.
+    pub(super) slot: usize,
+    pub(super) bound: Bound,
+    /// What an element takes once it is decoded, beside its text.
+    pub(super) bytes: usize,
+}
+
+/// None where the contract cannot be read, which the tests rule out.
+static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| Some(Plan::of(&DescriptorPool::decode(DESCRIPTOR).ok()?)));
+
+/// The plan, and a request's place in it.
+pub(super) fn of_request(name: &str) -> Option<(&'static Plan, usize)> {
+    let plan = PLAN.as_ref()?;
+    Some((plan, plan.request(name)?))
+}
+
+impl Plan {
+    fn of(pool: &DescriptorPool) -> Self {
+        let mut plan = Self { messages: Vec::new(), requests: Vec::new(), repeated: 0 };
+        let mut seen = Vec::new();
+        for request in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let request = request.input();
+            if plan.request(request.name()).is_none() {
+                let at = plan.add(&request, &mut seen);
+                plan.requests.push((request.name().to_owned(), at));
+            }
+        }
+        plan
+    }
+
+    fn request(&self, name: &str) -> Option<usize> {
+        self.requests.iter().find(|(request, _)| request == name).map(|(_, at)| *at)
+    }
+
+    pub(super) fn message(&self, at: usize) -> Option<&MessagePlan> {
+        self.messages.get(at)
+    }
+
+    /// Adds a message and all within it, unless it is there.
+    fn add(&mut self, message: &MessageDescriptor, seen: &mut Vec<(String, usize)>) -> usize {
+        if let Some((_, at)) = seen.iter().find(|(name, _)| name == message.full_name()) {
+            return *at;
+        }
+        let at = self.messages.len();
+        self.messages.push(MessagePlan::default());
+        seen.push((message.full_name().to_owned(), at));
+        let fields: Vec<_> = message.fields().filter_map(|field| self.field(&field, seen)).collect();
+        if let Some(added) = self.messages.get_mut(at) {
+            added.fields = fields;
+        }
+        at
+    }
+
+    fn field(&mut self, field: &FieldDescriptor, seen: &mut Vec<(String, usize)>) -> Option<FieldPlan> {
+        let kind = field.kind();
+        let inner = kind.as_message().map(|message| self.add(message, seen));
+        let message = inner.filter(|at| self.message(*at).is_some_and(|message| !message.fields.is_empty()));
+        let repeated = (field.is_list() || field.is_map()).then(|| {
+            let name = format!("{}.{}", field.parent_message().name(), field.name());
+            self.repeated += 1;
+            Repeated { slot: self.repeated - 1, bound: bound(&name).unwrap_or(UNKNOWN), bytes: element_bytes(&kind) }
+        });
+        let is_packed = field.is_list() && !matches!(kind, Kind::Message(_) | Kind::String | Kind::Bytes);
+        let is_counted = repeated.is_some() || message.is_some();
+        is_counted.then(|| FieldPlan { number: field.number(), name: field.name().to_owned(), repeated, is_packed, message })
+    }
+}
+
+/// A vector may have room for twice its elements, and each is given memory in pieces.
+fn element_bytes(kind: &Kind) -> usize {
+    const PIECE: usize = 32;
+    let own = match kind.as_message().map(MessageDescriptor::name) {
+        Some("PublishRevisionRequest") => size_of::<pb::PublishRevisionRequest>(),
+        Some("Block") => size_of::<pb::Block>(),
+        // No other message is repeated in a request today; one that comes may be as large as these.
+        Some(_) => 1 << 10,
+        None => size_of::<String>(),
+    };
+    2 * own + PIECE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repeated_fields(message: &MessageDescriptor, found: &mut Vec<String>) {
+        for field in message.fields() {
+            if field.is_list() || field.is_map() {
+                found.push(format!("{}.{}", message.name(), field.name()));
+            }
+            if let Some(inner) = field.kind().as_message() {
+                repeated_fields(inner, found);
+            }
+        }
+    }
+
+    #[test]
+    fn every_repeated_field_of_every_request_has_a_bound() {
+        let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
+        let mut found = Vec::new();
+        for service in pool.services() {
+            service.methods().for_each(|method| repeated_fields(&method.input(), &mut found));
+        }
+        found.sort();
+        found.dedup();
+        assert!(found.contains(&"Content.blocks".to_owned()), "{found:?}");
+        let unbound: Vec<_> = found.iter().filter(|field| bound(field).is_none()).collect();
+        assert!(unbound.is_empty(), "say in `bound` how many elements these may have: {unbound:?}");
+        let plan = PLAN.as_ref().unwrap();
+        assert_eq!(plan.repeated, found.len());
+        assert!(plan.repeated <= super::super::walk::SLOTS);
+    }
+
+    #[test]
+    fn what_elements_take_is_known_of_all_messages_that_are_repeated() {
+        let plan = PLAN.as_ref().unwrap();
+        let messages = plan.messages.iter().flat_map(|message| &message.fields);
+        let repeated = messages.filter(|field| field.repeated.is_some() && field.message.is_some());
+        let mut names: Vec<_> = repeated.map(|field| field.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["blocks", "requests", "requests"]);
+    }
+}

@@ -1,0 +1,62 @@
+//! Why a message is refused before anything is made of it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::super::{ERROR_DOMAIN, FieldError};
+
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Why a message is refused before anything is made of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// It is no message of its type.
+    #[error("the message cannot be read: {0}")]
+    Malformed(String),
+    /// It is longer than its method takes.
+    #[error("the message has {bytes} bytes; this method takes at most {bytes_max}")]
+    TooLong { bytes: usize, bytes_max: usize },
+    /// A field has more elements than it may have.
+    #[error(transparent)]
+    Field(#[from] FieldError),
+    /// Too much is being worked on already.
+    #[error("the server is working on as many large messages as fit into its memory; try again in a moment")]
+    Busy,
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        let message = refused.to_string();
+        let (code, reason, metadata) = match &refused {
+            Refused::Malformed(_) => (Code::InvalidArgument, "MESSAGE_MALFORMED", HashMap::new()),
+            Refused::TooLong { bytes, bytes_max } => {
+                let metadata = [("bytes", bytes), ("bytes_max", bytes_max)];
+                let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_string()));
+                (Code::InvalidArgument, "MESSAGE_TOO_LARGE", metadata.into())
+            }
+            Refused::Field(error) => (Code::InvalidArgument, error.kind.reason(), field_metadata(error)),
+            Refused::Busy => (Code::ResourceExhausted, "MESSAGES_IN_FLIGHT", HashMap::new()),
+        };
+        let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata);
+        match refused {
+            Refused::Field(error) => {
+                details.add_bad_request_violation(error.path, error.problem);
+            }
+            Refused::Busy => {
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
+            Refused::Malformed(_) | Refused::TooLong { .. } => {}
+        }
+        Self::with_error_details(code, message, details)
+    }
+}
+
+/// The field, and the item of a batch that has it.
+fn field_metadata(error: &FieldError) -> HashMap<String, String> {
+    let item = error.path.split_once('.').map(|(first, _)| first).filter(|first| first.ends_with(']'));
+    let item = item.map(|item| ("item".to_owned(), item.to_owned()));
+    item.into_iter().chain([("field".to_owned(), error.path.clone())]).collect()
+}

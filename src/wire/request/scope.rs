@@ -1,0 +1,76 @@
+//! Tells the decoders of a service's calls their bounds, and keeps what a call takes until it is answered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::futures::TaskLocalFuture;
+use tonic::server::NamedService;
+use tower_service::Service;
+
+use super::bounds::Bounds;
+use super::refused::Refused;
+use crate::model::Limits;
+
+tokio::task_local! {
+    static CALL: Arc<Call>;
+}
+
+/// A call, and what its message takes of the budget.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) bounds: Bounds,
+    held: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Call {
+    fn new(bounds: Bounds) -> Self {
+        Self { bounds, held: Mutex::new(None) }
+    }
+
+    /// The call that is being answered. Outside a server it is one of its own.
+    pub(super) fn current() -> Arc<Self> {
+        CALL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self::new(Bounds::new(&Limits::default()))))
+    }
+
+    /// Takes what a message will need, in place of what the one before it did. It is given back when the call and its
+    /// decoder are gone.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), Refused> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(held.take());
+        *held = Some(self.bounds.take(bytes).ok_or(Refused::Busy)?);
+        Ok(())
+    }
+}
+
+/// A service whose requests are bounded.
+#[derive(Clone, Debug)]
+pub struct Bounded<S> {
+    service: S,
+    bounds: Bounds,
+}
+
+impl<S> Bounded<S> {
+    /// Services with clones of the same bounds share one budget.
+    pub fn new(service: S, bounds: &Bounds) -> Self {
+        Self { service, bounds: bounds.clone() }
+    }
+}
+
+impl<S: NamedService> NamedService for Bounded<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S: Service<R>, R> Service<R> for Bounded<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TaskLocalFuture<Arc<Call>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        CALL.scope(Arc::new(Call::new(self.bounds.clone())), self.service.call(request))
+    }
+}
