@@ -107,7 +107,9 @@ fn exit_of(error: &ServerError) -> Exit {
 /// Whether the mistake is in what a document says, and not in how the command was called.
 fn is_of_document(error: &ServerError) -> bool {
     let field = error.metadata.get("field").map_or("", String::as_str);
-    field.starts_with("content") || field.starts_with("original") || error.reason == "ARTICLE_TOO_LARGE"
+    field.starts_with("content")
+        || field.starts_with("original")
+        || matches!(error.reason.as_str(), "ARTICLE_TOO_LARGE" | "MESSAGE_TOO_LARGE")
 }
 
 fn hint_of(error: &ServerError) -> Option<String> {

@@ -8,8 +8,8 @@
 use std::marker::PhantomData;
 
 use bytes::{BufMut, Bytes};
-use prost::{Message, Name};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{Codec, EncodeBuf, Encoder};
 

@@ -6,7 +6,12 @@ use super::json::{JsonError, from_json};
 use super::pb;
 
 /// The longest line that is read, in bytes. A content and an original at the limits, the latter in base64, take 13 MiB.
-pub const LINE_BYTES_MAX: usize = 32 << 20;
+pub const LINE_BYTES_MAX: usize = 17 << 20;
+/// As many values as a line may have, since each takes memory however short it is. A content of 20,000 blocks has some
+/// 100,000.
+const LINE_VALUES_MAX: usize = 1 << 18;
+/// A line of so few bytes cannot have too many.
+const LINE_BYTES_UNCOUNTED: usize = 64 << 10;
 
 /// Reads lines, without keeping more of one than a line may have.
 pub struct Lines<R> {
@@ -34,6 +39,12 @@ pub enum LineError {
     TooLong {
         /// How long it is.
         bytes: usize,
+    },
+    /// It has more values than any line may have.
+    #[error("the line has {values} values; at most {LINE_VALUES_MAX} are read")]
+    TooMany {
+        /// How many it has.
+        values: usize,
     },
     /// It is no text.
     #[error("column {column}: this is not UTF-8")]
@@ -108,9 +119,28 @@ impl Line<'_> {
         let text =
             std::str::from_utf8(self.text).map_err(|error| LineError::NotUtf8 { column: error.valid_up_to() + 1 })?;
         let text = text.trim_end().trim_start_matches('\u{feff}');
+        let values = if text.len() > LINE_BYTES_UNCOUNTED { values(text) } else { 0 };
+        if values > LINE_VALUES_MAX {
+            return Err(LineError::TooMany { values });
+        }
         let asked: pb::ChangeRequest = from_json(text).map_err(LineError::Json)?;
         if asked.request.is_some() { Ok(asked) } else { Err(LineError::Nothing) }
     }
+}
+
+/// About how many values JSON has: each begins an object or a list, or follows another after a comma.
+fn values(json: &str) -> usize {
+    let (mut values, mut in_text, mut is_escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' | b',' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 #[cfg(test)]
@@ -141,6 +171,18 @@ mod tests {
         assert!(broken.1.as_ref().unwrap_err().starts_with("column 10: "), "{broken:?}");
         assert!(unknown.1.as_ref().unwrap_err().contains("publich"), "{unknown:?}");
         assert!(nothing.1.as_ref().unwrap_err().contains("asks for nothing"), "{nothing:?}");
+    }
+
+    #[test]
+    fn a_line_of_a_million_empty_blocks_is_refused_before_anything_is_made_of_it() {
+        let long = format!("{{\"publish\":{{\"content\":{{\"blocks\":[{{}}{}]}}}}}}", ",{}".repeat(1 << 20));
+        let read = read(long.as_bytes());
+        assert!(read[0].1.as_ref().unwrap_err().contains("values; at most"), "{:?}", read[0].1);
+    }
+
+    #[test]
+    fn what_stands_in_texts_is_no_value() {
+        assert_eq!(values(r#"{"a":"{,[\\\",[","b":[1,2,"\\"]}"#), 5);
     }
 
     #[test]

@@ -76,6 +76,23 @@ async fn what_is_too_large_gets_our_error_and_not_the_transports() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn elements_of_nothing_are_refused_with_their_field() {
+    let (_directory, server, mut client) = fresh().await;
+    let blocks = vec![pb::Block::default(); 100_000];
+    let request = pb::PublishRevisionRequest {
+        content: Some(pb::Content { blocks, ..content("H", "t") }),
+        ..publish("a", "one")
+    };
+    let error = refused(&mut client, request, "ARTICLE_TOO_LARGE").await;
+    assert_eq!(error.metadata["field"], "content.blocks");
+    let requests = vec![pb::PublishRevisionRequest::default(); 1 << 20];
+    let batch = client.archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await;
+    let error = expect(batch, Code::InvalidArgument, "FIELD_INVALID");
+    assert_eq!(error.metadata["field"], "requests");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_there_is_told_apart_from_what_was_not_there_yet() {
     let (_directory, server, mut client) = fresh().await;

@@ -52,7 +52,7 @@ fn found(asked: pb::ChangeRequest) -> Found {
 
 fn refused(error: &LineError) -> Failure {
     let kind = match error {
-        LineError::TooLong { .. } => "TOO_LARGE",
+        LineError::TooLong { .. } | LineError::TooMany { .. } => "TOO_LARGE",
         LineError::NotUtf8 { .. } | LineError::Json(_) | LineError::Nothing => "UNREADABLE",
     };
     Failure::new(Exit::Failed, error).kind(kind)

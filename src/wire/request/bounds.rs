@@ -30,7 +30,7 @@ pub struct Bounds {
 impl Bounds {
     /// Bounds that follow from the limits.
     pub fn new(limits: &Limits) -> Self {
-        let bounds = Self { limits: limits.clone(), in_flight: Arc::new(Semaphore::new(0)) };
+        let bounds = Self { limits: *limits, in_flight: Arc::new(Semaphore::new(0)) };
         let bytes = IN_FLIGHT_BYTES.max(2 * bounds.longest() + ELEMENTS_BYTES_MAX);
         bounds.in_flight.add_permits(bytes.min(Semaphore::MAX_PERMITS));
         bounds

@@ -84,7 +84,8 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
 }
 
 impl<U: Message + Name + Default> RequestDecoder<U> {
-    fn read(&self, bytes: Bytes) -> Result<U, Status> {
+    /// Reads a message.
+    pub fn read(&self, bytes: Bytes) -> Result<U, Status> {
         let Some((plan, request)) = plan::of_request(U::NAME) else {
             return U::decode(bytes).map_err(|error| Status::internal(error.to_string()));
         };
@@ -105,5 +106,128 @@ fn apart<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::encoding::{WireType, encode_key, encode_varint};
+    use tonic::Code;
+    use tonic_types::StatusExt;
+
+    use super::super::super::pb;
+    use super::*;
+
+    /// Reads bytes as a request, and answers the reason of the refusal and the field that it names.
+    #[track_caller]
+    fn refused<U: Message + Name + Default + std::fmt::Debug>(bytes: Vec<u8>) -> (String, String) {
+        let status = RequestDecoder::<U>::new().read(bytes.into()).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        let info = status.get_details_error_info().unwrap();
+        (info.reason, info.metadata.get("field").cloned().unwrap_or_default())
+    }
+
+    fn field(number: u32, inner: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_key(number, WireType::LengthDelimited, &mut bytes);
+        encode_varint(inner.len() as u64, &mut bytes);
+        bytes.extend_from_slice(inner);
+        bytes
+    }
+
+    fn because(reason: &str, field: &str) -> (String, String) {
+        (reason.to_owned(), field.to_owned())
+    }
+
+    #[test]
+    fn a_batch_of_a_million_empty_requests_is_refused_before_it_is_decoded() {
+        let bytes = field(1, &[]).repeat(1 << 20);
+        assert_eq!(refused::<pb::BatchPublishRevisionsRequest>(bytes), because("FIELD_INVALID", "requests"));
+    }
+
+    #[test]
+    fn elements_of_nothing_are_refused_with_their_field() {
+        let content = |inner: Vec<u8>| pb::PublishRevisionRequest::decode(field(3, &inner).as_slice()).unwrap();
+        let blocks = content(field(12, &[]).repeat(20_001)).encode_to_vec();
+        let labels = content(field(11, &[]).repeat(3_000)).encode_to_vec();
+        assert_eq!(
+            refused::<pb::PublishRevisionRequest>(blocks.clone()),
+            because("ARTICLE_TOO_LARGE", "content.blocks")
+        );
+        assert_eq!(refused::<pb::PublishRevisionRequest>(labels), because("FIELD_INVALID", "content.labels"));
+        let batch = [field(1, b""), field(1, &blocks)].concat();
+        let told = because("ARTICLE_TOO_LARGE", "requests[1].content.blocks");
+        assert_eq!(refused::<pb::BatchPublishRevisionsRequest>(batch), told);
+        let filter = pb::ArticleFilter { sources: vec![String::new(); 3_000], ..pb::ArticleFilter::default() };
+        let list = pb::ListArticlesRequest { filter: Some(filter), ..pb::ListArticlesRequest::default() };
+        assert_eq!(
+            refused::<pb::ListArticlesRequest>(list.encode_to_vec()),
+            because("FILTER_INVALID", "filter.sources")
+        );
+        let list = pb::ListChangesRequest { kinds: vec![1; 5_000], ..pb::ListChangesRequest::default() };
+        assert_eq!(refused::<pb::ListChangesRequest>(list.encode_to_vec()), because("FILTER_INVALID", "kinds"));
+    }
+
+    #[test]
+    fn a_field_that_comes_in_parts_is_counted_as_one() {
+        let part = field(3, &field(12, &[]).repeat(10_001));
+        let told = because("ARTICLE_TOO_LARGE", "content.blocks");
+        assert_eq!(refused::<pb::PublishRevisionRequest>(part.repeat(2)), told);
+    }
+
+    #[test]
+    fn lists_that_are_each_within_their_bound_are_bounded_together() {
+        let list = pb::List { items: vec![String::new(); 20_000], ordered: false };
+        let block = pb::Block { kind: Some(pb::block::Kind::List(list)), ..pb::Block::default() };
+        let content = pb::Content { blocks: vec![block; 100], ..pb::Content::default() };
+        let request = pb::PublishRevisionRequest { content: Some(content), ..pb::PublishRevisionRequest::default() };
+        let (reason, field) = refused::<pb::PublishRevisionRequest>(request.encode_to_vec());
+        assert_eq!(reason, "ARTICLE_TOO_LARGE");
+        assert!(field.starts_with("content.blocks[") && field.ends_with("].list.items"), "{field}");
+    }
+
+    #[test]
+    fn a_read_is_no_longer_than_a_mebibyte() {
+        let request = pb::GetArticleRequest { name: "x".repeat(1 << 20), ..pb::GetArticleRequest::default() };
+        assert_eq!(refused::<pb::GetArticleRequest>(request.encode_to_vec()).0, "MESSAGE_TOO_LARGE");
+    }
+
+    #[test]
+    fn malformed_is_an_invalid_argument_however_long_it_is() {
+        for length in [1, SMALL_BYTES, INLINE_BYTES_MAX] {
+            let text = field(1, "x".repeat(length).as_bytes());
+            let cases = [
+                ("cut", text[..text.len() - 1].to_vec()),
+                ("not UTF-8", field(1, &vec![0xff; length])),
+                ("a bad wire type", [text.as_slice(), &[0x0f]].concat()),
+                ("an endless number", [text.as_slice(), &[0xff; 11]].concat()),
+                ("a group that never began", [text.as_slice(), &[0x0c]].concat()),
+            ];
+            for (what, bytes) in cases {
+                assert_eq!(refused::<pb::GetArticleRequest>(bytes).0, "MESSAGE_MALFORMED", "{what}, {length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_at_its_limits_is_read_as_it_is() {
+        let block = |text: usize| {
+            let text = format!("Paragraph {text}");
+            pb::Block { kind: Some(pb::block::Kind::Paragraph(pb::Paragraph { text })), ..pb::Block::default() }
+        };
+        let content = pb::Content {
+            labels: vec!["news".into(); 64],
+            blocks: (0..20_000).map(block).collect(),
+            ..pb::Content::default()
+        };
+        let original = pb::Original { data: vec![7; 8 << 20].into(), ..pb::Original::default() };
+        let request = pb::PublishRevisionRequest {
+            content: Some(content),
+            original: Some(original),
+            urls: vec!["https://example.org/".into(); 16],
+            ..pb::PublishRevisionRequest::default()
+        };
+        let read = RequestDecoder::new().read(request.encode_to_vec().into());
+        assert!(read.is_ok_and(|read: pb::PublishRevisionRequest| read == request));
     }
 }

@@ -98,7 +98,13 @@ impl Plan {
         });
         let is_packed = field.is_list() && !matches!(kind, Kind::Message(_) | Kind::String | Kind::Bytes);
         let is_counted = repeated.is_some() || message.is_some();
-        is_counted.then(|| FieldPlan { number: field.number(), name: field.name().to_owned(), repeated, is_packed, message })
+        is_counted.then(|| FieldPlan {
+            number: field.number(),
+            name: field.name().to_owned(),
+            repeated,
+            is_packed,
+            message,
+        })
     }
 }
 

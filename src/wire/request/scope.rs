@@ -74,3 +74,22 @@ impl<S: Service<R>, R> Service<R> for Bounded<S> {
         CALL.scope(Arc::new(Call::new(self.bounds.clone())), self.service.call(request))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_share_one_budget_and_give_it_back_with_their_call() {
+        let bounds = Bounds::new(&Limits::default());
+        let [first, second] = [Call::new(bounds.clone()), Call::new(bounds)];
+        first.hold(200 << 20).unwrap();
+        assert!(matches!(second.hold(100 << 20), Err(Refused::Busy)));
+        // A call's next message takes the place of the one before.
+        first.hold(100 << 20).unwrap();
+        second.hold(100 << 20).unwrap();
+        assert!(matches!(second.hold(200 << 20), Err(Refused::Busy)));
+        drop(first);
+        second.hold(200 << 20).unwrap();
+    }
+}

@@ -49,7 +49,9 @@ impl Walk<'_> {
             let (number, value) = next(&mut rest)?;
             match value {
                 Value::GroupStart => groups += 1,
-                Value::GroupEnd => groups = groups.checked_sub(1).ok_or_else(|| cut("a group ends that never began"))?,
+                Value::GroupEnd => {
+                    groups = groups.checked_sub(1).ok_or_else(|| cut("a group ends that never began"))?
+                }
                 Value::Number | Value::Bytes(_) if groups > 0 => {}
                 Value::Number | Value::Bytes(_) => {
                     if let Some(field) = message.fields.iter().find(|field| field.number == number) {
@@ -61,7 +63,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn field(&mut self, field: &FieldPlan, value: &Value<'_>, depth: usize, counts: &mut Counts) -> Result<(), Refused> {
+    fn field(
+        &mut self,
+        field: &FieldPlan,
+        value: &Value<'_>,
+        depth: usize,
+        counts: &mut Counts,
+    ) -> Result<(), Refused> {
         let bytes = match value {
             Value::Bytes(bytes) => *bytes,
             Value::Number | Value::GroupStart | Value::GroupEnd => &[],
@@ -69,7 +77,9 @@ impl Walk<'_> {
         let Some(repeated) = &field.repeated else {
             // A message that comes twice is one: both have what is in them.
             return match field.message {
-                Some(inner) => self.message(bytes, inner, depth + 1, counts).map_err(|error| within(error, &field.name)),
+                Some(inner) => {
+                    self.message(bytes, inner, depth + 1, counts).map_err(|error| within(error, &field.name))
+                }
                 None => Ok(()),
             };
         };
