@@ -21,8 +21,9 @@ pub(super) const ALL: Seq = Seq(u64::MAX);
 /// What an observation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// The same one was recorded before.
-    Recorded,
+    /// The same one was recorded before, and found this revision: not always the one in force at its time, which is the
+    /// one learnt last.
+    Recorded(RevisionNumber),
     /// A sighting so close to the last one that the writer asked for nothing to be written.
     Coalesced,
     /// The content in force, seen again.
@@ -49,8 +50,8 @@ pub(super) struct Candidate<'a> {
 pub(super) fn judge(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Judgement, StoreError> {
     let Candidate { article, head, observe_time: at, digest, .. } = *candidate;
     let in_order = at > head.latest_observe_time;
-    if !in_order && is_recorded(tables, article, at, digest)? {
-        return Ok(Judgement::Recorded);
+    if !in_order && let Some(revision) = recorded(tables, article, at, digest)? {
+        return Ok(Judgement::Recorded(revision));
     }
     let steps = Steps::Stored(*tables, article);
     let before = if in_order { Some(head.newest) } else { steps.in_force(Some(at), ALL)? };
@@ -85,13 +86,13 @@ pub(super) fn digest_of(tables: &Tables<'_>, seq: Seq) -> Result<ContentDigest, 
         .ok_or_else(|| StoreError::damaged_at(seq, "the change that made a revision is missing"))
 }
 
-/// Whether an observation of this content at exactly this time is recorded.
-fn is_recorded(
+/// The revision that an observation of this content at exactly this time found, if one is recorded.
+fn recorded(
     tables: &Tables<'_>,
     article: ArticleKey,
     at: Timestamp,
     digest: ContentDigest,
-) -> Result<bool, StoreError> {
+) -> Result<Option<RevisionNumber>, StoreError> {
     let exactly = (Bound::Included(at), Bound::Included(at));
     let mut last_checked: Option<RevisionNumber> = None;
     for table in [TimeTable::Time, TimeTable::Sighting] {
@@ -102,11 +103,11 @@ fn is_recorded(
             }
             last_checked = Some(revision);
             if digest_of(tables, made_seq)? == digest {
-                return Ok(true);
+                return Ok(Some(revision));
             }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn sighting(

@@ -76,24 +76,23 @@ impl Turn<'_> {
             coalesce_within_micros,
         };
         let judgement = judge(&self.tables, &candidate)?;
-        if judgement != Judgement::Recorded {
+        if !matches!(judgement, Judgement::Recorded(_)) {
             self.refuse_if_withdrawn(&head, key, at)?;
         }
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
         let entry = self.entry(operation, (key, &head.name), ChangeKind::Sighted, Some(head.latest_seq));
         let entry = ChangeEntry { bound_urls, ..entry };
         let (entry, brought) = match judgement {
-            Judgement::Recorded if operation.request.is_some() => {
-                let revision = self.revision_at(key, at)?.revision;
+            Judgement::Recorded(revision) if operation.request.is_some() => {
                 (ChangeEntry { kind: ChangeKind::Repeated, revision: Some(revision), ..entry }, None)
             }
-            Judgement::Recorded | Judgement::Coalesced if entry.bound_urls.is_empty() => {
+            Judgement::Recorded(_) | Judgement::Coalesced if entry.bound_urls.is_empty() => {
                 let step = self.revision_at(key, at)?;
                 let made = maker(&self.tables, step.made_seq)?;
                 let outcome = Outcome::Unchanged;
                 return Ok((self.written(operation, head.name, outcome, &made, step.revision, warnings), None));
             }
-            Judgement::Recorded | Judgement::Coalesced => (ChangeEntry { kind: ChangeKind::Aliased, ..entry }, None),
+            Judgement::Recorded(_) | Judgement::Coalesced => (ChangeEntry { kind: ChangeKind::Aliased, ..entry }, None),
             Judgement::Sighting(step) | Judgement::Earlier(step) => {
                 let fetch = observation.fetch.clone();
                 (ChangeEntry { revision: Some(step.revision), fetch, ..entry }, None)

@@ -236,10 +236,20 @@ fn block(index: usize, block: pb::Block) -> Result<Block, FieldError> {
     Ok(Block { kind, confidence_percent: (confidence > 0).then_some(confidence) })
 }
 
+/// A point to look from. The last hours of the year 9999, where nothing can be recorded, are its end like any later one.
+fn as_of_time(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, FieldError> {
+    const END_OF_9999_SECONDS: i64 = 253_402_300_800;
+    let last_hours = Timestamp::MAX.seconds_and_nanos().0..END_OF_9999_SECONDS;
+    if last_hours.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos) {
+        return Ok(Timestamp::MAX);
+    }
+    timestamp(path, time)
+}
+
 /// A point of both axes.
 pub fn as_of(message: Option<pb::AsOf>) -> Result<AsOf, FieldError> {
     let Some(message) = message else { return Ok(AsOf::default()) };
-    let observe_time = message.observe_time.as_ref().map(|time| timestamp("as_of.observe_time", time)).transpose()?;
+    let observe_time = message.observe_time.as_ref().map(|time| as_of_time("as_of.observe_time", time)).transpose()?;
     let history = match message.history.as_slice() {
         [] => None,
         bytes => {
@@ -253,7 +263,7 @@ pub fn as_of(message: Option<pb::AsOf>) -> Result<AsOf, FieldError> {
         }
         (_, Some(_)) => return Err(FieldError::invalid("as_of.history", "belongs to next_seq, which is not set")),
         (Some(pb::as_of::Knowledge::ArchiveTime(time)), None) => {
-            Knowledge::ArchiveTime(timestamp("as_of.archive_time", &time)?)
+            Knowledge::ArchiveTime(as_of_time("as_of.archive_time", &time)?)
         }
         (None, None) => Knowledge::Newest,
     };
@@ -373,4 +383,20 @@ fn time_range(path: &str, range: Option<pb::TimeRange>) -> Result<TimeRange, Fie
         time.map(|time| timestamp(&path, &time)).transpose()
     };
     Ok(TimeRange { start: end_of("start_time", range.start_time)?, end: end_of("end_time", range.end_time)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hours_of_9999_read_as_the_end_of_time_and_later_ones_are_refused() {
+        let read = |seconds| {
+            let observe_time = Some(prost_types::Timestamp { seconds, nanos: 999_999_999 });
+            as_of(Some(pb::AsOf { observe_time, ..pb::AsOf::default() }))
+        };
+        assert_eq!(read(253_402_300_799).unwrap().observe_time, Some(Timestamp::MAX));
+        assert_eq!(read(253_402_207_200).unwrap().observe_time, Some(Timestamp::MAX));
+        assert!(read(253_402_300_800).is_err());
+    }
 }

@@ -37,20 +37,18 @@ pub(in crate::archive) struct Judged {
     pub(in crate::archive) differs: bool,
 }
 
-/// Judges an edit on the record as those before it leave it.
+/// Judges an edit on the record as those before it leave it, and on how many there are then.
 pub(in crate::archive) fn judge(
     subscriptions: &Subscriptions,
     id: &SubscriptionId,
     current: Option<Arc<SubscriptionRecord>>,
     edit: &SubscriptionEdit,
-    now: Timestamp,
+    (now, count): (Timestamp, usize),
 ) -> Result<Judged, SubscriptionError> {
     let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
     match edit {
         SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
-        SubscriptionEdit::Create { .. } if subscriptions.count() >= SUBSCRIPTIONS_MAX => {
-            Err(SubscriptionError::TooMany)
-        }
+        SubscriptionEdit::Create { .. } if count >= SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
         SubscriptionEdit::Create { query, next_seq } => {
             // A lease of one that bore this name before must not fit.
             let lease = u64::try_from(now.micros()).unwrap_or(0);

@@ -60,9 +60,12 @@ impl Subscriptions {
         self.state().durable.get(id).cloned()
     }
 
-    /// How many are durable.
-    pub(in crate::archive) fn count(&self) -> usize {
-        self.state().durable.len()
+    /// How many there are once `edits`, of which the last of a name counts, are durable too.
+    pub(in crate::archive) fn count_with<'a>(&self, edits: impl Iterator<Item = &'a Edited>) -> usize {
+        let edited: BTreeMap<_, _> = edits.flatten().collect();
+        let state = self.state();
+        let unedited = state.durable.len() - edited.keys().filter(|id| state.durable.contains_key(**id)).count();
+        unedited + edited.values().filter(|record| record.is_some()).count()
     }
 
     /// At most `count` of them after `after`, by name.
@@ -124,5 +127,29 @@ impl Subscriptions {
         if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.lease == lease) {
             consumer.attached = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FeedQuery;
+
+    fn id(name: &str) -> SubscriptionId {
+        SubscriptionId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn the_limit_of_subscriptions_counts_what_its_own_commit_makes_and_removes() {
+        let (query, create_time) = (FeedQuery::default(), Timestamp::MIN);
+        let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), lease: 0, create_time });
+        let kept = |name| (id(name), Some(Arc::clone(&record)));
+        let durable = ["a", "b"].map(|name| (id(name), Arc::clone(&record)));
+        let subscriptions = Subscriptions::new(BTreeMap::from(durable));
+        let in_flight = Edited::from([kept("b"), kept("c"), kept("d")]);
+        let next = Edited::from([(id("a"), None), (id("c"), None), kept("e")]);
+        assert_eq!(subscriptions.count_with([].into_iter()), 2);
+        assert_eq!(subscriptions.count_with([&in_flight].into_iter()), 4);
+        assert_eq!(subscriptions.count_with([&in_flight, &next].into_iter()), 3, "b, d and e");
     }
 }

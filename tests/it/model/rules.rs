@@ -211,9 +211,10 @@ impl Model {
         let (known, at) = (self.all(), record.at);
         let has_id = record.request.is_some();
         let observed = known.observations(&record.article);
-        if observed.iter().any(|observed| observed.at == at && observed.text == text) {
+        if let Some(recorded) = observed.iter().find(|observed| observed.at == at && observed.text == text) {
             if has_id {
                 record.kind = ChangeKind::Repeated;
+                record.revision = Some(recorded.revision);
             }
             return Ok(has_id);
         }
@@ -290,9 +291,6 @@ impl Model {
         record.answer.revision = revision;
         if let Some((seq, _)) = self.all().made(&record.article, revision) {
             record.answer.made = seq;
-        }
-        if record.kind == ChangeKind::Repeated {
-            record.revision = Some(revision);
         }
     }
 }
