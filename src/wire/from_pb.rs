@@ -189,6 +189,10 @@ fn labels(mut labels: Vec<String>, limits: &Limits) -> Result<Vec<String>, Field
         let problem = format!("must have 1 to {} bytes", Limits::NAME_BYTES_MAX);
         return Err(FieldError::invalid(format!("content.labels[{index}]"), problem));
     }
+    if let Some(index) = labels.iter().position(|label| label.contains(char::is_control)) {
+        let problem = "has a control character, which no label may have";
+        return Err(FieldError::invalid(format!("content.labels[{index}]"), problem));
+    }
     labels.sort_unstable();
     labels.dedup();
     Ok(labels)

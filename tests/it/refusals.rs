@@ -40,6 +40,10 @@ async fn a_malformed_publication_is_refused_with_its_field() {
         (with_content(pb::Content { language: "not a tag".into(), ..content("H", "t") }), "content.language"),
         (with_content(pb::Content { canonical_url: "ftp://x".into(), ..content("H", "t") }), "content.canonical_url"),
         (with_content(pb::Content { labels: vec![String::new()], ..content("H", "t") }), "content.labels[0]"),
+        (
+            with_content(pb::Content { labels: vec!["a\u{1b}[31mb".to_owned()], ..content("H", "t") }),
+            "content.labels[0]",
+        ),
         (with_content(pb::Content { labels: vec!["x".into(); 65], ..content("H", "t") }), "content.labels"),
         (with_content(pb::Content { blocks: vec![pb::Block::default()], ..content("H", "t") }), "content.blocks[0]"),
         (pb::PublishRevisionRequest { urls: vec!["nonsense".into()], ..good() }, "urls[0]"),

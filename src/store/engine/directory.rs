@@ -15,19 +15,23 @@
 //! that, it counts as empty, since it holds no more than `LOCK` and `VERSION.new`; killed after, it opens.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::OpenError;
 use super::lock::{Holder, Lock, LockError};
+use super::{OpenError, own_file};
 
 /// The layout that this build writes, and the highest that it opens.
 pub const LAYOUT: u32 = 1;
 
 const VERSION_PREFIX: &str = "dateline archive, layout ";
+
+/// More of `VERSION` is not read.
+const VERSION_BYTES_MAX: u64 = 4096;
 
 /// Where an archive is put together, in a directory that is none: what is complete and has no name yet is then told from
 /// an archive that somebody put there.
@@ -168,7 +172,10 @@ impl Directory {
     pub fn quarantine(&self, path: &Path) -> io::Result<PathBuf> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let quarantine = self.path.join("quarantine");
-        fs::create_dir_all(&quarantine)?;
+        create_directory(&quarantine)?;
+        if !fs::symlink_metadata(&quarantine)?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "quarantine is a symbolic link; remove it"));
+        }
         let destination = create_numbered(&quarantine)?.join(name);
         fs::rename(path, &destination)?;
         for changed in [destination.parent(), Some(&quarantine), Some(&self.path), path.parent()].into_iter().flatten()
@@ -204,7 +211,12 @@ fn inspect(path: &Path) -> io::Result<Inspection> {
         Ok(metadata) if !metadata.is_dir() => return Ok(Inspection::Foreign("it is not a directory".to_owned())),
         Ok(_) => {}
     }
-    match fs::read(path.join("VERSION")) {
+    let version = own_file::read(&path.join("VERSION")).and_then(|version| {
+        let mut line = Vec::new();
+        version.take(VERSION_BYTES_MAX).read_to_end(&mut line)?;
+        Ok(line)
+    });
+    match version {
         Ok(content) => Ok(parse_version(&content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => inspect_unversioned(path),
         Err(error) => Err(error),
@@ -272,7 +284,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     }
     let parent = parent(path);
     create_directory(parent)?;
-    match fs::create_dir(path) {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => sync_directory(parent),
     }
@@ -280,7 +292,9 @@ fn create_directory(path: &Path) -> io::Result<()> {
 
 fn write_version(path: &Path) -> io::Result<()> {
     let complete = path.join("VERSION.new");
-    let mut file = File::create(&complete)?;
+    let mut file = own_file::create(&complete)?;
+    // A process that was killed may have left a part of it.
+    file.set_len(0)?;
     writeln!(file, "{VERSION_PREFIX}{LAYOUT}")?;
     file.sync_all()?;
     fs::rename(complete, path.join("VERSION"))?;
@@ -292,7 +306,7 @@ fn create_numbered(parent: &Path) -> io::Result<PathBuf> {
     let mut number = 1_u64;
     loop {
         let path = parent.join(format!("{number:06}"));
-        match fs::create_dir(&path) {
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
@@ -388,5 +402,28 @@ mod tests {
         });
         assert_eq!(kept.map(|path| fs::read_to_string(path).unwrap()), ["one", "two"]);
         assert!(!stray.exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_lock_leaves_its_target_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (archive, victim) = (dir.path().join("archive"), dir.path().join("victim"));
+        fs::create_dir(&archive).unwrap();
+        fs::write(&victim, b"kept").unwrap();
+        std::os::unix::fs::symlink(&victim, archive.join("LOCK")).unwrap();
+        assert!(Directory::open_or_create(&archive, holder()).is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_new_archive_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("archive");
+        let _held = Directory::open_or_create(&path, holder()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("LOCK")), 0o600);
+        assert_eq!(mode(&path.join("VERSION")), 0o600);
     }
 }

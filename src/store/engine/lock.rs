@@ -4,13 +4,15 @@
 //! content of the file is for people and for the command line only: a file left behind by a killed process
 //! locks nobody out.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use super::own_file;
 
 /// Who holds an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +47,7 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock file at `path`, which it creates if need be, and writes `holder` into it. Does not wait.
     pub fn acquire(path: &Path, holder: Holder) -> Result<Self, LockError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(LockError::Io)?;
+        let file = own_file::create(path).map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(read_holder(&file))),

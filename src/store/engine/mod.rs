@@ -18,6 +18,7 @@ pub mod directory;
 pub mod lock;
 pub mod memory;
 mod open_error;
+mod own_file;
 mod poison;
 pub mod sled;
 #[cfg(test)]

@@ -16,12 +16,12 @@
 //! | 40–47 | commits, big-endian |
 //! | 48–51 | CRC-32C of bytes 0–47, big-endian |
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::OpenError;
+use super::{OpenError, own_file};
 
 const MAGIC: &[u8; 8] = b"dlmark\0\x02";
 const SLOT_BYTES: usize = 52;
@@ -57,7 +57,7 @@ impl Watermark {
     /// Opens `WATERMARK` in the archive directory `dir`, creating it if need be. Damage counts as absence.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join("WATERMARK");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = own_file::create(&path)?;
         let latest = [0, 1].into_iter().filter_map(|slot| read_slot(&file, slot)).max_by_key(|slot| slot.turn);
         Ok(Self { file, latest })
     }
@@ -157,7 +157,7 @@ mod tests {
         let mut watermark = Watermark::open(dir.path()).unwrap();
         watermark.record(mark(10)).unwrap();
         watermark.record(mark(11)).unwrap();
-        let file = OpenOptions::new().write(true).open(dir.path().join("WATERMARK")).unwrap();
+        let file = File::options().write(true).open(dir.path().join("WATERMARK")).unwrap();
 
         file.write_all_at(&[0xff], SLOT_DISTANCE + 20).unwrap();
         let mut reopened = Watermark::open(dir.path()).unwrap();

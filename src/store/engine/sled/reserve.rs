@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::super::own_file;
 use super::{SEGMENT_BYTES, free_bytes};
 
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
@@ -51,7 +52,7 @@ impl Reserve {
         if log_ahead == self.log_ahead.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let reserve = File::options().write(true).create(true).truncate(false).open(&self.path)?;
+        let reserve = own_file::create(&self.path)?;
         let (bytes, taken_bytes) = (SEGMENT + log_ahead / SHARE_OF_LOG, reserve.metadata()?.blocks() * 512);
         if bytes.saturating_sub(taken_bytes) + 2 * SEGMENT > spare_bytes {
             return Ok(());
@@ -77,7 +78,7 @@ pub(super) fn give_up_when_full(archive: &Path) -> io::Result<()> {
     if free_bytes(archive)? >= bytes {
         return Ok(());
     }
-    let reserve = File::options().write(true).open(path(archive))?;
+    let reserve = own_file::write(&path(archive))?;
     reserve.set_len(0)?;
     reserve.set_len(bytes)?;
     // The blocks are not free before that is written down.
@@ -86,7 +87,7 @@ pub(super) fn give_up_when_full(archive: &Path) -> io::Result<()> {
 
 /// Takes blocks for the whole length of the reserve, if there is one, or for as much of it as there is room for.
 pub(super) fn take_back(archive: &Path) {
-    let Ok(reserve) = File::options().write(true).open(path(archive)) else { return };
+    let Ok(reserve) = own_file::write(&path(archive)) else { return };
     let bytes = reserve.metadata().map_or(0, |metadata| metadata.len());
     let taken = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
     if bytes > 0 && !taken(8) {
