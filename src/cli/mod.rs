@@ -23,6 +23,7 @@ mod import_args;
 mod list;
 mod log;
 mod memory;
+mod originals;
 mod outcomes;
 mod output;
 mod pages;

@@ -5,7 +5,7 @@ use super::article::{as_of, same_cut, short};
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::{instant, log, status, style};
+use super::{instant, log, originals, status, style};
 use crate::ingest::times::describe;
 use crate::model::Precision;
 use crate::wire::{self, pb};
@@ -49,12 +49,15 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
         name: format!("{name}/revisions/{number}"),
         as_of: as_of(args.as_of.at(), args.as_of.known_at()),
         view: pb::ArticleView::Basic.into(),
-        include_original: true,
-        min_next_seq: 0,
+        ..pb::GetRevisionRequest::default()
     };
-    let revision = session.archive().get_revision(request).await?.into_inner().revision.unwrap_or_default();
+    let answer = session.archive().get_revision(request).await?.into_inner();
+    let revision = answer.revision.unwrap_or_default();
     match revision.original {
-        Some(original) => out.bytes(&original.data),
+        Some(_) => {
+            let as_of = same_cut(answer.read_stamp.as_ref(), None);
+            originals::read(session, revision.name, as_of, |piece| out.bytes(&piece)).await
+        }
         None => {
             let what = format!("revision {} of {} has no kept original", revision.number, short(name));
             Err(Failure::new(Exit::NotFound, what).hint(

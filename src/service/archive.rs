@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::pin::Pin;
 
 use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::publish::{self, Parsed, Plain};
@@ -90,11 +91,18 @@ impl ArchiveService for ArchiveHandler {
         let (name, selector) = parsed.map_err(|error| Refusal::from(FieldError::invalid("name", error)))?;
         let view = view(request.view, View::Full)?;
         let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
-        let revision = self.0.archive.revision(cut, name, selector, view, request.include_original).await;
+        let revision = self.0.archive.revision(cut, name, selector, view, false).await.map_err(Refusal::from)?;
+        let revision = if request.include_original { self.0.with_original(cut, revision).await? } else { revision };
         Ok(Response::new(pb::GetRevisionResponse {
-            revision: Some(render::revision(&revision.map_err(Refusal::from)?)),
+            revision: Some(render::revision(&revision)),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         }))
+    }
+
+    type ReadOriginalStream = ReceiverStream<Result<pb::ReadOriginalResponse, Status>>;
+
+    async fn read_original(&self, request: Request<pb::ReadOriginalRequest>) -> Answer<Self::ReadOriginalStream> {
+        Ok(Response::new(ReceiverStream::new(self.0.read_original(request.into_inner()).await?)))
     }
 
     async fn batch_get_articles(

@@ -10,6 +10,7 @@ mod feed;
 mod fit;
 mod import;
 mod lists;
+mod original;
 mod publish;
 mod render;
 mod sink;

@@ -76,6 +76,34 @@ impl Refusal {
         Self::new(Code::DeadlineExceeded, "DEADLINE_PASSED", message)
     }
 
+    /// No original was kept with a revision.
+    pub(super) fn original_unknown(revision: &str) -> Self {
+        let message = format!("no original was kept with {revision}");
+        Self::new(Code::NotFound, "ORIGINAL_UNKNOWN", message).with("revision", revision)
+    }
+
+    /// An original does not fit an answer.
+    pub(super) fn original_too_large(revision: &str, size_bytes: u64, most: u64) -> Self {
+        let message = format!(
+            "the original of {revision} has {size_bytes} bytes, and at most {most} fit an answer; read it with ReadOriginal"
+        );
+        Self::new(Code::FailedPrecondition, "ORIGINAL_TOO_LARGE", message)
+            .with("revision", revision)
+            .with("size_bytes", size_bytes)
+    }
+
+    /// Originals that are being read take all the memory that they may.
+    pub(super) fn originals_being_read() -> Self {
+        let message = "as many originals are being read as may be at once; try again in a moment";
+        Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).worth_retrying()
+    }
+
+    /// Nothing of an original was read for too long.
+    pub(super) fn reader_stalled(stalled_after: Duration) -> Self {
+        let message = format!("nothing was read for {} s; read the original again", stalled_after.as_secs_f32());
+        Self::new(Code::ResourceExhausted, "STREAM_STALLED", message)
+    }
+
     /// The header with a call's deadline can't be read.
     pub(crate) fn timeout_malformed() -> Self {
         let problem = "must be 1 to 8 digits and a unit of H, M, S, m, u or n";

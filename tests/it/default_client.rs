@@ -1,7 +1,9 @@
 //! A client with gRPC's default limit of 4 MiB a message reads everything, and every answer to what it writes.
 
+use dateline::client::ServerError;
 use dateline::wire::pb;
 use dateline::wire::pb::archive_service_client::ArchiveServiceClient;
+use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::server::{TestServer, at, content, fresh, name, publish};
@@ -138,5 +140,69 @@ async fn an_article_with_as_much_as_it_may_have_is_readable_whole() {
         rest + dateline::model::Limits::CONTENT_BYTES_CEILING < (4 << 20) - 4_096,
         "{rest} bytes beside the content"
     );
+    server.stop().await;
+}
+
+fn with_original(id: &str, data: Vec<u8>) -> pb::PublishRevisionRequest {
+    let original = pb::Original { media_type: "text/html".into(), data: data.into(), ..pb::Original::default() };
+    pb::PublishRevisionRequest { original: Some(original), ..publish(id, "one") }
+}
+
+#[tokio::test]
+async fn an_original_too_large_for_an_answer_is_read_as_a_stream() {
+    use pb::read_original_response::Part;
+    let (_directory, server, _) = fresh().await;
+    let mut client = default_client(&server).await;
+    let data: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    client.publish_revision(with_original("a", data.clone())).await.unwrap();
+    client.publish_revision(publish("b", "one")).await.unwrap();
+    let latest = |id: &str| format!("{}/revisions/latest", name(id));
+    let whole =
+        pb::GetRevisionRequest { name: latest("a"), include_original: true, ..pb::GetRevisionRequest::default() };
+    let refused = ServerError::from(client.get_revision(whole).await.unwrap_err());
+    assert_eq!((refused.code, refused.reason.as_str()), (Code::FailedPrecondition, "ORIGINAL_TOO_LARGE"));
+    assert!(refused.message.contains("ReadOriginal"), "{}", refused.message);
+
+    let read = |id: &str| pb::ReadOriginalRequest { name: latest(id), ..pb::ReadOriginalRequest::default() };
+    let mut parts = client.read_original(read("a")).await.unwrap().into_inner();
+    let Some(Part::Begin(begin)) = parts.message().await.unwrap().unwrap().part else { panic!("no begin") };
+    assert_eq!(begin.name, format!("{}/revisions/1", name("a")));
+    let described = begin.original.unwrap();
+    assert_eq!((described.media_type.as_str(), described.size_bytes), ("text/html", 8 << 20));
+    let mut got = Vec::new();
+    while let Some(part) = parts.message().await.unwrap() {
+        let Some(Part::Data(piece)) = part.part else { panic!("a second begin") };
+        got.extend_from_slice(&piece);
+    }
+    assert!(got == data, "{} bytes", got.len());
+    let none = ServerError::from(client.read_original(read("b")).await.unwrap_err());
+    assert_eq!((none.code, none.reason.as_str()), (Code::NotFound, "ORIGINAL_UNKNOWN"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let clock = std::sync::Arc::new(dateline::clock::SystemClock);
+    let options = dateline::archive::Options::default();
+    let (archive, _) =
+        dateline::archive::Archive::open(directory.path(), true, &options, clock, crate::server::holder()).unwrap();
+    let stalled_after = std::time::Duration::from_millis(200);
+    let options = dateline::server::Options { stalled_after, ..dateline::server::Options::default() };
+    let server = TestServer::over(archive, options).await;
+    let mut client = default_client(&server).await;
+    client.publish_revision(with_original("a", vec![7; 8 << 20])).await.unwrap();
+    let name = format!("{}/revisions/1", name("a"));
+    let request = pb::ReadOriginalRequest { name, ..pb::ReadOriginalRequest::default() };
+    let mut parts = client.read_original(request).await.unwrap().into_inner();
+    // The windows of HTTP/2 fill, and then nothing moves for longer than is waited for.
+    tokio::time::sleep(3 * stalled_after).await;
+    let ended = loop {
+        match parts.message().await {
+            Ok(part) => assert!(part.is_some(), "it was sent whole"),
+            Err(status) => break ServerError::from(status),
+        }
+    };
+    assert_eq!((ended.code, ended.reason.as_str()), (Code::ResourceExhausted, "STREAM_STALLED"));
     server.stop().await;
 }

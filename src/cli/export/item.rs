@@ -1,9 +1,9 @@
 //! Messages as what documents are written of.
 
-use crate::cli::article::of_revision;
+use crate::cli::article::{of_revision, same_cut};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::instant;
+use crate::cli::{instant, originals};
 use crate::export::{Item, Withdrawal};
 use crate::model::{ArticleName, ContentDigest, Limits, RevisionNumber};
 use crate::wire::{self, pb};
@@ -40,14 +40,21 @@ pub(in crate::cli) async fn at_cut(
     as_of: Option<pb::AsOf>,
     include_original: bool,
 ) -> Result<pb::Revision, Failure> {
-    let request = pb::GetRevisionRequest {
-        name,
-        as_of,
-        view: pb::ArticleView::Full.into(),
-        include_original,
-        ..pb::GetRevisionRequest::default()
-    };
-    Ok(session.archive().get_revision(request).await?.into_inner().revision.unwrap_or_default())
+    let request =
+        pb::GetRevisionRequest { name, as_of, view: pb::ArticleView::Full.into(), ..pb::GetRevisionRequest::default() };
+    let answer = session.archive().get_revision(request).await?.into_inner();
+    let mut revision = answer.revision.unwrap_or_default();
+    if let Some(original) = revision.original.as_mut().filter(|_| include_original) {
+        let mut data = Vec::new();
+        let as_of = same_cut(answer.read_stamp.as_ref(), None);
+        originals::read(session, revision.name.clone(), as_of, |piece| {
+            data.extend_from_slice(&piece);
+            Ok(())
+        })
+        .await?;
+        original.data = data.into();
+    }
+    Ok(revision)
 }
 
 /// What is archived fits some server's limits, and need not fit ours.

@@ -1,0 +1,25 @@
+//! Kept originals, which come in pieces.
+
+use bytes::Bytes;
+
+use super::connect::Session;
+use super::exit::Failure;
+use crate::wire::pb;
+use pb::read_original_response::Part;
+
+/// Reads the original of a revision that has one, and hands over each piece as it comes.
+pub(super) async fn read(
+    session: &Session,
+    name: String,
+    as_of: Option<pb::AsOf>,
+    mut piece: impl FnMut(Bytes) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let request = pb::ReadOriginalRequest { name, as_of, min_next_seq: 0 };
+    let mut parts = session.archive().read_original(request).await?.into_inner();
+    while let Some(part) = parts.message().await? {
+        if let Some(Part::Data(data)) = part.part {
+            piece(data)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! `ArchiveService.ReadOriginal`: the bytes of a kept original, in pieces.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tonic::Status;
+
+use super::status::Refusal;
+use super::{Context, render};
+use crate::archive::read::{RevisionAt, View};
+use crate::model::RevisionSelector;
+use crate::model::name::parse_revision_name;
+use crate::wire::{FieldError, pb, read_stamp_to_pb};
+use pb::read_original_response::Part;
+
+/// An original of at most so many bytes fits the answer of GetRevision, beside the content.
+pub(super) const ANSWERED_BYTES_MAX: u64 = 2 << 20;
+/// A message holds at most so much of an original.
+const PIECE_BYTES_MAX: usize = 256 << 10;
+
+/// What originals that are being sent may take of memory together, in KiB: 256 MiB. Each is in memory until its reader has
+/// all of it.
+const MEMORY_KIB: u32 = 256 << 10;
+static MEMORY: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
+
+/// The message after a pause of the reader, or the end.
+type Message = Result<pb::ReadOriginalResponse, Status>;
+
+impl Context {
+    /// Reads a revision with its original, where that fits the answer.
+    pub(super) async fn with_original(
+        &self,
+        cut: crate::archive::Cut,
+        mut revision: RevisionAt,
+    ) -> Result<RevisionAt, Refusal> {
+        let Some(size_bytes) = size(&revision) else { return Ok(revision) };
+        if size_bytes > ANSWERED_BYTES_MAX {
+            let name = revision.article.revision(revision.number);
+            return Err(Refusal::original_too_large(&name, size_bytes, ANSWERED_BYTES_MAX));
+        }
+        let number = RevisionSelector::Number(revision.number);
+        let read = self.archive.revision(cut, revision.article.clone(), number, View::Basic, true).await?;
+        revision.original = read.original;
+        Ok(revision)
+    }
+
+    /// Begins to send an original. Nothing is held in the archive while its reader takes it.
+    pub(super) async fn read_original(
+        &self,
+        request: pb::ReadOriginalRequest,
+    ) -> Result<mpsc::Receiver<Message>, Refusal> {
+        let (name, selector) =
+            parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error))?;
+        let cut = self.cut(request.as_of, request.min_next_seq).await?;
+        let described = self.archive.revision(cut, name.clone(), selector, View::Basic, false).await?;
+        let full_name = name.revision(described.number);
+        let Some(size_bytes) = size(&described) else { return Err(Refusal::original_unknown(&full_name)) };
+        let kib = u32::try_from(size_bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB);
+        let memory = MEMORY.try_acquire_many(kib).map_err(|_| Refusal::originals_being_read())?;
+        let number = RevisionSelector::Number(described.number);
+        let read = self.archive.revision(cut, name, number, View::Basic, true).await?;
+        let data = read.original.clone().ok_or_else(|| Refusal::original_unknown(&full_name))?;
+        let begin = pb::OriginalBegin {
+            name: full_name,
+            original: read.record().and_then(|record| record.original.as_ref()).map(render::original),
+            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+        };
+        // One place is for how it ends.
+        let (messages, receiver) = mpsc::channel(2);
+        let (stopping, stalled_after) = (self.stopping.clone(), self.stalled_after);
+        self.subscribers.spawn(async move {
+            let Ok(end) = messages.clone().reserve_owned().await else { return };
+            let refused = tokio::select! {
+                sent = send(&messages, begin, data, memory, stalled_after) => sent.err(),
+                () = stopping.cancelled() => Some(Refusal::draining()),
+            };
+            if let Some(refusal) = refused {
+                drop(end.send(Err(refusal.into())));
+            }
+        });
+        Ok(receiver)
+    }
+}
+
+fn size(revision: &RevisionAt) -> Option<u64> {
+    revision.record()?.original.as_ref().map(|original| original.size_bytes)
+}
+
+/// Sends all of an original, as long as somebody takes it.
+async fn send(
+    messages: &mpsc::Sender<Message>,
+    begin: pb::OriginalBegin,
+    mut data: Bytes,
+    _memory: SemaphorePermit<'static>,
+    stalled_after: Duration,
+) -> Result<(), Refusal> {
+    let mut part = Some(Part::Begin(begin));
+    while let Some(next) = part {
+        let sent = messages.send(Ok(pb::ReadOriginalResponse { part: Some(next) }));
+        match tokio::time::timeout(stalled_after, sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(SendError(_))) => return Ok(()), // Nobody is there any more.
+            Err(_) => return Err(Refusal::reader_stalled(stalled_after)),
+        }
+        part = (!data.is_empty()).then(|| Part::Data(data.split_to(data.len().min(PIECE_BYTES_MAX))));
+    }
+    Ok(())
+}
