@@ -126,10 +126,10 @@ pub async fn serve(
         options.greeting_within,
         stopping.clone(),
     );
-    let connections_max = doors.connections_max();
+    tracing::info!(connections_max = doors.connections_max(), "connections above the limit are refused");
     let stopped = stopping.clone().cancelled_owned();
     let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(doors.connections(listener), stopped));
-    tracing::info!(%address, connections_max, "serving");
+    tracing::info!(%address, "serving");
     let failed = async {
         archive.failed().await;
         health.send_replace(false);
