@@ -18,10 +18,11 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     }
     let settings = settings(args)?;
     let address = settings.address()?;
-    let options = server_options(&settings)?;
+    let mut options = server_options(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("log_filter: {error}")))?;
+    options.descriptors_max = server::raise_descriptor_limit();
     // Before the archive is opened: a signal meanwhile must not be lost.
     let signals = Signals::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
@@ -57,7 +58,6 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         subscribers_max: settings.subscribers_max.unwrap_or(default.subscribers_max),
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
         connections_per_peer_max: settings.connections_per_peer_max,
-        descriptors_max: server::raise_descriptor_limit(),
         grace: settings.grace_period.map_or(default.grace, |period| period.0),
         failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
         ..default

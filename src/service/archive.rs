@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::pin::Pin;
 
 use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::publish::{self, Parsed, Plain};
@@ -99,10 +98,10 @@ impl ArchiveService for ArchiveHandler {
         }))
     }
 
-    type ReadOriginalStream = ReceiverStream<Result<pb::ReadOriginalResponse, Status>>;
+    type ReadOriginalStream = super::original::Messages;
 
     async fn read_original(&self, request: Request<pb::ReadOriginalRequest>) -> Answer<Self::ReadOriginalStream> {
-        Ok(Response::new(ReceiverStream::new(self.0.read_original(request.into_inner()).await?)))
+        Ok(Response::new(self.0.read_original(request.into_inner()).await?))
     }
 
     async fn batch_get_articles(

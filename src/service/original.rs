@@ -1,12 +1,11 @@
 //! `ArchiveService.ReadOriginal`: the bytes of a kept original, in pieces.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use tokio::sync::mpsc::error::SendError;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, render};
 use crate::archive::read::{RevisionAt, View};
@@ -25,8 +24,7 @@ const PIECE_BYTES_MAX: usize = 256 << 10;
 const MEMORY_KIB: u32 = 256 << 10;
 static MEMORY: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
 
-/// The message after a pause of the reader, or the end.
-type Message = Result<pb::ReadOriginalResponse, Status>;
+pub(super) type Messages = ReceiverStream<Result<pb::ReadOriginalResponse, Status>>;
 
 impl Context {
     /// Reads a revision with its original, where that fits the answer.
@@ -47,10 +45,7 @@ impl Context {
     }
 
     /// Begins to send an original. Nothing is held in the archive while its reader takes it.
-    pub(super) async fn read_original(
-        &self,
-        request: pb::ReadOriginalRequest,
-    ) -> Result<mpsc::Receiver<Message>, Refusal> {
+    pub(super) async fn read_original(&self, request: pb::ReadOriginalRequest) -> Result<Messages, Refusal> {
         let (name, selector) =
             parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error))?;
         let cut = self.cut(request.as_of, request.min_next_seq).await?;
@@ -67,20 +62,18 @@ impl Context {
             original: read.record().and_then(|record| record.original.as_ref()).map(render::original),
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         };
-        // One place is for how it ends.
-        let (messages, receiver) = mpsc::channel(2);
+        let (sink, received) = Sink::new(1, self.stalled_after);
         let (stopping, stalled_after) = (self.stopping.clone(), self.stalled_after);
         self.subscribers.spawn(async move {
-            let Ok(end) = messages.clone().reserve_owned().await else { return };
-            let refused = tokio::select! {
-                sent = send(&messages, begin, data, memory, stalled_after) => sent.err(),
-                () = stopping.cancelled() => Some(Refusal::draining()),
+            let sent = tokio::select! {
+                sent = send(&sink, begin, data, memory) => sent,
+                () = stopping.cancelled() => return sink.end(Refusal::draining().into()),
             };
-            if let Some(refusal) = refused {
-                drop(end.send(Err(refusal.into())));
+            if sent == Err(NotTaken::Stalled) {
+                sink.end(Refusal::unread(stalled_after).into());
             }
         });
-        Ok(receiver)
+        Ok(received)
     }
 }
 
@@ -90,20 +83,14 @@ fn size(revision: &RevisionAt) -> Option<u64> {
 
 /// Sends all of an original, as long as somebody takes it.
 async fn send(
-    messages: &mpsc::Sender<Message>,
+    sink: &Sink<pb::ReadOriginalResponse>,
     begin: pb::OriginalBegin,
     mut data: Bytes,
     _memory: SemaphorePermit<'static>,
-    stalled_after: Duration,
-) -> Result<(), Refusal> {
+) -> Result<(), NotTaken> {
     let mut part = Some(Part::Begin(begin));
     while let Some(next) = part {
-        let sent = messages.send(Ok(pb::ReadOriginalResponse { part: Some(next) }));
-        match tokio::time::timeout(stalled_after, sent).await {
-            Ok(Ok(())) => {}
-            Ok(Err(SendError(_))) => return Ok(()), // Nobody is there any more.
-            Err(_) => return Err(Refusal::reader_stalled(stalled_after)),
-        }
+        sink.send(pb::ReadOriginalResponse { part: Some(next) }).await?;
         part = (!data.is_empty()).then(|| Part::Data(data.split_to(data.len().min(PIECE_BYTES_MAX))));
     }
     Ok(())

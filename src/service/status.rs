@@ -98,12 +98,6 @@ impl Refusal {
         Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).worth_retrying()
     }
 
-    /// Nothing of an original was read for too long.
-    pub(super) fn reader_stalled(stalled_after: Duration) -> Self {
-        let message = format!("nothing was read for {} s; read the original again", stalled_after.as_secs_f32());
-        Self::new(Code::ResourceExhausted, "STREAM_STALLED", message)
-    }
-
     /// The header with a call's deadline can't be read.
     pub(crate) fn timeout_malformed() -> Self {
         let problem = "must be 1 to 8 digits and a unit of H, M, S, m, u or n";
@@ -160,7 +154,7 @@ impl Refusal {
     /// The transport took nothing of another stream for too long.
     pub(super) fn unread(stalled_after: Duration) -> Self {
         let message = format!("nothing was read for {} s; call again", stalled_after.as_secs_f32());
-        Self::new(Code::ResourceExhausted, "READER_STALLED", message)
+        Self::new(Code::ResourceExhausted, "STREAM_STALLED", message)
     }
 
     /// Whether what comes after it in a stream would fare no better.

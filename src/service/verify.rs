@@ -37,16 +37,19 @@ impl Context {
         };
         let context = self.clone();
         self.subscribers.spawn(async move {
-            let last = match archive.verify(listener).await {
+            let _place = place;
+            let told = match archive.verify(listener).await {
                 Ok(Some(summary)) => context.tell(&sink, Event::Summary(summary_to_pb(summary)).into()).await,
-                Ok(None) if context.stopping.is_cancelled() => return end(sink, Refusal::draining()),
+                // The listener ended it. If the reader is gone, nobody sees how.
                 Ok(None) => Err(NotTaken::Stalled),
                 Err(error) => return end(sink, error.into()),
             };
-            if last == Err(NotTaken::Stalled) {
-                end(sink, Refusal::unread(context.stalled_after));
+            match told {
+                Ok(()) => {}
+                Err(_) if context.stopping.is_cancelled() => end(sink, Refusal::draining()),
+                Err(NotTaken::Stalled) => end(sink, Refusal::unread(context.stalled_after)),
+                Err(NotTaken::Gone) => {}
             }
-            drop(place);
         });
         received
     }
