@@ -51,7 +51,7 @@ impl Chain {
 
 /// The file with which a backup ends: the one that was made last, by the clock, or whatever goes on behind it; and of those
 /// that end there, the one of the latest state. A clock that was set back must not leave out what was saved since.
-pub(super) fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
+fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
     let mut last = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq))?;
     while let Some(behind) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
         last = behind;

@@ -5,9 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::chain::last_of;
 use super::file::in_folder;
-use super::{BackupError, BackupFile};
+use super::{BackupError, BackupFile, Chain};
 use crate::model::{Seq, SubscriptionId};
 use crate::store::export::{LogEnd, LogHeader, LogReader};
 use crate::store::subscription::SubscriptionRecord;
@@ -24,10 +23,15 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The file with which the backup in a folder ends: the one that the next goes on behind. None where there is no
-    /// file, or no folder.
+    /// The file with which the backup in a folder ends: the one that the next continues. None where there is no
+    /// file, or no folder. Fails where the files do not reach from the first change to that file, so that nothing is
+    /// appended to what could not be restored; only headers are read.
     pub fn latest(folder: &Path) -> Result<Option<BackupFile>, BackupError> {
-        Ok(last_of(&in_folder(folder)?).cloned())
+        let files = in_folder(folder)?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        Ok(Chain::of(files)?.files.pop())
     }
 
     /// Begins in a folder, which is made if need be. What an earlier one that was cut short left is overwritten.

@@ -102,6 +102,20 @@ pub enum BackupError {
 }
 
 impl BackupError {
+    /// The file before which changes are missing: an archive cannot be restored from these files, whole as each may be.
+    pub fn hole_before(&self) -> Option<&Path> {
+        match self {
+            Self::Gap { path, .. } | Self::Diverged { path, .. } => Some(path),
+            Self::File(_)
+            | Self::Unreadable { .. }
+            | Self::Unwritable { .. }
+            | Self::NoFiles(_)
+            | Self::InUse(_)
+            | Self::OtherArchive { .. }
+            | Self::Beyond { .. } => None,
+        }
+    }
+
     /// Whether what was read is not what was once written.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::File(error) if error.is_damage())

@@ -41,16 +41,22 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     let checked =
         checking.await.map_err(|error| Failure::new(Exit::Failed, format!("checking ended early: {error}")))??;
     let Some((checked, incomplete)) = checked else { return Err(interrupted("not all was checked")) };
-    tell(file_count, &checked, out)?;
-    match incomplete {
-        // Who names a folder wants to know whether an archive can be restored from it.
-        Some(error) if args.places.iter().any(|place| place.is_dir()) => Err(error.into()),
-        Some(error) => {
-            out.note(format_args!("dateline: an archive can't be restored from this alone: {error}"));
-            Ok(())
-        }
-        None => Ok(()),
+    // Whoever names a folder wants to know whether an archive can be restored from it.
+    if let Some(error) = &incomplete
+        && args.places.iter().any(|place| place.is_dir())
+    {
+        let message = format!("this backup can't be restored: {error}");
+        let hint = format!(
+            "what is there has no damage ({}); the next `dateline backup` into that folder begins a full one",
+            count(file_count, "file")
+        );
+        return Err(Failure::new(Exit::Damaged, message).hint(hint));
     }
+    tell(file_count, &checked, out)?;
+    if let Some(error) = incomplete {
+        out.note(format_args!("dateline: an archive can't be restored from this alone: {error}"));
+    }
+    Ok(())
 }
 
 /// The files that make up a backup, in order, and each other one by itself; or all by themselves, in the order of their

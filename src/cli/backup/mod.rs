@@ -1,7 +1,8 @@
 //! `backup`: saves an archive that is in use to a folder, or checks what was saved.
 //!
 //! A folder without a backup gets a full one; after that each run saves what is new since the last, and where no change is,
-//! where the consumers of durable subscriptions are. What comes is checked
+//! where the consumers of durable subscriptions are. A folder whose files have a hole, so that nothing could be restored
+//! from them, gets a full one too. What comes is checked
 //! while it is written ([`receive`]), and gets its name when it is complete and durable.
 
 mod check;
@@ -42,9 +43,13 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let target = target(args, out)?;
-    let latest = match &target {
-        Target::Folder(folder) if !args.full && args.since.is_none() => Incoming::latest(folder)?,
-        Target::Folder(_) | Target::Stdout => None,
+    let latest = match (&target, args.since) {
+        (Target::Folder(folder), None) if !args.full => latest(session, folder, out).await?,
+        (Target::Folder(folder), Some(since)) => {
+            must_reach(folder, Seq(since))?;
+            None
+        }
+        (Target::Folder(_) | Target::Stdout, _) => None,
     };
     let since = match (&latest, args.since) {
         (Some(latest), _) => Some(stamp_of(&latest.header)),
@@ -103,6 +108,44 @@ fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
     }
 }
 
+/// The file that the next one continues: none where a full backup is due. One that continued a chain with a hole would
+/// look like a backup, and be good for nothing.
+async fn latest(session: &Session, folder: &Path, out: &Output) -> Result<Option<BackupFile>, Failure> {
+    let hole = match Incoming::latest(folder) {
+        Ok(latest) => return Ok(latest),
+        Err(error) => error,
+    };
+    let Some(file) = hole.hole_before() else { return Err(hole.into()) };
+    let file = BackupFile::open(file)?;
+    let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
+    if status.archive_id != file.header.archive_id {
+        return Err(of_another_archive(&file, &status.archive_id));
+    }
+    out.note(format_args!(
+        "dateline: warning: the backup in {} could not be restored: {hole}. This run saves the whole archive again",
+        folder.display()
+    ));
+    Ok(None)
+}
+
+/// Refuses to leave changes out between what a folder has and a position that was given.
+fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
+    let latest = match Incoming::latest(folder) {
+        Ok(latest) => latest,
+        Err(hole) if hole.hole_before().is_some() => {
+            return Err(Failure::from(hole).hint("begin a full backup there with --full"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match latest.map(|latest| latest.header.end.next_seq) {
+        Some(end) if since > end => {
+            let message = format!("the backup in {} ends at position {end}, below {since}", folder.display());
+            Err(Failure::new(Exit::Usage, message).hint("leave out --since to go on from where it ends"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Where a file ends, as a server wants it.
 fn stamp_of(header: &LogHeader) -> pb::ReadStamp {
     let end = header.end;
@@ -124,9 +167,7 @@ async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile)
     };
     let (file, header) = (latest.path.display(), &latest.header);
     if status.archive_id != header.archive_id {
-        let ids = (HEXLOWER.encode(&header.archive_id), HEXLOWER.encode(&status.archive_id));
-        let message = format!("{file} is a backup of another archive: of {}, and this one is {}", ids.0, ids.1);
-        return Failure::new(Exit::Conflict, message).hint("name another folder: one for each archive");
+        return of_another_archive(latest, &status.archive_id);
     }
     let message = format!(
         "{file} can't be gone on with: it ends at position {}, and the archive has other changes below that, since it was \
@@ -134,6 +175,13 @@ async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile)
         header.end.next_seq
     );
     Failure::new(Exit::Conflict, message).hint("begin a new backup with --full, or in another folder")
+}
+
+fn of_another_archive(file: &BackupFile, archive_id: &[u8]) -> Failure {
+    let ids = (HEXLOWER.encode(&file.header.archive_id), HEXLOWER.encode(archive_id));
+    let file = file.path.display();
+    let message = format!("{file} is a backup of another archive: of {}, and this one is {}", ids.0, ids.1);
+    Failure::new(Exit::Conflict, message).hint("name another folder: one for each archive")
 }
 
 /// A position that was given, and that the log has not reached.
@@ -191,13 +239,11 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         let exit = match &error {
             BackupError::File(_) if error.is_damage() => Exit::Damaged,
+            // Each file may be whole: the backup that they were is not.
+            BackupError::Gap { .. } | BackupError::Diverged { .. } => Exit::Damaged,
             BackupError::File(_) | BackupError::Unreadable { .. } => Exit::Unreachable,
             BackupError::Unwritable { .. } => Exit::Failed,
-            BackupError::NoFiles(_)
-            | BackupError::OtherArchive { .. }
-            | BackupError::Gap { .. }
-            | BackupError::Diverged { .. }
-            | BackupError::Beyond { .. } => Exit::Usage,
+            BackupError::NoFiles(_) | BackupError::OtherArchive { .. } | BackupError::Beyond { .. } => Exit::Usage,
             BackupError::InUse(_) => Exit::Conflict,
         };
         Self::new(exit, error)

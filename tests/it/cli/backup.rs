@@ -79,6 +79,43 @@ fn an_archive_is_backed_up_and_restored() {
     assert_eq!(listed(&cli, "now"), listed(&cli, "earlier"));
 }
 
+/// A scheduled backup must not stay green over a folder that nothing can be restored from.
+#[test]
+fn a_backup_with_a_hole_is_reported_and_the_next_run_saves_everything_again() {
+    for lost in [0, 1] {
+        let cli = Cli::new();
+        let folder = place(&cli, "backup");
+        for article in ["a", "b", "c"] {
+            cli.add(article, "Ferry returns", "It did.", &[]);
+            cli.ok(&["backup", &folder]);
+        }
+        std::fs::remove_file(&files(&cli, "backup")[lost]).unwrap();
+        let new = place(&cli, "new");
+        cli.fails(&["backup", "--check", &folder], 6, "are in none of the files");
+        cli.fails(&["backup", "--check", &folder, "--json"], 6, "this backup can't be restored");
+        cli.fails(&["restore", &folder, "--archive", &new], 6, "are in none of the files");
+        cli.fails(&["backup", &folder, "--since", "3"], 6, "hint: begin a full backup there with --full");
+        assert_eq!(files(&cli, "backup").len(), 2);
+        let stranger = Cli::new();
+        stranger.add("a", "Ferry returns", "It did.", &[]);
+        stranger.fails(&["backup", &folder], 4, "is a backup of another archive");
+
+        cli.add("d", "Bridge to close", "It will.", &[]);
+        let full = cli.run(&["backup", &folder]);
+        assert_eq!(full.code, 0, "{full:?}");
+        assert!(full.out.starts_with("backed up 4 changes from position 0 on, "), "{full:?}");
+        assert!(full.err.contains("warning: the backup in ") && full.err.contains("none of the files"), "{full:?}");
+        cli.add("e", "Bridge to close", "It will.", &[]);
+        let next = cli.run(&["backup", &folder]);
+        assert!(next.out.starts_with("backed up 1 change from position 4 on, "), "{next:?}");
+        assert_eq!(next.err, "", "the full backup has closed the hole");
+        cli.ok(&["backup", "--check", &folder]);
+        cli.ok(&["restore", &folder, "--archive", &new]);
+        assert_eq!(listed(&cli, "new"), cli.ok(&["list"]));
+        cli.fails(&["backup", &folder, "--since", "9"], 2, "ends at position 5, below 9");
+    }
+}
+
 #[test]
 fn a_backup_goes_to_standard_output_and_comes_from_a_file() {
     let cli = Cli::new();
