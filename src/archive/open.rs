@@ -130,6 +130,9 @@ impl Archive {
         let whole = |engine: &SledEngine| check_whole(engine, &watermark);
         let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), whole)?;
         let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
+        if let Err(error) = directory.keep_id(&archive.info.id) {
+            tracing::warn!(%error, "the archive's id could not be written down; commands cannot find its server by its directory");
+        }
         Ok((archive, directory))
     }
 

@@ -1,13 +1,14 @@
 //! A backup that is being written: checked as it comes, and given its name when it is complete and durable.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::file::in_folder;
 use super::{BackupError, BackupFile, Chain};
 use crate::model::{Seq, SubscriptionId};
+use crate::store::engine::{own_file, own_folder};
 use crate::store::export::{LogEnd, LogHeader, LogReader};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -34,13 +35,13 @@ impl Incoming {
         Ok(Chain::of(files)?.files.pop())
     }
 
-    /// Begins in a folder, which is made if need be. What an earlier one that was cut short left is overwritten.
+    /// Begins in a folder, which is made if need be, and then is this user's alone; so is each file. What an earlier one
+    /// that was cut short left is overwritten.
     pub fn begin(folder: &Path) -> Result<Self, BackupError> {
-        fs::create_dir_all(folder).map_err(BackupError::unwritable("create", folder))?;
+        own_folder::create_all(folder).map_err(BackupError::unwritable("create", folder))?;
         let part = folder.join(PART);
         loop {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&part);
-            let file = file.map_err(BackupError::unwritable("create", &part))?;
+            let file = own_file::create(&part).map_err(BackupError::unwritable("create", &part))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(folder.to_path_buf())),
@@ -49,6 +50,9 @@ impl Incoming {
             // Whoever had the lock may have finished, and this be the complete file under its new name.
             if is_at(&file, &part).map_err(BackupError::unwritable("look at", &part))? {
                 file.set_len(0).map_err(BackupError::unwritable("empty", &part))?;
+                // The umask of an earlier one may have let others read it.
+                let narrowed = file.set_permissions(Permissions::from_mode(0o600));
+                narrowed.map_err(BackupError::unwritable("take from others", &part))?;
                 return Ok(Self { folder: folder.to_path_buf(), part, file, complete: false });
             }
         }

@@ -3,6 +3,7 @@
 //! A command sees one thing, a [`Session`] with a client. Here alone it is known whether a network lies between.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tonic::transport::Channel;
 
 use super::args::Globals;
 use super::exit::{Exit, Failure};
-use super::times;
+use super::{listener, times};
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::client::{Client, Following};
 use crate::clock::SystemClock;
@@ -28,6 +29,8 @@ use crate::wire::pb::feed_service_client::FeedServiceClient;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How long letting go of an archive may take. The end of the process lets go of it anyway.
 const LETTING_GO: Duration = Duration::from_secs(1);
+/// How long a server may take to say which archive it has.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a command is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,23 +122,55 @@ impl Session {
                 Ok((archive, _directory)) => return Self::over(archive).await,
                 Err(error) => error,
             };
-            let url = match held(&error) {
-                Held::Server(url) => Some(url),
+            let refusal = match held(&error) {
+                Held::Server(address) => match Self::of_holder(path, &address).await {
+                    Ok(session) => return Ok(session),
+                    Err(refusal) => refusal,
+                },
                 Held::Command => None,
                 Held::Nobody if access == Access::Judge && is_missing(&error) => return Self::over(empty()?).await,
                 Held::Nobody => return Err(closed(error)),
             };
-            // A server that does not answer is starting or ending: what holds is then known better in a moment.
-            let served = match url {
-                Some(url) => Self::remote(&url).await.ok(),
-                None => None,
-            };
-            match served {
-                Some(session) => return Ok(session),
-                None if Instant::now() >= patience => return Err(closed(error)),
-                None => look_again().await,
+            if Instant::now() >= patience {
+                return Err(refusal.unwrap_or_else(|| closed(error)));
             }
+            look_again().await;
         }
+    }
+
+    /// The way to the server that holds the archive in `path`, which the lock says is at `address`. Another program may have
+    /// written that, or listen there by now. So it is believed only if it is an address of this machine, where no other
+    /// user's process listens, and what answers there has this archive. Until then nothing is sent but the question.
+    ///
+    /// Fails with why it is not believed, or with nothing where nobody answers: then the server is starting or ending, and
+    /// what holds the archive is known better in a moment.
+    pub(super) async fn of_holder(path: &Path, address: &str) -> Result<Self, Option<Failure>> {
+        let refused = |why: String| {
+            let message =
+                format!("{} is in use, and its server cannot be trusted: {why}; nothing was sent", path.display());
+            Some(Failure::new(Exit::Unreachable, message).hint("if you know the server, name it with --server"))
+        };
+        let local = address.parse::<SocketAddr>().ok().filter(|address| address.ip().to_canonical().is_loopback());
+        let Some(local) = local else {
+            return Err(refused(format!("the lock names {address}, which is not a loopback address")));
+        };
+        if let Some(uid) = listener::stranger_at(local) {
+            return Err(refused(format!(
+                "at {address}, which the lock names, a process of another user (uid {uid}) listens"
+            )));
+        }
+        let id = match Directory::id_in(path) {
+            Ok(Some(id)) => id,
+            Ok(None) => return Err(refused("the directory does not say which archive it is (file ID)".to_owned())),
+            Err(error) => return Err(refused(format!("the archive's id cannot be read: {error}"))),
+        };
+        let session = Self::remote(&format!("http://{address}")).await.map_err(|_| None)?;
+        let asked = tokio::time::timeout(ANSWERS_WITHIN, session.admin().get_status(pb::GetStatusRequest {})).await;
+        let Ok(Ok(answered)) = asked else { return Err(None) };
+        if answered.into_inner().archive_id != id {
+            return Err(refused(format!("what answers at {address}, which the lock names, has another archive")));
+        }
+        Ok(session)
     }
 
     async fn over(archive: Archive) -> Result<Self, Failure> {
@@ -160,7 +195,7 @@ pub(super) fn holder(command: &str) -> Holder {
 
 /// Who has an archive that could not be opened.
 pub(super) enum Held {
-    /// A server, at this URL.
+    /// A server, which says that it listens at this address.
     Server(String),
     /// Another command, which ends sometime.
     Command,
@@ -173,7 +208,7 @@ pub(super) fn held(error: &OpenArchiveError) -> Held {
     match error {
         OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
             match holder.as_ref().and_then(|holder| holder.address.as_ref()) {
-                Some(address) => Held::Server(format!("http://{address}")),
+                Some(address) => Held::Server(address.clone()),
                 None => Held::Command,
             }
         }

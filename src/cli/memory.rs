@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::connect::{Session, state_folder};
 use super::exit::Failure;
-use super::replace::replace;
+use super::replace::replace_privately;
 use crate::wire::pb;
 
 /// Where one command remembers what has to do with one archive.
@@ -56,9 +56,10 @@ impl<T: Serialize + DeserializeOwned + Default> Memory<T> {
         Ok(Self { path, value })
     }
 
-    /// Remembers it durably. The file is replaced as a whole, so that it is never half written.
+    /// Remembers it durably, for this user alone: it has addresses and names from the archive. The file is replaced as a
+    /// whole, so that it is never half written.
     pub(super) fn keep(&self) -> io::Result<()> {
-        replace(&self.path, &serde_json::to_vec_pretty(&self.value)?)
+        replace_privately(&self.path, &serde_json::to_vec_pretty(&self.value)?)
     }
 
     /// Remembers nothing any more.

@@ -21,6 +21,7 @@ mod follow;
 mod import;
 mod import_args;
 mod list;
+mod listener;
 mod log;
 mod memory;
 mod originals;

@@ -1,12 +1,26 @@
 //! Files that are replaced as a whole: whoever looks finds what was there before or what is there now, also after a crash.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 /// Replaces a file, durably.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     place(path, bytes)?;
+    sync_folder(path)
+}
+
+/// As [`replace`], for this user alone, whatever the umask: the file has mode 0600, and a folder that is made for it 0700.
+pub(super) fn replace_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let new = new_name(path);
+    // What was left of an earlier one may have another mode, or be a link.
+    drop(fs::remove_file(&new));
+    let create = || File::options().write(true).create_new(true).mode(0o600).open(&new);
+    exchange(path, &new, bytes, create)?;
     sync_folder(path)
 }
 
@@ -16,20 +30,29 @@ pub(super) fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = path.with_file_name(format!(".{name}.new"));
+    let new = new_name(path);
+    exchange(path, &new, bytes, || File::create(&new))
+}
+
+/// Writes what a file is to have to another, and gives that the file's name.
+fn exchange(path: &Path, new: &Path, bytes: &[u8], create: impl FnOnce() -> io::Result<File>) -> io::Result<()> {
     let write = || {
-        let mut file = File::create(&new)?;
+        let mut file = create()?;
         file.write_all(bytes)?;
         file.sync_data()?;
-        fs::rename(&new, path)
+        fs::rename(new, path)
     };
     let written = write();
     if written.is_err() {
         // The error is why it was not written, whatever becomes of what was begun.
-        drop(fs::remove_file(&new));
+        drop(fs::remove_file(new));
     }
     written
+}
+
+fn new_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
 }
 
 /// Makes the name of a file durable.
@@ -41,6 +64,21 @@ pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_remembered_is_its_users_alone_also_where_it_was_not() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (state, file) = (folder.path().join("state/follow"), folder.path().join("state/follow/a.json"));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        replace_privately(&file, b"one").unwrap();
+        assert_eq!([mode(&folder.path().join("state")), mode(&state), mode(&file)], [0o700, 0o700, 0o600]);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("victim"), state.join(".a.json.new")).unwrap();
+        replace_privately(&file, b"two").unwrap();
+        assert_eq!((fs::read(&file).unwrap().as_slice(), mode(&file)), (b"two".as_slice(), 0o600));
+        assert!(!folder.path().join("victim").exists());
+    }
 
     #[test]
     fn a_file_is_replaced_as_a_whole_or_left_as_it_was() {

@@ -88,12 +88,19 @@ impl Report<'_> {
                 Err(error @ RebuildError::Log { .. }) => return Err(Failure::new(Exit::Damaged, error)),
                 Err(error @ RebuildError::Write(_)) => return Err(Failure::new(Exit::Failed, error)),
             };
-            match connect::held(&error) {
+            let refusal = match connect::held(&error) {
                 Held::Server(_) if self.rebuild => return Err(served()),
-                Held::Server(url) => return self.ask(&Session::remote(&url).await?).await,
-                Held::Command if Instant::now() < patience => connect::look_again().await,
-                Held::Command | Held::Nobody => return Err(connect::closed(error)),
+                Held::Server(address) => match Session::of_holder(path, &address).await {
+                    Ok(session) => return self.ask(&session).await,
+                    Err(refusal) => refusal,
+                },
+                Held::Command => None,
+                Held::Nobody => return Err(connect::closed(error)),
+            };
+            if Instant::now() >= patience {
+                return Err(refusal.unwrap_or_else(|| connect::closed(error)));
             }
+            connect::look_again().await;
         }
     }
 

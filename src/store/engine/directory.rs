@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `VERSION` | one line, `dateline archive, layout 1`: what makes a directory an archive |
 //! | `LOCK` | held by the process that works in it ([`super::lock`]) |
+//! | `ID` | the archive's id, in hexadecimal: for a process that does not hold it, to know its server by |
 //! | `WATERMARK` | how far the log was durable ([`super::watermark`]) |
 //! | `RESERVE` | room for opening the database on a full disk; empty of content ([`super::sled`]) |
 //! | `db/` | the database |
@@ -16,17 +17,21 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::lock::{Holder, Lock, LockError};
-use super::{OpenError, own_file};
+use super::{OpenError, own_file, own_folder};
 
 /// The layout that this build writes, and the highest that it opens.
 pub const LAYOUT: u32 = 1;
+
+/// Where the archive's id is, and where it is written before it gets that name.
+const ID: &str = "ID";
+const ID_NEW: &str = "ID.new";
 
 const VERSION_PREFIX: &str = "dateline archive, layout ";
 
@@ -131,6 +136,7 @@ impl Directory {
     }
 
     fn acquire(path: &Path, holder: Holder) -> Result<Self, OpenError> {
+        own_folder::claim(path).map_err(OpenError::io("open", path))?;
         let path = path.to_path_buf();
         match Lock::acquire(&path.join("LOCK"), holder) {
             Ok(lock) => Ok(Self { path, lock }),
@@ -161,6 +167,33 @@ impl Directory {
     #[must_use]
     pub fn before_opening(&self) -> PathBuf {
         self.path.join("before-opening")
+    }
+
+    /// Writes down whose directory this is, for [`Self::id_in`], unless it says so.
+    pub fn keep_id(&self, id: &[u8; 16]) -> io::Result<()> {
+        let path = self.path.join(ID);
+        if Self::id_in(&self.path)?.as_ref() == Some(id) {
+            return Ok(());
+        }
+        let new = self.path.join(ID_NEW);
+        let mut file = own_file::create(&new)?;
+        file.set_len(0)?;
+        writeln!(file, "{}", HEXLOWER.encode(id))?;
+        file.sync_all()?;
+        fs::rename(new, path)?;
+        sync_directory(&self.path)
+    }
+
+    /// The id of the archive in `path`, also while another process holds it. None where no Dateline that writes it down has
+    /// opened it yet, or it cannot be read as one.
+    pub fn id_in(path: &Path) -> io::Result<Option<[u8; 16]>> {
+        let file = match own_file::read(&path.join(ID)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let mut line = Vec::new();
+        file.take(VERSION_BYTES_MAX).read_to_end(&mut line)?;
+        Ok(HEXLOWER.decode(line.trim_ascii_end()).ok().and_then(|id| id.try_into().ok()))
     }
 
     /// Tells others where the server of this process listens.
@@ -284,7 +317,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
     }
     let parent = parent(path);
     create_directory(parent)?;
-    match fs::DirBuilder::new().mode(0o700).create(path) {
+    match own_folder::create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => sync_directory(parent),
     }
@@ -306,7 +339,7 @@ fn create_numbered(parent: &Path) -> io::Result<PathBuf> {
     let mut number = 1_u64;
     loop {
         let path = parent.join(format!("{number:06}"));
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
+        match own_folder::create(&path) {
             Ok(()) => return Ok(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error),
@@ -413,6 +446,19 @@ mod tests {
         std::os::unix::fs::symlink(&victim, archive.join("LOCK")).unwrap();
         assert!(Directory::open_or_create(&archive, holder()).is_err());
         assert_eq!(fs::read(&victim).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn whose_a_directory_is_can_be_read_while_it_is_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::open_or_create(dir.path(), holder()).unwrap();
+        assert_eq!(Directory::id_in(dir.path()).unwrap(), None);
+        for id in [[7; 16], [7; 16], [9; 16]] {
+            directory.keep_id(&id).unwrap();
+            assert_eq!(Directory::id_in(dir.path()).unwrap(), Some(id));
+        }
+        fs::write(dir.path().join("ID"), "0707").unwrap();
+        assert_eq!(Directory::id_in(dir.path()).unwrap(), None);
     }
 
     #[test]

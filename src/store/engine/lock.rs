@@ -30,7 +30,7 @@ pub struct Holder {
 /// Why a lock was not taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process has it; none while that one has not yet written who it is.
+    /// Another process has it; none where that one has not written who it is.
     Held(Option<Holder>),
     /// The file could not be opened, locked or written.
     Io(io::Error),

@@ -18,7 +18,8 @@ pub mod directory;
 pub mod lock;
 pub mod memory;
 mod open_error;
-mod own_file;
+pub(crate) mod own_file;
+pub(crate) mod own_folder;
 mod poison;
 pub mod sled;
 #[cfg(test)]

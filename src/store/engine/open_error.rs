@@ -29,11 +29,11 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another process holds the archive.
-    #[error("{} is in use by {}", .path.display(), describe(.holder.as_deref()))]
+    #[error("{} is in use by {}", .path.display(), describe(.path, .holder.as_deref()))]
     InUse {
         /// The archive directory.
         path: PathBuf,
-        /// Who holds it. None while that process is still starting.
+        /// Who holds it. None where it has not said so: it is still starting, or no Dateline.
         holder: Option<Box<Holder>>,
     },
     /// The directory was written by a newer Dateline.
@@ -88,9 +88,14 @@ impl OpenError {
     }
 }
 
-fn describe(holder: Option<&Holder>) -> String {
+fn describe(path: &Path, holder: Option<&Holder>) -> String {
     let Some(Holder { pid, command, address, since }) = holder else {
-        return "another process that is just starting; try again in a moment".to_owned();
+        let lock = path.join("LOCK");
+        return format!(
+            "a process that has not written who it is: a Dateline that is just starting, or another program that has locked \
+             {0}; try again in a moment, and look with `fuser -v {0}` if it stays so",
+            lock.display()
+        );
     };
     let todo = match address {
         Some(address) => format!("use its server at {address}, or stop it first"),

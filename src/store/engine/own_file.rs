@@ -21,7 +21,7 @@ pub(in crate::store) fn write(path: &Path) -> io::Result<File> {
 }
 
 /// As [`write`], but creates the file if it is not there, for this user alone.
-pub(in crate::store) fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
 }
 
@@ -30,7 +30,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits();
     let flags = i32::try_from(flags).map_err(io::Error::other)?;
     let file = options.custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::LOOP) => refused(path, "is a symbolic link; remove it"),
+        Some(Errno::LOOP) => refused(&name_of(path), "is a symbolic link; remove it"),
         _ => error,
     })?;
     judge(path, &file.metadata()?)?;
@@ -39,17 +39,34 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 fn judge(path: &Path, found: &Metadata) -> io::Result<()> {
     if !found.is_file() {
-        return Err(refused(path, "is no regular file; remove it"));
+        return Err(refused(&name_of(path), "is no regular file; remove it"));
     }
     if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(refused(path, "belongs to another user; run as that user, or change its owner"));
+        return Err(another_users(Path::new(&name_of(path)), found.uid()));
+    }
+    if found.nlink() > 1 {
+        let why = "has another name elsewhere (a hard link), where it would be changed too; open a copy (`cp -a`)";
+        return Err(refused(&name_of(path), why));
     }
     Ok(())
 }
 
-fn refused(path: &Path, why: &str) -> io::Error {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", name.to_string_lossy()))
+/// That something is another user's. Root is refused too: an archive cannot be opened without being written to, and its
+/// owner could not open what root wrote.
+pub(super) fn another_users(path: &Path, uid: u32) -> io::Error {
+    let why = format!(
+        "belongs to another user (uid {uid}), and opening an archive writes to it; run as that user: sudo -u '#{uid}' dateline …"
+    );
+    refused(&path.to_string_lossy(), &why)
+}
+
+/// The error of a file that is not opened.
+pub(super) fn refused(name: &str, why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("{name} {why}"))
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -70,6 +87,16 @@ mod tests {
         assert!(!victim.exists());
         fs::write(&victim, b"kept").unwrap();
         assert!(create(&link).is_err() && write(&link).is_err() && read(&link).is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_file_with_another_name_elsewhere_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, link) = (dir.path().join("victim"), dir.path().join("LOCK"));
+        fs::write(&victim, b"kept").unwrap();
+        fs::hard_link(&victim, &link).unwrap();
+        assert!(create(&link).unwrap_err().to_string().contains("hard link"));
         assert_eq!(fs::read(&victim).unwrap(), b"kept");
     }
 

@@ -48,7 +48,7 @@ use self::segments::Survey;
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
 use super::watermark::Watermark;
-use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Read, Scan};
+use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Read, Scan, own_file, own_folder};
 
 /// Fixed when a database is created. A page above a quarter of it would leave the log.
 const SEGMENT_BYTES: usize = 8 << 20;
@@ -139,6 +139,7 @@ impl SledEngine {
 
     fn open_as_it_is(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
         let db = open_database(&path, options)?;
+        own_folder::narrow_all(&path).map_err(OpenError::io("open", &path))?;
         // The snapshot that sled has just written replaced an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
         let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
@@ -221,7 +222,7 @@ struct Log(File);
 
 impl Log {
     fn open(database: &Path) -> io::Result<Self> {
-        File::options().read(true).write(true).open(database.join("db")).map(Self)
+        own_file::write(&database.join("db")).map(Self)
     }
 
     /// Waits until the lock is free that sled has on the file, which is when the last of its tasks is done.
@@ -370,6 +371,10 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
 }
 
 fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError> {
+    // sled's files get the modes of the umask. In a folder of this user alone that is nobody's advantage, even for a moment.
+    if !path.exists() {
+        own_folder::create(path).map_err(OpenError::io("create", path))?;
+    }
     let config = ::sled::Config::new()
         .path(path)
         .segment_size(SEGMENT_BYTES)

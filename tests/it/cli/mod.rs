@@ -3,6 +3,7 @@
 mod add;
 mod backup;
 mod export;
+mod files;
 mod full_disk;
 mod import;
 mod killed;

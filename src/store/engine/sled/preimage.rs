@@ -9,12 +9,13 @@
 //! free and empties; of the others only the header can change, since they are reused when sled takes them for free. The copy is as large as what
 //! was written since the last opening, and it is not synced: it serves this process only.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::directory::remove_directory;
+use super::super::{own_file, own_folder};
 use super::SEGMENT_BYTES;
 use super::segments::{HEADER_BYTES, Segment, read, segment};
 
@@ -34,7 +35,7 @@ pub(super) struct Preimage {
 impl Preimage {
     /// Looks at the database and copies nothing yet. `folder` must be on the same disk.
     pub(super) fn plan(database: &Path, folder: &Path) -> io::Result<Self> {
-        let log = File::open(database.join("db"))?;
+        let log = own_file::read(&database.join("db"))?;
         let log_bytes = log.metadata()?.len();
         let covered = covered(database)?;
         let (mut headers, mut copied) = (Vec::new(), Vec::new());
@@ -59,10 +60,10 @@ impl Preimage {
 
     /// Copies, into a folder that is not there yet.
     pub(super) fn save(&self) -> io::Result<()> {
-        fs::create_dir(&self.folder)?;
+        own_folder::create(&self.folder)?;
         link_all(snapshots(&self.database)?, &self.folder)?;
-        let copy = File::create(self.folder.join("log"))?;
-        let log = File::open(self.database.join("db"))?;
+        let copy = own_file::create(&self.folder.join("log"))?;
+        let log = own_file::read(&self.database.join("db"))?;
         for (index, offset) in (0_u64..).zip(&self.copied) {
             copy_segment(&log, *offset, &copy, index * SEGMENT_BYTES as u64)?;
         }
@@ -71,8 +72,8 @@ impl Preimage {
 
     /// Puts everything back as it was. The database must be closed.
     pub(super) fn restore(&self) -> io::Result<()> {
-        let copy = File::open(self.folder.join("log"))?;
-        let log = OpenOptions::new().write(true).open(self.database.join("db"))?;
+        let copy = own_file::read(&self.folder.join("log"))?;
+        let log = own_file::write(&self.database.join("db"))?;
         for (offset, header) in &self.headers {
             log.write_all_at(header, *offset)?;
         }

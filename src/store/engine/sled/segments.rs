@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::super::own_file;
 use super::SEGMENT_BYTES;
 
 /// The bytes of a segment's header.
@@ -78,7 +79,7 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Option<Segment> {
 
 /// Surveys the log in `database`, of which a snapshot has everything below `covered`.
 pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
-    let log = File::open(database.join("db"))?;
+    let log = own_file::read(&database.join("db"))?;
     let bytes = log.metadata()?.len();
     let covered_from = covered / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64;
     let (mut replayed, mut tail, mut unreadable) = (Vec::new(), 0, None);

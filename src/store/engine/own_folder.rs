@@ -1,0 +1,203 @@
+//! What is in an archive belongs to this process's user, and nobody else can reach it.
+//!
+//! The modes that the umask gave do not count. An archive from before, or an empty directory that becomes one, is set to
+//! 0700 and its files to 0600 when it is opened, as PostgreSQL's initdb does; PostgreSQL's server refuses wider modes, and
+//! etcd's warns of them, which leaves them as they are. With 0600 a user who may read the directory cannot lock `LOCK`.
+
+use std::fs::{self, DirBuilder, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use super::own_file::{another_users, refused};
+
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// What anybody but the owner may do.
+const OTHERS: u32 = 0o077;
+const ROOT: u32 = 0;
+
+/// What this build opens in an archive. Other entries are nobody's business; `quarantine` is only written to.
+const ENTRIES: [&str; 11] = [
+    "VERSION",
+    "VERSION.new",
+    "LOCK",
+    "ID",
+    "ID.new",
+    "WATERMARK",
+    "RESERVE",
+    "db",
+    "db.new",
+    "before-opening",
+    "quarantine",
+];
+
+/// Refuses what is a link or another user's in the archive directory at `path`, with its name, and takes from others what
+/// they may do with the rest.
+pub(super) fn claim(path: &Path) -> io::Result<()> {
+    let mut narrowed = 0;
+    // The path itself may lead through a link: it is the caller's, and not the archive's.
+    let found = fs::metadata(path)?;
+    if is_ours(&found) {
+        narrow(path, &found, &mut narrowed);
+    } else if found.uid() != ROOT {
+        return Err(another_users(path, found.uid()));
+    } else if found.mode() & 0o022 != 0 {
+        // The place where a disk is mounted, say. Root's folders are not ours to change.
+        tracing::warn!(archive = %path.display(), "others may exchange the archive: its directory is root's, and they can write to it");
+    }
+    for name in ENTRIES {
+        visit(&path.join(name), name, name != "quarantine", &mut narrowed)?;
+    }
+    if narrowed > 0 {
+        tracing::warn!(archive = %path.display(), entries = narrowed, "others could reach the archive; now its owner alone can");
+    }
+    Ok(())
+}
+
+/// Takes from others what they may do with what another library has just made in `folder`, which is ours.
+pub(super) fn narrow_all(folder: &Path) -> io::Result<()> {
+    visit(folder, &name_of(folder), true, &mut 0)
+}
+
+/// Creates a folder for this user alone.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(FOLDER_MODE).create(path)?;
+    // The umask may have taken from the owner, too.
+    fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
+}
+
+/// Creates a folder, and those on the way to it, for this user alone. What is there stays as it is.
+pub(crate) fn create_all(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
+}
+
+fn visit(path: &Path, name: &str, with_entries: bool, narrowed: &mut usize) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        // A file may go while others are looked at.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if found.is_symlink() {
+        return Err(refused(
+            name,
+            "is a symbolic link, which is not followed in an archive; put what it leads to in its place",
+        ));
+    }
+    if !is_ours(&found) {
+        return Err(another_users(Path::new(name), found.uid()));
+    }
+    narrow(path, &found, narrowed);
+    if !found.is_dir() || !with_entries {
+        return Ok(());
+    }
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        visit(&entry.path(), &format!("{name}/{}", entry.file_name().to_string_lossy()), true, narrowed)?;
+    }
+    Ok(())
+}
+
+fn narrow(path: &Path, found: &Metadata, narrowed: &mut usize) {
+    if found.mode() & OTHERS == 0 {
+        return;
+    }
+    let mode = if found.is_dir() { FOLDER_MODE } else { FILE_MODE };
+    match fs::set_permissions(path, Permissions::from_mode(mode)) {
+        Ok(()) => *narrowed += 1,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Some file systems have one mode for all.
+        Err(error) => tracing::warn!(path = %path.display(), %error, "others can reach this, and it cannot be changed"),
+    }
+}
+
+fn is_ours(found: &Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw()
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    fn archive() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("db/blobs")).unwrap();
+        fs::create_dir(dir.path().join("quarantine")).unwrap();
+        for name in ["VERSION", "LOCK", "db/conf", "db/db", "db/snap.0000000000000000"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        dir
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn whatever_the_umask_gave_becomes_the_owners_alone() {
+        let dir = archive();
+        for (path, wide) in [("", 0o755), ("db", 0o777), ("db/blobs", 0o750), ("quarantine", 0o775)] {
+            fs::set_permissions(dir.path().join(path), Permissions::from_mode(wide)).unwrap();
+        }
+        for path in ["LOCK", "db/conf", "db/db", "db/snap.0000000000000000"] {
+            fs::set_permissions(dir.path().join(path), Permissions::from_mode(0o664)).unwrap();
+        }
+        claim(dir.path()).unwrap();
+        for path in ["", "db", "db/blobs", "quarantine"] {
+            assert_eq!(mode(&dir.path().join(path)), 0o700, "{path}");
+        }
+        for path in ["VERSION", "LOCK", "db/conf", "db/db", "db/snap.0000000000000000"] {
+            assert_eq!(mode(&dir.path().join(path)), 0o600, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_anywhere_in_an_archive_is_refused_with_its_name() {
+        for name in
+            ["db", "db/conf", "db/db", "db/blobs", "db/snap.0000000000000000", "WATERMARK", "RESERVE", "before-opening"]
+        {
+            let (dir, elsewhere) = (archive(), tempfile::tempdir().unwrap());
+            let (victim, link) = (elsewhere.path().join("victim"), dir.path().join(name));
+            fs::write(&victim, b"kept").unwrap();
+            fs::set_permissions(&victim, Permissions::from_mode(0o644)).unwrap();
+            match fs::symlink_metadata(&link).map(|there| there.is_dir()) {
+                Ok(true) => fs::remove_dir_all(&link).unwrap(),
+                Ok(false) => fs::remove_file(&link).unwrap(),
+                Err(_) => {}
+            }
+            symlink(&victim, &link).unwrap();
+            let refused = claim(dir.path()).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("{name} is a symbolic link")), "{refused}");
+            assert_eq!((fs::read(&victim).unwrap().as_slice(), mode(&victim)), (b"kept".as_slice(), 0o644));
+        }
+    }
+
+    #[test]
+    fn another_users_file_in_an_archive_is_refused_with_its_name() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not run: only root can give a file away");
+            return;
+        }
+        for name in ["db", "db/conf", "db/blobs", "db/snap.0000000000000000", "quarantine", "LOCK"] {
+            let dir = archive();
+            chown(dir.path().join(name), Some(65_534), None).unwrap();
+            let refused = claim(dir.path()).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("{name} belongs to another user (uid 65534)")), "{refused}");
+        }
+        let dir = archive();
+        chown(dir.path(), Some(65_534), None).unwrap();
+        assert!(claim(dir.path()).unwrap_err().to_string().contains("sudo -u '#65534'"));
+    }
+}

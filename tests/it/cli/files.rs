@@ -1,0 +1,185 @@
+//! Whose the files of an archive are, and who may reach them.
+
+use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dateline::store::engine::directory::Directory;
+
+use super::backup::place;
+use super::places::holder;
+use super::server::Server;
+use super::{Cli, Done};
+
+/// Runs a command under the usual umask, which lets all read.
+fn widely(cli: &Cli, args: &[&str]) -> Done {
+    let known = cli.command(args);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(known.get_program()).args(known.get_args());
+    for (name, value) in known.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.output().unwrap().into()
+}
+
+/// A folder and all in it.
+fn tree(top: &Path) -> Vec<PathBuf> {
+    let mut found = vec![top.to_owned()];
+    if top.is_dir() {
+        let entries = fs::read_dir(top).unwrap().map(|entry| entry.unwrap().path());
+        entries.for_each(|entry| found.extend(tree(&entry)));
+    }
+    found
+}
+
+/// What others may do something with, in a folder that has some files.
+fn wide(top: &Path) -> Vec<PathBuf> {
+    let found = tree(top);
+    assert!(found.len() > 1, "{} has files", top.display());
+    found.into_iter().filter(|path| fs::symlink_metadata(path).unwrap().mode() & 0o077 != 0).collect()
+}
+
+#[test]
+fn an_archive_a_backup_and_what_is_restored_are_the_owners_alone_whatever_the_umask() {
+    let cli = Cli::new();
+    let (document, backup, restored) =
+        (super::example("night-ferry.md"), place(&cli, "backup"), place(&cli, "restored"));
+    for args in [
+        &["add", &document, "--source", "press", "--article", "a"][..],
+        &["backup", &backup],
+        &["add", &document, "--source", "press", "--article", "b"],
+        &["backup", &backup],
+        &["restore", &backup, "--archive", &restored],
+        &["list", "--archive", &restored],
+        &["verify", "--rebuild"],
+        &["list"],
+    ] {
+        let done = widely(&cli, args);
+        assert_eq!(done.code, 0, "{args:?}: {done:?}");
+    }
+    for top in ["archive", "backup", "restored"] {
+        assert_eq!(wide(&cli.path(top)), Vec::<PathBuf>::new(), "{top}");
+    }
+}
+
+#[test]
+fn an_archive_that_others_could_reach_is_its_owners_alone_once_it_is_opened() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    for path in tree(&cli.archive()) {
+        let mode = if path.is_dir() { 0o755 } else { 0o644 };
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    cli.ok(&["list"]);
+    assert_eq!(wide(&cli.archive()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn an_archive_with_a_link_in_it_is_refused_and_what_the_link_leads_to_kept() {
+    for name in ["LOCK", "WATERMARK", "db/conf", "db/db", "db"] {
+        let cli = Cli::new();
+        cli.add("a", "Ferry returns", "It did.", &[]);
+        let (linked, elsewhere) = (cli.archive().join(name), cli.path("elsewhere"));
+        fs::rename(&linked, &elsewhere).unwrap();
+        symlink(&elsewhere, &linked).unwrap();
+        let before: Vec<_> = tree(&elsewhere).into_iter().map(|path| fs::read(path).ok()).collect();
+        cli.fails(&["list"], 5, &format!("{name} is a symbolic link"));
+        assert!(cli.add("b", "Ferry returns", "It did.", &[]).err.contains("is a symbolic link"));
+        let after: Vec<_> = tree(&elsewhere).into_iter().map(|path| fs::read(path).ok()).collect();
+        assert!(before == after, "{name} was followed");
+    }
+}
+
+#[test]
+fn root_leaves_another_users_archive_alone_and_says_how_to_open_it() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    if fs::metadata(cli.archive()).unwrap().uid() != 0 {
+        eprintln!("not run: only root can give files away");
+        return;
+    }
+    for path in tree(&cli.archive()) {
+        std::os::unix::fs::lchown(path, Some(65_534), Some(65_534)).unwrap();
+    }
+    let seen = || {
+        tree(&cli.archive()).into_iter().map(|path| (fs::metadata(&path).unwrap().uid(), fs::read(&path).ok(), path))
+    };
+    let before: Vec<_> = seen().collect();
+    for args in [&["verify"][..], &["list"], &["verify", "--rebuild"], &["serve", "--listen", "127.0.0.1:0"]] {
+        cli.fails(args, 5, "run as that user: sudo -u '#65534' dateline");
+    }
+    assert!(before == seen().collect::<Vec<_>>(), "nothing was written");
+}
+
+#[test]
+fn who_locks_an_archive_and_says_nothing_is_not_taken_for_a_starting_server() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let lock = fs::File::open(cli.archive().join("LOCK")).unwrap();
+    lock.lock().unwrap();
+    cli.fails(&["list", "--wait", "0"], 5, "or another program that has locked");
+    drop(lock);
+    cli.ok(&["list"]);
+}
+
+/// Takes an archive's lock and writes an address into it, as a program that has got at the archive can.
+fn claimed(cli: &Cli, address: &str) -> Directory {
+    Directory::open(&cli.archive(), holder(Some(address))).unwrap()
+}
+
+#[test]
+fn nothing_is_sent_to_an_address_in_the_lock_that_is_not_this_machines() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    for address in ["192.0.2.1:7411", "[2001:db8::1]:7411", "archive.example.org:7411", "127.0.0.1"] {
+        let _held = claimed(&cli, address);
+        for args in [&["list", "--wait", "0"][..], &["verify", "--wait", "0"]] {
+            cli.fails(args, 5, &format!("the lock names {address}, which is not a loopback address; nothing was sent"));
+        }
+    }
+}
+
+#[test]
+fn a_server_of_another_archive_that_the_lock_names_gets_nothing() {
+    let (cli, other) = (Cli::new(), Cli::new());
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let server = Server::start(&other, &[]);
+    let held = claimed(&cli, &server.address);
+    let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
+    assert!(add.code == 5 && add.err.contains("has another archive; nothing was sent"), "{add:?}");
+    cli.fails(&["verify", "--wait", "0"], 5, "has another archive; nothing was sent");
+    assert_eq!(other.ok(&["list"]), "", "it was sent nothing");
+    drop(held);
+    // An archive that no Dateline has opened since ids are written down does not say which it is.
+    fs::remove_file(cli.archive().join("ID")).unwrap();
+    let _held = claimed(&cli, &server.address);
+    cli.fails(&["list", "--wait", "0"], 5, "does not say which archive it is");
+}
+
+#[test]
+fn what_listens_and_is_no_dateline_server_is_asked_no_more_than_which_archive_it_has() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let _held = claimed(&cli, &address);
+    let heard = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut heard = Vec::new();
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        // It ends with the connection, however that ends.
+        drop(connection.read_to_end(&mut heard));
+        heard
+    });
+    let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
+    assert!(add.code == 5 && add.err.contains("is in use by"), "{add:?}");
+    let heard = heard.join().unwrap();
+    assert!(!heard.windows(6).any(|words| words == b"secret"), "{}", String::from_utf8_lossy(&heard));
+}
