@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(start("18446744073709551615"), Ok(Start::Seq(u64::MAX)));
         let Ok(Start::Time(time)) = start("2026-05-16") else { panic!("a date is a time") };
         assert_eq!(time.to_string(), "2026-05-16T00:00:00Z", "a date is its start");
-        for (text, words) in [("18446744073709551616", "no change"), ("-1", "a time is wanted"), ("", "beginning, now")]
+        for (text, words) in [("18446744073709551616", "no change"), ("-1", "expected a time"), ("", "beginning, now")]
         {
             assert!(start(text).unwrap_err().contains(words), "{text:?}");
         }

@@ -6,10 +6,10 @@
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
-use jiff::{Span, ToSpan, Zoned};
+use jiff::{SignedDuration, Span, ToSpan, Zoned};
 
 use crate::clock::{Clock, SystemClock};
-use crate::model::Timestamp;
+use crate::model::{TimeTextError, Timestamp};
 
 /// Which end of a day a date stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +59,17 @@ pub(super) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestam
     if let Some(span) = text.strip_suffix("ago") {
         return before(&today, span.trim());
     }
-    if let Ok(instant) = text.parse::<jiff::Timestamp>() {
-        return Ok(instant.into());
-    }
-    // Only after the instants: a date parser takes the date of one, too.
-    match text.parse::<Date>() {
-        Ok(date) if text.len() <= "-009999-01-01".len() => Ok(of_day(date, now, end)),
-        Ok(_) => Err("a time of day needs a zone: end it with Z, or an offset such as +01:00".to_owned()),
-        Err(_) => {
-            Err("a time is wanted: 2026-05-16T18:00:00Z, 2026-05-16, now, yesterday or \"2 days ago\"".to_owned())
+    match text.parse() {
+        Err(TimeTextError::NoTimeOfDay) => match text.parse::<Date>() {
+            Ok(date) if !text.contains('[') => Ok(of_day(date, now, end)),
+            Ok(_) | Err(_) => {
+                Err("a day is one in UTC: leave out what is in brackets, or add a time of day".to_owned())
+            }
+        },
+        Err(TimeTextError::Syntax) => {
+            Err("expected a time: 2026-05-16T18:00:00Z, 2026-05-16, now, yesterday or \"2 days ago\"".to_owned())
         }
+        instant => instant.map_err(|error| error.to_string()),
     }
 }
 
@@ -89,11 +90,27 @@ fn before(now: &Zoned, span: &str) -> Result<Timestamp, String> {
         Some(("a" | "an", unit)) => format!("1 {unit}"),
         _ => span.to_owned(),
     };
-    let span: Span = spelled.parse().map_err(|_| wanted())?;
+    let span = parts_of_days(&spelled).or_else(|| spelled.parse().ok()).ok_or_else(wanted)?;
     if span.is_negative() {
         return Err(wanted());
     }
     now.checked_sub(span).map(|then| then.timestamp().into()).map_err(|_| "that is before the calendar".to_owned())
+}
+
+/// `1.5 days`, or weeks: a day in UTC has 24 hours. jiff takes fractions of hours and less only.
+fn parts_of_days(span: &str) -> Option<Span> {
+    let (number, unit) = span.split_at(span.find(char::is_alphabetic)?);
+    let hours = match unit {
+        "d" | "day" | "days" => 24,
+        "w" | "wk" | "wks" | "week" | "weeks" => 7 * 24,
+        _ => return None,
+    };
+    let number = number.trim();
+    if !number.contains(['.', ',']) {
+        return None;
+    }
+    let part: SignedDuration = format!("{number} hours").parse().ok()?;
+    Span::try_from(part.checked_mul(hours)?).ok()
 }
 
 /// `21 May 2026, 18:00 UTC (2 days ago)`.
@@ -156,6 +173,11 @@ mod tests {
             ("an hour ago", "2026-05-17T05:40:00Z"),
             ("3 months ago", "2026-02-17T06:40:00Z"),
             ("1h 30m ago", "2026-05-17T05:10:00Z"),
+            ("1.5 hours ago", "2026-05-17T05:10:00Z"),
+            ("1.5 days ago", "2026-05-15T18:40:00Z"),
+            ("0.5d ago", "2026-05-16T18:40:00Z"),
+            ("1.5 weeks ago", "2026-05-06T18:40:00Z"),
+            ("2026-05-16T12Z", "2026-05-16T12:00:00Z"),
         ] {
             assert_eq!(read(text, TimeEnd::Last), expected, "{text:?}");
         }
@@ -165,9 +187,19 @@ mod tests {
     #[test]
     fn what_is_no_time_is_told_what_one_is() {
         for (text, expected) in [
-            ("soon", "a time is wanted"),
-            ("", "a time is wanted"),
+            ("soon", "expected a time"),
+            ("", "expected a time"),
             ("2026-05-16T18:00:00", "a time of day needs a zone"),
+            ("2026-01-05T12", "a time of day needs a zone"),
+            ("2026-01-05 12", "a time of day needs a zone"),
+            ("20260105T12", "a time of day needs a zone"),
+            ("2026-02-29", "there is no such day"),
+            ("2026-01-05[Europe/Berlin]", "a day is one in UTC"),
+            ("2026-07-01T12:00:00+05:00[Europe/Berlin]", "the zone in brackets"),
+            ("2026-07-01T12:00:00+24:00", "an offset from UTC is less"),
+            ("2026-07-01T12:00:60Z", "second 60 exists"),
+            ("1.5 months ago", "\"1.5 months\" is no span of time"),
+            ("-1.5 days ago", "\"-1.5 days\" is no span of time"),
             ("2 fortnights ago", "\"2 fortnights\" is no span of time"),
             ("-2 days ago", "\"-2 days\" is no span of time"),
             ("13000 years ago", "that is before the calendar"),

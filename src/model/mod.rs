@@ -16,6 +16,7 @@ pub mod limits;
 pub mod name;
 pub mod seq;
 pub mod slug;
+pub mod time_text;
 pub mod timestamp;
 pub mod url_key;
 pub mod verification;
@@ -34,5 +35,6 @@ pub use name::{
     ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId, SubscriptionId,
 };
 pub use seq::{ReadStamp, Seq};
+pub use time_text::TimeTextError;
 pub use timestamp::Timestamp;
 pub use url_key::{ArticleUrl, UrlKey};

@@ -5,10 +5,13 @@ use std::sync::LazyLock;
 
 use prost::Name;
 use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, ReflectMessage, SerializeOptions,
+    DescriptorPool, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
+    SerializeOptions,
 };
+use serde_json::Value;
 
 use super::DESCRIPTOR;
+use crate::model::{TimeTextError, Timestamp};
 
 /// Why JSON was refused.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +45,51 @@ pub fn from_json<M: Name + Default>(json: &str) -> Result<M, JsonError> {
     let dynamic = DynamicMessage::deserialize_with_options(descriptor, &mut deserializer, &DeserializeOptions::new())
         .and_then(|dynamic| deserializer.end().map(|()| dynamic))
         .map_err(|error| refused(error.line(), error.column(), reason(&error)))?;
+    let dynamic = if json.contains(SECOND_60) { leap_seconds(json, dynamic)? } else { dynamic };
     dynamic.transcode_to().map_err(|error| refused(1, 1, error.to_string()))
+}
+
+/// Only with this can JSON have a leap second.
+const SECOND_60: &str = ":60";
+
+/// The message of this JSON, with its leap seconds at the end of their minutes.
+///
+/// prost-types takes second 60 of any minute for second 59, so that it may be before a time that it followed. The texts are
+/// gone by then: the few messages with such a text are read once more.
+fn leap_seconds(json: &str, dynamic: DynamicMessage) -> Result<DynamicMessage, JsonError> {
+    let refused = |reason: String| JsonError { line: 1, column: 1, reason };
+    let mut value = serde_json::from_str(json).map_err(|error| refused(reason(&error)))?;
+    let descriptor = dynamic.descriptor();
+    correct(&mut value, &descriptor).map_err(|(text, error)| {
+        let at = json.find(&text).unwrap_or_default();
+        let before = json.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = at - before.rfind('\n').map_or(0, |end| end + 1) + 1;
+        JsonError { line, column, reason: format!("{text:?}: {error}") }
+    })?;
+    DynamicMessage::deserialize_with_options(descriptor, value, &DeserializeOptions::new())
+        .map_err(|error| refused(reason(&error)))
+}
+
+/// Replaces the leap seconds in the times of a message. The error has the text that is not one.
+fn correct(value: &mut Value, message: &MessageDescriptor) -> Result<(), (String, TimeTextError)> {
+    match value {
+        Value::Array(items) => items.iter_mut().try_for_each(|item| correct(item, message)),
+        Value::String(text) if message.full_name() == prost_types::Timestamp::full_name() => {
+            if text.contains(SECOND_60) {
+                *text = text.parse::<Timestamp>().map_err(|error| (text.clone(), error))?.to_string();
+            }
+            Ok(())
+        }
+        Value::Object(fields) => fields.iter_mut().try_for_each(|(name, value)| {
+            let field = message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name));
+            match field.as_ref().map(FieldDescriptor::kind) {
+                Some(Kind::Message(message)) if field.is_some_and(|field| !field.is_map()) => correct(value, &message),
+                _ => Ok(()),
+            }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
 }
 
 /// The reason alone: the place is told beside it.
@@ -87,6 +134,38 @@ mod tests {
             r#"{"headline":"Bridge to close","publishTime":{"time":"2023-11-14T22:13:20.000500Z","precision":"TIME_PRECISION_DAY"}}"#
         );
         assert_eq!(from_json::<pb::Content>(&json).unwrap(), content);
+    }
+
+    /// Of JSON Lines: when an observation was made.
+    fn observed(time: &str) -> Result<String, JsonError> {
+        let line = format!(
+            r#"{{"publish":{{"content":{{"headline":"at 2016-12-31T23:59:60Z","publishTime":{{"words":":60"}}}},"observeTime":"{time}"}}}}"#
+        );
+        let read: pb::ChangeRequest = from_json(&line)?;
+        let Some(pb::change_request::Request::Publish(publish)) = read.request else { panic!("it is a publish") };
+        assert_eq!(publish.content.unwrap().headline, "at 2016-12-31T23:59:60Z", "texts stay as they are");
+        Ok(publish.observe_time.unwrap().to_string())
+    }
+
+    #[test]
+    fn a_leap_second_keeps_its_order_and_is_in_the_last_minute_of_a_day_only() {
+        for (time, expected) in [
+            ("2016-12-31T23:59:59.5Z", "2016-12-31T23:59:59.500Z"),
+            ("2016-12-31T23:59:60.2Z", "2016-12-31T23:59:59.999999Z"),
+            ("2017-01-01T05:29:60+05:30", "2016-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(observed(time).unwrap().replace("500000", "500"), expected, "{time}");
+        }
+        let error = observed("2026-01-05T12:00:60Z").unwrap_err();
+        assert!(error.reason.contains("second 60 exists in the UTC minute 23:59 only"), "{error}");
+        assert!(error.column > 100, "{error}");
+    }
+
+    #[test]
+    fn zones_in_brackets_and_offsets_of_a_day_are_refused() {
+        for time in ["2026-07-01T12:00:00Z[Europe/Berlin]", "2016-12-31T23:59:60Z[UTC]", "2026-07-01T12:00:00+24:00"] {
+            assert!(observed(time).is_err(), "{time}");
+        }
     }
 
     #[test]

@@ -38,7 +38,34 @@ pub(super) fn read(line: &str) -> Option<Moment> {
 pub(super) fn time_of_day(mut rest: &[Token]) -> Option<(Time, Option<Offset>)> {
     skip_joint(&mut rest);
     let clock = basic_clock(&mut rest).or_else(|| clock(&mut rest))?;
-    Some((clock, zone(rest)?))
+    let zone = zone(rest)?;
+    Some((clock.time_in(zone)?, zone))
+}
+
+/// A time of day as its words have it, of which the seconds may be 60.
+struct Clock {
+    hour: u32,
+    minute: u32,
+    second: u32,
+    nanos: i32,
+}
+
+impl Clock {
+    /// The time of day. Second 60 is the last microsecond of its minute, and exists in the UTC minute 23:59 only.
+    fn time_in(&self, zone: Option<Offset>) -> Option<Time> {
+        let small = |number: u32| i8::try_from(number).ok();
+        let (hour, minute) = (small(self.hour)?, small(self.minute)?);
+        if self.second != 60 {
+            return Time::new(hour, minute, small(self.second)?, self.nanos).ok();
+        }
+        let time = Time::new(hour, minute, 59, 999_999_000).ok()?;
+        // Zones are some quarters of an hour from UTC.
+        let is_last = match zone {
+            Some(zone) => (i32::from(hour) * 60 + i32::from(minute) + 1 - zone.seconds() / 60) % (24 * 60) == 0,
+            None => minute % 15 == 14,
+        };
+        is_last.then_some(time)
+    }
 }
 
 /// Reads the date that a line begins with and lets the rest be.
@@ -156,7 +183,7 @@ fn moment(year: u32, month: u32, day: u32, precision: Precision) -> Option<Momen
 }
 
 /// `18:00`, `18:00:30.5`, `18.30`, `6:30 p.m.`, `6 pm`.
-fn clock(rest: &mut &[Token]) -> Option<Time> {
+fn clock(rest: &mut &[Token]) -> Option<Clock> {
     let hour = number(rest, 1, 2)?;
     let mut minute = None;
     let (mut second, mut nanos) = (0, 0);
@@ -175,18 +202,15 @@ fn clock(rest: &mut &[Token]) -> Option<Time> {
         Some(_) => hour % 12,
         None => minute.map(|_| hour)?,
     };
-    let small = |number: u32| i8::try_from(number).ok();
-    Time::new(small(hour)?, small(minute.unwrap_or(0))?, small(second)?, nanos).ok()
+    Some(Clock { hour, minute: minute.unwrap_or(0), second, nanos })
 }
 
 /// The time of day of ISO 8601's basic form: `180000`.
-fn basic_clock(rest: &mut &[Token]) -> Option<Time> {
+fn basic_clock(rest: &mut &[Token]) -> Option<Clock> {
     let mut after = *rest;
     let digits = number(&mut after, 6, 6)?;
-    let small = |number: u32| i8::try_from(number).ok();
-    let clock = Time::new(small(digits / 10_000)?, small(digits / 100 % 100)?, small(digits % 100)?, 0).ok()?;
     *rest = after;
-    Some(clock)
+    Some(Clock { hour: digits / 10_000, minute: digits / 100 % 100, second: digits % 100, nanos: 0 })
 }
 
 fn fraction(rest: &mut &[Token]) -> Option<i32> {
@@ -236,7 +260,8 @@ fn numeric_zone(rest: &[Token]) -> Option<Offset> {
         '-' | '\u{2212}' => -1,
         _ => return None,
     };
-    let (hours, minutes) = (digits.parse::<u8>().ok()?, minutes.parse::<u8>().ok().filter(|m| *m < 60)?);
+    let (hours, minutes) =
+        (digits.parse::<u8>().ok().filter(|h| *h < 24)?, minutes.parse::<u8>().ok().filter(|m| *m < 60)?);
     Offset::from_seconds(sign * (i32::from(hours) * 3_600 + i32::from(minutes) * 60)).ok()
 }
 

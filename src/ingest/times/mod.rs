@@ -250,6 +250,32 @@ mod tests {
     }
 
     #[test]
+    fn a_leap_second_is_the_end_of_its_minute_in_utc_and_none_elsewhere() {
+        for (words, expected) in [
+            ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59.999999Z")),
+            ("2016-12-31T23:59:60.2Z", Some("2016-12-31T23:59:59.999999Z")),
+            ("20161231T235960Z", Some("2016-12-31T23:59:59.999999Z")),
+            ("Sun, 01 Jan 2017 00:59:60 +0100", Some("2016-12-31T23:59:59.999999Z")),
+            ("2017-01-01T05:29:60+05:30", Some("2016-12-31T23:59:59.999999Z")),
+            ("31 December 2016, 18:59:60 ET", Some("31 December 2016")),
+            ("2016-12-31T12:00:60Z", None),
+            ("2016-12-31T23:59:60+01:00", None),
+            ("2016-12-31 12:00:60", None),
+            ("2016-12-31T23:59:61Z", None),
+        ] {
+            assert_eq!(read(words).as_deref(), expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn an_offset_of_a_day_or_more_is_no_zone() {
+        assert_eq!(read("2025-11-08T18:00:00+23:59").as_deref(), Some("2025-11-07T18:01:00Z"));
+        for words in ["2025-11-08T18:00:00+24:00", "2025-11-08T18:00:00-2559", "8 November 2025, 18:00 UTC+24"] {
+            assert_eq!(read(words), None, "{words:?}");
+        }
+    }
+
+    #[test]
     fn relative_words_need_a_page_date() {
         assert_eq!(claimed_time("2 months ago", None, "a test"), None);
         assert!(claimed_time("8 November 2025", None, "a test").is_some());

@@ -267,8 +267,8 @@ fn wanted(header: &Header) -> Result<Kind, &'static str> {
 }
 
 fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
-    let time = match header.field("warc-date").parse::<jiff::Timestamp>() {
-        Ok(time) => Timestamp::from(time),
+    let time = match header.field("warc-date").parse::<Timestamp>() {
+        Ok(time) => time,
         Err(_) => return Found::Broken(format!("its WARC-Date is no instant: {:?}", header.field("warc-date"))),
     };
     let url = header.address("warc-target-uri").to_owned();
@@ -279,7 +279,7 @@ fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
         let before = header.address("warc-refers-to-target-uri");
         return Found::Revisit(Revisit {
             refers_to_url: if before.is_empty() { url.clone() } else { before.to_owned() },
-            refers_to_time: header.field("warc-refers-to-date").parse::<jiff::Timestamp>().ok().map(Timestamp::from),
+            refers_to_time: header.field("warc-refers-to-date").parse().ok(),
             url,
             time,
         });

@@ -62,6 +62,21 @@ fn names(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn a_leap_second_keeps_its_order_and_is_in_the_last_minute_of_a_day_only() {
+    let at = |time: &str| {
+        let text = String::from_utf8(response("http://q.example/a")).unwrap().replace("2025-11-08T10:00:00.25Z", time);
+        match read(text.as_bytes()).remove(0).found {
+            Found::Page(page) => page.time.to_string(),
+            Found::Revisit(_) | Found::Other(_) => panic!("it is a page"),
+            Found::Broken(reason) => reason,
+        }
+    };
+    assert_eq!(at("2016-12-31T23:59:60.2Z"), "2016-12-31T23:59:59.999999Z");
+    assert!(at("2016-12-31T12:00:60Z").starts_with("its WARC-Date is no instant"));
+    assert!(at("2016-12-31T12:00:00+24:00").starts_with("its WARC-Date is no instant"));
+}
+
+#[test]
 fn a_page_comes_as_it_was_answered() {
     let chunks = format!("{:x}\r\n{}\r\n5\r\nmore!\r\n0\r\n\r\n", PAGE.len(), PAGE);
     let zipped = gzip(PAGE.as_bytes());

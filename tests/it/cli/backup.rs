@@ -169,7 +169,7 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
         (&["backup", "-", "--json"], 2, "leave out --json"),
         (&["restore", &empty, "--archive", &new], 2, "there is no backup in"),
         (&["restore", &folder, "--archive", &new, "--to", "9"], 2, "position 9 is beyond the end of the backup, 1"),
-        (&["restore", &folder, "--archive", &new, "--to", "soon"], 2, "a time is wanted"),
+        (&["restore", &folder, "--archive", &new, "--to", "soon"], 2, "expected a time"),
         (&["restore", &folder], 2, "archive is not empty"),
         (&["restore", &folder, "--archive", &link], 2, "link can't become an archive: it is a symbolic link; name a"),
         (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),

@@ -37,7 +37,7 @@ fn arguments_that_make_no_sense() {
     for (args, code, words) in [
         (&["show", "ferry"][..], 2, "source/article"),
         (&["show", "press/ä"], 2, "the article id has the character 'ä'"),
-        (&["show", "press/a", "--at", "soon"], 2, "a time is wanted"),
+        (&["show", "press/a", "--at", "soon"], 2, "expected a time"),
         (&["show", "press/a", "--at", "2026-05-16T10:00:00"], 2, "a time of day needs a zone"),
         (&["show", "press/a", "--known-at", "2999-01-01"], 2, "is in the future"),
         (&["show", "press/a", "--revision", "0"], 2, "from 1"),
