@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
+use url::Url;
 
 use super::item::{Arrived, Done, Found, Item, Seen};
 use super::keeping::Keeping;
@@ -17,6 +18,7 @@ use super::tally::Tally;
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::client::ServerError;
+use crate::ingest;
 use crate::model::UrlKey;
 use crate::wire::pb;
 use crate::wire::pb::import_revisions_response::Result as ImportResult;
@@ -214,6 +216,7 @@ impl<'a> Sending<'a> {
         let key = UrlKey::of(&seen.url).ok();
         let is_of_the_address = seen.request.urls.iter().any(|url| UrlKey::of(url).ok() == key);
         let observe_time = seen.at.or(seen.request.observe_time);
+        let seen_at = seen.url.clone();
         let found = archive
             .lookup_article(pb::LookupArticleRequest {
                 url: seen.url,
@@ -226,16 +229,46 @@ impl<'a> Sending<'a> {
         let article = found.article.unwrap_or_default();
         let mut request = seen.request;
         request.content = article.revision.and_then(|revision| revision.content);
-        if let Some((parent, id)) = article.name.rsplit_once("/articles/") {
-            request.parent = parent.to_owned();
-            // What was found at another address with the same content is an observation of that address (WARC 1.1, 6.7.2), and
-            // says nothing of the article whose content it is.
-            if is_of_the_address {
-                request.article_id = id.to_owned();
-            }
+        let (parent, id) = article.name.rsplit_once("/articles/").unwrap_or_default();
+        if is_of_the_address || self.leads_to(request.urls.first(), &article.name).await? {
+            (request.parent, request.article_id) = (parent.to_owned(), id.to_owned());
+        } else {
+            be_of_its_address(&mut request, &seen_at, parent);
         }
         Ok(archive.publish_revision(request).await?.into_inner())
     }
+
+    /// Whether an address is one of this article's.
+    async fn leads_to(&self, url: Option<&String>, article: &str) -> Result<bool, ServerError> {
+        let Some(url) = url.cloned() else { return Ok(false) };
+        let asked = pb::LookupArticleRequest { url, ..pb::LookupArticleRequest::default() };
+        match self.session.archive().lookup_article(asked).await {
+            Ok(found) => Ok(found.into_inner().article.is_some_and(|found| found.name == article)),
+            Err(status) => match ServerError::from(status) {
+                error if error.reason == "ARTICLE_UNKNOWN" => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+/// Makes of what was found at another address an observation of the request's own (WARC 1.1, 6.7.2).
+///
+/// It says nothing of the article whose content it is. All that would lead to that one is left out: its canonical URL and,
+/// where the addresses are of two sites and nobody stated a source, its source.
+fn be_of_its_address(request: &mut pb::PublishRevisionRequest, other: &str, parent: &str) {
+    if let Some(content) = &mut request.content {
+        content.canonical_url.clear();
+    }
+    if !request.parent.is_empty() {
+        return;
+    }
+    let site = |url: &str| ingest::site(&Url::parse(url).ok()?);
+    let (own, other) = (request.urls.first().and_then(|url| site(url)), site(other));
+    request.parent = match own {
+        Some(own) if Some(&own) != other.as_ref() => format!("sources/{own}"),
+        _ => parent.to_owned(),
+    };
 }
 
 fn send(permit: mpsc::OwnedPermit<pb::ImportRevisionsRequest>, arrived: Arrived, dry_run: bool) -> UnderWay {

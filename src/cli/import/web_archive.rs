@@ -48,7 +48,7 @@ pub(super) fn read(
             warc::Found::Page(page) => {
                 (Some(page.url.clone()), observation(page, wishes).unwrap_or_else(Found::Broken))
             }
-            warc::Found::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit)),
+            warc::Found::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit, wishes)),
             warc::Found::Other(what) => (None, Found::PassedOver(what)),
             warc::Found::Broken(reason) => {
                 (None, Found::Broken(Failure::new(Exit::Failed, reason).kind("BROKEN_RECORD")))
@@ -99,8 +99,9 @@ fn header(value: String, bytes_max: usize) -> String {
     if value.len() > bytes_max || value.contains(char::is_control) { String::new() } else { value }
 }
 
-fn sighting(revisit: Revisit) -> Found {
+fn sighting(revisit: Revisit, wishes: &Wishes) -> Found {
     let request = pb::PublishRevisionRequest {
+        parent: wishes.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         observe_time: Some(timestamp_to_pb(revisit.time)),
         urls: vec![revisit.url.clone()],
         ..pb::PublishRevisionRequest::default()

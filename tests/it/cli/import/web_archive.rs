@@ -22,6 +22,15 @@ fn page(url: &str, time: &str, headline: &str) -> String {
     record("response", url, time, "", &answer)
 }
 
+/// A page that calls BRIDGE its canonical address.
+fn canonical(page: String) -> String {
+    let link = format!("</title><link rel='canonical' href='{BRIDGE}'>");
+    let length = page.split_once("\r\n\r\n").unwrap().1.len() - "\r\n\r\n".len();
+    let (old, new) = (format!("Content-Length: {length}"), length + link.len() - "</title>".len());
+    assert!(page.contains(&old), "{page}");
+    page.replace(&old, &format!("Content-Length: {new}")).replace("</title>", &link)
+}
+
 const BRIDGE: &str = "https://www.harbour.example/news/bridge";
 
 #[test]
@@ -86,6 +95,52 @@ fn a_revisit_of_another_address_forges_no_revision() {
     let bridge = ["Bridge to close 2025-11-01T10:00:00Z", "Bridge to close for a year 2025-11-03T10:00:00Z"];
     assert_eq!(cli.revisions(BRIDGE), bridge);
     assert_eq!(cli.revisions(copy), ["Bridge to close 2025-11-05T10:00:00Z"]);
+}
+
+/// The content that was found at the other address names it as its own, and is archived without that.
+#[test]
+fn a_revisit_is_of_the_visited_address_whatever_its_content_calls_canonical() {
+    let cli = Cli::new();
+    let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
+    let again = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n";
+    let (copy, elsewhere) = ("https://www.harbour.example/news/copy", "https://mirror.example/bridge");
+    let file = [
+        canonical(page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close")),
+        canonical(page(BRIDGE, "2025-11-03T10:00:00Z", "Bridge to close for a year")),
+        record("revisit", copy, "2025-11-05T10:00:00Z", &refers, again),
+        record("revisit", elsewhere, "2025-11-06T10:00:00Z", &refers, again),
+        record("revisit", copy, "2025-11-07T10:00:00Z", &refers, again),
+    ];
+    let path = cli.file("crawl.warc", file.concat());
+    let done = cli.run(&["import", &path]);
+    assert!(done.err.contains("5 observations: 3 created, 1 revised, 1 unchanged, 0 failed"), "{done:?}");
+    let bridge = ["Bridge to close 2025-11-01T10:00:00Z", "Bridge to close for a year 2025-11-03T10:00:00Z"];
+    assert_eq!(cli.revisions(BRIDGE), bridge);
+    assert_eq!(cli.revisions(copy), ["Bridge to close 2025-11-05T10:00:00Z"]);
+    assert_eq!(cli.revisions(elsewhere), ["Bridge to close 2025-11-06T10:00:00Z"]);
+    let sources: Vec<String> = [BRIDGE, copy, elsewhere].map(|url| cli.ok(&["show", url, "--json"])).to_vec();
+    let source = |json: &str| json_lines(json)[0]["name"].as_str().unwrap().split('/').nth(1).unwrap().to_owned();
+    let sources: Vec<String> = sources.iter().map(|json| source(json)).collect();
+    assert_eq!(sources, ["harbour", "harbour", "mirror"]);
+    let changes = cli.changes();
+    cli.run(&["import", &path]);
+    assert_eq!(cli.changes(), changes, "nothing is archived twice");
+}
+
+/// An address that is known as another one of the article is one: its visits are observations of that article.
+#[test]
+fn a_revisit_of_an_articles_other_address_is_a_sighting_of_it() {
+    let cli = Cli::new();
+    let print = "https://www.harbour.example/news/bridge/print";
+    let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
+    let file = [
+        canonical(page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close")),
+        canonical(page(print, "2025-11-02T10:00:00Z", "Bridge to close")),
+        record("revisit", print, "2025-11-05T10:00:00Z", &refers, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"),
+    ];
+    let done = cli.run(&["import", &cli.file("crawl.warc", file.concat())]);
+    assert!(done.err.contains("3 observations: 1 created, 0 revised, 2 unchanged, 0 failed"), "{done:?}");
+    assert_eq!(cli.revisions(BRIDGE), ["Bridge to close 2025-11-01T10:00:00Z"]);
 }
 
 /// What is broken is told with its place in the file, and costs nothing else.
