@@ -96,7 +96,10 @@ impl ServerError {
     /// Whether the same call may succeed later, with nothing done about it by who called.
     pub fn is_passing(&self) -> bool {
         let reason = self.reason.as_str();
-        let full = matches!(reason, "SUBSCRIBER_STALLED" | "TOO_MANY_STREAMS" | "QUEUE_FULL" | "STORAGE_FULL");
+        let full = matches!(
+            reason,
+            "SUBSCRIBER_STALLED" | "TOO_MANY_STREAMS" | "QUEUE_FULL" | "MESSAGES_IN_FLIGHT" | "STORAGE_FULL"
+        );
         self.is_of_transport() || self.code == Code::Unavailable || (self.code == Code::ResourceExhausted && full)
     }
 }

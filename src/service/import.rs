@@ -5,12 +5,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use tonic_types::StatusExt;
 
 use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, publish, render};
 use crate::archive::Pending;
 use crate::wire::pb;
+use crate::wire::request::RefusedMessages;
 
 /// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
 const ANSWERS_MAX: usize = 16;
@@ -23,7 +25,7 @@ pub(super) fn start(
     messages: Streaming<pb::ImportRevisionsRequest>,
 ) -> ReceiverStream<Result<pb::ImportRevisionsResponse, Status>> {
     let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
-    tokio::spawn(import(context, messages, answers));
+    tokio::spawn(import(context, messages, RefusedMessages::of_this_call(), answers));
     stream
 }
 
@@ -33,6 +35,7 @@ pub(super) fn start(
 async fn import(
     context: Context,
     mut messages: Streaming<pb::ImportRevisionsRequest>,
+    refused: RefusedMessages,
     answers: Sink<pb::ImportRevisionsResponse>,
 ) {
     let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
@@ -51,7 +54,17 @@ async fn import(
                 break;
             }
         };
-        let result = begin(&context, message.requests).await;
+        let result = match refused.last() {
+            Some(status) => Err(item_error(&status)),
+            None => match begin(&context, message.requests).await {
+                // The archive itself is gone: the messages after this one would fare no better.
+                Err(refusal) if refusal.ends_streams() => {
+                    drop(begun.send(Err(refusal.into())).await);
+                    break;
+                }
+                result => result.map_err(Refusal::into_item_error),
+            },
+        };
         if begun.send(Ok((message.offset, result))).await.is_err() {
             break;
         }
@@ -68,10 +81,17 @@ async fn begin(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> 
     Ok((pending, batch.warnings))
 }
 
+/// What refused a message before it was read, as what became of it.
+fn item_error(status: &Status) -> pb::ItemError {
+    let info = status.get_details_error_info();
+    let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
+    pb::ItemError { code: status.code().into(), reason, message: status.message().to_owned(), metadata }
+}
+
 /// A message of an import that is queued, and what its writer should be told besides.
 type Begun = (Pending, Vec<Vec<pb::Warning>>);
 /// A message by its offset, queued or refused; or why no more messages come.
-type Step = Result<(u64, Result<Begun, Refusal>), Status>;
+type Step = Result<(u64, Result<Begun, pb::ItemError>), Status>;
 
 /// Answers the messages of an import in their order, each once it is durable or refused. When nobody takes the answers
 /// for `stalled_after`, the import ends: what was queued is done, and no more is taken.
@@ -86,15 +106,13 @@ async fn answer(
             Ok(message) => message,
             Err(status) => return answers.end(status),
         };
-        let published = match begun {
-            Ok((pending, warnings)) => render::published_batch(pending.answer().await, warnings),
-            Err(refusal) => Err(refusal),
-        };
-        let result = match published {
-            Ok(published) => ImportResult::Published(published),
-            // The archive itself is gone: the messages after this one would fare no better.
-            Err(refusal) if refusal.ends_streams() => return answers.end(refusal.into()),
-            Err(refusal) => ImportResult::Error(refusal.into_item_error()),
+        let result = match begun {
+            Ok((pending, warnings)) => match render::published_batch(pending.answer().await, warnings) {
+                Ok(published) => ImportResult::Published(published),
+                Err(refusal) if refusal.ends_streams() => return answers.end(refusal.into()),
+                Err(refusal) => ImportResult::Error(refusal.into_item_error()),
+            },
+            Err(error) => ImportResult::Error(error),
         };
         let answer = pb::ImportRevisionsResponse { offset, result: Some(result) };
         match answers.send(answer).await {

@@ -7,11 +7,13 @@
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
+use bytes::Bytes;
 use dateline::fetch::Rules;
 use dateline::ingest::{self, Document, Format, IngestError, Options, times, warc};
 use dateline::model::{ClaimedTime, Content, Limits, SourceId, UrlKey};
 use dateline::wire::json::{from_json, to_json};
 use dateline::wire::json_lines::Lines;
+use dateline::wire::request::RequestDecoder;
 use dateline::wire::{self, FieldErrorKind};
 use dateline::wire::{content_to_pb, pb};
 use jiff::civil::{Date, date};
@@ -199,6 +201,61 @@ pub(crate) fn url_key(input: &[u8]) {
     let back = key.to_url();
     assert_eq!(UrlKey::of(&back).ok().as_ref(), Some(&key), "the URL {back:?} of a key has that key");
     assert!(key.starts_with(&UrlKey::prefix_of(text).expect("a URL is a prefix")), "a URL begins with itself");
+}
+
+/// A request, by its name in the contract, and what reads bytes as it.
+pub(crate) type ReadsRequest = (&'static str, fn(Bytes));
+
+macro_rules! requests {
+    ($($request:ident)*) => {
+        /// Every request of the contract.
+        pub(crate) const REQUESTS: &[ReadsRequest] = &[$((stringify!($request), request::<pb::$request>)),*];
+    };
+}
+
+requests! {
+    AcknowledgeSubscriptionRequest BackUpRequest BatchGetArticlesRequest BatchPublishRevisionsRequest
+    CreateSubscriptionRequest DeleteSubscriptionRequest DiffRevisionsRequest GetArticleRequest
+    GetRevisionRequest GetStatusRequest GetSubscriptionRequest ImportRevisionsRequest ListArticlesRequest
+    ListChangesRequest ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest
+    PublishRevisionRequest ReadOriginalRequest ReinstateArticleRequest RollbackArticleRequest
+    SeekSubscriptionRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
+}
+
+/// A longer message is refused by its length, whatever is in it.
+const MESSAGE_BYTES_MAX: usize = 20 << 20;
+
+/// Bytes as a request. The first byte says as which, the second how often the others are repeated, so that a small input
+/// reaches the limits.
+pub(crate) fn requests(input: &[u8]) {
+    requests_within(input, |_, read| read());
+}
+
+/// As [`requests`]; `within` is told how many bytes of memory the reading may take, and does it.
+pub(crate) fn requests_within(input: &[u8], within: impl FnOnce(usize, &mut dyn FnMut())) {
+    let [which, doublings, message @ ..] = input else { return };
+    let times = (1 << (doublings % 24)).min(MESSAGE_BYTES_MAX / message.len().max(1));
+    let message = Bytes::from(message.repeat(times));
+    let Some((_, read)) = REQUESTS.get(usize::from(*which) % REQUESTS.len()) else { return };
+    within(memory_bytes_max(message.len()), &mut || read(message.clone()));
+}
+
+/// What reading a message may take, as docs/RELIABILITY.md has it.
+fn memory_bytes_max(message_bytes: usize) -> usize {
+    const MIB: usize = 1 << 20;
+    if message_bytes <= 4 << 10 { 4 * MIB } else { message_bytes + 68 * MIB }
+}
+
+/// What is read of a request is read again from what it is written as. All else is refused as the caller's mistake.
+fn request<R: prost::Message + prost::Name + Default + PartialEq + std::fmt::Debug>(message: Bytes) {
+    match RequestDecoder::<R>::new().read(message) {
+        Ok(read) => {
+            let written = Bytes::from(read.encode_to_vec());
+            let again = RequestDecoder::<R>::new().read(written).ok();
+            assert_eq!(again.as_ref(), Some(&read), "a request goes over the wire as it is");
+        }
+        Err(refused) => assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}"),
+    }
 }
 
 /// A document that can be read is the same each time, and can be archived.

@@ -38,5 +38,16 @@ macro_rules! targets {
 }
 
 targets! {
-    news_text markdown html news_article ninjs json json_lines warc detect feed times robots url_key
+    news_text markdown html news_article ninjs json json_lines warc detect feed times robots url_key requests
+}
+
+/// A request that is new in the contract would not be searched.
+#[test]
+fn bytes_are_read_as_every_request() {
+    let pool = prost_reflect::DescriptorPool::decode(dateline::wire::DESCRIPTOR).unwrap();
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let mut requests: Vec<_> = methods.map(|method| method.input().name().to_owned()).collect();
+    requests.sort();
+    requests.dedup();
+    assert_eq!(promises::REQUESTS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), requests);
 }

@@ -16,6 +16,7 @@ mod fetch;
 mod fetched;
 mod fixture;
 mod follow;
+mod imports;
 mod layers;
 mod model;
 mod pages;

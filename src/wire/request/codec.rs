@@ -10,7 +10,8 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
-use super::plan;
+use super::super::pb;
+use super::plan::{self, Plan};
 use super::refused::Refused;
 use super::scope::Call;
 use super::walk::elements_bytes;
@@ -84,21 +85,47 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
 }
 
 impl<U: Message + Name + Default> RequestDecoder<U> {
-    /// Reads a message.
+    /// Reads a message. A refused message of an import is noted ([`super::RefusedMessages`]) and comes with its offset alone,
+    /// since an error would end the stream.
     pub fn read(&self, bytes: Bytes) -> Result<U, Status> {
         let Some((plan, request)) = plan::of_request(U::NAME) else {
             return U::decode(bytes).map_err(|error| Status::internal(error.to_string()));
         };
+        match self.read_request(bytes.clone(), plan, request) {
+            Err(refused) if U::NAME == pb::ImportRevisionsRequest::NAME => {
+                self.call.refuse(refused);
+                Ok(with_offset_alone(&bytes))
+            }
+            read => Ok(read?),
+        }
+    }
+
+    fn read_request(&self, bytes: Bytes, plan: &Plan, request: usize) -> Result<U, Refused> {
         if bytes.len() > SMALL_BYTES {
             let bytes_max = self.call.bounds.bytes_max(U::NAME);
             if bytes.len() > bytes_max {
-                return Err(Refused::TooLong { bytes: bytes.len(), bytes_max }.into());
+                return Err(Refused::TooLong { bytes: bytes.len(), bytes_max });
             }
             let elements = elements_bytes(&bytes, plan, request, &self.call.bounds)?;
             self.call.hold(bytes.len() + elements)?;
         }
-        U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()).into())
+        U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
     }
+}
+
+/// What of an import's message is read where the rest is refused.
+#[derive(Clone, PartialEq, Message)]
+struct Offset {
+    #[prost(uint64, tag = "1")]
+    offset: u64,
+}
+
+/// Makes a message of the offset alone. Where the bytes end or are wrong before it, that is 0.
+fn with_offset_alone<U: Message + Default>(bytes: &[u8]) -> U {
+    let mut offset = Offset::default();
+    // What was read before an error stays.
+    drop(offset.merge(bytes));
+    U::decode(offset.encode_to_vec().as_slice()).unwrap_or_default()
 }
 
 /// Does what takes a while. Where there are other workers, they take over this one's other tasks.
@@ -115,7 +142,6 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt;
 
-    use super::super::super::pb;
     use super::*;
 
     /// Reads bytes as a request, and answers the reason of the refusal and the field that it names.
@@ -207,6 +233,26 @@ mod tests {
                 assert_eq!(refused::<pb::GetArticleRequest>(bytes).0, "MESSAGE_MALFORMED", "{what}, {length} bytes");
             }
         }
+    }
+
+    #[test]
+    fn a_refused_message_of_an_import_keeps_its_offset_and_its_stream() {
+        let decoder = RequestDecoder::<pb::ImportRevisionsRequest>::new();
+        let refusals = super::super::RefusedMessages(Arc::clone(&decoder.call));
+        let message = |requests| pb::ImportRevisionsRequest { offset: 7, requests }.encode_to_vec();
+        let good = message(vec![pb::PublishRevisionRequest::default()]);
+        let many = message(vec![pb::PublishRevisionRequest::default(); 5_000]);
+        let cut = good[..good.len() - 1].to_vec();
+        let cases = [(many, 7, "FIELD_INVALID"), (cut, 7, "MESSAGE_MALFORMED"), (vec![0xff], 0, "MESSAGE_MALFORMED")];
+        for (bytes, offset, reason) in cases {
+            let read = decoder.read(bytes.into()).unwrap();
+            assert_eq!(read, pb::ImportRevisionsRequest { offset, requests: Vec::new() });
+            let info = refusals.last().and_then(|status| status.get_details_error_info()).unwrap();
+            assert_eq!(info.reason, reason);
+            assert!(refusals.last().is_none(), "it is told once");
+        }
+        assert_eq!(decoder.read(good.into()).unwrap().requests.len(), 1);
+        assert!(refusals.last().is_none());
     }
 
     #[test]

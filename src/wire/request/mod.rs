@@ -14,4 +14,4 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use codec::{RequestCodec, RequestDecoder};
-pub use scope::Bounded;
+pub use scope::{Bounded, RefusedMessages};

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::futures::TaskLocalFuture;
+use tonic::Status;
 use tonic::server::NamedService;
 use tower_service::Service;
 
@@ -21,11 +22,13 @@ tokio::task_local! {
 pub struct Call {
     pub(super) bounds: Bounds,
     held: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Why the message that was read last is refused, where the stream goes on all the same.
+    refused: Mutex<Option<Status>>,
 }
 
 impl Call {
     fn new(bounds: Bounds) -> Self {
-        Self { bounds, held: Mutex::new(None) }
+        Self { bounds, held: Mutex::new(None), refused: Mutex::new(None) }
     }
 
     /// The call that is being answered. Outside a server it is one of its own.
@@ -40,6 +43,27 @@ impl Call {
         drop(held.take());
         *held = Some(self.bounds.take(bytes).ok_or(Refused::Busy)?);
         Ok(())
+    }
+
+    /// Notes that the message that is being read is refused.
+    pub(super) fn refuse(&self, refused: Refused) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused.into());
+    }
+}
+
+/// Which messages of a stream were refused, each by itself. To be asked after each message, by the handler of the call.
+#[derive(Debug)]
+pub struct RefusedMessages(pub(super) Arc<Call>);
+
+impl RefusedMessages {
+    /// Those of the call that is being answered.
+    pub fn of_this_call() -> Self {
+        Self(Call::current())
+    }
+
+    /// Why the message that came last is refused; none where it is not. Of a refused message only its offset is there.
+    pub fn last(&self) -> Option<Status> {
+        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -1,0 +1,18 @@
+#![no_main]
+
+#[path = "../promises.rs"]
+mod promises;
+
+use std::alloc::System;
+
+use cap::Cap;
+
+/// Whoever allocates beyond the limit ends the process, which libFuzzer reports with the input.
+#[global_allocator]
+static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| promises::requests_within(input, |bytes_max, read| {
+    MEMORY.set_limit(MEMORY.allocated() + bytes_max).expect("the limit is above what is allocated");
+    read();
+    MEMORY.set_limit(usize::MAX).expect("no limit is too low");
+}));

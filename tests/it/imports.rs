@@ -1,0 +1,95 @@
+//! Imports of messages that no client of ours would send.
+
+use bytes::BufMut;
+use dateline::wire::pb;
+use dateline::wire::pb::import_revisions_response::Result as ImportResult;
+use http::uri::PathAndQuery;
+use prost::Message;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_prost::{ProstCodec, ProstDecoder};
+
+use crate::server::{fresh, publish};
+
+/// Sends bytes as they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = pb::ImportRevisionsResponse;
+    type Encoder = Self;
+    type Decoder = ProstDecoder<Self::Decode>;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<(), Self::Decode>::raw_decoder(tonic::codec::BufferSettings::default())
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, bytes: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&bytes);
+        Ok(())
+    }
+}
+
+/// The offset, and the code and reason of a refusal.
+type Told = (u64, Option<(Code, String)>);
+
+async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
+    let mut grpc = Grpc::new(Channel::from_shared(url).unwrap().connect().await.unwrap());
+    grpc.ready().await.unwrap();
+    let path = PathAndQuery::from_static("/dateline.v1.ArchiveService/ImportRevisions");
+    let answers = grpc.streaming(Request::new(tokio_stream::iter(messages)), path, Raw).await.unwrap();
+    let (mut answers, mut told) = (answers.into_inner(), Vec::new());
+    while let Some(answer) = answers.message().await.unwrap() {
+        told.push(match answer.result.unwrap() {
+            ImportResult::Published(_) => (answer.offset, None),
+            ImportResult::Error(error) => (answer.offset, Some((Code::from(error.code), error.reason))),
+        });
+    }
+    told
+}
+
+#[tokio::test]
+async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large() {
+    let (_directory, server, client) = fresh().await;
+    drop(client);
+    let message = |offset, requests| pb::ImportRevisionsRequest { offset, requests }.encode_to_vec();
+    let good = |offset: u64| message(offset, vec![publish(&format!("a{offset}"), "one")]);
+    let cut = good(3)[..40].to_vec();
+    let filled = pb::PublishRevisionRequest {
+        original: Some(pb::Original { data: vec![7; 18 << 20].into(), ..pb::Original::default() }),
+        ..publish("b", "one")
+    };
+    let messages = vec![
+        good(1),
+        message(2, vec![pb::PublishRevisionRequest::default(); 10_000]),
+        cut,
+        good(4),
+        vec![0xff; 5],
+        message(6, vec![filled]),
+        good(7),
+    ];
+    let refused = |reason: &str| Some((Code::InvalidArgument, reason.to_owned()));
+    let expected = [
+        (1, None),
+        (2, refused("FIELD_INVALID")),
+        (3, refused("MESSAGE_MALFORMED")),
+        (4, None),
+        (0, refused("MESSAGE_MALFORMED")),
+        (6, refused("MESSAGE_TOO_LARGE")),
+        (7, None),
+    ];
+    assert_eq!(import(server.url.clone(), messages).await, expected);
+    assert_eq!(server.archive.tail().next_seq.0, 3, "the others are written, and nothing else");
+    server.stop_serving().await;
+}
