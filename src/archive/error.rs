@@ -176,6 +176,17 @@ pub enum SubscriptionError {
         /// The lease.
         lease: u64,
     },
+    /// The archive was restored, and its consumer may have been sent what was lost by that.
+    #[error(
+        "{id} is of before a restore: its consumer may have been sent changes that this archive no longer has; bring the \
+         consumer to the state of this archive, then move the subscription to where it goes on"
+    )]
+    Restored {
+        /// The subscription.
+        id: SubscriptionId,
+        /// Where the backup had it.
+        next_seq: Seq,
+    },
     /// More was acknowledged than was sent.
     #[error("{id}: {next_seq} was acknowledged, and what was delivered ends at {delivered}; acknowledge at most that")]
     AcknowledgedBeyond {

@@ -74,6 +74,9 @@ pub struct Restored {
     pub end: ReadStamp,
     /// The durable subscriptions that were beyond that, and were set back to it; each with where it was.
     pub set_back: Vec<(SubscriptionId, Seq)>,
+    /// How many durable subscriptions there are, those that were set back too. Each is held until it is moved, or its
+    /// consumer shows that it was sent nothing that is lost.
+    pub held: usize,
 }
 
 /// Restores the changes of a backup of the archive of this id into `path`, which must not exist, or be an empty directory.
@@ -128,7 +131,10 @@ fn fill(
     let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
         record.lease = lease_never_given(record.lease)?;
+        // Whatever the backup knows of a consumer, it may have gone on since then.
+        record.restored = true;
     }
+    let held = subscriptions.len();
     // Commits are counted on, so that a later backup is told from this one where both end at one position.
     refill.finish(&Apart { clock_floor: beside.clock_floor, commits, subscriptions })?;
     drop(engine);
@@ -136,7 +142,7 @@ fn fill(
     let mut watermark = Watermark::open_in(path)?;
     let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits });
     recorded.and_then(|()| watermark.sync()).map_err(OpenError::io("write the watermark of", path))?;
-    Ok(Some(Restored { end, set_back }))
+    Ok(Some(Restored { end, set_back, held }))
 }
 
 type Subscriptions = BTreeMap<SubscriptionId, SubscriptionRecord>;

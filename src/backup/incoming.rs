@@ -109,10 +109,10 @@ impl Drop for Incoming {
     }
 }
 
-/// The durable subscriptions, but for their leases: a restore gives new ones anyway, and a consumer that comes back to
-/// where it was is no news.
+/// The durable subscriptions, but for their leases and whether they were restored: a restore sets both anyway, and a
+/// consumer that comes back to where it was is no news.
 fn subscribed(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
-    let without_lease = |(id, record)| (id, SubscriptionRecord { lease: 0, ..record });
+    let without_lease = |(id, record)| (id, SubscriptionRecord { lease: 0, restored: false, ..record });
     end.subscriptions.into_iter().map(without_lease).collect()
 }
 

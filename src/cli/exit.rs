@@ -138,6 +138,14 @@ fn hint_of(error: &ServerError) -> Option<String> {
             "a subscription has one consumer at a time, and it was given to another; give each a name of its own"
                 .to_owned()
         }
+        "HISTORY_DIVERGED" if !metadata("subscription").is_empty() => {
+            let id = metadata("subscription");
+            let id = id.strip_prefix("subscriptions/").unwrap_or(id);
+            format!(
+                "the archive was restored from a backup: what this consumer did since then may be of changes that are lost. \
+                 Begin again with `dateline subscriptions seek {id} --from beginning`, or from where it is right"
+            )
+        }
         "HISTORY_DIVERGED" => {
             "the archive is another one, or was restored from a backup: begin anew with --from".to_owned()
         }

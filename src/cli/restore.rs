@@ -86,6 +86,7 @@ fn tell(
             "nextSeq": end.next_seq.to_string(),
             "archiveTime": end.archive_time.map(|time| time.to_string()),
             "setBack": set_back.collect::<Vec<_>>(),
+            "heldSubscriptions": restored.held.to_string(),
         }));
     }
     let last = end.archive_time.map(|time| format!(", the last at {}", out.time(time))).unwrap_or_default();
@@ -93,6 +94,16 @@ fn tell(
     out.line(format_args!("restored {changes}{}{last}: {}", took(elapsed), path.display()))?;
     for (id, from) in set_back {
         out.line(format_args!("set back {} from {from} to {}", id.as_str(), end.next_seq))?;
+    }
+    if restored.held > 0 {
+        out.note(format_args!(
+            "dateline: {} held until moved, since consumers may have been sent changes that are lost: see `dateline \
+             subscriptions seek`",
+            match restored.held {
+                1 => "1 durable subscription is".to_owned(),
+                held => format!("{held} durable subscriptions are"),
+            }
+        ));
     }
     Ok(())
 }

@@ -76,7 +76,11 @@ fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Styl
     let lag_style = if behind == 0 { style::GOOD } else { style::CHANGED };
     let nobody = if out.is_terminal() { "nobody attached" } else { "-" };
     let attached = subscription.consumer.as_ref().filter(|consumer| consumer.attached);
-    let consumer = attached.map_or_else(|| nobody.to_owned(), |consumer| label(&consumer.label));
+    let consumer = match attached {
+        Some(consumer) => label(&consumer.label),
+        None if subscription.restored => "held since a restore; seek it".to_owned(),
+        None => nobody.to_owned(),
+    };
     [(name, style::NAME), (position, plain), (changes, lag_style), (time, style::FAINT), (consumer, plain)]
 }
 

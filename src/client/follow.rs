@@ -3,7 +3,8 @@
 //! Each batch of the feed ends in a bookmark, whose token says exactly where to go on, also inside an atomic batch. What
 //! arrived is handed out in full before the stream is opened anew, so that a new stream begins behind the last event
 //! handed out: nothing is missing and nothing comes twice. A durable subscription begins behind what was acknowledged
-//! instead: what was handed out and not acknowledged comes again, under a new lease.
+//! instead: what was handed out and not acknowledged comes again, under a new lease. The token goes with it there too, so
+//! that the server tells a consumer that was sent what a restored archive no longer has.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -172,8 +173,7 @@ impl Following {
     fn open(&self) -> Pin<Box<Opening>> {
         use pb::feed_start::Position;
         let mut request = self.request.clone();
-        // A durable subscription has its place in the archive.
-        if let Some(token) = self.resume_token().filter(|_| request.subscription.is_empty()) {
+        if let Some(token) = self.resume_token() {
             request.start = Some(pb::FeedStart { position: Some(Position::ResumeToken(token.to_owned())) });
         }
         let mut feed = self.feed.clone();

@@ -50,7 +50,7 @@ impl Refusal {
         self
     }
 
-    fn with(mut self, key: &str, value: impl ToString) -> Self {
+    pub(super) fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.0.metadata.insert(key.to_owned(), value.to_string());
         self
     }
@@ -277,6 +277,9 @@ fn subscription(error: &SubscriptionError) -> Refusal {
             refusal(Code::FailedPrecondition, "SUBSCRIPTION_IN_USE", id).with("consumer", consumer)
         }
         SubscriptionError::LeaseLost { id, lease } => refusal(Code::Aborted, "LEASE_LOST", id).with("lease", lease),
+        SubscriptionError::Restored { id, next_seq } => {
+            refusal(Code::FailedPrecondition, "HISTORY_DIVERGED", id).with("next_seq", next_seq)
+        }
         SubscriptionError::AcknowledgedBeyond { id, next_seq, delivered } => {
             refusal(Code::OutOfRange, "ACK_BEYOND_DELIVERED", id)
                 .with("next_seq", next_seq)

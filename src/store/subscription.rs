@@ -19,6 +19,9 @@ pub struct SubscriptionRecord {
     pub lease: u64,
     /// When it was made.
     pub create_time: Timestamp,
+    /// Whether a restore brought it back. Its consumer may have been sent changes that were lost by that, and no consumer
+    /// attaches until one shows that it was not, or the subscription is moved.
+    pub restored: bool,
 }
 
 impl Batch {
@@ -45,6 +48,7 @@ pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
         next_seq: record.next_seq.0,
         lease: record.lease,
         create_time: record.create_time.micros(),
+        restored: record.restored,
     }
 }
 
@@ -55,6 +59,7 @@ pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionR
         next_seq: Seq(message.next_seq),
         lease: message.lease,
         create_time: Timestamp::from_micros(message.create_time)?,
+        restored: message.restored,
     })
 }
 
@@ -116,6 +121,7 @@ mod tests {
             next_seq: Seq(7),
             lease: 3,
             create_time: at(9).unwrap(),
+            restored: true,
         };
         let id = SubscriptionId::parse("index").unwrap();
         let mut batch = Batch::default();

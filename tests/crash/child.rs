@@ -159,7 +159,7 @@ async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
         Line::Subscription { id: id.clone(), lease: made.record.lease, next_seq: 0 }.say();
     }
     for _ in 0..turns / 8 + 1 {
-        let attachment = match archive.attach_subscription(subscription.clone(), String::new()).await {
+        let attachment = match archive.attach_subscription(subscription.clone(), String::new(), None).await {
             Ok(attachment) => attachment,
             Err(error) => return Line::Failed(format!("{id} was not attached to: {error}")).say(),
         };

@@ -22,8 +22,9 @@ pub(in crate::archive) enum SubscriptionEdit {
 /// A change of a subscription that is there.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::archive) enum SubscriptionChange {
-    /// Give a new lease, which fences off all before it.
-    Attach,
+    /// Give a new lease, which fences off all before it, to a consumer that was sent nothing but this log's changes below
+    /// `seen`, where that is known.
+    Attach { seen: Option<Seq> },
     /// All below this was dealt with.
     Acknowledge { lease: u64, next_seq: Seq },
     /// Go on from here. Leases given before are lost.
@@ -52,7 +53,8 @@ pub(in crate::archive) fn judge(
         SubscriptionEdit::Create { query, next_seq } => {
             // A lease of one that bore this name before must not fit.
             let lease = u64::try_from(now.micros()).unwrap_or(0);
-            let record = SubscriptionRecord { query: query.clone(), next_seq: *next_seq, lease, create_time: now };
+            let (query, next_seq) = (query.clone(), *next_seq);
+            let record = SubscriptionRecord { query, next_seq, lease, create_time: now, restored: false };
             Ok(Judged { record: Some(Arc::new(record)), differs: true })
         }
         SubscriptionEdit::Delete => {
@@ -77,10 +79,15 @@ fn changed(
 ) -> Result<SubscriptionRecord, SubscriptionError> {
     let record = record.clone();
     match change {
-        SubscriptionChange::Attach => Ok(SubscriptionRecord { lease: record.lease + 1, ..record }),
+        SubscriptionChange::Attach { seen } => {
+            if record.restored && seen.is_none_or(|seen| seen < record.next_seq) {
+                return Err(SubscriptionError::Restored { id: id.clone(), next_seq: record.next_seq });
+            }
+            Ok(SubscriptionRecord { lease: record.lease + 1, restored: false, ..record })
+        }
         SubscriptionChange::Seek { next_seq } => {
             refuse_in_use(subscriptions, id)?;
-            Ok(SubscriptionRecord { lease: record.lease + 1, next_seq, ..record })
+            Ok(SubscriptionRecord { lease: record.lease + 1, next_seq, restored: false, ..record })
         }
         SubscriptionChange::Acknowledge { lease, next_seq } => {
             check_acknowledgement(subscriptions, id, &record, lease, next_seq)?;

@@ -134,9 +134,16 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Attaches a consumer, and fences off whoever was. The new lease is durable when this returns.
-    pub async fn attach_subscription(&self, id: SubscriptionId, label: String) -> Result<Attachment, ArchiveError> {
-        let record = self.change(&id, SubscriptionChange::Attach).await?;
+    /// Attaches a consumer, and fences off whoever was. The new lease is durable when this returns. `seen` is where a
+    /// consumer was that has read nothing but this archive's log; without it, or below what it acknowledged, a
+    /// subscription that was restored is [`SubscriptionError::Restored`].
+    pub async fn attach_subscription(
+        &self,
+        id: SubscriptionId,
+        label: String,
+        seen: Option<Seq>,
+    ) -> Result<Attachment, ArchiveError> {
+        let record = self.change(&id, SubscriptionChange::Attach { seen }).await?;
         let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
         let start = self.feed_place(record.next_seq).await?;
         let (delivered, fence) = (Arc::new(AtomicU64::new(record.next_seq.0)), CancellationToken::new());

@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_limit_of_subscriptions_counts_what_its_own_commit_makes_and_removes() {
         let (query, create_time) = (FeedQuery::default(), Timestamp::MIN);
-        let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), lease: 0, create_time });
+        let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), lease: 0, create_time, restored: false });
         let kept = |name| (id(name), Some(Arc::clone(&record)));
         let durable = ["a", "b"].map(|name| (id(name), Arc::clone(&record)));
         let subscriptions = Subscriptions::new(BTreeMap::from(durable));

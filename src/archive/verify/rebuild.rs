@@ -172,7 +172,9 @@ fn read_subscriptions(
         match entry {
             Ok((id, record)) => {
                 let next_seq = record.next_seq.min(end);
-                subscriptions.insert(id, SubscriptionRecord { next_seq, ..record });
+                // What its consumer was sent beyond the end is lost.
+                let restored = record.restored || next_seq < record.next_seq;
+                subscriptions.insert(id, SubscriptionRecord { next_seq, restored, ..record });
             }
             Err(error) => {
                 let detail = error.to_string();

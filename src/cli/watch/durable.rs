@@ -62,8 +62,8 @@ impl Durable {
         self.id.as_str()
     }
 
-    /// A stream begins behind what was acknowledged. One that begins before what we acknowledged is of an archive that
-    /// was restored, or of a subscription that was moved: the positions that we know say nothing there.
+    /// A stream begins behind what was acknowledged. One that begins before what we acknowledged is of a subscription that
+    /// was moved back: what comes from there is wanted again.
     pub(super) fn begins_at(&mut self, next_seq: u64) {
         if next_seq < self.acknowledged_next_seq {
             (self.acknowledged_next_seq, self.done_next_seq) = (next_seq, next_seq);

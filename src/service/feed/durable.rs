@@ -99,6 +99,7 @@ impl Context {
             lag_changes: at.lag_changes,
             lag: Some(lag(at.waiting_since, now)),
             consumer: at.consumer.as_ref().map(consumer),
+            restored: at.record.restored,
         }
     }
 }

@@ -22,8 +22,9 @@ use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
 use crate::model::{FeedQuery, ReadStamp, RequestDigest, SubscriptionId};
 use crate::wire::frame::EventFrame;
+use crate::wire::pb::feed_start::Position;
 use crate::wire::pb::subscribe_response::Event;
-use crate::wire::token::SnapshotPlace;
+use crate::wire::token::{SnapshotPlace, query_digest};
 use crate::wire::{self, FieldError, pb, read_stamp_to_pb};
 
 /// Changes of one event at most.
@@ -279,8 +280,10 @@ fn plan(query: Arc<FeedQuery>, view: FeedView) -> PagePlan {
 async fn attach(context: &Context, request: &pb::SubscribeRequest) -> Result<Attachment, Refusal> {
     let id = SubscriptionId::parse_name(&request.subscription)
         .map_err(|error| FieldError::invalid("subscription", error))?;
+    let place = request.start.as_ref().and_then(|start| start.position.as_ref());
+    let is_token = matches!(place, Some(Position::ResumeToken(_)));
     let given = [
-        ("start", request.start.is_some()),
+        ("start", request.start.is_some() && !is_token),
         ("filter", request.filter.is_some()),
         ("kinds", !request.kinds.is_empty()),
     ];
@@ -291,7 +294,16 @@ async fn attach(context: &Context, request: &pb::SubscribeRequest) -> Result<Att
         let problem = format!("has {} bytes; at most {CONSUMER_BYTES_MAX} are allowed", request.consumer.len());
         return Err(FieldError::invalid("consumer", problem).into());
     }
-    Ok(context.archive.attach_subscription(id, request.consumer.clone()).await?)
+    let seen = match &request.start {
+        None => None,
+        // Where the consumer was: what it was sent must be this log's.
+        start @ Some(_) => {
+            let query = context.archive.subscription(id.clone()).await?.record;
+            let place = context.begin_in_log(start.clone(), query_digest(&query.query)).await;
+            Some(place.map_err(|refusal| refusal.with("subscription", &id))?.next_seq)
+        }
+    };
+    Ok(context.archive.attach_subscription(id, request.consumer.clone(), seen).await?)
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn where_consumers_are_is_saved_without_a_new_change() {
         saved.move_to(7).await;
         assert!(saved.new_since().await.is_some());
         assert_eq!(names(&saved.folder()), 2, "one file of a state takes the place of the one before");
-        drop(saved.archive.attach_subscription(index(), "a consumer".to_owned()).await.unwrap());
+        drop(saved.archive.attach_subscription(index(), "a consumer".to_owned(), None).await.unwrap());
         assert!(saved.new_since().await.is_none(), "one that comes back to where it was is no news");
         for until in [Until::End, Until::Seq(Seq(11))] {
             assert_eq!(saved.restored(until).await, 7, "{until:?}");

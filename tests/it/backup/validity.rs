@@ -153,6 +153,7 @@ async fn no_lease_from_before_a_restore_is_good_any_more() {
         let server = TestServer::on_directory(&into).await;
         let client = server.client().await;
         let before = given.clone();
+        seek(&client, Position::Beginning(true)).await;
         for _ in 0..4 {
             let (_stream, lease) = attach(&client).await;
             assert!(lease > given[0], "a later lease is a higher one");
@@ -167,6 +168,73 @@ async fn no_lease_from_before_a_restore_is_good_any_more() {
         drop(client);
         server.stop().await;
     }
+}
+
+/// What the backup knows of a consumer says nothing of what that was sent since. A token does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_is_held_after_a_restore_until_its_consumer_shows_where_it_is_or_it_is_moved() {
+    let directory = TempDir::new().unwrap();
+    let (archive, folder) = (directory.path().join("archive"), directory.path().join("backup"));
+    let server = TestServer::on_directory(&archive).await;
+    let client = server.client().await;
+    write(&client, "a", "It was.").await;
+    subscribe(&client, "index", Position::Beginning(true)).await;
+    let kept = token(&client).await;
+    keep(&back_up(&server.archive, FeedStart::Beginning).await, &folder);
+    write(&client, "b", "It is lost.").await;
+    let lost = token(&client).await;
+    drop(client);
+    server.stop().await;
+
+    for by_token in [false, true] {
+        let into = directory.path().join(format!("restored {by_token}"));
+        assert_eq!(restore(std::slice::from_ref(&folder), &into, Until::End).unwrap().held, 1);
+        let server = TestServer::on_directory(&into).await;
+        let client = server.client().await;
+        for grown in [false, true] {
+            for start in [None, Some(lost.clone())] {
+                let refused = open(&client, start).await.unwrap_err();
+                assert!(diverged(&refused), "{refused:?}");
+                assert_eq!(refused.metadata["subscription"], "subscriptions/index", "{refused:?}");
+            }
+            if !grown {
+                write(&client, "c", "It is otherwise now.").await;
+            }
+        }
+        if by_token {
+            drop(open(&client, Some(kept.clone())).await.unwrap());
+        } else {
+            seek(&client, Position::Now(true)).await;
+        }
+        drop(open(&client, None).await.unwrap());
+        // A consumer that was sent what is lost is told even then.
+        let refused = open(&client, Some(lost.clone())).await.unwrap_err();
+        assert!(diverged(&refused), "{refused:?}");
+        drop(client);
+        server.stop().await;
+    }
+}
+
+/// The token of a place at the end of the log, for a consumer of everything.
+async fn token(client: &Client) -> String {
+    let request = pb::ListChangesRequest {
+        start: Some(pb::FeedStart { position: Some(Position::Now(true)) }),
+        ..pb::ListChangesRequest::default()
+    };
+    client.feed.clone().list_changes(request).await.unwrap().into_inner().next_page_token
+}
+
+async fn open(client: &Client, token: Option<String>) -> Result<Streaming<pb::SubscribeResponse>, ServerError> {
+    let start = token.map(|token| pb::FeedStart { position: Some(Position::ResumeToken(token)) });
+    let subscription = "subscriptions/index".to_owned();
+    let request = pb::SubscribeRequest { subscription, start, ..pb::SubscribeRequest::default() };
+    Ok(client.feed.clone().subscribe(request).await?.into_inner())
+}
+
+async fn seek(client: &Client, position: Position) {
+    let start = Some(pb::FeedStart { position: Some(position) });
+    let request = pb::SeekSubscriptionRequest { name: "subscriptions/index".to_owned(), start };
+    client.feed.clone().seek_subscription(request).await.unwrap();
 }
 
 /// Attaches a consumer, waits until something was delivered to it, and answers its lease.

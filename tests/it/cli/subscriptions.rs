@@ -45,7 +45,7 @@ fn where_consumers_are_is_backed_up() {
     assert_eq!(server.terminate(), Some(0));
     let new = cli.path("new").to_str().unwrap().to_owned();
     cli.ok(&["restore", &folder, "--archive", &new]);
-    assert_eq!(cli.ok(&["subscriptions", "--archive", &new]), "index\t1\t0\t0\t-\n");
+    assert_eq!(cli.ok(&["subscriptions", "--archive", &new]), "index\t1\t0\t0\theld since a restore; seek it\n");
 }
 
 #[test]

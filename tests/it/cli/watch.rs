@@ -331,28 +331,77 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
     cli.fails(&["watch", "--resume", &ended.token()], 4, hint);
 }
 
-/// A watch remembers what it dealt with across connections, by position. After a restore other changes have those
-/// positions: they were passed over, and acknowledged.
+/// A durable watch once said that the connection was back, and went on: its consumer kept what was lost, and was sent other
+/// changes under positions that it knew.
 #[test]
-fn a_durable_watch_passes_over_nothing_after_a_restore() {
+fn a_durable_watch_ends_where_the_archive_was_restored_under_it() {
+    for by_backup in [false, true] {
+        let cli = Cli::new();
+        add(&cli, 0..1);
+        cli.ok(&["watch", "--durable", "index", "--from", "beginning", "--until-caught-up"]);
+        let backup = cli.path("backup");
+        let folder = backup.to_str().unwrap();
+        if by_backup {
+            cli.ok(&["backup", folder]);
+        } else {
+            copy(&cli.archive(), &backup);
+        }
+        let server = Server::start(&cli, &[]);
+        let address = server.address.clone();
+        let watching = Watching::start(&cli, &["--durable", "index"]);
+        add(&cli, 1..4);
+        assert_eq!(articles(&watching.lines(3)), names(1..4));
+        // That they were acknowledged shows in the position.
+        while !cli.ok(&["subscriptions"]).starts_with("index\t4\t") {}
+        server.kill();
+        std::fs::remove_dir_all(cli.archive()).unwrap();
+        if by_backup {
+            cli.ok(&["restore", folder]);
+        } else {
+            copy(&backup, &cli.archive());
+        }
+        add(&cli, 5..10);
+        let _server = Server::start_on(&cli, &address);
+        let ended = watching.ended();
+        assert_eq!((ended.code, ended.out.len()), (4, 0), "{ended:?}");
+        assert!(
+            ended.err.last().unwrap().contains("`dateline subscriptions seek index --from beginning`"),
+            "{ended:?}"
+        );
+    }
+}
+
+/// The place of a durable consumer is in the archive, and a backup has an earlier one. So a consumer that starts after a
+/// restore once went on as though nothing had happened, with what was lost in its index.
+#[test]
+fn a_durable_watch_that_starts_after_a_restore_is_told_of_it() {
     let cli = Cli::new();
+    let folder = cli.path("backup").to_str().unwrap().to_owned();
+    let take = ["watch", "--durable", "index", "--from", "beginning", "--until-caught-up"];
     add(&cli, 0..1);
-    cli.ok(&["watch", "--durable", "index", "--from", "beginning", "--until-caught-up"]);
-    let backup = cli.path("backup");
-    copy(&cli.archive(), &backup);
-    let server = Server::start(&cli, &[]);
-    let address = server.address.clone();
-    let watching = Watching::start(&cli, &["--durable", "index"]);
-    add(&cli, 1..4);
-    assert_eq!(articles(&watching.lines(3)), names(1..4));
-    // That they were acknowledged shows in the position.
-    while !cli.ok(&["subscriptions"]).starts_with("index\t4\t") {}
-    server.kill();
+    assert_eq!(articles(&lines(&cli.ok(&take))), names(0..1));
+    cli.ok(&["backup", &folder]);
+    add(&cli, 1..2);
+    assert_eq!(articles(&lines(&cli.ok(&take))), names(1..2));
     std::fs::remove_dir_all(cli.archive()).unwrap();
-    copy(&backup, &cli.archive());
-    add(&cli, 5..10);
-    let _server = Server::start_on(&cli, &address);
-    assert_eq!(articles(&watching.lines(5)), names(5..10));
+    let restored = cli.run(&["restore", &folder]);
+    assert!(restored.err.contains("1 durable subscription is held until moved"), "{restored:?}");
+    add(&cli, 2..3);
+    let hint = "`dateline subscriptions seek index --from beginning`";
+    cli.fails(&take, 4, hint);
+    cli.fails(&take, 4, hint);
+    let server = Server::start(&cli, &[]);
+    cli.fails(&take, 4, hint);
+    assert_eq!(cli.ok(&["subscriptions"]).trim_end().rsplit('\t').next(), Some("held since a restore; seek it"));
+    cli.ok(&["subscriptions", "seek", "index", "--from", "beginning"]);
+    assert_eq!(articles(&lines(&cli.ok(&take))), [names(0..1), names(2..3)].concat());
+    add(&cli, 3..4);
+    assert_eq!(articles(&lines(&cli.ok(&take))), names(3..4));
+    drop(server);
+}
+
+fn lines(out: &str) -> Vec<String> {
+    out.lines().map(str::to_owned).collect()
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

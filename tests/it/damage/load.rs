@@ -133,7 +133,7 @@ impl Load {
         } else if self.dice.percent(15) {
             archive.delete_subscription(id).await.unwrap();
         } else {
-            let attachment = archive.attach_subscription(id.clone(), "a consumer".to_owned()).await.unwrap();
+            let attachment = archive.attach_subscription(id.clone(), "a consumer".to_owned(), None).await.unwrap();
             attachment.deliver(tail);
             let next_seq = Seq(attachment.start.next_seq.0.midpoint(tail.0));
             archive.acknowledge_subscription(id, attachment.lease, next_seq).await.unwrap();

@@ -113,7 +113,7 @@ impl Player {
                 Ok(format!("{:?}", created.record))
             }
             Step::Attach => {
-                let attached = self.archive.attach_subscription(reader(), "one".to_owned()).await?;
+                let attached = self.archive.attach_subscription(reader(), "one".to_owned(), None).await?;
                 let answer = format!("{} {:?}", attached.lease, attached.start);
                 self.attached = Some(attached);
                 Ok(answer)
