@@ -10,7 +10,7 @@ use url::Url;
 use super::{normal, site};
 use crate::ingest::claims::{Place, stated};
 use crate::ingest::news_article::{self, NewsArticle};
-use crate::ingest::{Guess, Options, article_url, distinct, is_absolute_url, language_tag, markup, without_by};
+use crate::ingest::{Guess, Options, article_url, distinct, is_absolute_url, language_tag, markup, quoted, without_by};
 use crate::model::ClaimedTime;
 
 const TITLES: [&str; 7] =
@@ -67,9 +67,9 @@ pub(super) struct Head {
 
 /// Reads it.
 pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> Head {
-    let mut data = data(tree);
-    guesses.append(&mut data.guesses);
     let page = Page { tree, metas: metas(tree) };
+    let mut data = data(&page, options, guesses);
+    guesses.append(&mut data.guesses);
     let publication = data.publication.clone().or_else(|| page.first(&PUBLICATIONS));
     let mut head = Head {
         headline: page.headline(&data, publication.as_deref(), guesses),
@@ -91,10 +91,34 @@ pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> 
     head
 }
 
-/// The first article that the page has as JSON-LD.
-fn data(tree: &Tree) -> NewsArticle {
-    let scripts = tree.select("script[type='application/ld+json']");
-    scripts.iter().take(SCRIPTS_MAX).find_map(|script| news_article::find(&script.text())).unwrap_or_default()
+/// What the page has of its article as JSON-LD.
+///
+/// A page may have the data of other articles too. Where it is known which address the page has, an article of another
+/// address is not taken, even if there is no other.
+fn data(page: &Page<'_>, options: &Options, guesses: &mut Vec<Guess>) -> NewsArticle {
+    let scripts = page.tree.select("script[type='application/ld+json']");
+    let scripts: Vec<String> = scripts.iter().take(SCRIPTS_MAX).map(|script| script.text().to_string()).collect();
+    // What is neither absolute nor a path is a name for the node.
+    let resolved = |written: &str| {
+        let url = match &options.url {
+            Some(base) if written.starts_with('/') => base.join(written).ok()?,
+            Some(_) | None => Url::parse(written).ok()?,
+        };
+        (article_url(url.as_str()).is_some()).then_some(url)
+    };
+    let stated = [page.canonical_link(), page.first(&["og:url"])].into_iter().flatten();
+    let own: Vec<Url> = options.url.clone().into_iter().chain(stated.filter_map(|url| resolved(&url))).collect();
+    let is_own = |written: &str| {
+        let url = resolved(written).filter(|_| !own.is_empty())?;
+        Some(own.iter().any(|own| site::is_same_page(own, &url)))
+    };
+    news_article::find(&scripts, &is_own).unwrap_or_else(|| {
+        if let Some(other) = news_article::find(&scripts, &|_| None) {
+            let why = format!("it is of another address, {}", other.urls.first().map_or("", String::as_str));
+            guesses.push(Guess::new("ignored", format!("JSON-LD of {}", quoted(&other.headline)), why));
+        }
+        NewsArticle::default()
+    })
 }
 
 /// The page's `meta` elements: name in lower case, content.
@@ -231,11 +255,15 @@ impl Page<'_> {
         })
     }
 
+    fn canonical_link(&self) -> Option<String> {
+        self.tree.select_single("link[rel='canonical']").attr("href").map(|href| href.trim().to_owned())
+    }
+
     /// The address that the page calls its own, where that is within the site. Whoever names the address of another site
     /// could take its articles over.
     fn canonical(&self, data: &NewsArticle, options: &Options, guesses: &mut Vec<Guess>) -> Option<String> {
-        let link = self.tree.select_single("link[rel='canonical']").attr("href").map(|href| href.to_string());
-        let stated = link.or_else(|| self.first(&["og:url"])).or_else(|| data.urls.first().cloned())?;
+        let stated =
+            self.canonical_link().or_else(|| self.first(&["og:url"])).or_else(|| data.urls.first().cloned())?;
         let joined = match &options.url {
             Some(base) => base.join(stated.trim()).ok(),
             None => Url::parse(stated.trim()).ok(),

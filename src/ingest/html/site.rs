@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use crate::ingest::source_id;
+use crate::model::UrlKey;
 
 /// A source id for a site, from the name under which its domain is registered: `example` of `news.example.co.uk`.
 pub(in crate::ingest) fn source_of(url: &Url) -> Option<String> {
@@ -28,6 +29,17 @@ pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     }
 }
 
+/// Whether two addresses are spellings of one page's: with `www.` or not, another scheme, tracking parameters, a slash at the
+/// end of the path, another case.
+pub(super) fn is_same_page(one: &Url, other: &Url) -> bool {
+    let path = |url: &Url| url.path().trim_end_matches('/').to_ascii_lowercase();
+    let query = |url: &Url| {
+        let key = UrlKey::of(url.as_str()).ok()?;
+        key.as_str().split_once('?').map(|(_, query)| query.to_owned())
+    };
+    is_same(one, other) && path(one) == path(other) && query(one) == query(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +58,25 @@ mod tests {
         assert!(!same("http://127.0.0.1/", "http://127.0.0.2/"));
         assert!(!same("http://127.0.0.1/", "http://example.org/"));
         assert!(same("http://localhost/", "http://localhost:8080/"));
+    }
+
+    #[test]
+    fn a_page_is_one_however_its_address_is_spelt() {
+        let own = url("https://www.tidewater.example/news/ferry");
+        for other in [
+            "http://tidewater.example/news/ferry/",
+            "https://m.tidewater.example/News/Ferry?utm_source=x#article",
+            "https://www.tidewater.example/news/ferry#webpage",
+        ] {
+            assert!(is_same_page(&own, &url(other)), "{other}");
+        }
+        for other in [
+            "https://www.tidewater.example/news/ferry-2",
+            "https://www.tidewater.example/news/ferry?page=2",
+            "https://other.example/news/ferry",
+        ] {
+            assert!(!is_same_page(&own, &url(other)), "{other}");
+        }
     }
 
     #[test]

@@ -96,6 +96,47 @@ fn json_ld_goes_before_what_stands_beside_it() {
     assert_eq!(document.publication.as_deref(), Some("The Tidewater Post"));
 }
 
+/// A page has the data of articles that it links to, often before its own.
+#[test]
+fn json_ld_of_another_pages_address_is_not_taken() {
+    let node = |more: &str, name: &str| {
+        format!(
+            r#"<script type="application/ld+json">{{"@type": "NewsArticle", {more} "headline": "Ferry returns",
+            "author": {{"name": "{name}"}}, "datePublished": "2020-01-01"}}</script>"#
+        )
+    };
+    let other = node(r#""url": "https://www.tidewater.example/other","#, "Wrong");
+    let entity = node(r#""mainEntityOfPage": {"@id": "https://www.tidewater.example/third#page"},"#, "Wrong");
+    let path = node(r#""url": "/other","#, "Wrong");
+    let wrong = format!("{other}{entity}{path}");
+    let unaddressed = node(r#""mainEntityOfPage": true, "url": "https://www.tidewater.example/","#, "Unaddressed");
+    let ids = [
+        r#""@id": "http://tidewater.example/news/ferry/?utm_source=x#article","#,
+        r#""url": "/news/ferry","#,
+        r#""url": "https://www.tidewater.example/other", "mainEntityOfPage": "https://www.tidewater.example/news/ferry","#,
+    ];
+    let read = |head: &str, url: Option<&str>| {
+        let options = Options { url: url.map(|url| Url::parse(url).unwrap()), ..Options::default() };
+        read(page(&format!("<title>Ferry returns</title>{head}"), BODY).as_bytes(), &options).unwrap()
+    };
+    let url = Some("https://www.tidewater.example/news/ferry");
+    for own in ids.map(|id| node(id, "Right")) {
+        assert_eq!(read(&format!("{wrong}{unaddressed}{own}"), url).content.bylines, ["Right"], "{own}");
+    }
+    assert_eq!(read(&format!("{wrong}{unaddressed}"), url).content.bylines, ["Unaddressed"]);
+    let canonical = node(r#""url": "https://www.tidewater.example/story/7","#, "Right");
+    for stated in
+        ["<link rel=canonical href='/story/7'>", "<meta property='og:url' content='https://tidewater.example/story/7'>"]
+    {
+        assert_eq!(read(&format!("{stated}{wrong}{canonical}"), url).content.bylines, ["Right"], "{stated}");
+    }
+    let none = read(&wrong, url);
+    assert_eq!((none.content.bylines.len(), none.content.publish_time), (0, None));
+    let guesses: Vec<String> = none.guesses.iter().map(ToString::to_string).collect();
+    assert!(guesses.iter().any(|guess| guess.contains("of another address")), "{guesses:?}");
+    assert_eq!(read(&other, None).content.bylines, ["Wrong"], "nothing says which address the page has");
+}
+
 #[test]
 fn a_page_without_any_of_it_still_has_an_article() {
     let document = read_page(&page("<title>Ferry returns to port - Tidewater Post</title>", BODY));

@@ -145,16 +145,7 @@ impl<'g, 'v> Fields<'g, 'v> {
 
     /// The article's own URL, then that of its page. An id may be one; with a fragment it is a name within the page.
     fn urls(&mut self) -> Vec<String> {
-        let page = self.value("mainEntityOfPage");
-        let of =
-            |page: Option<&'v Value>, key: &str| page.and_then(|page| page.get(key).or(page.as_str().and(Some(page))));
-        let values = [self.value("url"), of(page, "url"), of(page, "@id"), self.value("@id")];
-        let written: Vec<String> = values
-            .into_iter()
-            .flatten()
-            .filter_map(|value| self.graph.raw_text(value))
-            .map(|url| url.trim().to_owned())
-            .collect();
+        let written = self.graph.addresses(self.node);
         let urls = distinct(written.iter().filter_map(|url| article_url(url)).filter(|url| !url.contains('#')));
         if let Some(url) = written.first().filter(|_| urls.is_empty()) {
             let why = "not the absolute address of an article";

@@ -34,6 +34,15 @@ const ARTICLES: [&str; 20] = [
     "blogpost",
 ];
 
+/// How well an article fits the page that it is in: the least is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// It says nothing of the article.
+    is_empty: bool,
+    /// It names no address.
+    is_unaddressed: bool,
+}
+
 /// All nodes of a document.
 pub(super) struct Graph<'v> {
     root: &'v Value,
@@ -63,10 +72,27 @@ impl<'v> Graph<'v> {
     }
 
     /// The first article: at the top, in the graph, or what a page has as its main entity. Articles that a page only
-    /// lists are none. A node that has no more than a type and an id is the last choice.
-    pub(super) fn article(&self) -> Option<&'v Node> {
-        let articles = || self.nodes().filter(|node| is_article(node));
-        articles().find(|node| says_something(node)).or_else(|| articles().next())
+    /// lists are none. One of the page's own address goes before one without any, and one of another address is none;
+    /// `is_own` tells an address, and says nothing of what is no address. A node that has no more than a type and an id is
+    /// the last choice.
+    pub(super) fn article(&self, is_own: &dyn Fn(&str) -> Option<bool>) -> Option<(Rank, &'v Node)> {
+        let ranked = self.nodes().filter(|node| is_article(node)).filter_map(|node| {
+            let belongs: Vec<bool> = self.addresses(node).iter().filter_map(|url| is_own(url)).collect();
+            let is_other = !belongs.is_empty() && !belongs.contains(&true);
+            (!is_other).then(|| (Rank { is_empty: !says_something(node), is_unaddressed: belongs.is_empty() }, node))
+        });
+        ranked.min_by_key(|(rank, _)| *rank)
+    }
+
+    /// The addresses of a node as they are written: its own, that of its page, its id.
+    pub(super) fn addresses(&self, node: &'v Node) -> Vec<String> {
+        let value = |key: &str| node.get(key).filter(|value| !value.is_null());
+        let page = value("mainEntityOfPage");
+        let of =
+            |page: Option<&'v Value>, key: &str| page.and_then(|page| page.get(key).or(page.as_str().and(Some(page))));
+        let values = [value("url"), of(page, "url"), of(page, "@id"), value("@id")];
+        let written = values.into_iter().flatten().filter_map(|value| self.raw_text(value));
+        written.map(|url| url.trim().to_owned()).collect()
     }
 
     /// The nodes that an article can be, in order.

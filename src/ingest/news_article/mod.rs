@@ -49,9 +49,14 @@ pub(super) struct NewsArticle {
     pub(super) guesses: Vec<Guess>,
 }
 
-/// The first article in JSON-LD; `None` when there is none, or no JSON.
-pub(super) fn find(json: &str) -> Option<NewsArticle> {
-    article_in(&json::parse(json).ok()?)
+/// The article of a page among its scripts of JSON-LD: the first that names the page's address, or else the first that
+/// names none; `None` when there is none, or no JSON. `is_own` tells an address, and says nothing of what is no address.
+pub(super) fn find(scripts: &[String], is_own: &dyn Fn(&str) -> Option<bool>) -> Option<NewsArticle> {
+    let values: Vec<Value> = scripts.iter().filter_map(|script| json::parse(script).ok()).collect();
+    let graphs: Vec<Graph> = values.iter().map(Graph::of).collect();
+    let articles = graphs.iter().filter_map(|graph| graph.article(is_own).map(|(rank, node)| (rank, graph, node)));
+    let (_, graph, node) = articles.min_by_key(|(rank, ..)| *rank)?;
+    Some(Fields::new(graph, node).read())
 }
 
 /// Reads a file of JSON-LD.
@@ -63,7 +68,7 @@ pub(super) fn read(text: &str) -> Result<Document, IngestError> {
 
 fn article_in(value: &Value) -> Option<NewsArticle> {
     let graph = Graph::of(value);
-    let node = graph.article()?;
+    let (_, node) = graph.article(&|_| None)?;
     Some(Fields::new(&graph, node).read())
 }
 
