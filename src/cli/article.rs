@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::connect::Session;
 use super::exit::Failure;
+use super::style;
 use crate::model::{ArticleName, NameError, Timestamp};
 use crate::wire::{pb, timestamp_to_pb};
 
@@ -78,7 +79,7 @@ pub(super) fn same_cut(stamp: Option<&pb::ReadStamp>, at: Option<Timestamp>) -> 
 pub(super) fn short(name: &str) -> String {
     match ArticleName::parse(name) {
         Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
-        Err(_) => name.strip_prefix("sources/").unwrap_or(name).to_owned(),
+        Err(_) => style::safe_line(name.strip_prefix("sources/").unwrap_or(name)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::output::Output;
 use super::style::{self, Painter};
 use super::{instant, words};
 use crate::export::html;
+use crate::model::unseen::visible_change;
 use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
@@ -60,7 +61,7 @@ async fn page(session: &Session, diff: &pb::DiffRevisionsResponse, out: &mut Out
         Some(base) => Some(read(base).await?),
         None => None,
     };
-    out.bytes(html::compare(base.as_ref(), &read(&target).await?).as_bytes())
+    out.document(html::compare(base.as_ref(), &read(&target).await?).as_bytes())
 }
 
 fn selector(state: State) -> pb::RevisionSelector {
@@ -73,7 +74,7 @@ fn selector(state: State) -> pb::RevisionSelector {
 }
 
 fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Result<(), Failure> {
-    let painter = out.painter();
+    let (painter, has_both) = (out.painter(), has_both(diff));
     let side = |revision: Option<&pb::Revision>| match revision {
         Some(revision) => {
             let observed = instant(revision.observe_time.as_ref()).map(|time| out.time(time)).unwrap_or_default();
@@ -88,13 +89,13 @@ fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Resu
     for change in &diff.field_changes {
         let label = painter.paint(style::NAME, &format!("{}:", change.field.replace('_', " ")));
         out.line("")?;
-        out.wrapped("", &format!("{label} {}", spans(&change.spans, painter)))?;
+        out.wrapped("", &format!("{label} {}", spans(&change.spans, has_both, painter)))?;
     }
-    body(&diff.hunks, full, out)
+    body(&diff.hunks, full, has_both, out)
 }
 
 /// The blocks that changed, and how many lie between them.
-fn body(hunks: &[pb::Hunk], full: bool, out: &mut Output) -> Result<(), Failure> {
+fn body(hunks: &[pb::Hunk], full: bool, has_both: bool, out: &mut Output) -> Result<(), Failure> {
     let mut unchanged = 0;
     for hunk in hunks {
         if hunk.kind() == pb::HunkKind::Equal && !full {
@@ -103,7 +104,7 @@ fn body(hunks: &[pb::Hunk], full: bool, out: &mut Output) -> Result<(), Failure>
         }
         skipped(&mut unchanged, out)?;
         out.line("")?;
-        print_hunk(hunk, out)?;
+        print_hunk(hunk, has_both, out)?;
     }
     skipped(&mut unchanged, out)
 }
@@ -118,7 +119,7 @@ fn skipped(unchanged: &mut usize, out: &mut Output) -> Result<(), Failure> {
     out.line(out.painter().paint(style::FAINT, &text))
 }
 
-fn print_hunk(hunk: &pb::Hunk, out: &mut Output) -> Result<(), Failure> {
+fn print_hunk(hunk: &pb::Hunk, has_both: bool, out: &mut Output) -> Result<(), Failure> {
     let painter = out.painter();
     let place = |index: Option<u32>| index.map_or(0, |index| u64::from(index) + 1);
     let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);
@@ -134,20 +135,28 @@ fn print_hunk(hunk: &pb::Hunk, out: &mut Output) -> Result<(), Failure> {
     if let Some(remark) = remark {
         out.line(painter.paint(style::NAME, &format!("({remark})")))?;
     }
-    out.wrapped("", &spans(&hunk.spans, painter))
+    out.wrapped("", &spans(&hunk.spans, has_both, painter))
 }
 
-/// The text of both sides.
-fn spans(spans: &[pb::Span], painter: Painter) -> String {
-    let show = |span: &pb::Span| {
-        let text = style::safe(&span.text);
-        match (span.kind(), painter.colored) {
-            (pb::SpanKind::Equal | pb::SpanKind::Unspecified, _) => text,
-            (pb::SpanKind::Insert, true) => painter.paint(style::INSERTED, &text),
-            (pb::SpanKind::Delete, true) => painter.paint(style::DELETED, &text),
-            (pb::SpanKind::Insert, false) => mark("{+", &text, "+}"),
-            (pb::SpanKind::Delete, false) => mark("[-", &text, "-]"),
-        }
+/// Whether some words came and some went.
+fn has_both(diff: &pb::DiffRevisionsResponse) -> bool {
+    let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
+    let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
+    has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete)
+}
+
+/// The text of both sides. What cannot be seen is named, so that a change of it is seen.
+fn spans(spans: &[pb::Span], has_both: bool, painter: Painter) -> String {
+    let changed = |span: &pb::Span, style, open, close| {
+        let text = visible_change(&span.text, has_both);
+        // Colour does not show that a space came.
+        let is_colored = painter.colored && !text.trim().is_empty();
+        painter.paint(style, &if is_colored { text.into_owned() } else { mark(open, &text, close) })
+    };
+    let show = |span: &pb::Span| match span.kind() {
+        pb::SpanKind::Equal | pb::SpanKind::Unspecified => style::safe(&span.text),
+        pb::SpanKind::Insert => changed(span, style::INSERTED, "{+", "+}"),
+        pb::SpanKind::Delete => changed(span, style::DELETED, "[-", "-]"),
     };
     spans.iter().map(show).collect()
 }
@@ -175,7 +184,19 @@ mod tests {
             span(pb::SpanKind::Insert, "could "),
             span(pb::SpanKind::Equal, "close"),
         ];
-        assert_eq!(spans(&line, Painter { colored: false }), "Bridge [-to-] {+could+} close");
-        assert!(spans(&line, Painter { colored: true }).contains("\u{1b}[32mcould \u{1b}[0m"));
+        assert_eq!(spans(&line, true, Painter { colored: false }), "Bridge [-to-] {+could+} close");
+        assert!(spans(&line, true, Painter { colored: true }).contains("\u{1b}[32mcould \u{1b}[0m"));
+    }
+
+    #[test]
+    fn a_change_of_what_cannot_be_seen_is_seen_with_and_without_colour() {
+        let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
+        let replaced = |old: &str, new: &str| [span(pb::SpanKind::Delete, old), span(pb::SpanKind::Insert, new)];
+        let (plain, colored) = (Painter { colored: false }, Painter { colored: true });
+        assert_eq!(spans(&replaced("می\u{200c}خواهم", "میخواهم"), true, plain), "[-می<U+200C>خواهم-]{+میخواهم+}");
+        assert!(spans(&replaced("pay", "pay\u{202e}"), true, colored).contains("\u{1b}[32mpay<U+202E>\u{1b}[0m"));
+        assert!(spans(&replaced(" ", "\u{a0}"), true, colored).contains("\u{1b}[32m<U+00A0>\u{1b}[0m"));
+        let new = [span(pb::SpanKind::Equal, "a"), span(pb::SpanKind::Insert, " ")];
+        assert_eq!(spans(&new, false, colored), "a\u{1b}[32m{+ +}\u{1b}[0m");
     }
 }

@@ -172,9 +172,9 @@ fn start_log(globals: &Globals) {
 }
 
 fn tell(failure: &Failure) {
-    say(format_args!("dateline: {}", style::safe(&failure.message)));
+    say(format_args!("dateline: {}", failure.message));
     if let Some(hint) = &failure.hint {
-        say(format_args!("hint: {}", style::safe(hint)));
+        say(format_args!("hint: {hint}"));
     }
 }
 

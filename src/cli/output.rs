@@ -19,6 +19,7 @@ use super::exit::{Exit, Failure};
 use super::style::{self, Painter};
 use super::times;
 use crate::model::Timestamp;
+use crate::model::unseen::in_json;
 use crate::wire::json::to_json;
 
 /// No more than this is held back: a long list is better piped while the archive is open than kept in memory.
@@ -126,8 +127,10 @@ impl Output {
         if self.terminal { times::brief(time) } else { time.to_string() }
     }
 
-    /// Writes a line.
+    /// Writes a line. What of it cannot be seen is named or escaped, whatever was done about that before.
     pub(super) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
+        let line = line.to_string();
+        let line = if self.json { in_json(&line).into_owned() } else { style::safe_styled(&line) };
         self.write(format!("{line}\n").as_bytes())
     }
 
@@ -139,6 +142,14 @@ impl Output {
     /// Writes a message as a line of JSON.
     pub(super) fn message<M: Name>(&mut self, message: &M) -> Result<(), Failure> {
         self.line(to_json(message))
+    }
+
+    /// Writes a document: as it is to a file or a program, safe to a terminal, which does as it is told.
+    pub(super) fn document(&mut self, document: &[u8]) -> Result<(), Failure> {
+        if self.terminal {
+            return self.bytes(style::safe(&String::from_utf8_lossy(document)).as_bytes());
+        }
+        self.bytes(document)
     }
 
     /// Writes bytes as they are.
@@ -223,7 +234,7 @@ fn judge(written: io::Result<()>, closed: &mut bool) -> Result<(), Failure> {
 
 /// Says something on standard error. Where that can't be written, there is nobody to tell.
 pub(super) fn say(text: impl Display) {
-    drop(writeln!(anstream::stderr(), "{text}"));
+    drop(writeln!(anstream::stderr(), "{}", style::safe(&text.to_string())));
 }
 
 /// Starts `DATELINE_PAGER`, `PAGER` or `less`. An empty one, and `cat`, mean none.

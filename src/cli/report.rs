@@ -112,7 +112,7 @@ impl<'a> Report<'a> {
         let told = progress.beside(|| {
             // The last thing that a command says is why it failed; of several failures that is a number.
             if *total > 1 {
-                say(format_args!("dateline: {}", style::safe(&failure.message)));
+                say(format_args!("dateline: {}", failure.message));
             }
             if out.json { out.message(&error_line(index, &failure)) } else { Ok(()) }
         });

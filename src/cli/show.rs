@@ -1,5 +1,7 @@
 //! `show`: what an article says, or said.
 
+use bytes::Bytes;
+
 use super::args::ShowArgs;
 use super::article::{as_of, same_cut, short};
 use super::connect::Session;
@@ -56,7 +58,16 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
     match revision.original {
         Some(_) => {
             let as_of = same_cut(answer.read_stamp.as_ref(), None);
-            originals::read(session, revision.name, as_of, |piece| out.bytes(&piece)).await
+            if !out.is_terminal() {
+                return originals::read(session, revision.name, as_of, |piece| out.bytes(&piece)).await;
+            }
+            let mut whole = Vec::new();
+            let keep = |piece: Bytes| {
+                whole.extend_from_slice(&piece);
+                Ok(())
+            };
+            originals::read(session, revision.name, as_of, keep).await?;
+            out.document(&whole)
         }
         None => {
             let what = format!("revision {} of {} has no kept original", revision.number, short(name));

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::model::unseen::visible;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
@@ -31,13 +32,27 @@ impl Painter {
 
 /// A text of others, safe to show: a control character could move the cursor, hide words, or worse.
 pub(super) fn safe(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
+    visible(text).into_owned()
 }
 
 /// The same, on one line.
 pub(super) fn safe_line(text: &str) -> String {
     safe(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A line that is about to be written: nothing in it but our styles is a command to the terminal.
+pub(super) fn safe_styled(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let mut written = safe(parts.next().unwrap_or_default());
+    for part in parts {
+        let is_style =
+            |codes: &str| codes.starts_with('[') && codes.bytes().skip(1).all(|byte| b"0123456789;".contains(&byte));
+        match part.split_once('m').filter(|(codes, _)| is_style(codes)) {
+            Some((codes, text)) => written.extend(["\u{1b}", codes, "m", &visible(text)]),
+            None => written.push_str(&visible(&format!("\u{1b}{part}"))),
+        }
+    }
+    written
 }
 
 /// Wraps each line of a text to `width`; none leaves lines as they are. Styles end with a line and go on in the next,
@@ -113,8 +128,11 @@ mod tests {
 
     #[test]
     fn nothing_of_a_text_reaches_the_terminal_as_a_command() {
-        assert_eq!(safe("a\u{1b}[2Jb\u{9b}c\nd"), "a\u{fffd}[2Jb\u{fffd}c\nd");
-        assert_eq!(safe_line(" a\n\tb\u{7} "), "a b\u{fffd}");
+        assert_eq!(safe("a\u{1b}[2Jb\u{9b}c\nd"), "a<U+001B>[2Jb<U+009B>c\nd");
+        assert_eq!(safe_line(" a\n\tb\u{7}\u{2028}c "), "a b<U+0007><U+2028>c");
+        let painted = Painter { colored: true }.paint(INSERTED, "new");
+        assert_eq!(safe_styled(&painted), painted);
+        assert_eq!(safe_styled("a\u{1b}[1;31mb\u{1b}[2Jc\u{1b}\u{202e}"), "a\u{1b}[1;31mb<U+001B>[2Jc<U+001B><U+202E>");
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub(super) fn write(item: &Item) -> String {
     put("version", json!(item.revision.get()));
     put("sdDatePublished", json!(item.archive_time.to_string()));
     put("creativeWorkStatus", json!(item.withdrawn.as_ref().map(|_| "Withdrawn")));
-    pretty(&Value::Object(node))
+    // Within a page's `<script>`, where it belongs, it must neither end that nor begin a comment.
+    pretty(&Value::Object(node)).replace("</", "\\u003c/").replace("<!", "\\u003c!")
 }
 
 fn pictures(item: &Item) -> Value {

@@ -1,11 +1,13 @@
 //! Markdown (CommonMark) with YAML front matter.
 //!
 //! It can't hold: blank lines, and white space around lines, within a block; line ends in a crosshead; the credit of a
-//! picture, which stands as its title; an embed, which is a paragraph with a link; and how sure a reader was of the kind
-//! of a block. A correction note is a paragraph, known by its first words. Front matter of more than 64 KiB is not read
+//! picture, which stands as its title; an embed, which is a paragraph with a link; the address of a picture that is none of
+//! the web; and how sure a reader was of the kind of a block. What cannot be seen is written as an escape or a character
+//! reference. A correction note is a paragraph, known by its first words. Front matter of more than 64 KiB is not read
 //! back.
 
 use super::{Item, iso, web_url};
+use crate::model::unseen::{in_markup, in_yaml};
 use crate::model::{Block, BlockKind, ClaimedTime};
 
 pub(super) fn write(item: &Item) -> String {
@@ -54,7 +56,7 @@ fn front_matter(item: &Item) -> String {
         ("withdrawn_reason", reason.and_then(text)),
     ];
     let rows = rows.into_iter().filter_map(|(key, value)| Some(format!("{key}: {}\n", value?)));
-    format!("---\n{}---\n", rows.collect::<String>())
+    format!("---\n{}---\n", in_yaml(&rows.collect::<String>()))
 }
 
 /// How the list before was marked: two lists of one mark would be one list.
@@ -100,6 +102,7 @@ fn caption(text: &str, url: &str, credit: &str) -> String {
     } else {
         format!(" \"{}\"", inline(&credit.replace(['\n', '\r'], " ")).replace('"', "\\\""))
     };
+    let url = web_url(url).and(Some(url)).unwrap_or_default();
     format!("![{}]({}{title})", lines(text, ""), destination(url))
 }
 
@@ -119,7 +122,7 @@ fn destination(url: &str) -> String {
         }
     }
     written.push('>');
-    written
+    in_markup(&written).into_owned()
 }
 
 fn list(items: &[String], ordered: bool, other: bool) -> String {
@@ -165,7 +168,7 @@ fn inline(text: &str) -> String {
         }
         written.push(c);
     }
-    written
+    in_markup(&written).into_owned()
 }
 
 /// Whether an ampersand before this would be read as a character.

@@ -14,6 +14,7 @@ mod text;
 use data_encoding::HEXLOWER;
 use url::Url;
 
+use crate::model::unseen::in_json;
 use crate::model::{ArticleName, ClaimedTime, Content, ContentDigest, Precision, RevisionNumber, Timestamp};
 
 /// A revision of an article, to be written.
@@ -127,7 +128,7 @@ fn iso(claim: &ClaimedTime) -> String {
     instant.get(..length).unwrap_or(&instant).to_owned()
 }
 
-/// JSON as a document.
+/// JSON as a document. What cannot be seen is escaped.
 fn pretty(value: &serde_json::Value) -> String {
-    format!("{value:#}\n")
+    format!("{}\n", in_json(&format!("{value:#}")))
 }

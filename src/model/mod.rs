@@ -18,6 +18,7 @@ pub mod seq;
 pub mod slug;
 pub mod time_text;
 pub mod timestamp;
+pub mod unseen;
 pub mod url_key;
 pub mod verification;
 

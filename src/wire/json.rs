@@ -1,6 +1,7 @@
 //! Messages as proto3 JSON, by their descriptors.
 //! Source: <https://protobuf.dev/programming-guides/json/>.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use prost::Name;
@@ -11,6 +12,7 @@ use prost_reflect::{
 use serde_json::Value;
 
 use super::DESCRIPTOR;
+use crate::model::unseen::in_json;
 use crate::model::{TimeTextError, Timestamp};
 
 /// Why JSON was refused.
@@ -27,14 +29,18 @@ pub struct JsonError {
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTOR).ok());
 
-/// A message as one line of JSON: lowerCamelCase names, default values left out.
+/// A message as one line of JSON: lowerCamelCase names, default values left out. What cannot be seen is escaped.
 pub fn to_json<M: Name>(message: &M) -> String {
     let mut line = Vec::new();
     let mut serializer = serde_json::Serializer::new(&mut line);
     let written =
         dynamic(message).map(|dynamic| dynamic.serialize_with_options(&mut serializer, &SerializeOptions::new()));
     debug_assert!(matches!(written, Some(Ok(()))), "a message of the contract has a JSON form");
-    String::from_utf8(line).unwrap_or_default()
+    let line = String::from_utf8(line).unwrap_or_default();
+    match in_json(&line) {
+        Cow::Borrowed(_) => line,
+        Cow::Owned(escaped) => escaped,
+    }
 }
 
 /// Reads a message from JSON. Unknown fields are refused.
@@ -166,6 +172,14 @@ mod tests {
         for time in ["2026-07-01T12:00:00Z[Europe/Berlin]", "2016-12-31T23:59:60Z[UTC]", "2026-07-01T12:00:00+24:00"] {
             assert!(observed(time).is_err(), "{time}");
         }
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_read_back() {
+        let content = pb::Content { headline: "A\u{9b}31m\u{7f}\u{202e}\u{e0041}".into(), ..pb::Content::default() };
+        let json = to_json(&content);
+        assert_eq!(json, r#"{"headline":"A\u009b31m\u007f\u202e\udb40\udc41"}"#);
+        assert_eq!(from_json::<pb::Content>(&json).unwrap(), content);
     }
 
     #[test]

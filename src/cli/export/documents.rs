@@ -19,7 +19,6 @@ use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
 use crate::cli::replace::{place, replace, sync_folder};
 use crate::cli::signals::Signals;
-use crate::cli::style;
 use crate::export::Format;
 use crate::model::ArticleName;
 use crate::wire::pb;
@@ -48,9 +47,7 @@ pub(super) async fn run(
                 }
                 return out.line(format_args!("would write {} bytes to standard output", document.len()));
             }
-            // A terminal does as it is told.
-            let document = if out.is_terminal() { style::safe(&document) } else { document };
-            out.bytes(document.as_bytes())
+            out.document(document.as_bytes())
         }
         Place::Stdout(_) => {
             let articles = choice.count(session).await?;

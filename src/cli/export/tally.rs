@@ -10,7 +10,6 @@ use crate::cli::exit::Failure;
 use crate::cli::failures::{Failures, reason_of};
 use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
-use crate::cli::style;
 
 /// What came of the documents so far.
 pub(super) struct Tally<'o> {
@@ -63,7 +62,7 @@ impl<'o> Tally<'o> {
         let failure = Failure { message: format!("{name}: {}", failure.message), ..failure };
         let Self { out, progress, .. } = self;
         let told = progress.beside(|| {
-            say(format_args!("dateline: {}", style::safe(&failure.message)));
+            say(format_args!("dateline: {}", failure.message));
             if !out.json {
                 return Ok(());
             }

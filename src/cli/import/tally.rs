@@ -130,7 +130,7 @@ impl<'a> Tally<'a> {
     /// Something could not be read, or was refused.
     pub(super) fn broken(&mut self, place: &str, offset: u64, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{place}: {}", failure.message), ..failure };
-        self.progress.beside(|| say(format_args!("dateline: {}", style::safe(&failure.message))));
+        self.progress.beside(|| say(format_args!("dateline: {}", failure.message)));
         let told = self.line(&error_line(offset, &failure));
         self.failures.add(failure);
         told

@@ -9,16 +9,19 @@ use super::super::Item;
 use super::facts::facts;
 use super::{language, page, time};
 use crate::model::diff::{ContentDiff, Hunk, HunkKind, Span, SpanKind, WordDelta, diff, word_delta};
+use crate::model::unseen::{visible, visible_change};
 use crate::model::{Block, BlockKind, Content};
 
 /// The page of what changed from `base`, or from nothing, to `target`.
 pub fn compare(base: Option<&Item>, target: &Item) -> String {
     let nothing = Content::default();
     let old = base.map_or(&nothing, |base| &base.content);
-    let ContentDiff { fields, hunks } = diff(old, &target.content);
+    let changes = diff(old, &target.content);
+    let has_both = has_both(&changes);
+    let ContentDiff { fields, hunks } = changes;
     let mut main = String::new();
-    let headline = &target.content.headline;
-    main.push_str(&format!("<header>\n<h1{}>{}</h1>\n", attributes(target), escape_text(headline)));
+    let headline = visible(&target.content.headline);
+    main.push_str(&format!("<header>\n<h1{}>{}</h1>\n", attributes(target), escape_text(&*headline)));
     let from = base.map_or_else(|| "nothing".to_owned(), side);
     main.push_str(&format!("<p class=\"dates\">What changed from {from} to {}.</p>\n", side(target)));
     let WordDelta { inserted, deleted } = word_delta(old, &target.content);
@@ -33,13 +36,13 @@ pub fn compare(base: Option<&Item>, target: &Item) -> String {
                 "<tr><th scope=\"row\">{}</th><td{}>{}</td></tr>\n",
                 escape_text(name),
                 attributes(target),
-                spans(&change.spans)
+                spans(&change.spans, has_both)
             ));
         }
         main.push_str("</table>\n");
     }
     main.push_str(&format!("<article{}>\n", attributes(target)));
-    hunks.iter().for_each(|change| main.push_str(&hunk(change, old, &target.content)));
+    hunks.iter().for_each(|change| main.push_str(&hunk(change, old, &target.content, has_both)));
     main.push_str("</article>\n");
     base.into_iter().for_each(|base| main.push_str(&facts(base, "The earlier revision")));
     main.push_str(&facts(target, "The later revision"));
@@ -55,11 +58,11 @@ fn side(item: &Item) -> String {
     format!("revision {}, observed {}", item.revision, time(item.observe_time))
 }
 
-fn hunk(hunk: &Hunk, base: &Content, target: &Content) -> String {
+fn hunk(hunk: &Hunk, base: &Content, target: &Content, has_both: bool) -> String {
     let block =
         hunk.target_block.map(|at| target.blocks.get(at)).or_else(|| hunk.base_block.map(|at| base.blocks.get(at)));
     let kind = block.flatten().map(|block: &Block| &block.kind);
-    let inner = spans(&hunk.spans);
+    let inner = spans(&hunk.spans, has_both);
     let element = match kind {
         Some(BlockKind::Crosshead { .. }) => format!("<h2>{inner}</h2>"),
         Some(BlockKind::Caption { .. }) => format!("<figure><figcaption>{inner}</figcaption></figure>"),
@@ -89,18 +92,24 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content) -> String {
     format!("<div class=\"hunk {class}\">{remark}{element}</div>\n")
 }
 
-/// The text of both sides.
-fn spans(spans: &[Span]) -> String {
+/// Whether some words came and some went.
+fn has_both(diff: &ContentDiff) -> bool {
+    let spans = diff.fields.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
+    let has = |kind| spans.clone().flatten().any(|span| span.kind == kind);
+    has(SpanKind::Insert) && has(SpanKind::Delete)
+}
+
+/// The text of both sides. What cannot be seen is named, so that a change of it is seen.
+fn spans(spans: &[Span], has_both: bool) -> String {
     let marked = |name: &str, begins: &str, ends: &str, text: &str| {
+        let text = visible_change(text, has_both);
+        let text = escape_text(&*text);
         format!("<{name}><span class=\"apart\">[{begins}: </span>{text}<span class=\"apart\"> {ends}]</span></{name}>")
     };
-    let one = |span: &Span| {
-        let text = escape_text(&span.text);
-        match span.kind {
-            SpanKind::Equal => text.into_owned(),
-            SpanKind::Insert => marked("ins", "inserted", "end of insertion", &text),
-            SpanKind::Delete => marked("del", "deleted", "end of deletion", &text),
-        }
+    let one = |span: &Span| match span.kind {
+        SpanKind::Equal => escape_text(&*visible(&span.text)).into_owned(),
+        SpanKind::Insert => marked("ins", "inserted", "end of insertion", &span.text),
+        SpanKind::Delete => marked("del", "deleted", "end of deletion", &span.text),
     };
     spans.iter().map(one).collect()
 }

@@ -4,12 +4,13 @@ use htmlize::escape_text;
 
 use super::super::{Item, iso};
 use super::{link, time};
+use crate::model::unseen::visible;
 use crate::model::{ClaimedTime, Precision};
 
 /// The facts as a list of terms under a heading.
 pub(super) fn facts(item: &Item, heading: &str) -> String {
     let content = &item.content;
-    let text = |text: &str| (!text.is_empty()).then(|| escape_text(text).into_owned());
+    let text = |text: &str| (!text.is_empty()).then(|| escape_text(&*visible(text)).into_owned());
     let in_force = item.valid_from.map(|from| match item.valid_until {
         Some(until) => format!("from {} until {}", time(from), time(until)),
         None => format!("from {}", time(from)),

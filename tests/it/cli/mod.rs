@@ -2,6 +2,7 @@
 
 mod add;
 mod backup;
+mod display;
 mod export;
 mod files;
 mod full_disk;

@@ -114,6 +114,96 @@ fn ninjs_is_identified_by_a_uri() {
     }
 }
 
+/// Control and bidirectional characters, zero-width ones and tags, in all fields.
+fn unseen() -> Content {
+    let text = || "Ferry\u{9b}31m \u{7f}n\u{202e}um\u{2066}b\u{200b}er\u{e0041} \u{2028}one".to_owned();
+    let blocks = vec![
+        BlockKind::Paragraph { text: text() },
+        BlockKind::Quote { text: text(), attribution: text() },
+        BlockKind::Embed { url: "https://a.example/\u{202e}\u{9b}".to_owned(), text: text() },
+        BlockKind::Caption { text: text(), figure_url: "https://a.example/\u{202e}\u{9b}".to_owned(), credit: text() },
+    ];
+    Content {
+        headline: text(),
+        standfirst: text(),
+        bylines: vec![text()],
+        section: text(),
+        keywords: vec![text()],
+        rights: text(),
+        labels: vec!["a\u{202e}".to_owned()],
+        blocks: blocks.into_iter().map(Block::from).collect(),
+        ..Content::default()
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_escaped_in_data_and_markdown() {
+    for format in [Format::JsonLd, Format::Ninjs, Format::Markdown] {
+        let document = format.write(&item(unseen()));
+        let raw = document.chars().find(
+            |c| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2066}' | '\u{e0041}'),
+        );
+        assert_eq!(raw, None, "{document}");
+    }
+}
+
+#[test]
+fn escapes_of_what_cannot_be_seen_are_read_back() {
+    let text = "Ferry\u{9b}31m \u{7f}n\u{202e}um\u{2066}b\u{200b}er\u{e0041} one";
+    let content = Content {
+        headline: text.to_owned(),
+        blocks: vec![BlockKind::Paragraph { text: text.to_owned() }.into()],
+        ..Content::default()
+    };
+    for (format, read_as) in
+        [(Format::JsonLd, ingest::Format::NewsArticle), (Format::Markdown, ingest::Format::Markdown)]
+    {
+        let document = format.write(&item(content.clone()));
+        assert_eq!(read(read_as, &document), content, "{document}");
+    }
+}
+
+#[test]
+fn json_ld_does_not_end_the_script_that_it_stands_in() {
+    let hostile = "</script><!--<script>alert(1)</script>";
+    let content = Content {
+        headline: hostile.to_owned(),
+        bylines: vec![hostile.to_owned()],
+        blocks: vec![BlockKind::Paragraph { text: hostile.to_owned() }.into()],
+        ..Content::default()
+    };
+    let document = Format::JsonLd.write(&item(content.clone()));
+    assert!(!document.contains("</") && !document.contains("<!"), "{document}");
+    let read: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!((&read["headline"], &read["author"][0]["name"]), (&hostile.into(), &hostile.into()));
+}
+
+#[test]
+fn markdown_leads_only_to_addresses_of_the_web() {
+    for url in [
+        "javascript:alert(1)",
+        " JavaScript:alert(1)",
+        "java\tscript:alert(1)",
+        "data:text/html,a",
+        "vbscript:a",
+        "file:///etc/passwd",
+        "../../secret",
+    ] {
+        let text = || "A picture".to_owned();
+        let blocks = [
+            BlockKind::Caption { text: text(), figure_url: url.to_owned(), credit: text() },
+            BlockKind::Embed { url: url.to_owned(), text: text() },
+        ];
+        let content = Content {
+            headline: "a".to_owned(),
+            blocks: blocks.into_iter().map(Block::from).collect(),
+            ..Content::default()
+        };
+        let document = Format::Markdown.write(&item(content));
+        assert!(document.contains("![A picture](<> \"A picture\")\n\nA picture\n"), "{url}: {document}");
+    }
+}
+
 /// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says of a member that we
 /// write. Objects have no other members than those that it names: it closes them all.
 enum Shape {

@@ -88,6 +88,25 @@ fn hostile_text_stays_text() {
 }
 
 #[test]
+fn a_comparison_shows_changes_of_what_cannot_be_seen() {
+    let said = |text: &str| Content {
+        headline: text.to_owned(),
+        blocks: vec![BlockKind::Paragraph { text: text.to_owned() }.into()],
+        ..Content::default()
+    };
+    for (base, target, shown) in [
+        ("Pay 100 now", "Pay\u{202e} 100 now", "Pay&lt;U+202E&gt;"),
+        ("می\u{200c}خواهم", "میخواهم", "می&lt;U+200C&gt;خواهم"),
+        ("12\u{a0}km", "12 km", "&lt;U+00A0&gt;"),
+        ("Pay\u{e0041} him", "Pay\u{e0041} her", "Pay&lt;U+E0041&gt;"),
+    ] {
+        let page = html::compare(Some(&item(said(base))), &item(said(target)));
+        assert!(page.matches(shown).count() >= 2, "{shown} is not in {page}");
+        assert!(!page.contains(['\u{202e}', '\u{e0041}', '\u{a0}']), "{page}");
+    }
+}
+
+#[test]
 fn a_page_says_what_it_is_of() {
     let content = Content { headline: "جسر يغلق".to_owned(), language: "ar".to_owned(), ..Content::default() };
     let page = Format::Html.write(&item(content));

@@ -1,0 +1,269 @@
+//! Characters that nobody sees, or that change how others are seen: control characters, bidirectional controls,
+//! zero-width characters, tags. A text that comes from elsewhere can hide a change with them, or show words in an order
+//! in which they do not stand (CVE-2021-42574), so that they are named where a text is shown.
+//!
+//! Joiners and variation selectors stay within words and emoji that are written with them.
+//! Sources: <https://www.unicode.org/reports/tr36/>, <https://www.unicode.org/reports/tr9/>, the property
+//! `Default_Ignorable_Code_Point` of <https://www.unicode.org/reports/tr44/>.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// What follows a black flag in the emoji of England, Scotland and Wales: letters as tags, and the end of them.
+const FLAGS: [&str; 3] = [
+    "\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    "\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+    "\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
+];
+const FLAG: char = '\u{1f3f4}';
+
+/// A text to be shown: what cannot be seen is named, as `<U+202E>`. Line ends and tabs stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    rewrite(text, false, name)
+}
+
+/// The same of a text that was inserted or deleted. Where others were deleted or inserted, it may differ from one of them in
+/// nothing but what stays elsewhere, which is named then: joiners within words, and white space other than spaces, tabs
+/// and line ends.
+pub fn visible_change(text: &str, has_counterpart: bool) -> Cow<'_, str> {
+    rewrite(text, has_counterpart || text.trim().is_empty(), name)
+}
+
+/// JSON that says the same, with escapes for what cannot be seen: `\u202e`.
+pub fn in_json(json: &str) -> Cow<'_, str> {
+    rewrite(json, false, |written, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            push(written, format_args!("\\u{unit:04x}"));
+        }
+    })
+}
+
+/// The same for YAML, whose escapes are of whole characters.
+pub fn in_yaml(text: &str) -> Cow<'_, str> {
+    rewrite(text, false, |written, c| push(written, format_args!("\\U{:08x}", u32::from(c))))
+}
+
+/// The same for Markdown and HTML.
+pub fn in_markup(text: &str) -> Cow<'_, str> {
+    rewrite(text, false, |written, c| push(written, format_args!("&#x{:x};", u32::from(c))))
+}
+
+fn name(written: &mut String, c: char) {
+    push(written, format_args!("<U+{:04X}>", u32::from(c)));
+}
+
+fn push(written: &mut String, text: fmt::Arguments<'_>) {
+    let done = written.write_fmt(text);
+    debug_assert!(done.is_ok(), "a string takes all");
+}
+
+/// Writes each character that cannot be seen in another way: with `all` also those which belong where they stand.
+fn rewrite(text: &str, all: bool, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return Cow::Borrowed(text);
+    }
+    let (mut written, mut taken) = (String::new(), 0);
+    let (mut before, mut rest) = (None, text);
+    while let Some(c) = rest.chars().next() {
+        let at = text.len() - rest.len();
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+        let is_named = match all {
+            true => is_unseen(c) || (c.is_whitespace() && !matches!(c, ' ' | '\n' | '\t')),
+            false => is_unseen(c) && !belongs(before, c, rest.chars().next()),
+        };
+        if is_named {
+            written.push_str(text.get(taken..at).unwrap_or_default());
+            write(&mut written, c);
+            taken = at + c.len_utf8();
+        } else if !all && c == FLAG {
+            rest = FLAGS.iter().find_map(|tags| rest.strip_prefix(tags)).unwrap_or(rest);
+        }
+        before = Some(c);
+    }
+    if taken == 0 {
+        return Cow::Borrowed(text);
+    }
+    written.push_str(text.get(taken..).unwrap_or_default());
+    Cow::Owned(written)
+}
+
+/// Whether it cannot be seen, wherever it stands.
+fn is_unseen(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}' => true,
+        c => c.is_control(),
+    }
+}
+
+/// Whether one that cannot be seen belongs where it stands: it is part of how the word or the emoji there is written.
+fn belongs(before: Option<char>, c: char, after: Option<char>) -> bool {
+    let Some(before) = before else { return false };
+    let is_after = |is: fn(char) -> bool| after.is_some_and(is);
+    match c {
+        // A soft hyphen.
+        '\u{ad}' => before.is_alphabetic() && is_after(char::is_alphabetic),
+        // A non-joiner, and a joiner.
+        '\u{200c}' => is_joined(before) && is_after(is_joined),
+        '\u{200d}' => is_joined(before) || (is_pictograph(before) && is_after(is_pictograph)),
+        '\u{180b}'..='\u{180f}' => is_mongolian(before),
+        '\u{fe00}'..='\u{fe0f}' if before.is_ascii() => {
+            (before.is_ascii_digit() || matches!(before, '#' | '*')) && after == Some('\u{20e3}')
+        }
+        // Variants are of symbols, and of letters of Asian scripts.
+        '\u{fe00}'..='\u{fe0f}' => {
+            !is_unseen(before) && !before.is_whitespace() && (before >= '\u{1000}' || !before.is_alphabetic())
+        }
+        '\u{e0100}'..='\u{e01ef}' => before >= '\u{2e80}' && before.is_alphabetic(),
+        _ => false,
+    }
+}
+
+fn is_mongolian(c: char) -> bool {
+    ('\u{1820}'..='\u{18af}').contains(&c)
+}
+
+/// Whether it is of a script in which joiners tell words apart: Arabic and what was written after it, those of India and
+/// Southeast Asia.
+fn is_joined(c: char) -> bool {
+    let is_of_script = matches!(c,
+        '\u{620}'..='\u{109f}'
+        | '\u{1780}'..='\u{18af}'
+        | '\u{1900}'..='\u{1cff}'
+        | '\u{a800}'..='\u{abff}'
+        | '\u{fb50}'..='\u{fdff}'
+        | '\u{fe70}'..='\u{fefc}'
+        | '\u{10a00}'..='\u{11fff}'
+        | '\u{1e900}'..='\u{1e95f}');
+    is_of_script && !is_unseen(c) && !c.is_numeric()
+}
+
+/// Whether emoji are joined of it. A selector may stand between the two.
+fn is_pictograph(c: char) -> bool {
+    matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' | '\u{fe0f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIDING: [char; 28] = [
+        '\u{202a}',
+        '\u{202b}',
+        '\u{202c}',
+        '\u{202d}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{2067}',
+        '\u{2068}',
+        '\u{2069}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{61c}',
+        '\u{200b}',
+        '\u{2060}',
+        '\u{feff}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{e0001}',
+        '\u{e0041}',
+        '\u{e007f}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{fe0f}',
+        '\u{e0100}',
+        '\u{ad}',
+        '\u{34f}',
+        '\u{3164}',
+        '\u{180e}',
+    ];
+
+    #[test]
+    fn what_hides_or_reorders_words_is_named_wherever_it_stands() {
+        for c in HIDING {
+            let name = format!("<U+{:04X}>", u32::from(c));
+            for (before, after) in [("pay ", " me"), ("pay", ""), ("", "me"), ("pay", "1"), ("\u{202e}", "")] {
+                let shown = visible(&format!("{before}{c}{after}")).into_owned();
+                assert!(shown.contains(&name) && !shown.contains(c), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_text_is_a_command_to_a_terminal() {
+        assert_eq!(visible("a\u{1b}[2Jb\u{9b}c\u{7f}\rd\n\te"), "a<U+001B>[2Jb<U+009B>c<U+007F><U+000D>d\n\te");
+    }
+
+    #[test]
+    fn joiners_stay_in_words_and_emoji_that_are_written_with_them() {
+        let texts = [
+            "می\u{200c}خواهم",
+            "क\u{94d}\u{200d}ष \u{b28}\u{b4d}\u{200c}\u{b28}",
+            "👨\u{200d}👩\u{200d}👧 ❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3} ©\u{fe0f}",
+            "🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}!",
+            "葛\u{e0100}城",
+            "Donau\u{ad}dampf",
+        ];
+        for text in texts {
+            assert!(matches!(visible(text), Cow::Borrowed(_)), "{}", visible(text));
+        }
+    }
+
+    #[test]
+    fn what_could_be_hidden_beside_them_does_not_stay() {
+        for (text, expected) in [
+            ("می\u{200c}\u{200c}خواهم", "می<U+200C><U+200C>خواهم"),
+            ("می\u{200c} خواهم", "می<U+200C> خواهم"),
+            ("❤\u{fe0f}\u{fe0e}", "❤\u{fe0f}<U+FE0E>"),
+            ("🏴\u{e0075}\u{e0073}\u{e007f}", "🏴<U+E0075><U+E0073><U+E007F>"),
+        ] {
+            assert_eq!(visible(text), expected);
+        }
+    }
+
+    #[test]
+    fn two_texts_that_replace_each_other_never_look_the_same() {
+        let pairs = [
+            ("می\u{200c}خواهم", "میخواهم"),
+            ("👨\u{200d}👩", "👨👩"),
+            ("❤\u{fe0f}", "❤"),
+            ("12\u{a0}km", "12 km"),
+            ("Donau\u{ad}dampf", "Donaudampf"),
+            ("🏴\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}", "🏴"),
+        ];
+        for (one, other) in pairs {
+            let is_plain = |text: &str| !text.chars().any(|c| is_unseen(c) || (c.is_whitespace() && c != ' '));
+            let [one, other] = [one, other].map(|text| visible_change(text, true).into_owned());
+            assert!(one != other && is_plain(&one) && is_plain(&other), "{one} {other}");
+        }
+        assert_eq!(visible_change("می\u{200c}خواهم", false), "می\u{200c}خواهم", "a word that is new as a whole");
+        assert_eq!(visible_change("\u{a0}", false), "<U+00A0>", "space that is new by itself");
+    }
+
+    #[test]
+    fn escapes_say_the_same() {
+        let text = "a\u{9b}\u{7f}\u{202e}\u{e0041}b\u{85}";
+        let json = serde_json::to_string(text).unwrap();
+        let escaped = in_json(&json);
+        assert_eq!(escaped, r#""a\u009b\u007f\u202e\udb40\udc41b\u0085""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        assert_eq!(in_yaml(text), r"a\U0000009b\U0000007f\U0000202e\U000e0041b\U00000085");
+        assert_eq!(in_markup(text), "a&#x9b;&#x7f;&#x202e;&#xe0041;b&#x85;");
+    }
+}
