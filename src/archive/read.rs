@@ -116,11 +116,14 @@ impl ArticleAt {
     }
 }
 
-/// The tag of an article's newest revision and state. It changes when either does.
-pub(super) fn etag(revision: RevisionNumber, withdrawn: bool, made: &Change) -> String {
+/// The tag of an article's newest revision and state. It changes when either does, and never comes back: it has the
+/// position of the latest mark, whichever that set.
+pub(super) fn etag(revision: RevisionNumber, last_mark: Option<Seq>, made: &Change) -> String {
     let digest = made.entry.made.as_ref().map(|made| made.digest.short()).unwrap_or_default();
-    let state = if withdrawn { 'w' } else { 'l' };
-    format!("{revision}{state}-{digest}")
+    match last_mark {
+        None => format!("{revision}-{digest}"),
+        Some(seq) => format!("{revision}-{digest}-{seq}"),
+    }
 }
 
 /// Reads an article.
@@ -195,6 +198,10 @@ pub(super) fn render(
     let withdrawn = mark.is_some_and(|mark| mark.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
     let made = lookup.change(step.made_seq)?;
+    let last_mark = match mark {
+        None => None,
+        Some(_) => lookup.with_steps(entry, bound, |steps| Ok(steps.last_mark(bound)?))?,
+    };
     let all_known = head.latest_seq < bound;
     let (revision_count, latest) = if all_known {
         (head.revision_count.get(), lookup.change(head.latest_seq)?)
@@ -210,7 +217,7 @@ pub(super) fn render(
     Ok(ArticleAt {
         name: head.name.clone(),
         mark: mark.map(|mark| mark_at(lookup, mark)).transpose()?,
-        etag: cut.observe_time.is_none().then(|| etag(step.revision, withdrawn, &made)),
+        etag: cut.observe_time.is_none().then(|| etag(step.revision, last_mark, &made)),
         revision: revision_of(lookup, head.name.clone(), step.revision, made, view)?,
         valid_from: step.since,
         valid_until,

@@ -50,6 +50,7 @@ impl Turn<'_> {
             outcome,
             made: maker(&self.tables, step.made_seq)?,
             revision: step.revision,
+            etag: String::new(),
             replayed: true,
             warnings,
             stamp: self.stamp_after_batch_of(&change)?,

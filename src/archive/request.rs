@@ -144,6 +144,8 @@ pub struct Written {
     pub made: Arc<Change>,
     /// The number of that revision.
     pub revision: RevisionNumber,
+    /// The tag of the article's newest state after it; that of now where this is the answer to an earlier request.
+    pub etag: String,
     /// Whether this is the answer to an earlier request.
     pub replayed: bool,
     /// What the writer should know.

@@ -256,6 +256,18 @@ impl Steps<'_> {
         }
     }
 
+    /// The latest change below `bound` that set a mark.
+    pub(super) fn last_mark(&self, bound: Seq) -> Result<Option<Seq>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => Ok(timeline.marks.iter().map(|mark| mark.seq).filter(|seq| *seq < bound).max()),
+            Self::Stored(tables, article) => {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                let marks = tables.marks(*article, all, Direction::Forward, bound);
+                marks.map(|mark| mark.map(|mark| mark.seq)).try_fold(None, |last, seq| Ok(last.max(Some(seq?))))
+            }
+        }
+    }
+
     /// Where the article was first observed, as known below `bound`.
     pub(super) fn first(&self, bound: Seq) -> Result<Option<Timestamp>, StoreError> {
         match self {

@@ -67,6 +67,37 @@ pub(super) struct Existing {
 impl Turn<'_> {
     /// Judges the operation. The effect is `None` where nothing is to be written.
     pub(super) fn take(&self, operation: &Operation) -> Result<(Written, Option<Effect>), ArchiveError> {
+        let (mut written, effect) = self.judge(operation)?;
+        written.etag = self.etag_after(&written, effect.as_ref())?;
+        Ok((written, effect))
+    }
+
+    /// The tag of the newest state of the article that was written to.
+    fn etag_after(&self, written: &Written, effect: Option<&Effect>) -> Result<String, ArchiveError> {
+        let existing = match effect {
+            Some(Effect { article, head, .. }) => Existing { key: *article, head: head.clone() },
+            None => {
+                let missing = || Missing::Article(written.article.clone());
+                let key = self.tables.article(&written.article, ALL)?.ok_or_else(missing)?;
+                Existing { key, head: self.head(key)? }
+            }
+        };
+        let change = effect.map(|effect| &effect.change);
+        let sets_mark =
+            |change: &&Arc<Change>| matches!(change.entry.kind, ChangeKind::Withdrawn | ChangeKind::Reinstated);
+        let last_mark = match change.filter(sets_mark) {
+            Some(change) => Some(change.seq),
+            None => self.last_mark(&existing)?,
+        };
+        let newest = existing.head.newest;
+        let made = match change.into_iter().chain([&written.made]).find(|change| change.seq == newest.made_seq) {
+            Some(made) => Arc::clone(made),
+            None => maker(&self.tables, newest.made_seq)?,
+        };
+        Ok(etag(newest.revision, last_mark, &made))
+    }
+
+    fn judge(&self, operation: &Operation) -> Result<(Written, Option<Effect>), ArchiveError> {
         let (name, existing) = self.resolve(operation)?;
         if let Some((existing, (id, digest))) = existing.as_ref().zip(operation.request.as_ref())
             && let Some(seq) = self.tables.request(existing.key, id)?
@@ -121,14 +152,14 @@ impl Turn<'_> {
         name: &ArticleName,
         existing: Option<&Existing>,
     ) -> Result<(), ArchiveError> {
-        let Some(Existing { head, .. }) = existing else {
+        let Some(existing @ Existing { head, .. }) = existing else {
             return match precondition {
                 Precondition::MustNotExist => Ok(()),
                 Precondition::Etag(_) | Precondition::Revision(_) => Err(Missing::Article(name.clone()).into()),
             };
         };
         let made = maker(&self.tables, head.newest.made_seq)?;
-        let etag = etag(head.newest.revision, head.withdrawn(), &made);
+        let etag = etag(head.newest.revision, self.last_mark(existing)?, &made);
         let holds = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
             Precondition::Etag(expected) => *expected == etag,
@@ -136,6 +167,13 @@ impl Turn<'_> {
         };
         let conflict = Conflict::Revision { article: name.clone(), current: head.newest.revision, etag };
         if holds { Ok(()) } else { Err(conflict.into()) }
+    }
+
+    fn last_mark(&self, existing: &Existing) -> Result<Option<Seq>, StoreError> {
+        match existing.head.mark {
+            None => Ok(None),
+            Some(_) => Steps::Stored(self.tables, existing.key).last_mark(ALL),
+        }
     }
 
     fn mark(
@@ -249,6 +287,7 @@ impl Turn<'_> {
             outcome,
             made: Arc::clone(made),
             revision,
+            etag: String::new(),
             replayed: false,
             warnings,
             stamp: self.position.stamp(),

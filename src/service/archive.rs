@@ -196,6 +196,7 @@ impl ArchiveService for ArchiveHandler {
             outcome: render::outcome(written.outcome).into(),
             replayed: written.replayed,
             read_stamp: Some(read_stamp_to_pb(&written.stamp)),
+            etag: written.etag,
         }))
     }
 
@@ -269,7 +270,7 @@ impl ArchiveHandler {
         let cut = self.0.archive.cut(as_of, Seq::ZERO).await?;
         let article = self.0.archive.article(cut, written.article.clone(), View::Basic).await?;
         Ok(Marked {
-            article: render::article(article),
+            article: pb::Article { etag: written.etag, ..render::article(article) },
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
             replayed: written.replayed,
             read_stamp: Some(read_stamp_to_pb(&stamp)),

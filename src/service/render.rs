@@ -113,6 +113,7 @@ pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb
         replayed: written.replayed,
         warnings,
         read_stamp: Some(read_stamp_to_pb(&written.stamp)),
+        etag: written.etag.clone(),
     }
 }
 

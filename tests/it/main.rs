@@ -9,6 +9,7 @@ mod connections;
 mod corpus;
 mod damage;
 mod default_client;
+mod etags;
 mod export;
 mod faults;
 mod feed;

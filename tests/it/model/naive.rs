@@ -172,6 +172,11 @@ impl<'a> Known<'a> {
         set
     }
 
+    /// The latest change that set a mark.
+    pub(crate) fn last_mark(self, article: &ArticleName) -> Option<u64> {
+        self.marks(article).into_iter().map(|mark| mark.seq).max()
+    }
+
     pub(crate) fn withdrawn_at(self, article: &ArticleName, at: Option<Timestamp>) -> bool {
         self.mark_at(article, at).is_some_and(|mark| mark.withdrawn)
     }

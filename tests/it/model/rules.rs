@@ -36,7 +36,7 @@ pub(crate) enum Asked {
 pub(crate) enum Expected {
     Absent,
     /// The newest revision and state that an etag stood for; `None` for an etag that was never given.
-    State(Option<(u32, bool)>),
+    State(Option<(u32, Option<u64>)>),
     Revision(u32),
 }
 
@@ -185,12 +185,12 @@ impl Model {
     fn check_expected(&self, article: &ArticleName, request: &Request) -> Result<(), Refusal> {
         let Some(expected) = &request.expected else { return Ok(()) };
         let newest = self.all().observed_at(article, None).map(|newest| newest.revision);
-        let withdrawn = self.all().withdrawn_at(article, None);
+        let last_mark = self.all().last_mark(article);
         let holds = match (expected, newest) {
             (Expected::Absent, None) => true,
             (Expected::Absent, Some(_)) => return Err(Refusal::ArticleExists),
             (Expected::State(_) | Expected::Revision(_), None) => return Err(Refusal::UnknownArticle),
-            (Expected::State(state), Some(newest)) => *state == Some((newest, withdrawn)),
+            (Expected::State(state), Some(newest)) => *state == Some((newest, last_mark)),
             (Expected::Revision(number), Some(newest)) => *number == newest,
         };
         if holds { Ok(()) } else { Err(Refusal::RevisionConflict(newest.unwrap_or_default())) }

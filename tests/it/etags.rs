@@ -1,0 +1,108 @@
+//! Etags: each write answers the article's, and none comes back.
+
+use dateline::client::Client;
+use dateline::wire::pb;
+use tonic::Code;
+
+use crate::server::{at, fresh, name, publish};
+
+async fn current(client: &Client) -> String {
+    let request = pb::GetArticleRequest { name: name("bridge"), ..Default::default() };
+    client.archive.clone().get_article(request).await.unwrap().into_inner().article.unwrap().etag
+}
+
+async fn mark(client: &Client, withdraw: bool, seconds: i64) -> String {
+    let (name, observe_time) = (name("bridge"), Some(at(seconds)));
+    let mut archive = client.archive.clone();
+    let article = if withdraw {
+        let request = pb::WithdrawArticleRequest { name, observe_time, ..Default::default() };
+        archive.withdraw_article(request).await.unwrap().into_inner().article
+    } else {
+        let request = pb::ReinstateArticleRequest { name, observe_time, ..Default::default() };
+        archive.reinstate_article(request).await.unwrap().into_inner().article
+    };
+    article.unwrap().etag
+}
+
+#[tokio::test]
+async fn each_write_answers_the_etag_that_a_read_has_and_none_comes_back() {
+    let (_directory, _server, client) = fresh().await;
+    let mut seen = Vec::new();
+    let mut archive = client.archive.clone();
+    for (seconds, text) in [(0, "It closes."), (10, "It opens.")] {
+        let request = pb::PublishRevisionRequest { observe_time: Some(at(seconds)), ..publish("bridge", text) };
+        seen.push(archive.publish_revision(request).await.unwrap().into_inner().etag);
+        assert_eq!(seen.last(), Some(&current(&client).await));
+    }
+    let rollback = pb::RollbackArticleRequest {
+        name: name("bridge"),
+        revision_number: 1,
+        observe_time: Some(at(20)),
+        ..Default::default()
+    };
+    seen.push(archive.rollback_article(rollback).await.unwrap().into_inner().etag);
+    assert_eq!(seen.last(), Some(&current(&client).await));
+    // The last two are at one instant: the later one counts, and is no return to what was before.
+    for (withdraw, seconds) in [(true, 30), (false, 40), (true, 50), (false, 60), (true, 60)] {
+        seen.push(mark(&client, withdraw, seconds).await);
+        assert_eq!(seen.last(), Some(&current(&client).await));
+    }
+    seen.push(mark(&client, false, 70).await);
+    let mut distinct = seen.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), seen.len(), "{seen:?}");
+    for (etag, expected) in
+        seen.iter().map(|etag| (etag, if Some(etag) == seen.last() { Code::Ok } else { Code::Aborted }))
+    {
+        let precondition = pb::Precondition { condition: Some(pb::precondition::Condition::Etag(etag.clone())) };
+        let request = pb::PublishRevisionRequest {
+            observe_time: Some(at(80)),
+            precondition: Some(precondition),
+            validate_only: true,
+            ..publish("bridge", "It is guarded.")
+        };
+        let code = archive.publish_revision(request).await.map_or_else(|status| status.code(), |_| Code::Ok);
+        assert_eq!(code, expected, "{etag}");
+    }
+}
+
+/// The observation found the older of two contents at one instant, and was logged as if it had found the newer.
+#[tokio::test]
+async fn a_repeated_observation_at_a_tie_is_logged_with_what_it_found() {
+    let (_directory, _server, client) = fresh().await;
+    let mut archive = client.archive.clone();
+    for (text, request_id) in [("A", ""), ("B", ""), ("A", "again")] {
+        let request_id = request_id.to_owned();
+        let request = pb::PublishRevisionRequest { observe_time: Some(at(0)), request_id, ..publish("bridge", text) };
+        archive.publish_revision(request).await.unwrap();
+    }
+    let request = pb::ListChangesRequest {
+        start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Seq(2)) }),
+        kinds: vec![pb::ChangeKind::Observed.into()],
+        ..Default::default()
+    };
+    let changes = client.feed.clone().list_changes(request).await.unwrap().into_inner().changes;
+    let revisions: Vec<u32> = changes.iter().map(|change| change.revision.as_ref().unwrap().number).collect();
+    assert_eq!(revisions, [1]);
+}
+
+#[tokio::test]
+async fn the_end_of_the_year_9999_reads_as_the_newest() {
+    let (_directory, _server, client) = fresh().await;
+    let mut archive = client.archive.clone();
+    archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    let end = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 };
+    let read = |end| {
+        let as_of = Some(pb::AsOf { observe_time: Some(end), ..Default::default() });
+        pb::GetArticleRequest { name: name("bridge"), as_of, ..Default::default() }
+    };
+    let article = archive.get_article(read(end.clone())).await.unwrap().into_inner().article.unwrap();
+    assert_eq!(article.revision.unwrap().number, 1);
+    for beyond in [
+        prost_types::Timestamp { seconds: end.seconds + 1, nanos: 0 },
+        prost_types::Timestamp { nanos: 1_000_000_000, ..end },
+    ] {
+        assert_eq!(archive.get_article(read(beyond)).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+}
