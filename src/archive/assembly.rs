@@ -10,7 +10,7 @@ use super::sources::{self, Figures};
 use super::subscriptions::Edited;
 use super::turn::{Effect, Turn};
 use crate::model::{
-    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, History, Limits, ReadStamp, Seq, Timestamp,
+    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
 };
 use crate::store::engine::Read;
 use crate::store::head::Head;
@@ -49,24 +49,47 @@ pub(super) struct Writes {
     pub(super) contents: Vec<(Seq, LoadedContent)>,
     /// The durable subscriptions as it leaves them.
     pub(super) subscriptions: Edited,
+    /// The figures of the sources that it changes, as they were before the commit.
+    figures: BTreeMap<SourceId, Option<Figures>>,
 }
 
 impl Writes {
+    /// Corrects an answer that was given before the commit was sealed: the changes in it, and the stamp within it, are
+    /// those of the sealed one.
+    pub(super) fn complete(&self, answer: &mut Written) {
+        let sealed = |seq: Seq| {
+            let first = self.changes.first()?.seq;
+            let index = usize::try_from(seq.0.checked_sub(first.0)?).ok()?;
+            self.changes.get(index)
+        };
+        // Beyond the stamp is a change that was only validated.
+        let is_written = answer.made.seq < answer.stamp.next_seq;
+        if let Some(made) = sealed(answer.made.seq).filter(|_| is_written) {
+            answer.made = Arc::clone(made);
+        }
+        if let Some(last) = answer.stamp.next_seq.previous().and_then(sealed) {
+            answer.stamp.archive_time = Some(last.entry.archive_time);
+            answer.stamp.history = last.history;
+        }
+    }
+
     fn append(&mut self, later: Self) {
         self.batch.writes.extend(later.batch.writes);
         self.changes.extend(later.changes);
         self.heads.extend(later.heads);
         self.contents.extend(later.contents);
         self.subscriptions.extend(later.subscriptions);
+        self.figures.extend(later.figures);
     }
 }
 
-/// A commit being put together.
+/// A commit being put together. Its changes have no archive time of their own, and so no running digest, before it is
+/// sealed: until then theirs are the time at which each was judged, and the digest of the log before it.
 pub(super) struct Assembly {
-    /// The archive time of all its changes.
-    pub(super) archive_time: Timestamp,
+    /// Where the log ends before it.
+    start: Position,
     /// Where the log will end.
-    pub(super) position: Position,
+    position: Position,
     pub(super) writes: Writes,
 }
 
@@ -80,9 +103,14 @@ pub(super) struct Ground<'a> {
 }
 
 impl Assembly {
-    /// A commit at `archive_time` that follows `position`.
-    pub(super) fn new(position: Position, archive_time: Timestamp) -> Self {
-        Self { archive_time, position, writes: Writes::default() }
+    /// A commit that follows `start`.
+    pub(super) fn new(start: Position) -> Self {
+        Self { start, position: start, writes: Writes::default() }
+    }
+
+    /// Where the log ends before it.
+    pub(super) fn start(&self) -> &Position {
+        &self.start
     }
 
     /// Whether `operations` more changes fit.
@@ -90,18 +118,19 @@ impl Assembly {
         self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
     }
 
-    /// Judges operations, all or none, each on what those before it did. Where one is refused, its index is told
+    /// Judges operations at `now`, all or none, each on what those before it did. Where one is refused, its index is told
     /// and nothing is added; nor is anything where `validate_only` is set.
     pub(super) fn judge(
         &mut self,
         ground: Ground<'_>,
+        now: Timestamp,
         operations: &[Operation],
         validate_only: bool,
     ) -> Result<Vec<Written>, (usize, ArchiveError)> {
         let mut job = Job { position: self.position, writes: Writes::default() };
         let mut written = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
-            let answer = self.judge_one(ground, &mut job, operation).map_err(|error| (index, error))?;
+            let answer = self.judge_one(ground, now, &mut job, operation).map_err(|error| (index, error))?;
             written.push(answer);
         }
         // What was answered from this very job is known only with all of it; and what is only validated, never.
@@ -117,21 +146,60 @@ impl Assembly {
         Ok(written)
     }
 
-    fn judge_one(&self, ground: Ground<'_>, job: &mut Job, operation: &Operation) -> Result<Written, ArchiveError> {
+    fn judge_one(
+        &self,
+        ground: Ground<'_>,
+        now: Timestamp,
+        job: &mut Job,
+        operation: &Operation,
+    ) -> Result<Written, ArchiveError> {
         let committed = Overlay::new(ground.read, &self.writes.batch);
         let read = Overlay::new(&committed, &job.writes.batch);
         let turn = Turn {
             tables: Tables::new(&read),
             cached: ground.cached,
             position: job.position,
-            archive_time: self.archive_time,
+            archive_time: now,
             batch_first: self.position.next_seq,
         };
         let (written, effect) = turn.take(operation)?;
         let Some(effect) = effect else { return Ok(written) };
-        let figures = turn.tables.source_figures(&written.article.source)?;
-        job.add(effect, &written.article, figures);
+        let source = &written.article.source;
+        if ![&self.writes, &job.writes].iter().any(|writes| writes.figures.contains_key(source)) {
+            let figures = Tables::new(ground.read).source_figures(source)?;
+            job.writes.figures.insert(source.clone(), figures);
+        }
+        job.add(effect, &written.article);
         Ok(written)
+    }
+
+    /// Gives all changes their archive time and running digest, answers what the commit writes, and goes on with an empty
+    /// one that follows it.
+    pub(super) fn seal(&mut self, archive_time: Timestamp) -> Writes {
+        let mut writes = std::mem::take(&mut self.writes);
+        let mut end = self.start;
+        for change in &mut writes.changes {
+            let entry = ChangeEntry { archive_time, ..change.entry.clone() };
+            let (encoded, sealed) = encode_next(&end, entry);
+            writes.batch.writes.insert(encoded.key, Some(encoded.value));
+            if let Some(figures) = writes.figures.get_mut(&sealed.entry.name.source) {
+                *figures = Some(sources::with_change(*figures, sealed.seq, &sealed.entry));
+            }
+            end = Position {
+                next_seq: sealed.seq.next(),
+                history: sealed.history,
+                archive_time: Some(archive_time),
+                ..self.position
+            };
+            *change = sealed;
+        }
+        for (source, (figures, before)) in
+            writes.figures.iter().filter_map(|(source, figures)| Some((source, (*figures)?)))
+        {
+            writes.batch.put_source(source, figures, before);
+        }
+        *self = Self::new(end);
+        writes
     }
 }
 
@@ -142,20 +210,12 @@ struct Job {
 }
 
 impl Job {
-    /// Adds the effect of an operation. `figures` are those of the article's source before it.
-    fn add(&mut self, effect: Effect, name: &ArticleName, figures: Option<Figures>) {
+    /// Adds the effect of an operation.
+    fn add(&mut self, effect: Effect, name: &ArticleName) {
         let Effect { article, head, mut batch, change, encoded, content } = effect;
-        let Change { seq, entry, .. } = change.as_ref();
-        let (seq, is_new) = (*seq, entry.kind == ChangeKind::Created);
-        let (figures, before) = sources::with_change(figures, seq, entry);
-        batch.put_source(&name.source, figures, before);
-        self.position = Position {
-            next_seq: seq.next(),
-            history: encoded.history,
-            archive_time: Some(entry.archive_time),
-            next_article: ArticleKey(self.position.next_article.0 + u64::from(is_new)),
-            origin: self.position.origin,
-        };
+        let (seq, is_new) = (change.seq, change.entry.kind == ChangeKind::Created);
+        self.position.next_seq = seq.next();
+        self.position.next_article.0 += u64::from(is_new);
         batch.writes.insert(encoded.key, Some(encoded.value));
         self.writes.batch.writes.extend(batch.writes);
         self.writes.changes.push(change);

@@ -2,6 +2,7 @@
 
 use super::assembly::maker;
 use super::error::{ArchiveError, Conflict};
+use super::read::etag;
 use super::request::{Operation, Outcome, Warning, Written};
 use super::steps::Steps;
 use super::turn::{Existing, Turn, urls};
@@ -34,8 +35,12 @@ impl Turn<'_> {
             }
         };
         let observe_time = change.entry.observe_time;
-        let step = Steps::Stored(self.tables, existing.key).in_force(Some(observe_time), seq.next())?;
-        let step = step.ok_or_else(missing)?;
+        let steps = Steps::Stored(self.tables, existing.key);
+        let step = steps.in_force(Some(observe_time), seq.next())?.ok_or_else(missing)?;
+        let newest = steps.in_force(None, seq.next())?.ok_or_else(missing)?;
+        // Of then, not of now: it must not let a writer go over what has come since, which it does not know.
+        let last_mark = self.last_mark(existing, seq.next())?;
+        let etag = etag(newest.revision, last_mark, &*maker(&self.tables, newest.made_seq)?);
         let mut warnings = Vec::new();
         for url in urls(operation) {
             let binding = self.tables.url(&url.key, seq.next())?;
@@ -50,7 +55,7 @@ impl Turn<'_> {
             outcome,
             made: maker(&self.tables, step.made_seq)?,
             revision: step.revision,
-            etag: String::new(),
+            etag,
             replayed: true,
             warnings,
             stamp: self.stamp_after_batch_of(&change)?,

@@ -144,7 +144,7 @@ pub struct Written {
     pub made: Arc<Change>,
     /// The number of that revision.
     pub revision: RevisionNumber,
-    /// The tag of the article's newest state after it; that of now where this is the answer to an earlier request.
+    /// The tag of the article's newest state after it; after the earlier request where this is the answer to that.
     pub etag: String,
     /// Whether this is the answer to an earlier request.
     pub replayed: bool,

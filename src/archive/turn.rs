@@ -68,7 +68,9 @@ impl Turn<'_> {
     /// Judges the operation. The effect is `None` where nothing is to be written.
     pub(super) fn take(&self, operation: &Operation) -> Result<(Written, Option<Effect>), ArchiveError> {
         let (mut written, effect) = self.judge(operation)?;
-        written.etag = self.etag_after(&written, effect.as_ref())?;
+        if !written.replayed {
+            written.etag = self.etag_after(&written, effect.as_ref())?;
+        }
         Ok((written, effect))
     }
 
@@ -87,7 +89,7 @@ impl Turn<'_> {
             |change: &&Arc<Change>| matches!(change.entry.kind, ChangeKind::Withdrawn | ChangeKind::Reinstated);
         let last_mark = match change.filter(sets_mark) {
             Some(change) => Some(change.seq),
-            None => self.last_mark(&existing)?,
+            None => self.last_mark(&existing, ALL)?,
         };
         let newest = existing.head.newest;
         let made = match change.into_iter().chain([&written.made]).find(|change| change.seq == newest.made_seq) {
@@ -159,7 +161,7 @@ impl Turn<'_> {
             };
         };
         let made = maker(&self.tables, head.newest.made_seq)?;
-        let etag = etag(head.newest.revision, self.last_mark(existing)?, &made);
+        let etag = etag(head.newest.revision, self.last_mark(existing, ALL)?, &made);
         let holds = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
             Precondition::Etag(expected) => *expected == etag,
@@ -169,10 +171,11 @@ impl Turn<'_> {
         if holds { Ok(()) } else { Err(conflict.into()) }
     }
 
-    fn last_mark(&self, existing: &Existing) -> Result<Option<Seq>, StoreError> {
+    /// The latest change below `bound` that marked an article as withdrawn or reinstated.
+    pub(super) fn last_mark(&self, existing: &Existing, bound: Seq) -> Result<Option<Seq>, StoreError> {
         match existing.head.mark {
             None => Ok(None),
-            Some(_) => Steps::Stored(self.tables, existing.key).last_mark(ALL),
+            Some(_) => Steps::Stored(self.tables, existing.key).last_mark(bound),
         }
     }
 

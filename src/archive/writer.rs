@@ -90,6 +90,14 @@ enum Waiting {
 }
 
 impl Waiting {
+    /// Corrects an answer that was given before the commit it waits for was sealed.
+    fn complete(&mut self, sealed: &Writes) {
+        match self {
+            Self::Job { result: Ok(answers), .. } => answers.iter_mut().for_each(|answer| sealed.complete(answer)),
+            Self::Job { result: Err(_), .. } | Self::Floor { .. } | Self::Edit { .. } => {}
+        }
+    }
+
     fn done(self) {
         // A caller that has gone does not need its answer; the write stands.
         match self {
@@ -176,7 +184,7 @@ impl Writer {
             .spawn(move || committer.run(&batches, &to_self))?;
         let Tail { position, commits: commits_done, clock_floor: floor, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
-            let next = Next::new(position, Timestamp::MIN);
+            let next = Next::new(position);
             let (held, held_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
             let (disk_is_full, closing) = (false, false);
             let mut writer = Self {
@@ -299,14 +307,13 @@ impl Writer {
         if self.shared.tail().failed {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
         }
-        self.begin_commit();
         let engine: &Arc<dyn Engine> = &self.shared.engine;
         let empty = Batch::default();
         let in_flight = self.in_flight.as_ref().map_or(&empty, |in_flight| &in_flight.batch);
         let read = Overlay::new(engine.as_ref(), in_flight);
         let cached = |seq| self.shared.caches.content(seq);
         let ground = Ground { read: &read, cached: &cached };
-        let result = self.next.assembly.judge(ground, operations, validate_only);
+        let result = self.next.assembly.judge(ground, self.shared.clock.now(), operations, validate_only);
         self.next.bytes += bytes;
         self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
     }
@@ -340,13 +347,11 @@ impl Writer {
         self.next.waiting.push(Waiting::Edit { id, edit, answer, result, permit });
     }
 
-    /// Gives the next commit its archive time, if this is its first job.
-    fn begin_commit(&mut self) {
-        if self.next.assembly.archive_time == Timestamp::MIN {
-            let last = self.next.assembly.position.archive_time;
-            let least = last.max(self.floor).map_or(Timestamp::MIN, |least| least.saturating_add_micros(1));
-            self.next.assembly.archive_time = self.shared.clock.now().max(least);
-        }
+    /// The archive time of a commit that is sealed now: later than that of every commit before, and than the clock floor.
+    fn archive_time(&self) -> Timestamp {
+        let last = self.next.assembly.start().archive_time.max(self.floor);
+        let least = last.map_or(Timestamp::MIN, |last| last.saturating_add_micros(1));
+        self.shared.clock.now().max(least)
     }
 
     fn raise_floor(
@@ -358,7 +363,7 @@ impl Writer {
         if self.shared.tail().failed {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
-        // The commit being put together may have an earlier archive time already; whoever asks waits for it.
+        // The commit in flight may have an earlier archive time; whoever asks waits for it.
         if self.floor.is_none_or(|floor| floor < to) {
             let floor = to.ceil_to_second();
             self.floor = Some(floor);
@@ -370,9 +375,7 @@ impl Writer {
     /// Hands the next commit to the engine, if none is in flight, and takes the jobs that did not fit before.
     fn hand_over(&mut self) {
         while self.in_flight.is_none() && !self.next.is_idle() {
-            let position = self.next.assembly.position;
-            let next = std::mem::replace(&mut self.next, Next::new(position, Timestamp::MIN));
-            self.send(next);
+            self.seal_and_send();
             while let Some(event) = self.next_held() {
                 self.judge(event);
             }
@@ -387,13 +390,15 @@ impl Writer {
         if self.held_edits.front().is_some_and(|edit| self.fits(edit)) { self.held_edits.pop_front() } else { None }
     }
 
-    fn send(&mut self, next: Next) {
-        let Next { mut assembly, floor, waiting, .. } = next;
+    fn seal_and_send(&mut self) {
+        let archive_time = self.archive_time();
+        let mut writes = self.next.assembly.seal(archive_time);
+        let position = *self.next.assembly.start();
+        let Next { floor, mut waiting, .. } = std::mem::replace(&mut self.next, Next::new(position));
+        waiting.iter_mut().for_each(|waiting| waiting.complete(&writes));
         if let Some(floor) = floor {
-            assembly.writes.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
+            writes.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
         }
-        let position = assembly.position;
-        let mut writes = assembly.writes;
         // Without a change of the log there is but the clock floor, and edits of subscriptions.
         writes.batch.upkeep = writes.changes.is_empty();
         if !writes.batch.writes.is_empty() {
@@ -493,7 +498,7 @@ impl Writer {
 
     fn refuse_all(&mut self, error: &ArchiveError) {
         let tail = self.shared.tail();
-        let next = std::mem::replace(&mut self.next, Next::new(tail.position, Timestamp::MIN));
+        let next = std::mem::replace(&mut self.next, Next::new(tail.position));
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
         self.floor = tail.clock_floor;
         in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
@@ -508,8 +513,8 @@ impl Writer {
 }
 
 impl Next {
-    fn new(position: Position, archive_time: Timestamp) -> Self {
-        Self { assembly: Assembly::new(position, archive_time), floor: None, bytes: 0, waiting: Vec::new() }
+    fn new(position: Position) -> Self {
+        Self { assembly: Assembly::new(position), floor: None, bytes: 0, waiting: Vec::new() }
     }
 
     /// A commit is bounded in bytes, so that a slow disk has it within the deadline; one job always fits.

@@ -111,3 +111,45 @@ async fn archive_time_rises_from_commit_to_commit() {
     drop(client);
     server.stop().await;
 }
+
+/// The writes of one commit share its archive time, which is therefore taken when the last of them is in it. The stamps and
+/// revisions that were answered are those that a read has.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_write_is_archived_before_it_was_observed() {
+    let directory = TempDir::new().unwrap();
+    let server = TestServer::on_directory(directory.path()).await;
+    let mut writers = Vec::new();
+    for writer in 0..WRITERS {
+        let mut client = server.client().await;
+        writers.push(tokio::spawn(async move {
+            let mut answers = Vec::new();
+            for write in 0..WRITES_EACH {
+                let request = publish(&format!("own-{writer}"), &write.to_string());
+                let request = pb::PublishRevisionRequest { observe_time: None, ..request };
+                answers.push(client.archive.publish_revision(request).await.unwrap().into_inner());
+            }
+            answers
+        }));
+    }
+    let mut client = server.client().await;
+    for writer in writers {
+        for answer in writer.await.unwrap() {
+            let (written, stamp) = (answer.revision.unwrap(), answer.read_stamp.unwrap());
+            let instant = |time: &Option<prost_types::Timestamp>| time.as_ref().map(|time| (time.seconds, time.nanos));
+            let (observed, archived) = (instant(&written.observe_time), instant(&written.archive_time));
+            assert!(observed <= archived, "observed at {observed:?}, archived at {archived:?}");
+            let as_of = pb::AsOf {
+                knowledge: Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq)),
+                history: stamp.history.clone(),
+                ..Default::default()
+            };
+            let request =
+                pb::GetRevisionRequest { name: written.name.clone(), as_of: Some(as_of), ..Default::default() };
+            let read = client.archive.get_revision(request).await.unwrap().into_inner();
+            assert_eq!(instant(&read.revision.unwrap().archive_time), archived);
+            assert_eq!(read.read_stamp, Some(stamp));
+        }
+    }
+    drop(client);
+    server.stop().await;
+}

@@ -106,3 +106,34 @@ async fn the_end_of_the_year_9999_reads_as_the_newest() {
         assert_eq!(archive.get_article(read(beyond)).await.unwrap_err().code(), Code::InvalidArgument);
     }
 }
+
+/// With the etag of now, the writer would go over what it has never seen.
+#[tokio::test]
+async fn a_replayed_answer_has_the_etag_of_its_own_write() {
+    let (_directory, _server, client) = fresh().await;
+    let mut archive = client.archive.clone();
+    let request = pb::PublishRevisionRequest { request_id: "crawl-1".to_owned(), ..publish("bridge", "It closes.") };
+    let first = archive.publish_revision(request.clone()).await.unwrap().into_inner();
+    archive.publish_revision(publish("bridge", "It opens.")).await.unwrap();
+    let again = archive.publish_revision(request).await.unwrap().into_inner();
+    assert_eq!(again, pb::PublishRevisionResponse { replayed: true, ..first });
+    let precondition = pb::Precondition { condition: Some(pb::precondition::Condition::Etag(again.etag)) };
+    let guarded =
+        pb::PublishRevisionRequest { precondition: Some(precondition), ..publish("bridge", "It closes for good.") };
+    assert_eq!(archive.publish_revision(guarded).await.unwrap_err().code(), Code::Aborted);
+}
+
+/// In a batch, each answer has the etag as its own item leaves the article.
+#[tokio::test]
+async fn the_last_etag_of_a_batch_guards_the_next_write() {
+    let (_directory, _server, client) = fresh().await;
+    let mut archive = client.archive.clone();
+    let requests = [(0, "It closes."), (10, "It opens."), (20, "It stays open.")].map(|(seconds, text)| {
+        pb::PublishRevisionRequest { observe_time: Some(at(seconds)), ..publish("bridge", text) }
+    });
+    let batch = pb::BatchPublishRevisionsRequest { requests: requests.into() };
+    let responses = archive.batch_publish_revisions(batch).await.unwrap().into_inner().responses;
+    let etags: Vec<_> = responses.into_iter().map(|response| response.etag).collect();
+    assert_eq!(etags.last(), Some(&current(&client).await));
+    assert_eq!(etags.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{etags:?}");
+}
