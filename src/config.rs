@@ -63,9 +63,12 @@ pub struct Settings {
     /// Calls at once on one connection [default: 1024]
     #[arg(long, value_name = "N", env = "DATELINE_CALLS_PER_CONNECTION_MAX", hide_short_help = true)]
     pub calls_per_connection_max: Option<usize>,
-    /// Streams of changes open at once, over all connections [default: 20000]
+    /// Streams of changes open at once, over all connections [default: 1000]
     #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_MAX", hide_short_help = true)]
     pub subscribers_max: Option<usize>,
+    /// Streams of changes from one address open at once [default: a quarter of all]
+    #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_PER_PEER_MAX", hide_short_help = true)]
+    pub subscribers_per_peer_max: Option<usize>,
     /// The largest content of an article [default: 1MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_CONTENT_BYTES_MAX", hide_short_help = true)]
     pub content_bytes_max: Option<Bytes>,
@@ -164,6 +167,7 @@ impl Settings {
             connections_per_peer_max: self.connections_per_peer_max.or(other.connections_per_peer_max),
             calls_per_connection_max: self.calls_per_connection_max.or(other.calls_per_connection_max),
             subscribers_max: self.subscribers_max.or(other.subscribers_max),
+            subscribers_per_peer_max: self.subscribers_per_peer_max.or(other.subscribers_per_peer_max),
             content_bytes_max: self.content_bytes_max.or(other.content_bytes_max),
             original_bytes_max: self.original_bytes_max.or(other.original_bytes_max),
             url_bytes_max: self.url_bytes_max.or(other.url_bytes_max),

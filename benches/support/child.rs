@@ -17,7 +17,8 @@ impl ChildServer {
     /// Serves the archive in `path`.
     pub(crate) fn start(path: &Path) -> anyhow::Result<Self> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_dateline"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--archive"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["--subscribers-max", "20000", "--subscribers-per-peer-max", "20000", "--archive"])
             .arg(path)
             .stderr(Stdio::piped())
             .spawn()?;

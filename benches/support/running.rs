@@ -35,8 +35,7 @@ impl Running {
         let stopped = async move { drop(stopped.await) };
         let archive = Arc::new(archive);
         let served = Arc::clone(&archive);
-        let serving =
-            tokio::spawn(async move { server::serve(listener, served, server::Options::default(), stopped).await });
+        let serving = tokio::spawn(async move { server::serve(listener, served, options(), stopped).await });
         Ok(Self { url, archive, stop, serving })
     }
 
@@ -79,4 +78,9 @@ pub(crate) fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
         bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.blocks() * 512 };
     }
     Ok(bytes)
+}
+
+/// All subscribers come from one address here.
+fn options() -> server::Options {
+    server::Options { subscribers_max: 20_000, subscribers_per_peer_max: Some(20_000), ..server::Options::default() }
 }

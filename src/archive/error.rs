@@ -208,6 +208,9 @@ pub enum Unavailable {
     /// Too many writes wait.
     #[error("too many writes are waiting; try again in a moment")]
     QueueFull,
+    /// The connection has as many writes waiting as it leaves room for.
+    #[error("this connection has as many writes waiting as one may have; wait for answers, or try again in a moment")]
+    ShareUsed,
     /// The disk is nearly full.
     #[error("the archive's disk has {free_bytes} bytes free, and writes stop below {floor_bytes}; free some space")]
     StorageFull {

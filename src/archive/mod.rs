@@ -52,8 +52,8 @@ use self::lookup::{Lookup, LookupError};
 pub use self::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use self::pools::VERIFICATIONS_MAX;
 use self::pools::{Pool, Pools};
-pub use self::queue::Pending;
 use self::queue::Queue;
+pub use self::queue::{Pending, Share};
 use self::read::{ArticleAt, RevisionAt, View};
 use self::request::Operation;
 use self::shared::Shared;
@@ -138,21 +138,28 @@ impl Archive {
     ///
     /// Where one is refused, nothing is written, and its index is told with the reason. With `validate_only`
     /// nothing is written either way. A full queue is [`Unavailable::QueueFull`].
-    pub async fn write(&self, mut operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
+    pub async fn write(&self, operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
+        self.write_in(&Arc::default(), operations, validate_only).await
+    }
+
+    /// As [`Archive::write`], for a caller that has a share of the queue together with others. Where that is used up,
+    /// [`Unavailable::ShareUsed`].
+    pub async fn write_in(&self, share: &Arc<Share>, mut operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
         let refused = |error| (0, error);
-        self.prepare(&mut operations).await.map_err(refused)?;
-        self.queue.submit(operations, validate_only, false).await.map_err(refused)?.answer().await
+        self.prepare(&self.pools.writes, &mut operations).await.map_err(refused)?;
+        self.queue.submit(share, operations, validate_only).map_err(refused)?.answer().await
     }
 
     /// As [`Archive::write`], in two steps, for a writer that has more to write before the answer comes. Writes are
-    /// judged in the order in which they are begun. A full queue is waited for.
+    /// judged in the order in which they are begun. A full queue is waited for, by one writer of each share at a time.
     pub async fn begin_write(
         &self,
+        share: &Arc<Share>,
         mut operations: Vec<Operation>,
         validate_only: bool,
     ) -> Result<Pending, ArchiveError> {
-        self.prepare(&mut operations).await?;
-        self.queue.submit(operations, validate_only, true).await
+        self.prepare(&self.pools.imports, &mut operations).await?;
+        self.queue.submit_imported(share, operations, validate_only).await
     }
 
     /// Resolves a point of both axes.
@@ -321,7 +328,7 @@ impl Archive {
         target: Option<StateSelector>,
     ) -> Result<Comparison, ArchiveError> {
         // Comparing is work for a blocking thread, wherever the contents come from.
-        self.on_engine(&self.pools.reads, move |lookup| compare::compare(lookup, &cut, &name, base, target)).await
+        self.on_engine(&self.pools.comparisons, move |lookup| compare::compare(lookup, &cut, &name, base, target)).await
     }
 
     /// Finishes what was accepted, and closes the store. Later writes are [`Unavailable::Draining`].

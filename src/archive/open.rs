@@ -10,7 +10,7 @@ use super::Archive;
 use super::assembly::Position;
 use super::cache::Caches;
 use super::pools::Pools;
-use super::queue::{EDITS_MAX, OPERATIONS_MAX, Queue};
+use super::queue::{EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
 use super::subscriptions::Subscriptions;
 use super::verify;
@@ -159,7 +159,7 @@ impl Archive {
         let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
         let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation and edit that the queue lets in, and for what the committer and a close send.
-        let (events, received) = sync_channel(OPERATIONS_MAX + EDITS_MAX + 16);
+        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
             (tail, left_over, watermark),

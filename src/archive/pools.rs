@@ -3,6 +3,7 @@
 //! Whoever waits for a peer holds none: work that makes many pages takes a thread for each page. A verification alone
 //! keeps one to its end, and so it has a pool of its own.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -12,6 +13,8 @@ use super::error::Unavailable;
 
 /// What writes look up before they are queued, at once.
 const WRITES_MAX: usize = 16;
+/// What imports look up and pack before it is queued, at once. They are never short of work for it.
+const IMPORTS_MAX: usize = 2;
 /// Pages of feeds and segments of backups that are read from storage at once. There may be thousands that want one.
 const SCANS_MAX: usize = 4;
 /// Verifications at once: each reads all that there is.
@@ -21,7 +24,10 @@ pub const VERIFICATIONS_MAX: usize = 2;
 pub(super) struct Pools {
     /// Reads that a caller waits for.
     pub(super) reads: Pool,
+    /// Comparisons: they take the processor, and tens of megabytes each.
+    pub(super) comparisons: Pool,
     pub(super) writes: Pool,
+    pub(super) imports: Pool,
     pub(super) scans: Pool,
     pub(super) verifications: Pool,
 }
@@ -31,7 +37,9 @@ impl Pools {
     pub(super) fn new(reads_max: usize) -> Self {
         Self {
             reads: Pool::new(reads_max),
+            comparisons: Pool::new(std::thread::available_parallelism().map_or(2, NonZero::get)),
             writes: Pool::new(WRITES_MAX),
+            imports: Pool::new(IMPORTS_MAX),
             scans: Pool::new(SCANS_MAX),
             verifications: Pool::new(VERIFICATIONS_MAX),
         }

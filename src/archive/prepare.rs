@@ -3,6 +3,7 @@
 //! It is done on what is newest now. If the article moves before the writer gets there, the writer does it again.
 
 use super::lookup::{Lookup, LookupError};
+use super::pools::Pool;
 use super::request::{Action, Observation, Operation, Prepared, Target};
 use super::{Archive, ArchiveError};
 use crate::model::{ArticleName, diff};
@@ -12,8 +13,8 @@ use crate::store::content::{Base, PackedContent, PackedOriginal};
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
 impl Archive {
-    /// Prepares the observations among `operations`.
-    pub(super) async fn prepare(&self, operations: &mut [Operation]) -> Result<(), ArchiveError> {
+    /// Prepares the observations among `operations`, on threads of `pool`.
+    pub(super) async fn prepare(&self, pool: &Pool, operations: &mut [Operation]) -> Result<(), ArchiveError> {
         let work: Vec<Option<Work>> = operations.iter().map(Work::of).collect();
         let bytes: usize = work.iter().flatten().map(Work::bytes).sum();
         let run = move |lookup: &Lookup<'_>| {
@@ -22,10 +23,7 @@ impl Archive {
                 .collect::<Result<Vec<_>, _>>()
         };
         let inline = operations.len() == 1 && bytes <= INLINE_BYTES_MAX;
-        let prepared = {
-            let pool = &self.pools.writes;
-            if inline { self.read_in(pool, run).await? } else { self.on_engine(pool, run).await? }
-        };
+        let prepared = if inline { self.read_in(pool, run).await? } else { self.on_engine(pool, run).await? };
         for (operation, prepared) in operations.iter_mut().zip(prepared) {
             if let Action::Observe(observation) = &mut operation.action {
                 observation.prepared = prepared;

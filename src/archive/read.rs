@@ -97,7 +97,7 @@ impl RevisionAt {
 
 impl ArticleAt {
     /// Bytes of text that were read with it, roughly.
-    pub(super) fn text_bytes(&self) -> usize {
+    pub fn text_bytes(&self) -> usize {
         let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
         self.revision.text_bytes() + urls.sum::<usize>()
     }

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::assembly::{Assembly, Ground, Position, Writes};
 use super::commit::Committer;
 use super::error::{ArchiveError, Unavailable};
+use super::queue::Place;
 use super::request::{Operation, Written};
 use super::shared::{Shared, Tail};
 use super::subscriptions::{self, Judged, SubscriptionEdit};
@@ -44,8 +45,8 @@ pub(super) enum Event {
         answer: oneshot::Sender<JobAnswer>,
         /// Bytes of its contents and originals.
         bytes: usize,
-        /// The job's share of the queue, given back when it is answered.
-        permits: Vec<OwnedSemaphorePermit>,
+        /// Its place in the queue, given back when it is answered.
+        place: Place,
     },
     /// No archive time at or before this instant is to be assigned any more.
     RaiseFloor {
@@ -73,7 +74,7 @@ enum Waiting {
     Job {
         answer: oneshot::Sender<JobAnswer>,
         result: JobAnswer,
-        _permits: Vec<OwnedSemaphorePermit>,
+        _place: Place,
     },
     Floor {
         to: Timestamp,
@@ -288,8 +289,8 @@ impl Writer {
 
     fn judge(&mut self, event: Event) {
         match event {
-            Event::Job { operations, validate_only, answer, bytes, permits } => {
-                self.judge_job(&operations, validate_only, answer, (bytes, permits));
+            Event::Job { operations, validate_only, answer, bytes, place } => {
+                self.judge_job(&operations, validate_only, answer, (bytes, place));
             }
             Event::Subscription { id, edit, answer, permit } => self.judge_edit(id, edit, answer, permit),
             // These are not held, and need no judging.
@@ -302,7 +303,7 @@ impl Writer {
         operations: &[Operation],
         validate_only: bool,
         answer: oneshot::Sender<JobAnswer>,
-        (bytes, permits): (usize, Vec<OwnedSemaphorePermit>),
+        (bytes, place): (usize, Place),
     ) {
         if self.shared.tail().failed {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
@@ -315,7 +316,7 @@ impl Writer {
         let ground = Ground { read: &read, cached: &cached };
         let result = self.next.assembly.judge(ground, self.shared.clock.now(), operations, validate_only);
         self.next.bytes += bytes;
-        self.next.waiting.push(Waiting::Job { answer, result, _permits: permits });
+        self.next.waiting.push(Waiting::Job { answer, result, _place: place });
     }
 
     /// Judges an edit of a subscription on what those before it leave.

@@ -56,6 +56,7 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         limits: settings.limits()?,
         calls_per_connection_max: settings.calls_per_connection_max.unwrap_or(default.calls_per_connection_max).max(1),
         subscribers_max: settings.subscribers_max.unwrap_or(default.subscribers_max),
+        subscribers_per_peer_max: settings.subscribers_per_peer_max,
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
         connections_per_peer_max: settings.connections_per_peer_max,
         grace: settings.grace_period.map_or(default.grace, |period| period.0),

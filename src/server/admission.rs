@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Layer;
 use tower_service::Service;
 
+use super::answers::Answers;
+use crate::service::Caller;
 use crate::service::status::Refusal;
 
 /// We answer that a deadline passed so long before it does, for it takes a while until the answer is there; and tonic answers
@@ -22,21 +26,22 @@ use crate::service::status::Refusal;
 const ANSWERED_AHEAD: Duration = Duration::from_millis(5);
 
 /// Puts [`Admission`] before a service.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct AdmissionLayer;
+#[derive(Clone)]
+pub(super) struct AdmissionLayer(pub(super) Answers);
 
 impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Admission<S> {
-        Admission { inner }
+        Admission { inner, answers: self.0.clone() }
     }
 }
 
 /// Refuses what is no call of gRPC, and ends calls whose deadline passed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Admission<S> {
     inner: S,
+    answers: Answers,
 }
 
 impl<S> Service<Request<Body>> for Admission<S>
@@ -53,16 +58,68 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match judge(request.headers()) {
-            Ok(None) => Box::pin(self.inner.call(request)),
-            Ok(Some(within)) => Box::pin(answer(self.inner.call(request), within)),
+        match judge(&request) {
+            Ok((kind, within)) => {
+                let answered = keep(kind, self.answers.clone(), self.inner.call(request));
+                match within {
+                    None => Box::pin(answered),
+                    Some(within) => Box::pin(answer(answered, within)),
+                }
+            }
             Err(refused) => Box::pin(std::future::ready(Ok(*refused))),
         }
     }
 }
 
-/// How long the caller waits for an answer, or why it gets none.
-fn judge(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<Body>>> {
+/// What a call is answered with.
+enum Kind {
+    /// A stream, with its place among those of its connection.
+    Stream(Option<OwnedSemaphorePermit>),
+    One,
+}
+
+/// Calls that last: those with a stream of answers.
+const STREAMS: [&str; 8] = [
+    "/dateline.v1.AdminService/BackUp",
+    "/dateline.v1.AdminService/Verify",
+    "/dateline.v1.ArchiveService/ImportRevisions",
+    "/dateline.v1.ArchiveService/ReadOriginal",
+    "/dateline.v1.FeedService/Subscribe",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// What a call is answered with and how long its caller waits for that, or why it gets none.
+fn judge(request: &Request<Body>) -> Result<(Kind, Option<Duration>), Box<Response<Body>>> {
+    let within = judge_headers(request.headers())?;
+    if !STREAMS.contains(&request.uri().path()) {
+        return Ok((Kind::One, within));
+    }
+    let place = request.extensions().get().map_or(Ok(None), Caller::stream);
+    Ok((Kind::Stream(place.map_err(|refused| Box::new(Status::from(refused).into_http()))?), within))
+}
+
+/// Keeps an answer until it is read, and the place of a stream until its last answer has left.
+async fn keep(
+    kind: Kind,
+    answers: Answers,
+    answered: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Result<Response<Body>, Infallible> {
+    let answer = answered.await?;
+    Ok(match kind {
+        Kind::One => answers.keep(answer).await,
+        Kind::Stream(None) => answer,
+        Kind::Stream(Some(place)) => answer.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _place = &place;
+                frame
+            }))
+        }),
+    })
+}
+
+fn judge_headers(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<Body>>> {
     if !is_grpc(headers) {
         return Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
@@ -142,7 +199,11 @@ mod tests {
         for milliseconds in [1, 20, 300, 60_000] {
             let begun = Instant::now();
             let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
-            let answer = AdmissionLayer.layer(never).call(request(&format!("{milliseconds}m"))).await.unwrap();
+            let answer = AdmissionLayer(Answers::new(Duration::MAX))
+                .layer(never)
+                .call(request(&format!("{milliseconds}m")))
+                .await
+                .unwrap();
             assert!(begun.elapsed() <= Duration::from_millis(milliseconds), "{milliseconds} ms: {:?}", begun.elapsed());
             let status = Status::from_header_map(answer.headers()).unwrap();
             assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
@@ -156,8 +217,32 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(plain(StatusCode::OK))
         });
-        let answer = AdmissionLayer.layer(slow).call(request("300m")).await.unwrap();
+        let answer = AdmissionLayer(Answers::new(Duration::MAX)).layer(slow).call(request("300m")).await.unwrap();
         assert!(answer.headers().is_empty());
+    }
+
+    /// A stream that is not known as one would not be counted.
+    #[test]
+    fn every_method_with_a_stream_of_answers_is_known_as_one() {
+        use prost::Message;
+        let described = [crate::wire::DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
+        let mut streams: Vec<String> = described
+            .iter()
+            .flat_map(|bytes| prost_types::FileDescriptorSet::decode(*bytes).unwrap().file)
+            .flat_map(|file| {
+                let package = file.package().to_owned();
+                let services = file.service.into_iter();
+                services.map(move |service| (package.clone(), service)).collect::<Vec<_>>()
+            })
+            .flat_map(|(package, service)| {
+                let path = format!("/{package}.{}/", service.name());
+                let methods = service.method.into_iter().filter(|method| method.server_streaming());
+                methods.map(move |method| format!("{path}{}", method.name())).collect::<Vec<_>>()
+            })
+            .collect();
+        streams.sort();
+        let known: Vec<&str> = STREAMS.into_iter().filter(|path| !path.contains("reflection")).collect();
+        assert_eq!(streams, known);
     }
 
     #[test]

@@ -8,12 +8,11 @@
 //! has not come within [`Doors::greeting_within`] is closed, and so is one that is still silent when the server
 //! stops: nothing is under way on it.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,7 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
+
+use crate::service::{Caller, PeerPlace, PerPeer};
 
 /// Descriptors that are kept for everything but connections: the database, files of backups and verifications, the
 /// runtime, and a connection that is being refused.
@@ -54,15 +55,14 @@ pub(super) struct Doors {
     places: Arc<Semaphore>,
     places_max: usize,
     per_peer_max: usize,
-    peers: Peers,
+    peers: PerPeer,
+    /// Calls that may be under way on one connection.
+    calls_max: usize,
     /// How long a connection may take to send its preface and settings.
     greeting_within: Duration,
     /// Is cancelled when the server stops.
     stopping: CancellationToken,
 }
-
-/// The open connections of each peer.
-type Peers = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 impl Doors {
     /// At most `connections_max` connections, fewer where `descriptors` allows no more, and of one peer at most
@@ -71,6 +71,7 @@ impl Doors {
         connections_max: usize,
         per_peer_max: Option<usize>,
         descriptors: Option<u64>,
+        calls_max: usize,
         greeting_within: Duration,
         stopping: CancellationToken,
     ) -> Self {
@@ -81,7 +82,8 @@ impl Doors {
             places: Arc::new(Semaphore::new(places_max)),
             places_max,
             per_peer_max: per_peer_max.unwrap_or(places_max / 2).clamp(1, places_max),
-            peers: Peers::default(),
+            peers: PerPeer::default(),
+            calls_max,
             greeting_within,
             stopping,
         }
@@ -110,8 +112,7 @@ impl Doors {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Result<Connection, &'static str> {
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| "as many are open as may be")?;
-        let place = PeerPlace::take(&self.peers, counted_as(peer.ip()), self.per_peer_max)
-            .ok_or("its peer has as many open as one may have")?;
+        let place = self.peers.take(peer.ip(), self.per_peer_max).ok_or("its peer has as many open as one may have")?;
         // A small answer must not wait for the next one to fill a packet.
         stream.set_nodelay(true).map_err(|_| "it was gone before it was taken")?;
         let greeting = Greeting {
@@ -119,20 +120,13 @@ impl Doors {
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
-        Ok(Connection { stream, greeting: Some(Box::new(greeting)), _permit: permit, _place: place })
+        let caller = Caller::new(peer.ip(), self.calls_max);
+        Ok(Connection { stream, caller, greeting: Some(Box::new(greeting)), _permit: permit, _place: place })
     }
 
     /// How many connections may be open at once.
     pub(super) fn connections_max(&self) -> usize {
         self.places_max
-    }
-}
-
-/// Whoever has an IPv6 network has 2^64 addresses in it (RFC 4291, section 2.5.1), so its addresses count together.
-fn counted_as(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
-        ip @ IpAddr::V4(_) => ip,
     }
 }
 
@@ -154,40 +148,10 @@ impl Refused {
     }
 }
 
-/// One of the connections that a peer may have. Dropping it gives it back.
-struct PeerPlace {
-    peers: Peers,
-    peer: IpAddr,
-}
-
-impl PeerPlace {
-    fn take(peers: &Peers, peer: IpAddr, most: usize) -> Option<Self> {
-        let mut open = peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(peer).or_insert(0);
-        if *count >= most {
-            return None;
-        }
-        *count += 1;
-        drop(open);
-        Some(Self { peers: Arc::clone(peers), peer })
-    }
-}
-
-impl Drop for PeerPlace {
-    fn drop(&mut self) {
-        let mut open = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.peer) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.peer);
-            }
-        }
-    }
-}
-
 /// A connection that was taken.
 pub(super) struct Connection {
     stream: TcpStream,
+    caller: Caller,
     /// What is awaited of its client first; `None` once it has come.
     greeting: Option<Box<Greeting>>,
     _permit: OwnedSemaphorePermit,
@@ -242,10 +206,10 @@ impl Progress {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+        self.caller.clone()
     }
 }
 
@@ -318,33 +282,9 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_a_share_and_gets_it_back() {
-        let peers = Peers::default();
-        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = PeerPlace::take(&peers, one, 2);
-        let second = PeerPlace::take(&peers, one, 2);
-        assert!(first.is_some() && second.is_some());
-        assert!(PeerPlace::take(&peers, one, 2).is_none());
-        assert!(PeerPlace::take(&peers, other, 2).is_some());
-        drop(first);
-        assert!(PeerPlace::take(&peers, one, 2).is_some());
-        drop(second);
-        assert!(peers.lock().unwrap().is_empty(), "nothing is kept of a peer that is gone");
-    }
-
-    #[test]
-    fn addresses_of_one_network_count_together() {
-        let counted = |ip: &str| counted_as(ip.parse().unwrap());
-        assert_eq!(counted("2001:db8:0:1::7"), counted("2001:db8:0:1:ffff::1"));
-        assert_ne!(counted("2001:db8:0:1::7"), counted("2001:db8:0:2::7"));
-        assert_eq!(counted("::ffff:10.0.0.1"), counted("10.0.0.1"));
-        assert_ne!(counted("10.0.0.1"), counted("10.0.0.2"));
-    }
-
-    #[test]
     fn descriptors_are_left_for_storage() {
         let max = |most, descriptors| {
-            Doors::new(most, None, descriptors, Duration::ZERO, CancellationToken::new()).connections_max()
+            Doors::new(most, None, descriptors, 1, Duration::ZERO, CancellationToken::new()).connections_max()
         };
         assert_eq!(max(10_000, Some(256)), 256 - 64);
         assert_eq!(max(100, Some(1_024)), 100);

@@ -1,6 +1,7 @@
 //! Puts a server together: listener, layers, services, shutdown.
 
 mod admission;
+mod answers;
 mod connections;
 mod health;
 
@@ -22,12 +23,13 @@ use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
 
 use self::admission::AdmissionLayer;
+use self::answers::Answers;
 use self::connections::Doors;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
 use crate::archive::Archive;
 use crate::model::Limits;
-use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler};
+use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, Memory};
 use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
@@ -41,8 +43,10 @@ pub struct Options {
     pub limits: Limits,
     /// Calls at once on one connection. Default 1,024.
     pub calls_per_connection_max: usize,
-    /// Streams of changes open at once, over all connections. Default 20,000.
+    /// Streams of changes open at once, over all connections. Default 1,000.
     pub subscribers_max: usize,
+    /// Streams of changes of one peer open at once. Default a quarter of those that may be open.
+    pub subscribers_per_peer_max: Option<usize>,
     /// Connections open at once. Default 10,000, and fewer where the process may have fewer file descriptors.
     pub connections_max: usize,
     /// Connections of one peer open at once. Default half of those that may be open.
@@ -64,7 +68,8 @@ impl Default for Options {
         Self {
             limits: Limits::default(),
             calls_per_connection_max: 1_024,
-            subscribers_max: 20_000,
+            subscribers_max: 1_000,
+            subscribers_per_peer_max: None,
             connections_max: 10_000,
             connections_per_peer_max: None,
             descriptors_max: None,
@@ -123,6 +128,7 @@ pub async fn serve(
         options.connections_max,
         options.connections_per_peer_max,
         options.descriptors_max,
+        options.calls_per_connection_max,
         options.greeting_within,
         stopping.clone(),
     );
@@ -178,6 +184,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         stopping: CancellationToken::new(),
         subscribers: TaskTracker::new(),
         stalled_after: options.stalled_after,
+        memory: Memory::default(),
     }
 }
 
@@ -194,7 +201,9 @@ fn router(
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let feed = FeedServiceServer::new(FeedHandler::new(context.clone(), options.subscribers_max))
+    let subscribers_per_peer_max = options.subscribers_per_peer_max.unwrap_or(options.subscribers_max.div_ceil(4));
+    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max);
+    let feed = FeedServiceServer::new(feed)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
@@ -209,7 +218,7 @@ fn router(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
         .concurrency_limit_per_connection(options.calls_per_connection_max)
-        .layer(AdmissionLayer);
+        .layer(AdmissionLayer(Answers::new(options.stalled_after)));
     server
         .add_service(Bounded::new(archive, &bounds))
         .add_service(Bounded::new(feed, &bounds))

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::caller::Caller;
 use super::publish::{self, Parsed, Plain};
 use super::status::Refusal;
 use super::{Context, fit, import, render, view};
@@ -51,10 +52,11 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::PublishRevisionRequest>,
     ) -> Answer<pb::PublishRevisionResponse> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
         let Parsed { operation, warnings } = publish::publish(&self.0, request)?;
-        let written = self.write_one(operation, validate_only).await?;
+        let written = self.write_one(&caller, operation, validate_only).await?;
         Ok(Response::new(render::published(&written, warnings)))
     }
 
@@ -62,14 +64,14 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::BatchPublishRevisionsRequest>,
     ) -> Answer<pb::BatchPublishRevisionsResponse> {
-        Ok(Response::new(self.publish_batch(request.into_inner().requests).await?))
+        Ok(Response::new(self.publish_batch(&Caller::of(&request), request.into_inner().requests).await?))
     }
 
     async fn import_revisions(
         &self,
         request: Request<Streaming<pb::ImportRevisionsRequest>>,
     ) -> Answer<Self::ImportRevisionsStream> {
-        Ok(Response::new(Box::pin(import::start(self.0.clone(), request.into_inner()))))
+        Ok(Response::new(Box::pin(import::start(self.0.clone(), Caller::of(&request), request.into_inner()))))
     }
 
     async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> Answer<pb::GetArticleResponse> {
@@ -186,11 +188,12 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::RollbackArticleRequest>,
     ) -> Answer<pb::RollbackArticleResponse> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let number = publish::revision_number("revision_number", request.revision_number)?;
         let plain = plain!(request);
         let operation = publish::plain(&self.0, plain, Action::Rollback(number))?;
-        let written = self.write_one(operation, request.validate_only).await?;
+        let written = self.write_one(&caller, operation, request.validate_only).await?;
         Ok(Response::new(pb::RollbackArticleResponse {
             revision: Some(render::written_revision(&written)),
             outcome: render::outcome(written.outcome).into(),
@@ -204,10 +207,11 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::WithdrawArticleRequest>,
     ) -> Answer<pb::WithdrawArticleResponse> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let plain = plain!(request);
         let action = Action::Mark { withdrawn: true, reason: publish::reason(request.reason)? };
-        let marked = self.mark(plain, action, request.validate_only).await?;
+        let marked = self.mark(&caller, plain, action, request.validate_only).await?;
         Ok(Response::new(pb::WithdrawArticleResponse {
             article: Some(marked.article),
             changed: marked.changed,
@@ -220,10 +224,11 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::ReinstateArticleRequest>,
     ) -> Answer<pb::ReinstateArticleResponse> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let plain = plain!(request);
         let action = Action::Mark { withdrawn: false, reason: publish::reason(request.reason)? };
-        let marked = self.mark(plain, action, request.validate_only).await?;
+        let marked = self.mark(&caller, plain, action, request.validate_only).await?;
         Ok(Response::new(pb::ReinstateArticleResponse {
             article: Some(marked.article),
             changed: marked.changed,
@@ -244,26 +249,34 @@ struct Marked {
 impl ArchiveHandler {
     async fn write_one(
         &self,
+        caller: &Caller,
         operation: crate::archive::request::Operation,
         validate_only: bool,
     ) -> Result<Written, Refusal> {
-        let written = self.0.archive.write(vec![operation], validate_only).await;
+        let written = self.0.archive.write_in(&caller.writes, vec![operation], validate_only).await;
         let written = written.map_err(|(_, error)| Refusal::from(error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
 
     async fn publish_batch(
         &self,
+        caller: &Caller,
         requests: Vec<pb::PublishRevisionRequest>,
     ) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
         let batch = publish::batch(&self.0, requests)?;
-        let answer = self.0.archive.write(batch.operations, batch.validate_only).await;
+        let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.validate_only).await;
         render::published_batch(answer, batch.warnings)
     }
 
-    async fn mark(&self, plain: Plain, action: Action, validate_only: bool) -> Result<Marked, Refusal> {
+    async fn mark(
+        &self,
+        caller: &Caller,
+        plain: Plain,
+        action: Action,
+        validate_only: bool,
+    ) -> Result<Marked, Refusal> {
         let operation = publish::plain(&self.0, plain, action)?;
-        let written = self.write_one(operation, validate_only).await?;
+        let written = self.write_one(&caller, operation, validate_only).await?;
         let stamp = written.stamp;
         let knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: None };
         let as_of = AsOf { observe_time: Some(written.observe_time), knowledge };

@@ -7,6 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
+use super::caller::Caller;
 use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, publish, render};
@@ -22,10 +23,11 @@ const MESSAGES_MAX: usize = 32;
 /// Starts an import, and answers with the stream of its answers.
 pub(super) fn start(
     context: Context,
+    caller: Caller,
     messages: Streaming<pb::ImportRevisionsRequest>,
 ) -> ReceiverStream<Result<pb::ImportRevisionsResponse, Status>> {
     let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
-    tokio::spawn(import(context, messages, RefusedMessages::of_this_call(), answers));
+    tokio::spawn(import(context, caller, messages, RefusedMessages::of_this_call(), answers));
     stream
 }
 
@@ -34,6 +36,7 @@ pub(super) fn start(
 /// stream, when the server stops, or when nobody reads the answers any more; what was accepted is done all the same.
 async fn import(
     context: Context,
+    caller: Caller,
     mut messages: Streaming<pb::ImportRevisionsRequest>,
     refused: RefusedMessages,
     answers: Sink<pb::ImportRevisionsResponse>,
@@ -56,7 +59,7 @@ async fn import(
         };
         let result = match refused.last() {
             Some(status) => Err(item_error(&status)),
-            None => match begin(&context, message.requests).await {
+            None => match begin(&context, &caller, message.requests).await {
                 // The archive itself is gone: the messages after this one would fare no better.
                 Err(refusal) if refusal.ends_streams() => {
                     drop(begun.send(Err(refusal.into())).await);
@@ -75,9 +78,13 @@ async fn import(
     }
 }
 
-async fn begin(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> Result<Begun, Refusal> {
+async fn begin(
+    context: &Context,
+    caller: &Caller,
+    requests: Vec<pb::PublishRevisionRequest>,
+) -> Result<Begun, Refusal> {
     let batch = publish::batch(context, requests)?;
-    let pending = context.archive.begin_write(batch.operations, batch.validate_only).await?;
+    let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.validate_only).await?;
     Ok((pending, batch.warnings))
 }
 

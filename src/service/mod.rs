@@ -6,6 +6,7 @@
 mod admin;
 mod archive;
 mod backup;
+mod caller;
 mod feed;
 mod fit;
 mod import;
@@ -25,7 +26,8 @@ use tokio_util::task::TaskTracker;
 
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
-pub use feed::FeedHandler;
+pub use caller::{Caller, PeerPlace, PerPeer};
+pub use feed::{FeedHandler, Memory};
 
 use self::status::Refusal;
 use crate::archive::read::View;
@@ -46,6 +48,8 @@ pub struct Context {
     pub subscribers: TaskTracker,
     /// A subscriber whose transport makes no progress for so long is cut off.
     pub stalled_after: Duration,
+    /// What unread events may take, over all subscribers.
+    pub memory: Memory,
 }
 
 impl Context {

@@ -144,6 +144,16 @@ impl Refusal {
             .worth_retrying()
     }
 
+    /// As many streams of `whose` are open as one may have.
+    pub(super) fn too_many_streams_of(whose: &str, streams_max: usize) -> Self {
+        let message = format!(
+            "{whose} has {streams_max} streams open, as many as one may have; close some, or try again in a moment"
+        );
+        Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
+            .with("streams_max", streams_max)
+            .worth_retrying()
+    }
+
     /// The transport took nothing for too long.
     pub(super) fn stalled(stalled_after: Duration, token: &str) -> Self {
         let seconds = stalled_after.as_secs_f32();
@@ -151,9 +161,9 @@ impl Refusal {
         Self::new(Code::ResourceExhausted, "SUBSCRIBER_STALLED", message).with("resume_token", token)
     }
 
-    /// The transport took nothing of another stream for too long.
-    pub(super) fn unread(stalled_after: Duration) -> Self {
-        let message = format!("nothing was read for {} s; call again", stalled_after.as_secs_f32());
+    /// The transport took nothing of another stream, or of an answer, for too long.
+    pub(crate) fn unread(stalled_after: Duration) -> Self {
+        let message = format!("nothing was read for {:.1} s; call again", stalled_after.as_secs_f32());
         Self::new(Code::ResourceExhausted, "STREAM_STALLED", message)
     }
 
@@ -291,7 +301,12 @@ fn subscription(error: &SubscriptionError) -> Refusal {
 
 fn unavailable(error: &Unavailable) -> Refusal {
     match error {
-        Unavailable::QueueFull => Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", error).worth_retrying(),
+        Unavailable::QueueFull => {
+            Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", error).with("full", "queue").worth_retrying()
+        }
+        Unavailable::ShareUsed => {
+            Refusal::new(Code::ResourceExhausted, "QUEUE_FULL", error).with("full", "connection").worth_retrying()
+        }
         Unavailable::StorageFull { free_bytes, floor_bytes } => {
             Refusal::new(Code::ResourceExhausted, "STORAGE_FULL", error)
                 .with("free_bytes", free_bytes)

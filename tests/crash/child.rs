@@ -113,7 +113,7 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
         let wanted = work.job();
         let operations: Vec<Operation> = wanted.iter().map(crate::wanted::Wanted::operation).collect();
         Line::Asked { job, wanted }.say();
-        match archive.begin_write(operations, false).await {
+        match archive.begin_write(&Arc::default(), operations, false).await {
             Ok(pending) => in_flight.push_back((job, pending)),
             Err(error) => Line::Failed(format!("a write was not begun: {error}")).say(),
         }

@@ -12,6 +12,16 @@ use tokio::net::TcpStream;
 
 use crate::server::{TestServer, name, publish};
 
+fn subscribe() -> pb::SubscribeRequest {
+    let position = pb::feed_start::Position::Now(true);
+    let start = Some(pb::FeedStart { position: Some(position) });
+    pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() }
+}
+
+fn refused(status: tonic::Status) -> String {
+    dateline::client::ServerError::from(status).reason
+}
+
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
@@ -105,4 +115,34 @@ async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
     for status in [waiting.await.unwrap().unwrap_err(), listing.await.unwrap().unwrap_err()] {
         assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
     }
+}
+
+/// 1,024 subscribers on one connection left its other calls to wait, and nobody was told.
+#[tokio::test]
+async fn streams_of_a_connection_leave_room_for_its_other_calls() {
+    let server = server(server::Options { calls_per_connection_max: 8, ..server::Options::default() }).await;
+    let mut client = server.client().await;
+    let mut streams = Vec::new();
+    for _ in 0..6 {
+        streams.push(client.feed.subscribe(subscribe()).await.unwrap());
+    }
+    assert_eq!(refused(client.feed.subscribe(subscribe()).await.unwrap_err()), "TOO_MANY_STREAMS");
+    let import = tokio_stream::iter([pb::ImportRevisionsRequest::default()]);
+    assert_eq!(refused(client.archive.import_revisions(import).await.unwrap_err()), "TOO_MANY_STREAMS");
+    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    // Another connection has its own, and a stream that ends makes room.
+    server.client().await.feed.subscribe(subscribe()).await.unwrap();
+    streams.pop();
+    while client.feed.subscribe(subscribe()).await.is_err() {}
+}
+
+#[tokio::test]
+async fn one_address_has_a_quarter_of_the_streams_of_changes() {
+    let server = server(server::Options { subscribers_max: 8, ..server::Options::default() }).await;
+    let (mut client, mut other) = (server.client().await, server.client().await);
+    let first = client.feed.subscribe(subscribe()).await.unwrap();
+    let _second = other.feed.subscribe(subscribe()).await.unwrap();
+    assert_eq!(refused(client.feed.subscribe(subscribe()).await.unwrap_err()), "TOO_MANY_STREAMS");
+    drop(first);
+    while other.feed.subscribe(subscribe()).await.is_err() {}
 }

@@ -1,9 +1,10 @@
 //! How the stream of a subscriber ends.
 
+use std::time::Duration;
+
 use tonic::Status;
 
 use super::super::Context;
-use super::super::sink::NotTaken;
 use super::super::status::Refusal;
 use crate::archive::ArchiveError;
 use crate::archive::subscriptions::Attachment;
@@ -16,8 +17,8 @@ pub(super) enum Ending {
     Gone,
     /// It ends with a status.
     With(Box<Status>),
-    /// The transport made no progress.
-    Stalled,
+    /// The transport made no progress for so long.
+    Stalled(Duration),
 }
 
 /// Why a stream has to end though there is more.
@@ -46,15 +47,6 @@ impl Interruption {
             biased;
             () = context.stopping.cancelled() => Self::Stopping,
             error = lost => Self::LeaseLost(Box::new(error)),
-        }
-    }
-}
-
-impl From<NotTaken> for Ending {
-    fn from(not_taken: NotTaken) -> Self {
-        match not_taken {
-            NotTaken::Gone => Self::Gone,
-            NotTaken::Stalled => Self::Stalled,
         }
     }
 }

@@ -13,9 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::Context;
-use super::super::sink::Sink;
+use super::super::sink::{NotTaken, Sink};
 use super::super::status::Refusal;
 use super::ending::{Ending, Interruption};
+use super::memory::{self, Share};
 use super::query::{Asked, Begin, feed_view};
 use super::show;
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
@@ -31,6 +32,8 @@ use crate::wire::{self, FieldError, pb, read_stamp_to_pb};
 const EVENT_CHANGES_MAX: usize = 512;
 /// An event ends with the change that takes it to so many bytes.
 const EVENT_BYTES_MAX: usize = 128 << 10;
+/// What is taken for an event before it is known how much it has.
+const EVENT_MEMORY_BYTES: usize = EVENT_BYTES_MAX + (32 << 10);
 /// Changes that are looked at for one event at most, so that heartbeats come in between.
 const EVENT_EXAMINED_MAX: usize = 4_096;
 /// A look that found nothing is followed by another no sooner than this.
@@ -56,6 +59,9 @@ pub(super) struct Subscriber {
     caught_up: bool,
     /// When the next bookmark is due.
     bookmark_due: Instant,
+    /// What the last two events take: one waits for the transport, which may be sending the one before.
+    waits: Option<Share>,
+    leaves: Option<Share>,
 }
 
 /// What ends a wait.
@@ -96,6 +102,8 @@ impl Subscriber {
             attachment,
             caught_up: false,
             bookmark_due: Instant::now() + heartbeat,
+            waits: None,
+            leaves: None,
         })
     }
 
@@ -105,10 +113,10 @@ impl Subscriber {
         match ending {
             Ending::Done | Ending::Gone => {}
             Ending::With(status) => sink.end(*status),
-            Ending::Stalled => {
+            Ending::Stalled(after) => {
                 tracing::info!(next_seq = self.place.next_seq.0, "a subscriber made no progress and is cut off");
                 let token = self.bookmark().resume_token;
-                sink.end(Refusal::stalled(self.context.stalled_after, &token).into());
+                sink.end(Refusal::stalled(after, &token).into());
             }
         }
     }
@@ -119,7 +127,7 @@ impl Subscriber {
             lease: self.attachment.as_ref().map_or(0, |attachment| attachment.lease),
             snapshot: self.snapshot.as_ref().map(|_| read_stamp_to_pb(&self.place)),
         };
-        sink.send(show::event(Event::Started(started))).await?;
+        self.send(sink, show::event(Event::Started(started)), None).await?;
         while self.snapshot.is_some() {
             self.room(sink).await?;
             self.send_articles(sink).await?;
@@ -142,7 +150,41 @@ impl Subscriber {
         let interruption = tokio::select! {
             biased;
             interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
-            room = sink.room() => return Ok(room?),
+            room = sink.room() => return room.map_err(|not_taken| self.not_taken(not_taken)),
+            () = self.context.memory.is_short(), if self.waits.is_some() || self.leaves.is_some() => {
+                return Err(Ending::Stalled(memory::STALLED_AFTER));
+            }
+        };
+        Err(self.interrupted(interruption, sink))
+    }
+
+    /// Hands over an event that takes `share` until it has left.
+    pub(super) async fn send(
+        &mut self,
+        sink: &Sink<EventFrame>,
+        event: EventFrame,
+        share: Option<Share>,
+    ) -> Result<(), Ending> {
+        sink.send(event).await.map_err(|not_taken| self.not_taken(not_taken))?;
+        // The transport has taken the event before, and so it has sent the one before that.
+        self.leaves = std::mem::replace(&mut self.waits, share);
+        Ok(())
+    }
+
+    fn not_taken(&self, not_taken: NotTaken) -> Ending {
+        match not_taken {
+            NotTaken::Gone => Ending::Gone,
+            NotTaken::Stalled => Ending::Stalled(self.context.stalled_after),
+        }
+    }
+
+    /// Waits for so much memory, as long as somebody is there.
+    pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<Share, Ending> {
+        let interruption = tokio::select! {
+            biased;
+            share = self.context.memory.take(bytes) => return share.ok_or(Ending::Gone),
+            () = sink.gone() => return Err(Ending::Gone),
+            interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
         };
         Err(self.interrupted(interruption, sink))
     }
@@ -164,11 +206,21 @@ impl Subscriber {
         if self.place.next_seq >= end {
             return Ok(());
         }
-        let page = self.context.archive.feed_page(self.place, end, self.plan.clone()).await.map_err(Refusal::from)?;
+        let mut bytes = EVENT_MEMORY_BYTES;
+        let (page, share) = loop {
+            let mut share = self.memory(sink, bytes).await?;
+            let page = self.context.archive.feed_page(self.place, end, self.plan.clone()).await;
+            let page = page.map_err(Refusal::from)?;
+            // A large change takes more than was expected: it is read again when there is room for it.
+            bytes = page.items.iter().map(|item| item.bytes.len()).sum();
+            if self.context.memory.fits(&mut share, bytes) {
+                break (page, share);
+            }
+        };
         if self.caught_up && (page.from_storage || page.next.next_seq < end) {
             self.caught_up = false;
             let fell_behind = pb::FellBehind { durable_next_seq: end.0 };
-            sink.send(show::event(Event::FellBehind(fell_behind))).await?;
+            self.send(sink, show::event(Event::FellBehind(fell_behind)), None).await?;
             self.room(sink).await?;
         }
         if page.items.is_empty() {
@@ -177,7 +229,7 @@ impl Subscriber {
         }
         let changes = page.items.into_iter().map(show::frame).collect();
         let bookmark = self.bookmark_at(&page.next);
-        sink.send(EventFrame::Changes(Box::new((changes, bookmark)))).await?;
+        self.send(sink, EventFrame::Changes(Box::new((changes, bookmark))), Some(share)).await?;
         // Only now: a reader that stalls is told the place before what it did not get.
         self.place = page.next;
         self.bookmark_due = Instant::now() + self.heartbeat;
@@ -194,7 +246,7 @@ impl Subscriber {
         }
         self.caught_up = true;
         let caught_up = pb::CaughtUp { bookmark: Some(self.bookmark()) };
-        sink.send(show::event(Event::CaughtUp(caught_up))).await?;
+        self.send(sink, show::event(Event::CaughtUp(caught_up)), None).await?;
         self.bookmark_due = Instant::now() + self.heartbeat;
         if self.end_when_caught_up { Err(Ending::Done) } else { Ok(()) }
     }
@@ -239,7 +291,7 @@ impl Subscriber {
     }
 
     pub(super) async fn send_bookmark(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
-        sink.send(show::event(Event::Bookmark(self.bookmark()))).await?;
+        self.send(sink, show::event(Event::Bookmark(self.bookmark())), None).await?;
         self.bookmark_due = Instant::now() + self.heartbeat;
         Ok(())
     }
@@ -312,6 +364,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
 
+    use super::super::memory::Memory;
     use super::*;
     use crate::archive::request::{Action, Observation, Operation, Target};
     use crate::archive::{Archive, Options};
@@ -342,6 +395,7 @@ mod tests {
             stopping: CancellationToken::new(),
             subscribers: TaskTracker::new(),
             stalled_after: Duration::from_secs(60),
+            memory: Memory::default(),
         };
         write(&archive, "wanted").await;
         let position = pb::feed_start::Position::Beginning(true);
@@ -365,5 +419,42 @@ mod tests {
         let Some(Event::CaughtUp(caught_up)) = message.event else { panic!("{message:?} came before CaughtUp") };
         assert_eq!(caught_up.bookmark.unwrap().next_seq, 2);
         running.await.unwrap();
+    }
+
+    /// Where all memory for events is taken, a reader that takes nothing ends with its token, and the next one is served.
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_gives_way_to_one_that_waits_for_memory() {
+        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
+        let context = Context {
+            archive: Arc::clone(&archive),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after: Duration::from_secs(3_600),
+            memory: Memory::bounded(EVENT_MEMORY_BYTES),
+        };
+        write(&archive, "wanted").await;
+        let begin = async || {
+            let position = pb::feed_start::Position::Beginning(true);
+            let start = Some(pb::FeedStart { position: Some(position) });
+            let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
+            let subscriber = Subscriber::new(&context, request).await.unwrap();
+            let (sink, mut received) = Sink::new(1, context.stalled_after);
+            tokio::spawn(subscriber.run(sink));
+            assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Other(_)), "Started");
+            received
+        };
+        let mut unread = begin().await;
+        // Its event is there once nothing else is left to do; then the other one has to wait.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let mut read = begin().await;
+        let begun = Instant::now();
+        assert!(matches!(read.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
+        assert!(begun.elapsed() <= memory::STALLED_AFTER * 2, "{:?}", begun.elapsed());
+        assert!(matches!(unread.next().await.unwrap().unwrap(), EventFrame::Changes(_)), "it is sent all the same");
+        let status = unread.next().await.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
+        let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+        assert!(info.reason == "SUBSCRIBER_STALLED" && info.metadata.contains_key("resume_token"), "{info:?}");
     }
 }

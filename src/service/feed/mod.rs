@@ -3,6 +3,7 @@
 mod durable;
 mod ending;
 mod follow;
+mod memory;
 mod pages;
 mod query;
 mod request;
@@ -11,11 +12,13 @@ mod snapshot;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+pub use self::memory::Memory;
 use super::Context;
+use super::caller::{Caller, PeerPlace, PerPeer};
 use super::sink::Sink;
 use super::status::Refusal;
 use crate::wire::frame::{EventFrame, PageFrame};
@@ -29,13 +32,29 @@ pub struct FeedHandler {
     /// Streams that may be open at once.
     streams: Arc<Semaphore>,
     streams_max: usize,
+    peers: PerPeer,
+    per_peer_max: usize,
 }
 
 impl FeedHandler {
-    /// A handler that keeps at most so many streams open.
-    pub fn new(context: Context, streams_max: usize) -> Self {
+    /// A handler that keeps at most so many streams open, and of one peer at most `per_peer_max`.
+    pub fn new(context: Context, streams_max: usize, per_peer_max: usize) -> Self {
         let streams_max = streams_max.min(Semaphore::MAX_PERMITS);
-        Self { context, streams: Arc::new(Semaphore::new(streams_max)), streams_max }
+        let streams = Arc::new(Semaphore::new(streams_max));
+        Self { context, streams, streams_max, peers: PerPeer::default(), per_peer_max }
+    }
+
+    /// A place among the streams, and one among those of its peer.
+    fn place(&self, caller: &Caller) -> Result<(OwnedSemaphorePermit, Option<PeerPlace>), Refusal> {
+        let of_peer = match caller.peer {
+            None => None,
+            Some(peer) => {
+                let refused = || Refusal::too_many_streams_of("this address", self.per_peer_max);
+                Some(self.peers.take(peer, self.per_peer_max).ok_or_else(refused)?)
+            }
+        };
+        let stream = Arc::clone(&self.streams).try_acquire_owned();
+        Ok((stream.map_err(|_| Refusal::too_many_streams(self.streams_max))?, of_peer))
     }
 }
 
@@ -46,14 +65,12 @@ impl FeedService for FeedHandler {
     type SubscribeStream = ReceiverStream<Result<EventFrame, Status>>;
 
     async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Answer<Self::SubscribeStream> {
-        let Ok(stream) = Arc::clone(&self.streams).try_acquire_owned() else {
-            return Err(Refusal::too_many_streams(self.streams_max).into());
-        };
+        let place = self.place(&Caller::of(&request))?;
         let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
         self.context.subscribers.spawn(async move {
             subscriber.run(sink).await;
-            drop(stream);
+            drop(place);
         });
         Ok(Response::new(received))
     }

@@ -6,7 +6,7 @@ use super::show;
 use crate::archive::Cut;
 use crate::archive::feed::FeedView;
 use crate::archive::list::ArticleQuery;
-use crate::archive::read::View;
+use crate::archive::read::{ArticleAt, View};
 use crate::service::render;
 use crate::service::sink::Sink;
 use crate::service::status::Refusal;
@@ -20,6 +20,8 @@ const EVENT_ARTICLES_MAX: usize = 100;
 /// An event of whole contents ends with the article that takes it beyond this: a slow link must get it within the
 /// minute after which it counts as stalled.
 const EVENT_CONTENT_BYTES: usize = 128 << 10;
+/// What is taken for an event before it is known how much it has.
+const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
 
 impl Subscriber {
     /// Sends the next articles of the snapshot, and says so when there are no more.
@@ -34,7 +36,16 @@ impl Subscriber {
             content_bytes_max: EVENT_CONTENT_BYTES,
         };
         let cut = Cut { observe_time: None, stamp: self.place };
-        let page = self.context.archive.articles_by_name(cut, query, after.clone()).await.map_err(Refusal::from)?;
+        let mut bytes = EVENT_MEMORY_BYTES;
+        let (page, share) = loop {
+            let mut share = self.memory(sink, bytes).await?;
+            let page = self.context.archive.articles_by_name(cut, query.clone(), after.clone()).await;
+            let page = page.map_err(Refusal::from)?;
+            bytes = page.items.iter().map(ArticleAt::text_bytes).sum();
+            if self.context.memory.fits(&mut share, bytes) {
+                break (page, share);
+            }
+        };
         let last = page.items.last().map(|article| article.name.clone());
         let within = SnapshotPlace { after: page.next.clone().or(last).or(after) };
         if page.items.is_empty() && page.next.is_some() {
@@ -45,13 +56,14 @@ impl Subscriber {
         if !page.items.is_empty() {
             let bookmark = Some(show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest));
             let articles = page.items.into_iter().map(render::article).collect();
-            sink.send(show::event(Event::Batch(pb::Batch { changes: Vec::new(), articles, bookmark }))).await?;
+            let batch = pb::Batch { changes: Vec::new(), articles, bookmark };
+            self.send(sink, show::event(Event::Batch(batch)), Some(share)).await?;
             self.snapshot = Some(within);
         }
         if page.next.is_none() {
             self.room(sink).await?;
             let bookmark = Some(self.bookmark_at(&self.place));
-            sink.send(show::event(Event::SnapshotEnd(pb::SnapshotEnd { bookmark }))).await?;
+            self.send(sink, show::event(Event::SnapshotEnd(pb::SnapshotEnd { bookmark })), None).await?;
             self.snapshot = None;
         }
         Ok(())

@@ -129,10 +129,10 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
     engine.fault_at(1, Fault::Hang);
     engine.fault_at(2, Fault::Full);
     let observed = |id, tick| vec![support::observe(&support::named(1, id), support::at(tick), Text(1))];
-    let first = archive.begin_write(observed("early", 2), false).await.unwrap();
+    let first = archive.begin_write(&Arc::default(), observed("early", 2), false).await.unwrap();
     let hangs = engine.clone();
     tokio::task::spawn_blocking(move || hangs.wait_until_hanging()).await.unwrap();
-    let second = archive.begin_write(observed("late", 3), false).await.unwrap();
+    let second = archive.begin_write(&Arc::default(), observed("late", 3), false).await.unwrap();
     let knowledge = Knowledge::ArchiveTime(archive.clock().now());
     let as_of = AsOf { observe_time: None, knowledge };
     let reader = SubscriptionId::parse("reader").unwrap();

@@ -264,7 +264,7 @@ impl Run {
         let mut answers = Vec::new();
         for (index, operations) in sent.into_iter().enumerate() {
             self.figures.operations += operations.len() as u64;
-            let begun = self.archive.begin_write(operations, false).await;
+            let begun = self.archive.begin_write(&Arc::default(), operations, false).await;
             answers.push(begun.map_err(|error| error.to_string())?);
             if index == 0 {
                 self.until_hanging(&engine).await?;
