@@ -8,29 +8,26 @@ use std::collections::HashMap;
 
 use crate::model::Timestamp;
 
-/// The last commit of each article so far.
+/// The last commit of each article at each time so far.
 #[derive(Default)]
-pub(super) struct Ties(HashMap<String, Last>);
+pub(super) struct Ties(HashMap<String, HashMap<Timestamp, Last>>);
 
 struct Last {
     /// The commit's place in the history.
     commit: u64,
-    /// The time that the commit says.
-    time: Timestamp,
-    /// How many commits before it say that time too.
+    /// How many commits before it say the same time.
     before: i64,
 }
 
 impl Ties {
     /// When the commit at this place in the history, which says `time`, made something of an article.
     pub(super) fn time_of(&mut self, article: &str, commit: u64, time: Timestamp) -> Timestamp {
-        let before = match self.0.get(article) {
-            Some(last) if last.commit == commit => last.before,
-            Some(last) if last.time == time => last.before + 1,
-            Some(_) | None => 0,
-        };
-        self.0.insert(article.to_owned(), Last { commit, time, before });
-        time.saturating_add_micros(before)
+        let times = self.0.entry(article.to_owned()).or_default();
+        let last = times.entry(time).or_insert(Last { commit, before: 0 });
+        if last.commit != commit {
+            *last = Last { commit, before: last.before + 1 };
+        }
+        time.saturating_add_micros(last.before)
     }
 }
 
@@ -49,5 +46,6 @@ mod tests {
         assert_eq!(micros(ties.time_of("b", 2, at(10))), 0, "other articles have no part in it");
         assert_eq!(micros(ties.time_of("a", 3, at(10))), 2);
         assert_eq!(ties.time_of("a", 4, at(11)), at(11));
+        assert_eq!(micros(ties.time_of("a", 5, at(10))), 3, "also where another time came between");
     }
 }
