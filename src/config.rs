@@ -32,6 +32,9 @@ pub struct Settings {
     /// Listen on an address that others can reach, though nothing is encrypted and nobody asked who they are
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
+    /// Take writes after the clock has jumped ahead by more than a day, and keep archive times that far ahead
+    #[arg(long, env = "DATELINE_ALLOW_CLOCK_JUMP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
+    pub allow_clock_jump: Option<bool>,
     /// How long a shutdown waits for writes that were accepted; all else has 1.5 s [default: 30s]
     #[arg(long, value_name = "TIME", env = "DATELINE_GRACE_PERIOD")]
     pub grace_period: Option<Period>,
@@ -156,6 +159,7 @@ impl Settings {
             archive: self.archive.or(other.archive),
             listen: self.listen.or(other.listen),
             insecure: self.insecure.or(other.insecure),
+            allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),
             failed_grace_period: self.failed_grace_period.or(other.failed_grace_period),
             log_filter: self.log_filter.or(other.log_filter),

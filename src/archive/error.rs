@@ -1,5 +1,6 @@
 //! What can go wrong with a request to the archive, in the archive's own words.
 
+use super::clock_watch::ClockFault;
 use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
 use crate::store::StoreError;
 
@@ -222,6 +223,11 @@ pub enum Unavailable {
     /// A write or sync failed, and no more writes are taken.
     #[error("the archive takes no writes since its storage failed; restart the server and see its log")]
     StorageFailed,
+    /// The clock has jumped ahead: archive times that it gave would stay there.
+    #[error(
+        "{0}; nothing is archived at such a time: set the clock right, or restart the server if it is right (--allow-clock-jump)"
+    )]
+    ClockJumped(ClockFault),
     /// The archive is being closed.
     #[error("the archive is shutting down; try again in a moment")]
     Draining,

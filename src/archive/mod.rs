@@ -10,6 +10,7 @@
 mod assembly;
 pub mod backup;
 mod cache;
+mod clock_watch;
 mod commit;
 pub mod compare;
 mod contents;
@@ -43,6 +44,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::clock_watch::ClockFault;
 use self::compare::{Comparison, StateSelector};
 pub use self::cut::Cut;
 pub use self::error::ArchiveError;
@@ -89,6 +91,11 @@ impl Archive {
     /// Its clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
+    }
+
+    /// What is wrong with its clock, as far as the log and the time that has passed show that. What begins or ends is logged.
+    pub fn clock_fault(&self) -> Option<ClockFault> {
+        self.shared.clock_fault()
     }
 
     /// The durable end of the log.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Archive;
 use super::assembly::Position;
 use super::cache::Caches;
+use super::clock_watch::ClockWatch;
 use super::pools::Pools;
 use super::queue::{EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
@@ -42,6 +43,8 @@ pub struct Options {
     pub flush_deadline: Duration,
     /// Blocking reads at once. Default 16.
     pub readers_max: usize,
+    /// Whether writes are taken after the clock has jumped ahead by more than a day. Default no.
+    pub clock_jump_allowed: bool,
 }
 
 impl Default for Options {
@@ -52,6 +55,7 @@ impl Default for Options {
             free_space_floor_bytes: 256 << 20,
             flush_deadline: Duration::from_secs(60),
             readers_max: 16,
+            clock_jump_allowed: false,
         }
     }
 }
@@ -156,7 +160,10 @@ impl Archive {
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
         let left_over = left_over(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
-        let shared = Arc::new(Shared::new(engine, caches, clock, tail, subscriptions));
+        let clock_watch = ClockWatch::new(clock.as_ref(), options.clock_jump_allowed);
+        let shared = Arc::new(Shared::new(engine, caches, (clock, clock_watch), tail, subscriptions));
+        // What is wrong with it is logged.
+        shared.clock_fault();
         let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation and edit that the queue lets in, and for what the committer and a close send.
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + 16);

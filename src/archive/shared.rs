@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::assembly::{Position, Writes};
 use super::cache::Caches;
+use super::clock_watch::{ClockFault, ClockWatch};
 use super::feed::{self, FeedEntry, Recent};
 use super::subscriptions::Subscriptions;
 use crate::clock::Clock;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) caches: Caches,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock_watch: ClockWatch,
     /// The latest changes, for subscribers.
     pub(super) recent: Recent<Arc<FeedEntry>>,
     pub(super) subscriptions: Subscriptions,
@@ -45,12 +47,17 @@ impl Shared {
     pub(super) fn new(
         engine: Arc<dyn Engine>,
         caches: Caches,
-        clock: Arc<dyn Clock>,
+        (clock, clock_watch): (Arc<dyn Clock>, ClockWatch),
         tail: Tail,
         subscriptions: Subscriptions,
     ) -> Self {
         let recent = Recent::new(tail.position.next_seq.0, feed::RECENT_CHANGES_MAX, feed::RECENT_BYTES_MAX);
-        Self { engine, caches, clock, recent, subscriptions, tail: watch::Sender::new(tail) }
+        Self { engine, caches, clock, clock_watch, recent, subscriptions, tail: watch::Sender::new(tail) }
+    }
+
+    /// What is wrong with the clock.
+    pub(super) fn clock_fault(&self) -> Option<ClockFault> {
+        self.clock_watch.look(self.clock.as_ref(), self.tail().position.archive_time)
     }
 
     pub(super) fn tail(&self) -> Tail {

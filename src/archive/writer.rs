@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::assembly::{Assembly, Ground, Position, Writes};
+use super::clock_watch::ClockFault;
 use super::commit::Committer;
 use super::error::{ArchiveError, Unavailable};
 use super::queue::Place;
@@ -308,6 +309,10 @@ impl Writer {
         if self.shared.tail().failed {
             return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
         }
+        let last = self.next.assembly.start().archive_time;
+        if let Err(fault) = self.shared.clock_watch.admit_write(self.shared.clock.as_ref(), last) {
+            return drop(answer.send(Err((0, Unavailable::ClockJumped(fault).into()))));
+        }
         let engine: &Arc<dyn Engine> = &self.shared.engine;
         let empty = Batch::default();
         let in_flight = self.in_flight.as_ref().map_or(&empty, |in_flight| &in_flight.batch);
@@ -352,7 +357,12 @@ impl Writer {
     fn archive_time(&self) -> Timestamp {
         let last = self.next.assembly.start().archive_time.max(self.floor);
         let least = last.map_or(Timestamp::MIN, |last| last.saturating_add_micros(1));
-        self.shared.clock.now().max(least)
+        // What was admitted before the clock jumped is not taken along.
+        let now = match self.shared.clock_fault() {
+            Some(ClockFault::JumpedAhead { expected, .. }) => expected,
+            Some(ClockFault::Behind { .. }) | None => self.shared.clock.now(),
+        };
+        now.max(least)
     }
 
     fn raise_floor(
@@ -363,6 +373,12 @@ impl Writer {
     ) {
         if self.shared.tail().failed {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
+        }
+        // A floor stays as an archive time does.
+        if let Some(fault @ ClockFault::JumpedAhead { expected, .. }) = self.shared.clock_fault()
+            && to > expected
+        {
+            return drop(answer.send(Err(Unavailable::ClockJumped(fault).into())));
         }
         // The commit in flight may have an earlier archive time; whoever asks waits for it.
         if self.floor.is_none_or(|floor| floor < to) {

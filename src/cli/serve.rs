@@ -70,6 +70,7 @@ fn archive_options(settings: &Settings) -> archive::Options {
     archive::Options {
         engine_cache_bytes: settings.engine_cache_bytes.map_or(default.engine_cache_bytes, |bytes| bytes.0),
         cache_bytes: settings.cache_bytes.map_or(default.cache_bytes, |bytes| bytes.0),
+        clock_jump_allowed: settings.allow_clock_jump.unwrap_or(default.clock_jump_allowed),
         free_space_floor_bytes: settings.free_space_floor_bytes.map_or(default.free_space_floor_bytes, |bytes| bytes.0),
         ..default
     }

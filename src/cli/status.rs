@@ -22,12 +22,17 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         }
         pb::StorageState::Serving | pb::StorageState::Unspecified => "yes".to_owned(),
     };
+    let clock = match style::safe_line(&status.clock_message) {
+        message if message.is_empty() => String::new(),
+        message => out.painter().paint(style::BAD, &message),
+    };
     let server = session.server.as_ref().zip(instant(status.start_time.as_ref()));
     let rows = [
         ("Archive", Some(status.directory.clone())),
         ("Id", Some(data_encoding::HEXLOWER.encode(&status.archive_id))),
         ("Articles", Some(status.article_count.to_string())),
         ("Changes", Some(format!("{}{}", stamp.next_seq, last.unwrap_or_default()))),
+        ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
         ("On disk", Some(size(status.disk_bytes))),
         ("Writes", Some(writes)),
         ("Server", server.map(|(url, since)| format!("{url}, since {}", out.time(since)))),

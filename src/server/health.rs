@@ -1,26 +1,37 @@
 //! `grpc.health.v1.Health`, as its contract says: a watch of a service that is not known stays open.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::{future, stream};
 use tokio::sync::watch;
+use tokio::time::interval;
 use tokio_stream::Stream;
-use tokio_stream::wrappers::WatchStream;
+use tokio_stream::wrappers::{IntervalStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+use crate::archive::Archive;
 use crate::service::status::Refusal;
 
+/// Says whether the machine's clock is right: apart from the server, which serves under a clock that is wrong, too.
+const CLOCK: &str = "dateline.clock";
+/// How often a watch of the clock looks at it.
+const CLOCK_EVERY: Duration = Duration::from_secs(5);
+
 /// The handler. All services of the server are as healthy as the server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct HealthHandler {
     /// The names of the services, and the empty one of the server.
     services: &'static [&'static str],
     serving: watch::Receiver<bool>,
+    /// Knows whether the clock is right.
+    archive: Arc<Archive>,
     /// Ends the watches.
     stopping: CancellationToken,
 }
@@ -29,9 +40,21 @@ impl HealthHandler {
     pub(super) fn new(
         services: &'static [&'static str],
         serving: watch::Receiver<bool>,
+        archive: Arc<Archive>,
         stopping: CancellationToken,
     ) -> Self {
-        Self { services, serving, stopping }
+        Self { services, serving, archive, stopping }
+    }
+
+    /// Whether the clock is right, now and after each change of that.
+    fn clock(&self) -> impl Stream<Item = bool> + Send + use<> {
+        let archive = Arc::clone(&self.archive);
+        let looks = IntervalStream::new(interval(CLOCK_EVERY)).map(move |_| archive.clock_fault().is_none());
+        let changes = looks.scan(None, |before, right| {
+            let is_new = before.replace(right) != Some(right);
+            future::ready(Some(is_new.then_some(right)))
+        });
+        changes.filter_map(future::ready)
     }
 
     fn knows(&self, service: &str) -> bool {
@@ -47,6 +70,9 @@ impl Health for HealthHandler {
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         let service = &request.get_ref().service;
+        if service == CLOCK {
+            return Ok(Response::new(told(status(self.archive.clock_fault().is_none()))));
+        }
         if !self.knows(service) {
             return Err(Refusal::service_unknown(service).into());
         }
@@ -54,7 +80,9 @@ impl Health for HealthHandler {
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Answers>, Status> {
-        let statuses: Pin<Box<dyn Stream<Item = ServingStatus> + Send>> = if self.knows(&request.get_ref().service) {
+        let statuses: Pin<Box<dyn Stream<Item = ServingStatus> + Send>> = if request.get_ref().service == CLOCK {
+            Box::pin(self.clock().map(status))
+        } else if self.knows(&request.get_ref().service) {
             Box::pin(WatchStream::new(self.serving.clone()).map(status))
         } else {
             Box::pin(stream::iter([ServingStatus::ServiceUnknown]).chain(stream::pending()))

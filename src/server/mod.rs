@@ -5,6 +5,7 @@ mod answers;
 mod connections;
 mod health;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,6 +106,8 @@ const CALLS_END_WITHIN: Duration = Duration::from_millis(1_500);
 const ANSWERS_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 /// How long a shutdown waits for the tasks of streams that have ended.
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
+/// How often the clock is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// HTTP/2 windows that let a replay run at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
@@ -122,7 +125,8 @@ pub async fn serve(
     let (health, serving) = watch::channel(true);
     let context = context(Arc::clone(&archive), &options);
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
-    let checks = HealthServer::new(HealthHandler::new(SERVICES, serving, context.stopping.clone()));
+    let checks =
+        HealthServer::new(HealthHandler::new(SERVICES, serving, Arc::clone(&archive), context.stopping.clone()));
     let router = router(context, &options, Some(checks));
     let doors = Doors::new(
         options.connections_max,
@@ -145,6 +149,7 @@ pub async fn serve(
     let ended = tokio::select! {
         () = shutdown => None,
         () = failed => Some(Err(ServeError::StorageFailed)),
+        never = look_at_clock(&archive) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -160,6 +165,15 @@ pub async fn serve(
     let _all_ended = tokio::time::timeout(SUBSCRIBERS_END_WITHIN, subscribers.wait()).await.is_ok();
     archive.close().await;
     ended
+}
+
+/// What is wrong with the clock is logged also while nothing is written.
+async fn look_at_clock(archive: &Archive) -> Infallible {
+    let mut looks = tokio::time::interval(CLOCK_EVERY);
+    loop {
+        looks.tick().await;
+        archive.clock_fault();
+    }
 }
 
 /// A channel to `archive` through the same services, over a connection in memory. It lasts as long as the archive

@@ -11,7 +11,7 @@ use super::backup::{self, Sending};
 use super::sink::Sink;
 use super::status::Refusal;
 use crate::archive::error::Unavailable;
-use crate::archive::{ArchiveError, FORMAT_VERSION, VERIFICATIONS_MAX};
+use crate::archive::{ArchiveError, ClockFault, FORMAT_VERSION, VERIFICATIONS_MAX};
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::{pb, read_stamp_to_pb, timestamp_to_pb};
 
@@ -64,6 +64,7 @@ impl AdminService for AdminHandler {
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
         let archive = &self.context.archive;
         let info = archive.info();
+        let clock = archive.clock_fault();
         let refusal = archive.takes_writes().await.err();
         let state = match &refusal {
             None => pb::StorageState::Serving,
@@ -81,6 +82,11 @@ impl AdminService for AdminHandler {
             storage_message: refusal.map(|refusal| refusal.to_string()).unwrap_or_default(),
             start_time: Some(timestamp_to_pb(info.opened)),
             queued_writes: u32::try_from(archive.queued_writes()).unwrap_or(u32::MAX),
+            clock_message: clock.map(|fault| fault.to_string()).unwrap_or_default(),
+            clock_behind: clock.and_then(|fault| match fault {
+                ClockFault::Behind { by, .. } => prost_types::Duration::try_from(by).ok(),
+                ClockFault::JumpedAhead { .. } => None,
+            }),
             directory: info.directory.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         }))
     }

@@ -312,6 +312,7 @@ fn unavailable(error: &Unavailable) -> Refusal {
                 .with("free_bytes", free_bytes)
                 .with("floor_bytes", floor_bytes)
         }
+        Unavailable::ClockJumped(_) => Refusal::new(Code::Unavailable, "CLOCK_JUMPED", error),
         Unavailable::StorageFailed => Refusal::new(Code::Unavailable, "STORAGE_FAILED", error),
         Unavailable::Draining => Refusal::new(Code::Unavailable, "DRAINING", error).worth_retrying(),
     }

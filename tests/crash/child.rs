@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dateline::archive::request::Operation;
 use dateline::archive::{Archive, Holder, OpenArchiveError, Options, Pending};
@@ -68,6 +69,10 @@ struct OffClock(i64);
 impl Clock for OffClock {
     fn now(&self) -> Timestamp {
         SystemClock.now().saturating_add_micros(self.0)
+    }
+
+    fn steady(&self) -> Duration {
+        SystemClock.steady()
     }
 }
 

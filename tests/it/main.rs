@@ -4,6 +4,7 @@
 
 mod backup;
 mod cli;
+mod clocks;
 mod concurrency;
 mod connections;
 mod corpus;

@@ -2,6 +2,7 @@
 
 mod add;
 mod backup;
+mod clock;
 mod display;
 mod export;
 mod files;
