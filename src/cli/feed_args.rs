@@ -16,7 +16,7 @@ pub(super) struct WatchArgs {
     /// with --durable, where a new subscription begins [default: now]
     #[arg(long, value_name = "beginning|now|SEQ|TIME", value_parser = start)]
     pub(super) from: Option<Start>,
-    /// Go on where an earlier watch with the same filter and kinds ended: it says so when it is interrupted
+    /// Go on where an earlier watch with the same filter and kinds ended: it prints the token when it ends
     #[arg(long, value_name = "TOKEN", conflicts_with = "from")]
     pub(super) resume: Option<String>,
     /// This article; can be repeated
@@ -27,7 +27,7 @@ pub(super) struct WatchArgs {
     /// Changes of this kind; can be repeated [default: all but observed]
     #[arg(long, value_enum)]
     pub(super) kind: Vec<Kind>,
-    /// End when all that is archived by then was shown
+    /// End when all that is archived by then was shown, and print the token to go on with; with --json as the last line too
     #[arg(long)]
     pub(super) until_caught_up: bool,
     /// Keep the place in the archive, under this name: the next watch with it goes on where this one ended

@@ -122,7 +122,11 @@ mod tests {
     fn ports_of_other_protocols_are_not_asked() {
         for (url, is_asked) in [
             ("http://tidewater.example:22/", false),
+            ("http://tidewater.example:0/", false),
+            ("https://tidewater.example:4190/", false),
+            ("https://tidewater.example:6679/", false),
             ("https://tidewater.example:6667/", false),
+            ("http://tidewater.example:10080/", false),
             ("http://tidewater.example:8080/", true),
             ("https://tidewater.example/", true),
         ] {

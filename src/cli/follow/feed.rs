@@ -25,6 +25,9 @@ use crate::model::ArticleName;
 /// A feed that fails is asked less and less often, down to once in so long.
 const BACK_OFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The most entries of a feed that are judged in one look.
+const ENTRIES_MAX: usize = 2_000;
+
 /// What all feeds of a command share.
 #[derive(Clone)]
 pub(super) struct Round<'a> {
@@ -89,17 +92,26 @@ impl Feed {
         let feed = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
         let seen = std::mem::take(&mut self.memory.value.entries);
         let is_seen = |entry: &Entry| seen.get(&entry.id).is_some_and(|kept| kept.fingerprint == print_of(entry));
-        let (old, new): (Vec<_>, Vec<_>) = feed.entries.into_iter().partition(is_seen);
+        let (old, mut new): (Vec<_>, Vec<_>) = feed.entries.into_iter().partition(is_seen);
+        // Feeds have the newest first. What is left is new the next time.
+        let left = new.split_off(new.len().min(ENTRIES_MAX));
+        if !left.is_empty() {
+            let note = format!(
+                "{}: {ENTRIES_MAX} new entries are read at once; {} are left, and read the next time",
+                self.address,
+                left.len()
+            );
+            round.tell(Told::Note(note)).await;
+        }
         round.tell(Told::Unchanged(old.len() as u64)).await;
         round.tell(Told::Expect(new.len() as u64)).await;
-        // Feeds have the newest first.
         let archived = stream::iter(new.into_iter().rev()).map(|entry| archive(entry, &seen, round));
         let archived: Vec<_> = archived.buffer_unordered(round.args.fetch.at_once.get()).collect().await;
-        let is_complete = archived.iter().all(|entry| entry.is_done);
-        let old = old.into_iter().filter_map(|entry| seen.get_key_value(&entry.id));
-        let old = old.map(|(id, kept)| (id.clone(), kept.clone()));
+        let is_complete = left.is_empty() && archived.iter().all(|entry| entry.is_done);
+        let untouched = old.into_iter().chain(left).filter_map(|entry| seen.get_key_value(&entry.id));
+        let untouched = untouched.map(|(id, kept)| (id.clone(), kept.clone()));
         self.memory.value.entries =
-            old.chain(archived.into_iter().filter_map(|entry| entry.kept)).collect::<BTreeMap<_, _>>();
+            untouched.chain(archived.into_iter().filter_map(|entry| entry.kept)).collect::<BTreeMap<_, _>>();
         self.memory.value.validators = page.validators.filter(|_| is_complete);
         if !round.args.dry_run
             && let Err(error) = self.memory.keep()

@@ -13,7 +13,6 @@ use self::feed::{Feed, Round};
 use self::memory::Seen;
 use super::args::Globals;
 use super::connect::Session;
-use super::count;
 use super::exit::{Exit, Failure, interrupted};
 use super::memory::{Memory, Place};
 use super::output::Output;
@@ -85,7 +84,8 @@ pub(super) async fn run(
         // Whoever goes on until told to stop has ended well.
         (_, true, Some(_)) => Ok(()),
         (Ok(()), true, None) if left > 0 => {
-            Err(interrupted(&format!("{} left; the same command goes on there", count(left, "entry"))))
+            let entries = if left == 1 { "entry" } else { "entries" };
+            Err(interrupted(&format!("{left} {entries} left; the same command goes on there")))
         }
         (done, _, _) => done,
     }

@@ -21,6 +21,7 @@ use super::style;
 use crate::client::{Followed, Following, ServerError};
 use crate::wire::pb;
 use crate::wire::pb::feed_start::Position;
+use crate::wire::pb::subscribe_response::Event;
 
 /// Why a watch ended, where it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,9 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         begins: false,
     };
     let ended = watch.follow(out).await;
+    if let Ok(End::CaughtUp) = ended {
+        watch.write_place(out)?;
+    }
     watch.tell_place(&ended, out);
     ended.map(drop)
 }
@@ -238,18 +242,27 @@ impl Watch<'_> {
         Ok(None)
     }
 
+    /// With `--json` the last line is the place, unless the archive keeps it.
+    fn write_place(&self, out: &mut Output) -> Result<(), Failure> {
+        let bookmark =
+            self.following.bookmark().filter(|_| out.json && self.durable.is_none() && self.command.is_none());
+        let Some(bookmark) = bookmark.cloned() else { return Ok(()) };
+        out.message(&pb::SubscribeResponse { event: Some(Event::Bookmark(bookmark)) })
+    }
+
     /// Says how to go on from here, where whoever reads it may want that.
     fn tell_place(&self, ended: &Result<End, Failure>, out: &Output) {
         match (ended, &self.durable, self.following.resume_token()) {
-            (Ok(End::CaughtUp | End::NoReader), ..) | (_, None, None) => {}
-            (Ok(End::Asked) | Err(_), None, Some(token)) => {
+            (Ok(End::NoReader), ..) | (_, None, None) => {}
+            (Ok(End::CaughtUp | End::Asked) | Err(_), None, Some(token)) => {
                 out.note(format_args!("dateline: to go on from here: --resume {token}"));
             }
             (Ok(End::Asked), Some(durable), _) => {
                 out.note(format_args!("dateline: to go on from here: --durable {}", durable.id()));
             }
-            // Where a durable subscription is, and whether it can go on, says the failure.
-            (Err(_), Some(_), _) => {}
+            // Where a durable subscription is, and whether it can go on, says the failure. One that has come to its end goes on
+            // with the same command.
+            (Ok(End::CaughtUp) | Err(_), Some(_), _) => {}
         }
     }
 }

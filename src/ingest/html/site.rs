@@ -29,15 +29,26 @@ pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     }
 }
 
+/// The shortest last part of a path that names an article and no section or page of a list.
+const NAME_BYTES_MIN: usize = 12;
+
 /// Whether two addresses are spellings of one page's: with `www.` or not, another scheme, tracking parameters, a slash at the
-/// end of the path, another case.
+/// end of the path, another case. Sites move articles between sections, so that a last part that names an article is enough.
 pub(super) fn is_same_page(one: &Url, other: &Url) -> bool {
     let path = |url: &Url| url.path().trim_end_matches('/').to_ascii_lowercase();
     let query = |url: &Url| {
         let key = UrlKey::of(url.as_str()).ok()?;
         key.as_str().split_once('?').map(|(_, query)| query.to_owned())
     };
-    is_same(one, other) && path(one) == path(other) && query(one) == query(other)
+    let has_own_name = |path: &String| path.rsplit('/').next().is_some_and(names_article);
+    let (one_path, other_path) = (path(one), path(other));
+    let is_same_path = one_path == other_path
+        || has_own_name(&one_path) && one_path.rsplit('/').next() == other_path.rsplit('/').next();
+    is_same_path && is_same(one, other) && query(one) == query(other)
+}
+
+fn names_article(part: &str) -> bool {
+    part.len() >= NAME_BYTES_MIN && part.contains(|c: char| c == '-' || c == '_' || c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -77,6 +88,10 @@ mod tests {
         ] {
             assert!(!is_same_page(&own, &url(other)), "{other}");
         }
+        let moved = |one, other| is_same_page(&url(one), &url(other));
+        assert!(moved("https://a.example/news/ferry-is-back-77", "https://a.example/ferry-is-back-77"));
+        assert!(!moved("https://a.example/news/ferry-is-back-77", "https://a.example/ferry-is-back-78"));
+        assert!(!moved("https://a.example/2025/index.html", "https://a.example/2026/index.html"));
     }
 
     #[test]

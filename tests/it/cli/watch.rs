@@ -65,7 +65,8 @@ fn a_line_tells_what_changed() {
 #[test]
 fn json_has_a_change_a_line() {
     let cli = archive();
-    let changes = json_lines(&cli.ok(&[&ALL[..], &["--json", "--view", "diff"]].concat()));
+    let mut changes = json_lines(&cli.ok(&[&ALL[..], &["--json", "--view", "diff"]].concat()));
+    assert!(changes.pop().unwrap()["bookmark"].is_object(), "the last line is the place");
     let kinds: Vec<_> = changes.iter().map(|change| change["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds[..3], ["CHANGE_KIND_CREATED", "CHANGE_KIND_REVISED", "CHANGE_KIND_WITHDRAWN"]);
     assert_eq!(changes[1]["article"], "sources/press/articles/a");
@@ -73,6 +74,30 @@ fn json_has_a_change_a_line() {
     assert!(changes[1]["revision"]["content"]["blocks"].is_null());
     let full = json_lines(&cli.ok(&[&ALL[..], &["--json", "--view", "full"]].concat()));
     assert_eq!(full[1]["revision"]["content"]["blocks"][0]["paragraph"]["text"], "The ferry is late.");
+}
+
+/// A job that looks now and then needs no durable subscription.
+#[test]
+fn a_watch_that_ends_by_itself_tells_where_the_next_goes_on() {
+    let cli = Cli::new();
+    add(&cli, 0..2);
+    let said = |err: &str| {
+        let note = err.lines().find_map(|line| line.strip_prefix("dateline: to go on from here: --resume "));
+        note.unwrap_or_else(|| panic!("{err}")).to_owned()
+    };
+    let first = cli.run(&[&ALL[..], &["--json"]].concat());
+    let lines = json_lines(&first.out);
+    assert_eq!((first.code, lines.len()), (0, 3), "{first:?}");
+    let bookmark = &lines[2]["bookmark"];
+    assert_eq!((&bookmark["nextSeq"], &bookmark["resumeToken"]), (&"2".into(), &said(&first.err).into()));
+
+    add(&cli, 2..3);
+    let resume = |token: &str| cli.run(&["watch", "--until-caught-up", "--resume", token]);
+    let next = resume(&said(&first.err));
+    assert_eq!(articles(&next.out.lines().map(str::to_owned).collect::<Vec<_>>()), names(2..3));
+    let nothing_new = resume(&said(&next.err));
+    assert_eq!((nothing_new.code, nothing_new.out.as_str()), (0, ""));
+    assert_eq!(said(&nothing_new.err), said(&next.err));
 }
 
 #[test]

@@ -129,6 +129,37 @@ async fn a_feed_is_archived_once_and_again_when_it_says_something_else() {
     assert!(broken.err.contains("it is a web page, or an error page in its place"), "{}", broken.err);
 }
 
+/// A feed of any length holds up no other one: the rest is read the next time, and none of it is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_a_feed_judges_a_bounded_number_of_entries_and_tells_how_many_are_left() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    let items: String = (0..2_003)
+        .rev()
+        .map(|n| {
+            format!(
+                "<item><title>Ferry {n}</title><link>http://q.example/{n}</link><description>x</description></item>"
+            )
+        })
+        .collect();
+    let feed = format!("<rss version='2.0'><channel><title>Quay Notes</title>{items}</channel></rss>");
+    // The feed does not change, so that only a look without validators sees what is left.
+    server.route("/feed", move |request| match request.header("if-none-match") {
+        Some(_) => Answer::status(304),
+        None => Answer::ok("application/rss+xml", feed.clone()).header("etag", "\"1\""),
+    });
+    let feed = url(&server, "/feed");
+    let dry = run(&cli, &["follow", "--allow-private", "--dry-run", &feed]).await;
+    assert!(dry.err.contains("2000 new entries are read at once; 3 are left"), "{}", dry.err);
+    let first = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert!(first.err.contains("2000 created") && first.err.contains("3 are left"), "{}", first.err);
+    let second = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!(second.out.lines().count(), 3, "{second:?}");
+    let listed = run(&cli, &["watch", "--from", "beginning", "--until-caught-up"]).await;
+    assert_eq!(listed.out.lines().count(), 2_003);
+    let third = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!((third.code, third.out.as_str()), (0, ""), "{third:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn following_goes_on_until_it_is_told_to_stop() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);

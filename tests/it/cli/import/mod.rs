@@ -13,7 +13,8 @@ impl Cli {
     /// Everything that was archived, in order, without what each archive has of its own.
     fn changes(&self) -> Vec<Value> {
         let told = self.ok(&["watch", "--from", "beginning", "--until-caught-up", "--json"]);
-        json_lines(&told).into_iter().map(without_archive).collect()
+        let is_change = |line: &Value| line["bookmark"].is_null();
+        json_lines(&told).into_iter().filter(is_change).map(without_archive).collect()
     }
 
     /// The revisions of an article, the oldest first, as `{headline} {observe time}`.
