@@ -13,7 +13,7 @@ use super::status::Refusal;
 use super::{Context, publish, render};
 use crate::archive::Pending;
 use crate::wire::pb;
-use crate::wire::request::RefusedMessages;
+use crate::wire::request::Incoming;
 
 /// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
 const ANSWERS_MAX: usize = 16;
@@ -27,7 +27,7 @@ pub(super) fn start(
     messages: Streaming<pb::ImportRevisionsRequest>,
 ) -> ReceiverStream<Result<pb::ImportRevisionsResponse, Status>> {
     let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
-    tokio::spawn(import(context, caller, messages, RefusedMessages::of_this_call(), answers));
+    tokio::spawn(import(context, caller, messages, Incoming::of_this_call(), answers));
     stream
 }
 
@@ -38,14 +38,14 @@ async fn import(
     context: Context,
     caller: Caller,
     mut messages: Streaming<pb::ImportRevisionsRequest>,
-    refused: RefusedMessages,
+    incoming: Incoming,
     answers: Sink<pb::ImportRevisionsResponse>,
 ) {
     let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
     let answering = tokio::spawn(answer(under_way, answers, context.stalled_after));
     loop {
         let message = tokio::select! {
-            message = messages.message() => message,
+            message = incoming.next(&mut messages) => message,
             () = context.stopping.cancelled() => Err(Refusal::draining().into()),
         };
         let message = match message {
@@ -57,7 +57,7 @@ async fn import(
                 break;
             }
         };
-        let result = match refused.last() {
+        let result = match incoming.refused() {
             Some(status) => Err(item_error(&status)),
             None => match begin(&context, &caller, message.requests).await {
                 // The archive itself is gone: the messages after this one would fare no better.

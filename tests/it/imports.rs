@@ -6,7 +6,7 @@ use dateline::wire::pb::import_revisions_response::Result as ImportResult;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codec::{Codec, CompressionEncoding, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::{ProstCodec, ProstDecoder};
@@ -91,5 +91,31 @@ async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large()
     ];
     assert_eq!(import(server.url.clone(), messages).await, expected);
     assert_eq!(server.archive.tail().next_seq.0, 3, "the others are written, and nothing else");
+    server.stop_serving().await;
+}
+
+/// With one worker, whoever unpacks is the one that serves everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn large_messages_are_read_however_they_are_compressed() {
+    let (_directory, server, client) = fresh().await;
+    // Half of it does not get smaller, so that much comes of it.
+    let data: Vec<u8> =
+        (0..6_000_000_u32).map(|n| if n % 2 == 0 { (n.wrapping_mul(2_654_435_761) >> 19) as u8 } else { 7 }).collect();
+    let with_original = |id: &str| pb::PublishRevisionRequest {
+        original: Some(pb::Original { data: data.clone().into(), ..pb::Original::default() }),
+        ..publish(id, "one")
+    };
+    for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+        let mut archive = client.archive.clone().send_compressed(encoding);
+        archive.publish_revision(with_original(&format!("a-{encoding}"))).await.unwrap();
+        let message = |offset, id: &str| pb::ImportRevisionsRequest { offset, requests: vec![with_original(id)] };
+        let messages = [message(1, &format!("b-{encoding}")), message(2, &format!("c-{encoding}"))];
+        let answers = archive.import_revisions(tokio_stream::iter(messages)).await.unwrap().into_inner();
+        let answers: Vec<_> = tokio_stream::StreamExt::collect(answers).await;
+        let published = |answer: &Result<pb::ImportRevisionsResponse, Status>| matches!(answer, Ok(answer) if matches!(answer.result, Some(ImportResult::Published(_))));
+        assert!(answers.len() == 2 && answers.iter().all(published), "{encoding}: {answers:?}");
+    }
+    assert_eq!(server.archive.tail().next_seq.0, 6);
+    drop(client);
     server.stop_serving().await;
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use prost::{Message, Name};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
 use super::super::pb;
+use super::apart::apart;
 use super::plan::{self, Plan};
 use super::refused::Refused;
 use super::scope::Call;
@@ -75,6 +75,7 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        self.call.packed.unpacked();
         let length = buffer.remaining();
         let bytes = buffer.copy_to_bytes(length);
         if length <= INLINE_BYTES_MAX {
@@ -85,7 +86,7 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
 }
 
 impl<U: Message + Name + Default> RequestDecoder<U> {
-    /// Reads a message. A refused message of an import is noted ([`super::RefusedMessages`]) and comes with its offset alone,
+    /// Reads a message. A refused message of an import is noted ([`super::Incoming`]) and comes with its offset alone,
     /// since an error would end the stream.
     pub fn read(&self, bytes: Bytes) -> Result<U, Status> {
         let Some((plan, request)) = plan::of_request(U::NAME) else {
@@ -126,14 +127,6 @@ fn with_offset_alone<U: Message + Default>(bytes: &[u8]) -> U {
     // What was read before an error stays.
     drop(offset.merge(bytes));
     U::decode(offset.encode_to_vec().as_slice()).unwrap_or_default()
-}
-
-/// Does what takes a while. Where there are other workers, they take over this one's other tasks.
-fn apart<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 #[cfg(test)]
@@ -238,7 +231,7 @@ mod tests {
     #[test]
     fn a_refused_message_of_an_import_keeps_its_offset_and_its_stream() {
         let decoder = RequestDecoder::<pb::ImportRevisionsRequest>::new();
-        let refusals = super::super::RefusedMessages(Arc::clone(&decoder.call));
+        let incoming = super::super::Incoming(Arc::clone(&decoder.call));
         let message = |requests| pb::ImportRevisionsRequest { offset: 7, requests }.encode_to_vec();
         let good = message(vec![pb::PublishRevisionRequest::default()]);
         let many = message(vec![pb::PublishRevisionRequest::default(); 5_000]);
@@ -247,12 +240,12 @@ mod tests {
         for (bytes, offset, reason) in cases {
             let read = decoder.read(bytes.into()).unwrap();
             assert_eq!(read, pb::ImportRevisionsRequest { offset, requests: Vec::new() });
-            let info = refusals.last().and_then(|status| status.get_details_error_info()).unwrap();
+            let info = incoming.refused().and_then(|status| status.get_details_error_info()).unwrap();
             assert_eq!(info.reason, reason);
-            assert!(refusals.last().is_none(), "it is told once");
+            assert!(incoming.refused().is_none(), "it is told once");
         }
         assert_eq!(decoder.read(good.into()).unwrap().requests.len(), 1);
-        assert!(refusals.last().is_none());
+        assert!(incoming.refused().is_none());
     }
 
     #[test]

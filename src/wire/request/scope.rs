@@ -1,17 +1,25 @@
 //! Tells the decoders of a service's calls their bounds, and keeps what a call takes until it is answered.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use http::Request;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::futures::TaskLocalFuture;
-use tonic::Status;
+use tokio_stream::Stream;
 use tonic::server::NamedService;
+use tonic::{Status, Streaming};
 use tower_service::Service;
 
+use super::apart::{Apart, Counted, Packed};
 use super::bounds::Bounds;
 use super::refused::Refused;
 use crate::model::Limits;
+
+/// The header that says how messages of a call are compressed.
+const ENCODING: &str = "grpc-encoding";
 
 tokio::task_local! {
     static CALL: Arc<Call>;
@@ -24,11 +32,12 @@ pub struct Call {
     held: Mutex<Option<OwnedSemaphorePermit>>,
     /// Why the message that was read last is refused, where the stream goes on all the same.
     refused: Mutex<Option<Status>>,
+    pub(super) packed: Packed,
 }
 
 impl Call {
     fn new(bounds: Bounds) -> Self {
-        Self { bounds, held: Mutex::new(None), refused: Mutex::new(None) }
+        Self { bounds, held: Mutex::new(None), refused: Mutex::new(None), packed: Packed::default() }
     }
 
     /// The call that is being answered. Outside a server it is one of its own.
@@ -51,18 +60,24 @@ impl Call {
     }
 }
 
-/// Which messages of a stream were refused, each by itself. To be asked after each message, by the handler of the call.
+/// The messages of a call that sends a stream of them, for its handler: which are refused each by itself, and large ones
+/// without holding up anybody.
 #[derive(Debug)]
-pub struct RefusedMessages(pub(super) Arc<Call>);
+pub struct Incoming(pub(super) Arc<Call>);
 
-impl RefusedMessages {
+impl Incoming {
     /// Those of the call that is being answered.
     pub fn of_this_call() -> Self {
         Self(Call::current())
     }
 
+    /// The next message of the call.
+    pub async fn next<M>(&self, messages: &mut Streaming<M>) -> Result<Option<M>, Status> {
+        poll_fn(|context| self.0.packed.poll(|| Pin::new(&mut *messages).poll_next(context))).await.transpose()
+    }
+
     /// Why the message that came last is refused; none where it is not. Of a refused message only its offset is there.
-    pub fn last(&self) -> Option<Status> {
+    pub fn refused(&self) -> Option<Status> {
         self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -85,17 +100,25 @@ impl<S: NamedService> NamedService for Bounded<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S: Service<R>, R> Service<R> for Bounded<S> {
+impl<S, B> Service<Request<B>> for Bounded<S>
+where
+    S: Service<Request<Counted<B>>>,
+    S::Future: Unpin,
+{
     type Response = S::Response;
     type Error = S::Error;
-    type Future = TaskLocalFuture<Arc<Call>, S::Future>;
+    type Future = TaskLocalFuture<Arc<Call>, Apart<S::Future>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, request: R) -> Self::Future {
-        CALL.scope(Arc::new(Call::new(self.bounds.clone())), self.service.call(request))
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let call = Arc::new(Call::new(self.bounds.clone()));
+        let is_packed = request.headers().get(ENCODING).is_some_and(|encoding| encoding != "identity");
+        let counted = is_packed.then(|| Arc::clone(&call));
+        let future = self.service.call(request.map(|body| Counted::new(body, counted)));
+        CALL.scope(Arc::clone(&call), Apart { future, call })
     }
 }
 

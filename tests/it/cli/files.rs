@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -182,4 +183,28 @@ fn what_listens_and_is_no_dateline_server_is_asked_no_more_than_which_archive_it
     assert!(add.code == 5 && add.err.contains("is in use by"), "{add:?}");
     let heard = heard.join().unwrap();
     assert!(!heard.windows(6).any(|words| words == b"secret"), "{}", String::from_utf8_lossy(&heard));
+}
+
+#[test]
+fn another_users_server_that_the_lock_names_gets_nothing() {
+    let (cli, other) = (Cli::new(), Cli::new());
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    if fs::metadata(cli.archive()).unwrap().uid() != 0 {
+        eprintln!("not run: only root can start a process of another user");
+        return;
+    }
+    fs::set_permissions(other.path(""), Permissions::from_mode(0o777)).unwrap();
+    // It says that it has this archive: a copy, as whoever could read the archive once may have.
+    let copied = Command::new("cp").arg("-a").args([cli.archive(), other.archive()]).status().unwrap();
+    assert!(copied.success());
+    for path in tree(&other.archive()) {
+        std::os::unix::fs::lchown(path, Some(65_534), Some(65_534)).unwrap();
+    }
+    let mut serve = other.command(&["serve", "--listen", "127.0.0.1:0"]);
+    serve.uid(65_534).gid(65_534).current_dir("/");
+    let server = Server::of(serve);
+    let _held = claimed(&cli, &server.address);
+    let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
+    assert!(add.code == 5 && add.err.contains("a process of another user (uid 65534) listens"), "{add:?}");
+    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 1, "it was sent nothing");
 }
