@@ -7,7 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// Replaces a file, durably.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    place(path, bytes)?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let new = new_name(path);
+    // What was left of an earlier one may be a link.
+    drop(fs::remove_file(&new));
+    exchange(path, &new, bytes, || File::create_new(&new))?;
     sync_folder(path)
 }
 
@@ -22,16 +28,6 @@ pub(super) fn replace_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let create = || File::options().write(true).create_new(true).mode(0o600).open(&new);
     exchange(path, &new, bytes, create)?;
     sync_folder(path)
-}
-
-/// Replaces a file whose bytes are durable, while its name is so only after [`sync_folder`]: for whoever writes many files to
-/// a folder, and syncs that once.
-pub(super) fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let new = new_name(path);
-    exchange(path, &new, bytes, || File::create(&new))
 }
 
 /// Writes what a file is to have to another, and gives that the file's name.
@@ -87,6 +83,10 @@ mod tests {
         replace(&file, b"one").unwrap();
         replace(&file, b"two").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"two");
+        let other = folder.path().join("other");
+        std::os::unix::fs::symlink(&other, file.with_file_name(".a.new")).unwrap();
+        replace(&file, b"two").unwrap();
+        assert!(!other.exists(), "a link was written through");
         fs::create_dir(file.with_file_name("b")).unwrap();
         replace(&file.with_file_name("b"), b"two").unwrap_err();
         let mut names: Vec<_> =

@@ -1,15 +1,18 @@
 //! Documents: one article to standard output or a file, or each of many to a file of its own.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::beneath::Folder;
 use super::choice::Choice;
-use super::manifest::{Manifest, Standing};
+use super::manifest::{Manifest, NAME, Standing};
 use super::tally::Tally;
-use super::{Place, folder, item, manifest, unless_stopped, unreadable, unwritable};
+use super::{Place, item, manifest, unless_stopped, unreadable, unwritable};
 use crate::cli::args::Globals;
 use crate::cli::article::short;
 use crate::cli::connect::Session;
@@ -17,7 +20,7 @@ use crate::cli::count;
 use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
-use crate::cli::replace::{place, replace, sync_folder};
+use crate::cli::replace::replace;
 use crate::cli::signals::Signals;
 use crate::export::Format;
 use crate::model::ArticleName;
@@ -98,12 +101,12 @@ struct Many<'a> {
     session: &'a Session,
     choice: &'a Choice,
     format: Format,
-    folder: &'a Path,
+    folder: Arc<Folder>,
     force: bool,
     dry_run: bool,
     manifest: Manifest,
-    /// A file of each folder that was written to.
-    written: Vec<PathBuf>,
+    /// A file of each folder that was written to, by the folder's name.
+    written: BTreeMap<String, String>,
 }
 
 /// An article whose document is to be written.
@@ -127,15 +130,18 @@ impl<'a> Many<'a> {
         if !args.dry_run {
             std::fs::create_dir_all(folder).map_err(unwritable(folder))?;
         }
-        let manifest = Manifest::of(folder).map_err(unreadable(folder))?;
+        let within = Arc::new(Folder::open(folder).map_err(unreadable(folder))?);
+        let manifest = Manifest::of(Arc::clone(&within)).map_err(unreadable(&within.path(NAME)))?;
         let (force, dry_run) = (args.force, args.dry_run);
-        let mut many = Many { session, choice, format, folder, force, dry_run, manifest, written: Vec::new() };
+        let (folder, written) = (Arc::clone(&within), BTreeMap::new());
+        let mut many = Many { session, choice, format, folder, force, dry_run, manifest, written };
         let total = unless_stopped(&stopping, choice.count(session)).await?;
         let mut tally = Tally::begin(globals, total, args.dry_run, out);
         let done = many.all(&stopping, &mut tally).await;
-        many.written.iter().try_for_each(|file| sync_folder(file)).map_err(unwritable(folder))?;
+        let synced = many.written.values().try_for_each(|file| within.sync(file));
+        synced.map_err(unwritable(&within.path("")))?;
         done?;
-        tally.finish(folder, stopping.is_cancelled())
+        tally.finish(&within.path(""), stopping.is_cancelled())
     }
 
     async fn all(&mut self, stopping: &CancellationToken, tally: &mut Tally<'_>) -> Result<(), Failure> {
@@ -179,11 +185,11 @@ impl<'a> Many<'a> {
     }
 
     /// The article, if its document is not there already.
-    fn judge(&self, article: pb::Article) -> Result<Option<Wanted>, Failure> {
+    fn judge(&mut self, article: pb::Article) -> Result<Option<Wanted>, Failure> {
         let name = ArticleName::parse(&article.name);
         let name = name.map_err(|error| Failure::new(Exit::Failed, error).kind("NAME_INVALID"))?;
-        let (file, of) = (folder::path_of(&name, self.format), manifest::of(&article, self.format));
-        let path = self.folder.join(&file);
+        let (file, of) = (self.manifest.path_of(&name, self.format), manifest::of(&article, self.format));
+        let path = self.folder.path(&file);
         match self.manifest.standing(&file, &of).map_err(unreadable(&path))? {
             Standing::Complete => Ok(None),
             Standing::Foreign if !self.force => {
@@ -212,26 +218,23 @@ impl<'a> Many<'a> {
         let told: Vec<_> = documents.iter().map(|(_, document)| document.clone()).collect();
         let path = self.manifest.path();
         self.manifest.tell(&told).map_err(unwritable(&path))?;
-        if self.written.is_empty() {
-            self.written.push(path);
-        }
-        let folder = self.folder.to_owned();
+        self.written.entry(String::new()).or_insert_with(|| NAME.to_owned());
+        let folder = Arc::clone(&self.folder);
         let writes = stream::iter(documents).map(|(name, (file, _, document))| {
-            let path = folder.join(&file);
+            let folder = Arc::clone(&folder);
             tokio::task::spawn_blocking(move || {
-                let written = place(&path, document.as_bytes()).map_err(unwritable(&path));
-                (name, file, path, written.map(|()| document.len()))
+                let written = folder.place(&file, document.as_bytes()).map_err(unwritable(&folder.path(&file)));
+                (name, file, written.map(|()| document.len()))
             })
         });
         let mut writes = writes.buffer_unordered(WRITES_AT_ONCE);
         while let Some(written) = writes.next().await {
             let ended = |error| Failure::new(Exit::Failed, format!("writing ended early: {error}"));
-            let (name, file, path, written) = written.map_err(ended)?;
+            let (name, file, written) = written.map_err(ended)?;
             match written {
                 Ok(bytes) => {
-                    if self.written.iter().all(|known| known.parent() != path.parent()) {
-                        self.written.push(path);
-                    }
+                    let (source, _) = file.rsplit_once('/').unwrap_or_default();
+                    self.written.entry(source.to_owned()).or_insert_with(|| file.clone());
                     tally.written(&name, &file, bytes)?;
                 }
                 Err(failure) => tally.failed(&name, failure)?,

@@ -1,10 +1,130 @@
 //! Names of documents' files.
+//!
+//! A folder may come to lie on a disk that does not tell `A` from `a`, or on one of Windows, where `con.html` is a device.
+//! Where a name is taken but for its case, or is no name everywhere, it gets a suffix, which depends on nothing but the id.
+//! Who has a name keeps it: what an export has written, its manifest tells the next one.
 
+use std::collections::HashMap;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::manifest::{Print, print};
 use crate::export::Format;
 use crate::model::ArticleName;
 
-/// The path of an article's document within its folder. Ids have no separator, and begin with a letter or a digit: no
-/// document's name begins with a dot.
-pub(super) fn path_of(article: &ArticleName, format: Format) -> String {
-    format!("{}/{}.{}", article.source.as_str(), article.article.as_str(), format.ending())
+/// Bytes of a digest in a suffix.
+const SUFFIX_BYTES: usize = 8;
+
+/// The names that are taken: of each in lower case, as it stands.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    taken: HashMap<Print, Print>,
+}
+
+impl Names {
+    /// The path of an article's document within the folder. Ids have no separator, and begin with a letter or a digit: no
+    /// document's name begins with a dot.
+    pub(super) fn path_of(&mut self, article: &ArticleName, format: Format) -> String {
+        let folder = self.name("", article.source.as_str(), "");
+        self.name(&format!("{folder}/"), article.article.as_str(), &format!(".{}", format.ending()))
+    }
+
+    /// A file has that path, and its folder that name.
+    pub(super) fn take(&mut self, file: &str) {
+        if let Some((folder, _)) = file.rsplit_once('/') {
+            self.has(folder);
+        }
+        self.has(file);
+    }
+
+    /// Whether this path is, or was free and now is, the one of all that differ in case only.
+    fn has(&mut self, path: &str) -> bool {
+        let path_print = print(path.as_bytes());
+        *self.taken.entry(print(path.to_ascii_lowercase().as_bytes())).or_insert(path_print) == path_print
+    }
+
+    fn name(&mut self, parent: &str, id: &str, ending: &str) -> String {
+        let (plain, suffixed) = (format!("{parent}{id}{ending}"), format!("{parent}{}{ending}", with_suffix(id)));
+        let has_suffix = self.taken.contains_key(&print(suffixed.to_ascii_lowercase().as_bytes()));
+        if !has_suffix && is_name_everywhere(&format!("{id}{ending}")) && self.has(&plain) {
+            return plain;
+        }
+        self.has(&suffixed);
+        suffixed
+    }
+}
+
+/// No id has a `+`, so that no other article's name is the same. What stands before the first dot makes a device's name.
+fn with_suffix(id: &str) -> String {
+    let digest = Sha256::digest(id);
+    let suffix = HEXLOWER.encode(digest.get(..SUFFIX_BYTES).unwrap_or(&digest));
+    let (stem, rest) = id.trim_end_matches('.').split_once('.').unwrap_or((id.trim_end_matches('.'), ""));
+    let dot = if rest.is_empty() { "" } else { "." };
+    format!("{stem}+{suffix}{dot}{rest}")
+}
+
+/// Whether Windows takes it for the name of a file.
+/// Source: <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>.
+fn is_name_everywhere(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let is_numbered = |device| {
+        stem.strip_prefix(device).is_some_and(|number| matches!(number.as_bytes(), [digit] if digit.is_ascii_digit()))
+    };
+    let is_device = matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || is_numbered("com") || is_numbered("lpt");
+    !is_device && !name.ends_with('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(names: &mut Names, source: &str, article: &str) -> String {
+        let name = ArticleName::parse(&format!("sources/{source}/articles/{article}")).unwrap();
+        names.path_of(&name, Format::Html)
+    }
+
+    #[test]
+    fn names_differ_in_more_than_case() {
+        let mut names = Names::default();
+        let ids = [("n", "a"), ("n", "A"), ("N", "a"), ("N", "A"), ("n.", "a"), ("n", "a.b"), ("n", "A.b")];
+        let paths = ids.map(|(source, article)| path(&mut names, source, article));
+        assert_eq!((paths[0].as_str(), paths[5].as_str()), ("n/a.html", "n/a.b.html"));
+        let folded: std::collections::BTreeSet<_> = paths.iter().map(|path| path.to_lowercase()).collect();
+        assert_eq!(folded.len(), ids.len(), "{paths:?}");
+        assert_eq!(ids.map(|(source, article)| path(&mut names, source, article)), paths, "as often as asked");
+    }
+
+    #[test]
+    fn who_has_a_name_keeps_it_whatever_is_exported_next() {
+        let mut first = Names::default();
+        let (upper, lower) = (path(&mut first, "n", "A"), path(&mut first, "n", "a"));
+        assert_eq!(upper, "n/A.html");
+        for asked in [["A", "a"], ["a", "A"]] {
+            let mut next = Names::default();
+            next.take(&upper);
+            next.take(&lower);
+            let expected = asked.map(|article| if article == "A" { upper.clone() } else { lower.clone() });
+            assert_eq!(asked.map(|article| path(&mut next, "n", article)), expected);
+        }
+        // Of the first run, only this was written.
+        let mut next = Names::default();
+        next.take(&lower);
+        assert_eq!(path(&mut next, "n", "a"), lower);
+    }
+
+    #[test]
+    fn no_name_is_that_of_a_device() {
+        let mut names = Names::default();
+        for id in ["con", "nul", "AUX", "prn.", "Com1", "lpt9", "con.x", "aux.txt.y"] {
+            let path = path(&mut names, id, id);
+            let (folder, file) = path.split_once('/').unwrap();
+            assert!(is_name_everywhere(folder) && is_name_everywhere(file), "{path}");
+            let stem = id.split('.').next().unwrap();
+            assert!(folder.starts_with(&format!("{stem}+")) && file.starts_with(&format!("{stem}+")), "{path}");
+        }
+        for id in ["console", "com", "com10", "comx", "a.con"] {
+            assert_eq!(path(&mut names, id, id), format!("{id}/{id}.html"));
+        }
+    }
 }

@@ -5,22 +5,25 @@
 //! of ours is taken for somebody else's; a document that it tells of and that is not there, or not so, was not written.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::beneath::Folder;
+use super::folder::Names;
 use crate::export::Format;
+use crate::model::ArticleName;
 use crate::wire::pb;
 
 /// Its name within the folder.
-const NAME: &str = ".dateline-export.jsonl";
+pub(super) const NAME: &str = ".dateline-export.jsonl";
 
 /// Enough of a digest to tell one from another.
-type Print = [u8; 16];
+pub(super) type Print = [u8; 16];
 
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,40 +62,42 @@ pub(super) enum Standing {
 }
 
 pub(super) struct Manifest {
-    folder: PathBuf,
+    folder: Arc<Folder>,
     written: HashMap<Print, Written>,
+    names: Names,
     /// Whether the last line was cut short.
     is_torn: bool,
 }
 
 impl Manifest {
     /// Reads what is in the folder. Where there is no manifest, nothing there is ours.
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
-        let mut manifest = Self { folder: folder.to_owned(), written: HashMap::new(), is_torn: false };
-        let file = match File::open(manifest.path()) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(manifest),
+    pub(super) fn of(folder: Arc<Folder>) -> io::Result<Self> {
+        let lines = match folder.read(NAME) {
+            Ok(Some(lines)) => lines,
+            Ok(None) => return Err(io::Error::other("it is a symbolic link, or no file; remove it")),
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line)? > 0 {
-            manifest.is_torn = !line.ends_with(b"\n");
-            // A line that was cut short tells of a document that was not written.
-            if let Ok(line) = serde_json::from_slice::<Line>(&line) {
-                manifest.add(&line);
-            }
-            line.clear();
-        }
+        let is_torn = lines.last().is_some_and(|byte| *byte != b'\n');
+        let mut manifest = Self { folder, written: HashMap::new(), names: Names::default(), is_torn };
+        // A line that was cut short tells of a document that was not written.
+        let lines = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+        lines.for_each(|line| manifest.add(&line));
         Ok(manifest)
+    }
+
+    /// The path of an article's document within the folder.
+    pub(super) fn path_of(&mut self, article: &ArticleName, format: Format) -> String {
+        self.names.path_of(article, format)
     }
 
     /// The manifest's own file.
     pub(super) fn path(&self) -> PathBuf {
-        self.folder.join(NAME)
+        self.folder.path(NAME)
     }
 
     fn add(&mut self, line: &Line) {
+        self.names.take(&line.file);
         let (of, bytes) = (parsed(&line.of), parsed(&line.sha256));
         let first = Written { of, bytes, before: Vec::new() };
         let written = self.written.entry(print(line.file.as_bytes())).or_insert(first);
@@ -106,8 +111,9 @@ impl Manifest {
 
     /// What the file is in which the document of what `of` is the print of is to be written.
     pub(super) fn standing(&self, file: &str, of: &str) -> io::Result<Standing> {
-        let there = match std::fs::read(self.folder.join(file)) {
-            Ok(bytes) => print(&bytes),
+        let there = match self.folder.read(file) {
+            Ok(Some(bytes)) => print(&bytes),
+            Ok(None) => return Ok(Standing::Foreign),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Standing::Free),
             Err(error) => return Err(error),
         };
@@ -129,7 +135,7 @@ impl Manifest {
             lines.push(b'\n');
             self.add(&line);
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(self.path())?;
+        let mut file = self.folder.append(NAME)?;
         file.write_all(&lines)?;
         self.is_torn = false;
         file.sync_data()
@@ -146,7 +152,7 @@ pub(super) fn of(article: &pb::Article, format: Format) -> String {
     data_encoding::HEXLOWER.encode(&hasher.finalize())
 }
 
-fn print(bytes: &[u8]) -> Print {
+pub(super) fn print(bytes: &[u8]) -> Print {
     first(&Sha256::digest(bytes))
 }
 
@@ -166,27 +172,28 @@ mod tests {
     fn a_file_is_ours_for_as_long_as_nobody_changed_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.md");
+        let manifest = || Manifest::of(Arc::new(Folder::open(folder.path()).unwrap())).unwrap();
         let document = |of: &str, text: &str| ("a.md".to_owned(), print_of(of), text.to_owned());
         fn print_of(of: &str) -> String {
             data_encoding::HEXLOWER.encode(&Sha256::digest(of))
         }
-        let standing = |of: &str| Manifest::of(folder.path()).unwrap().standing("a.md", &print_of(of)).unwrap();
+        let standing = |of: &str| manifest().standing("a.md", &print_of(of)).unwrap();
         assert_eq!(standing("1"), Standing::Free);
         std::fs::write(&file, "mine").unwrap();
         assert_eq!(standing("1"), Standing::Foreign);
         std::fs::remove_file(&file).unwrap();
 
-        Manifest::of(folder.path()).unwrap().tell(&[document("1", "one")]).unwrap();
+        manifest().tell(&[document("1", "one")]).unwrap();
         assert_eq!(standing("1"), Standing::Free, "it was not written");
         std::fs::write(&file, "one").unwrap();
         assert_eq!([standing("1"), standing("2")], [Standing::Complete, Standing::Free]);
 
         // Killed between the line and the document.
-        Manifest::of(folder.path()).unwrap().tell(&[document("2", "two")]).unwrap();
+        manifest().tell(&[document("2", "two")]).unwrap();
         assert_eq!(standing("2"), Standing::Free);
         // The disk was full, more than once.
         for (of, text) in [("2", "two"), ("3", "three"), ("2", "two"), ("2", "two")] {
-            Manifest::of(folder.path()).unwrap().tell(&[document(of, text)]).unwrap();
+            manifest().tell(&[document(of, text)]).unwrap();
             assert_eq!(standing("2"), Standing::Free, "what is there is of the first run");
         }
         std::fs::write(&file, "two").unwrap();
@@ -199,7 +206,7 @@ mod tests {
         let mut lines = std::fs::read(folder.path().join(NAME)).unwrap();
         lines.extend_from_slice(b"{\"file\":\"a.");
         std::fs::write(folder.path().join(NAME), lines).unwrap();
-        Manifest::of(folder.path()).unwrap().tell(&[document("3", "three")]).unwrap();
+        manifest().tell(&[document("3", "three")]).unwrap();
         assert_eq!(standing("3"), Standing::Complete);
     }
 }

@@ -3,6 +3,7 @@
 //! All that is read is as of one cut, which is fixed when an export begins and kept with what it has written, so that one
 //! that was interrupted goes on and ends as if it had not been.
 
+mod beneath;
 mod choice;
 mod documents;
 mod encoding;

@@ -7,10 +7,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
@@ -154,7 +155,10 @@ impl Part {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder)?;
             }
-            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            // A link would have us write elsewhere.
+            let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+            let mut options = OpenOptions::new();
+            let mut file = options.create(true).truncate(false).write(true).custom_flags(no_link).open(&path)?;
             // Where there are no locks, there is none to respect.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 return Err(io::Error::other("another export is writing it"));
@@ -301,6 +305,21 @@ mod tests {
         let refused = part(&folder).find(ASKED).err().unwrap();
         assert_eq!((refused.exit, refused.kind), (Exit::Conflict, "EXISTS"));
         assert!(matches!(forced(&folder).find(ASKED).unwrap(), Found::Nothing));
+    }
+
+    #[test]
+    fn a_part_that_is_a_link_is_not_written_through() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for victim in ["absent", "empty"] {
+            let victim = elsewhere.path().join(victim);
+            if victim.ends_with("empty") {
+                fs::write(&victim, "").unwrap();
+            }
+            std::os::unix::fs::symlink(&victim, forced(&folder).part()).unwrap();
+            forced(&folder).open(0).unwrap_err();
+            fs::remove_file(forced(&folder).part()).unwrap();
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
     }
 
     /// A state that was left is of what was given up, and says nothing of what was begun after it.

@@ -506,7 +506,7 @@ fn one_article_is_one_document() {
     cli.add("a", "Ferry", "It stays.", &["--observed-at", "2026-05-02T10:00:00Z"]);
     for (format, says) in [
         ("ninjs", "<p>It stays.</p>"),
-        ("json-ld", "<p>It stays.</p>"),
+        ("json-ld", "<p>It stays.\\u003c/p>"),
         ("markdown", "\n\nIt stays.\n"),
         ("text", "\n\nIt stays.\n"),
         ("html", "<p>It stays.</p>"),

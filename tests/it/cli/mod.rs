@@ -5,6 +5,7 @@ mod backup;
 mod clock;
 mod display;
 mod export;
+mod export_folder;
 mod files;
 mod full_disk;
 mod import;

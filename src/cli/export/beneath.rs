@@ -1,0 +1,169 @@
+//! The folder of an export. No symbolic link is followed in it: with one, whoever can write there could have us write
+//! elsewhere.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
+
+/// A folder, of which files are named by their paths within it: `file` or `source/file`.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// None where there is no such folder.
+    handle: Option<File>,
+}
+
+impl Folder {
+    /// Opens it. The way to it is its owner's, and may lead over links.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let handle = match File::open(path) {
+            Ok(handle) => Some(handle),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: path.to_owned(), handle })
+    }
+
+    /// Where a file of it is.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// What a file has; none if that is no regular file.
+    pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
+        let (folder, name) = self.within(file)?;
+        // A pipe must not be waited for.
+        let opened = match openat(&folder, name, OFlags::RDONLY | OFlags::NONBLOCK | CLOSED, Mode::empty()) {
+            Ok(opened) => File::from(opened),
+            Err(_) if is_link(&folder, name) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if !opened.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        (&opened).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Opens a file to write at its end.
+    pub(super) fn append(&self, file: &str) -> io::Result<File> {
+        let (folder, name) = self.within(file)?;
+        let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | CLOSED;
+        let opened = openat(&folder, name, flags, Mode::from_raw_mode(0o666));
+        opened.map(File::from).map_err(|error| self.refused(&folder, name, file, error))
+    }
+
+    /// Replaces a file whose bytes are durable, while its name is so only after [`Self::sync`].
+    pub(super) fn place(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
+        if let (Some((source, _)), Some(handle)) = (file.rsplit_once('/'), &self.handle) {
+            match mkdirat(handle, source, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let (folder, name) = self.within(file)?;
+        let new = format!(".{name}.new");
+        let write = || {
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | CLOSED;
+            let mut file = File::from(openat(&folder, &new, flags, Mode::from_raw_mode(0o666))?);
+            file.write_all(bytes)?;
+            file.sync_data()?;
+            Ok(renameat(&folder, &new, &folder, name)?)
+        };
+        // What was left of an earlier run, or is a link.
+        drop(unlinkat(&folder, &new, AtFlags::empty()).map_err(io::Error::from));
+        let written = write();
+        if written.is_err() {
+            // The error is why it was not written, whatever becomes of what was begun.
+            drop(unlinkat(&folder, &new, AtFlags::empty()).map_err(io::Error::from));
+        }
+        written
+    }
+
+    /// Makes the names in the folder of a file durable.
+    pub(super) fn sync(&self, file: &str) -> io::Result<()> {
+        File::from(self.within(file)?.0).sync_all()
+    }
+
+    /// The folder that a file is in, and its name there.
+    fn within<'f>(&self, file: &'f str) -> io::Result<(OwnedFd, &'f str)> {
+        let handle = self.handle.as_ref().ok_or(ErrorKind::NotFound)?;
+        let (source, name) = file.rsplit_once('/').unwrap_or((".", file));
+        match openat(handle, source, OFlags::RDONLY | OFlags::DIRECTORY | CLOSED, Mode::empty()) {
+            Ok(folder) => Ok((folder, name)),
+            Err(error) => Err(self.refused(handle, source, source, error)),
+        }
+    }
+
+    /// Why something was not opened.
+    fn refused(&self, folder: impl AsFd, name: &str, file: &str, error: rustix::io::Errno) -> io::Error {
+        if is_link(folder, name) {
+            let path = self.path(file);
+            return io::Error::other(format!(
+                "{} is a symbolic link, which no export follows; remove it",
+                path.display()
+            ));
+        }
+        error.into()
+    }
+}
+
+const CLOSED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
+
+fn is_link(folder: impl AsFd, name: &str) -> bool {
+    let there = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    there.is_ok_and(|there| FileType::from_raw_mode(there.st_mode) == FileType::Symlink)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_left_as_it_was() {
+        let at = tempfile::tempdir().unwrap();
+        let folder = Folder::open(at.path()).unwrap();
+        folder.place("s/a", b"one").unwrap();
+        folder.place("s/a", b"two").unwrap();
+        folder.sync("s/a").unwrap();
+        assert_eq!(folder.read("s/a").unwrap().unwrap(), b"two");
+        fs::create_dir(at.path().join("s/b")).unwrap();
+        folder.place("s/b", b"two").unwrap_err();
+        assert_eq!(folder.read("s/b").unwrap(), None);
+        assert_eq!(folder.read("s/c").unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(folder.read("t/c").unwrap_err().kind(), ErrorKind::NotFound);
+        let names = fs::read_dir(at.path().join("s")).unwrap().count();
+        assert_eq!(names, 2, "nothing is left of what failed");
+        let nowhere = Folder::open(&at.path().join("nowhere")).unwrap();
+        assert_eq!(nowhere.read("s/a").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn no_link_is_written_through() {
+        let (at, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let victim = elsewhere.path().join("victim");
+        fs::write(&victim, "mine").unwrap();
+        let folder = Folder::open(at.path()).unwrap();
+        symlink(elsewhere.path(), at.path().join("s")).unwrap();
+        let refused = folder.place("s/a", b"one").unwrap_err().to_string();
+        assert!(refused.contains("/s is a symbolic link"), "{refused}");
+        assert!(folder.read("s/victim").unwrap_err().to_string().contains("symbolic link"));
+        fs::create_dir(at.path().join("t")).unwrap();
+        for link in ["t/a", "t/.a.new", "lines"] {
+            symlink(&victim, at.path().join(link)).unwrap();
+        }
+        assert_eq!(folder.read("t/a").unwrap(), None);
+        folder.place("t/a", b"one").unwrap();
+        assert!(folder.append("lines").unwrap_err().to_string().contains("/lines is a symbolic link"));
+        assert_eq!(folder.read("t/a").unwrap().unwrap(), b"one", "the link itself was replaced");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    }
+}
