@@ -58,6 +58,9 @@ const UPKEEP_SHARE: u64 = 4;
 const ORDINARY_COMMIT_BYTES: u64 = 1 << 20;
 /// sled collects garbage in its flush thread, and nowhere else.
 const FLUSH_EVERY_MS: u64 = 500;
+/// What the copy of what an opening may overwrite takes: a folder, a file, and a link for each of two snapshots; and one more
+/// for the snapshot that the opening writes.
+const PREIMAGE_INODES: u64 = 5;
 /// How long sled's tasks may take to let go of a database that was closed.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 const CLOSE_POLL: Duration = Duration::from_millis(1);
@@ -120,10 +123,11 @@ impl SledEngine {
         remove_unfinished_snapshots(&path).map_err(OpenError::io("remove unfinished snapshots in", &path))?;
         let doubt = survey_log(&path)?;
         let preimage = save_preimage(&directory, options)?;
-        reserve::give_up_when_full(directory.path()).map_err(OpenError::io("make room in", directory.path()))?;
+        let removed = reserve::give_up_when_full(directory.path());
+        let removed = removed.map_err(OpenError::io("make room in", directory.path()))?;
         // `directory` is held on to: the lock must not go with an engine that is refused, before all is put back.
         let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options);
-        reserve::take_back(directory.path());
+        reserve::take_back(directory.path(), removed);
         let opened = opened.and_then(|engine| {
             let engine = Self { doubt, ..engine };
             match check(&engine) {
@@ -344,6 +348,10 @@ fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preim
         tracing::warn!(free_bytes, needed_bytes = preimage.bytes(), "no room to undo the opening if it should fail");
         return Ok(None);
     }
+    if !has_inodes(&path, PREIMAGE_INODES).map_err(OpenError::io("look at the disk of", &path))? {
+        tracing::warn!("no inodes are free to undo the opening if it should fail; `df -i` shows them");
+        return Ok(None);
+    }
     preimage.save().map_err(OpenError::io("copy the end of", &path))?;
     Ok(Some(preimage))
 }
@@ -370,6 +378,23 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+/// Whether so many files can be made. A file system that does not count its inodes has as many as are wanted.
+fn has_inodes(path: &Path, count: u64) -> io::Result<bool> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_files == 0 || disk.f_favail >= count)
+}
+
+/// Says what is full: for want of inodes the system says the same as for want of room.
+fn of_inodes(path: &Path, error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::StorageFull && matches!(has_inodes(path, 1), Ok(false)) {
+        return io::Error::new(
+            error.kind(),
+            format!("{error}: no inodes are free (`df -i` shows them); remove some files"),
+        );
+    }
+    error
+}
+
 fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError> {
     // sled's files get the modes of the umask. In a folder of this user alone that is nobody's advantage, even for a moment.
     if !path.exists() {
@@ -383,7 +408,7 @@ fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError>
     let damaged = |reason| OpenError::Damaged { path: path.to_path_buf(), reason };
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
-        Ok(Err(::sled::Error::Io(error))) => Err(OpenError::io("open", path)(error)),
+        Ok(Err(::sled::Error::Io(error))) => Err(OpenError::io("open", path)(of_inodes(path, error))),
         Ok(Err(::sled::Error::Unsupported(reason))) => {
             Err(OpenError::Incompatible { path: path.to_path_buf(), reason })
         }

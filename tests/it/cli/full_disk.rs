@@ -65,3 +65,36 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     }
     assert!(cli.ok(&["verify"]).contains("17 articles"));
 }
+
+/// Opening makes files: a copy of what it may overwrite, and the engine's snapshot. Somebody else may have taken the last inode.
+#[test]
+fn an_archive_is_read_on_a_disk_without_a_free_inode() {
+    let Some(disk) = Disk::with_inodes(60) else { return };
+    let cli = Cli::new();
+    let archive = disk.path().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    symlink(archive, cli.archive()).unwrap();
+    let server = Server::start(&cli, &FLOOR);
+    assert_eq!(cli.add("a", "Ferry", "It was.", &[]).code, 0);
+    disk.take_all_inodes("somebody's");
+    assert_eq!(cli.add("b", "Ferry", "It was.", &[]).code, 0);
+    server.kill();
+    for articles in [2, 3] {
+        let listed = cli.run(&["list"]);
+        assert_eq!((listed.code, listed.out.lines().count()), (0, articles), "{listed:?}");
+        assert!(listed.err.contains("no inodes are free to undo the opening"), "{listed:?}");
+        let server = Server::start(&cli, &FLOOR);
+        assert_eq!(cli.add("c", "Ferry", "It was.", &[]).code, 0);
+        assert!(cli.ok(&["verify"]).contains("3 articles"));
+        server.kill();
+        assert!(cli.archive().join("RESERVE").exists(), "what was given up was taken back");
+        std::fs::remove_file(disk.path().join("somebody's 0")).ok();
+        disk.take_all_inodes("another's");
+    }
+    // Without the file that it gives up for that it cannot open, and says why.
+    std::fs::remove_file(cli.archive().join("RESERVE")).unwrap();
+    disk.take_all_inodes("the last");
+    cli.fails(&["list"], 5, "no inodes are free (`df -i` shows them)");
+    std::fs::remove_file(disk.path().join("the last 0")).unwrap();
+    assert_eq!(cli.ok(&["list"]).lines().count(), 3);
+}

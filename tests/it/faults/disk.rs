@@ -34,6 +34,29 @@ impl Disk {
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted))
     }
 
+    /// As [`Self::mount`], a file system in memory that takes this many files.
+    pub(crate) fn with_inodes(inodes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = dir.path().join("mounted");
+        fs::create_dir(&mounted).unwrap();
+        let options = format!("size=640m,nr_inodes={inodes}");
+        match run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&mounted)) {
+            Ok(()) => Some(Self { dir }),
+            Err(reason) => {
+                eprintln!("SKIPPED: a disk without inodes was not tried, since none can be mounted here: {reason}");
+                None
+            }
+        }
+    }
+
+    /// Makes empty files until there is no inode left for another.
+    pub(crate) fn take_all_inodes(&self, name: &str) {
+        let taken =
+            (0..10_000).take_while(|number| fs::File::create(self.path().join(format!("{name} {number}"))).is_ok());
+        assert!(taken.count() < 10_000);
+        assert_eq!(rustix::fs::statvfs(self.path()).unwrap().f_favail, 0);
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("mounted")
     }

@@ -8,6 +8,9 @@
 //!   sled has removed the snapshot before then, so that there is as much room as there was. The file keeps its length,
 //!   which tells the next opening how much to take where one was killed between the two.
 //!
+//! A snapshot is a new file, and where the file system has no inode free the reserve gives up its own: it is removed, and
+//! made again when the snapshot before is gone.
+//!
 //! Whoever else waits for room may snatch it while a database is being opened.
 
 use std::fs::{self, File};
@@ -18,8 +21,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::super::directory::sync_directory;
 use super::super::own_file;
-use super::{SEGMENT_BYTES, free_bytes};
+use super::{SEGMENT_BYTES, free_bytes, has_inodes};
 
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
 /// A snapshot takes a hundredth of the log. Two must fit, since the next one is written before the last is removed.
@@ -68,25 +72,37 @@ impl Reserve {
     }
 }
 
-/// Gives the blocks of the reserve up where there is less room besides.
-pub(super) fn give_up_when_full(archive: &Path) -> io::Result<()> {
+/// Gives the blocks of the reserve up where there is less room besides, and its inode where there is none. Answers the
+/// length of a reserve that was removed.
+pub(super) fn give_up_when_full(archive: &Path) -> io::Result<Option<u64>> {
     let bytes = match fs::metadata(path(archive)) {
         Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    if !has_inodes(archive, 1)? {
+        fs::remove_file(path(archive))?;
+        sync_directory(archive)?;
+        return Ok(Some(bytes));
+    }
     if free_bytes(archive)? >= bytes {
-        return Ok(());
+        return Ok(None);
     }
     let reserve = own_file::write(&path(archive))?;
     reserve.set_len(0)?;
     reserve.set_len(bytes)?;
     // The blocks are not free before that is written down.
-    reserve.sync_all()
+    reserve.sync_all()?;
+    Ok(None)
 }
 
-/// Takes blocks for the whole length of the reserve, if there is one, or for as much of it as there is room for.
-pub(super) fn take_back(archive: &Path) {
+/// Takes blocks for the whole length of the reserve, if there is one, or for as much of it as there is room for. One that was
+/// `removed`, and had this length, is made again first; where that fails, a commit does it.
+pub(super) fn take_back(archive: &Path, removed: Option<u64>) {
+    let made_again = removed.map(|bytes| own_file::create(&path(archive))?.set_len(bytes));
+    if let Some(Err(error)) = made_again {
+        tracing::info!(%error, "the file that the archive keeps to open on a full disk could not be made again");
+    }
     let Ok(reserve) = own_file::write(&path(archive)) else { return };
     let bytes = reserve.metadata().map_or(0, |metadata| metadata.len());
     let taken = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
