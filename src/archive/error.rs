@@ -111,6 +111,14 @@ pub enum Conflict {
         /// Since when, on the observe axis.
         since: Timestamp,
     },
+    /// The article would be withdrawn or reinstated before it was first observed.
+    #[error("{article} was first observed at {first}; it cannot be withdrawn or reinstated before that")]
+    MarkTooEarly {
+        /// The article.
+        article: ArticleName,
+        /// Its first observe time.
+        first: Timestamp,
+    },
     /// The request id was used for another request.
     #[error("request id {id} was used before on {article}, for another request; use a new id")]
     RequestIdReused {

@@ -92,7 +92,10 @@ impl Turn<'_> {
                 let outcome = Outcome::Unchanged;
                 return Ok((self.written(operation, head.name, outcome, &made, step.revision, warnings), None));
             }
-            Judgement::Recorded(_) | Judgement::Coalesced => (ChangeEntry { kind: ChangeKind::Aliased, ..entry }, None),
+            Judgement::Recorded(revision) => {
+                (ChangeEntry { kind: ChangeKind::Aliased, revision: Some(revision), ..entry }, None)
+            }
+            Judgement::Coalesced => (ChangeEntry { kind: ChangeKind::Aliased, ..entry }, None),
             Judgement::Sighting(step) | Judgement::Earlier(step) => {
                 let fetch = observation.fetch.clone();
                 (ChangeEntry { revision: Some(step.revision), fetch, ..entry }, None)

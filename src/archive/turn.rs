@@ -188,6 +188,9 @@ impl Turn<'_> {
     ) -> Result<(Written, Option<Effect>), ArchiveError> {
         let Existing { key, head } = existing;
         let at = operation.observe_time;
+        if at < head.first_observe_time {
+            return Err(Conflict::MarkTooEarly { article: head.name, first: head.first_observe_time }.into());
+        }
         let step = self.revision_at(key, at)?;
         let made = maker(&self.tables, step.made_seq)?;
         let recorded = self.is_marked(key, at, withdrawn)?;

@@ -343,8 +343,8 @@ impl Writer {
         };
         let subscriptions = &self.shared.subscriptions;
         let in_flight = self.in_flight.as_ref().map(|in_flight| &in_flight.writes.subscriptions);
-        let count = subscriptions.count_with(in_flight.into_iter().chain([&writes.subscriptions]));
-        let judged = subscriptions::judge(subscriptions, &id, current, &edit, (self.shared.clock.now(), count));
+        let count = || subscriptions.count_with(in_flight.into_iter().chain([&writes.subscriptions]));
+        let judged = subscriptions::judge(subscriptions, &id, current, &edit, self.shared.clock.now(), count);
         if let Ok(Judged { record, differs: true }) = &judged {
             writes.batch.put_subscription(&id, record.as_deref());
             writes.subscriptions.insert(id.clone(), record.clone());

@@ -26,7 +26,10 @@ impl FromStr for ArticleRef {
         }
         let parse = |name: &str| ArticleName::parse(name).map(Self::Name);
         let form = |error: NameError| match error {
-            NameError::Empty { .. } | NameError::TooLong { .. } | NameError::Character { .. } => error.to_string(),
+            NameError::Empty { .. }
+            | NameError::TooLong { .. }
+            | NameError::Character { .. }
+            | NameError::Beginning { .. } => error.to_string(),
             NameError::Shape { .. } => "source/article, sources/…/articles/…, or a URL is wanted".to_owned(),
         };
         match text.split('/').collect::<Vec<_>>().as_slice() {

@@ -74,7 +74,10 @@ impl From<ServerError> for Failure {
         let message = if error.is_of_transport() {
             format!("the server did not answer as a Dateline server does: {}", error.message)
         } else {
-            error.message.clone()
+            // The message names the first bad field, and how many more there are.
+            let others = error.field_violations.iter().skip(1);
+            let others = others.map(|bad| format!("\n  {}: {}", bad.field, bad.description));
+            format!("{}{}", error.message, others.collect::<String>())
         };
         Self { exit: exit_of(&error), message, hint: hint_of(&error), kind: "", server: Some(Box::new(error)) }
     }
@@ -119,7 +122,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "REVISION_UNKNOWN" => {
             format!("`dateline log {}` lists its revisions", super::article::short(metadata("article")))
         }
-        "NOT_YET_OBSERVED" => format!("give a time from {} on", metadata("first_observe_time")),
+        "NOT_YET_OBSERVED" | "MARK_TOO_EARLY" => format!("give a time from {} on", metadata("first_observe_time")),
         "NOT_YET_ARCHIVED" => format!("give --known-at from {} on", metadata("first_archive_time")),
         "ARTICLE_EXISTS" => "leave out --if-new to archive another observation of it".to_owned(),
         "REVISION_CONFLICT" => {

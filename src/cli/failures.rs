@@ -60,11 +60,13 @@ pub(super) fn reason_of(failure: &Failure) -> &str {
 
 /// A failure among the lines of `--json`: `offset` says of what.
 pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportRevisionsResponse {
+    let server = failure.server.as_ref();
     let error = pb::ItemError {
-        code: failure.server.as_ref().map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
+        code: server.map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
         reason: failure.reason().to_owned(),
         message: failure.message.clone(),
-        metadata: failure.server.as_ref().map(|server| server.metadata.clone()).unwrap_or_default(),
+        metadata: server.map(|server| server.metadata.clone()).unwrap_or_default(),
+        field_violations: server.map(|server| server.field_violations.clone()).unwrap_or_default(),
     };
     pb::ImportRevisionsResponse { offset, result: Some(ImportResult::Error(error)) }
 }

@@ -299,8 +299,7 @@ mod tests {
     #[test]
     fn what_passes_is_told_from_what_stays() {
         let passing = |code, reason: &str| {
-            let (reason, message) = (reason.to_owned(), String::new());
-            ServerError { code, reason, message, metadata: Default::default() }.is_passing()
+            ServerError { reason: reason.to_owned(), ..ServerError::from(Status::new(code, "")) }.is_passing()
         };
         for (code, reason) in [
             (Code::Unavailable, ""),

@@ -14,10 +14,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 pub use self::follow::{Followed, Following};
-use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::{field_violations, pb};
 
 /// Replies may be larger than a request: a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
@@ -76,13 +76,16 @@ pub struct ServerError {
     pub message: String,
     /// The metadata of its `google.rpc.ErrorInfo`.
     pub metadata: HashMap<String, String>,
+    /// The bad fields of the request, as `google.rpc.BadRequest` names them.
+    pub field_violations: Vec<pb::FieldViolation>,
 }
 
 impl From<Status> for ServerError {
     fn from(status: Status) -> Self {
         let info = status.get_details_error_info();
         let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
-        Self { code: status.code(), reason, message: status.message().to_owned(), metadata }
+        let field_violations = field_violations(&status);
+        Self { code: status.code(), reason, message: status.message().to_owned(), metadata, field_violations }
     }
 }
 

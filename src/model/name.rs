@@ -33,6 +33,14 @@ pub enum NameError {
         /// What is.
         allowed: &'static str,
     },
+    /// An identifier begins with a character that names take, but not there.
+    #[error("{what} begins with {character:?}; it must begin with a letter or a digit")]
+    Beginning {
+        /// Which identifier.
+        what: &'static str,
+        /// Its first character.
+        character: char,
+    },
     /// A resource name does not have the shape of one.
     #[error("{name:?} is not of the form {expected}")]
     Shape {
@@ -43,7 +51,7 @@ pub enum NameError {
     },
 }
 
-const ID_CHARACTERS: &str = "a-z A-Z 0-9 - . _ ~, the first a letter or digit";
+const ID_CHARACTERS: &str = "a-z A-Z 0-9 - . _ ~";
 
 /// A publication's identifier: 1 to 128 of `a-z A-Z 0-9 - . _ ~`, the first a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -226,7 +234,13 @@ pub enum RevisionSelector {
 pub fn parse_revision_name(name: &str) -> Result<(ArticleName, RevisionSelector), NameError> {
     let malformed = || shape(name, "sources/{source}/articles/{article}/revisions/{n}, n from 1, or latest");
     let (article, number) = name.rsplit_once("/revisions/").ok_or_else(malformed)?;
-    let article = ArticleName::parse(article).map_err(|_| malformed())?;
+    let article = ArticleName::parse(article).map_err(|error| match error {
+        NameError::Shape { .. } => malformed(),
+        error @ (NameError::Empty { .. }
+        | NameError::TooLong { .. }
+        | NameError::Character { .. }
+        | NameError::Beginning { .. }) => error,
+    })?;
     if number == "latest" {
         return Ok((article, RevisionSelector::Latest));
     }
@@ -237,10 +251,13 @@ pub fn parse_revision_name(name: &str) -> Result<(ArticleName, RevisionSelector)
 
 fn check_id(what: &'static str, id: &str) -> Result<(), NameError> {
     check_length(what, id)?;
-    let allowed = |(at, c): (usize, char)| c.is_ascii_alphanumeric() || (at > 0 && matches!(c, '-' | '.' | '_' | '~'));
-    match id.char_indices().find(|&at| !allowed(at)) {
+    let is_mark = |c: char| matches!(c, '-' | '.' | '_' | '~');
+    if let Some(character) = id.chars().find(|c| !c.is_ascii_alphanumeric() && !is_mark(*c)) {
+        return Err(NameError::Character { what, character, allowed: ID_CHARACTERS });
+    }
+    match id.chars().next().filter(|first| is_mark(*first)) {
         None => Ok(()),
-        Some((_, character)) => Err(NameError::Character { what, character, allowed: ID_CHARACTERS }),
+        Some(character) => Err(NameError::Beginning { what, character }),
     }
 }
 
@@ -280,6 +297,20 @@ mod tests {
         }
         assert!(SourceId::parse(&"x".repeat(129)).is_err());
         assert!(SourceId::parse("zeitung\u{fc}").is_err());
+    }
+
+    #[test]
+    fn a_refused_name_is_told_the_rule_that_it_breaks() {
+        let told = |name: &str| ArticleName::parse(name).unwrap_err().to_string();
+        let beginning = "the source id begins with '-'; it must begin with a letter or a digit";
+        assert_eq!(told("sources/-/articles/-"), beginning);
+        assert_eq!(
+            told("sources/a/articles/b c"),
+            "the article id has the character ' '; allowed are a-z A-Z 0-9 - . _ ~"
+        );
+        let revision = |name: &str| parse_revision_name(name).unwrap_err().to_string();
+        assert_eq!(revision("sources/-/articles/b/revisions/1"), beginning);
+        assert!(revision("sources/a/articles/b/revisions/0").contains("n from 1, or latest"));
     }
 
     #[test]

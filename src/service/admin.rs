@@ -47,7 +47,7 @@ impl AdminService for AdminHandler {
     async fn back_up(&self, request: Request<pb::BackUpRequest>) -> Result<Response<Self::BackUpStream>, Status> {
         let place = place(&self.backups, BACKUPS_MAX)?;
         let since = backup::since(request.into_inner().since)?;
-        let backup = self.context.archive.back_up(since).await.map_err(Refusal::of_start)?;
+        let backup = self.context.archive.back_up(since).await.map_err(backup::of_start)?;
         let estimated_bytes = backup.estimated_bytes().await.map_err(Refusal::from)?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
         let sending = Sending::new(sink, &self.context);

@@ -17,7 +17,7 @@ use crate::model::name::parse_revision_name;
 use crate::model::{ArticleName, AsOf, Knowledge, Seq};
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::token::request_digest;
-use crate::wire::{self, FieldError, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
+use crate::wire::{self, FieldError, FieldErrors, all, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
 
 /// Articles that one call reads whole: each may have a megabyte.
 const FULL_ARTICLES_MAX: usize = 100;
@@ -55,7 +55,7 @@ impl ArchiveService for ArchiveHandler {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
-        let Parsed { operation, warnings } = publish::publish(&self.0, request)?;
+        let Parsed { operation, warnings } = publish::publish(&self.0, request).map_err(Refusal::from)?;
         let written = self.write_one(&caller, operation, validate_only).await?;
         Ok(Response::new(render::published(&written, warnings)))
     }
@@ -76,9 +76,11 @@ impl ArchiveService for ArchiveHandler {
 
     async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> Answer<pb::GetArticleResponse> {
         let request = request.into_inner();
-        let name = article_name("name", &request.name)?;
-        let view = view(request.view, View::Full)?;
-        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let name = article_name("name", &request.name);
+        let view = view(request.view, View::Full);
+        let as_of = wire::as_of(request.as_of);
+        let (name, as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
+        let cut = self.0.cut(as_of, request.min_next_seq).await?;
         let article = self.0.archive.article(cut, name, view).await.map_err(Refusal::from)?;
         Ok(Response::new(pb::GetArticleResponse {
             article: Some(render::article(article)),
@@ -88,10 +90,11 @@ impl ArchiveService for ArchiveHandler {
 
     async fn get_revision(&self, request: Request<pb::GetRevisionRequest>) -> Answer<pb::GetRevisionResponse> {
         let request = request.into_inner();
-        let parsed = parse_revision_name(&request.name);
-        let (name, selector) = parsed.map_err(|error| Refusal::from(FieldError::invalid("name", error)))?;
-        let view = view(request.view, View::Full)?;
-        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
+        let view = view(request.view, View::Full);
+        let as_of = wire::as_of(request.as_of);
+        let ((name, selector), as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
+        let cut = self.0.cut(as_of, request.min_next_seq).await?;
         let revision = self.0.archive.revision(cut, name, selector, view, false).await.map_err(Refusal::from)?;
         let revision = if request.include_original { self.0.with_original(cut, revision).await? } else { revision };
         Ok(Response::new(pb::GetRevisionResponse {
@@ -111,9 +114,11 @@ impl ArchiveService for ArchiveHandler {
         request: Request<pb::BatchGetArticlesRequest>,
     ) -> Answer<pb::BatchGetArticlesResponse> {
         let request = request.into_inner();
-        let view = view(request.view, View::Basic)?;
-        let names = self.batch_names(&request.names, view)?;
-        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let view = view(request.view, View::Basic);
+        let names = self.batch_names(&request.names, *view.as_ref().unwrap_or(&View::Basic));
+        let as_of = wire::as_of(request.as_of);
+        let (names, as_of, view) = all!(names, as_of, view).map_err(Refusal::from)?;
+        let cut = self.0.cut(as_of, request.min_next_seq).await?;
         let found = self.0.archive.articles(cut, names, view).await.map_err(Refusal::from)?;
         let mut answer = pb::BatchGetArticlesResponse {
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
@@ -148,9 +153,11 @@ impl ArchiveService for ArchiveHandler {
 
     async fn lookup_article(&self, request: Request<pb::LookupArticleRequest>) -> Answer<pb::LookupArticleResponse> {
         let request = request.into_inner();
-        let key = wire::check_url("url", &request.url, &self.0.limits).map_err(Refusal::from)?;
-        let view = view(request.view, View::Basic)?;
-        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let key = wire::check_url("url", &request.url, &self.0.limits);
+        let view = view(request.view, View::Basic);
+        let as_of = wire::as_of(request.as_of);
+        let (key, as_of, view) = all!(key, as_of, view).map_err(Refusal::from)?;
+        let cut = self.0.cut(as_of, request.min_next_seq).await?;
         let article = self.0.archive.article_by_url(cut, request.url, key.clone(), view).await;
         Ok(Response::new(pb::LookupArticleResponse {
             article: Some(render::article(article.map_err(Refusal::from)?)),
@@ -161,14 +168,18 @@ impl ArchiveService for ArchiveHandler {
 
     async fn diff_revisions(&self, request: Request<pb::DiffRevisionsRequest>) -> Answer<pb::DiffRevisionsResponse> {
         let request = request.into_inner();
-        let name = article_name("name", &request.name)?;
-        let base = state_selector("base", request.base)?;
-        let target = state_selector("target", request.target)?;
-        if request.as_of.as_ref().is_some_and(|as_of| as_of.observe_time.is_some()) {
-            let problem = "must be unset; give times as base and target";
-            return Err(Refusal::from(FieldError::invalid("as_of.observe_time", problem)).into());
-        }
-        let cut = self.0.cut(request.as_of, request.min_next_seq).await?;
+        let name = article_name("name", &request.name);
+        let base = state_selector("base", request.base);
+        let target = state_selector("target", request.target);
+        let as_of = wire::as_of(request.as_of).and_then(|as_of| match as_of.observe_time {
+            None => Ok(as_of),
+            Some(_) => {
+                let problem = "must be unset; give times as base and target";
+                Err(FieldError::invalid("as_of.observe_time", problem).into())
+            }
+        });
+        let (name, base, target, as_of) = all!(name, base, target, as_of).map_err(Refusal::from)?;
+        let cut = self.0.cut(as_of, request.min_next_seq).await?;
         let compared = self.0.archive.compare(cut, name, base, target).await.map_err(Refusal::from)?;
         let (field_changes, hunks) = diff_to_pb(&compared.diff);
         let basic = |revision: &crate::archive::read::RevisionAt| {
@@ -190,9 +201,9 @@ impl ArchiveService for ArchiveHandler {
     ) -> Answer<pb::RollbackArticleResponse> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let number = publish::revision_number("revision_number", request.revision_number)?;
+        let action = publish::revision_number("revision_number", request.revision_number).map(Action::Rollback);
         let plain = plain!(request);
-        let operation = publish::plain(&self.0, plain, Action::Rollback(number))?;
+        let operation = publish::plain(&self.0, plain, action).map_err(Refusal::from)?;
         let written = self.write_one(&caller, operation, request.validate_only).await?;
         Ok(Response::new(pb::RollbackArticleResponse {
             revision: Some(render::written_revision(&written)),
@@ -210,7 +221,7 @@ impl ArchiveService for ArchiveHandler {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let plain = plain!(request);
-        let action = Action::Mark { withdrawn: true, reason: publish::reason(request.reason)? };
+        let action = publish::reason(request.reason).map(|reason| Action::Mark { withdrawn: true, reason });
         let marked = self.mark(&caller, plain, action, request.validate_only).await?;
         Ok(Response::new(pb::WithdrawArticleResponse {
             article: Some(marked.article),
@@ -227,7 +238,7 @@ impl ArchiveService for ArchiveHandler {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let plain = plain!(request);
-        let action = Action::Mark { withdrawn: false, reason: publish::reason(request.reason)? };
+        let action = publish::reason(request.reason).map(|reason| Action::Mark { withdrawn: false, reason });
         let marked = self.mark(&caller, plain, action, request.validate_only).await?;
         Ok(Response::new(pb::ReinstateArticleResponse {
             article: Some(marked.article),
@@ -272,7 +283,7 @@ impl ArchiveHandler {
         &self,
         caller: &Caller,
         plain: Plain,
-        action: Action,
+        action: Result<Action, FieldError>,
         validate_only: bool,
     ) -> Result<Marked, Refusal> {
         let operation = publish::plain(&self.0, plain, action)?;
@@ -290,7 +301,7 @@ impl ArchiveHandler {
         })
     }
 
-    fn batch_names(&self, names: &[String], view: View) -> Result<Vec<ArticleName>, Refusal> {
+    fn batch_names(&self, names: &[String], view: View) -> Result<Vec<ArticleName>, FieldErrors> {
         let names_max = match view {
             View::Basic => self.0.limits.page_size_max,
             View::Full => self.0.limits.page_size_max.min(FULL_ARTICLES_MAX),
@@ -300,19 +311,18 @@ impl ArchiveHandler {
             return Err(FieldError::invalid("names", problem).into());
         }
         let mut seen = HashSet::with_capacity(names.len());
-        if let Some(index) = names.iter().position(|name| !seen.insert(name)) {
-            return Err(FieldError::invalid(format!("names[{index}]"), "is there twice").into());
-        }
-        let parse = |(index, name): (usize, &String)| article_name(&format!("names[{index}]"), name);
-        names.iter().enumerate().map(parse).collect()
+        wire::every(names.iter().enumerate().map(|(index, name)| {
+            let path = format!("names[{index}]");
+            if seen.insert(name) { article_name(&path, name) } else { Err(FieldError::invalid(path, "is there twice")) }
+        }))
     }
 }
 
-pub(super) fn article_name(field: &str, name: &str) -> Result<ArticleName, Refusal> {
-    ArticleName::parse(name).map_err(|error| FieldError::invalid(field, error).into())
+pub(super) fn article_name(field: &str, name: &str) -> Result<ArticleName, FieldError> {
+    ArticleName::parse(name).map_err(|error| FieldError::invalid(field, error))
 }
 
-fn state_selector(field: &str, selector: Option<pb::RevisionSelector>) -> Result<Option<StateSelector>, Refusal> {
+fn state_selector(field: &str, selector: Option<pb::RevisionSelector>) -> Result<Option<StateSelector>, FieldError> {
     use pb::revision_selector::Selector;
     match selector.and_then(|selector| selector.selector) {
         None => Ok(None),

@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::Context;
 use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
+use crate::archive::ArchiveError;
 use crate::archive::backup::Backup;
 use crate::archive::feed::FeedStart;
-use crate::model::{History, Seq};
-use crate::wire::{FieldError, pb, read_stamp_to_pb};
+use crate::model::Seq;
+use crate::wire::{self, pb, read_stamp_to_pb};
 use pb::back_up_response::Part;
 
 /// A message holds at most so much of the file.
@@ -21,11 +22,18 @@ const DATA_BYTES_MAX: usize = 1 << 20;
 pub(super) fn since(stamp: Option<pb::ReadStamp>) -> Result<FeedStart, Refusal> {
     let Some(stamp) = stamp else { return Ok(FeedStart::Beginning) };
     let next_seq = Seq(stamp.next_seq);
-    if stamp.history.is_empty() {
-        return Ok(FeedStart::Seq(next_seq));
-    }
-    let bad = |_| FieldError::invalid("since.history", "must have 16 bytes, as a ReadStamp has them");
-    Ok(FeedStart::Place { next_seq, history: History(stamp.history.as_slice().try_into().map_err(bad)?) })
+    Ok(match wire::history("since.history", &stamp.history)? {
+        None => FeedStart::Seq(next_seq),
+        Some(history) => FeedStart::Place { next_seq, history },
+    })
+}
+
+/// Why a backup cannot begin there.
+pub(super) fn of_start(error: ArchiveError) -> Refusal {
+    Refusal::of_start(
+        error,
+        "leave out `since` for a full backup, or give the `end` of the last backup of this archive",
+    )
 }
 
 /// The way of one backup to its receiver.

@@ -12,8 +12,8 @@ use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, publish, render};
 use crate::archive::Pending;
-use crate::wire::pb;
 use crate::wire::request::Incoming;
+use crate::wire::{field_violations, pb};
 
 /// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
 const ANSWERS_MAX: usize = 16;
@@ -92,7 +92,8 @@ async fn begin(
 fn item_error(status: &Status) -> pb::ItemError {
     let info = status.get_details_error_info();
     let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
-    pb::ItemError { code: status.code().into(), reason, message: status.message().to_owned(), metadata }
+    let (message, field_violations) = (status.message().to_owned(), field_violations(status));
+    pb::ItemError { code: status.code().into(), reason, message, metadata, field_violations }
 }
 
 /// A message of an import that is queued, and what its writer should be told besides.

@@ -8,7 +8,7 @@ use crate::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
 use crate::archive::read::View;
 use crate::model::{ArticleName, AsOf, Knowledge, RequestDigest, RevisionNumber, Seq, SourceId};
 use crate::wire::token::{PageToken, TokenError, request_digest};
-use crate::wire::{self, FieldError, pb, read_stamp_to_pb, timestamp_to_pb};
+use crate::wire::{self, FieldError, all, pb, read_stamp_to_pb, timestamp_to_pb};
 
 impl Context {
     pub(super) async fn list_articles(
@@ -18,28 +18,29 @@ impl Context {
         let plain =
             pb::ListArticlesRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
         let digest = request_digest(&plain);
-        let token = PageToken::decode(&request.page_token, digest)?;
-        let order = pb::ArticleOrder::try_from(request.order);
-        let query = ArticleQuery {
-            source: parent_source(&request.parent)?,
-            filter: wire::article_filter(request.filter, &self.limits)?,
-            view: view(request.view, View::Basic)?,
-            page_size: render::page_size(request.page_size, &self.limits)?,
-            content_bytes_max: PAGE_CONTENT_BYTES,
+        let token = page_token(&request.page_token, digest);
+        let source = parent_source(&request.parent);
+        let filter = wire::article_filter(request.filter, &self.limits);
+        let as_of = wire::as_of(request.as_of);
+        let view = view(request.view, View::Basic);
+        let order = match pb::ArticleOrder::try_from(request.order) {
+            Ok(pb::ArticleOrder::Unspecified | pb::ArticleOrder::Name) => Ok(true),
+            Ok(pb::ArticleOrder::LatestChange) => Ok(false),
+            Err(_) => Err(FieldError::invalid("order", "is not a known order")),
         };
-        let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
-        let (articles, next, by_name) = match order {
-            Ok(pb::ArticleOrder::Unspecified | pb::ArticleOrder::Name) => {
-                let after = position(token.as_ref(), |text| ArticleName::parse(text).ok())?;
-                let page = self.archive.articles_by_name(cut, query, after).await?;
-                (page.items, page.next.map(|name| name.to_string()), true)
-            }
-            Ok(pb::ArticleOrder::LatestChange) => {
-                let before = position(token.as_ref(), |text| text.parse().ok().map(Seq))?;
-                let page = self.archive.articles_by_latest_change(cut, query, before).await?;
-                (page.items, page.next.map(|seq| seq.to_string()), false)
-            }
-            Err(_) => return Err(FieldError::invalid("order", "is not a known order").into()),
+        let size = render::page_size(request.page_size, &self.limits);
+        let (source, filter, as_of, view, by_name, page_size, token) =
+            all!(source, filter, as_of, view, order, size, token)?;
+        let query = ArticleQuery { source, filter, view, page_size, content_bytes_max: PAGE_CONTENT_BYTES };
+        let cut = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
+        let (articles, next) = if by_name {
+            let after = position(token.as_ref(), |text| ArticleName::parse(text).ok())?;
+            let page = self.archive.articles_by_name(cut, query, after).await?;
+            (page.items, page.next.map(|name| name.to_string()))
+        } else {
+            let before = position(token.as_ref(), |text| text.parse().ok().map(Seq))?;
+            let page = self.archive.articles_by_latest_change(cut, query, before).await?;
+            (page.items, page.next.map(|seq| seq.to_string()))
         };
         let mut articles: Vec<_> = articles.into_iter().map(render::article).collect();
         let cut_off = fit::keep(&mut articles).then(|| articles.last()).flatten();
@@ -59,17 +60,19 @@ impl Context {
         let plain =
             pb::ListRevisionsRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
         let digest = request_digest(&plain);
-        let token = PageToken::decode(&request.page_token, digest)?;
-        let name = article_name("parent", &request.parent)?;
+        let token = page_token(&request.page_token, digest);
+        let name = article_name("parent", &request.parent);
+        let as_of = wire::as_of(request.as_of);
         let order = match pb::RevisionOrder::try_from(request.order) {
-            Ok(pb::RevisionOrder::Unspecified | pb::RevisionOrder::NewestFirst) => RevisionOrder::NewestFirst,
-            Ok(pb::RevisionOrder::OldestFirst) => RevisionOrder::OldestFirst,
-            Err(_) => return Err(FieldError::invalid("order", "is not a known order").into()),
+            Ok(pb::RevisionOrder::Unspecified | pb::RevisionOrder::NewestFirst) => Ok(RevisionOrder::NewestFirst),
+            Ok(pb::RevisionOrder::OldestFirst) => Ok(RevisionOrder::OldestFirst),
+            Err(_) => Err(FieldError::invalid("order", "is not a known order")),
         };
-        let view = view(request.view, View::Basic)?;
-        let page_size = render::page_size(request.page_size, &self.limits)?;
+        let view = view(request.view, View::Basic);
+        let size = render::page_size(request.page_size, &self.limits);
+        let (name, as_of, order, view, page_size, token) = all!(name, as_of, order, view, size, token)?;
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
-        let cut = self.page_cut(request.as_of, request.min_next_seq, token.as_ref()).await?;
+        let cut = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
         let page = self.archive.revisions(cut, name, order, after, (page_size, view)).await?;
         let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
         let cut_off = fit::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
@@ -86,12 +89,13 @@ impl Context {
         request: pb::ListSourcesRequest,
     ) -> Result<pb::ListSourcesResponse, Refusal> {
         let digest = request_digest(&pb::ListSourcesRequest::default());
-        let token = PageToken::decode(&request.page_token, digest)?;
-        let page_size = render::page_size(request.page_size, &self.limits)?;
+        let token = page_token(&request.page_token, digest);
+        let page_size = render::page_size(request.page_size, &self.limits);
+        let (page_size, token) = all!(page_size, token)?;
         let after = position(token.as_ref(), |text| SourceId::parse(text).ok())?;
         // Figures are of the moment, so a page is not of the first page's cut; it must be of the same history.
-        self.page_cut(None, 0, token.as_ref()).await?;
-        let cut = self.cut(None, 0).await?;
+        self.page_cut(AsOf::default(), 0, token.as_ref()).await?;
+        let cut = self.cut(AsOf::default(), 0).await?;
         let page = self.archive.sources(cut, after, page_size).await?;
         let sources = page.items.iter().map(|(source, figures)| pb::Source {
             name: source.to_string(),
@@ -107,13 +111,7 @@ impl Context {
     }
 
     /// The cut of the first page, whose knowledge later pages keep.
-    async fn page_cut(
-        &self,
-        as_of: Option<pb::AsOf>,
-        min_next_seq: u64,
-        token: Option<&PageToken>,
-    ) -> Result<Cut, Refusal> {
-        let mut as_of: AsOf = wire::as_of(as_of)?;
+    async fn page_cut(&self, mut as_of: AsOf, min_next_seq: u64, token: Option<&PageToken>) -> Result<Cut, Refusal> {
         if let Some(PageToken { stamp, .. }) = token {
             as_of.knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: Some(stamp.history) };
         }
@@ -139,8 +137,17 @@ fn parent_source(parent: &str) -> Result<Option<SourceId>, FieldError> {
 }
 
 /// Where the list goes on, as the token says it.
-fn position<T>(token: Option<&PageToken>, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, TokenError> {
-    token.map(|token| read(&token.position).ok_or(TokenError::Malformed)).transpose()
+pub(super) fn position<T>(
+    token: Option<&PageToken>,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, FieldError> {
+    let malformed = || FieldError::token("page_token", TokenError::Malformed);
+    token.map(|token| read(&token.position).ok_or_else(malformed)).transpose()
+}
+
+/// The token of a list's page; `None` for the first one.
+pub(super) fn page_token(token: &str, request: RequestDigest) -> Result<Option<PageToken>, FieldError> {
+    PageToken::decode(token, request).map_err(|error| FieldError::token("page_token", error))
 }
 
 fn next_token(cut: &Cut, next: Option<String>, digest: RequestDigest) -> String {

@@ -32,8 +32,8 @@ pub use feed::{FeedHandler, Memory};
 use self::status::Refusal;
 use crate::archive::read::View;
 use crate::archive::{Archive, Cut};
-use crate::model::{Limits, Seq};
-use crate::wire::{self, FieldError, pb};
+use crate::model::{AsOf, Limits, Seq};
+use crate::wire::{FieldError, pb};
 
 /// What every handler needs.
 #[derive(Clone)]
@@ -53,9 +53,9 @@ pub struct Context {
 }
 
 impl Context {
-    async fn cut(&self, as_of: Option<pb::AsOf>, min_next_seq: u64) -> Result<Cut, Refusal> {
+    async fn cut(&self, as_of: AsOf, min_next_seq: u64) -> Result<Cut, Refusal> {
         self.visible(min_next_seq).await?;
-        Ok(self.archive.cut(wire::as_of(as_of)?, Seq(min_next_seq)).await?)
+        Ok(self.archive.cut(as_of, Seq(min_next_seq)).await?)
     }
 
     /// Waits until the changes below `min_next_seq` can be read, or the server stops.
@@ -71,11 +71,11 @@ impl Context {
     }
 }
 
-fn view(view: i32, default: View) -> Result<View, Refusal> {
+fn view(view: i32, default: View) -> Result<View, FieldError> {
     match pb::ArticleView::try_from(view) {
         Ok(pb::ArticleView::Unspecified) => Ok(default),
         Ok(pb::ArticleView::Basic) => Ok(View::Basic),
         Ok(pb::ArticleView::Full) => Ok(View::Full),
-        Err(_) => Err(FieldError::invalid("view", "is not a known view").into()),
+        Err(_) => Err(FieldError::invalid("view", "is not a known view")),
     }
 }

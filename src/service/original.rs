@@ -11,7 +11,7 @@ use super::{Context, render};
 use crate::archive::read::{RevisionAt, View};
 use crate::model::RevisionSelector;
 use crate::model::name::parse_revision_name;
-use crate::wire::{FieldError, pb, read_stamp_to_pb};
+use crate::wire::{self, FieldError, all, pb, read_stamp_to_pb};
 use pb::read_original_response::Part;
 
 /// An original of at most so many bytes fits the answer of GetRevision, beside the content.
@@ -46,9 +46,10 @@ impl Context {
 
     /// Begins to send an original. Nothing is held in the archive while its reader takes it.
     pub(super) async fn read_original(&self, request: pb::ReadOriginalRequest) -> Result<Messages, Refusal> {
-        let (name, selector) =
-            parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error))?;
-        let cut = self.cut(request.as_of, request.min_next_seq).await?;
+        let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
+        let as_of = wire::as_of(request.as_of);
+        let ((name, selector), as_of) = all!(name, as_of)?;
+        let cut = self.cut(as_of, request.min_next_seq).await?;
         let described = self.archive.revision(cut, name.clone(), selector, View::Basic, false).await?;
         let full_name = name.revision(described.number);
         let Some(size_bytes) = size(&described) else { return Err(Refusal::original_unknown(&full_name)) };

@@ -11,7 +11,7 @@ use crate::model::{
     RevisionNumber, SourceId, Timestamp, slug,
 };
 use crate::wire::token::request_digest;
-use crate::wire::{self, FieldError, FieldErrorKind, pb};
+use crate::wire::{self, FieldError, FieldErrors, all, pb};
 
 /// An operation with what the writer should be told besides.
 pub(super) struct Parsed {
@@ -19,29 +19,29 @@ pub(super) struct Parsed {
     pub(super) warnings: Vec<pb::Warning>,
 }
 
-pub(super) fn publish(context: &Context, mut request: pb::PublishRevisionRequest) -> Result<Parsed, Refusal> {
+pub(super) fn publish(context: &Context, mut request: pb::PublishRevisionRequest) -> Result<Parsed, FieldErrors> {
     let limits = &context.limits;
     let digest = (!request.request_id.is_empty())
         .then(|| request_digest(&pb::PublishRevisionRequest { validate_only: false, ..request.clone() }));
-    let source = SourceId::parse_name(&request.parent).map_err(|error| FieldError::invalid("parent", error))?;
-    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now())?;
-    let content = wire::content(request.content.take(), limits)?;
-    let urls = urls(&content, &request.urls, limits)?;
-    let target = target(source, &request.article_id, &content, &urls)?;
+    let source = SourceId::parse_name(&request.parent).map_err(|error| FieldError::invalid("parent", error));
+    let article = article_id(&request.article_id);
+    let content = wire::content(request.content.take(), limits);
+    let urls = urls(&request.urls, limits);
+    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
+    let original = original(request.original, limits);
+    let coalesce = wire::coalesce_within(request.coalesce_within.as_ref());
+    let precondition = precondition(request.precondition);
+    let id = request_id(&request.request_id, digest);
+    let fetch = wire::fetch(request.fetch, limits);
+    let (source, article, content, urls, observe_time, original, coalesce_within_micros, precondition, id, fetch) =
+        all!(source, article, content, urls, observe_time, original, coalesce, precondition, id, fetch)?;
+    let urls = with_canonical(&content, urls, limits)?;
+    let target = target(source, article, &content, &urls)?;
     let warnings = claim_warnings(&content, observe_time);
-    let observation = Observation {
-        original: original(request.original, limits)?,
-        fetch: wire::fetch(request.fetch, limits)?.map(Box::new),
-        coalesce_within_micros: coalesce_within(request.coalesce_within.as_ref())?,
-        ..Observation::new(content, urls)
-    };
-    let operation = Operation {
-        target,
-        observe_time,
-        precondition: precondition(request.precondition)?,
-        request: request_id(&request.request_id, digest)?,
-        action: Action::Observe(Box::new(observation)),
-    };
+    let fetch = fetch.map(Box::new);
+    let observation = Observation { original, fetch, coalesce_within_micros, ..Observation::new(content, urls) };
+    let action = Action::Observe(Box::new(observation));
+    let operation = Operation { target, observe_time, precondition, request: id, action };
     Ok(Parsed { operation, warnings })
 }
 
@@ -55,30 +55,33 @@ pub(super) struct Plain {
     pub(super) digest: RequestDigest,
 }
 
-pub(super) fn plain(context: &Context, request: Plain, action: Action) -> Result<Operation, Refusal> {
-    let name = ArticleName::parse(&request.name).map_err(|error| FieldError::invalid("name", error))?;
+/// The operation of such a request. What it does was read by the caller.
+pub(super) fn plain(
+    context: &Context,
+    request: Plain,
+    action: Result<Action, FieldError>,
+) -> Result<Operation, FieldErrors> {
+    let name = ArticleName::parse(&request.name).map_err(|error| FieldError::invalid("name", error));
+    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
+    let precondition = precondition(request.precondition);
     let digest = (!request.request_id.is_empty()).then_some(request.digest);
-    Ok(Operation {
-        target: Target::Named(name),
-        observe_time: wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now())?,
-        precondition: precondition(request.precondition)?,
-        request: request_id(&request.request_id, digest)?,
-        action,
-    })
+    let id = request_id(&request.request_id, digest);
+    let (name, action, observe_time, precondition, request) = all!(name, action, observe_time, precondition, id)?;
+    Ok(Operation { target: Target::Named(name), observe_time, precondition, request, action })
 }
 
 /// A reason for a mark.
-pub(super) fn reason(reason: String) -> Result<String, Refusal> {
+pub(super) fn reason(reason: String) -> Result<String, FieldError> {
     if reason.len() <= Limits::REASON_BYTES_MAX {
         return Ok(reason);
     }
     let problem = format!("has {} bytes; at most {} are allowed", reason.len(), Limits::REASON_BYTES_MAX);
-    Err(FieldError::invalid("reason", problem).into())
+    Err(FieldError::invalid("reason", problem))
 }
 
-pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber, Refusal> {
+pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber, FieldError> {
     let zero = || FieldError::invalid(field, "must be a revision's number, from 1");
-    Ok(RevisionNumber::new(number).ok_or_else(zero)?)
+    RevisionNumber::new(number).ok_or_else(zero)
 }
 
 fn request_id(id: &str, digest: Option<RequestDigest>) -> Result<Option<(RequestId, RequestDigest)>, FieldError> {
@@ -87,14 +90,14 @@ fn request_id(id: &str, digest: Option<RequestDigest>) -> Result<Option<(Request
     Ok(Some((id, digest)))
 }
 
-fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition>, Refusal> {
+fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition>, FieldError> {
     use pb::precondition::Condition;
     let Some(message) = message else { return Ok(None) };
     match message.condition {
         None => Ok(None),
         Some(Condition::MustNotExist(true)) => Ok(Some(Precondition::MustNotExist)),
         Some(Condition::MustNotExist(false)) => {
-            Err(FieldError::invalid("precondition.must_not_exist", "can only be true; leave it out otherwise").into())
+            Err(FieldError::invalid("precondition.must_not_exist", "can only be true; leave it out otherwise"))
         }
         Some(Condition::Etag(etag)) => Ok(Some(Precondition::Etag(etag))),
         Some(Condition::RevisionNumber(number)) => {
@@ -103,32 +106,47 @@ fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition
     }
 }
 
-/// The article's URLs, the canonical one first, each key once.
-fn urls(content: &Content, more: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldError> {
-    if more.len() > limits.urls_max {
-        let problem = format!("has {} URLs; at most {} are allowed", more.len(), limits.urls_max);
-        return Err(FieldError::invalid("urls", problem));
+/// The URLs of an article, beside the canonical one.
+fn urls(given: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldErrors> {
+    if given.len() > limits.urls_max {
+        let problem = format!("has {} URLs; at most {} are allowed", given.len(), limits.urls_max);
+        return Err(FieldError::invalid("urls", problem).into());
     }
+    wire::every(given.iter().enumerate().map(|(index, original)| {
+        let key = wire::check_url(&format!("urls[{index}]"), original, limits)?;
+        Ok::<_, FieldError>(ArticleUrl { original: original.clone(), key })
+    }))
+}
+
+/// The article's URLs, the canonical one first, each key once.
+fn with_canonical(content: &Content, more: Vec<ArticleUrl>, limits: &Limits) -> Result<Vec<ArticleUrl>, FieldError> {
     let mut urls: Vec<ArticleUrl> = Vec::with_capacity(more.len() + 1);
-    let canonical = (!content.canonical_url.is_empty()).then_some(&content.canonical_url);
-    for (index, original) in canonical.into_iter().chain(more).enumerate() {
-        let path = match (canonical, index) {
-            (Some(_), 0) => "content.canonical_url".to_owned(),
-            (Some(_), index) => format!("urls[{}]", index - 1),
-            (None, index) => format!("urls[{index}]"),
-        };
-        let key = wire::check_url(&path, original, limits)?;
-        if urls.iter().all(|url| url.key != key) {
-            urls.push(ArticleUrl { original: original.clone(), key });
+    let original = &content.canonical_url;
+    if !original.is_empty() {
+        let key = wire::check_url("content.canonical_url", original, limits)?;
+        urls.push(ArticleUrl { original: original.clone(), key });
+    }
+    for url in more {
+        if urls.iter().all(|other| other.key != url.key) {
+            urls.push(url);
         }
     }
     Ok(urls)
 }
 
+fn article_id(id: &str) -> Result<Option<ArticleId>, FieldError> {
+    let parse = |id| ArticleId::parse(id).map_err(|error| FieldError::invalid("article_id", error));
+    (!id.is_empty()).then_some(id).map(parse).transpose()
+}
+
 /// Without an id, an article is found by its URLs, or named after the first of them, or after its headline.
-fn target(source: SourceId, id: &str, content: &Content, urls: &[ArticleUrl]) -> Result<Target, FieldError> {
-    if !id.is_empty() {
-        let article = ArticleId::parse(id).map_err(|error| FieldError::invalid("article_id", error))?;
+fn target(
+    source: SourceId,
+    id: Option<ArticleId>,
+    content: &Content,
+    urls: &[ArticleUrl],
+) -> Result<Target, FieldError> {
+    if let Some(article) = id {
         return Ok(Target::Named(ArticleName { source, article }));
     }
     let derived = match urls.first() {
@@ -144,28 +162,29 @@ fn headline_key(headline: &str) -> String {
     headline.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn original(original: Option<pb::Original>, limits: &Limits) -> Result<Option<Original>, FieldError> {
+fn original(original: Option<pb::Original>, limits: &Limits) -> Result<Option<Original>, FieldErrors> {
     let Some(original) = original else { return Ok(None) };
-    let data: Bytes = original.data;
-    if data.is_empty() {
-        return Err(FieldError::invalid("original.data", "is empty; leave the original out"));
-    }
-    if data.len() > limits.original_bytes_max {
-        let problem = format!("has {} bytes; at most {} are allowed", data.len(), limits.original_bytes_max);
-        return Err(FieldError::too_large("original.data", problem));
-    }
-    if original.media_type.len() > Limits::NAME_BYTES_MAX {
-        let problem = format!("has over {} bytes", Limits::NAME_BYTES_MAX);
-        return Err(FieldError::invalid("original.media_type", problem));
-    }
-    Ok(Some(Original { media_type: original.media_type, data }))
+    let data = original_data(original.data, limits);
+    let media_type = match original.media_type.len() {
+        bytes if bytes > Limits::NAME_BYTES_MAX => {
+            let problem = format!("has over {} bytes", Limits::NAME_BYTES_MAX);
+            Err(FieldError::invalid("original.media_type", problem))
+        }
+        _ => Ok(original.media_type),
+    };
+    let (data, media_type) = all!(data, media_type)?;
+    Ok(Some(Original { media_type, data }))
 }
 
-fn coalesce_within(duration: Option<&prost_types::Duration>) -> Result<i64, FieldError> {
-    let Some(duration) = duration else { return Ok(0) };
-    let micros = duration.seconds.checked_mul(1_000_000).and_then(|s| s.checked_add(i64::from(duration.nanos) / 1_000));
-    let valid = micros.filter(|micros| *micros >= 0 && (0..1_000_000_000).contains(&duration.nanos));
-    valid.ok_or_else(|| FieldError::invalid("coalesce_within", "must be a duration of 0 or more"))
+fn original_data(data: Bytes, limits: &Limits) -> Result<Bytes, FieldError> {
+    match data.len() {
+        0 => Err(FieldError::invalid("original.data", "is empty; leave the original out")),
+        bytes if bytes > limits.original_bytes_max => {
+            let problem = format!("has {bytes} bytes; at most {} are allowed", limits.original_bytes_max);
+            Err(FieldError::too_large("original.data", problem))
+        }
+        _ => Ok(data),
+    }
 }
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -206,21 +225,26 @@ pub(super) struct Batch {
     pub(super) validate_only: bool,
 }
 
-pub(super) fn batch(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> Result<Batch, Refusal> {
+pub(super) fn batch(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> Result<Batch, FieldErrors> {
     check_batch(&requests, &context.limits)?;
     let validate_only = requests.iter().any(|request| request.validate_only);
-    let mut batch = Batch { operations: Vec::new(), warnings: Vec::new(), validate_only };
-    for (index, request) in requests.into_iter().enumerate() {
-        let Parsed { operation, warnings } = publish(context, request).map_err(|refusal| of_item(index, refusal))?;
-        batch.operations.push(operation);
-        batch.warnings.push(warnings);
-    }
-    Ok(batch)
+    let parsed = wire::every(
+        requests
+            .into_iter()
+            .enumerate()
+            .map(|(index, request)| publish(context, request).map_err(|errors| errors.within(&item(index)))),
+    )?;
+    let (operations, warnings) = parsed.into_iter().map(|parsed| (parsed.operation, parsed.warnings)).unzip();
+    Ok(Batch { operations, warnings, validate_only })
+}
+
+fn item(index: usize) -> String {
+    format!("requests[{index}]")
 }
 
 /// A refusal of one item of a batch.
 pub(super) fn of_item(index: usize, refusal: Refusal) -> Refusal {
-    refusal.of_item(&format!("requests[{index}]"))
+    refusal.of_item(&item(index))
 }
 
 /// Checks the number and the size of a batch's requests.
@@ -233,7 +257,7 @@ fn check_batch(requests: &[pb::PublishRevisionRequest], limits: &Limits) -> Resu
     let bytes: usize = requests.iter().map(Message::encoded_len).sum();
     if bytes > limits.batch_bytes_max {
         let problem = format!("has {bytes} bytes; at most {} are allowed", limits.batch_bytes_max);
-        return Err(FieldError { kind: FieldErrorKind::TooLarge, ..FieldError::invalid("requests", problem) });
+        return Err(FieldError::too_large("requests", problem));
     }
     let validate_only = requests.iter().filter(|request| request.validate_only).count();
     if validate_only != 0 && validate_only != count {

@@ -1,7 +1,7 @@
 //! Every error as a gRPC status.
 //!
 //! A status has a code, a message that says what happened and what to do, and a `google.rpc.ErrorInfo` with a
-//! stable reason and metadata; a field that was refused is named in `google.rpc.BadRequest` too. What only we can
+//! stable reason and metadata; the fields that were refused are named in `google.rpc.BadRequest` too. What only we can
 //! use is in the log.
 
 use std::collections::HashMap;
@@ -13,8 +13,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::archive::ArchiveError;
 use crate::archive::error::{BadBound, Conflict, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::SubscriptionId;
-use crate::wire::token::TokenError;
-use crate::wire::{ERROR_DOMAIN, FieldError, pb};
+use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -29,19 +28,19 @@ struct Told {
     reason: &'static str,
     message: String,
     metadata: HashMap<String, String>,
-    /// The field, where the request itself is at fault.
-    field: Option<(String, String)>,
+    /// The fields, where the request itself is at fault.
+    fields: FieldErrors,
     retry_after: Option<Duration>,
 }
 
 impl Refusal {
     fn new(code: Code, reason: &'static str, message: impl ToString) -> Self {
-        let (metadata, field, retry_after) = (HashMap::new(), None, None);
-        Self(Box::new(Told { code, reason, message: message.to_string(), metadata, field, retry_after }))
+        let (metadata, fields, retry_after) = (HashMap::new(), FieldErrors::default(), None);
+        Self(Box::new(Told { code, reason, message: message.to_string(), metadata, fields, retry_after }))
     }
 
-    fn of_field(mut self, path: String, problem: String) -> Self {
-        self.0.field = Some((path, problem));
+    fn of_fields(mut self, fields: impl Into<FieldErrors>) -> Self {
+        self.0.fields = fields.into();
         self
     }
 
@@ -59,7 +58,7 @@ impl Refusal {
     #[must_use]
     pub fn of_item(mut self, item: &str) -> Self {
         self.0.message = format!("{item}: {}", self.0.message);
-        self.0.field = self.0.field.map(|(path, problem)| (format!("{item}.{path}"), problem));
+        self.0.fields = self.0.fields.within(item);
         self.with("item", item)
     }
 
@@ -116,23 +115,17 @@ impl Refusal {
         unavailable(&Unavailable::Draining)
     }
 
-    /// Why a feed cannot begin where it was asked to. A place that is still to come has a reason of its own.
-    pub(super) fn of_start(error: ArchiveError) -> Self {
+    /// Why a feed or a backup cannot begin where it was asked to. A place that is still to come has a reason of its own.
+    /// `advice` says what to do then.
+    pub(super) fn of_start(error: ArchiveError, advice: &str) -> Self {
         let is_in_future =
             matches!(&error, ArchiveError::Bound(BadBound::SeqInFuture { .. } | BadBound::TimeInFuture { .. }));
-        let message = format!("{error}; start at `now` to follow what is still to come");
+        let message = format!("{error}; {advice}");
         let mut refusal = Self::from(error);
         if is_in_future {
             (refusal.0.reason, refusal.0.message) = ("START_IN_FUTURE", message);
         }
         refusal
-    }
-
-    /// A token that was refused, and the field that held it.
-    pub(super) fn of_token(error: TokenError, field: &str) -> Self {
-        let refusal = Self::new(Code::InvalidArgument, "PAGE_TOKEN_MISMATCH", format!("{field} {error}"));
-        let refusal = refusal.with("field", field);
-        refusal.of_field(field.to_owned(), error.to_string())
     }
 
     /// As many streams are open as may be.
@@ -174,16 +167,19 @@ impl Refusal {
 
     /// The refusal of one item in an answer that has others.
     pub fn into_item_error(self) -> pb::ItemError {
-        let Told { code, reason, message, metadata, .. } = *self.0;
-        pb::ItemError { code: code.into(), reason: reason.to_owned(), message, metadata }
+        let Told { code, reason, message, metadata, fields, .. } = *self.0;
+        let field =
+            |error: &FieldError| pb::FieldViolation { field: error.path.clone(), description: error.problem.clone() };
+        let field_violations = fields.listed().iter().map(field).collect();
+        pb::ItemError { code: code.into(), reason: reason.to_owned(), message, metadata, field_violations }
     }
 }
 
 impl From<Refusal> for Status {
     fn from(Refusal(told): Refusal) -> Self {
         let mut details = ErrorDetails::with_error_info(told.reason, ERROR_DOMAIN, told.metadata);
-        if let Some((field, problem)) = told.field {
-            details.add_bad_request_violation(field, problem);
+        for FieldError { path, problem, .. } in told.fields.listed() {
+            details.add_bad_request_violation(path, problem);
         }
         if let Some(delay) = told.retry_after {
             details.set_retry_info(Some(delay));
@@ -194,14 +190,17 @@ impl From<Refusal> for Status {
 
 impl From<FieldError> for Refusal {
     fn from(error: FieldError) -> Self {
-        let refusal = Self::new(Code::InvalidArgument, error.kind.reason(), &error).with("field", &error.path);
-        refusal.of_field(error.path, error.problem)
+        FieldErrors::from(error).into()
     }
 }
 
-impl From<TokenError> for Refusal {
-    fn from(error: TokenError) -> Self {
-        Self::of_token(error, "page_token")
+/// The first field stands for all of them: the reason and the metadata are its.
+impl From<FieldErrors> for Refusal {
+    fn from(errors: FieldErrors) -> Self {
+        let Some(first) = errors.listed().first() else { return Self::internal() };
+        let mut refusal = Self::new(Code::InvalidArgument, first.kind.reason(), &errors);
+        refusal.0.metadata = first.metadata();
+        refusal.of_fields(errors)
     }
 }
 
@@ -257,10 +256,13 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::Withdrawn { article, since } => Refusal::new(Code::FailedPrecondition, "ARTICLE_WITHDRAWN", error)
             .with("article", article)
             .with("withdrawn_since", since),
+        Conflict::MarkTooEarly { article, first } => Refusal::new(Code::FailedPrecondition, "MARK_TOO_EARLY", error)
+            .with("article", article)
+            .with("first_observe_time", first),
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
             .with("article", article)
             .with("request_id", id)
-            .of_field("request_id".to_owned(), "was used for another request".to_owned()),
+            .of_fields(FieldError::invalid("request_id", "was used for another request")),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What goes over the wire: the generated code of `proto/dateline/v1`, conversions between it and the model, JSON,
 //! and the tokens that clients hand back.
 //!
-//! Conversions from the wire check everything that can be judged without the archive, and say which field is
+//! Conversions from the wire check everything that can be judged without the archive, and say which fields are
 //! wrong. Nothing above this layer sees a message that was not checked.
 
+mod field_errors;
 pub mod frame;
 mod from_pb;
 pub mod json;
@@ -22,9 +23,11 @@ pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.FeedService.rs"));
 }
 
+pub(crate) use field_errors::all;
+pub use field_errors::{FieldError, FieldErrorKind, FieldErrors, every, field_violations};
 pub use from_pb::{
-    FieldError, FieldErrorKind, article_filter, as_of, check_url, claimed_time, content, duration, feed_query, fetch,
-    observe_time, timestamp,
+    article_filter, as_of, as_of_at, check_url, claimed_time, coalesce_within, content, duration, feed_query, fetch,
+    history, observe_time, timestamp,
 };
 pub use to_pb::{
     article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod backup;
+mod bad_fields;
 mod cli;
 mod clocks;
 mod concurrency;
@@ -23,6 +24,7 @@ mod layers;
 mod model;
 mod pages;
 mod portrait;
+mod reasons;
 mod refusals;
 mod server;
 mod service;

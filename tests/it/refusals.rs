@@ -14,7 +14,7 @@ fn expect<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &st
     assert_eq!(info.domain, "dateline.v1");
     if code == Code::InvalidArgument {
         let request = status.get_details_bad_request().expect("INVALID_ARGUMENT names the field");
-        assert_eq!(request.field_violations.len(), 1);
+        assert!(!request.field_violations.is_empty());
     }
     let error = ServerError::from(status);
     assert_eq!((error.code, error.reason.as_str()), (code, reason), "{}", error.message);

@@ -50,13 +50,17 @@ pub(super) fn again(lookup: &Lookup<'_>, feed_entry: &FeedEntry) -> Result<Again
             }
             publish(number, made, false)
         }
-        // What was recorded at an instant, or coalesced away there, is what is in force there.
-        ChangeKind::Aliased => {
-            let steps = Steps::Stored(lookup.tables()?, entry.article);
-            let nothing = || StoreError::damaged_at(change.seq, "nothing is in force where URLs were seen");
-            let step = steps.in_force(Some(entry.observe_time), change.seq)?.ok_or_else(nothing)?;
-            publish(step.revision, lookup.change(step.made_seq)?, true)
-        }
+        ChangeKind::Aliased => match entry.revision {
+            Some(number) => publish(number, shown::made(lookup, feed_entry, number)?, true),
+            // What was coalesced away at an instant is what is in force there. Older logs do not tell more of what was
+            // recorded there either.
+            None => {
+                let steps = Steps::Stored(lookup.tables()?, entry.article);
+                let nothing = || StoreError::damaged_at(change.seq, "nothing is in force where URLs were seen");
+                let step = steps.in_force(Some(entry.observe_time), change.seq)?.ok_or_else(nothing)?;
+                publish(step.revision, lookup.change(step.made_seq)?, true)
+            }
+        },
         ChangeKind::RolledBack => {
             let record = entry.made.as_deref();
             let nothing = || StoreError::damaged_at(change.seq, "a rollback does not say to which revision");

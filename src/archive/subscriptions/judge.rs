@@ -38,18 +38,20 @@ pub(in crate::archive) struct Judged {
     pub(in crate::archive) differs: bool,
 }
 
-/// Judges an edit on the record as those before it leave it, and on how many there are then.
+/// Judges an edit on the record as those before it leave it. `count` says how many there are then, which only matters to
+/// one more.
 pub(in crate::archive) fn judge(
     subscriptions: &Subscriptions,
     id: &SubscriptionId,
     current: Option<Arc<SubscriptionRecord>>,
     edit: &SubscriptionEdit,
-    (now, count): (Timestamp, usize),
+    now: Timestamp,
+    count: impl FnOnce() -> usize,
 ) -> Result<Judged, SubscriptionError> {
     let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
     match edit {
         SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
-        SubscriptionEdit::Create { .. } if count >= SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
+        SubscriptionEdit::Create { .. } if count() >= SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
         SubscriptionEdit::Create { query, next_seq } => {
             // A lease of one that bore this name before must not fit.
             let lease = u64::try_from(now.micros()).unwrap_or(0);

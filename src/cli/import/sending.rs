@@ -295,9 +295,15 @@ fn broken_off() -> Failure {
 
 impl From<pb::ItemError> for ServerError {
     fn from(error: pb::ItemError) -> Self {
-        let pb::ItemError { code, reason, message, metadata } = error;
+        let pb::ItemError { code, reason, message, metadata, mut field_violations } = error;
         // Each message here has one request, so that the number in front of its mistakes says nothing.
-        let message = message.strip_prefix("requests[0]: ").map(str::to_owned).unwrap_or(message);
-        Self { code: Code::from(code), reason, message, metadata }
+        let unnumbered = |text: String| match text.strip_prefix("requests[0]") {
+            Some(rest) => rest.trim_start_matches(['.', ':', ' ']).to_owned(),
+            None => text,
+        };
+        for violation in &mut field_violations {
+            violation.field = unnumbered(std::mem::take(&mut violation.field));
+        }
+        Self { code: Code::from(code), reason, message: unnumbered(message), metadata, field_violations }
     }
 }

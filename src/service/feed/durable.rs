@@ -2,13 +2,14 @@
 
 use prost::Message;
 
+use super::super::lists::{page_token, position};
 use super::super::status::Refusal;
 use super::super::{Context, fit, render};
-use super::query::Asked;
+use super::query::{Asked, Start};
 use crate::archive::subscriptions::{ConsumerAt, SubscriptionAt};
 use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
-use crate::wire::token::{PageToken, TokenError, query_digest, request_digest};
-use crate::wire::{self, FieldError, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
+use crate::wire::token::{PageToken, query_digest, request_digest};
+use crate::wire::{self, FieldError, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
 
 /// A filter is stored with its subscription, and must fit a stored value.
 const FILTER_BYTES_MAX: usize = 48 << 10;
@@ -19,16 +20,21 @@ impl Context {
         request: pb::CreateSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let id = SubscriptionId::parse(&request.subscription_id);
-        let id = id.map_err(|error| FieldError::invalid("subscription_id", error))?;
+        let id = id.map_err(|error| FieldError::invalid("subscription_id", error));
         let given = request.subscription.unwrap_or_default();
-        let filter_bytes = given.filter.as_ref().map_or(0, Message::encoded_len);
-        if filter_bytes > FILTER_BYTES_MAX {
-            let problem = format!("has {filter_bytes} bytes; at most {FILTER_BYTES_MAX} are kept with a subscription");
-            return Err(FieldError::filter("subscription.filter", problem).into());
-        }
+        let size = match given.filter.as_ref().map_or(0, Message::encoded_len) {
+            bytes if bytes > FILTER_BYTES_MAX => {
+                let problem = format!("has {bytes} bytes; at most {FILTER_BYTES_MAX} are kept with a subscription");
+                Err(FieldError::filter("subscription.filter", problem))
+            }
+            _ => Ok(()),
+        };
         let query = wire::feed_query(given.filter, &given.kinds, &self.limits);
-        let asked = Asked::new(query.map_err(|error| error.within("subscription"))?);
-        let place = self.begin_in_log(request.start, asked.digest).await?;
+        let query = query.map_err(|errors| errors.within("subscription"));
+        let start = Start::read_in_log(request.start);
+        let (id, (), query, start) = all!(id, size, query, start)?;
+        let asked = Asked::new(query);
+        let place = self.begin_in_log(start, asked.digest).await?;
         let made = self.archive.create_subscription(id, asked.query, place.next_seq).await?;
         Ok(self.show_subscription(&made))
     }
@@ -43,10 +49,11 @@ impl Context {
         request: pb::ListSubscriptionsRequest,
     ) -> Result<pb::ListSubscriptionsResponse, Refusal> {
         let digest = list_digest();
-        let token = PageToken::decode(&request.page_token, digest)?;
-        let page_size = render::page_size(request.page_size, &self.limits)?;
-        let after = token.map(|token| SubscriptionId::parse(&token.position).map_err(|_| TokenError::Malformed));
-        let page = self.archive.subscriptions(after.transpose()?, page_size).await?;
+        let token = page_token(&request.page_token, digest);
+        let page_size = render::page_size(request.page_size, &self.limits);
+        let (token, page_size) = all!(token, page_size)?;
+        let after = position(token.as_ref(), |text| SubscriptionId::parse(text).ok())?;
+        let page = self.archive.subscriptions(after, page_size).await?;
         let mut subscriptions: Vec<_> = page.items.iter().map(|item| self.show_subscription(item)).collect();
         let cut_off = fit::keep(&mut subscriptions).then(|| page.items.get(..subscriptions.len())?.last()).flatten();
         let position = cut_off.map(|last| last.id.clone()).or(page.next).map(|id| id.as_str().to_owned());
@@ -65,10 +72,12 @@ impl Context {
         &self,
         request: pb::AcknowledgeSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
-        let id = parse(&request.name)?;
-        if request.lease == 0 {
-            return Err(FieldError::invalid("lease", "is missing; Started has it").into());
-        }
+        let id = parse(&request.name);
+        let lease = match request.lease {
+            0 => Err(FieldError::invalid("lease", "is missing; Started has it")),
+            _ => Ok(()),
+        };
+        let (id, ()) = all!(id, lease)?;
         let acknowledged = self.archive.acknowledge_subscription(id, request.lease, Seq(request.next_seq)).await?;
         Ok(self.show_subscription(&acknowledged))
     }
@@ -77,12 +86,14 @@ impl Context {
         &self,
         request: pb::SeekSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
-        let id = parse(&request.name)?;
-        if request.start.as_ref().is_none_or(|start| start.position.is_none()) {
-            return Err(FieldError::invalid("start", "is missing").into());
-        }
+        let id = parse(&request.name);
+        let start = match request.start {
+            Some(start) if start.position.is_some() => Start::read_in_log(Some(start)),
+            Some(_) | None => Err(FieldError::invalid("start", "is missing").into()),
+        };
+        let (id, start) = all!(id, start)?;
         let query = self.archive.subscription(id.clone()).await?.record;
-        let place = self.begin_in_log(request.start, query_digest(&query.query)).await?;
+        let place = self.begin_in_log(start, query_digest(&query.query)).await?;
         let moved = self.archive.seek_subscription(id, place.next_seq).await?;
         Ok(self.show_subscription(&moved))
     }

@@ -19,14 +19,14 @@ use super::ending::{Ending, Interruption};
 use super::memory::{self, Share};
 use super::query::{Asked, Begin, feed_view};
 use super::show;
+use super::wanted::{Wanted, attach};
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
-use crate::model::{FeedQuery, ReadStamp, RequestDigest, SubscriptionId};
+use crate::model::{FeedQuery, ReadStamp, RequestDigest};
 use crate::wire::frame::EventFrame;
-use crate::wire::pb::feed_start::Position;
 use crate::wire::pb::subscribe_response::Event;
-use crate::wire::token::{SnapshotPlace, query_digest};
-use crate::wire::{self, FieldError, pb, read_stamp_to_pb};
+use crate::wire::token::SnapshotPlace;
+use crate::wire::{self, all, pb, read_stamp_to_pb};
 
 /// Changes of one event at most.
 const EVENT_CHANGES_MAX: usize = 512;
@@ -41,7 +41,6 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(8);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// What a client may ask for, in seconds.
 const HEARTBEAT_RANGE: (u64, u64) = (1, 60);
-const CONSUMER_BYTES_MAX: usize = 128;
 
 /// A subscriber.
 pub(super) struct Subscriber {
@@ -77,18 +76,23 @@ enum Wake {
 impl Subscriber {
     /// Reads a request. What it asks for is judged, and its durable subscription attached, when this returns.
     pub(super) async fn new(context: &Context, request: pb::SubscribeRequest) -> Result<Self, Refusal> {
-        let view = feed_view(request.view)?;
-        let heartbeat = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE)?;
+        let view = feed_view(request.view);
+        let interval = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE);
+        let end_when_caught_up = request.end_when_caught_up;
+        let wanted = Wanted::read(request, &context.limits);
+        let (view, heartbeat, wanted) = all!(view, interval, wanted)?;
         // Before the place is resolved, so that no end is missed.
         let end = context.archive.feed_end();
-        let (Asked { query, digest }, begin, attachment) = if request.subscription.is_empty() {
-            let asked = Asked::new(wire::feed_query(request.filter, &request.kinds, &context.limits)?);
-            let begin = context.begin(request.start, asked.digest).await?;
-            (asked, begin, None)
-        } else {
-            let attachment = attach(context, &request).await?;
-            let begin = Begin { place: attachment.start, snapshot: None };
-            (Asked::new(attachment.query.clone()), begin, Some(attachment))
+        let (Asked { query, digest }, begin, attachment) = match wanted {
+            Wanted::Feed(asked, start) => {
+                let begin = context.begin(start, asked.digest).await?;
+                (asked, begin, None)
+            }
+            Wanted::Durable { id, consumer, seen } => {
+                let attachment = attach(context, id, consumer, seen).await?;
+                let begin = Begin { place: attachment.start, snapshot: None };
+                (Asked::new(attachment.query.clone()), begin, Some(attachment))
+            }
         };
         Ok(Self {
             context: context.clone(),
@@ -98,7 +102,7 @@ impl Subscriber {
             query_digest: digest,
             plan: plan(Arc::new(query), view),
             heartbeat,
-            end_when_caught_up: request.end_when_caught_up,
+            end_when_caught_up,
             attachment,
             caught_up: false,
             bookmark_due: Instant::now() + heartbeat,
@@ -327,35 +331,6 @@ fn plan(query: Arc<FeedQuery>, view: FeedView) -> PagePlan {
         bytes_max: EVENT_BYTES_MAX,
         examined_max: EVENT_EXAMINED_MAX,
     }
-}
-
-async fn attach(context: &Context, request: &pb::SubscribeRequest) -> Result<Attachment, Refusal> {
-    let id = SubscriptionId::parse_name(&request.subscription)
-        .map_err(|error| FieldError::invalid("subscription", error))?;
-    let place = request.start.as_ref().and_then(|start| start.position.as_ref());
-    let is_token = matches!(place, Some(Position::ResumeToken(_)));
-    let given = [
-        ("start", request.start.is_some() && !is_token),
-        ("filter", request.filter.is_some()),
-        ("kinds", !request.kinds.is_empty()),
-    ];
-    if let Some((field, _)) = given.iter().find(|(_, is_given)| *is_given) {
-        return Err(FieldError::invalid(*field, "must be unset: a durable subscription has its own").into());
-    }
-    if request.consumer.len() > CONSUMER_BYTES_MAX {
-        let problem = format!("has {} bytes; at most {CONSUMER_BYTES_MAX} are allowed", request.consumer.len());
-        return Err(FieldError::invalid("consumer", problem).into());
-    }
-    let seen = match &request.start {
-        None => None,
-        // Where the consumer was: what it was sent must be this log's.
-        start @ Some(_) => {
-            let query = context.archive.subscription(id.clone()).await?.record;
-            let place = context.begin_in_log(start.clone(), query_digest(&query.query)).await;
-            Some(place.map_err(|refusal| refusal.with("subscription", &id))?.next_seq)
-        }
-    };
-    Ok(context.archive.attach_subscription(id, request.consumer.clone(), seen).await?)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod query;
 mod request;
 mod show;
 mod snapshot;
+mod wanted;
 
 use std::sync::Arc;
 

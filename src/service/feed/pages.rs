@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::super::status::Refusal;
 use super::super::{Context, render};
-use super::query::{Asked, feed_view};
+use super::query::{Asked, Start, feed_view};
 use super::show;
 use crate::archive::feed::PagePlan;
 use crate::model::ReadStamp;
 use crate::wire::frame::PageFrame;
-use crate::wire::{self, FieldError, pb};
+use crate::wire::{self, FieldErrors, all, pb};
 
 /// A page ends with the change that takes it to so many bytes: with the largest change that the default limits let in, it
 /// fits the 4 MiB that gRPC clients take by default.
@@ -22,25 +22,25 @@ const WAIT_RANGE: (u64, u64) = (0, 30);
 
 impl Context {
     pub(super) async fn list_changes(&self, request: pb::ListChangesRequest) -> Result<PageFrame, Refusal> {
-        let asked = Asked::new(wire::feed_query(request.filter, &request.kinds, &self.limits)?);
-        let wait = wire::duration("wait", request.wait, Duration::ZERO, WAIT_RANGE)?;
+        let query = wire::feed_query(request.filter, &request.kinds, &self.limits);
+        let view = feed_view(request.view);
+        let start = match request.page_token.as_str() {
+            "" => Start::read_in_log(request.start),
+            token => Start::token(token, "page_token").map_err(FieldErrors::from),
+        };
+        let wait = wire::duration("wait", request.wait, Duration::ZERO, WAIT_RANGE);
+        let size = render::page_size(request.page_size, &self.limits);
+        let (query, view, start, wait, changes_max) = all!(query, view, start, wait, size)?;
+        let asked = Asked::new(query);
         let plan = PagePlan {
-            view: feed_view(request.view)?,
+            view,
             query: Arc::new(asked.query),
             render: show::encode,
-            changes_max: render::page_size(request.page_size, &self.limits)?,
+            changes_max,
             bytes_max: PAGE_BYTES_MAX,
             examined_max: PAGE_EXAMINED_MAX,
         };
-        let place = if request.page_token.is_empty() {
-            self.begin_in_log(request.start, asked.digest).await?
-        } else {
-            let begin = self.resume(&request.page_token, asked.digest, "page_token").await?;
-            if begin.snapshot.is_some() {
-                return Err(FieldError::invalid("page_token", "is of a snapshot, which comes by Subscribe only").into());
-            }
-            begin.place
-        };
+        let place = self.begin_in_log(start, asked.digest).await?;
         let (changes, next, caught_up) = self.changes_after(place, &plan, wait).await?;
         let rest = pb::ListChangesResponse {
             changes: Vec::new(),

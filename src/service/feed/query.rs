@@ -2,10 +2,11 @@
 
 use super::super::Context;
 use super::super::status::Refusal;
+use crate::archive::ArchiveError;
 use crate::archive::feed::{FeedStart, FeedView};
 use crate::model::{AsOf, FeedQuery, Knowledge, ReadStamp, RequestDigest, Seq};
 use crate::wire::token::{ResumeToken, SnapshotPlace, TokenError, query_digest};
-use crate::wire::{self, FieldError, pb};
+use crate::wire::{self, FieldError, FieldErrors, pb};
 
 /// Where a feed begins, resolved.
 #[derive(Clone, Debug)]
@@ -29,75 +30,112 @@ impl Asked {
     }
 }
 
+/// Where a feed is to begin, as a request says it.
+#[derive(Clone, Debug)]
+pub(super) enum Start {
+    At(FeedStart),
+    /// Where a token says, which `field` held and which was given for the query of this digest.
+    Token {
+        token: ResumeToken,
+        query: RequestDigest,
+        field: &'static str,
+    },
+    /// With a snapshot of this point.
+    Snapshot(AsOf),
+}
+
 /// The view of a feed.
-pub(super) fn feed_view(view: i32) -> Result<FeedView, Refusal> {
+pub(super) fn feed_view(view: i32) -> Result<FeedView, FieldError> {
     match pb::FeedView::try_from(view) {
         Ok(pb::FeedView::Unspecified | pb::FeedView::Basic) => Ok(FeedView::Basic),
         Ok(pb::FeedView::Full) => Ok(FeedView::Full),
         Ok(pb::FeedView::Diff) => Ok(FeedView::Diff),
         Ok(pb::FeedView::Request) => Ok(FeedView::Request),
-        Err(_) => Err(FieldError::invalid("view", "is not a known view").into()),
+        Err(_) => Err(FieldError::invalid("view", "is not a known view")),
     }
 }
 
-impl Context {
-    /// Resolves where a feed begins. `digest` is of its query.
-    pub(super) async fn begin(&self, start: Option<pb::FeedStart>, digest: RequestDigest) -> Result<Begin, Refusal> {
+impl Start {
+    pub(super) fn read(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
         use pb::feed_start::Position;
         let only_true = |field: &str| FieldError::invalid(format!("start.{field}"), "can only be true");
-        let start = match start.and_then(|start| start.position) {
+        Ok(Self::At(match start.and_then(|start| start.position) {
             None | Some(Position::Now(true)) => FeedStart::Now,
             Some(Position::Beginning(true)) => FeedStart::Beginning,
             Some(Position::Now(false)) => return Err(only_true("now").into()),
             Some(Position::Beginning(false)) => return Err(only_true("beginning").into()),
             Some(Position::Seq(seq)) => FeedStart::Seq(Seq(seq)),
             Some(Position::ArchiveTime(time)) => FeedStart::ArchiveTime(wire::timestamp("start.archive_time", &time)?),
-            Some(Position::ResumeToken(token)) => {
-                return self.resume(&token, digest, "start.resume_token").await;
+            Some(Position::ResumeToken(token)) => return Ok(Self::token(&token, "start.resume_token")?),
+            Some(Position::Snapshot(as_of)) => return Self::snapshot(as_of).map(Self::Snapshot),
+        }))
+    }
+
+    /// As [`Start::read`], where a snapshot cannot be had.
+    pub(super) fn read_in_log(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
+        match Self::read(start)? {
+            Self::Snapshot(_) => {
+                Err(FieldError::invalid("start", "must not be a snapshot here; a snapshot comes by Subscribe").into())
             }
-            Some(Position::Snapshot(as_of)) => return self.begin_snapshot(as_of).await,
-        };
-        let place = self.archive.feed_start(start).await.map_err(Refusal::of_start)?;
-        Ok(Begin { place, snapshot: None })
-    }
-
-    /// As [`Context::begin`], where a snapshot cannot be had.
-    pub(super) async fn begin_in_log(
-        &self,
-        start: Option<pb::FeedStart>,
-        digest: RequestDigest,
-    ) -> Result<ReadStamp, Refusal> {
-        let begin = self.begin(start, digest).await?;
-        if begin.snapshot.is_some() {
-            return Err(FieldError::invalid(
-                "start",
-                "must not be a snapshot here, nor a token within one; a snapshot comes by Subscribe",
-            )
-            .into());
+            start @ (Self::At(_) | Self::Token { .. }) => Ok(start),
         }
-        Ok(begin.place)
     }
 
-    /// Goes on where a token says, which `field` held.
-    pub(super) async fn resume(&self, token: &str, digest: RequestDigest, field: &str) -> Result<Begin, Refusal> {
-        let refused = |error: TokenError| Refusal::of_token(error, field);
-        let ResumeToken { next_seq, history, snapshot } = ResumeToken::decode(token, digest).map_err(refused)?;
-        let place = self.archive.feed_start(FeedStart::Place { next_seq, history }).await?;
-        Ok(Begin { place, snapshot })
+    /// Where a token says, which `field` holds.
+    pub(super) fn token(token: &str, field: &'static str) -> Result<Self, FieldError> {
+        let (token, query) = ResumeToken::decode(token).map_err(|error| FieldError::token(field, error))?;
+        Ok(Self::Token { token, query, field })
     }
 
-    async fn begin_snapshot(&self, as_of: pb::AsOf) -> Result<Begin, Refusal> {
-        let as_of: AsOf = wire::as_of(Some(as_of)).map_err(|error| error.within("start"))?;
+    fn snapshot(as_of: pb::AsOf) -> Result<AsOf, FieldErrors> {
+        let as_of = wire::as_of_at("start.snapshot", Some(as_of))?;
         if as_of.observe_time.is_some() {
             let problem = "must be unset: a snapshot is of what is newest";
             return Err(FieldError::invalid("start.snapshot.observe_time", problem).into());
         }
-        let place = match as_of.knowledge {
-            Knowledge::Newest => self.archive.tail(),
-            Knowledge::NextSeq { .. } | Knowledge::ArchiveTime(_) => {
-                self.archive.cut(as_of, Seq::ZERO).await.map_err(Refusal::of_start)?.stamp
-            }
-        };
-        Ok(Begin { place, snapshot: Some(SnapshotPlace { after: None }) })
+        Ok(as_of)
     }
+}
+
+impl Context {
+    /// Resolves where a feed begins. `digest` is of its query.
+    pub(super) async fn begin(&self, start: Start, digest: RequestDigest) -> Result<Begin, Refusal> {
+        match start {
+            Start::At(start) => {
+                let place = self.archive.feed_start(start).await.map_err(of_start)?;
+                Ok(Begin { place, snapshot: None })
+            }
+            Start::Token { query, field, .. } if query != digest => {
+                Err(FieldError::token(field, TokenError::OtherRequest).into())
+            }
+            Start::Token { token: ResumeToken { next_seq, history, snapshot }, .. } => {
+                let place = self.archive.feed_start(FeedStart::Place { next_seq, history }).await?;
+                Ok(Begin { place, snapshot })
+            }
+            Start::Snapshot(as_of) => {
+                let place = match as_of.knowledge {
+                    Knowledge::Newest => self.archive.tail(),
+                    Knowledge::NextSeq { .. } | Knowledge::ArchiveTime(_) => {
+                        self.archive.cut(as_of, Seq::ZERO).await.map_err(of_start)?.stamp
+                    }
+                };
+                Ok(Begin { place, snapshot: Some(SnapshotPlace { after: None }) })
+            }
+        }
+    }
+
+    /// As [`Context::begin`], where a snapshot cannot be had. Whether a token is within one matters only if it is of this
+    /// log.
+    pub(super) async fn begin_in_log(&self, start: Start, digest: RequestDigest) -> Result<ReadStamp, Refusal> {
+        let field = if let Start::Token { field, .. } = &start { *field } else { "start" };
+        let begin = self.begin(start, digest).await?;
+        if begin.snapshot.is_some() {
+            return Err(FieldError::invalid(field, "is of a snapshot, which comes by Subscribe only").into());
+        }
+        Ok(begin.place)
+    }
+}
+
+fn of_start(error: ArchiveError) -> Refusal {
+    Refusal::of_start(error, "start at `now` to follow what is still to come")
 }

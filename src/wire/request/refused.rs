@@ -37,7 +37,7 @@ impl From<Refused> for Status {
                 let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_string()));
                 (Code::InvalidArgument, "MESSAGE_TOO_LARGE", metadata.into())
             }
-            Refused::Field(error) => (Code::InvalidArgument, error.kind.reason(), field_metadata(error)),
+            Refused::Field(error) => (Code::InvalidArgument, error.kind.reason(), error.metadata()),
             Refused::Busy => (Code::ResourceExhausted, "MESSAGES_IN_FLIGHT", HashMap::new()),
         };
         let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata);
@@ -52,11 +52,4 @@ impl From<Refused> for Status {
         }
         Self::with_error_details(code, message, details)
     }
-}
-
-/// The field, and the item of a batch that has it.
-fn field_metadata(error: &FieldError) -> HashMap<String, String> {
-    let item = error.path.split_once('.').map(|(first, _)| first).filter(|first| first.ends_with(']'));
-    let item = item.map(|item| ("item".to_owned(), item.to_owned()));
-    item.into_iter().chain([("field".to_owned(), error.path.clone())]).collect()
 }

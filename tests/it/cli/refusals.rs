@@ -27,6 +27,9 @@ fn documents_that_cannot_be_archived() {
     cli.fails(&["add", &page, "--source", "press", "--observed-at", "2999-01-01"], 2, "ahead of the server's clock");
     cli.fails(&["add", &page, "--source", "press", "--url", "gopher://x"], 2, "urls[0]");
     cli.fails(&["add", &page, "--source", "press", "--article", "ä"], 2, "article_id");
+    // All that is wrong is told, one a line.
+    let two = ["add", &page, "--source", "press", "--url", "gopher://x", "--article", "ä"];
+    cli.fails(&two, 2, "allowed are a-z A-Z 0-9 - . _ ~ (and 1 more field is wrong)\n  urls[0]: ");
     assert_eq!(cli.ok(&["list"]), "");
 }
 
@@ -41,7 +44,7 @@ fn arguments_that_make_no_sense() {
         (&["show", "press/a", "--at", "2026-05-16T10:00:00"], 2, "a time of day needs a zone"),
         (&["show", "press/a", "--known-at", "2999-01-01"], 2, "is in the future"),
         (&["show", "press/a", "--revision", "0"], 2, "from 1"),
-        (&["add", "x", "--source=-x"], 2, "the source id has the character '-'"),
+        (&["add", "x", "--source=-x"], 2, "the source id begins with '-'; it must begin with a letter or a digit"),
         (&["list", "--url-prefix", "ftp://x"], 2, "filter.url_prefix"),
         (&["list", "--sources", "--state", "live"], 2, "cannot be used with"),
         (&["show", "press/b"], 3, "there is no article sources/press/articles/b"),

@@ -25,7 +25,7 @@ const LARGE_BATCH: u64 = 250;
 /// How many URLs there are.
 const URLS: u8 = 200;
 /// Refusals that a random write may meet.
-const MAY_BE_REFUSED: [&str; 4] = ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "NOT_YET_OBSERVED"];
+const MAY_BE_REFUSED: [&str; 4] = ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "MARK_TOO_EARLY"];
 
 /// What all writers and subscribers of a run know: how much is durable for certain.
 #[derive(Clone, Debug)]

@@ -127,7 +127,7 @@ const EVENTS: [&str; 19] = [
     "refused: RevisionConflict",
     "refused: Withdrawn",
     "refused: RequestIdReused",
-    "refused: NotYetObserved",
+    "refused: MarkTooEarly",
     "refused: StorageFull",
     "refused: StorageFailed",
 ];

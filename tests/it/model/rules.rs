@@ -52,7 +52,7 @@ pub(crate) enum Refusal {
     Withdrawn(Timestamp),
     RequestIdReused,
     /// With when it was first seen.
-    NotYetObserved(Timestamp),
+    MarkTooEarly(Timestamp),
 }
 
 /// The model.
@@ -212,9 +212,9 @@ impl Model {
         let has_id = record.request.is_some();
         let observed = known.observations(&record.article);
         if let Some(recorded) = observed.iter().find(|observed| observed.at == at && observed.text == text) {
+            record.revision = Some(recorded.revision);
             if has_id {
                 record.kind = ChangeKind::Repeated;
-                record.revision = Some(recorded.revision);
             }
             return Ok(has_id);
         }
@@ -269,7 +269,7 @@ impl Model {
     fn mark(&self, withdrawn: bool, reason: &str, record: &mut Record) -> Result<bool, Refusal> {
         let first = self.all().observations(&record.article).first().map(|first| first.at);
         if let Some(first) = first.filter(|first| record.at < *first) {
-            return Err(Refusal::NotYetObserved(first));
+            return Err(Refusal::MarkTooEarly(first));
         }
         let kind = if withdrawn { ChangeKind::Withdrawn } else { ChangeKind::Reinstated };
         let last = self.all().marks(&record.article).into_iter().rfind(|mark| mark.at == record.at);

@@ -225,6 +225,7 @@ impl Missed {
                 Conflict::Revision { current, .. } => Refusal::RevisionConflict(current.get()),
                 Conflict::Withdrawn { since, .. } => Refusal::Withdrawn(*since),
                 Conflict::RequestIdReused { .. } => Refusal::RequestIdReused,
+                Conflict::MarkTooEarly { first, .. } => Refusal::MarkTooEarly(*first),
             }),
             ArchiveError::Bound(bound) => match bound {
                 BadBound::SeqInFuture { .. } => Self::SeqInFuture,
@@ -244,8 +245,8 @@ impl Missed {
         match refusal {
             Refusal::UnknownArticle => Self::Article,
             Refusal::UnknownRevision => Self::Revision,
-            Refusal::NotYetObserved(first) => Self::NotYetObserved(support::tick(first)),
             Refusal::ArticleExists
+            | Refusal::MarkTooEarly(_)
             | Refusal::RevisionConflict(_)
             | Refusal::Withdrawn(_)
             | Refusal::RequestIdReused => Self::Refused(refusal),

@@ -1,0 +1,148 @@
+//! Filters: which articles and changes are meant.
+
+use std::fmt;
+
+use super::super::field_errors::{all, every};
+use super::super::{FieldError, FieldErrors, pb};
+use super::timestamp;
+use crate::model::{
+    ArticleFilter, ArticleName, FeedKind, FeedKinds, FeedQuery, Limits, SourceId, TimeRange, Timestamp, UrlKey,
+};
+
+pub(in crate::wire) const FILTER_VALUES_MAX: usize = 100;
+
+/// Which changes a subscriber wants.
+pub fn feed_query(filter: Option<pb::ArticleFilter>, kinds: &[i32], limits: &Limits) -> Result<FeedQuery, FieldErrors> {
+    let kind = |(index, kind): (usize, &i32)| {
+        let unknown = || FieldError::filter(format!("kinds[{index}]"), "is not a known kind of change");
+        pb::ChangeKind::try_from(*kind).ok().and_then(feed_kind).ok_or_else(unknown)
+    };
+    let kinds = every(kinds.iter().enumerate().map(kind));
+    let filter = article_filter(filter, limits);
+    let (filter, kinds) = all!(filter, kinds)?;
+    Ok(FeedQuery { filter, kinds: FeedKinds::of(kinds) })
+}
+
+fn feed_kind(kind: pb::ChangeKind) -> Option<FeedKind> {
+    Some(match kind {
+        pb::ChangeKind::Unspecified => return None,
+        pb::ChangeKind::Created => FeedKind::Created,
+        pb::ChangeKind::Revised => FeedKind::Revised,
+        pb::ChangeKind::Observed => FeedKind::Observed,
+        pb::ChangeKind::Withdrawn => FeedKind::Withdrawn,
+        pb::ChangeKind::Reinstated => FeedKind::Reinstated,
+        pb::ChangeKind::RolledBack => FeedKind::RolledBack,
+        pb::ChangeKind::Aliased => FeedKind::Aliased,
+    })
+}
+
+/// A filter.
+pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Result<ArticleFilter, FieldErrors> {
+    let Some(message) = message else { return Ok(ArticleFilter::default()) };
+    let counts = check_counts(&message);
+    let sources = each("sources", &message.sources, SourceId::parse_name);
+    let articles = each("articles", &message.articles, ArticleName::parse);
+    let withdrawn = states(&message.states);
+    let url_prefix = url_prefix(&message.url_prefix, limits);
+    let observe_time = time_range("filter.observe_time", message.observe_time);
+    let publish_time = time_range("filter.publish_time", message.publish_time);
+    let (_, sources, articles, withdrawn, url_prefix, observe_time, publish_time) =
+        all!(counts, sources, articles, withdrawn, url_prefix, observe_time, publish_time)?;
+    Ok(ArticleFilter {
+        sources,
+        articles,
+        withdrawn,
+        languages: message.languages,
+        labels: message.labels,
+        url_prefix,
+        observe_time,
+        publish_time,
+    })
+}
+
+fn check_counts(message: &pb::ArticleFilter) -> Result<Vec<()>, FieldErrors> {
+    let counts = [
+        ("sources", message.sources.len()),
+        ("articles", message.articles.len()),
+        ("states", message.states.len()),
+        ("languages", message.languages.len()),
+        ("labels", message.labels.len()),
+    ];
+    every(counts.into_iter().map(|(field, count)| {
+        if count <= FILTER_VALUES_MAX {
+            return Ok(());
+        }
+        let problem = format!("has {count} values; at most {FILTER_VALUES_MAX} are allowed");
+        Err(FieldError::filter(format!("filter.{field}"), problem))
+    }))
+}
+
+fn each<T, E: fmt::Display>(
+    field: &str,
+    values: &[String],
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, FieldErrors> {
+    every(values.iter().enumerate().map(|(index, value)| {
+        parse(value).map_err(|error| FieldError::filter(format!("filter.{field}[{index}]"), error))
+    }))
+}
+
+/// Both states, or none, let all pass.
+fn states(states: &[i32]) -> Result<Option<bool>, FieldErrors> {
+    let is_withdrawn =
+        every(states.iter().enumerate().map(|(index, state)| match pb::ArticleState::try_from(*state) {
+            Ok(pb::ArticleState::Live) => Ok(false),
+            Ok(pb::ArticleState::Withdrawn) => Ok(true),
+            Ok(pb::ArticleState::Unspecified) | Err(_) => {
+                Err(FieldError::filter(format!("filter.states[{index}]"), "is not a known state"))
+            }
+        }))?;
+    let (live, withdrawn) = (is_withdrawn.contains(&false), is_withdrawn.contains(&true));
+    Ok((live != withdrawn).then_some(withdrawn))
+}
+
+fn url_prefix(prefix: &str, limits: &Limits) -> Result<Option<UrlKey>, FieldError> {
+    let path = "filter.url_prefix";
+    match prefix {
+        "" => Ok(None),
+        url if url.len() > limits.url_bytes_max => Err(FieldError::filter(path, "is longer than a URL may be")),
+        url => UrlKey::prefix_of(url).map(Some).map_err(|error| FieldError::filter(path, error)),
+    }
+}
+
+fn time_range(path: &str, range: Option<pb::TimeRange>) -> Result<TimeRange, FieldErrors> {
+    let Some(range) = range else { return Ok(TimeRange::default()) };
+    let end_of = |field: &str, time: Option<prost_types::Timestamp>| {
+        let path = format!("{path}.{field}");
+        time.map(|time| timestamp(&path, &time)).transpose()
+    };
+    let start = end_of("start_time", range.start_time);
+    let end = end_of("end_time", range.end_time);
+    let (start, end): (Option<Timestamp>, Option<Timestamp>) = all!(start, end)?;
+    match start.zip(end) {
+        Some((start, end)) if start > end => {
+            let problem = format!("is reversed: it starts at {start} and ends before that, at {end}");
+            Err(FieldError::filter(path, problem).into())
+        }
+        _ => Ok(TimeRange { start, end }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(start: i64, end: i64) -> Result<TimeRange, FieldErrors> {
+        let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        time_range("filter.observe_time", Some(pb::TimeRange { start_time: at(start), end_time: at(end) }))
+    }
+
+    #[test]
+    fn a_reversed_range_is_refused_and_an_empty_one_is_not() {
+        let errors = range(2, 1).unwrap_err();
+        let [error] = errors.listed() else { panic!("{errors:?}") };
+        assert_eq!((error.path.as_str(), error.kind.reason()), ("filter.observe_time", "FILTER_INVALID"));
+        assert!(range(1, 1).is_ok());
+        assert!(range(1, 2).is_ok());
+    }
+}

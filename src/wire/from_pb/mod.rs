@@ -1,0 +1,171 @@
+//! Messages as the model, checked.
+
+mod content;
+mod filter;
+
+use std::time::Duration;
+
+use super::field_errors::all;
+use super::{DURATION_MAX, FieldError, FieldErrors, pb};
+use crate::model::{AsOf, History, Knowledge, Limits, Seq, Timestamp, UrlKey};
+
+pub use content::{claimed_time, content, fetch};
+pub(super) use filter::FILTER_VALUES_MAX;
+pub use filter::{article_filter, feed_query};
+
+/// An instant.
+pub fn timestamp(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, FieldError> {
+    let read = Timestamp::from_seconds_and_nanos(time.seconds, time.nanos);
+    read.ok_or_else(|| FieldError::invalid(path, "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"))
+}
+
+/// The instant of an observation: `now` where it is unset, and at most a minute ahead of that.
+pub fn observe_time(time: Option<&prost_types::Timestamp>, now: Timestamp) -> Result<Timestamp, FieldError> {
+    let Some(time) = time else { return Ok(now) };
+    let time = timestamp("observe_time", time)?;
+    if time.micros_since(now) > Limits::AHEAD_MICROS_MAX {
+        let problem = format!("{time} is more than a minute ahead of the server's clock, {now}");
+        return Err(FieldError::invalid("observe_time", problem));
+    }
+    Ok(time)
+}
+
+/// Checks a URL that identifies an article, and answers its key.
+pub fn check_url(path: &str, url: &str, limits: &Limits) -> Result<UrlKey, FieldError> {
+    check_bytes(path, url, limits.url_bytes_max)?;
+    let key = UrlKey::of(url).map_err(|error| FieldError::invalid(path, error))?;
+    // Escapes make a key longer than its URL, and keys are part of the database's.
+    if key.as_str().len() > limits.url_bytes_max {
+        return Err(FieldError::invalid(path, "is too long once it is normalised"));
+    }
+    Ok(key)
+}
+
+fn check_bytes(path: &str, text: &str, bytes_max: usize) -> Result<(), FieldError> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    let problem = format!("has {} bytes; at most {bytes_max} are allowed", text.len());
+    Err(FieldError::invalid(path, problem))
+}
+
+/// A point to look from. The last hours of the year 9999, where nothing can be recorded, are its end like any later one.
+fn as_of_time(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, FieldError> {
+    const END_OF_9999_SECONDS: i64 = 253_402_300_800;
+    let last_hours = Timestamp::MAX.seconds_and_nanos().0..END_OF_9999_SECONDS;
+    if last_hours.contains(&time.seconds) && (0..1_000_000_000).contains(&time.nanos) {
+        return Ok(Timestamp::MAX);
+    }
+    timestamp(path, time)
+}
+
+/// A point of both axes.
+pub fn as_of(message: Option<pb::AsOf>) -> Result<AsOf, FieldErrors> {
+    as_of_at("as_of", message)
+}
+
+/// A point of both axes, which the field `path` holds.
+pub fn as_of_at(path: &str, message: Option<pb::AsOf>) -> Result<AsOf, FieldErrors> {
+    use pb::as_of::Knowledge::{ArchiveTime, NextSeq};
+    let Some(message) = message else { return Ok(AsOf::default()) };
+    let within = |field: &str| format!("{path}.{field}");
+    let observe_time = message.observe_time.as_ref().map(|time| as_of_time(&within("observe_time"), time));
+    let observe_time = observe_time.transpose();
+    let history = history(&within("history"), &message.history);
+    let is_of_next_seq = matches!(message.knowledge, Some(NextSeq(_)));
+    let history = match history {
+        Ok(Some(_)) if !is_of_next_seq => {
+            Err(FieldError::invalid(within("history"), "belongs to next_seq, which is not set"))
+        }
+        history => history,
+    };
+    let archive_time = match &message.knowledge {
+        Some(ArchiveTime(time)) => as_of_time(&within("archive_time"), time).map(Some),
+        Some(NextSeq(_)) | None => Ok(None),
+    };
+    let (observe_time, archive_time, history) = all!(observe_time, archive_time, history)?;
+    let knowledge = match (message.knowledge, archive_time) {
+        (Some(NextSeq(next_seq)), _) => Knowledge::NextSeq { next_seq: Seq(next_seq), history },
+        (_, Some(time)) => Knowledge::ArchiveTime(time),
+        (_, None) => Knowledge::Newest,
+    };
+    Ok(AsOf { observe_time, knowledge })
+}
+
+/// The digest of a history, as a `ReadStamp` has it; `None` where it is left out.
+pub fn history(path: &str, bytes: &[u8]) -> Result<Option<History>, FieldError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let bad = |_| FieldError::invalid(path, "must have 16 bytes, as a ReadStamp has them");
+    Ok(Some(History(bytes.try_into().map_err(bad)?)))
+}
+
+/// A length of time from `least` to `most`, both in seconds; `default` where it is unset.
+pub fn duration(
+    path: &str,
+    given: Option<prost_types::Duration>,
+    default: Duration,
+    (least, most): (u64, u64),
+) -> Result<Duration, FieldError> {
+    let Some(given) = given else { return Ok(default) };
+    let range = Duration::from_secs(least)..=Duration::from_secs(most);
+    let given = unsigned(&given).filter(|given| range.contains(given));
+    given.ok_or_else(|| FieldError::invalid(path, format!("must be from {least} s to {most} s")))
+}
+
+/// The nearness within which observations are one, in microseconds; none where it is unset.
+pub fn coalesce_within(given: Option<&prost_types::Duration>) -> Result<i64, FieldError> {
+    let Some(given) = given else { return Ok(0) };
+    let micros = unsigned(given).and_then(|given| i64::try_from(given.as_micros()).ok());
+    let bad = || {
+        let problem = format!("must be from 0 s to {} s, with nanos from 0 to 999,999,999", DURATION_MAX.seconds);
+        FieldError::invalid("coalesce_within", problem)
+    };
+    micros.ok_or_else(bad)
+}
+
+/// A duration that the contract of `google.protobuf.Duration` allows, and that is not negative.
+fn unsigned(given: &prost_types::Duration) -> Option<Duration> {
+    let is_valid = (0..=DURATION_MAX.seconds).contains(&given.seconds) && (0..1_000_000_000).contains(&given.nanos);
+    let nanos = u32::try_from(given.nanos).ok()?;
+    Some(Duration::new(u64::try_from(given.seconds).ok()?, nanos)).filter(|_| is_valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_hours_of_9999_read_as_the_end_of_time_and_later_ones_are_refused() {
+        let read = |seconds| {
+            let observe_time = Some(prost_types::Timestamp { seconds, nanos: 999_999_999 });
+            as_of(Some(pb::AsOf { observe_time, ..pb::AsOf::default() }))
+        };
+        assert_eq!(read(253_402_300_799).unwrap().observe_time, Some(Timestamp::MAX));
+        assert_eq!(read(253_402_207_200).unwrap().observe_time, Some(Timestamp::MAX));
+        assert!(read(253_402_300_800).is_err());
+    }
+    #[test]
+    fn a_duration_beyond_its_contract_is_refused_and_not_normalised() {
+        let refused = [(-1, 0), (0, -1), (1, -1), (0, 1_000_000_000), (315_576_000_001, 0), (i64::MAX, 0)];
+        for (seconds, nanos) in refused {
+            let given = prost_types::Duration { seconds, nanos };
+            assert!(coalesce_within(Some(&given)).is_err(), "{given:?}");
+            assert!(duration("wait", Some(given), Duration::ZERO, (0, u64::MAX)).is_err(), "{given:?}");
+        }
+        assert_eq!(coalesce_within(Some(&DURATION_MAX)), Ok(315_576_000_000_000_000));
+        let longest = prost_types::Duration { nanos: 999_999_999, ..DURATION_MAX };
+        assert_eq!(coalesce_within(Some(&longest)), Ok(315_576_000_000_999_999));
+        assert_eq!(coalesce_within(None), Ok(0));
+    }
+
+    #[test]
+    fn each_bad_field_of_a_point_is_told() {
+        let early = prost_types::Timestamp { seconds: i64::MIN, nanos: 0 };
+        let knowledge = Some(pb::as_of::Knowledge::ArchiveTime(early));
+        let errors = as_of(Some(pb::AsOf { observe_time: Some(early), history: vec![1], knowledge })).unwrap_err();
+        let paths: Vec<_> = errors.listed().iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, ["as_of.observe_time", "as_of.archive_time", "as_of.history"]);
+    }
+}
