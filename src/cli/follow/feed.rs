@@ -90,6 +90,10 @@ impl Feed {
             ..ingest::Options::default()
         };
         let feed = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
+        if feed.entries.is_empty() {
+            let note = format!("{}: no entries were found; Atom 1.0, RSS and JSON Feed are read", self.address);
+            round.tell(Told::Note(note)).await;
+        }
         let seen = std::mem::take(&mut self.memory.value.entries);
         let is_seen = |entry: &Entry| seen.get(&entry.id).is_some_and(|kept| kept.fingerprint == print_of(entry));
         let (old, mut new): (Vec<_>, Vec<_>) = feed.entries.into_iter().partition(is_seen);

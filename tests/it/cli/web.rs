@@ -129,6 +129,18 @@ async fn a_feed_is_archived_once_and_again_when_it_says_something_else() {
     assert!(broken.err.contains("it is a web page, or an error page in its place"), "{}", broken.err);
 }
 
+/// Atom 0.3 has another namespace, under which no entry is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_in_which_no_entry_is_found_is_not_passed_over_in_silence() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    let feed = "<feed version='0.3' xmlns='http://purl.org/atom/ns#'><title>Quay</title><entry><title>A</title></entry></feed>";
+    server.route("/feed", move |_| Answer::ok("application/atom+xml", feed));
+    let feed = url(&server, "/feed");
+    let done = run(&cli, &["follow", "--allow-private", &feed]).await;
+    assert_eq!((done.code, done.out.as_str()), (0, ""), "{done:?}");
+    assert!(done.err.contains(&format!("{feed}: no entries were found")), "{done:?}");
+}
+
 /// A feed of any length holds up no other one: the rest is read the next time, and none of it is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_at_a_feed_judges_a_bounded_number_of_entries_and_tells_how_many_are_left() {
