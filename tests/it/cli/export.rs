@@ -1,7 +1,9 @@
 //! `export`: what is taken out of a real archive by the real binary, whole and cut short.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -357,17 +359,37 @@ fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
     let folder = path(&cli, "pages");
     let export = ["export", "--format", "text", "-o", &folder];
     cli.ok(&export);
-    // A file that is read for as long as somebody writes it.
-    let slow = cli.path("pages/press/b.txt");
-    fs::remove_file(&slow).unwrap();
-    assert!(Command::new("mkfifo").arg(&slow).status().unwrap().success());
-    let running = Running(cli.command(&export).spawn().unwrap());
-    let writer = fs::OpenOptions::new().write(true).open(&slow).unwrap();
+    // A pipe in place of a document tells us when it is looked at. It is no document, and there is no room to say so.
+    let foreign = cli.path("pages/press/b.txt");
+    fs::remove_file(&foreign).unwrap();
+    assert!(Command::new("mkfifo").arg(&foreign).status().unwrap().success());
+    let (mut said, stderr) = std::io::pipe().unwrap();
+    let filled = fill(&stderr);
+    let running = Running(cli.command(&export).stderr(stderr).spawn().unwrap());
+    drop(fs::OpenOptions::new().write(true).open(&foreign).unwrap());
     running.signal("INT");
     std::thread::sleep(Duration::from_secs(1));
-    drop(writer);
-    let done = end(running);
-    assert!(done.code == 1 && done.err.contains("interrupted; 1 article left"), "{done:?}");
+    let mut err = Vec::new();
+    said.read_to_end(&mut err).unwrap();
+    let (mut running, err) = (running, String::from_utf8(err.split_off(filled)).unwrap());
+    let code = running.0.wait().unwrap().code();
+    assert!(code == Some(1) && err.contains("b.txt is not of an export"), "{code:?}: {err}");
+    assert!(err.contains("interrupted; 1 article left"), "{err}");
+}
+
+/// Fills a pipe, and answers with how many bytes.
+fn fill(pipe: &PipeWriter) -> usize {
+    // The same pipe, by a handle that does not wait.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    let mut pipe = fs::OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap();
+    let mut filled = 0;
+    for piece in [&[b'.'; 4096][..], b"."] {
+        while pipe.write(piece).is_ok_and(|written| written > 0) {
+            filled += piece.len();
+        }
+    }
+    filled
 }
 
 /// A server that does not answer is not waited for.
