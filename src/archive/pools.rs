@@ -15,7 +15,8 @@ use super::error::Unavailable;
 const WRITES_MAX: usize = 16;
 /// What imports look up and pack before it is queued, at once. They are never short of work for it.
 const IMPORTS_MAX: usize = 2;
-/// Pages of feeds and segments of backups that are read from storage at once. There may be thousands that want one.
+/// Pages of feeds and segments of backups that are read from storage at once, where there are so many cores. There may be
+/// thousands that want one, and reads must get a share of the processor.
 const SCANS_MAX: usize = 4;
 /// Verifications at once: each reads all that there is.
 pub const VERIFICATIONS_MAX: usize = 2;
@@ -35,12 +36,13 @@ pub(super) struct Pools {
 impl Pools {
     /// Pools of which that of reads has `reads_max` threads.
     pub(super) fn new(reads_max: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
             reads: Pool::new(reads_max),
-            comparisons: Pool::new(std::thread::available_parallelism().map_or(2, NonZero::get)),
+            comparisons: Pool::new(cores),
             writes: Pool::new(WRITES_MAX),
             imports: Pool::new(IMPORTS_MAX),
-            scans: Pool::new(SCANS_MAX),
+            scans: Pool::new(cores.min(SCANS_MAX)),
             verifications: Pool::new(VERIFICATIONS_MAX),
         }
     }
@@ -73,5 +75,41 @@ impl Pool {
                 Err(Unavailable::StorageFailed.into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What waited when its caller's deadline passed took 2.3 s of processor time all the same.
+    #[tokio::test]
+    async fn work_whose_caller_is_gone_before_it_begins_is_never_done() {
+        let pool = Pool::new(1);
+        let (release, released) = channel::<()>();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let first = pool.run(move || {
+            begun.send(()).unwrap();
+            assert!(released.recv().is_err(), "it is only dropped");
+            Ok(())
+        });
+        let done = Arc::new(AtomicUsize::new(0));
+        let late = async {
+            has_begun.await.unwrap();
+            for _ in 0..20 {
+                let done = Arc::clone(&done);
+                let work = pool.run(move || Ok(done.fetch_add(1, Ordering::SeqCst)));
+                assert!(tokio::time::timeout(Duration::from_millis(1), work).await.is_err());
+            }
+            drop(release);
+        };
+        let (first, ()) = tokio::join!(first, late);
+        first.unwrap();
+        pool.run(|| Ok(())).await.unwrap();
+        assert_eq!(done.load(Ordering::SeqCst), 0);
     }
 }

@@ -68,6 +68,7 @@ async fn import(
                 result => result.map_err(Refusal::into_item_error),
             },
         };
+        incoming.is_done();
         if begun.send(Ok((message.offset, result))).await.is_err() {
             break;
         }

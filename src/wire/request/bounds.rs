@@ -13,6 +13,9 @@ const MIB: usize = 1 << 20;
 pub(super) const ELEMENTS_BYTES_MAX: usize = 64 * MIB;
 /// What all requests under way may take, unless the limits let a single one take more.
 const IN_FLIGHT_BYTES: usize = 256 * MIB;
+/// The same of messages of imports. Each is kept until there is room for it in the queue, and other requests must not have to
+/// wait for that.
+const IMPORTED_BYTES: usize = 128 * MIB;
 /// What is no content and no original: names, URLs, times, the message's own form.
 const OTHER_BYTES: usize = MIB;
 /// An article's name and its tag, generously.
@@ -25,14 +28,17 @@ const ENUM_VALUES_MAX: usize = 100;
 pub struct Bounds {
     pub(super) limits: Limits,
     in_flight: Arc<Semaphore>,
+    imported: Arc<Semaphore>,
 }
 
 impl Bounds {
     /// Bounds that follow from the limits.
     pub fn new(limits: &Limits) -> Self {
-        let bounds = Self { limits: *limits, in_flight: Arc::new(Semaphore::new(0)) };
-        let bytes = IN_FLIGHT_BYTES.max(2 * bounds.longest() + ELEMENTS_BYTES_MAX);
-        bounds.in_flight.add_permits(bytes.min(Semaphore::MAX_PERMITS));
+        let (in_flight, imported) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let bounds = Self { limits: *limits, in_flight, imported };
+        let least = 2 * bounds.longest() + ELEMENTS_BYTES_MAX;
+        bounds.in_flight.add_permits(IN_FLIGHT_BYTES.max(least).min(Semaphore::MAX_PERMITS));
+        bounds.imported.add_permits(IMPORTED_BYTES.max(least).min(Semaphore::MAX_PERMITS));
         bounds
     }
 
@@ -58,9 +64,10 @@ impl Bounds {
         (self.limits.batch_bytes_max + OTHER_BYTES).max(self.publish_bytes_max())
     }
 
-    /// Takes what a message will need, until it is given back; `None` where that is not left.
-    pub(super) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.in_flight).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    /// Takes what a message of a type will need, until it is given back; `None` where that is not left.
+    pub(super) fn take(&self, message: &str, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let budget = if message == "ImportRevisionsRequest" { &self.imported } else { &self.in_flight };
+        Arc::clone(budget).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 }
 

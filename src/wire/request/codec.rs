@@ -108,7 +108,7 @@ impl<U: Message + Name + Default> RequestDecoder<U> {
                 return Err(Refused::TooLong { bytes: bytes.len(), bytes_max });
             }
             let elements = elements_bytes(&bytes, plan, request, &self.call.bounds)?;
-            self.call.hold(bytes.len() + elements)?;
+            self.call.hold(U::NAME, bytes.len() + elements)?;
         }
         U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
     }

@@ -47,11 +47,16 @@ impl Call {
 
     /// Takes what a message will need, in place of what the one before it did. It is given back when the call and its
     /// decoder are gone.
-    pub(super) fn hold(&self, bytes: usize) -> Result<(), Refused> {
+    pub(super) fn hold(&self, message: &str, bytes: usize) -> Result<(), Refused> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         drop(held.take());
-        *held = Some(self.bounds.take(bytes).ok_or(Refused::Busy)?);
+        *held = Some(self.bounds.take(message, bytes).ok_or(Refused::Busy)?);
         Ok(())
+    }
+
+    /// Gives back what the last message took.
+    fn let_go(&self) {
+        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Notes that the message that is being read is refused.
@@ -79,6 +84,11 @@ impl Incoming {
     /// Why the message that came last is refused; none where it is not. Of a refused message only its offset is there.
     pub fn refused(&self) -> Option<Status> {
         self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What came of the message that was read last is bounded elsewhere now, and the next one may be long in coming.
+    pub fn is_done(&self) {
+        self.0.let_go();
     }
 }
 
@@ -126,17 +136,34 @@ where
 mod tests {
     use super::*;
 
+    const PUBLISH: &str = "PublishRevisionRequest";
+    const IMPORT: &str = "ImportRevisionsRequest";
+
     #[test]
     fn messages_share_one_budget_and_give_it_back_with_their_call() {
         let bounds = Bounds::new(&Limits::default());
         let [first, second] = [Call::new(bounds.clone()), Call::new(bounds)];
-        first.hold(200 << 20).unwrap();
-        assert!(matches!(second.hold(100 << 20), Err(Refused::Busy)));
+        first.hold(PUBLISH, 200 << 20).unwrap();
+        assert!(matches!(second.hold(PUBLISH, 100 << 20), Err(Refused::Busy)));
         // A call's next message takes the place of the one before.
-        first.hold(100 << 20).unwrap();
-        second.hold(100 << 20).unwrap();
-        assert!(matches!(second.hold(200 << 20), Err(Refused::Busy)));
+        first.hold(PUBLISH, 100 << 20).unwrap();
+        second.hold(PUBLISH, 100 << 20).unwrap();
+        assert!(matches!(second.hold(PUBLISH, 200 << 20), Err(Refused::Busy)));
         drop(first);
-        second.hold(200 << 20).unwrap();
+        second.hold(PUBLISH, 200 << 20).unwrap();
+    }
+
+    /// An import keeps its message while it waits for room, and all others were refused meanwhile.
+    #[test]
+    fn imports_take_nothing_of_what_other_requests_need() {
+        let bounds = Bounds::new(&Limits::default());
+        let imports: Vec<_> = (0..30).map(|_| Incoming(Arc::new(Call::new(bounds.clone())))).collect();
+        let taken = imports.iter().filter(|import| import.0.hold(IMPORT, 17 << 20).is_ok()).count();
+        assert!((2..30).contains(&taken), "{taken}");
+        let other = Call::new(bounds);
+        other.hold(PUBLISH, 200 << 20).unwrap();
+        // One that waits for its next message holds nothing.
+        imports.iter().for_each(Incoming::is_done);
+        assert_eq!(imports.iter().filter(|import| import.0.hold(IMPORT, 4 << 20).is_ok()).count(), 30);
     }
 }
