@@ -46,7 +46,12 @@ impl Durable {
                 }
                 found
             }
-            None => make(session, id, args, filter).await?,
+            None => {
+                let made = make(session, id, args, filter).await?;
+                // One that was made after the last backup is gone after a restore: whoever knew it sees that here.
+                out.note(format_args!("dateline: {} is new, and begins at change {}", id.as_str(), made.next_seq));
+                made
+            }
         };
         let (acknowledged_next_seq, done_next_seq) = (found.next_seq, found.next_seq);
         Ok(Self { feed: session.feed(), id: id.clone(), name: id.to_string(), acknowledged_next_seq, done_next_seq })

@@ -220,7 +220,8 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     let watching = Watching::start(&cli, &durable);
     assert_eq!(articles(&watching.lines(3)), names(0..3));
     let ended = watching.interrupt();
-    assert_eq!(ended.err, ["dateline: to go on from here: --durable index"]);
+    let said = ["dateline: index is new, and begins at change 0", "dateline: to go on from here: --durable index"];
+    assert_eq!(ended.err, said);
     assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
 
     add(&cli, 3..5);
@@ -404,7 +405,9 @@ fn a_durable_watch_that_starts_after_a_restore_is_told_of_it() {
     let folder = cli.path("backup").to_str().unwrap().to_owned();
     let take = ["watch", "--durable", "index", "--from", "beginning", "--until-caught-up"];
     add(&cli, 0..1);
-    assert_eq!(articles(&lines(&cli.ok(&take))), names(0..1));
+    let first = cli.run(&take);
+    assert_eq!(articles(&lines(&first.out)), names(0..1));
+    assert!(first.err.contains("index is new, and begins at change 0"), "{first:?}");
     cli.ok(&["backup", &folder]);
     add(&cli, 1..2);
     assert_eq!(articles(&lines(&cli.ok(&take))), names(1..2));
