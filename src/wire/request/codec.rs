@@ -175,7 +175,7 @@ mod tests {
         );
         assert_eq!(refused::<pb::PublishRevisionRequest>(labels), because("FIELD_INVALID", "content.labels"));
         let batch = [field(1, b""), field(1, &blocks)].concat();
-        let told = because("ARTICLE_TOO_LARGE", "requests[1].content.blocks");
+        let told = because("ARTICLE_TOO_LARGE", "content.blocks");
         assert_eq!(refused::<pb::BatchPublishRevisionsRequest>(batch), told);
         let filter = pb::ArticleFilter { sources: vec![String::new(); 3_000], ..pb::ArticleFilter::default() };
         let list = pb::ListArticlesRequest { filter: Some(filter), ..pb::ListArticlesRequest::default() };
