@@ -83,7 +83,7 @@ impl Writes {
     }
 }
 
-/// A commit being put together. Its changes have no archive time of their own, and so no running digest, before it is
+/// A commit being assembled. Its changes have no archive time of their own, and so no running digest, before it is
 /// sealed: until then theirs are the time at which each was judged, and the digest of the log before it.
 pub(super) struct Assembly {
     /// Where the log ends before it.
@@ -118,7 +118,7 @@ impl Assembly {
         self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
     }
 
-    /// Judges operations at `now`, all or none, each on what those before it did. Where one is refused, its index is told
+    /// Judges operations at `now`, all or none, each on what those before it did. Where one is refused, its index is answered
     /// and nothing is added; nor is anything where `validate_only` is set.
     pub(super) fn judge(
         &mut self,
@@ -173,8 +173,8 @@ impl Assembly {
         Ok(written)
     }
 
-    /// Gives all changes their archive time and running digest, answers what the commit writes, and goes on with an empty
-    /// one that follows it.
+    /// Gives all changes their archive time and running digest, answers what the commit writes, and continues with an
+    /// empty one that follows it.
     pub(super) fn seal(&mut self, archive_time: Timestamp) -> Writes {
         let mut writes = std::mem::take(&mut self.writes);
         let mut end = self.start;

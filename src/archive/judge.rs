@@ -22,7 +22,7 @@ pub(super) const ALL: Seq = Seq(u64::MAX);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// The same one was recorded before, and found this revision: not always the one in force at its time, which is the
-    /// one learnt last.
+    /// one recorded last.
     Recorded(RevisionNumber),
     /// A sighting so close to the last one that the writer asked for nothing to be written.
     Coalesced,

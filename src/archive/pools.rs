@@ -1,6 +1,6 @@
 //! Blocking work: a number of threads for each kind of it, so that no kind can take those of another.
 //!
-//! Whoever waits for a peer holds none: work that makes many pages takes a thread for each page. A verification alone
+//! A call that waits for a peer holds none: work that makes many pages takes a thread for each page. A verification alone
 //! keeps one to its end, and so it has a pool of its own.
 
 use std::num::NonZero;
@@ -15,7 +15,7 @@ use super::error::Unavailable;
 const WRITES_MAX: usize = 16;
 /// What imports look up and pack before it is queued, at once. They are never short of work for it.
 const IMPORTS_MAX: usize = 2;
-/// Pages of feeds and segments of backups that are read from storage at once, where there are so many cores. There may be
+/// Pages of feeds and segments of backups that are read from storage at once, where there are as many cores. There may be
 /// thousands that want one, and reads must get a share of the processor.
 const SCANS_MAX: usize = 4;
 /// Verifications at once: each reads all that there is.

@@ -21,7 +21,7 @@ use crate::store::subscription::SubscriptionRecord;
 
 /// Operations that may wait at once.
 pub(super) const OPERATIONS_MAX: usize = 4_096;
-/// Operations of imports that may wait at once: two commits, one that is synced and one that is put together. More would
+/// Operations of imports that may wait at once: two commits, one that is synced and one that is assembled. More would
 /// make no import faster, and everybody else's writes wait for it.
 pub(super) const IMPORTED_MAX: usize = 2 * Limits::COMMIT_CHANGES_MAX;
 /// Edits of subscriptions that may wait at once, apart from the operations: consumers must not hold up writers.
@@ -201,7 +201,7 @@ impl Room {
         self.bytes_units.close();
     }
 
-    /// Bytes as they are counted. Even the largest job has room where nobody else is.
+    /// Bytes as they are counted. Even the largest job has room in an empty queue.
     fn units(&self, bytes: usize) -> usize {
         bytes.div_ceil(BYTES_UNIT).min(self.bytes_units_max / 2)
     }
@@ -230,7 +230,7 @@ impl Room {
     }
 }
 
-/// Takes `count` of what a semaphore has, unless whoever has `held` of it already would then have more than it leaves free.
+/// Takes `count` of what a semaphore has, unless a caller that has `held` of it already would then have more than it leaves free.
 fn take_fair(
     semaphore: &Arc<Semaphore>,
     held: &AtomicUsize,

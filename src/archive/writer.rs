@@ -380,7 +380,7 @@ impl Writer {
         {
             return drop(answer.send(Err(Unavailable::ClockJumped(fault).into())));
         }
-        // The commit in flight may have an earlier archive time; whoever asks waits for it.
+        // The commit in flight may have an earlier archive time; the caller waits for it.
         if self.floor.is_none_or(|floor| floor < to) {
             let floor = to.ceil_to_second();
             self.floor = Some(floor);

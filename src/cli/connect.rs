@@ -142,7 +142,7 @@ impl Session {
     /// written that, or listen there by now. So it is believed only if it is an address of this machine, where no other
     /// user's process listens, and what answers there has this archive. Until then nothing is sent but the question.
     ///
-    /// Fails with why it is not believed, or with nothing where nobody answers: then the server is starting or ending, and
+    /// Fails with why it is not believed, or with nothing where no server answers: then the server is starting or ending, and
     /// what holds the archive is known better in a moment.
     pub(super) async fn of_holder(path: &Path, address: &str) -> Result<Self, Option<Failure>> {
         let refused = |why: String| {

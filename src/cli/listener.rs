@@ -9,7 +9,7 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// The state of a socket that listens.
 const LISTENS: &str = "0A";
 
-/// A user other than this process's and root whose process listens at `address`. None where there is none, or the system has
+/// A user other than this process's and root whose process listens at `address`. `None` where no process does, or the system has
 /// no such table.
 pub(super) fn stranger_at(address: SocketAddr) -> Option<u32> {
     let ours = rustix::process::geteuid().as_raw();

@@ -144,7 +144,7 @@ impl Output {
         self.line(to_json(message))
     }
 
-    /// Writes a document: as it is to a file or a program, safe to a terminal, which does as it is told.
+    /// Writes a document: as it is to a file or a program, safe to a terminal, which obeys control characters.
     pub(super) fn document(&mut self, document: &[u8]) -> Result<(), Failure> {
         if self.terminal {
             return self.bytes(style::safe(&String::from_utf8_lossy(document)).as_bytes());

@@ -1,7 +1,7 @@
 //! Markdown (CommonMark) with YAML front matter.
 //!
 //! It can't hold: blank lines, and white space around lines, within a block; line ends in a crosshead; the credit of a
-//! picture, which stands as its title; an embed, which is a paragraph with a link; the address of a picture that is none of
+//! picture, which stands as its title; an embed, which is a paragraph with a link; the address of a picture that is not one of
 //! the web; and how sure a reader was of the kind of a block. What cannot be seen is written as an escape or a character
 //! reference. A correction note is a paragraph, known by its first words. Front matter of more than 64 KiB is not read
 //! back.

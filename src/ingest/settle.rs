@@ -5,7 +5,7 @@ use crate::model::url_key::untracked;
 use crate::model::{Limits, UrlKey};
 
 impl Document {
-    /// Leaves out addresses that are none, and notes each. The canonical one is kept without tracking parameters: it is part
+    /// Leaves out what is not an address, and notes each. The canonical one is kept without tracking parameters: it is part
     /// of the content, and another campaign is no other content.
     pub(super) fn settle(mut self) -> Self {
         let Self { content, urls, guesses, .. } = &mut self;

@@ -1,4 +1,4 @@
-//! Characters that nobody sees, or that change how others are seen: control characters, bidirectional controls,
+//! Characters that cannot be seen, or that change how others are seen: control characters, bidirectional controls,
 //! zero-width characters, tags. A text that comes from elsewhere can hide a change with them, or show words in an order
 //! in which they do not stand (CVE-2021-42574), so that they are named where a text is shown.
 //!

@@ -21,7 +21,7 @@ use super::answers::Answers;
 use crate::service::Caller;
 use crate::service::status::Refusal;
 
-/// We answer that a deadline passed so long before it does, for it takes a while until the answer is there; and tonic answers
+/// How long before a deadline we answer that it passed, for it takes a while until the answer is there; and tonic answers
 /// CANCELLED at the deadline itself.
 const ANSWERED_AHEAD: Duration = Duration::from_millis(5);
 
@@ -37,7 +37,7 @@ impl<S> Layer<S> for AdmissionLayer {
     }
 }
 
-/// Refuses what is no call of gRPC, and ends calls whose deadline passed.
+/// Refuses requests that are not gRPC calls, and ends calls whose deadline passed.
 #[derive(Clone)]
 pub(super) struct Admission<S> {
     inner: S,

@@ -21,7 +21,7 @@ use crate::service::status::Refusal;
 
 /// What all answers that are not read may take.
 const BYTES_MAX: usize = 128 << 20;
-/// The transport gets so much at once. It is a frame of HTTP/2, and what is kept beyond the bound for each call.
+/// Bytes that the transport gets at once. It is a frame of HTTP/2, and what is kept beyond the bound for each call.
 const PIECE_BYTES: usize = 16 << 10;
 /// Shorter answers are not worth a count: their stream takes as much.
 const SHORT_BYTES: usize = 4 << 10;

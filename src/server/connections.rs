@@ -185,7 +185,7 @@ const PREFACE_BYTES: usize = 24;
 /// Preface and the head of the first frame, whose first three bytes are the length of its payload.
 const HEAD_BYTES: usize = PREFACE_BYTES + 9;
 
-/// How much of preface and first frame has come. What they say is judged by whoever reads them.
+/// How much of preface and first frame has come. What they say is judged by their reader.
 #[derive(Default)]
 struct Progress {
     received: usize,

@@ -56,7 +56,7 @@ pub struct Options {
     pub descriptors_max: Option<u64>,
     /// A connection whose client has not begun to speak HTTP/2 by then is closed. Default 10 s.
     pub greeting_within: Duration,
-    /// A stream whose transport makes no progress for so long is cut off. Default 60 s.
+    /// How long a stream's transport may make no progress before it is cut off. Default 60 s.
     pub stalled_after: Duration,
     /// How long a shutdown waits for writes that were accepted. Default 30 s.
     pub grace: Duration,
@@ -273,7 +273,7 @@ fn joined(served: Served) -> Result<(), ServeError> {
 }
 
 /// Lets calls under way end, then those whose writes were accepted. Streams and waits end by themselves when the server
-/// stops. What is left after [`CALLS_END_WITHIN`] are calls that are no write, answers that nobody reads, and idle
+/// stops. What is left after [`CALLS_END_WITHIN`] are calls other than writes, unread answers, and idle
 /// connections whose client does not close them: none of them is waited for.
 async fn finish(
     serving: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,

@@ -48,7 +48,7 @@ impl Sending {
         Self { sink, stopping: context.stopping.clone(), stalled_after: context.stalled_after }
     }
 
-    /// Sends all of a backup, or why it ended early. Returns when it was taken, or nobody takes it any more.
+    /// Sends all of a backup, or why it ended early. Returns when it was taken, or its reader is gone.
     pub(super) async fn send(self, backup: Backup, estimated_bytes: u64) {
         let sent = tokio::select! {
             biased;

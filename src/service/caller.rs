@@ -10,7 +10,7 @@ use tonic::Request;
 use super::status::Refusal;
 use crate::archive;
 
-/// A connection. Its requests have it as an extension; one without, of a connection in memory, is somebody of its own.
+/// A connection. Its requests have it as an extension; one without, of a connection in memory, is a caller of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// Whose connection it is, where it has an address.
@@ -29,7 +29,7 @@ struct Streams {
 
 impl Caller {
     /// A connection from `peer` on which `calls_max` calls may be under way. A quarter of them is kept from streams, which
-    /// last: the transport lets calls above its limit wait, and tells nobody that it does.
+    /// last: the transport lets calls above its limit wait, and does not say so.
     pub fn new(peer: IpAddr, calls_max: usize) -> Self {
         let max = calls_max.saturating_sub(calls_max / 4).clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams { places: Arc::new(Semaphore::new(max)), max };
@@ -49,7 +49,7 @@ impl Caller {
     }
 }
 
-/// Whoever has an IPv6 network has 2^64 addresses in it (RFC 4291, section 2.5.1), so its addresses count together.
+/// The owner of an IPv6 network has 2^64 addresses in it (RFC 4291, section 2.5.1), so its addresses count together.
 fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),

@@ -5,7 +5,7 @@
 
 use prost::Message;
 
-/// The items of a page together take at most so many bytes, unless the first alone takes more.
+/// The items of a page together take at most this many bytes, unless the first alone takes more.
 pub(super) const PAGE_BYTES_MAX: usize = 2 << 20;
 
 /// How an item is framed in its list: a tag, and a length of up to four bytes.

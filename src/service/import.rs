@@ -102,7 +102,7 @@ type Begun = (Pending, Vec<Vec<pb::Warning>>);
 /// A message by its offset, queued or refused; or why no more messages come.
 type Step = Result<(u64, Result<Begun, pb::ItemError>), Status>;
 
-/// Answers the messages of an import in their order, each once it is durable or refused. When nobody takes the answers
+/// Answers the messages of an import in their order, each once it is durable or refused. When its reader does not take the answers
 /// for `stalled_after`, the import ends: what was queued is done, and no more is taken.
 async fn answer(
     mut under_way: mpsc::Receiver<Step>,

@@ -14,9 +14,9 @@ use crate::model::name::parse_revision_name;
 use crate::wire::{self, FieldError, all, pb, read_stamp_to_pb};
 use pb::read_original_response::Part;
 
-/// An original of at most so many bytes fits the answer of GetRevision, beside the content.
+/// An original of at most this many bytes fits the answer of GetRevision, next to the content.
 pub(super) const ANSWERED_BYTES_MAX: u64 = 2 << 20;
-/// A message holds at most so much of an original.
+/// Bytes of an original that a message holds at most.
 const PIECE_BYTES_MAX: usize = 256 << 10;
 
 /// What originals that are being sent may take of memory together, in KiB: 256 MiB. Each is in memory until its reader has
@@ -82,7 +82,7 @@ fn size(revision: &RevisionAt) -> Option<u64> {
     revision.record()?.original.as_ref().map(|original| original.size_bytes)
 }
 
-/// Sends all of an original, as long as somebody takes it.
+/// Sends all of an original, as long as its reader takes it.
 async fn send(
     sink: &Sink<pb::ReadOriginalResponse>,
     begin: pb::OriginalBegin,

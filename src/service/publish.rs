@@ -106,7 +106,7 @@ fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition
     }
 }
 
-/// The URLs of an article, beside the canonical one.
+/// The URLs of an article besides the canonical one.
 fn urls(given: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldErrors> {
     if given.len() > limits.urls_max {
         let problem = format!("has {} URLs; at most {} are allowed", given.len(), limits.urls_max);

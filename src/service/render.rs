@@ -130,7 +130,7 @@ pub(super) fn published_batch(
     Ok(pb::BatchPublishRevisionsResponse { responses: responses.collect(), read_stamp })
 }
 
-/// Without what the writer gave and need not be told: of 256 long headlines a client could not read the answer.
+/// Without what the writer gave and knows: of 256 long headlines a client could not read the answer.
 fn compact(mut published: pb::PublishRevisionResponse) -> pb::PublishRevisionResponse {
     if let Some(revision) = published.revision.as_mut() {
         (revision.content, revision.fetch) = (None, None);

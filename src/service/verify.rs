@@ -40,7 +40,7 @@ impl Context {
             let _place = place;
             let told = match archive.verify(listener).await {
                 Ok(Some(summary)) => context.tell(&sink, Event::Summary(summary_to_pb(summary)).into()).await,
-                // The listener ended it. If the reader is gone, nobody sees how.
+                // The listener ended it. If the reader is gone, it does not see how.
                 Ok(None) => Err(NotTaken::Stalled),
                 Err(error) => return end(sink, error.into()),
             };
@@ -63,7 +63,7 @@ impl Context {
     }
 }
 
-/// Ends the stream with why. The verification is over, so that nobody else tells anything.
+/// Ends the stream with why. The verification is over, so that nothing else is sent.
 fn end(sink: Arc<Sink<pb::VerifyResponse>>, why: Refusal) {
     if let Some(sink) = Arc::into_inner(sink) {
         sink.end(why.into());

@@ -95,7 +95,7 @@ pub struct FieldErrors {
 impl FieldErrors {
     /// As many fields are named.
     pub const LISTED_MAX: usize = 32;
-    /// Their paths and problems take about so many bytes: clients take 8 KiB of trailers, in base64.
+    /// Bytes that their paths and problems take, about: clients take 8 KiB of trailers, in base64.
     const BYTES_MAX: usize = 3 << 10;
 
     /// Adds to what was found. What is beyond the limits is only known to be there.
@@ -229,7 +229,7 @@ mod tests {
         });
         let errors = every(many.take(1_000)).unwrap_err();
         assert_eq!((errors.listed().len(), errors.has_more()), (FieldErrors::LISTED_MAX, true));
-        assert_eq!(checked, FieldErrors::LISTED_MAX + 1, "what would not be told is not looked for");
+        assert_eq!(checked, FieldErrors::LISTED_MAX + 1, "what would not be reported is not looked for");
         assert!(errors.to_string().ends_with("(and more than 31 more fields are wrong)"), "{errors}");
         let long = every([Err::<(), _>(error(&"x".repeat(5_000))), Err(error("y"))]).unwrap_err();
         assert_eq!((long.listed().len(), long.has_more()), (1, true));

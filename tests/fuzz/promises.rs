@@ -231,7 +231,7 @@ pub(crate) fn requests(input: &[u8]) {
     requests_within(input, |_, read| read());
 }
 
-/// As [`requests`]; `within` is told how many bytes of memory the reading may take, and does it.
+/// As [`requests`]; `within` gets how many bytes of memory the reading may take, and does it.
 pub(crate) fn requests_within(input: &[u8], within: impl FnOnce(usize, &mut dyn FnMut())) {
     let [which, doublings, message @ ..] = input else { return };
     let times = (1 << (doublings % 24)).min(MESSAGE_BYTES_MAX / message.len().max(1));

@@ -1,4 +1,4 @@
-//! Every bad field of a request is told, not only the first.
+//! Every bad field of a request is reported, not only the first.
 
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;

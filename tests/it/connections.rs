@@ -1,4 +1,4 @@
-//! Connections that cost others nothing, and a server that stops in seconds whoever is connected.
+//! Connections that cost others nothing, and a server that stops in seconds with any peer connected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ async fn connections_above_the_limit_are_refused_and_the_others_go_on() {
     let third = connect(&server, &greeted).await;
     closed(connect(&server, &greeted).await).await;
     client.archive.publish_revision(publish("bridge", "It does not close.")).await.unwrap();
-    // A place that is given back can be had again.
+    // A place that is given back can be taken again.
     drop(second);
     loop {
         let mut next = connect(&server, &greeted).await;
@@ -117,7 +117,7 @@ async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
     }
 }
 
-/// 1,024 subscribers on one connection left its other calls to wait, and nobody was told.
+/// 1,024 subscribers on one connection left its other calls to wait in silence.
 #[tokio::test]
 async fn streams_of_a_connection_leave_room_for_its_other_calls() {
     let server = server(server::Options { calls_per_connection_max: 8, ..server::Options::default() }).await;

@@ -138,7 +138,7 @@ async fn an_article_with_as_much_as_it_may_have_is_readable_whole() {
     let rest = prost::Message::encoded_len(&article) - (1 << 20);
     assert!(
         rest + dateline::model::Limits::CONTENT_BYTES_CEILING < (4 << 20) - 4_096,
-        "{rest} bytes beside the content"
+        "{rest} bytes next to the content"
     );
     server.stop().await;
 }

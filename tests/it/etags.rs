@@ -119,7 +119,7 @@ async fn a_replayed_answer_has_the_etag_of_its_own_write() {
     assert_eq!(again, pb::PublishRevisionResponse { replayed: true, ..first });
     let precondition = pb::Precondition { condition: Some(pb::precondition::Condition::Etag(again.etag)) };
     let guarded =
-        pb::PublishRevisionRequest { precondition: Some(precondition), ..publish("bridge", "It closes for good.") };
+        pb::PublishRevisionRequest { precondition: Some(precondition), ..publish("bridge", "It closes again.") };
     assert_eq!(archive.publish_revision(guarded).await.unwrap_err().code(), Code::Aborted);
 }
 

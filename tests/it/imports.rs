@@ -94,7 +94,7 @@ async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large()
     server.stop_serving().await;
 }
 
-/// With one worker, whoever unpacks is the one that serves everybody.
+/// With one worker, the one that unpacks is the one that serves all callers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn large_messages_are_read_however_they_are_compressed() {
     let (_directory, server, client) = fresh().await;

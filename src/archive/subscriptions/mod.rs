@@ -134,7 +134,7 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Attaches a consumer, and fences off whoever was. The new lease is durable when this returns. `seen` is where a
+    /// Attaches a consumer, and fences off the one before. The new lease is durable when this returns. `seen` is where a
     /// consumer was that has read nothing but this archive's log; without it, or below what it acknowledged, a
     /// subscription that was restored is [`SubscriptionError::Restored`].
     pub async fn attach_subscription(

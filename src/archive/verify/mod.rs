@@ -49,7 +49,7 @@ fn read_all(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, report: &mut Repor
 impl Archive {
     /// Reads everything again, and tells `listener` how far it is and what it finds; on a blocking thread, of which
     /// [`super::VERIFICATIONS_MAX`] are kept for this: where all are taken it waits for one. `None` where the listener
-    /// asked for an end, which it does also when nobody waits any more.
+    /// asked for an end, which it does also when its caller is gone.
     pub async fn verify(
         &self,
         mut listener: impl FnMut(Event) -> ControlFlow<()> + Send + 'static,

@@ -41,7 +41,7 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     let checked =
         checking.await.map_err(|error| Failure::new(Exit::Failed, format!("checking ended early: {error}")))??;
     let Some((checked, incomplete)) = checked else { return Err(interrupted("not all was checked")) };
-    // Whoever names a folder wants to know whether an archive can be restored from it.
+    // A user who names a folder wants to know whether an archive can be restored from it.
     if let Some(error) = &incomplete
         && args.places.iter().any(|place| place.is_dir())
     {

@@ -140,7 +140,7 @@ fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
     match latest.map(|latest| latest.header.end.next_seq) {
         Some(end) if since > end => {
             let message = format!("the backup in {} ends at position {end}, below {since}", folder.display());
-            Err(Failure::new(Exit::Usage, message).hint("leave out --since to go on from where it ends"))
+            Err(Failure::new(Exit::Usage, message).hint("leave out --since to continue from where it ends"))
         }
         Some(_) | None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The folder of an export. No symbolic link is followed in it: with one, whoever can write there could have us write
+//! The folder of an export. No symbolic link is followed in it: with one, a user who can write there could have us write
 //! elsewhere.
 
 use std::fs::File;
@@ -32,7 +32,7 @@ impl Folder {
         self.path.join(file)
     }
 
-    /// What a file has; none if that is no regular file.
+    /// What a file has; `None` if it is not a regular file.
     pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
         let (folder, name) = self.within(file)?;
         // A pipe must not be waited for.

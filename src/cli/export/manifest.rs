@@ -80,7 +80,7 @@ impl Manifest {
         };
         let is_torn = lines.last().is_some_and(|byte| *byte != b'\n');
         let mut manifest = Self { folder, written: HashMap::new(), names: Names::default(), is_torn };
-        // A line that was cut short tells of a document that was not written.
+        // A line that was cut short is of a document that was not written.
         let lines = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         lines.for_each(|line| manifest.add(&line));
         Ok(manifest)

@@ -255,7 +255,7 @@ impl<'a> Sending<'a> {
 /// Makes of what was found at another address an observation of the request's own (WARC 1.1, 6.7.2).
 ///
 /// It says nothing of the article whose content it is. All that would lead to that one is left out: its canonical URL and,
-/// where the addresses are of two sites and nobody stated a source, its source.
+/// where the addresses are of two sites and no source was stated, its source.
 fn be_of_its_address(request: &mut pb::PublishRevisionRequest, other: &str, parent: &str) {
     if let Some(content) = &mut request.content {
         content.canonical_url.clear();

@@ -48,7 +48,7 @@ impl Durable {
             }
             None => {
                 let made = make(session, id, args, filter).await?;
-                // One that was made after the last backup is gone after a restore: whoever knew it sees that here.
+                // One that was made after the last backup is gone after a restore: its consumer sees that here.
                 out.note(format_args!("dateline: {} is new, and begins at change {}", id.as_str(), made.next_seq));
                 made
             }
@@ -68,7 +68,7 @@ impl Durable {
     }
 
     /// A stream begins behind what was acknowledged. One that begins before what we acknowledged is of a subscription that
-    /// was moved back: what comes from there is wanted again.
+    /// was moved back: what comes from there is to be delivered again.
     pub(super) fn begins_at(&mut self, next_seq: u64) {
         if next_seq < self.acknowledged_next_seq {
             (self.acknowledged_next_seq, self.done_next_seq) = (next_seq, next_seq);

@@ -79,7 +79,7 @@ fn derived_id(links: &[Link], title: Option<&str>) -> String {
     links.first().map(|link| link.href.as_str()).or(title).unwrap_or_default().to_owned()
 }
 
-/// Entries with one id are told apart by their addresses. Of those that have one address as well, the first, which is the
+/// Entries with one id are distinguished by their addresses. Of those that have one address as well, the first, which is the
 /// newest, is what the feed says now.
 fn tell_apart(entries: &mut Vec<Entry>) {
     let mut counts: HashMap<String, usize> = HashMap::new();

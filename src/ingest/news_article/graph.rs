@@ -72,8 +72,8 @@ impl<'v> Graph<'v> {
     }
 
     /// The first article: at the top, in the graph, or what a page has as its main entity. Articles that a page only
-    /// lists are none. One of the page's own address goes before one without any, and one of another address is none;
-    /// `is_own` tells an address, and says nothing of what is no address. A node that has no more than a type and an id is
+    /// lists are none. One of the page's own address goes before one without any, and one of another address does not count;
+    /// `is_own` tells an address, and says nothing of other text. A node that has no more than a type and an id is
     /// the last choice.
     pub(super) fn article(&self, is_own: &dyn Fn(&str) -> Option<bool>) -> Option<(Rank, &'v Node)> {
         let ranked = self.nodes().filter(|node| is_article(node)).filter_map(|node| {

@@ -50,7 +50,7 @@ pub(super) struct NewsArticle {
 }
 
 /// The article of a page among its scripts of JSON-LD: the first that names the page's address, or else the first that
-/// names none; `None` when there is none, or no JSON. `is_own` tells an address, and says nothing of what is no address.
+/// names none; `None` without a node or without JSON. `is_own` judges an address, and says nothing of other text.
 pub(super) fn find(scripts: &[String], is_own: &dyn Fn(&str) -> Option<bool>) -> Option<NewsArticle> {
     let values: Vec<Value> = scripts.iter().filter_map(|script| json::parse(script).ok()).collect();
     let graphs: Vec<Graph> = values.iter().map(Graph::of).collect();

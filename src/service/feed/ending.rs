@@ -17,7 +17,7 @@ pub(super) enum Ending {
     Gone,
     /// It ends with a status.
     With(Box<Status>),
-    /// The transport made no progress for so long.
+    /// The transport made no progress for this long.
     Stalled(Duration),
 }
 

@@ -182,7 +182,7 @@ impl Subscriber {
         }
     }
 
-    /// Waits for so much memory, as long as somebody is there.
+    /// Waits for this much memory, as long as the reader is there.
     pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<Share, Ending> {
         let interruption = tokio::select! {
             biased;

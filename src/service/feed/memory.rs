@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const BYTES_MAX: usize = 256 << 20;
 /// Permits are 32 bits.
 const UNIT_BYTES: usize = 1 << 10;
-/// A reader that takes nothing for so long ends while others wait for what it holds.
+/// A reader that takes nothing for this long ends while others wait for what it holds.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// The memory of all subscribers.
@@ -41,7 +41,7 @@ impl Memory {
         Self { units, units_max, waiting: Arc::default() }
     }
 
-    /// Waits for so many bytes, or all that there is.
+    /// Waits for this many bytes, or all that there is.
     pub(super) async fn take(&self, bytes: usize) -> Option<Share> {
         let count = units(bytes).min(self.units_max);
         if let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(count) {
@@ -73,7 +73,7 @@ fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// Somebody who waits.
+/// A reader that waits.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -102,7 +102,7 @@ mod tests {
         assert!(memory.take(1).now_or_never().is_none(), "all is taken");
         assert!(memory.fits(&mut first, 512 << 10));
         let mut second = memory.take(512 << 10).now_or_never().flatten().unwrap();
-        assert!(!memory.fits(&mut second, 600 << 10), "it has to be taken anew");
+        assert!(!memory.fits(&mut second, 600 << 10), "it has to be taken again");
         assert!(memory.take(1).now_or_never().is_none());
         drop((first, second));
         assert!(memory.take(usize::MAX).now_or_never().is_some(), "even the largest event has room when it is alone");

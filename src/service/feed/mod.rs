@@ -38,7 +38,7 @@ pub struct FeedHandler {
 }
 
 impl FeedHandler {
-    /// A handler that keeps at most so many streams open, and of one peer at most `per_peer_max`.
+    /// A handler that keeps at most this many streams open, and of one peer at most `per_peer_max`.
     pub fn new(context: Context, streams_max: usize, per_peer_max: usize) -> Self {
         let streams_max = streams_max.min(Semaphore::MAX_PERMITS);
         let streams = Arc::new(Semaphore::new(streams_max));

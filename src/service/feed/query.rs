@@ -71,7 +71,7 @@ impl Start {
         }))
     }
 
-    /// As [`Start::read`], where a snapshot cannot be had.
+    /// As [`Start::read`], where a snapshot is not possible.
     pub(super) fn read_in_log(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
         match Self::read(start)? {
             Self::Snapshot(_) => {
@@ -124,7 +124,7 @@ impl Context {
         }
     }
 
-    /// As [`Context::begin`], where a snapshot cannot be had. Whether a token is within one matters only if it is of this
+    /// As [`Context::begin`], where a snapshot is not possible. Whether a token is within one matters only if it is of this
     /// log.
     pub(super) async fn begin_in_log(&self, start: Start, digest: RequestDigest) -> Result<ReadStamp, Refusal> {
         let field = if let Start::Token { field, .. } = &start { *field } else { "start" };

@@ -1,6 +1,6 @@
 //! Opens a file of an archive: never through a symbolic link, and none but a regular file of this process's user.
 //!
-//! Whoever may put names into the directory could otherwise have a file elsewhere overwritten.
+//! Another user who may create entries in the directory could otherwise have a file elsewhere overwritten.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;

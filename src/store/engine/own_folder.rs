@@ -1,4 +1,4 @@
-//! What is in an archive belongs to this process's user, and nobody else can reach it.
+//! What is in an archive belongs to this process's user, and no other user can reach it.
 //!
 //! The modes that the umask gave do not count. An archive from before, or an empty directory that becomes one, is set to
 //! 0700 and its files to 0600 when it is opened, as PostgreSQL's initdb does; PostgreSQL's server refuses wider modes, and
@@ -17,7 +17,7 @@ const FILE_MODE: u32 = 0o600;
 const OTHERS: u32 = 0o077;
 const ROOT: u32 = 0;
 
-/// What this build opens in an archive. Other entries are nobody's business; `quarantine` is only written to.
+/// What this build opens in an archive. Other entries are not looked at; `quarantine` is only written to.
 const ENTRIES: [&str; 11] = [
     "VERSION",
     "VERSION.new",

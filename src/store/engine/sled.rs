@@ -378,7 +378,7 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether so many files can be made. A file system that does not count its inodes has as many as are wanted.
+/// Whether this many files can be created. A file system that does not count its inodes has as many as are wanted.
 fn has_inodes(path: &Path, count: u64) -> io::Result<bool> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_files == 0 || disk.f_favail >= count)
@@ -396,7 +396,7 @@ fn of_inodes(path: &Path, error: io::Error) -> io::Error {
 }
 
 fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError> {
-    // sled's files get the modes of the umask. In a folder of this user alone that is nobody's advantage, even for a moment.
+    // sled's files get the modes of the umask. In a folder of this user alone no other user can use that, even for a moment.
     if !path.exists() {
         own_folder::create(path).map_err(OpenError::io("create", path))?;
     }

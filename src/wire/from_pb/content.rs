@@ -1,4 +1,4 @@
-//! Contents, and how a page was had.
+//! Contents, and how a page was fetched.
 
 use oxilangtag::LanguageTag;
 
@@ -57,7 +57,7 @@ fn check_content_size(message: &pb::Content, limits: &Limits) -> Result<(), Fiel
     Err(FieldError::too_large("content", problem))
 }
 
-/// How a page was had.
+/// How a page was fetched.
 pub fn fetch(message: Option<pb::Fetch>, limits: &Limits) -> Result<Option<Fetch>, FieldErrors> {
     let Some(pb::Fetch { url, etag, last_modified }) = message else { return Ok(None) };
     let url = fetch_url(url, limits);

@@ -1,8 +1,8 @@
-//! Unpacks large messages where that holds up nobody.
+//! Unpacks large messages where that holds up no other call.
 //!
 //! tonic unpacks a compressed message while its stream is polled, all of it at once: for 17 MiB of text that takes some 0.2 s,
 //! in which an async worker would do nothing else. So it is counted what has come of a compressed message. Once that is much,
-//! the body comes only to whoever polls it apart from the worker's other tasks.
+//! the body comes only to a caller that polls it apart from the worker's other tasks.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ mod tests {
     fn what_makes_a_compressed_message_large_comes_to_who_polls_it_apart() {
         let call = Call::current();
         let mut body = Counted::new(Frames([10_000, 10_000, 10_000, 10_000].into()), Some(Arc::clone(&call)));
-        assert!(comes(&mut body) && comes(&mut body), "little of a message holds up nobody");
+        assert!(comes(&mut body) && comes(&mut body), "little of a message holds up no call");
         assert!(!comes(&mut body), "who polls is asked to do so apart");
         assert!(call.packed.poll(|| call.packed.is_apart.load(Ordering::Relaxed) && comes(&mut body)));
         call.packed.unpacked();

@@ -9,14 +9,14 @@ use super::super::from_pb::FILTER_VALUES_MAX;
 use crate::model::Limits;
 
 const MIB: usize = 1 << 20;
-/// What the elements of one message may take once they are decoded, beside their text.
+/// What the elements of one message may take once they are decoded, not counting their text.
 pub(super) const ELEMENTS_BYTES_MAX: usize = 64 * MIB;
 /// What all requests under way may take, unless the limits let a single one take more.
 const IN_FLIGHT_BYTES: usize = 256 * MIB;
 /// The same of messages of imports. Each is kept until there is room for it in the queue, and other requests must not have to
 /// wait for that.
 const IMPORTED_BYTES: usize = 128 * MIB;
-/// What is no content and no original: names, URLs, times, the message's own form.
+/// Everything but content and original: names, URLs, times, the message's own form.
 const OTHER_BYTES: usize = MIB;
 /// An article's name and its tag, generously.
 const NAME_BYTES: usize = 320;
@@ -103,5 +103,5 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
     Some(Bound { elements_max, kind })
 }
 
-/// What a field without a bound of its own gets. A test sees to it that there is none.
+/// What a field without a bound of its own gets. A test makes sure that no field needs it.
 pub(super) const UNKNOWN: Bound = Bound { elements_max: |_| ENUM_VALUES_MAX, kind: FieldErrorKind::Invalid };

@@ -18,7 +18,7 @@ use super::walk::elements_bytes;
 
 /// What a message of so few bytes becomes is bounded by that: some 750 bytes for each two of them.
 const SMALL_BYTES: usize = 4 << 10;
-/// A longer message is decoded where it holds up nobody.
+/// A longer message is decoded where it does not hold up other calls.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
 /// Reads requests within their bounds, and everything else as prost does.
@@ -242,7 +242,7 @@ mod tests {
             assert_eq!(read, pb::ImportRevisionsRequest { offset, requests: Vec::new() });
             let info = incoming.refused().and_then(|status| status.get_details_error_info()).unwrap();
             assert_eq!(info.reason, reason);
-            assert!(incoming.refused().is_none(), "it is told once");
+            assert!(incoming.refused().is_none(), "it is reported once");
         }
         assert_eq!(decoder.read(good.into()).unwrap().requests.len(), 1);
         assert!(incoming.refused().is_none());

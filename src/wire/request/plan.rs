@@ -37,7 +37,7 @@ pub(super) struct Repeated {
     /// Its place among all of them.
     pub(super) slot: usize,
     pub(super) bound: Bound,
-    /// What an element takes once it is decoded, beside its text.
+    /// What an element takes once it is decoded, not counting its text.
     pub(super) bytes: usize,
 }
 

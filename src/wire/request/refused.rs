@@ -13,7 +13,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Why a message is refused before anything is made of it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    /// It is no message of its type.
+    /// It is not a message of its type.
     #[error("the message cannot be read: {0}")]
     Malformed(String),
     /// It is longer than its method takes.

@@ -30,7 +30,7 @@ tokio::task_local! {
 pub struct Call {
     pub(super) bounds: Bounds,
     held: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Why the message that was read last is refused, where the stream goes on all the same.
+    /// Why the message that was read last is refused, where the stream continues all the same.
     refused: Mutex<Option<Status>>,
     pub(super) packed: Packed,
 }

@@ -6,7 +6,7 @@ use super::bounds::{Bounds, ELEMENTS_BYTES_MAX};
 use super::plan::{FieldPlan, Plan, Repeated};
 use super::refused::Refused;
 
-/// Room to count so many repeated fields.
+/// Room to count this many repeated fields.
 pub(super) const SLOTS: usize = 32;
 /// How deep messages may lie in each other; prost goes as far.
 const DEPTH_MAX: usize = 100;
@@ -14,7 +14,7 @@ const DEPTH_MAX: usize = 100;
 /// How many elements each repeated field has, within one element of another.
 type Counts = [usize; SLOTS];
 
-/// Answers what the elements of a message will take, beside their text; or why it is refused.
+/// Answers what the elements of a message will take, not counting their text; or why it is refused.
 pub(super) fn elements_bytes(bytes: &[u8], plan: &Plan, message: usize, bounds: &Bounds) -> Result<usize, Refused> {
     let mut walk = Walk { plan, bounds, bytes: 0 };
     walk.message(bytes, message, 0, &mut [0; SLOTS])?;
@@ -24,7 +24,7 @@ pub(super) fn elements_bytes(bytes: &[u8], plan: &Plan, message: usize, bounds: 
 struct Walk<'a> {
     plan: &'a Plan,
     bounds: &'a Bounds,
-    /// What the elements so far take.
+    /// What the elements counted take.
     bytes: usize,
 }
 
@@ -94,7 +94,7 @@ impl Walk<'_> {
         walked.map_err(|error| within(error, &format!("{}[{}]", field.name, count - 1)))
     }
 
-    /// Counts elements of a field, and answers how many it has so far.
+    /// Counts elements of a field, and answers how many it has now.
     fn count(
         &mut self,
         field: &FieldPlan,

@@ -7,7 +7,7 @@ use std::alloc::System;
 
 use cap::Cap;
 
-/// Whoever allocates beyond the limit ends the process, which libFuzzer reports with the input.
+/// An allocation beyond the limit ends the process, which libFuzzer reports with the input.
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 

@@ -207,7 +207,7 @@ async fn a_subscription_is_held_after_a_restore_until_its_consumer_shows_where_i
             seek(&client, Position::Now(true)).await;
         }
         drop(open(&client, None).await.unwrap());
-        // A consumer that was sent what is lost is told even then.
+        // A consumer that was sent what is lost is refused even then.
         let refused = open(&client, Some(lost.clone())).await.unwrap_err();
         assert!(diverged(&refused), "{refused:?}");
         drop(client);

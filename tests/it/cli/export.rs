@@ -359,7 +359,7 @@ fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
     let folder = path(&cli, "pages");
     let export = ["export", "--format", "text", "-o", &folder];
     cli.ok(&export);
-    // A pipe in place of a document tells us when it is looked at. It is no document, and there is no room to say so.
+    // A pipe in place of a document tells us when it is looked at. It is not a document, and there is no room to say so.
     let foreign = cli.path("pages/press/b.txt");
     fs::remove_file(&foreign).unwrap();
     assert!(Command::new("mkfifo").arg(&foreign).status().unwrap().success());

@@ -194,7 +194,7 @@ fn another_users_server_that_the_lock_names_gets_nothing() {
         return;
     }
     fs::set_permissions(other.path(""), Permissions::from_mode(0o777)).unwrap();
-    // It says that it has this archive: a copy, as whoever could read the archive once may have.
+    // It says that it has this archive: a copy, as a user who could read the archive once may have.
     let copied = Command::new("cp").arg("-a").args([cli.archive(), other.archive()]).status().unwrap();
     assert!(copied.success());
     for path in tree(&other.archive()) {

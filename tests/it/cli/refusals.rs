@@ -27,7 +27,7 @@ fn documents_that_cannot_be_archived() {
     cli.fails(&["add", &page, "--source", "press", "--observed-at", "2999-01-01"], 2, "ahead of the server's clock");
     cli.fails(&["add", &page, "--source", "press", "--url", "gopher://x"], 2, "urls[0]");
     cli.fails(&["add", &page, "--source", "press", "--article", "ä"], 2, "article_id");
-    // All that is wrong is told, one a line.
+    // All that is wrong is reported, one a line.
     let two = ["add", &page, "--source", "press", "--url", "gopher://x", "--article", "ä"];
     cli.fails(&two, 2, "allowed are a-z A-Z 0-9 - . _ ~ (and 1 more field is wrong)\n  urls[0]: ");
     assert_eq!(cli.ok(&["list"]), "");

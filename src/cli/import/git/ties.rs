@@ -1,14 +1,14 @@
 //! Commits of one second, in their order.
 //!
 //! Git's times are whole seconds, and a rebase or `git am` makes many commits in one. What is observed of an article at one
-//! instant has no order, so later commits of a second are told some microseconds on: the same each time that a history is
+//! instant has no order, so later commits of a second are dated some microseconds later: the same each time that a history is
 //! read.
 
 use std::collections::HashMap;
 
 use crate::model::Timestamp;
 
-/// The last commit of each article at each time so far.
+/// The last commit of each article at each time.
 #[derive(Default)]
 pub(super) struct Ties(HashMap<String, HashMap<Timestamp, Last>>);
 
