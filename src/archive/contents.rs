@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{Block, Content, ContentDigest, Seq};
+use crate::model::{Content, ContentDigest, Seq};
 use crate::store::StoreError;
 use crate::store::content::{self, DEPTH_LIMIT, StoredContent};
 use crate::store::engine::Read;
@@ -21,7 +21,7 @@ pub(super) struct LoadedContent {
 impl LoadedContent {
     /// Bytes of memory that it takes, roughly: the encoded bytes, and as much again in strings.
     pub(super) fn weight_bytes(&self) -> usize {
-        self.bytes.len() * 2 + self.content.blocks.len() * size_of::<Block>() + 256
+        self.bytes.len() + self.content.weight_bytes() + 256
     }
 }
 

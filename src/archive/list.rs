@@ -20,7 +20,7 @@ use crate::store::{StoreError, Tables};
 
 /// How many articles one page examines at most.
 pub const EXAMINED_MAX: usize = 20_000;
-/// A page ends with the item whose text takes it beyond this, so that no more is read than an answer may hold, roughly:
+/// A page ends with the item that takes it beyond this, so that no more is read than an answer may hold, roughly:
 /// what is sent of it is measured where it is sent.
 pub const PAGE_CONTENT_BYTES: usize = 2 << 20;
 
@@ -89,7 +89,7 @@ pub(super) fn by_name(
         }
         if is_asked_for(query, &name) {
             let item = examine(&lookup, cut, query, &lookup.head_of(article)?)?;
-            bytes += item.as_ref().map_or(0, |item| item.text_bytes());
+            bytes += item.as_ref().map_or(0, |item| item.weight_bytes());
             page.items.extend(item);
         }
         last = Some(name);
@@ -147,7 +147,7 @@ pub(super) fn by_latest_change(
         latest.insert(article, latest_seq);
         if latest_seq == at && is_asked_for(query, &entry.head.name) {
             let item = examine(&lookup, cut, query, &entry)?;
-            bytes += item.as_ref().map_or(0, |item| item.text_bytes());
+            bytes += item.as_ref().map_or(0, |item| item.weight_bytes());
             page.items.extend(item);
         }
     }
@@ -225,7 +225,7 @@ pub(super) fn revisions(
             break;
         }
         let revision = revision_of(&lookup, name.clone(), number, change, view)?;
-        bytes += revision.text_bytes();
+        bytes += revision.weight_bytes();
         page.items.push(RevisionEntry {
             revision,
             observation_count: seen.count,

@@ -222,7 +222,7 @@ impl Archive {
         self.read(move |lookup| read::article(lookup, &cut, &name, view)).await
     }
 
-    /// Reads many articles at one cut; `None` for each that is not there. Those after the one whose text takes them beyond
+    /// Reads many articles at one cut; `None` for each that is not there. Those after the one that takes them beyond
     /// a page of a list are left out, and so there may be fewer answers than names.
     pub async fn articles(
         &self,
@@ -238,7 +238,7 @@ impl Archive {
                 }
                 read.push(match read::article(lookup, &cut, name, view) {
                     Ok(article) => {
-                        bytes += article.text_bytes();
+                        bytes += article.weight_bytes();
                         Some(article)
                     }
                     Err(LookupError::Failed(ArchiveError::Missing(_))) => None,

@@ -16,7 +16,7 @@ use super::error::{ArchiveError, Unavailable};
 use super::request::{Action, Operation};
 use super::subscriptions::SubscriptionEdit;
 use super::writer::{Event, JobAnswer};
-use crate::model::{Block, Limits, SubscriptionId, Timestamp};
+use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
 /// Operations that may wait at once.
@@ -274,7 +274,7 @@ fn refusal(error: tokio::sync::TryAcquireError) -> Unavailable {
 fn weight_bytes(operation: &Operation) -> usize {
     match &operation.action {
         Action::Observe(observation) => {
-            observation.content.blocks.len() * size_of::<Block>()
+            observation.content.structure_bytes()
                 + observation.bytes.len()
                 + observation.original.as_ref().map_or(0, |original| original.data.len())
         }
@@ -289,8 +289,8 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::archive::request::Target;
-    use crate::model::ArticleName;
+    use crate::archive::request::{Observation, Target};
+    use crate::model::{ArticleName, BlockKind, Content};
 
     /// A queue of which nothing is done until its events are received.
     fn queue() -> (Queue, Receiver<Event>) {
@@ -366,5 +366,14 @@ mod tests {
         drop(received.recv().unwrap());
         assert!((&mut of_second).now_or_never().is_some(), "although others of the first connection waited before");
         assert!(waiting[1..].iter_mut().all(|import| import.now_or_never().is_none()));
+    }
+
+    #[test]
+    fn many_short_items_of_a_list_weigh_what_they_take() {
+        let list = BlockKind::List { items: vec!["x".to_owned(); 20_000], ordered: false };
+        let content = Content { blocks: vec![list.into()], ..Content::default() };
+        let mut operation = operations(1).remove(0);
+        operation.action = Action::Observe(Box::new(Observation::new(content, Vec::new())));
+        assert!(weight_bytes(&operation) > 20_000 * (size_of::<String>() + 32));
     }
 }

@@ -85,21 +85,24 @@ impl RevisionAt {
 }
 
 impl RevisionAt {
-    /// Bytes of text that were read with it, roughly.
-    pub(super) fn text_bytes(&self) -> usize {
+    /// Bytes of what was read with it, roughly. Whatever may be long counts.
+    pub(super) fn weight_bytes(&self) -> usize {
         let attributes = self.record().map_or(0, |record| {
             let labels: usize = record.labels.iter().map(String::len).sum();
             record.headline.len() + record.section.len() + record.canonical_url.len() + labels
         });
-        attributes + self.content.as_ref().map_or(0, |content| content.text_bytes())
+        let fetch = self.made.entry.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes());
+        attributes + fetch + self.content.as_ref().map_or(0, |content| content.weight_bytes())
     }
 }
 
 impl ArticleAt {
-    /// Bytes of text that were read with it, roughly.
-    pub fn text_bytes(&self) -> usize {
+    /// Bytes of what was read with it, roughly. Whatever may be long counts.
+    pub(super) fn weight_bytes(&self) -> usize {
         let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
-        self.revision.text_bytes() + urls.sum::<usize>()
+        let reason = self.mark.as_ref().map_or(0, |mark| mark.reason.len());
+        let fetch = self.latest_fetch().map_or(0, Fetch::text_bytes);
+        self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch
     }
 
     /// Whether it is withdrawn.

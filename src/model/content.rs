@@ -4,6 +4,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::ClaimedTime;
 
+/// What the allocation of a short text takes.
+const ALLOCATION_BYTES: usize = 32;
+
 /// The content of a revision. Text is kept as given; only [`Content::labels`] has an order of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
@@ -94,9 +97,26 @@ pub enum BlockKind {
 }
 
 impl Content {
-    /// Bytes of the body's text, without what surrounds it.
-    pub fn text_bytes(&self) -> usize {
-        self.blocks.iter().flat_map(|block| block.kind.texts()).map(String::len).sum()
+    /// Bytes of memory that it takes, roughly: all of its text, and what holds the text.
+    pub fn weight_bytes(&self) -> usize {
+        self.text_bytes() + self.structure_bytes()
+    }
+
+    /// The same without the text: many short texts take more than they say.
+    pub fn structure_bytes(&self) -> usize {
+        let items = self.blocks.iter().map(|block| block.kind.texts().len()).sum::<usize>();
+        let strings = items + self.bylines.len() + self.keywords.len() + self.labels.len();
+        self.blocks.len() * size_of::<Block>() + strings * (size_of::<String>() + ALLOCATION_BYTES)
+    }
+
+    fn text_bytes(&self) -> usize {
+        let Self { headline, standfirst, section, language, canonical_url, rights, .. } = self;
+        let fields = [headline, standfirst, section, language, canonical_url, rights].into_iter();
+        let lists = [&self.bylines, &self.keywords, &self.labels].into_iter().flatten();
+        let times = [&self.publish_time, &self.modify_time].into_iter().flatten();
+        let times = times.flat_map(|time| [&time.words, &time.found_in]);
+        let blocks = self.blocks.iter().flat_map(|block| block.kind.strings());
+        fields.chain(lists).chain(times).chain(blocks).map(String::len).sum()
     }
 
     /// The words of the body as Unicode (UAX #29) splits them. Captions are left out, as IPTC counts.
@@ -127,6 +147,21 @@ impl BlockKind {
     }
 }
 
+impl BlockKind {
+    /// Its texts, and what else it says.
+    fn strings(&self) -> impl Iterator<Item = &String> {
+        let rest: [Option<&String>; 2] = match self {
+            Self::Caption { figure_url, credit, .. } => [Some(figure_url), Some(credit)],
+            Self::Quote { attribution, .. } => [Some(attribution), None],
+            Self::Embed { url, .. } => [Some(url), None],
+            Self::Paragraph { .. } | Self::Crosshead { .. } | Self::List { .. } | Self::CorrectionNote { .. } => {
+                [None; 2]
+            }
+        };
+        self.texts().iter().chain(rest.into_iter().flatten())
+    }
+}
+
 impl From<BlockKind> for Block {
     /// A block whose kind the writer states.
     fn from(kind: BlockKind) -> Self {
@@ -150,5 +185,49 @@ mod tests {
             ..Content::default()
         };
         assert_eq!(content.word_count(), 9);
+    }
+
+    /// Each field once, with a text of 1,000 bytes.
+    #[test]
+    fn every_text_of_a_content_has_weight() {
+        let long = || "x".repeat(1_000);
+        let time = || {
+            let (time, precision) = (crate::model::Timestamp::from_micros(0).unwrap(), crate::model::Precision::Day);
+            Some(ClaimedTime { time, precision, words: long(), found_in: long(), relative: false })
+        };
+        let content = Content {
+            headline: long(),
+            standfirst: long(),
+            bylines: vec![long()],
+            section: long(),
+            language: long(),
+            canonical_url: long(),
+            publish_time: time(),
+            modify_time: time(),
+            keywords: vec![long()],
+            rights: long(),
+            labels: vec![long()],
+            blocks: [
+                BlockKind::Paragraph { text: long() },
+                BlockKind::Crosshead { text: long() },
+                BlockKind::Caption { text: long(), figure_url: long(), credit: long() },
+                BlockKind::Quote { text: long(), attribution: long() },
+                BlockKind::List { items: vec![long(), long()], ordered: false },
+                BlockKind::Embed { url: long(), text: long() },
+                BlockKind::CorrectionNote { text: long() },
+            ]
+            .map(Block::from)
+            .into(),
+        };
+        assert_eq!(content.weight_bytes() - content.structure_bytes(), 25_000);
+    }
+
+    #[test]
+    fn many_short_texts_weigh_what_holds_them() {
+        let letters = |count: usize| (0..count).map(|_| "x".to_owned());
+        let blocks = letters(20_000).map(|text| BlockKind::Paragraph { text }.into()).collect();
+        let list = vec![BlockKind::List { items: letters(20_000).collect(), ordered: false }.into()];
+        assert!(Content { blocks, ..Content::default() }.weight_bytes() > 20_000 * (size_of::<Block>() + 32));
+        assert!(Content { blocks: list, ..Content::default() }.weight_bytes() > 1 << 20);
     }
 }

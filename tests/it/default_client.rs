@@ -3,6 +3,7 @@
 use dateline::client::ServerError;
 use dateline::wire::pb;
 use dateline::wire::pb::archive_service_client::ArchiveServiceClient;
+use dateline::wire::pb::feed_service_client::FeedServiceClient;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -205,4 +206,152 @@ async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
     };
     assert_eq!((ended.code, ended.reason.as_str()), (Code::ResourceExhausted, "STREAM_STALLED"));
     server.stop().await;
+}
+
+/// An article with as much as it may have in its standfirst, and next to nothing in its body.
+fn long_standfirst(id: &str, observed: i64) -> pb::PublishRevisionRequest {
+    let standfirst = format!("{observed} {}", "s".repeat(1_000_000));
+    pb::PublishRevisionRequest {
+        content: Some(pb::Content { standfirst, ..content("Words", "Words.") }),
+        observe_time: Some(at(observed)),
+        ..publish(id, "")
+    }
+}
+
+/// How many of them: two fit an answer.
+const LONG: usize = 7;
+
+#[tokio::test]
+async fn what_stands_outside_the_body_counts_for_a_page() {
+    let (_directory, server, _) = fresh().await;
+    let mut client = default_client(&server).await;
+    for number in 0..LONG {
+        client.publish_revision(long_standfirst(&id(number), 0)).await.unwrap();
+    }
+    let names: Vec<String> = (0..LONG).map(|number| name(&id(number))).collect();
+    for order in [pb::ArticleOrder::Name, pb::ArticleOrder::LatestChange] {
+        let mut request = pb::ListArticlesRequest {
+            parent: "sources/courier".into(),
+            page_size: 1_000,
+            order: order.into(),
+            view: pb::ArticleView::Full.into(),
+            ..pb::ListArticlesRequest::default()
+        };
+        let mut listed = Vec::new();
+        loop {
+            let page = client.list_articles(request.clone()).await.unwrap().into_inner();
+            assert!(page.articles.len() <= 2, "{} articles of 1 MB", page.articles.len());
+            listed.extend(page.articles.into_iter().map(|article| article.name));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            request.page_token = page.next_page_token;
+        }
+        listed.sort();
+        assert_eq!(listed, names);
+    }
+    let request = pb::BatchGetArticlesRequest {
+        names: names.clone(),
+        view: pb::ArticleView::Full.into(),
+        ..pb::BatchGetArticlesRequest::default()
+    };
+    let answer = client.batch_get_articles(request).await.unwrap().into_inner();
+    assert_eq!((answer.articles.len(), answer.unread_names), (2, names[2..].to_vec()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_stands_outside_the_body_counts_for_a_page_of_revisions() {
+    let (_directory, server, _) = fresh().await;
+    let mut client = default_client(&server).await;
+    for number in 0..LONG {
+        client.publish_revision(long_standfirst("a", i64::try_from(number).unwrap())).await.unwrap();
+    }
+    let mut request = pb::ListRevisionsRequest {
+        parent: name("a"),
+        page_size: 1_000,
+        view: pb::ArticleView::Full.into(),
+        ..pb::ListRevisionsRequest::default()
+    };
+    let mut numbers = Vec::new();
+    loop {
+        let page = client.list_revisions(request.clone()).await.unwrap().into_inner();
+        assert!(page.entries.len() <= 2, "{} revisions of 1 MB", page.entries.len());
+        numbers.extend(page.entries.into_iter().map(|entry| entry.revision.unwrap().number));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(numbers, (1..=7).rev().collect::<Vec<u32>>());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_snapshot_of_large_articles_reaches_a_default_client() {
+    use pb::subscribe_response::Event;
+    let (_directory, server, _) = fresh().await;
+    let mut client = default_client(&server).await;
+    for number in 0..LONG {
+        client.publish_revision(long_standfirst(&id(number), 0)).await.unwrap();
+    }
+    client.publish_revision(publish("z", "The last one.")).await.unwrap();
+    let mut subscriber = FeedServiceClient::connect(server.url.clone()).await.unwrap();
+    let start = pb::FeedStart { position: Some(pb::feed_start::Position::Snapshot(pb::AsOf::default())) };
+    let request = pb::SubscribeRequest {
+        start: Some(start),
+        view: pb::FeedView::Full.into(),
+        end_when_caught_up: true,
+        ..pb::SubscribeRequest::default()
+    };
+    let mut events = subscriber.subscribe(request).await.unwrap().into_inner();
+    let (mut received, mut ended) = (Vec::new(), false);
+    while let Some(event) = events.message().await.unwrap() {
+        assert!(prost::Message::encoded_len(&event) < (2 << 20) + 4_096, "{received:?}");
+        ended |= matches!(event.event, Some(Event::SnapshotEnd(_)));
+        if let Some(Event::Batch(batch)) = event.event {
+            received.extend(batch.articles.into_iter().map(|article| article.name));
+        }
+    }
+    let expected: Vec<String> = (0..LONG).map(id).chain(["z".to_owned()]).map(|id| name(&id)).collect();
+    assert_eq!((received, ended), (expected, true));
+    server.stop().await;
+}
+
+/// What is sent is measured again, so only the archive itself says how much was read for it.
+#[tokio::test]
+async fn no_more_is_read_for_a_page_than_it_may_have() {
+    use dateline::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
+    use dateline::archive::read::View;
+    use dateline::archive::{Archive, Options};
+    use dateline::model::{ArticleName, AsOf, Seq};
+    let (directory, server, _) = fresh().await;
+    let mut client = default_client(&server).await;
+    for number in 0..LONG {
+        let revision = long_standfirst(&id(0), i64::try_from(number).unwrap());
+        client.publish_revision(revision).await.unwrap();
+        client.publish_revision(long_standfirst(&id(number + 1), 0)).await.unwrap();
+    }
+    server.stop().await;
+    let clock = std::sync::Arc::new(dateline::clock::SystemClock);
+    let (archive, _) =
+        Archive::open(directory.path(), false, &Options::default(), clock, crate::server::holder()).unwrap();
+    let cut = archive.cut(AsOf::default(), Seq(0)).await.unwrap();
+    let query = ArticleQuery {
+        source: None,
+        filter: Default::default(),
+        view: View::Full,
+        page_size: 1_000,
+        content_bytes_max: PAGE_CONTENT_BYTES,
+    };
+    let names = (0..LONG).map(|number| ArticleName::parse(&name(&id(number))).unwrap()).collect::<Vec<_>>();
+    let first = names[0].clone();
+    let read = [
+        archive.articles_by_name(cut, query.clone(), None).await.unwrap().items.len(),
+        archive.articles_by_latest_change(cut, query, None).await.unwrap().items.len(),
+        archive.articles(cut, names, View::Full).await.unwrap().len(),
+        archive.revisions(cut, first, RevisionOrder::NewestFirst, None, (1_000, View::Full)).await.unwrap().items.len(),
+    ];
+    assert_eq!(read, [3; 4], "the third goes beyond 2 MiB");
+    archive.close().await;
 }

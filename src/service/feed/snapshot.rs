@@ -1,15 +1,18 @@
 //! The snapshot that a feed may begin with: the articles that match at its place, by name.
 
+use prost::Message;
+
 use super::ending::Ending;
 use super::follow::Subscriber;
 use super::show;
 use crate::archive::Cut;
 use crate::archive::feed::FeedView;
-use crate::archive::list::ArticleQuery;
+use crate::archive::list::{ArticleQuery, Page};
 use crate::archive::read::{ArticleAt, View};
-use crate::service::render;
+use crate::model::ArticleName;
 use crate::service::sink::Sink;
 use crate::service::status::Refusal;
+use crate::service::{fit, render};
 use crate::wire::frame::EventFrame;
 use crate::wire::pb;
 use crate::wire::pb::subscribe_response::Event;
@@ -17,11 +20,30 @@ use crate::wire::token::SnapshotPlace;
 
 /// Articles of one event at most.
 const EVENT_ARTICLES_MAX: usize = 100;
-/// An event of whole contents ends with the article that takes it beyond this: a slow link must get it within the
-/// minute after which it counts as stalled.
+/// An event of whole contents ends with the article that takes it beyond this, or before one that would make it too large
+/// for a client: a slow link must get it within the minute after which it counts as stalled.
 const EVENT_CONTENT_BYTES: usize = 128 << 10;
 /// What is taken for an event before it is known how much it has.
 const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
+
+/// The articles of an event: of a page, as many as fit a message.
+struct Articles {
+    articles: Vec<pb::Article>,
+    last: Option<ArticleName>,
+    /// Where the snapshot goes on; `None` after its last article.
+    next: Option<ArticleName>,
+}
+
+impl Articles {
+    fn of(page: Page<ArticleAt, ArticleName>) -> Self {
+        let names: Vec<ArticleName> = page.items.iter().map(|article| article.name.clone()).collect();
+        let mut articles: Vec<pb::Article> = page.items.into_iter().map(render::article).collect();
+        let dropped = fit::keep(&mut articles);
+        let last = names.into_iter().take(articles.len()).last();
+        let next = if dropped { last.clone() } else { page.next };
+        Self { articles, last, next }
+    }
+}
 
 impl Subscriber {
     /// Sends the next articles of the snapshot, and says so when there are no more.
@@ -40,23 +62,21 @@ impl Subscriber {
         let (page, share) = loop {
             let mut share = self.memory(sink, bytes).await?;
             let page = self.context.archive.articles_by_name(cut, query.clone(), after.clone()).await;
-            let page = page.map_err(Refusal::from)?;
-            bytes = page.items.iter().map(ArticleAt::text_bytes).sum();
+            let page = Articles::of(page.map_err(Refusal::from)?);
+            bytes = page.articles.iter().map(Message::encoded_len).sum();
             if self.context.memory.fits(&mut share, bytes) {
                 break (page, share);
             }
         };
-        let last = page.items.last().map(|article| article.name.clone());
-        let within = SnapshotPlace { after: page.next.clone().or(last).or(after) };
-        if page.items.is_empty() && page.next.is_some() {
+        let within = SnapshotPlace { after: page.next.clone().or(page.last).or(after) };
+        if page.articles.is_empty() && page.next.is_some() {
             // A page that matched nothing still says how far it is.
             self.snapshot = Some(within);
             return self.send_bookmark(sink).await;
         }
-        if !page.items.is_empty() {
+        if !page.articles.is_empty() {
             let bookmark = Some(show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest));
-            let articles = page.items.into_iter().map(render::article).collect();
-            let batch = pb::Batch { changes: Vec::new(), articles, bookmark };
+            let batch = pb::Batch { changes: Vec::new(), articles: page.articles, bookmark };
             self.send(sink, show::event(Event::Batch(batch)), Some(share)).await?;
             self.snapshot = Some(within);
         }
