@@ -11,7 +11,7 @@ use super::assembly::Position;
 use super::cache::Caches;
 use super::clock_watch::ClockWatch;
 use super::pools::Pools;
-use super::queue::{EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
+use super::queue::{EDITS_MAX, FLOORS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
 use super::shared::{Shared, Tail};
 use super::subscriptions::Subscriptions;
 use super::verify;
@@ -165,8 +165,8 @@ impl Archive {
         // What is wrong with it is logged.
         shared.clock_fault();
         let watermark = place.map(|(_, watermark)| watermark);
-        // Room for every operation and edit that the queue lets in, and for what the committer and a close send.
-        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + 16);
+        // Room for every operation, edit and floor that the queue lets in, and for what the committer and a close send.
+        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + FLOORS_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
             (tail, left_over, watermark),

@@ -4,6 +4,9 @@
 //! free. The first may take half of the queue, and however many more there are, something is left for the next one.
 //! Imports wait for room instead of being refused, and would always be next in line. So they have a small room of
 //! their own, in which each connection waits once.
+//!
+//! What readers and consumers ask of the writer, floors under archive times and edits of subscriptions, has room of its
+//! own too, where it waits: it takes none from writes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -26,6 +29,9 @@ pub(super) const OPERATIONS_MAX: usize = 4_096;
 pub(super) const IMPORTED_MAX: usize = 2 * Limits::COMMIT_CHANGES_MAX;
 /// Edits of subscriptions that may wait at once, apart from the operations: consumers must not hold up writers.
 pub(super) const EDITS_MAX: usize = 1_024;
+/// Reads as of an archive time that may wait at once for it to be past, apart from the operations: readers must not hold
+/// up writers either.
+pub(super) const FLOORS_MAX: usize = 1_024;
 /// Bytes of contents and originals that may wait at once.
 const BYTES_MAX: usize = 128 << 20;
 /// The same of imports.
@@ -71,6 +77,7 @@ pub(super) struct Queue {
     /// That of imports.
     imported: Room,
     edits: Arc<Semaphore>,
+    floors: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -91,6 +98,7 @@ impl Queue {
             room: Room::new(OPERATIONS_MAX, BYTES_MAX),
             imported: Room::new(IMPORTED_MAX, IMPORTED_BYTES_MAX),
             edits: Arc::new(Semaphore::new(EDITS_MAX)),
+            floors: Arc::new(Semaphore::new(FLOORS_MAX)),
             writer: Mutex::new(Some(writer)),
         }
     }
@@ -141,7 +149,7 @@ impl Queue {
 
     /// Waits until no archive time at or before `to` will be assigned any more.
     pub(super) async fn raise_floor(&self, to: Timestamp) -> Result<(), ArchiveError> {
-        self.ask(&self.room.operations, |answer, permit| Event::RaiseFloor { to, answer, permit }).await
+        self.ask(&self.floors, |answer, permit| Event::RaiseFloor { to, answer, permit }).await
     }
 
     /// Changes a durable subscription. Once this is queued it is done, whether or not anybody waits for the answer.
@@ -172,6 +180,7 @@ impl Queue {
         self.room.close();
         self.imported.close();
         self.edits.close();
+        self.floors.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
         drop(self.send(Event::Close));
@@ -294,7 +303,7 @@ mod tests {
 
     /// A queue of which nothing is done until its events are received.
     fn queue() -> (Queue, Receiver<Event>) {
-        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX);
+        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + FLOORS_MAX);
         (Queue::new(events, std::thread::spawn(|| {})), received)
     }
 
@@ -347,6 +356,17 @@ mod tests {
         let queued = imports.iter_mut().filter_map(|import| import.now_or_never()).count();
         assert_eq!(queued, 2, "two commits");
         assert!(queue.submit(&Arc::default(), operations(256), false).is_ok());
+    }
+
+    #[test]
+    fn reads_that_wait_for_a_floor_take_no_room_from_writes() {
+        let (queue, _received) = queue();
+        let at = Timestamp::from_micros(0).unwrap();
+        let mut reads: Vec<_> = (0..OPERATIONS_MAX).map(|_| Box::pin(queue.raise_floor(at))).collect();
+        assert!(reads.iter_mut().all(|read| read.now_or_never().is_none()), "they wait for their answers, or for room");
+        assert_eq!(queue.floors.available_permits(), 0);
+        let (queued, _) = fill(&queue, &Arc::default());
+        assert_eq!(queued, 8, "as many as without them");
     }
 
     #[test]

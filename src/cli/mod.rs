@@ -55,16 +55,17 @@ use clap::Parser;
 use self::args::{Arguments, Command, Globals, WriteArgs};
 use self::connect::{Access, Session};
 use self::exit::{Exit, Failure};
-use self::output::{Output, say};
+use self::output::{Output, say, say_panics};
 use crate::config::LogFormat;
 use crate::telemetry;
 use crate::wire::pb;
 
 /// How long what still runs may take to end. All that was acknowledged is durable by then.
-const ENDING: Duration = Duration::from_secs(2);
+const ENDING: Duration = Duration::from_millis(500);
 
 /// Does what the process was called for.
 pub fn main() -> ExitCode {
+    say_panics();
     let Arguments { globals, command } = Arguments::parse();
     let done = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("the threads can't be started: {error}")))

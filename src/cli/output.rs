@@ -6,6 +6,7 @@
 //! afterwards is dropped, and [`Output::is_closed`] tells a command that it may stop. Notes go to standard error and
 //! never mix with what is piped.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -237,6 +238,15 @@ pub(super) fn say(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{}", style::safe(&text.to_string())));
 }
 
+/// Says panics as everything else: what panics over a text of others may have the text in its message.
+pub(super) fn say_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let is_asked_for = backtrace.status() == BacktraceStatus::Captured;
+        say(format_args!("dateline: {panic}{}", if is_asked_for { format!("\n{backtrace}") } else { String::new() }));
+    }));
+}
+
 /// Starts `DATELINE_PAGER`, `PAGER` or `less`. An empty one, and `cat`, mean none.
 fn pager() -> Option<Target> {
     let chosen = ["DATELINE_PAGER", "PAGER"].iter().find_map(|name| std::env::var(name).ok());
@@ -253,4 +263,26 @@ fn pager() -> Option<Target> {
     let mut child = command.spawn().ok()?;
     let stdin = child.stdin.take()?;
     Some(Target::Pager { child, stdin })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a process of its own, which has one hook.
+    #[test]
+    fn a_panic_over_a_text_of_others_sends_the_terminal_no_command() {
+        const CHILD: &str = "DATELINE_TEST_PANICS";
+        let name = "cli::output::tests::a_panic_over_a_text_of_others_sends_the_terminal_no_command";
+        if std::env::var_os(CHILD).is_some() {
+            say_panics();
+            panic!("no place for \u{1b}]0;mine\u{7}");
+        }
+        let this = std::env::current_exe().unwrap();
+        let done = Command::new(this).args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(said.contains("dateline: panicked at src/cli/output.rs"), "{said}");
+        assert!(said.contains("no place for <U+001B>]0;mine<U+0007>"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
 }

@@ -47,6 +47,8 @@ async fn import(
         let message = tokio::select! {
             message = incoming.next(&mut messages) => message,
             () = context.stopping.cancelled() => Err(Refusal::draining().into()),
+            // No answer is read any more, and the next message may never come.
+            () = begun.closed() => break,
         };
         let message = match message {
             Ok(Some(message)) => message,
@@ -110,7 +112,12 @@ async fn answer(
     stalled_after: Duration,
 ) {
     use pb::import_revisions_response::Result as ImportResult;
-    while let Some(message) = under_way.recv().await {
+    loop {
+        let message = tokio::select! {
+            message = under_way.recv() => message,
+            () = answers.gone() => return,
+        };
+        let Some(message) = message else { return };
         let (offset, begun) = match message {
             Ok(message) => message,
             Err(status) => return answers.end(status),
@@ -129,5 +136,43 @@ async fn answer(
             Err(NotTaken::Gone) => return,
             Err(NotTaken::Stalled) => return answers.end(Refusal::unread(stalled_after).into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+    use tonic::codec::BufferSettings;
+    use tonic_prost::ProstCodec;
+
+    use super::super::feed::Memory;
+    use super::*;
+    use crate::archive::{Archive, Options};
+    use crate::clock::SystemClock;
+    use crate::model::Limits;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_import_ends_with_the_reader_of_its_answers_though_no_message_comes() {
+        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
+        let context = Context {
+            archive: Arc::clone(&archive),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after: Duration::from_secs(60),
+            memory: Memory::default(),
+        };
+        let decoder = ProstCodec::<(), pb::ImportRevisionsRequest>::raw_decoder(BufferSettings::default());
+        let silent = http_body_util::StreamBody::new(tokio_stream::pending::<
+            Result<hyper::body::Frame<bytes::Bytes>, Status>,
+        >());
+        let messages = Streaming::new_request(decoder, silent, None, None);
+        let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
+        let importing = tokio::spawn(import(context, Caller::default(), messages, Incoming::of_this_call(), answers));
+        drop(stream);
+        tokio::time::timeout(Duration::from_secs(3_600), importing).await.unwrap().unwrap();
     }
 }

@@ -137,13 +137,18 @@ fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    match latest.map(|latest| latest.header.end.next_seq) {
-        Some(end) if since > end => {
-            let message = format!("the backup in {} ends at position {end}, below {since}", folder.display());
-            Err(Failure::new(Exit::Usage, message).hint("leave out --since to continue from where it ends"))
-        }
-        Some(_) | None => Ok(()),
-    }
+    let (message, hint) = match latest.map(|latest| latest.header.end.next_seq) {
+        Some(end) if since > end => (
+            format!("the backup in {} ends at position {end}, below {since}", folder.display()),
+            "leave out --since to continue from where it ends",
+        ),
+        None if since > Seq::ZERO => (
+            format!("there is no backup in {} that reaches position {since}", folder.display()),
+            "leave out --since to begin a full backup there, or send what is since then to standard output: `-`",
+        ),
+        Some(_) | None => return Ok(()),
+    };
+    Err(Failure::new(Exit::Usage, message).hint(hint))
 }
 
 /// Where a file ends, as a server wants it.

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -128,7 +128,7 @@ impl Part {
     /// The state of an export that was begun; none where there is none, or less of it than it says.
     fn begun(&self) -> Result<Option<State>, Failure> {
         let path = self.state();
-        let bytes = match fs::read(&path) {
+        let bytes = match read(&path) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(unreadable(&path)(error)),
@@ -156,9 +156,9 @@ impl Part {
                 fs::create_dir_all(folder)?;
             }
             // A link would have us write elsewhere.
-            let no_link = OFlags::NOFOLLOW.bits().cast_signed();
             let mut options = OpenOptions::new();
-            let mut file = options.create(true).truncate(false).write(true).custom_flags(no_link).open(&path)?;
+            let mut file = options.create(true).truncate(false).write(true).custom_flags(our_own()).open(&path)?;
+            regular(&file)?;
             // Where there are no locks, there is none to respect.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 return Err(io::Error::other("another export is writing it"));
@@ -219,6 +219,24 @@ impl Part {
     fn state(&self) -> PathBuf {
         with_ending(&self.target, ".part.state")
     }
+}
+
+/// Flags that open no link, and wait for nobody: a pipe would wait for its other end.
+fn our_own() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
+}
+
+/// Refuses what is no file, such as a pipe.
+fn regular(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = OpenOptions::new().read(true).custom_flags(our_own()).open(path)?;
+    regular(&file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -320,6 +338,26 @@ mod tests {
             fs::remove_file(forced(&folder).part()).unwrap();
         }
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
+    }
+
+    /// With and without another process at its other end.
+    #[test]
+    fn a_pipe_in_the_place_of_a_part_or_its_state_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = |path: &Path| {
+            let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+            assert!(made.success());
+        };
+        pipe(&forced(&folder).part());
+        forced(&folder).open(0).unwrap_err();
+        let reader = OpenOptions::new().read(true).custom_flags(our_own()).open(forced(&folder).part()).unwrap();
+        let refused = forced(&folder).open(0).unwrap_err();
+        assert!(refused.message.contains("it is not a regular file"), "{refused:?}");
+        drop(reader);
+        fs::remove_file(forced(&folder).part()).unwrap();
+        pipe(&part(&folder).state());
+        let refused = part(&folder).find(ASKED).err().unwrap();
+        assert!(refused.message.contains("it is not a regular file"), "{refused:?}");
     }
 
     /// A state that was left is of what was given up, and says nothing of what was begun after it.

@@ -10,38 +10,6 @@ use crate::cli::exit::{Exit, Failure};
 /// No more of what git says of a failure is kept.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 
-/// What the environment may say of a repository, which would be read in place of the one that was named, or change what is
-/// read of it: all of `git rev-parse --local-env-vars`, and what else makes git read, write or start something.
-const OF_A_REPOSITORY: [&str; 27] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_CONFIG",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_GRAFT_FILE",
-    "GIT_INDEX_FILE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_SYSTEM",
-    "GIT_NAMESPACE",
-    "GIT_EXTERNAL_DIFF",
-    "GIT_DIFF_OPTS",
-    "GIT_LITERAL_PATHSPECS",
-    "GIT_GLOB_PATHSPECS",
-    "GIT_NOGLOB_PATHSPECS",
-    "GIT_ICASE_PATHSPECS",
-    "GIT_ATTR_SOURCE",
-    "GIT_DEFAULT_HASH",
-];
-
 /// Runs git in a folder.
 pub(super) struct Git {
     folder: PathBuf,
@@ -61,10 +29,11 @@ impl Git {
         &self.folder
     }
 
-    /// A command, with nothing of the user's own settings that would change what it prints.
+    /// A command, with nothing of the environment or the user's own settings that would change what it does or prints.
     pub(super) fn command(&self, args: &[String]) -> Command {
         let mut command = Command::new("git");
-        for variable in OF_A_REPOSITORY {
+        // It may say of which repository to read, change what is read of it, or have git write or start something.
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
             command.env_remove(variable);
         }
         command.env("GIT_CONFIG_NOSYSTEM", "1").arg("--no-optional-locks");

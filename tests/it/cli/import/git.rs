@@ -210,7 +210,10 @@ fn the_environment_puts_no_other_repository_in_the_place_of_the_named_one() {
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR"] {
         command.env(variable, "/nonexistent");
     }
+    let trace = cli.path("trace");
+    command.env("GIT_TRACE", &trace).env("GIT_TRACE2_EVENT", &trace).env("GIT_EXEC_PATH", "/nonexistent");
     let done = command.env("GIT_CONFIG_COUNT", "not a number").output().unwrap();
     assert!(done.status.success(), "{done:?}");
+    assert!(!std::path::Path::new(&trace).exists(), "git wrote what it did");
     assert_eq!(json_lines(&cli.ok(&["list", "--json"])).len(), 1);
 }
