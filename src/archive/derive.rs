@@ -100,6 +100,7 @@ impl<'a> Derivation<'a> {
             revision_count: RevisionNumber::FIRST,
             newest: InForce { revision: RevisionNumber::FIRST, made_seq: seq, since: at, known_seq: seq },
             mark: None,
+            last_mark: None,
             first_observe_time: at,
             latest_observe_time: at,
             recent: Vec::new(),
@@ -169,6 +170,7 @@ impl<'a> Derivation<'a> {
         self.batch.put_mark(self.article, Mark { withdrawn, seq, since: entry.observe_time });
         let after = Overlay::new(self.tables.source(), &self.batch);
         self.head.mark = Steps::Stored(Tables::new(&after), self.article).mark(None, seq.next())?;
+        self.head.last_mark = Some(seq);
         Ok(())
     }
 

@@ -201,9 +201,13 @@ pub(super) fn render(
     let withdrawn = mark.is_some_and(|mark| mark.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
     let made = lookup.change(step.made_seq)?;
-    let last_mark = match mark {
-        None => None,
-        Some(_) => lookup.with_steps(entry, bound, |steps| Ok(steps.last_mark(bound)?))?,
+    let etag = match (cut.observe_time, head.last_mark) {
+        (Some(_), _) => None,
+        (None, Some(last)) if last >= bound => {
+            let last = lookup.with_steps(entry, bound, |steps| Ok(steps.last_mark(bound)?))?;
+            Some(etag(step.revision, last, &made))
+        }
+        (None, last) => Some(etag(step.revision, last, &made)),
     };
     let all_known = head.latest_seq < bound;
     let (revision_count, latest) = if all_known {
@@ -220,7 +224,7 @@ pub(super) fn render(
     Ok(ArticleAt {
         name: head.name.clone(),
         mark: mark.map(|mark| mark_at(lookup, mark)).transpose()?,
-        etag: cut.observe_time.is_none().then(|| etag(step.revision, last_mark, &made)),
+        etag,
         revision: revision_of(lookup, head.name.clone(), step.revision, made, view)?,
         valid_from: step.since,
         valid_until,

@@ -39,7 +39,10 @@ impl Turn<'_> {
         let step = steps.in_force(Some(observe_time), seq.next())?.ok_or_else(missing)?;
         let newest = steps.in_force(None, seq.next())?.ok_or_else(missing)?;
         // Of then, not of now: it must not let a writer go over what has come since, which it does not know.
-        let last_mark = self.last_mark(existing, seq.next())?;
+        let last_mark = match existing.head.last_mark {
+            Some(last) if last > seq => steps.last_mark(seq.next())?,
+            last => last,
+        };
         let etag = etag(newest.revision, last_mark, &*maker(&self.tables, newest.made_seq)?);
         let mut warnings = Vec::new();
         for url in urls(operation) {

@@ -85,18 +85,12 @@ impl Turn<'_> {
             }
         };
         let change = effect.map(|effect| &effect.change);
-        let sets_mark =
-            |change: &&Arc<Change>| matches!(change.entry.kind, ChangeKind::Withdrawn | ChangeKind::Reinstated);
-        let last_mark = match change.filter(sets_mark) {
-            Some(change) => Some(change.seq),
-            None => self.last_mark(&existing, ALL)?,
-        };
         let newest = existing.head.newest;
         let made = match change.into_iter().chain([&written.made]).find(|change| change.seq == newest.made_seq) {
             Some(made) => Arc::clone(made),
             None => maker(&self.tables, newest.made_seq)?,
         };
-        Ok(etag(newest.revision, last_mark, &made))
+        Ok(etag(newest.revision, existing.head.last_mark, &made))
     }
 
     fn judge(&self, operation: &Operation) -> Result<(Written, Option<Effect>), ArchiveError> {
@@ -154,14 +148,14 @@ impl Turn<'_> {
         name: &ArticleName,
         existing: Option<&Existing>,
     ) -> Result<(), ArchiveError> {
-        let Some(existing @ Existing { head, .. }) = existing else {
+        let Some(Existing { head, .. }) = existing else {
             return match precondition {
                 Precondition::MustNotExist => Ok(()),
                 Precondition::Etag(_) | Precondition::Revision(_) => Err(Missing::Article(name.clone()).into()),
             };
         };
         let made = maker(&self.tables, head.newest.made_seq)?;
-        let etag = etag(head.newest.revision, self.last_mark(existing, ALL)?, &made);
+        let etag = etag(head.newest.revision, head.last_mark, &made);
         let holds = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
             Precondition::Etag(expected) => *expected == etag,
@@ -169,14 +163,6 @@ impl Turn<'_> {
         };
         let conflict = Conflict::Revision { article: name.clone(), current: head.newest.revision, etag };
         if holds { Ok(()) } else { Err(conflict.into()) }
-    }
-
-    /// The latest change below `bound` that marked an article as withdrawn or reinstated.
-    pub(super) fn last_mark(&self, existing: &Existing, bound: Seq) -> Result<Option<Seq>, StoreError> {
-        match existing.head.mark {
-            None => Ok(None),
-            Some(_) => Steps::Stored(self.tables, existing.key).last_mark(bound),
-        }
     }
 
     fn mark(

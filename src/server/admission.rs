@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Status;
@@ -109,13 +108,7 @@ async fn keep(
     let answer = answered.await?;
     Ok(match kind {
         Kind::One => answers.keep(answer).await,
-        Kind::Stream(None) => answer,
-        Kind::Stream(Some(place)) => answer.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _place = &place;
-                frame
-            }))
-        }),
+        Kind::Stream(place) => answers.keep_stream(answer, place),
     })
 }
 

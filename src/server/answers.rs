@@ -1,11 +1,11 @@
 //! Answers that are not read: how much of them is kept, and for how long.
 //!
 //! What the reader of an answer has no room for stays in memory. So an answer is handed to the transport in pieces, and
-//! what is left of all answers is bounded. Where it would be more, the answer of which nothing was taken for longest is
-//! dropped, and so is one of which nothing was taken for a while. Its stream then ends with a status, for a reader that
-//! wakes up.
+//! what is left of all answers is bounded: of calls with one answer, and of the message that each stream is sending. Where
+//! it would be more, the one of which nothing was taken for longest is dropped, and so is a single answer of which nothing was
+//! taken for a while. Its call then ends with a status, for a reader that wakes up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,19 +28,28 @@ const SHORT_BYTES: usize = 4 << 10;
 
 /// The answers of a server that are not read yet.
 #[derive(Clone)]
-pub(super) struct Answers(Arc<Mutex<Kept>>);
+pub(super) struct Answers {
+    kept: Arc<Mutex<Kept>>,
+    stalled_after: Duration,
+}
 
 struct Kept {
     bytes_max: usize,
     bytes: usize,
     answers: HashMap<u64, Unread>,
+    /// The answers by how long nothing was taken of them, the longest first.
+    by_turn: BTreeMap<u64, u64>,
     next: u64,
 }
 
 struct Unread {
     data: Bytes,
+    /// Its place in `by_turn`.
+    turn: u64,
     /// When something was taken last.
     taken: Instant,
+    /// When it is dropped if nothing is taken, also where there is room.
+    dropped_after: Option<Duration>,
 }
 
 impl Answers {
@@ -50,16 +59,36 @@ impl Answers {
     }
 
     fn bounded(bytes_max: usize, stalled_after: Duration) -> Self {
-        let kept = Arc::new(Mutex::new(Kept { bytes_max, bytes: 0, answers: HashMap::new(), next: 0 }));
+        let (answers, by_turn) = (HashMap::new(), BTreeMap::new());
+        let kept = Arc::new(Mutex::new(Kept { bytes_max, bytes: 0, answers, by_turn, next: 0 }));
         let of_server = Arc::downgrade(&kept);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep((stalled_after / 8).max(Duration::from_millis(5))).await;
                 let Some(kept) = of_server.upgrade() else { return };
-                lock(&kept).drop_stalled(stalled_after);
+                lock(&kept).drop_stalled();
             }
         });
-        Self(kept)
+        Self { kept, stalled_after }
+    }
+
+    /// Keeps what a stream is sending until it is read or dropped, and `place` until the transport has let go of the stream.
+    ///
+    /// The sender of a stream ends one that is not read, and says what its reader needs to come again. So the message under
+    /// way is dropped only where its room is needed, and nothing follows it then.
+    pub(super) fn keep_stream(&self, answer: Response<Body>, place: impl Send + 'static) -> Response<Body> {
+        use hyper::body::Body as _;
+        if answer.body().is_end_stream() {
+            return answer;
+        }
+        let (head, body) = answer.into_parts();
+        let sending = Sending { body, leaving: None, answers: self.clone(), _place: place };
+        let frames = futures_util::stream::unfold(Some(sending), |sending| async { sending?.next().await });
+        Response::from_parts(head, Body::new(StreamBody::new(frames)))
+    }
+
+    fn put(&self, data: Bytes, dropped_after: Option<Duration>) -> Place {
+        Place { id: lock(&self.kept).put(data, dropped_after), kept: Arc::clone(&self.kept) }
     }
 
     /// Keeps an answer that is whole until it is read or dropped.
@@ -78,10 +107,7 @@ impl Answers {
         let leaving = if data.len() <= SHORT_BYTES {
             Leaving::Short { data }
         } else {
-            Leaving::Kept {
-                place: Place { id: lock(&self.0).put(data), kept: Arc::clone(&self.0) },
-                since: Instant::now(),
-            }
+            Leaving::Kept { place: self.put(data, Some(self.stalled_after)), since: Instant::now() }
         };
         let frames = futures_util::stream::unfold(Some((leaving, trailers)), |state| async {
             let (leaving, trailers) = state?;
@@ -97,23 +123,30 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 
 impl Kept {
     /// Makes room for an answer and keeps it. One that is longer than all that may be kept is kept alone.
-    fn put(&mut self, data: Bytes) -> u64 {
+    fn put(&mut self, data: Bytes, dropped_after: Option<Duration>) -> u64 {
         while self.bytes + data.len() > self.bytes_max {
-            let longest = self.answers.iter().min_by_key(|(_, unread)| unread.taken).map(|(id, _)| *id);
-            let Some(id) = longest else { break };
+            let Some((_, id)) = self.by_turn.pop_first() else { break };
             self.remove(id);
         }
-        let id = self.next;
-        self.next += 1;
+        let id = self.turn();
         self.bytes += data.len();
-        self.answers.insert(id, Unread { data, taken: Instant::now() });
+        self.by_turn.insert(id, id);
+        self.answers.insert(id, Unread { data, turn: id, taken: Instant::now(), dropped_after });
         id
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.next += 1;
+        self.next
     }
 
     /// The next piece of an answer, which is empty at its end; `None` if it was dropped.
     fn take(&mut self, id: u64) -> Option<Bytes> {
+        let turn = self.turn();
         let unread = self.answers.get_mut(&id)?;
-        unread.taken = Instant::now();
+        self.by_turn.remove(&unread.turn);
+        self.by_turn.insert(turn, id);
+        (unread.turn, unread.taken) = (turn, Instant::now());
         let piece = unread.data.split_to(unread.data.len().min(PIECE_BYTES));
         self.bytes -= piece.len();
         Some(piece)
@@ -122,15 +155,20 @@ impl Kept {
     fn remove(&mut self, id: u64) {
         if let Some(unread) = self.answers.remove(&id) {
             self.bytes -= unread.data.len();
+            self.by_turn.remove(&unread.turn);
         }
     }
 
-    fn drop_stalled(&mut self, stalled_after: Duration) {
-        let stalled = self.answers.iter().filter(|(_, unread)| unread.taken.elapsed() >= stalled_after);
-        for id in stalled.map(|(id, _)| *id).collect::<Vec<_>>() {
-            tracing::info!("an answer was not read and is dropped");
-            self.remove(id);
+    fn drop_stalled(&mut self) {
+        let stalled = self.answers.iter().filter(|(_, unread)| {
+            let is_late = |dropped_after| unread.taken.elapsed() >= dropped_after;
+            unread.dropped_after.is_some_and(is_late)
+        });
+        let stalled: Vec<_> = stalled.map(|(id, _)| *id).collect();
+        if !stalled.is_empty() {
+            tracing::info!(answers = stalled.len(), "answers were not read and are dropped");
         }
+        stalled.into_iter().for_each(|id| self.remove(id));
     }
 }
 
@@ -164,11 +202,7 @@ impl Leaving {
             Self::Kept { place, since } => {
                 let piece = lock(&place.kept).take(place.id);
                 match piece {
-                    None => {
-                        let dropped = Refusal::unread(since.elapsed());
-                        let mut status = HeaderMap::new();
-                        Status::from(dropped).add_header(&mut status).ok().and_then(|()| end(Some(status)))
-                    }
+                    None => end(dropped(since)),
                     Some(piece) if piece.is_empty() => end(trailers),
                     Some(piece) => {
                         Some((Ok(Frame::data(piece)), Some((Self::Kept { place, since: Instant::now() }, trailers))))
@@ -181,6 +215,48 @@ impl Leaving {
 
 fn end(trailers: Trailers) -> Option<Step> {
     Some((Ok(Frame::trailers(trailers?)), None))
+}
+
+/// How a call ends whose answer was dropped.
+fn dropped(since: Instant) -> Trailers {
+    let mut status = HeaderMap::new();
+    Status::from(Refusal::unread(since.elapsed())).add_header(&mut status).ok().map(|()| status)
+}
+
+/// A stream that is being sent.
+struct Sending<P> {
+    body: Body,
+    /// What is left of the last frame.
+    leaving: Option<(Place, Instant)>,
+    answers: Answers,
+    _place: P,
+}
+
+impl<P> Sending<P> {
+    async fn next(mut self) -> Option<(Result<Frame<Bytes>, Status>, Option<Self>)> {
+        if let Some((place, since)) = self.leaving.take() {
+            let piece = lock(&place.kept).take(place.id);
+            match piece {
+                None => return Some((Ok(Frame::trailers(dropped(since)?)), None)),
+                Some(piece) if piece.is_empty() => {}
+                Some(piece) => {
+                    self.leaving = Some((place, Instant::now()));
+                    return Some((Ok(Frame::data(piece)), Some(self)));
+                }
+            }
+        }
+        let mut data = match self.body.frame().await?.map(Frame::into_data) {
+            Err(status) => return Some((Err(status), None)),
+            Ok(Err(other)) => return Some((Ok(other), Some(self))),
+            Ok(Ok(data)) => data,
+        };
+        let piece = data.split_to(data.len().min(PIECE_BYTES));
+        if !data.is_empty() {
+            let place = self.answers.put(data, None);
+            self.leaving = Some((place, Instant::now()));
+        }
+        Some((Ok(Frame::data(piece)), Some(self)))
+    }
 }
 
 #[cfg(test)]
@@ -220,13 +296,13 @@ mod tests {
         for bytes in [0, 1, SHORT_BYTES, SHORT_BYTES + 1, PIECE_BYTES, 3 * PIECE_BYTES + 5] {
             let kept = answers.keep(answer(bytes)).await;
             assert_eq!(read(kept).await, (bytes, "0".to_owned()));
-            assert_eq!(lock(&answers.0).bytes, 0);
-            assert!(lock(&answers.0).answers.is_empty());
+            assert_eq!(lock(&answers.kept).bytes, 0);
+            assert!(lock(&answers.kept).answers.is_empty());
         }
         let one = answers.keep(answer(1 << 20)).await;
-        assert_eq!(lock(&answers.0).bytes, 1 << 20);
+        assert_eq!(lock(&answers.kept).bytes, 1 << 20);
         drop(one);
-        assert_eq!(lock(&answers.0).bytes, 0);
+        assert_eq!(lock(&answers.kept).bytes, 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,9 +317,31 @@ mod tests {
         let mut first = http_body_util::BodyStream::new(kept.remove(0).into_body());
         assert!(first.next().await.unwrap().is_ok());
         kept.push(answers.keep(answer(1 << 20)).await);
-        assert!(lock(&answers.0).bytes <= 3 << 20);
+        assert!(lock(&answers.kept).bytes <= 3 << 20);
         assert_eq!(read(kept.remove(0)).await, (0, "8".to_owned()), "RESOURCE_EXHAUSTED");
-        assert_eq!(lock(&answers.0).answers.len(), 3);
+        assert_eq!(lock(&answers.kept).answers.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_of_a_stream_gives_way_like_an_answer_and_its_place_lasts_as_long_as_the_stream() {
+        let answers = Answers::bounded(2 << 20, STALLED_AFTER);
+        let place = Arc::new(());
+        let whole = answers.keep_stream(answer(3 * PIECE_BYTES + 5), Arc::clone(&place));
+        assert_eq!(read(whole).await, (3 * PIECE_BYTES + 5, "0".to_owned()));
+        assert_eq!((lock(&answers.kept).bytes, Arc::strong_count(&place)), (0, 1));
+
+        let unread = answers.keep_stream(answer(1 << 20), Arc::clone(&place));
+        let mut frames = http_body_util::BodyStream::new(unread.into_body());
+        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
+        tokio::time::sleep(3 * STALLED_AFTER).await;
+        assert_eq!(lock(&answers.kept).bytes, (1 << 20) - PIECE_BYTES, "the sender says when it ends");
+        let other = answers.keep(answer(2 << 20)).await;
+        assert_eq!((lock(&answers.kept).bytes, Arc::strong_count(&place)), (2 << 20, 2));
+        drop(other);
+        let trailers = frames.next().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(trailers["grpc-status"], "8", "RESOURCE_EXHAUSTED");
+        assert!(frames.next().await.is_none());
+        assert_eq!(Arc::strong_count(&place), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,9 +349,9 @@ mod tests {
         let answers = Answers::new(STALLED_AFTER);
         let kept = answers.keep(answer(1 << 20)).await;
         tokio::time::sleep(STALLED_AFTER / 2).await;
-        assert_eq!(lock(&answers.0).bytes, 1 << 20);
+        assert_eq!(lock(&answers.kept).bytes, 1 << 20);
         tokio::time::sleep(STALLED_AFTER).await;
-        assert_eq!(lock(&answers.0).bytes, 0);
+        assert_eq!(lock(&answers.kept).bytes, 0);
         assert_eq!(read(kept).await, (0, "8".to_owned()));
     }
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::Context;
 use super::backup::{self, Sending};
-use super::sink::Sink;
+use super::sink::{Messages, Sink};
 use super::status::Refusal;
 use crate::archive::error::Unavailable;
 use crate::archive::{ArchiveError, ClockFault, FORMAT_VERSION, VERIFICATIONS_MAX};
@@ -36,13 +35,13 @@ impl AdminHandler {
 
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
-    type VerifyStream = ReceiverStream<Result<pb::VerifyResponse, Status>>;
+    type VerifyStream = Messages<pb::VerifyResponse>;
 
     async fn verify(&self, _request: Request<pb::VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
         Ok(Response::new(self.context.verify(place(&self.verifications, VERIFICATIONS_MAX)?)))
     }
 
-    type BackUpStream = ReceiverStream<Result<pb::BackUpResponse, Status>>;
+    type BackUpStream = Messages<pb::BackUpResponse>;
 
     async fn back_up(&self, request: Request<pb::BackUpRequest>) -> Result<Response<Self::BackUpStream>, Status> {
         let place = place(&self.backups, BACKUPS_MAX)?;

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::Caller;
 use super::publish::{self, Parsed, Plain};
+use super::sink::Messages;
 use super::status::Refusal;
 use super::{Context, fit, import, render, view};
 use crate::archive::compare::StateSelector;
@@ -103,7 +104,7 @@ impl ArchiveService for ArchiveHandler {
         }))
     }
 
-    type ReadOriginalStream = super::original::Messages;
+    type ReadOriginalStream = Messages<pb::ReadOriginalResponse>;
 
     async fn read_original(&self, request: Request<pb::ReadOriginalRequest>) -> Answer<Self::ReadOriginalStream> {
         Ok(Response::new(self.0.read_original(request.into_inner()).await?))

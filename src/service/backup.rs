@@ -1,7 +1,5 @@
 //! The stream of a backup.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -40,12 +38,11 @@ pub(super) fn of_start(error: ArchiveError) -> Refusal {
 pub(super) struct Sending {
     sink: Sink<pb::BackUpResponse>,
     stopping: CancellationToken,
-    stalled_after: Duration,
 }
 
 impl Sending {
     pub(super) fn new(sink: Sink<pb::BackUpResponse>, context: &Context) -> Self {
-        Self { sink, stopping: context.stopping.clone(), stalled_after: context.stalled_after }
+        Self { sink, stopping: context.stopping.clone() }
     }
 
     /// Sends all of a backup, or why it ended early. Returns when it was taken, or its reader is gone.
@@ -58,7 +55,7 @@ impl Sending {
         match sent {
             Ok(Ok(())) | Err(NotTaken::Gone) => {}
             Ok(Err(refusal)) => self.sink.end(refusal.into()),
-            Err(NotTaken::Stalled) => self.sink.end(Refusal::unread(self.stalled_after).into()),
+            Err(NotTaken::Stalled) => self.sink.end_unread(),
         }
     }
 
@@ -75,12 +72,13 @@ impl Sending {
         loop {
             let piece = match backup.next().await {
                 Ok(Some(piece)) => piece,
-                Ok(None) => return Ok(Ok(())),
+                Ok(None) => return self.sink.taken().await.map(Ok),
                 Err(error) => return Ok(Err(error.into())),
             };
             let mut rest = Bytes::from(piece.data);
             while !rest.is_empty() {
-                let data = rest.split_to(rest.len().min(DATA_BYTES_MAX));
+                // A copy, so that what waits for the transport keeps no more than itself.
+                let data = Bytes::copy_from_slice(&rest.split_to(rest.len().min(DATA_BYTES_MAX)));
                 if rest.is_empty() {
                     next_seq = piece.next_seq.0;
                 }

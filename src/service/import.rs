@@ -1,14 +1,11 @@
 //! Imports: a stream of messages in, a stream of answers out.
 
-use std::time::Duration;
-
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::caller::Caller;
-use super::sink::{NotTaken, Sink};
+use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, publish, render};
 use crate::archive::Pending;
@@ -25,7 +22,7 @@ pub(super) fn start(
     context: Context,
     caller: Caller,
     messages: Streaming<pb::ImportRevisionsRequest>,
-) -> ReceiverStream<Result<pb::ImportRevisionsResponse, Status>> {
+) -> Messages<pb::ImportRevisionsResponse> {
     let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
     tokio::spawn(import(context, caller, messages, Incoming::of_this_call(), answers));
     stream
@@ -42,7 +39,7 @@ async fn import(
     answers: Sink<pb::ImportRevisionsResponse>,
 ) {
     let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
-    let answering = tokio::spawn(answer(under_way, answers, context.stalled_after));
+    let answering = tokio::spawn(answer(under_way, answers));
     loop {
         let message = tokio::select! {
             message = incoming.next(&mut messages) => message,
@@ -106,18 +103,14 @@ type Step = Result<(u64, Result<Begun, pb::ItemError>), Status>;
 
 /// Answers the messages of an import in their order, each once it is durable or refused. When its reader does not take the answers
 /// for `stalled_after`, the import ends: what was queued is done, and no more is taken.
-async fn answer(
-    mut under_way: mpsc::Receiver<Step>,
-    answers: Sink<pb::ImportRevisionsResponse>,
-    stalled_after: Duration,
-) {
+async fn answer(mut under_way: mpsc::Receiver<Step>, answers: Sink<pb::ImportRevisionsResponse>) {
     use pb::import_revisions_response::Result as ImportResult;
     loop {
         let message = tokio::select! {
             message = under_way.recv() => message,
             () = answers.gone() => return,
         };
-        let Some(message) = message else { return };
+        let Some(message) = message else { break };
         let (offset, begun) = match message {
             Ok(message) => message,
             Err(status) => return answers.end(status),
@@ -134,14 +127,18 @@ async fn answer(
         match answers.send(answer).await {
             Ok(()) => {}
             Err(NotTaken::Gone) => return,
-            Err(NotTaken::Stalled) => return answers.end(Refusal::unread(stalled_after).into()),
+            Err(NotTaken::Stalled) => return answers.end_unread(),
         }
+    }
+    if answers.taken().await == Err(NotTaken::Stalled) {
+        answers.end_unread();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;

@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 
-use super::sink::{NotTaken, Sink};
+use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, render};
 use crate::archive::read::{RevisionAt, View};
@@ -23,8 +21,6 @@ const PIECE_BYTES_MAX: usize = 256 << 10;
 /// all of it.
 const MEMORY_KIB: u32 = 256 << 10;
 static MEMORY: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
-
-pub(super) type Messages = ReceiverStream<Result<pb::ReadOriginalResponse, Status>>;
 
 impl Context {
     /// Reads a revision with its original, where that fits the answer.
@@ -45,7 +41,10 @@ impl Context {
     }
 
     /// Begins to send an original. Nothing is held in the archive while its reader takes it.
-    pub(super) async fn read_original(&self, request: pb::ReadOriginalRequest) -> Result<Messages, Refusal> {
+    pub(super) async fn read_original(
+        &self,
+        request: pb::ReadOriginalRequest,
+    ) -> Result<Messages<pb::ReadOriginalResponse>, Refusal> {
         let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of) = all!(name, as_of)?;
@@ -64,14 +63,14 @@ impl Context {
             read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
         };
         let (sink, received) = Sink::new(1, self.stalled_after);
-        let (stopping, stalled_after) = (self.stopping.clone(), self.stalled_after);
+        let stopping = self.stopping.clone();
         self.subscribers.spawn(async move {
             let sent = tokio::select! {
                 sent = send(&sink, begin, data, memory) => sent,
                 () = stopping.cancelled() => return sink.end(Refusal::draining().into()),
             };
             if sent == Err(NotTaken::Stalled) {
-                sink.end(Refusal::unread(stalled_after).into());
+                sink.end_unread();
             }
         });
         Ok(received)
@@ -94,5 +93,5 @@ async fn send(
         sink.send(pb::ReadOriginalResponse { part: Some(next) }).await?;
         part = (!data.is_empty()).then(|| Part::Data(data.split_to(data.len().min(PIECE_BYTES_MAX))));
     }
-    Ok(())
+    sink.taken().await
 }

@@ -3,18 +3,36 @@
 //! One rule for every stream: a reader may be slow, and is waited for; one that takes nothing for a while is taken for
 //! lost. The stream then ends with a status, for a reader that wakes up.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
 use tonic::Status;
+
+use super::status::Refusal;
+
+/// A message that waits for the transport, until that takes it or the stream is cut off.
+type Waiting<T> = Arc<Mutex<Option<T>>>;
 
 /// The way to one reader.
 pub(super) struct Sink<T> {
-    events: mpsc::Sender<Result<T, Status>>,
+    events: mpsc::Sender<Result<Waiting<T>, Status>>,
+    /// The last messages: those that the transport may not have taken.
+    waiting: Mutex<VecDeque<Waiting<T>>>,
+    messages: usize,
     /// Keeps a place for how the stream ends, also when the transport takes nothing.
-    end: Option<mpsc::OwnedPermit<Result<T, Status>>>,
+    end: Option<mpsc::OwnedPermit<Result<Waiting<T>, Status>>>,
     stalled_after: Duration,
+}
+
+/// What the transport takes the messages from. It keeps what counts the stream, as long as the transport has it.
+pub struct Messages<T> {
+    received: mpsc::Receiver<Result<Waiting<T>, Status>>,
+    _place: Option<Box<dyn Send + Sync>>,
 }
 
 /// Why an event was not taken.
@@ -28,10 +46,11 @@ pub(super) enum NotTaken {
 
 impl<T: Send + 'static> Sink<T> {
     /// A way on which `messages` may wait for the transport, and what the transport takes them from.
-    pub(super) fn new(messages: usize, stalled_after: Duration) -> (Self, ReceiverStream<Result<T, Status>>) {
+    pub(super) fn new(messages: usize, stalled_after: Duration) -> (Self, Messages<T>) {
         let (events, received) = mpsc::channel(messages + 1);
         let end = events.clone().try_reserve_owned().ok();
-        (Self { events, end, stalled_after }, ReceiverStream::new(received))
+        let waiting = Mutex::new(VecDeque::with_capacity(messages));
+        (Self { events, waiting, messages, end, stalled_after }, Messages { received, _place: None })
     }
 
     /// Waits until the transport has taken the last event, so that another one can be handed over at once.
@@ -39,7 +58,16 @@ impl<T: Send + 'static> Sink<T> {
         if self.events.capacity() > 0 && !self.is_gone() {
             return Ok(()); // Nobody else hands anything over.
         }
-        match tokio::time::timeout(self.stalled_after, self.events.reserve()).await {
+        self.places(1).await
+    }
+
+    /// Waits until the transport has taken all that was handed over.
+    pub(super) async fn taken(&self) -> Result<(), NotTaken> {
+        self.places(self.messages).await
+    }
+
+    async fn places(&self, count: usize) -> Result<(), NotTaken> {
+        match tokio::time::timeout(self.stalled_after, self.events.reserve_many(count)).await {
             Ok(Ok(_room)) => Ok(()),
             Ok(Err(_)) => Err(NotTaken::Gone),
             Err(_) => Err(NotTaken::Stalled),
@@ -49,13 +77,22 @@ impl<T: Send + 'static> Sink<T> {
     /// Hands over an event, once the transport has taken the one before.
     pub(super) async fn send(&self, event: T) -> Result<(), NotTaken> {
         self.room().await?;
-        self.events.try_send(Ok(event)).map_err(|_| NotTaken::Gone)
+        self.hand_over(event).map_err(|_| NotTaken::Gone)
     }
 
     /// Hands over an event if there is room for it.
     pub(super) fn send_if_room(&self, event: T) {
         // Whether it is taken makes no difference: the stream ends with what comes next.
-        drop(self.events.try_send(Ok(event)));
+        drop(self.hand_over(event));
+    }
+
+    fn hand_over(&self, event: T) -> Result<(), mpsc::error::TrySendError<Result<Waiting<T>, Status>>> {
+        let event = Arc::new(Mutex::new(Some(event)));
+        self.events.try_send(Ok(Arc::clone(&event)))?;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.truncate(self.messages.saturating_sub(1));
+        waiting.push_front(event);
+        Ok(())
     }
 
     /// Ends the stream with a status. The transport has it when it takes what was handed over before.
@@ -63,6 +100,20 @@ impl<T: Send + 'static> Sink<T> {
         if let Some(end) = self.end {
             drop(end.send(Err(status)));
         }
+    }
+
+    /// Ends the stream of a reader that takes nothing, and keeps nothing for it.
+    pub(super) fn end_unread(self) {
+        self.take_back();
+        let status = Refusal::unread(self.stalled_after).into();
+        self.end(status);
+    }
+
+    /// Takes back what the transport has not taken. Whether there was anything.
+    pub(super) fn take_back(&self) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken_back = waiting.drain(..).filter_map(|event| take(&event)).count();
+        taken_back > 0
     }
 
     /// Whether nobody is there any more.
@@ -73,5 +124,34 @@ impl<T: Send + 'static> Sink<T> {
     /// Waits until nobody is there any more.
     pub(super) async fn gone(&self) {
         self.events.closed().await;
+    }
+}
+
+fn take<T>(waiting: &Waiting<T>) -> Option<T> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl<T> Messages<T> {
+    /// Keeps `place` until the transport has let go of the stream.
+    pub(super) fn with(self, place: impl Send + Sync + 'static) -> Self {
+        Self { _place: Some(Box::new(place)), ..self }
+    }
+}
+
+impl<T> Stream for Messages<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match ready!(self.received.poll_recv(context)) {
+                None => return Poll::Ready(None),
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                Some(Ok(waiting)) => {
+                    if let Some(event) = take(&waiting) {
+                        return Poll::Ready(Some(Ok(event)));
+                    }
+                }
+            }
+        }
     }
 }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 
 use super::Context;
-use super::sink::{NotTaken, Sink};
+use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
@@ -18,12 +16,10 @@ use crate::wire::verification::{event_to_pb, summary_to_pb};
 /// Messages that wait for the transport; the verification waits when there are more.
 const WAITING_MAX: usize = 64;
 
-pub(super) type Messages = ReceiverStream<Result<pb::VerifyResponse, Status>>;
-
 impl Context {
     /// Begins a verification, which ends with the stream, with the server, or when nothing of it is read. `place` is
     /// given back then.
-    pub(super) fn verify(&self, place: OwnedSemaphorePermit) -> Messages {
+    pub(super) fn verify(&self, place: OwnedSemaphorePermit) -> Messages<pb::VerifyResponse> {
         let (sink, received) = Sink::new(WAITING_MAX, self.stalled_after);
         let sink = Arc::new(sink);
         let (archive, context, told) = (Arc::clone(&self.archive), self.clone(), Arc::clone(&sink));
@@ -39,7 +35,10 @@ impl Context {
         self.subscribers.spawn(async move {
             let _place = place;
             let told = match archive.verify(listener).await {
-                Ok(Some(summary)) => context.tell(&sink, Event::Summary(summary_to_pb(summary)).into()).await,
+                Ok(Some(summary)) => match context.tell(&sink, Event::Summary(summary_to_pb(summary)).into()).await {
+                    Ok(()) => context.unless_stopping(sink.taken()).await,
+                    not_taken => not_taken,
+                },
                 // The listener ended it. If the reader is gone, it does not see how.
                 Ok(None) => Err(NotTaken::Stalled),
                 Err(error) => return end(sink, error.into()),
@@ -47,7 +46,11 @@ impl Context {
             match told {
                 Ok(()) => {}
                 Err(_) if context.stopping.is_cancelled() => end(sink, Refusal::draining()),
-                Err(NotTaken::Stalled) => end(sink, Refusal::unread(context.stalled_after)),
+                Err(NotTaken::Stalled) => {
+                    if let Some(sink) = Arc::into_inner(sink) {
+                        sink.end_unread();
+                    }
+                }
                 Err(NotTaken::Gone) => {}
             }
         });
@@ -55,10 +58,14 @@ impl Context {
     }
 
     async fn tell(&self, sink: &Sink<pb::VerifyResponse>, message: pb::VerifyResponse) -> Result<(), NotTaken> {
+        self.unless_stopping(sink.send(message)).await
+    }
+
+    async fn unless_stopping(&self, sent: impl Future<Output = Result<(), NotTaken>>) -> Result<(), NotTaken> {
         tokio::select! {
             biased;
             () = self.stopping.cancelled() => Err(NotTaken::Gone),
-            sent = sink.send(message) => sent,
+            sent = sent => sent,
         }
     }
 }

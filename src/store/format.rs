@@ -10,7 +10,7 @@ use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
 /// The version that this code reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Why a database was refused.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -31,6 +31,8 @@ pub struct Head {
     pub newest: InForce,
     /// The mark in force at the end of the observe axis.
     pub mark: Option<Mark>,
+    /// The latest change that set a mark, whether or not it is in force.
+    pub last_mark: Option<Seq>,
     /// The observe time of the earliest observation.
     pub first_observe_time: Timestamp,
     /// The observe time of the latest observation.
@@ -127,6 +129,7 @@ impl Head {
                 seq: mark.seq.0,
                 since: mark.since.micros(),
             }),
+            last_mark_seq: self.last_mark.map_or(0, |seq| seq.0),
             first_observe_time: self.first_observe_time.micros(),
             latest_observe_time: self.latest_observe_time.micros(),
             recent: self.recent.iter().map(recent_to_stored).collect(),
@@ -159,6 +162,8 @@ impl Head {
                 known_seq: Seq(newest.known_seq),
             },
             mark,
+            // The first change of an archive creates an article.
+            last_mark: (message.last_mark_seq > 0).then_some(Seq(message.last_mark_seq)),
             first_observe_time: Timestamp::from_micros(message.first_observe_time)?,
             latest_observe_time: Timestamp::from_micros(message.latest_observe_time)?,
             recent: message.recent.iter().map(recent_from_stored).collect(),

@@ -58,9 +58,10 @@ pub(super) struct Subscriber {
     caught_up: bool,
     /// When the next bookmark is due.
     bookmark_due: Instant,
-    /// What the last two events take: one waits for the transport, which may be sending the one before.
+    /// What the last event takes until the transport has it.
     waits: Option<Share>,
-    leaves: Option<Share>,
+    /// Where the reader is without the last event, which the transport may not have taken.
+    before: (ReadStamp, Option<SnapshotPlace>),
 }
 
 /// What ends a wait.
@@ -94,6 +95,7 @@ impl Subscriber {
                 (Asked::new(attachment.query.clone()), begin, Some(attachment))
             }
         };
+        let before = (begin.place, begin.snapshot.clone());
         Ok(Self {
             context: context.clone(),
             end,
@@ -107,17 +109,25 @@ impl Subscriber {
             caught_up: false,
             bookmark_due: Instant::now() + heartbeat,
             waits: None,
-            leaves: None,
+            before,
         })
     }
 
     /// Feeds the subscriber until it is gone or its stream ends.
     pub(super) async fn run(mut self, sink: Sink<EventFrame>) {
-        let Err(ending) = self.feed(&sink).await;
+        let Err(mut ending) = self.feed(&sink).await;
+        if let Ending::Done = ending
+            && let Err(earlier) = self.room(&sink).await
+        {
+            ending = earlier;
+        }
         match ending {
             Ending::Done | Ending::Gone => {}
             Ending::With(status) => sink.end(*status),
             Ending::Stalled(after) => {
+                if sink.take_back() {
+                    (self.place, self.snapshot) = self.before.clone();
+                }
                 tracing::info!(next_seq = self.place.next_seq.0, "a subscriber made no progress and is cut off");
                 let token = self.bookmark().resume_token;
                 sink.end(Refusal::stalled(after, &token).into());
@@ -150,19 +160,23 @@ impl Subscriber {
     }
 
     /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
-    pub(super) async fn room(&self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
+    pub(super) async fn room(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let interruption = tokio::select! {
             biased;
             interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
-            room = sink.room() => return room.map_err(|not_taken| self.not_taken(not_taken)),
-            () = self.context.memory.is_short(), if self.waits.is_some() || self.leaves.is_some() => {
+            room = sink.room() => {
+                room.map_err(|not_taken| self.not_taken(not_taken))?;
+                self.waits = None;
+                return Ok(());
+            }
+            () = self.context.memory.is_short(), if self.waits.is_some() => {
                 return Err(Ending::Stalled(memory::STALLED_AFTER));
             }
         };
         Err(self.interrupted(interruption, sink))
     }
 
-    /// Hands over an event that takes `share` until it has left.
+    /// Hands over an event that takes `share` until the transport has it.
     pub(super) async fn send(
         &mut self,
         sink: &Sink<EventFrame>,
@@ -170,8 +184,8 @@ impl Subscriber {
         share: Option<Share>,
     ) -> Result<(), Ending> {
         sink.send(event).await.map_err(|not_taken| self.not_taken(not_taken))?;
-        // The transport has taken the event before, and so it has sent the one before that.
-        self.leaves = std::mem::replace(&mut self.waits, share);
+        self.waits = share;
+        self.before = (self.place, self.snapshot.clone());
         Ok(())
     }
 
@@ -182,7 +196,8 @@ impl Subscriber {
         }
     }
 
-    /// Waits for this much memory, as long as the reader is there.
+    /// Waits for this much memory, as long as the reader is there. Nothing is held meanwhile: after [`Self::room`] there is
+    /// no event that takes any.
     pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<Share, Ending> {
         let interruption = tokio::select! {
             biased;
@@ -257,6 +272,8 @@ impl Subscriber {
 
     /// Waits for a change that may match. A bookmark that falls due meanwhile is sent.
     async fn wait(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
+        // While it waits for a change it holds no memory.
+        self.room(sink).await?;
         match self.next_wake(sink).await {
             Wake::More => Ok(()),
             Wake::BookmarkDue => self.send_bookmark(sink).await,
@@ -426,10 +443,46 @@ mod tests {
         let begun = Instant::now();
         assert!(matches!(read.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
         assert!(begun.elapsed() <= memory::STALLED_AFTER * 2, "{:?}", begun.elapsed());
-        assert!(matches!(unread.next().await.unwrap().unwrap(), EventFrame::Changes(_)), "it is sent all the same");
         let status = unread.next().await.unwrap().unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
         let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
-        assert!(info.reason == "SUBSCRIBER_STALLED" && info.metadata.contains_key("resume_token"), "{info:?}");
+        assert_eq!(info.reason, "SUBSCRIBER_STALLED");
+        // What it did not get was taken back, and comes with the token.
+        let position = pb::feed_start::Position::ResumeToken(info.metadata["resume_token"].clone());
+        let start = Some(pb::FeedStart { position: Some(position) });
+        let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
+        let subscriber = Subscriber::new(&context, request).await.unwrap();
+        let (sink, mut received) = Sink::new(1, context.stalled_after);
+        tokio::spawn(subscriber.run(sink));
+        assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Other(_)), "Started");
+        assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
+    }
+
+    /// Where all subscribers held the memory of one event and waited for that of the next, none would ever go on.
+    #[tokio::test]
+    async fn a_subscriber_holds_no_memory_while_it_waits_for_more() {
+        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
+        let context = Context {
+            archive: Arc::clone(&archive),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after: Duration::from_secs(3_600),
+            memory: Memory::bounded(EVENT_MEMORY_BYTES),
+        };
+        let subscriber = Subscriber::new(&context, pb::SubscribeRequest::default()).await.unwrap();
+        let (sink, mut received) = Sink::new(1, context.stalled_after);
+        tokio::spawn(subscriber.run(sink));
+        for source in ["one", "two", "three"] {
+            write(&archive, source).await;
+            loop {
+                let event = tokio::time::timeout(Duration::from_secs(30), received.next()).await;
+                let event = event.unwrap_or_else(|_| panic!("{source} never comes")).unwrap().unwrap();
+                if matches!(event, EventFrame::Changes(_)) {
+                    break;
+                }
+            }
+        }
+        assert!(context.memory.take(EVENT_MEMORY_BYTES).await.is_some(), "an idle subscriber holds nothing");
     }
 }

@@ -1,6 +1,7 @@
 //! What events that wait for their readers take of memory, bounded over all subscribers.
 //!
-//! A subscriber takes its share before it reads an event, and gives it back when the event has left. Where all is taken,
+//! A subscriber takes its share before it reads an event, and gives it back when the transport has taken the event, which
+//! counts among the server's unread answers then. It never waits for one while it holds another. Where all is taken,
 //! subscribers wait in the order in which they came, and one that holds a share and reads nothing is taken for stalled
 //! sooner than it would be otherwise.
 
@@ -14,7 +15,7 @@ const BYTES_MAX: usize = 256 << 20;
 /// Permits are 32 bits.
 const UNIT_BYTES: usize = 1 << 10;
 /// A reader that takes nothing for this long ends while others wait for what it holds.
-pub(super) const STALLED_AFTER: Duration = Duration::from_secs(5);
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(15);
 
 /// The memory of all subscribers.
 #[derive(Clone, Debug)]

@@ -14,13 +14,12 @@ mod wanted;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 pub use self::memory::Memory;
 use super::Context;
 use super::caller::{Caller, PeerPlace, PerPeer};
-use super::sink::Sink;
+use super::sink::{Messages, Sink};
 use super::status::Refusal;
 use crate::wire::frame::{EventFrame, PageFrame};
 use crate::wire::pb;
@@ -63,17 +62,14 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl FeedService for FeedHandler {
-    type SubscribeStream = ReceiverStream<Result<EventFrame, Status>>;
+    type SubscribeStream = Messages<EventFrame>;
 
     async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Answer<Self::SubscribeStream> {
         let place = self.place(&Caller::of(&request))?;
         let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
-        self.context.subscribers.spawn(async move {
-            subscriber.run(sink).await;
-            drop(place);
-        });
-        Ok(Response::new(received))
+        self.context.subscribers.spawn(subscriber.run(sink));
+        Ok(Response::new(received.with(place)))
     }
 
     async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Answer<PageFrame> {

@@ -63,7 +63,7 @@ fn standard_input_goes_with_files() {
 
     let new = place(&cli, "new");
     let alone = cli.feed(&["restore", "-", "--archive", &new], &since);
-    assert_eq!(alone.code, 2, "{alone:?}");
+    assert_eq!(alone.code, 6, "{alone:?}");
     assert!(alone.err.contains("are in none of the files, and standard input goes on behind them"), "{alone:?}");
     nothing_is_left(&cli);
     let restored = cli.feed(&["restore", "-", &full, "-", "--archive", &new], &since);

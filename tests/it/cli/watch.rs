@@ -461,7 +461,7 @@ fn arguments_that_make_no_sense_are_told() {
         (&["watch", "--from", "soon"][..], 2, "or beginning, now, or a change's position"),
         (&["watch", "--from", "1", "--resume", "x"], 2, "cannot be used with"),
         (&["watch", "--durable", "x", "--resume", "x"], 2, "cannot be used with"),
-        (&["watch", "--durable=-x", "--until-caught-up"], 2, "the subscription id has the character '-'"),
+        (&["watch", "--durable=-x", "--until-caught-up"], 2, "the subscription id begins with '-'"),
         (&["watch", "--durable", "ä"], 2, "the subscription id has the character 'ä'"),
         (&["watch", "--kind", "expunged"], 2, "invalid value"),
         (&["watch", "--exec", ""], 2, "--exec"),
