@@ -17,7 +17,7 @@ const BEHIND_MAX: Duration = Duration::from_secs(60);
 /// A clock may jump this far ahead.
 const JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The first write of a process is expected within this time after the last change. Later it is reported, and taken.
-const PAUSE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const PAUSE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What is wrong with the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +40,19 @@ pub enum ClockFault {
     },
 }
 
+/// The archive was opened long after its last change: it lay idle, or the clock is ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock is {} after the last change, which was archived at {last}; if it is wrong, set it right before more is written", Span(*by))]
+pub(super) struct LongPause {
+    by: Duration,
+    last: Timestamp,
+}
+
 /// Remembers what the clock showed.
 pub(super) struct ClockWatch {
     jump_allowed: bool,
+    /// The first reading.
+    opened: Timestamp,
     seen: Mutex<Seen>,
 }
 
@@ -66,7 +76,8 @@ impl ClockWatch {
     /// Begins with a first reading, which is believed.
     pub(super) fn new(clock: &dyn Clock, jump_allowed: bool) -> Self {
         let (time, steady) = (clock.now(), clock.steady());
-        Self { jump_allowed, seen: Mutex::new(Seen { time, steady, reported: None, has_written: false }) }
+        let seen = Mutex::new(Seen { time, steady, reported: None, has_written: false });
+        Self { jump_allowed, opened: time, seen }
     }
 
     /// Reads the clock, and says what is wrong with it. `last` is the last archive time. What begins or ends is logged.
@@ -111,13 +122,18 @@ impl ClockWatch {
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut seen.has_written, true)
-            && let Some(last) = last
-            && between(last, seen.time) > PAUSE_MAX
+            && let Some(pause) = self.long_pause(last)
         {
-            let pause = Span(between(last, seen.time));
-            tracing::warn!(%last, "the clock is {pause} after the last change; if it is wrong, set it right before more is written");
+            tracing::warn!("{pause}");
         }
         Ok(())
+    }
+
+    /// The pause before this archive was opened, until something is written.
+    pub(super) fn long_pause(&self, last: Option<Timestamp>) -> Option<LongPause> {
+        let last = last?;
+        let by = between(last, self.opened);
+        (by > PAUSE_MAX).then_some(LongPause { by, last })
     }
 }
 
@@ -199,6 +215,25 @@ mod tests {
         assert!(matches!(watch.look(&clock, last), Some(ClockFault::Behind { .. })));
         clock.jump(days(1));
         assert_eq!(watch.look(&clock, last), None);
+    }
+
+    #[test]
+    fn a_long_pause_before_the_archive_was_opened_is_told_until_something_is_written() {
+        let clock = ManualClock::new(days(31));
+        let watch = ClockWatch::new(&clock, false);
+        let told = watch.long_pause(Some(start())).unwrap().to_string();
+        assert!(
+            told.starts_with(&format!("the clock is 31 days after the last change, which was archived at {}", start())),
+            "{told}"
+        );
+        assert_eq!(watch.admit_write(&clock, Some(start())), Ok(()), "it is only told");
+        assert_eq!(watch.long_pause(Some(days(31))), None);
+        assert_eq!(watch.long_pause(Some(days(1))), None, "30 days are no long pause");
+        assert_eq!(watch.long_pause(None), None);
+        // Whoever writes nothing while it is open knows why it is idle.
+        let watch = ClockWatch::new(&clock, false);
+        clock.set(days(90));
+        assert_eq!(watch.long_pause(Some(days(31))), None);
     }
 
     #[test]

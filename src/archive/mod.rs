@@ -98,6 +98,13 @@ impl Archive {
         self.shared.clock_fault()
     }
 
+    /// What a person should know of its clock: what is wrong with it, or that the last change is long ago.
+    pub fn clock_message(&self) -> Option<String> {
+        let fault = self.clock_fault().map(|fault| fault.to_string());
+        let last = self.tail().archive_time;
+        fault.or_else(|| self.shared.clock_watch.long_pause(last).map(|pause| pause.to_string()))
+    }
+
     /// The durable end of the log.
     pub fn tail(&self) -> ReadStamp {
         self.shared.tail().stamp()

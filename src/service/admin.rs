@@ -81,7 +81,7 @@ impl AdminService for AdminHandler {
             storage_message: refusal.map(|refusal| refusal.to_string()).unwrap_or_default(),
             start_time: Some(timestamp_to_pb(info.opened)),
             queued_writes: u32::try_from(archive.queued_writes()).unwrap_or(u32::MAX),
-            clock_message: clock.map(|fault| fault.to_string()).unwrap_or_default(),
+            clock_message: archive.clock_message().unwrap_or_default(),
             clock_behind: clock.and_then(|fault| match fault {
                 ClockFault::Behind { by, .. } => prost_types::Duration::try_from(by).ok(),
                 ClockFault::JumpedAhead { .. } => None,

@@ -89,6 +89,27 @@ async fn nothing_is_written_after_the_clock_has_jumped_ahead_until_it_is_right_a
 }
 
 #[tokio::test]
+async fn an_archive_that_lay_idle_says_so_until_something_is_written() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let open = |clock: &Arc<ManualClock>| support::open_directory(directory.path(), &Options::default(), clock);
+    let clock = Arc::new(ManualClock::new(support::now()));
+    let server = TestServer::over(open(&clock), server::Options::default()).await;
+    let client = server.client().await;
+    write(&client, "a").await.unwrap();
+    assert_eq!(status(&client).await.clock_message, "");
+    server.stop().await;
+    let clock = Arc::new(ManualClock::new(days_later(40)));
+    let server = TestServer::over(open(&clock), server::Options::default()).await;
+    let client = server.client().await;
+    let told = status(&client).await.clock_message;
+    assert!(told.starts_with("the clock is 40 days after the last change"), "{told}");
+    assert_eq!(healths(&server).await, [ServingStatus::Serving; 2]);
+    write(&client, "b").await.unwrap();
+    assert_eq!(status(&client).await.clock_message, "");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_clock_that_is_behind_the_last_change_is_reported_and_writes_go_on() {
     let (server, client, clock) = served(true).await;
     write(&client, "a").await.unwrap();
