@@ -101,7 +101,12 @@ impl ServerError {
         let reason = self.reason.as_str();
         let full = matches!(
             reason,
-            "SUBSCRIBER_STALLED" | "TOO_MANY_STREAMS" | "QUEUE_FULL" | "MESSAGES_IN_FLIGHT" | "STORAGE_FULL"
+            "REQUEST_STALLED"
+                | "SUBSCRIBER_STALLED"
+                | "TOO_MANY_STREAMS"
+                | "QUEUE_FULL"
+                | "MESSAGES_IN_FLIGHT"
+                | "STORAGE_FULL"
         );
         self.is_of_transport() || self.code == Code::Unavailable || (self.code == Code::ResourceExhausted && full)
     }

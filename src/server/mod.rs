@@ -108,6 +108,8 @@ const ANSWERS_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// How often the clock is looked at.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// Requests of services whose requests are not [`Bounded`]: a name, no more.
+const SMALL_REQUEST_BYTES: usize = 16 << 10;
 /// HTTP/2 windows that let a replay run at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
@@ -207,11 +209,8 @@ fn router(
     options: &Options,
     health: Option<HealthServer<HealthHandler>>,
 ) -> Router<Stack<AdmissionLayer, Identity>> {
-    let bounds = Bounds::new(&options.limits);
-    // Above our own bounds, so that what is a little too long gets our error and not the transport's.
-    let request_bytes_max = bounds.longest() + (4 << 20);
+    let bounds = Bounds::new(&options.limits, options.stalled_after);
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
-        .max_decoding_message_size(request_bytes_max)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
@@ -237,7 +236,7 @@ fn router(
         .add_service(Bounded::new(archive, &bounds))
         .add_service(Bounded::new(feed, &bounds))
         .add_service(Bounded::new(admin, &bounds))
-        .add_optional_service(health)
+        .add_optional_service(health.map(|health| health.max_decoding_message_size(SMALL_REQUEST_BYTES)))
         .add_optional_service(reflection())
         .add_optional_service(reflection_v1alpha())
 }
@@ -246,7 +245,8 @@ fn router(
 fn reflection()
 -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
     let built = described().build_v1();
-    built.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok()
+    let built = built.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok();
+    built.map(|service| service.max_decoding_message_size(SMALL_REQUEST_BYTES))
 }
 
 /// The same for clients that only know its first version.
@@ -254,7 +254,8 @@ fn reflection_v1alpha() -> Option<
     tonic_reflection::server::v1alpha::ServerReflectionServer<impl tonic_reflection::server::v1alpha::ServerReflection>,
 > {
     let built = described().build_v1alpha();
-    built.inspect_err(|error| tracing::error!(%error, "reflection v1alpha is not served")).ok()
+    let built = built.inspect_err(|error| tracing::error!(%error, "reflection v1alpha is not served")).ok();
+    built.map(|service| service.max_decoding_message_size(SMALL_REQUEST_BYTES))
 }
 
 fn described() -> tonic_reflection::server::Builder<'static> {

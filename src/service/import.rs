@@ -42,7 +42,7 @@ async fn import(
     let answering = tokio::spawn(answer(under_way, answers));
     loop {
         let message = tokio::select! {
-            message = incoming.next(&mut messages) => message,
+            message = messages.message() => message,
             () = context.stopping.cancelled() => Err(Refusal::draining().into()),
             // No answer is read any more, and the next message may never come.
             () = begun.closed() => break,

@@ -25,6 +25,7 @@ mod model;
 mod pages;
 mod portrait;
 mod reasons;
+mod received;
 mod refusals;
 mod server;
 mod service;

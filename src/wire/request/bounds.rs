@@ -1,6 +1,8 @@
 //! How much a request may be.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -9,6 +11,8 @@ use super::super::from_pb::FILTER_VALUES_MAX;
 use crate::model::Limits;
 
 const MIB: usize = 1 << 20;
+/// The messages of imports.
+pub(super) const IMPORT: &str = "ImportRevisionsRequest";
 /// What the elements of one message may take once they are decoded, not counting their text.
 pub(super) const ELEMENTS_BYTES_MAX: usize = 64 * MIB;
 /// What all requests under way may take, unless the limits let a single one take more.
@@ -29,29 +33,29 @@ pub struct Bounds {
     pub(super) limits: Limits,
     in_flight: Arc<Semaphore>,
     imported: Arc<Semaphore>,
+    /// Long messages that may be decompressed and decoded at once.
+    slots: Arc<Semaphore>,
+    /// How long nothing may come of a request.
+    pub(super) stalled_after: Duration,
 }
 
 impl Bounds {
-    /// Bounds that follow from the limits.
-    pub fn new(limits: &Limits) -> Self {
+    /// Bounds that follow from the limits. A request of which nothing comes for `stalled_after` ends.
+    pub fn new(limits: &Limits, stalled_after: Duration) -> Self {
         let (in_flight, imported) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let bounds = Self { limits: *limits, in_flight, imported };
-        let least = 2 * bounds.longest() + ELEMENTS_BYTES_MAX;
+        let slots = Arc::new(Semaphore::new(available_parallelism().map_or(2, |cores| cores.get().max(2))));
+        let bounds = Self { limits: *limits, in_flight, imported, slots, stalled_after };
+        let least = 2 * bounds.batch_bytes_max() + ELEMENTS_BYTES_MAX;
         bounds.in_flight.add_permits(IN_FLIGHT_BYTES.max(least).min(Semaphore::MAX_PERMITS));
         bounds.imported.add_permits(IMPORTED_BYTES.max(least).min(Semaphore::MAX_PERMITS));
         bounds
-    }
-
-    /// The length of the longest request that any method takes.
-    pub fn longest(&self) -> usize {
-        self.batch_bytes_max()
     }
 
     /// The length of the longest message of a type.
     pub(super) fn bytes_max(&self, message: &str) -> usize {
         match message {
             "PublishRevisionRequest" => self.publish_bytes_max(),
-            "BatchPublishRevisionsRequest" | "ImportRevisionsRequest" => self.batch_bytes_max(),
+            "BatchPublishRevisionsRequest" | IMPORT => self.batch_bytes_max(),
             _ => MIB.max(self.limits.page_size_max * NAME_BYTES),
         }
     }
@@ -66,8 +70,21 @@ impl Bounds {
 
     /// Takes what a message of a type will need, until it is given back; `None` where that is not left.
     pub(super) fn take(&self, message: &str, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let budget = if message == "ImportRevisionsRequest" { &self.imported } else { &self.in_flight };
-        Arc::clone(budget).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+        self.budget(message).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    }
+
+    /// The same, once there is room.
+    pub(super) async fn take_once_there_is_room(&self, message: &str, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.budget(message).acquire_many_owned(u32::try_from(bytes).ok()?).await.ok()
+    }
+
+    fn budget(&self, message: &str) -> Arc<Semaphore> {
+        Arc::clone(if message == IMPORT { &self.imported } else { &self.in_flight })
+    }
+
+    /// Waits until a long message may be decompressed and decoded, which it may until this is given back.
+    pub(super) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 }
 

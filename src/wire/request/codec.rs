@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use prost::{Message, Name};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
 use super::super::pb;
-use super::apart::apart;
 use super::plan::{self, Plan};
 use super::refused::Refused;
 use super::scope::Call;
@@ -75,10 +75,12 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        self.call.packed.unpacked();
-        let length = buffer.remaining();
-        let bytes = buffer.copy_to_bytes(length);
-        if length <= INLINE_BYTES_MAX {
+        // The slot is free again once it is decoded.
+        let (bytes, _slot) = self.call.take_message().unwrap_or_else(|| {
+            let length = buffer.remaining();
+            (buffer.copy_to_bytes(length), None)
+        });
+        if bytes.len() <= INLINE_BYTES_MAX {
             return Ok(Some(self.read(bytes)?));
         }
         Ok(Some(apart(|| self.read(bytes))?))
@@ -95,7 +97,7 @@ impl<U: Message + Name + Default> RequestDecoder<U> {
         match self.read_request(bytes.clone(), plan, request) {
             Err(refused) if U::NAME == pb::ImportRevisionsRequest::NAME => {
                 self.call.refuse(refused);
-                Ok(with_offset_alone(&bytes))
+                Ok(U::decode(offset_alone(&bytes).as_slice()).unwrap_or_default())
             }
             read => Ok(read?),
         }
@@ -108,7 +110,7 @@ impl<U: Message + Name + Default> RequestDecoder<U> {
                 return Err(Refused::TooLong { bytes: bytes.len(), bytes_max });
             }
             let elements = elements_bytes(&bytes, plan, request, &self.call.bounds)?;
-            self.call.hold(U::NAME, bytes.len() + elements)?;
+            self.call.hold_for(U::NAME, bytes.len() + elements)?;
         }
         U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
     }
@@ -121,12 +123,20 @@ struct Offset {
     offset: u64,
 }
 
-/// Makes a message of the offset alone. Where the bytes end or are wrong before it, that is 0.
-fn with_offset_alone<U: Message + Default>(bytes: &[u8]) -> U {
+/// A message of an import with its offset alone. Where the bytes end or are wrong before it, that is 0.
+pub(super) fn offset_alone(bytes: &[u8]) -> Vec<u8> {
     let mut offset = Offset::default();
     // What was read before an error stays.
     drop(offset.merge(bytes));
-    U::decode(offset.encode_to_vec().as_slice()).unwrap_or_default()
+    offset.encode_to_vec()
+}
+
+/// Does what takes a while. Where there are other workers, they take over this one's other tasks.
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 #[cfg(test)]

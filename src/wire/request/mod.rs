@@ -5,15 +5,15 @@
 //! anything is made of them: its length is judged by its method, its repeated fields are counted, and what it will
 //! take is taken from a budget that all requests of a server share.
 
-mod apart;
 mod bounds;
 mod codec;
 mod plan;
+mod receive;
 mod refused;
 mod scope;
+mod unpack;
 mod walk;
 
-pub use apart::{Apart, Counted};
 pub use bounds::Bounds;
 pub use codec::{RequestCodec, RequestDecoder};
 pub use scope::{Bounded, Incoming};

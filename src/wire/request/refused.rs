@@ -25,6 +25,9 @@ pub(super) enum Refused {
     /// Too much is being worked on already.
     #[error("the server is working on as many large messages as fit into its memory; try again in a moment")]
     Busy,
+    /// Nothing came of it for so long.
+    #[error("nothing of the request came for {:.1} s; call again", .0.as_secs_f32())]
+    Stalled(Duration),
 }
 
 impl From<Refused> for Status {
@@ -39,6 +42,7 @@ impl From<Refused> for Status {
             }
             Refused::Field(error) => (Code::InvalidArgument, error.kind.reason(), error.metadata()),
             Refused::Busy => (Code::ResourceExhausted, "MESSAGES_IN_FLIGHT", HashMap::new()),
+            Refused::Stalled(_) => (Code::ResourceExhausted, "REQUEST_STALLED", HashMap::new()),
         };
         let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, metadata);
         match refused {
@@ -48,7 +52,7 @@ impl From<Refused> for Status {
             Refused::Busy => {
                 details.set_retry_info(Some(RETRY_AFTER));
             }
-            Refused::Malformed(_) | Refused::TooLong { .. } => {}
+            Refused::Malformed(_) | Refused::TooLong { .. } | Refused::Stalled(_) => {}
         }
         Self::with_error_details(code, message, details)
     }

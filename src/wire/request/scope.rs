@@ -1,72 +1,132 @@
 //! Tells the decoders of a service's calls their bounds, and keeps what a call takes until it is answered.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
 use http::Request;
+use http_body_util::StreamBody;
+use hyper::body::Body;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::futures::TaskLocalFuture;
-use tokio_stream::Stream;
+use tonic::Status;
 use tonic::server::NamedService;
-use tonic::{Status, Streaming};
 use tower_service::Service;
 
-use super::apart::{Apart, Counted, Packed};
-use super::bounds::Bounds;
+use super::bounds::{Bounds, IMPORT};
+use super::receive::frames;
 use super::refused::Refused;
+use super::unpack::Packing;
 use crate::model::Limits;
-
-/// The header that says how messages of a call are compressed.
-const ENCODING: &str = "grpc-encoding";
 
 tokio::task_local! {
     static CALL: Arc<Call>;
 }
 
-/// A call, and what its message takes of the budget.
+/// A call, its message that was received last, and what that takes of the budget.
 #[derive(Debug)]
 pub struct Call {
     pub(super) bounds: Bounds,
+    /// The name of its messages' type.
+    request: String,
+    message: Mutex<Option<Message>>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
     /// Why the message that was read last is refused, where the stream continues all the same.
     refused: Mutex<Option<Status>>,
-    pub(super) packed: Packed,
 }
 
+/// A message that was received, and the slot in which it is decoded if it is long.
+type Message = (Bytes, Option<OwnedSemaphorePermit>);
+
 impl Call {
-    fn new(bounds: Bounds) -> Self {
-        Self { bounds, held: Mutex::new(None), refused: Mutex::new(None), packed: Packed::default() }
+    /// A call of a method.
+    pub(super) fn new(bounds: Bounds, method: &str) -> Self {
+        Self {
+            bounds,
+            request: format!("{method}Request"),
+            message: Mutex::default(),
+            held: Mutex::default(),
+            refused: Mutex::default(),
+        }
     }
 
     /// The call that is being answered. Outside a server it is one of its own.
     pub(super) fn current() -> Arc<Self> {
-        CALL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self::new(Bounds::new(&Limits::default()))))
+        let of_its_own = || Arc::new(Self::new(Bounds::new(&Limits::default(), Duration::MAX), ""));
+        CALL.try_with(Arc::clone).unwrap_or_else(|_| of_its_own())
     }
 
-    /// Takes what a message will need, in place of what the one before it did. It is given back when the call and its
-    /// decoder are gone.
-    pub(super) fn hold(&self, message: &str, bytes: usize) -> Result<(), Refused> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(held.take());
-        *held = Some(self.bounds.take(message, bytes).ok_or(Refused::Busy)?);
+    /// Whether it sends many messages, one after the other.
+    pub(super) fn is_import(&self) -> bool {
+        self.request == IMPORT
+    }
+
+    /// The length of its longest message.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bounds.bytes_max(&self.request)
+    }
+
+    /// Leaves a message to its decoder.
+    pub(super) fn put_message(&self, bytes: Bytes, slot: Option<OwnedSemaphorePermit>) {
+        *lock(&self.message) = Some((bytes, slot));
+    }
+
+    /// Takes the message that was received last.
+    pub(super) fn take_message(&self) -> Option<Message> {
+        lock(&self.message).take()
+    }
+
+    /// Takes from the budget what its message will need. What it has taken already counts. It is given back when the call and
+    /// its decoder are gone.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), Refused> {
+        self.hold_for(&self.request, bytes)
+    }
+
+    /// The same for a message of a type.
+    pub(super) fn hold_for(&self, message: &str, bytes: usize) -> Result<(), Refused> {
+        let mut held = lock(&self.held);
+        let more = bytes.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        if more > 0 {
+            let more = self.bounds.take(message, more).ok_or(Refused::Busy)?;
+            match held.as_mut() {
+                Some(held) => held.merge(more),
+                None => *held = Some(more),
+            }
+        }
         Ok(())
     }
 
+    /// Takes from the budget, once there is room, what its next message will need.
+    pub(super) async fn hold_once_there_is_room(&self, bytes: usize) -> Result<(), Refused> {
+        let taken = self.bounds.take_once_there_is_room(&self.request, bytes).await.ok_or(Refused::Busy)?;
+        *lock(&self.held) = Some(taken);
+        Ok(())
+    }
+
+    /// Gives back what its message does not need after all.
+    pub(super) fn hold_no_more_than(&self, bytes: usize) {
+        if let Some(held) = lock(&self.held).as_mut() {
+            drop(held.split(held.num_permits().saturating_sub(bytes)));
+        }
+    }
+
     /// Gives back what the last message took.
-    fn let_go(&self) {
-        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+    pub(super) fn let_go(&self) {
+        drop(lock(&self.held).take());
     }
 
     /// Notes that the message that is being read is refused.
     pub(super) fn refuse(&self, refused: Refused) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused.into());
+        *lock(&self.refused) = Some(refused.into());
     }
 }
 
-/// The messages of a call that sends a stream of them, for its handler: which are refused each by itself, and large ones
-/// without holding up anybody.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The messages of a call that sends a stream of them, for its handler: which are refused each by itself.
 #[derive(Debug)]
 pub struct Incoming(pub(super) Arc<Call>);
 
@@ -76,14 +136,9 @@ impl Incoming {
         Self(Call::current())
     }
 
-    /// The next message of the call.
-    pub async fn next<M>(&self, messages: &mut Streaming<M>) -> Result<Option<M>, Status> {
-        poll_fn(|context| self.0.packed.poll(|| Pin::new(&mut *messages).poll_next(context))).await.transpose()
-    }
-
     /// Why the message that came last is refused; none where it is not. Of a refused message only its offset is there.
     pub fn refused(&self) -> Option<Status> {
-        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0.refused).take()
     }
 
     /// What came of the message that was read last is bounded elsewhere now, and the next one may be long in coming.
@@ -112,23 +167,26 @@ impl<S: NamedService> NamedService for Bounded<S> {
 
 impl<S, B> Service<Request<B>> for Bounded<S>
 where
-    S: Service<Request<Counted<B>>>,
-    S::Future: Unpin,
+    S: Service<Request<tonic::body::Body>>,
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = TaskLocalFuture<Arc<Call>, Apart<S::Future>>;
+    type Future = TaskLocalFuture<Arc<Call>, S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.service.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let call = Arc::new(Call::new(self.bounds.clone()));
-        let is_packed = request.headers().get(ENCODING).is_some_and(|encoding| encoding != "identity");
-        let counted = is_packed.then(|| Arc::clone(&call));
-        let future = self.service.call(request.map(|body| Counted::new(body, counted)));
-        CALL.scope(Arc::clone(&call), Apart { future, call })
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let call = Arc::new(Call::new(self.bounds.clone(), method));
+        let packing = Packing::of_call(request.headers());
+        let received =
+            request.map(|body| tonic::body::Body::new(StreamBody::new(frames(body, Arc::clone(&call), packing))));
+        CALL.scope(call, self.service.call(received))
     }
 }
 
@@ -136,34 +194,39 @@ where
 mod tests {
     use super::*;
 
-    const PUBLISH: &str = "PublishRevisionRequest";
-    const IMPORT: &str = "ImportRevisionsRequest";
+    const PUBLISH: &str = "PublishRevision";
+    const IMPORT: &str = "ImportRevisions";
+
+    fn bounds() -> Bounds {
+        Bounds::new(&Limits::default(), Duration::MAX)
+    }
 
     #[test]
     fn messages_share_one_budget_and_give_it_back_with_their_call() {
-        let bounds = Bounds::new(&Limits::default());
-        let [first, second] = [Call::new(bounds.clone()), Call::new(bounds)];
-        first.hold(PUBLISH, 200 << 20).unwrap();
-        assert!(matches!(second.hold(PUBLISH, 100 << 20), Err(Refused::Busy)));
-        // A call's next message takes the place of the one before.
-        first.hold(PUBLISH, 100 << 20).unwrap();
-        second.hold(PUBLISH, 100 << 20).unwrap();
-        assert!(matches!(second.hold(PUBLISH, 200 << 20), Err(Refused::Busy)));
+        let bounds = bounds();
+        let [first, second] = [Call::new(bounds.clone(), PUBLISH), Call::new(bounds, PUBLISH)];
+        first.hold(200 << 20).unwrap();
+        assert!(matches!(second.hold(100 << 20), Err(Refused::Busy)));
+        // What a call has is not taken twice.
+        first.hold(200 << 20).unwrap();
+        first.hold_no_more_than(100 << 20);
+        second.hold(100 << 20).unwrap();
+        assert!(matches!(second.hold(200 << 20), Err(Refused::Busy)));
         drop(first);
-        second.hold(PUBLISH, 200 << 20).unwrap();
+        second.hold(200 << 20).unwrap();
     }
 
     /// An import keeps its message while it waits for room, and all others were refused meanwhile.
     #[test]
     fn imports_take_nothing_of_what_other_requests_need() {
-        let bounds = Bounds::new(&Limits::default());
-        let imports: Vec<_> = (0..30).map(|_| Incoming(Arc::new(Call::new(bounds.clone())))).collect();
-        let taken = imports.iter().filter(|import| import.0.hold(IMPORT, 17 << 20).is_ok()).count();
+        let bounds = bounds();
+        let imports: Vec<_> = (0..30).map(|_| Incoming(Arc::new(Call::new(bounds.clone(), IMPORT)))).collect();
+        let taken = imports.iter().filter(|import| import.0.hold(17 << 20).is_ok()).count();
         assert!((2..30).contains(&taken), "{taken}");
-        let other = Call::new(bounds);
-        other.hold(PUBLISH, 200 << 20).unwrap();
+        let other = Call::new(bounds, PUBLISH);
+        other.hold(200 << 20).unwrap();
         // One that waits for its next message holds nothing.
         imports.iter().for_each(Incoming::is_done);
-        assert_eq!(imports.iter().filter(|import| import.0.hold(IMPORT, 4 << 20).is_ok()).count(), 30);
+        assert_eq!(imports.iter().filter(|import| import.0.hold(4 << 20).is_ok()).count(), 30);
     }
 }

@@ -175,6 +175,6 @@ fn cut(problem: &str) -> Refused {
 fn within(error: Refused, outer: &str) -> Refused {
     match error {
         Refused::Field(error) => Refused::Field(error.within(outer)),
-        other @ (Refused::Malformed(_) | Refused::TooLong { .. } | Refused::Busy) => other,
+        other @ (Refused::Malformed(_) | Refused::TooLong { .. } | Refused::Busy | Refused::Stalled(_)) => other,
     }
 }

@@ -1,0 +1,390 @@
+//! Receives the messages of a call, within the memory that there is for them.
+//!
+//! tonic makes room for a message as soon as its length was announced, keeps what was received however long the rest takes, and
+//! decompresses it at once, on whatever thread it is. So messages are received here, and tonic gets an empty one in the place of
+//! each; our decoder then takes the message itself from the call ([`Call::take_message`]). What a long message will take comes
+//! from the budget before it is received; a request of which nothing comes for a while ends; and only as many long messages as
+//! there are cores are decompressed and decoded at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame};
+use tokio::time::timeout;
+use tonic::Status;
+
+use super::codec::offset_alone;
+use super::refused::Refused;
+use super::scope::Call;
+use super::unpack::Packing;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Messages that are no longer are received, and decompressed, without a count of what they take.
+pub(super) const FREE_BYTES: usize = 64 << 10;
+/// A message of an import may be this much too long, and is then refused by itself: the import goes on.
+const IMPORTED_BEYOND: usize = 4 << 20;
+/// Whether a message is compressed, and its length.
+const HEADER_BYTES: usize = 5;
+
+/// The frames that tonic gets in place of those of a call's body.
+pub(super) fn frames<B>(
+    body: B,
+    call: Arc<Call>,
+    packing: Option<Packing>,
+) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Send
+where
+    B: Body + Send + Unpin,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let receiver = Receiver { body, call, packing, data: Bytes::new(), trailers: None, messages: 0 };
+    stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.next().await {
+            Ok(frame) => frame.map(|frame| (Ok(frame), Some(receiver))),
+            Err(status) => {
+                receiver.call.let_go();
+                Some((Err(status), None))
+            }
+        }
+    })
+}
+
+struct Receiver<B> {
+    body: B,
+    call: Arc<Call>,
+    packing: Option<Packing>,
+    /// What was received and is not part of a message yet.
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+    messages: u64,
+}
+
+impl<B> Receiver<B>
+where
+    B: Body + Send + Unpin,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Receives a message, and answers with an empty one in its place; or with what ends the body.
+    async fn next(&mut self) -> Result<Option<Frame<Bytes>>, Status> {
+        let mut header = BytesMut::new();
+        if !self.fill(&mut header, HEADER_BYTES).await? {
+            return if header.is_empty() { Ok(self.trailers.take().map(Frame::trailers)) } else { Err(cut()) };
+        }
+        // The one before is still in memory, except with an import.
+        if self.messages > 0 && !self.call.is_import() {
+            return Err(Refused::Malformed("the call has more than one message".into()).into());
+        }
+        self.messages += 1;
+        let packing = match (header.get_u8(), self.packing) {
+            (0, _) => None,
+            (1, Some(packing)) => Some(packing),
+            (1, None) => return Err(Status::internal("a message is compressed, and no grpc-encoding says how")),
+            (flag, _) => return Err(Status::internal(format!("a message begins with {flag}; it must be 0 or 1"))),
+        };
+        let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
+        if length > self.longest() {
+            return Err(Refused::TooLong { bytes: length, bytes_max: self.call.bytes_max() }.into());
+        }
+        let mut message = BytesMut::new();
+        self.call.let_go();
+        if length > FREE_BYTES {
+            self.take(length).await?;
+            message.reserve(length);
+        }
+        if !self.fill(&mut message, length).await? {
+            return Err(cut());
+        }
+        match packing {
+            None if length > FREE_BYTES => {
+                let slot = self.call.bounds.slot().await;
+                self.call.put_message(message.freeze(), slot);
+            }
+            None => self.call.put_message(message.freeze(), None),
+            Some(packing) => self.unpack(packing, message.freeze()).await?,
+        }
+        Ok(Some(Frame::data(Bytes::from_static(&[0; HEADER_BYTES]))))
+    }
+
+    fn longest(&self) -> usize {
+        self.call.bytes_max() + if self.call.is_import() { IMPORTED_BEYOND } else { 0 }
+    }
+
+    /// Takes from the budget what a message will take. An import waits for that, and holds nothing meanwhile.
+    async fn take(&mut self, bytes: usize) -> Result<(), Status> {
+        if !self.call.is_import() {
+            return Ok(self.call.hold(bytes)?);
+        }
+        let taken = timeout(self.call.bounds.stalled_after, self.call.hold_once_there_is_room(bytes)).await;
+        Ok(taken.unwrap_or(Err(Refused::Busy))?)
+    }
+
+    /// Decompresses a message: a long one when a slot is free, where it holds up no other call.
+    async fn unpack(&mut self, packing: Packing, packed: Bytes) -> Result<(), Status> {
+        let bytes_max = self.longest();
+        let first = packing.unpack(&packed, FREE_BYTES).map_err(|error| undecodable(&error))?;
+        if first.is_whole {
+            self.call.put_message(first.bytes.into(), None);
+            return Ok(());
+        }
+        let slot = self.call.bounds.slot().await;
+        if let Err(busy) = self.call.hold(packed.len() + bytes_max) {
+            if !self.call.is_import() {
+                return Err(busy.into());
+            }
+            self.call.refuse(busy);
+            self.call.put_message(offset_alone(&first.bytes).into(), None);
+            return Ok(());
+        }
+        // What it takes is held until it is done, also where the call ends before.
+        let call = Arc::clone(&self.call);
+        let work = move || {
+            let unpacked = packing.unpack(&packed, bytes_max);
+            drop(packed);
+            drop(call);
+            (unpacked, slot)
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        let (unpacked, slot) = done.map_err(|error| Status::internal(format!("decompressing failed: {error}")))?;
+        let unpacked = unpacked.map_err(|error| undecodable(&error))?;
+        if !unpacked.is_whole {
+            let problem =
+                format!("the message has more than {bytes_max} bytes once it is decompressed; send less at once");
+            return Err(Status::resource_exhausted(problem));
+        }
+        self.call.hold_no_more_than(unpacked.bytes.len());
+        self.call.put_message(unpacked.bytes.into(), slot);
+        Ok(())
+    }
+
+    /// Receives until there are so many bytes. False where the body ends before.
+    async fn fill(&mut self, bytes: &mut BytesMut, length: usize) -> Result<bool, Status> {
+        while bytes.len() < length {
+            if self.data.is_empty() {
+                // Between its messages an import may take its time.
+                let is_idle = self.call.is_import() && length == HEADER_BYTES && bytes.is_empty();
+                let patience = if is_idle { Duration::MAX } else { self.call.bounds.stalled_after };
+                match self.receive(patience).await? {
+                    Some(data) => self.data = data,
+                    None => return Ok(false),
+                }
+            } else {
+                let part = self.data.split_to(self.data.len().min(length - bytes.len()));
+                bytes.extend_from_slice(&part);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next data of the body; none at its end.
+    async fn receive(&mut self, patience: Duration) -> Result<Option<Bytes>, Status> {
+        let received = timeout(patience, self.body.frame()).await;
+        let Some(frame) = received.map_err(|_| Status::from(Refused::Stalled(patience)))? else { return Ok(None) };
+        match frame.map_err(|error| Status::from_error(error.into()))?.into_data() {
+            Ok(mut data) => Ok(Some(data.copy_to_bytes(data.remaining()))),
+            Err(frame) => {
+                self.trailers = frame.into_trailers().ok();
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn cut() -> Status {
+    Status::internal("the call ended in the middle of a message")
+}
+
+fn undecodable(error: &std::io::Error) -> Status {
+    Status::internal(format!("a message cannot be decompressed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+
+    use futures_util::{FutureExt, StreamExt};
+    use http_body_util::StreamBody;
+    use tonic::Code;
+    use tonic_types::StatusExt;
+
+    use super::super::bounds::Bounds;
+    use super::*;
+    use crate::model::Limits;
+
+    const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+    /// A call whose body is these bytes and does not end.
+    struct Receiving {
+        call: Arc<Call>,
+        frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>>,
+    }
+
+    impl Receiving {
+        fn new(bounds: &Bounds, method: &str, packing: Option<Packing>, sent: Vec<Vec<u8>>) -> Self {
+            let call = Arc::new(Call::new(bounds.clone(), method));
+            let sent = stream::iter(sent).map(|data| Ok::<_, Infallible>(Frame::data(Bytes::from(data))));
+            let body = StreamBody::new(sent.chain(stream::pending()));
+            Self { frames: Box::pin(frames(body, Arc::clone(&call), packing)), call }
+        }
+
+        /// The next message.
+        async fn next(&mut self) -> Result<Bytes, (Code, String)> {
+            match self.frames.next().await.unwrap() {
+                Ok(frame) => {
+                    assert_eq!(frame.into_data().unwrap(), [0; 5].as_slice());
+                    Ok(self.call.take_message().unwrap().0)
+                }
+                Err(status) => {
+                    let reason = status.get_details_error_info().map(|info| info.reason);
+                    Err((status.code(), reason.unwrap_or_default()))
+                }
+            }
+        }
+
+        /// Receives what was sent, and whether that refuses the call.
+        fn is_refused_at_once(&mut self) -> Option<(Code, String)> {
+            self.next().now_or_never().map(|message| message.unwrap_err())
+        }
+    }
+
+    fn bounds() -> Bounds {
+        Bounds::new(&Limits::default(), STALLED_AFTER)
+    }
+
+    fn header(packed: u8, length: usize) -> Vec<u8> {
+        let mut header = vec![packed];
+        header.extend_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+        header
+    }
+
+    fn message(packed: u8, bytes: &[u8]) -> Vec<u8> {
+        [header(packed, bytes.len()).as_slice(), bytes].concat()
+    }
+
+    fn busy() -> (Code, String) {
+        (Code::ResourceExhausted, "MESSAGES_IN_FLIGHT".to_owned())
+    }
+
+    #[tokio::test]
+    async fn messages_that_were_only_begun_are_refused_beyond_the_budget_and_short_ones_are_not() {
+        let bounds = bounds();
+        let begun = |length| Receiving::new(&bounds, "PublishRevision", None, vec![header(0, length), vec![7; 100]]);
+        let mut calls: Vec<_> = (0..100).map(|_| begun(10 << 20)).collect();
+        let refused: Vec<_> = calls.iter_mut().filter_map(Receiving::is_refused_at_once).collect();
+        assert_eq!(refused, vec![busy(); 75], "25 of 10 MiB are within 256 MiB");
+        let mut short: Vec<_> = (0..1_000).map(|_| begun(FREE_BYTES)).collect();
+        assert!(short.iter_mut().all(|call| call.is_refused_at_once().is_none()));
+        // What a call took is given back when it ends.
+        drop(calls);
+        assert_eq!(begun(10 << 20).is_refused_at_once(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_sent_on_ends_and_an_import_may_rest_between_its_messages() {
+        let stalled = Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned()));
+        for sent in [vec![], vec![header(0, 3)], vec![message(0, b"whole"), vec![0]]] {
+            let mut import = Receiving::new(&bounds(), "ImportRevisions", None, sent.clone());
+            let mut publish = Receiving::new(&bounds(), "PublishRevision", None, sent.clone());
+            if sent.len() == 2 {
+                assert_eq!(
+                    (import.next().await.unwrap(), publish.next().await.unwrap()),
+                    (Bytes::from_static(b"whole"), Bytes::from_static(b"whole"))
+                );
+            }
+            let began = tokio::time::Instant::now();
+            assert_eq!(publish.next().await, stalled);
+            assert_eq!(began.elapsed().as_secs(), 60);
+            let imported = timeout(STALLED_AFTER * 100, import.next()).await.ok();
+            assert_eq!(imported, (!sent.is_empty()).then(|| stalled.clone()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_above_the_limit_of_its_method_is_refused_before_anything_comes() {
+        let too_long = (Code::InvalidArgument, "MESSAGE_TOO_LARGE".to_owned());
+        for (method, length, expected) in [
+            ("GetArticle", 1 << 20, None),
+            ("GetArticle", (1 << 20) + 1, Some(too_long.clone())),
+            ("PublishRevision", 10 << 20, None),
+            ("PublishRevision", 11 << 20, Some(too_long.clone())),
+            ("ImportRevisions", 18 << 20, None),
+            ("ImportRevisions", u32::MAX as usize, Some(too_long)),
+        ] {
+            for packed in [0, 1] {
+                let mut call = Receiving::new(&bounds(), method, Some(Packing::Zstd), vec![header(packed, length)]);
+                assert_eq!(call.is_refused_at_once(), expected, "{method} {length} {packed}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_come_whole_however_they_are_divided() {
+        let sent: Vec<Vec<u8>> = [1_usize, 0, 100_000, 4].iter().map(|length| vec![7; *length]).collect();
+        let bytes = sent.iter().flat_map(|bytes| message(0, bytes)).collect::<Vec<u8>>();
+        for piece in [1, 6, 4_096, bytes.len()] {
+            let pieces = bytes.chunks(piece).map(<[u8]>::to_vec).collect();
+            let mut import = Receiving::new(&bounds(), "ImportRevisions", None, pieces);
+            for expected in &sent {
+                assert_eq!(import.next().await.unwrap(), expected);
+            }
+        }
+        let mut publish = Receiving::new(&bounds(), "PublishRevision", None, vec![bytes]);
+        publish.next().await.unwrap();
+        let second = publish.next().await;
+        assert_eq!(second, Err((Code::InvalidArgument, "MESSAGE_MALFORMED".to_owned())), "a request is one message");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_import_waits_for_room_and_is_refused_when_there_is_none_for_long() {
+        let bounds = bounds();
+        let import = |sent| Receiving::new(&bounds, "ImportRevisions", None, sent);
+        let mut begun: Vec<_> = (0..7).map(|_| import(vec![header(0, 17 << 20)])).collect();
+        assert!(begun.iter_mut().all(|import| import.is_refused_at_once().is_none()));
+        let whole = vec![7; 17 << 20];
+        let mut waiting = import(vec![message(0, &whole)]);
+        assert_eq!(waiting.is_refused_at_once(), None);
+        begun.pop();
+        assert_eq!(waiting.next().await.unwrap(), whole);
+        assert_eq!(import(vec![message(0, &whole)]).next().await, Err(busy()));
+    }
+
+    #[tokio::test]
+    async fn only_as_many_long_messages_as_there_are_cores_are_decompressed_at_once() {
+        let bounds = bounds();
+        let [short, long] = [1 << 10, 9 << 20].map(|length| zstd::encode_all(vec![7; length].as_slice(), 3).unwrap());
+        assert!(long.len() < FREE_BYTES);
+        let publish =
+            |bytes: &[u8]| Receiving::new(&bounds, "PublishRevision", Some(Packing::Zstd), vec![message(1, bytes)]);
+        let mut slots = Vec::new();
+        while let Some(slot) = bounds.slot().now_or_never() {
+            slots.push(slot.unwrap());
+        }
+        assert!(slots.len() >= 2);
+        let mut waiting = publish(&long);
+        assert_eq!(waiting.is_refused_at_once(), None, "it waits");
+        assert_eq!(publish(&short).next().await.unwrap().len(), 1 << 10);
+        slots.pop();
+        assert_eq!(waiting.next().await.unwrap().len(), 9 << 20);
+        // A slot is free again once the message was taken.
+        assert_eq!(publish(&long).next().await.unwrap().len(), 9 << 20);
+        // While it is decompressed, as much is taken as it can become.
+        let other = Call::new(bounds.clone(), "PublishRevision");
+        other.hold(240 << 20).unwrap();
+        assert_eq!(publish(&long).next().await, Err(busy()));
+    }
+
+    #[tokio::test]
+    async fn what_becomes_too_long_is_refused_before_it_is_decompressed_to_its_end() {
+        let bomb = zstd::encode_all(vec![0; 200 << 20].as_slice(), 1).unwrap();
+        assert!(bomb.len() < FREE_BYTES);
+        let mut call = Receiving::new(&bounds(), "GetArticle", Some(Packing::Zstd), vec![message(1, &bomb)]);
+        assert_eq!(call.next().await, Err((Code::ResourceExhausted, String::new())));
+    }
+}
