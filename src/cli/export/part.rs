@@ -221,12 +221,12 @@ impl Part {
     }
 }
 
-/// Flags that open no link, and wait for nobody: a pipe would wait for its other end.
+/// Flags that open no link, and do not wait: a pipe would wait for its other end.
 fn our_own() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Refuses what is no file, such as a pipe.
+/// Refuses all but regular files, such as a pipe.
 fn regular(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }

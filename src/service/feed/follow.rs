@@ -458,7 +458,7 @@ mod tests {
         assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
     }
 
-    /// Where all subscribers held the memory of one event and waited for that of the next, none would ever go on.
+    /// Where all subscribers held the memory of one event and waited for that of the next, none would ever continue.
     #[tokio::test]
     async fn a_subscriber_holds_no_memory_while_it_waits_for_more() {
         let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());

@@ -30,7 +30,7 @@ const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
 struct Articles {
     articles: Vec<pb::Article>,
     last: Option<ArticleName>,
-    /// Where the snapshot goes on; `None` after its last article.
+    /// Where the snapshot continues; `None` after its last article.
     next: Option<ArticleName>,
 }
 
