@@ -23,8 +23,6 @@ use crate::service::status::Refusal;
 const BYTES_MAX: usize = 128 << 20;
 /// Bytes that the transport gets at once. It is a frame of HTTP/2, and what is kept beyond the bound for each call.
 const PIECE_BYTES: usize = 16 << 10;
-/// Shorter answers are not worth a count: their stream takes as much.
-const SHORT_BYTES: usize = 4 << 10;
 
 /// The answers of a server that are not read yet.
 #[derive(Clone)]
@@ -104,7 +102,7 @@ impl Answers {
         };
         let trailers = whole.trailers().cloned();
         let data = whole.to_bytes();
-        let leaving = if data.len() <= SHORT_BYTES {
+        let leaving = if data.len() <= PIECE_BYTES {
             Leaving::Short { data }
         } else {
             Leaving::Kept { place: self.put(data, Some(self.stalled_after)), since: Instant::now() }
@@ -147,7 +145,7 @@ impl Kept {
         self.by_turn.remove(&unread.turn);
         self.by_turn.insert(turn, id);
         (unread.turn, unread.taken) = (turn, Instant::now());
-        let piece = unread.data.split_to(unread.data.len().min(PIECE_BYTES));
+        let piece = split_off(&mut unread.data);
         self.bytes -= piece.len();
         Some(piece)
     }
@@ -213,6 +211,11 @@ impl Leaving {
     }
 }
 
+/// The next piece. A copy: what the transport holds of an answer must not keep all of it.
+fn split_off(data: &mut Bytes) -> Bytes {
+    Bytes::copy_from_slice(&data.split_to(data.len().min(PIECE_BYTES)))
+}
+
 fn end(trailers: Trailers) -> Option<Step> {
     Some((Ok(Frame::trailers(trailers?)), None))
 }
@@ -250,11 +253,12 @@ impl<P> Sending<P> {
             Ok(Err(other)) => return Some((Ok(other), Some(self))),
             Ok(Ok(data)) => data,
         };
-        let piece = data.split_to(data.len().min(PIECE_BYTES));
-        if !data.is_empty() {
-            let place = self.answers.put(data, None);
-            self.leaving = Some((place, Instant::now()));
+        if data.len() <= PIECE_BYTES {
+            return Some((Ok(Frame::data(data)), Some(self)));
         }
+        let piece = split_off(&mut data);
+        let place = self.answers.put(data, None);
+        self.leaving = Some((place, Instant::now()));
         Some((Ok(Frame::data(piece)), Some(self)))
     }
 }
@@ -293,7 +297,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_read_is_whole_and_leaves_nothing() {
         let answers = Answers::new(STALLED_AFTER);
-        for bytes in [0, 1, SHORT_BYTES, SHORT_BYTES + 1, PIECE_BYTES, 3 * PIECE_BYTES + 5] {
+        for bytes in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES + 5] {
             let kept = answers.keep(answer(bytes)).await;
             assert_eq!(read(kept).await, (bytes, "0".to_owned()));
             assert_eq!(lock(&answers.kept).bytes, 0);
@@ -303,6 +307,16 @@ mod tests {
         assert_eq!(lock(&answers.kept).bytes, 1 << 20);
         drop(one);
         assert_eq!(lock(&answers.kept).bytes, 0);
+    }
+
+    /// A piece that shared the memory of its answer kept all of it, whatever became of the rest.
+    #[test]
+    fn a_piece_has_memory_of_its_own() {
+        let mut data = Bytes::from(vec![7; 1 << 20]);
+        let whole = data.as_ptr_range();
+        let piece = split_off(&mut data);
+        assert_eq!((piece.len(), data.len()), (PIECE_BYTES, (1 << 20) - PIECE_BYTES));
+        assert!(!whole.contains(&piece.as_ptr()));
     }
 
     #[tokio::test(start_paused = true)]
