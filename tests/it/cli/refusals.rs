@@ -1,5 +1,7 @@
 //! Bad input: each gets its exit status and a message that says what to do, and nothing is lost.
 
+use dateline::archive::FORMAT_VERSION;
+
 use super::Cli;
 
 #[test]
@@ -83,11 +85,11 @@ fn a_truncated_database_is_told_and_left_as_it_is() {
 fn an_archive_of_another_format_is_refused_with_what_to_do() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
-    for format in [1, 3] {
+    for format in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
         crate::fixture::say_format(&cli.archive(), format);
         cli.fails(&["show", "press/a"], 5, "export it with the version that wrote it, and import that with this one");
         cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("the archive has format {format}"));
     }
-    crate::fixture::say_format(&cli.archive(), 2);
+    crate::fixture::say_format(&cli.archive(), FORMAT_VERSION);
     assert!(cli.ok(&["show", "press/a"]).contains("It did."), "it was left as it was");
 }
