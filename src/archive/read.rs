@@ -204,7 +204,7 @@ pub(super) fn render(
     let etag = match (cut.observe_time, head.last_mark) {
         (Some(_), _) => None,
         (None, Some(last)) if last >= bound => {
-            let last = lookup.with_steps(entry, bound, |steps| Ok(steps.last_mark(bound)?))?;
+            let last = lookup.with_steps(entry, bound, |steps| steps.last_mark(bound))?;
             Some(etag(step.revision, last, &made))
         }
         (None, last) => Some(etag(step.revision, last, &made)),

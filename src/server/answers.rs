@@ -20,7 +20,7 @@ use tonic::body::Body;
 use crate::service::status::Refusal;
 
 /// What all answers that are not read may take.
-const BYTES_MAX: usize = 128 << 20;
+const BYTES_MAX: usize = 64 << 20;
 /// Bytes that the transport gets at once. It is a frame of HTTP/2, and what is kept beyond the bound for each call.
 const PIECE_BYTES: usize = 16 << 10;
 

@@ -288,7 +288,7 @@ impl ArchiveHandler {
         validate_only: bool,
     ) -> Result<Marked, Refusal> {
         let operation = publish::plain(&self.0, plain, action)?;
-        let written = self.write_one(&caller, operation, validate_only).await?;
+        let written = self.write_one(caller, operation, validate_only).await?;
         let stamp = written.stamp;
         let knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: None };
         let as_of = AsOf { observe_time: Some(written.observe_time), knowledge };

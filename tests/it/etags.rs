@@ -97,7 +97,7 @@ async fn the_end_of_the_year_9999_reads_as_the_newest() {
         let as_of = Some(pb::AsOf { observe_time: Some(end), ..Default::default() });
         pb::GetArticleRequest { name: name("bridge"), as_of, ..Default::default() }
     };
-    let article = archive.get_article(read(end.clone())).await.unwrap().into_inner().article.unwrap();
+    let article = archive.get_article(read(end)).await.unwrap().into_inner().article.unwrap();
     assert_eq!(article.revision.unwrap().number, 1);
     for beyond in [
         prost_types::Timestamp { seconds: end.seconds + 1, nanos: 0 },

@@ -307,6 +307,7 @@ async fn a_call_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test]
+#[allow(clippy::result_large_err, reason = "an error a test, and no more")]
 async fn the_changes_alone_are_a_stream() {
     let acts = vec![
         Act { events: vec![started(0, 0), batch(0..2)], ends: Ends::Well },

@@ -99,8 +99,9 @@ async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large()
 async fn large_messages_are_read_however_they_are_compressed() {
     let (_directory, server, client) = fresh().await;
     // Half of it does not get smaller, so that much comes of it.
-    let data: Vec<u8> =
-        (0..6_000_000_u32).map(|n| if n % 2 == 0 { (n.wrapping_mul(2_654_435_761) >> 19) as u8 } else { 7 }).collect();
+    let data: Vec<u8> = (0..6_000_000_u32)
+        .map(|n| if n % 2 == 0 { (n.wrapping_mul(2_654_435_761) >> 19).to_le_bytes()[0] } else { 7 })
+        .collect();
     let with_original = |id: &str| pb::PublishRevisionRequest {
         original: Some(pb::Original { data: data.clone().into(), ..pb::Original::default() }),
         ..publish(id, "one")

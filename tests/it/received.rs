@@ -87,8 +87,9 @@ async fn many_compressed_messages_at_once_are_all_answered_and_others_are_served
     let mut sent = JoinSet::new();
     for n in 0..32_usize {
         // Half of it does not get smaller.
-        let data: Vec<u8> =
-            (0..4 * MIB).map(|at| if at % 2 == 0 { (at * (n + 3) * 7_919 >> 7) as u8 } else { 7 }).collect();
+        let data: Vec<u8> = (0..4 * MIB)
+            .map(|at| if at % 2 == 0 { ((at * (n + 3) * 7_919) >> 7).to_le_bytes()[0] } else { 7 })
+            .collect();
         let original = pb::Original { data: data.into(), ..pb::Original::default() };
         let request = pb::PublishRevisionRequest { original: Some(original), ..publish(&format!("b{n}"), "Words.") };
         let encoding = if n % 2 == 0 { CompressionEncoding::Gzip } else { CompressionEncoding::Zstd };
