@@ -6,12 +6,13 @@
 //! taken for a while. Its call then ends with a status, for a reader that wakes up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use tokio::time::Instant;
 use tonic::Status;
@@ -102,11 +103,11 @@ impl Answers {
         };
         let trailers = whole.trailers().cloned();
         let data = whole.to_bytes();
-        let leaving = if data.len() <= PIECE_BYTES {
-            Leaving::Short { data }
-        } else {
-            Leaving::Kept { place: self.put(data, Some(self.stalled_after)), since: Instant::now() }
-        };
+        if data.len() <= PIECE_BYTES {
+            let trailers = std::future::ready(trailers.map(Ok::<_, Infallible>));
+            return Response::from_parts(head, Body::new(Full::new(data).with_trailers(trailers)));
+        }
+        let leaving = Leaving { place: self.put(data, Some(self.stalled_after)), since: Instant::now() };
         let frames = futures_util::stream::unfold(Some((leaving, trailers)), |state| async {
             let (leaving, trailers) = state?;
             leaving.next(trailers)
@@ -183,9 +184,9 @@ impl Drop for Place {
 }
 
 /// What is left of an answer.
-enum Leaving {
-    Short { data: Bytes },
-    Kept { place: Place, since: Instant },
+struct Leaving {
+    place: Place,
+    since: Instant,
 }
 
 type Trailers = Option<HeaderMap>;
@@ -194,19 +195,12 @@ type Step = (Result<Frame<Bytes>, Status>, Option<(Leaving, Trailers)>);
 impl Leaving {
     /// The next frame, and what is left after it.
     fn next(self, trailers: Trailers) -> Option<Step> {
-        match self {
-            Self::Short { data } if data.is_empty() => end(trailers),
-            Self::Short { data } => Some((Ok(Frame::data(data)), Some((Self::Short { data: Bytes::new() }, trailers)))),
-            Self::Kept { place, since } => {
-                let piece = lock(&place.kept).take(place.id);
-                match piece {
-                    None => end(dropped(since)),
-                    Some(piece) if piece.is_empty() => end(trailers),
-                    Some(piece) => {
-                        Some((Ok(Frame::data(piece)), Some((Self::Kept { place, since: Instant::now() }, trailers))))
-                    }
-                }
-            }
+        let Self { place, since } = self;
+        let piece = lock(&place.kept).take(place.id);
+        match piece {
+            None => end(dropped(since)),
+            Some(piece) if piece.is_empty() => end(trailers),
+            Some(piece) => Some((Ok(Frame::data(piece)), Some((Self { place, since: Instant::now() }, trailers)))),
         }
     }
 }
