@@ -1,6 +1,6 @@
 //! How much a request may be.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use super::super::from_pb::FILTER_VALUES_MAX;
 use crate::model::Limits;
 
 const MIB: usize = 1 << 20;
+/// Asked for once: the system reads files for it, and each call of a client has bounds.
+static SLOTS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(2, |cores| cores.get().max(2)));
 /// The messages of imports.
 pub(super) const IMPORT: &str = "ImportRevisionsRequest";
 /// What the elements of one message may take once they are decoded, not counting their text.
@@ -43,7 +45,7 @@ impl Bounds {
     /// Bounds that follow from the limits. A request of which nothing comes for `stalled_after` ends.
     pub fn new(limits: &Limits, stalled_after: Duration) -> Self {
         let (in_flight, imported) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let slots = Arc::new(Semaphore::new(available_parallelism().map_or(2, |cores| cores.get().max(2))));
+        let slots = Arc::new(Semaphore::new(*SLOTS));
         let bounds = Self { limits: *limits, in_flight, imported, slots, stalled_after };
         let least = 2 * bounds.batch_bytes_max() + ELEMENTS_BYTES_MAX;
         bounds.in_flight.add_permits(IN_FLIGHT_BYTES.max(least).min(Semaphore::MAX_PERMITS));
