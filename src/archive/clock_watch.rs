@@ -141,7 +141,7 @@ fn report(fault: Option<ClockFault>) {
     match fault {
         None => tracing::info!("the clock is right again"),
         Some(fault @ ClockFault::Behind { .. }) => tracing::warn!(
-            "{fault}; archive times go on just above that until the clock has caught up: see docs/OPERATIONS.md, The clock was wrong"
+            "{fault}; archive times continue just above that until the clock has caught up: see docs/OPERATIONS.md, The clock was wrong"
         ),
         Some(fault @ ClockFault::JumpedAhead { .. }) => {
             tracing::warn!("{fault}; writes are refused until it is set right, or the archive is opened again")
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(watch.long_pause(Some(days(31))), None);
         assert_eq!(watch.long_pause(Some(days(1))), None, "30 days are no long pause");
         assert_eq!(watch.long_pause(None), None);
-        // Whoever writes nothing while it is open knows why it is idle.
+        // An archive that is idle while it is open raises no alarm.
         let watch = ClockWatch::new(&clock, false);
         clock.set(days(90));
         assert_eq!(watch.long_pause(Some(days(31))), None);

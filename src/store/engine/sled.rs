@@ -378,7 +378,7 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether this many files can be created. A file system that does not count its inodes has as many as are wanted.
+/// Whether this many files can be created. A file system that does not count its inodes has as many as are asked for.
 fn has_inodes(path: &Path, count: u64) -> io::Result<bool> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_files == 0 || disk.f_favail >= count)

@@ -26,7 +26,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Messages that are no longer are received, and decompressed, without a count of what they take.
 pub(super) const FREE_BYTES: usize = 64 << 10;
-/// A message of an import may be this much too long, and is then refused by itself: the import goes on.
+/// A message of an import may be this much too long, and is then refused by itself: the import continues.
 const IMPORTED_BEYOND: usize = 4 << 20;
 /// Whether a message is compressed, and its length.
 const HEADER_BYTES: usize = 5;
@@ -163,7 +163,7 @@ where
         Ok(())
     }
 
-    /// Receives until there are so many bytes. False where the body ends before.
+    /// Receives until there are this many bytes. False where the body ends before.
     async fn fill(&mut self, bytes: &mut BytesMut, length: usize) -> Result<bool, Status> {
         while bytes.len() < length {
             if self.data.is_empty() {
