@@ -82,8 +82,7 @@ impl Answers {
         }
         let (head, body) = answer.into_parts();
         let sending = Sending { body, leaving: None, answers: self.clone(), _place: place };
-        let frames = futures_util::stream::unfold(Some(sending), |sending| async { sending?.next().await });
-        Response::from_parts(head, Body::new(StreamBody::new(frames)))
+        Response::from_parts(head, sending.into_body())
     }
 
     fn put(&self, data: Bytes, dropped_after: Option<Duration>) -> Place {
@@ -101,18 +100,15 @@ impl Answers {
             Ok(whole) => whole,
             Err(status) => return status.into_http(),
         };
-        let trailers = whole.trailers().cloned();
+        let trailers = std::future::ready(whole.trailers().cloned().map(Ok::<_, Infallible>));
         let data = whole.to_bytes();
         if data.len() <= PIECE_BYTES {
-            let trailers = std::future::ready(trailers.map(Ok::<_, Infallible>));
             return Response::from_parts(head, Body::new(Full::new(data).with_trailers(trailers)));
         }
-        let leaving = Leaving { place: self.put(data, Some(self.stalled_after)), since: Instant::now() };
-        let frames = futures_util::stream::unfold(Some((leaving, trailers)), |state| async {
-            let (leaving, trailers) = state?;
-            leaving.next(trailers)
-        });
-        Response::from_parts(head, Body::new(StreamBody::new(frames)))
+        let leaving = Some((self.put(data, Some(self.stalled_after)), Instant::now()));
+        let body = Body::new(Full::new(Bytes::new()).with_trailers(trailers));
+        let sending = Sending { body, leaving, answers: self.clone(), _place: () };
+        Response::from_parts(head, sending.into_body())
     }
 }
 
@@ -183,53 +179,33 @@ impl Drop for Place {
     }
 }
 
-/// What is left of an answer.
-struct Leaving {
-    place: Place,
-    since: Instant,
-}
-
-type Trailers = Option<HeaderMap>;
-type Step = (Result<Frame<Bytes>, Status>, Option<(Leaving, Trailers)>);
-
-impl Leaving {
-    /// The next frame, and what is left after it.
-    fn next(self, trailers: Trailers) -> Option<Step> {
-        let Self { place, since } = self;
-        let piece = lock(&place.kept).take(place.id);
-        match piece {
-            None => end(dropped(since)),
-            Some(piece) if piece.is_empty() => end(trailers),
-            Some(piece) => Some((Ok(Frame::data(piece)), Some((Self { place, since: Instant::now() }, trailers)))),
-        }
-    }
-}
-
 /// The next piece. A copy: what the transport holds of an answer must not keep all of it.
 fn split_off(data: &mut Bytes) -> Bytes {
     Bytes::copy_from_slice(&data.split_to(data.len().min(PIECE_BYTES)))
 }
 
-fn end(trailers: Trailers) -> Option<Step> {
-    Some((Ok(Frame::trailers(trailers?)), None))
-}
-
 /// How a call ends whose answer was dropped.
-fn dropped(since: Instant) -> Trailers {
+fn dropped(since: Instant) -> Option<HeaderMap> {
     let mut status = HeaderMap::new();
     Status::from(Refusal::unread(since.elapsed())).add_header(&mut status).ok().map(|()| status)
 }
 
-/// A stream that is being sent.
+/// An answer or a stream that is being sent.
 struct Sending<P> {
+    /// What follows.
     body: Body,
-    /// What is left of the last frame.
+    /// What is left of the frame before.
     leaving: Option<(Place, Instant)>,
     answers: Answers,
     _place: P,
 }
 
-impl<P> Sending<P> {
+impl<P: Send + 'static> Sending<P> {
+    fn into_body(self) -> Body {
+        let frames = futures_util::stream::unfold(Some(self), |sending| async { sending?.next().await });
+        Body::new(StreamBody::new(frames))
+    }
+
     async fn next(mut self) -> Option<(Result<Frame<Bytes>, Status>, Option<Self>)> {
         if let Some((place, since)) = self.leaving.take() {
             let piece = lock(&place.kept).take(place.id);

@@ -363,6 +363,17 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::model::{ArticleName, Content, Limits, Timestamp};
 
+    fn context(stalled_after: Duration, memory: Memory) -> Context {
+        Context {
+            archive: Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap()),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after,
+            memory,
+        }
+    }
+
     async fn write(archive: &Archive, source: &str) {
         let name = ArticleName::parse(&format!("sources/{source}/articles/a")).unwrap();
         let content = Content { headline: source.to_owned(), ..Content::default() };
@@ -380,15 +391,8 @@ mod tests {
     /// caught up was said only when the next change matched.
     #[tokio::test]
     async fn what_does_not_match_does_not_put_off_caught_up() {
-        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
-        let context = Context {
-            archive: Arc::clone(&archive),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after: Duration::from_secs(60),
-            memory: Memory::default(),
-        };
+        let context = context(Duration::from_secs(60), Memory::default());
+        let archive = Arc::clone(&context.archive);
         write(&archive, "wanted").await;
         let position = pb::feed_start::Position::Beginning(true);
         let request = pb::SubscribeRequest {
@@ -416,15 +420,8 @@ mod tests {
     /// Where all memory for events is taken, a reader that takes nothing ends with its token, and the next one is served.
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_gives_way_to_one_that_waits_for_memory() {
-        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
-        let context = Context {
-            archive: Arc::clone(&archive),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after: Duration::from_secs(3_600),
-            memory: Memory::bounded(EVENT_MEMORY_BYTES),
-        };
+        let context = context(Duration::from_secs(3_600), Memory::bounded(EVENT_MEMORY_BYTES));
+        let archive = Arc::clone(&context.archive);
         write(&archive, "wanted").await;
         let begin = async || {
             let position = pb::feed_start::Position::Beginning(true);
@@ -461,15 +458,8 @@ mod tests {
     /// Where all subscribers held the memory of one event and waited for that of the next, none would ever continue.
     #[tokio::test]
     async fn a_subscriber_holds_no_memory_while_it_waits_for_more() {
-        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
-        let context = Context {
-            archive: Arc::clone(&archive),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after: Duration::from_secs(3_600),
-            memory: Memory::bounded(EVENT_MEMORY_BYTES),
-        };
+        let context = context(Duration::from_secs(3_600), Memory::bounded(EVENT_MEMORY_BYTES));
+        let archive = Arc::clone(&context.archive);
         let subscriber = Subscriber::new(&context, pb::SubscribeRequest::default()).await.unwrap();
         let (sink, mut received) = Sink::new(1, context.stalled_after);
         tokio::spawn(subscriber.run(sink));
