@@ -244,16 +244,25 @@ fn inspect(path: &Path) -> io::Result<Inspection> {
         Ok(metadata) if !metadata.is_dir() => return Ok(Inspection::Foreign("it is not a directory".to_owned())),
         Ok(_) => {}
     }
-    let version = own_file::read(&path.join("VERSION")).and_then(|version| {
-        let mut line = Vec::new();
-        version.take(VERSION_BYTES_MAX).read_to_end(&mut line)?;
-        Ok(line)
-    });
-    match version {
-        Ok(content) => Ok(parse_version(&content)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => inspect_unversioned(path),
-        Err(error) => Err(error),
+    if let Some(version) = inspect_version(path)? {
+        return Ok(version);
     }
+    let unversioned = inspect_unversioned(path)?;
+    // Another process may have created an archive meanwhile. Of that, VERSION comes before everything that is foreign
+    // without it.
+    let created = if unversioned == Inspection::Empty { None } else { inspect_version(path)? };
+    Ok(created.unwrap_or(unversioned))
+}
+
+/// What the file VERSION says; none if there is no such file.
+fn inspect_version(path: &Path) -> io::Result<Option<Inspection>> {
+    let version = match own_file::read(&path.join("VERSION")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        version => version?,
+    };
+    let mut line = Vec::new();
+    version.take(VERSION_BYTES_MAX).read_to_end(&mut line)?;
+    Ok(Some(parse_version(&line)))
 }
 
 fn parse_version(content: &[u8]) -> Inspection {
@@ -384,6 +393,28 @@ mod tests {
         assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Empty);
         drop(Directory::open_or_create(dir.path(), holder()).unwrap());
         assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Archive { layout: 1 });
+    }
+
+    /// It was taken for foreign where VERSION came between the look for it and the look at everything else.
+    #[test]
+    fn an_archive_that_is_being_created_is_never_foreign() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("archive");
+        for _ in 0..200 {
+            let created = std::sync::atomic::AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    drop(Directory::open_or_create(&path, holder()).unwrap());
+                    fs::create_dir(path.join("db")).unwrap();
+                    created.store(true, std::sync::atomic::Ordering::Release);
+                });
+                while !created.load(std::sync::atomic::Ordering::Acquire) {
+                    let found = Directory::inspect(&path).unwrap();
+                    assert!(!matches!(found, Inspection::Foreign(_)), "{found:?}");
+                }
+            });
+            fs::remove_dir_all(&path).unwrap();
+        }
     }
 
     #[test]
