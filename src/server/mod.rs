@@ -209,7 +209,7 @@ fn router(
     options: &Options,
     health: Option<HealthServer<HealthHandler>>,
 ) -> Router<Stack<AdmissionLayer, Identity>> {
-    let bounds = Bounds::new(&options.limits, options.stalled_after);
+    let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)

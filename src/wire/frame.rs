@@ -162,7 +162,7 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RequestDecoder::new()
+        RequestDecoder::of_this_call()
     }
 }
 

@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "a fuzz target needs one of these, and the tests all")]
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dateline::fetch::Rules;
@@ -13,7 +15,7 @@ use dateline::ingest::{self, Document, Format, IngestError, Options, times, warc
 use dateline::model::{ClaimedTime, Content, Limits, SourceId, UrlKey};
 use dateline::wire::json::{from_json, to_json};
 use dateline::wire::json_lines::Lines;
-use dateline::wire::request::RequestDecoder;
+use dateline::wire::request::{Bounds, read_request};
 use dateline::wire::{self, FieldErrorKind};
 use dateline::wire::{content_to_pb, pb};
 use jiff::civil::{Date, date};
@@ -248,10 +250,11 @@ fn memory_bytes_max(message_bytes: usize) -> usize {
 
 /// What is read of a request is read again from what it is written as. All else is refused as the caller's mistake.
 fn request<R: prost::Message + prost::Name + Default + PartialEq + std::fmt::Debug>(message: Bytes) {
-    match RequestDecoder::<R>::new().read(message) {
+    let bounds = Arc::new(Bounds::new(&Limits::default(), Duration::MAX));
+    match read_request::<R>(message, &bounds) {
         Ok(read) => {
             let written = Bytes::from(read.encode_to_vec());
-            let again = RequestDecoder::<R>::new().read(written).ok();
+            let again = read_request(written, &bounds).ok();
             assert_eq!(again.as_ref(), Some(&read), "a request goes over the wire as it is");
         }
         Err(refused) => assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}"),

@@ -1,6 +1,6 @@
 //! How much a request may be.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -11,10 +11,6 @@ use super::super::from_pb::FILTER_VALUES_MAX;
 use crate::model::Limits;
 
 const MIB: usize = 1 << 20;
-/// Asked for once: the system reads files for it, and each call of a client has bounds.
-static SLOTS: LazyLock<usize> = LazyLock::new(|| available_parallelism().map_or(2, |cores| cores.get().max(2)));
-/// The messages of imports.
-pub(super) const IMPORT: &str = "ImportRevisionsRequest";
 /// What the elements of one message may take once they are decoded, not counting their text.
 pub(super) const ELEMENTS_BYTES_MAX: usize = 64 * MIB;
 /// What all requests under way may take, unless the limits let a single one take more.
@@ -29,8 +25,33 @@ const NAME_BYTES: usize = 320;
 /// Values of an enum that has fewer.
 const ENUM_VALUES_MAX: usize = 100;
 
+/// Which bounds a request has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestKind {
+    /// An article to publish.
+    Publish,
+    /// Many of them.
+    Batch,
+    /// As many, in one of the messages of a stream.
+    Import,
+    /// All others, which have no articles in them.
+    Other,
+}
+
+impl RequestKind {
+    /// That of a method's requests.
+    pub(super) fn of_method(method: &str) -> Self {
+        match method {
+            "PublishRevision" => Self::Publish,
+            "BatchPublishRevisions" => Self::Batch,
+            "ImportRevisions" => Self::Import,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// How much the requests of one server may be, each and together.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Bounds {
     pub(super) limits: Limits,
     in_flight: Arc<Semaphore>,
@@ -45,7 +66,8 @@ impl Bounds {
     /// Bounds that follow from the limits. A request of which nothing comes for `stalled_after` ends.
     pub fn new(limits: &Limits, stalled_after: Duration) -> Self {
         let (in_flight, imported) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let slots = Arc::new(Semaphore::new(*SLOTS));
+        let slots = available_parallelism().map_or(2, |cores| cores.get().max(2));
+        let slots = Arc::new(Semaphore::new(slots));
         let bounds = Self { limits: *limits, in_flight, imported, slots, stalled_after };
         let least = 2 * bounds.batch_bytes_max() + ELEMENTS_BYTES_MAX;
         bounds.in_flight.add_permits(IN_FLIGHT_BYTES.max(least).min(Semaphore::MAX_PERMITS));
@@ -53,12 +75,12 @@ impl Bounds {
         bounds
     }
 
-    /// The length of the longest message of a type.
-    pub(super) fn bytes_max(&self, message: &str) -> usize {
-        match message {
-            "PublishRevisionRequest" => self.publish_bytes_max(),
-            "BatchPublishRevisionsRequest" | IMPORT => self.batch_bytes_max(),
-            _ => MIB.max(self.limits.page_size_max * NAME_BYTES),
+    /// The length of the longest message of a kind.
+    pub(super) fn bytes_max(&self, kind: RequestKind) -> usize {
+        match kind {
+            RequestKind::Publish => self.publish_bytes_max(),
+            RequestKind::Batch | RequestKind::Import => self.batch_bytes_max(),
+            RequestKind::Other => MIB.max(self.limits.page_size_max * NAME_BYTES),
         }
     }
 
@@ -70,18 +92,22 @@ impl Bounds {
         (self.limits.batch_bytes_max + OTHER_BYTES).max(self.publish_bytes_max())
     }
 
-    /// Takes what a message of a type will need, until it is given back; `None` where that is not left.
-    pub(super) fn take(&self, message: &str, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.budget(message).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+    /// Takes what a message of a kind will need, until it is given back; `None` where that is not left.
+    pub(super) fn take(&self, kind: RequestKind, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.budget(kind).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 
     /// The same, once there is room.
-    pub(super) async fn take_once_there_is_room(&self, message: &str, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.budget(message).acquire_many_owned(u32::try_from(bytes).ok()?).await.ok()
+    pub(super) async fn take_once_there_is_room(
+        &self,
+        kind: RequestKind,
+        bytes: usize,
+    ) -> Option<OwnedSemaphorePermit> {
+        self.budget(kind).acquire_many_owned(u32::try_from(bytes).ok()?).await.ok()
     }
 
-    fn budget(&self, message: &str) -> Arc<Semaphore> {
-        Arc::clone(if message == IMPORT { &self.imported } else { &self.in_flight })
+    fn budget(&self, kind: RequestKind) -> Arc<Semaphore> {
+        Arc::clone(if kind == RequestKind::Import { &self.imported } else { &self.in_flight })
     }
 
     /// Waits until a long message may be decompressed and decoded, which it may until this is given back.

@@ -10,8 +10,7 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
-use super::super::pb;
-use super::plan::{self, Plan};
+use super::bounds::Bounds;
 use super::refused::Refused;
 use super::scope::Call;
 use super::walk::elements_bytes;
@@ -46,27 +45,21 @@ where
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RequestDecoder::new()
+        RequestDecoder::of_this_call()
     }
 }
 
-/// Reads messages, and requests within the bounds of the call that is being answered.
+/// Reads the requests of a server within the bounds of their call, and the answers that a client gets as they are.
 #[derive(Debug)]
 pub struct RequestDecoder<U> {
-    call: Arc<Call>,
+    call: Option<Arc<Call>>,
     message: PhantomData<U>,
 }
 
 impl<U> RequestDecoder<U> {
-    /// A decoder for the call that is being answered.
-    pub fn new() -> Self {
+    /// A decoder for the call that is being answered, or for the answers to one.
+    pub(in super::super) fn of_this_call() -> Self {
         Self { call: Call::current(), message: PhantomData }
-    }
-}
-
-impl<U> Default for RequestDecoder<U> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -75,45 +68,46 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let Some(call) = &self.call else {
+            return U::decode(buffer).map(Some).map_err(|error| Status::internal(error.to_string()));
+        };
         // The slot is free again once it is decoded.
-        let (bytes, _slot) = self.call.take_message().unwrap_or_else(|| {
+        let (bytes, _slot) = call.take_message().unwrap_or_else(|| {
             let length = buffer.remaining();
             (buffer.copy_to_bytes(length), None)
         });
-        if bytes.len() <= INLINE_BYTES_MAX {
-            return Ok(Some(self.read(bytes)?));
-        }
-        Ok(Some(apart(|| self.read(bytes))?))
+        let request = if bytes.len() <= INLINE_BYTES_MAX { read(call, bytes) } else { apart(|| read(call, bytes)) };
+        request.map(Some)
     }
 }
 
-impl<U: Message + Name + Default> RequestDecoder<U> {
-    /// Reads a message. A refused message of an import is noted ([`super::Incoming`]) and comes with its offset alone,
-    /// since an error would end the stream.
-    pub fn read(&self, bytes: Bytes) -> Result<U, Status> {
-        let Some((plan, request)) = plan::of_request(U::NAME) else {
-            return U::decode(bytes).map_err(|error| Status::internal(error.to_string()));
-        };
-        match self.read_request(bytes.clone(), plan, request) {
-            Err(refused) if U::NAME == pb::ImportRevisionsRequest::NAME => {
-                self.call.refuse(refused);
-                Ok(U::decode(offset_alone(&bytes).as_slice()).unwrap_or_default())
-            }
-            read => Ok(read?),
-        }
-    }
+/// Reads a request that comes by no call, as the server does one that does.
+pub fn read_request<U: Message + Name + Default>(bytes: Bytes, bounds: &Arc<Bounds>) -> Result<U, Status> {
+    read(&Call::new(bounds, U::NAME.strip_suffix("Request").unwrap_or(U::NAME)), bytes)
+}
 
-    fn read_request(&self, bytes: Bytes, plan: &Plan, request: usize) -> Result<U, Refused> {
-        if bytes.len() > SMALL_BYTES {
-            let bytes_max = self.call.bounds.bytes_max(U::NAME);
-            if bytes.len() > bytes_max {
-                return Err(Refused::TooLong { bytes: bytes.len(), bytes_max });
-            }
-            let elements = elements_bytes(&bytes, plan, request, &self.call.bounds)?;
-            self.call.hold_for(U::NAME, bytes.len() + elements)?;
+/// Reads a message. A refused message of an import is noted ([`super::Incoming`]) and comes with its offset alone, since an
+/// error would end the stream.
+fn read<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Result<U, Status> {
+    match within_bounds(call, bytes.clone()) {
+        Err(refused) if call.is_import() => {
+            call.refuse(refused);
+            Ok(U::decode(offset_alone(&bytes).as_slice()).unwrap_or_default())
         }
-        U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
+        read => Ok(read?),
     }
+}
+
+fn within_bounds<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Result<U, Refused> {
+    if bytes.len() > SMALL_BYTES {
+        let bytes_max = call.bytes_max();
+        if bytes.len() > bytes_max {
+            return Err(Refused::TooLong { bytes: bytes.len(), bytes_max });
+        }
+        let elements = elements_bytes(&bytes, U::NAME, &call.bounds)?;
+        call.hold(bytes.len() + elements)?;
+    }
+    U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
 }
 
 /// What of an import's message is read where the rest is refused.
@@ -145,12 +139,20 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt;
 
+    use std::time::Duration;
+
+    use super::super::super::pb;
     use super::*;
+    use crate::model::Limits;
+
+    fn bounds() -> Arc<Bounds> {
+        Arc::new(Bounds::new(&Limits::default(), Duration::MAX))
+    }
 
     /// Reads bytes as a request, and answers the reason of the refusal and the field that it names.
     #[track_caller]
     fn refused<U: Message + Name + Default + std::fmt::Debug>(bytes: Vec<u8>) -> (String, String) {
-        let status = RequestDecoder::<U>::new().read(bytes.into()).unwrap_err();
+        let status = read_request::<U>(bytes.into(), &bounds()).unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
         let info = status.get_details_error_info().unwrap();
         (info.reason, info.metadata.get("field").cloned().unwrap_or_default())
@@ -240,21 +242,22 @@ mod tests {
 
     #[test]
     fn a_refused_message_of_an_import_keeps_its_offset_and_its_stream() {
-        let decoder = RequestDecoder::<pb::ImportRevisionsRequest>::new();
-        let incoming = super::super::Incoming(Arc::clone(&decoder.call));
+        let call = Arc::new(Call::new(&bounds(), "ImportRevisions"));
+        let incoming = super::super::Incoming(Some(Arc::clone(&call)));
         let message = |requests| pb::ImportRevisionsRequest { offset: 7, requests }.encode_to_vec();
         let good = message(vec![pb::PublishRevisionRequest::default()]);
         let many = message(vec![pb::PublishRevisionRequest::default(); 5_000]);
         let cut = good[..good.len() - 1].to_vec();
         let cases = [(many, 7, "FIELD_INVALID"), (cut, 7, "MESSAGE_MALFORMED"), (vec![0xff], 0, "MESSAGE_MALFORMED")];
         for (bytes, offset, reason) in cases {
-            let read = decoder.read(bytes.into()).unwrap();
-            assert_eq!(read, pb::ImportRevisionsRequest { offset, requests: Vec::new() });
+            let message: pb::ImportRevisionsRequest = read(&call, bytes.into()).unwrap();
+            assert_eq!(message, pb::ImportRevisionsRequest { offset, requests: Vec::new() });
             let info = incoming.refused().and_then(|status| status.get_details_error_info()).unwrap();
             assert_eq!(info.reason, reason);
             assert!(incoming.refused().is_none(), "it is reported once");
         }
-        assert_eq!(decoder.read(good.into()).unwrap().requests.len(), 1);
+        let message: pb::ImportRevisionsRequest = read(&call, good.into()).unwrap();
+        assert_eq!(message.requests.len(), 1);
         assert!(incoming.refused().is_none());
     }
 
@@ -276,7 +279,7 @@ mod tests {
             urls: vec!["https://example.org/".into(); 16],
             ..pb::PublishRevisionRequest::default()
         };
-        let read = RequestDecoder::new().read(request.encode_to_vec().into());
+        let read = read_request(request.encode_to_vec().into(), &bounds());
         assert!(read.is_ok_and(|read: pb::PublishRevisionRequest| read == request));
     }
 }

@@ -15,5 +15,5 @@ mod unpack;
 mod walk;
 
 pub use bounds::Bounds;
-pub use codec::{RequestCodec, RequestDecoder};
+pub use codec::{RequestCodec, RequestDecoder, read_request};
 pub use scope::{Bounded, Incoming};

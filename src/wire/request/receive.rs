@@ -73,10 +73,12 @@ where
 {
     /// Receives a message, and answers with an empty one in its place; or with what ends the body.
     async fn next(&mut self) -> Result<Option<Frame<Bytes>>, Status> {
-        let mut header = BytesMut::new();
-        if !self.fill(&mut header, HEADER_BYTES).await? {
-            return if header.is_empty() { Ok(self.trailers.take().map(Frame::trailers)) } else { Err(cut()) };
+        // Between its messages an import may take its time.
+        let patience = if self.call.is_import() { Duration::MAX } else { self.call.bounds.stalled_after };
+        if self.data.is_empty() && !self.receive(patience).await? {
+            return Ok(self.trailers.take().map(Frame::trailers));
         }
+        let mut header = self.bytes(HEADER_BYTES).await?;
         // The one before is still in memory, except with an import.
         if self.messages > 0 && !self.call.is_import() {
             return Err(Refused::Malformed("the call has more than one message".into()).into());
@@ -92,22 +94,18 @@ where
         if length > self.longest() {
             return Err(Refused::TooLong { bytes: length, bytes_max: self.call.bytes_max() }.into());
         }
-        let mut message = BytesMut::new();
         self.call.let_go();
         if length > FREE_BYTES {
             self.take(length).await?;
-            message.reserve(length);
         }
-        if !self.fill(&mut message, length).await? {
-            return Err(cut());
-        }
+        let message = self.bytes(length).await?;
         match packing {
             None if length > FREE_BYTES => {
                 let slot = self.call.bounds.slot().await;
-                self.call.put_message(message.freeze(), slot);
+                self.call.put_message(message, slot);
             }
-            None => self.call.put_message(message.freeze(), None),
-            Some(packing) => self.unpack(packing, message.freeze()).await?,
+            None => self.call.put_message(message, None),
+            Some(packing) => self.unpack(packing, message).await?,
         }
         Ok(Some(Frame::data(Bytes::from_static(&[0; HEADER_BYTES]))))
     }
@@ -163,41 +161,39 @@ where
         Ok(())
     }
 
-    /// Receives until there are this many bytes. False where the body ends before.
-    async fn fill(&mut self, bytes: &mut BytesMut, length: usize) -> Result<bool, Status> {
-        while bytes.len() < length {
-            if self.data.is_empty() {
-                // Between its messages an import may take its time.
-                let is_idle = self.call.is_import() && length == HEADER_BYTES && bytes.is_empty();
-                let patience = if is_idle { Duration::MAX } else { self.call.bounds.stalled_after };
-                match self.receive(patience).await? {
-                    Some(data) => self.data = data,
-                    None => return Ok(false),
+    /// The next bytes of a message, of which there are so many. Those of a long one have been taken from the budget.
+    async fn bytes(&mut self, length: usize) -> Result<Bytes, Status> {
+        if self.data.len() >= length {
+            return Ok(self.data.split_to(length));
+        }
+        let mut bytes = BytesMut::with_capacity(if length > FREE_BYTES { length } else { 0 });
+        loop {
+            let part = self.data.split_to(self.data.len().min(length - bytes.len()));
+            bytes.extend_from_slice(&part);
+            if bytes.len() == length {
+                return Ok(bytes.freeze());
+            }
+            if !self.receive(self.call.bounds.stalled_after).await? {
+                return Err(Status::internal("the call ended in the middle of a message"));
+            }
+        }
+    }
+
+    /// Receives more of the body into `data`, which is used up. False at its end.
+    async fn receive(&mut self, patience: Duration) -> Result<bool, Status> {
+        while self.data.is_empty() {
+            let received = timeout(patience, self.body.frame()).await;
+            let Some(frame) = received.map_err(|_| Status::from(Refused::Stalled(patience)))? else { return Ok(false) };
+            match frame.map_err(|error| Status::from_error(error.into()))?.into_data() {
+                Ok(mut data) => self.data = data.copy_to_bytes(data.remaining()),
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().ok();
+                    return Ok(false);
                 }
-            } else {
-                let part = self.data.split_to(self.data.len().min(length - bytes.len()));
-                bytes.extend_from_slice(&part);
             }
         }
         Ok(true)
     }
-
-    /// The next data of the body; none at its end.
-    async fn receive(&mut self, patience: Duration) -> Result<Option<Bytes>, Status> {
-        let received = timeout(patience, self.body.frame()).await;
-        let Some(frame) = received.map_err(|_| Status::from(Refused::Stalled(patience)))? else { return Ok(None) };
-        match frame.map_err(|error| Status::from_error(error.into()))?.into_data() {
-            Ok(mut data) => Ok(Some(data.copy_to_bytes(data.remaining()))),
-            Err(frame) => {
-                self.trailers = frame.into_trailers().ok();
-                Ok(None)
-            }
-        }
-    }
-}
-
-fn cut() -> Status {
-    Status::internal("the call ended in the middle of a message")
 }
 
 fn undecodable(error: &std::io::Error) -> Status {
@@ -227,8 +223,8 @@ mod tests {
     }
 
     impl Receiving {
-        fn new(bounds: &Bounds, method: &str, packing: Option<Packing>, sent: Vec<Vec<u8>>) -> Self {
-            let call = Arc::new(Call::new(bounds.clone(), method));
+        fn new(bounds: &Arc<Bounds>, method: &str, packing: Option<Packing>, sent: Vec<Vec<u8>>) -> Self {
+            let call = Arc::new(Call::new(bounds, method));
             let sent = stream::iter(sent).map(|data| Ok::<_, Infallible>(Frame::data(Bytes::from(data))));
             let body = StreamBody::new(sent.chain(stream::pending()));
             Self { frames: Box::pin(frames(body, Arc::clone(&call), packing)), call }
@@ -254,8 +250,8 @@ mod tests {
         }
     }
 
-    fn bounds() -> Bounds {
-        Bounds::new(&Limits::default(), STALLED_AFTER)
+    fn bounds() -> Arc<Bounds> {
+        Arc::new(Bounds::new(&Limits::default(), STALLED_AFTER))
     }
 
     fn header(packed: u8, length: usize) -> Vec<u8> {
@@ -375,7 +371,7 @@ mod tests {
         // A slot is free again once the message was taken.
         assert_eq!(publish(&long).next().await.unwrap().len(), 9 << 20);
         // While it is decompressed, as much is taken as it can become.
-        let other = Call::new(bounds.clone(), "PublishRevision");
+        let other = Call::new(&bounds, "PublishRevision");
         other.hold(240 << 20).unwrap();
         assert_eq!(publish(&long).next().await, Err(busy()));
     }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -14,11 +13,10 @@ use tonic::Status;
 use tonic::server::NamedService;
 use tower_service::Service;
 
-use super::bounds::{Bounds, IMPORT};
+use super::bounds::{Bounds, RequestKind};
 use super::receive::frames;
 use super::refused::Refused;
 use super::unpack::Packing;
-use crate::model::Limits;
 
 tokio::task_local! {
     static CALL: Arc<Call>;
@@ -27,9 +25,8 @@ tokio::task_local! {
 /// A call, its message that was received last, and what that takes of the budget.
 #[derive(Debug)]
 pub struct Call {
-    pub(super) bounds: Bounds,
-    /// The name of its messages' type.
-    request: String,
+    pub(super) bounds: Arc<Bounds>,
+    kind: RequestKind,
     message: Mutex<Option<Message>>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
     /// Why the message that was read last is refused, where the stream continues all the same.
@@ -41,30 +38,29 @@ type Message = (Bytes, Option<OwnedSemaphorePermit>);
 
 impl Call {
     /// A call of a method.
-    pub(super) fn new(bounds: Bounds, method: &str) -> Self {
+    pub(super) fn new(bounds: &Arc<Bounds>, method: &str) -> Self {
         Self {
-            bounds,
-            request: format!("{method}Request"),
+            bounds: Arc::clone(bounds),
+            kind: RequestKind::of_method(method),
             message: Mutex::default(),
             held: Mutex::default(),
             refused: Mutex::default(),
         }
     }
 
-    /// The call that is being answered. Outside a server it is one of its own.
-    pub(super) fn current() -> Arc<Self> {
-        let of_its_own = || Arc::new(Self::new(Bounds::new(&Limits::default(), Duration::MAX), ""));
-        CALL.try_with(Arc::clone).unwrap_or_else(|_| of_its_own())
+    /// The call that is being answered; none with a client.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        CALL.try_with(Arc::clone).ok()
     }
 
     /// Whether it sends many messages, one after the other.
     pub(super) fn is_import(&self) -> bool {
-        self.request == IMPORT
+        self.kind == RequestKind::Import
     }
 
     /// The length of its longest message.
     pub(super) fn bytes_max(&self) -> usize {
-        self.bounds.bytes_max(&self.request)
+        self.bounds.bytes_max(self.kind)
     }
 
     /// Leaves a message to its decoder.
@@ -80,15 +76,10 @@ impl Call {
     /// Takes from the budget what its message will need. What it has taken already counts. It is given back when the call and
     /// its decoder are gone.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), Refused> {
-        self.hold_for(&self.request, bytes)
-    }
-
-    /// The same for a message of a type.
-    pub(super) fn hold_for(&self, message: &str, bytes: usize) -> Result<(), Refused> {
         let mut held = lock(&self.held);
         let more = bytes.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
         if more > 0 {
-            let more = self.bounds.take(message, more).ok_or(Refused::Busy)?;
+            let more = self.bounds.take(self.kind, more).ok_or(Refused::Busy)?;
             match held.as_mut() {
                 Some(held) => held.merge(more),
                 None => *held = Some(more),
@@ -99,7 +90,7 @@ impl Call {
 
     /// Takes from the budget, once there is room, what its next message will need.
     pub(super) async fn hold_once_there_is_room(&self, bytes: usize) -> Result<(), Refused> {
-        let taken = self.bounds.take_once_there_is_room(&self.request, bytes).await.ok_or(Refused::Busy)?;
+        let taken = self.bounds.take_once_there_is_room(self.kind, bytes).await.ok_or(Refused::Busy)?;
         *lock(&self.held) = Some(taken);
         Ok(())
     }
@@ -128,22 +119,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The messages of a call that sends a stream of them, for its handler: which are refused each by itself.
 #[derive(Debug)]
-pub struct Incoming(pub(super) Arc<Call>);
+pub struct Incoming(pub(super) Option<Arc<Call>>);
 
 impl Incoming {
-    /// Those of the call that is being answered.
+    /// Those of the call that is being answered. Outside a server none is refused.
     pub fn of_this_call() -> Self {
         Self(Call::current())
     }
 
     /// Why the message that came last is refused; none where it is not. Of a refused message only its offset is there.
     pub fn refused(&self) -> Option<Status> {
-        lock(&self.0.refused).take()
+        lock(&self.0.as_ref()?.refused).take()
     }
 
     /// What came of the message that was read last is bounded elsewhere now, and the next one may be long in coming.
     pub fn is_done(&self) {
-        self.0.let_go();
+        if let Some(call) = &self.0 {
+            call.let_go();
+        }
     }
 }
 
@@ -151,13 +144,13 @@ impl Incoming {
 #[derive(Clone, Debug)]
 pub struct Bounded<S> {
     service: S,
-    bounds: Bounds,
+    bounds: Arc<Bounds>,
 }
 
 impl<S> Bounded<S> {
-    /// Services with clones of the same bounds share one budget.
-    pub fn new(service: S, bounds: &Bounds) -> Self {
-        Self { service, bounds: bounds.clone() }
+    /// Services with the same bounds share one budget.
+    pub fn new(service: S, bounds: &Arc<Bounds>) -> Self {
+        Self { service, bounds: Arc::clone(bounds) }
     }
 }
 
@@ -182,7 +175,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let call = Arc::new(Call::new(self.bounds.clone(), method));
+        let call = Arc::new(Call::new(&self.bounds, method));
         let packing = Packing::of_call(request.headers());
         let received =
             request.map(|body| tonic::body::Body::new(StreamBody::new(frames(body, Arc::clone(&call), packing))));
@@ -192,19 +185,22 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::model::Limits;
 
     const PUBLISH: &str = "PublishRevision";
     const IMPORT: &str = "ImportRevisions";
 
-    fn bounds() -> Bounds {
-        Bounds::new(&Limits::default(), Duration::MAX)
+    fn bounds() -> Arc<Bounds> {
+        Arc::new(Bounds::new(&Limits::default(), Duration::MAX))
     }
 
     #[test]
     fn messages_share_one_budget_and_give_it_back_with_their_call() {
         let bounds = bounds();
-        let [first, second] = [Call::new(bounds.clone(), PUBLISH), Call::new(bounds, PUBLISH)];
+        let [first, second] = [Call::new(&bounds, PUBLISH), Call::new(&bounds, PUBLISH)];
         first.hold(200 << 20).unwrap();
         assert!(matches!(second.hold(100 << 20), Err(Refused::Busy)));
         // What a call has is not taken twice.
@@ -220,13 +216,13 @@ mod tests {
     #[test]
     fn imports_take_nothing_of_what_other_requests_need() {
         let bounds = bounds();
-        let imports: Vec<_> = (0..30).map(|_| Incoming(Arc::new(Call::new(bounds.clone(), IMPORT)))).collect();
-        let taken = imports.iter().filter(|import| import.0.hold(17 << 20).is_ok()).count();
+        let imports: Vec<_> = (0..30).map(|_| Arc::new(Call::new(&bounds, IMPORT))).collect();
+        let taken = imports.iter().filter(|import| import.hold(17 << 20).is_ok()).count();
         assert!((2..30).contains(&taken), "{taken}");
-        let other = Call::new(bounds, PUBLISH);
+        let other = Call::new(&bounds, PUBLISH);
         other.hold(200 << 20).unwrap();
         // One that waits for its next message holds nothing.
-        imports.iter().for_each(Incoming::is_done);
-        assert_eq!(imports.iter().filter(|import| import.0.hold(4 << 20).is_ok()).count(), 30);
+        imports.iter().for_each(|import| Incoming(Some(Arc::clone(import))).is_done());
+        assert_eq!(imports.iter().filter(|import| import.hold(4 << 20).is_ok()).count(), 30);
     }
 }

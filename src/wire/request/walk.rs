@@ -3,7 +3,7 @@
 
 use super::super::FieldError;
 use super::bounds::{Bounds, ELEMENTS_BYTES_MAX};
-use super::plan::{FieldPlan, Plan, Repeated};
+use super::plan::{self, FieldPlan, Plan, Repeated};
 use super::refused::Refused;
 
 /// Room to count this many repeated fields.
@@ -14,8 +14,9 @@ const DEPTH_MAX: usize = 100;
 /// How many elements each repeated field has, within one element of another.
 type Counts = [usize; SLOTS];
 
-/// Answers what the elements of a message will take, not counting their text; or why it is refused.
-pub(super) fn elements_bytes(bytes: &[u8], plan: &Plan, message: usize, bounds: &Bounds) -> Result<usize, Refused> {
+/// Answers what the elements of a request will take, not counting their text; or why it is refused.
+pub(super) fn elements_bytes(bytes: &[u8], request: &str, bounds: &Bounds) -> Result<usize, Refused> {
+    let (plan, message) = plan::of_request(request).ok_or_else(|| cut("its method is not in the contract"))?;
     let mut walk = Walk { plan, bounds, bytes: 0 };
     walk.message(bytes, message, 0, &mut [0; SLOTS])?;
     Ok(walk.bytes)
