@@ -230,7 +230,6 @@ fn router(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
-        .concurrency_limit_per_connection(options.calls_per_connection_max)
         .layer(AdmissionLayer(Answers::new(options.stalled_after)));
     server
         .add_service(Bounded::new(archive, &bounds))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, stream};
+use futures_util::{FutureExt, Stream, stream};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
@@ -40,7 +40,7 @@ pub(super) fn frames<B>(
 where
     B: Body + Send + Unpin,
     B::Data: Send,
-    B::Error: Into<BoxError>,
+    B::Error: Into<BoxError> + Send,
 {
     let receiver = Receiver { body, call, packing, data: Bytes::new(), trailers: None, messages: 0 };
     stream::unfold(Some(receiver), |receiver| async {
@@ -69,7 +69,7 @@ impl<B> Receiver<B>
 where
     B: Body + Send + Unpin,
     B::Data: Send,
-    B::Error: Into<BoxError>,
+    B::Error: Into<BoxError> + Send,
 {
     /// Receives a message, and answers with an empty one in its place; or with what ends the body.
     async fn next(&mut self) -> Result<Option<Frame<Bytes>>, Status> {
@@ -182,7 +182,11 @@ where
     /// Receives more of the body into `data`, which is used up. False at its end.
     async fn receive(&mut self, patience: Duration) -> Result<bool, Status> {
         while self.data.is_empty() {
-            let received = timeout(patience, self.body.frame()).await;
+            // Most often it is there already, and needs no timer.
+            let received = match self.body.frame().now_or_never() {
+                Some(frame) => Ok(frame),
+                None => timeout(patience, self.body.frame()).await,
+            };
             let Some(frame) = received.map_err(|_| Status::from(Refused::Stalled(patience)))? else { return Ok(false) };
             match frame.map_err(|error| Status::from_error(error.into()))?.into_data() {
                 Ok(mut data) => self.data = data.copy_to_bytes(data.remaining()),
@@ -205,7 +209,7 @@ mod tests {
     use std::convert::Infallible;
     use std::pin::Pin;
 
-    use futures_util::{FutureExt, StreamExt};
+    use futures_util::StreamExt;
     use http_body_util::StreamBody;
     use tonic::Code;
     use tonic_types::StatusExt;

@@ -163,7 +163,7 @@ where
     S: Service<Request<tonic::body::Body>>,
     B: Body + Send + Unpin + 'static,
     B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
 {
     type Response = S::Response;
     type Error = S::Error;
