@@ -95,3 +95,41 @@ impl AdminService for AdminHandler {
 fn place(places: &Arc<Semaphore>, places_max: usize) -> Result<OwnedSemaphorePermit, Refusal> {
     Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::too_many_streams(places_max))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+    use tonic_types::StatusExt;
+
+    use super::*;
+    use crate::archive::{Archive, Options};
+    use crate::clock::SystemClock;
+    use crate::model::Limits;
+    use crate::service::Memory;
+
+    /// A verification reads the whole archive. Its place is taken until its reader has the result, or is gone.
+    #[tokio::test]
+    async fn no_more_than_two_verifications_run_at_once() {
+        let handler = AdminHandler::new(Context {
+            archive: Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap()),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after: Duration::from_secs(60),
+            memory: Memory::default(),
+        });
+        let verify = || handler.verify(Request::new(pb::VerifyRequest {}));
+        let first = verify().await.unwrap();
+        let second = verify().await.unwrap();
+        let refused = verify().await.err().unwrap();
+        assert_eq!(refused.get_details_error_info().unwrap().reason, "TOO_MANY_STREAMS");
+        drop(first);
+        while verify().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        drop(second);
+    }
+}

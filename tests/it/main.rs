@@ -26,6 +26,7 @@ mod pages;
 mod portrait;
 mod reasons;
 mod received;
+mod reflection;
 mod refusals;
 mod server;
 mod service;

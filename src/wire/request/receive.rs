@@ -161,11 +161,19 @@ where
         Ok(())
     }
 
-    /// The next bytes of a message, of which there are so many. Those of a long one have been taken from the budget.
+    /// The next bytes of a message, of which there are so many. Those of a long one have been taken from the budget, so it
+    /// may not take its time: for each MiB that it has begun it gets as long as it may be silent.
     async fn bytes(&mut self, length: usize) -> Result<Bytes, Status> {
         if self.data.len() >= length {
             return Ok(self.data.split_to(length));
         }
+        let patience = self.call.bounds.stalled_after;
+        let most = patience.saturating_mul(u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1));
+        let received = timeout(most, self.bytes_in_parts(length)).await;
+        received.unwrap_or_else(|_| Err(Refused::Stalled(most).into()))
+    }
+
+    async fn bytes_in_parts(&mut self, length: usize) -> Result<Bytes, Status> {
         let mut bytes = BytesMut::with_capacity(if length > FREE_BYTES { length } else { 0 });
         loop {
             let part = self.data.split_to(self.data.len().min(length - bytes.len()));
@@ -214,7 +222,7 @@ mod tests {
     use tonic::Code;
     use tonic_types::StatusExt;
 
-    use super::super::bounds::Bounds;
+    use super::super::bounds::{Bounds, RequestKind};
     use super::*;
     use crate::model::Limits;
 
@@ -304,6 +312,23 @@ mod tests {
             let imported = timeout(STALLED_AFTER * 100, import.next()).await.ok();
             assert_eq!(imported, (!sent.is_empty()).then(|| stalled.clone()));
         }
+    }
+
+    /// With a byte now and then a few senders held all of the budget for as long as they liked.
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_trickles_in_ends() {
+        let bounds = bounds();
+        let call = Arc::new(Call::new(&bounds, "PublishRevision"));
+        let trickle = stream::iter([header(0, 3 << 20)]).chain(stream::unfold((), |()| async {
+            tokio::time::sleep(STALLED_AFTER / 2).await;
+            Some((vec![7], ()))
+        }));
+        let body = StreamBody::new(Box::pin(trickle).map(|data| Ok::<_, Infallible>(Frame::data(Bytes::from(data)))));
+        let mut receiving = Receiving { frames: Box::pin(frames(body, Arc::clone(&call), None)), call };
+        let began = tokio::time::Instant::now();
+        assert_eq!(receiving.next().await, Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned())));
+        assert_eq!(began.elapsed().as_secs(), 4 * 60);
+        assert!(bounds.take(RequestKind::Publish, 250 << 20).is_some(), "it gave back what it had taken");
     }
 
     #[tokio::test]

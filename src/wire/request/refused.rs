@@ -25,8 +25,8 @@ pub(super) enum Refused {
     /// Too much is being worked on already.
     #[error("the server is working on as many large messages as fit into its memory; try again in a moment")]
     Busy,
-    /// Nothing came of it for so long.
-    #[error("nothing of the request came for {:.1} s; call again", .0.as_secs_f32())]
+    /// Nothing came of it for so long, or not all of it.
+    #[error("the request stalled: nothing arrived, or not all of it, within {:.1} s; call again", .0.as_secs_f32())]
     Stalled(Duration),
 }
 

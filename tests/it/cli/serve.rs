@@ -78,3 +78,22 @@ fn two_commands_at_once_do_not_get_in_each_others_way() {
     }
     assert_eq!(json_lines(&cli.ok(&["list", "--json"])).len(), 4);
 }
+
+/// Storage must not run out of descriptors before connections do, and most systems begin with few.
+#[test]
+fn a_server_takes_as_many_descriptors_as_it_may_have() {
+    let cli = Cli::new();
+    let serve = cli.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -S -n 100; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    limited.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let server = Server::of({
+        limited.stderr(std::process::Stdio::piped());
+        limited
+    });
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let files: Vec<_> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(files[3], files[4], "the soft limit is the hard one");
+    assert_ne!(files[3], "100");
+}

@@ -36,6 +36,11 @@ impl Server {
         Self { process, address, log }
     }
 
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// Asks it to stop, as a supervisor does, and answers its exit status.
     pub(super) fn terminate(self) -> Option<i32> {
         self.end().0
