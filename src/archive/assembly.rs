@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::contents::LoadedContent;
-use super::error::ArchiveError;
+use super::error::{ArchiveError, BatchError};
 use super::request::{Operation, Written};
 use super::sources::{self, Figures};
 use super::subscriptions::Edited;
@@ -118,7 +118,7 @@ impl Assembly {
         self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
     }
 
-    /// Judges operations at `now`, all or none, each on what those before it did. Where one is refused, its index is answered
+    /// Judges operations at `now`, all or none, each on what those before it did. Where one is refused, the error says which
     /// and nothing is added; nor is anything where `validate_only` is set.
     pub(super) fn judge(
         &mut self,
@@ -126,12 +126,12 @@ impl Assembly {
         now: Timestamp,
         operations: &[Operation],
         validate_only: bool,
-    ) -> Result<Vec<Written>, (usize, ArchiveError)> {
+    ) -> Result<Vec<Written>, BatchError> {
         let mut job = Job { position: self.position, writes: Writes::default() };
         let mut written = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
-            let answer = self.judge_one(ground, now, &mut job, operation).map_err(|error| (index, error))?;
-            written.push(answer);
+            let answer = self.judge_one(ground, now, &mut job, operation);
+            written.push(answer.map_err(|error| BatchError { failed_item: Some(index), error })?);
         }
         // What was answered from this very job is known only with all of it; and what is only validated, never.
         let stamp = if validate_only { self.position.stamp() } else { job.position.stamp() };

@@ -40,6 +40,26 @@ pub enum ArchiveError {
         /// What was found, for the log.
         detail: String,
     },
+    /// An invariant of the archive does not hold. The log says which.
+    #[error("the archive could not do this because of a fault of its own; its log says more")]
+    Internal,
+}
+
+/// Why a batch of operations was rejected. Nothing of it was written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct BatchError {
+    /// The index of the operation at fault; `None` where the archive could not take the batch at all.
+    pub failed_item: Option<usize>,
+    /// What is wrong.
+    pub error: ArchiveError,
+}
+
+impl<E: Into<ArchiveError>> From<E> for BatchError {
+    /// An error of the batch as a whole.
+    fn from(error: E) -> Self {
+        Self { failed_item: None, error: error.into() }
+    }
 }
 
 /// What is not there.

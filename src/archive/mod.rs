@@ -47,7 +47,7 @@ use std::time::Duration;
 pub use self::clock_watch::ClockFault;
 use self::compare::{Comparison, StateSelector};
 pub use self::cut::Cut;
-pub use self::error::ArchiveError;
+pub use self::error::{ArchiveError, BatchError};
 use self::error::{BadBound, Unavailable};
 use self::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
 use self::lookup::{Lookup, LookupError};
@@ -150,7 +150,7 @@ impl Archive {
 
     /// Carries out operations, all or none, each judged on what those before it did; durably, when it returns.
     ///
-    /// Where one is refused, nothing is written, and its index is told with the reason. With `validate_only`
+    /// Where one is refused, nothing is written, and the error says which it was. With `validate_only`
     /// nothing is written either way. A full queue is [`Unavailable::QueueFull`].
     pub async fn write(&self, operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
         self.write_in(&Arc::default(), operations, validate_only).await
@@ -159,9 +159,8 @@ impl Archive {
     /// As [`Archive::write`], for a caller that has a share of the queue together with others. Where that is used up,
     /// [`Unavailable::ShareUsed`].
     pub async fn write_in(&self, share: &Arc<Share>, mut operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
-        let refused = |error| (0, error);
-        self.prepare(&self.pools.writes, &mut operations).await.map_err(refused)?;
-        self.queue.submit(share, operations, validate_only).map_err(refused)?.answer().await
+        self.prepare(&self.pools.writes, &mut operations).await?;
+        self.queue.submit(share, operations, validate_only)?.answer().await
     }
 
     /// As [`Archive::write`], in two steps, for a writer that has more to write before the answer comes. Writes are
@@ -381,8 +380,10 @@ impl Archive {
         pool.run(move || match read(&Lookup::engine(&shared)) {
             Ok(answer) => Ok(answer),
             Err(LookupError::Failed(error)) => Err(error),
-            // The engine answers everything.
-            Err(LookupError::NotCached) => Err(Unavailable::StorageFailed.into()),
+            Err(LookupError::NotCached) => {
+                tracing::error!("the engine was asked, and its answer is missing in a cache");
+                Err(ArchiveError::Internal)
+            }
         })
         .await
     }

@@ -81,7 +81,7 @@ impl Turn<'_> {
         }
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
         let entry = self.entry(operation, (key, &head.name), ChangeKind::Sighted, Some(head.latest_seq));
-        let entry = ChangeEntry { bound_urls, ..entry };
+        let entry = ChangeEntry { bound_urls, by_rollback: arrival.rollback_of.is_some(), ..entry };
         let (entry, brought) = match judgement {
             Judgement::Recorded(revision) if operation.request.is_some() => {
                 (ChangeEntry { kind: ChangeKind::Repeated, revision: Some(revision), ..entry }, None)

@@ -70,9 +70,11 @@ impl Pool {
         });
         match done.await {
             Ok(answer) => answer,
+            // Only when the runtime ends.
+            Err(error) if error.is_cancelled() => Err(Unavailable::Draining.into()),
             Err(error) => {
-                tracing::error!(%error, "a read ended unexpectedly");
-                Err(Unavailable::StorageFailed.into())
+                tracing::error!(%error, "a read panicked");
+                Err(ArchiveError::Internal)
             }
         }
     }
@@ -85,6 +87,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    /// It was reported as a failure of the storage, whose remedy is a restart.
+    #[tokio::test]
+    async fn a_panic_is_a_fault_of_ours_and_the_pool_goes_on() {
+        let pool = Pool::new(1);
+        let panicked = pool.run(|| -> Result<(), ArchiveError> { panic!("a bug") }).await;
+        assert!(matches!(panicked, Err(ArchiveError::Internal)), "{panicked:?}");
+        assert!(matches!(pool.run(|| Ok(7)).await, Ok(7)));
+    }
 
     /// What waited when its caller's deadline passed took 2.3 s of processor time all the same.
     #[tokio::test]

@@ -87,7 +87,7 @@ pub struct Pending(oneshot::Receiver<JobAnswer>);
 impl Pending {
     /// Waits until the operations are durable, or refused.
     pub async fn answer(self) -> JobAnswer {
-        self.0.await.unwrap_or_else(|_| Err((0, Unavailable::StorageFailed.into())))
+        self.0.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 }
 

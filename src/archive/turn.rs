@@ -234,6 +234,7 @@ impl Turn<'_> {
             made: None,
             reason: String::new(),
             fetch: None,
+            by_rollback: false,
             // Known when the head is as the change leaves it.
             standing: Standing {
                 made_seq: self.position.next_seq,

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::assembly::{Assembly, Ground, Position, Writes};
 use super::clock_watch::ClockFault;
 use super::commit::Committer;
-use super::error::{ArchiveError, Unavailable};
+use super::error::{ArchiveError, BatchError, Unavailable};
 use super::queue::Place;
 use super::request::{Operation, Written};
 use super::shared::{Shared, Tail};
@@ -29,7 +29,7 @@ use crate::store::subscription::SubscriptionRecord;
 use crate::store::{Batch, Engine, EngineError};
 
 /// The answer to a job: that of each operation, or the index of the one refused.
-pub type JobAnswer = Result<Vec<Written>, (usize, ArchiveError)>;
+pub type JobAnswer = Result<Vec<Written>, BatchError>;
 
 /// The answer to a change of a subscription: what it has become.
 type EditAnswer = Result<Option<Arc<SubscriptionRecord>>, ArchiveError>;
@@ -111,7 +111,7 @@ impl Waiting {
 
     fn failed(self, error: &ArchiveError) {
         match self {
-            Self::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
+            Self::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
             Self::Floor { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Edit { answer, .. } => drop(answer.send(Err(error.clone()))),
         }
@@ -307,11 +307,11 @@ impl Writer {
         (bytes, place): (usize, Place),
     ) {
         if self.shared.tail().failed {
-            return drop(answer.send(Err((0, Unavailable::StorageFailed.into()))));
+            return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
         let last = self.next.assembly.start().archive_time;
         if let Err(fault) = self.shared.clock_watch.admit_write(self.shared.clock.as_ref(), last) {
-            return drop(answer.send(Err((0, Unavailable::ClockJumped(fault).into()))));
+            return drop(answer.send(Err(Unavailable::ClockJumped(fault).into())));
         }
         let engine: &Arc<dyn Engine> = &self.shared.engine;
         let empty = Batch::default();
@@ -521,7 +521,7 @@ impl Writer {
         in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
         for event in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.held_edits)) {
             match event {
-                Event::Job { answer, .. } => drop(answer.send(Err((0, error.clone())))),
+                Event::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
                 Event::Subscription { answer, .. } => drop(answer.send(Err(error.clone()))),
                 Event::RaiseFloor { .. } | Event::Committed(_) | Event::Close => {}
             }

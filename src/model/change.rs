@@ -50,6 +50,8 @@ pub struct ChangeEntry {
     pub reason: String,
     /// How the page was had, with an observation that made a revision or is recorded as a sighting.
     pub fetch: Option<Box<Fetch>>,
+    /// Whether a rollback asked for it: it made a revision, or confirmed one.
+    pub by_rollback: bool,
     /// How the article stands with it.
     pub standing: Standing,
 }

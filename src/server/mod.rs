@@ -91,6 +91,9 @@ pub enum ServeError {
     /// The listener could not be used.
     #[error("the listener cannot be used: {0}")]
     Listener(#[from] std::io::Error),
+    /// The task that serves connections panicked or was cancelled.
+    #[error("serving ended unexpectedly: {0}")]
+    Ended(tokio::task::JoinError),
     /// The storage failed, and the time in which reads went on is over.
     #[error("the storage failed; start the server anew")]
     StorageFailed,
@@ -268,7 +271,7 @@ type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError
 fn joined(served: Served) -> Result<(), ServeError> {
     match served {
         Ok(served) => Ok(served?),
-        Err(error) => Err(ServeError::Listener(std::io::Error::other(error))),
+        Err(error) => Err(ServeError::Ended(error)),
     }
 }
 

@@ -266,7 +266,7 @@ impl ArchiveHandler {
         validate_only: bool,
     ) -> Result<Written, Refusal> {
         let written = self.0.archive.write_in(&caller.writes, vec![operation], validate_only).await;
-        let written = written.map_err(|(_, error)| Refusal::from(error))?;
+        let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
 

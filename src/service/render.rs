@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::publish::of_item;
 use super::status::Refusal;
-use crate::archive::JobAnswer;
 use crate::archive::error::excerpt;
 use crate::archive::list::RevisionEntry;
 use crate::archive::read::{ArticleAt, RevisionAt};
 use crate::archive::request::{Outcome, Warning, Written};
+use crate::archive::{BatchError, JobAnswer};
 use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{
     basic_content_to_pb, content_to_pb, fetch_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
@@ -122,7 +122,10 @@ pub(super) fn published_batch(
     answer: JobAnswer,
     warnings: Vec<Vec<pb::Warning>>,
 ) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
-    let written = answer.map_err(|(index, error)| of_item(index, error.into()))?;
+    let written = answer.map_err(|BatchError { failed_item, error }| match failed_item {
+        Some(index) => of_item(index, error.into()),
+        None => Refusal::from(error),
+    })?;
     // A replayed item has the stamp of its first time, which may be far behind the others'.
     let read_stamp = written.iter().map(|written| &written.stamp).max_by_key(|stamp| stamp.next_seq);
     let read_stamp = read_stamp.map(read_stamp_to_pb);

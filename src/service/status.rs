@@ -223,6 +223,7 @@ impl From<ArchiveError> for Refusal {
                     None => refusal,
                 }
             }
+            ArchiveError::Internal => Self::internal(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The format of a database: made, opened, or refused.
 //!
-//! Format 2 is the only one that is read. Format 1 was never released. A later one migrates, or is refused by this
-//! code with what to do.
+//! Format 4 is the only one that is read. Those before it were never released.
 
 use std::ops::Bound;
 
@@ -10,7 +9,7 @@ use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
 /// The version that this code reads and writes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Why a database was refused.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -85,6 +85,7 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         withdrawn: entry.standing.withdrawn,
         superseded: !entry.standing.is_newest,
         fetch: entry.fetch.as_deref().map(fetch_to_stored),
+        by_rollback: entry.by_rollback,
     }
 }
 
@@ -136,6 +137,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         made,
         reason: message.reason,
         fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
+        by_rollback: message.by_rollback,
         standing,
     })
 }

@@ -154,20 +154,6 @@ impl<'a> Tables<'a> {
         self.read.scan(range, direction).filter_map(move |entry| observed_entry(entry, bound).transpose())
     }
 
-    /// The revision in force at `at`, or at the end of the axis, as known below `bound`. Its `since` is where the
-    /// entry stands; where an earlier entry names the same revision, that is where it came into force.
-    pub fn in_force(
-        &self,
-        article: ArticleKey,
-        at: Option<Timestamp>,
-        bound: Seq,
-    ) -> Result<Option<InForce>, StoreError> {
-        let end = at.map_or(Bound::Unbounded, Bound::Included);
-        let times = (Bound::Unbounded, end);
-        let entry = self.observed(TimeTable::Time, article, times, Direction::Reverse, bound).next().transpose()?;
-        Ok(entry.map(InForce::from))
-    }
-
     /// Marks of an article, below `bound`.
     pub fn marks(
         &self,
@@ -178,12 +164,6 @@ impl<'a> Tables<'a> {
     ) -> impl Iterator<Item = Result<Mark, StoreError>> + use<'a> {
         let range = TimeTable::State.range(article, times.0, times.1);
         self.read.scan(range, direction).filter_map(move |entry| mark_entry(entry, bound).transpose())
-    }
-
-    /// The mark in force at `at`, or at the end of the axis, as known below `bound`.
-    pub fn mark(&self, article: ArticleKey, at: Option<Timestamp>, bound: Seq) -> Result<Option<Mark>, StoreError> {
-        let end = at.map_or(Bound::Unbounded, Bound::Included);
-        self.marks(article, (Bound::Unbounded, end), Direction::Reverse, bound).next().transpose()
     }
 
     /// The change that answered a request.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dateline::archive::request::Operation;
-use dateline::archive::{Archive, Holder, OpenArchiveError, Options, Pending};
+use dateline::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
 use dateline::clock::{Clock, SystemClock};
 use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -135,13 +135,13 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
 fn tell(job: u64, answer: dateline::archive::JobAnswer) {
     match answer {
         Ok(written) => Line::Written { job, answers: written.iter().map(Answer::of).collect() }.say(),
-        Err((
-            _,
-            error @ (dateline::archive::ArchiveError::Missing(_) | dateline::archive::ArchiveError::Conflict(_)),
-        )) => {
+        Err(BatchError {
+            error: error @ (dateline::archive::ArchiveError::Missing(_) | dateline::archive::ArchiveError::Conflict(_)),
+            ..
+        }) => {
             Line::Refused { job, reason: error.to_string() }.say();
         }
-        Err((_, error)) => Line::Failed(format!("job {job}: {error}")).say(),
+        Err(BatchError { error, .. }) => Line::Failed(format!("job {job}: {error}")).say(),
     }
 }
 

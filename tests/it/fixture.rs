@@ -125,14 +125,14 @@ fn the_fixture_has_every_kind_of_change_and_key() {
 /// Neither what came before nor what will come is taken for damage, and it is left as it is.
 #[test]
 fn another_format_is_refused_with_what_to_do() {
-    for found in [2, 4_u32] {
+    for found in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
         let directory = unpacked();
         say_format(directory.path(), found);
         let clock: Arc<dyn dateline::clock::Clock> = clock();
         let refused = Archive::open(directory.path(), true, &options(), clock, holder()).map(drop).unwrap_err();
         assert!(!refused.is_damage());
         let message = refused.to_string();
-        for words in [&format!("has format {found}"), "reads format 3", "export it with the version that wrote it"] {
+        for words in [&format!("has format {found}"), &format!("reads format {FORMAT_VERSION}"), "export it with the version that wrote it"] {
             assert!(message.contains(words), "{message}");
         }
     }

@@ -9,7 +9,7 @@ use super::shown;
 use crate::archive::lookup::{Lookup, LookupError};
 use crate::archive::read::{RevisionAt, View, revision_of};
 use crate::archive::steps::Steps;
-use crate::model::{Change, ChangeKind, RevisionNumber, UrlKey};
+use crate::model::{ChangeKind, RevisionNumber};
 use crate::store::StoreError;
 
 /// What a request asks for, beside what its change says of name, time, request id, reason and fetch.
@@ -44,11 +44,10 @@ pub(super) fn again(lookup: &Lookup<'_>, feed_entry: &FeedEntry) -> Result<Again
         ChangeKind::Sighted | ChangeKind::Repeated => {
             let nothing = || StoreError::damaged_at(change.seq, "an observation has no revision");
             let number = entry.revision.ok_or_else(nothing)?;
-            let made = shown::made(lookup, feed_entry, number)?;
-            if is_by_rollback(lookup, change, &made)? {
+            if entry.by_rollback {
                 return Ok(Again::Rollback(number));
             }
-            publish(number, made, false)
+            publish(number, shown::made(lookup, feed_entry, number)?, false)
         }
         ChangeKind::Aliased => match entry.revision {
             Some(number) => publish(number, shown::made(lookup, feed_entry, number)?, true),
@@ -74,17 +73,4 @@ pub(super) fn again(lookup: &Lookup<'_>, feed_entry: &FeedEntry) -> Result<Again
             Ok(Again::Mark { withdrawn: mark.ok_or_else(nothing)?.withdrawn })
         }
     }
-}
-
-/// Whether a revision was seen again by a rollback. The log does not tell that from an observation, and the two differ in
-/// one thing: an observation brings the content's canonical URL. So it was a rollback, or might as well have been, where
-/// that URL did not lead to the article then, and was not brought.
-fn is_by_rollback(lookup: &Lookup<'_>, change: &Change, made: &Change) -> Result<bool, LookupError> {
-    let entry = &change.entry;
-    let canonical = made.entry.made.as_ref().map_or("", |record| record.canonical_url.as_str());
-    let (true, true, Ok(key)) = (entry.bound_urls.is_empty(), entry.fetch.is_none(), UrlKey::of(canonical)) else {
-        return Ok(false);
-    };
-    let binding = lookup.tables()?.url(&key, change.seq)?;
-    Ok(binding.is_none_or(|binding| binding.article == entry.article && binding.since > entry.observe_time))
 }

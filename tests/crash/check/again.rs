@@ -34,8 +34,9 @@ pub(super) async fn requests_are_answered_again(
     for asked in asked.chunks(TOGETHER) {
         let operations = asked.iter().map(|(operation, _)| operation.clone()).collect();
         match archive.write(operations, true).await {
-            Err((index, error)) => {
-                faults.push(Fault::Lost(format!("asked again, {:?} is refused: {error}", asked[index].1)));
+            Err(failed) => {
+                let answer = failed.failed_item.map(|index| &asked[index].1);
+                faults.push(Fault::Lost(format!("asked again, {answer:?} is refused: {failed}")));
             }
             Ok(written) => {
                 for (written, (_, expected)) in written.iter().zip(asked) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
+use dateline::archive::{Archive, BatchError, Options};
 use dateline::clock::SystemClock;
 
 use super::found::Found;
@@ -25,7 +25,7 @@ async fn worked_on() -> (Archive, Vec<Line>) {
             told.push(Line::Asked { job, wanted });
             told.push(match archive.write(operations, false).await {
                 Ok(written) => Line::Written { job, answers: written.iter().map(Answer::of).collect() },
-                Err((_, error)) => Line::Refused { job, reason: error.to_string() },
+                Err(BatchError { error, .. }) => Line::Refused { job, reason: error.to_string() },
             });
         }
     }

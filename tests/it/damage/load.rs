@@ -5,6 +5,7 @@
 //! sled's threads decide that.
 
 use dateline::archive::Archive;
+use dateline::archive::BatchError;
 use dateline::archive::error::Unavailable;
 use dateline::archive::request::{Action, Observation, Operation, Target};
 use dateline::model::{
@@ -52,8 +53,8 @@ impl Load {
         };
         match archive.write(operations, false).await {
             // Random operations do not always fit: the model's tests look at the reasons.
-            Ok(_) | Err((_, ArchiveError::Missing(_) | ArchiveError::Conflict(_))) => {}
-            Err((_, error)) => panic!("step {step}: {error}"),
+            Ok(_) | Err(BatchError { error: ArchiveError::Missing(_) | ArchiveError::Conflict(_), .. }) => {}
+            Err(BatchError { error, .. }) => panic!("step {step}: {error}"),
         }
     }
 
@@ -150,10 +151,11 @@ pub(super) async fn write_one_more(archive: &Archive) -> Result<(), String> {
     match archive.write(vec![operation], false).await {
         Ok(_) => Ok(()),
         // Nothing of the kind may be refused for what an intact archive would not refuse.
-        Err((_, error @ (ArchiveError::Damaged { .. } | ArchiveError::Unavailable(Unavailable::StorageFailed)))) => {
-            Err(error.to_string())
-        }
-        Err((_, error)) => Err(format!("refused: {error}")),
+        Err(BatchError {
+            error: error @ (ArchiveError::Damaged { .. } | ArchiveError::Unavailable(Unavailable::StorageFailed)),
+            ..
+        }) => Err(error.to_string()),
+        Err(BatchError { error, .. }) => Err(format!("refused: {error}")),
     }
 }
 

@@ -98,6 +98,28 @@ async fn a_commit_that_hangs_is_given_up_at_the_deadline() {
     engine.release();
 }
 
+/// A batch that could not be taken at all was blamed on its first item. A client that left that one out and tried again
+/// lost it for nothing.
+#[tokio::test]
+async fn only_an_item_that_is_at_fault_is_named() {
+    let engine = MemoryEngine::new();
+    let server = TestServer::over(archive_over(&engine, Duration::from_secs(60)), server::Options::default()).await;
+    let mut client = server.client().await;
+    let batch = |requests| pb::BatchPublishRevisionsRequest { requests };
+    engine.fault_at(1, Fault::Full);
+    let full = client.archive.batch_publish_revisions(batch(vec![publish("a", "one"), publish("b", "one")])).await;
+    let full = ServerError::from(full.unwrap_err());
+    assert_eq!((full.reason.as_str(), full.metadata.get("item")), ("STORAGE_FULL", None));
+    assert!(!full.message.contains("requests["), "{}", full.message);
+
+    client.archive.publish_revision(publish("b", "one")).await.unwrap();
+    let precondition = Some(pb::Precondition { condition: Some(pb::precondition::Condition::MustNotExist(true)) });
+    let exists = pb::PublishRevisionRequest { precondition, ..publish("b", "two") };
+    let exists = client.archive.batch_publish_revisions(batch(vec![publish("a", "one"), exists])).await;
+    let exists = ServerError::from(exists.unwrap_err());
+    assert_eq!((exists.reason.as_str(), exists.metadata["item"].as_str()), ("ARTICLE_EXISTS", "requests[1]"));
+}
+
 /// A full disk refuses writes and nothing else; they are taken again once there is room.
 #[tokio::test]
 async fn a_full_disk_refuses_writes_until_there_is_room() {
@@ -143,7 +165,7 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
         async { engine.release() },
     );
     first.answer().await.unwrap();
-    let refused = second.answer().await.unwrap_err().1;
+    let refused = second.answer().await.unwrap_err().error;
     assert!(matches!(refused, ArchiveError::Unavailable(Unavailable::StorageFull { .. })), "{refused:?}");
     assert_eq!(cut.unwrap().stamp, archive.tail());
     created.unwrap();

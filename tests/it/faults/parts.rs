@@ -29,7 +29,7 @@ fn with_original(article: u8, kilobytes: usize) -> Operation {
 }
 
 async fn write(archive: &Archive, operations: Vec<Operation>) -> Result<(), ArchiveError> {
-    archive.write(operations, false).await.map(drop).map_err(|(_, error)| error)
+    archive.write(operations, false).await.map(drop).map_err(|failed| failed.error)
 }
 
 /// An archive with a small article.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dateline::archive::read::View;
 use dateline::archive::request::Operation;
 use dateline::archive::subscriptions::Attachment;
-use dateline::archive::{Archive, ArchiveError, Options};
+use dateline::archive::{Archive, ArchiveError, BatchError, Options};
 use dateline::clock::{Clock, ManualClock};
 use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId, Timestamp};
 use dateline::store::engine::memory::MemoryEngine;
@@ -101,7 +101,7 @@ impl Player {
         match step {
             Step::Write(operations) => match self.archive.write(operations.clone(), false).await {
                 Ok(written) => Ok(format!("{written:?}")),
-                Err((_, error)) => Err(error),
+                Err(BatchError { error, .. }) => Err(error),
             },
             Step::AsKnownNow => {
                 let knowledge = Knowledge::ArchiveTime(time_of(index));

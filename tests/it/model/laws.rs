@@ -35,7 +35,7 @@ async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mis
         if let Action::Observe(observation) = &mut operation.action {
             observation.coalesce_within_micros = *coalesce_within;
         }
-        let written = archive.write(vec![operation], false).await.map_err(|(_, error)| error.to_string())?;
+        let written = archive.write(vec![operation], false).await.map_err(|failed| failed.error.to_string())?;
         outcomes.extend(written.iter().map(|written| written.outcome));
     }
     Ok(outcomes)
@@ -112,13 +112,13 @@ fn an_import_that_runs_twice_writes_nothing_the_second_time() {
 }
 
 /// What was done, the revision in force, and the position of the change that made it; or which was refused, and why.
-type Told = Result<Vec<(Outcome, u32, u64)>, (usize, String)>;
+type Told = Result<Vec<(Outcome, u32, u64)>, (Option<usize>, String)>;
 
 fn told(answer: &JobAnswer) -> Told {
     let told = |written: &Written| (written.outcome, written.revision.get(), written.made.seq.0);
     match answer {
         Ok(written) => Ok(written.iter().map(told).collect()),
-        Err((index, error)) => Err((*index, error.to_string())),
+        Err(failed) => Err((failed.failed_item, failed.error.to_string())),
     }
 }
 

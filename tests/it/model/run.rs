@@ -209,9 +209,9 @@ impl Run {
     ) -> Result<(), Mismatch> {
         let written = match written {
             Ok(written) => Ok(written.iter().map(answer_of).collect::<Vec<_>>()),
-            Err((index, error)) => Err((*index, Missed::of(error))),
+            Err(failed) => Err((failed.failed_item, Missed::of(&failed.error))),
         };
-        let expected = expected.map_err(|(index, refusal)| (index, Missed::refused(refusal)));
+        let expected = expected.map_err(|(index, refusal)| (Some(index), Missed::refused(refusal)));
         match &written {
             Ok(answers) if answers.iter().any(|answer| answer.replayed) => self.figures.count("replayed".to_owned()),
             Ok(_) => {}
@@ -304,7 +304,7 @@ impl Run {
             },
         );
         let refused = self.archive.write(operations, false).await.map(drop);
-        let refused = refused.map_err(|(_, error)| Missed::of(&error));
+        let refused = refused.map_err(|failed| Missed::of(&failed.error));
         let expected = if failure == Failure::Full { Missed::StorageFull } else { Missed::StorageFailed };
         self.figures.count_refusal(&expected);
         same(|| "the answer to a write that fails".to_owned(), refused, Err(expected))?;

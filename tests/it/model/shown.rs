@@ -237,7 +237,8 @@ impl Missed {
             ArchiveError::Unavailable(_)
             | ArchiveError::Subscription(_)
             | ArchiveError::TooLarge { .. }
-            | ArchiveError::Damaged { .. } => Self::Other(error.to_string()),
+            | ArchiveError::Damaged { .. }
+            | ArchiveError::Internal => Self::Other(error.to_string()),
         }
     }
 
