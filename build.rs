@@ -1,4 +1,4 @@
-//! Compiles the protocol buffers with protox, so that no `protoc` is needed. Nothing generated is kept in git.
+//! Compiles the protobuf files with protox, so that no `protoc` is needed. No generated code is kept in git.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorPro
 use tonic_prost_build::manual;
 
 const WIRE: [&str; 3] =
-    ["dateline/v1/archive_service.proto", "dateline/v1/feed_service.proto", "dateline/v1/admin_service.proto"];
+    ["dateline/v1/archive_service.proto", "dateline/v1/change_feed_service.proto", "dateline/v1/admin_service.proto"];
 const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/export.proto"];
 
-/// The service whose answers are encoded once for all subscribers.
-const FEED: &str = "FeedService";
+/// The service whose responses are encoded once and shared by all subscribers.
+const FEED: &str = "ChangeFeedService";
 
-/// The codec that bounds what a request becomes.
+/// The codec that bounds the memory a decoded request may take.
 const REQUESTS: &str = "crate::wire::request::RequestCodec";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,9 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut wire = protox::compile(WIRE, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("dateline_descriptor.bin"), wire.encode_to_vec())?;
-    let feed = take_service(&mut wire, FEED).ok_or("there is no FeedService")?;
+    let feed = take_service(&mut wire, FEED).ok_or("there is no ChangeFeedService")?;
     generate_feed(&feed, &out)?;
-    // The full names are what JSON and reflection find a message by.
+    // JSON and reflection look messages up by their full names.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
     tonic_prost_build::configure()
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Takes a service out of the files, and leaves its messages.
+/// Removes a service from the descriptor set and returns it. Its messages stay.
 fn take_service(files: &mut FileDescriptorSet, name: &str) -> Option<ServiceDescriptorProto> {
     files.file.iter_mut().find_map(|file| {
         let at = file.service.iter().position(|service| service.name() == name)?;
@@ -49,8 +49,8 @@ fn take_service(files: &mut FileDescriptorSet, name: &str) -> Option<ServiceDesc
     })
 }
 
-/// The feed's client speaks in messages, as all others do. Its server answers in frames, whose changes are bytes
-/// already: `wire/frame.rs` has them and their codec.
+/// Generates the change feed's client and server apart. The client uses plain messages. The server responds with frames
+/// whose changes are already encoded; `wire/frame.rs` defines them and their codec.
 fn generate_feed(feed: &ServiceDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>> {
     const MESSAGES: &str = "tonic_prost::ProstCodec";
     let message = |name: &str| format!("super::{}", name.rsplit('.').next().unwrap_or(name));

@@ -182,7 +182,7 @@ async fn sample(client: &Client, view: pb::FeedView) -> anyhow::Result<Sample> {
     while sample.messages.len() < SAMPLE_EVENTS {
         let Some(message) = stream.message().await? else { break };
         match &message.event {
-            Some(Event::Batch(batch)) => {
+            Some(Event::Delivery(batch)) => {
                 sample.changes += batch.changes.len();
                 sample.messages.push(message.encode_to_vec().into());
             }
@@ -198,7 +198,7 @@ async fn drain(mut stream: Streaming<pb::SubscribeResponse>) -> anyhow::Result<(
     let (begun, before) = (Instant::now(), processor());
     let mut changes = 0_u32;
     while let Some(message) = stream.message().await? {
-        if let Some(Event::Batch(batch)) = message.event {
+        if let Some(Event::Delivery(batch)) = message.event {
             changes += u32::try_from(batch.changes.len())?;
         }
     }
@@ -294,7 +294,7 @@ async fn receive(
         let message = stream.message().await?.ok_or_else(|| anyhow::anyhow!("the feed ended"))?;
         match message.event {
             Some(Event::CaughtUp(_)) => drop(ready.take()),
-            Some(Event::Batch(batch)) => {
+            Some(Event::Delivery(batch)) => {
                 let now = Instant::now();
                 received.extend(batch.changes.iter().map(|change| (change.seq, now)));
             }
@@ -343,7 +343,7 @@ async fn last_message(running: &Running) -> anyhow::Result<Bytes> {
     let mut stream = client.feed.clone().subscribe(request).await?.into_inner();
     loop {
         let message = stream.message().await?.ok_or_else(|| anyhow::anyhow!("the feed ended"))?;
-        if matches!(message.event, Some(Event::Batch(_))) {
+        if matches!(message.event, Some(Event::Delivery(_))) {
             return Ok(message.encode_to_vec().into());
         }
     }

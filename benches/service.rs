@@ -195,14 +195,14 @@ async fn sample_publish(running: &Running) -> anyhow::Result<(Bytes, Bytes)> {
     let mut pair = (Bytes::new(), Bytes::new());
     for _ in 0..2 {
         writer.edit(&mut content);
-        let request = pb::PublishRevisionRequest {
+        let request = pb::RecordObservationRequest {
             parent: support::callers::SOURCE.to_owned(),
             article_id: "sample".to_owned(),
             content: Some(content.clone()),
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         };
         let bytes = request.encode_to_vec().into();
-        let reply = client.archive.publish_revision(request).await?.into_inner();
+        let reply = client.archive.record_observation(request).await?.into_inner();
         pair = (bytes, reply.encode_to_vec().into());
     }
     Ok(pair)
@@ -259,7 +259,7 @@ const READINGS: [Reading; 4] = [
         part: "both",
         what: "as-of, both axes",
         aim: "≥ 56 %",
-        as_of: |corpus| Some(pb::AsOf { knowledge: known(corpus.seq(0, 6)).knowledge, ..observed(3) }),
+        as_of: |corpus| Some(pb::AsOf { known_at: known(corpus.seq(0, 6)).known_at, ..observed(3) }),
     },
 ];
 
@@ -268,7 +268,7 @@ fn observed(revision: usize) -> pb::AsOf {
 }
 
 fn known(next_seq: u64) -> pb::AsOf {
-    pb::AsOf { knowledge: Some(pb::as_of::Knowledge::NextSeq(next_seq)), ..pb::AsOf::default() }
+    pb::AsOf { known_at: Some(pb::as_of::KnownAt::NextSeq(next_seq)), ..pb::AsOf::default() }
 }
 
 /// Reads of 1,024 articles of eight revisions at 64 clients, warm and cold.

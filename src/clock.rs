@@ -1,4 +1,4 @@
-//! The only place that reads the time. Everything else is given a [`Clock`].
+//! The only module that reads the system time. All other code receives a [`Clock`].
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,11 +7,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::Timestamp;
 
-/// Tells the time.
+/// A source of time: the wall clock, and a steady one to measure durations with.
 pub trait Clock: Send + Sync + 'static {
-    /// The instant it is now.
+    /// The current wall-clock time in UTC. It jumps when the clock is set.
     fn now(&self) -> Timestamp;
-    /// How long it is since some instant, however the clock is set meanwhile, and also while the machine sleeps.
+    /// The time elapsed since an arbitrary fixed instant. It never jumps, and it also counts while the machine sleeps.
     fn steady(&self) -> Duration;
 }
 
@@ -31,30 +31,30 @@ impl Clock for SystemClock {
     }
 }
 
-/// Of Linux's clocks the one that counts sleep too.
+/// `CLOCK_BOOTTIME`: unlike Linux's `CLOCK_MONOTONIC`, it also counts while the machine sleeps.
 #[cfg(target_os = "linux")]
 const STEADY: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const STEADY: ClockId = ClockId::Monotonic;
 
-/// A clock for tests, that shows what it was last set to.
+/// A clock for tests, which reports what it was last set to.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<(Timestamp, Duration)>);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// A clock that is set to `now` and whose steady time is zero.
     pub fn new(now: Timestamp) -> Self {
         Self(Mutex::new((now, Duration::ZERO)))
     }
 
-    /// Lets time pass until it is `now`, or sets it back.
+    /// Lets time pass until `now`. If `now` is earlier, sets the wall clock back and leaves the steady clock as it is.
     pub fn set(&self, now: Timestamp) {
         let mut shown = self.shown();
         let passed = u64::try_from(now.micros_since(shown.0)).unwrap_or(0);
         *shown = (now, shown.1 + Duration::from_micros(passed));
     }
 
-    /// Sets it, forwards or back, while no time passes.
+    /// Sets the wall clock forwards or back without letting time pass.
     pub fn jump(&self, now: Timestamp) {
         self.shown().0 = now;
     }

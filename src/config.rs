@@ -1,8 +1,8 @@
-//! What `serve` can be told: by flags, by the environment, by a TOML file, in that order of precedence.
+//! The settings of `serve`: from flags, the environment and a TOML file, in that order of precedence.
 //!
 //! A setting has one name: the key `content_bytes_max` is the flag `--content-bytes-max` and the variable
-//! `DATELINE_CONTENT_BYTES_MAX`. A file's key that is not known is refused with its place, since a misspelt limit that
-//! is silently not there is worse than a server that does not start.
+//! `DATELINE_CONTENT_BYTES_MAX`. An unknown key in a file is an error that names the line: a misspelt limit that is
+//! silently ignored is worse than a server that does not start.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -15,133 +15,133 @@ use serde::de::{self, Deserializer, Visitor};
 
 use crate::model::Limits;
 
-/// Where a server listens unless it is told otherwise.
+/// The address on which a server listens by default.
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7411";
 
-/// Settings as they were given: what is not given is `None`.
+/// Settings as one source gives them; `None` where it leaves a setting out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// The archive's directory, in a file only: the command line has its own option for it.
+    /// The archive's directory. Only a file can set it: the command line has an option of its own for the archive.
     #[arg(skip)]
     pub archive: Option<PathBuf>,
-    /// Listen on this address; port 0 takes a free one [default: 127.0.0.1:7411]
+    /// Address and port to listen on; port 0 picks a free port [default: 127.0.0.1:7411]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_LISTEN")]
     pub listen: Option<String>,
-    /// Listen on an address that others can reach, though nothing is encrypted and nobody asked who they are
+    /// Listen on an address that other machines can reach, without encryption or authentication
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
-    /// Take writes after the clock has jumped ahead by more than a day, and keep archive times that far ahead
+    /// Accept writes after the clock has jumped ahead by more than a day; archive times then stay that far ahead
     #[arg(long, env = "DATELINE_ALLOW_CLOCK_JUMP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
     pub allow_clock_jump: Option<bool>,
-    /// How long a shutdown waits for writes that were accepted; all else has 1.5 s [default: 30s]
+    /// How long a shutdown waits for accepted writes; everything else gets 1.5 s [default: 30s]
     #[arg(long, value_name = "TIME", env = "DATELINE_GRACE_PERIOD")]
     pub grace_period: Option<Period>,
-    /// How long reads go on after the storage failed, before the server ends [default: 30s]
+    /// How long reads continue after a storage failure before the server exits [default: 30s]
     #[arg(long, value_name = "TIME", env = "DATELINE_FAILED_GRACE_PERIOD")]
     pub failed_grace_period: Option<Period>,
-    /// What is logged, such as info or dateline=debug [default: info]
+    /// Which events to log, such as info or dateline=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "DATELINE_LOG_FILTER")]
     pub log_filter: Option<String>,
-    /// The form of the log's lines [default: text]
+    /// Format of the log lines [default: text]
     #[arg(long, value_name = "FORMAT", env = "DATELINE_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Memory for the storage engine's cache, which overshoots it up to 2.6 times [default: 64MiB]
+    /// Memory for the storage engine's cache, which may use up to 2.6 times as much [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_ENGINE_CACHE_BYTES")]
     pub engine_cache_bytes: Option<Bytes>,
-    /// Memory for articles and contents that are read often [default: 64MiB]
+    /// Memory for frequently read articles and contents [default: 64MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_CACHE_BYTES")]
     pub cache_bytes: Option<Bytes>,
-    /// Writes stop when less than this is free on the disk; other commands that open the archive heed the variable
+    /// Free disk space below which writes are rejected; other commands that open the archive honour the variable
     /// [default: 256MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_FREE_SPACE_FLOOR_BYTES")]
     pub free_space_floor_bytes: Option<Bytes>,
-    /// Connections open at once; fewer where the process may have fewer file descriptors [default: 10000]
+    /// Maximum number of open connections; lower if the process may open fewer files [default: 10000]
     #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_MAX", hide_short_help = true)]
     pub connections_max: Option<usize>,
-    /// Connections from one address open at once [default: half of all]
+    /// Maximum number of open connections from one address [default: half of all]
     #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_PER_PEER_MAX", hide_short_help = true)]
     pub connections_per_peer_max: Option<usize>,
-    /// Calls at once on one connection [default: 1024]
+    /// Maximum number of concurrent calls on one connection [default: 1024]
     #[arg(long, value_name = "N", env = "DATELINE_CALLS_PER_CONNECTION_MAX", hide_short_help = true)]
     pub calls_per_connection_max: Option<usize>,
-    /// Streams of changes open at once, over all connections [default: 1000]
+    /// Maximum number of open change streams, over all connections [default: 1000]
     #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_MAX", hide_short_help = true)]
     pub subscribers_max: Option<usize>,
-    /// Streams of changes from one address open at once [default: a quarter of all]
+    /// Maximum number of open change streams from one address [default: a quarter of all]
     #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_PER_PEER_MAX", hide_short_help = true)]
     pub subscribers_per_peer_max: Option<usize>,
-    /// The largest content of an article [default: 1MiB]
+    /// Maximum size of an article's content [default: 1MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_CONTENT_BYTES_MAX", hide_short_help = true)]
     pub content_bytes_max: Option<Bytes>,
-    /// The largest original that is kept [default: 8MiB]
+    /// Maximum size of a kept original [default: 8MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_ORIGINAL_BYTES_MAX", hide_short_help = true)]
     pub original_bytes_max: Option<Bytes>,
-    /// The longest URL [default, and most: 4KiB]
+    /// Maximum length of a URL [default and maximum: 4KiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_URL_BYTES_MAX", hide_short_help = true)]
     pub url_bytes_max: Option<Bytes>,
-    /// URLs of one request, beside the canonical one [default: 16]
+    /// Maximum number of URLs in one request besides the canonical one [default: 16]
     #[arg(long, value_name = "N", env = "DATELINE_URLS_MAX", hide_short_help = true)]
     pub urls_max: Option<usize>,
-    /// Observations in one atomic batch [default, and most: 256]
+    /// Maximum number of observations in one atomic batch [default and maximum: 256]
     #[arg(long, value_name = "N", env = "DATELINE_BATCH_ITEMS_MAX", hide_short_help = true)]
     pub batch_items_max: Option<usize>,
-    /// Bytes in one atomic batch [default: 16MiB]
+    /// Maximum size of one atomic batch [default: 16MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_BATCH_BYTES_MAX", hide_short_help = true)]
     pub batch_bytes_max: Option<Bytes>,
-    /// Labels of one article [default: 64]
+    /// Maximum number of labels on one article [default: 64]
     #[arg(long, value_name = "N", env = "DATELINE_LABELS_MAX", hide_short_help = true)]
     pub labels_max: Option<usize>,
-    /// Items of one page of a list [default: 1000]
+    /// Maximum number of items on one page of a list [default: 1000]
     #[arg(long, value_name = "N", env = "DATELINE_PAGE_SIZE_MAX", hide_short_help = true)]
     pub page_size_max: Option<usize>,
 }
 
-/// The form of the log's lines.
+/// The format of the log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people, coloured on a terminal.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Why settings were refused.
+/// An error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file can't be read.
-    #[error("the configuration file {} can't be read: {source}", .path.display())]
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", .path.display())]
     Unreadable {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file is not what it should be.
+    /// The file is not valid TOML, or has an unknown key or a value of the wrong type.
     #[error("the configuration file {}, line {line}: {reason}", .path.display())]
     Malformed {
-        /// The file.
+        /// The configuration file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong on that line.
         reason: String,
     },
-    /// A setting has a value that can't be.
+    /// A setting has a value that is out of range or malformed.
     #[error("{setting}: {reason}")]
     Invalid {
         /// The setting's key.
         setting: &'static str,
-        /// What is wrong, and what would be right.
+        /// What is wrong and which values are accepted.
         reason: String,
     },
 }
 
 impl Settings {
-    /// Reads a file.
+    /// Reads settings from a TOML file. Values are checked by [`Self::address`] and [`Self::limits`], not here.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
@@ -152,7 +152,7 @@ impl Settings {
         })
     }
 
-    /// These settings, and where they say nothing, those of `other`.
+    /// Merges two sources: a setting of `self` takes precedence over the same one of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -183,25 +183,25 @@ impl Settings {
         }
     }
 
-    /// The address to listen on. Until there is encryption, one that other machines can reach must be asked for.
+    /// The address to listen on. As there is no encryption, one that other machines can reach requires `insecure`.
     pub fn address(&self) -> Result<SocketAddr, ConfigError> {
         let invalid = |reason: String| ConfigError::Invalid { setting: "listen", reason };
         let listen = self.listen.as_deref().unwrap_or(LISTEN_DEFAULT);
         let listen =
             listen.strip_prefix("localhost:").map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
         let address: SocketAddr = listen.parse().map_err(|_| {
-            invalid(format!("{listen:?} is no address and port, such as {LISTEN_DEFAULT} or [::1]:7411"))
+            invalid(format!("{listen:?} is not an address with a port; try {LISTEN_DEFAULT} or [::1]:7411"))
         })?;
         if is_loopback(address.ip()) || self.insecure == Some(true) {
             return Ok(address);
         }
         Err(invalid(format!(
-            "{address} can be reached from other machines, and this server neither encrypts nor asks who calls; say \
-             --insecure if that is meant"
+            "other machines can reach {address}, and this server has neither encryption nor authentication; pass \
+             --insecure to allow that"
         )))
     }
 
-    /// The limits on input.
+    /// The limits on input, each checked against its permitted range.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
         let default = Limits::default();
         Ok(Limits {
@@ -238,7 +238,7 @@ fn is_loopback(ip: IpAddr) -> bool {
 }
 
 fn bytes(setting: &'static str, given: Option<Bytes>, default: usize, most: usize) -> Result<usize, ConfigError> {
-    // What is over the address space is over any limit, too.
+    // A number that exceeds `usize` exceeds every limit, too.
     let given = given.map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX));
     within(setting, given, default, 1, most)
 }
@@ -254,7 +254,7 @@ fn within(
     if (least..=most).contains(&value) {
         return Ok(value);
     }
-    Err(ConfigError::Invalid { setting, reason: format!("{value} is not within {least} and {most}") })
+    Err(ConfigError::Invalid { setting, reason: format!("{value} is not between {least} and {most}") })
 }
 
 /// A number of bytes: `1048576`, `512KiB`, `64MiB` or `2GiB`.
@@ -265,7 +265,8 @@ impl FromStr for Bytes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("{text:?} is no number of bytes, such as 1048576, 512KiB, 64MiB or 2GiB");
+        let wanted =
+            || format!("{text:?} is not a number of bytes; expected a value such as 1048576, 512KiB, 64MiB or 2GiB");
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
         let shift = match text.get(digits.len()..).unwrap_or_default().trim() {
             "" | "B" => 0,
@@ -279,7 +280,7 @@ impl FromStr for Bytes {
     }
 }
 
-/// A length of time: `30s`, `2m` or `1h 30m`.
+/// A duration: `30s`, `2m` or `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(pub Duration);
 
@@ -288,11 +289,11 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
-        length.map(Self).ok_or_else(|| format!("{text:?} is no length of time, such as 500ms, 30s or 2m"))
+        length.map(Self).ok_or_else(|| format!("{text:?} is not a duration; expected a value such as 500ms, 30s or 2m"))
     }
 }
 
-/// Reads a value that a file may give as text, or as a number where that is enough.
+/// Deserializes a value that a file may give as a string, or as a number if no unit is needed.
 struct Text<T>(std::marker::PhantomData<T>, &'static str);
 
 impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
@@ -323,7 +324,7 @@ impl<'de> Deserialize<'de> for Bytes {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Text(std::marker::PhantomData, "a length of time, such as \"30s\""))
+        deserializer.deserialize_any(Text(std::marker::PhantomData, "a duration, such as \"30s\""))
     }
 }
 
@@ -354,11 +355,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn a_mistake_is_reported_with_its_line() {
         for (text, expected) in [
             ("listen = \"[::1]:0\"\nlisen = 1\n", "…/dateline.toml, line 2: unknown field `lisen`"),
-            ("\ngrace_period = 30\n", "line 2: \"30\" is no length of time, such as 500ms, 30s or 2m"),
-            ("cache_bytes = \"1 MB\"\n", "line 1: \"1 MB\" is no number of bytes"),
+            ("\ngrace_period = 30\n", "line 2: \"30\" is not a duration; expected a value such as 500ms, 30s or 2m"),
+            ("cache_bytes = \"1 MB\"\n", "line 1: \"1 MB\" is not a number of bytes"),
             ("listen = [\n", "line 1: "),
         ] {
             let error = read(text).unwrap_err();
@@ -367,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_reach_must_be_asked_for() {
+    fn a_public_address_requires_insecure() {
         let listening =
             |listen: &str, insecure| Settings { listen: Some(listen.to_owned()), insecure, ..Settings::default() };
         for local in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"] {
@@ -377,20 +378,20 @@ mod tests {
             assert!(listening(open, Some(false)).address().unwrap_err().to_string().contains("--insecure"), "{open}");
             assert!(listening(open, Some(true)).address().is_ok(), "{open}");
         }
-        assert!(listening("7411", None).address().unwrap_err().to_string().contains("is no address and port"));
+        assert!(listening("7411", None).address().unwrap_err().to_string().contains("is not an address with a port"));
         assert_eq!(Settings::default().address().unwrap().to_string(), LISTEN_DEFAULT);
     }
 
     #[test]
-    fn limits_have_limits() {
+    fn limits_outside_their_range_are_rejected() {
         let settings = Settings { batch_items_max: Some(257), ..Settings::default() };
-        assert_eq!(settings.limits().unwrap_err().to_string(), "batch_items_max: 257 is not within 1 and 256");
+        assert_eq!(settings.limits().unwrap_err().to_string(), "batch_items_max: 257 is not between 1 and 256");
         let settings = Settings { content_bytes_max: Some(Bytes(0)), ..Settings::default() };
         assert!(settings.limits().is_err());
     }
 
     #[test]
-    fn what_comes_first_wins() {
+    fn the_first_source_takes_precedence() {
         let flags = Settings { listen: Some("a".to_owned()), ..Settings::default() };
         let file = Settings { listen: Some("b".to_owned()), labels_max: Some(1), ..Settings::default() };
         let both = flags.or(file);

@@ -1,21 +1,21 @@
 //! Dateline: an archive of articles that never forgets what a page said.
 //!
-//! Data flows one way, and each layer knows only the one below. In reading order:
+//! Data flows one way, and each layer knows only those below it. In reading order:
 //!
-//! - [`model`]: the words of the product as plain types;
+//! - [`model`]: the terms of the product as plain types;
 //! - [`store`]: records and keys on an ordered key-value engine;
-//! - [`backup`]: backups as files;
-//! - [`archive`]: what the product does: judge, commit, read, on both time axes;
+//! - [`backup`]: backups as files, without an open archive;
+//! - [`archive`]: the product's rules: decide, commit and read, on both time axes;
 //! - [`wire`]: the generated contract, and conversions between it and the model;
 //! - [`service`]: the gRPC handlers: parse, call, render;
-//! - [`server`]: listener, layers, services and shutdown, put together;
+//! - [`server`]: the listener, middleware, services and shutdown;
 //! - [`client`]: a typed client, for the command line, tests and other programs;
-//! - [`ingest`]: documents to articles;
-//! - [`export`]: articles to documents;
-//! - [`fetch`]: pages from the web, an address in and bytes out;
-//! - [`config`]: what `serve` can be told;
+//! - [`ingest`]: converts documents to articles;
+//! - [`export`]: converts articles to documents;
+//! - [`fetch`]: fetches web pages: an address in, bytes out;
+//! - [`config`]: the settings of `serve`;
 //! - [`cli`]: the command line;
-//! - [`clock`] and [`telemetry`]: the time, and the log.
+//! - [`clock`] and [`telemetry`]: the time and the diagnostic log.
 
 pub mod archive;
 pub mod backup;

@@ -1,4 +1,4 @@
-//! Where the log goes and how much of it there is.
+//! Sets up the diagnostic log: its destination, filter and format.
 
 use std::io::IsTerminal;
 
@@ -7,11 +7,11 @@ use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::config::LogFormat;
 
-/// Sends the log to standard error. `filter` is in the language of `tracing_subscriber::EnvFilter`, such as
-/// `info` or `dateline=debug`.
+/// Sends the log to standard error, in colour if that is a terminal. `filter` is a directive list of
+/// `tracing_subscriber::EnvFilter`, such as `info` or `dateline=debug`. Fails if it is malformed, or on a second call.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter =
-        EnvFilter::try_new(filter).map_err(|error| format!("the log filter {filter:?} is malformed: {error}"))?;
+        EnvFilter::try_new(filter).map_err(|error| format!("the log filter {filter:?} is not valid: {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -43,14 +43,14 @@ impl Caller for Publisher {
         self.next += 1;
         let Some((id, content)) = self.articles.get_mut(index) else { return Ok(false) };
         self.writer.edit(content);
-        let request = pb::PublishRevisionRequest {
+        let request = pb::RecordObservationRequest {
             parent: SOURCE.to_owned(),
             article_id: id.clone(),
             content: Some(content.clone()),
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         };
-        let answer = self.client.archive.publish_revision(request).await?.into_inner();
-        let time = answer.read_stamp.and_then(|stamp| stamp.archive_time).unwrap_or_default();
+        let answer = self.client.archive.record_observation(request).await?.into_inner();
+        let time = answer.snapshot.and_then(|snapshot| snapshot.archive_time).unwrap_or_default();
         self.commits.insert((time.seconds, time.nanos));
         self.replies += 1;
         Ok(true)

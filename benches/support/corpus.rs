@@ -49,7 +49,7 @@ impl Corpus {
     }
 
     /// The messages that import it.
-    pub(crate) fn messages(&self, seed: u64) -> impl Iterator<Item = Vec<pb::PublishRevisionRequest>> + Send + use<> {
+    pub(crate) fn messages(&self, seed: u64) -> impl Iterator<Item = Vec<pb::RecordObservationRequest>> + Send + use<> {
         let mut writer = Writer::new(seed);
         let (corpus, (least, most)) = (self.clone(), self.bytes);
         let size = |article: usize| least + (most - least) * article / corpus.articles.max(1);
@@ -63,12 +63,12 @@ impl Corpus {
                 if revision > 0 {
                     writer.edit(content);
                 }
-                Some(pb::PublishRevisionRequest {
+                Some(pb::RecordObservationRequest {
                     parent: SOURCE.to_owned(),
                     article_id: corpus.id(article),
                     content: Some(content.clone()),
                     observe_time: Some(Self::observed(revision)),
-                    ..pb::PublishRevisionRequest::default()
+                    ..pb::RecordObservationRequest::default()
                 })
             });
             let items: Vec<_> = items.flatten().collect();
@@ -81,22 +81,22 @@ impl Corpus {
 /// Imports messages; all of them must be accepted. Answers with how many items there were.
 pub(crate) async fn import(
     client: &Client,
-    messages: impl Iterator<Item = Vec<pb::PublishRevisionRequest>> + Send + 'static,
+    messages: impl Iterator<Item = Vec<pb::RecordObservationRequest>> + Send + 'static,
 ) -> anyhow::Result<usize> {
     let (sender, stream) = mpsc::channel(MESSAGES_AHEAD);
     let feeder = tokio::spawn(async move {
         for requests in messages {
-            if sender.send(pb::ImportRevisionsRequest { offset: 0, requests }).await.is_err() {
+            if sender.send(pb::ImportObservationsRequest { offset: 0, requests }).await.is_err() {
                 return; // The server has ended the import, and says why.
             }
         }
     });
     let mut archive = client.archive.clone();
-    let mut answers = archive.import_revisions(ReceiverStream::new(stream)).await?.into_inner();
+    let mut answers = archive.import_observations(ReceiverStream::new(stream)).await?.into_inner();
     let mut count = 0;
     while let Some(answer) = answers.message().await? {
         match answer.result {
-            Some(pb::import_revisions_response::Result::Published(published)) => count += published.responses.len(),
+            Some(pb::import_observations_response::Result::Recorded(published)) => count += published.responses.len(),
             refused => anyhow::bail!("an import was refused: {refused:?}"),
         }
     }

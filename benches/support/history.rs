@@ -22,12 +22,12 @@ pub(crate) struct Line {
 }
 
 /// A history: the revisions, and the requests that archive them.
-pub(crate) struct History {
+pub(crate) struct LogDigest {
     pub(crate) lines: Vec<Line>,
-    pub(crate) requests: Vec<pb::PublishRevisionRequest>,
+    pub(crate) requests: Vec<pb::RecordObservationRequest>,
 }
 
-impl History {
+impl LogDigest {
     /// Reads a file that is compressed with zstd.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let file = BufReader::new(zstd::stream::read::Decoder::new(File::open(path)?)?);
@@ -46,8 +46,8 @@ impl History {
     pub(crate) fn write(&self, order: &[usize], path: &Path) -> anyhow::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         for index in order {
-            let request = Some(pb::change_request::Request::Publish(self.requests[*index].clone()));
-            writeln!(file, "{}", json::to_json(&pb::ChangeRequest { request, recorded: None }))?;
+            let request = Some(pb::replay_request::Request::Publish(self.requests[*index].clone()));
+            writeln!(file, "{}", json::to_json(&pb::ReplayRequest { request, recorded: None }))?;
         }
         Ok(file.flush()?)
     }
@@ -101,18 +101,18 @@ impl History {
     }
 }
 
-fn request(line: &Line, ids: &mut HashMap<String, String>) -> anyhow::Result<pb::PublishRevisionRequest> {
+fn request(line: &Line, ids: &mut HashMap<String, String>) -> anyhow::Result<pb::RecordObservationRequest> {
     let next = ids.len();
     let id = ids.entry(line.article.clone()).or_insert_with(|| format!("a{next}"));
     let options =
         Options { format: Some(Format::Markdown), untitled: Some(line.article.clone()), ..Options::default() };
     let document = ingest::read(line.text.as_bytes(), &options)?;
     let time = Timestamp::from_seconds_and_nanos(line.commit_time, 0);
-    Ok(pb::PublishRevisionRequest {
+    Ok(pb::RecordObservationRequest {
         parent: "sources/history".to_owned(),
         article_id: id.clone(),
         content: Some(content_to_pb(&document.content)),
         observe_time: time.map(timestamp_to_pb),
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     })
 }

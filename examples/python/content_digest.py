@@ -45,13 +45,13 @@ def content_digest(content: pb.Content) -> bytes:
         if kind == "paragraph":
             out.append(1)
             text(value.text)
-        elif kind == "crosshead":
+        elif kind == "subheading":
             out.append(2)
             text(value.text)
         elif kind == "caption":
             out.append(3)
             text(value.text)
-            text(value.figure_url)
+            text(value.image_url)
             text(value.credit)
         elif kind == "quote":
             out.append(4)

@@ -12,8 +12,8 @@ import time
 
 import grpc
 
-from dateline.v1 import feed_service_pb2 as feed
-from dateline.v1.feed_service_pb2_grpc import FeedServiceStub
+from dateline.v1 import change_feed_service_pb2 as feed
+from dateline.v1.change_feed_service_pb2_grpc import ChangeFeedServiceStub
 
 
 def deal_with(change: feed.Change) -> None:
@@ -29,7 +29,7 @@ def keep(token_file: pathlib.Path, token: str) -> None:
     half.replace(token_file)
 
 
-def follow(stub: FeedServiceStub, token_file: pathlib.Path) -> None:
+def follow(stub: ChangeFeedServiceStub, token_file: pathlib.Path) -> None:
     if token_file.exists():
         start = feed.FeedStart(resume_token=token_file.read_text())
     else:
@@ -49,7 +49,7 @@ def main() -> None:
     address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7411"
     token_file = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else "follow.token")
     with grpc.insecure_channel(address) as channel:
-        stub = FeedServiceStub(channel)
+        stub = ChangeFeedServiceStub(channel)
         while True:
             try:
                 follow(stub, token_file)

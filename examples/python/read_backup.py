@@ -59,11 +59,11 @@ def read(data: bytes):
                 history = next_history(history, seq, record.change)
                 yield seq, record
                 seq += 1
-            if history != segment.history:
+            if history != segment.log_digest:
                 raise ValueError(f"the changes below {seq} have another history than was recorded")
         elif kind == END:
             end = export.LogEnd.FromString(payload)
-    if end is None or (end.next_seq, end.history) != (seq, history):
+    if end is None or (end.next_seq, end.log_digest) != (seq, history):
         raise ValueError(f"cut short behind change {seq - 1}")
 
 

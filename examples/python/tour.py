@@ -40,8 +40,8 @@ def main() -> None:
             ("2026-03-01T08:00:00Z", "The night ferry sank with 12 people on board."),
             ("2026-03-01T21:30:00Z", "The night ferry sank with 92 people on board."),
         ]:
-            published = archive.PublishRevision(
-                service.PublishRevisionRequest(
+            published = archive.RecordObservation(
+                service.RecordObservationRequest(
                     parent="sources/harbour-times",
                     article_id=article,
                     content=story("Ferry sinks off the cape", text),
@@ -49,7 +49,7 @@ def main() -> None:
                     request_id=f"{article}-{time}",
                 )
             )
-            outcome = service.PublishOutcome.Name(published.outcome)
+            outcome = service.ObservationOutcome.Name(published.outcome)
             print(f"{outcome}: {published.revision.name}")
 
         # What did it say at noon?

@@ -10,7 +10,7 @@ use super::sources::{self, Figures};
 use super::subscriptions::Edited;
 use super::turn::{Effect, Turn};
 use crate::model::{
-    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, History, Limits, ReadStamp, Seq, SourceId, Timestamp,
+    ArticleKey, ArticleName, Change, ChangeEntry, ChangeKind, Limits, LogDigest, Seq, Snapshot, SourceId, Timestamp,
 };
 use crate::store::engine::Read;
 use crate::store::head::Head;
@@ -23,18 +23,18 @@ pub(super) struct Position {
     /// The position of the next change.
     pub(super) next_seq: Seq,
     /// The running digest so far.
-    pub(super) history: History,
+    pub(super) log_digest: LogDigest,
     /// The archive time of the last change.
     pub(super) archive_time: Option<Timestamp>,
     /// The next article's number.
     pub(super) next_article: ArticleKey,
     /// The running digest of the empty log.
-    pub(super) origin: History,
+    pub(super) origin: LogDigest,
 }
 
 impl Position {
-    pub(super) fn stamp(&self) -> ReadStamp {
-        ReadStamp { next_seq: self.next_seq, archive_time: self.archive_time, history: self.history }
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot { next_seq: self.next_seq, archive_time: self.archive_time, log_digest: self.log_digest }
     }
 }
 
@@ -63,13 +63,13 @@ impl Writes {
             self.changes.get(index)
         };
         // Beyond the stamp is a change that was only validated.
-        let is_written = answer.made.seq < answer.stamp.next_seq;
+        let is_written = answer.made.seq < answer.snapshot.next_seq;
         if let Some(made) = sealed(answer.made.seq).filter(|_| is_written) {
             answer.made = Arc::clone(made);
         }
-        if let Some(last) = answer.stamp.next_seq.previous().and_then(sealed) {
-            answer.stamp.archive_time = Some(last.entry.archive_time);
-            answer.stamp.history = last.history;
+        if let Some(last) = answer.snapshot.next_seq.previous().and_then(sealed) {
+            answer.snapshot.archive_time = Some(last.entry.archive_time);
+            answer.snapshot.log_digest = last.log_digest;
         }
     }
 
@@ -134,10 +134,10 @@ impl Assembly {
             written.push(answer.map_err(|error| BatchError { failed_item: Some(index), error })?);
         }
         // What was answered from this very job is known only with all of it; and what is only validated, never.
-        let stamp = if validate_only { self.position.stamp() } else { job.position.stamp() };
-        let of_this_job = |answer: &&mut Written| !answer.replayed || answer.stamp.next_seq > self.position.next_seq;
+        let snapshot = if validate_only { self.position.snapshot() } else { job.position.snapshot() };
+        let of_this_job = |answer: &&mut Written| !answer.replayed || answer.snapshot.next_seq > self.position.next_seq;
         for answer in written.iter_mut().filter(of_this_job) {
-            answer.stamp = stamp;
+            answer.snapshot = snapshot;
         }
         if !validate_only {
             self.position = job.position;
@@ -187,7 +187,7 @@ impl Assembly {
             }
             end = Position {
                 next_seq: sealed.seq.next(),
-                history: sealed.history,
+                log_digest: sealed.log_digest,
                 archive_time: Some(archive_time),
                 ..self.position
             };
@@ -227,8 +227,8 @@ impl Job {
 /// Encodes the change that comes next.
 pub(super) fn encode_next(position: &Position, entry: ChangeEntry) -> (record::EncodedChange, Arc<Change>) {
     let seq = position.next_seq;
-    let encoded = record::encode(seq, position.history, &entry);
-    let change = Arc::new(Change { seq, history: encoded.history, entry });
+    let encoded = record::encode(seq, position.log_digest, &entry);
+    let change = Arc::new(Change { seq, log_digest: encoded.log_digest, entry });
     (encoded, change)
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::feed::FeedStart;
 use super::shared::Shared;
 use super::{Archive, ArchiveError};
-use crate::model::{ReadStamp, Seq};
+use crate::model::{Seq, Snapshot};
 use crate::store::StoreError;
 use crate::store::export::{LogEnd, LogHeader, LogWriter};
 use crate::store::format::FORMAT_VERSION;
@@ -33,7 +33,7 @@ pub struct BackupPiece {
 /// A backup that is being made. Dropping it ends it.
 pub struct Backup {
     archive: Arc<Archive>,
-    start: ReadStamp,
+    start: Snapshot,
     header: LogHeader,
     next: Next,
 }
@@ -48,7 +48,7 @@ enum Next {
 impl Archive {
     /// Begins a backup of the changes from `since` on. A start that is of another history, or beyond the durable end, is
     /// [`ArchiveError::Bound`].
-    pub async fn back_up(self: &Arc<Self>, since: FeedStart) -> Result<Backup, ArchiveError> {
+    pub async fn stream_backup(self: &Arc<Self>, since: FeedStart) -> Result<Backup, ArchiveError> {
         let start = self.feed_start(since).await?;
         // Read after the start, so that it is not below it.
         let tail = self.shared.tail();
@@ -56,8 +56,8 @@ impl Archive {
             format_version: FORMAT_VERSION,
             archive_id: self.info().id,
             first_seq: start.next_seq,
-            first_history: start.history,
-            end: tail.stamp(),
+            first_log_digest: start.log_digest,
+            end: tail.snapshot(),
             create_time: self.clock().now(),
             writer: concat!("dateline ", env!("CARGO_PKG_VERSION")).to_owned(),
             commits: tail.commits,
@@ -68,7 +68,7 @@ impl Archive {
 
 impl Backup {
     /// Where it begins.
-    pub fn start(&self) -> ReadStamp {
+    pub fn start(&self) -> Snapshot {
         self.start
     }
 
@@ -121,7 +121,7 @@ fn segment(shared: &Shared, mut writer: LogWriter, end: Seq) -> Result<(LogWrite
     while writer.next_seq() < end {
         let seq = writer.next_seq();
         let change = read(shared, seq)?;
-        if writer.history().after(seq, &change.record) != change.change.history {
+        if writer.log_digest().after(seq, &change.record) != change.change.log_digest {
             return Err(StoreError::damaged_at(seq, "a change does not follow the history before it"));
         }
         if let Some(piece) = writer.push(change) {

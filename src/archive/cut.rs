@@ -6,7 +6,7 @@ use super::assembly::Position;
 use super::error::{ArchiveError, BadBound};
 use super::lookup::{Lookup, LookupError};
 use super::shared::Tail;
-use crate::model::{History, ReadStamp, Seq, Timestamp};
+use crate::model::{LogDigest, Seq, Snapshot, Timestamp};
 
 /// A resolved point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,13 +14,13 @@ pub struct Cut {
     /// The point of the observe axis; `None` is its end.
     pub observe_time: Option<Timestamp>,
     /// What the read is answered from.
-    pub stamp: ReadStamp,
+    pub snapshot: Snapshot,
 }
 
 impl Cut {
     /// All changes below this position are known, and nothing else.
     pub fn bound(&self) -> Seq {
-        self.stamp.next_seq
+        self.snapshot.next_seq
     }
 }
 
@@ -29,20 +29,20 @@ pub(super) fn at_seq(
     lookup: &Lookup<'_>,
     tail: &Tail,
     next_seq: Seq,
-    history: Option<History>,
-) -> Result<ReadStamp, LookupError> {
+    log_digest: Option<LogDigest>,
+) -> Result<Snapshot, LookupError> {
     let position = &tail.position;
     if next_seq > position.next_seq {
         return Err(ArchiveError::from(BadBound::SeqInFuture { next_seq, tail: position.next_seq }).into());
     }
-    if history.is_some() {
-        exactly(lookup, tail, next_seq, history)?;
+    if log_digest.is_some() {
+        exactly(lookup, tail, next_seq, log_digest)?;
     }
     if next_seq == position.next_seq {
-        return Ok(position.stamp());
+        return Ok(position.snapshot());
     }
     let lowered = lookup.change(next_seq)?.entry.batch_first.min(next_seq);
-    stamp_below(lookup, position, lowered)
+    snapshot_below(lookup, position, lowered)
 }
 
 /// The stamp for "the changes archived at or before `archive_time`", which must not be able to change any more.
@@ -50,10 +50,10 @@ pub(super) fn at_archive_time(
     lookup: &Lookup<'_>,
     tail: &Tail,
     archive_time: Timestamp,
-) -> Result<ReadStamp, LookupError> {
+) -> Result<Snapshot, LookupError> {
     let position = &tail.position;
     if position.archive_time.is_none_or(|last| last <= archive_time) {
-        return Ok(position.stamp());
+        return Ok(position.snapshot());
     }
     let (mut low, mut high) = (Seq::ZERO, position.next_seq);
     while low < high {
@@ -64,7 +64,7 @@ pub(super) fn at_archive_time(
             high = middle;
         }
     }
-    stamp_below(lookup, position, low)
+    snapshot_below(lookup, position, low)
 }
 
 /// The stamp at exactly this position, inside an atomic batch or not, of a log that has this history where one is given.
@@ -72,25 +72,27 @@ pub(super) fn exactly(
     lookup: &Lookup<'_>,
     tail: &Tail,
     next_seq: Seq,
-    history: Option<History>,
-) -> Result<ReadStamp, LookupError> {
+    log_digest: Option<LogDigest>,
+) -> Result<Snapshot, LookupError> {
     let position = &tail.position;
-    let stamp = match next_seq.cmp(&position.next_seq) {
-        Ordering::Less => Some(stamp_below(lookup, position, next_seq)?),
-        Ordering::Equal => Some(position.stamp()),
+    let snapshot = match next_seq.cmp(&position.next_seq) {
+        Ordering::Less => Some(snapshot_below(lookup, position, next_seq)?),
+        Ordering::Equal => Some(position.snapshot()),
         // A position that this log has never reached is of another one.
         Ordering::Greater => None,
     };
     let diverged = || ArchiveError::from(BadBound::HistoryDiverged { next_seq });
-    Ok(stamp.filter(|stamp| history.is_none_or(|history| stamp.history == history)).ok_or_else(diverged)?)
+    Ok(snapshot
+        .filter(|snapshot| log_digest.is_none_or(|log_digest| snapshot.log_digest == log_digest))
+        .ok_or_else(diverged)?)
 }
 
-fn stamp_below(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Result<ReadStamp, LookupError> {
+fn snapshot_below(lookup: &Lookup<'_>, position: &Position, next_seq: Seq) -> Result<Snapshot, LookupError> {
     match next_seq.previous() {
-        None => Ok(ReadStamp { next_seq, archive_time: None, history: position.origin }),
+        None => Ok(Snapshot { next_seq, archive_time: None, log_digest: position.origin }),
         Some(last) => {
             let last = lookup.change(last)?;
-            Ok(ReadStamp { next_seq, archive_time: Some(last.entry.archive_time), history: last.history })
+            Ok(Snapshot { next_seq, archive_time: Some(last.entry.archive_time), log_digest: last.log_digest })
         }
     }
 }

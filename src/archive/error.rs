@@ -197,13 +197,13 @@ pub enum SubscriptionError {
     },
     /// Another consumer was attached since, or the server was restarted, or the subscription was moved.
     #[error(
-        "lease {lease} on {id} is lost: another consumer has attached since, it was moved, or the server has restarted; subscribe again"
+        "epoch {epoch} on {id} is lost: another consumer has attached since, it was moved, or the server has restarted; subscribe again"
     )]
-    LeaseLost {
+    ConsumerFenced {
         /// The subscription.
         id: SubscriptionId,
-        /// The lease.
-        lease: u64,
+        /// The epoch.
+        epoch: u64,
     },
     /// The archive was restored, and its consumer may have been sent what was lost by that.
     #[error(

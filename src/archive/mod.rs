@@ -62,7 +62,7 @@ use self::shared::Shared;
 pub use self::writer::JobAnswer;
 use crate::clock::Clock;
 use crate::model::{
-    ArticleName, AsOf, Knowledge, ReadStamp, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, UrlKey,
+    ArticleName, AsOf, KnownAt, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,
 };
 pub use crate::store::engine::OpenError;
 pub use crate::store::engine::directory::Directory;
@@ -106,8 +106,8 @@ impl Archive {
     }
 
     /// The durable end of the log.
-    pub fn tail(&self) -> ReadStamp {
-        self.shared.tail().stamp()
+    pub fn tail(&self) -> Snapshot {
+        self.shared.tail().snapshot()
     }
 
     /// How many articles there are.
@@ -178,19 +178,19 @@ impl Archive {
     /// Resolves a point of both axes.
     pub async fn cut(&self, as_of: AsOf, min_next_seq: Seq) -> Result<Cut, ArchiveError> {
         self.wait_for(min_next_seq).await?;
-        let stamp = match as_of.knowledge {
-            Knowledge::Newest => self.shared.tail().stamp(),
-            Knowledge::NextSeq { next_seq, history } => {
+        let snapshot = match as_of.known_at {
+            KnownAt::Newest => self.shared.tail().snapshot(),
+            KnownAt::NextSeq { next_seq, log_digest } => {
                 let tail = self.shared.tail();
-                self.read(move |lookup| cut::at_seq(lookup, &tail, next_seq, history)).await?
+                self.read(move |lookup| cut::at_seq(lookup, &tail, next_seq, log_digest)).await?
             }
-            Knowledge::ArchiveTime(at) => {
+            KnownAt::ArchiveTime(at) => {
                 self.close_until(at).await?;
                 let tail = self.shared.tail();
                 self.read(move |lookup| cut::at_archive_time(lookup, &tail, at)).await?
             }
         };
-        Ok(Cut { observe_time: as_of.observe_time, stamp })
+        Ok(Cut { observe_time: as_of.observe_time, snapshot })
     }
 
     /// Waits until the changes below `next_seq` are durable, for at most [`WAIT_MAX`].

@@ -18,7 +18,7 @@ use super::verify;
 use super::verify::Summary;
 use super::writer::Writer;
 use crate::clock::Clock;
-use crate::model::{ArticleKey, History, Seq, Timestamp};
+use crate::model::{ArticleKey, LogDigest, Seq, Timestamp};
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::memory::MemoryEngine;
@@ -183,14 +183,14 @@ impl Archive {
 
 /// Reads where the log ends.
 fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
-    let origin = History::of_archive(id);
+    let origin = LogDigest::of_archive(id);
     let last = tables.last_change()?;
     let next_article = tables.last_article()?.map_or(ArticleKey(0), |last| ArticleKey(last.0 + 1));
     let position = match last {
-        None => Position { next_seq: Seq::ZERO, history: origin, archive_time: None, next_article, origin },
+        None => Position { next_seq: Seq::ZERO, log_digest: origin, archive_time: None, next_article, origin },
         Some(last) => Position {
             next_seq: last.seq.next(),
-            history: last.history,
+            log_digest: last.log_digest,
             archive_time: Some(last.entry.archive_time),
             next_article,
             origin,
@@ -246,14 +246,14 @@ fn check_whole(engine: &SledEngine, watermark: &Watermark) -> Result<(), String>
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.
 pub(super) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
-    let Some(Mark { next_seq: recorded, history, commits }) = watermark.read() else { return Ok(()) };
+    let Some(Mark { next_seq: recorded, log_digest, commits }) = watermark.read() else { return Ok(()) };
     let found = read_commits(tables).map_err(|error| error.to_string())?;
     if found < commits {
         return Err(format!("it held {commits} commits, and now has {found}"));
     }
     let Some(last) = Seq(recorded).previous() else { return Ok(()) };
     match tables.change(last).map_err(|error| error.to_string())? {
-        Some(change) if change.history.0 == history => Ok(()),
+        Some(change) if change.log_digest.0 == log_digest => Ok(()),
         Some(_) => Err(format!("its log has another history below position {recorded} than it once had")),
         None => {
             let end = tables.last_change().map_err(|error| error.to_string())?;

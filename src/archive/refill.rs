@@ -15,7 +15,7 @@ use super::derive::rederive;
 use super::sources::Sources;
 use super::succession::Succession;
 use super::verify::brought;
-use crate::model::{ReadStamp, Seq, SubscriptionId, Timestamp};
+use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
@@ -75,11 +75,11 @@ impl<'a> Refill<'a> {
     }
 
     /// Where the log ends so far.
-    pub(super) fn stamp(&self) -> ReadStamp {
-        ReadStamp {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             next_seq: self.succession.next_seq(),
             archive_time: self.succession.archive_time(),
-            history: self.succession.history(),
+            log_digest: self.succession.log_digest(),
         }
     }
 
@@ -121,8 +121,8 @@ impl<'a> Refill<'a> {
     }
 
     /// Writes what is left, with what does not follow from the log, and answers where that ends.
-    pub(super) fn finish(mut self, apart: &Apart) -> Result<ReadStamp, StoreError> {
-        let stamp = self.stamp();
+    pub(super) fn finish(mut self, apart: &Apart) -> Result<Snapshot, StoreError> {
+        let snapshot = self.snapshot();
         if let Some(floor) = apart.clock_floor {
             self.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
         }
@@ -133,7 +133,7 @@ impl<'a> Refill<'a> {
             self.batch.put_subscription(id, Some(record));
         }
         self.commit()?;
-        Ok(stamp)
+        Ok(snapshot)
     }
 
     /// Adds the indexes.

@@ -6,7 +6,7 @@ use super::read::etag;
 use super::request::{Operation, Outcome, Warning, Written};
 use super::steps::Steps;
 use super::turn::{Existing, Turn, urls};
-use crate::model::{Change, ChangeKind, ReadStamp, RequestDigest, RequestId, Seq};
+use crate::model::{Change, ChangeKind, RequestDigest, RequestId, Seq, Snapshot};
 use crate::store::StoreError;
 
 impl Turn<'_> {
@@ -61,12 +61,12 @@ impl Turn<'_> {
             etag,
             replayed: true,
             warnings,
-            stamp: self.stamp_after_batch_of(&change)?,
+            snapshot: self.snapshot_after_batch_of(&change)?,
         })
     }
 
     /// The stamp at the end of the atomic batch that a change is of.
-    fn stamp_after_batch_of(&self, change: &Change) -> Result<ReadStamp, StoreError> {
+    fn snapshot_after_batch_of(&self, change: &Change) -> Result<Snapshot, StoreError> {
         let mut last = change.clone();
         while let Some(next) = self.tables.change(last.seq.next())? {
             if next.entry.batch_first != change.entry.batch_first {
@@ -74,6 +74,10 @@ impl Turn<'_> {
             }
             last = next;
         }
-        Ok(ReadStamp { next_seq: last.seq.next(), archive_time: Some(last.entry.archive_time), history: last.history })
+        Ok(Snapshot {
+            next_seq: last.seq.next(),
+            archive_time: Some(last.entry.archive_time),
+            log_digest: last.log_digest,
+        })
     }
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::model::Seq;
 use crate::model::{
-    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Original, ReadStamp, RequestDigest, RequestId,
-    RevisionNumber, SourceId, Timestamp, WordDelta,
+    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Original, RequestDigest, RequestId, RevisionNumber,
+    Snapshot, SourceId, Timestamp, WordDelta,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
@@ -151,7 +151,7 @@ pub struct Written {
     /// What the writer should know.
     pub warnings: Vec<Warning>,
     /// A stamp at which a read sees the write.
-    pub stamp: ReadStamp,
+    pub snapshot: Snapshot,
 }
 
 /// Something a writer should know.

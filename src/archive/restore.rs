@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::open::Options;
 use super::refill::{Apart, Refill};
 use crate::backup::{BackupError, Beside, Changes};
-use crate::model::{ReadStamp, Seq, SubscriptionId};
+use crate::model::{Seq, Snapshot, SubscriptionId};
 use crate::store::engine::OpenError;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
@@ -54,7 +54,7 @@ pub enum RestoreError {
         /// What keeps it from being given.
         reason: String,
     },
-    /// The system gave no random bytes for the leases of durable subscriptions.
+    /// The system gave no random bytes for the epochs of durable subscriptions.
     #[error("the system gives no random bytes: {0}")]
     Randomness(String),
     /// What was restored could not be written.
@@ -62,16 +62,16 @@ pub enum RestoreError {
     Write(EngineError),
 }
 
-/// How far above the lease that a backup knows a restored archive begins at least: more than the lost one can have given.
+/// How far above the epoch that a backup knows a restored archive begins at least: more than the lost one can have given.
 const LEASES_LOST: u64 = 1 << 32;
-/// How much of a lease is left to chance, so that two restores of one backup give different ones.
+/// How much of a epoch is left to chance, so that two restores of one backup give different ones.
 const LEASES_BY_CHANCE: u64 = 1 << 48;
 
 /// An archive that was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
     /// Where its log ends.
-    pub end: ReadStamp,
+    pub end: Snapshot,
     /// The durable subscriptions that were beyond that, and were set back to it; each with where it was.
     pub set_back: Vec<(SubscriptionId, Seq)>,
     /// How many durable subscriptions there are, those that were set back too. Each is held until it is moved, or its
@@ -127,10 +127,10 @@ fn fill(
         }
     }
     let Beside { commits, end: beside } = changes.finish()?;
-    let end = refill.stamp();
+    let end = refill.snapshot();
     let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
-        record.lease = lease_never_given(record.lease)?;
+        record.epoch = epoch_never_given(record.epoch)?;
         // Whatever the backup knows of a consumer, it may have gone on since then.
         record.restored = true;
     }
@@ -140,7 +140,7 @@ fn fill(
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;
-    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, history: end.history.0, commits });
+    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, log_digest: end.log_digest.0, commits });
     recorded.and_then(|()| watermark.sync()).map_err(OpenError::io("write the watermark of", path))?;
     Ok(Some(Restored { end, set_back, held }))
 }
@@ -162,8 +162,8 @@ fn lowered(
     (lowered.collect(), set_back)
 }
 
-/// A lease above all that were ever given, given one that was: the archive that was lost may have given others since.
-fn lease_never_given(known: u64) -> Result<u64, RestoreError> {
+/// A epoch above all that were ever given, given one that was: the archive that was lost may have given others since.
+fn epoch_never_given(known: u64) -> Result<u64, RestoreError> {
     let mut chance = [0; 8];
     getrandom::fill(&mut chance).map_err(|error| RestoreError::Randomness(error.to_string()))?;
     let above = LEASES_LOST + u64::from_be_bytes(chance) % LEASES_BY_CHANCE;

@@ -10,7 +10,7 @@ use super::clock_watch::{ClockFault, ClockWatch};
 use super::feed::{self, FeedEntry, Recent};
 use super::subscriptions::Subscriptions;
 use crate::clock::Clock;
-use crate::model::{ReadStamp, Timestamp};
+use crate::model::{Snapshot, Timestamp};
 use crate::store::Engine;
 
 /// The durable end of the log.
@@ -26,8 +26,8 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn stamp(&self) -> ReadStamp {
-        self.position.stamp()
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.position.snapshot()
     }
 }
 

@@ -1,14 +1,14 @@
 //! That one change of the log may follow another: positions without a gap, the running digest, archive times that rise
 //! from commit to commit, atomic batches that lie within one, and articles in order of their numbers.
 
-use crate::model::{ArticleKey, Change, ChangeKind, History, Seq, Timestamp};
+use crate::model::{ArticleKey, Change, ChangeKind, LogDigest, Seq, Timestamp};
 use crate::store::StoreError;
 
 /// A place in the log, to which the next change is held.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Succession {
     next_seq: Seq,
-    history: History,
+    log_digest: LogDigest,
     last: Option<Last>,
     next_article: ArticleKey,
 }
@@ -23,14 +23,14 @@ struct Last {
 impl Succession {
     /// The beginning of an archive's log.
     pub(super) fn of_archive(id: &[u8; 16]) -> Self {
-        Self { next_seq: Seq::ZERO, history: History::of_archive(id), last: None, next_article: ArticleKey(0) }
+        Self { next_seq: Seq::ZERO, log_digest: LogDigest::of_archive(id), last: None, next_article: ArticleKey(0) }
     }
 
     /// Behind a change that is taken as it is, with `next_article` articles below.
     pub(super) fn behind(change: &Change, next_article: ArticleKey) -> Self {
-        let Change { seq, history, entry } = change;
+        let Change { seq, log_digest, entry } = change;
         let last = Last { archive_time: entry.archive_time, batch_first: entry.batch_first };
-        Self { next_seq: seq.next(), history: *history, last: Some(last), next_article }
+        Self { next_seq: seq.next(), log_digest: *log_digest, last: Some(last), next_article }
     }
 
     /// The position of the change that comes next.
@@ -39,8 +39,8 @@ impl Succession {
     }
 
     /// The running digest so far.
-    pub(super) fn history(&self) -> History {
-        self.history
+    pub(super) fn log_digest(&self) -> LogDigest {
+        self.log_digest
     }
 
     /// The archive time of the last change.
@@ -55,12 +55,12 @@ impl Succession {
 
     /// Goes on behind `change`, whose bytes are `record`, or tells why it cannot be the next: [`StoreError::Damaged`].
     pub(super) fn follow(&mut self, change: &Change, record: &[u8]) -> Result<(), StoreError> {
-        let Change { seq, history, entry } = change;
+        let Change { seq, log_digest, entry } = change;
         let damaged = |detail| Err(StoreError::damaged_at(*seq, detail));
         if *seq != self.next_seq {
             return Err(StoreError::damaged_at(self.next_seq, "a change of the log is missing"));
         }
-        if self.history.after(*seq, record) != *history {
+        if self.log_digest.after(*seq, record) != *log_digest {
             return damaged("the running digest of the log does not match");
         }
         let begins_commit = self.begins_commit(change);
@@ -76,7 +76,7 @@ impl Succession {
             return damaged("an article has another number than the log gives it");
         }
         self.next_seq = seq.next();
-        self.history = *history;
+        self.log_digest = *log_digest;
         self.last = Some(Last { archive_time: entry.archive_time, batch_first: entry.batch_first });
         self.next_article = ArticleKey(self.next_article.0 + u64::from(is_new));
         Ok(())

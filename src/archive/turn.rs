@@ -283,7 +283,7 @@ impl Turn<'_> {
             etag: String::new(),
             replayed: false,
             warnings,
-            stamp: self.position.stamp(),
+            snapshot: self.position.snapshot(),
         }
     }
 }

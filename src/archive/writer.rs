@@ -454,8 +454,8 @@ impl Writer {
 
     fn record_watermark(&mut self, position: Position) {
         let Some(watermark) = &mut self.watermark else { return };
-        let Position { next_seq, history, .. } = position;
-        let mark = Mark { next_seq: next_seq.0, history: history.0, commits: self.commits_done };
+        let Position { next_seq, log_digest, .. } = position;
+        let mark = Mark { next_seq: next_seq.0, log_digest: log_digest.0, commits: self.commits_done };
         if let Err(error) = watermark.record(mark) {
             tracing::warn!(%error, "the watermark could not be written");
         }

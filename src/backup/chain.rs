@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::{BackupError, BackupFile};
-use crate::model::{ReadStamp, Seq};
+use crate::model::{Seq, Snapshot};
 
 /// The files of a backup, in order.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Chain {
     }
 
     /// Where it ends.
-    pub fn end(&self) -> Option<ReadStamp> {
+    pub fn end(&self) -> Option<Snapshot> {
         self.files.last().map(|last| last.header.end)
     }
 }
@@ -56,7 +56,7 @@ fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
     while let Some(behind) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
         last = behind;
     }
-    let end = |file: &BackupFile| (file.header.end.next_seq, file.header.end.history);
+    let end = |file: &BackupFile| (file.header.end.next_seq, file.header.end.log_digest);
     let alike = files.iter().filter(|file| end(file) == end(last));
     alike.max_by_key(|file| (file.header.commits, file.header.create_time))
 }
@@ -64,7 +64,7 @@ fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
 /// Whether `before` ends exactly where `file` begins.
 fn meets(before: &BackupFile, file: &BackupFile) -> bool {
     let end = before.header.end;
-    (end.next_seq, end.history) == (file.header.first_seq, file.header.first_history)
+    (end.next_seq, end.log_digest) == (file.header.first_seq, file.header.first_log_digest)
 }
 
 /// Whether `file` can go on behind `before`, or somewhere within it: whether they agree there shows when they are read.

@@ -160,7 +160,7 @@ impl Changes {
         }
         let last = self.read.iter().position(|change| change.change.seq.next() == first);
         let Some(last) = last else { return Ok(()) };
-        if self.read.get(last).is_some_and(|last| last.change.history != next.header.first_history) {
+        if self.read.get(last).is_some_and(|last| last.change.log_digest != next.header.first_log_digest) {
             return Err(BackupError::Diverged { path: next.path.clone(), before: path.clone(), seq: first });
         }
         self.read.truncate(last + 1);

@@ -68,9 +68,9 @@ impl BackupFile {
     /// The name under which a file is kept: its first position, the one behind its last, and the beginning of the
     /// running digest there, so that what an archive held before and after it was restored does not get one name.
     pub fn name_of(header: &LogHeader) -> String {
-        let history = header.end.history.0;
-        let history = HEXLOWER.encode(history.first_chunk::<4>().unwrap_or(&[0; 4]));
-        format!("{:020}-{:020}-{history}.{ENDING}", header.first_seq.0, header.end.next_seq.0)
+        let log_digest = header.end.log_digest.0;
+        let log_digest = HEXLOWER.encode(log_digest.first_chunk::<4>().unwrap_or(&[0; 4]));
+        format!("{:020}-{:020}-{log_digest}.{ENDING}", header.first_seq.0, header.end.next_seq.0)
     }
 
     /// Reads the changes of the file from the first on. A stream has them once.

@@ -109,11 +109,11 @@ impl Drop for Incoming {
     }
 }
 
-/// The durable subscriptions, but for their leases and whether they were restored: a restore sets both anyway, and a
+/// The durable subscriptions, but for their epochs and whether they were restored: a restore sets both anyway, and a
 /// consumer that comes back to where it was is no news.
 fn subscribed(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
-    let without_lease = |(id, record)| (id, SubscriptionRecord { lease: 0, restored: false, ..record });
-    end.subscriptions.into_iter().map(without_lease).collect()
+    let without_epoch = |(id, record)| (id, SubscriptionRecord { epoch: 0, restored: false, ..record });
+    end.subscriptions.into_iter().map(without_epoch).collect()
 }
 
 /// Copies a backup, and checks it on its way. `progress` is told how far it is, in changes and in bytes.

@@ -1,4 +1,4 @@
-//! The arguments of each command.
+//! The root of the command line, the arguments that several commands share, and those of the short commands.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::model::{NameError, RevisionNumber, SourceId, Timestamp};
 use crate::wire::pb;
 
-/// An archive of articles that never forgets what a page said.
+/// A versioned archive of news articles
 #[derive(Debug, Parser)]
 #[command(name = "dateline", version, max_term_width = 100, styles = Styles::styled(), after_help = AFTER_HELP)]
 pub(super) struct Arguments {
@@ -28,35 +28,35 @@ pub(super) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-ARTICLE is source/article, a resource name (sources/…/articles/…), or a URL.
-TIME is RFC 3339, a date (its end, in UTC; today: now), \"now\", \"yesterday\", or \"2 days ago\".
-Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 the archive or server can't be \
-reached, 6 damaged data.";
+ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
+TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
+Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 archive or server \
+unreachable, 6 damaged data.";
 
-/// What every command takes.
+/// The options that every command accepts.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Globals {
-    // Not clap's own `env`: there the environment could not give way to the other flag.
-    /// Talk to the server at this URL, such as http://127.0.0.1:7411 [env: DATELINE_SERVER]
+    // Not clap's own `env`: with it, the environment variable could not give way to the other flag.
+    /// Connect to the server at this URL, such as http://127.0.0.1:7411 [env: DATELINE_SERVER]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "archive")]
     pub(super) server: Option<String>,
-    /// Open the archive in this directory [env: DATELINE_ARCHIVE] [default: in the platform's data directory]
+    /// Use the archive in this directory [env: DATELINE_ARCHIVE] [default: in the platform's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) archive: Option<PathBuf>,
-    /// Wait so many seconds for another command that holds the archive
+    /// Wait up to this many seconds for another command that holds the archive
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10)]
     pub(super) wait: u32,
-    /// Print one JSON object a line, with proto3 JSON names
+    /// Print one JSON object per line, with proto3 JSON field names
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Print no notes on standard error, only errors
+    /// Print errors only, and no notes, on standard error
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(super) color: Color,
-    /// Wrap text at this many columns; 0 doesn't [default: the terminal's width; piped text is not wrapped]
+    /// Wrap text at this many columns; 0 turns wrapping off [default: the terminal's width; piped text is not wrapped]
     #[arg(long, global = true, value_name = "COLUMNS")]
     pub(super) width: Option<u16>,
 }
@@ -64,7 +64,7 @@ pub(super) struct Globals {
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal that can show it
+    /// If standard output is a terminal that supports it
     Auto,
     /// Always
     Always,
@@ -72,62 +72,62 @@ pub(super) enum Color {
     Never,
 }
 
-/// The commands.
+/// The commands, in the order in which `--help` lists them.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Archive documents: pages, text, Markdown, JSON-LD, ninjs or our own JSON, and what is at an address
+    /// Archive documents from files or URLs: web pages, text, Markdown, JSON-LD, ninjs or Dateline's own JSON
     Add(Box<AddArgs>),
-    /// Archive what feeds have, once or again and again
+    /// Archive the entries of syndication feeds (RSS, Atom, JSON Feed), once or repeatedly
     Follow(Box<FollowArgs>),
-    /// Archive a whole collection: JSON Lines, web archives (WARC), or the history in a git repository
+    /// Import a whole collection: JSON Lines, web archives (WARC) or the history of a git repository
     Import(Box<ImportArgs>),
-    /// Show what an article says, or said
+    /// Show what an article says, or said at a given time
     Show(ShowArgs),
-    /// List an article's revisions
+    /// List the revisions of an article
     Log(LogArgs),
     /// Show what changed between two states of an article, word by word
     Diff(DiffArgs),
-    /// List articles, or sources
+    /// List articles or sources
     List(Box<ListArgs>),
-    /// Mark an article as taken down by its publisher; its history stays readable
+    /// Record that the publisher took an article down; its history stays readable
     Withdraw(MarkArgs),
-    /// Mark a withdrawn article as up again
+    /// Record that a withdrawn article is up again
     Reinstate(MarkArgs),
-    /// Publish an earlier revision's content again
+    /// Record an earlier revision's content again
     Rollback(RollbackArgs),
-    /// Take articles out: all of their history to one file, or each as a document
+    /// Export articles: their whole history to one file, or each one as a document
     Export(Box<ExportArgs>),
-    /// Follow what is archived: a line for each change
+    /// Watch the change feed, and print a line or run a command for each change
     Watch(Box<WatchArgs>),
-    /// List, move or delete the places that consumers of changes have in the archive
+    /// List, move or delete durable subscriptions to the change feed
     Subscriptions(SubscriptionsArgs),
-    /// Save the archive, while it is in use, to a folder; what is new since the last time, where there was one
+    /// Back up the archive to a directory while it is in use; later runs save only what is new
     Backup(BackupArgs),
-    /// Make an archive anew from a backup, in the new directory that --archive names
+    /// Restore an archive from a backup, into the new directory that --archive names
     Restore(RestoreArgs),
-    /// Read everything again, and hold it against what the log says
+    /// Read everything that is stored and check it against the log
     Verify(VerifyArgs),
-    /// Tell how the archive is
+    /// Show the archive's status
     Status,
     /// Serve the archive over gRPC
     Serve(Box<ServeArgs>),
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// The shell to complete for
         shell: clap_complete::Shell,
     },
 }
 
-/// What every writing command takes.
+/// The options of every command that writes to an article.
 #[derive(Clone, Debug, Args)]
 pub(super) struct WriteArgs {
-    /// An id for this request: repeating the request with it changes nothing
+    /// Identify this request: repeating it with the same id has no further effect
     #[arg(long, value_name = "ID")]
     pub(super) request_id: Option<String>,
-    /// Fail unless the article's newest revision is this
+    /// Fail unless this is the article's newest revision
     #[arg(long, value_name = "N", value_parser = revision_number)]
     pub(super) if_revision: Option<RevisionNumber>,
-    /// Say what would happen, and write nothing
+    /// Report what would happen, and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -135,41 +135,41 @@ pub(super) struct WriteArgs {
 /// The arguments of `add`.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// The documents: files, - for standard input, and addresses of the web
+    /// The files and URLs to archive; - reads standard input
     #[arg(required = true, value_name = "FILE|URL")]
     pub(super) documents: Vec<String>,
-    /// The publication, such as express-gazette [default: what the document says]
+    /// Assign the articles to this source, such as express-gazette [default: the source that the document states]
     #[arg(long, short, value_parser = source_id)]
     pub(super) source: Option<SourceId>,
-    /// The article's id within its source [default: found by URL, or derived from URL or headline]
+    /// Use this article id within the source [default: found by URL, or derived from the URL or the headline]
     #[arg(long, short, value_name = "ID")]
     pub(super) article: Option<String>,
-    /// When the content was seen live [default: what the document says, or now]
+    /// Record the content as seen at this time [default: the time that the document states, or now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) observed_at: Option<Timestamp>,
-    /// An address of the article; can be repeated
+    /// Add a URL of the article; can be repeated
     #[arg(long, value_name = "URL")]
     pub(super) url: Vec<String>,
-    /// Keep the document's bytes with the revision
+    /// Keep the document's bytes as the revision's original
     #[arg(long)]
     pub(super) keep_original: bool,
     /// Fail if the article exists
     #[arg(long, conflicts_with = "if_revision")]
     pub(super) if_new: bool,
-    /// A label for the article; can be repeated
+    /// Add a label to the article; can be repeated
     #[arg(long)]
     pub(super) label: Vec<String>,
-    /// The language, a BCP 47 tag such as en-GB [default: what the document says]
+    /// Set the language, as a BCP 47 tag such as en-GB [default: the language that the document states]
     #[arg(long, value_name = "TAG")]
     pub(super) language: Option<String>,
-    /// The documents' format
+    /// Read the documents in this format
     #[arg(long, value_enum, default_value_t = DocumentFormat::Auto)]
     pub(super) format: DocumentFormat,
     #[command(flatten)]
     pub(super) write: WriteArgs,
     #[command(flatten)]
     pub(super) fetch: FetchArgs,
-    /// What standard input held, if it is among the files.
+    /// The bytes of standard input, if it is among the documents; read before the archive is opened.
     #[arg(skip)]
     pub(super) standard_input: Option<Result<Vec<u8>, String>>,
 }
@@ -177,40 +177,40 @@ pub(super) struct AddArgs {
 /// The formats that `add` reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum DocumentFormat {
-    /// By the file's ending and content
+    /// Detected from the file's extension and content
     Auto,
     /// A news page as extracted text
     Text,
     /// Markdown, with or without front matter
     Markdown,
-    /// A page of the web; the first --url is where it was had
+    /// A web page; the first --url is the address it was fetched from
     Html,
-    /// schema.org's NewsArticle or one of its kin, as JSON-LD
+    /// A schema.org NewsArticle or a related type, as JSON-LD
     NewsArticle,
-    /// An item of IPTC ninjs, version 1, 2 or 3
+    /// An IPTC ninjs item, version 1, 2 or 3
     Ninjs,
-    /// proto3 JSON of dateline.v1.Content, Revision or Article
+    /// The proto3 JSON of a dateline.v1.Content, Revision or Article
     Json,
 }
 
-/// A point of both axes.
+/// The point of both time axes at which a command reads.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AsOfArgs {
-    /// As it stood at this time
+    /// Read what was in force at this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) at: Option<Moment>,
-    /// As far as the archive knew at this time
+    /// Use only what the archive knew at this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) known_at: Option<Moment>,
 }
 
 impl AsOfArgs {
-    /// A time on the observe axis.
+    /// The observe time to read at; `None` means the end of that axis.
     pub(super) fn at(&self) -> Option<Timestamp> {
         self.at.as_ref().map(|moment| moment.time)
     }
 
-    /// A time on the archive axis.
+    /// The archive time to read at; `None` means the end of that axis.
     pub(super) fn known_at(&self) -> Option<Timestamp> {
         self.known_at.as_ref().map(|moment| moment.time)
     }
@@ -224,10 +224,10 @@ pub(super) struct ShowArgs {
     pub(super) article: ArticleRef,
     #[command(flatten)]
     pub(super) as_of: AsOfArgs,
-    /// This revision, whatever is in force
+    /// Show this revision, whether or not it is in force
     #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with = "at")]
     pub(super) revision: Option<RevisionNumber>,
-    /// Write the kept original's bytes, and nothing else
+    /// Write the bytes of the kept original, and nothing else
     #[arg(long, conflicts_with = "json")]
     pub(super) original: bool,
 }
@@ -240,20 +240,20 @@ pub(super) struct LogArgs {
     pub(super) article: ArticleRef,
     #[command(flatten)]
     pub(super) as_of: AsOfArgs,
-    /// Begin with the first revision
+    /// List the oldest revision first
     #[arg(long)]
     pub(super) oldest_first: bool,
-    /// At most so many revisions
+    /// List at most this many revisions
     #[arg(long, short = 'n', value_name = "N")]
     pub(super) limit: Option<usize>,
 }
 
-/// One side of a comparison.
+/// One side of a comparison: a revision, or whatever was in force at a time.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum State {
-    /// The revision of this number.
+    /// The revision with this number.
     Revision(RevisionNumber),
-    /// What was in force at this time.
+    /// The revision in force at this time.
     At(Timestamp),
 }
 
@@ -263,24 +263,24 @@ pub(super) struct DiffArgs {
     /// The article
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
-    /// The earlier state: a revision's number, or a time [default: what was in force before the later one]
+    /// Compare from this state, a revision number or a time [default: what was in force before the later state]
     #[arg(long, value_name = "N|TIME", value_parser = state)]
     pub(super) from: Option<State>,
-    /// The later state: a revision's number, or a time [default: the newest]
+    /// Compare to this state, a revision number or a time [default: the newest]
     #[arg(long, value_name = "N|TIME", value_parser = state)]
     pub(super) to: Option<State>,
-    /// As far as the archive knew at this time
+    /// Use only what the archive knew at this time
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) known_at: Option<Timestamp>,
     /// Show unchanged paragraphs too
     #[arg(long)]
     pub(super) full: bool,
-    /// Write a page on it, with all of both texts, to be sent to a file: dateline diff … --html > page.html
+    /// Write an HTML page with the full text of both states, to redirect to a file: dateline diff … --html > page.html
     #[arg(long, conflicts_with_all = ["full", "json"])]
     pub(super) html: bool,
 }
 
-/// What chooses and orders articles, and says nothing of sources.
+/// The options of `list` that select or order articles; `--sources` conflicts with each of them.
 const LIST_OPTIONS: [&str; 13] = [
     "source",
     "state",
@@ -297,28 +297,29 @@ const LIST_OPTIONS: [&str; 13] = [
     "limit",
 ];
 
-/// A choice of articles, as `list`, `export` and `watch` have it.
+/// Selects articles by attribute in `list`, `export` and `watch`. Different options are ANDed, the values of one are
+/// ORed.
 #[derive(Clone, Debug, Args)]
 pub(super) struct FilterArgs {
-    /// Of this source; can be repeated
+    /// Select articles of this source; can be repeated
     #[arg(long, short, value_parser = source_id)]
     pub(super) source: Vec<SourceId>,
-    /// In this state
+    /// Select articles in this state
     #[arg(long, value_enum)]
     pub(super) state: Option<ArticleState>,
-    /// In this language: en finds en-GB too; can be repeated
+    /// Select articles in this language, where en includes en-GB; can be repeated
     #[arg(long, value_name = "TAG")]
     pub(super) language: Vec<String>,
-    /// With this label; can be repeated
+    /// Select articles with this label; can be repeated
     #[arg(long)]
     pub(super) label: Vec<String>,
-    /// With an address that begins so
+    /// Select articles with a URL that begins with this one
     #[arg(long, value_name = "URL")]
     pub(super) url_prefix: Option<String>,
 }
 
 impl FilterArgs {
-    /// As the contract has it.
+    /// The filter as a message, without the time ranges.
     pub(super) fn to_pb(&self) -> pb::ArticleFilter {
         let states = self.state.map(|state| match state {
             ArticleState::Live => pb::ArticleState::Live.into(),
@@ -335,19 +336,19 @@ impl FilterArgs {
     }
 }
 
-/// A choice of articles by time, as `list` and `export` have it.
+/// Selects articles by time in `list` and `export`. Both ends of a range are included.
 #[derive(Clone, Debug, Args)]
 pub(super) struct RangeArgs {
-    /// Published, as it claims, at this time or later
+    /// Select articles whose claimed publication time is at or after this time
     #[arg(long, value_name = "TIME", value_parser = first_moment)]
     pub(super) published_from: Option<Moment>,
-    /// Published, as it claims, at this time or earlier
+    /// Select articles whose claimed publication time is at or before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) published_to: Option<Moment>,
-    /// What is in force is so since this time or later
+    /// Select articles whose revision in force took effect at or after this time
     #[arg(long, value_name = "TIME", value_parser = first_moment)]
     pub(super) observed_from: Option<Moment>,
-    /// What is in force is so since this time or earlier
+    /// Select articles whose revision in force took effect at or before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) observed_to: Option<Moment>,
 }
@@ -355,7 +356,7 @@ pub(super) struct RangeArgs {
 /// The arguments of `list`.
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// List the sources
+    /// List sources instead of articles
     #[arg(long, conflicts_with_all = LIST_OPTIONS)]
     pub(super) sources: bool,
     #[command(flatten)]
@@ -367,26 +368,26 @@ pub(super) struct ListArgs {
     /// The order: by name, or the latest change first
     #[arg(long, value_enum, default_value_t = ListOrder::Name)]
     pub(super) by: ListOrder,
-    /// At most so many articles
+    /// List at most this many articles
     #[arg(long, short = 'n', value_name = "N")]
     pub(super) limit: Option<usize>,
 }
 
-/// States of an article.
+/// The states of an article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ArticleState {
-    /// Up
+    /// Not taken down
     Live,
-    /// Taken down
+    /// Taken down by the publisher
     Withdrawn,
 }
 
-/// Orders of a list.
+/// The orders in which articles are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListOrder {
     /// By name
     Name,
-    /// The latest change first
+    /// Most recently changed first
     Latest,
 }
 
@@ -396,10 +397,10 @@ pub(super) struct MarkArgs {
     /// The article
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
-    /// From when on [default: now]
+    /// Take effect at this time [default: now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) observed_at: Option<Timestamp>,
-    /// Why, for the record
+    /// Record this reason
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) reason: String,
     #[command(flatten)]
@@ -412,10 +413,10 @@ pub(super) struct RollbackArgs {
     /// The article
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
-    /// The revision whose content is published again
+    /// Record the content of this revision again
     #[arg(long, value_name = "N", value_parser = revision_number)]
     pub(super) to: RevisionNumber,
-    /// From when on [default: now]
+    /// Take effect at this time [default: now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) observed_at: Option<Timestamp>,
     #[command(flatten)]
@@ -425,20 +426,20 @@ pub(super) struct RollbackArgs {
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Read settings from this TOML file; flags and environment go before it
+    /// Read settings from this TOML file; flags and environment variables override it
     #[arg(long, value_name = "FILE", env = "DATELINE_CONFIG")]
     pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     pub(super) settings: Settings,
 }
 
-/// `express-gazette`, or `sources/express-gazette`.
+/// Parses `express-gazette` or `sources/express-gazette`.
 pub(super) fn source_id(text: &str) -> Result<SourceId, NameError> {
     SourceId::parse(text.strip_prefix("sources/").unwrap_or(text))
 }
 
 pub(super) fn revision_number(text: &str) -> Result<RevisionNumber, &'static str> {
-    text.parse().ok().and_then(RevisionNumber::new).ok_or("a revision's number is wanted, from 1")
+    text.parse().ok().and_then(RevisionNumber::new).ok_or("expected a revision number, from 1")
 }
 
 pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
@@ -457,7 +458,7 @@ pub(super) fn start(text: &str) -> Result<Timestamp, String> {
     times::parse(text, times::now(), TimeEnd::First)
 }
 
-/// Digits alone are a revision's number: no time is written so.
+/// Parses a side of a comparison. Digits alone are a revision number, since no format of times has only digits.
 fn state(text: &str) -> Result<State, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(State::Revision(revision_number(text)?));

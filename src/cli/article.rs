@@ -1,4 +1,4 @@
-//! The ARTICLE argument.
+//! The ARTICLE argument, names of articles as people write them, and points to read at.
 
 use std::str::FromStr;
 
@@ -8,12 +8,12 @@ use super::style;
 use crate::model::{ArticleName, NameError, Timestamp};
 use crate::wire::{pb, timestamp_to_pb};
 
-/// How a person names an article.
+/// An article as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ArticleRef {
-    /// By its name.
+    /// By its resource name, or in the short form `source/article`.
     Name(ArticleName),
-    /// By an address that leads to it.
+    /// By one of its URLs.
     Url(String),
 }
 
@@ -30,11 +30,11 @@ impl FromStr for ArticleRef {
             | NameError::TooLong { .. }
             | NameError::Character { .. }
             | NameError::Beginning { .. } => error.to_string(),
-            NameError::Shape { .. } => "source/article, sources/…/articles/…, or a URL is wanted".to_owned(),
+            NameError::Shape { .. } => "expected source/article, sources/…/articles/… or a URL".to_owned(),
         };
         match text.split('/').collect::<Vec<_>>().as_slice() {
             ["sources", source, "articles", article, "revisions", number] => {
-                Err(format!("that names a revision; name the article and it: {source}/{article} --revision {number}"))
+                Err(format!("that names a revision; write {source}/{article} --revision {number} instead"))
             }
             [source, article] => parse(&format!("sources/{source}/articles/{article}")).map_err(form),
             _ => parse(text).map_err(form),
@@ -43,7 +43,7 @@ impl FromStr for ArticleRef {
 }
 
 impl ArticleRef {
-    /// The article's name. A URL is looked up, as far as the archive knew at `known_at`.
+    /// The article's resource name. A URL is looked up as the archive knew it at `known_at`.
     pub(super) async fn resolve(&self, session: &Session, known_at: Option<Timestamp>) -> Result<String, Failure> {
         let url = match self {
             Self::Name(name) => return Ok(name.to_string()),
@@ -60,25 +60,25 @@ impl ArticleRef {
     }
 }
 
-/// A point of both axes; none for the newest.
+/// A point of both time axes; `None` for the newest.
 pub(super) fn as_of(at: Option<Timestamp>, known_at: Option<Timestamp>) -> Option<pb::AsOf> {
     (at.is_some() || known_at.is_some()).then(|| pb::AsOf {
         observe_time: at.map(timestamp_to_pb),
-        knowledge: known_at.map(|time| pb::as_of::Knowledge::ArchiveTime(timestamp_to_pb(time))),
-        history: Vec::new(),
+        known_at: known_at.map(|time| pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(time))),
+        log_digest: Vec::new(),
     })
 }
 
-/// The point at which another read was answered, on the archive axis, and `at` on the other.
-pub(super) fn same_cut(stamp: Option<&pb::ReadStamp>, at: Option<Timestamp>) -> Option<pb::AsOf> {
-    stamp.map(|stamp| pb::AsOf {
+/// The point that repeats another read: its snapshot on the archive axis, and `at` on the observe axis.
+pub(super) fn same_cut(snapshot: Option<&pb::Snapshot>, at: Option<Timestamp>) -> Option<pb::AsOf> {
+    snapshot.map(|snapshot| pb::AsOf {
         observe_time: at.map(timestamp_to_pb),
-        knowledge: Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq)),
-        history: stamp.history.clone(),
+        known_at: Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq)),
+        log_digest: snapshot.log_digest.clone(),
     })
 }
 
-/// `sources/s/articles/a` as `s/a`, which every command takes.
+/// Shortens `sources/s/articles/a` to `s/a`, which every command accepts.
 pub(super) fn short(name: &str) -> String {
     match ArticleName::parse(name) {
         Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
@@ -86,7 +86,7 @@ pub(super) fn short(name: &str) -> String {
     }
 }
 
-/// The article of a revision's name.
+/// The name of the article in the name of a revision.
 pub(super) fn of_revision(name: &str) -> &str {
     name.rsplit_once("/revisions/").map_or(name, |(article, _)| article)
 }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_article_is_named_in_three_ways() {
+    fn an_article_can_be_named_in_three_ways() {
         let name = ArticleRef::from_str("sources/a/articles/b").unwrap();
         assert_eq!(ArticleRef::from_str("a/b").unwrap(), name);
         assert_eq!(short("sources/a/articles/b"), "a/b");
@@ -105,13 +105,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_name_is_told_what_a_good_one_is() {
+    fn an_invalid_name_gets_an_error_that_shows_a_valid_one() {
         for (text, expected) in [
-            ("b", "source/article, sources/"),
-            ("a/b/c", "source/article, sources/"),
+            ("b", "expected source/article, sources/"),
+            ("a/b/c", "expected source/article, sources/"),
             ("a/", "the article id is empty"),
             ("ä/b", "the source id has the character 'ä'"),
-            ("sources/a/articles/b/revisions/3", "that names a revision; name the article and it: a/b --revision 3"),
+            ("sources/a/articles/b/revisions/3", "that names a revision; write a/b --revision 3 instead"),
         ] {
             let error = ArticleRef::from_str(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?}: {error}");

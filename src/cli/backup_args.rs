@@ -11,17 +11,17 @@ use crate::model::Seq;
 /// The arguments of `backup`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The folder of the backup, which is made if need be; - is standard output. With --check: folders and files, and
-    /// - is standard input
+    /// The directory of the backup, created if it does not exist; - writes to standard output. With --check, the
+    /// directories and files to check; - reads standard input
     #[arg(required = true, value_name = "DIR")]
     pub(super) places: Vec<PathBuf>,
-    /// Back everything up, and don't go on behind the last backup
+    /// Make a full backup instead of an incremental one
     #[arg(long)]
     pub(super) full: bool,
     /// Back up the changes from this position on
     #[arg(long, value_name = "SEQ", conflicts_with = "full")]
     pub(super) since: Option<u64>,
-    /// Read a backup, and check that all of it is as it was written; needs no archive
+    /// Read a backup and check that it is undamaged, instead of making one; needs no archive
     #[arg(long, conflicts_with_all = ["full", "since"])]
     pub(super) check: bool,
 }
@@ -29,18 +29,18 @@ pub(super) struct BackupArgs {
 /// The arguments of `restore`.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// The folder of the backup, or its files; - is standard input
+    /// The directory of the backup, or its files; - reads standard input
     #[arg(required = true, value_name = "FROM")]
     pub(super) from: Vec<PathBuf>,
-    /// Restore the changes below this position, or those archived at or before this time [default: all]
+    /// Restore only the changes below this position, or those archived at or before this time [default: all]
     #[arg(long, value_name = "SEQ|TIME", value_parser = until)]
     pub(super) to: Option<Until>,
 }
 
-/// Digits alone are a position: no time is written so.
+/// Parses the end of a restore. Digits alone are a position, since no format of times has only digits.
 fn until(text: &str) -> Result<Until, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seq = text.parse().map_err(|_| "that is more than a position can be".to_owned())?;
+        let seq = text.parse().map_err(|_| "no change has a position this high".to_owned())?;
         return Ok(Until::Seq(Seq(seq)));
     }
     args::instant(text).map(Until::ArchiveTime)

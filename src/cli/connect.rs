@@ -1,6 +1,6 @@
-//! The way to an archive: a server, an archive of this process, or the server of whoever holds that archive.
+//! Connects to an archive: on a server, opened in this process, or through the server that holds it.
 //!
-//! A command sees one thing, a [`Session`] with a client. Here alone it is known whether a network lies between.
+//! A command sees only a [`Session`] with a client. Only this module knows whether there is a network in between.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -23,36 +23,37 @@ use crate::server;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
-use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 
-/// How often a held archive is tried.
+/// Interval between attempts to open an archive that another process holds.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// How long letting go of an archive may take. The end of the process lets go of it anyway.
+/// Timeout for releasing the archive lock; process exit releases it anyway.
 const LETTING_GO: Duration = Duration::from_secs(1);
-/// How long a server may take to say which archive it has.
+/// Timeout for a server to report which archive it serves.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a command is about to do.
+/// What a command needs of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Work on what is there.
+    /// An archive that exists.
     Existing,
-    /// Make the archive if there is none.
+    /// An archive, created if it does not exist.
     Create,
-    /// Judge a write. Where there is no archive it is judged on an empty one, in memory.
+    /// Validation of writes only. If no archive exists, an empty one in memory stands in for it.
     Judge,
 }
 
-/// A way to an archive.
+/// A connection to an archive.
 pub(super) struct Session {
     client: Client,
     embedded: Option<Arc<Archive>>,
-    /// The server, for people; none for an archive of this process.
+    /// The URL of the server; `None` for an archive opened in this process.
     pub(super) server: Option<String>,
 }
 
 impl Session {
-    /// Finds the way. `command` tells other processes who holds the archive meanwhile.
+    /// Connects to a server or opens an archive, as the arguments and the environment say. While an archive is open,
+    /// its lock file names `command` to other processes.
     pub(super) async fn open(globals: &Globals, command: &str, access: Access) -> Result<Self, Failure> {
         match server_url(globals) {
             Some(url) => Self::remote(&url).await,
@@ -63,37 +64,37 @@ impl Session {
         }
     }
 
-    /// `ArchiveService`. Clients of one session share its connection.
+    /// A client of `ArchiveService`. All clients of a session share its connection.
     pub(super) fn archive(&self) -> ArchiveServiceClient<Channel> {
         self.client.archive.clone()
     }
 
-    /// `AdminService`.
+    /// A client of `AdminService`.
     pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
         self.client.admin.clone()
     }
 
-    /// `FeedService`.
-    pub(super) fn feed(&self) -> FeedServiceClient<Channel> {
+    /// A client of `ChangeFeedService`.
+    pub(super) fn feed(&self) -> ChangeFeedServiceClient<Channel> {
         self.client.feed.clone()
     }
 
-    /// Follows the change feed, across broken connections.
+    /// Subscribes to the change feed, and reconnects when the connection breaks.
     pub(super) fn follow(&self, request: pb::SubscribeRequest) -> Following {
         self.client.follow(request)
     }
 
-    /// Whether the archive is this process's, so that no other command has it meanwhile.
+    /// Whether this process holds the archive, so that no other command can use it.
     pub(super) fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
 
-    /// Closes an archive of this process and lets go of its lock, so that the next command finds it in order and free.
+    /// Closes an archive opened in this process and releases its lock, so that the next command can open it.
     pub(super) async fn close(self) {
         drop(self.client);
         let Some(archive) = self.embedded else { return };
         archive.close().await;
-        // The services at the other end of the connection end with it, in their own time.
+        // The services at the other end of the connection end shortly after it.
         let held = Arc::downgrade(&archive);
         drop(archive);
         let patience = Instant::now() + LETTING_GO;
@@ -102,19 +103,20 @@ impl Session {
         }
     }
 
-    /// The way to the server at a URL.
+    /// Connects to the server at `url`.
     pub(super) async fn remote(url: &str) -> Result<Self, Failure> {
         if url.starts_with("https:") {
-            return Err(Failure::new(Exit::Usage, "there is no TLS in this version; give an http:// URL"));
+            return Err(Failure::new(Exit::Usage, "this version does not support TLS; give an http:// URL"));
         }
         let client = Client::connect(url).await.map_err(|error| {
             Failure::new(Exit::Unreachable, format!("the server at {url} can't be reached: {}", innermost(&error)))
-                .hint("is it running? `dateline serve` starts one; without --server the archive is opened directly")
+                .hint("is it running? `dateline serve` starts one; without --server, commands open the archive")
         })?;
         Ok(Self { client, embedded: None, server: Some(url.to_owned()) })
     }
 
-    /// Opens an archive, or goes to the server that has it. Waits until `patience` ends for anybody else.
+    /// Opens an archive, or connects to the server that holds it. Waits until `patience` for any other process that
+    /// holds it.
     async fn local(path: &Path, command: &str, access: Access, patience: Instant) -> Result<Self, Failure> {
         let options = options()?;
         loop {
@@ -138,17 +140,19 @@ impl Session {
         }
     }
 
-    /// The way to the server that holds the archive in `path`, which the lock says is at `address`. Another program may have
-    /// written that, or listen there by now. So it is believed only if it is an address of this machine, where no other
-    /// user's process listens, and what answers there has this archive. Until then nothing is sent but the question.
+    /// Connects to the server that holds the archive in `path` and, according to the lock file, listens at `address`.
     ///
-    /// Fails with why it is not believed, or with nothing where no server answers: then the server is starting or ending, and
-    /// what holds the archive is known better in a moment.
+    /// Another program may have written that file, or may listen at that address by now. So the address is trusted only
+    /// if it is a loopback address, no process of another user listens there, and the server there reports the id of
+    /// this archive. Until then, only that status request is sent.
+    ///
+    /// Fails with the reason why the address is not trusted. Fails with `None` if no server responds: it is starting or
+    /// stopping, and the next attempt will find out more.
     pub(super) async fn of_holder(path: &Path, address: &str) -> Result<Self, Option<Failure>> {
         let refused = |why: String| {
             let message =
                 format!("{} is in use, and its server cannot be trusted: {why}; nothing was sent", path.display());
-            Some(Failure::new(Exit::Unreachable, message).hint("if you know the server, name it with --server"))
+            Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
         };
         let local = address.parse::<SocketAddr>().ok().filter(|address| address.ip().to_canonical().is_loopback());
         let Some(local) = local else {
@@ -156,19 +160,19 @@ impl Session {
         };
         if let Some(uid) = listener::stranger_at(local) {
             return Err(refused(format!(
-                "at {address}, which the lock names, a process of another user (uid {uid}) listens"
+                "the lock names {address}, where a process of another user (uid {uid}) listens"
             )));
         }
         let id = match Directory::id_in(path) {
             Ok(Some(id)) => id,
-            Ok(None) => return Err(refused("the directory does not say which archive it is (file ID)".to_owned())),
+            Ok(None) => return Err(refused("the directory has no archive id (file ID)".to_owned())),
             Err(error) => return Err(refused(format!("the archive's id cannot be read: {error}"))),
         };
         let session = Self::remote(&format!("http://{address}")).await.map_err(|_| None)?;
         let asked = tokio::time::timeout(ANSWERS_WITHIN, session.admin().get_status(pb::GetStatusRequest {})).await;
         let Ok(Ok(answered)) = asked else { return Err(None) };
         if answered.into_inner().archive_id != id {
-            return Err(refused(format!("what answers at {address}, which the lock names, has another archive")));
+            return Err(refused(format!("the lock names {address}, where a server with another archive responds")));
         }
         Ok(session)
     }
@@ -183,7 +187,7 @@ impl Session {
 
 type Archived = (Archive, Arc<Directory>);
 
-/// What this process tells others of itself while it has an archive.
+/// What this process writes to the lock file about itself while it holds an archive.
 pub(super) fn holder(command: &str) -> Holder {
     Holder {
         pid: std::process::id(),
@@ -193,17 +197,17 @@ pub(super) fn holder(command: &str) -> Holder {
     }
 }
 
-/// Who has an archive that could not be opened.
+/// The holder of an archive that could not be opened.
 pub(super) enum Held {
-    /// A server, which says that it listens at this address.
+    /// A server, with the address at which it says it listens.
     Server(String),
-    /// Another command, which ends sometime.
+    /// Another command, which will release it when it ends.
     Command,
-    /// Nobody: it could not be opened for another reason.
+    /// No process: it could not be opened for another reason.
     Nobody,
 }
 
-/// Who has the archive, going by why it could not be opened.
+/// Finds the holder of an archive from the error of opening it.
 pub(super) fn held(error: &OpenArchiveError) -> Held {
     match error {
         OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
@@ -219,12 +223,12 @@ pub(super) fn held(error: &OpenArchiveError) -> Held {
     }
 }
 
-/// Waits a moment before a held archive is tried again.
+/// Waits before the next attempt to open an archive that another process holds.
 pub(super) async fn look_again() {
     tokio::time::sleep(LOOK_AGAIN_AFTER).await;
 }
 
-/// Opens an archive, without waiting for whoever holds it.
+/// Opens an archive. The outer error is a failure of this process; the inner one says why the archive did not open.
 async fn open(
     path: &Path,
     create: bool,
@@ -235,11 +239,11 @@ async fn open(
     let path = path.to_path_buf();
     let opened =
         tokio::task::spawn_blocking(move || Archive::open(&path, create, &options, Arc::new(SystemClock), holder));
-    opened.await.map_err(|error| Failure::new(Exit::Failed, format!("opening the archive ended early: {error}")))
+    opened.await.map_err(|error| Failure::new(Exit::Failed, format!("opening the archive failed: {error}")))
 }
 
-/// Opens an archive for a server: waits until `patience` ends for a command that holds it, and not for another server,
-/// which would not let go.
+/// Opens an archive for a server. Waits until `patience` for a command that holds it, but not for another server, which
+/// would not release it.
 pub(super) async fn open_to_serve(path: &Path, options: Options, patience: Instant) -> Result<Archived, Failure> {
     loop {
         let error = match open(path, true, options.clone(), "serve").await? {
@@ -261,16 +265,16 @@ fn empty() -> Result<Archive, Failure> {
     Archive::in_memory(&Options::default(), Arc::new(SystemClock)).map_err(closed)
 }
 
-/// Why the archive stays closed.
+/// The failure of a command whose archive could not be opened.
 pub(super) fn closed(error: OpenArchiveError) -> Failure {
     if let OpenArchiveError::Directory(OpenError::Missing { path }) = &error {
         return Failure::new(Exit::Unreachable, format!("there is no archive in {}", path.display()))
-            .hint("`dateline add FILE` makes one there; --archive DIR names another");
+            .hint("`dateline add FILE` creates one there; --archive DIR names another");
     }
     let exit = if error.is_damage() { Exit::Damaged } else { Exit::Unreachable };
     let failure = Failure::new(exit, &error);
     match error {
-        // The store says what it found, and not what to do.
+        // The error says what is wrong, but not what to do.
         OpenArchiveError::Format { .. } if exit == Exit::Damaged => {
             failure.hint("leave the directory as it is, and restore a backup into a new one")
         }
@@ -281,7 +285,8 @@ pub(super) fn closed(error: OpenArchiveError) -> Failure {
     }
 }
 
-/// The server to talk to. A flag goes before the environment, so that `--archive` is heard in either case.
+/// The URL of the server to use, if any. Flags take precedence over the environment, so `--archive` overrides
+/// DATELINE_SERVER.
 pub(super) fn server_url(globals: &Globals) -> Option<String> {
     let url = match (&globals.server, &globals.archive) {
         (Some(url), _) => url.clone(),
@@ -295,7 +300,7 @@ pub(super) fn server_url(globals: &Globals) -> Option<String> {
     }
 }
 
-/// When a command stops waiting for another one that holds the archive.
+/// The time until which a command waits for another one that holds the archive.
 pub(super) fn patience(globals: &Globals) -> Instant {
     Instant::now() + Duration::from_secs(globals.wait.into())
 }
@@ -316,14 +321,14 @@ pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>
     places().map(|places| places.data_dir()).ok_or(homeless)
 }
 
-/// Where commands remember what is no part of an archive.
+/// The state directory of the platform, for what commands keep outside the archive.
 pub(super) fn state_folder() -> Result<PathBuf, Failure> {
-    let homeless = Failure::new(Exit::Usage, "there is no home directory to remember in what was archived")
+    let homeless = Failure::new(Exit::Usage, "there is no home directory to keep state in")
         .hint("name a folder with --memory DIR");
     places().map(|places| places.state_dir().unwrap_or_else(|| places.data_dir())).ok_or(homeless)
 }
 
-/// The folders that the platform gives to a program.
+/// The directories that the platform assigns to this program; `None` without a home directory.
 fn places() -> Option<impl AppStrategy> {
     let names = AppStrategyArgs {
         top_level_domain: "org".to_owned(),
@@ -333,7 +338,8 @@ fn places() -> Option<impl AppStrategy> {
     choose_app_strategy(names).ok()
 }
 
-/// How a command runs an archive that it opens itself: writes stop where the environment tells `serve` that they do.
+/// The options for an archive that a command opens itself. The free-space floor comes from the same environment
+/// variable as for `serve`.
 pub(super) fn options() -> Result<Options, Failure> {
     const FLOOR: &str = "DATELINE_FREE_SPACE_FLOOR_BYTES";
     let Some(text) = std::env::var_os(FLOOR) else { return Ok(Options::default()) };
@@ -342,7 +348,7 @@ pub(super) fn options() -> Result<Options, Failure> {
     Ok(Options { free_space_floor_bytes: floor.0, ..Options::default() })
 }
 
-/// The cause at the end of a chain of errors: a transport's own message says next to nothing.
+/// The last cause in a chain of errors; a transport error's own message says very little.
 pub(super) fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -1,7 +1,8 @@
-//! `diff`: what changed between two states, word by word.
+//! `diff`: shows what changed between two states of an article, word by word.
 //!
-//! With colour, what went is struck out in red and what came is green. Without, it is marked as wdiff does:
-//! `[-went-]{+came+}`. The marks are for the eye; `--json` is exact whatever the text holds.
+//! With colour, deleted words are red and struck through, and inserted words are green. Without colour, they are marked
+//! as wdiff does: `[-deleted-]{+inserted+}`. The marks are for readers, and a text that contains them is ambiguous;
+//! `--json` is always exact.
 
 use super::args::{DiffArgs, State};
 use super::article::{as_of, of_revision, same_cut};
@@ -32,7 +33,7 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
     }
     let changed = !diff.field_changes.is_empty() || diff.hunks.iter().any(|hunk| hunk.kind() != pb::HunkKind::Equal);
     if diff.base.is_none() && !args.full {
-        out.note("nothing came before this revision; --full shows all of it as new");
+        out.note("no revision came before this one; --full shows all of it as inserted");
         return Ok(());
     }
     if !changed && !args.full {
@@ -41,9 +42,9 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
     print(&diff, args.full, out)
 }
 
-/// A page on what changed, which has all of both texts.
+/// Writes an HTML page with the full text of both states.
 async fn page(session: &Session, diff: &pb::DiffRevisionsResponse, out: &mut Output) -> Result<(), Failure> {
-    let as_of = same_cut(diff.read_stamp.as_ref(), None);
+    let as_of = same_cut(diff.snapshot.as_ref(), None);
     let target = diff.target.clone().unwrap_or_default();
     let request = pb::GetArticleRequest {
         name: of_revision(&target.name).to_owned(),
@@ -94,7 +95,7 @@ fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Resu
     body(&diff.hunks, full, has_both, out)
 }
 
-/// The blocks that changed, and how many lie between them.
+/// Prints the blocks that changed, and how many unchanged ones are between them.
 fn body(hunks: &[pb::Hunk], full: bool, has_both: bool, out: &mut Output) -> Result<(), Failure> {
     let mut unchanged = 0;
     for hunk in hunks {
@@ -125,7 +126,7 @@ fn print_hunk(hunk: &pb::Hunk, has_both: bool, out: &mut Output) -> Result<(), F
     let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);
     let remark = match hunk.kind() {
         pb::HunkKind::Move => Some(format!("moved from {} to {}", place(hunk.base_block), place(hunk.target_block))),
-        pb::HunkKind::Modify if same_words => Some("the same words, now another kind of paragraph".to_owned()),
+        pb::HunkKind::Modify if same_words => Some("same words, different kind of paragraph".to_owned()),
         pb::HunkKind::Modify
         | pb::HunkKind::Insert
         | pb::HunkKind::Delete
@@ -138,18 +139,18 @@ fn print_hunk(hunk: &pb::Hunk, has_both: bool, out: &mut Output) -> Result<(), F
     out.wrapped("", &spans(&hunk.spans, has_both, painter))
 }
 
-/// Whether some words came and some went.
+/// Whether the diff has insertions as well as deletions.
 fn has_both(diff: &pb::DiffRevisionsResponse) -> bool {
     let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
     let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
     has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete)
 }
 
-/// The text of both sides. What cannot be seen is named, so that a change of it is seen.
+/// The text of both sides. Invisible characters are named, so that a change of them shows.
 fn spans(spans: &[pb::Span], has_both: bool, painter: Painter) -> String {
     let changed = |span: &pb::Span, style, open, close| {
         let text = visible_change(&span.text, has_both);
-        // Colour does not show that a space came.
+        // Colour does not show on white space.
         let is_colored = painter.colored && !text.trim().is_empty();
         painter.paint(style, &if is_colored { text.into_owned() } else { mark(open, &text, close) })
     };
@@ -161,7 +162,7 @@ fn spans(spans: &[pb::Span], has_both: bool, painter: Painter) -> String {
     spans.iter().map(show).collect()
 }
 
-/// Marks the words and leaves the space around them outside, so that both sides still read well.
+/// Puts the marks around the words and leaves the surrounding space outside, so that both sides still read well.
 fn mark(open: &str, text: &str, close: &str) -> String {
     let words = text.trim();
     if words.is_empty() {
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_marked_without_the_space_around_them() {
+    fn marks_leave_out_the_space_around_words() {
         let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
         let line = [
             span(pb::SpanKind::Equal, "Bridge "),
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_what_cannot_be_seen_is_seen_with_and_without_colour() {
+    fn a_change_of_invisible_characters_shows_with_and_without_colour() {
         let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
         let replaced = |old: &str, new: &str| [span(pb::SpanKind::Delete, old), span(pb::SpanKind::Insert, new)];
         let (plain, colored) = (Painter { colored: false }, Painter { colored: true });

@@ -1,39 +1,39 @@
-//! How a command ends: its exit status, and what it says when it failed.
+//! Exit statuses, and the message and hint of a command that failed.
 
 use tonic::{Code, Status};
 
 use crate::client::ServerError;
 
-/// Exit statuses. They are part of the contract with scripts.
+/// The exit statuses. They are part of the contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// It failed in a way that has no status of its own.
+    /// A failure that has no status of its own.
     Failed = 1,
-    /// The command or its settings make no sense.
+    /// The arguments or settings are invalid.
     Usage = 2,
-    /// What was asked for isn't there.
+    /// The requested article, revision or other resource does not exist.
     NotFound = 3,
-    /// The write doesn't fit what is there.
+    /// The request conflicts with the current state of the archive or of a file.
     Conflict = 4,
-    /// The archive or server can't be reached.
+    /// The archive or the server can't be reached.
     Unreachable = 5,
-    /// What is stored is damaged.
+    /// Stored data is damaged.
     Damaged = 6,
 }
 
 /// Why a command failed.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
-    /// The exit status.
+    /// The exit status that the process ends with.
     pub(super) exit: Exit,
-    /// What happened.
+    /// What happened, for people. Starts in lower case and has no full stop.
     pub(super) message: String,
-    /// What to do, where there is something.
+    /// What the user can do about it, if anything.
     pub(super) hint: Option<String>,
-    /// What kind of failure it is, in the form of `google.rpc.ErrorInfo`, where it was not the server's; empty where it
-    /// has no name.
+    /// The kind of a failure that did not come from the server, in the form of the reason in `google.rpc.ErrorInfo`.
+    /// Empty if it has none.
     pub(super) kind: &'static str,
-    /// What the server said, where it was the server.
+    /// The error that the server returned, if it came from the server.
     pub(super) server: Option<Box<ServerError>>,
 }
 
@@ -52,13 +52,13 @@ impl Failure {
         self
     }
 
-    /// What kind of failure it is, for programs and for counting.
+    /// The stable reason of this failure, for programs and for counts by reason.
     pub(super) fn reason(&self) -> &str {
         self.server.as_ref().map_or(self.kind, |server| &server.reason)
     }
 }
 
-/// What a person is told who has asked for an end.
+/// The failure of a command that a signal interrupted. `what_is_left` says what was left undone, and how to continue.
 pub(super) fn interrupted(what_is_left: &str) -> Failure {
     Failure::new(Exit::Failed, format!("interrupted; {what_is_left}"))
 }
@@ -72,9 +72,9 @@ impl From<Status> for Failure {
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
         let message = if error.is_of_transport() {
-            format!("the server did not answer as a Dateline server does: {}", error.message)
+            format!("the response is not that of a Dateline server: {}", error.message)
         } else {
-            // The message names the first bad field, and how many more there are.
+            // The message names the first invalid field and how many others there are.
             let others = error.field_violations.iter().skip(1);
             let others = others.map(|bad| format!("\n  {}: {}", bad.field, bad.description));
             format!("{}{}", error.message, others.collect::<String>())
@@ -107,7 +107,7 @@ fn exit_of(error: &ServerError) -> Exit {
     }
 }
 
-/// Whether the mistake is in what a document says, and not in how the command was called.
+/// Whether the error is in the content of a document, and not in how the command was called.
 fn is_of_document(error: &ServerError) -> bool {
     let field = error.metadata.get("field").map_or("", String::as_str);
     field.starts_with("content")
@@ -122,42 +122,41 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "REVISION_UNKNOWN" => {
             format!("`dateline log {}` lists its revisions", super::article::short(metadata("article")))
         }
-        "NOT_YET_OBSERVED" | "MARK_TOO_EARLY" => format!("give a time from {} on", metadata("first_observe_time")),
-        "NOT_YET_ARCHIVED" => format!("give --known-at from {} on", metadata("first_archive_time")),
-        "ARTICLE_EXISTS" => "leave out --if-new to archive another observation of it".to_owned(),
+        "NOT_YET_OBSERVED" | "MARK_TOO_EARLY" => format!("give a time at or after {}", metadata("first_observe_time")),
+        "NOT_YET_ARCHIVED" => format!("give a --known-at time at or after {}", metadata("first_archive_time")),
+        "ARTICLE_EXISTS" => "leave out --if-new to record another observation of it".to_owned(),
         "REVISION_CONFLICT" => {
-            "somebody archived another revision meanwhile: see `dateline log`, then try again".to_owned()
+            "another revision was archived in the meantime: see `dateline log`, then try again".to_owned()
         }
         "ARTICLE_WITHDRAWN" => {
-            format!("`dateline reinstate {}` puts it up again", super::article::short(metadata("article")))
+            format!("`dateline reinstate {}` records that it is up", super::article::short(metadata("article")))
         }
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {
-            "`dateline subscriptions` lists them; `dateline watch --durable NAME` makes one".to_owned()
+            "`dateline subscriptions` lists them; `dateline watch --durable NAME` creates one".to_owned()
         }
-        "SUBSCRIPTION_EXISTS" => "`dateline watch --durable NAME` goes on with it".to_owned(),
-        "SUBSCRIPTION_IN_USE" => "end its consumer first; `dateline subscriptions` shows who that is".to_owned(),
-        "LEASE_LOST" => {
-            "a subscription has one consumer at a time, and it was given to another; give each a name of its own"
-                .to_owned()
+        "SUBSCRIPTION_EXISTS" => "`dateline watch --durable NAME` continues it".to_owned(),
+        "SUBSCRIPTION_IN_USE" => "stop its consumer first; `dateline subscriptions` shows which one that is".to_owned(),
+        "CONSUMER_FENCED" => {
+            "another consumer has taken over this subscription; give each consumer a subscription of its own".to_owned()
         }
         "HISTORY_DIVERGED" if !metadata("subscription").is_empty() => {
             let id = metadata("subscription");
             let id = id.strip_prefix("subscriptions/").unwrap_or(id);
             format!(
-                "the archive was restored from a backup: what this consumer did since then may be of changes that are lost. \
-                 Begin again with `dateline subscriptions seek {id} --from beginning`, or from where it is right"
+                "the archive was restored from a backup, so this consumer may have processed lost changes. \
+                 Begin again: `dateline subscriptions seek {id} --from beginning`, or from the last position that is right"
             )
         }
         "HISTORY_DIVERGED" => {
-            "the archive is another one, or was restored from a backup: begin anew with --from".to_owned()
+            "this is a different archive, or it was restored from a backup: begin again with --from".to_owned()
         }
         "PAGE_TOKEN_MISMATCH" => {
-            "give --resume the token as it was printed, and the filter and kinds of that watch".to_owned()
+            "give --resume the token exactly as printed, with the filter and kinds of that watch".to_owned()
         }
         "START_IN_FUTURE" => "--from now begins at the end".to_owned(),
         "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
-        _ if error.code == Code::Unimplemented => "is that a Dateline server of this version?".to_owned(),
+        _ if error.code == Code::Unimplemented => "check that it is a Dateline server of this version".to_owned(),
         _ => return None,
     };
     Some(hint)

@@ -13,13 +13,13 @@ use crate::model::RevisionNumber;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ExportArgs {
-    /// The articles [default: all that the options below choose]
+    /// The articles to export [default: all that the options below select]
     #[arg(value_name = "ARTICLE")]
     pub(super) articles: Vec<ArticleRef>,
-    /// The format: jsonl loses nothing and can be imported, the others are for reading
+    /// Export in this format: jsonl loses nothing and can be imported, the others are for reading
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     pub(super) format: ExportFormat,
-    /// Write to this file, or to a file for each article in this folder; - is standard output
+    /// Write to this file, or to a file for each article in this directory; - writes to standard output
     #[arg(long, short, value_name = "FILE|DIR")]
     pub(super) out: Option<PathBuf>,
     #[command(flatten)]
@@ -28,56 +28,56 @@ pub(super) struct ExportArgs {
     pub(super) ranges: RangeArgs,
     #[command(flatten)]
     pub(super) as_of: AsOfArgs,
-    /// This revision of the article, whatever is in force
+    /// Export this revision of the article, whether or not it is in force
     #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with = "at")]
     pub(super) revision: Option<RevisionNumber>,
-    /// With jsonl: only what is in force, without the history
+    /// With jsonl, export only what is in force, without the history
     #[arg(long)]
     pub(super) newest: bool,
-    /// With jsonl: the kept originals too
+    /// With jsonl, include the kept originals
     #[arg(long)]
     pub(super) originals: bool,
-    /// Compress with gzip [default: if the file's name ends in .gz]
+    /// Compress with gzip [default: if the file name ends in .gz]
     #[arg(long, conflicts_with = "zstd")]
     pub(super) gzip: bool,
-    /// Compress with zstd [default: if the file's name ends in .zst]
+    /// Compress with zstd [default: if the file name ends in .zst]
     #[arg(long)]
     pub(super) zstd: bool,
-    /// Write over files that are there and are not of an export, and begin anew what was left unfinished
+    /// Overwrite existing files, and discard an unfinished export
     #[arg(long)]
     pub(super) force: bool,
-    /// Say what would be written, and write nothing
+    /// Report what would be written, and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  dateline export -o archive.jsonl.zst                     everything, to be kept or imported elsewhere
+  dateline export -o archive.jsonl.zst                     everything, to keep or to import elsewhere
   dateline export --source courier --newest -o courier.jsonl
-  dateline export --format html -o pages --label flood     a page of each article, in pages/SOURCE/
+  dateline export --format html -o pages --label flood     a page for each article, in pages/SOURCE/
   dateline export courier/bridge --format markdown         one article, on standard output
-An export that was interrupted goes on when the same command is run again.";
+An interrupted export continues when the same command is run again.";
 
-/// Formats of exports.
+/// The formats of exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ExportFormat {
-    /// JSON Lines: one observation or mark a line, with all that makes it again
+    /// JSON Lines: one observation or state change per line, with everything needed to reproduce it
     Jsonl,
     /// IPTC ninjs 3.1
     Ninjs,
-    /// schema.org's NewsArticle
+    /// A schema.org NewsArticle, as JSON-LD
     JsonLd,
     /// Markdown with front matter
     Markdown,
     /// Plain text
     Text,
-    /// A page that needs nothing but itself
+    /// A self-contained HTML page
     Html,
 }
 
 impl ExportFormat {
-    /// The format of a document; none for lines.
+    /// The format of one document; `None` for JSON Lines.
     pub(super) fn of_documents(self) -> Option<Format> {
         match self {
             Self::Jsonl => None,

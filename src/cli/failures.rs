@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::exit::{Exit, Failure};
 use crate::wire::pb;
-use crate::wire::pb::import_revisions_response::Result as ImportResult;
+use crate::wire::pb::import_observations_response::Result as ImportResult;
 
 /// The failures of one command.
 #[derive(Default)]
@@ -59,7 +59,7 @@ pub(super) fn reason_of(failure: &Failure) -> &str {
 }
 
 /// A failure among the lines of `--json`: `offset` says of what.
-pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportRevisionsResponse {
+pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportObservationsResponse {
     let server = failure.server.as_ref();
     let error = pb::ItemError {
         code: server.map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
@@ -68,5 +68,5 @@ pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportRevisionsR
         metadata: server.map(|server| server.metadata.clone()).unwrap_or_default(),
         field_violations: server.map(|server| server.field_violations.clone()).unwrap_or_default(),
     };
-    pb::ImportRevisionsResponse { offset, result: Some(ImportResult::Error(error)) }
+    pb::ImportObservationsResponse { offset, result: Some(ImportResult::Error(error)) }
 }

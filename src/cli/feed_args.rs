@@ -1,4 +1,4 @@
-//! The arguments of the commands that follow changes: where a feed begins, and what is followed.
+//! The arguments of `watch` and `subscriptions`: where the change feed begins, and which changes it delivers.
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,32 +12,33 @@ use crate::wire::{pb, timestamp_to_pb};
 /// The arguments of `watch`.
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
-    /// Begin here: beginning, now, the position of a change, or the time when it was archived (of a date, its start);
-    /// with --durable, where a new subscription begins [default: now]
+    /// Begin here: beginning, now, the position of a change, or an archive time (a date means its start); with
+    /// --durable, where a new subscription begins [default: now]
     #[arg(long, value_name = "beginning|now|SEQ|TIME", value_parser = start)]
     pub(super) from: Option<Start>,
-    /// Go on where an earlier watch with the same filter and kinds ended: it prints the token when it ends
+    /// Resume from the token that an earlier watch printed when it ended; needs the same filter and kinds
     #[arg(long, value_name = "TOKEN", conflicts_with = "from")]
     pub(super) resume: Option<String>,
-    /// This article; can be repeated
+    /// Select this article; can be repeated
     #[arg(long, short, value_name = "ARTICLE")]
     pub(super) article: Vec<ArticleRef>,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
-    /// Changes of this kind; can be repeated [default: all but observed]
+    /// Select changes of this kind; can be repeated [default: all but sighted]
     #[arg(long, value_enum)]
     pub(super) kind: Vec<Kind>,
-    /// End when all that is archived by then was shown, and print the token to go on with; with --json as the last line too
+    /// Exit after showing everything that is archived, and print a token to resume from; with --json it is also the
+    /// last line
     #[arg(long)]
     pub(super) until_caught_up: bool,
-    /// Keep the place in the archive, under this name: the next watch with it goes on where this one ended
+    /// Keep the position in the archive under this name; the next watch with the same name continues there
     #[arg(long, value_name = "NAME", value_parser = subscription_id, conflicts_with = "resume")]
     pub(super) durable: Option<SubscriptionId>,
-    /// Run this shell command for each change, with the change as a line of JSON on its standard input, and again
+    /// Run this shell command for each change, with the change as a line of JSON on its standard input, and repeat it
     /// until it succeeds
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub(super) exec: Option<String>,
-    /// How much of a change --json and --exec tell [default: basic]
+    /// Include this much of each change in --json and --exec [default: basic]
     #[arg(long, value_enum)]
     pub(super) view: Option<View>,
 }
@@ -49,32 +50,32 @@ pub(super) struct SubscriptionsArgs {
     pub(super) action: Option<SubscriptionsAction>,
 }
 
-/// What to do with a subscription.
+/// What to do with a durable subscription; without an action, all of them are listed.
 #[derive(Debug, Subcommand)]
 pub(super) enum SubscriptionsAction {
-    /// Delete a subscription that nobody is attached to
+    /// Delete a subscription that no consumer is attached to
     Delete {
-        /// Its name
+        /// The name of the subscription
         #[arg(value_name = "NAME", value_parser = subscription_id)]
         name: SubscriptionId,
     },
-    /// Move a subscription that nobody is attached to
+    /// Move a subscription that no consumer is attached to
     Seek {
-        /// Its name
+        /// The name of the subscription
         #[arg(value_name = "NAME", value_parser = subscription_id)]
         name: SubscriptionId,
-        /// Where it goes on: as with watch
+        /// Continue from here, as with watch
         #[arg(long, value_name = "beginning|now|SEQ|TIME", value_parser = start)]
         from: Start,
     },
 }
 
-/// Where a feed begins.
+/// Where the change feed begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
-    /// At the first change of all.
+    /// At the first change of the log.
     Beginning,
-    /// Behind the last one.
+    /// After the last change.
     Now,
     /// At this position.
     Seq(u64),
@@ -95,22 +96,22 @@ impl Start {
     }
 }
 
-/// Kinds of change.
+/// The kinds of change in the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Kind {
     /// A new article
     Created,
-    /// A further revision
+    /// A new revision of an article
     Revised,
-    /// A revision was seen once more
-    Observed,
+    /// An observation that confirmed a revision
+    Sighted,
     /// The publisher took the article down
     Withdrawn,
-    /// The publisher put it up again
+    /// The publisher put the article up again
     Reinstated,
-    /// An earlier revision's content was published again
+    /// An earlier revision's content was recorded again
     RolledBack,
-    /// Another address leads to the article
+    /// Another URL now leads to the article
     Aliased,
 }
 
@@ -120,7 +121,7 @@ impl Kind {
         match self {
             Self::Created => pb::ChangeKind::Created,
             Self::Revised => pb::ChangeKind::Revised,
-            Self::Observed => pb::ChangeKind::Observed,
+            Self::Sighted => pb::ChangeKind::Sighted,
             Self::Withdrawn => pb::ChangeKind::Withdrawn,
             Self::Reinstated => pb::ChangeKind::Reinstated,
             Self::RolledBack => pb::ChangeKind::RolledBack,
@@ -129,16 +130,16 @@ impl Kind {
     }
 }
 
-/// How much of a change is told.
+/// How much of each change the feed delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum View {
     /// Attributes, without the text
     Basic,
-    /// The whole content too
+    /// Attributes and the whole content
     Full,
-    /// Attributes, and what changed word by word
+    /// Attributes and what changed, word by word
     Diff,
-    /// Attributes, and the request that makes the change again
+    /// Attributes and the request that would reproduce the change
     Request,
 }
 
@@ -154,7 +155,7 @@ impl View {
     }
 }
 
-/// Digits alone are a position: no time is written so.
+/// Parses the start of a feed. Digits alone are a position, since no format of times has only digits.
 fn start(text: &str) -> Result<Start, String> {
     match text {
         "beginning" => return Ok(Start::Beginning),
@@ -162,12 +163,12 @@ fn start(text: &str) -> Result<Start, String> {
         _ => {}
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().map(Start::Seq).map_err(|_| "no change has a position so high".to_owned());
+        return text.parse().map(Start::Seq).map_err(|_| "no change has a position this high".to_owned());
     }
     args::start(text).map(Start::Time).map_err(|error| format!("{error}; or beginning, now, or a change's position"))
 }
 
-/// `indexer`, or `subscriptions/indexer`.
+/// Parses `indexer` or `subscriptions/indexer`.
 fn subscription_id(text: &str) -> Result<SubscriptionId, NameError> {
     SubscriptionId::parse(text.strip_prefix("subscriptions/").unwrap_or(text))
 }

@@ -12,62 +12,63 @@ use crate::model::SourceId;
 /// The arguments of `import`.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Files of JSON Lines as `export` writes them, or web archives (WARC), also compressed; - for standard input
+    /// The files to import: JSON Lines as `export` writes them, or web archives (WARC), plain or compressed; - reads
+    /// standard input
     #[arg(required_unless_present = "git", conflicts_with = "git", value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
-    /// What the files are [default: as they begin]
+    /// Read the files in this format [default: detected from their names and first bytes]
     #[arg(long, value_enum, conflicts_with = "git")]
     pub(super) format: Option<CollectionFormat>,
-    /// Import the history of the files in this git repository; any folder of it stands for the whole
+    /// Import the history of the files in this git repository, named by any directory in it
     #[arg(long, value_name = "DIR")]
     pub(super) git: Option<PathBuf>,
     #[command(flatten)]
     pub(super) repository: RepositoryArgs,
-    /// The publication, such as express-gazette; not for JSON Lines, which name it [default: what a page says, or
-    /// the site; the name of the repository's folder]
+    /// Assign the articles to this source, such as express-gazette; not for JSON Lines, which name their sources
+    /// [default: the source that a page states, or its site; for a repository, the name of its directory]
     #[arg(long, short, value_parser = source_id)]
     pub(super) source: Option<SourceId>,
-    /// A label for the articles; can be repeated. Not for JSON Lines
+    /// Add a label to the articles; can be repeated; not for JSON Lines
     #[arg(long)]
     pub(super) label: Vec<String>,
-    /// Keep the documents' bytes with the revisions. JSON Lines have them, or not
+    /// Keep the documents' bytes as the revisions' originals; not for JSON Lines, which carry their own
     #[arg(long)]
     pub(super) keep_original: bool,
-    /// Read and judge everything, and write nothing
+    /// Read and validate everything, and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Remember in this folder how far an interrupted import came [default: in the platform's folder for state]
+    /// Keep the progress of interrupted imports in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
     pub(super) memory: Option<PathBuf>,
 }
 
-/// What of a git repository is imported.
+/// Which part of a git repository's history is imported.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Git repositories")]
 pub(super) struct RepositoryArgs {
-    /// Which files, counted from the top of the repository, as git's globs have it: * is within one folder, ** any
-    /// folders; can be repeated [default: **/*.md]
+    /// Import the files that match this pattern, relative to the top of the repository; * matches within one directory,
+    /// ** across directories; can be repeated [default: **/*.md]
     #[arg(long, value_name = "PATTERN", requires = "git", conflicts_with = "files")]
     pub(super) glob: Vec<String>,
-    /// The branch, tag or commit whose history it is
+    /// Import the history of this branch, tag or commit
     #[arg(long, value_name = "NAME", requires = "git", default_value = "HEAD")]
     pub(super) branch: String,
-    /// Take the commits of branches that were merged one by one, and not the merge alone
+    /// Import each commit of a merged branch, instead of the merge as one commit
     #[arg(long, requires = "git", conflicts_with = "files")]
     pub(super) every_commit: bool,
-    /// The address under which the files are found: each article gets it, followed by its path
+    /// Give each article a URL: this one, followed by the path of its file
     #[arg(long, value_name = "URL", requires = "git", conflicts_with = "files", value_parser = web_address)]
     pub(super) base_url: Option<Url>,
-    /// Import a shallow clone, whose first commits are missing
+    /// Import a shallow clone, even though its first commits are missing
     #[arg(long, requires = "git", conflicts_with = "files")]
     pub(super) allow_shallow: bool,
 }
 
-/// The collections that files hold.
+/// The formats of collections in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum CollectionFormat {
-    /// One request to the archive a line, as `export` writes them
+    /// JSON Lines as `export` writes them: one request per line
     Jsonl,
-    /// A web archive
+    /// A web archive (WARC)
     Warc,
 }

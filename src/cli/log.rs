@@ -51,7 +51,7 @@ async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) 
     if article.state() == pb::ArticleState::Withdrawn {
         out.line(withdrawn(&article, out))?;
     }
-    Ok(same_cut(found.read_stamp.as_ref(), args.as_of.at()))
+    Ok(same_cut(found.snapshot.as_ref(), args.as_of.at()))
 }
 
 /// `withdrawn since …: reason`.

@@ -1,8 +1,8 @@
-//! The command line: parse, find the way to an archive, ask it, show what it says.
+//! The command line: parses arguments, connects to an archive, sends requests, and prints the responses.
 //!
-//! A command talks gRPC to a server, or to an archive of this process over a connection in memory: the code is the
-//! same ([`connect`]). What it prints goes through [`output`], how it ends through [`exit`]. No rule of the product is
-//! here.
+//! A command talks gRPC to a server, or to an archive opened in this process over an in-memory connection; its code is
+//! the same in both cases ([`connect`]). All output goes through [`output`], and [`exit`] defines exit statuses. The
+//! rules of the archive itself are not implemented here.
 
 mod add;
 mod args;
@@ -60,15 +60,15 @@ use crate::config::LogFormat;
 use crate::telemetry;
 use crate::wire::pb;
 
-/// How long what still runs may take to end. All that was acknowledged is durable by then.
+/// How long running tasks may take to end. Everything that was acknowledged is durable by then.
 const ENDING: Duration = Duration::from_millis(500);
 
-/// Does what the process was called for.
+/// Runs the command line of this process, and returns its exit status.
 pub fn main() -> ExitCode {
     say_panics();
     let Arguments { globals, command } = Arguments::parse();
     let done = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(Exit::Failed, format!("the threads can't be started: {error}")))
+        .map_err(|error| Failure::new(Exit::Failed, format!("worker threads can't be started: {error}")))
         .and_then(|runtime| {
             let done = runtime.block_on(run(&globals, command));
             runtime.shutdown_timeout(ENDING);
@@ -98,7 +98,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             return done.and(shown);
         }
         Command::Add(args) => {
-            // Before the archive is opened: who writes to our input may be another command on the same archive.
+            // Read before the archive is opened: our input may come from another command on the same archive.
             args.standard_input = add::standard_input(&args.documents);
             ("add", if args.write.dry_run { Access::Judge } else { Access::Create })
         }
@@ -136,7 +136,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     }
     let done = dispatch(&session, command, globals, &mut out).await;
     session.close().await;
-    // What was found before a failure is shown before it.
+    // Output from before a failure is shown before the failure is reported.
     let shown = out.finish();
     done.and(shown)
 }
@@ -158,17 +158,17 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Status => status::run(session, out).await,
         Command::Backup(args) => backup::run(session, &args, globals, out).await,
-        // None of these needs a session.
+        // `run` has dealt with these, which need no session.
         Command::Serve(_) | Command::Completions { .. } | Command::Verify(_) | Command::Restore(_) => Ok(()),
     }
 }
 
-/// An archive of this process has nobody else to tell of damage and failures.
+/// Logs to standard error. An archive opened in this process reports damage and failures only through its log.
 fn start_log(globals: &Globals) {
     let default = if globals.quiet { "off" } else { "warn" };
     let filter = std::env::var("DATELINE_LOG_FILTER").unwrap_or_else(|_| default.to_owned());
     if let Err(error) = telemetry::start(&filter, LogFormat::Text) {
-        say(format_args!("dateline: nothing is logged: {error}"));
+        say(format_args!("dateline: logging is off: {error}"));
     }
 }
 
@@ -179,14 +179,14 @@ fn tell(failure: &Failure) {
     }
 }
 
-/// What a write expects of the article.
+/// The precondition of a write: the article's newest revision is the one given with `--if-revision`.
 fn precondition(write: &WriteArgs) -> Option<pb::Precondition> {
     use pb::precondition::Condition;
     let condition = Condition::RevisionNumber(write.if_revision?.get());
     Some(pb::Precondition { condition: Some(condition) })
 }
 
-/// An instant of the contract. One that is unset or beyond the calendar is none.
+/// Converts a time from a message. One that is unset or outside the calendar is `None`.
 fn instant(time: Option<&prost_types::Timestamp>) -> Option<crate::model::Timestamp> {
     time.and_then(|time| crate::model::Timestamp::from_seconds_and_nanos(time.seconds, time.nanos))
 }

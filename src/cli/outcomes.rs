@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::wire::pb::PublishOutcome;
+use crate::wire::pb::ObservationOutcome;
 
 /// Outcomes, counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,11 +13,11 @@ pub(super) struct Outcomes {
 }
 
 impl Outcomes {
-    pub(super) fn add(&mut self, outcome: PublishOutcome) {
+    pub(super) fn add(&mut self, outcome: ObservationOutcome) {
         match outcome {
-            PublishOutcome::Created => self.created += 1,
-            PublishOutcome::Revised => self.revised += 1,
-            PublishOutcome::Unchanged | PublishOutcome::Unspecified => self.unchanged += 1,
+            ObservationOutcome::Created => self.created += 1,
+            ObservationOutcome::Revised => self.revised += 1,
+            ObservationOutcome::Unchanged | ObservationOutcome::Unspecified => self.unchanged += 1,
         }
     }
 

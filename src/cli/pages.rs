@@ -86,13 +86,13 @@ impl<'a> Pages<'a> {
         let before = name.as_ref().or(before);
         let source = self.source(&document, before, address)?;
         let beside = Archived::of(&document);
-        let request = pb::PublishRevisionRequest {
+        let request = pb::RecordObservationRequest {
             parent: source.to_string(),
             article_id: self.article_id(before),
             content: Some(content_to_pb(&document.content)),
             observe_time: document.observe_time.map(timestamp_to_pb),
             urls: address.map(Url::to_string).into_iter().chain(document.urls).collect(),
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         };
         self.publish(request, beside).await
     }
@@ -123,7 +123,7 @@ impl<'a> Pages<'a> {
         document: &Document,
         known: Option<&ArticleName>,
         observed: Timestamp,
-    ) -> Result<pb::PublishRevisionRequest, Failure> {
+    ) -> Result<pb::RecordObservationRequest, Failure> {
         let source = self.source(document, known, Some(&page.url))?;
         let urls = each_once(addresses(&page.url, &page.redirects).chain(document.urls.iter().cloned()));
         let original = self.wishes.keep_original.then(|| pb::Original {
@@ -131,7 +131,7 @@ impl<'a> Pages<'a> {
             data: page.body.clone(),
             ..pb::Original::default()
         });
-        Ok(pb::PublishRevisionRequest {
+        Ok(pb::RecordObservationRequest {
             parent: source.to_string(),
             article_id: self.article_id(known),
             content: Some(content_to_pb(&document.content)),
@@ -139,7 +139,7 @@ impl<'a> Pages<'a> {
             urls,
             original,
             fetch: Some(fetch(&page.url, page.validators.as_ref())),
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         })
     }
 
@@ -156,7 +156,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Publishes with what this command was told.
-    async fn publish(&self, mut request: pb::PublishRevisionRequest, beside: Archived) -> Result<Archived, Failure> {
+    async fn publish(&self, mut request: pb::RecordObservationRequest, beside: Archived) -> Result<Archived, Failure> {
         if let Some(content) = &mut request.content {
             content.labels.extend(self.wishes.labels.iter().cloned());
             if let Some(language) = &self.wishes.language {
@@ -167,7 +167,7 @@ impl<'a> Pages<'a> {
         request.precondition = self.wishes.precondition.clone();
         request.request_id.clone_from(&self.wishes.request_id);
         request.validate_only = self.wishes.dry_run;
-        let published = self.session.archive().publish_revision(request).await?.into_inner();
+        let published = self.session.archive().record_observation(request).await?.into_inner();
         Ok(Archived { published, ..beside })
     }
 }
@@ -208,25 +208,25 @@ fn validators(known: &pb::Article) -> Option<Validators> {
 
 /// Nothing was done to an article, since it is known better.
 fn had_as_page(article: pb::Article) -> Archived {
-    let published = pb::PublishRevisionResponse {
+    let published = pb::RecordObservationResponse {
         revision: article.revision,
-        outcome: pb::PublishOutcome::Unchanged.into(),
-        ..pb::PublishRevisionResponse::default()
+        outcome: pb::ObservationOutcome::Unchanged.into(),
+        ..pb::RecordObservationResponse::default()
     };
     Archived { published, ..Archived::default() }
 }
 
 /// The article was seen again as it is.
-fn sighting(known: pb::Article, unchanged: &NotModified) -> pb::PublishRevisionRequest {
+fn sighting(known: pb::Article, unchanged: &NotModified) -> pb::RecordObservationRequest {
     let (parent, article_id) = known.name.rsplit_once("/articles/").unwrap_or_default();
-    pb::PublishRevisionRequest {
+    pb::RecordObservationRequest {
         parent: parent.to_owned(),
         article_id: article_id.to_owned(),
         content: known.revision.and_then(|revision| revision.content),
         observe_time: Some(timestamp_to_pb(times::now())),
         urls: each_once(addresses(&unchanged.url, &unchanged.redirects)),
         fetch: Some(fetch(&unchanged.url, Some(&unchanged.validators))),
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     }
 }
 

@@ -10,12 +10,12 @@ use super::progress::Progress;
 use super::{style, words};
 use crate::ingest::Document;
 use crate::wire::pb;
-use crate::wire::pb::PublishOutcome as Outcome;
+use crate::wire::pb::ObservationOutcome as Outcome;
 
 /// What was archived, and what there is to say of it.
 #[derive(Debug, Default)]
 pub(super) struct Archived {
-    pub(super) published: pb::PublishRevisionResponse,
+    pub(super) published: pb::RecordObservationResponse,
     /// What the document didn't state and was concluded, a line each.
     pub(super) guesses: Vec<String>,
     /// What else its owner may want to know.
@@ -154,7 +154,7 @@ impl<'a> Report<'a> {
 }
 
 /// A line on what was done; nothing for what was there already, unless a person is looking on.
-fn print(published: &pb::PublishRevisionResponse, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
+fn print(published: &pb::RecordObservationResponse, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
     let (verb, style) = match (published.outcome(), dry_run) {
         (Outcome::Created, false) => ("created", style::GOOD),
         (Outcome::Created, true) => ("would create", style::GOOD),

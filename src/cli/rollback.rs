@@ -21,7 +21,7 @@ pub(super) async fn run(session: &Session, args: &RollbackArgs, out: &mut Output
     if out.json {
         return out.message(&done);
     }
-    let changed = done.outcome() != pb::PublishOutcome::Unchanged;
+    let changed = done.outcome() != pb::ObservationOutcome::Unchanged;
     if !changed && !out.is_terminal() {
         return Ok(());
     }

@@ -31,7 +31,7 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     };
     let request = pb::GetRevisionRequest {
         name: format!("{name}/revisions/{number}"),
-        as_of: same_cut(found.read_stamp.as_ref(), None),
+        as_of: same_cut(found.snapshot.as_ref(), None),
         view: pb::ArticleView::Full.into(),
         ..pb::GetRevisionRequest::default()
     };
@@ -57,7 +57,7 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
     let revision = answer.revision.unwrap_or_default();
     match revision.original {
         Some(_) => {
-            let as_of = same_cut(answer.read_stamp.as_ref(), None);
+            let as_of = same_cut(answer.snapshot.as_ref(), None);
             if !out.is_terminal() {
                 return originals::read(session, revision.name, as_of, |piece| out.bytes(&piece)).await;
             }
@@ -194,8 +194,8 @@ fn print_block(block: &pb::Block, out: &mut Output) -> Result<(), Failure> {
     match &block.kind {
         None => Ok(()),
         Some(Kind::Paragraph(paragraph)) => out.wrapped("", &style::safe(&paragraph.text)),
-        Some(Kind::Crosshead(crosshead)) => {
-            out.wrapped("", &painter.paint(style::STRONG, &format!("## {}", style::safe_line(&crosshead.text))))
+        Some(Kind::Subheading(subheading)) => {
+            out.wrapped("", &painter.paint(style::STRONG, &format!("## {}", style::safe_line(&subheading.text))))
         }
         Some(Kind::Caption(caption)) => {
             let credit = if caption.credit.is_empty() { String::new() } else { format!(" ({})", caption.credit) };

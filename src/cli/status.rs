@@ -11,8 +11,8 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     if out.json {
         return out.message(&status);
     }
-    let stamp = status.read_stamp.clone().unwrap_or_default();
-    let last = instant(stamp.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
+    let snapshot = status.snapshot.clone().unwrap_or_default();
+    let last = instant(snapshot.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
     let writes = match status.storage_state() {
         pb::StorageState::Failed | pb::StorageState::Full => {
             out.painter().paint(style::BAD, &format!("no: {}", style::safe_line(&status.storage_message)))
@@ -31,7 +31,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         ("Archive", Some(status.directory.clone())),
         ("Id", Some(data_encoding::HEXLOWER.encode(&status.archive_id))),
         ("Articles", Some(status.article_count.to_string())),
-        ("Changes", Some(format!("{}{}", stamp.next_seq, last.unwrap_or_default()))),
+        ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),
         ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
         ("On disk", Some(size(status.disk_bytes))),
         ("Writes", Some(writes)),

@@ -3,7 +3,7 @@
 //! Each batch of the feed ends in a bookmark, whose token says exactly where to go on, also inside an atomic batch. What
 //! arrived is handed out in full before the stream is opened anew, so that a new stream begins behind the last event
 //! handed out: nothing is missing and nothing comes twice. A durable subscription begins behind what was acknowledged
-//! instead: what was handed out and not acknowledged comes again, under a new lease. The token goes with it there too, so
+//! instead: what was handed out and not acknowledged comes again, under a new epoch. The token goes with it there too, so
 //! that the server tells a consumer that was sent what a restored archive no longer has.
 
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use tonic::{Code, Response, Status, Streaming};
 
 use super::ServerError;
 use crate::wire::pb;
-use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::pb::subscribe_response::Event;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -31,10 +31,10 @@ const DELAY_MAX: Duration = Duration::from_secs(5);
 pub enum Followed {
     /// A stream is open: at first, and after each [`Followed::Lost`].
     Started {
-        /// The lease on the durable subscription, to be given with acknowledgements; 0 without one.
-        lease: u64,
+        /// The epoch on the durable subscription, to be given with acknowledgements; 0 without one.
+        epoch: u64,
         /// What the snapshot is read from; none without one.
-        snapshot: Option<pb::ReadStamp>,
+        snapshot: Option<pb::Snapshot>,
     },
     /// A change. Its `seq` plus one is a position that can be acknowledged.
     Change(Box<pb::Change>),
@@ -64,20 +64,20 @@ pub enum Followed {
 /// A feed that is followed: a [`Stream`] of events that outlives the server's connections.
 ///
 /// It ends with `None` after the first [`Followed::CaughtUp`] if the request says `end_when_caught_up`, else never; and
-/// with an error that another attempt would not mend, such as `HISTORY_DIVERGED`, `LEASE_LOST` or `FILTER_INVALID`. A
+/// with an error that another attempt would not mend, such as `HISTORY_DIVERGED`, `CONSUMER_FENCED` or `FILTER_INVALID`. A
 /// stream that breaks, that the server ends, or that it has no room for at the moment is opened anew after 100 ms to
 /// 5 s. Until the server has answered for the first time, `now` is when it does.
 ///
 /// Dropping it closes the stream.
 pub struct Following {
-    feed: FeedServiceClient<Channel>,
+    feed: ChangeFeedServiceClient<Channel>,
     request: pb::SubscribeRequest,
     state: State,
     /// What arrived and is not handed out yet.
     arrived: VecDeque<Followed>,
     /// The last bookmark that was handed out.
     place: Option<pb::Bookmark>,
-    lease: u64,
+    epoch: u64,
     /// Whether the server has said `CaughtUp`.
     caught_up: bool,
     /// How many attempts in a row led to nothing.
@@ -95,14 +95,14 @@ enum State {
 }
 
 impl Following {
-    pub(super) fn new(feed: FeedServiceClient<Channel>, request: pb::SubscribeRequest) -> Self {
+    pub(super) fn new(feed: ChangeFeedServiceClient<Channel>, request: pb::SubscribeRequest) -> Self {
         Self {
             feed,
             request,
             state: State::Closed,
             arrived: VecDeque::new(),
             place: None,
-            lease: 0,
+            epoch: 0,
             caught_up: false,
             failures: 0,
         }
@@ -140,9 +140,9 @@ impl Following {
         self.place.as_ref().map(|bookmark| bookmark.resume_token.as_str()).filter(|token| !token.is_empty())
     }
 
-    /// The lease on the durable subscription; 0 without one, and before the first [`Followed::Started`].
-    pub fn lease(&self) -> u64 {
-        self.lease
+    /// The epoch on the durable subscription; 0 without one, and before the first [`Followed::Started`].
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether an event can be had without waiting for the server. Where there is none, all that arrived was handed
@@ -187,11 +187,11 @@ impl Following {
             self.failures = 0;
         }
         match event {
-            Event::Started(pb::Started { bookmark, lease, snapshot }) => {
-                self.arrived.push_back(Followed::Started { lease, snapshot });
+            Event::Started(pb::Started { bookmark, epoch, snapshot }) => {
+                self.arrived.push_back(Followed::Started { epoch, snapshot });
                 self.arrived.extend(bookmark.map(Followed::Bookmark));
             }
-            Event::Batch(pb::Batch { changes, articles, bookmark }) => {
+            Event::Delivery(pb::Delivery { changes, articles, bookmark }) => {
                 self.arrived.extend(articles.into_iter().map(|article| Followed::Article(Box::new(article))));
                 self.arrived.extend(changes.into_iter().map(|change| Followed::Change(Box::new(change))));
                 self.arrived.extend(bookmark.map(Followed::Bookmark));
@@ -216,7 +216,7 @@ impl Following {
     fn hand_out(&mut self) -> Option<Followed> {
         let event = self.arrived.pop_front()?;
         match &event {
-            Followed::Started { lease, .. } => self.lease = *lease,
+            Followed::Started { epoch, .. } => self.epoch = *epoch,
             Followed::Bookmark(bookmark) => self.place = Some(bookmark.clone()),
             Followed::Change(_)
             | Followed::Article(_)
@@ -313,7 +313,7 @@ mod tests {
         }
         for (code, reason) in [
             (Code::FailedPrecondition, "HISTORY_DIVERGED"),
-            (Code::Aborted, "LEASE_LOST"),
+            (Code::Aborted, "CONSUMER_FENCED"),
             (Code::NotFound, "SUBSCRIPTION_UNKNOWN"),
             (Code::InvalidArgument, "FILTER_INVALID"),
             (Code::Internal, "INTERNAL"),

@@ -16,7 +16,7 @@ use tonic_types::StatusExt;
 pub use self::follow::{Followed, Following};
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
-use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::{field_violations, pb};
 
 /// Replies may be larger than a request: a page of whole articles.
@@ -31,8 +31,8 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Client {
     /// `ArchiveService`.
     pub archive: ArchiveServiceClient<Channel>,
-    /// `FeedService`.
-    pub feed: FeedServiceClient<Channel>,
+    /// `ChangeFeedService`.
+    pub feed: ChangeFeedServiceClient<Channel>,
     /// `AdminService`.
     pub admin: AdminServiceClient<Channel>,
 }
@@ -52,7 +52,7 @@ impl Client {
     pub fn over(channel: Channel) -> Self {
         Self {
             archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            feed: FeedServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            feed: ChangeFeedServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
             admin: AdminServiceClient::new(channel),
         }
     }

@@ -1,10 +1,11 @@
 //! schema.org's NewsArticle, as JSON-LD.
 //! Source: <https://schema.org/NewsArticle>.
 //!
-//! The body is XHTML in `articleBody`, so that its blocks stay apart. Beside what [`super::markup`] can't hold, it can't
-//! hold labels; the words from which a time was read, and that they were relative; a headline or another field that has
-//! markup, character references, or other white space than single spaces; a standfirst that is the headline again; a single
-//! keyword with a comma; an author who is an address; and a canonical URL that has a fragment or is a site's front page.
+//! The body is XHTML in `articleBody`, which keeps its blocks apart. Besides what [`super::markup`] loses, this format
+//! loses: labels; the words from which a time was read, and that they were relative; fields such as the headline that
+//! contain markup, character references, or white space other than single spaces; a standfirst equal to the headline; a
+//! single keyword with a comma; an author that is a URL; and a canonical URL that has a fragment or is a site's front
+//! page.
 
 use serde_json::{Map, Value, json};
 
@@ -46,17 +47,17 @@ pub(super) fn write(item: &Item) -> String {
     put("version", json!(item.revision.get()));
     put("sdDatePublished", json!(item.archive_time.to_string()));
     put("creativeWorkStatus", json!(item.withdrawn.as_ref().map(|_| "Withdrawn")));
-    // Within a page's `<script>`, where it belongs, it must neither end that nor begin a comment.
+    // The document is meant for a `<script>` element, so it must neither close that element nor open a comment.
     pretty(&Value::Object(node)).replace("</", "\\u003c/").replace("<!", "\\u003c!")
 }
 
 fn pictures(item: &Item) -> Value {
     let url =
-        |kind: &BlockKind| if let BlockKind::Caption { figure_url, .. } = kind { web_url(figure_url) } else { None };
+        |kind: &BlockKind| if let BlockKind::Caption { image_url, .. } = kind { web_url(image_url) } else { None };
     item.content.blocks.iter().filter_map(|block| url(&block.kind)).map(Value::String).collect()
 }
 
-/// What it is in the archive, and the proof of what it says.
+/// The revision's name in the archive and its content digest.
 fn identifiers(item: &Item) -> Value {
     json!([
         {"@type": "PropertyValue", "propertyID": "dateline revision", "value": item.revision_name()},

@@ -1,10 +1,10 @@
 //! Markdown (CommonMark) with YAML front matter.
 //!
-//! It can't hold: blank lines, and white space around lines, within a block; line ends in a crosshead; the credit of a
-//! picture, which stands as its title; an embed, which is a paragraph with a link; the address of a picture that is not one of
-//! the web; and how sure a reader was of the kind of a block. What cannot be seen is written as an escape or a character
-//! reference. A correction note is a paragraph, known by its first words. Front matter of more than 64 KiB is not read
-//! back.
+//! Markdown loses: blank lines, and white space around lines, within a block; line breaks in a subheading; the credit
+//! of a picture, which becomes its title; an embed, which becomes a paragraph with a link; the URL of a picture that is
+//! neither http nor https; and how sure a reader was of the kind of a block. A correction note becomes a paragraph,
+//! which a reader recognises by its first words. Invisible characters are written as escapes or character references.
+//! Front matter of more than 64 KiB is not read back.
 
 use super::{Item, iso, web_url};
 use crate::model::unseen::{in_markup, in_yaml};
@@ -24,7 +24,7 @@ pub(super) fn write(item: &Item) -> String {
     document
 }
 
-/// The fields, as YAML. Each value is a JSON text or a list of such, which YAML takes in.
+/// The fields as YAML. Each value is a JSON string or an array of strings, which is valid YAML too.
 fn front_matter(item: &Item) -> String {
     let content = &item.content;
     let text = |text: &str| if text.is_empty() { None } else { serde_json::to_string(text).ok() };
@@ -59,11 +59,12 @@ fn front_matter(item: &Item) -> String {
     format!("---\n{}---\n", in_yaml(&rows.collect::<String>()))
 }
 
-/// How the list before was marked: two lists of one mark would be one list.
+/// The marker of the preceding list. Two adjacent lists with the same marker would be read as one.
 #[derive(Default)]
 struct Mark {
-    /// Whether the block before was a list, and an ordered one.
+    /// Whether the preceding block is an ordered list; `None` if it is not a list.
     before: Option<bool>,
+    /// Whether that list uses the alternative marker (`*` or `1)`).
     other: bool,
 }
 
@@ -71,12 +72,12 @@ fn block_of(block: &Block, mark: &mut Mark) -> String {
     let before = mark.before.take();
     match &block.kind {
         BlockKind::Paragraph { text } | BlockKind::CorrectionNote { text } => lines(text, ""),
-        BlockKind::Crosshead { text } => {
-            // What ends a heading in braces is its attributes, escaped or not.
+        BlockKind::Subheading { text } => {
+            // Readers with heading attributes take braces at the end for attributes, even when escaped.
             let text = inline(&text.replace(['\n', '\r'], " ")).replace('#', "\\#");
             format!("## {}", text.replace('{', "&#123;").replace('}', "&#125;"))
         }
-        BlockKind::Caption { text, figure_url, credit } => caption(text, figure_url, credit),
+        BlockKind::Caption { text, image_url, credit } => caption(text, image_url, credit),
         BlockKind::Quote { text, attribution } => {
             let name =
                 if attribution.is_empty() { String::new() } else { format!("\n>\n> \u{2014} {}", inline(attribution)) };
@@ -96,7 +97,7 @@ fn block_of(block: &Block, mark: &mut Mark) -> String {
 }
 
 fn caption(text: &str, url: &str, credit: &str) -> String {
-    // A picture without a description is described by its title.
+    // The title of a picture without a description would be read as its description.
     let title = if credit.is_empty() || text.trim().is_empty() {
         String::new()
     } else {
@@ -106,7 +107,7 @@ fn caption(text: &str, url: &str, credit: &str) -> String {
     format!("![{}]({}{title})", lines(text, ""), destination(url))
 }
 
-/// An address, within angle brackets where it has what would end it or be read as something else.
+/// A link destination. It is put in angle brackets if it has characters that would end it or be read as markup.
 fn destination(url: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#@!$,;=%+".contains(c);
     if !url.is_empty() && url.chars().all(is_plain) {
@@ -138,13 +139,13 @@ fn list(items: &[String], ordered: bool, other: bool) -> String {
     items.iter().enumerate().map(item).collect::<Vec<_>>().join("\n")
 }
 
-/// Text with hard breaks for its line ends, each further line behind `indent`.
+/// Escapes text and writes its line breaks as hard breaks. Each line after the first starts with `indent`.
 fn lines(text: &str, indent: &str) -> String {
     let lines = text.trim().split('\n').map(|line| opening(&inline(line.trim())));
     lines.collect::<Vec<_>>().join(&format!("\\\n{indent}"))
 }
 
-/// A line that begins no block.
+/// Escapes the beginning of a line so that it does not start a heading, a list or another block.
 fn opening(line: &str) -> String {
     let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     match line.split_at_checked(digits) {
@@ -154,7 +155,7 @@ fn opening(line: &str) -> String {
     }
 }
 
-/// Text in which nothing is markup.
+/// Escapes inline markup.
 fn inline(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
@@ -171,7 +172,7 @@ fn inline(text: &str) -> String {
     in_markup(&written).into_owned()
 }
 
-/// Whether an ampersand before this would be read as a character.
+/// Whether `text` completes a character reference when it follows an ampersand.
 fn begins_reference(text: &str) -> bool {
     let name = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#'));
     name.is_some_and(|end| end > 0 && text.get(end..).is_some_and(|rest| rest.starts_with(';')))

@@ -1,14 +1,14 @@
-//! A body as XHTML, as the formats carry it that have one text for the whole body.
+//! The body of an article as XHTML, for formats that store the whole body as one string.
 //!
-//! It can't hold: white space other than single spaces and line ends; an embed's text, which is a caption; the address of a figure or an embed
-//! that is none of the web; and how sure a reader was of the kind of a block.
+//! XHTML loses: white space other than single spaces and line breaks; the text of an embed, which becomes a caption;
+//! the URL of a picture or embed that is neither http nor https; and how sure a reader was of the kind of a block.
 
 use htmlize::{escape_all_quotes, escape_text};
 
 use super::web_url;
 use crate::model::{Block, BlockKind};
 
-/// The blocks, an element each, on a line each.
+/// Writes each block as one element on a line of its own.
 pub(super) fn body(blocks: &[Block]) -> String {
     blocks.iter().map(|block| block_of(&block.kind)).collect::<Vec<_>>().join("\n")
 }
@@ -16,8 +16,8 @@ pub(super) fn body(blocks: &[Block]) -> String {
 fn block_of(kind: &BlockKind) -> String {
     match kind {
         BlockKind::Paragraph { text } | BlockKind::CorrectionNote { text } => element("p", text),
-        BlockKind::Crosshead { text } => element("h2", text),
-        BlockKind::Caption { text, figure_url, credit } => figure(text, figure_url, credit),
+        BlockKind::Subheading { text } => element("h2", text),
+        BlockKind::Caption { text, image_url, credit } => figure(text, image_url, credit),
         BlockKind::Quote { text, attribution } if attribution.is_empty() => {
             format!("<blockquote>{}</blockquote>", element("p", text))
         }
@@ -50,7 +50,7 @@ fn element(name: &str, text: &str) -> String {
     format!("<{name}>{}</{name}>", lines(text))
 }
 
-/// Text with its line ends as elements.
+/// Escapes text and writes its line breaks as `<br/>`.
 fn lines(text: &str) -> String {
     escape_text(text).replace('\n', "<br/>")
 }

@@ -1,8 +1,8 @@
-//! Articles become documents: an [`Item`] in, text out, a file or folder a format.
+//! Writes articles as documents: an [`Item`] in, text out. Each format has a module of its own.
 //!
-//! Writing is pure. It knows no clock, file, network or archive, and it never fails. What [`crate::ingest`] reads of a
-//! document is what was written, as far as the format can hold it; each module says what its format can't. Nothing of an
-//! article is trusted: its text is escaped, and of its addresses only those of the web become links.
+//! Writing is pure: it uses no clock, file, network or archive, and never fails. [`crate::ingest`] reads a document
+//! back as it was written, as far as the format can represent it; each module lists what its format loses. Article text
+//! is not trusted: it is escaped, and only http and https URLs become links.
 
 pub mod html;
 mod json_ld;
@@ -17,43 +17,44 @@ use url::Url;
 use crate::model::unseen::in_json;
 use crate::model::{ArticleName, ClaimedTime, Content, ContentDigest, Precision, RevisionNumber, Timestamp};
 
-/// A revision of an article, to be written.
+/// A revision of an article with the facts that the formats print, as read at one read point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// The article.
+    /// Source and article id.
     pub article: ArticleName,
-    /// Which revision of it.
+    /// Number of the revision, from 1.
     pub revision: RevisionNumber,
-    /// How many revisions there were at the point of the read.
+    /// Number of revisions that the article has at the read point.
     pub revision_count: u32,
-    /// What it says.
+    /// Text and metadata of the revision.
     pub content: Content,
-    /// The digest of that.
+    /// SHA-256 of the content in its documented encoding.
     pub digest: ContentDigest,
-    /// When the observation that made the revision was taken.
+    /// Observe time of the observation that created the revision.
     pub observe_time: Timestamp,
-    /// When the archive committed it.
+    /// When the archive committed that observation.
     pub archive_time: Timestamp,
-    /// Since when it is in force, where it is so at the point of the read.
+    /// Start of the period in which the revision is in force; `None` if it is not known or not in force at the read
+    /// point.
     pub valid_from: Option<Timestamp>,
-    /// When its successor came into force, where it had one.
+    /// When the next revision comes into force; `None` if there is none.
     pub valid_until: Option<Timestamp>,
-    /// The mark by which the article is withdrawn.
+    /// The withdrawal of the article; `None` if it is live.
     pub withdrawn: Option<Withdrawal>,
-    /// The addresses that lead to the article.
+    /// All URLs under which the article is found.
     pub urls: Vec<String>,
 }
 
-/// A mark that the publisher took the article down.
+/// The state change by which an article was withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withdrawal {
-    /// From when on.
+    /// Observe time from which the article is withdrawn, if known.
     pub since: Option<Timestamp>,
-    /// Why; empty when nobody said.
+    /// The reason given; empty if there was none.
     pub reason: String,
 }
 
-/// The formats of documents.
+/// Document formats that an article can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// IPTC ninjs 3.1.
@@ -64,12 +65,12 @@ pub enum Format {
     Markdown,
     /// Plain text.
     Text,
-    /// A page that needs nothing but itself.
+    /// A self-contained HTML page.
     Html,
 }
 
 impl Format {
-    /// How a file of it ends, without the dot.
+    /// The file name extension, without the leading dot.
     pub fn ending(self) -> &'static str {
         match self {
             Self::Ninjs => "ninjs.json",
@@ -80,7 +81,7 @@ impl Format {
         }
     }
 
-    /// Writes a document. It ends with a line end.
+    /// Writes a document, ending with a newline.
     pub fn write(self, item: &Item) -> String {
         match self {
             Self::Ninjs => ninjs::write(item),
@@ -93,12 +94,12 @@ impl Format {
 }
 
 impl Item {
-    /// The addresses beside the canonical one.
+    /// The URLs of the article, except the canonical one.
     fn other_urls(&self) -> impl Iterator<Item = &str> {
         self.urls.iter().map(String::as_str).filter(|url| *url != self.content.canonical_url)
     }
 
-    /// The digest, in hexadecimal.
+    /// The content digest in lower-case hexadecimal.
     fn digest_hex(&self) -> String {
         HEXLOWER.encode(&self.digest.0)
     }
@@ -109,14 +110,14 @@ impl Item {
     }
 }
 
-/// The address if it is one of the web, in its usual spelling. Everything else (`javascript:`, `data:`, what is no URL) must
+/// Normalises an http or https URL. Returns `None` for anything else (`javascript:`, `data:`, invalid URLs), which must
 /// not become a link.
 fn web_url(url: &str) -> Option<String> {
     let parsed = Url::parse(url).ok()?;
     matches!(parsed.scheme(), "http" | "https").then(|| parsed.into())
 }
 
-/// A claim in ISO 8601, no more exact than it is: `2025-09`.
+/// Formats a claimed time as ISO 8601, no more precise than the claim: `2025-09`.
 fn iso(claim: &ClaimedTime) -> String {
     let instant = claim.time.to_string();
     let length = match claim.precision {
@@ -128,7 +129,7 @@ fn iso(claim: &ClaimedTime) -> String {
     instant.get(..length).unwrap_or(&instant).to_owned()
 }
 
-/// JSON as a document. What cannot be seen is escaped.
+/// Formats JSON with indentation and a final newline. Invisible characters are escaped.
 fn pretty(value: &serde_json::Value) -> String {
     format!("{}\n", in_json(&format!("{value:#}")))
 }

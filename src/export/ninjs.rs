@@ -1,17 +1,18 @@
 //! IPTC ninjs: News in JSON, version 3.1.
 //! Source: <https://iptc.org/std/ninjs/>, the schema `ninjs-schema_3.1.json`.
 //!
-//! Beside what [`super::markup`] can't hold, it can't hold the section and labels; claimed times that are no instants; a
-//! modify time that is the publish time; the words from which a time was read, and that they were relative; a headline or
-//! another field that has markup, character references, or other white space than single spaces; and keywords and authors
-//! more than once. A canonical URL that is no URI is brought into its usual spelling. Several authors are `people`, one is `by`.
+//! Besides what [`super::markup`] loses, this format loses: the section and labels; claimed times that are not
+//! instants; a modify time equal to the publish time; the words from which a time was read, and that they were
+//! relative; fields such as the headline that contain markup, character references, or white space other than single
+//! spaces; and repeated keywords and authors. A canonical URL that is not a valid URI is normalised. One author becomes
+//! `by`, several become `people`.
 
 use serde_json::{Map, Value, json};
 
 use super::{Item, iso, markup, pretty, web_url};
 use crate::model::{ClaimedTime, Precision};
 
-/// The schema that items validate against.
+/// The JSON schema that the documents conform to.
 const SCHEMA: &str = "http://www.iptc.org/std/ninjs/ninjs-schema_3.1.json#";
 
 pub(super) fn write(item: &Item) -> String {
@@ -26,7 +27,8 @@ pub(super) fn write(item: &Item) -> String {
     put("type", json!("text"));
     put("representationType", json!("full"));
     put("pubStatus", json!(if item.withdrawn.is_some() { "canceled" } else { "usable" }));
-    // A first version without the time of its making would be taken to be made when it was changed.
+    // Readers take `versionCreated` of a first version for its publish time, so a version number is left out if only
+    // the modify time is known.
     if published.is_some() || modified.is_none() {
         put("version", json!(item.revision.to_string()));
     }
@@ -66,8 +68,8 @@ pub(super) fn write(item: &Item) -> String {
     pretty(&Value::Object(fields))
 }
 
-/// What identifies the article: its canonical URL as it was given, or else in its usual spelling, or else its name in the
-/// archive.
+/// The URI of the article: its canonical URL as given if that is a valid URI, otherwise the URL normalised, otherwise
+/// its name in the archive.
 fn uri(item: &Item) -> String {
     let canonical = &item.content.canonical_url;
     let spellings = web_url(canonical).map(|usual| [canonical.clone(), usual]);
@@ -75,14 +77,14 @@ fn uri(item: &Item) -> String {
     uri.unwrap_or_else(|| format!("dateline:{}", item.article))
 }
 
-/// Whether an address has no character that a URI can't have (RFC 3986).
+/// Whether a URL has only characters that are valid in a URI (RFC 3986).
 fn is_uri(address: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
     let is_escape = |escape: &str| escape.get(..2).is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_hexdigit()));
     address.bytes().all(is_allowed) && address.split('%').skip(1).all(is_escape)
 }
 
-/// The format's times are instants.
+/// Formats a claimed time if it is an instant; ninjs has no less precise times.
 fn instant(claim: Option<&ClaimedTime>) -> Option<String> {
     claim.filter(|claim| claim.precision == Precision::Instant).map(iso)
 }

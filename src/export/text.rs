@@ -1,4 +1,4 @@
-//! Plain text, to be read by people. It is not meant to be read back.
+//! Plain text for people. It is not meant to be read back by `ingest`.
 
 use super::{Item, iso};
 use crate::model::{Block, BlockKind, ClaimedTime};
@@ -20,7 +20,7 @@ pub(super) fn write(item: &Item) -> String {
     text
 }
 
-/// What the archive says of it, a line each.
+/// The facts that the archive has about the revision, one per line; empty ones are left out.
 fn facts(item: &Item) -> String {
     let content = &item.content;
     let claimed = |claim: Option<&ClaimedTime>| claim.map(iso).unwrap_or_default();
@@ -49,10 +49,10 @@ fn facts(item: &Item) -> String {
 
 fn block(block: &Block) -> String {
     match &block.kind {
-        BlockKind::Paragraph { text } | BlockKind::Crosshead { text } | BlockKind::CorrectionNote { text } => {
+        BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
             text.clone()
         }
-        BlockKind::Caption { text, figure_url, credit } => bracketed("Picture", &[text, credit, figure_url]),
+        BlockKind::Caption { text, image_url, credit } => bracketed("Picture", &[text, credit, image_url]),
         BlockKind::Quote { text, attribution } => {
             let name = if attribution.is_empty() { String::new() } else { format!("\n    \u{2014} {attribution}") };
             format!("    {}{name}", text.replace('\n', "\n    "))

@@ -1,12 +1,12 @@
 //! Which IP addresses are on the public internet.
 //!
-//! All others are refused unless a private network is allowed, so that whoever gives us an address, or a page that
-//! redirects, cannot make us read what only this machine can reach (server-side request forgery). The lists are those
-//! of IANA's special-purpose registries (RFC 6890 and its updates), read strictly: what is reserved is not public.
+//! All others are rejected unless private networks are allowed. Otherwise a URL from an untrusted client, or a
+//! redirect, could make us read what only this machine can reach (server-side request forgery). The lists follow IANA's
+//! special-purpose address registries (RFC 6890 and its updates), read strictly: reserved addresses are not public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the public internet.
+/// Whether an address is on the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -14,11 +14,11 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Networks that are not public: address and length of the prefix.
+/// Networks that are not public, each as address and prefix length.
 const NOT_PUBLIC_V4: [([u8; 4], u32); 16] = [
     ([0, 0, 0, 0], 8),          // this network
     ([10, 0, 0, 0], 8),         // private (RFC 1918)
-    ([100, 64, 0, 0], 10),      // behind a provider's address translation (RFC 6598)
+    ([100, 64, 0, 0], 10),      // shared by carrier-grade NAT (RFC 6598)
     ([127, 0, 0, 0], 8),        // loopback
     ([169, 254, 0, 0], 16),     // link-local, with the metadata services of clouds
     ([172, 16, 0, 0], 12),      // private
@@ -41,8 +41,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     })
 }
 
-/// Of IPv6, 2000::/3 is assigned to the public internet. Forms that carry an IPv4 address are judged by that address:
-/// networks without IPv4 reach all of IPv4 by NAT64.
+/// The public IPv6 internet is 2000::/3. Addresses that embed an IPv4 address are as public as that address: networks
+/// without IPv4 reach all of IPv4 through NAT64.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, third, fourth, fifth, sixth, seventh, eighth] = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
@@ -53,7 +53,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         (0x64, 0xff9b) if (third, fourth, fifth, sixth) == (0, 0, 0, 0) => is_public_v4(v4(seventh, eighth)),
         // 6to4.
         (0x2002, _) => is_public_v4(v4(second, third)),
-        // Protocol assignments, 2001::/23: Teredo, benchmarks, ORCHID. And documentation.
+        // Protocol assignments, 2001::/23 (Teredo, benchmarks, ORCHID), and documentation, 2001:db8::/32.
         (0x2001, ..0x200 | 0xdb8) => false,
         // Documentation, 3fff::/20.
         (0x3fff, ..0x1000) => false,
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_public_internet_is_public() {
+    fn addresses_on_the_public_internet_are_allowed() {
         for address in [
             "1.1.1.1",
             "9.255.255.255",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is() {
+    fn all_other_addresses_are_rejected() {
         for address in [
             "0.0.0.0",
             "0.255.255.255",

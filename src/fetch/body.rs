@@ -1,5 +1,5 @@
-//! Bodies: decompressed and counted while they stream, so that neither an endless page nor a small one that unpacks to
-//! gigabytes takes more memory than is allowed.
+//! Reads response bodies. They are decompressed and counted while they arrive, so neither an endless page nor a small
+//! one that decompresses to gigabytes takes more memory than allowed.
 
 use std::io;
 use std::pin::Pin;
@@ -19,22 +19,22 @@ use url::Url;
 use super::FetchError;
 use super::error::Phase;
 
-/// What we say that we can decompress.
+/// The Accept-Encoding header that we send.
 pub(super) const ACCEPT_ENCODING: &str = "gzip, br, zstd";
 
-/// How much is set aside for a body before any of it has come, at most.
+/// Maximum number of bytes reserved for a body before any of it has arrived.
 const CAPACITY_MAX: u64 = 1 << 20;
 
-/// What to do with a body that has more bytes than are taken.
+/// What to do with a body that is over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excess {
-    /// It is an error.
+    /// Fail.
     Refuse,
-    /// The rest is left out.
+    /// Keep the beginning and discard the rest.
     Drop,
 }
 
-/// The whole body of an answer from `url`, or an error: never a part of it that passes for the whole.
+/// Reads the complete body of a response from `url`. A body that ends early is an error; it is never returned in part.
 pub(super) async fn read(
     url: &Url,
     response: Response<Incoming>,
@@ -57,7 +57,7 @@ pub(super) async fn read(
     let bad_encoding =
         |reason: String| FetchError::BadEncoding { url: url.to_string(), encoding: encodings.join(", "), reason };
     let Some(decoder) = decoder(&encodings, Box::pin(StreamReader::new(wire))) else {
-        return Err(bad_encoding(format!("we read {ACCEPT_ENCODING} only")));
+        return Err(bad_encoding(format!("only {ACCEPT_ENCODING} are supported")));
     };
     let mut body = BytesMut::with_capacity(usize::try_from(told.min(CAPACITY_MAX)).unwrap_or_default());
     let mut limited = decoder.take(bytes_max.saturating_add(1));
@@ -88,7 +88,7 @@ pub(super) async fn read(
     Ok(body.freeze())
 }
 
-/// Why no more of a body came.
+/// Why a body stopped arriving.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{self:?}")]
 enum WireError {
@@ -96,7 +96,7 @@ enum WireError {
     Broken(String),
 }
 
-/// What hyper says at the root of an error: its outer words are about its own workings.
+/// The message of an error's root cause; hyper's outer messages are about its own workings.
 pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -109,7 +109,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// What a body was packed with, in that order, in lower case.
+/// The encodings of a body in the order in which they were applied, in lower case, without `identity`.
 fn encodings(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     values
@@ -119,10 +119,10 @@ fn encodings(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// What unpacks the body; `None` for an encoding that isn't known, and for more than one.
+/// Creates the decoder for a body; `None` for an unknown encoding and for more than one.
 ///
-/// A page may be packed in several members one after the other, which are read to the last: a reader that stopped after
-/// the first would give a part for the whole.
+/// A gzip or zstd body may consist of several members. All are read: stopping after the first would return part of the
+/// page as if it were complete.
 fn decoder<'a>(
     encodings: &[String],
     wire: impl AsyncBufRead + Send + Unpin + 'a,
@@ -141,7 +141,7 @@ fn decoder<'a>(
             Box::pin(decoder)
         }
         (Some("br"), None) => Box::pin(BrotliDecoder::new(wire)),
-        // Not asked for, since servers don't agree on what it is; zlib is what the standard says.
+        // We do not offer it, since servers disagree on what it means; zlib is what the standard says.
         (Some("deflate"), None) => Box::pin(ZlibDecoder::new(wire)),
         _ => return None,
     };

@@ -1,10 +1,11 @@
-//! Connections: the one place at which hosts become addresses, and at which addresses are checked.
+//! Opens connections: the only place that resolves hosts and checks their addresses.
 //!
-//! Every connection is made here, to IP literals too, and only to an address that has passed [`is_public`]. No proxy
-//! stands in between, also not one that the environment names: it would look names up for us, past the check.
+//! Every connection is made here, including those to IP literals, and only to an address that [`is_public`] accepts. No
+//! proxy is used, not even one named in the environment: it would resolve names for us and so bypass the check.
 //!
-//! Of a name with both public and private addresses the public ones are used. Nothing private is reached either way, and
-//! a site whose records list an inside address too can still be read. A name with private ones only is refused.
+//! If a name has both public and private addresses, only the public ones are used. Nothing private is reached, and a
+//! site whose DNS records also list an internal address can still be read. A name with only private addresses is
+//! rejected.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -24,10 +25,10 @@ use super::address::is_public;
 use super::tls::Tls;
 use super::{Network, Options};
 
-/// How long an address is given before the next one is tried beside it (RFC 8305).
+/// Head start of each address before the next one is tried in parallel (RFC 8305).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
-/// Makes connections for the HTTP client.
+/// Opens connections for the HTTP client.
 #[derive(Clone)]
 pub(super) struct Connector {
     network: Arc<dyn Network>,
@@ -36,7 +37,7 @@ pub(super) struct Connector {
     timeout: Duration,
 }
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{self:?}")]
 pub(super) enum ConnectError {
@@ -72,7 +73,7 @@ impl Connector {
         }
     }
 
-    /// The addresses of a host that may be connected to; never none.
+    /// Returns the addresses of a host that may be connected to, at least one.
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         if is_localhost(host) && !self.allow_private {
             return Err(ConnectError::Private { host: host.to_owned(), address: Ipv4Addr::LOCALHOST.into() });
@@ -96,8 +97,8 @@ impl Connector {
         Ok(addresses)
     }
 
-    /// The first connection that comes about. Each address gets a head start over the next, so that one which leads
-    /// nowhere, as IPv6 does on some networks, costs a moment and not the page.
+    /// Returns the first connection that succeeds. Addresses are tried with a short head start each, so that one that
+    /// never answers, as IPv6 does on some networks, costs 250 ms and not the page.
     async fn first_of(&self, addresses: Vec<SocketAddr>, host: &str) -> Result<TcpStream, ConnectError> {
         let mut attempts = JoinSet::new();
         let mut reason = "it has no address".to_owned();
@@ -124,7 +125,7 @@ impl Connector {
     }
 }
 
-/// Names that mean this machine, whatever a resolver says of them (RFC 6761).
+/// Whether a name means this machine, whatever the resolver says (RFC 6761).
 fn is_localhost(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
@@ -146,10 +147,10 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection, plain or secure.
+/// A connection, plain TCP or TLS.
 pub(super) struct Stream(TokioIo<Box<dyn Duplex>>);
 
-/// What reads and writes.
+/// `AsyncRead` and `AsyncWrite` in one trait object.
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}

@@ -1,4 +1,4 @@
-//! Why a page was not had, each with what happened, to what address, and what to do.
+//! Errors of a fetch. Each message says what happened, at which URL, and what to do.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,155 +8,155 @@ use url::Url;
 
 use super::Refusal;
 
-/// Why a page was not had. `url` is the address at which it went wrong: after a redirect, not the one asked for.
+/// Why a page could not be fetched. `url` is the URL that failed; after a redirect it differs from the requested one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The address is not one that is fetched.
+    /// The fetcher does not fetch URLs of this kind.
     #[error("{url} cannot be fetched: {reason}")]
     NotHttp {
-        /// The address, without a password.
+        /// The URL, without user name and password.
         url: String,
-        /// What is wrong with it, and what to do.
+        /// What is wrong with the URL, and what to do.
         reason: &'static str,
     },
-    /// The host is, or its name leads to, this machine or a network that is not public.
+    /// The host is this machine, or is on a network that is not public.
     #[error(
         "{url} was not fetched: {host} is at {address}, which is not on the public internet; \
-         if the page is to be taken from a private network, say --allow-private"
+         pass --allow-private to fetch from private networks"
     )]
     PrivateAddress {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// Its host.
+        /// The host of the URL.
         host: String,
-        /// Where the host is: the first of its addresses.
+        /// The first of the host's addresses.
         address: IpAddr,
     },
-    /// The host's name leads nowhere.
+    /// The host name could not be resolved.
     #[error("{url} could not be fetched: the name {host} was not found ({reason}); check the address and the network")]
     Dns {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// Its host.
+        /// The host of the URL.
         host: String,
-        /// What the resolver said.
+        /// The resolver's message.
         reason: String,
     },
-    /// No connection came about.
+    /// None of the host's addresses accepted a connection.
     #[error("{url} could not be fetched: no connection to {host} ({reason}); try again later")]
     Connect {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// Its host.
+        /// The host of the URL.
         host: String,
-        /// What was said, at the last of the host's addresses.
+        /// The message of the last attempt that failed.
         reason: String,
     },
-    /// The connection could not be secured, or the certificate is not to be trusted.
+    /// The TLS handshake failed, or the certificate is not trusted.
     #[error("{url} could not be fetched: no secure connection to {host} ({reason}){}", tls_advice(reason))]
     Tls {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// Its host.
+        /// The host of the URL.
         host: String,
-        /// What was wrong.
+        /// The TLS error.
         reason: String,
     },
-    /// It took too long.
+    /// A time limit passed.
     #[error("{url} could not be fetched: {phase} within {after:?}; try again later, or allow more time")]
     Timeout {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// What was waited for.
+        /// What the fetcher was waiting for.
         phase: Phase,
-        /// For how long.
+        /// The limit that passed.
         after: Duration,
     },
     /// The page is larger than allowed.
-    #[error("{url} was not fetched: it has more than {limit} bytes, which is the most that is taken")]
+    #[error("{url} was not fetched: it has more than {limit} bytes, the limit for a page")]
     TooLarge {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// How many bytes are taken at most, decompressed.
+        /// The limit in bytes, after decompression.
         limit: u64,
     },
-    /// A page redirects to one that redirected to it.
+    /// A redirect leads to a URL already visited.
     #[error("{requested} was not fetched: its redirects go in a circle: {}", chain(hops))]
     RedirectLoop {
-        /// The address that was asked for.
+        /// The requested URL.
         requested: String,
-        /// All that was visited, in order. The last is one of those before.
+        /// The URLs visited, in order. The last one also occurs earlier.
         hops: Vec<Url>,
     },
-    /// More redirects than are followed.
+    /// There were more redirects than the limit.
     #[error("{requested} was not fetched: it redirects more than {limit} times: {}", chain(hops))]
     TooManyRedirects {
-        /// The address that was asked for.
+        /// The requested URL.
         requested: String,
-        /// How many are followed.
+        /// The maximum number of redirects followed.
         limit: usize,
-        /// All that was visited, in order, and at last what would have come next.
+        /// The URLs visited, in order, and finally the one that was not followed.
         hops: Vec<Url>,
     },
-    /// A redirect leads nowhere.
-    #[error("{url} could not be fetched: it redirects to {location:?}, and {reason}")]
+    /// The target of a redirect cannot be fetched.
+    #[error("{url} could not be fetched: it redirects to {location:?}: {reason}")]
     RedirectInvalid {
-        /// The page that redirects.
+        /// The URL that redirects.
         url: String,
-        /// Where it says to go.
+        /// The Location header, cut at 200 characters.
         location: String,
-        /// What is wrong with that.
+        /// What is wrong with the target.
         reason: &'static str,
     },
-    /// The site answers with something else than the page.
+    /// The site answered with a status other than success.
     #[error("{url} could not be fetched: the site says {code}; {}", status_advice(*code, *retry_after))]
     Status {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// The status.
+        /// The HTTP status.
         code: StatusCode,
-        /// When the site says to come back, from its answer on.
+        /// How long the site asks to wait, counted from its response.
         retry_after: Option<Duration>,
     },
-    /// The site asks crawlers not to take the page.
-    #[error("{url} was not fetched: {refusal}; a page that you may take all the same is had with --ignore-robots")]
+    /// The site's robots.txt does not allow fetching the page.
+    #[error("{url} was not fetched: {refusal}; if you may fetch it anyway, pass --ignore-robots")]
     Robots {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// What the site's robots.txt says, or why it could not be read.
+        /// The rule of the site's robots.txt, or why the file could not be read.
         refusal: Refusal,
     },
-    /// The page is compressed in a way that can't be undone.
-    #[error("{url} could not be fetched: what it sent as {encoding:?} cannot be decompressed: {reason}")]
+    /// The body could not be decompressed.
+    #[error("{url} could not be fetched: its {encoding:?} body cannot be decompressed: {reason}")]
     BadEncoding {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// Its Content-Encoding.
+        /// The Content-Encoding of the response.
         encoding: String,
-        /// What is wrong.
+        /// The decoder's message, or that the encoding is not supported.
         reason: String,
     },
-    /// The connection ended before the page did. What had come is no page, and is not given.
+    /// The connection ended before the page was complete. What had arrived is discarded.
     #[error("{url} could not be fetched: the connection ended before the page did ({reason}); try again later")]
     CutOff {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// What was said.
+        /// The connection's error.
         reason: String,
     },
-    /// What came is not HTTP as it should be.
-    #[error("{url} could not be fetched: the answer is not valid HTTP: {reason}")]
+    /// The response violates HTTP.
+    #[error("{url} could not be fetched: the response is not valid HTTP: {reason}")]
     Protocol {
-        /// The address of the page.
+        /// The URL of the page.
         url: String,
-        /// What is wrong.
+        /// The violation.
         reason: String,
     },
 }
 
 impl FetchError {
-    /// Whether it may be otherwise later, so that trying again makes sense.
+    /// Whether the error may be temporary, so that a retry makes sense.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Dns { .. } | Self::Connect { .. } | Self::Timeout { .. } | Self::CutOff { .. } => true,
@@ -174,7 +174,7 @@ impl FetchError {
         }
     }
 
-    /// How long the site asks to wait before anything is asked of it again, counted from its answer.
+    /// How long the site asks to wait before the next request, counted from its response.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
@@ -197,12 +197,12 @@ impl FetchError {
     }
 }
 
-/// What was waited for in vain.
+/// What the fetcher was waiting for when a time limit passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// A connection: the name's addresses, TCP and TLS.
+    /// A connection: DNS, TCP and TLS.
     Connect,
-    /// The head of the answer.
+    /// The status line and headers of the response.
     Answer,
     /// The next piece of the body.
     Silence,
@@ -215,13 +215,13 @@ impl std::fmt::Display for Phase {
         f.write_str(match self {
             Self::Connect => "there was no connection",
             Self::Answer => "there was no answer",
-            Self::Silence => "nothing more of the page came",
+            Self::Silence => "no more of the page arrived",
             Self::Body => "the page was not complete",
         })
     }
 }
 
-/// Whether a status is one of the moment.
+/// Whether a status may be temporary.
 pub(super) fn is_transient(code: StatusCode) -> bool {
     const LASTING: [StatusCode; 2] = [StatusCode::NOT_IMPLEMENTED, StatusCode::HTTP_VERSION_NOT_SUPPORTED];
     const OF_THE_MOMENT: [StatusCode; 3] =
@@ -231,22 +231,22 @@ pub(super) fn is_transient(code: StatusCode) -> bool {
 
 fn status_advice(code: StatusCode, retry_after: Option<Duration>) -> String {
     if let Some(wait) = retry_after {
-        return format!("it asks to come back in {} s", wait.as_secs());
+        return format!("it asks to try again in {} s", wait.as_secs());
     }
     match code.as_u16() {
-        404 | 410 => "check the address, or the page is gone",
-        401 | 402 | 403 | 407 | 451 => "it does not give the page to us",
-        429 => "it gets too many requests; try again later, and less often",
+        404 | 410 => "check the address: the page may be gone",
+        401 | 402 | 403 | 407 | 451 => "it does not allow us to read the page",
+        429 => "it received too many requests; try again later, and less often",
         _ if is_transient(code) => "try again later",
-        _ => "it has no page to give at this address",
+        _ => "it offers no page at this address",
     }
     .to_owned()
 }
 
-/// Certificates that nobody vouches for are mostly of a machine that knows no authorities.
+/// An unknown issuer usually means that this machine has no list of certificate authorities.
 fn tls_advice(reason: &str) -> &'static str {
     if reason.contains("UnknownIssuer") || reason.contains("no certificate authorities") {
-        "; the machine's list of authorities may be missing: install ca-certificates, or name a file in SSL_CERT_FILE"
+        "; this machine's certificate authorities may be missing: install ca-certificates, or set SSL_CERT_FILE"
     } else {
         ""
     }

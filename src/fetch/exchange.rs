@@ -1,7 +1,7 @@
-//! One request and the head of its answer: no redirect is followed here.
+//! The HTTP client: sends one request and reads the response up to its body. It follows no redirects.
 //!
-//! HTTP/1.1 only: every site speaks it, a connection is one page's at a time, so that giving a page up ends the
-//! connection, and there is one protocol less whose limits have to be right.
+//! It speaks HTTP/1.1 only. Every site supports it, a connection serves one page at a time, so cancelling a fetch
+//! closes the connection, and there is one protocol fewer whose limits have to be right.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -21,16 +21,16 @@ use super::connect::{ConnectError, Connector};
 use super::error::Phase;
 use super::{FetchError, Options, body, retry_after};
 
-/// What we are for, first. Sites that look at this give a browser's page to whoever asks for HTML first.
+/// HTML comes first, because sites that check this header serve their normal page to clients that prefer HTML.
 const ACCEPTED: HeaderValue = HeaderValue::from_static(
     "text/html, application/xhtml+xml, application/xml;q=0.9, application/json;q=0.9, */*;q=0.8",
 );
 
-/// How long a connection is kept for the next page. Short: a connection that the site closes as we send on it costs a
-/// page.
+/// How long an idle connection is kept for the next page. It is short, because a request fails if the site closes the
+/// connection just as we send it.
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
-/// Asks, and tells answers apart.
+/// Sends requests and sorts the responses.
 pub(super) struct Exchange {
     client: Client<Connector, Empty<Bytes>>,
     user_agent: HeaderValue,
@@ -39,13 +39,13 @@ pub(super) struct Exchange {
     timeout: Duration,
 }
 
-/// An answer that is no error.
+/// A response that is not an error.
 pub(super) enum Answer {
-    /// The page, of which the body has not been read.
+    /// A page; its body has not been read yet.
     Page(Response<Incoming>),
-    /// The page is what the conditions say, with the answer's headers.
+    /// The page has not changed (304), with the response's headers.
     NotModified(HeaderMap),
-    /// The page is elsewhere.
+    /// A redirect: its status, and the Location header, empty if it is missing.
     Redirect(StatusCode, Vec<u8>),
 }
 
@@ -57,7 +57,7 @@ impl Exchange {
             .pool_max_idle_per_host(options.per_host_max)
             .http1_max_buf_size(options.head_bytes_max.max(HEAD_BYTES_MIN))
             .http1_max_headers(options.headers_max)
-            // A header that no program can read is left out, as browsers do.
+            // Browsers ignore malformed headers too, so there are sites that send them.
             .http1_ignore_invalid_headers_in_responses(true)
             .build(Connector::new(options));
         Self {
@@ -69,7 +69,7 @@ impl Exchange {
         }
     }
 
-    /// Asks for a page, which has until `deadline`.
+    /// Requests a page. The head of the response has to arrive by `deadline`, and within the idle timeout.
     pub(super) async fn ask(
         &self,
         url: &Url,
@@ -79,7 +79,7 @@ impl Exchange {
         let conditional = !conditions.is_empty();
         let mut request = self.request(url, conditions)?;
         let mut connection = capture_connection(&mut request);
-        // The connector has a limit of its own for what comes before.
+        // The idle timeout starts once connected; the connector has its own time limit.
         let silence = async {
             drop(connection.wait_for_connection_metadata().await);
             tokio::time::sleep(self.idle_timeout).await;
@@ -102,7 +102,7 @@ impl Exchange {
     ) -> Result<Request<Empty<Bytes>>, FetchError> {
         let uri = url.as_str().parse::<Uri>().map_err(|_| FetchError::NotHttp {
             url: url.to_string(),
-            reason: "it is too long, or has characters that no request can have",
+            reason: "it is too long, or has characters that are not allowed in a request",
         })?;
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = uri;
@@ -143,18 +143,18 @@ impl Exchange {
     }
 }
 
-/// The least that hyper takes.
+/// hyper panics if the limit is lower.
 const HEAD_BYTES_MIN: usize = 8192;
 
 fn answer(url: &Url, conditional: bool, response: Response<Incoming>) -> Result<Answer, FetchError> {
     let code = response.status();
     match code.as_u16() {
-        // 203: by way of a proxy that changed it, which is what anybody gets.
+        // 203 means that a proxy changed the page. Every visitor gets that version.
         200 | 203 => Ok(Answer::Page(response)),
         304 if conditional => Ok(Answer::NotModified(response.into_parts().0.headers)),
         304 => Err(FetchError::Protocol {
             url: url.to_string(),
-            reason: "it says that the page has not changed, which was not asked".to_owned(),
+            reason: "304 Not Modified in reply to an unconditional request".to_owned(),
         }),
         301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION).map(|value| value.as_bytes().to_vec());

@@ -1,16 +1,16 @@
-//! Pages from the web: an address in, bytes out. It knows no archive and no format.
+//! Fetches web pages: a URL in, bytes out. Knows nothing of the archive or of document formats.
 //!
-//! What holds, whatever an address or a site says:
+//! The fetcher guarantees, whatever a URL or a site says:
 //!
-//! - Only http and https, and only what is on the public internet. Each connection is checked where it is made, so that
-//!   neither a redirect nor a name that changes where it leads gets past ([`Options::allow_private`] lifts it). Proxies
+//! - Only http and https URLs on the public internet are fetched. The address is checked when each connection is made,
+//!   so neither a redirect nor a change in DNS gets past the check. [`Options::allow_private`] turns it off. Proxies
 //!   named in the environment are not used.
-//! - A page is whole or an error. Time and memory are bounded, whatever a site sends.
-//! - Nothing is hidden: redirects are followed one by one and told, and we say who we are.
-//! - Sites are treated well: robots.txt is obeyed, few requests at once, and a site's wish to be left alone for a while
-//!   is told ([`FetchError::retry_after`]). Whether and when to try again is the caller's business.
+//! - The caller gets a complete page or an error, never part of a page. Time and memory are bounded.
+//! - Redirects are followed one by one and reported, and the user agent says what is asking.
+//! - robots.txt is obeyed, requests per host are limited, and a site's Retry-After is passed on
+//!   ([`FetchError::retry_after`]). The caller decides whether and when to retry.
 //!
-//! No cookies are kept, and no script is run.
+//! The fetcher keeps no cookies and runs no scripts.
 
 mod address;
 mod body;
@@ -47,14 +47,14 @@ use self::robots::Robots;
 use self::trail::Trail;
 use self::turns::Turns;
 
-/// Fetches pages. Cloning is cheap, and clones share connections, turns at hosts and what is known of robots.txt.
+/// Fetches pages. Cloning is cheap; clones share connections, per-host limits and the robots.txt cache.
 #[derive(Clone)]
 pub struct Fetcher {
     site: Arc<Site>,
     robots: Arc<Robots>,
 }
 
-/// What asking a site takes.
+/// The parts that a request needs. The robots.txt cache uses them too.
 struct Site {
     options: Options,
     exchange: Exchange,
@@ -62,18 +62,18 @@ struct Site {
 }
 
 impl Fetcher {
-    /// A fetcher that does as the options say.
+    /// Creates a fetcher with an empty robots.txt cache. Connects to nothing yet.
     pub fn new(options: Options) -> Self {
         let site = Site { exchange: Exchange::new(&options), turns: Turns::new(options.per_host_max), options };
         Self { site: Arc::new(site), robots: Arc::new(Robots::new()) }
     }
 
-    /// The page at an address, or that it is still the one that `known` came with.
+    /// Fetches the page at `url`, or reports that it has not changed since `known` was received.
     ///
-    /// `known` is what an earlier fetch gave. It is sent with the request for the address that it belongs to, be that
-    /// `url` or one that `url` redirects to, and with no other. Fragments don't count.
+    /// `known` comes from an earlier fetch. It is sent only with the request for the URL it belongs to, which may be
+    /// `url` or one that `url` redirects to. Fragments are ignored.
     ///
-    /// Must run within a Tokio runtime. Dropping the future ends the connection, and gives up a turn.
+    /// Must run within a Tokio runtime. Dropping the future closes the connection and releases the host permit.
     pub async fn fetch(&self, url: &Url, known: Option<&Validators>) -> Result<Fetched, FetchError> {
         let options = &self.site.options;
         let mut trail = Trail::new(url)?;
@@ -82,7 +82,7 @@ impl Fetcher {
             if options.obey_robots {
                 self.robots.check(&self.site, trail.here()).await?;
             }
-            // Given back with the last byte. No turn is held while another is waited for, so that nobody waits in a ring.
+            // Held until the last byte. No task waits for one permit while holding another, so they cannot deadlock.
             let turn = self.site.turns.take(trail.here().host_str().unwrap_or_default()).await;
             let begun = Instant::now();
             let deadline = begun + left;
@@ -96,7 +96,7 @@ impl Fetcher {
                 }
                 (Answer::Redirect(status, location), _) => trail.follow(status, &location, options.redirects_max)?,
                 (Answer::NotModified(_), None) => {
-                    let reason = "it answers what was not asked".to_owned();
+                    let reason = "304 Not Modified in reply to an unconditional request".to_owned();
                     return Err(FetchError::Protocol { url: trail.here().to_string(), reason });
                 }
             }
@@ -116,7 +116,7 @@ impl Fetcher {
 }
 
 impl Site {
-    /// The body of an answer, which has until `deadline`.
+    /// Reads a response's body, decompressed. All of it has to arrive by `deadline`.
     async fn body(
         &self,
         url: &Url,

@@ -1,4 +1,4 @@
-//! Where names lead and what connects: the machine's network, or one that a test makes up.
+//! Name resolution and connections: the machine's network, or a simulated one in tests.
 
 use std::future::Future;
 use std::io;
@@ -7,23 +7,23 @@ use std::pin::Pin;
 
 use tokio::net::TcpStream;
 
-/// An answer of a network, in its time.
+/// The future result of a network operation. Dropping it cancels the operation.
 pub type Later<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
-/// Where names lead and what connects.
+/// Resolves names and opens connections.
 ///
-/// The fetcher asks for a name's addresses once a connection, drops those that are not public, and connects to no other
-/// address than one that is left: whoever answers cannot change their mind in between. It never asks for the address of
-/// an IP literal. Dropping an answer that has not come gives it up.
+/// For each connection the fetcher resolves the name once, drops the addresses that are not public, and connects only
+/// to one of the others. A name server therefore cannot change its answer between the check and the connection. IP
+/// literals are never resolved.
 pub trait Network: Send + Sync + 'static {
-    /// The addresses of a host, each with the port, in the order in which to try them.
+    /// Resolves a host to its addresses, each with `port`, in the order in which to try them.
     fn resolve(&self, host: &str, port: u16) -> Later<Vec<SocketAddr>>;
 
-    /// A connection to an address.
+    /// Opens a TCP connection to an address.
     fn connect(&self, address: SocketAddr) -> Later<TcpStream>;
 }
 
-/// The machine's own network.
+/// The machine's own resolver and network.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemNetwork;
 

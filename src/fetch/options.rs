@@ -1,4 +1,4 @@
-//! What a fetcher can be told.
+//! The options of a fetcher.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,36 +9,36 @@ use rustls::pki_types::CertificateDer;
 
 use super::{Network, SystemNetwork};
 
-/// What a fetcher can be told. The default is meant for pages of the open web.
+/// Limits and behaviour of a fetcher. The defaults are meant for pages of the open web.
 #[derive(Clone)]
 pub struct Options {
-    /// How we present ourselves to sites.
+    /// The User-Agent header of every request. Default: `dateline/` and the version, with a note for site owners.
     pub user_agent: HeaderValue,
-    /// How long a connection may take: the name's addresses, TCP and TLS together. Default 10 s.
+    /// Time limit for making a connection: DNS, TCP and TLS together. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long the site may be silent: before its answer begins, and between two pieces of it. Default 20 s.
+    /// How long the site may be silent, before its response begins and between two pieces of it. Default 20 s.
     pub idle_timeout: Duration,
-    /// How long a page may take in total, over all redirects and to the last byte. Default 60 s. Waiting for a turn at the
-    /// host isn't counted, and a robots.txt that has to be had first may take as long again.
+    /// Total time limit for a page, over all redirects and to the last byte. Default 60 s. Waiting for a host permit
+    /// does not count, and fetching robots.txt first has a limit of its own of the same length.
     pub timeout: Duration,
-    /// How many bytes a page may have, decompressed. Default 16 MiB.
+    /// Maximum size of a page after decompression, in bytes. Default 16 MiB.
     pub body_bytes_max: u64,
-    /// How many bytes the head of an answer may have, at least 8192. Default 64 KiB. Heads are taken up to twice as large:
-    /// it is looked at between two readings.
+    /// Maximum size of a response's headers, in bytes; at least 8192. Default 64 KiB. The size is checked between
+    /// reads, so up to twice as much may be accepted.
     pub head_bytes_max: usize,
-    /// How many headers an answer may have. Default 256.
+    /// Maximum number of headers in a response. Default 256.
     pub headers_max: usize,
-    /// How many redirects are followed. Default 10.
+    /// Maximum number of redirects followed for one page. Default 10.
     pub redirects_max: usize,
-    /// Whether a page may be taken from this machine or a private network. Default no.
+    /// Whether pages may be fetched from this machine or a private network. Default no.
     pub allow_private: bool,
-    /// Whether the site's robots.txt is obeyed. Default yes.
+    /// Whether robots.txt is fetched and obeyed. Default yes.
     pub obey_robots: bool,
-    /// How many pages are taken from one host at once, at least 1. Default 2.
+    /// Maximum number of concurrent requests to one host, at least 1. Default 2.
     pub per_host_max: usize,
-    /// Authorities that are trusted beside those of the machine. Default none.
+    /// Certificate authorities to trust in addition to those of the machine. Default none.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// Where names lead and what connects. Default: the machine's.
+    /// Resolves names and opens connections. Default: the machine's network.
     pub network: Arc<dyn Network>,
 }
 
@@ -80,9 +80,9 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Says what asks, and under which name a robots.txt can address it.
+/// Tells site owners what is asking and which name to use for it in robots.txt.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!(
     "dateline/",
     env!("CARGO_PKG_VERSION"),
-    " (archive of news articles, run by whoever asks; robots.txt: dateline; see its README)"
+    " (archive of news articles, run by its user; robots.txt: dateline; see its README)"
 ));

@@ -1,4 +1,4 @@
-//! What a fetch answers: a page, or that it is still the one known.
+//! The result of a fetch: a page, or the news that it has not changed.
 
 use std::fmt;
 
@@ -8,86 +8,86 @@ use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The answer to a fetch.
+/// The result of a successful fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// The page.
+    /// The site sent a page.
     Page(Page),
-    /// The site says that the page is still what the validators came with.
+    /// The site says that the page has not changed since the validators were received (304).
     NotModified(NotModified),
 }
 
-/// A page as the site sent it, whole and decompressed.
+/// A complete page as the site sent it, decompressed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The address that was asked for, without its fragment.
+    /// The requested URL, without its fragment.
     pub requested: Url,
-    /// The address that the page came from, after all redirects.
+    /// The URL that served the page, after all redirects.
     pub url: Url,
-    /// How `requested` led to `url`, in order; empty when they are one.
+    /// The redirects from `requested` to `url`, in order; empty if the two are equal.
     pub redirects: Vec<Redirect>,
-    /// The type that the site says the page has, in lower case and without parameters: `text/html`.
+    /// The media type from the Content-Type header, in lower case and without parameters: `text/html`.
     pub content_type: Option<String>,
-    /// The charset that the site says the page is in, as written.
+    /// The charset parameter of the Content-Type header, as written.
     pub charset: Option<String>,
-    /// The page, with any Content-Encoding undone.
+    /// The bytes of the page, with any Content-Encoding undone.
     pub body: Bytes,
-    /// What to ask with next time; `None` when the site gave nothing.
+    /// Validators for the next conditional request; `None` if the site sent none.
     pub validators: Option<Validators>,
 }
 
-/// That a page is still what it was.
+/// A page that has not changed since an earlier fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotModified {
-    /// The address that was asked for, without its fragment.
+    /// The requested URL, without its fragment.
     pub requested: Url,
-    /// The address that the answer came from, after all redirects: that of the validators.
+    /// The URL that answered, after all redirects: the one that the validators belong to.
     pub url: Url,
-    /// How `requested` led to `url`, in order; empty when they are one.
+    /// The redirects from `requested` to `url`, in order; empty if the two are equal.
     pub redirects: Vec<Redirect>,
-    /// What to ask with next time: as given, save for what the site says anew.
+    /// Validators for the next conditional request: those given, updated with what the site sent.
     pub validators: Validators,
 }
 
 /// One redirect that was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// The address that redirects.
+    /// The URL that answered with the redirect.
     pub from: Url,
-    /// Where to.
+    /// The target, absolute and without a fragment.
     pub to: Url,
-    /// With which status: 301 and 308 are for good.
+    /// The status of the redirect; 301 and 308 are permanent.
     pub status: StatusCode,
 }
 
 impl Redirect {
-    /// Whether it leads from https to http, where anybody on the way may have changed the page.
+    /// Whether it leads from https to http, where anyone on the network path could have changed the page.
     pub fn is_downgrade(&self) -> bool {
         self.from.scheme() == "https" && self.to.scheme() == "http"
     }
 }
 
-/// What a site said about the state of a page, so that it can be asked whether there is a newer one.
+/// What a site said about the state of a page, for a later conditional request.
 ///
-/// They belong to one address, and are sent to no other.
+/// Validators belong to one URL and are sent to no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validators {
-    /// The address that they came from.
+    /// The URL that sent them.
     pub url: Url,
-    /// The entity tag as sent, with its quotes and a `W/` if it is weak.
+    /// The ETag header as sent, with its quotes, and with `W/` if it is weak.
     pub etag: Option<String>,
-    /// The Last-Modified date as sent.
+    /// The Last-Modified header as sent.
     pub last_modified: Option<String>,
 }
 
 impl Validators {
-    /// What the headers of an answer from `url` say; `None` when they say nothing.
+    /// Reads the validators from the headers of a response from `url`; `None` if there are none.
     pub(super) fn read(url: &Url, headers: &HeaderMap) -> Option<Self> {
         let (etag, last_modified) = (text(headers, &ETAG), text(headers, &LAST_MODIFIED));
         (etag.is_some() || last_modified.is_some()).then(|| Self { url: url.clone(), etag, last_modified })
     }
 
-    /// Those of a 304 where it has any, these where it doesn't.
+    /// Takes each validator from the headers of a 304 if it has one, and otherwise keeps the present one.
     pub(super) fn updated(&self, headers: &HeaderMap) -> Self {
         Self {
             url: self.url.clone(),
@@ -96,8 +96,8 @@ impl Validators {
         }
     }
 
-    /// The conditions to ask `url` with: none unless they belong there. What can't stand in a header is left out, since
-    /// asking without is always right.
+    /// The conditional headers for a request to `url`; empty unless the validators belong to it. A value that is not
+    /// valid in a header is left out, since an unconditional request is always correct.
     pub(super) fn conditions(&self, url: &Url) -> Vec<(HeaderName, HeaderValue)> {
         let mut own = self.url.clone();
         own.set_fragment(None);
@@ -125,7 +125,7 @@ impl fmt::Debug for Page {
     }
 }
 
-/// The type and the charset of a Content-Type header, read as leniently as browsers do.
+/// Reads media type and charset from the Content-Type header, as leniently as browsers do.
 pub(super) fn content_type(headers: &HeaderMap) -> (Option<String>, Option<String>) {
     let Some(value) = text(headers, &CONTENT_TYPE) else { return (None, None) };
     let mut parts = value.split(';');
@@ -137,7 +137,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> (Option<String>, Option<Strin
     (Some(essence).filter(|essence| !essence.is_empty()), charset.filter(|charset| !charset.is_empty()))
 }
 
-/// A header's value, if it is text and says something.
+/// Returns a header's trimmed value, unless it is empty or not ASCII text.
 pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty()).then(|| value.to_owned())
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn content_types_are_read_as_they_occur() {
+    fn content_types_are_read_as_sites_send_them() {
         let both = |essence: &str, charset: &str| (Some(essence.to_owned()), Some(charset.to_owned()));
         assert_eq!(read("text/html; charset=utf-8"), both("text/html", "utf-8"));
         assert_eq!(read("Text/HTML;CHARSET=\"ISO-8859-1\""), both("text/html", "ISO-8859-1"));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn validators_go_to_their_own_address_only() {
+    fn validators_are_sent_only_to_their_own_url() {
         let url = |text: &str| Url::parse(text).unwrap();
         let etag = Some("\"a\"".to_owned());
         let validators = Validators { url: url("https://news.example/a#b"), etag, last_modified: Some("x\ny".into()) };

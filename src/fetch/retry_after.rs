@@ -1,4 +1,4 @@
-//! When a site asks to be asked again: the header Retry-After (RFC 9110, 10.2.3).
+//! The Retry-After header (RFC 9110, 10.2.3).
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use http::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use super::page::text;
 
-/// How long to wait, from the answer on. A date counts from the answer's own Date, so that it doesn't matter whether the
-/// site's clock is right; without that it says nothing.
+/// How long to wait, counted from the response. A date is compared with the response's own Date header, so the site's
+/// clock need not be right; without a Date header it is ignored.
 pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?;
     if value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read() {
+    fn seconds_and_dates_are_read() {
         let date = Some("Sun, 02 Nov 2025 10:00:00 GMT");
         assert_eq!(wait("120", date), Some(120));
         assert_eq!(wait(" 0 ", None), Some(0));

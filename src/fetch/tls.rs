@@ -1,4 +1,4 @@
-//! TLS as a client: the authorities that the machine trusts, and what went wrong, in words.
+//! TLS for clients, with the certificate authorities of the machine, and readable errors.
 
 use std::io;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Secures connections. The machine's authorities are read with the first of them.
+/// Performs TLS handshakes. The machine's certificate authorities are loaded with the first one.
 #[derive(Debug)]
 pub(super) struct Tls {
     authorities: Vec<CertificateDer<'static>>,
@@ -18,12 +18,12 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Trusts `authorities` beside those of the machine.
+    /// Trusts `authorities` in addition to those of the machine.
     pub(super) fn new(authorities: Vec<CertificateDer<'static>>) -> Self {
         Self { authorities, config: OnceCell::new() }
     }
 
-    /// Makes a connection to `host` a secure one, or says why that can't be.
+    /// Performs the handshake with `host` and returns the secured connection, or the reason for the failure.
     pub(super) async fn secure(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| "the host's name is not valid".to_owned())?;
         let config = self.config.get_or_try_init(|| self.read()).await?;
@@ -32,7 +32,7 @@ impl Tls {
 
     async fn read(&self) -> Result<Arc<ClientConfig>, String> {
         let authorities = self.authorities.clone();
-        // Some hundred files may have to be read.
+        // This may read hundreds of files.
         let made = tokio::task::spawn_blocking(move || config(authorities)).await;
         made.map_err(|error| error.to_string())?.map(Arc::new)
     }
@@ -40,7 +40,7 @@ impl Tls {
 
 fn config(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    // A list that can be read in part is better than none: what it lacks is told with the certificate that needs it.
+    // A partly readable list is better than none. If a missing authority is needed, the handshake reports it.
     let machine = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(machine.certs);
     roots.add_parsable_certificates(authorities);

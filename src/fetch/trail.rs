@@ -1,28 +1,28 @@
-//! The way from the address that was asked for to the page: each redirect checked before it is followed.
+//! The redirects from the requested URL to the page. Each target is checked before it is followed.
 
 use http::StatusCode;
 use url::Url;
 
 use super::{FetchError, Redirect};
 
-/// How much of a location that leads nowhere is told.
+/// Maximum length of a Location header in an error, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// The way so far. It never holds an address that may not be asked for.
+/// The redirects followed so far. Every URL in it is one that may be fetched.
 pub(super) struct Trail {
-    /// The address asked for, without its fragment, and where each redirect led.
+    /// The requested URL, then the target of each redirect, all without fragments.
     visited: Vec<Url>,
     here: Url,
     redirects: Vec<Redirect>,
 }
 
 impl Trail {
-    /// Begins at an address, if it is one to ask for.
+    /// Starts at the requested URL; fails if it is not one that may be fetched.
     pub(super) fn new(url: &Url) -> Result<Self, FetchError> {
         let mut url = url.clone();
         let refused = refuse(&url);
         url.set_fragment(None);
-        // Both only fail where there can be none.
+        // Both fail only for URLs that cannot have a user name or password.
         let _ = url.set_password(None);
         let _ = url.set_username("");
         match refused {
@@ -31,17 +31,17 @@ impl Trail {
         }
     }
 
-    /// The address to ask next.
+    /// The URL to request next.
     pub(super) fn here(&self) -> &Url {
         &self.here
     }
 
-    /// How many redirects were followed.
+    /// Number of redirects followed so far.
     pub(super) fn redirects(&self) -> usize {
         self.redirects.len()
     }
 
-    /// Goes where a redirect says, unless that leads nowhere, to where it has been, or on and on.
+    /// Follows a redirect. Rejects invalid targets, loops, and more than `limit` redirects.
     pub(super) fn follow(&mut self, status: StatusCode, location: &[u8], limit: usize) -> Result<(), FetchError> {
         let location = ascii(location);
         let invalid = |reason| FetchError::RedirectInvalid {
@@ -50,9 +50,9 @@ impl Trail {
             reason,
         };
         if location.trim().is_empty() {
-            return Err(invalid("does not say where to"));
+            return Err(invalid("the Location header is missing or empty"));
         }
-        let mut to = self.here.join(&location).map_err(|_| invalid("that is no address"))?;
+        let mut to = self.here.join(&location).map_err(|_| invalid("that is not a valid address"))?;
         if let Some(reason) = refuse(&to) {
             return Err(invalid(reason));
         }
@@ -71,15 +71,15 @@ impl Trail {
         Ok(())
     }
 
-    /// The address that was asked for, the one that it led to, and how.
+    /// Returns the requested URL, the final URL, and the redirects between them.
     pub(super) fn end(mut self) -> (Url, Url, Vec<Redirect>) {
         self.visited.truncate(1);
         (self.visited.pop().unwrap_or_else(|| self.here.clone()), self.here, self.redirects)
     }
 }
 
-/// A location with every byte that isn't ASCII percent-encoded, which asks for the very bytes that the site means,
-/// whatever charset they are in.
+/// Percent-encodes every byte of a Location header that is not ASCII. The request then has exactly the bytes that the
+/// site means, whatever their charset.
 fn ascii(location: &[u8]) -> String {
     location.iter().fold(String::with_capacity(location.len()), |mut text, byte| {
         if byte.is_ascii() {
@@ -91,7 +91,7 @@ fn ascii(location: &[u8]) -> String {
     })
 }
 
-/// Ports of other protocols, where a page's address could make us say something to a mail server or the like.
+/// Ports of other protocols. Without this list a URL could make us talk to a mail server, for example.
 /// Source: <https://fetch.spec.whatwg.org/#port-blocking>.
 const BAD_PORTS: [u16; 83] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
@@ -100,16 +100,16 @@ const BAD_PORTS: [u16; 83] = [
     5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ];
 
-/// Why an address is not asked for, if it isn't. What its host is, is checked when it is connected to.
+/// Why a URL may not be fetched; `None` if it may. Its host's address is checked when the connection is made.
 fn refuse(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some("only http and https addresses are fetched");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Some("an address with a user name or a password is not fetched; leave them out");
+        return Some("an address with a user name or password is not fetched; remove them");
     }
     if url.port().is_some_and(|port| BAD_PORTS.contains(&port)) {
-        return Some("its port is that of another protocol, and is not asked for pages");
+        return Some("its port belongs to another protocol");
     }
     (!url.has_host()).then_some("it has no host")
 }
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_of_other_protocols_are_not_asked() {
+    fn ports_of_other_protocols_are_rejected() {
         for (url, is_asked) in [
             ("http://tidewater.example:22/", false),
             ("http://tidewater.example:0/", false),

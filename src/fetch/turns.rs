@@ -1,19 +1,19 @@
-//! Turns at a host: so many requests at once and no more, in the order in which they were asked for.
+//! Limits concurrent requests per host, in FIFO order.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Gives turns. It knows of the hosts that somebody has a turn at or waits for, and of few others.
+/// Issues permits per host. It drops the state of idle hosts whenever a new host is added.
 pub(super) struct Turns {
     per_host_max: usize,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-/// A turn, until it is dropped.
+/// A permit for one request, released on drop.
 pub(super) struct Turn {
-    /// Always there: no semaphore is ever closed.
+    /// Always `Some`, since no semaphore is ever closed.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -22,7 +22,7 @@ impl Turns {
         Self { per_host_max: per_host_max.clamp(1, Semaphore::MAX_PERMITS), hosts: Mutex::default() }
     }
 
-    /// Waits for a turn at a host. Whoever is dropped while waiting loses their place, and nothing else.
+    /// Waits for a permit for a host. Cancel-safe: dropping the future only gives up the place in the queue.
     pub(super) async fn take(&self, host: &str) -> Turn {
         Turn { _permit: self.host(host).acquire_owned().await.ok() }
     }
@@ -32,7 +32,7 @@ impl Turns {
         if let Some(known) = hosts.get(host) {
             return Arc::clone(known);
         }
-        // Nobody has a turn or waits where the map alone holds the semaphore.
+        // If only the map holds the semaphore, no task has a permit or waits for one.
         hosts.retain(|_, turns| Arc::strong_count(turns) > 1);
         let new = Arc::new(Semaphore::new(self.per_host_max));
         hosts.insert(host.to_owned(), Arc::clone(&new));
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn hosts_that_nobody_asks_are_forgotten() {
+    async fn idle_hosts_are_forgotten() {
         let turns = Turns::new(1);
         let held = turns.take("a.example").await;
         for host in 0..100 {

@@ -1,10 +1,10 @@
-//! A body that came as one text, with markup or without.
+//! Splits a body that is given as one text, with or without markup, into blocks.
 
 use crate::model::{Block, BlockKind};
 
 use super::{is_correction, markup, text};
 
-/// The blocks of a body: by its markup, or else by its lines.
+/// The blocks of a body: by its markup if it has any, or else by its lines.
 pub(super) fn blocks(body: &str) -> Vec<Block> {
     if markup::is_markup(body) {
         return markup::blocks(body, None);
@@ -15,7 +15,7 @@ pub(super) fn blocks(body: &str) -> Vec<Block> {
     plain(body)
 }
 
-/// The paragraphs of a body without markup: between blank lines, or one a line where there are none.
+/// The paragraphs of a body without markup: blank lines separate them; without blank lines, each line is one.
 pub(super) fn plain(body: &str) -> Vec<Block> {
     let body = markup::unescape(body).replace("\r\n", "\n").replace('\r', "\n");
     let block = |text: String| match is_correction(&text) {
@@ -25,7 +25,7 @@ pub(super) fn plain(body: &str) -> Vec<Block> {
     text::paragraphs(&body).map(block).collect()
 }
 
-/// Whether the whole body is markup that was escaped once too often.
+/// Whether the whole body is markup that was escaped one time too many.
 fn is_escaped_markup(body: &str) -> bool {
     let body = body.trim_start();
     ["&lt;p&gt;", "&lt;p ", "&lt;div"].iter().any(|start| body.starts_with(start)) && body.contains("&lt;/")
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_are_parted_by_what_they_have() {
+    fn a_body_is_split_by_markup_or_else_by_lines() {
         let kinds = |body: &str| blocks(body).into_iter().map(|block| block.kind).collect::<Vec<_>>();
         let paragraph = |text: &str| BlockKind::Paragraph { text: text.to_owned() };
         for body in [

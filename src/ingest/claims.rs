@@ -1,4 +1,4 @@
-//! Claimed times that a document states in fields of their own.
+//! Reads claimed times that a document states in dedicated fields.
 
 use jiff::civil::Date;
 
@@ -6,18 +6,18 @@ use crate::model::ClaimedTime;
 
 use super::{Guess, quoted, times};
 
-/// Where a claim stands, and what it may be held against.
+/// Where a claim was found, and what it can be checked against.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Place<'c> {
-    /// Where it was found, as it is kept.
+    /// Where it was found, as recorded in the claim.
     pub(super) found_in: &'static str,
-    /// The day that relative words count from.
+    /// The day that relative times count from.
     pub(super) reference: Option<Date>,
-    /// For the time of a change: the time of the publication.
+    /// For a modification time: the publication time.
     pub(super) published: Option<&'c ClaimedTime>,
 }
 
-/// Reads when data says that an article was published, and changed; empty words say nothing.
+/// Reads the publication and modification times from a data format. Empty words mean that there is no claim.
 pub(super) fn stated_pair(
     [published, modified]: [&str; 2],
     found_in: &'static str,
@@ -31,7 +31,7 @@ pub(super) fn stated_pair(
     (published, modified)
 }
 
-/// Reads a claim. What was guessed of it, and what isn't understood, is noted as a guess at `what`.
+/// Reads a claim. Anything that had to be guessed or was not understood is noted as a guess about `what`.
 pub(super) fn stated(what: &str, words: &str, place: Place<'_>, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
     let claim = times::claimed_change(words, place.reference, place.published, place.found_in);
     if let Some(claim) = claim {
@@ -46,6 +46,6 @@ pub(super) fn stated(what: &str, words: &str, place: Place<'_>, guesses: &mut Ve
     }
     let dated = times::leading_date(words, place.found_in);
     let value = dated.as_ref().map_or_else(|| "not read".into(), times::describe);
-    guesses.push(Guess::new(what, value, format!("{} is not wholly understood", quoted(words))));
+    guesses.push(Guess::new(what, value, format!("{} is not fully understood", quoted(words))));
     dated
 }

@@ -1,34 +1,37 @@
-//! Why a document can't be read.
+//! The reasons for which a document cannot be read.
 
-/// Why a document can't be read. Every message says what to do about it.
+/// Why a document cannot be read. If the user can do something about it, the message says what.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IngestError {
-    /// There is nothing but white space.
+    /// The document has only white space.
     #[error("the document is empty")]
     Empty,
-    /// The document is over [`super::DOCUMENT_BYTES_MAX`].
-    #[error("the document has {bytes} bytes; at most {} are read", super::DOCUMENT_BYTES_MAX)]
+    /// The document is larger than [`super::DOCUMENT_BYTES_MAX`].
+    #[error("the document has {bytes} bytes; the limit is {} MiB", super::DOCUMENT_BYTES_MAX >> 20)]
     TooLarge {
-        /// Its length.
+        /// Its length in bytes.
         bytes: usize,
     },
     /// The bytes are not text.
     #[error("this is {what}, not text; extract or convert the text to UTF-8 first")]
     Binary {
-        /// What they look like, with an article.
+        /// What they look like, in words with an article: "a PDF file".
         what: &'static str,
     },
-    /// The bytes are text of another encoding, or damaged.
+    /// The bytes are damaged, or text in another encoding.
     #[error("byte {at} is not UTF-8; convert the document first, for example with `iconv -t utf-8`")]
     NotUtf8 {
-        /// The offset of the first byte that can't be read, from 0.
+        /// The offset of the first invalid byte, from 0.
         at: usize,
     },
-    /// The document is HTML or XML.
-    #[error("this looks like {what}, which comes in a later release; give the page's text, or Markdown")]
+    /// The document is XML, a feed or a web archive, not a single article.
+    #[error(
+        "this looks like {what}; archive feeds with `follow` and web archives with `import`, or give one page as HTML, \
+         Markdown or text"
+    )]
     Html {
-        /// What it looks like.
+        /// What it looks like, in words.
         what: &'static str,
     },
     /// The document is not well-formed JSON.
@@ -38,39 +41,37 @@ pub enum IngestError {
         line: usize,
         /// The column in bytes, from 1.
         column: usize,
-        /// What is wrong there.
+        /// What the parser expected or found there.
         reason: String,
     },
-    /// A page is beyond what any page has, so that reading it could take any time.
-    #[error("the page is not read: {what}")]
+    /// The page exceeds a limit that no real page reaches; reading it could take hours or gigabytes.
+    #[error("the page cannot be read: {what}")]
     Unreasonable {
-        /// What of it is too much.
+        /// The limit that it exceeds, or the part of the reader that failed on it.
         what: String,
     },
-    /// The document holds data, and none of it is an article.
-    #[error("there is no article in it: {reason}")]
+    /// The document was read, but it contains no article.
+    #[error("no article found: {reason}")]
     NoArticle {
-        /// What it holds instead.
+        /// What it contains instead.
         reason: String,
     },
-    /// The publisher says that the item is not to be published.
-    #[error(
-        "the item is {status}: it is not to be published, and so not archived; `withdraw` ends an article that was"
-    )]
+    /// The publisher states that the item must not be published.
+    #[error("the item is {status}, so it is not archived; if the article was archived before, use `withdraw`")]
     NotPublished {
-        /// Its status.
+        /// Its publication status: `withheld` or `canceled`.
         status: &'static str,
     },
-    /// The document is JSON, which the caller reads.
-    #[error("this is JSON, which is not read as a page; give it as an article in protobuf JSON")]
+    /// The document is protobuf JSON, which the caller reads instead of this module.
+    #[error("this JSON is neither JSON-LD nor ninjs; give it as an article in protobuf JSON")]
     Json,
-    /// No line can be the headline.
+    /// Nothing in the document can be its headline.
     #[error("no headline: {reason}")]
     NoHeadline {
-        /// What was found and what is expected.
+        /// What was found, and what was expected.
         reason: String,
     },
-    /// The front matter of a Markdown document can't be read.
+    /// The front matter of a Markdown document cannot be read.
     #[error("front matter, line {line}: {reason}")]
     FrontMatter {
         /// The line of the document, from 1.
@@ -78,8 +79,8 @@ pub enum IngestError {
         /// What is wrong with it.
         reason: String,
     },
-    /// What should be a feed is none, or is broken.
-    #[error("this is no feed that can be read: {reason}")]
+    /// The document is not a feed, or the feed is malformed.
+    #[error("this is not a readable feed: {reason}")]
     NotAFeed {
         /// What is wrong with it.
         reason: String,

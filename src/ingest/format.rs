@@ -1,31 +1,31 @@
-//! Which format a document has, and its bytes as text.
+//! Detects the format of a document and decodes its bytes.
 
 use std::path::Path;
 
 use super::{IngestError, json, ninjs};
 
-/// The largest document that is read, in bytes: 8 MiB, as large as an original can be kept by default.
+/// The maximum size of a document, in bytes: 8 MiB, which is also the default limit for a kept original.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
-/// The formats that are told apart.
+/// The formats of documents that can be told apart by their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// A news page as extracted text.
     NewsText,
     /// Markdown, with or without front matter.
     Markdown,
-    /// A page of the web.
+    /// A web page.
     Html,
-    /// An article of schema.org's types as JSON-LD.
+    /// JSON-LD with an article of a schema.org type.
     NewsArticle,
-    /// An item of IPTC ninjs.
+    /// An IPTC ninjs item.
     Ninjs,
-    /// Other JSON. It is protobuf JSON, which another layer reads.
+    /// Any other JSON. It is taken to be protobuf JSON, which the wire layer reads.
     Json,
 }
 
 impl Format {
-    /// The format that a file's ending tells; `None` where it tells none.
+    /// The format that a file's extension stands for; `None` if it stands for none.
     pub fn of_path(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_ascii_lowercase();
         match ending.to_str()? {
@@ -48,8 +48,14 @@ impl Format {
     }
 }
 
-/// Finds the format from the content: front matter or a few unmistakable marks make Markdown, an opening brace makes
-/// JSON, of which the names of its fields tell more, and all other text is a news page.
+/// Detects the format from the content.
+///
+/// An opening tag means HTML. An opening brace means JSON, whose kind follows from its field names. Front matter, a
+/// first-level heading or two different signs of Markdown mean Markdown. All other text is a news page.
+///
+/// # Errors
+/// [`IngestError::TooLarge`], [`IngestError::Empty`], [`IngestError::Binary`] and [`IngestError::NotUtf8`] if the
+/// content is not text; [`IngestError::Html`] if it is XML, a feed or a web archive.
 pub fn detect(bytes: &[u8]) -> Result<Format, IngestError> {
     if is_html(bytes) {
         return Ok(Format::Html);
@@ -57,10 +63,10 @@ pub fn detect(bytes: &[u8]) -> Result<Format, IngestError> {
     detect_text(&decode(bytes)?)
 }
 
-/// Whether the bytes open as a page does, in whatever encoding: after comments, which some pages begin with.
+/// Whether the bytes begin like a web page, in any encoding. Comments may come first, as they do on some pages.
 pub(super) fn is_html(bytes: &[u8]) -> bool {
     const OPENING_BYTES: usize = 4096;
-    // In UTF-16 every other byte of the opening is zero.
+    // In UTF-16, every other byte of ASCII text is zero.
     let opening: Vec<u8> = bytes.iter().copied().take(OPENING_BYTES).filter(|byte| *byte != 0).collect();
     let opening = String::from_utf8_lossy(&opening);
     let mut rest = opening.trim_start_matches(|c: char| is_blank(c) || c == char::REPLACEMENT_CHARACTER);
@@ -75,7 +81,7 @@ pub(super) fn is_html(bytes: &[u8]) -> bool {
     matches!(markup(rest), Some("HTML")) || !is_xml && rest.len() < opening.trim_start().len() && rest.starts_with('<')
 }
 
-/// As [`detect`], for text that is already decoded.
+/// Like [`detect`], for text that is already decoded.
 pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
     let text = text.trim_start();
     if let Some(what) = markup(text) {
@@ -99,7 +105,7 @@ pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
     })
 }
 
-/// The bytes as text with `\n` line ends and without a byte order mark, NUL or other marks of binary data.
+/// Decodes UTF-8 text: `\n` ends each line, and a byte order mark is dropped. Binary data is an error.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: bytes.len() });
@@ -115,12 +121,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<String, IngestError> {
     Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
-/// White space, and characters without width that extracted text is strewn with.
+/// Whether a character is white space, or one of the zero-width characters that are common in extracted text.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-/// What the bytes are when they are not text, by the magic numbers of the files that people mistake for it.
+/// What the bytes are if they are not text, by the magic numbers of files that people mistake for text.
 fn binary(bytes: &[u8]) -> Option<&'static str> {
     const MAGIC: [(&[u8], &str); 8] = [
         (b"%PDF-", "a PDF file"),
@@ -136,6 +142,7 @@ fn binary(bytes: &[u8]) -> Option<&'static str> {
     known.or_else(|| bytes.contains(&0).then_some("binary data"))
 }
 
+/// What kind of markup or container a text begins with, in words; `None` if it is none of the known ones.
 pub(super) fn markup(text: &str) -> Option<&'static str> {
     const OPENINGS: [(&str, &str); 8] = [
         ("<!doctype html", "HTML"),
@@ -151,8 +158,8 @@ pub(super) fn markup(text: &str) -> Option<&'static str> {
     OPENINGS.iter().find(|(known, _)| opening.starts_with(known)).map(|(_, what)| *what)
 }
 
-/// Front matter or a first-level heading at the start settles it. Otherwise two different marks are needed, since
-/// a news page too may have a line that begins with a dash or a `#hashtag`.
+/// Front matter or a first-level heading at the start is enough. Otherwise two different signs are needed, since
+/// a news page may also have a line that begins with a dash or a `#hashtag`.
 fn is_markdown(text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default().trim_end();
     if matches!(first, "---" | "+++") || first.starts_with("# ") {
@@ -175,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_found_from_the_content() {
+    fn formats_are_detected_from_the_content() {
         for (document, format) in [
             ("---\ntitle: A\n---\n", Format::Markdown),
             ("\n+++\ntitle = \"A\"\n+++\n", Format::Markdown),
@@ -203,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_named() {
+    fn content_that_is_not_text_is_rejected_by_name() {
         for (bytes, error) in [
             (&b""[..], IngestError::Empty),
             (b"\xef\xbb\xbf \r\n\t", IngestError::Empty),
@@ -219,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_become_one() {
+    fn every_line_end_becomes_a_line_feed() {
         assert_eq!(decode(b"\xef\xbb\xbfa\r\nb\rc\n").unwrap(), "a\nb\nc\n");
     }
 }

@@ -1,8 +1,8 @@
-//! Documents become articles: bytes in, [`Document`] out, one folder a format.
+//! Extracts articles from documents: bytes in, [`Document`] out, with one module per format.
 //!
-//! Reading is pure. It knows no clock, file, network or archive, and it never fails on odd text: what can't be
-//! placed is a paragraph. Whatever was guessed is listed in [`Document::guesses`], so that a person can see it
-//! and a program can log it. A reader may be wrong about the kind of a block; it never drops running text.
+//! Reading is pure: it knows no clock, file, network or archive. Odd text is never an error; text that cannot be
+//! classified becomes a paragraph. Every guess is listed in [`Document::guesses`], so that a person can see it and a
+//! program can log it. A reader may get the kind of a block wrong, but it never drops running text.
 
 mod body;
 mod claims;
@@ -32,7 +32,7 @@ use crate::model::{Content, SourceId, Timestamp};
 pub use error::IngestError;
 pub use format::{DOCUMENT_BYTES_MAX, Format, detect};
 
-/// What a document holds.
+/// An article as read from a document, with what the reader guessed and left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// The article's content. Its headline is never empty.
@@ -41,28 +41,28 @@ pub struct Document {
     pub publication: Option<String>,
     /// A source id made from `publication`, such as `express-gazette`. Always a valid [`SourceId`].
     pub source: Option<String>,
-    /// Absolute URLs of the article beside the canonical one, as written.
+    /// Absolute URLs of the article other than the canonical one, as written.
     pub urls: Vec<String>,
-    /// The date that the page was printed with: when it was looked at, not when the article appeared. No part
-    /// of the content.
+    /// The date in the page's own header or print line: when the page was viewed, not when the article appeared. It is
+    /// not part of the content.
     pub page_date: Option<Date>,
-    /// When the article was seen live, where the document states an instant.
+    /// When the article was seen live, if the document states an instant.
     pub observe_time: Option<Timestamp>,
-    /// Everything that was guessed or left out, in the order of the document.
+    /// Everything that was guessed or left out, in document order.
     pub guesses: Vec<Guess>,
 }
 
-/// One thing that the document didn't state and the reader concluded, or that it left out.
+/// Something that the reader concluded although the document does not state it, or something that it left out.
 ///
-/// Displays as a line for a person: `publish time: September 2025 (from "2 months ago" on a page dated
+/// Its `Display` form is one line for a person: `publish time: September 2025 (from "2 months ago" on a page dated
 /// 8 November 2025)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guess {
     /// What was guessed, such as `publish time` or `caption`.
     pub what: String,
-    /// What it was taken to be.
+    /// The value that the reader assumed, or what it left out.
     pub value: String,
-    /// What it was concluded from.
+    /// The evidence or the reason, in words for a person.
     pub why: String,
 }
 
@@ -81,24 +81,27 @@ impl fmt::Display for Guess {
 /// What the caller knows about a document before it is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The format, where it was stated; `None` finds it from the content. A stated format is trusted.
+    /// The format, if the caller states it; `None` detects it from the content. A stated format is trusted.
     pub format: Option<Format>,
-    /// The day that relative times count from where the page itself has no date, such as the day on which it
-    /// was seen. Without one they are left out, with a note in [`Document::guesses`].
+    /// The day from which relative times such as "2 days ago" count if the page itself has no date; usually the day on
+    /// which it was seen. Without one, relative times are left out, with a note in [`Document::guesses`].
     pub reference_date: Option<Date>,
-    /// Where the document was had: what relative links are relative to.
+    /// The address that the document was fetched from. Relative links are resolved against it.
     pub url: Option<url::Url>,
-    /// The charset that came with the document, such as that of a Content-Type header.
+    /// The charset that was delivered with the document, such as that of a `Content-Type` header.
     pub charset: Option<String>,
-    /// The headline of a Markdown document that has none, such as the name of its file. With it, front matter that can't be
-    /// read is taken for text, so that no state of a file is lost for a mistake in it.
+    /// The headline for a Markdown document that has none, such as its file name. If it is set, unreadable front matter
+    /// counts as text, so that an import does not lose a version of a file to a mistake in it.
     pub untitled: Option<String>,
 }
 
-/// Reads a document.
+/// Reads a document of any format.
 ///
-/// A byte order mark is dropped, and lines may end in CR, LF or both. Our own JSON is detected but not read here,
-/// since it is the wire's: [`IngestError::Json`].
+/// A byte order mark is dropped, and lines may end in CR, LF or both. Protobuf JSON is detected but not read here,
+/// because that is the wire layer's job.
+///
+/// # Errors
+/// [`IngestError::Json`] for protobuf JSON; any other [`IngestError`] says why the document cannot be read.
 pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: bytes.len() });
@@ -106,10 +109,10 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     unless_it_panics(|| read_any(bytes, options))
 }
 
-/// Runs the parsers of others. What one of them panics over is a document that can't be read, and not the end of the process.
+/// Runs third-party parsers. If one of them panics, the document counts as unreadable and the process keeps running.
 fn unless_it_panics<T>(parse: impl FnOnce() -> Result<T, IngestError>) -> Result<T, IngestError> {
     catch_unwind(AssertUnwindSafe(parse)).unwrap_or_else(|_| {
-        Err(IngestError::Unreasonable { what: "it is more than the parser of its format can take".to_owned() })
+        Err(IngestError::Unreasonable { what: "the parser for its format failed on it".to_owned() })
     })
 }
 
@@ -123,13 +126,13 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     Ok(document.settle())
 }
 
-/// The source id of a site, for a page that does not say which publication it is from: `example` of
-/// `https://news.example.co.uk/`.
+/// The source id of a site, for a page that does not name its publication: `example` for
+/// `https://news.example.co.uk/`. `None` if the host yields no valid id.
 pub fn site(url: &url::Url) -> Option<String> {
     html::source_of(url)
 }
 
-/// Reads a document of the formats that are UTF-8.
+/// Reads a document in one of the formats that are always UTF-8.
 fn read_text(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let text = format::decode(bytes)?;
     let format = match options.format {
@@ -146,7 +149,7 @@ fn read_text(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     }
 }
 
-/// The source id for a publication: its name in lower-case ASCII joined by hyphens, without a leading article.
+/// The source id for a publication: its name in lower-case ASCII, joined by hyphens, without a leading "The".
 fn source_id(publication: &str) -> Option<String> {
     let slug = slug::slugify(publication);
     let slug = slug.strip_prefix("the-").unwrap_or(&slug);
@@ -155,7 +158,7 @@ fn source_id(publication: &str) -> Option<String> {
     SourceId::parse(&id).is_ok().then_some(id)
 }
 
-/// The text within quotation marks, shortened to some 72 characters for a line of output.
+/// The text on one line in quotation marks, shortened to 72 characters.
 fn quoted(text: &str) -> String {
     const CHARS_MAX: usize = 72;
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -171,25 +174,26 @@ fn is_absolute_url(text: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric()) && !rest.contains(char::is_whitespace))
 }
 
-/// The text if it is the absolute URL of an article. A publication's home page is none: to take it for the address of
-/// an article would make one of all articles.
+/// The text, if it is an absolute URL that can identify an article. The URL of a publication's home page cannot:
+/// all articles that state it would become one.
 fn article_url(text: &str) -> Option<String> {
     let url = Some(text).filter(|text| is_absolute_url(text)).and_then(|text| url::Url::parse(text).ok())?;
     (!is_front_page(&url)).then(|| text.to_owned())
 }
 
-/// Whether an address is that of a site's front page, which is never an article's.
+/// Whether the address is a site's front page, which is never the address of an article.
 pub fn is_front_page(url: &url::Url) -> bool {
     url.path() == "/" && url.query().is_none()
 }
 
-/// The texts that are not empty, each once.
+/// The non-empty texts without duplicates, in order of first appearance.
 fn distinct(texts: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = HashSet::new();
     texts.into_iter().filter(|text| !text.is_empty() && seen.insert(text.clone())).collect()
 }
 
-/// The language that a document states; empty where it states none, or something else, which is noted as a guess.
+/// The language that a document states, as a canonical tag; empty if it states none. Anything that is not a tag is
+/// noted as ignored.
 fn stated_language(written: &str, guesses: &mut Vec<Guess>) -> String {
     language_tag(written).unwrap_or_else(|| {
         if !written.is_empty() {
@@ -200,7 +204,7 @@ fn stated_language(written: &str, guesses: &mut Vec<Guess>) -> String {
     })
 }
 
-/// Notes the properties of data that nothing was made of, as far as they are few enough to be read.
+/// Notes the properties of a data format that the reader did not use: the first 40, so that the line stays readable.
 fn note_ignored<'n>(names: impl Iterator<Item = &'n str>, guesses: &mut Vec<Guess>) {
     const NAMED_MAX: usize = 40;
     let names: Vec<&str> = names.take(NAMED_MAX).collect();
@@ -209,8 +213,8 @@ fn note_ignored<'n>(names: impl Iterator<Item = &'n str>, guesses: &mut Vec<Gues
     }
 }
 
-/// A language tag in canonical case; `None` when it is none. The name of a language is no tag, although BCP 47
-/// would have a place for one of five to eight letters.
+/// A language tag in canonical case; `None` if the text is not one. The name of a language, such as "English", is not
+/// accepted, although the grammar of BCP 47 allows a primary subtag of five to eight letters.
 fn language_tag(written: &str) -> Option<String> {
     let tag = LanguageTag::parse_and_normalize(&written.trim().replace('_', "-")).ok()?;
     (tag.primary_language().len() <= 3).then(|| tag.into_inner())
@@ -223,7 +227,7 @@ fn without_by(name: &str) -> &str {
     if by { name.get(3..).unwrap_or_default().trim_start() } else { name }
 }
 
-/// Whether a paragraph says of itself that it corrects the article.
+/// Whether a paragraph opens with the words of a correction note.
 fn is_correction(text: &str) -> bool {
     const OPENINGS: [&str; 16] = [
         "correction:",

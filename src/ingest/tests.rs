@@ -17,7 +17,7 @@ fn a_publication_suggests_its_source() {
 }
 
 #[test]
-fn json_is_the_callers() {
+fn protobuf_json_is_left_to_the_caller() {
     assert_eq!(read(b"{\"headline\": \"A\"}", &Options::default()), Err(IngestError::Json));
 }
 
@@ -30,7 +30,7 @@ fn line_ends_and_a_byte_order_mark_change_nothing() {
 }
 
 #[test]
-fn the_examples_are_read() {
+fn the_example_articles_are_read() {
     let options = Options::default();
     let first = read(include_bytes!("../../examples/articles/harbour-bridge.txt"), &options).unwrap();
     let revised = read(include_bytes!("../../examples/articles/harbour-bridge-revised.txt"), &options).unwrap();
@@ -42,7 +42,7 @@ fn the_examples_are_read() {
     assert_eq!((ferry.source, ferry.guesses), (first.source, vec![]));
 }
 
-/// Pieces that pages are made of, for pages that nobody would write.
+/// Fragments of pages, to be combined into pages that nobody would write.
 const PIECES: [&str; 32] = [
     "\n",
     "\n\n",
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn masthead_and_page_date_are_no_part_of_the_content(
+    fn masthead_and_page_date_are_not_part_of_the_content(
         headline in "[A-Z][a-z]{3,8}( [a-z]{2,8}){2,8}",
         body in prop::collection::vec("[A-Z][a-z]{1,8}( [a-z]{1,8}){0,30}[.?]?", 1..6),
         top in prop::sample::select(vec![

@@ -1,29 +1,29 @@
-//! A point of both time axes.
+//! A point of both time axes, as a client asks for it. The archive resolves it to a read point.
 
-use super::{History, Seq, Timestamp};
+use super::{LogDigest, Seq, Timestamp};
 
-/// Where a read looks: what was in force at `observe_time`, as far as `knowledge` goes.
+/// The point at which a read is answered: what was in force at `observe_time`, given what was known by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AsOf {
-    /// The point of the observe axis; `None` is the newest.
+    /// The point of the observe axis; `None` means its end, the newest state.
     pub observe_time: Option<Timestamp>,
     /// The point of the archive axis.
-    pub knowledge: Knowledge,
+    pub known_at: KnownAt,
 }
 
-/// How much of the log a read may know.
+/// The part of the log that a read may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Knowledge {
-    /// All that is durable when the read begins.
+pub enum KnownAt {
+    /// Every change that is durable when the read begins.
     #[default]
     Newest,
-    /// The changes below `next_seq`. `history`, where given, must be the log's own at that position.
+    /// The changes below `next_seq`. If a log digest is given, it must match the log at that position.
     NextSeq {
-        /// The bound.
+        /// The first position that the read may not use.
         next_seq: Seq,
-        /// The running digest that the caller was told for the bound.
-        history: Option<History>,
+        /// The log digest that the client received with this position.
+        log_digest: Option<LogDigest>,
     },
-    /// The changes that were archived at or before this instant.
+    /// The changes whose archive time is at or before this instant.
     ArchiveTime(Timestamp),
 }

@@ -1,149 +1,149 @@
-//! The change log's entries, and what they say of revisions.
+//! The entries of the change log, and the revision attributes that they record.
 
 use super::diff::WordDelta;
 use super::{
-    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, Fetch, History, RequestDigest, RequestId,
+    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, Fetch, LogDigest, RequestDigest, RequestId,
     RevisionNumber, Seq, Timestamp,
 };
 
-/// An article's internal number, in order of arrival. It never leaves the archive.
+/// An article's internal number: 0, 1, 2, … in the order of first changes. It is never exposed to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArticleKey(pub u64);
 
 /// One entry of the change log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its position.
+    /// Its position in the log.
     pub seq: Seq,
-    /// The running digest over the log up to and including it.
-    pub history: History,
-    /// What is written of it.
+    /// The log digest up to and including this change.
+    pub log_digest: LogDigest,
+    /// What the log records about it.
     pub entry: ChangeEntry,
 }
 
-/// What the log keeps of a change, beside its position.
+/// What the log records about a change, apart from its position and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeEntry {
     /// The article.
     pub article: ArticleKey,
-    /// Its name, so that whoever reads the log needs nothing else.
+    /// The article's name, so that the log can be read without any index.
     pub name: ArticleName,
-    /// What happened to it.
+    /// What happened to the article.
     pub kind: ChangeKind,
-    /// The revision that was made or confirmed; `None` for marks and URLs.
+    /// The revision that was created or confirmed; `None` for state changes and URLs.
     pub revision: Option<RevisionNumber>,
-    /// Where on the observe axis.
+    /// When the content was seen, or from when the state change is effective.
     pub observe_time: Timestamp,
-    /// When it was committed.
+    /// When the change was committed. All changes of one commit share it.
     pub archive_time: Timestamp,
-    /// The first position of the atomic batch it is of; its own where it stands alone.
+    /// The first position of the change's atomic batch; its own position if it is not part of a batch.
     pub batch_first: Seq,
-    /// The article's change before it.
+    /// The position of the article's previous change; `None` for its first.
     pub previous: Option<Seq>,
-    /// The writer's id for the request, with the request's digest.
+    /// The client's request id, with a digest of the request.
     pub request: Option<(RequestId, RequestDigest)>,
-    /// URLs that begin to lead to the article.
+    /// The URLs that lead to the article from this change on.
     pub bound_urls: Vec<ArticleUrl>,
-    /// The revision that the change made.
+    /// The new revision; `None` if the change creates none.
     pub made: Option<Box<RevisionRecord>>,
-    /// The reason given with a mark.
+    /// The reason given with a state change; empty otherwise.
     pub reason: String,
-    /// How the page was had, with an observation that made a revision or is recorded as a sighting.
+    /// The HTTP facts of an observation that created a revision or was recorded as a sighting.
     pub fetch: Option<Box<Fetch>>,
-    /// Whether a rollback asked for it: it made a revision, or confirmed one.
+    /// Whether a rollback requested the change, which created or confirmed a revision.
     pub by_rollback: bool,
-    /// How the article stands with it.
+    /// The article's newest state, as known with this change.
     pub standing: Standing,
 }
 
-/// How an article stands at the end of the observe axis, as known with a change.
+/// An article's state at the end of the observe axis, as known with a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The change that made the revision in force.
+    /// The change that created the revision in force.
     pub made_seq: Seq,
-    /// Since when that revision is in force.
+    /// When that revision came into force, on the observe axis.
     pub since: Timestamp,
     /// Whether the article is withdrawn.
     pub withdrawn: bool,
-    /// Whether what the change says is itself in force there. A late observation or mark is not.
+    /// Whether the change itself is in force there. A late observation or state change is not.
     pub is_newest: bool,
 }
 
 /// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// An observation made the article and its first revision.
+    /// An observation created the article and its first revision.
     Created,
-    /// An observation made a further revision.
+    /// An observation created a further revision.
     Revised,
-    /// An observation confirmed a revision.
+    /// A sighting: an observation confirmed a revision.
     Sighted,
-    /// An observation that was recorded before came again, under a request id of its own.
+    /// A client repeated a recorded observation under a new request id.
     Repeated,
-    /// A rollback made a further revision.
+    /// A rollback created a further revision.
     RolledBack,
-    /// The article was taken down.
+    /// The article was withdrawn.
     Withdrawn,
-    /// The article was put up again.
+    /// The article was reinstated.
     Reinstated,
-    /// A mark that was recorded before came again, under a request id of its own.
+    /// A client repeated a recorded state change under a new request id.
     MarkRepeated,
-    /// URLs alone were added.
+    /// URLs were added, and nothing else.
     Aliased,
 }
 
-/// The attributes of a revision: all that lists and filters need of it.
+/// The attributes of a revision: everything that lists and filters need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevisionRecord {
-    /// The digest of its content.
+    /// The content digest.
     pub digest: ContentDigest,
-    /// The words of its body.
+    /// The number of words in the body, without captions.
     pub word_count: u32,
-    /// What came and went against the revision before it; `None` for an article's first.
+    /// The word difference from the previous revision; `None` for an article's first.
     pub word_delta: Option<WordDelta>,
-    /// The revision whose content a rollback published again.
+    /// The revision that was rolled back to; `None` if this revision is not a rollback.
     pub rollback_of: Option<RevisionNumber>,
-    /// The headline.
+    /// As [`Content::headline`].
     pub headline: String,
-    /// The section.
+    /// As [`Content::section`].
     pub section: String,
-    /// The language.
+    /// As [`Content::language`].
     pub language: String,
-    /// The canonical URL.
+    /// As [`Content::canonical_url`].
     pub canonical_url: String,
-    /// The labels.
+    /// As [`Content::labels`].
     pub labels: Vec<String>,
-    /// The claimed publish time.
+    /// As [`Content::publish_time`].
     pub publish_time: Option<ClaimedTime>,
-    /// The claimed modify time.
+    /// As [`Content::modify_time`].
     pub modify_time: Option<ClaimedTime>,
-    /// What is known of the kept original.
+    /// The description of the original; `None` if none was kept.
     pub original: Option<OriginalRecord>,
 }
 
-/// What is known of a kept original.
+/// The description of a kept original, without its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginalRecord {
-    /// The media type.
+    /// The media type, such as `text/html`.
     pub media_type: String,
-    /// How many bytes it has.
+    /// The size in bytes.
     pub size_bytes: u64,
     /// SHA-256 of the bytes.
     pub sha256: [u8; 32],
 }
 
-/// A kept original.
+/// An original: the bytes that a content was extracted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {
-    /// The media type.
+    /// The media type, such as `text/html`.
     pub media_type: String,
-    /// The bytes.
+    /// The bytes, verbatim.
     pub data: bytes::Bytes,
 }
 
 impl RevisionRecord {
-    /// The record of `content`, whose digest and [word count](Content::word_count) are given, without delta,
-    /// rollback or original.
+    /// The record of `content`, given its digest and [word count](Content::word_count). It has neither a word delta nor
+    /// a rollback nor an original; the caller sets those.
     pub fn of(content: &Content, digest: ContentDigest, word_count: u32) -> Self {
         Self {
             digest,

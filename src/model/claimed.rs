@@ -1,27 +1,27 @@
-//! Times that a page claims for itself. They are kept and shown, and never order anything.
+//! Publication and modification times as a page states them. They are stored and shown, and never order anything.
 
 use super::Timestamp;
 
-/// A time as the publisher states it.
+/// A time as the publisher states it, with its precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimedTime {
-    /// The start, in UTC, of the instant, day, month or year that is claimed.
+    /// The start, in UTC, of the claimed instant, day, month or year.
     pub time: Timestamp,
     /// How much of `time` is claimed.
     pub precision: Precision,
-    /// The words the claim was read from, such as `2 months ago`; empty when it came as a value.
+    /// The words that the claim was read from, such as `2 months ago`; empty if it was given as a value.
     pub words: String,
-    /// Where the claim was found, such as `front matter` or `section line`; empty when the writer gave it.
+    /// Where the claim was found, such as `front matter` or `section line`; empty if the client stated it.
     pub found_in: String,
-    /// Whether the words were relative to another date. Such a claim is no part of the content digest,
-    /// since it changes by itself from day to day.
+    /// Whether the words were relative to another date. Such a claim is not part of the content digest, since it
+    /// changes from day to day by itself.
     pub relative: bool,
 }
 
-/// How exact a claimed time is.
+/// The precision of a claimed time, from finest to coarsest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precision {
-    /// An instant.
+    /// An instant, up to the microsecond.
     Instant,
     /// A calendar day.
     Day,

@@ -1,36 +1,37 @@
-//! What an article says: its fields and its ordered blocks.
+//! Content: what an article says, as fields and ordered blocks.
 
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::ClaimedTime;
 
-/// What the allocation of a short text takes.
+/// The estimated overhead of a heap allocation for a short text, in bytes.
 const ALLOCATION_BYTES: usize = 32;
 
-/// The content of a revision. Text is kept as given; only [`Content::labels`] has an order of its own.
+/// The content of a revision. Text is kept as given; lists keep their order, except that [`Content::labels`] are
+/// sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// The headline. Never empty in an archived content.
     pub headline: String,
-    /// The sentence or two under the headline.
+    /// The sentence or two under the headline, also known as dek or summary.
     pub standfirst: String,
-    /// The authors, a line each, as printed.
+    /// The authors as printed, one string per line.
     pub bylines: Vec<String>,
     /// The section of the publication, such as `World`.
     pub section: String,
-    /// The language as a BCP 47 tag in canonical case, such as `en-GB`; empty when unknown.
+    /// The language as a BCP 47 tag in canonical case, such as `en-GB`; empty if unknown.
     pub language: String,
-    /// The URL that the publisher calls the article's own; empty when unknown.
+    /// The URL that the publisher declares as the article's own; empty if unknown.
     pub canonical_url: String,
-    /// When the publisher says that it published the article.
+    /// When the publisher says the article was published.
     pub publish_time: Option<ClaimedTime>,
-    /// When the publisher says that it last changed it.
+    /// When the publisher says the article was last modified.
     pub modify_time: Option<ClaimedTime>,
     /// The publisher's keywords, in its order.
     pub keywords: Vec<String>,
     /// Copyright and usage terms.
     pub rights: String,
-    /// The archive's own labels, sorted, each once.
+    /// The labels that the archive's users assigned, sorted and unique.
     pub labels: Vec<String>,
     /// The body, in order.
     pub blocks: Vec<Block>,
@@ -39,54 +40,54 @@ pub struct Content {
 /// One block of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// What it is and says.
+    /// The kind of block, with its text.
     pub kind: BlockKind,
-    /// How sure, in percent (1 to 100), the reader of the document was of the kind; `None` where the writer
-    /// stated it. No part of the content digest.
+    /// How certain the document reader was of the kind, in percent (1 to 100); `None` if the client stated the kind. It
+    /// is not part of the content digest.
     pub confidence_percent: Option<u8>,
 }
 
-/// The kinds of block.
+/// The kinds of block, each with its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockKind {
-    /// Running text.
+    /// A paragraph of running text.
     Paragraph {
         /// The text.
         text: String,
     },
     /// A heading between paragraphs.
-    Crosshead {
+    Subheading {
         /// The text.
         text: String,
     },
-    /// The words under a picture or film.
+    /// The text under a picture or video.
     Caption {
         /// The text, without the credit.
         text: String,
-        /// Where the picture is; empty when unknown.
-        figure_url: String,
-        /// Whose picture it is; empty when unknown.
+        /// The URL of the picture; empty if unknown.
+        image_url: String,
+        /// Who owns or made the picture; empty if unknown.
         credit: String,
     },
-    /// A quotation set apart.
+    /// A quotation that is set apart from the running text.
     Quote {
         /// The text.
         text: String,
-        /// Who is quoted; empty when unknown.
+        /// Who is quoted; empty if unknown.
         attribution: String,
     },
-    /// A list of items.
+    /// A bulleted or numbered list.
     List {
         /// The items, in order.
         items: Vec<String>,
         /// Whether they are numbered.
         ordered: bool,
     },
-    /// Something shown from elsewhere.
+    /// An item embedded from another site, such as a social media post.
     Embed {
-        /// Where it comes from.
+        /// The URL of the embedded item.
         url: String,
-        /// Its text, as far as there is one.
+        /// Its text; empty if there is none.
         text: String,
     },
     /// A note that says what was corrected.
@@ -97,12 +98,12 @@ pub enum BlockKind {
 }
 
 impl Content {
-    /// Bytes of memory that it takes, roughly: all of its text, and what holds the text.
+    /// The approximate memory footprint in bytes: all text, and the structures that hold it.
     pub fn weight_bytes(&self) -> usize {
         self.text_bytes() + self.structure_bytes()
     }
 
-    /// The same without the text: many short texts take more than they say.
+    /// The footprint without the text. With many short texts the structures take more memory than the text.
     pub fn structure_bytes(&self) -> usize {
         let items = self.blocks.iter().map(|block| block.kind.texts().len()).sum::<usize>();
         let strings = items + self.bylines.len() + self.keywords.len() + self.labels.len();
@@ -119,7 +120,8 @@ impl Content {
         fields.chain(lists).chain(times).chain(blocks).map(String::len).sum()
     }
 
-    /// The words of the body as Unicode (UAX #29) splits them. Captions are left out, as IPTC counts.
+    /// The number of words in the body, split as Unicode (UAX #29) says. Captions do not count, as in IPTC's word
+    /// count.
     pub fn word_count(&self) -> u32 {
         let words: usize = self
             .blocks
@@ -133,11 +135,11 @@ impl Content {
 }
 
 impl BlockKind {
-    /// The texts that it consists of: a list's items, in order, or its one text.
+    /// Its texts in order: the items of a list, or else the single text.
     pub fn texts(&self) -> &[String] {
         match self {
             Self::Paragraph { text }
-            | Self::Crosshead { text }
+            | Self::Subheading { text }
             | Self::Caption { text, .. }
             | Self::Quote { text, .. }
             | Self::Embed { text, .. }
@@ -148,13 +150,13 @@ impl BlockKind {
 }
 
 impl BlockKind {
-    /// Its texts, and what else it says.
+    /// Its texts, URL, credit and attribution.
     fn strings(&self) -> impl Iterator<Item = &String> {
         let rest: [Option<&String>; 2] = match self {
-            Self::Caption { figure_url, credit, .. } => [Some(figure_url), Some(credit)],
+            Self::Caption { image_url, credit, .. } => [Some(image_url), Some(credit)],
             Self::Quote { attribution, .. } => [Some(attribution), None],
             Self::Embed { url, .. } => [Some(url), None],
-            Self::Paragraph { .. } | Self::Crosshead { .. } | Self::List { .. } | Self::CorrectionNote { .. } => {
+            Self::Paragraph { .. } | Self::Subheading { .. } | Self::List { .. } | Self::CorrectionNote { .. } => {
                 [None; 2]
             }
         };
@@ -163,7 +165,7 @@ impl BlockKind {
 }
 
 impl From<BlockKind> for Block {
-    /// A block whose kind the writer states.
+    /// A block whose kind the client states.
     fn from(kind: BlockKind) -> Self {
         Self { kind, confidence_percent: None }
     }
@@ -178,7 +180,7 @@ mod tests {
         let content = Content {
             blocks: vec![
                 BlockKind::Paragraph { text: "The bridge is shut until May.".into() }.into(),
-                BlockKind::Caption { text: "The bridge".into(), figure_url: String::new(), credit: String::new() }
+                BlockKind::Caption { text: "The bridge".into(), image_url: String::new(), credit: String::new() }
                     .into(),
                 BlockKind::List { items: vec!["one way".into(), "another".into()], ordered: false }.into(),
             ],
@@ -187,9 +189,9 @@ mod tests {
         assert_eq!(content.word_count(), 9);
     }
 
-    /// Each field once, with a text of 1,000 bytes.
+    /// Uses each field once, with a text of 1,000 bytes.
     #[test]
-    fn every_text_of_a_content_has_weight() {
+    fn every_text_counts_towards_the_weight() {
         let long = || "x".repeat(1_000);
         let time = || {
             let (time, precision) = (crate::model::Timestamp::from_micros(0).unwrap(), crate::model::Precision::Day);
@@ -209,8 +211,8 @@ mod tests {
             labels: vec![long()],
             blocks: [
                 BlockKind::Paragraph { text: long() },
-                BlockKind::Crosshead { text: long() },
-                BlockKind::Caption { text: long(), figure_url: long(), credit: long() },
+                BlockKind::Subheading { text: long() },
+                BlockKind::Caption { text: long(), image_url: long(), credit: long() },
                 BlockKind::Quote { text: long(), attribution: long() },
                 BlockKind::List { items: vec![long(), long()], ordered: false },
                 BlockKind::Embed { url: long(), text: long() },
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn many_short_texts_weigh_what_holds_them() {
+    fn many_short_texts_weigh_as_much_as_their_structures() {
         let letters = |count: usize| (0..count).map(|_| "x".to_owned());
         let blocks = letters(20_000).map(|text| BlockKind::Paragraph { text }.into()).collect();
         let list = vec![BlockKind::List { items: letters(20_000).collect(), ordered: false }.into()];

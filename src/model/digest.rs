@@ -1,8 +1,8 @@
-//! Digests: of a content, of a request, and the running one over the log.
+//! Digests: of a content, of a request, and of the log below a position.
 //!
-//! The content digest is SHA-256 over the encoding below, which docs/FORMAT.md lays down with test vectors.
-//! Every string is its length in bytes as a big-endian u32, then its UTF-8; every list is its count as a
-//! big-endian u32, then its items; a choice is one byte. Nothing is normalised.
+//! The content digest is SHA-256 over the encoding below, which docs/FORMAT.md specifies with test vectors. A string is
+//! encoded as its length in bytes as a big-endian u32, then its UTF-8; a list as its count as a big-endian u32, then
+//! its items; a choice as one byte. Nothing is normalised.
 
 use std::fmt;
 
@@ -15,17 +15,18 @@ const CONTENT_DOMAIN: &[u8] = b"dateline content 1\n";
 const ARCHIVE_DOMAIN: &[u8] = b"dateline archive 1\n";
 const CHANGE_DOMAIN: &[u8] = b"dateline change 1\n";
 
-/// SHA-256 of a content.
+/// SHA-256 of a content. Two contents with the same digest say the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentDigest(pub [u8; 32]);
 
-/// SHA-256 of a request, as far as it determines the answer; truncated to 16 bytes.
+/// SHA-256 over the parts of a request that determine its outcome, truncated to 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 16]);
 
-/// The running digest over the log at a position: 16 bytes that differ as soon as two logs do.
+/// The log digest below a position: 16 bytes of a running SHA-256. Once two logs differ, their digests differ from
+/// there on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct History(pub [u8; 16]);
+pub struct LogDigest(pub [u8; 16]);
 
 impl ContentDigest {
     /// The digest of `content`.
@@ -35,14 +36,14 @@ impl ContentDigest {
         Self(hasher.0.finalize().into())
     }
 
-    /// The first eight hexadecimal digits.
+    /// The first eight hexadecimal digits, for display.
     pub fn short(&self) -> String {
         HEXLOWER.encode(self.0.split_at(4).0)
     }
 }
 
 impl RequestDigest {
-    /// The digest of the parts of a request, each length-prefixed, in the given order.
+    /// The digest of a request's parts, each length-prefixed, in the given order.
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut hasher = Encoder::new(b"dateline request 1\n");
         for part in parts {
@@ -52,13 +53,13 @@ impl RequestDigest {
     }
 }
 
-impl History {
-    /// The digest of the empty log of the archive with this id.
+impl LogDigest {
+    /// The digest of an empty log in the archive with this id.
     pub fn of_archive(id: &[u8; 16]) -> Self {
         Self(truncated(Sha256::new().chain_update(ARCHIVE_DOMAIN).chain_update(id)))
     }
 
-    /// The digest after the change at `seq`, stored as `record`, was appended.
+    /// The digest after appending the change at `seq`, whose stored bytes are `record`.
     #[must_use]
     pub fn after(self, seq: Seq, record: &[u8]) -> Self {
         let hasher = Sha256::new().chain_update(CHANGE_DOMAIN).chain_update(self.0);
@@ -85,7 +86,7 @@ impl fmt::Debug for ContentDigest {
     }
 }
 
-impl fmt::Debug for History {
+impl fmt::Debug for LogDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "History({})", HEXLOWER.encode(&self.0))
     }
@@ -116,8 +117,8 @@ impl Encoder {
         }
     }
 
-    /// An absolute claim is its precision (1 to 4) and its instant; no claim, or a relative one, is 0. The
-    /// words and the place they were found in say how the claim was read, not what it is.
+    /// An absolute claim is encoded as its precision (1 to 4) and its instant; a missing or relative claim as 0. The
+    /// words and where they were found are left out: they describe how the claim was read, not what it says.
     fn claim(&mut self, claim: Option<&ClaimedTime>) {
         let Some(claim) = claim.filter(|claim| !claim.relative) else {
             self.choice(0);
@@ -135,8 +136,8 @@ impl Encoder {
     fn block(&mut self, block: &Block) {
         match &block.kind {
             BlockKind::Paragraph { text } => self.choice(1).text(text),
-            BlockKind::Crosshead { text } => self.choice(2).text(text),
-            BlockKind::Caption { text, figure_url, credit } => self.choice(3).text(text).text(figure_url).text(credit),
+            BlockKind::Subheading { text } => self.choice(2).text(text),
+            BlockKind::Caption { text, image_url, credit } => self.choice(3).text(text).text(image_url).text(credit),
             BlockKind::Quote { text, attribution } => self.choice(4).text(text).text(attribution),
             BlockKind::List { items, ordered } => self.choice(5).choice(u8::from(*ordered)).list(items),
             BlockKind::Embed { url, text } => self.choice(6).text(url).text(text),
@@ -145,7 +146,7 @@ impl Encoder {
     }
 }
 
-/// The primitives. Each answers the encoder, so that a block reads as a line.
+/// The primitives. Each returns the encoder, so that a block is encoded in one chain of calls.
 impl Encoder {
     fn choice(&mut self, choice: u8) -> &mut Self {
         self.0.update([choice]);
@@ -186,13 +187,13 @@ mod tests {
         ClaimedTime { time, precision, words: "2 months ago".into(), found_in: "header".into(), relative }
     }
 
-    /// The second vector of docs/FORMAT.md: a field and a block of every kind.
+    /// The second test vector of docs/FORMAT.md: every field, and a block of every kind.
     fn everything() -> Content {
         let text = |text: &str| text.to_owned();
         let kinds = [
             BlockKind::Paragraph { text: text("The bridge is shut.") },
-            BlockKind::Crosshead { text: text("Detours") },
-            BlockKind::Caption { text: text("The bridge at dusk"), figure_url: text(""), credit: text("A. Lens") },
+            BlockKind::Subheading { text: text("Detours") },
+            BlockKind::Caption { text: text("The bridge at dusk"), image_url: text(""), credit: text("A. Lens") },
             BlockKind::Quote { text: text("We are sorry."), attribution: text("The mayor") },
             BlockKind::List { items: vec![text("north"), text("south")], ordered: true },
             BlockKind::Embed { url: text("https://video.example/1"), text: text("") },
@@ -214,9 +215,9 @@ mod tests {
         }
     }
 
-    /// Computed by examples/python/content_digest.py, which shares no code with this.
+    /// The expected values come from examples/python/content_digest.py, which shares no code with this module.
     #[test]
-    fn the_vectors_of_the_format_hold() {
+    fn digests_match_the_documented_test_vectors() {
         let headline = Content { headline: "Bridge to close".into(), ..Content::default() };
         let before_1970 = Content { publish_time: Some(claim(-1, Precision::Instant, false)), ..everything() };
         for (content, expected) in [
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_guessed_or_relative_is_no_part_of_it() {
+    fn confidence_and_relative_times_do_not_affect_the_digest() {
         let mut scraped_later = everything();
         scraped_later.modify_time = Some(claim(1_759_276_800_000_000, Precision::Month, true));
         for block in &mut scraped_later.blocks {
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_text_between_fields_changes_it() {
+    fn moving_text_between_fields_changes_the_digest() {
         let a = Content { headline: "ab".into(), standfirst: "c".into(), ..Content::default() };
         let b = Content { headline: "a".into(), standfirst: "bc".into(), ..Content::default() };
         assert_ne!(ContentDigest::of(&a), ContentDigest::of(&b));

@@ -1,28 +1,28 @@
-//! What a subscriber asks of the change feed.
+//! What a subscriber selects from the change feed.
 
 use super::{ArticleFilter, Change, ChangeKind};
 
-/// The kinds of change that a feed tells apart.
+/// The kinds of change that the feed distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FeedKind {
-    /// An observation made the article and its first revision.
+    /// An observation created the article and its first revision.
     Created,
-    /// An observation made a further revision.
+    /// An observation created a further revision.
     Revised,
-    /// Nothing new: a revision was confirmed, or a recorded write came again.
-    Observed,
-    /// The article was taken down.
+    /// Nothing new: an observation confirmed a revision, or a client repeated a recorded write.
+    Sighted,
+    /// The article was withdrawn.
     Withdrawn,
-    /// The article was put up again.
+    /// The article was reinstated.
     Reinstated,
-    /// A rollback made a further revision.
+    /// A rollback created a further revision.
     RolledBack,
-    /// URLs began to lead to the article, and it has no new revision.
+    /// New URLs lead to the article, without a new revision.
     Aliased,
 }
 
 impl FeedKind {
-    /// The kind of a change.
+    /// The kind that the feed reports for a change.
     pub fn of(change: &Change) -> Self {
         match change.entry.kind {
             ChangeKind::Created => Self::Created,
@@ -32,49 +32,48 @@ impl FeedKind {
             ChangeKind::Reinstated => Self::Reinstated,
             ChangeKind::Aliased => Self::Aliased,
             ChangeKind::Sighted | ChangeKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
-            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => Self::Observed,
+            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => Self::Sighted,
         }
     }
 }
 
-/// A choice of kinds.
+/// A selection of kinds. The empty selection is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FeedKinds(u32);
 
 impl FeedKinds {
-    /// These kinds; none of them is [`FeedKinds::default`].
+    /// Selects these kinds; without any, the result is [`FeedKinds::default`].
     pub fn of(kinds: impl IntoIterator<Item = FeedKind>) -> Self {
         Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u32))
     }
 
-    /// The choice that [`FeedKinds::bits`] gave.
+    /// The inverse of [`FeedKinds::bits`].
     pub fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// A bit for each kind, in their order from the lowest.
+    /// One bit per kind, in declaration order from the lowest.
     pub fn bits(self) -> u32 {
         self.0
     }
 
-    /// Whether all but [`FeedKind::Observed`] is asked for.
+    /// Whether this is the default, which selects all kinds except sightings.
     pub fn is_default(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether a kind is asked for.
+    /// Whether a kind is selected.
     pub fn contains(self, kind: FeedKind) -> bool {
-        if self.is_default() { kind != FeedKind::Observed } else { self.0 & 1 << kind as u32 != 0 }
+        if self.is_default() { kind != FeedKind::Sighted } else { self.0 & 1 << kind as u32 != 0 }
     }
 }
 
-/// Which changes a subscriber wants.
+/// Selects the changes that a subscriber receives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedQuery {
-    /// Of which articles: a change matches if its article does after the change, or did before it.
+    /// A change matches if its article matches this filter after the change, or did before it.
     pub filter: ArticleFilter,
-    /// Of which kinds. By default an observation that changes nothing is left out, unless the article enters or
-    /// leaves the filter by it.
+    /// The kinds to deliver. By default a sighting is left out unless it moves the article into or out of the filter.
     pub kinds: FeedKinds,
 }
 
@@ -83,11 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_default_all_but_observations_are_asked_for() {
+    fn the_default_selects_all_kinds_but_sightings() {
         assert!(FeedKinds::default().contains(FeedKind::Withdrawn));
-        assert!(!FeedKinds::default().contains(FeedKind::Observed));
-        let two = FeedKinds::of([FeedKind::Observed, FeedKind::Created]);
-        assert!(two.contains(FeedKind::Observed) && two.contains(FeedKind::Created));
+        assert!(!FeedKinds::default().contains(FeedKind::Sighted));
+        let two = FeedKinds::of([FeedKind::Sighted, FeedKind::Created]);
+        assert!(two.contains(FeedKind::Sighted) && two.contains(FeedKind::Created));
         assert!(!two.contains(FeedKind::Revised));
         assert_eq!(FeedKinds::from_bits(two.bits()), two);
     }

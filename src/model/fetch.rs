@@ -1,18 +1,18 @@
-//! How a page was had over HTTP: what a later look needs in order to ask only for what is new.
+//! The HTTP facts of an observation, from which the next conditional request is built.
 
-/// How a page was had over HTTP. It is kept with the observation, and is no part of what the article says.
+/// How a page was fetched. It is stored with the observation and is not part of the article's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// The address at which the bytes were found in the end, after redirects: http or https, as it was given.
+    /// The final address after redirects, as given: http or https.
     pub url: String,
-    /// The `ETag` header, verbatim; empty for none.
+    /// The `ETag` header, verbatim; empty if there was none.
     pub etag: String,
-    /// The `Last-Modified` header, verbatim; empty for none.
+    /// The `Last-Modified` header, verbatim; empty if there was none.
     pub last_modified: String,
 }
 
 impl Fetch {
-    /// Bytes of its texts.
+    /// The total length of its texts in bytes.
     pub fn text_bytes(&self) -> usize {
         self.url.len() + self.etag.len() + self.last_modified.len()
     }

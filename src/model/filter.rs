@@ -1,45 +1,45 @@
-//! Which articles a list, a feed or an export is about.
+//! Selects the articles of a list, a feed or an export.
 
 use super::{ArticleName, SourceId, Timestamp, UrlKey};
 
-/// A choice of articles. Fields are ANDed, the values of one field are ORed, and an empty field lets all
-/// pass. It is answered from an article's attributes alone, never from its body.
+/// A selection of articles by attribute. Fields are ANDed, the values of one field are ORed, and an empty field matches
+/// every article. It is evaluated on attributes alone, never on the body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArticleFilter {
-    /// The sources.
+    /// The sources to select.
     pub sources: Vec<SourceId>,
-    /// The articles by name.
+    /// The articles to select, by name.
     pub articles: Vec<ArticleName>,
-    /// Withdrawn (`true`) or live (`false`).
+    /// Only withdrawn articles (`true`) or only live ones (`false`).
     pub withdrawn: Option<bool>,
-    /// Language ranges after RFC 4647: `en` matches `en` and `en-GB`.
+    /// Language ranges as in RFC 4647: `en` matches `en` and `en-GB`.
     pub languages: Vec<String>,
-    /// The archive's labels.
+    /// The labels that the archive's users assigned.
     pub labels: Vec<String>,
-    /// One of the article's URLs has a key that begins so.
+    /// A prefix that one of the article's URL keys must have.
     pub url_prefix: Option<UrlKey>,
-    /// The observe time of the revision in force.
+    /// The observe time at which the revision in force came into force.
     pub observe_time: TimeRange,
-    /// The claimed publish time; an article without one matches only an empty range.
+    /// The claimed publish time; an article without one matches only an unbounded range.
     pub publish_time: TimeRange,
 }
 
-/// A half-open range of instants; an unset end is open.
+/// A half-open range of instants; an unset bound is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeRange {
-    /// The first instant within.
+    /// The first instant in the range.
     pub start: Option<Timestamp>,
-    /// The first instant beyond.
+    /// The first instant after the range.
     pub end: Option<Timestamp>,
 }
 
 impl TimeRange {
-    /// Whether every instant, and none at all, is within.
+    /// Whether the range contains every instant, and also a missing one.
     pub fn is_unbounded(&self) -> bool {
         self.start.is_none() && self.end.is_none()
     }
 
-    /// Whether `time` lies within; no time lies only within an unbounded range.
+    /// Whether the range contains `time`. Only an unbounded range contains a missing time.
     pub fn contains(&self, time: Option<Timestamp>) -> bool {
         match time {
             None => self.is_unbounded(),
@@ -48,7 +48,7 @@ impl TimeRange {
     }
 }
 
-/// Whether the language range `range` takes in the tag `language` (RFC 4647, basic filtering).
+/// Whether the language range `range` matches the tag `language` (RFC 4647, basic filtering).
 pub fn language_matches(range: &str, language: &str) -> bool {
     let head = language.as_bytes().get(..range.len());
     head.is_some_and(|head| head.eq_ignore_ascii_case(range.as_bytes()))

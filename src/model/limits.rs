@@ -1,45 +1,45 @@
-//! The limits of what a writer may send. Each can be configured, and each is answered with a clear error.
+//! The limits on what a client may write. Exceeding one is an error that names the limit.
 
-/// Limits on input.
+/// The configurable limits on input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Text of one content, all fields and blocks together, in bytes of UTF-8. Default 1 MiB.
+    /// The total text of one content, over all fields and blocks, in bytes of UTF-8. Default 1 MiB.
     pub content_bytes_max: usize,
-    /// One kept original, in bytes. Default 8 MiB.
+    /// The size of one kept original, in bytes. Default 8 MiB.
     pub original_bytes_max: usize,
-    /// One URL, in bytes. Default 4 KiB.
+    /// The length of one URL, in bytes. Default 4 KiB.
     pub url_bytes_max: usize,
-    /// URLs of one request, beside the canonical one. Default 16.
+    /// The number of URLs in one request besides the canonical one. Default 16.
     pub urls_max: usize,
-    /// Items of one atomic batch. Default, and greatest value, 256.
+    /// The number of items in one atomic batch. Default, and greatest value, 256.
     pub batch_items_max: usize,
-    /// Contents and originals of one atomic batch together, in bytes. Default 16 MiB.
+    /// The total size of the contents and originals in one atomic batch, in bytes. Default 16 MiB.
     pub batch_bytes_max: usize,
-    /// Labels of one content. Default 64.
+    /// The number of labels on one content. Default 64.
     pub labels_max: usize,
-    /// Items of one page of a list. Default 1,000.
+    /// The number of items on one page of a list. Default 1,000.
     pub page_size_max: usize,
 }
 
 impl Limits {
-    /// The greatest number of changes in one commit, and so the most that an atomic batch can hold.
+    /// The greatest number of changes in one commit, and therefore in one atomic batch.
     pub const COMMIT_CHANGES_MAX: usize = 256;
-    /// The greatest value of `content_bytes_max`: an article whole, with as many URLs as may lead to it, then has less than the
-    /// 4 MiB that gRPC clients take by default.
+    /// The greatest value of `content_bytes_max`. A complete article with the maximum number of URLs then stays below
+    /// the 4 MiB that gRPC clients accept by default.
     pub const CONTENT_BYTES_CEILING: usize = 3 << 19;
-    /// Blocks of one content.
+    /// The number of blocks in one content.
     pub const BLOCKS_MAX: usize = 20_000;
-    /// URLs that lead to one article.
+    /// The number of URLs that lead to one article.
     pub const ARTICLE_URLS_MAX: u32 = 256;
-    /// A source id, article id, label, language tag or request id, in bytes.
+    /// The length of a source id, article id, label, language tag or request id, in bytes.
     pub const NAME_BYTES_MAX: usize = 128;
-    /// The reason given with a mark, in bytes.
+    /// The length of the reason given with a state change, in bytes.
     pub const REASON_BYTES_MAX: usize = 1024;
-    /// An `ETag` header, in bytes.
+    /// The length of an `ETag` header, in bytes.
     pub const ETAG_BYTES_MAX: usize = 1024;
-    /// A `Last-Modified` header, in bytes.
+    /// The length of a `Last-Modified` header, in bytes.
     pub const LAST_MODIFIED_BYTES_MAX: usize = 128;
-    /// How far ahead of the clock an observe time may lie, in microseconds: one minute.
+    /// How far an observe time may be ahead of the server's clock, in microseconds: one minute.
     pub const AHEAD_MICROS_MAX: i64 = 60_000_000;
 }
 

@@ -1,7 +1,7 @@
-//! The words of Dateline as plain types: names, instants, contents, revisions, digests and limits.
+//! The terms of Dateline as plain types: names, instants, contents, revisions, digests and limits.
 //!
-//! Everything here is a value. Nothing reads a clock, a file or a socket, and nothing knows how a value is
-//! stored or sent. A value that exists is valid: each type is parsed once, at the edge, and trusted after.
+//! Everything here is a value. Nothing reads a clock, a file or a socket, and nothing knows how a value is stored or
+//! sent. A value that exists is valid: each type is parsed once, at the edge, and trusted from then on.
 
 pub mod as_of;
 pub mod change;
@@ -22,12 +22,12 @@ pub mod unseen;
 pub mod url_key;
 pub mod verification;
 
-pub use as_of::{AsOf, Knowledge};
+pub use as_of::{AsOf, KnownAt};
 pub use change::{ArticleKey, Change, ChangeEntry, ChangeKind, Original, OriginalRecord, RevisionRecord, Standing};
 pub use claimed::{ClaimedTime, Precision};
 pub use content::{Block, BlockKind, Content};
 pub use diff::WordDelta;
-pub use digest::{ContentDigest, History, RequestDigest};
+pub use digest::{ContentDigest, LogDigest, RequestDigest};
 pub use feed::{FeedKind, FeedKinds, FeedQuery};
 pub use fetch::Fetch;
 pub use filter::{ArticleFilter, TimeRange};
@@ -35,7 +35,7 @@ pub use limits::Limits;
 pub use name::{
     ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId, SubscriptionId,
 };
-pub use seq::{ReadStamp, Seq};
+pub use seq::{Seq, Snapshot};
 pub use time_text::TimeTextError;
 pub use timestamp::Timestamp;
 pub use url_key::{ArticleUrl, UrlKey};

@@ -1,10 +1,10 @@
-//! Positions in the change log, and the stamp that a read hands out.
+//! Positions in the change log, and the snapshot that every read and write returns.
 
 use std::fmt;
 
-use super::{History, Timestamp};
+use super::{LogDigest, Timestamp};
 
-/// The position of a change in the log: 0, 1, 2, … without a gap. As a bound it means "all below".
+/// The position of a change in the log: 0, 1, 2, … without gaps. As a bound it means all changes below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 
@@ -30,14 +30,14 @@ impl fmt::Display for Seq {
     }
 }
 
-/// What a read was answered from: the changes below `next_seq`. The same read at the same stamp gives the
-/// same answer for ever.
+/// What a read was answered from: the changes below `next_seq`. The same read at the same snapshot always gives the
+/// same answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadStamp {
-    /// All changes below this position were known to the read.
+pub struct Snapshot {
+    /// The read knew all changes below this position, and no others.
     pub next_seq: Seq,
-    /// The archive time of the last of them; `None` while the log is empty.
+    /// The archive time of the last of them; `None` if the log is empty.
     pub archive_time: Option<Timestamp>,
-    /// The running digest over those changes.
-    pub history: History,
+    /// The log digest over those changes.
+    pub log_digest: LogDigest,
 }

@@ -1,11 +1,11 @@
 //! Instants as text: RFC 3339, with the zone in brackets that RFC 9557 adds.
 //!
-//! jiff knows the syntax. Three rules are ours, because a time that is taken for another one puts a revision at the wrong
-//! place in a history:
+//! jiff knows the syntax. Three rules are ours, because a time that is taken for another one puts a revision at the
+//! wrong place in a history:
 //!
 //! - An offset is at most 23:59 (RFC 3339 §5.6), and a zone in brackets must agree with the offset (RFC 9557 §3.4).
-//! - Second 60 exists in the UTC minute 23:59 only (RFC 3339 §5.7). All of it becomes that minute's last microsecond, so that
-//!   it is never before second 59.
+//! - Second 60 exists in the UTC minute 23:59 only (RFC 3339 §5.7). All of it becomes that minute's last microsecond,
+//!   so that it is never before second 59.
 //! - A time of day has an offset or a zone. A zone in which that time of day is missing or occurs twice is refused.
 
 use std::str::FromStr;
@@ -73,7 +73,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// The last microsecond of the minute whose second 60 is meant, where the instant, as second 59, is in the UTC minute 23:59.
+/// The last microsecond of the minute whose second 60 is meant, where the instant, as second 59, is in the UTC minute
+/// 23:59.
 pub(crate) fn leap_second(second_59: jiff::Timestamp) -> Option<Timestamp> {
     let clock = Offset::UTC.to_datetime(second_59).time();
     let second = second_59.checked_sub(SignedDuration::from_nanos(clock.subsec_nanosecond().into())).ok()?;

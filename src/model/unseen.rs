@@ -22,9 +22,9 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     rewrite(text, false, name)
 }
 
-/// The same of a text that was inserted or deleted. Where others were deleted or inserted, it may differ from one of them in
-/// nothing but what stays elsewhere, which is named then: joiners within words, and white space other than spaces, tabs
-/// and line ends.
+/// The same of a text that was inserted or deleted. Where others were deleted or inserted, it may differ from one of
+/// them in nothing but what stays elsewhere, which is named then: joiners within words, and white space other than
+/// spaces, tabs and line ends.
 pub fn visible_change(text: &str, has_counterpart: bool) -> Cow<'_, str> {
     rewrite(text, has_counterpart || text.trim().is_empty(), name)
 }
@@ -139,8 +139,8 @@ fn is_mongolian(c: char) -> bool {
     ('\u{1820}'..='\u{18af}').contains(&c)
 }
 
-/// Whether it is of a script in which joiners tell words apart: Arabic and what was written after it, those of India and
-/// Southeast Asia.
+/// Whether it is of a script in which joiners tell words apart: Arabic and what was written after it, those of India
+/// and Southeast Asia.
 fn is_joined(c: char) -> bool {
     let is_of_script = matches!(c,
         '\u{620}'..='\u{109f}'

@@ -136,8 +136,8 @@ impl fmt::Display for UrlKey {
 fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
     match host? {
         Host::Domain(domain) => {
-            // One dot at the end is the root's. With two there is a label without letters, which no host has; without them
-            // `2..` would be the address 0.0.0.2.
+            // One dot at the end is the root's. With two there is a label without letters, which no host has; without
+            // them `2..` would be the address 0.0.0.2.
             let labels = domain.strip_suffix('.').unwrap_or(domain);
             if labels.ends_with('.') {
                 return None;
@@ -236,7 +236,8 @@ mod tests {
         assert_eq!(UrlKey::of("http://www.example.com/a").unwrap().to_url(), "https://www.example.com/a");
     }
 
-    /// Found by fuzzing: without its dots, `2..` was taken for the number of an address, and the key's URL had another key.
+    /// Found by fuzzing: without its dots, `2..` was taken for the number of an address, and the key's URL had another
+    /// key.
     #[test]
     fn a_host_with_an_empty_label_is_none() {
         assert_eq!(key("https://example.com./a"), "com,example)/a");

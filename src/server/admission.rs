@@ -79,11 +79,11 @@ enum Kind {
 
 /// Calls that last: those with a stream of answers.
 const STREAMS: [&str; 8] = [
-    "/dateline.v1.AdminService/BackUp",
+    "/dateline.v1.AdminService/StreamBackup",
     "/dateline.v1.AdminService/Verify",
-    "/dateline.v1.ArchiveService/ImportRevisions",
+    "/dateline.v1.ArchiveService/ImportObservations",
     "/dateline.v1.ArchiveService/ReadOriginal",
-    "/dateline.v1.FeedService/Subscribe",
+    "/dateline.v1.ChangeFeedService/Subscribe",
     "/grpc.health.v1.Health/Watch",
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",

@@ -34,7 +34,7 @@ use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, Memory}
 use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
-use crate::wire::pb::feed_service_server::FeedServiceServer;
+use crate::wire::pb::change_feed_service_server::ChangeFeedServiceServer;
 use crate::wire::request::{Bounded, Bounds};
 
 /// How to run a server.
@@ -100,7 +100,8 @@ pub enum ServeError {
 }
 
 /// What may be asked for its health; the empty name is the server.
-const SERVICES: &[&str] = &["", "dateline.v1.ArchiveService", "dateline.v1.FeedService", "dateline.v1.AdminService"];
+const SERVICES: &[&str] =
+    &["", "dateline.v1.ArchiveService", "dateline.v1.ChangeFeedService", "dateline.v1.AdminService"];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a shutdown waits for calls under way to end and connections to close by themselves.
@@ -219,7 +220,7 @@ fn router(
         .accept_compressed(CompressionEncoding::Zstd);
     let subscribers_per_peer_max = options.subscribers_per_peer_max.unwrap_or(options.subscribers_max.div_ceil(4));
     let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max);
-    let feed = FeedServiceServer::new(feed)
+    let feed = ChangeFeedServiceServer::new(feed)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);

@@ -12,7 +12,7 @@ use super::status::Refusal;
 use crate::archive::error::Unavailable;
 use crate::archive::{ArchiveError, ClockFault, FORMAT_VERSION, VERIFICATIONS_MAX};
 use crate::wire::pb::admin_service_server::AdminService;
-use crate::wire::{pb, read_stamp_to_pb, timestamp_to_pb};
+use crate::wire::{pb, snapshot_to_pb, timestamp_to_pb};
 
 /// Backups that are open at once. Each holds a segment or two in memory; few are read at the same time.
 const BACKUPS_MAX: usize = 16;
@@ -41,12 +41,15 @@ impl AdminService for AdminHandler {
         Ok(Response::new(self.context.verify(place(&self.verifications, VERIFICATIONS_MAX)?)))
     }
 
-    type BackUpStream = Messages<pb::BackUpResponse>;
+    type StreamBackupStream = Messages<pb::StreamBackupResponse>;
 
-    async fn back_up(&self, request: Request<pb::BackUpRequest>) -> Result<Response<Self::BackUpStream>, Status> {
+    async fn stream_backup(
+        &self,
+        request: Request<pb::StreamBackupRequest>,
+    ) -> Result<Response<Self::StreamBackupStream>, Status> {
         let place = place(&self.backups, BACKUPS_MAX)?;
         let since = backup::since(request.into_inner().since)?;
-        let backup = self.context.archive.back_up(since).await.map_err(backup::of_start)?;
+        let backup = self.context.archive.stream_backup(since).await.map_err(backup::of_start)?;
         let estimated_bytes = backup.estimated_bytes().await.map_err(Refusal::from)?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
         let sending = Sending::new(sink, &self.context);
@@ -74,7 +77,7 @@ impl AdminService for AdminHandler {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format_version: FORMAT_VERSION,
             archive_id: info.id.to_vec(),
-            read_stamp: Some(read_stamp_to_pb(&archive.tail())),
+            snapshot: Some(snapshot_to_pb(&archive.tail())),
             article_count: archive.article_count(),
             disk_bytes: archive.disk_bytes().await.map_err(Refusal::from)?,
             storage_state: state.into(),

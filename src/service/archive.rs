@@ -15,10 +15,10 @@ use crate::archive::compare::StateSelector;
 use crate::archive::read::View;
 use crate::archive::request::{Action, Written};
 use crate::model::name::parse_revision_name;
-use crate::model::{ArticleName, AsOf, Knowledge, Seq};
+use crate::model::{ArticleName, AsOf, KnownAt, Seq};
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::token::request_digest;
-use crate::wire::{self, FieldError, FieldErrors, all, diff_to_pb, pb, read_stamp_to_pb, word_delta_to_pb};
+use crate::wire::{self, FieldError, FieldErrors, all, diff_to_pb, pb, snapshot_to_pb, word_delta_to_pb};
 
 /// Articles that one call reads whole: each may have a megabyte.
 const FULL_ARTICLES_MAX: usize = 100;
@@ -47,12 +47,12 @@ type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl ArchiveService for ArchiveHandler {
-    type ImportRevisionsStream = Pin<Box<dyn Stream<Item = Result<pb::ImportRevisionsResponse, Status>> + Send>>;
+    type ImportObservationsStream = Pin<Box<dyn Stream<Item = Result<pb::ImportObservationsResponse, Status>> + Send>>;
 
-    async fn publish_revision(
+    async fn record_observation(
         &self,
-        request: Request<pb::PublishRevisionRequest>,
-    ) -> Answer<pb::PublishRevisionResponse> {
+        request: Request<pb::RecordObservationRequest>,
+    ) -> Answer<pb::RecordObservationResponse> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let validate_only = request.validate_only;
@@ -61,17 +61,17 @@ impl ArchiveService for ArchiveHandler {
         Ok(Response::new(render::published(&written, warnings)))
     }
 
-    async fn batch_publish_revisions(
+    async fn batch_record_observations(
         &self,
-        request: Request<pb::BatchPublishRevisionsRequest>,
-    ) -> Answer<pb::BatchPublishRevisionsResponse> {
+        request: Request<pb::BatchRecordObservationsRequest>,
+    ) -> Answer<pb::BatchRecordObservationsResponse> {
         Ok(Response::new(self.publish_batch(&Caller::of(&request), request.into_inner().requests).await?))
     }
 
-    async fn import_revisions(
+    async fn import_observations(
         &self,
-        request: Request<Streaming<pb::ImportRevisionsRequest>>,
-    ) -> Answer<Self::ImportRevisionsStream> {
+        request: Request<Streaming<pb::ImportObservationsRequest>>,
+    ) -> Answer<Self::ImportObservationsStream> {
         Ok(Response::new(Box::pin(import::start(self.0.clone(), Caller::of(&request), request.into_inner()))))
     }
 
@@ -85,7 +85,7 @@ impl ArchiveService for ArchiveHandler {
         let article = self.0.archive.article(cut, name, view).await.map_err(Refusal::from)?;
         Ok(Response::new(pb::GetArticleResponse {
             article: Some(render::article(article)),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         }))
     }
 
@@ -100,7 +100,7 @@ impl ArchiveService for ArchiveHandler {
         let revision = if request.include_original { self.0.with_original(cut, revision).await? } else { revision };
         Ok(Response::new(pb::GetRevisionResponse {
             revision: Some(render::revision(&revision)),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         }))
     }
 
@@ -122,7 +122,7 @@ impl ArchiveService for ArchiveHandler {
         let cut = self.0.cut(as_of, request.min_next_seq).await?;
         let found = self.0.archive.articles(cut, names, view).await.map_err(Refusal::from)?;
         let mut answer = pb::BatchGetArticlesResponse {
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
             ..pb::BatchGetArticlesResponse::default()
         };
         let mut room = fit::Room::default();
@@ -163,7 +163,7 @@ impl ArchiveService for ArchiveHandler {
         Ok(Response::new(pb::LookupArticleResponse {
             article: Some(render::article(article.map_err(Refusal::from)?)),
             url_key: key.as_str().to_owned(),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         }))
     }
 
@@ -192,7 +192,7 @@ impl ArchiveService for ArchiveHandler {
             field_changes,
             hunks,
             word_delta: Some(word_delta_to_pb(compared.word_delta)),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         }))
     }
 
@@ -210,7 +210,7 @@ impl ArchiveService for ArchiveHandler {
             revision: Some(render::written_revision(&written)),
             outcome: render::outcome(written.outcome).into(),
             replayed: written.replayed,
-            read_stamp: Some(read_stamp_to_pb(&written.stamp)),
+            snapshot: Some(snapshot_to_pb(&written.snapshot)),
             etag: written.etag,
         }))
     }
@@ -228,7 +228,7 @@ impl ArchiveService for ArchiveHandler {
             article: Some(marked.article),
             changed: marked.changed,
             replayed: marked.replayed,
-            read_stamp: marked.read_stamp,
+            snapshot: marked.snapshot,
         }))
     }
 
@@ -245,7 +245,7 @@ impl ArchiveService for ArchiveHandler {
             article: Some(marked.article),
             changed: marked.changed,
             replayed: marked.replayed,
-            read_stamp: marked.read_stamp,
+            snapshot: marked.snapshot,
         }))
     }
 }
@@ -255,7 +255,7 @@ struct Marked {
     article: pb::Article,
     changed: bool,
     replayed: bool,
-    read_stamp: Option<pb::ReadStamp>,
+    snapshot: Option<pb::Snapshot>,
 }
 
 impl ArchiveHandler {
@@ -273,8 +273,8 @@ impl ArchiveHandler {
     async fn publish_batch(
         &self,
         caller: &Caller,
-        requests: Vec<pb::PublishRevisionRequest>,
-    ) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
+        requests: Vec<pb::RecordObservationRequest>,
+    ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
         let batch = publish::batch(&self.0, requests)?;
         let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.validate_only).await;
         render::published_batch(answer, batch.warnings)
@@ -289,16 +289,16 @@ impl ArchiveHandler {
     ) -> Result<Marked, Refusal> {
         let operation = publish::plain(&self.0, plain, action)?;
         let written = self.write_one(caller, operation, validate_only).await?;
-        let stamp = written.stamp;
-        let knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: None };
-        let as_of = AsOf { observe_time: Some(written.observe_time), knowledge };
+        let snapshot = written.snapshot;
+        let known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: None };
+        let as_of = AsOf { observe_time: Some(written.observe_time), known_at };
         let cut = self.0.archive.cut(as_of, Seq::ZERO).await?;
         let article = self.0.archive.article(cut, written.article.clone(), View::Basic).await?;
         Ok(Marked {
             article: pb::Article { etag: written.etag, ..render::article(article) },
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
             replayed: written.replayed,
-            read_stamp: Some(read_stamp_to_pb(&stamp)),
+            snapshot: Some(snapshot_to_pb(&snapshot)),
         })
     }
 

@@ -10,19 +10,19 @@ use crate::archive::ArchiveError;
 use crate::archive::backup::Backup;
 use crate::archive::feed::FeedStart;
 use crate::model::Seq;
-use crate::wire::{self, pb, read_stamp_to_pb};
-use pb::back_up_response::Part;
+use crate::wire::{self, pb, snapshot_to_pb};
+use pb::stream_backup_response::Part;
 
 /// A message holds at most so much of the file.
 const DATA_BYTES_MAX: usize = 1 << 20;
 
 /// Where a backup begins.
-pub(super) fn since(stamp: Option<pb::ReadStamp>) -> Result<FeedStart, Refusal> {
-    let Some(stamp) = stamp else { return Ok(FeedStart::Beginning) };
-    let next_seq = Seq(stamp.next_seq);
-    Ok(match wire::history("since.history", &stamp.history)? {
+pub(super) fn since(snapshot: Option<pb::Snapshot>) -> Result<FeedStart, Refusal> {
+    let Some(snapshot) = snapshot else { return Ok(FeedStart::Beginning) };
+    let next_seq = Seq(snapshot.next_seq);
+    Ok(match wire::log_digest("since.history", &snapshot.log_digest)? {
         None => FeedStart::Seq(next_seq),
-        Some(history) => FeedStart::Place { next_seq, history },
+        Some(log_digest) => FeedStart::Place { next_seq, log_digest },
     })
 }
 
@@ -36,12 +36,12 @@ pub(super) fn of_start(error: ArchiveError) -> Refusal {
 
 /// The way of one backup to its receiver.
 pub(super) struct Sending {
-    sink: Sink<pb::BackUpResponse>,
+    sink: Sink<pb::StreamBackupResponse>,
     stopping: CancellationToken,
 }
 
 impl Sending {
-    pub(super) fn new(sink: Sink<pb::BackUpResponse>, context: &Context) -> Self {
+    pub(super) fn new(sink: Sink<pb::StreamBackupResponse>, context: &Context) -> Self {
         Self { sink, stopping: context.stopping.clone() }
     }
 
@@ -63,8 +63,8 @@ impl Sending {
         let header = backup.header();
         let begin = pb::BackUpBegin {
             archive_id: header.archive_id.to_vec(),
-            begin: Some(read_stamp_to_pb(&backup.start())),
-            end: Some(read_stamp_to_pb(&header.end)),
+            begin: Some(snapshot_to_pb(&backup.start())),
+            end: Some(snapshot_to_pb(&header.end)),
             estimated_bytes,
         };
         let mut next_seq = header.first_seq.0;
@@ -88,6 +88,6 @@ impl Sending {
     }
 
     async fn part(&self, part: Part) -> Result<(), NotTaken> {
-        self.sink.send(pb::BackUpResponse { part: Some(part) }).await
+        self.sink.send(pb::StreamBackupResponse { part: Some(part) }).await
     }
 }

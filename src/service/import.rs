@@ -21,8 +21,8 @@ const MESSAGES_MAX: usize = 32;
 pub(super) fn start(
     context: Context,
     caller: Caller,
-    messages: Streaming<pb::ImportRevisionsRequest>,
-) -> Messages<pb::ImportRevisionsResponse> {
+    messages: Streaming<pb::ImportObservationsRequest>,
+) -> Messages<pb::ImportObservationsResponse> {
     let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
     tokio::spawn(import(context, caller, messages, Incoming::of_this_call(), answers));
     stream
@@ -34,9 +34,9 @@ pub(super) fn start(
 async fn import(
     context: Context,
     caller: Caller,
-    mut messages: Streaming<pb::ImportRevisionsRequest>,
+    mut messages: Streaming<pb::ImportObservationsRequest>,
     incoming: Incoming,
-    answers: Sink<pb::ImportRevisionsResponse>,
+    answers: Sink<pb::ImportObservationsResponse>,
 ) {
     let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
     let answering = tokio::spawn(answer(under_way, answers));
@@ -81,7 +81,7 @@ async fn import(
 async fn begin(
     context: &Context,
     caller: &Caller,
-    requests: Vec<pb::PublishRevisionRequest>,
+    requests: Vec<pb::RecordObservationRequest>,
 ) -> Result<Begun, Refusal> {
     let batch = publish::batch(context, requests)?;
     let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.validate_only).await?;
@@ -103,8 +103,8 @@ type Step = Result<(u64, Result<Begun, pb::ItemError>), Status>;
 
 /// Answers the messages of an import in their order, each once it is durable or refused. When its reader does not take the answers
 /// for `stalled_after`, the import ends: what was queued is done, and no more is taken.
-async fn answer(mut under_way: mpsc::Receiver<Step>, answers: Sink<pb::ImportRevisionsResponse>) {
-    use pb::import_revisions_response::Result as ImportResult;
+async fn answer(mut under_way: mpsc::Receiver<Step>, answers: Sink<pb::ImportObservationsResponse>) {
+    use pb::import_observations_response::Result as ImportResult;
     loop {
         let message = tokio::select! {
             message = under_way.recv() => message,
@@ -117,13 +117,13 @@ async fn answer(mut under_way: mpsc::Receiver<Step>, answers: Sink<pb::ImportRev
         };
         let result = match begun {
             Ok((pending, warnings)) => match render::published_batch(pending.answer().await, warnings) {
-                Ok(published) => ImportResult::Published(published),
+                Ok(published) => ImportResult::Recorded(published),
                 Err(refusal) if refusal.ends_streams() => return answers.end(refusal.into()),
                 Err(refusal) => ImportResult::Error(refusal.into_item_error()),
             },
             Err(error) => ImportResult::Error(error),
         };
-        let answer = pb::ImportRevisionsResponse { offset, result: Some(result) };
+        let answer = pb::ImportObservationsResponse { offset, result: Some(result) };
         match answers.send(answer).await {
             Ok(()) => {}
             Err(NotTaken::Gone) => return,
@@ -162,7 +162,7 @@ mod tests {
             stalled_after: Duration::from_secs(60),
             memory: Memory::default(),
         };
-        let decoder = ProstCodec::<(), pb::ImportRevisionsRequest>::raw_decoder(BufferSettings::default());
+        let decoder = ProstCodec::<(), pb::ImportObservationsRequest>::raw_decoder(BufferSettings::default());
         let silent = http_body_util::StreamBody::new(tokio_stream::pending::<
             Result<hyper::body::Frame<bytes::Bytes>, Status>,
         >());

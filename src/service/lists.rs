@@ -6,9 +6,9 @@ use super::{Context, fit, render, view};
 use crate::archive::Cut;
 use crate::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
 use crate::archive::read::View;
-use crate::model::{ArticleName, AsOf, Knowledge, RequestDigest, RevisionNumber, Seq, SourceId};
+use crate::model::{ArticleName, AsOf, KnownAt, RequestDigest, RevisionNumber, Seq, SourceId};
 use crate::wire::token::{PageToken, TokenError, request_digest};
-use crate::wire::{self, FieldError, all, pb, read_stamp_to_pb, timestamp_to_pb};
+use crate::wire::{self, FieldError, all, pb, snapshot_to_pb, timestamp_to_pb};
 
 impl Context {
     pub(super) async fn list_articles(
@@ -49,7 +49,7 @@ impl Context {
         Ok(pb::ListArticlesResponse {
             articles,
             next_page_token: next_token(&cut, next, digest),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         })
     }
 
@@ -80,7 +80,7 @@ impl Context {
         Ok(pb::ListRevisionsResponse {
             entries,
             next_page_token: next_token(&cut, next.map(|number| number.to_string()), digest),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         })
     }
 
@@ -106,21 +106,21 @@ impl Context {
         Ok(pb::ListSourcesResponse {
             sources: sources.collect(),
             next_page_token: next_token(&cut, page.next.map(|source| source.as_str().to_owned()), digest),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         })
     }
 
     /// The cut of the first page, whose knowledge later pages keep.
     async fn page_cut(&self, mut as_of: AsOf, min_next_seq: u64, token: Option<&PageToken>) -> Result<Cut, Refusal> {
-        if let Some(PageToken { stamp, .. }) = token {
-            as_of.knowledge = Knowledge::NextSeq { next_seq: stamp.next_seq, history: Some(stamp.history) };
+        if let Some(PageToken { snapshot, .. }) = token {
+            as_of.known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: Some(snapshot.log_digest) };
         }
         self.visible(min_next_seq).await?;
         match self.archive.cut(as_of, Seq(min_next_seq)).await {
             // A token of pages beyond the end of this log is of another history.
             Err(crate::archive::ArchiveError::Bound(crate::archive::error::BadBound::SeqInFuture {
                 next_seq, ..
-            })) if token.is_some_and(|token| token.stamp.next_seq == next_seq) => {
+            })) if token.is_some_and(|token| token.snapshot.next_seq == next_seq) => {
                 let diverged = crate::archive::error::BadBound::HistoryDiverged { next_seq };
                 Err(crate::archive::ArchiveError::from(diverged).into())
             }
@@ -151,5 +151,5 @@ pub(super) fn page_token(token: &str, request: RequestDigest) -> Result<Option<P
 }
 
 fn next_token(cut: &Cut, next: Option<String>, digest: RequestDigest) -> String {
-    next.map(|position| PageToken { stamp: cut.stamp, position }.encode(digest)).unwrap_or_default()
+    next.map(|position| PageToken { snapshot: cut.snapshot, position }.encode(digest)).unwrap_or_default()
 }

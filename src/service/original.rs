@@ -9,7 +9,7 @@ use super::{Context, render};
 use crate::archive::read::{RevisionAt, View};
 use crate::model::RevisionSelector;
 use crate::model::name::parse_revision_name;
-use crate::wire::{self, FieldError, all, pb, read_stamp_to_pb};
+use crate::wire::{self, FieldError, all, pb, snapshot_to_pb};
 use pb::read_original_response::Part;
 
 /// An original of at most this many bytes fits the answer of GetRevision, next to the content.
@@ -60,7 +60,7 @@ impl Context {
         let begin = pb::OriginalBegin {
             name: full_name,
             original: read.record().and_then(|record| record.original.as_ref()).map(render::original),
-            read_stamp: Some(read_stamp_to_pb(&cut.stamp)),
+            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
         };
         let (sink, received) = Sink::new(1, self.stalled_after);
         let stopping = self.stopping.clone();

@@ -19,10 +19,10 @@ pub(super) struct Parsed {
     pub(super) warnings: Vec<pb::Warning>,
 }
 
-pub(super) fn publish(context: &Context, mut request: pb::PublishRevisionRequest) -> Result<Parsed, FieldErrors> {
+pub(super) fn publish(context: &Context, mut request: pb::RecordObservationRequest) -> Result<Parsed, FieldErrors> {
     let limits = &context.limits;
     let digest = (!request.request_id.is_empty())
-        .then(|| request_digest(&pb::PublishRevisionRequest { validate_only: false, ..request.clone() }));
+        .then(|| request_digest(&pb::RecordObservationRequest { validate_only: false, ..request.clone() }));
     let source = SourceId::parse_name(&request.parent).map_err(|error| FieldError::invalid("parent", error));
     let article = article_id(&request.article_id);
     let content = wire::content(request.content.take(), limits);
@@ -225,7 +225,7 @@ pub(super) struct Batch {
     pub(super) validate_only: bool,
 }
 
-pub(super) fn batch(context: &Context, requests: Vec<pb::PublishRevisionRequest>) -> Result<Batch, FieldErrors> {
+pub(super) fn batch(context: &Context, requests: Vec<pb::RecordObservationRequest>) -> Result<Batch, FieldErrors> {
     check_batch(&requests, &context.limits)?;
     let validate_only = requests.iter().any(|request| request.validate_only);
     let parsed = wire::every(
@@ -248,7 +248,7 @@ pub(super) fn of_item(index: usize, refusal: Refusal) -> Refusal {
 }
 
 /// Checks the number and the size of a batch's requests.
-fn check_batch(requests: &[pb::PublishRevisionRequest], limits: &Limits) -> Result<(), FieldError> {
+fn check_batch(requests: &[pb::RecordObservationRequest], limits: &Limits) -> Result<(), FieldError> {
     let count = requests.len();
     if count == 0 || count > limits.batch_items_max {
         let problem = format!("has {count} items; 1 to {} are allowed", limits.batch_items_max);

@@ -11,7 +11,7 @@ use crate::archive::request::{Outcome, Warning, Written};
 use crate::archive::{BatchError, JobAnswer};
 use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{
-    basic_content_to_pb, content_to_pb, fetch_to_pb, pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
+    basic_content_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 pub(super) fn article(article: ArticleAt) -> pb::Article {
@@ -97,22 +97,22 @@ pub(super) fn written_revision(written: &Written) -> pb::Revision {
     made(written.article.revision(written.revision), written.revision, &written.made, None)
 }
 
-pub(super) fn outcome(outcome: Outcome) -> pb::PublishOutcome {
+pub(super) fn outcome(outcome: Outcome) -> pb::ObservationOutcome {
     match outcome {
-        Outcome::Created => pb::PublishOutcome::Created,
-        Outcome::Revised => pb::PublishOutcome::Revised,
-        Outcome::Unchanged => pb::PublishOutcome::Unchanged,
+        Outcome::Created => pb::ObservationOutcome::Created,
+        Outcome::Revised => pb::ObservationOutcome::Revised,
+        Outcome::Unchanged => pb::ObservationOutcome::Unchanged,
     }
 }
 
-pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb::PublishRevisionResponse {
+pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb::RecordObservationResponse {
     warnings.extend(written.warnings.iter().map(warning));
-    pb::PublishRevisionResponse {
+    pb::RecordObservationResponse {
         revision: Some(written_revision(written)),
         outcome: outcome(written.outcome).into(),
         replayed: written.replayed,
         warnings,
-        read_stamp: Some(read_stamp_to_pb(&written.stamp)),
+        snapshot: Some(snapshot_to_pb(&written.snapshot)),
         etag: written.etag.clone(),
     }
 }
@@ -121,20 +121,20 @@ pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb
 pub(super) fn published_batch(
     answer: JobAnswer,
     warnings: Vec<Vec<pb::Warning>>,
-) -> Result<pb::BatchPublishRevisionsResponse, Refusal> {
+) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
     let written = answer.map_err(|BatchError { failed_item, error }| match failed_item {
         Some(index) => of_item(index, error.into()),
         None => Refusal::from(error),
     })?;
     // A replayed item has the stamp of its first time, which may be far behind the others'.
-    let read_stamp = written.iter().map(|written| &written.stamp).max_by_key(|stamp| stamp.next_seq);
-    let read_stamp = read_stamp.map(read_stamp_to_pb);
+    let snapshot = written.iter().map(|written| &written.snapshot).max_by_key(|snapshot| snapshot.next_seq);
+    let snapshot = snapshot.map(snapshot_to_pb);
     let responses = written.iter().zip(warnings).map(|(written, warnings)| compact(published(written, warnings)));
-    Ok(pb::BatchPublishRevisionsResponse { responses: responses.collect(), read_stamp })
+    Ok(pb::BatchRecordObservationsResponse { responses: responses.collect(), snapshot })
 }
 
 /// Without what the writer gave and knows: of 256 long headlines a client could not read the answer.
-fn compact(mut published: pb::PublishRevisionResponse) -> pb::PublishRevisionResponse {
+fn compact(mut published: pb::RecordObservationResponse) -> pb::RecordObservationResponse {
     if let Some(revision) = published.revision.as_mut() {
         (revision.content, revision.fetch) = (None, None);
     }

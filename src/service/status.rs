@@ -289,7 +289,9 @@ fn subscription(error: &SubscriptionError) -> Refusal {
         SubscriptionError::InUse { id, consumer } => {
             refusal(Code::FailedPrecondition, "SUBSCRIPTION_IN_USE", id).with("consumer", consumer)
         }
-        SubscriptionError::LeaseLost { id, lease } => refusal(Code::Aborted, "LEASE_LOST", id).with("lease", lease),
+        SubscriptionError::ConsumerFenced { id, epoch } => {
+            refusal(Code::Aborted, "CONSUMER_FENCED", id).with("epoch", epoch)
+        }
         SubscriptionError::Restored { id, next_seq } => {
             refusal(Code::FailedPrecondition, "HISTORY_DIVERGED", id).with("next_seq", next_seq)
         }

@@ -355,9 +355,9 @@ fn block_to_stored(block: &Block) -> stored::Block {
     };
     let (kind, text) = match &block.kind {
         BlockKind::Paragraph { text } => (1, text.clone()),
-        BlockKind::Crosshead { text } => (2, text.clone()),
-        BlockKind::Caption { text, figure_url, credit } => {
-            stored.url.clone_from(figure_url);
+        BlockKind::Subheading { text } => (2, text.clone()),
+        BlockKind::Caption { text, image_url, credit } => {
+            stored.url.clone_from(image_url);
             stored.credit.clone_from(credit);
             (3, text.clone())
         }
@@ -383,8 +383,8 @@ fn block_from_stored(block: stored::Block) -> Option<Block> {
     let text = block.text;
     let kind = match block.kind {
         1 => BlockKind::Paragraph { text },
-        2 => BlockKind::Crosshead { text },
-        3 => BlockKind::Caption { text, figure_url: block.url, credit: block.credit },
+        2 => BlockKind::Subheading { text },
+        3 => BlockKind::Caption { text, image_url: block.url, credit: block.credit },
         4 => BlockKind::Quote { text, attribution: block.credit },
         5 => BlockKind::List { items: block.items, ordered: block.ordered },
         6 => BlockKind::Embed { url: block.url, text },

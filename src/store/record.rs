@@ -10,7 +10,7 @@ use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
     ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, ClaimedTime, ContentDigest, Fetch,
-    History, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
+    LogDigest, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
     Standing, Timestamp, UrlKey, WordDelta,
 };
 
@@ -21,21 +21,21 @@ pub struct EncodedChange {
     /// The sealed value.
     pub value: Vec<u8>,
     /// The running digest after it.
-    pub history: History,
+    pub log_digest: LogDigest,
 }
 
 /// Encodes the change at `seq` that follows a log whose running digest is `before`.
-pub fn encode(seq: Seq, before: History, entry: &ChangeEntry) -> EncodedChange {
+pub fn encode(seq: Seq, before: LogDigest, entry: &ChangeEntry) -> EncodedChange {
     let record = to_stored(seq, entry).encode_to_vec();
-    let history = before.after(seq, &record);
-    let (key, value) = to_entry(seq, history, &record);
-    EncodedChange { key, value, history }
+    let log_digest = before.after(seq, &record);
+    let (key, value) = to_entry(seq, log_digest, &record);
+    EncodedChange { key, value, log_digest }
 }
 
 /// The key and the sealed value of a change, from its protobuf bytes and the digest after it.
-pub(super) fn to_entry(seq: Seq, history: History, record: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn to_entry(seq: Seq, log_digest: LogDigest, record: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut payload = Vec::with_capacity(16 + record.len() + 4);
-    payload.extend_from_slice(&history.0);
+    payload.extend_from_slice(&log_digest.0);
     payload.extend_from_slice(record);
     let key = LogKey(seq).encode();
     let value = seal(&key, payload);
@@ -53,16 +53,16 @@ pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'
     let LogKey(seq) = LogKey::decode(key).ok_or_else(|| StoreError::damaged(key, "a key of the log is malformed"))?;
     let payload = unseal(key, value)?;
     let malformed = || StoreError::damaged(key, "a change cannot be read");
-    let (history, record) = payload.split_first_chunk::<16>().ok_or_else(malformed)?;
-    Ok((change_of(seq, History(*history), record)?, record))
+    let (log_digest, record) = payload.split_first_chunk::<16>().ok_or_else(malformed)?;
+    Ok((change_of(seq, LogDigest(*log_digest), record)?, record))
 }
 
 /// Reads the change at `seq` from its protobuf bytes, and the digest after it.
-pub(super) fn change_of(seq: Seq, history: History, record: &[u8]) -> Result<Change, StoreError> {
+pub(super) fn change_of(seq: Seq, log_digest: LogDigest, record: &[u8]) -> Result<Change, StoreError> {
     let malformed = || StoreError::damaged_at(seq, "a change cannot be read");
     let message = stored::Change::decode(record).map_err(|_| malformed())?;
     let entry = from_stored(seq, message).ok_or_else(malformed)?;
-    Ok(Change { seq, history, entry })
+    Ok(Change { seq, log_digest, entry })
 }
 
 fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {

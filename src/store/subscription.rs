@@ -15,8 +15,8 @@ pub struct SubscriptionRecord {
     pub query: FeedQuery,
     /// All changes below this were acknowledged.
     pub next_seq: Seq,
-    /// The lease given last, or a number above all that were ever given. Any other is lost.
-    pub lease: u64,
+    /// The epoch given last, or a number above all that were ever given. Any other is lost.
+    pub epoch: u64,
     /// When it was made.
     pub create_time: Timestamp,
     /// Whether a restore brought it back. Its consumer may have been sent changes that were lost by that, and no consumer
@@ -46,7 +46,7 @@ pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
         filter: Some(filter_to_stored(&record.query.filter)),
         kinds: record.query.kinds.bits(),
         next_seq: record.next_seq.0,
-        lease: record.lease,
+        epoch: record.epoch,
         create_time: record.create_time.micros(),
         restored: record.restored,
     }
@@ -57,7 +57,7 @@ pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionR
     Some(SubscriptionRecord {
         query: FeedQuery { filter, kinds: FeedKinds::from_bits(message.kinds) },
         next_seq: Seq(message.next_seq),
-        lease: message.lease,
+        epoch: message.epoch,
         create_time: Timestamp::from_micros(message.create_time)?,
         restored: message.restored,
     })
@@ -119,7 +119,7 @@ mod tests {
         let record = SubscriptionRecord {
             query: FeedQuery { filter, kinds: FeedKinds::from_bits(5) },
             next_seq: Seq(7),
-            lease: 3,
+            epoch: 3,
             create_time: at(9).unwrap(),
             restored: true,
         };

@@ -5,7 +5,7 @@ use super::content::{StoredContent, StoredOriginal};
 use super::engine::Read;
 use super::key::log::LogKey;
 use super::{Batch, StoreError, record};
-use crate::model::{Change, History, Seq};
+use crate::model::{Change, LogDigest, Seq};
 
 /// A change, its content and its original, as they are stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,14 +54,14 @@ impl WholeChange {
     }
 
     /// Reads a change at `seq` from `record`, which follows a log whose running digest is `before`.
-    pub(super) fn from_record(seq: Seq, before: History, record: Vec<u8>) -> Result<Self, StoreError> {
+    pub(super) fn from_record(seq: Seq, before: LogDigest, record: Vec<u8>) -> Result<Self, StoreError> {
         let change = record::change_of(seq, before.after(seq, &record), &record)?;
         Ok(Self { change, record, content: None, original: None })
     }
 
     /// Adds the change, its content and its original to a batch. The indexes are not among them.
     pub fn write(&self, batch: &mut Batch) {
-        let (key, value) = record::to_entry(self.change.seq, self.change.history, &self.record);
+        let (key, value) = record::to_entry(self.change.seq, self.change.log_digest, &self.record);
         batch.writes.insert(key, Some(value));
         if let Some(content) = &self.content {
             content.write(batch);

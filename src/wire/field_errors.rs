@@ -12,7 +12,7 @@ use super::pb;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct FieldError {
-    /// Where it is, as a path such as `content.blocks[2].caption.figure_url`.
+    /// Where it is, as a path such as `content.blocks[2].caption.image_url`.
     pub path: String,
     /// What is wrong, and what would be right.
     pub problem: String,

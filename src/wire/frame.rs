@@ -122,8 +122,8 @@ fn batch_len((changes, bookmark): &(Vec<ChangeFrame>, pb::Bookmark)) -> usize {
 }
 
 /// A batch that has nothing but its bookmark.
-fn bookmarked(bookmark: &pb::Bookmark) -> pb::Batch {
-    pb::Batch { bookmark: Some(bookmark.clone()), ..pb::Batch::default() }
+fn bookmarked(bookmark: &pb::Bookmark) -> pb::Delivery {
+    pb::Delivery { bookmark: Some(bookmark.clone()), ..pb::Delivery::default() }
 }
 
 impl Frame for PageFrame {
@@ -204,8 +204,8 @@ mod tests {
             [change(0, false, false), change(1, true, false), change(2, true, true)].into_iter().unzip();
         let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), archive_time: None };
         let event = EventFrame::Changes(Box::new((frames.clone(), bookmark.clone())));
-        let batch = pb::Batch { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };
-        let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Batch(batch)) };
+        let batch = pb::Delivery { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };
+        let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Delivery(batch)) };
         assert_eq!(decoded::<pb::SubscribeResponse>(&event), expected);
         assert_eq!(decoded::<pb::SubscribeResponse>(&EventFrame::Other(Box::new(expected.clone()))), expected);
 

@@ -147,8 +147,8 @@ mod tests {
         let line = format!(
             r#"{{"publish":{{"content":{{"headline":"at 2016-12-31T23:59:60Z","publishTime":{{"words":":60"}}}},"observeTime":"{time}"}}}}"#
         );
-        let read: pb::ChangeRequest = from_json(&line)?;
-        let Some(pb::change_request::Request::Publish(publish)) = read.request else { panic!("it is a publish") };
+        let read: pb::ReplayRequest = from_json(&line)?;
+        let Some(pb::replay_request::Request::Publish(publish)) = read.request else { panic!("it is a publish") };
         assert_eq!(publish.content.unwrap().headline, "at 2016-12-31T23:59:60Z", "texts stay as they are");
         Ok(publish.observe_time.unwrap().to_string())
     }

@@ -1,4 +1,4 @@
-//! JSON Lines: a [`pb::ChangeRequest`] a line, as docs/FORMAT.md has it.
+//! JSON Lines: a [`pb::ReplayRequest`] a line, as docs/FORMAT.md has it.
 
 use std::io::{self, BufRead, ErrorKind};
 
@@ -112,7 +112,7 @@ impl<R: BufRead> Lines<R> {
 
 impl Line<'_> {
     /// What the line asks for. Its `request` is there.
-    pub fn request(&self) -> Result<pb::ChangeRequest, LineError> {
+    pub fn request(&self) -> Result<pb::ReplayRequest, LineError> {
         if self.bytes > self.text.len() {
             return Err(LineError::TooLong { bytes: self.bytes });
         }
@@ -123,7 +123,7 @@ impl Line<'_> {
         if values > LINE_VALUES_MAX {
             return Err(LineError::TooMany { values });
         }
-        let asked: pb::ChangeRequest = from_json(text).map_err(LineError::Json)?;
+        let asked: pb::ReplayRequest = from_json(text).map_err(LineError::Json)?;
         if asked.request.is_some() { Ok(asked) } else { Err(LineError::Nothing) }
     }
 }

@@ -19,19 +19,19 @@ pub mod writer;
 pub mod pb {
     //! The messages and services of `dateline.v1`.
     tonic::include_proto!("dateline.v1");
-    include!(concat!(env!("OUT_DIR"), "/feed_client/dateline.v1.FeedService.rs"));
-    include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.FeedService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/feed_client/dateline.v1.ChangeFeedService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.ChangeFeedService.rs"));
 }
 
 pub(crate) use field_errors::all;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors, every, field_violations};
 pub use from_pb::{
     article_filter, as_of, as_of_at, check_url, claimed_time, coalesce_within, content, duration, feed_query, fetch,
-    history, observe_time, timestamp,
+    log_digest, observe_time, timestamp,
 };
 pub use to_pb::{
     article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,
-    feed_kinds_to_pb, fetch_to_pb, read_stamp_to_pb, timestamp_to_pb, word_delta_to_pb,
+    feed_kinds_to_pb, fetch_to_pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
-    ArticleFilter, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, Fetch, Precision, ReadStamp,
-    RevisionRecord, TimeRange, Timestamp, UrlKey, WordDelta,
+    ArticleFilter, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, Fetch, Precision, RevisionRecord,
+    Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
 /// An instant.
@@ -16,11 +16,11 @@ pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
 }
 
 /// A read stamp.
-pub fn read_stamp_to_pb(stamp: &ReadStamp) -> pb::ReadStamp {
-    pb::ReadStamp {
-        next_seq: stamp.next_seq.0,
-        archive_time: stamp.archive_time.map(timestamp_to_pb),
-        history: stamp.history.0.to_vec(),
+pub fn snapshot_to_pb(snapshot: &Snapshot) -> pb::Snapshot {
+    pb::Snapshot {
+        next_seq: snapshot.next_seq.0,
+        archive_time: snapshot.archive_time.map(timestamp_to_pb),
+        log_digest: snapshot.log_digest.0.to_vec(),
     }
 }
 
@@ -58,7 +58,7 @@ pub fn feed_kinds_to_pb(kinds: FeedKinds) -> Vec<i32> {
     const ALL: [FeedKind; 7] = [
         FeedKind::Created,
         FeedKind::Revised,
-        FeedKind::Observed,
+        FeedKind::Sighted,
         FeedKind::Withdrawn,
         FeedKind::Reinstated,
         FeedKind::RolledBack,
@@ -73,7 +73,7 @@ pub fn feed_kind_to_pb(kind: FeedKind) -> pb::ChangeKind {
     match kind {
         FeedKind::Created => pb::ChangeKind::Created,
         FeedKind::Revised => pb::ChangeKind::Revised,
-        FeedKind::Observed => pb::ChangeKind::Observed,
+        FeedKind::Sighted => pb::ChangeKind::Sighted,
         FeedKind::Withdrawn => pb::ChangeKind::Withdrawn,
         FeedKind::Reinstated => pb::ChangeKind::Reinstated,
         FeedKind::RolledBack => pb::ChangeKind::RolledBack,
@@ -145,9 +145,9 @@ fn block_to_pb(block: &Block) -> pb::Block {
     use pb::block::Kind;
     let kind = match &block.kind {
         BlockKind::Paragraph { text } => Kind::Paragraph(pb::Paragraph { text: text.clone() }),
-        BlockKind::Crosshead { text } => Kind::Crosshead(pb::Crosshead { text: text.clone() }),
-        BlockKind::Caption { text, figure_url, credit } => {
-            Kind::Caption(pb::Caption { text: text.clone(), figure_url: figure_url.clone(), credit: credit.clone() })
+        BlockKind::Subheading { text } => Kind::Subheading(pb::Subheading { text: text.clone() }),
+        BlockKind::Caption { text, image_url, credit } => {
+            Kind::Caption(pb::Caption { text: text.clone(), image_url: image_url.clone(), credit: credit.clone() })
         }
         BlockKind::Quote { text, attribution } => {
             Kind::Quote(pb::Quote { text: text.clone(), attribution: attribution.clone() })

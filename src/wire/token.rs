@@ -10,7 +10,7 @@ use data_encoding::BASE64URL_NOPAD;
 use prost::Name;
 
 use super::{article_filter_to_pb, feed_kinds_to_pb, pb};
-use crate::model::{ArticleName, FeedQuery, History, ReadStamp, RequestDigest, Seq, Timestamp};
+use crate::model::{ArticleName, FeedQuery, LogDigest, RequestDigest, Seq, Snapshot, Timestamp};
 
 const VERSION: u8 = 1;
 const RESUME_VERSION: u8 = 2;
@@ -30,7 +30,7 @@ pub enum TokenError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken {
     /// The cut that all pages are of.
-    pub stamp: ReadStamp,
+    pub snapshot: Snapshot,
     /// The last item of the page before, as the list itself writes it.
     pub position: String,
 }
@@ -40,9 +40,9 @@ impl PageToken {
     pub fn encode(&self, request: RequestDigest) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend(request.0);
-        bytes.extend(self.stamp.next_seq.0.to_be_bytes());
-        bytes.extend(self.stamp.archive_time.map_or(i64::MIN, Timestamp::micros).to_be_bytes());
-        bytes.extend(self.stamp.history.0);
+        bytes.extend(self.snapshot.next_seq.0.to_be_bytes());
+        bytes.extend(self.snapshot.archive_time.map_or(i64::MIN, Timestamp::micros).to_be_bytes());
+        bytes.extend(self.snapshot.log_digest.0);
         bytes.extend(self.position.as_bytes());
         BASE64URL_NOPAD.encode(&bytes)
     }
@@ -58,10 +58,10 @@ impl PageToken {
         let digest = RequestDigest(take(&mut rest)?);
         let next_seq = Seq(u64::from_be_bytes(take(&mut rest)?));
         let archive_time = Timestamp::from_micros(i64::from_be_bytes(take(&mut rest)?));
-        let history = History(take(&mut rest)?);
+        let log_digest = LogDigest(take(&mut rest)?);
         let position = std::str::from_utf8(rest).map_err(|_| TokenError::Malformed)?.to_owned();
         match (version, digest == request) {
-            (VERSION, true) => Ok(Some(Self { stamp: ReadStamp { next_seq, archive_time, history }, position })),
+            (VERSION, true) => Ok(Some(Self { snapshot: Snapshot { next_seq, archive_time, log_digest }, position })),
             (VERSION, false) => Err(TokenError::OtherRequest),
             _ => Err(TokenError::Malformed),
         }
@@ -74,7 +74,7 @@ pub struct ResumeToken {
     /// All below this place that matches was delivered; the snapshot's place, while one is sent.
     pub next_seq: Seq,
     /// The running digest below it.
-    pub history: History,
+    pub log_digest: LogDigest,
     /// How far a snapshot was sent; `None` for changes.
     pub snapshot: Option<SnapshotPlace>,
 }
@@ -93,7 +93,7 @@ impl ResumeToken {
         bytes.push(RESUME_VERSION);
         bytes.extend(query.0);
         bytes.extend(self.next_seq.0.to_be_bytes());
-        bytes.extend(self.history.0);
+        bytes.extend(self.log_digest.0);
         if let Some(SnapshotPlace { after }) = &self.snapshot {
             bytes.push(1);
             bytes.extend(after.iter().flat_map(|name| name.to_string().into_bytes()));
@@ -108,7 +108,7 @@ impl ResumeToken {
         let [version] = take(&mut rest)?;
         let digest = RequestDigest(take(&mut rest)?);
         let next_seq = Seq(u64::from_be_bytes(take(&mut rest)?));
-        let history = History(take(&mut rest)?);
+        let log_digest = LogDigest(take(&mut rest)?);
         let snapshot = match rest {
             [] => None,
             [1] => Some(SnapshotPlace { after: None }),
@@ -121,7 +121,7 @@ impl ResumeToken {
         if version != RESUME_VERSION {
             return Err(TokenError::Malformed);
         }
-        Ok((Self { next_seq, history, snapshot }, digest))
+        Ok((Self { next_seq, log_digest, snapshot }, digest))
     }
 }
 
@@ -155,8 +155,8 @@ mod tests {
         #[test]
         fn round_trips(next_seq: u64, micros in proptest::option::of(-5_i64..5), position: String, digest: [u8; 16]) {
             let archive_time = micros.and_then(Timestamp::from_micros);
-            let stamp = ReadStamp { next_seq: Seq(next_seq), archive_time, history: History(digest) };
-            let token = PageToken { stamp, position };
+            let snapshot = Snapshot { next_seq: Seq(next_seq), archive_time, log_digest: LogDigest(digest) };
+            let token = PageToken { snapshot, position };
             let text = token.encode(RequestDigest(digest));
             prop_assert_eq!(PageToken::decode(&text, RequestDigest(digest)), Ok(Some(token)));
             let mut other = digest;
@@ -168,7 +168,7 @@ mod tests {
         fn a_resume_token_round_trips(next_seq: u64, digest: [u8; 16], in_snapshot: bool, id in "[a-z0-9]{0,9}") {
             let after = ArticleName::parse(&format!("sources/a/articles/{id}")).ok();
             let snapshot = in_snapshot.then_some(SnapshotPlace { after });
-            let token = ResumeToken { next_seq: Seq(next_seq), history: History(digest), snapshot };
+            let token = ResumeToken { next_seq: Seq(next_seq), log_digest: LogDigest(digest), snapshot };
             let text = token.encode(RequestDigest(digest));
             prop_assert_eq!(ResumeToken::decode(&text), Ok((token, RequestDigest(digest))));
             prop_assert!(PageToken::decode(&text, RequestDigest(digest)).is_err());

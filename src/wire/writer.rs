@@ -129,7 +129,7 @@ mod tests {
             let mut bytes = Vec::new();
             let mut writer = Writer(&mut bytes);
             writer.number(1, seq);
-            writer.choice(2, pb::ChangeKind::Observed);
+            writer.choice(2, pb::ChangeKind::Sighted);
             writer.joined(3, &["a", &seq.to_string()]);
             writer.timestamp(4, time);
             writer.message(6, |writer| {

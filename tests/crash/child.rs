@@ -10,7 +10,7 @@ use std::time::Duration;
 use dateline::archive::request::Operation;
 use dateline::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
 use dateline::clock::{Clock, SystemClock};
-use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId, Timestamp};
+use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
@@ -148,9 +148,9 @@ fn tell(job: u64, answer: dateline::archive::JobAnswer) {
 /// Reads as known now, which raises the floor under the archive times to come.
 async fn know(archive: &Archive) {
     let at = archive.clock().now();
-    let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(at) };
+    let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(at) };
     match archive.cut(as_of, Seq::ZERO).await {
-        Ok(cut) => Line::Known { at: at.micros(), stamp: Stamp::of(&cut.stamp) }.say(),
+        Ok(cut) => Line::Known { at: at.micros(), snapshot: Stamp::of(&cut.snapshot) }.say(),
         Err(error) => Line::Failed(format!("as known at {at}: {error}")).say(),
     }
 }
@@ -161,21 +161,21 @@ async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
     let subscription = SubscriptionId::parse(&id).unwrap();
     Line::SubscriptionAsked { id: id.clone(), next_seq: 0 }.say();
     if let Ok(made) = archive.create_subscription(subscription.clone(), FeedQuery::default(), Seq::ZERO).await {
-        Line::Subscription { id: id.clone(), lease: made.record.lease, next_seq: 0 }.say();
+        Line::Subscription { id: id.clone(), epoch: made.record.epoch, next_seq: 0 }.say();
     }
     for _ in 0..turns / 8 + 1 {
         let attachment = match archive.attach_subscription(subscription.clone(), String::new(), None).await {
             Ok(attachment) => attachment,
             Err(error) => return Line::Failed(format!("{id} was not attached to: {error}")).say(),
         };
-        let (lease, next_seq) = (attachment.lease, attachment.start.next_seq.0);
-        Line::Subscription { id: id.clone(), lease, next_seq }.say();
+        let (epoch, next_seq) = (attachment.epoch, attachment.start.next_seq.0);
+        Line::Subscription { id: id.clone(), epoch, next_seq }.say();
         for _ in 0..1 + dice.below(8) {
             let end = archive.tail().next_seq;
             attachment.deliver(end);
             Line::SubscriptionAsked { id: id.clone(), next_seq: end.0 }.say();
-            match archive.acknowledge_subscription(subscription.clone(), lease, end).await {
-                Ok(at) => Line::Subscription { id: id.clone(), lease, next_seq: at.record.next_seq.0 }.say(),
+            match archive.acknowledge_subscription(subscription.clone(), epoch, end).await {
+                Ok(at) => Line::Subscription { id: id.clone(), epoch, next_seq: at.record.next_seq.0 }.say(),
                 Err(error) => return Line::Failed(format!("{id} was not acknowledged: {error}")).say(),
             }
         }

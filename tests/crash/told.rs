@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use dateline::archive::request::{Outcome, Written};
-use dateline::model::{ReadStamp, Timestamp};
+use dateline::model::{Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::wanted::Wanted;
@@ -28,9 +28,9 @@ pub(crate) enum Line {
     /// It is about to ask that a subscription be made, or attached to, or acknowledged up to a position.
     SubscriptionAsked { id: String, next_seq: u64 },
     /// What a subscription was answered to be.
-    Subscription { id: String, lease: u64, next_seq: u64 },
+    Subscription { id: String, epoch: u64, next_seq: u64 },
     /// A read was answered as known at an instant that was the present.
-    Known { at: i64, stamp: Stamp },
+    Known { at: i64, snapshot: Stamp },
     /// The archive is closed.
     Closed,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Answer {
     /// The position of the change that made the revision.
     pub(crate) made: u64,
     pub(crate) replayed: bool,
-    pub(crate) stamp: Stamp,
+    pub(crate) snapshot: Stamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub(crate) enum Done {
 pub(crate) struct Stamp {
     pub(crate) next_seq: u64,
     pub(crate) archive_time: Option<i64>,
-    pub(crate) history: [u8; 16],
+    pub(crate) log_digest: [u8; 16],
 }
 
 impl Line {
@@ -94,14 +94,14 @@ impl Answer {
             revision: written.revision.get(),
             made: written.made.seq.0,
             replayed: written.replayed,
-            stamp: Stamp::of(&written.stamp),
+            snapshot: Stamp::of(&written.snapshot),
         }
     }
 }
 
 impl Stamp {
-    pub(crate) fn of(stamp: &ReadStamp) -> Self {
-        let archive_time = stamp.archive_time.map(Timestamp::micros);
-        Self { next_seq: stamp.next_seq.0, archive_time, history: stamp.history.0 }
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let archive_time = snapshot.archive_time.map(Timestamp::micros);
+        Self { next_seq: snapshot.next_seq.0, archive_time, log_digest: snapshot.log_digest.0 }
     }
 }

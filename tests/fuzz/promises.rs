@@ -77,8 +77,8 @@ pub(crate) fn json(input: &[u8]) {
     if let Ok(content) = from_json::<pb::Content>(text) {
         assert_eq!(from_json::<pb::Content>(&to_json(&content)).as_ref().ok(), Some(&content));
     }
-    if let Ok(request) = from_json::<pb::PublishRevisionRequest>(text) {
-        assert_eq!(from_json::<pb::PublishRevisionRequest>(&to_json(&request)).as_ref().ok(), Some(&request));
+    if let Ok(request) = from_json::<pb::RecordObservationRequest>(text) {
+        assert_eq!(from_json::<pb::RecordObservationRequest>(&to_json(&request)).as_ref().ok(), Some(&request));
     }
 }
 
@@ -216,11 +216,11 @@ macro_rules! requests {
 }
 
 requests! {
-    AcknowledgeSubscriptionRequest BackUpRequest BatchGetArticlesRequest BatchPublishRevisionsRequest
+    AcknowledgeSubscriptionRequest StreamBackupRequest BatchGetArticlesRequest BatchRecordObservationsRequest
     CreateSubscriptionRequest DeleteSubscriptionRequest DiffRevisionsRequest GetArticleRequest
-    GetRevisionRequest GetStatusRequest GetSubscriptionRequest ImportRevisionsRequest ListArticlesRequest
+    GetRevisionRequest GetStatusRequest GetSubscriptionRequest ImportObservationsRequest ListArticlesRequest
     ListChangesRequest ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest
-    PublishRevisionRequest ReadOriginalRequest ReinstateArticleRequest RollbackArticleRequest
+    RecordObservationRequest ReadOriginalRequest ReinstateArticleRequest RollbackArticleRequest
     SeekSubscriptionRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
 }
 

@@ -3,7 +3,7 @@
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
 use pb::feed_start::Position;
-use pb::import_revisions_response::Result as ImportResult;
+use pb::import_observations_response::Result as ImportResult;
 use prost_types::{Duration, Timestamp};
 use tonic::{Code, Status};
 
@@ -23,8 +23,8 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, reason: &str) -> (Vec<
 }
 
 fn bad_as_of() -> Option<pb::AsOf> {
-    let knowledge = Some(pb::as_of::Knowledge::ArchiveTime(NEVER.unwrap()));
-    Some(pb::AsOf { observe_time: NEVER, history: vec![1], knowledge })
+    let known_at = Some(pb::as_of::KnownAt::ArchiveTime(NEVER.unwrap()));
+    Some(pb::AsOf { observe_time: NEVER, log_digest: vec![1], known_at })
 }
 
 const AS_OF: [&str; 3] = ["as_of.observe_time", "as_of.archive_time", "as_of.history"];
@@ -68,7 +68,7 @@ fn filter_and(others: &[&str]) -> Vec<String> {
 }
 
 /// A publication with a mistake in each part of it.
-fn bad_publication() -> pb::PublishRevisionRequest {
+fn bad_publication() -> pb::RecordObservationRequest {
     let claim = || Some(pb::ClaimedTime { time: None, precision: 9, ..pb::ClaimedTime::default() });
     let text = Some(pb::block::Kind::Paragraph(pb::Paragraph { text: "text".into() }));
     let blocks = vec![
@@ -76,7 +76,7 @@ fn bad_publication() -> pb::PublishRevisionRequest {
         pb::Block { kind: text.clone(), confidence_percent: 0 },
         pb::Block { kind: text, confidence_percent: 101 },
     ];
-    pb::PublishRevisionRequest {
+    pb::RecordObservationRequest {
         parent: "courier".into(),
         article_id: "no spaces".into(),
         observe_time: NEVER,
@@ -131,7 +131,7 @@ const PUBLICATION: [&str; 25] = [
 #[tokio::test]
 async fn each_bad_field_of_a_write_is_told() {
     let (_directory, server, mut client) = fresh().await;
-    let (fields, error) = refused(client.archive.publish_revision(bad_publication()).await, "FIELD_INVALID");
+    let (fields, error) = refused(client.archive.record_observation(bad_publication()).await, "FIELD_INVALID");
     assert_eq!(fields, PUBLICATION);
     assert_eq!(error.metadata["field"], "parent");
     assert!(error.message.ends_with("(and 24 more fields are wrong)"), "{}", error.message);
@@ -159,17 +159,18 @@ async fn each_bad_field_of_a_write_is_told() {
 #[tokio::test]
 async fn each_bad_item_of_a_batch_is_told_with_each_of_its_fields() {
     let (_directory, server, mut client) = fresh().await;
-    let no_id = || pb::PublishRevisionRequest { request_id: "a b".into(), ..publish("a b", "text") };
+    let no_id = || pb::RecordObservationRequest { request_id: "a b".into(), ..publish("a b", "text") };
     let requests = || vec![publish("a", "text"), no_id(), publish("b", "text"), no_id()];
     let expected =
         ["requests[1].article_id", "requests[1].request_id", "requests[3].article_id", "requests[3].request_id"];
-    let batch = client.archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests: requests() }).await;
+    let batch =
+        client.archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests: requests() }).await;
     let (fields, error) = refused(batch, "FIELD_INVALID");
     assert_eq!(fields, expected);
     assert_eq!((error.metadata["item"].as_str(), error.metadata["field"].as_str()), ("requests[1]", "article_id"));
 
-    let message = pb::ImportRevisionsRequest { requests: requests(), offset: 7 };
-    let answers = client.archive.import_revisions(tokio_stream::iter([message])).await;
+    let message = pb::ImportObservationsRequest { requests: requests(), offset: 7 };
+    let answers = client.archive.import_observations(tokio_stream::iter([message])).await;
     let answer = answers.unwrap().into_inner().message().await.unwrap().unwrap();
     let Some(ImportResult::Error(error)) = answer.result else { panic!("{answer:?}") };
     assert_eq!(error.field_violations.iter().map(|bad| bad.field.as_str()).collect::<Vec<_>>(), expected);
@@ -181,11 +182,11 @@ async fn each_bad_item_of_a_batch_is_told_with_each_of_its_fields() {
 async fn at_most_32_fields_are_told_and_that_there_are_more() {
     let (_directory, server, mut client) = fresh().await;
     let blocks = vec![pb::Block::default(); 20_000];
-    let request = pb::PublishRevisionRequest {
+    let request = pb::RecordObservationRequest {
         content: Some(pb::Content { blocks, ..content("H", "t") }),
         ..publish("a", "text")
     };
-    let (fields, error) = refused(client.archive.publish_revision(request).await, "FIELD_INVALID");
+    let (fields, error) = refused(client.archive.record_observation(request).await, "FIELD_INVALID");
     assert_eq!((fields.len(), fields[31].as_str()), (32, "content.blocks[31]"));
     assert!(error.message.ends_with("(and more than 31 more fields are wrong)"), "{}", error.message);
     server.stop().await;
@@ -309,8 +310,8 @@ async fn each_bad_field_of_a_feed_is_told() {
     assert_eq!(fields, ["subscription_id", "subscription.kinds[1]", "start.beginning"]);
     let seek = pb::SeekSubscriptionRequest { name: "x".into(), start: None };
     assert_eq!(refused(feed.seek_subscription(seek).await, "FIELD_INVALID").0, ["name", "start"]);
-    let acknowledge = pb::AcknowledgeSubscriptionRequest { name: "x".into(), lease: 0, next_seq: 1 };
-    assert_eq!(refused(feed.acknowledge_subscription(acknowledge).await, "FIELD_INVALID").0, ["name", "lease"]);
+    let acknowledge = pb::AcknowledgeSubscriptionRequest { name: "x".into(), epoch: 0, next_seq: 1 };
+    assert_eq!(refused(feed.acknowledge_subscription(acknowledge).await, "FIELD_INVALID").0, ["name", "epoch"]);
     server.stop().await;
 }
 
@@ -324,8 +325,8 @@ async fn listed(client: &mut Client, start: i64, end: i64) -> Result<usize, Stat
 #[tokio::test]
 async fn a_reversed_range_is_refused_and_an_empty_one_matches_nothing() {
     let (_directory, server, mut client) = fresh().await;
-    let observed = pb::PublishRevisionRequest { observe_time: Some(at(1)), ..publish("a", "text") };
-    client.archive.publish_revision(observed).await.unwrap();
+    let observed = pb::RecordObservationRequest { observe_time: Some(at(1)), ..publish("a", "text") };
+    client.archive.record_observation(observed).await.unwrap();
     assert_eq!(listed(&mut client, 1, 2).await.unwrap(), 1);
     assert_eq!(listed(&mut client, 1, 1).await.unwrap(), 0);
     let (fields, _) = refused(listed(&mut client, 2, 1).await, "FILTER_INVALID");
@@ -336,8 +337,8 @@ async fn a_reversed_range_is_refused_and_an_empty_one_matches_nothing() {
 #[tokio::test]
 async fn a_mark_before_the_first_observation_is_a_failed_precondition() {
     let (_directory, server, mut client) = fresh().await;
-    let observed = pb::PublishRevisionRequest { observe_time: Some(at(100)), ..publish("a", "text") };
-    client.archive.publish_revision(observed).await.unwrap();
+    let observed = pb::RecordObservationRequest { observe_time: Some(at(100)), ..publish("a", "text") };
+    client.archive.record_observation(observed).await.unwrap();
     let withdraw = pb::WithdrawArticleRequest { name: name("a"), observe_time: Some(at(99)), ..Default::default() };
     let error = ServerError::from(client.archive.withdraw_article(withdraw).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "MARK_TOO_EARLY"));
@@ -348,8 +349,8 @@ async fn a_mark_before_the_first_observation_is_a_failed_precondition() {
 #[tokio::test]
 async fn a_backup_from_beyond_the_end_is_told_what_backups_can_do() {
     let (_directory, server, mut client) = fresh().await;
-    let since = Some(pb::ReadStamp { next_seq: 5, ..pb::ReadStamp::default() });
-    let error = ServerError::from(client.admin.back_up(pb::BackUpRequest { since }).await.unwrap_err());
+    let since = Some(pb::Snapshot { next_seq: 5, ..pb::Snapshot::default() });
+    let error = ServerError::from(client.admin.stream_backup(pb::StreamBackupRequest { since }).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::OutOfRange, "START_IN_FUTURE"));
     assert!(error.message.ends_with("or give the `end` of the last backup of this archive"), "{}", error.message);
     server.stop().await;

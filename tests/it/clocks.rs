@@ -29,7 +29,7 @@ async fn served(clock_jump_allowed: bool) -> (TestServer, Client, Arc<ManualCloc
 }
 
 async fn write(client: &Client, id: &str) -> Result<(), ServerError> {
-    Ok(client.archive.clone().publish_revision(publish(id, "It was.")).await.map(drop)?)
+    Ok(client.archive.clone().record_observation(publish(id, "It was.")).await.map(drop)?)
 }
 
 async fn status(client: &Client) -> pb::GetStatusResponse {
@@ -63,7 +63,7 @@ async fn nothing_is_written_after_the_clock_has_jumped_ahead_until_it_is_right_a
     let as_known = pb::GetArticleRequest {
         name: name("a"),
         as_of: Some(pb::AsOf {
-            knowledge: Some(pb::as_of::Knowledge::ArchiveTime(timestamp_to_pb(days_later(300)))),
+            known_at: Some(pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(days_later(300)))),
             ..pb::AsOf::default()
         }),
         ..pb::GetArticleRequest::default()

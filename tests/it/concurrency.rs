@@ -24,8 +24,8 @@ async fn every_acknowledged_write_is_there_after_a_restart() {
             for write in 0..WRITES_EACH {
                 let id = if write % 4 == 0 { "shared".to_owned() } else { format!("own-{writer}") };
                 let text = format!("writer {writer}, write {write}");
-                let request = pb::PublishRevisionRequest { observe_time: None, ..publish(&id, &text) };
-                let answer = client.archive.publish_revision(request).await.unwrap().into_inner();
+                let request = pb::RecordObservationRequest { observe_time: None, ..publish(&id, &text) };
+                let answer = client.archive.record_observation(request).await.unwrap().into_inner();
                 acknowledged.push((id, text, answer.revision.unwrap()));
             }
             acknowledged
@@ -63,7 +63,7 @@ async fn no_update_is_lost_under_an_etag() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("counter", "0")).await.unwrap();
+    client.archive.record_observation(publish("counter", "0")).await.unwrap();
     let mut writers = Vec::new();
     for _ in 0..8 {
         let mut client = server.client().await;
@@ -74,11 +74,11 @@ async fn no_update_is_lost_under_an_etag() {
                 let article = client.archive.get_article(get).await.unwrap().into_inner().article.unwrap();
                 let next = article.revision_count.to_string();
                 let condition = pb::precondition::Condition::Etag(article.etag);
-                let request = pb::PublishRevisionRequest {
+                let request = pb::RecordObservationRequest {
                     precondition: Some(pb::Precondition { condition: Some(condition) }),
                     ..publish("counter", &next)
                 };
-                match client.archive.publish_revision(request).await {
+                match client.archive.record_observation(request).await {
                     Ok(_) => done += 1,
                     Err(status) => assert_eq!(status.code(), tonic::Code::Aborted),
                 }
@@ -103,8 +103,8 @@ async fn archive_time_rises_from_commit_to_commit() {
     let mut client = server.client().await;
     let mut last = None;
     for write in 0..50 {
-        let answer = client.archive.publish_revision(publish("a", &write.to_string())).await.unwrap().into_inner();
-        let time = answer.read_stamp.unwrap().archive_time.map(|time| (time.seconds, time.nanos));
+        let answer = client.archive.record_observation(publish("a", &write.to_string())).await.unwrap().into_inner();
+        let time = answer.snapshot.unwrap().archive_time.map(|time| (time.seconds, time.nanos));
         assert!(time > last, "{time:?} does not follow {last:?}");
         last = time;
     }
@@ -125,8 +125,8 @@ async fn no_write_is_archived_before_it_was_observed() {
             let mut answers = Vec::new();
             for write in 0..WRITES_EACH {
                 let request = publish(&format!("own-{writer}"), &write.to_string());
-                let request = pb::PublishRevisionRequest { observe_time: None, ..request };
-                answers.push(client.archive.publish_revision(request).await.unwrap().into_inner());
+                let request = pb::RecordObservationRequest { observe_time: None, ..request };
+                answers.push(client.archive.record_observation(request).await.unwrap().into_inner());
             }
             answers
         }));
@@ -134,20 +134,20 @@ async fn no_write_is_archived_before_it_was_observed() {
     let mut client = server.client().await;
     for writer in writers {
         for answer in writer.await.unwrap() {
-            let (written, stamp) = (answer.revision.unwrap(), answer.read_stamp.unwrap());
+            let (written, snapshot) = (answer.revision.unwrap(), answer.snapshot.unwrap());
             let instant = |time: &Option<prost_types::Timestamp>| time.as_ref().map(|time| (time.seconds, time.nanos));
             let (observed, archived) = (instant(&written.observe_time), instant(&written.archive_time));
             assert!(observed <= archived, "observed at {observed:?}, archived at {archived:?}");
             let as_of = pb::AsOf {
-                knowledge: Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq)),
-                history: stamp.history.clone(),
+                known_at: Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq)),
+                log_digest: snapshot.log_digest.clone(),
                 ..Default::default()
             };
             let request =
                 pb::GetRevisionRequest { name: written.name.clone(), as_of: Some(as_of), ..Default::default() };
             let read = client.archive.get_revision(request).await.unwrap().into_inner();
             assert_eq!(instant(&read.revision.unwrap().archive_time), archived);
-            assert_eq!(read.read_stamp, Some(stamp));
+            assert_eq!(read.snapshot, Some(snapshot));
         }
     }
     drop(client);

@@ -51,7 +51,7 @@ async fn a_connection_that_does_not_begin_to_speak_is_closed() {
     let mut begun = connect(&server, &[PREFACE, &EMPTY_SETTINGS].concat()).await;
     let mut client = server.client().await;
     closed(connect(&server, b"").await).await;
-    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
     begun.write_all(&EMPTY_SETTINGS).await.unwrap();
     let mut frame = [0; 9];
     begun.read_exact(&mut frame).await.expect("the server's own settings");
@@ -63,12 +63,12 @@ async fn connections_above_the_limit_are_refused_and_the_others_go_on() {
         server(server::Options { connections_max: 4, connections_per_peer_max: Some(3), ..server::Options::default() })
             .await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
     let greeted = [PREFACE, &EMPTY_SETTINGS].concat();
     let second = connect(&server, &greeted).await;
     let third = connect(&server, &greeted).await;
     closed(connect(&server, &greeted).await).await;
-    client.archive.publish_revision(publish("bridge", "It does not close.")).await.unwrap();
+    client.archive.record_observation(publish("bridge", "It does not close.")).await.unwrap();
     // A place that is given back can be taken again.
     drop(second);
     loop {
@@ -88,7 +88,7 @@ async fn a_server_stops_within_three_seconds_whoever_is_connected() {
     for said in [b"".as_slice(), &PREFACE[..10], &greeted] {
         let server = server(server::Options::default()).await;
         let mut client = server.client().await;
-        client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+        client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
         let connection = connect(&server, said).await;
         let begun = Instant::now();
         server.stop_serving().await;
@@ -101,14 +101,14 @@ async fn a_server_stops_within_three_seconds_whoever_is_connected() {
 async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
     let server = server(server::Options::default()).await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
     let request = pb::GetArticleRequest { name: name("bridge"), min_next_seq: 1 << 40, ..Default::default() };
     let listed = pb::ListArticlesRequest { parent: "sources/-".into(), min_next_seq: 1 << 40, ..Default::default() };
     let (mut other, mut third) = (server.client().await, server.client().await);
     let waiting = tokio::spawn(async move { other.archive.get_article(request).await });
     let listing = tokio::spawn(async move { third.archive.list_articles(listed).await });
     // A call that is answered after them has been read after them, or they begin with a server that stops.
-    client.archive.publish_revision(publish("ferry", "It sails.")).await.unwrap();
+    client.archive.record_observation(publish("ferry", "It sails.")).await.unwrap();
     let begun = Instant::now();
     server.stop_serving().await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
@@ -127,9 +127,9 @@ async fn streams_of_a_connection_leave_room_for_its_other_calls() {
         streams.push(client.feed.subscribe(subscribe()).await.unwrap());
     }
     assert_eq!(refused(client.feed.subscribe(subscribe()).await.unwrap_err()), "TOO_MANY_STREAMS");
-    let import = tokio_stream::iter([pb::ImportRevisionsRequest::default()]);
-    assert_eq!(refused(client.archive.import_revisions(import).await.unwrap_err()), "TOO_MANY_STREAMS");
-    client.archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    let import = tokio_stream::iter([pb::ImportObservationsRequest::default()]);
+    assert_eq!(refused(client.archive.import_observations(import).await.unwrap_err()), "TOO_MANY_STREAMS");
+    client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
     // Another connection has its own, and a stream that ends makes room.
     server.client().await.feed.subscribe(subscribe()).await.unwrap();
     streams.pop();

@@ -3,7 +3,7 @@
 use dateline::client::ServerError;
 use dateline::wire::pb;
 use dateline::wire::pb::archive_service_client::ArchiveServiceClient;
-use dateline::wire::pb::feed_service_client::FeedServiceClient;
+use dateline::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -21,13 +21,13 @@ fn id(number: usize) -> String {
 }
 
 /// 100 articles with headlines of 60 KB, published by the default client.
-async fn publish_long_headlines(client: &mut ArchiveServiceClient<Channel>) -> pb::BatchPublishRevisionsResponse {
-    let requests = (0..ARTICLES).map(|number| pb::PublishRevisionRequest {
+async fn publish_long_headlines(client: &mut ArchiveServiceClient<Channel>) -> pb::BatchRecordObservationsResponse {
+    let requests = (0..ARTICLES).map(|number| pb::RecordObservationRequest {
         content: Some(content(&"h".repeat(60_000), "Words.")),
         ..publish(&id(number), "")
     });
-    let request = pb::BatchPublishRevisionsRequest { requests: requests.collect() };
-    client.batch_publish_revisions(request).await.unwrap().into_inner()
+    let request = pb::BatchRecordObservationsRequest { requests: requests.collect() };
+    client.batch_record_observations(request).await.unwrap().into_inner()
 }
 
 #[tokio::test]
@@ -67,13 +67,13 @@ async fn pages_end_before_they_are_larger_than_a_default_client_takes() {
 async fn pages_of_revisions_end_before_they_are_too_large() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
-    let requests = (0..80).map(|number| pb::PublishRevisionRequest {
+    let requests = (0..80).map(|number| pb::RecordObservationRequest {
         content: Some(content(&format!("{number} {}", "h".repeat(60_000)), "Words.")),
         observe_time: Some(at(number)),
         ..publish("a", "")
     });
-    let request = pb::BatchPublishRevisionsRequest { requests: requests.collect() };
-    client.batch_publish_revisions(request).await.unwrap();
+    let request = pb::BatchRecordObservationsRequest { requests: requests.collect() };
+    client.batch_record_observations(request).await.unwrap();
     let mut request =
         pb::ListRevisionsRequest { parent: name("a"), page_size: 1_000, ..pb::ListRevisionsRequest::default() };
     let mut numbers = Vec::new();
@@ -125,15 +125,15 @@ async fn an_article_with_as_much_as_it_may_have_is_readable_whole() {
     };
     // The record of a change has room for seven of them.
     for (second, first) in (0..256).step_by(7).enumerate() {
-        let request = pb::PublishRevisionRequest {
+        let request = pb::RecordObservationRequest {
             content: Some(content("Words", &"w".repeat(if first == 252 { (1 << 20) - 100 } else { 1 }))),
             urls: (first..(first + 7).min(256)).map(url).collect(),
             observe_time: Some(at(i64::try_from(second).unwrap())),
             ..publish("a", "")
         };
-        client.publish_revision(request).await.unwrap();
+        client.record_observation(request).await.unwrap();
     }
-    client.publish_revision(publish("0", "Before it by name.")).await.unwrap();
+    client.record_observation(publish("0", "Before it by name.")).await.unwrap();
     assert_eq!(snapshot(&server).await, [[name("0")], [name("a")]], "an event ends before what is too large for it");
     let request = pb::GetArticleRequest { name: name("a"), ..pb::GetArticleRequest::default() };
     let article = client.get_article(request).await.unwrap().into_inner().article.unwrap();
@@ -146,9 +146,9 @@ async fn an_article_with_as_much_as_it_may_have_is_readable_whole() {
     server.stop().await;
 }
 
-fn with_original(id: &str, data: Vec<u8>) -> pb::PublishRevisionRequest {
+fn with_original(id: &str, data: Vec<u8>) -> pb::RecordObservationRequest {
     let original = pb::Original { media_type: "text/html".into(), data: data.into(), ..pb::Original::default() };
-    pb::PublishRevisionRequest { original: Some(original), ..publish(id, "one") }
+    pb::RecordObservationRequest { original: Some(original), ..publish(id, "one") }
 }
 
 #[tokio::test]
@@ -157,8 +157,8 @@ async fn an_original_too_large_for_an_answer_is_read_as_a_stream() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     let data: Vec<u8> = (0..8_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    client.publish_revision(with_original("a", data.clone())).await.unwrap();
-    client.publish_revision(publish("b", "one")).await.unwrap();
+    client.record_observation(with_original("a", data.clone())).await.unwrap();
+    client.record_observation(publish("b", "one")).await.unwrap();
     let latest = |id: &str| format!("{}/revisions/latest", name(id));
     let whole =
         pb::GetRevisionRequest { name: latest("a"), include_original: true, ..pb::GetRevisionRequest::default() };
@@ -194,7 +194,7 @@ async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
     let options = dateline::server::Options { stalled_after, ..dateline::server::Options::default() };
     let server = TestServer::over(archive, options).await;
     let mut client = default_client(&server).await;
-    client.publish_revision(with_original("a", vec![7; 8 << 20])).await.unwrap();
+    client.record_observation(with_original("a", vec![7; 8 << 20])).await.unwrap();
     let name = format!("{}/revisions/1", name("a"));
     let request = pb::ReadOriginalRequest { name, ..pb::ReadOriginalRequest::default() };
     let mut parts = client.read_original(request).await.unwrap().into_inner();
@@ -211,9 +211,9 @@ async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
 }
 
 /// An article with as much as it may have in its standfirst, and next to nothing in its body.
-fn long_standfirst(id: &str, observed: i64) -> pb::PublishRevisionRequest {
+fn long_standfirst(id: &str, observed: i64) -> pb::RecordObservationRequest {
     let standfirst = format!("{observed} {}", "s".repeat(1_000_000));
-    pb::PublishRevisionRequest {
+    pb::RecordObservationRequest {
         content: Some(pb::Content { standfirst, ..content("Words", "Words.") }),
         observe_time: Some(at(observed)),
         ..publish(id, "")
@@ -228,7 +228,7 @@ async fn what_stands_outside_the_body_counts_for_a_page() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     for number in 0..LONG {
-        client.publish_revision(long_standfirst(&id(number), 0)).await.unwrap();
+        client.record_observation(long_standfirst(&id(number), 0)).await.unwrap();
     }
     let names: Vec<String> = (0..LONG).map(|number| name(&id(number))).collect();
     for order in [pb::ArticleOrder::Name, pb::ArticleOrder::LatestChange] {
@@ -267,7 +267,7 @@ async fn what_stands_outside_the_body_counts_for_a_page_of_revisions() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     for number in 0..LONG {
-        client.publish_revision(long_standfirst("a", i64::try_from(number).unwrap())).await.unwrap();
+        client.record_observation(long_standfirst("a", i64::try_from(number).unwrap())).await.unwrap();
     }
     let mut request = pb::ListRevisionsRequest {
         parent: name("a"),
@@ -292,7 +292,7 @@ async fn what_stands_outside_the_body_counts_for_a_page_of_revisions() {
 /// The articles of each event of a snapshot, as a default client receives them.
 async fn snapshot(server: &TestServer) -> Vec<Vec<String>> {
     use pb::subscribe_response::Event;
-    let mut subscriber = FeedServiceClient::connect(server.url.clone()).await.unwrap();
+    let mut subscriber = ChangeFeedServiceClient::connect(server.url.clone()).await.unwrap();
     let start = pb::FeedStart { position: Some(pb::feed_start::Position::Snapshot(pb::AsOf::default())) };
     let request = pb::SubscribeRequest {
         start: Some(start),
@@ -304,7 +304,7 @@ async fn snapshot(server: &TestServer) -> Vec<Vec<String>> {
     let (mut received, mut ended) = (Vec::new(), false);
     while let Some(event) = events.message().await.unwrap() {
         ended |= matches!(event.event, Some(Event::SnapshotEnd(_)));
-        if let Some(Event::Batch(batch)) = event.event {
+        if let Some(Event::Delivery(batch)) = event.event {
             received.push(batch.articles.into_iter().map(|article| article.name).collect());
         }
     }
@@ -317,9 +317,9 @@ async fn a_snapshot_of_large_articles_reaches_a_default_client() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     for number in 0..LONG {
-        client.publish_revision(long_standfirst(&id(number), 0)).await.unwrap();
+        client.record_observation(long_standfirst(&id(number), 0)).await.unwrap();
     }
-    client.publish_revision(publish("z", "The last one.")).await.unwrap();
+    client.record_observation(publish("z", "The last one.")).await.unwrap();
     let received = snapshot(&server).await.concat();
     let expected: Vec<String> = (0..LONG).map(id).chain(["z".to_owned()]).map(|id| name(&id)).collect();
     assert_eq!(received, expected);
@@ -337,8 +337,8 @@ async fn no_more_is_read_for_a_page_than_it_may_have() {
     let mut client = default_client(&server).await;
     for number in 0..LONG {
         let revision = long_standfirst(&id(0), i64::try_from(number).unwrap());
-        client.publish_revision(revision).await.unwrap();
-        client.publish_revision(long_standfirst(&id(number + 1), 0)).await.unwrap();
+        client.record_observation(revision).await.unwrap();
+        client.record_observation(long_standfirst(&id(number + 1), 0)).await.unwrap();
     }
     server.stop().await;
     let clock = std::sync::Arc::new(dateline::clock::SystemClock);

@@ -30,8 +30,8 @@ async fn each_write_answers_the_etag_that_a_read_has_and_none_comes_back() {
     let mut seen = Vec::new();
     let mut archive = client.archive.clone();
     for (seconds, text) in [(0, "It closes."), (10, "It opens.")] {
-        let request = pb::PublishRevisionRequest { observe_time: Some(at(seconds)), ..publish("bridge", text) };
-        seen.push(archive.publish_revision(request).await.unwrap().into_inner().etag);
+        let request = pb::RecordObservationRequest { observe_time: Some(at(seconds)), ..publish("bridge", text) };
+        seen.push(archive.record_observation(request).await.unwrap().into_inner().etag);
         assert_eq!(seen.last(), Some(&current(&client).await));
     }
     let rollback = pb::RollbackArticleRequest {
@@ -56,13 +56,13 @@ async fn each_write_answers_the_etag_that_a_read_has_and_none_comes_back() {
         seen.iter().map(|etag| (etag, if Some(etag) == seen.last() { Code::Ok } else { Code::Aborted }))
     {
         let precondition = pb::Precondition { condition: Some(pb::precondition::Condition::Etag(etag.clone())) };
-        let request = pb::PublishRevisionRequest {
+        let request = pb::RecordObservationRequest {
             observe_time: Some(at(80)),
             precondition: Some(precondition),
             validate_only: true,
             ..publish("bridge", "It is guarded.")
         };
-        let code = archive.publish_revision(request).await.map_or_else(|status| status.code(), |_| Code::Ok);
+        let code = archive.record_observation(request).await.map_or_else(|status| status.code(), |_| Code::Ok);
         assert_eq!(code, expected, "{etag}");
     }
 }
@@ -74,12 +74,12 @@ async fn a_repeated_observation_at_a_tie_is_logged_with_what_it_found() {
     let mut archive = client.archive.clone();
     for (text, request_id) in [("A", ""), ("B", ""), ("A", "again")] {
         let request_id = request_id.to_owned();
-        let request = pb::PublishRevisionRequest { observe_time: Some(at(0)), request_id, ..publish("bridge", text) };
-        archive.publish_revision(request).await.unwrap();
+        let request = pb::RecordObservationRequest { observe_time: Some(at(0)), request_id, ..publish("bridge", text) };
+        archive.record_observation(request).await.unwrap();
     }
     let request = pb::ListChangesRequest {
         start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Seq(2)) }),
-        kinds: vec![pb::ChangeKind::Observed.into()],
+        kinds: vec![pb::ChangeKind::Sighted.into()],
         ..Default::default()
     };
     let changes = client.feed.clone().list_changes(request).await.unwrap().into_inner().changes;
@@ -91,7 +91,7 @@ async fn a_repeated_observation_at_a_tie_is_logged_with_what_it_found() {
 async fn the_end_of_the_year_9999_reads_as_the_newest() {
     let (_directory, _server, client) = fresh().await;
     let mut archive = client.archive.clone();
-    archive.publish_revision(publish("bridge", "It closes.")).await.unwrap();
+    archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
     let end = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_999_999 };
     let read = |end| {
         let as_of = Some(pb::AsOf { observe_time: Some(end), ..Default::default() });
@@ -112,15 +112,15 @@ async fn the_end_of_the_year_9999_reads_as_the_newest() {
 async fn a_replayed_answer_has_the_etag_of_its_own_write() {
     let (_directory, _server, client) = fresh().await;
     let mut archive = client.archive.clone();
-    let request = pb::PublishRevisionRequest { request_id: "crawl-1".to_owned(), ..publish("bridge", "It closes.") };
-    let first = archive.publish_revision(request.clone()).await.unwrap().into_inner();
-    archive.publish_revision(publish("bridge", "It opens.")).await.unwrap();
-    let again = archive.publish_revision(request).await.unwrap().into_inner();
-    assert_eq!(again, pb::PublishRevisionResponse { replayed: true, ..first });
+    let request = pb::RecordObservationRequest { request_id: "crawl-1".to_owned(), ..publish("bridge", "It closes.") };
+    let first = archive.record_observation(request.clone()).await.unwrap().into_inner();
+    archive.record_observation(publish("bridge", "It opens.")).await.unwrap();
+    let again = archive.record_observation(request).await.unwrap().into_inner();
+    assert_eq!(again, pb::RecordObservationResponse { replayed: true, ..first });
     let precondition = pb::Precondition { condition: Some(pb::precondition::Condition::Etag(again.etag)) };
     let guarded =
-        pb::PublishRevisionRequest { precondition: Some(precondition), ..publish("bridge", "It closes again.") };
-    assert_eq!(archive.publish_revision(guarded).await.unwrap_err().code(), Code::Aborted);
+        pb::RecordObservationRequest { precondition: Some(precondition), ..publish("bridge", "It closes again.") };
+    assert_eq!(archive.record_observation(guarded).await.unwrap_err().code(), Code::Aborted);
 }
 
 /// In a batch, each answer has the etag as its own item leaves the article.
@@ -129,10 +129,10 @@ async fn the_last_etag_of_a_batch_guards_the_next_write() {
     let (_directory, _server, client) = fresh().await;
     let mut archive = client.archive.clone();
     let requests = [(0, "It closes."), (10, "It opens."), (20, "It stays open.")].map(|(seconds, text)| {
-        pb::PublishRevisionRequest { observe_time: Some(at(seconds)), ..publish("bridge", text) }
+        pb::RecordObservationRequest { observe_time: Some(at(seconds)), ..publish("bridge", text) }
     });
-    let batch = pb::BatchPublishRevisionsRequest { requests: requests.into() };
-    let responses = archive.batch_publish_revisions(batch).await.unwrap().into_inner().responses;
+    let batch = pb::BatchRecordObservationsRequest { requests: requests.into() };
+    let responses = archive.batch_record_observations(batch).await.unwrap().into_inner().responses;
     let etags: Vec<_> = responses.into_iter().map(|response| response.etag).collect();
     assert_eq!(etags.last(), Some(&current(&client).await));
     assert_eq!(etags.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{etags:?}");

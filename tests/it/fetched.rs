@@ -10,7 +10,7 @@ use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
 use tempfile::TempDir;
 
-use crate::backup::{back_up, keep, restore};
+use crate::backup::{keep, restore, stream_backup};
 use crate::server::{TestServer, at, content, fresh, holder, name, publish};
 use crate::verify::collect;
 
@@ -23,18 +23,18 @@ fn fetch(number: u32) -> pb::Fetch {
 }
 
 /// What was seen at a second, and how the page was had.
-fn seen(seconds: i64, text: &str, fetch: Option<pb::Fetch>) -> pb::PublishRevisionRequest {
-    pb::PublishRevisionRequest { observe_time: Some(at(seconds)), fetch, ..publish("a", text) }
+fn seen(seconds: i64, text: &str, fetch: Option<pb::Fetch>) -> pb::RecordObservationRequest {
+    pb::RecordObservationRequest { observe_time: Some(at(seconds)), fetch, ..publish("a", text) }
 }
 
-async fn write(client: &mut Client, request: pb::PublishRevisionRequest) -> pb::PublishRevisionResponse {
-    client.archive.publish_revision(request).await.unwrap().into_inner()
+async fn write(client: &mut Client, request: pb::RecordObservationRequest) -> pb::RecordObservationResponse {
+    client.archive.record_observation(request).await.unwrap().into_inner()
 }
 
-async fn read(client: &mut Client, as_of: Option<pb::AsOf>) -> (pb::Article, pb::ReadStamp) {
+async fn read(client: &mut Client, as_of: Option<pb::AsOf>) -> (pb::Article, pb::Snapshot) {
     let get = pb::GetArticleRequest { name: name("a"), as_of, ..pb::GetArticleRequest::default() };
     let answer = client.archive.get_article(get).await.unwrap().into_inner();
-    (answer.article.unwrap(), answer.read_stamp.unwrap())
+    (answer.article.unwrap(), answer.snapshot.unwrap())
 }
 
 /// The fetch that made the newest revision, and the one that is told to be asked again.
@@ -65,7 +65,8 @@ async fn the_latest_fetch_is_told_while_what_it_found_is_in_force() {
     assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(2))));
     // One that is coalesced away, or was recorded before, changes nothing.
     let within = Some(prost_types::Duration { seconds: 60, nanos: 0 });
-    write(&mut client, pb::PublishRevisionRequest { coalesce_within: within, ..seen(20, "one", Some(fetch(3))) }).await;
+    write(&mut client, pb::RecordObservationRequest { coalesce_within: within, ..seen(20, "one", Some(fetch(3))) })
+        .await;
     write(&mut client, seen(10, "one", Some(fetch(3)))).await;
     assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(2))));
     assert_eq!(server.archive.tail().next_seq.0, 2);
@@ -93,13 +94,13 @@ async fn what_was_recorded_before_has_its_own_fetch() {
     let (_directory, server, mut client) = fresh().await;
     write(&mut client, seen(0, "one", Some(fetch(1)))).await;
     write(&mut client, seen(0, "two", Some(fetch(2)))).await;
-    let again = pb::PublishRevisionRequest { request_id: "again".into(), ..seen(0, "one", Some(fetch(1))) };
+    let again = pb::RecordObservationRequest { request_id: "again".into(), ..seen(0, "one", Some(fetch(1))) };
     let first = write(&mut client, again.clone()).await;
     assert_eq!(told(&mut client).await, (Some(fetch(2)), None));
     // The fetch is part of what the id stands for.
     assert!(write(&mut client, again.clone()).await.replayed && !first.replayed);
-    let other = pb::PublishRevisionRequest { fetch: Some(fetch(3)), ..again };
-    let refused = client.archive.publish_revision(other).await.unwrap_err();
+    let other = pb::RecordObservationRequest { fetch: Some(fetch(3)), ..again };
+    let refused = client.archive.record_observation(other).await.unwrap_err();
     assert_eq!(ServerError::from(refused).reason, "REQUEST_ID_REUSED");
     drop(client);
     server.stop().await;
@@ -127,10 +128,10 @@ async fn a_withdrawn_article_tells_no_latest_fetch() {
 async fn a_read_of_the_newest_as_known_then_tells_the_fetch_that_was_known() {
     let (_directory, server, mut client) = fresh().await;
     write(&mut client, seen(0, "one", Some(fetch(1)))).await;
-    let (first, stamp) = read(&mut client, None).await;
+    let (first, snapshot) = read(&mut client, None).await;
     write(&mut client, seen(10, "one", Some(fetch(2)))).await;
-    let knowledge = Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq));
-    let as_known = pb::AsOf { knowledge, history: stamp.history, ..pb::AsOf::default() };
+    let known_at = Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq));
+    let as_known = pb::AsOf { known_at, log_digest: snapshot.log_digest, ..pb::AsOf::default() };
     assert_eq!(read(&mut client, Some(as_known)).await.0, first, "a stamp gives the same answer for ever");
     let at_instant = pb::AsOf { observe_time: Some(at(20)), ..pb::AsOf::default() };
     let (then, _) = read(&mut client, Some(at_instant)).await;
@@ -144,7 +145,7 @@ async fn everything(client: &mut Client) -> (pb::Article, Vec<pb::RevisionEntry>
     let (article, _) = read(client, None).await;
     let list = pb::ListRevisionsRequest { parent: name("a"), ..pb::ListRevisionsRequest::default() };
     let revisions = client.archive.list_revisions(list).await.unwrap().into_inner().entries;
-    let kinds = [pb::ChangeKind::Created, pb::ChangeKind::Observed, pb::ChangeKind::Revised];
+    let kinds = [pb::ChangeKind::Created, pb::ChangeKind::Sighted, pb::ChangeKind::Revised];
     let list = pb::ListChangesRequest {
         start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Beginning(true)) }),
         kinds: kinds.map(i32::from).into(),
@@ -169,7 +170,7 @@ async fn fetches_outlive_a_restart_a_restoring_and_a_rebuilding() {
     let server = TestServer::on_directory(directory.path()).await;
     let mut client = server.client().await;
     let requests = vec![seen(0, "one", Some(fetch(1))), seen(10, "one", Some(fetch(2)))];
-    client.archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await.unwrap();
+    client.archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests }).await.unwrap();
     write(&mut client, seen(20, "two", Some(fetch(3)))).await;
     write(&mut client, seen(30, "two", Some(fetch(4)))).await;
     let before = everything(&mut client).await;
@@ -179,7 +180,7 @@ async fn fetches_outlive_a_restart_a_restoring_and_a_rebuilding() {
     assert_eq!(of_changes, (1..=4).map(|number| Some(fetch(number))).collect::<Vec<_>>());
     let of_revisions: Vec<_> = changes.iter().map(|change| change.revision.clone().unwrap().fetch).collect();
     assert_eq!(of_revisions, [1, 1, 3, 3].map(|number| Some(fetch(number))));
-    let file = back_up(&server.archive, FeedStart::Beginning).await;
+    let file = stream_backup(&server.archive, FeedStart::Beginning).await;
     drop(client);
     server.stop().await;
     assert_eq!(everything_on(directory.path()).await, before, "after a restart");
@@ -219,20 +220,23 @@ async fn a_fetch_within_the_limits_is_kept_verbatim_and_others_are_refused() {
         (with(|fetch| fetch.last_modified = "x".repeat(129)), "fetch.last_modified"),
     ];
     for (request, field) in cases {
-        let error = ServerError::from(client.archive.publish_revision(request.clone()).await.unwrap_err());
+        let error = ServerError::from(client.archive.record_observation(request.clone()).await.unwrap_err());
         assert_eq!((error.reason.as_str(), error.metadata["field"].as_str()), ("FIELD_INVALID", field));
         let requests = vec![seen(0, "one", None), request];
-        let batch = pb::BatchPublishRevisionsRequest { requests };
-        let error = ServerError::from(client.archive.batch_publish_revisions(batch).await.unwrap_err());
+        let batch = pb::BatchRecordObservationsRequest { requests };
+        let error = ServerError::from(client.archive.batch_record_observations(batch).await.unwrap_err());
         assert_eq!((error.metadata["item"].as_str(), error.metadata["field"].as_str()), ("requests[1]", field));
     }
     // What the log's record takes together is bounded.
-    let large = pb::PublishRevisionRequest { content: Some(content(&"x".repeat(65_500), "t")), ..seen(0, "one", None) };
-    let with_fetch =
-        pb::PublishRevisionRequest { fetch: Some(pb::Fetch { etag: "x".repeat(1_024), ..fetch(1) }), ..large.clone() };
-    let error = ServerError::from(client.archive.publish_revision(with_fetch).await.unwrap_err());
+    let large =
+        pb::RecordObservationRequest { content: Some(content(&"x".repeat(65_500), "t")), ..seen(0, "one", None) };
+    let with_fetch = pb::RecordObservationRequest {
+        fetch: Some(pb::Fetch { etag: "x".repeat(1_024), ..fetch(1) }),
+        ..large.clone()
+    };
+    let error = ServerError::from(client.archive.record_observation(with_fetch).await.unwrap_err());
     assert_eq!(error.reason, "ARTICLE_TOO_LARGE");
-    write(&mut client, pb::PublishRevisionRequest { article_id: "large".into(), ..large }).await;
+    write(&mut client, pb::RecordObservationRequest { article_id: "large".into(), ..large }).await;
 
     // Not every escape of a URL is one in its key, and no key is made of it.
     let longest = pb::Fetch {

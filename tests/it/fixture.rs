@@ -94,7 +94,7 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         assert!(portrait.lines().any(is_of_kind), "there is no {kind}");
     }
     for words in
-        ["paragraph", "crosshead", "caption", "quote", "list", "embed", "correction", "original", "subscription"]
+        ["paragraph", "subheading", "caption", "quote", "list", "embed", "correction", "original", "subscription"]
     {
         assert!(portrait.lines().any(|line| line.trim_start().starts_with(words)), "there is no {words}");
     }
@@ -132,7 +132,11 @@ fn another_format_is_refused_with_what_to_do() {
         let refused = Archive::open(directory.path(), true, &options(), clock, holder()).map(drop).unwrap_err();
         assert!(!refused.is_damage());
         let message = refused.to_string();
-        for words in [&format!("has format {found}"), &format!("reads format {FORMAT_VERSION}"), "export it with the version that wrote it"] {
+        for words in [
+            &format!("has format {found}"),
+            &format!("reads format {FORMAT_VERSION}"),
+            "export it with the version that wrote it",
+        ] {
             assert!(message.contains(words), "{message}");
         }
     }

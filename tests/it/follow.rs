@@ -9,7 +9,7 @@ use std::time::Duration;
 use dateline::client::{Client, Followed, Following, ServerError};
 use dateline::wire::frame::{EventFrame, PageFrame};
 use dateline::wire::pb;
-use dateline::wire::pb::feed_service_server::{FeedService, FeedServiceServer};
+use dateline::wire::pb::change_feed_service_server::{ChangeFeedService, ChangeFeedServiceServer};
 use dateline::wire::pb::feed_start::Position;
 use dateline::wire::pb::subscribe_response::Event;
 use tokio::net::TcpListener;
@@ -47,7 +47,7 @@ struct Script {
 type Events = Pin<Box<dyn Stream<Item = Result<EventFrame, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl FeedService for Script {
+impl ChangeFeedService for Script {
     type SubscribeStream = Events;
 
     async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Result<Response<Events>, Status> {
@@ -117,7 +117,7 @@ async fn follow(request: pb::SubscribeRequest, acts: Vec<Act>) -> (Arc<Script>, 
     let script = Arc::new(Script { acts: Mutex::new(acts.into()), ..Script::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = FeedServiceServer::from_arc(Arc::clone(&script));
+    let service = ChangeFeedServiceServer::from_arc(Arc::clone(&script));
     let router = tonic::transport::Server::builder().add_service(service);
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let following = Client::connect(&url).await.unwrap().follow(request);
@@ -133,14 +133,14 @@ fn bookmark(next_seq: u64) -> pb::Bookmark {
     pb::Bookmark { next_seq, resume_token: format!("t{next_seq}"), archive_time: None }
 }
 
-fn started(next_seq: u64, lease: u64) -> Event {
-    Event::Started(pb::Started { bookmark: Some(bookmark(next_seq)), lease, snapshot: None })
+fn started(next_seq: u64, epoch: u64) -> Event {
+    Event::Started(pb::Started { bookmark: Some(bookmark(next_seq)), epoch, snapshot: None })
 }
 
 fn batch(seqs: std::ops::Range<u64>) -> Event {
     let end = seqs.end;
     let changes = seqs.map(|seq| pb::Change { seq, ..pb::Change::default() }).collect();
-    Event::Batch(pb::Batch { changes, articles: Vec::new(), bookmark: Some(bookmark(end)) })
+    Event::Delivery(pb::Delivery { changes, articles: Vec::new(), bookmark: Some(bookmark(end)) })
 }
 
 fn caught_up(next_seq: u64) -> Event {
@@ -160,7 +160,7 @@ async fn told(following: &mut Following, count: usize) -> String {
     {
         told.push(match event {
             Err(error) => format!("error {}", error.reason),
-            Ok(Followed::Started { lease, .. }) => format!("started {lease}"),
+            Ok(Followed::Started { epoch, .. }) => format!("started {epoch}"),
             Ok(Followed::Change(change)) => format!("{}", change.seq),
             Ok(Followed::Article(article)) => article.name,
             Ok(Followed::SnapshotEnd) => "snapshot end".to_owned(),
@@ -211,7 +211,7 @@ async fn each_way_to_break_off_is_followed_on() {
 async fn what_no_attempt_would_mend_ends_it() {
     for (code, reason) in [
         (Code::FailedPrecondition, "HISTORY_DIVERGED"),
-        (Code::Aborted, "LEASE_LOST"),
+        (Code::Aborted, "CONSUMER_FENCED"),
         (Code::NotFound, "SUBSCRIPTION_UNKNOWN"),
         (Code::InvalidArgument, "FILTER_INVALID"),
     ] {
@@ -247,11 +247,11 @@ async fn a_durable_subscription_is_attached_anew() {
     ];
     let request = pb::SubscribeRequest { subscription: "subscriptions/x".into(), ..pb::SubscribeRequest::default() };
     let (script, mut following) = follow(request, acts).await;
-    assert_eq!(following.lease(), 0);
+    assert_eq!(following.epoch(), 0);
     assert_eq!(told(&mut following, 5).await, "started 4, t0, 0, 1, t2");
-    assert_eq!(following.lease(), 4);
+    assert_eq!(following.epoch(), 4);
     assert_eq!(told(&mut following, 5).await, "lost, started 5, t1, 1, t2");
-    assert_eq!(following.lease(), 5);
+    assert_eq!(following.epoch(), 5);
     assert_eq!(starts(&script), ["none", "t2"], "the archive knows where, and judges what was seen");
 }
 
@@ -260,7 +260,7 @@ async fn a_snapshot_goes_on_within_itself() {
     let articles = |name: &str, token: &str| {
         let article = pb::Article { name: name.into(), ..pb::Article::default() };
         let bookmark = pb::Bookmark { resume_token: token.into(), ..pb::Bookmark::default() };
-        Event::Batch(pb::Batch { changes: Vec::new(), articles: vec![article], bookmark: Some(bookmark) })
+        Event::Delivery(pb::Delivery { changes: Vec::new(), articles: vec![article], bookmark: Some(bookmark) })
     };
     let end = Event::SnapshotEnd(pb::SnapshotEnd { bookmark: Some(bookmark(9)) });
     let acts = vec![

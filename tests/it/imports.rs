@@ -2,7 +2,7 @@
 
 use bytes::BufMut;
 use dateline::wire::pb;
-use dateline::wire::pb::import_revisions_response::Result as ImportResult;
+use dateline::wire::pb::import_observations_response::Result as ImportResult;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::client::Grpc;
@@ -18,7 +18,7 @@ struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;
-    type Decode = pb::ImportRevisionsResponse;
+    type Decode = pb::ImportObservationsResponse;
     type Encoder = Self;
     type Decoder = ProstDecoder<Self::Decode>;
 
@@ -47,12 +47,12 @@ type Told = (u64, Option<(Code, String)>);
 async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
     let mut grpc = Grpc::new(Channel::from_shared(url).unwrap().connect().await.unwrap());
     grpc.ready().await.unwrap();
-    let path = PathAndQuery::from_static("/dateline.v1.ArchiveService/ImportRevisions");
+    let path = PathAndQuery::from_static("/dateline.v1.ArchiveService/ImportObservations");
     let answers = grpc.streaming(Request::new(tokio_stream::iter(messages)), path, Raw).await.unwrap();
     let (mut answers, mut told) = (answers.into_inner(), Vec::new());
     while let Some(answer) = answers.message().await.unwrap() {
         told.push(match answer.result.unwrap() {
-            ImportResult::Published(_) => (answer.offset, None),
+            ImportResult::Recorded(_) => (answer.offset, None),
             ImportResult::Error(error) => (answer.offset, Some((Code::from(error.code), error.reason))),
         });
     }
@@ -63,16 +63,16 @@ async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
 async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large() {
     let (_directory, server, client) = fresh().await;
     drop(client);
-    let message = |offset, requests| pb::ImportRevisionsRequest { offset, requests }.encode_to_vec();
+    let message = |offset, requests| pb::ImportObservationsRequest { offset, requests }.encode_to_vec();
     let good = |offset: u64| message(offset, vec![publish(&format!("a{offset}"), "one")]);
     let cut = good(3)[..40].to_vec();
-    let filled = pb::PublishRevisionRequest {
+    let filled = pb::RecordObservationRequest {
         original: Some(pb::Original { data: vec![7; 18 << 20].into(), ..pb::Original::default() }),
         ..publish("b", "one")
     };
     let messages = vec![
         good(1),
-        message(2, vec![pb::PublishRevisionRequest::default(); 10_000]),
+        message(2, vec![pb::RecordObservationRequest::default(); 10_000]),
         cut,
         good(4),
         vec![0xff; 5],
@@ -102,18 +102,18 @@ async fn large_messages_are_read_however_they_are_compressed() {
     let data: Vec<u8> = (0..6_000_000_u32)
         .map(|n| if n % 2 == 0 { (n.wrapping_mul(2_654_435_761) >> 19).to_le_bytes()[0] } else { 7 })
         .collect();
-    let with_original = |id: &str| pb::PublishRevisionRequest {
+    let with_original = |id: &str| pb::RecordObservationRequest {
         original: Some(pb::Original { data: data.clone().into(), ..pb::Original::default() }),
         ..publish(id, "one")
     };
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
         let mut archive = client.archive.clone().send_compressed(encoding);
-        archive.publish_revision(with_original(&format!("a-{encoding}"))).await.unwrap();
-        let message = |offset, id: &str| pb::ImportRevisionsRequest { offset, requests: vec![with_original(id)] };
+        archive.record_observation(with_original(&format!("a-{encoding}"))).await.unwrap();
+        let message = |offset, id: &str| pb::ImportObservationsRequest { offset, requests: vec![with_original(id)] };
         let messages = [message(1, &format!("b-{encoding}")), message(2, &format!("c-{encoding}"))];
-        let answers = archive.import_revisions(tokio_stream::iter(messages)).await.unwrap().into_inner();
+        let answers = archive.import_observations(tokio_stream::iter(messages)).await.unwrap().into_inner();
         let answers: Vec<_> = tokio_stream::StreamExt::collect(answers).await;
-        let published = |answer: &Result<pb::ImportRevisionsResponse, Status>| matches!(answer, Ok(answer) if matches!(answer.result, Some(ImportResult::Published(_))));
+        let published = |answer: &Result<pb::ImportObservationsResponse, Status>| matches!(answer, Ok(answer) if matches!(answer.result, Some(ImportResult::Recorded(_))));
         assert!(answers.len() == 2 && answers.iter().all(published), "{encoding}: {answers:?}");
     }
     assert_eq!(server.archive.tail().next_seq.0, 6);

@@ -76,9 +76,9 @@ fn told(document: &Document) -> String {
 fn block_told(kind: &BlockKind) -> String {
     match kind {
         BlockKind::Paragraph { text } => format!("paragraph: {text}"),
-        BlockKind::Crosshead { text } => format!("crosshead: {text}"),
-        BlockKind::Caption { text, figure_url, credit } => {
-            format!("caption: {text}\n  picture: {figure_url}\n  credit: {credit}")
+        BlockKind::Subheading { text } => format!("subheading: {text}"),
+        BlockKind::Caption { text, image_url, credit } => {
+            format!("caption: {text}\n  picture: {image_url}\n  credit: {credit}")
         }
         BlockKind::Quote { text, attribution } => format!("quote: {text}\n  of: {attribution}"),
         BlockKind::List { items, ordered } => {

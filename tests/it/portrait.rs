@@ -11,7 +11,7 @@ use dateline::archive::read::{ArticleAt, View};
 use dateline::archive::{Archive, Cut};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, FeedQuery,
-    Knowledge, RevisionSelector, Seq, Timestamp,
+    KnownAt, RevisionSelector, Seq, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
@@ -23,11 +23,11 @@ const ALL: usize = 10_000;
 pub(crate) async fn portrait(archive: &Archive, bounds: &[u64], instants: &[Timestamp]) -> String {
     let mut text = String::new();
     let end = archive.tail();
-    writeln!(text, "the log ends at {}, with history {}", end.next_seq, hex(&end.history.0)).unwrap();
+    writeln!(text, "the log ends at {}, with history {}", end.next_seq, hex(&end.log_digest.0)).unwrap();
     changes(archive, &mut text).await;
     for bound in bounds.iter().copied().chain([end.next_seq.0]) {
-        let knowledge = Knowledge::NextSeq { next_seq: Seq(bound), history: None };
-        let cut = archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await.unwrap();
+        let known_at = KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None };
+        let cut = archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
         for observe_time in instants.iter().copied().map(Some).chain([None]) {
             articles(archive, Cut { observe_time, ..cut }, &mut text).await;
         }
@@ -49,8 +49,8 @@ pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
 
 /// Every kind, also the one that is left out by default.
 fn every_kind() -> FeedKinds {
-    use FeedKind::{Aliased, Created, Observed, Reinstated, Revised, RolledBack, Withdrawn};
-    FeedKinds::of([Created, Revised, Observed, Withdrawn, Reinstated, RolledBack, Aliased])
+    use FeedKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    FeedKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased])
 }
 
 async fn changes(archive: &Archive, text: &mut String) {
@@ -82,7 +82,7 @@ fn change_line(shown: &ChangeAt) -> String {
         entry.observe_time,
         entry.archive_time,
         entry.batch_first,
-        hex(&change.history.0)
+        hex(&change.log_digest.0)
     );
     if let Some(previous) = entry.previous {
         write!(line, ", after {previous}").unwrap();
@@ -112,7 +112,7 @@ fn change_line(shown: &ChangeAt) -> String {
 
 async fn articles(archive: &Archive, cut: Cut, text: &mut String) {
     let at = cut.observe_time.map_or("the end".to_owned(), |at| at.to_string());
-    writeln!(text, "at {at}, known below {}, history {}:", cut.bound(), hex(&cut.stamp.history.0)).unwrap();
+    writeln!(text, "at {at}, known below {}, history {}:", cut.bound(), hex(&cut.snapshot.log_digest.0)).unwrap();
     for article in listed(archive, cut).await {
         article_shown(&article, text);
         for (url, since) in &article.urls {
@@ -227,9 +227,9 @@ fn content(content: &Content, text: &mut String) {
         write!(text, "  ").unwrap();
         match &block.kind {
             BlockKind::Paragraph { text: said } => write!(text, "paragraph {}", shortened(said)),
-            BlockKind::Crosshead { text: said } => write!(text, "crosshead {said:?}"),
-            BlockKind::Caption { text: said, figure_url, credit } => {
-                write!(text, "caption {said:?} of {figure_url:?} by {credit:?}")
+            BlockKind::Subheading { text: said } => write!(text, "subheading {said:?}"),
+            BlockKind::Caption { text: said, image_url, credit } => {
+                write!(text, "caption {said:?} of {image_url:?} by {credit:?}")
             }
             BlockKind::Quote { text: said, attribution } => write!(text, "quote {said:?} of {attribution:?}"),
             BlockKind::List { items, ordered } => write!(text, "list {items:?}, ordered {ordered}"),
@@ -248,8 +248,8 @@ async fn subscriptions(archive: &Archive, text: &mut String) {
     for subscription in archive.subscriptions(None, ALL).await.unwrap().items {
         let record = &subscription.record;
         let (id, lag, next_seq) = (&subscription.id, subscription.lag_changes, record.next_seq);
-        let (made, lease) = (record.create_time, record.lease);
-        write!(text, "subscription {id} made {made}: at {next_seq}, {lag} behind, lease {lease}").unwrap();
+        let (made, epoch) = (record.create_time, record.epoch);
+        write!(text, "subscription {id} made {made}: at {next_seq}, {lag} behind, epoch {epoch}").unwrap();
         if let Some(since) = subscription.waiting_since {
             write!(text, ", waits since {since}").unwrap();
         }

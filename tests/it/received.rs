@@ -32,7 +32,7 @@ async fn half_sent(mut channel: Channel, url: String) -> Response<Body> {
     let header = [&[0][..], &u32::try_from(10 * MIB).unwrap().to_be_bytes()].concat();
     let sent = [header, vec![0; 8 << 10]].map(|data| Ok::<_, Status>(Frame::data(Bytes::from(data))));
     let body = Body::new(StreamBody::new(stream::iter(sent).chain(stream::pending())));
-    let request = Request::post(format!("{url}/dateline.v1.ArchiveService/PublishRevision"))
+    let request = Request::post(format!("{url}/dateline.v1.ArchiveService/RecordObservation"))
         .header("content-type", "application/grpc")
         .body(body)
         .unwrap();
@@ -61,14 +61,14 @@ async fn messages_that_are_half_sent_are_refused_beyond_the_budget_and_others_pu
         assert!(answer.into_body().collect().await.is_ok());
     }
     let mut other = client.archive.clone();
-    other.publish_revision(publish("a", "Words.")).await.unwrap();
+    other.record_observation(publish("a", "Words.")).await.unwrap();
     // With its calls gone, what they held is there for others.
     begun.shutdown().await;
     drop(connection);
     let original = pb::Original { data: vec![7; 2 * MIB].into(), ..pb::Original::default() };
-    let long = pb::PublishRevisionRequest { original: Some(original), ..publish("b", "Words.") };
+    let long = pb::RecordObservationRequest { original: Some(original), ..publish("b", "Words.") };
     let published = async {
-        while let Err(status) = other.publish_revision(long.clone()).await {
+        while let Err(status) = other.record_observation(long.clone()).await {
             assert_eq!(reason(&status), "MESSAGES_IN_FLIGHT");
             tokio::task::yield_now().await;
         }
@@ -82,7 +82,7 @@ async fn messages_that_are_half_sent_are_refused_beyond_the_budget_and_others_pu
 async fn many_compressed_messages_at_once_are_all_answered_and_others_are_served() {
     let (_directory, server, client) = fresh().await;
     let mut other = client.archive.clone();
-    other.publish_revision(publish("a", "Words.")).await.unwrap();
+    other.record_observation(publish("a", "Words.")).await.unwrap();
     let sender = channel(&server).await;
     let mut sent = JoinSet::new();
     for n in 0..32_usize {
@@ -91,11 +91,11 @@ async fn many_compressed_messages_at_once_are_all_answered_and_others_are_served
             .map(|at| if at % 2 == 0 { ((at * (n + 3) * 7_919) >> 7).to_le_bytes()[0] } else { 7 })
             .collect();
         let original = pb::Original { data: data.into(), ..pb::Original::default() };
-        let request = pb::PublishRevisionRequest { original: Some(original), ..publish(&format!("b{n}"), "Words.") };
+        let request = pb::RecordObservationRequest { original: Some(original), ..publish(&format!("b{n}"), "Words.") };
         let encoding = if n % 2 == 0 { CompressionEncoding::Gzip } else { CompressionEncoding::Zstd };
         let mut sender =
             pb::archive_service_client::ArchiveServiceClient::new(sender.clone()).send_compressed(encoding);
-        sent.spawn(async move { sender.publish_revision(request).await });
+        sent.spawn(async move { sender.record_observation(request).await });
     }
     let mut published = 0;
     let mut answers = 0;

@@ -6,8 +6,12 @@ use tonic::transport::Channel;
 
 use crate::server::TestServer;
 
-const SERVICES: [&str; 4] =
-    ["dateline.v1.AdminService", "dateline.v1.ArchiveService", "dateline.v1.FeedService", "grpc.health.v1.Health"];
+const SERVICES: [&str; 4] = [
+    "dateline.v1.AdminService",
+    "dateline.v1.ArchiveService",
+    "dateline.v1.ChangeFeedService",
+    "grpc.health.v1.Health",
+];
 
 async fn channel(server: &TestServer) -> Channel {
     Channel::from_shared(server.url.clone()).unwrap().connect().await.unwrap()

@@ -21,21 +21,21 @@ fn expect<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &st
     error
 }
 
-async fn refused(client: &mut Client, request: pb::PublishRevisionRequest, reason: &str) -> ServerError {
-    expect(client.archive.publish_revision(request).await, Code::InvalidArgument, reason)
+async fn refused(client: &mut Client, request: pb::RecordObservationRequest, reason: &str) -> ServerError {
+    expect(client.archive.record_observation(request).await, Code::InvalidArgument, reason)
 }
 
 #[tokio::test]
 async fn a_malformed_publication_is_refused_with_its_field() {
     let (_directory, server, mut client) = fresh().await;
     let good = || publish("a", "one");
-    let with_content = |content| pb::PublishRevisionRequest { content: Some(content), ..good() };
+    let with_content = |content| pb::RecordObservationRequest { content: Some(content), ..good() };
     let cases = [
-        (pb::PublishRevisionRequest { parent: "courier".into(), ..good() }, "parent"),
-        (pb::PublishRevisionRequest { parent: "sources/".into(), ..good() }, "parent"),
-        (pb::PublishRevisionRequest { article_id: "no spaces".into(), ..good() }, "article_id"),
-        (pb::PublishRevisionRequest { article_id: "x".repeat(129), ..good() }, "article_id"),
-        (pb::PublishRevisionRequest { content: None, ..good() }, "content"),
+        (pb::RecordObservationRequest { parent: "courier".into(), ..good() }, "parent"),
+        (pb::RecordObservationRequest { parent: "sources/".into(), ..good() }, "parent"),
+        (pb::RecordObservationRequest { article_id: "no spaces".into(), ..good() }, "article_id"),
+        (pb::RecordObservationRequest { article_id: "x".repeat(129), ..good() }, "article_id"),
+        (pb::RecordObservationRequest { content: None, ..good() }, "content"),
         (with_content(content("  ", "text")), "content.headline"),
         (with_content(pb::Content { language: "not a tag".into(), ..content("H", "t") }), "content.language"),
         (with_content(pb::Content { canonical_url: "ftp://x".into(), ..content("H", "t") }), "content.canonical_url"),
@@ -46,12 +46,12 @@ async fn a_malformed_publication_is_refused_with_its_field() {
         ),
         (with_content(pb::Content { labels: vec!["x".into(); 65], ..content("H", "t") }), "content.labels"),
         (with_content(pb::Content { blocks: vec![pb::Block::default()], ..content("H", "t") }), "content.blocks[0]"),
-        (pb::PublishRevisionRequest { urls: vec!["nonsense".into()], ..good() }, "urls[0]"),
-        (pb::PublishRevisionRequest { request_id: "a b".into(), ..good() }, "request_id"),
-        (pb::PublishRevisionRequest { observe_time: Some(at(1_000_000_000)), ..good() }, "observe_time"),
-        (pb::PublishRevisionRequest { original: Some(pb::Original::default()), ..good() }, "original.data"),
+        (pb::RecordObservationRequest { urls: vec!["nonsense".into()], ..good() }, "urls[0]"),
+        (pb::RecordObservationRequest { request_id: "a b".into(), ..good() }, "request_id"),
+        (pb::RecordObservationRequest { observe_time: Some(at(1_000_000_000)), ..good() }, "observe_time"),
+        (pb::RecordObservationRequest { original: Some(pb::Original::default()), ..good() }, "original.data"),
         (
-            pb::PublishRevisionRequest {
+            pb::RecordObservationRequest {
                 coalesce_within: Some(prost_types::Duration { seconds: -1, nanos: 0 }),
                 ..good()
             },
@@ -72,10 +72,10 @@ async fn what_is_too_large_gets_our_error_and_not_the_transports() {
     let large = refused(&mut client, publish("a", &"word ".repeat(300_000)), "ARTICLE_TOO_LARGE").await;
     assert!(large.message.contains("1048576"), "{}", large.message);
     let original = pb::Original { data: vec![0; 9 << 20].into(), ..pb::Original::default() };
-    let request = pb::PublishRevisionRequest { original: Some(original), ..publish("a", "one") };
+    let request = pb::RecordObservationRequest { original: Some(original), ..publish("a", "one") };
     refused(&mut client, request, "ARTICLE_TOO_LARGE").await;
     let requests = vec![publish("a", "one"); 257];
-    let batch = client.archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await;
+    let batch = client.archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests }).await;
     expect(batch, Code::InvalidArgument, "FIELD_INVALID");
     server.stop().await;
 }
@@ -84,14 +84,14 @@ async fn what_is_too_large_gets_our_error_and_not_the_transports() {
 async fn elements_of_nothing_are_refused_with_their_field() {
     let (_directory, server, mut client) = fresh().await;
     let blocks = vec![pb::Block::default(); 100_000];
-    let request = pb::PublishRevisionRequest {
+    let request = pb::RecordObservationRequest {
         content: Some(pb::Content { blocks, ..content("H", "t") }),
         ..publish("a", "one")
     };
     let error = refused(&mut client, request, "ARTICLE_TOO_LARGE").await;
     assert_eq!(error.metadata["field"], "content.blocks");
-    let requests = vec![pb::PublishRevisionRequest::default(); 1 << 20];
-    let batch = client.archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await;
+    let requests = vec![pb::RecordObservationRequest::default(); 1 << 20];
+    let batch = client.archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests }).await;
     let error = expect(batch, Code::InvalidArgument, "FIELD_INVALID");
     assert_eq!(error.metadata["field"], "requests");
     server.stop().await;
@@ -103,16 +103,16 @@ async fn what_is_not_there_is_told_apart_from_what_was_not_there_yet() {
     let get = |id: &str, as_of| pb::GetArticleRequest { name: name(id), as_of, ..pb::GetArticleRequest::default() };
     let unknown = client.archive.get_article(get("a", None)).await;
     expect(unknown, Code::NotFound, "ARTICLE_UNKNOWN");
-    client.archive.publish_revision(publish("other", "x")).await.unwrap();
+    client.archive.record_observation(publish("other", "x")).await.unwrap();
     client
         .archive
-        .publish_revision(pb::PublishRevisionRequest { observe_time: Some(at(100)), ..publish("a", "one") })
+        .record_observation(pb::RecordObservationRequest { observe_time: Some(at(100)), ..publish("a", "one") })
         .await
         .unwrap();
     let early = pb::AsOf { observe_time: Some(at(99)), ..pb::AsOf::default() };
     let error = expect(client.archive.get_article(get("a", Some(early))).await, Code::NotFound, "NOT_YET_OBSERVED");
     assert_eq!(error.metadata["first_observe_time"], "2026-01-01T00:01:40Z");
-    let early = pb::AsOf { knowledge: Some(pb::as_of::Knowledge::NextSeq(1)), ..pb::AsOf::default() };
+    let early = pb::AsOf { known_at: Some(pb::as_of::KnownAt::NextSeq(1)), ..pb::AsOf::default() };
     let error = expect(client.archive.get_article(get("a", Some(early))).await, Code::NotFound, "NOT_YET_ARCHIVED");
     assert!(error.metadata.contains_key("first_archive_time"));
     let revision = |number: &str| pb::GetRevisionRequest {
@@ -127,13 +127,13 @@ async fn what_is_not_there_is_told_apart_from_what_was_not_there_yet() {
 #[tokio::test]
 async fn the_future_is_out_of_range() {
     let (_directory, server, mut client) = fresh().await;
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
-    let knowledge = [
-        pb::as_of::Knowledge::NextSeq(2),
-        pb::as_of::Knowledge::ArchiveTime(prost_types::Timestamp { seconds: 32_503_680_000, nanos: 0 }),
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
+    let known_at = [
+        pb::as_of::KnownAt::NextSeq(2),
+        pb::as_of::KnownAt::ArchiveTime(prost_types::Timestamp { seconds: 32_503_680_000, nanos: 0 }),
     ];
-    for knowledge in knowledge {
-        let as_of = Some(pb::AsOf { knowledge: Some(knowledge), ..pb::AsOf::default() });
+    for known_at in known_at {
+        let as_of = Some(pb::AsOf { known_at: Some(known_at), ..pb::AsOf::default() });
         let request = pb::GetArticleRequest { name: name("a"), as_of, ..pb::GetArticleRequest::default() };
         expect(client.archive.get_article(request).await, Code::OutOfRange, "AS_OF_IN_FUTURE");
     }
@@ -151,7 +151,7 @@ async fn a_stamp_or_token_of_another_archive_is_refused() {
     let (_other_directory, other_server, mut other) = fresh().await;
     for client in [&mut client, &mut other] {
         for id in ["a", "b"] {
-            client.archive.publish_revision(publish(id, "one")).await.unwrap();
+            client.archive.record_observation(publish(id, "one")).await.unwrap();
         }
     }
     let list =
@@ -159,10 +159,10 @@ async fn a_stamp_or_token_of_another_archive_is_refused() {
     let page = client.archive.list_articles(list.clone()).await.unwrap().into_inner();
     let next = pb::ListArticlesRequest { page_token: page.next_page_token, ..list };
     expect(other.archive.list_articles(next.clone()).await, Code::FailedPrecondition, "HISTORY_DIVERGED");
-    let stamp = page.read_stamp.unwrap();
+    let snapshot = page.snapshot.unwrap();
     let as_of = pb::AsOf {
-        knowledge: Some(pb::as_of::Knowledge::NextSeq(stamp.next_seq)),
-        history: stamp.history,
+        known_at: Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq)),
+        log_digest: snapshot.log_digest,
         ..pb::AsOf::default()
     };
     let get = pb::GetArticleRequest { name: name("a"), as_of: Some(as_of), ..pb::GetArticleRequest::default() };

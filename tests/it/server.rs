@@ -89,12 +89,12 @@ pub(crate) fn paragraph(text: &str) -> pb::Block {
 }
 
 /// A request to publish `text` as `sources/courier/articles/{id}`.
-pub(crate) fn publish(id: &str, text: &str) -> pb::PublishRevisionRequest {
-    pb::PublishRevisionRequest {
+pub(crate) fn publish(id: &str, text: &str) -> pb::RecordObservationRequest {
+    pb::RecordObservationRequest {
         parent: "sources/courier".into(),
         article_id: id.into(),
         content: Some(content("Bridge to close", text)),
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     }
 }
 

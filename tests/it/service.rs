@@ -22,13 +22,13 @@ fn as_of(seconds: i64) -> Option<pb::AsOf> {
 async fn an_article_reads_as_it_stood_on_both_axes() {
     let (_directory, server, mut client) = fresh().await;
     for (seconds, text) in [(0, "12 dead"), (100, "92 dead")] {
-        let request = pb::PublishRevisionRequest { observe_time: Some(at(seconds)), ..publish("toll", text) };
-        client.archive.publish_revision(request).await.unwrap();
+        let request = pb::RecordObservationRequest { observe_time: Some(at(seconds)), ..publish("toll", text) };
+        client.archive.record_observation(request).await.unwrap();
     }
-    let known_before = client.archive.get_article(get("toll", None)).await.unwrap().into_inner().read_stamp.unwrap();
+    let known_before = client.archive.get_article(get("toll", None)).await.unwrap().into_inner().snapshot.unwrap();
     // An older capture turns up: at second 50 the page said 40.
-    let late = pb::PublishRevisionRequest { observe_time: Some(at(50)), ..publish("toll", "40 dead") };
-    client.archive.publish_revision(late).await.unwrap();
+    let late = pb::RecordObservationRequest { observe_time: Some(at(50)), ..publish("toll", "40 dead") };
+    client.archive.record_observation(late).await.unwrap();
 
     let newest = client.archive.get_article(get("toll", None)).await.unwrap().into_inner().article.unwrap();
     assert_eq!(text(&newest), "92 dead");
@@ -37,8 +37,8 @@ async fn an_article_reads_as_it_stood_on_both_axes() {
     assert_eq!(text(&then), "40 dead");
     assert_eq!((then.valid_from, then.valid_until), (Some(at(50)), Some(at(100))));
     // What we knew before the older capture, we still know that we knew.
-    let knowledge = Some(pb::as_of::Knowledge::NextSeq(known_before.next_seq));
-    let before = pb::AsOf { observe_time: Some(at(60)), knowledge, history: known_before.history };
+    let known_at = Some(pb::as_of::KnownAt::NextSeq(known_before.next_seq));
+    let before = pb::AsOf { observe_time: Some(at(60)), known_at, log_digest: known_before.log_digest };
     let before = client.archive.get_article(get("toll", Some(before))).await.unwrap().into_inner().article.unwrap();
     assert_eq!(text(&before), "12 dead");
     assert_eq!(before.revision_count, 2);
@@ -53,19 +53,19 @@ fn get(id: &str, as_of: Option<pb::AsOf>) -> pb::GetArticleRequest {
 async fn a_request_id_answers_the_same_for_ever_and_after_a_restart() {
     let directory = tempfile::TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
-    let request = pb::PublishRevisionRequest { request_id: "crawl-1".into(), ..publish("a", "one") };
+    let request = pb::RecordObservationRequest { request_id: "crawl-1".into(), ..publish("a", "one") };
     let mut client = server.client().await;
-    let first = client.archive.publish_revision(request.clone()).await.unwrap().into_inner();
-    client.archive.publish_revision(publish("a", "two")).await.unwrap();
+    let first = client.archive.record_observation(request.clone()).await.unwrap().into_inner();
+    client.archive.record_observation(publish("a", "two")).await.unwrap();
     drop(client);
     server.stop().await;
 
     let server = TestServer::on_directory(directory.path()).await;
     let mut client = server.client().await;
-    let again = client.archive.publish_revision(request).await.unwrap().into_inner();
-    assert_eq!(again, pb::PublishRevisionResponse { replayed: true, ..first });
-    let other = pb::PublishRevisionRequest { request_id: "crawl-1".into(), ..publish("a", "three") };
-    let error = ServerError::from(client.archive.publish_revision(other).await.unwrap_err());
+    let again = client.archive.record_observation(request).await.unwrap().into_inner();
+    assert_eq!(again, pb::RecordObservationResponse { replayed: true, ..first });
+    let other = pb::RecordObservationRequest { request_id: "crawl-1".into(), ..publish("a", "three") };
+    let error = ServerError::from(client.archive.record_observation(other).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
     drop(client);
     server.stop().await;
@@ -75,27 +75,28 @@ async fn a_request_id_answers_the_same_for_ever_and_after_a_restart() {
 async fn preconditions_guard_the_newest_state() {
     use pb::precondition::Condition;
     let (_directory, server, mut client) = fresh().await;
-    let with = |condition, text| pb::PublishRevisionRequest {
+    let with = |condition, text| pb::RecordObservationRequest {
         precondition: Some(pb::Precondition { condition: Some(condition) }),
         ..publish("a", text)
     };
-    client.archive.publish_revision(with(Condition::MustNotExist(true), "one")).await.unwrap();
-    let exists = client.archive.publish_revision(with(Condition::MustNotExist(true), "two")).await.unwrap_err();
+    client.archive.record_observation(with(Condition::MustNotExist(true), "one")).await.unwrap();
+    let exists = client.archive.record_observation(with(Condition::MustNotExist(true), "two")).await.unwrap_err();
     assert_eq!(exists.code(), Code::AlreadyExists);
     let etag = client.archive.get_article(get("a", None)).await.unwrap().into_inner().article.unwrap().etag;
-    client.archive.publish_revision(with(Condition::Etag(etag.clone()), "two")).await.unwrap();
-    let stale = ServerError::from(client.archive.publish_revision(with(Condition::Etag(etag), "x")).await.unwrap_err());
+    client.archive.record_observation(with(Condition::Etag(etag.clone()), "two")).await.unwrap();
+    let stale =
+        ServerError::from(client.archive.record_observation(with(Condition::Etag(etag), "x")).await.unwrap_err());
     assert_eq!((stale.code, stale.reason.as_str()), (Code::Aborted, "REVISION_CONFLICT"));
     assert_eq!(stale.metadata.get("revision_number").map(String::as_str), Some("2"));
-    client.archive.publish_revision(with(Condition::RevisionNumber(2), "three")).await.unwrap();
+    client.archive.record_observation(with(Condition::RevisionNumber(2), "three")).await.unwrap();
     server.stop().await;
 }
 
 #[tokio::test]
 async fn withdrawing_ends_an_article_at_a_time_and_keeps_its_history() {
     let (_directory, server, mut client) = fresh().await;
-    let first = pb::PublishRevisionRequest { observe_time: Some(at(0)), ..publish("a", "one") };
-    client.archive.publish_revision(first).await.unwrap();
+    let first = pb::RecordObservationRequest { observe_time: Some(at(0)), ..publish("a", "one") };
+    client.archive.record_observation(first).await.unwrap();
     let withdraw = pb::WithdrawArticleRequest {
         name: name("a"),
         observe_time: Some(at(100)),
@@ -111,8 +112,8 @@ async fn withdrawing_ends_an_article_at_a_time_and_keeps_its_history() {
     assert_eq!((text(&stub).as_str(), stub.state_reason.as_str()), ("", "court order"));
     let before = client.archive.get_article(get("a", as_of(50))).await.unwrap().into_inner().article.unwrap();
     assert_eq!(text(&before), "one");
-    let later = pb::PublishRevisionRequest { observe_time: Some(at(150)), ..publish("a", "two") };
-    let refused = ServerError::from(client.archive.publish_revision(later).await.unwrap_err());
+    let later = pb::RecordObservationRequest { observe_time: Some(at(150)), ..publish("a", "two") };
+    let refused = ServerError::from(client.archive.record_observation(later).await.unwrap_err());
     assert_eq!((refused.code, refused.reason.as_str()), (Code::FailedPrecondition, "ARTICLE_WITHDRAWN"));
     let reinstate = pb::ReinstateArticleRequest {
         name: name("a"),
@@ -129,7 +130,7 @@ async fn withdrawing_ends_an_article_at_a_time_and_keeps_its_history() {
 async fn a_rollback_publishes_an_earlier_content_as_a_new_revision() {
     let (_directory, server, mut client) = fresh().await;
     for text in ["one", "two"] {
-        client.archive.publish_revision(publish("a", text)).await.unwrap();
+        client.archive.record_observation(publish("a", text)).await.unwrap();
     }
     let rollback =
         pb::RollbackArticleRequest { name: name("a"), revision_number: 1, ..pb::RollbackArticleRequest::default() };
@@ -139,29 +140,29 @@ async fn a_rollback_publishes_an_earlier_content_as_a_new_revision() {
     let newest = client.archive.get_article(get("a", None)).await.unwrap().into_inner().article.unwrap();
     assert_eq!(text(&newest), "one");
     let again = client.archive.rollback_article(rollback).await.unwrap().into_inner();
-    assert_eq!(again.outcome, i32::from(pb::PublishOutcome::Unchanged));
+    assert_eq!(again.outcome, i32::from(pb::ObservationOutcome::Unchanged));
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_batch_is_all_or_nothing() {
     let (_directory, server, mut client) = fresh().await;
-    let bad = pb::PublishRevisionRequest {
+    let bad = pb::RecordObservationRequest {
         precondition: Some(pb::Precondition { condition: Some(pb::precondition::Condition::RevisionNumber(7)) }),
         ..publish("a", "three")
     };
     let requests = vec![publish("a", "one"), publish("b", "two"), bad];
-    let batch = pb::BatchPublishRevisionsRequest { requests: requests.clone() };
-    let error = ServerError::from(client.archive.batch_publish_revisions(batch).await.unwrap_err());
+    let batch = pb::BatchRecordObservationsRequest { requests: requests.clone() };
+    let error = ServerError::from(client.archive.batch_record_observations(batch).await.unwrap_err());
     assert_eq!((error.reason.as_str(), error.metadata["item"].as_str()), ("REVISION_CONFLICT", "requests[2]"));
     assert!(error.message.starts_with("requests[2]: "), "{}", error.message);
     assert_eq!(server.archive.tail().next_seq.0, 0);
 
-    let batch = pb::BatchPublishRevisionsRequest { requests: requests[..2].to_vec() };
-    let done = client.archive.batch_publish_revisions(batch).await.unwrap().into_inner();
-    assert_eq!(done.read_stamp.unwrap().next_seq, 2);
+    let batch = pb::BatchRecordObservationsRequest { requests: requests[..2].to_vec() };
+    let done = client.archive.batch_record_observations(batch).await.unwrap().into_inner();
+    assert_eq!(done.snapshot.unwrap().next_seq, 2);
     // A bound inside the batch is lowered to its beginning, where neither article is there yet.
-    let inside = pb::AsOf { knowledge: Some(pb::as_of::Knowledge::NextSeq(1)), ..pb::AsOf::default() };
+    let inside = pb::AsOf { known_at: Some(pb::as_of::KnownAt::NextSeq(1)), ..pb::AsOf::default() };
     let error = ServerError::from(client.archive.get_article(get("a", Some(inside))).await.unwrap_err());
     assert_eq!(error.reason, "NOT_YET_ARCHIVED");
     server.stop().await;
@@ -170,17 +171,17 @@ async fn a_batch_is_all_or_nothing() {
 #[tokio::test]
 async fn an_import_answers_each_message_and_survives_a_bad_one() {
     let (_directory, server, mut client) = fresh().await;
-    let message = |offset, requests| pb::ImportRevisionsRequest { offset, requests };
-    let bad = pb::PublishRevisionRequest { content: Some(content("", "no headline")), ..publish("b", "") };
+    let message = |offset, requests| pb::ImportObservationsRequest { offset, requests };
+    let bad = pb::RecordObservationRequest { content: Some(content("", "no headline")), ..publish("b", "") };
     let messages = vec![
         message(10, vec![publish("a", "one"), publish("b", "two")]),
         message(20, vec![publish("a", "three"), bad]),
         message(30, vec![publish("a", "four")]),
     ];
-    let mut answers = client.archive.import_revisions(tokio_stream::iter(messages)).await.unwrap().into_inner();
+    let mut answers = client.archive.import_observations(tokio_stream::iter(messages)).await.unwrap().into_inner();
     let mut seen = Vec::new();
     while let Some(answer) = answers.message().await.unwrap() {
-        seen.push((answer.offset, matches!(answer.result, Some(pb::import_revisions_response::Result::Error(_)))));
+        seen.push((answer.offset, matches!(answer.result, Some(pb::import_observations_response::Result::Error(_)))));
     }
     assert_eq!(seen, [(10, false), (20, true), (30, false)]);
     assert_eq!(server.archive.tail().next_seq.0, 3);
@@ -193,8 +194,8 @@ async fn a_shutdown_ends_an_open_import() {
     let (_directory, server, mut client) = fresh().await;
     let (messages, stream) = tokio::sync::mpsc::channel(1);
     let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
-    let mut answers = client.archive.import_revisions(stream).await.unwrap().into_inner();
-    messages.send(pb::ImportRevisionsRequest { offset: 1, requests: vec![publish("a", "one")] }).await.unwrap();
+    let mut answers = client.archive.import_observations(stream).await.unwrap().into_inner();
+    messages.send(pb::ImportObservationsRequest { offset: 1, requests: vec![publish("a", "one")] }).await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().offset, 1);
     let stopped = tokio::spawn(server.stop());
     let error = ServerError::from(answers.message().await.unwrap_err());
@@ -207,19 +208,19 @@ async fn a_shutdown_ends_an_open_import() {
 async fn pages_are_of_the_first_pages_snapshot() {
     let (_directory, server, mut client) = fresh().await;
     for id in ["a", "b", "c", "d"] {
-        client.archive.publish_revision(publish(id, "one")).await.unwrap();
+        client.archive.record_observation(publish(id, "one")).await.unwrap();
     }
     let mut request =
         pb::ListArticlesRequest { parent: "sources/-".into(), page_size: 2, ..pb::ListArticlesRequest::default() };
     let first = client.archive.list_articles(request.clone()).await.unwrap().into_inner();
-    client.archive.publish_revision(publish("bb", "late")).await.unwrap();
-    client.archive.publish_revision(publish("c", "two")).await.unwrap();
+    client.archive.record_observation(publish("bb", "late")).await.unwrap();
+    client.archive.record_observation(publish("c", "two")).await.unwrap();
     request.page_token = first.next_page_token.clone();
     let second = client.archive.list_articles(request.clone()).await.unwrap().into_inner();
     let names: Vec<_> = first.articles.iter().chain(&second.articles).map(|article| article.name.clone()).collect();
     assert_eq!(names, ["a", "b", "c", "d"].map(name));
     assert!(second.articles.iter().all(|article| article.revision_count == 1));
-    assert_eq!((first.read_stamp, second.next_page_token.as_str()), (second.read_stamp, ""));
+    assert_eq!((first.snapshot, second.next_page_token.as_str()), (second.snapshot, ""));
     server.stop().await;
 }
 
@@ -227,13 +228,13 @@ async fn pages_are_of_the_first_pages_snapshot() {
 async fn an_article_is_found_by_any_spelling_of_its_urls() {
     let (_directory, server, mut client) = fresh().await;
     let url = "https://courier.example/City/bridge?page=2";
-    let request = pb::PublishRevisionRequest {
+    let request = pb::RecordObservationRequest {
         article_id: String::new(),
         content: Some(pb::Content { canonical_url: url.into(), ..content("Bridge to close", "one") }),
         urls: vec!["https://amp.courier.example/bridge".into()],
         ..publish("", "")
     };
-    let made = client.archive.publish_revision(request.clone()).await.unwrap().into_inner().revision.unwrap();
+    let made = client.archive.record_observation(request.clone()).await.unwrap().into_inner().revision.unwrap();
     let lookup = |url: &str| pb::LookupArticleRequest { url: url.into(), ..pb::LookupArticleRequest::default() };
     for spelling in
         ["http://COURIER.example:80/City/bridge?utm_source=x&page=2#top", "https://amp.courier.example/bridge?fbclid=1"]
@@ -244,8 +245,8 @@ async fn an_article_is_found_by_any_spelling_of_its_urls() {
     let other_path = client.archive.lookup_article(lookup("https://courier.example/city/bridge?page=2")).await;
     assert_eq!(other_path.unwrap_err().code(), Code::NotFound);
     // Another article cannot take the URL, and its writer is told.
-    let thief = pb::PublishRevisionRequest { article_id: "thief".into(), ..request };
-    let warned = client.archive.publish_revision(thief).await.unwrap().into_inner().warnings;
+    let thief = pb::RecordObservationRequest { article_id: "thief".into(), ..request };
+    let warned = client.archive.record_observation(thief).await.unwrap().into_inner().warnings;
     assert_eq!(warned.len(), 2);
     assert_eq!(warned[0].reason, "URL_BELONGS_TO_OTHER_ARTICLE");
     server.stop().await;
@@ -255,7 +256,7 @@ async fn an_article_is_found_by_any_spelling_of_its_urls() {
 async fn an_original_is_kept_verbatim() {
     let (_directory, server, mut client) = fresh().await;
     let data: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let request = pb::PublishRevisionRequest {
+    let request = pb::RecordObservationRequest {
         original: Some(pb::Original {
             media_type: "text/html".into(),
             data: data.clone().into(),
@@ -263,7 +264,7 @@ async fn an_original_is_kept_verbatim() {
         }),
         ..publish("a", "one")
     };
-    client.archive.publish_revision(request).await.unwrap();
+    client.archive.record_observation(request).await.unwrap();
     let get = pb::GetRevisionRequest {
         name: format!("{}/revisions/latest", name("a")),
         include_original: true,
@@ -283,7 +284,7 @@ async fn a_read_can_wait_for_a_write() {
     let waiting = tokio::spawn(async move {
         reader.archive.get_article(pb::GetArticleRequest { min_next_seq: 1, ..get("a", None) }).await
     });
-    writer.archive.publish_revision(publish("a", "one")).await.unwrap();
+    writer.archive.record_observation(publish("a", "one")).await.unwrap();
     let read = waiting.await.unwrap().unwrap().into_inner().article.unwrap();
     assert_eq!(text(&read), "one");
     drop((client, writer));
@@ -293,14 +294,14 @@ async fn a_read_can_wait_for_a_write() {
 #[tokio::test]
 async fn the_present_is_repeatable_once_it_was_asked_for() {
     let (_directory, server, mut client) = fresh().await;
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
     let now = dateline::clock::Clock::now(&dateline::clock::SystemClock);
-    let now = pb::as_of::Knowledge::ArchiveTime(dateline::wire::timestamp_to_pb(now));
-    let as_of = Some(pb::AsOf { knowledge: Some(now), ..pb::AsOf::default() });
+    let now = pb::as_of::KnownAt::ArchiveTime(dateline::wire::timestamp_to_pb(now));
+    let as_of = Some(pb::AsOf { known_at: Some(now), ..pb::AsOf::default() });
     let read = client.archive.get_article(get("a", as_of.clone())).await.unwrap().into_inner();
-    client.archive.publish_revision(publish("a", "two")).await.unwrap();
+    client.archive.record_observation(publish("a", "two")).await.unwrap();
     let again = client.archive.get_article(get("a", as_of)).await.unwrap().into_inner();
     assert_eq!(read.article.as_ref().map(text), again.article.as_ref().map(text));
-    assert_eq!(read.read_stamp, again.read_stamp);
+    assert_eq!(read.snapshot, again.snapshot);
     server.stop().await;
 }

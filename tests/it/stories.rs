@@ -7,7 +7,7 @@ use tonic::Code;
 
 use crate::server::{TestServer, at, content, fresh, name, publish};
 
-fn guessed(text: &str, confidence_percent: u32) -> pb::PublishRevisionRequest {
+fn guessed(text: &str, confidence_percent: u32) -> pb::RecordObservationRequest {
     let mut request = publish("a", text);
     if let Some(block) = request.content.as_mut().and_then(|content| content.blocks.first_mut()) {
         block.confidence_percent = confidence_percent;
@@ -24,7 +24,7 @@ async fn a_recurring_text_with_other_guesses_is_read_back_after_a_restart() {
     let mut client = server.client().await;
     let written = [guessed("A", 0), guessed("B", 0), guessed("A", 65), guessed("C", 0)];
     for request in written.clone() {
-        client.archive.publish_revision(request).await.unwrap();
+        client.archive.record_observation(request).await.unwrap();
     }
     drop(client);
     server.stop().await;
@@ -47,17 +47,18 @@ async fn a_recurring_text_with_other_guesses_is_read_back_after_a_restart() {
 async fn a_record_too_large_for_the_log_is_refused_and_nothing_else_is() {
     let (_directory, server, mut client) = fresh().await;
     let url = |index: usize| format!("https://courier.example/{index}/{}", "x".repeat(4_000));
-    let headline = pb::PublishRevisionRequest { content: Some(content(&"x".repeat(75_000), "t")), ..publish("a", "t") };
-    let urls = pb::PublishRevisionRequest { urls: (0..16).map(url).collect(), ..publish("a", "t") };
+    let headline =
+        pb::RecordObservationRequest { content: Some(content(&"x".repeat(75_000), "t")), ..publish("a", "t") };
+    let urls = pb::RecordObservationRequest { urls: (0..16).map(url).collect(), ..publish("a", "t") };
     for request in [headline, urls] {
-        let error = ServerError::from(client.archive.publish_revision(request).await.unwrap_err());
+        let error = ServerError::from(client.archive.record_observation(request).await.unwrap_err());
         assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument, "ARTICLE_TOO_LARGE"));
     }
     let language = pb::Content { language: format!("en-x-{}", "a".repeat(20_000)), ..content("H", "t") };
-    let request = pb::PublishRevisionRequest { content: Some(language), ..publish("a", "t") };
-    let error = ServerError::from(client.archive.publish_revision(request).await.unwrap_err());
+    let request = pb::RecordObservationRequest { content: Some(language), ..publish("a", "t") };
+    let error = ServerError::from(client.archive.record_observation(request).await.unwrap_err());
     assert_eq!(error.reason, "FIELD_INVALID", "the tag is not repeated in the message");
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
     assert!(!server.archive.has_failed());
     drop(client);
     server.stop().await;
@@ -67,8 +68,8 @@ async fn a_record_too_large_for_the_log_is_refused_and_nothing_else_is() {
 #[tokio::test]
 async fn a_request_id_of_one_method_is_not_that_of_another() {
     let (_directory, server, mut client) = fresh().await;
-    let first = pb::PublishRevisionRequest { observe_time: Some(at(0)), ..publish("a", "one") };
-    client.archive.publish_revision(first).await.unwrap();
+    let first = pb::RecordObservationRequest { observe_time: Some(at(0)), ..publish("a", "one") };
+    client.archive.record_observation(first).await.unwrap();
     let withdraw = pb::WithdrawArticleRequest {
         name: name("a"),
         observe_time: Some(at(10)),
@@ -91,11 +92,11 @@ async fn a_request_id_of_one_method_is_not_that_of_another() {
 #[tokio::test]
 async fn validation_answers_with_a_stamp_that_is_there() {
     let (_directory, server, mut client) = fresh().await;
-    let first = pb::PublishRevisionRequest { observe_time: Some(at(0)), ..publish("a", "one") };
-    client.archive.publish_revision(first).await.unwrap();
-    let dry = pb::PublishRevisionRequest { validate_only: true, ..publish("a", "two") };
-    let answer = client.archive.publish_revision(dry).await.unwrap().into_inner();
-    assert_eq!(answer.read_stamp.unwrap().next_seq, 1);
+    let first = pb::RecordObservationRequest { observe_time: Some(at(0)), ..publish("a", "one") };
+    client.archive.record_observation(first).await.unwrap();
+    let dry = pb::RecordObservationRequest { validate_only: true, ..publish("a", "two") };
+    let answer = client.archive.record_observation(dry).await.unwrap().into_inner();
+    assert_eq!(answer.snapshot.unwrap().next_seq, 1);
     let dry = pb::WithdrawArticleRequest {
         name: name("a"),
         observe_time: Some(at(10)),
@@ -112,12 +113,12 @@ async fn validation_answers_with_a_stamp_that_is_there() {
 #[tokio::test]
 async fn a_repetition_within_a_batch_is_stamped_after_the_batch() {
     let (_directory, server, mut client) = fresh().await;
-    let first = pb::PublishRevisionRequest { request_id: "r".into(), observe_time: Some(at(0)), ..publish("a", "one") };
+    let first =
+        pb::RecordObservationRequest { request_id: "r".into(), observe_time: Some(at(0)), ..publish("a", "one") };
     let requests = vec![first.clone(), first, publish("b", "two")];
-    let batch = pb::BatchPublishRevisionsRequest { requests };
-    let answer = client.archive.batch_publish_revisions(batch).await.unwrap().into_inner();
-    let stamps: Vec<_> =
-        answer.responses.iter().map(|response| response.read_stamp.as_ref().unwrap().next_seq).collect();
+    let batch = pb::BatchRecordObservationsRequest { requests };
+    let answer = client.archive.batch_record_observations(batch).await.unwrap().into_inner();
+    let stamps: Vec<_> = answer.responses.iter().map(|response| response.snapshot.as_ref().unwrap().next_seq).collect();
     assert_eq!(stamps, [2, 2, 2]);
     assert!(answer.responses[1].replayed);
     server.stop().await;
@@ -130,7 +131,7 @@ async fn a_claim_of_a_day_contradicts_no_instant_within_it() {
     let claim = |seconds, precision: pb::TimePrecision| {
         Some(pb::ClaimedTime { time: Some(at(seconds)), precision: precision.into(), ..pb::ClaimedTime::default() })
     };
-    let with = |modify_time| pb::PublishRevisionRequest {
+    let with = |modify_time| pb::RecordObservationRequest {
         content: Some(pb::Content {
             publish_time: claim(36_000, pb::TimePrecision::Instant),
             modify_time,
@@ -139,10 +140,10 @@ async fn a_claim_of_a_day_contradicts_no_instant_within_it() {
         ..publish("a", "t")
     };
     let same_day = with(claim(0, pb::TimePrecision::Day));
-    let answer = client.archive.publish_revision(same_day).await.unwrap().into_inner();
+    let answer = client.archive.record_observation(same_day).await.unwrap().into_inner();
     assert_eq!(answer.warnings, []);
     let before = with(claim(0, pb::TimePrecision::Instant));
-    let answer = client.archive.publish_revision(before).await.unwrap().into_inner();
+    let answer = client.archive.record_observation(before).await.unwrap().into_inner();
     assert_eq!(answer.warnings[0].reason, "CLAIMED_TIMES_CONTRADICT");
     server.stop().await;
 }
@@ -156,8 +157,8 @@ async fn an_article_takes_no_more_urls_than_it_can_tell() {
     for seconds in 0..20 {
         let urls = (0..16).map(|index| format!("https://courier.example/a?session={}", seconds * 16 + index));
         let request =
-            pb::PublishRevisionRequest { observe_time: Some(at(seconds)), urls: urls.collect(), ..publish("a", "t") };
-        refused += client.archive.publish_revision(request).await.unwrap().into_inner().warnings.len();
+            pb::RecordObservationRequest { observe_time: Some(at(seconds)), urls: urls.collect(), ..publish("a", "t") };
+        refused += client.archive.record_observation(request).await.unwrap().into_inner().warnings.len();
     }
     assert_eq!(refused, 20 * 16 - 256);
     let get = pb::GetArticleRequest { name: name("a"), ..pb::GetArticleRequest::default() };
@@ -171,7 +172,7 @@ async fn an_article_takes_no_more_urls_than_it_can_tell() {
 async fn a_reply_is_bounded_whatever_the_contents() {
     let (_directory, server, mut client) = fresh().await;
     for id in ["a", "b", "c", "d", "e", "f"] {
-        client.archive.publish_revision(publish(id, &format!("{id} ").repeat(400_000))).await.unwrap();
+        client.archive.record_observation(publish(id, &format!("{id} ").repeat(400_000))).await.unwrap();
     }
     let names = vec![name("a"), name("a")];
     let twice = pb::BatchGetArticlesRequest { names, ..pb::BatchGetArticlesRequest::default() };

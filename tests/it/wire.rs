@@ -77,7 +77,7 @@ async fn a_watch_of_the_health_of_an_unknown_service_stays_open_until_the_server
     let mut health = HealthClient::new(channel(&server).await);
     let ask = |service: &str| HealthCheckRequest { service: service.to_owned() };
     assert_eq!(health.check(ask("no.such.Service")).await.unwrap_err().code(), Code::NotFound);
-    for service in ["", "dateline.v1.ArchiveService", "dateline.v1.FeedService", "dateline.v1.AdminService"] {
+    for service in ["", "dateline.v1.ArchiveService", "dateline.v1.ChangeFeedService", "dateline.v1.AdminService"] {
         let answer = health.check(ask(service)).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
     }

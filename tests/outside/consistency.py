@@ -45,9 +45,9 @@ sys.path.insert(0, gen)
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
-from dateline.v1 import resources_pb2 as r, archive_service_pb2 as a, feed_service_pb2 as f, admin_service_pb2 as ad
+from dateline.v1 import resources_pb2 as r, archive_service_pb2 as a, change_feed_service_pb2 as f, admin_service_pb2 as ad
 from dateline.v1.archive_service_pb2_grpc import ArchiveServiceStub
-from dateline.v1.feed_service_pb2_grpc import FeedServiceStub
+from dateline.v1.change_feed_service_pb2_grpc import ChangeFeedServiceStub
 from dateline.v1.admin_service_pb2_grpc import AdminServiceStub
 
 FINDINGS = collections.OrderedDict()          # kind -> [texts]
@@ -133,7 +133,7 @@ OPT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_m
 class Stubs:
     def __init__(self, address):
         self.c = grpc.aio.insecure_channel(address, options=OPT)
-        self.a, self.f, self.d = ArchiveServiceStub(self.c), FeedServiceStub(self.c), AdminServiceStub(self.c)
+        self.a, self.f, self.d = ArchiveServiceStub(self.c), ChangeFeedServiceStub(self.c), AdminServiceStub(self.c)
 
 
 def reason(e):
@@ -164,7 +164,7 @@ stop = False
 
 def note_stamp(s, where):
     global SEEN_STAMP
-    k = (us(s.archive_time), s.history)
+    k = (us(s.archive_time), s.log_digest)
     if STAMPS.setdefault(s.next_seq, k) != k:
         finding("STAMP_DIFFERS", f"{where}: next_seq {s.next_seq} had {STAMPS[s.next_seq]}, now {k}")
     SEEN_STAMP = max(SEEN_STAMP, s.next_seq)
@@ -207,12 +207,12 @@ def make_write(rnd):
     tt = ts(t) if t is not None else None
     if x < 0.78 or not rid:
         c = content(name, rnd)
-        q = a.PublishRevisionRequest(parent=parent, article_id=aid, content=c, observe_time=tt, request_id=rid)
+        q = a.RecordObservationRequest(parent=parent, article_id=aid, content=c, observe_time=tt, request_id=rid)
         if rnd.random() < 0.1:
             q.coalesce_within.CopyFrom(Duration(seconds=5))
         if rnd.random() < 0.05:
             q.urls.append(f"https://www.example.org/{name[8:]}/{rnd.randrange(5)}")
-        return dict(kind="publish", method="PublishRevision", name=name, rid=rid, t=t, req=q, key=key_of(c),
+        return dict(kind="publish", method="RecordObservation", name=name, rid=rid, t=t, req=q, key=key_of(c),
                     coalesce=q.HasField("coalesce_within"))
     if x < 0.85:
         return dict(kind="rollback", method="RollbackArticle", name=name, rid=rid, t=t,
@@ -262,10 +262,10 @@ async def call_write(st, op, timeout):
         return True
     op["status"] = "ok"
     op["resp"] = resp
-    note_stamp(resp.read_stamp, op["method"])
+    note_stamp(resp.snapshot, op["method"])
     if getattr(resp, "replayed", False):
         N["replayed"] += 1
-    elif resp.read_stamp.next_seq < floor and not getattr(resp, "replayed", False) and op["tries"] == 1:
+    elif resp.snapshot.next_seq < floor and not getattr(resp, "replayed", False) and op["tries"] == 1:
         N["write stamp below floor"] += 1
     return True
 
@@ -321,11 +321,11 @@ async def do_replay(st, rnd):
     N["op replay"] += 1
     try:
         if rnd.random() < 0.15 and op["kind"] == "publish":
-            q = a.PublishRevisionRequest()
+            q = a.RecordObservationRequest()
             q.CopyFrom(op["req"])
             q.content.headline += " otherwise"
             try:
-                await st.a.PublishRevision(q, timeout=3)
+                await st.a.RecordObservation(q, timeout=3)
                 finding("REUSED_ID_TAKEN", f"another request with id {op['rid']} was taken")
             except grpc.aio.AioRpcError as e:
                 if e.code() not in UNSURE and reason(e) != "REQUEST_ID_REUSED":
@@ -351,15 +351,15 @@ async def do_batch(st, rnd):
     if not ops:
         return
     group = unique()
-    q = a.BatchPublishRevisionsRequest(requests=[o["req"] for o in ops])
+    q = a.BatchRecordObservationsRequest(requests=[o["req"] for o in ops])
     N["op batch"] += 1
     for o in ops:
         o.update(status="unknown", batch=group)
         WRITES.append(o)
     for _ in range(rnd.choice([1, 30])):
         try:
-            resp = await st.a.BatchPublishRevisions(q, timeout=rnd.choice([0.05, 3]))
-            note_stamp(resp.read_stamp, "batch")
+            resp = await st.a.BatchRecordObservations(q, timeout=rnd.choice([0.05, 3]))
+            note_stamp(resp.snapshot, "batch")
             for o, x in zip(ops, resp.responses):
                 o["status"], o["resp"] = "ok", x
                 BYID[(o["name"], o["rid"])] = o
@@ -391,17 +391,17 @@ async def do_import(st, rnd):
 
     async def send():
         for k, ops in msgs:
-            yield a.ImportRevisionsRequest(offset=k, requests=[o["req"] for o in ops])
+            yield a.ImportObservationsRequest(offset=k, requests=[o["req"] for o in ops])
             if rnd.random() < 0.2:
                 await asyncio.sleep(0.05)
     got = []
     try:
-        async for x in st.a.ImportRevisions(send(), timeout=10):
+        async for x in st.a.ImportObservations(send(), timeout=10):
             got.append(x.offset)
             ops = dict(msgs)[x.offset]
-            if x.HasField("published"):
-                note_stamp(x.published.read_stamp, "import")
-                for o, y in zip(ops, x.published.responses):
+            if x.HasField("recorded"):
+                note_stamp(x.recorded.snapshot, "import")
+                for o, y in zip(ops, x.recorded.responses):
                     o["status"], o["resp"] = "ok", y
                     BYID[(o["name"], o["rid"])] = o
             elif x.error.reason == "DRAINING" or x.error.code in (14,):
@@ -432,8 +432,8 @@ async def do_cas(st, rnd):
         return
     c = content(name, rnd)
     c.blocks[0].paragraph.text = f"CAS {unique()}"
-    op = dict(kind="publish", method="PublishRevision", name=name, rid=f"r{unique()}", t=None, key=key_of(c), coalesce=False, cas=g.read_stamp.next_seq,
-              req=a.PublishRevisionRequest(parent=parent, article_id=aid, content=c, request_id=None, precondition=a.Precondition(etag=g.article.etag)))
+    op = dict(kind="publish", method="RecordObservation", name=name, rid=f"r{unique()}", t=None, key=key_of(c), coalesce=False, cas=g.snapshot.next_seq,
+              req=a.RecordObservationRequest(parent=parent, article_id=aid, content=c, request_id=None, precondition=a.Precondition(etag=g.article.etag)))
     op["req"].request_id = op["rid"]
     await do_write(st, rnd, op)
     N["op cas"] += 1
@@ -490,7 +490,7 @@ async def do_read(st, rnd):
         bound = rnd.choice(list(STAMPS)[-400:])
         if rnd.random() < 0.5:
             as_of.next_seq = bound
-            as_of.history = STAMPS[bound][1]
+            as_of.log_digest = STAMPS[bound][1]
         elif bound:
             as_of.archive_time.CopyFrom(ts(STAMPS[bound][0]))
     if bound is None and rnd.random() < 0.15:  # what is known now, by the clock, must stay so
@@ -524,16 +524,16 @@ async def do_read(st, rnd):
             if method == "GetArticle":
                 READS.append((name, us(as_of.observe_time) if as_of.HasField("observe_time") else None, as_of.next_seq, None, "stamp"))
         return
-    note_stamp(resp.read_stamp, method)
-    if as_of.WhichOneof("knowledge") is None and resp.read_stamp.next_seq < floor:
-        finding("STALE_READ", f"{method} answered at {resp.read_stamp.next_seq}, {floor} had been answered before it began")
+    note_stamp(resp.snapshot, method)
+    if as_of.WhichOneof("known_at") is None and resp.snapshot.next_seq < floor:
+        finding("STALE_READ", f"{method} answered at {resp.snapshot.next_seq}, {floor} had been answered before it began")
     # A stamp given back is the bound of the same read.
     again = type(q)()
     again.CopyFrom(q)
-    if as_of.WhichOneof("knowledge") != "archive_time" or rnd.random() < 0.5:
+    if as_of.WhichOneof("known_at") != "archive_time" or rnd.random() < 0.5:
         again.as_of.ClearField("knowledge")
-        again.as_of.next_seq = resp.read_stamp.next_seq
-        again.as_of.history = resp.read_stamp.history
+        again.as_of.next_seq = resp.snapshot.next_seq
+        again.as_of.log_digest = resp.snapshot.log_digest
     if method in ("ListArticles", "ListRevisions"):
         if resp.next_page_token:              # a page asked for by its token is the same for ever
             page = type(q)()
@@ -549,8 +549,8 @@ async def do_read(st, rnd):
     if len(ASKS) > 6000:
         ASKS.pop(rnd.randrange(5000))
     if method == "GetArticle":
-        READS.append((name, us(as_of.observe_time) if as_of.HasField("observe_time") else None, resp.read_stamp.next_seq, resp.article,
-                      as_of.WhichOneof("knowledge") or "newest"))
+        READS.append((name, us(as_of.observe_time) if as_of.HasField("observe_time") else None, resp.snapshot.next_seq, resp.article,
+                      as_of.WhichOneof("known_at") or "newest"))
 
 
 async def client(address, seed):
@@ -715,11 +715,11 @@ class Durable:
             self.joins += 1
             try:
                 stream = st.f.Subscribe(f.SubscribeRequest(subscription=res, consumer="checker", heartbeat_interval=Duration(seconds=1)))
-                lease, run = 0, None
+                epoch, run = 0, None
                 async for e in stream:
                     k = e.WhichOneof("event")
                     if k == "started":
-                        lease = e.started.lease
+                        epoch = e.started.epoch
                         at = e.started.bookmark.next_seq
                         if not self.acked <= at <= max(self.tried, self.acked):
                             finding("DURABLE_START", f"{self.name}: begins at {at}; acknowledged {self.acked}, tried {self.tried}")
@@ -737,7 +737,7 @@ class Durable:
                             upto = self.rnd.choice(e.batch.changes).seq + 1
                         if upto > self.acked and (self.rnd.random() < 0.5 or stop):
                             self.tried = max(self.tried, upto)
-                            got = await st.f.AcknowledgeSubscription(f.AcknowledgeSubscriptionRequest(name=res, lease=lease, next_seq=upto), timeout=3)
+                            got = await st.f.AcknowledgeSubscription(f.AcknowledgeSubscriptionRequest(name=res, epoch=epoch, next_seq=upto), timeout=3)
                             if got.subscription.next_seq != upto:
                                 finding("ACK_ANSWER", f"{self.name}: acknowledged {upto}, answered {got.subscription.next_seq}")
                             self.acked = upto
@@ -749,7 +749,7 @@ class Durable:
                         stream.cancel()
                         break
             except (grpc.aio.AioRpcError, asyncio.CancelledError) as e:
-                if isinstance(e, grpc.aio.AioRpcError) and e.code() not in UNSURE and reason(e) != "LEASE_LOST":
+                if isinstance(e, grpc.aio.AioRpcError) and e.code() not in UNSURE and reason(e) != "CONSUMER_FENCED":
                     finding("DURABLE_ERROR", f"{self.name}: {e.code().name} {reason(e)} {e.details()}")
             await asyncio.sleep(0.05 + self.rnd.random() * 0.2)
         await st.c.close()
@@ -980,15 +980,15 @@ def check_writes(m, log):
             if where:
                 c = log[where[0]]
                 resp = op["resp"]
-                if op["method"] in ("PublishRevision", "RollbackArticle"):
+                if op["method"] in ("RecordObservation", "RollbackArticle"):
                     kind = {1: "make", 2: "make", 6: "make"}.get(c.kind, "confirm")
                     if (resp.outcome in (1, 2)) != (kind == "make") and (op["rid"] or op.get("tries") == 1):
                         finding("OUTCOME", f"{op['name']} {op['rid']}: answered outcome {resp.outcome}, the log has kind {c.kind}")
                     want = m.in_force(op["name"], us(c.observe_time), c.seq + 1)
                     if resp.revision.number != want[2]:
                         finding("ANSWER_REVISION", f"{op['name']} {op['rid']} seq {c.seq}: answered revision {resp.revision.number}, should be {want[2]}")
-                if resp.read_stamp.next_seq <= c.seq:
-                    finding("STAMP_BEFORE_WRITE", f"{op['name']} {op['rid']} seq {c.seq}: stamp {resp.read_stamp.next_seq}")
+                if resp.snapshot.next_seq <= c.seq:
+                    finding("STAMP_BEFORE_WRITE", f"{op['name']} {op['rid']} seq {c.seq}: stamp {resp.snapshot.next_seq}")
                 if us(c.observe_time) != op["t"] and op["t"] is not None:
                     finding("OBSERVE_TIME", f"{op['name']} {op['rid']}: {op['t']} became {us(c.observe_time)}")
                 if op["kind"] == "publish" and key_of(c.request.publish.content) != op["key"]:
@@ -1168,8 +1168,8 @@ async def main():
         late.cancel()
         st = Stubs(server.address)
         status = await st.d.GetStatus(ad.GetStatusRequest(), timeout=10)
-        note_stamp(status.read_stamp, "status")
-        TAIL[0] = status.read_stamp.next_seq
+        note_stamp(status.snapshot, "status")
+        TAIL[0] = status.snapshot.next_seq
         DEADLINE[0] = time.time() + 60
         N["seconds of operations"] = int(time.time() - begun)
         await asyncio.gather(*feeds, *more)
@@ -1216,7 +1216,7 @@ async def main():
         points = []
         for _ in range(A.asof):
             n = R.choice(list(STAMPS))
-            q = r.AsOf(observe_time=ts(BASE + R.randrange(420_000) * 1000), next_seq=n, history=STAMPS[n][1])
+            q = r.AsOf(observe_time=ts(BASE + R.randrange(420_000) * 1000), next_seq=n, log_digest=STAMPS[n][1])
             points.append(("BatchGetArticles", a.BatchGetArticlesRequest(names=R.sample(NAMES, 16), as_of=q, view=2)))
         answers = [(mth, q, await ask(st, mth, q)) for mth, q in points]
         print(cli("verify", "--server", f"http://{server.address}").stdout.strip(), "(verify through the server)", flush=True)

@@ -40,7 +40,7 @@ fn dateline(page: &[u8]) -> Option<Found> {
                 paragraphs.push(text.clone());
                 text.clone()
             }
-            BlockKind::Crosshead { text } | BlockKind::Embed { text, .. } | BlockKind::CorrectionNote { text } => {
+            BlockKind::Subheading { text } | BlockKind::Embed { text, .. } | BlockKind::CorrectionNote { text } => {
                 text.clone()
             }
             BlockKind::Caption { text, credit, .. } => format!("{text} {credit}"),

@@ -34,7 +34,7 @@ use super::assembly::Writes;
 use super::lookup::Lookup;
 use super::shared::Tail;
 use super::{Archive, ArchiveError};
-use crate::model::{Change, FeedQuery, ReadStamp, Seq};
+use crate::model::{Change, FeedQuery, Seq, Snapshot};
 
 /// Changes that are kept in memory at most.
 pub(super) const RECENT_CHANGES_MAX: usize = 8_192;
@@ -74,7 +74,7 @@ pub struct FeedPage {
     /// The changes that match, in order.
     pub items: Vec<FeedItem>,
     /// Where the feed is after them: all below that matches is in this page or in those before.
-    pub next: ReadStamp,
+    pub next: Snapshot,
     /// Whether it was read from storage, since it was not in memory any more.
     pub from_storage: bool,
 }
@@ -112,13 +112,13 @@ impl Archive {
     }
 
     /// Reads a page of the feed from `from` on, below `end`, which must have been a durable end of the log.
-    pub async fn feed_page(&self, from: ReadStamp, end: Seq, plan: PagePlan) -> Result<FeedPage, ArchiveError> {
+    pub async fn feed_page(&self, from: Snapshot, end: Seq, plan: PagePlan) -> Result<FeedPage, ArchiveError> {
         self.read_in(&self.pools.scans, move |lookup| page::page(lookup, from, end, &plan)).await
     }
 
     /// The place at `end`, a durable end of the log, where it can be told from memory at once that nothing from `from` up
     /// to it matches. `None` says nothing but that [`Archive::feed_page`] has to be asked.
-    pub fn feed_without_match(&self, from: ReadStamp, end: Seq, query: &FeedQuery) -> Option<ReadStamp> {
+    pub fn feed_without_match(&self, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
         page::without_match(&Lookup::cached(&self.shared), from, end, query)
     }
 }

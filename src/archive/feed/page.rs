@@ -9,7 +9,7 @@ use super::fit::fit;
 use super::shown::{ChangeAt, shown};
 use super::{FeedItem, FeedPage, FeedView};
 use crate::archive::lookup::{Lookup, LookupError};
-use crate::model::{Change, FeedQuery, Limits, ReadStamp, Seq};
+use crate::model::{Change, FeedQuery, Limits, Seq, Snapshot};
 use crate::store::StoreError;
 
 /// Appends the bytes of a change.
@@ -33,7 +33,7 @@ pub struct PagePlan {
 }
 
 /// Reads the page from `from` on, below `end`, which is a durable end of the log.
-pub(super) fn page(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, plan: &PagePlan) -> Result<FeedPage, LookupError> {
+pub(super) fn page(lookup: &Lookup<'_>, from: Snapshot, end: Seq, plan: &PagePlan) -> Result<FeedPage, LookupError> {
     let mut reading = Reading::new(from);
     // With these a page is sure to end: by what it may examine, and then with the atomic batch that it is in.
     let most = plan.examined_max.saturating_add(Limits::COMMIT_CHANGES_MAX + 1);
@@ -70,7 +70,7 @@ const UNSHARED_BYTES: usize = 112 << 10;
 const PASSED_MAX: usize = 512;
 
 /// The place at `end`, if what is in memory tells that nothing from `from` up to it matches.
-pub(super) fn without_match(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, query: &FeedQuery) -> Option<ReadStamp> {
+pub(super) fn without_match(lookup: &Lookup<'_>, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
     let entries = lookup.recent(from.next_seq, end, PASSED_MAX)?;
     let last = entries.last().filter(|last| last.change.seq.next() == end)?;
     let matches_none = entries.iter().all(|entry| matches!(fit(lookup, query, entry), Ok(None)));
@@ -78,8 +78,12 @@ pub(super) fn without_match(lookup: &Lookup<'_>, from: ReadStamp, end: Seq, quer
 }
 
 /// The place behind a change.
-fn after(change: &Change) -> ReadStamp {
-    ReadStamp { next_seq: change.seq.next(), archive_time: Some(change.entry.archive_time), history: change.history }
+fn after(change: &Change) -> Snapshot {
+    Snapshot {
+        next_seq: change.seq.next(),
+        archive_time: Some(change.entry.archive_time),
+        log_digest: change.log_digest,
+    }
 }
 
 /// A page that is being read.
@@ -108,7 +112,7 @@ impl Step {
 }
 
 impl Reading {
-    fn new(from: ReadStamp) -> Self {
+    fn new(from: Snapshot) -> Self {
         let page = FeedPage { items: Vec::new(), next: from, from_storage: false };
         Self { page, examined: 0, bytes: 0, unshared: Vec::new(), ends: Vec::new(), batch: None }
     }

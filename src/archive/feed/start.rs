@@ -2,7 +2,7 @@
 
 use crate::archive::cut;
 use crate::archive::{Archive, ArchiveError};
-use crate::model::{AsOf, History, Knowledge, ReadStamp, Seq, Timestamp};
+use crate::model::{AsOf, KnownAt, LogDigest, Seq, Snapshot, Timestamp};
 
 /// Where a feed begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum FeedStart {
         /// The position.
         next_seq: Seq,
         /// The running digest below it.
-        history: History,
+        log_digest: LogDigest,
     },
     /// Behind the last durable change.
     Now,
@@ -26,7 +26,7 @@ pub enum FeedStart {
 
 impl Archive {
     /// The place at a position that this log has reached.
-    pub(in crate::archive) async fn feed_place(&self, next_seq: Seq) -> Result<ReadStamp, ArchiveError> {
+    pub(in crate::archive) async fn feed_place(&self, next_seq: Seq) -> Result<Snapshot, ArchiveError> {
         let tail = self.shared.tail();
         self.read(move |lookup| cut::exactly(lookup, &tail, next_seq, None)).await
     }
@@ -35,18 +35,18 @@ impl Archive {
     ///
     /// A position beyond the durable end and a time ahead of the clock are [`ArchiveError::Bound`]; so is a place of
     /// another history, also one beyond the end of this log.
-    pub async fn feed_start(&self, start: FeedStart) -> Result<ReadStamp, ArchiveError> {
-        let knowledge = match start {
+    pub async fn feed_start(&self, start: FeedStart) -> Result<Snapshot, ArchiveError> {
+        let known_at = match start {
             FeedStart::Now => return Ok(self.tail()),
-            FeedStart::Place { next_seq, history } => {
+            FeedStart::Place { next_seq, log_digest } => {
                 let tail = self.shared.tail();
-                return self.read(move |lookup| cut::exactly(lookup, &tail, next_seq, Some(history))).await;
+                return self.read(move |lookup| cut::exactly(lookup, &tail, next_seq, Some(log_digest))).await;
             }
-            FeedStart::Beginning => Knowledge::NextSeq { next_seq: Seq::ZERO, history: None },
-            FeedStart::Seq(next_seq) => Knowledge::NextSeq { next_seq, history: None },
+            FeedStart::Beginning => KnownAt::NextSeq { next_seq: Seq::ZERO, log_digest: None },
+            FeedStart::Seq(next_seq) => KnownAt::NextSeq { next_seq, log_digest: None },
             // What was archived before it stays so for ever: no commit under way gets such a time any more.
-            FeedStart::ArchiveTime(time) => Knowledge::ArchiveTime(time.saturating_add_micros(-1)),
+            FeedStart::ArchiveTime(time) => KnownAt::ArchiveTime(time.saturating_add_micros(-1)),
         };
-        Ok(self.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await?.stamp)
+        Ok(self.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await?.snapshot)
     }
 }

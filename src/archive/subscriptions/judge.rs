@@ -22,11 +22,11 @@ pub(in crate::archive) enum SubscriptionEdit {
 /// A change of a subscription that is there.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::archive) enum SubscriptionChange {
-    /// Give a new lease, which fences off all before it, to a consumer that was sent nothing but this log's changes below
+    /// Give a new epoch, which fences off all before it, to a consumer that was sent nothing but this log's changes below
     /// `seen`, where that is known.
     Attach { seen: Option<Seq> },
     /// All below this was dealt with.
-    Acknowledge { lease: u64, next_seq: Seq },
+    Acknowledge { epoch: u64, next_seq: Seq },
     /// Go on from here. Leases given before are lost.
     Seek { next_seq: Seq },
 }
@@ -53,10 +53,10 @@ pub(in crate::archive) fn judge(
         SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
         SubscriptionEdit::Create { .. } if count() >= SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
         SubscriptionEdit::Create { query, next_seq } => {
-            // A lease of one that bore this name before must not fit.
-            let lease = u64::try_from(now.micros()).unwrap_or(0);
+            // A epoch of one that bore this name before must not fit.
+            let epoch = u64::try_from(now.micros()).unwrap_or(0);
             let (query, next_seq) = (query.clone(), *next_seq);
-            let record = SubscriptionRecord { query, next_seq, lease, create_time: now, restored: false };
+            let record = SubscriptionRecord { query, next_seq, epoch, create_time: now, restored: false };
             Ok(Judged { record: Some(Arc::new(record)), differs: true })
         }
         SubscriptionEdit::Delete => {
@@ -85,14 +85,14 @@ fn changed(
             if record.restored && seen.is_none_or(|seen| seen < record.next_seq) {
                 return Err(SubscriptionError::Restored { id: id.clone(), next_seq: record.next_seq });
             }
-            Ok(SubscriptionRecord { lease: record.lease + 1, restored: false, ..record })
+            Ok(SubscriptionRecord { epoch: record.epoch + 1, restored: false, ..record })
         }
         SubscriptionChange::Seek { next_seq } => {
             refuse_in_use(subscriptions, id)?;
-            Ok(SubscriptionRecord { lease: record.lease + 1, next_seq, restored: false, ..record })
+            Ok(SubscriptionRecord { epoch: record.epoch + 1, next_seq, restored: false, ..record })
         }
-        SubscriptionChange::Acknowledge { lease, next_seq } => {
-            check_acknowledgement(subscriptions, id, &record, lease, next_seq)?;
+        SubscriptionChange::Acknowledge { epoch, next_seq } => {
+            check_acknowledgement(subscriptions, id, &record, epoch, next_seq)?;
             Ok(SubscriptionRecord { next_seq: record.next_seq.max(next_seq), ..record })
         }
     }
@@ -111,11 +111,11 @@ fn check_acknowledgement(
     subscriptions: &Subscriptions,
     id: &SubscriptionId,
     record: &SubscriptionRecord,
-    lease: u64,
+    epoch: u64,
     next_seq: Seq,
 ) -> Result<(), SubscriptionError> {
-    let lost = || SubscriptionError::LeaseLost { id: id.clone(), lease };
-    let consumer = subscriptions.consumer(id).filter(|consumer| consumer.lease == lease && record.lease == lease);
+    let lost = || SubscriptionError::ConsumerFenced { id: id.clone(), epoch };
+    let consumer = subscriptions.consumer(id).filter(|consumer| consumer.epoch == epoch && record.epoch == epoch);
     let delivered = consumer.ok_or_else(lost)?.delivered;
     if next_seq > delivered {
         return Err(SubscriptionError::AcknowledgedBeyond { id: id.clone(), next_seq, delivered });

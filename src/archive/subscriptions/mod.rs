@@ -1,9 +1,9 @@
 //! Durable subscriptions: a filter and a position that the archive keeps for one consumer at a time.
 //!
 //! Each change of a subscription goes through the writer and is durable before it is answered ([`judge`]). What is
-//! durable is in memory too, for reads. Who is attached is known in memory alone: a lease that was given is durable, so
+//! durable is in memory too, for reads. Who is attached is known in memory alone: a epoch that was given is durable, so
 //! that after a restart an old one is still old (and after a restore, which begins above all that were given), but what was delivered under it is forgotten, and its consumer attaches
-//! anew. A consumer is fenced off the moment a higher lease, or the end of its subscription, is durable.
+//! anew. A consumer is fenced off the moment a higher epoch, or the end of its subscription, is durable.
 
 mod judge;
 mod registry;
@@ -20,7 +20,7 @@ pub(super) use self::registry::Subscriptions;
 use super::error::SubscriptionError;
 use super::shared::Shared;
 use super::{Archive, ArchiveError, Page};
-use crate::model::{FeedQuery, ReadStamp, Seq, SubscriptionId, Timestamp};
+use crate::model::{FeedQuery, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
 /// How many subscriptions an archive keeps.
@@ -49,8 +49,8 @@ pub struct SubscriptionAt {
 pub struct ConsumerAt {
     /// What it calls itself.
     pub label: String,
-    /// Its lease.
-    pub lease: u64,
+    /// Its epoch.
+    pub epoch: u64,
     /// When it was attached.
     pub attach_time: Timestamp,
     /// All below this that matches was sent to it.
@@ -63,10 +63,10 @@ pub struct ConsumerAt {
 pub struct Attachment {
     /// The subscription.
     pub id: SubscriptionId,
-    /// The lease, to be given with acknowledgements.
-    pub lease: u64,
+    /// The epoch, to be given with acknowledgements.
+    pub epoch: u64,
     /// Where the consumer goes on: behind what was acknowledged.
-    pub start: ReadStamp,
+    pub start: Snapshot,
     /// Which changes.
     pub query: FeedQuery,
     delivered: Arc<AtomicU64>,
@@ -80,23 +80,27 @@ impl Attachment {
         self.delivered.fetch_max(next_seq.0, Ordering::AcqRel);
     }
 
-    /// Whether the lease is lost.
+    /// Whether the epoch is lost.
     pub fn is_lost(&self) -> bool {
         self.fence.is_cancelled()
     }
 
-    /// Waits until the lease is lost, and answers how.
+    /// Waits until the epoch is lost, and answers how.
     pub async fn lost(&self) -> ArchiveError {
         self.fence.cancelled().await;
         let gone = self.shared.subscriptions.durable(&self.id).is_none();
-        let (id, lease) = (self.id.clone(), self.lease);
-        if gone { SubscriptionError::Unknown(id).into() } else { SubscriptionError::LeaseLost { id, lease }.into() }
+        let (id, epoch) = (self.id.clone(), self.epoch);
+        if gone {
+            SubscriptionError::Unknown(id).into()
+        } else {
+            SubscriptionError::ConsumerFenced { id, epoch }.into()
+        }
     }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.shared.subscriptions.detach(&self.id, self.lease);
+        self.shared.subscriptions.detach(&self.id, self.epoch);
     }
 }
 
@@ -117,14 +121,14 @@ impl Archive {
         self.edit(id, SubscriptionEdit::Delete).await.map(drop)
     }
 
-    /// Says that all below `next_seq` was dealt with, under a lease. Durable when this returns.
+    /// Says that all below `next_seq` was dealt with, under a epoch. Durable when this returns.
     pub async fn acknowledge_subscription(
         &self,
         id: SubscriptionId,
-        lease: u64,
+        epoch: u64,
         next_seq: Seq,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.change(&id, SubscriptionChange::Acknowledge { lease, next_seq }).await?;
+        self.change(&id, SubscriptionChange::Acknowledge { epoch, next_seq }).await?;
         self.subscription(id).await
     }
 
@@ -134,7 +138,7 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Attaches a consumer, and fences off the one before. The new lease is durable when this returns. `seen` is where a
+    /// Attaches a consumer, and fences off the one before. The new epoch is durable when this returns. `seen` is where a
     /// consumer was that has read nothing but this archive's log; without it, or below what it acknowledged, a
     /// subscription that was restored is [`SubscriptionError::Restored`].
     pub async fn attach_subscription(
@@ -149,7 +153,7 @@ impl Archive {
         let (delivered, fence) = (Arc::new(AtomicU64::new(record.next_seq.0)), CancellationToken::new());
         let consumer = Consumer {
             label,
-            lease: record.lease,
+            epoch: record.epoch,
             attach_time: self.shared.clock.now(),
             delivered: Arc::clone(&delivered),
             attached: true,
@@ -157,7 +161,7 @@ impl Archive {
         };
         self.shared.subscriptions.register(&id, consumer)?;
         let query = record.query.clone();
-        Ok(Attachment { id, lease: record.lease, start, query, delivered, fence, shared: Arc::clone(&self.shared) })
+        Ok(Attachment { id, epoch: record.epoch, start, query, delivered, fence, shared: Arc::clone(&self.shared) })
     }
 
     /// Reads a subscription.

@@ -25,12 +25,12 @@ struct State {
 /// Who has a subscription, or had it last.
 pub(super) struct Consumer {
     pub(super) label: String,
-    pub(super) lease: u64,
+    pub(super) epoch: u64,
     pub(super) attach_time: Timestamp,
     /// All below this that matches was sent. The attachment raises it.
     pub(super) delivered: Arc<AtomicU64>,
     pub(super) attached: bool,
-    /// Is cancelled when the lease is lost.
+    /// Is cancelled when the epoch is lost.
     pub(super) fence: CancellationToken,
 }
 
@@ -38,7 +38,7 @@ impl Consumer {
     fn at(&self) -> ConsumerAt {
         ConsumerAt {
             label: self.label.clone(),
-            lease: self.lease,
+            epoch: self.epoch,
             attach_time: self.attach_time,
             delivered: Seq(self.delivered.load(Ordering::Acquire)),
             attached: self.attached,
@@ -80,15 +80,15 @@ impl Subscriptions {
         beyond.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
     }
 
-    /// Takes in what a commit made durable, and fences off those who lost their lease by it.
+    /// Takes in what a commit made durable, and fences off those who lost their epoch by it.
     pub(in crate::archive) fn take_in(&self, edited: Edited) {
         if edited.is_empty() {
             return;
         }
         let mut state = self.state();
         for (id, record) in edited {
-            let lease = record.as_ref().map(|record| record.lease);
-            if let Some(consumer) = state.consumers.get(&id).filter(|consumer| Some(consumer.lease) != lease) {
+            let epoch = record.as_ref().map(|record| record.epoch);
+            if let Some(consumer) = state.consumers.get(&id).filter(|consumer| Some(consumer.epoch) != epoch) {
                 consumer.fence.cancel();
             }
             match record {
@@ -101,19 +101,19 @@ impl Subscriptions {
         }
     }
 
-    /// Who has a subscription: its lease, what was delivered under it, and whether it is still attached.
+    /// Who has a subscription: its epoch, what was delivered under it, and whether it is still attached.
     pub(super) fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
         self.state().consumers.get(id).map(Consumer::at)
     }
 
-    /// Puts in the consumer that was given `lease`, unless that is lost already.
+    /// Puts in the consumer that was given `epoch`, unless that is lost already.
     pub(super) fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<(), SubscriptionError> {
         let mut state = self.state();
-        let lease = state.durable.get(id).map(|record| record.lease);
-        match lease {
+        let epoch = state.durable.get(id).map(|record| record.epoch);
+        match epoch {
             None => Err(SubscriptionError::Unknown(id.clone())),
-            Some(lease) if lease != consumer.lease => {
-                Err(SubscriptionError::LeaseLost { id: id.clone(), lease: consumer.lease })
+            Some(epoch) if epoch != consumer.epoch => {
+                Err(SubscriptionError::ConsumerFenced { id: id.clone(), epoch: consumer.epoch })
             }
             Some(_) => {
                 state.consumers.insert(id.clone(), consumer);
@@ -122,9 +122,9 @@ impl Subscriptions {
         }
     }
 
-    /// The consumer with this lease is gone. What was delivered to it can still be acknowledged.
-    pub(super) fn detach(&self, id: &SubscriptionId, lease: u64) {
-        if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.lease == lease) {
+    /// The consumer with this epoch is gone. What was delivered to it can still be acknowledged.
+    pub(super) fn detach(&self, id: &SubscriptionId, epoch: u64) {
+        if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.epoch == epoch) {
             consumer.attached = false;
         }
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_limit_of_subscriptions_counts_what_its_own_commit_makes_and_removes() {
         let (query, create_time) = (FeedQuery::default(), Timestamp::MIN);
-        let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), lease: 0, create_time, restored: false });
+        let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), epoch: 0, create_time, restored: false });
         let kept = |name| (id(name), Some(Arc::clone(&record)));
         let durable = ["a", "b"].map(|name| (id(name), Arc::clone(&record)));
         let subscriptions = Subscriptions::new(BTreeMap::from(durable));

@@ -154,10 +154,10 @@ impl Entries<'_, '_> {
     fn follows(&self, seq: Seq, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         let (change, record) = record::decode_with_record(key, value)?;
         let before = match seq.previous() {
-            Some(previous) => Tables::new(self.read).change(previous)?.map(|change| change.history),
+            Some(previous) => Tables::new(self.read).change(previous)?.map(|change| change.log_digest),
             None => return Ok(true),
         };
-        Ok(before.is_some_and(|before| before.after(seq, record) == change.history))
+        Ok(before.is_some_and(|before| before.after(seq, record) == change.log_digest))
     }
 
     /// Whether a change came since the log was read. One that wrote an entry is in the log when the entry can be seen.

@@ -134,7 +134,7 @@ fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut
         report.advance()?;
     }
     report.end()?;
-    let apart = read_apart(&tables, (end, refill.stamp().archive_time), watermark, report)?;
+    let apart = read_apart(&tables, (end, refill.snapshot().archive_time), watermark, report)?;
     refill.finish(&apart).map(drop).map_err(Failure::Write)
 }
 

@@ -1,4 +1,4 @@
-//! Documents as requests to publish: files, standard input, and our own JSON.
+//! Turns documents into requests to record an observation: files, standard input, and Dateline's own JSON.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,17 +17,17 @@ use crate::model::{ArticleName, SourceId};
 use crate::wire::json::from_json;
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
-/// A document, ready to be archived.
+/// The request for a document, and what to report about how it was read.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    pub(super) request: pb::PublishRevisionRequest,
-    /// What the document didn't state and was concluded, a line each.
+    pub(super) request: pb::RecordObservationRequest,
+    /// What the reader inferred because the document did not state it, one line each.
     pub(super) guesses: Vec<String>,
-    /// The date that the page was printed with.
+    /// The date printed on the page.
     pub(super) page_date: Option<Date>,
 }
 
-/// What a document says of itself, whatever its format.
+/// What a document states about itself, whatever its format.
 #[derive(Default)]
 struct Reading {
     content: pb::Content,
@@ -40,7 +40,8 @@ struct Reading {
     media_type: &'static str,
 }
 
-/// Reads a file, or standard input for `-`, and makes a request of it.
+/// Reads a file, or standard input for `-`, and builds its request. Arguments take precedence over what the document
+/// states.
 pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> {
     let bytes = bytes_of(path, args).map_err(|error| Failure::new(Exit::Failed, error))?;
     let reading = match format_of(path, &bytes, args.format) {
@@ -61,7 +62,7 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
         data: Bytes::from(bytes),
         ..pb::Original::default()
     });
-    let request = pb::PublishRevisionRequest {
+    let request = pb::RecordObservationRequest {
         parent: source.to_string(),
         article_id: args.article.clone().or(article).unwrap_or_default(),
         content: Some(content),
@@ -102,19 +103,19 @@ fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
     }
 }
 
-/// No more is read than any document may have.
+/// Reads at most the largest size of a document, and fails if there is more.
 fn read(from: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match from.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
         Err(error) => Err(format!("can't be read: {error}")),
         Ok(_) if bytes.len() > DOCUMENT_BYTES_MAX => {
-            Err(format!("has over {DOCUMENT_BYTES_MAX} bytes, more than any document may have"))
+            Err(format!("is larger than {DOCUMENT_BYTES_MAX} bytes, the maximum size of a document"))
         }
         Ok(_) => Ok(bytes),
     }
 }
 
-/// The format: as stated, or else by the file's ending and content; `None` where neither tells it.
+/// The format as stated, or else detected from the file's extension and content; `None` if neither identifies it.
 fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format> {
     match stated {
         DocumentFormat::Text => Some(Format::NewsText),
@@ -133,11 +134,11 @@ fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format
     }
 }
 
-/// A document of a format that is not ours.
+/// Reads a document in any format other than Dateline's own JSON.
 fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
     let observed = args.observed_at.unwrap_or_else(times::now);
     let reference_date = Some(times::day_of(observed));
-    // An address that is given for a page is where it was had.
+    // The first URL given for a page is the one it was fetched from.
     let url = args.url.first().and_then(|url| Url::parse(url).ok());
     let options = ingest::Options { format, reference_date, url, ..ingest::Options::default() };
     let document = ingest::read(bytes, &options).map_err(|error| Failure::new(Exit::Failed, error))?;
@@ -153,14 +154,15 @@ fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Read
     })
 }
 
-/// proto3 JSON of an article, as `show --json` prints it, of a revision, or of a content, told apart by their fields.
+/// Reads the proto3 JSON of an article (as `show --json` prints it), of a revision or of a content. Their fields tell
+/// which one it is.
 fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
     let failed = |error: String| Failure::new(Exit::Failed, error);
     let text = std::str::from_utf8(bytes)
         .map_err(|error| failed(format!("byte {} is not UTF-8, and JSON must be", error.valid_up_to())))?;
     let text = text.trim_start_matches('\u{feff}');
     let fields: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| failed(format!("this is no JSON object: {error}")))?;
+        serde_json::from_str(text).map_err(|error| failed(format!("this is not a JSON object: {error}")))?;
     let has = |field: &str| fields.contains_key(field);
     let refused = |kind: &str, error: crate::wire::json::JsonError| failed(format!("as {kind}, {error}"));
     let mut reading = Reading { media_type: Format::Json.media_type(), ..Reading::default() };
@@ -168,7 +170,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         let article: pb::Article = from_json(text).map_err(|error| refused("an article", error))?;
         if article.state == i32::from(pb::ArticleState::Withdrawn) {
             return Err(failed(
-                "this article is withdrawn, and its text left out; give one of its revisions".to_owned(),
+                "this article is withdrawn, so its text is left out; give one of its revisions".to_owned(),
             ));
         }
         reading.urls = article.urls.into_iter().map(|url| url.url).collect();
@@ -186,7 +188,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
     }
     reading.content = revision.content.unwrap_or_default();
     reading.observe_time = revision.observe_time;
-    // The canonical URL is an address of the article anyway.
+    // The canonical URL counts as a URL of the article in any case.
     reading.urls.retain(|url| *url != reading.content.canonical_url);
     Ok(reading)
 }

@@ -1,4 +1,4 @@
-//! `add`: archives documents: files, standard input, and pages of the web.
+//! `add`: archives documents from files, standard input and the web.
 
 mod document;
 
@@ -20,8 +20,7 @@ use crate::ingest::times::describe_date;
 pub(super) use document::standard_input;
 use document::{Prepared, prepare};
 
-/// Goes through all documents, also after one that failed: first the files, in their order, then the addresses, several at
-/// once.
+/// Archives all documents, even after one has failed: first the files in order, then the URLs, several at once.
 pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, out: &mut Output) -> Result<(), Failure> {
     let addresses = args.documents.iter().filter(|text| is_address(text));
     let addresses: Vec<Url> = addresses.map(|text| address(text)).collect::<Result<_, _>>()?;
@@ -37,7 +36,7 @@ pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, ou
     let left = add_addresses(session, addresses, args, &mut report).await?;
     match report.finish() {
         Ok(()) if left > 0 => Err(interrupted(&format!(
-            "{left} of {} were not looked at; give them again to archive them",
+            "{left} of {} were not archived; give them again to archive them",
             args.documents.len()
         ))),
         done => done,
@@ -52,21 +51,21 @@ fn check(args: &AddArgs, files: &[&Path], addresses: &[Url]) -> Result<(), Failu
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
     let is_of_the_web = |file: &&&Path| file.to_string_lossy().contains("://") && !file.exists();
     if let Some(address) = files.iter().find(is_of_the_web) {
-        return usage(&format!("{}: an address begins with http:// or https://", address.display()));
+        return usage(&format!("{}: expected a URL that begins with http:// or https://", address.display()));
     }
     if args.documents.len() > 1 && args.write.request_id.is_some() {
-        return usage("--request-id is for one document, since it stands for one request");
+        return usage("--request-id identifies one request; give it with one document only");
     }
     if files.iter().filter(|file| **file == Path::new("-")).count() > 1 {
         return usage("standard input can be read only once");
     }
     if !addresses.is_empty() && args.observed_at.is_some() {
-        return usage("an address is seen as it is now; --observed-at is for files");
+        return usage("--observed-at is for files; a URL is observed when it is fetched");
     }
     Ok(())
 }
 
-/// Archives what is at the addresses. Answers how many were left, since an end was asked for.
+/// Archives the pages at these URLs. Returns how many were skipped because a signal asked the command to stop.
 async fn add_addresses(
     session: &Session,
     addresses: Vec<Url>,
@@ -113,10 +112,10 @@ fn wishes(args: &AddArgs) -> Wishes {
 async fn add_file(session: &Session, file: &Path, args: &AddArgs) -> Result<Archived, Failure> {
     let Prepared { request, guesses, page_date } = prepare(file, args)?;
     let dated = page_date.filter(|_| request.observe_time.is_none());
-    let published = session.archive().publish_revision(request).await?.into_inner();
+    let published = session.archive().record_observation(request).await?.into_inner();
     let note = dated.map(|date| {
         let day = describe_date(date);
-        format!("the page is dated {day}, and taken as seen now; to have it as seen then: --observed-at {date}")
+        format!("the page is dated {day}, but recorded as seen now; --observed-at {date} records it as seen then")
     });
     Ok(Archived { published, guesses, notes: note.into_iter().collect() })
 }

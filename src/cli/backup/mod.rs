@@ -53,12 +53,12 @@ pub(super) async fn run(
     };
     let since = match (&latest, args.since) {
         (Some(latest), _) => Some(stamp_of(&latest.header)),
-        (None, Some(next_seq)) => Some(pb::ReadStamp { next_seq, ..pb::ReadStamp::default() }),
+        (None, Some(next_seq)) => Some(pb::Snapshot { next_seq, ..pb::Snapshot::default() }),
         (None, None) => None,
     };
     let continues = since.is_some();
     let stopping = Signals::listen()?.token();
-    let stream = session.admin().back_up(pb::BackUpRequest { since }).await;
+    let stream = session.admin().stream_backup(pb::StreamBackupRequest { since }).await;
     let mut stream = match (stream, &latest) {
         (Ok(stream), _) => stream.into_inner(),
         (Err(status), Some(latest)) => return Err(not_continued(session, status.into(), latest).await),
@@ -152,13 +152,13 @@ fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
 }
 
 /// Where a file ends, as a server wants it.
-fn stamp_of(header: &LogHeader) -> pb::ReadStamp {
+fn stamp_of(header: &LogHeader) -> pb::Snapshot {
     let end = header.end;
-    pb::ReadStamp { next_seq: end.next_seq.0, archive_time: None, history: end.history.0.to_vec() }
+    pb::Snapshot { next_seq: end.next_seq.0, archive_time: None, log_digest: end.log_digest.0.to_vec() }
 }
 
-fn position(stamp: Option<&pb::ReadStamp>) -> u64 {
-    stamp.map_or(0, |stamp| stamp.next_seq)
+fn position(snapshot: Option<&pb::Snapshot>) -> u64 {
+    snapshot.map_or(0, |snapshot| snapshot.next_seq)
 }
 
 /// Why the archive's log does not go on behind the last backup.

@@ -16,13 +16,13 @@ use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::progress::Progress;
 use crate::model::Seq;
 use crate::wire::pb;
-use crate::wire::pb::back_up_response::Part;
+use crate::wire::pb::stream_backup_response::Part;
 
 /// How long the thread may take to remove what it has begun.
 const REMOVED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Reads what a backup will hold.
-pub(super) async fn begin(stream: &mut Streaming<pb::BackUpResponse>) -> Result<pb::BackUpBegin, Failure> {
+pub(super) async fn begin(stream: &mut Streaming<pb::StreamBackupResponse>) -> Result<pb::BackUpBegin, Failure> {
     match stream.message().await?.and_then(|message| message.part) {
         Some(Part::Begin(begin)) => Ok(begin),
         Some(Part::Data(_)) | None => Err(Failure::new(Exit::Failed, "the server did not say what it backs up")),
@@ -31,7 +31,7 @@ pub(super) async fn begin(stream: &mut Streaming<pb::BackUpResponse>) -> Result<
 
 /// A backup that comes in.
 pub(super) struct Receiving {
-    pub(super) stream: Streaming<pb::BackUpResponse>,
+    pub(super) stream: Streaming<pb::StreamBackupResponse>,
     pub(super) stopping: CancellationToken,
     /// Its first position, and the one behind its last.
     pub(super) range: (u64, u64),
@@ -107,7 +107,7 @@ impl Receiving {
 
 /// Hands on what comes, until all has come or nobody takes it any more.
 async fn forward(
-    stream: &mut Streaming<pb::BackUpResponse>,
+    stream: &mut Streaming<pb::StreamBackupResponse>,
     pieces: mpsc::Sender<io::Result<Bytes>>,
 ) -> Result<(), Failure> {
     while let Some(message) = stream.message().await? {

@@ -18,7 +18,7 @@ use crate::wire::pb;
 pub(super) struct Choice {
     pub(super) filter: pb::ArticleFilter,
     /// What is known.
-    pub(super) cut: pb::ReadStamp,
+    pub(super) cut: pb::Snapshot,
     /// As of when on the observe axis; none for the newest.
     pub(super) at: Option<Timestamp>,
 }
@@ -39,7 +39,7 @@ impl Choice {
             as_of: cut,
             ..pb::ListArticlesRequest::default()
         };
-        let cut = session.archive().list_articles(request).await?.into_inner().read_stamp.unwrap_or_default();
+        let cut = session.archive().list_articles(request).await?.into_inner().snapshot.unwrap_or_default();
         let (filter, at) = match begun {
             Some(state) => (state.filter()?, state.at()),
             None => (Self::filter(session, args).await?, args.as_of.at()),

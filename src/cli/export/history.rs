@@ -11,7 +11,7 @@ use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::instant;
 use crate::wire::pb;
-use crate::wire::pb::change_request::Request;
+use crate::wire::pb::replay_request::Request;
 
 /// Changes of a page. Where originals are read beside them, a page of them must fit into memory.
 const PAGE_SIZE: i32 = 1_000;
@@ -75,7 +75,7 @@ impl<'a> History<'a> {
         is_seen && self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&change.article))
     }
 
-    async fn request(&self, change: pb::Change) -> Result<pb::ChangeRequest, Failure> {
+    async fn request(&self, change: pb::Change) -> Result<pb::ReplayRequest, Failure> {
         let missing = || Failure::new(Exit::Failed, "is that a Dateline server of this version? It sends no requests");
         let article = change.article;
         let mut made = change.request.ok_or_else(missing)?;
@@ -110,17 +110,17 @@ impl<'a> History<'a> {
     }
 
     /// A rollback as an observation of the content that it went back to.
-    async fn observation(&self, rollback: pb::RollbackArticleRequest) -> Result<pb::PublishRevisionRequest, Failure> {
+    async fn observation(&self, rollback: pb::RollbackArticleRequest) -> Result<pb::RecordObservationRequest, Failure> {
         let (parent, article) = rollback.name.split_once("/articles/").unwrap_or_default();
         let name = format!("{}/revisions/{}", rollback.name, rollback.revision_number);
         let revision = at_cut(self.session, name, None, false).await?;
-        Ok(pb::PublishRevisionRequest {
+        Ok(pb::RecordObservationRequest {
             parent: parent.to_owned(),
             article_id: article.to_owned(),
             content: revision.content,
             observe_time: rollback.observe_time,
             request_id: rollback.request_id,
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         })
     }
 }
@@ -144,7 +144,7 @@ fn fetch(session: &Session, choice: &Choice, originals: bool, page_token: String
 const KINDS: [pb::ChangeKind; 7] = [
     pb::ChangeKind::Created,
     pb::ChangeKind::Revised,
-    pb::ChangeKind::Observed,
+    pb::ChangeKind::Sighted,
     pb::ChangeKind::Withdrawn,
     pb::ChangeKind::Reinstated,
     pb::ChangeKind::RolledBack,

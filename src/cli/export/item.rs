@@ -46,7 +46,7 @@ pub(in crate::cli) async fn at_cut(
     let mut revision = answer.revision.unwrap_or_default();
     if let Some(original) = revision.original.as_mut().filter(|_| include_original) {
         let mut data = Vec::new();
-        let as_of = same_cut(answer.read_stamp.as_ref(), None);
+        let as_of = same_cut(answer.snapshot.as_ref(), None);
         originals::read(session, revision.name.clone(), as_of, |piece| {
             data.extend_from_slice(&piece);
             Ok(())

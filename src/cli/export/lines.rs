@@ -47,7 +47,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn add(&mut self, request: &pb::ChangeRequest) {
+    pub(super) fn add(&mut self, request: &pb::ReplayRequest) {
         self.lines.extend_from_slice(to_json(request).as_bytes());
         self.lines.push(b'\n');
         self.count += 1;
@@ -91,7 +91,7 @@ pub(super) async fn run(
     let state = begun.unwrap_or_else(|| State {
         asked,
         next_seq: choice.cut.next_seq,
-        history: HEXLOWER.encode(&choice.cut.history),
+        log_digest: HEXLOWER.encode(&choice.cut.log_digest),
         filter: to_json(&choice.filter),
         at_micros: choice.at.map(Timestamp::micros),
         ..State::default()
@@ -258,7 +258,7 @@ fn summary(state: &State, file: Option<PathBuf>, out: &mut Output) -> Result<(),
             "lines": state.lines.to_string(),
             "bytes": state.part_bytes.to_string(),
             "nextSeq": state.next_seq.to_string(),
-            "history": state.history,
+            "log_digest": state.log_digest,
         }));
     }
     let (lines, bytes) = (count(state.lines, "line"), size(state.part_bytes));

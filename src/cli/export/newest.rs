@@ -6,7 +6,7 @@ use super::lines::Page;
 use super::part::State;
 use crate::cli::connect::Session;
 use crate::cli::exit::Failure;
-use crate::wire::pb::change_request::Request;
+use crate::wire::pb::replay_request::Request;
 use crate::wire::{DURATION_MAX, pb};
 
 /// Articles of a page, which come whole. Where originals are read beside them, a page must fit into memory.
@@ -59,7 +59,7 @@ impl<'a> Newest<'a> {
         let urls = article.urls.iter().map(|url| &url.url).filter(|url| url.as_str() != canonical);
         let mut urls: Vec<String> = urls.cloned().collect();
         let further = urls.split_off(urls.len().min(URLS_MAX));
-        let publish = pb::PublishRevisionRequest {
+        let publish = pb::RecordObservationRequest {
             parent: parent.to_owned(),
             article_id: id.to_owned(),
             content: revision.content,
@@ -67,15 +67,15 @@ impl<'a> Newest<'a> {
             urls,
             original,
             fetch: revision.fetch,
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         };
         let recorded =
-            pb::Recorded { seq: revision.seq, archive_time: revision.archive_time, revision_number: revision.number };
-        let mut add = |request| page.add(&pb::ChangeRequest { request: Some(request), recorded: Some(recorded) });
+            pb::RecordedAs { seq: revision.seq, archive_time: revision.archive_time, revision_number: revision.number };
+        let mut add = |request| page.add(&pb::ReplayRequest { request: Some(request), recorded: Some(recorded) });
         add(Request::Publish(publish.clone()));
         for urls in further.chunks(URLS_MAX) {
             // The same observation again, which brings addresses alone.
-            let again = pb::PublishRevisionRequest {
+            let again = pb::RecordObservationRequest {
                 urls: urls.to_vec(),
                 original: None,
                 fetch: None,
@@ -86,7 +86,7 @@ impl<'a> Newest<'a> {
         }
         if is_withdrawn {
             let mark = Some(Request::Withdraw(withdrawal(article)));
-            page.add(&pb::ChangeRequest { request: mark, recorded: None });
+            page.add(&pb::ReplayRequest { request: mark, recorded: None });
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub(super) struct State {
     /// The cut that is read.
     pub(super) next_seq: u64,
     /// In hexadecimal.
-    pub(super) history: String,
+    pub(super) log_digest: String,
     /// Which articles are chosen, as JSON.
     pub(super) filter: String,
     /// As of when on the observe axis, in microseconds; none for the newest.
@@ -50,9 +50,9 @@ pub(super) struct State {
 
 impl State {
     /// The cut that is read.
-    pub(super) fn cut(&self) -> pb::ReadStamp {
-        let history = HEXLOWER.decode(self.history.as_bytes()).unwrap_or_default();
-        pb::ReadStamp { next_seq: self.next_seq, archive_time: None, history }
+    pub(super) fn cut(&self) -> pb::Snapshot {
+        let log_digest = HEXLOWER.decode(self.log_digest.as_bytes()).unwrap_or_default();
+        pb::Snapshot { next_seq: self.next_seq, archive_time: None, log_digest }
     }
 
     /// Which articles are chosen.

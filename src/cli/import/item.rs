@@ -33,7 +33,7 @@ pub(super) struct Done {
 /// What stands there.
 pub(super) enum Found {
     /// An observation.
-    Publish(Box<pb::PublishRevisionRequest>),
+    Publish(Box<pb::RecordObservationRequest>),
     /// A mark.
     Withdraw(pb::WithdrawArticleRequest),
     /// A mark.
@@ -54,7 +54,7 @@ pub(super) enum Found {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Seen {
     /// The request, without its content.
-    pub(super) request: pb::PublishRevisionRequest,
+    pub(super) request: pb::RecordObservationRequest,
     /// The address under which the content was found.
     pub(super) url: String,
     /// When it was found there; none for the time before this sighting.

@@ -30,7 +30,7 @@ pub(super) struct Kept {
     pub(super) measure: u64,
     /// How far the archive was then. One that was restored since may not have what was imported.
     pub(super) next_seq: u64,
-    pub(super) history: Vec<u8>,
+    pub(super) log_digest: Vec<u8>,
 }
 
 /// Remembers how far an import is.
@@ -63,9 +63,9 @@ impl Keeping {
 
     /// The point of the archive that what is remembered is of; none where nothing is remembered.
     pub(super) fn known_at(&self) -> Option<pb::AsOf> {
-        let kept = self.memory.as_ref().map(|memory| &memory.value).filter(|kept| !kept.history.is_empty())?;
-        let knowledge = Some(pb::as_of::Knowledge::NextSeq(kept.next_seq));
-        Some(pb::AsOf { knowledge, history: kept.history.clone(), ..pb::AsOf::default() })
+        let kept = self.memory.as_ref().map(|memory| &memory.value).filter(|kept| !kept.log_digest.is_empty())?;
+        let known_at = Some(pb::as_of::KnownAt::NextSeq(kept.next_seq));
+        Some(pb::AsOf { known_at, log_digest: kept.log_digest.clone(), ..pb::AsOf::default() })
     }
 
     /// What is remembered is of another archive than the one that is there.
@@ -88,8 +88,8 @@ impl Keeping {
         let Some(memory) = &mut self.memory else { return };
         let Done { items, measure } = tally.done();
         (memory.value.items, memory.value.measure, memory.value.failed) = (items, measure, tally.failed());
-        if let Some(stamp) = tally.stamp() {
-            (memory.value.next_seq, memory.value.history) = (stamp.next_seq, stamp.history.to_vec());
+        if let Some(snapshot) = tally.snapshot() {
+            (memory.value.next_seq, memory.value.log_digest) = (snapshot.next_seq, snapshot.log_digest.to_vec());
         }
         self.written = Instant::now();
         if let Err(error) = memory.keep()

@@ -5,7 +5,7 @@ use super::item::{Done, Found, Item, Items, Stopped};
 use crate::cli::exit::{Exit, Failure};
 use crate::wire::json_lines::{LineError, Lines};
 use crate::wire::pb;
-use crate::wire::pb::change_request::Request;
+use crate::wire::pb::replay_request::Request;
 
 /// Reads lines and hands on what they ask for, from the item after `skip` on. A line that cannot be read is an item that
 /// failed.
@@ -40,7 +40,7 @@ pub(super) fn may_be(opening: &[u8]) -> bool {
     opening.is_empty() || opening.starts_with(b"{")
 }
 
-fn found(asked: pb::ChangeRequest) -> Found {
+fn found(asked: pb::ReplayRequest) -> Found {
     match asked.request {
         Some(Request::Publish(request)) => Found::Publish(Box::new(request)),
         Some(Request::Withdraw(request)) => Found::Withdraw(request),

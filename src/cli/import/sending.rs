@@ -1,6 +1,6 @@
 //! Items on their way into the archive.
 //!
-//! Observations go through `ImportRevisions`, many under way at a time, and are answered in their order. All else is asked
+//! Observations go through `ImportObservations`, many under way at a time, and are answered in their order. All else is asked
 //! for by itself, once everything before it is answered, since what it does depends on that. What a collection is said to be
 //! done up to is always done as a whole: an item counts when all before it are answered.
 
@@ -21,7 +21,7 @@ use crate::client::ServerError;
 use crate::ingest;
 use crate::model::UrlKey;
 use crate::wire::pb;
-use crate::wire::pb::import_revisions_response::Result as ImportResult;
+use crate::wire::pb::import_observations_response::Result as ImportResult;
 
 /// Observations that are sent and not answered.
 const UNDER_WAY_MAX: usize = 512;
@@ -29,8 +29,8 @@ const UNDER_WAY_MAX: usize = 512;
 /// The way of one collection's items into the archive.
 pub(super) struct Sending<'a> {
     session: &'a Session,
-    requests: mpsc::Sender<pb::ImportRevisionsRequest>,
-    answers: Streaming<pb::ImportRevisionsResponse>,
+    requests: mpsc::Sender<pb::ImportObservationsRequest>,
+    answers: Streaming<pb::ImportObservationsResponse>,
     /// Begins with one that the archive was asked for, where there is any.
     under_way: VecDeque<UnderWay>,
     /// The item that is to be asked for next.
@@ -66,7 +66,7 @@ pub(super) enum End {
 impl<'a> Sending<'a> {
     pub(super) async fn new(session: &'a Session, dry_run: bool) -> Result<Self, Failure> {
         let (requests, stream) = mpsc::channel(1);
-        let answers = session.archive().import_revisions(ReceiverStream::new(stream)).await?.into_inner();
+        let answers = session.archive().import_observations(ReceiverStream::new(stream)).await?.into_inner();
         Ok(Self { session, requests, answers, under_way: VecDeque::new(), next: None, dry_run })
     }
 
@@ -153,15 +153,15 @@ impl<'a> Sending<'a> {
     /// Takes the answer to the first item under way.
     fn take(
         &mut self,
-        answer: Result<Option<pb::ImportRevisionsResponse>, tonic::Status>,
+        answer: Result<Option<pb::ImportObservationsResponse>, tonic::Status>,
         tally: &mut Tally<'_>,
     ) -> Result<(), Failure> {
         let result = answer?.and_then(|answer| answer.result).ok_or_else(broken_off)?;
         let Some(first) = self.under_way.pop_front() else { return Ok(()) };
         let (place, number) = (first.place.as_str(), first.done.items);
         match result {
-            ImportResult::Published(published) => {
-                tally.saw(published.read_stamp);
+            ImportResult::Recorded(published) => {
+                tally.saw(published.snapshot);
                 published.responses.into_iter().try_for_each(|published| tally.published(place, number, published))?;
             }
             ImportResult::Error(error) => refused(error.into(), place, number, tally)?,
@@ -211,7 +211,7 @@ impl<'a> Sending<'a> {
     }
 
     /// Publishes what the archive has of an address as seen once more.
-    async fn see_again(&self, seen: Seen) -> Result<pb::PublishRevisionResponse, ServerError> {
+    async fn see_again(&self, seen: Seen) -> Result<pb::RecordObservationResponse, ServerError> {
         let mut archive = self.session.archive();
         let key = UrlKey::of(&seen.url).ok();
         let is_of_the_address = seen.request.urls.iter().any(|url| UrlKey::of(url).ok() == key);
@@ -235,7 +235,7 @@ impl<'a> Sending<'a> {
         } else {
             be_of_its_address(&mut request, &seen_at, parent);
         }
-        Ok(archive.publish_revision(request).await?.into_inner())
+        Ok(archive.record_observation(request).await?.into_inner())
     }
 
     /// Whether an address is one of this article's.
@@ -256,7 +256,7 @@ impl<'a> Sending<'a> {
 ///
 /// It says nothing of the article whose content it is. All that would lead to that one is left out: its canonical URL and,
 /// where the addresses are of two sites and no source was stated, its source.
-fn be_of_its_address(request: &mut pb::PublishRevisionRequest, other: &str, parent: &str) {
+fn be_of_its_address(request: &mut pb::RecordObservationRequest, other: &str, parent: &str) {
     if let Some(content) = &mut request.content {
         content.canonical_url.clear();
     }
@@ -271,11 +271,11 @@ fn be_of_its_address(request: &mut pb::PublishRevisionRequest, other: &str, pare
     };
 }
 
-fn send(permit: mpsc::OwnedPermit<pb::ImportRevisionsRequest>, arrived: Arrived, dry_run: bool) -> UnderWay {
+fn send(permit: mpsc::OwnedPermit<pb::ImportObservationsRequest>, arrived: Arrived, dry_run: bool) -> UnderWay {
     let Arrived { item: Item { place, found, done }, room } = arrived;
     if let Found::Publish(mut request) = found {
         request.validate_only = dry_run;
-        permit.send(pb::ImportRevisionsRequest { offset: done.items, requests: vec![*request] });
+        permit.send(pb::ImportObservationsRequest { offset: done.items, requests: vec![*request] });
     }
     UnderWay { place, done, state: State::Asked, _room: room }
 }

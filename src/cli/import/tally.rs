@@ -14,7 +14,7 @@ use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
 use crate::cli::style;
 use crate::wire::pb;
-use crate::wire::pb::PublishOutcome as Outcome;
+use crate::wire::pb::ObservationOutcome as Outcome;
 
 const UNIT: &str = "observations";
 
@@ -27,7 +27,7 @@ pub(super) struct Tally<'a> {
     /// How far the collection is done.
     done: Done,
     /// How far the archive was when it last answered.
-    stamp: Option<pb::ReadStamp>,
+    snapshot: Option<pb::Snapshot>,
     outcomes: Outcomes,
     marks: u64,
     failures: Failures,
@@ -43,7 +43,7 @@ impl<'a> Tally<'a> {
             progress: Progress::new(globals),
             commits: 0,
             done,
-            stamp: None,
+            snapshot: None,
             outcomes: Outcomes::default(),
             marks: 0,
             failures: Failures::before(failed),
@@ -68,13 +68,13 @@ impl<'a> Tally<'a> {
     }
 
     /// The archive has come so far.
-    pub(super) fn saw(&mut self, stamp: Option<pb::ReadStamp>) {
-        self.stamp = stamp.or(self.stamp.take());
+    pub(super) fn saw(&mut self, snapshot: Option<pb::Snapshot>) {
+        self.snapshot = snapshot.or(self.snapshot.take());
     }
 
     /// How far the archive was when it last said so.
-    pub(super) fn stamp(&self) -> Option<&pb::ReadStamp> {
-        self.stamp.as_ref()
+    pub(super) fn snapshot(&self) -> Option<&pb::Snapshot> {
+        self.snapshot.as_ref()
     }
 
     /// How many items failed, those of earlier imports included.
@@ -97,7 +97,7 @@ impl<'a> Tally<'a> {
         &mut self,
         place: &str,
         offset: u64,
-        published: pb::PublishRevisionResponse,
+        published: pb::RecordObservationResponse,
     ) -> Result<(), Failure> {
         self.outcomes.add(published.outcome());
         if published.outcome() != Outcome::Unchanged {
@@ -105,9 +105,9 @@ impl<'a> Tally<'a> {
                 self.note(format_args!("{place}: {}", warning.message));
             }
         }
-        let responses = pb::BatchPublishRevisionsResponse { responses: vec![published], read_stamp: None };
-        let result = Some(pb::import_revisions_response::Result::Published(responses));
-        self.line(&pb::ImportRevisionsResponse { offset, result })
+        let responses = pb::BatchRecordObservationsResponse { responses: vec![published], snapshot: None };
+        let result = Some(pb::import_observations_response::Result::Recorded(responses));
+        self.line(&pb::ImportObservationsResponse { offset, result })
     }
 
     /// A rollback was done, or had been done already.

@@ -77,7 +77,7 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
     let source = source_of(wishes.source.clone(), &document, Some(&url))?;
     let mut urls = vec![page.url.clone()];
     urls.extend(document.urls.iter().filter(|url| **url != page.url).cloned());
-    let mut request = pb::PublishRevisionRequest {
+    let mut request = pb::RecordObservationRequest {
         parent: source.to_string(),
         content: Some(content_to_pb(&document.content)),
         observe_time: Some(timestamp_to_pb(page.time)),
@@ -87,7 +87,7 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
             etag: header(page.etag, Limits::ETAG_BYTES_MAX),
             last_modified: header(page.last_modified, Limits::LAST_MODIFIED_BYTES_MAX),
         }),
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     };
     let media_type = media_type(None, page.charset.as_deref());
     wishes.apply(&mut request, &media_type, Bytes::from(page.body));
@@ -100,11 +100,11 @@ fn header(value: String, bytes_max: usize) -> String {
 }
 
 fn sighting(revisit: Revisit, wishes: &Wishes) -> Found {
-    let request = pb::PublishRevisionRequest {
+    let request = pb::RecordObservationRequest {
         parent: wishes.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         observe_time: Some(timestamp_to_pb(revisit.time)),
         urls: vec![revisit.url.clone()],
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     };
     Found::Again(Box::new(Seen {
         request,

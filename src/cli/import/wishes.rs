@@ -20,7 +20,7 @@ impl Wishes {
     }
 
     /// Adds what is wished to a request, which is made of the bytes of a document.
-    pub(super) fn apply(&self, request: &mut pb::PublishRevisionRequest, media_type: &str, bytes: Bytes) {
+    pub(super) fn apply(&self, request: &mut pb::RecordObservationRequest, media_type: &str, bytes: Bytes) {
         if let Some(content) = &mut request.content {
             content.labels.extend(self.labels.iter().cloned());
         }

@@ -9,13 +9,13 @@ use crate::cli::feed_args::{Start, WatchArgs};
 use crate::cli::output::Output;
 use crate::client::ServerError;
 use crate::model::{Limits, RequestDigest, SubscriptionId};
-use crate::wire::pb::feed_service_client::FeedServiceClient;
+use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::token::query_digest;
 use crate::wire::{self, pb};
 
 /// A durable subscription that this process is a consumer of.
 pub(super) struct Durable {
-    feed: FeedServiceClient<Channel>,
+    feed: ChangeFeedServiceClient<Channel>,
     id: SubscriptionId,
     name: String,
     /// All changes below this are acknowledged.
@@ -85,20 +85,20 @@ impl Durable {
         self.done_next_seq = change.seq.saturating_add(1);
     }
 
-    /// Tells the archive that all changes below `next_seq` were dealt with, and answers whether the lease holds. A broken
+    /// Tells the archive that all changes below `next_seq` were dealt with, and answers whether the epoch holds. A broken
     /// connection is no failure: the next acknowledgement says this too.
-    pub(super) async fn acknowledge(&mut self, next_seq: u64, lease: u64) -> Result<bool, Failure> {
+    pub(super) async fn acknowledge(&mut self, next_seq: u64, epoch: u64) -> Result<bool, Failure> {
         if next_seq <= self.acknowledged_next_seq {
             return Ok(true);
         }
-        let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease, next_seq };
+        let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), epoch, next_seq };
         match self.feed.acknowledge_subscription(request).await.map_err(ServerError::from) {
             Ok(_) => {
                 self.acknowledged_next_seq = next_seq;
                 Ok(true)
             }
             Err(error) if error.is_passing() => Ok(true),
-            Err(error) if error.reason == "LEASE_LOST" => Ok(false),
+            Err(error) if error.reason == "CONSUMER_FENCED" => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

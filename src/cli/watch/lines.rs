@@ -54,7 +54,7 @@ fn kind(change: &pb::Change) -> (&'static str, Style) {
     match change.kind() {
         pb::ChangeKind::Created => ("created", style::GOOD),
         pb::ChangeKind::Revised => ("revised", style::CHANGED),
-        pb::ChangeKind::Observed => ("observed", style::FAINT),
+        pb::ChangeKind::Sighted => ("sighted", style::FAINT),
         pb::ChangeKind::Withdrawn => ("withdrawn", style::BAD),
         pb::ChangeKind::Reinstated => ("reinstated", style::GOOD),
         pb::ChangeKind::RolledBack => ("rolled-back", style::CHANGED),
@@ -76,7 +76,7 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
         }
         pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated => vec![style::safe_line(&change.reason)],
         pb::ChangeKind::Aliased => change.urls.iter().map(|url| style::safe_line(&url.url)).collect(),
-        pb::ChangeKind::Observed | pb::ChangeKind::Unspecified => Vec::new(),
+        pb::ChangeKind::Sighted | pb::ChangeKind::Unspecified => Vec::new(),
     };
     if !change.is_newest {
         let seen = instant(change.observe_time.as_ref()).map(|time| format!(", seen {}", out.brief_time(time)));

@@ -64,7 +64,7 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         stopping,
         reconnects: !session.is_embedded(),
         connection: Connection::Opening,
-        holds_lease: true,
+        holds_epoch: true,
         begins: false,
     };
     let ended = watch.follow(out).await;
@@ -132,8 +132,8 @@ struct Watch<'a> {
     /// Whether a connection that is lost can come back.
     reconnects: bool,
     connection: Connection,
-    /// Whether the lease on a durable subscription was good when it was last used.
-    holds_lease: bool,
+    /// Whether the epoch on a durable subscription was good when it was last used.
+    holds_epoch: bool,
     /// Whether the next bookmark is the first of its stream: where that begins.
     begins: bool,
 }
@@ -171,7 +171,7 @@ impl Watch<'_> {
     }
 
     async fn deal_with(&mut self, change: &pb::Change, out: &mut Output) -> Result<Option<End>, Failure> {
-        if self.durable.as_ref().is_some_and(|durable| !self.holds_lease || !durable.is_new(change)) {
+        if self.durable.as_ref().is_some_and(|durable| !self.holds_epoch || !durable.is_new(change)) {
             return Ok(None);
         }
         if let Some(command) = self.command {
@@ -212,11 +212,11 @@ impl Watch<'_> {
         self.acknowledge(next_seq).await
     }
 
-    /// A lease that does not hold was given to another consumer, or by a server that has been started anew since. The
-    /// stream knows which: it ends for good, or begins again under a new lease. What comes until then is left alone.
+    /// A epoch that does not hold was given to another consumer, or by a server that has been started anew since. The
+    /// stream knows which: it ends for good, or begins again under a new epoch. What comes until then is left alone.
     async fn acknowledge(&mut self, next_seq: u64) -> Result<(), Failure> {
-        if let Some(durable) = self.durable.as_mut().filter(|_| self.holds_lease) {
-            self.holds_lease = durable.acknowledge(next_seq, self.following.lease()).await?;
+        if let Some(durable) = self.durable.as_mut().filter(|_| self.holds_epoch) {
+            self.holds_epoch = durable.acknowledge(next_seq, self.following.epoch()).await?;
         }
         Ok(())
     }
@@ -225,7 +225,7 @@ impl Watch<'_> {
         if self.connection == Connection::Lost {
             out.note("dateline: the connection is back");
         }
-        (self.connection, self.holds_lease, self.begins) = (Connection::There, true, true);
+        (self.connection, self.holds_epoch, self.begins) = (Connection::There, true, true);
     }
 
     /// A connection that was never there is not waited for: it is rather the wrong server than one that starts.

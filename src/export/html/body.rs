@@ -1,16 +1,16 @@
-//! The blocks of a body as elements.
+//! Writes the blocks of a body as HTML elements.
 
 use htmlize::escape_text;
 
 use super::{link, link_with};
 use crate::model::BlockKind;
 
-/// A block, with a line end behind it.
+/// Writes a block, ending with a newline.
 pub(super) fn block(kind: &BlockKind) -> String {
     let html = match kind {
         BlockKind::Paragraph { text } => element("p", text),
-        BlockKind::Crosshead { text } => element("h2", text),
-        BlockKind::Caption { text, figure_url, credit } => caption(text, figure_url, credit),
+        BlockKind::Subheading { text } => element("h2", text),
+        BlockKind::Caption { text, image_url, credit } => caption(text, image_url, credit),
         BlockKind::Quote { text, attribution } => {
             let name = if attribution.is_empty() {
                 String::new()

@@ -1,7 +1,7 @@
-//! The page of what changed between two revisions, word by word.
+//! The page that shows what changed between two revisions, word by word.
 //!
-//! What came stands in `<ins>`, what went in `<del>`; a block that moved says from where. Colour is never the only sign:
-//! words are underlined and struck through, and whoever hears the page is told where a change begins and ends.
+//! Added text is in `<ins>`, deleted text in `<del>`, and a moved block says where it was. Colour is never the only
+//! sign: words are underlined or struck through, and screen readers announce where a change begins and ends.
 
 use htmlize::escape_text;
 
@@ -12,7 +12,7 @@ use crate::model::diff::{ContentDiff, Hunk, HunkKind, Span, SpanKind, WordDelta,
 use crate::model::unseen::{visible, visible_change};
 use crate::model::{Block, BlockKind, Content};
 
-/// The page of what changed from `base`, or from nothing, to `target`.
+/// Writes the page that compares `target` with `base`. Without a base, all of the target is shown as added.
 pub fn compare(base: Option<&Item>, target: &Item) -> String {
     let nothing = Content::default();
     let old = base.map_or(&nothing, |base| &base.content);
@@ -26,7 +26,7 @@ pub fn compare(base: Option<&Item>, target: &Item) -> String {
     main.push_str(&format!("<p class=\"dates\">What changed from {from} to {}.</p>\n", side(target)));
     let WordDelta { inserted, deleted } = word_delta(old, &target.content);
     main.push_str(&format!(
-        "<p class=\"dates\"><ins>{inserted} words came</ins>, <del>{deleted} words went</del>.</p>\n</header>\n"
+        "<p class=\"dates\"><ins>{inserted} words added</ins>, <del>{deleted} words deleted</del>.</p>\n</header>\n"
     ));
     if !fields.is_empty() {
         main.push_str("<table>\n<caption class=\"apart\">Fields that changed</caption>\n");
@@ -64,12 +64,12 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content, has_both: bool) -> String
     let kind = block.flatten().map(|block: &Block| &block.kind);
     let inner = spans(&hunk.spans, has_both);
     let element = match kind {
-        Some(BlockKind::Crosshead { .. }) => format!("<h2>{inner}</h2>"),
+        Some(BlockKind::Subheading { .. }) => format!("<h2>{inner}</h2>"),
         Some(BlockKind::Caption { .. }) => format!("<figure><figcaption>{inner}</figcaption></figure>"),
         Some(BlockKind::Quote { .. }) => format!("<blockquote><p>{inner}</p></blockquote>"),
         Some(BlockKind::Embed { .. }) => format!("<p class=\"embed\">{inner}</p>"),
         Some(BlockKind::CorrectionNote { .. }) => format!("<p class=\"correction\">{inner}</p>"),
-        // A list's items stand a line each, so that words can come and go across them.
+        // The items of a list are shown as lines, since a change may span several of them.
         Some(BlockKind::Paragraph { .. } | BlockKind::List { .. }) | None => format!("<p>{inner}</p>"),
     };
     let place = |at: Option<usize>| at.map_or(0, |at| at + 1);
@@ -79,9 +79,9 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content, has_both: bool) -> String
         HunkKind::Insert => ("insert", String::new()),
         HunkKind::Delete => ("delete", String::new()),
         HunkKind::Move => {
-            ("move", format!("Moved from place {} to place {}", place(hunk.base_block), place(hunk.target_block)))
+            ("move", format!("Moved from position {} to position {}", place(hunk.base_block), place(hunk.target_block)))
         }
-        HunkKind::Modify if same_words => ("modify", "The same words, now another kind of block".to_owned()),
+        HunkKind::Modify if same_words => ("modify", "Same text, different kind of block".to_owned()),
         HunkKind::Modify => ("modify", String::new()),
     };
     let remark = if remark.is_empty() {
@@ -92,14 +92,14 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content, has_both: bool) -> String
     format!("<div class=\"hunk {class}\">{remark}{element}</div>\n")
 }
 
-/// Whether some words came and some went.
+/// Whether the change has both insertions and deletions.
 fn has_both(diff: &ContentDiff) -> bool {
     let spans = diff.fields.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
     let has = |kind| spans.clone().flatten().any(|span| span.kind == kind);
     has(SpanKind::Insert) && has(SpanKind::Delete)
 }
 
-/// The text of both sides. What cannot be seen is named, so that a change of it is seen.
+/// The text of both sides. Invisible characters are shown by name, so that a change of them is visible.
 fn spans(spans: &[Span], has_both: bool) -> String {
     let marked = |name: &str, begins: &str, ends: &str, text: &str| {
         let text = visible_change(text, has_both);

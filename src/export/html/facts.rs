@@ -1,4 +1,4 @@
-//! What the archive says of a revision: its name, its times, its digest and its place in the history.
+//! The table of facts about a revision: its name, times, digest, and position in the article's history.
 
 use htmlize::escape_text;
 
@@ -7,7 +7,7 @@ use super::{link, time};
 use crate::model::unseen::visible;
 use crate::model::{ClaimedTime, Precision};
 
-/// The facts as a list of terms under a heading.
+/// Writes the facts as a definition list under a heading; empty ones are left out.
 pub(super) fn facts(item: &Item, heading: &str) -> String {
     let content = &item.content;
     let text = |text: &str| (!text.is_empty()).then(|| escape_text(&*visible(text)).into_owned());
@@ -37,7 +37,7 @@ pub(super) fn facts(item: &Item, heading: &str) -> String {
     format!("<section class=\"facts\" lang=\"en\" dir=\"ltr\">\n<h2>{heading}</h2>\n<dl>\n{rows}</dl>\n</section>\n")
 }
 
-/// A claimed time, no more exact than the claim, with the words that it was read from where they were relative.
+/// Formats a claimed time, no more precise than the claim. If it was relative, the words it was read from follow.
 pub(super) fn shown(claim: &ClaimedTime) -> String {
     let date = claim.time.to_jiff();
     let text = match claim.precision {

@@ -1,14 +1,15 @@
-//! The language and the direction of a text, as attributes.
+//! HTML attributes for the language and direction of a text.
 
 use htmlize::escape_all_quotes;
 
 /// Scripts that are written from right to left (ISO 15924).
 const SCRIPTS: [&str; 10] = ["adlm", "arab", "hebr", "mand", "mend", "nkoo", "rohg", "samr", "syrc", "thaa"];
-/// Languages whose usual script is one of those (BCP 47).
+/// Languages that are usually written in one of these scripts (BCP 47).
 const LANGUAGES: [&str; 17] =
     ["ar", "arc", "ckb", "dv", "fa", "glk", "he", "khw", "ks", "lrc", "mzn", "nqo", "ps", "sd", "ug", "ur", "yi"];
 
-/// ` lang="ar" dir="rtl"`. Of a text whose language nobody knows, the direction is that of its first letters.
+/// Formats the attributes, such as ` lang="ar" dir="rtl"`. If the language is unknown, the browser takes the direction
+/// from the first letters.
 pub(super) fn attributes(tag: &str) -> String {
     if tag.is_empty() {
         return " lang=\"\" dir=\"auto\"".to_owned();
@@ -21,7 +22,7 @@ fn is_rtl(tag: &str) -> bool {
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
     if language.len() < 2 {
-        // A private tag, of which nobody else knows what it says.
+        // Private-use tags (`x-...`) have no meaning that we could know.
         return false;
     }
     let script = subtags.take_while(|subtag| subtag.len() > 1).find(|subtag| is_script(subtag));

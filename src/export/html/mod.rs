@@ -1,7 +1,7 @@
-//! Pages that need nothing but themselves: of a revision, and of what changed between two.
+//! Self-contained HTML pages: one shows a revision, the other compares two.
 //!
-//! A page has no script and loads nothing, which its content security policy holds it to: a picture is a link. All text
-//! is escaped, and of addresses only those of the web are links.
+//! A page has no scripts and loads nothing, so pictures are links; its content security policy enforces this. All text
+//! is escaped, and only http and https URLs become links.
 
 mod body;
 mod compare;
@@ -16,7 +16,7 @@ use super::{Item, web_url};
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page of a revision.
+/// Writes the page that shows a revision.
 pub fn revision(item: &Item) -> String {
     let content = &item.content;
     let mut main = String::new();
@@ -64,12 +64,12 @@ fn page(title: &str, main: &str) -> String {
     )
 }
 
-/// An address as a link, or as text where it is none of the web.
+/// A URL as a link, or as text if it is neither http nor https.
 fn link(url: &str) -> String {
     link_with(url, url)
 }
 
-/// A text that leads to an address, where that is one of the web.
+/// A text as a link to a URL, or as text alone if the URL is neither http nor https.
 fn link_with(url: &str, text: &str) -> String {
     let text = escape_text(text);
     match web_url(url) {
@@ -78,7 +78,7 @@ fn link_with(url: &str, text: &str) -> String {
     }
 }
 
-/// An instant, for people and for machines.
+/// An instant as a `<time>` element, readable by people and by programs.
 fn time(time: crate::model::Timestamp) -> String {
     let text = time.to_jiff().strftime("%-d %B %Y, %H:%M:%S UTC");
     format!("<time datetime=\"{time}\">{text}</time>")

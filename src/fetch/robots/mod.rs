@@ -1,7 +1,7 @@
-//! Sites' robots.txt: had once a day, shared by all who ask, and obeyed (RFC 9309).
+//! Fetches, caches and applies robots.txt (RFC 9309): once a day per site, shared by all clones of the fetcher.
 //!
-//! A file that isn't there allows everything. One that can't be read, for an error of the site or on the way, forbids
-//! everything for a while, unless an older one is known.
+//! A missing file allows everything. A file that cannot be read, because of a server or network error, forbids
+//! everything for 5 minutes, unless an earlier version is cached.
 
 mod pattern;
 mod rules;
@@ -23,50 +23,50 @@ use super::exchange::Answer;
 use super::trail::Trail;
 use super::{FetchError, Site};
 
-/// What a robots.txt calls us.
+/// Our name in robots.txt: rules for this user agent apply to us.
 pub const PRODUCT: &str = "dateline";
 
-/// How much of the file is read; the least that the RFC allows.
+/// How much of the file is read, in bytes; the minimum that the RFC allows.
 const BYTES_MAX: u64 = 500 << 10;
 const REDIRECTS_MAX: usize = 5;
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long before a file that could not be read is asked for again.
+/// How long to wait before retrying a file that could not be read.
 const RETRIED_AFTER: Duration = Duration::from_secs(5 * 60);
 const SITES_EXPECTED: usize = 1024;
 const CACHE_BYTES_MAX: u64 = 32 << 20;
 
-/// Why a site's robots.txt keeps us out.
+/// Why a site's robots.txt does not allow fetching a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A rule says so.
+    /// A rule of the file forbids it.
     Rule {
-        /// The file.
+        /// The URL of the robots.txt.
         robots: String,
         /// The line of the rule, from 1.
         line: usize,
         /// The path of the rule, as written.
         rule: String,
     },
-    /// The file was answered with an error of the site, which means that nothing is allowed.
+    /// The site answered the request for the file with an error, which means that nothing is allowed.
     Status {
-        /// The file.
+        /// The URL of the robots.txt.
         robots: String,
-        /// The status.
+        /// The HTTP status.
         code: StatusCode,
-        /// When the site said to come back, from its answer on.
+        /// How long the site asks to wait, counted from its response.
         retry_after: Option<Duration>,
     },
-    /// The file could not be had, which means that nothing is allowed.
+    /// The file could not be fetched, which means that nothing is allowed.
     Unreachable {
-        /// The file.
+        /// The URL of the robots.txt.
         robots: String,
-        /// What went wrong.
+        /// The message of the fetch error.
         reason: String,
     },
 }
 
 impl Refusal {
-    /// Whether it may be otherwise later.
+    /// Whether the refusal may be temporary, so that a retry makes sense.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Rule { .. } => false,
@@ -80,25 +80,22 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule { robots, line, rule } => {
-                write!(f, "the site asks crawlers not to take it, by `Disallow: {rule}` in line {line} of {robots}")
+                write!(f, "the site asks crawlers not to fetch it (`Disallow: {rule}`, line {line} of {robots})")
             }
             Self::Status { robots, code, .. } => {
-                write!(f, "{robots} is answered with {code}, so that nobody knows what may be taken; try again later")
+                write!(f, "the site's rules are unknown, since {robots} returned {code}; try again later")
             }
             Self::Unreachable { robots, reason } => {
-                write!(
-                    f,
-                    "nobody knows what may be taken, since {robots} could not be read ({reason}); try again later"
-                )
+                write!(f, "the site's rules are unknown, since {robots} could not be read ({reason}); try again later")
             }
         }
     }
 }
 
-/// The robots.txt of all sites that were asked of late.
+/// Cache of the robots.txt of recently visited sites.
 pub(super) struct Robots(Cache<String, Known, Weight>);
 
-/// What is known of a site.
+/// A cache entry.
 #[derive(Clone)]
 struct Known {
     standing: Arc<Standing>,
@@ -128,10 +125,10 @@ impl Robots {
         Self(Cache::with_weighter(SITES_EXPECTED, CACHE_BYTES_MAX, Weight))
     }
 
-    /// Whether a page may be taken, by the robots.txt of its site. One task at a time gets the file, and others wait for
-    /// it; if that task is dropped, one of them takes over.
+    /// Checks that the site's robots.txt allows fetching a page. One task at a time fetches the file while others wait;
+    /// if that task is dropped, one of the others takes over.
     ///
-    /// Where the site can't be reached at all the error says so, as it would for the page.
+    /// If the site cannot be reached at all, returns the error that fetching the page would have returned.
     pub(super) async fn check(&self, site: &Site, url: &Url) -> Result<(), FetchError> {
         let Ok(robots) = url.join("/robots.txt") else { return Ok(()) };
         let standing = match self.standing(site, &robots).await {
@@ -159,7 +156,7 @@ impl Robots {
             EntryResult::Retained(known) | EntryResult::Removed(_, known) => return Ok(known.standing),
             EntryResult::Replaced(place, old) => (place, Some(old.standing)),
             EntryResult::Vacant(place) => (place, None),
-            // Only of the kind that is given a limit.
+            // Cannot happen: only lookups with a time limit return it.
             EntryResult::Timeout => return Ok(Arc::new(Standing::Rules(Rules::default()))),
         };
         let read = read(site, robots).await?;
@@ -168,13 +165,13 @@ impl Robots {
             (closed @ Standing::Closed(_), _) => (Arc::new(closed), RETRIED_AFTER),
             (rules @ Standing::Rules(_), _) => (Arc::new(rules), KEPT_FOR),
         };
-        // Without room it is read again the next time.
+        // If the cache rejects the entry, the file is fetched again next time.
         let _ = place.insert(Known { standing: Arc::clone(&standing), until: Instant::now() + kept_for });
         Ok(standing)
     }
 }
 
-/// What the file says. An error means that the site can't be reached.
+/// Fetches and reads the file. An error means that the site cannot be reached.
 async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
     let mut trail = Trail::new(robots)?;
     let error = match get(site, &mut trail).await {
@@ -186,14 +183,14 @@ async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
     }
     let robots = robots.to_string();
     match error {
-        // Too many requests is no answer to what may be taken, unlike all others that lay it at our door.
+        // Any client error means that there is no file, except 429 Too Many Requests, which says nothing about it.
         FetchError::Status { code, .. } if code.is_client_error() && code != StatusCode::TOO_MANY_REQUESTS => {
             Ok(Standing::Rules(Rules::default()))
         }
         FetchError::Status { code, retry_after, .. } => {
             Ok(Standing::Closed(Refusal::Status { robots, code, retry_after }))
         }
-        // As if it weren't there (RFC 9309, 2.3.1.2).
+        // The same as a missing file (RFC 9309, 2.3.1.2).
         FetchError::TooManyRedirects { .. } | FetchError::RedirectLoop { .. } => Ok(Standing::Rules(Rules::default())),
         error @ (FetchError::NotHttp { .. }
         | FetchError::PrivateAddress { .. }
@@ -222,7 +219,7 @@ async fn get(site: &Site, trail: &mut Trail) -> Result<bytes::Bytes, FetchError>
                 return site.body(trail.here(), response, BYTES_MAX, Excess::Drop, begun + left).await;
             }
             Answer::Redirect(status, location) => trail.follow(status, &location, REDIRECTS_MAX)?,
-            // Nothing was asked that this would answer.
+            // The request is unconditional, so the HTTP client has already reported a 304 as a protocol error.
             Answer::NotModified(_) => return Ok(bytes::Bytes::new()),
         }
         drop(turn);
@@ -230,7 +227,7 @@ async fn get(site: &Site, trail: &mut Trail) -> Result<bytes::Bytes, FetchError>
     }
 }
 
-/// Whether an error is one that all of the site's pages meet.
+/// Whether an error would affect every page of the site.
 fn is_of_the_site(error: &FetchError) -> bool {
     matches!(
         error,
@@ -242,7 +239,7 @@ fn is_of_the_site(error: &FetchError) -> bool {
     )
 }
 
-/// The same error, of another of the site's pages.
+/// The same error for another page of the site.
 fn about(mut error: FetchError, page: &Url) -> FetchError {
     if let FetchError::PrivateAddress { url, .. }
     | FetchError::Dns { url, .. }

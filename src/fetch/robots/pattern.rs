@@ -1,9 +1,10 @@
-//! A path in a robots.txt, in which `*` stands for anything and `$` at the end for the end (RFC 9309, 2.2.2 and 2.2.3).
+//! Path patterns of robots.txt: `*` matches any characters, and `$` at the end matches the end of the path (RFC 9309,
+//! 2.2.2 and 2.2.3).
 
-/// The pattern of a rule.
+/// The path pattern of a rule. Matching takes time in proportion to the path, whatever the pattern.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
-    /// What stands before, between and behind the stars; at least one.
+    /// The text before, between and after the stars; at least one part.
     parts: Vec<String>,
     to_the_end: bool,
     length: usize,
@@ -14,7 +15,7 @@ impl Pattern {
         let (text, to_the_end) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
         let mut parts: Vec<String> = text.split('*').map(normal).collect();
         let length = parts.iter().map(String::len).sum::<usize>() + (parts.len() - 1) + usize::from(to_the_end);
-        // Stars in a row say what one says.
+        // Several stars in a row mean the same as one.
         let last = parts.len() - 1;
         let mut index = 0;
         parts.retain(|part| {
@@ -25,13 +26,13 @@ impl Pattern {
         Self { parts, to_the_end, length }
     }
 
-    /// How many bytes it has: of the rules that fit, that with the most decides.
+    /// Length of the normalised pattern in bytes. Of all matching rules the one with the longest pattern decides.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Whether a path that is [`normal`] fits. Takes time in proportion to the path: each part is looked for where the
-    /// one before ended, which finds a way if there is one.
+    /// Whether a [`normal`] path matches. Each part is searched for from the end of the previous one; this greedy
+    /// search finds a match if there is one.
     pub(super) fn fits(&self, path: &str) -> bool {
         let Some((first, others)) = self.parts.split_first() else { return false };
         let Some(mut rest) = path.strip_prefix(first.as_str()) else { return false };
@@ -43,14 +44,14 @@ impl Pattern {
         if self.to_the_end { rest.ends_with(last.as_str()) } else { rest.contains(last.as_str()) }
     }
 
-    /// About how many bytes this takes beside itself.
+    /// Approximate number of bytes allocated on the heap.
     pub(super) fn weight(&self) -> usize {
         self.parts.iter().map(|part| size_of::<String>() + part.capacity()).sum()
     }
 }
 
-/// A path as it is compared: only what has to be is percent-encoded, and `*` and `$` are too, since in a pattern they are
-/// something else.
+/// Normalises a path for matching: percent-encodes only what has to be, and also `*` and `$`, which have another
+/// meaning in a pattern.
 pub(super) fn normal(path: &str) -> String {
     let mut normal = String::with_capacity(path.len());
     let mut bytes = path.bytes();
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_begin_with_patterns() {
+    fn a_pattern_matches_the_beginning_of_a_path() {
         assert!(fits("/", "/a"));
         assert!(fits("/fish", "/fish.html"));
         assert!(fits("/fish", "/fishheads/yummy.html"));
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_stand_for_anything_and_a_dollar_for_the_end() {
+    fn a_star_matches_anything_and_a_final_dollar_the_end() {
         assert!(fits("/*.php", "/folder/any.php.file?x"));
         assert!(!fits("/*.php", "/windows.PHP"));
         assert!(fits("/*.php$", "/a.php/b.php"));
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn time_does_not_explode() {
+    fn many_stars_do_not_slow_down_matching() {
         let pattern = Pattern::new(&format!("/{}", "a*".repeat(100_000)));
         assert!(!pattern.fits(&normal(&format!("/{}", "a".repeat(50_000)))));
     }

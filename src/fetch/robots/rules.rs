@@ -1,11 +1,11 @@
-//! What a robots.txt allows us (RFC 9309), and by which of its rules.
+//! Parses robots.txt (RFC 9309) and finds the rule that decides about a path.
 //!
-//! Ours rather than a crate's: it tells the line that a rule stands in, which is what a person needs to judge a refusal,
-//! and records of other standards, such as Crawl-delay, don't come between the user agents of a group.
+//! We do not use a crate for two reasons. This parser reports the line of the deciding rule, which a person needs to
+//! check a refusal. And records of other standards, such as Crawl-delay, do not split the user agents of a group.
 
 use super::pattern::{Pattern, normal};
 
-/// What a site's robots.txt says to us.
+/// The rules of a site's robots.txt that apply to us. The default has none and allows everything.
 #[derive(Clone, Debug, Default)]
 pub struct Rules(Vec<Rule>);
 
@@ -13,24 +13,24 @@ pub struct Rules(Vec<Rule>);
 struct Rule {
     allow: bool,
     pattern: Pattern,
-    /// As written.
+    /// The pattern as written.
     text: String,
     /// From 1.
     line: usize,
 }
 
-/// A rule that keeps us out.
+/// A rule that forbids fetching a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disallowed {
-    /// As written, without the word.
+    /// The pattern as written, without `Disallow:`.
     pub text: String,
     /// The line of the file, from 1.
     pub line: usize,
 }
 
 impl Rules {
-    /// Reads the groups for `product`, or those for `*` if there are none. What isn't understood is passed over, so that
-    /// any bytes can be read: a page that says "not found" in HTML has no rules.
+    /// Reads the groups for `product`, or those for `*` if there are none. Lines that are not understood are skipped,
+    /// so any bytes are valid input: an HTML page that says "not found" has no rules.
     pub fn read(bytes: &[u8], product: &str) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -42,7 +42,7 @@ impl Rules {
             let value = value.trim();
             let allow = match key.trim().to_ascii_lowercase().as_str() {
                 "user-agent" => {
-                    // A user-agent behind rules begins another group; several in a row share one.
+                    // A user-agent line after a rule starts a new group; several in a row share one.
                     if std::mem::take(&mut in_rules) {
                         (for_own, for_all) = (false, false);
                     }
@@ -72,8 +72,8 @@ impl Rules {
         rules
     }
 
-    /// The rule that keeps us from a path with its query, if one does: the longest that fits decides, and an allowing one
-    /// of two that are equally long. No rule keeps anybody from the robots.txt itself.
+    /// Returns the rule that forbids fetching a path, given with its query; `None` if it is allowed. The longest
+    /// matching rule decides, and Allow wins a tie. The robots.txt itself is always allowed.
     pub fn keeps_out(&self, path: &str) -> Option<Disallowed> {
         let path = normal(path);
         if path == "/robots.txt" {
@@ -84,13 +84,13 @@ impl Rules {
         (!rule.allow).then(|| Disallowed { text: rule.text.clone(), line: rule.line })
     }
 
-    /// About how many bytes this takes.
+    /// Approximate number of bytes that this takes in memory.
     pub(super) fn weight(&self) -> usize {
         self.0.iter().map(|rule| size_of::<Rule>() + rule.text.capacity() + rule.pattern.weight()).sum()
     }
 }
 
-/// Lines end in CR, LF or both.
+/// Splits text into lines, which end in CR, LF or both.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').flat_map(|line| {
         let line = line.strip_suffix('\n').unwrap_or(line);
@@ -98,7 +98,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The name that a user-agent line begins with: `dateline` of `dateline/1.0`.
+/// The product token at the start of a user-agent value: `dateline` of `dateline/1.0`.
 fn product_token(value: &str) -> &str {
     let end = value.find(|c: char| !(c.is_ascii_alphabetic() || matches!(c, '-' | '_'))).unwrap_or(value.len());
     value.get(..end).unwrap_or_default()
@@ -113,19 +113,19 @@ mod tests {
     }
 
     #[test]
-    fn the_own_group_counts_and_else_that_for_all() {
+    fn our_own_group_replaces_the_group_for_all() {
         let robots = "User-agent: *\nDisallow: /\n\nUser-agent: dateline\nDisallow: /own\n";
         assert_eq!(line(robots, "/own/a"), Some(5));
         assert_eq!(line(robots, "/other"), None);
         assert_eq!(line("user-agent: other\ndisallow: /\nUSER-AGENT : * # all\nDisallow:/x", "/x"), Some(4));
         assert_eq!(line("user-agent: datelines\nuser-agent: date\ndisallow: /", "/x"), None);
         assert_eq!(line("user-agent: DateLine/2.0 (+x)\ndisallow: /", "/x"), Some(2));
-        // An own group without rules allows everything.
+        // A group of our own without rules allows everything.
         assert_eq!(line("user-agent: *\ndisallow: /\nuser-agent: dateline\ndisallow:", "/x"), None);
     }
 
     #[test]
-    fn groups_share_rules_and_come_together() {
+    fn user_agents_share_a_group_and_groups_of_one_agent_are_merged() {
         let robots = "user-agent: a\nuser-agent: dateline\ncrawl-delay: 5\nuser-agent: b\ndisallow: /1\n\
                       user-agent: b\ndisallow: /2\nuser-agent: dateline\ndisallow: /3";
         assert_eq!(line(robots, "/1"), Some(5));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_rule_decides_and_allows_in_a_tie() {
+    fn the_longest_rule_decides_and_allow_wins_a_tie() {
         let robots =
             "user-agent: *\ndisallow: /a\nallow: /a/b\ndisallow: /a/b/c\nallow: /a/b/c\nallow: /q\ndisallow: /q*x";
         assert_eq!(line(robots, "/a"), Some(2));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_can_be_read() {
+    fn any_bytes_can_be_read() {
         assert_eq!(line("", "/"), None);
         assert_eq!(line("disallow: /", "/"), None);
         assert_eq!(line("<!doctype html><p style='color: red'>Not found", "/"), None);

@@ -107,7 +107,7 @@ fn blocks(body: &str, media_type: &str, base: Option<&Url>) -> Vec<Block> {
 fn text_of(blocks: &[Block]) -> String {
     let texts = blocks.iter().filter_map(|block| match &block.kind {
         BlockKind::Paragraph { text } | BlockKind::Quote { text, .. } => Some(text.as_str()),
-        BlockKind::Crosshead { .. }
+        BlockKind::Subheading { .. }
         | BlockKind::Caption { .. }
         | BlockKind::List { .. }
         | BlockKind::Embed { .. }

@@ -65,8 +65,8 @@ fn entries_of_rss_become_articles() {
     assert_eq!((describe(published).as_str(), published.found_in.as_str()), ("2026-03-01T18:00:00Z", "feed"));
     assert_eq!(paragraphs(document), ["The ferry came in at dawn.", "All are well."]);
     assert!(content.blocks.iter().any(|block| matches!(&block.kind,
-        BlockKind::Caption { text, figure_url, .. }
-            if text == "The ferry at dawn" && figure_url == "https://tidewater.example/f.jpg")));
+        BlockKind::Caption { text, image_url, .. }
+            if text == "The ferry at dawn" && image_url == "https://tidewater.example/f.jpg")));
 
     // One entry that cannot be used does not stop the others.
     assert!(matches!(untitled.document, Err(IngestError::NoHeadline { .. })));

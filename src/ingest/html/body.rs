@@ -1,6 +1,7 @@
-//! The body of a page: where it is, and what of it is not the body.
+//! Finds the body of a page.
 //!
-//! dom_smoothie finds it, as Mozilla's Readability does. It cannot tell that there is none, so that is judged here.
+//! dom_smoothie, a port of Mozilla's Readability, finds it. It cannot tell whether a page has an article at all, so that
+//! is decided here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,34 +13,36 @@ use super::head::Head;
 use crate::ingest::{Guess, IngestError, markup};
 use crate::model::{Block, BlockKind};
 
-/// A page with more elements is refused, since looking for the body takes long. Pages have hundreds to some ten thousand.
+/// A page with more elements is rejected, because the search for the body would take too long. Real pages have from a few
+/// hundred to about ten thousand.
 const ELEMENTS_MAX: usize = 50_000;
-/// With fewer words, and none in JSON-LD, there is no article.
+/// A page with fewer words, and no body in JSON-LD, has no article.
 const WORDS_MIN: usize = 8;
-/// With fewer words, a page that asks for scripts or consent has nothing else to say.
+/// A page that asks for scripts or consent, and has no more words than this, has no other content.
 const WORDS_OF_NOTICE_MAX: usize = 80;
 
-/// A body, and what was found with it.
+/// A body, with the title and the byline that were found in the page's text.
 #[derive(Debug, Default)]
 pub(super) struct Body {
     pub(super) blocks: Vec<Block>,
-    /// The title and the authors as they stand in the page's text.
+    /// The title as printed on the page; empty if none was found.
     pub(super) title: String,
+    /// The byline as printed on the page, with any date next to it.
     pub(super) byline: Option<String>,
 }
 
-/// Finds it. `tree` is used up, since the body is cut out of it.
+/// Extracts the body. It is cut out of `tree`, which is therefore consumed.
 pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec<Guess>) -> Result<Body, IngestError> {
     let config = Config { max_elements_to_parse: ELEMENTS_MAX, keep_classes: true, ..Config::default() };
     let find = || Readability::with_document(tree, url.map(Url::as_str), Some(config))?.parse();
-    // dom_smoothie 0.19 cuts some addresses of films amid a character, and a page could end the process by that.
+    // dom_smoothie 0.19 panics when it slices some video addresses inside a character. A page must not end the process.
     let found = catch_unwind(AssertUnwindSafe(find)).map_err(|_| IngestError::Unreasonable {
-        what: "its markup is more than the extraction of the text can take".to_owned(),
+        what: "the extraction of the text failed on its markup".to_owned(),
     })?;
     let mut body = match found {
         Ok(found) => Body { blocks: markup::blocks(&found.content, url), title: found.title, byline: found.byline },
         Err(ReadabilityError::TooManyElements(found, most)) => {
-            let what = format!("it has {found} elements, and at most {most} are looked through");
+            let what = format!("it has {found} elements; the limit is {most}");
             return Err(IngestError::Unreasonable { what });
         }
         Err(ReadabilityError::GrabFailed | ReadabilityError::BadDocumentURL) => Body::default(),
@@ -47,7 +50,7 @@ pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec
     let words = words(&body.blocks);
     if words < self::words(&head.data.body) / 2 {
         body.blocks.clone_from(&head.data.body);
-        guesses.push(Guess::new("body", "that of the JSON-LD", format!("the page itself shows {words} words")));
+        guesses.push(Guess::new("body", "taken from JSON-LD", format!("the page itself shows only {words} words")));
     } else if words < WORDS_MIN || is_notice(&body.blocks, words) {
         return Err(IngestError::NoArticle { reason: shown(&body.blocks, words) });
     }
@@ -58,7 +61,7 @@ fn words(blocks: &[Block]) -> usize {
     texts(blocks).map(|text| text.split_whitespace().count()).sum()
 }
 
-/// What is read of a body; a caption is of a picture.
+/// The texts that count as the body's words. Captions do not: they belong to pictures.
 fn texts(blocks: &[Block]) -> impl Iterator<Item = &str> {
     let read = blocks.iter().filter(|block| !matches!(block.kind, BlockKind::Caption { .. }));
     read.flat_map(|block| block.kind.texts()).map(String::as_str)
@@ -68,7 +71,7 @@ fn text(blocks: &[Block]) -> String {
     texts(blocks).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether all that the page says is that it needs something else to say more.
+/// Whether the page says only that it needs scripts, consent or a human before it shows more.
 fn is_notice(blocks: &[Block], words: usize) -> bool {
     const NOTICES: [&str; 8] = [
         "enable javascript",
@@ -88,7 +91,7 @@ fn is_notice(blocks: &[Block], words: usize) -> bool {
 
 fn shown(blocks: &[Block], words: usize) -> String {
     match words {
-        0 => "the page shows no text; it may be made by scripts, which are not run".to_owned(),
-        _ => format!("all that the page shows is {}", crate::ingest::quoted(&text(blocks))),
+        0 => "the page shows no text; perhaps its scripts would, but they are not run".to_owned(),
+        _ => format!("the page shows only {}", crate::ingest::quoted(&text(blocks))),
     }
 }

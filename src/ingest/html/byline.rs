@@ -1,11 +1,11 @@
-//! A byline as it stands in a page's text.
+//! Reads a byline from a page's text.
 
 use crate::ingest::{times, without_by};
 
-/// What is longer is no byline.
+/// Only this many words of a byline are read.
 const WORDS_MAX: usize = 40;
 
-/// The name in it, without "By" and without the date and the numbers that stand beside it; `None` where it has no name.
+/// The name in a byline, without "By" and without the date and the numbers that follow it; `None` if no name is left.
 pub(super) fn name(byline: &str) -> Option<String> {
     let words: Vec<&str> = without_by(without_verb(byline)).split_whitespace().take(WORDS_MAX).collect();
     let mut name: Vec<&str> = Vec::new();
@@ -14,7 +14,7 @@ pub(super) fn name(byline: &str) -> Option<String> {
         if is_label(word) || times::leading_date(&rest, "").is_some() {
             break;
         }
-        // The texts of two elements have run into one word: "Quay22 Dec 2016".
+        // The texts of two elements were joined into one word: "Quay22 Dec 2016".
         if let Some((before, _)) = word.split_once(|c: char| c.is_ascii_digit()).filter(|_| at > 0) {
             name.extend((!before.is_empty()).then_some(before));
             break;
@@ -29,7 +29,7 @@ pub(super) fn name(byline: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// A byline without what its author did: "Written by Ada Quay".
+/// Strips the leading verb of a byline such as "Written by Ada Quay".
 fn without_verb(byline: &str) -> &str {
     const VERBS: [&str; 4] = ["posted ", "written ", "words ", "story "];
     let byline = byline.trim();
@@ -40,7 +40,7 @@ fn without_verb(byline: &str) -> &str {
     rest.filter(|rest| without_by(rest) != *rest).unwrap_or(byline)
 }
 
-/// Whether a time follows.
+/// Whether the word introduces a time.
 fn is_label(word: &str) -> bool {
     const LABELS: [&str; 4] = ["published", "updated", "posted", "modified"];
     let word = word.trim_matches(|c: char| !c.is_alphanumeric());
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_and_numbers_are_no_part_of_a_name() {
+    fn dates_and_numbers_are_not_part_of_a_name() {
         for (byline, expected) in [
             ("By Ada Quay", "Ada Quay"),
             ("by Ada Quay22 Dec 2016651", "Ada Quay"),

@@ -1,19 +1,19 @@
-//! The bytes of a page as text.
+//! Decodes the bytes of a page.
 //!
-//! Which encoding they have is decided as browsers do (WHATWG Encoding and HTML, "determining the character encoding"): by a byte
-//! order mark, by what came with the page, by what it says of itself in its first kilobyte, and else by how its bytes
-//! look.
+//! The encoding is determined as browsers do it (WHATWG Encoding, and HTML, "determining the character encoding"). The
+//! first of these counts: a byte order mark, the charset that was delivered with the page, the one that the page declares
+//! in its first kilobyte, and a guess from its bytes.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::ingest::Guess;
 
-/// A page says of itself what encoding it has within so many bytes, or not at all.
+/// A page declares its encoding within this many bytes, or not at all.
 const PRESCAN_BYTES: usize = 1024;
 
-/// The text, with what had to be guessed for it. `stated` is what came with the page. What cannot be decoded becomes
-/// replacement characters, and is told.
+/// Decodes a page, and lists what had to be guessed. `stated` is the charset that was delivered with the page. Bytes that
+/// cannot be decoded become replacement characters, with a note among the guesses.
 pub(in crate::ingest) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>) {
     let mut guesses = Vec::new();
     let (encoding, bytes) = match Encoding::for_bom(bytes) {
@@ -23,8 +23,8 @@ pub(in crate::ingest) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, 
     let (text, has_errors) = encoding.decode_without_bom_handling(bytes);
     if has_errors {
         let replaced = text.matches(char::REPLACEMENT_CHARACTER).count();
-        let why = format!("the page says {}, and {replaced} places are not", encoding.name());
-        guesses.push(Guess::new("charset", "replaced what is unreadable", why));
+        let why = format!("the page says {}, but {replaced} places are not", encoding.name());
+        guesses.push(Guess::new("charset", "replaced unreadable bytes", why));
     }
     (text.into_owned(), guesses)
 }
@@ -37,17 +37,17 @@ fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> 
         return encoding;
     }
     let Some(encoding) = declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)) else { return sniffed(bytes, guesses) };
-    // A page that was saved by a browser is in UTF-8, and still says what it was in. No text of another encoding is valid
+    // A page that a browser saved is in UTF-8 but still declares its old encoding. Text in another encoding is not valid
     // UTF-8 by chance.
     if encoding != UTF_8 && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok() {
-        let why = format!("the page says {}, and its bytes are UTF-8 throughout", encoding.name());
+        let why = format!("the page says {}, but its bytes are valid UTF-8", encoding.name());
         guesses.push(Guess::new("charset", UTF_8.name(), why));
         return UTF_8;
     }
     encoding
 }
 
-/// Which UTF-16 it is where markup begins in it without a byte order mark, as XML (appendix F.1) tells it by its first `<`.
+/// The UTF-16 variant of markup without a byte order mark, detected by its first `<` as XML (appendix F.1) describes.
 fn utf_16_of_markup(bytes: &[u8]) -> Option<&'static Encoding> {
     match bytes {
         [0, b'<', 0, second, ..] if *second != 0 => Some(UTF_16BE),
@@ -56,7 +56,7 @@ fn utf_16_of_markup(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// What the page says of itself: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml encoding=…?>`.
+/// The encoding that the page declares: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml encoding=…?>`.
 fn declared(opening: &[u8]) -> Option<&'static Encoding> {
     let opening = String::from_utf8_lossy(opening).to_ascii_lowercase();
     let tags = opening.split('<').filter_map(|tag| tag.split_once('>').map(|(tag, _)| tag));
@@ -66,11 +66,11 @@ fn declared(opening: &[u8]) -> Option<&'static Encoding> {
         _ => None,
     });
     let encoding = labels.filter_map(|label| Encoding::for_label(label.as_bytes())).next()?;
-    // A page whose declaration could be read is not in UTF-16, whatever it says.
+    // The declaration was read as ASCII, so the page is not in UTF-16, whatever it declares.
     Some(if encoding == UTF_16LE || encoding == UTF_16BE { UTF_8 } else { encoding })
 }
 
-/// The value after `name=` in a tag, in quotes or not.
+/// The value after `name=` in a tag, with or without quotes.
 fn label_after<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     let (_, after) = tag.split_once(name)?;
     let value = after.trim_start().strip_prefix('=')?.trim_start().trim_start_matches(['"', '\'']);
@@ -78,7 +78,7 @@ fn label_after<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     value.get(..end.unwrap_or(value.len())).filter(|label| !label.is_empty())
 }
 
-/// What the bytes look like. Valid UTF-8 that is no ASCII cannot well be anything else.
+/// Guesses the encoding from the bytes. Bytes that are valid UTF-8 are taken for that without a note.
 fn sniffed(bytes: &[u8], guesses: &mut Vec<Guess>) -> &'static Encoding {
     if std::str::from_utf8(bytes).is_ok() {
         return UTF_8;
@@ -87,11 +87,7 @@ fn sniffed(bytes: &[u8], guesses: &mut Vec<Guess>) -> &'static Encoding {
     detector.feed(bytes, true);
     let encoding = detector.guess(None, Utf8Detection::Allow);
     let encoding = if encoding == UTF_8 { WINDOWS_1252 } else { encoding };
-    guesses.push(Guess::new(
-        "charset",
-        encoding.name(),
-        "the page does not say which it has, and its bytes look like it",
-    ));
+    guesses.push(Guess::new("charset", encoding.name(), "the page declares no charset; its bytes look like this one"));
     encoding
 }
 
@@ -105,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stated_counts_before_what_the_page_says() {
+    fn a_delivered_charset_takes_precedence_over_a_declared_one() {
         let page = b"<meta charset=utf-8><p>F\xe4hre";
         assert_eq!(read(page, Some("ISO-8859-1")).0, "<meta charset=utf-8><p>Fähre");
         assert_eq!(read("\u{feff}<p>Fähre".as_bytes(), Some("ISO-8859-1")), ("<p>Fähre".to_owned(), Vec::new()));
@@ -113,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_it_in_several_ways() {
+    fn a_page_may_declare_its_charset_in_several_ways() {
         for opening in [
             "<meta charset=windows-1252>",
             "<META CHARSET = 'ISO-8859-1'/>",
@@ -126,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_page_is_in_utf_8_whatever_it_says() {
+    fn a_saved_page_is_in_utf_8_whatever_it_declares() {
         let (text, guesses) = read("<meta charset=gb2312><p>新电脑".as_bytes(), None);
         assert!(text.ends_with("新电脑"), "{text}");
-        assert_eq!(guesses, ["charset: UTF-8 (the page says GBK, and its bytes are UTF-8 throughout)"]);
+        assert_eq!(guesses, ["charset: UTF-8 (the page says GBK, but its bytes are valid UTF-8)"]);
     }
 
     #[test]
-    fn what_nobody_says_is_looked_for() {
+    fn an_undeclared_charset_is_guessed_from_the_bytes() {
         let (text, guesses) = read(b"<p>Die F\xe4hre \xfcber den Sund f\xe4llt heute aus, sagt die Reederei.", None);
         assert!(text.contains("Fähre über"), "{text}");
         assert!(guesses[0].starts_with("charset: windows-1252"), "{guesses:?}");
@@ -143,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn undecodable_bytes_are_replaced_and_noted() {
         let (text, guesses) = read(b"<meta charset=utf-8>F\xe4hre \xfc", None);
         assert_eq!(text.matches('\u{fffd}').count(), 2);
-        assert_eq!(guesses, ["charset: replaced what is unreadable (the page says UTF-8, and 2 places are not)"]);
+        assert_eq!(guesses, ["charset: replaced unreadable bytes (the page says UTF-8, but 2 places are not)"]);
     }
 }

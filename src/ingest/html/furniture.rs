@@ -1,4 +1,4 @@
-//! Signs that stand in a page between the paragraphs of its article and belong to the page.
+//! Drops page boilerplate, such as "Advertisement", from between the paragraphs of an article.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use super::normal;
 use crate::ingest::Guess;
 use crate::model::{Block, BlockKind};
 
-/// All that such a block says, as letters and digits. Nothing that could be a sentence of an article is among them.
+/// The whole text of a boilerplate block, reduced to its letters and digits in lower case. None of these could be a
+/// sentence of an article.
 const SIGNS: [&str; 34] = [
     "advertisement",
     "advertisementcontinuereadingthemainstory",
@@ -44,10 +45,10 @@ const SIGNS: [&str; 34] = [
     "werbung",
 ];
 
-/// What may stand above a picture or film, for those who cannot see it.
+/// Labels that pages print above a picture or video, for readers who cannot see it.
 const KINDS: [&str; 7] = ["photo", "image", "video", "foto", "bild", "play", "slideshow"];
 
-/// The blocks without those that are nothing but a sign. Which ones is told.
+/// Drops boilerplate blocks and records them as guesses.
 pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block> {
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let mut kept: Vec<Block> = Vec::with_capacity(blocks.len());
@@ -60,13 +61,13 @@ pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block
     }
     for (text, count) in left_out {
         let times = if count == 1 { String::new() } else { format!(", {count} times") };
-        guesses.push(Guess::new("left out", format!("{text:?}"), format!("a sign of the page{times}")));
+        guesses.push(Guess::new("left out", format!("{text:?}"), format!("page boilerplate{times}")));
     }
     kept
 }
 
 fn says_one_of(block: &Block, signs: &[&str]) -> bool {
-    let (BlockKind::Paragraph { text } | BlockKind::Crosshead { text }) = &block.kind else { return false };
+    let (BlockKind::Paragraph { text } | BlockKind::Subheading { text }) = &block.kind else { return false };
     text.len() <= 80 && signs.contains(&normal(text).as_str())
 }
 

@@ -1,7 +1,7 @@
-//! A page of the web. Its article has to be found first: what it says of itself ([`head`]), and its body ([`body`]).
+//! Extracts the article of a web page: what the page says about it ([`head`]), and its body ([`body`]).
 //!
-//! A page may come from anybody. It is decoded ([`charset`]) and parsed ([`parse`]) within bounds of time and memory that no
-//! page can stretch, and neither fetched from nor run.
+//! A page may come from anyone. It is decoded ([`charset`]) and parsed ([`parse`]) within fixed limits of time and memory.
+//! Nothing that it links to is fetched, and none of its scripts run.
 
 mod body;
 mod byline;
@@ -23,7 +23,7 @@ use head::Head;
 
 pub(super) use site::source_of;
 
-/// Reads a page.
+/// Extracts the article of a page in any encoding.
 pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
     let (text, mut guesses) = charset::decode(bytes, options.charset.as_deref());
     if text.trim().is_empty() {
@@ -46,11 +46,11 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestEr
     Ok(document(head, bylines, (headline, standfirst, blocks), guesses))
 }
 
-/// What the page says of its authors, or else what looks like that in its text.
+/// The authors that the page's metadata names, or else a byline found in its text.
 fn bylines(head: &Head, byline: Option<String>, guesses: &mut Vec<Guess>) -> Vec<String> {
     match byline.as_deref().and_then(byline::name) {
         Some(byline) if head.authors.is_empty() => {
-            guesses.push(Guess::new("byline", byline.clone(), "by its place and marks in the page"));
+            guesses.push(Guess::new("byline", byline.clone(), "by its position and markup on the page"));
             vec![byline]
         }
         _ => head.authors.clone(),
@@ -84,7 +84,7 @@ fn is_same_text(one: &str, other: &str) -> bool {
     normal(one) == normal(other)
 }
 
-/// The letters and digits, in lower case: what two forms of one text have in common.
+/// The letters and digits of a text, in lower case, so that texts can be compared without regard to typography.
 fn normal(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

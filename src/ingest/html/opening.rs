@@ -1,20 +1,20 @@
-//! What stands at the top of a body and is told elsewhere: the headline, and lines with the authors and the date.
+//! Drops what other fields already say from the top of a body: the headline, and lines with the authors and the date.
 
 use super::{is_same_text, normal};
 use crate::ingest::times;
 use crate::model::{Block, BlockKind, ClaimedTime, Precision};
 
-/// A kicker or a picture may stand above the headline.
+/// The headline is looked for in this many blocks, since a kicker or a picture may precede it.
 const HEADLINE_BLOCKS_MAX: usize = 3;
-/// So far down a line may say who wrote the article, and when.
+/// Lines with the authors and the date are looked for in this many blocks.
 const LINE_BLOCKS_MAX: usize = 6;
-/// A longer paragraph is running text, with which the body has begun.
+/// A longer paragraph is running text: the body has begun.
 const LINE_WORDS_MAX: usize = 30;
 const LINE_BYTES_MAX: usize = 400;
-/// Two days that are the same one in two time zones begin at most so far apart, in microseconds.
+/// Two times that are less than this apart, in microseconds, may be the same calendar day in different time zones.
 const DAY_MICROS: u64 = 36 * 3_600 * 1_000_000;
 
-/// Drops the headline, where the body begins with it.
+/// Drops the block that repeats the headline, if the body begins with it.
 pub(super) fn drop_headline(blocks: &mut Vec<Block>, headline: &str) {
     let is_headline = |block: &Block| text(block).is_some_and(|text| is_same_text(text, headline));
     if let Some(at) = blocks.iter().take(HEADLINE_BLOCKS_MAX).position(is_headline) {
@@ -22,7 +22,7 @@ pub(super) fn drop_headline(blocks: &mut Vec<Block>, headline: &str) {
     }
 }
 
-/// Drops lines above the first paragraph that only repeat the bylines and the times of the article.
+/// Drops lines before the first paragraph of running text that only repeat the article's bylines and times.
 pub(super) fn drop_repeated(blocks: &mut Vec<Block>, bylines: &[String], times: [Option<&ClaimedTime>; 2]) {
     let is_line = |block: &Block| text(block).is_some_and(|text| is_repeated(text, bylines, times));
     let is_long = |text: &str| text.len() > LINE_BYTES_MAX || text.split_whitespace().count() > LINE_WORDS_MAX;
@@ -37,7 +37,7 @@ pub(super) fn drop_repeated(blocks: &mut Vec<Block>, bylines: &[String], times: 
 
 fn text(block: &Block) -> Option<&str> {
     match &block.kind {
-        BlockKind::Crosshead { text } | BlockKind::Paragraph { text } => Some(text),
+        BlockKind::Subheading { text } | BlockKind::Paragraph { text } => Some(text),
         BlockKind::List { items, .. } => items.first().filter(|_| items.len() == 1).map(String::as_str),
         BlockKind::Caption { .. }
         | BlockKind::Quote { .. }
@@ -46,7 +46,8 @@ fn text(block: &Block) -> Option<&str> {
     }
 }
 
-/// Whether each part of a line is an author, a time of the article, or what pages print between them.
+/// Whether a line names authors or times of the article and contains nothing else but the words and signs that pages
+/// print between them.
 fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2]) -> bool {
     let mut rest = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut says = false;
@@ -72,7 +73,7 @@ fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2])
     says
 }
 
-/// Words before a time, longer ones first.
+/// Words that pages print before a time. Longer labels come first, because the first match is replaced.
 const LABELS: [&str; 13] = [
     "first published on",
     "first published",
@@ -88,10 +89,10 @@ const LABELS: [&str; 13] = [
     "publié le",
     "veröffentlicht am",
 ];
-/// What stands before, between and after authors.
+/// Words that pages print before, between and after authors.
 const JOINTS: [&str; 9] = ["by", "and", "on", "par", "von", "por", "door", "di", "et"];
 
-/// A part without the signs and the words that join it to others.
+/// Strips the signs and words that join a part to its neighbours.
 fn without_joints(part: &str) -> &str {
     let mut part = part;
     loop {
@@ -107,7 +108,7 @@ fn without_joints(part: &str) -> &str {
     }
 }
 
-/// The line with a part's end for the label, wherever it stands by itself.
+/// Replaces the label with `|`, which ends a part, wherever it is not part of a longer word.
 fn replace_label(line: &str, label: &str) -> String {
     let mut replaced = String::with_capacity(line.len());
     let mut rest = line;
@@ -126,7 +127,8 @@ fn replace_label(line: &str, label: &str) -> String {
     replaced
 }
 
-/// Whether the words are a time of the article, or how long it takes to read it.
+/// Whether the words are a time of the article. Relative times and reading times ("4 min read") count if the article
+/// has any time that is precise to the day.
 fn is_time(words: &str, times: [Option<&ClaimedTime>; 2]) -> bool {
     let known = || times.into_iter().flatten().filter(|claim| claim.precision <= Precision::Day);
     if is_reading_time(words) || times::is_relative(words) {
@@ -149,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_say_nothing_new_are_told_from_others() {
+    fn only_lines_that_repeat_bylines_and_times_count_as_repeated() {
         let time = times::claimed_time("3 May 2024", None, "").unwrap();
         let authors = ["Jane Roe".to_owned(), "Bo Finch".to_owned()];
         for (line, repeats) in [

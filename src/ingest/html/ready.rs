@@ -1,37 +1,37 @@
-//! Makes a page ready for looking for its body.
+//! Preprocesses a page for Readability, which finds the body.
 //!
-//! What is looked for is paragraphs, and films. So that nothing else of an article is thrown away, it is made to look
-//! like what is kept: frames that show documents, maps, charts and posts; the elements of AMP pages; and notes that
-//! correct the article, which pages like to put into an aside or a footer.
+//! Readability keeps paragraphs and video frames, and drops much of the rest. So that nothing else of an article is lost,
+//! it is rewritten into elements that Readability keeps: frames that show documents, maps, charts and posts; the elements
+//! of AMP pages; and correction notes, which many pages put into an aside or a footer.
 
 use dom_query::{Document as Tree, NodeRef};
 use url::{Host, Url};
 
 use crate::ingest::{is_correction, markup};
 
-/// What stands in a page more often is not looked at.
+/// At most this many elements of a kind are rewritten.
 const ELEMENTS_MAX: usize = 1_000;
-/// An address that a frame of a film has. A frame with it in any attribute is kept.
+/// An attribute that makes Readability keep a frame: it keeps each one with the address of a video site in any attribute.
 const OF_A_FILM: (&str, &str) = ("data-kept", "//archive.org");
-/// A longer element holds more than a note.
+/// An element with more words or nodes contains more than a correction note.
 const NOTE_WORDS_MAX: usize = 150;
 const NOTE_NODES_MAX: usize = 300;
 
-/// What stands within an article and is none of its text: the comments of readers, which change by themselves; the
-/// controls of film players; and the links of Wikipedia's headings.
+/// Parts of an article element that are not the article's text: readers' comments, which change on their own; the
+/// controls of video players; and the edit links of Wikipedia's headings.
 const NO_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comment-list, .commentlist, .comments-area, \
     .vjs-control-bar, .vjs-modal-dialog, .vjs-error-display, .mejs-controls, .jw-controls, .plyr__controls, .mw-editsection";
 
-/// Changes the page so.
+/// Applies these rewrites in place.
 pub(super) fn make(tree: &Tree) {
     for node in tree.select(NO_TEXT).nodes() {
-        // A class on all of the page says nothing of a part of it.
+        // A class on the whole page says nothing about one part of it.
         if !node.is("html, body, main, article") {
             node.remove_from_parent();
         }
     }
     tree.select("amp-img").rename("img");
-    // Who is quoted stands there, and footers are thrown away.
+    // The footer of a quotation names who is quoted, but Readability drops footers.
     tree.select("blockquote footer").rename("cite");
     of_amp(tree);
     for frame in tree.select("iframe").nodes().iter().take(ELEMENTS_MAX) {
@@ -44,7 +44,7 @@ pub(super) fn make(tree: &Tree) {
     }
 }
 
-/// Makes frames of what AMP has instead.
+/// Replaces AMP elements with the frames that they stand for.
 fn of_amp(tree: &Tree) {
     const ELEMENTS: [(&str, &str, &str); 7] = [
         ("amp-iframe", "src", ""),
@@ -67,7 +67,7 @@ fn of_amp(tree: &Tree) {
     }
 }
 
-/// Frames are mostly of advertisements. Those of sites that articles show something from are kept.
+/// Keeps a frame if articles commonly embed content from its site. Most other frames are advertisements.
 fn keep_frame(frame: &NodeRef<'_>) {
     const SOURCES: [&str; 3] = ["src", "data-src", "data-lazy-src"];
     let is_address = |url: &String| !matches!(url.trim(), "" | "about:blank");
@@ -117,7 +117,7 @@ fn is_of_article(address: &str) -> bool {
         ("tiktok.com", "/embed"),
         ("embed.bsky.app", "/"),
     ];
-    // The scheme may be that of the page.
+    // An address without a scheme takes that of the page.
     let address = address.trim();
     let address = if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
     let Ok(url) = Url::parse(&address) else { return false };
@@ -125,7 +125,7 @@ fn is_of_article(address: &str) -> bool {
     SITES.iter().any(|(site, path)| markup::is_of(host, site) && url.path().starts_with(path))
 }
 
-/// Makes a block like any other of a note that corrects the article.
+/// Rewrites a correction note so that Readability keeps it like any other block.
 fn keep_note(note: &NodeRef<'_>) {
     let name = note.node_name().unwrap_or_default();
     let class = note.class().unwrap_or_default().to_lowercase();
@@ -133,7 +133,7 @@ fn keep_note(note: &NodeRef<'_>) {
     if !matches!(&*name, "aside" | "footer" | "div" | "section" | "p") || !(is_named || is_correction(&opening(note))) {
         return;
     }
-    // What holds more than the note is left as it is.
+    // An element that contains more than the note stays as it is.
     if is_short(note) {
         if &*name != "p" {
             note.rename("div");
@@ -154,7 +154,7 @@ fn is_short(node: &NodeRef<'_>) -> bool {
     })
 }
 
-/// The first words of an element.
+/// The first words of an element: at least 60 characters, if its first 16 nodes have that many.
 fn opening(node: &NodeRef<'_>) -> String {
     const CHARS: usize = 60;
     const NODES: usize = 16;

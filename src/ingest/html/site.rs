@@ -1,11 +1,11 @@
-//! Which addresses are of one site.
+//! Decides whether two addresses belong to the same site or to the same page.
 
 use url::{Host, Url};
 
 use crate::ingest::source_id;
 use crate::model::UrlKey;
 
-/// A source id for a site, from the name under which its domain is registered: `example` of `news.example.co.uk`.
+/// The source id of a site, from the first label of its registered domain: `example` for `news.example.co.uk`.
 pub(in crate::ingest) fn source_of(url: &Url) -> Option<String> {
     match url.host()? {
         Host::Domain(host) => {
@@ -16,7 +16,7 @@ pub(in crate::ingest) fn source_of(url: &Url) -> Option<String> {
     }
 }
 
-/// Whether two addresses are of domains that were registered as one, or of one host that has no such name.
+/// Whether two addresses have the same registered domain, or, if neither has one, the same host.
 pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     let registered = |url: &Url| match url.host() {
         Some(Host::Domain(host)) => psl::domain_str(host).map(str::to_owned),
@@ -29,11 +29,12 @@ pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     }
 }
 
-/// The shortest last part of a path that names an article and no section or page of a list.
+/// A last path segment with fewer bytes names a section or a page of a list, not an article.
 const NAME_BYTES_MIN: usize = 12;
 
-/// Whether two addresses are spellings of one page's: with `www.` or not, another scheme, tracking parameters, a slash at the
-/// end of the path, another case. Sites move articles between sections, so that a last part that names an article is enough.
+/// Whether two addresses are spellings of the same page's address. They may differ in the scheme, `www.`, tracking
+/// parameters, a slash at the end of the path, and case. Sites move articles between sections, so it is enough that their
+/// last path segments are the same and name an article.
 pub(super) fn is_same_page(one: &Url, other: &Url) -> bool {
     let path = |url: &Url| url.path().trim_end_matches('/').to_ascii_lowercase();
     let query = |url: &Url| {
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_one_however_its_address_is_spelt() {
+    fn spellings_of_one_address_are_the_same_page() {
         let own = url("https://www.tidewater.example/news/ferry");
         for other in [
             "http://tidewater.example/news/ferry/",

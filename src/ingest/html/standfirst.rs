@@ -81,7 +81,7 @@ pub(super) fn take(head: &Head, blocks: &mut Vec<Block>, is_apart: bool) -> Stri
         return String::new();
     }
     if let Some(at) = blocks.iter().take(OPENING_BLOCKS_MAX).position(|block| is_text(block, description)) {
-        let is_heading = blocks.get(at).is_some_and(|block| matches!(block.kind, BlockKind::Crosshead { .. }));
+        let is_heading = blocks.get(at).is_some_and(|block| matches!(block.kind, BlockKind::Subheading { .. }));
         if blocks.len() > 1 && (is_apart || is_heading) {
             blocks.remove(at);
             return description.to_owned();
@@ -92,7 +92,7 @@ pub(super) fn take(head: &Head, blocks: &mut Vec<Block>, is_apart: bool) -> Stri
 }
 
 fn is_text(block: &Block, text: &str) -> bool {
-    let (BlockKind::Paragraph { text: own } | BlockKind::Crosshead { text: own }) = &block.kind else { return false };
+    let (BlockKind::Paragraph { text: own } | BlockKind::Subheading { text: own }) = &block.kind else { return false };
     is_same_text(own, text)
 }
 

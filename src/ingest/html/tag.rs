@@ -1,9 +1,9 @@
-//! The attributes of a tag, counted as it is read.
+//! Counts the attributes of a tag while it is being read.
 
-/// A tag from its `<` on. Of what is no tag, such as a comment, no attributes are counted.
+/// A tag, from its `<` on. If it turns out not to be a tag but, say, a comment, it has no attributes.
 #[derive(Debug, Default)]
 pub(super) struct OpenTag {
-    /// How many attributes have begun.
+    /// The number of attributes that have begun so far.
     pub(super) attributes: usize,
     state: State,
 }
@@ -25,7 +25,8 @@ enum State {
 }
 
 impl OpenTag {
-    /// Reads on. A `>` outside quotes is taken for the start of the tag that hides behind it, if any does.
+    /// Reads the next piece. A `>` outside quotes does not end the tag: only the parser knows its end, and a tag may hide
+    /// after the `>`, so its attributes are counted as well.
     pub(super) fn read(&mut self, piece: &str) {
         for byte in piece.bytes() {
             let next = self.state.after(byte);

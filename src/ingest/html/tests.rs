@@ -67,10 +67,10 @@ fn a_page_is_read_with_all_that_it_says_of_itself() {
             ),
             BlockKind::Caption {
                 text: "The ferry at dawn".to_owned(),
-                figure_url: "https://www.tidewater.example/f.jpg".to_owned(),
+                image_url: "https://www.tidewater.example/f.jpg".to_owned(),
                 credit: "Ana Reis".to_owned(),
             },
-            BlockKind::Crosshead { text: "What comes next".to_owned() },
+            BlockKind::Subheading { text: "What comes next".to_owned() },
             BlockKind::Quote { text: "We go on.".to_owned(), attribution: "The captain".to_owned() },
             BlockKind::List {
                 items: vec!["Monday: a rest".to_owned(), "Tuesday: out again".to_owned()],

@@ -226,7 +226,7 @@ impl Builder {
 
     fn leaf(&mut self, text: String, level: Option<u8>, verbatim: bool) {
         if let Some(level) = level {
-            let block = Block::from(BlockKind::Crosshead { text });
+            let block = Block::from(BlockKind::Subheading { text });
             self.body.pieces.push(Piece { block, heading_level: Some(level) });
         } else if !verbatim && is_correction(&text) {
             let block = Block { kind: BlockKind::CorrectionNote { text }, confidence_percent: Some(95) };
@@ -239,7 +239,7 @@ impl Builder {
     fn captions(&mut self) {
         for Figure { url, title, description } in std::mem::take(&mut self.figures) {
             let text = if description.trim().is_empty() { title } else { description };
-            self.block(BlockKind::Caption { text: text.trim().to_owned(), figure_url: url, credit: String::new() });
+            self.block(BlockKind::Caption { text: text.trim().to_owned(), image_url: url, credit: String::new() });
         }
     }
 

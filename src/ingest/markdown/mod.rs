@@ -59,7 +59,7 @@ fn take_headline(pieces: &mut Vec<Piece>, document: &mut Document) {
     let top = pieces.iter().position(|piece| piece.heading_level == Some(1));
     let first = pieces.first().is_some_and(|piece| piece.heading_level.is_some()).then_some(0);
     let Some(at) = top.or(first) else { return };
-    if let BlockKind::Crosshead { text } = pieces.remove(at).block.kind {
+    if let BlockKind::Subheading { text } = pieces.remove(at).block.kind {
         if top.is_none() {
             let why = "the first heading, and there is none of the first level";
             document.guesses.push(Guess::new("headline", quoted(&text), why));
@@ -70,7 +70,7 @@ fn take_headline(pieces: &mut Vec<Piece>, document: &mut Document) {
 
 /// A first heading that says the front matter's headline again is that headline.
 fn drop_repeated_headline(pieces: &mut Vec<Piece>, headline: &str) {
-    let repeats = |piece: &Piece| matches!(&piece.block.kind, BlockKind::Crosshead { text } if piece.heading_level == Some(1) && text == headline);
+    let repeats = |piece: &Piece| matches!(&piece.block.kind, BlockKind::Subheading { text } if piece.heading_level == Some(1) && text == headline);
     if pieces.first().is_some_and(repeats) {
         pieces.remove(0);
     }

@@ -13,12 +13,12 @@ fn paragraph(text: &str) -> BlockKind {
     BlockKind::Paragraph { text: text.into() }
 }
 
-fn crosshead(text: &str) -> BlockKind {
-    BlockKind::Crosshead { text: text.into() }
+fn subheading(text: &str) -> BlockKind {
+    BlockKind::Subheading { text: text.into() }
 }
 
 fn caption(text: &str, url: &str) -> BlockKind {
-    BlockKind::Caption { text: text.into(), figure_url: url.into(), credit: String::new() }
+    BlockKind::Caption { text: text.into(), image_url: url.into(), credit: String::new() }
 }
 
 fn list(items: &[&str], ordered: bool) -> BlockKind {
@@ -33,7 +33,7 @@ fn quote(text: &str, attribution: &str) -> BlockKind {
 fn blocks_keep_their_kind_and_their_order() {
     for (markdown, expected) in [
         ("One *line*\nand [another](https://a.example) `x`.\n", vec![paragraph("One line and another x.")]),
-        ("## Head {#id}\n\nText", vec![crosshead("Head"), paragraph("Text")]),
+        ("## Head {#id}\n\nText", vec![subheading("Head"), paragraph("Text")]),
         ("![The quay](q.jpg)\n", vec![caption("The quay", "q.jpg")]),
         ("![](q.jpg \"The quay\")", vec![caption("The quay", "q.jpg")]),
         ("[![The quay](q.jpg)](/big)", vec![caption("The quay", "q.jpg")]),

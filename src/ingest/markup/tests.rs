@@ -7,8 +7,8 @@ use crate::model::{BlockKind, Limits};
 fn lines(markup: &str) -> Vec<String> {
     let line = |block: Block| match block.kind {
         BlockKind::Paragraph { text } => format!("p {text}"),
-        BlockKind::Crosshead { text } => format!("x {text}"),
-        BlockKind::Caption { text, figure_url, credit } => format!("c {text} [{figure_url}] [{credit}]"),
+        BlockKind::Subheading { text } => format!("x {text}"),
+        BlockKind::Caption { text, image_url, credit } => format!("c {text} [{image_url}] [{credit}]"),
         BlockKind::Quote { text, attribution } => format!("q {text} [{attribution}]"),
         BlockKind::List { items, ordered } => format!("{} {}", if ordered { "o" } else { "u" }, items.join("; ")),
         BlockKind::Embed { url, text } => format!("e {url} {text}"),

@@ -195,7 +195,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         let mut blocks = text(self.node).map(|text| body::blocks(&text)).unwrap_or_default();
         for update in self.objects("liveBlogUpdate") {
             let headline = update.get("headline").and_then(|value| self.graph.text(value));
-            blocks.extend(headline.map(|text| Block::from(BlockKind::Crosshead { text })));
+            blocks.extend(headline.map(|text| Block::from(BlockKind::Subheading { text })));
             blocks.extend(text(update).map(|text| body::blocks(&text)).unwrap_or_default());
         }
         blocks
@@ -215,7 +215,7 @@ impl<'g, 'v> Fields<'g, 'v> {
             }
             let kind = BlockKind::Caption {
                 text: caption,
-                figure_url: if is_absolute_url(&url) { url } else { String::new() },
+                image_url: if is_absolute_url(&url) { url } else { String::new() },
                 credit: text(&["creditText", "creator", "author", "copyrightHolder", "copyrightNotice"]),
             };
             captions.push(kind.into());

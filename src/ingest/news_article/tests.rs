@@ -14,8 +14,8 @@ fn article(value: &Value) -> NewsArticle {
 fn lines(blocks: &[Block]) -> Vec<String> {
     let line = |block: &Block| match &block.kind {
         BlockKind::Paragraph { text } => format!("p {text}"),
-        BlockKind::Crosshead { text } => format!("x {text}"),
-        BlockKind::Caption { text, figure_url, credit } => format!("c {text} [{figure_url}] [{credit}]"),
+        BlockKind::Subheading { text } => format!("x {text}"),
+        BlockKind::Caption { text, image_url, credit } => format!("c {text} [{image_url}] [{credit}]"),
         BlockKind::Quote { .. }
         | BlockKind::List { .. }
         | BlockKind::Embed { .. }
@@ -190,9 +190,9 @@ fn what_is_no_article_says_what_it_is() {
     let refused = |text: &str| read(text).unwrap_err().to_string();
     assert_eq!(
         refused(r#"{"@graph": [{"@type": "WebPage"}, {"@type": ["Organization", "WebPage"]}]}"#),
-        "there is no article in it: of schema.org's types it has WebPage, Organization only"
+        "no article found: of schema.org's types it has WebPage, Organization only"
     );
-    assert_eq!(refused(r#"{"@graph": []}"#), "there is no article in it: the JSON-LD has no node with a type");
+    assert_eq!(refused(r#"{"@graph": []}"#), "no article found: the JSON-LD has no node with a type");
     assert_eq!(
         refused(r#"{"@type": "Article", "articleBody": "x"}"#),
         "no headline: the Article has neither `headline` nor `name`"

@@ -87,7 +87,7 @@ pub(super) fn of(item: &Item<'_>) -> Result<Document, IngestError> {
 
 /// A heading that begins the body and says the headline again is that headline.
 fn drop_repeated_headline(blocks: &mut Vec<crate::model::Block>, headline: &str) {
-    let repeats = |kind: &BlockKind| matches!(kind, BlockKind::Crosshead { text } if text == headline);
+    let repeats = |kind: &BlockKind| matches!(kind, BlockKind::Subheading { text } if text == headline);
     if blocks.first().is_some_and(|block| repeats(&block.kind)) {
         blocks.remove(0);
     }

@@ -52,9 +52,9 @@ fn caption(picture: Item<'_>) -> Option<[String; 3]> {
 fn place(caption: Option<[String; 3]>, blocks: &mut Vec<Block>, placed: &mut HashMap<String, usize>) {
     let Some([text, url, credit]) = caption else { return };
     let known = placed.get(&text).filter(|_| !text.is_empty()).and_then(|at| blocks.get_mut(*at));
-    let Some(Block { kind: BlockKind::Caption { figure_url: known_url, credit: known_credit, .. }, .. }) = known else {
+    let Some(Block { kind: BlockKind::Caption { image_url: known_url, credit: known_credit, .. }, .. }) = known else {
         placed.entry(text.clone()).or_insert(blocks.len());
-        return blocks.push(BlockKind::Caption { text, figure_url: url, credit }.into());
+        return blocks.push(BlockKind::Caption { text, image_url: url, credit }.into());
     };
     if known_url.is_empty() {
         *known_url = url;

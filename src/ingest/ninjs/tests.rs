@@ -16,8 +16,8 @@ fn document(value: &Value) -> Document {
 fn lines(document: &Document) -> Vec<String> {
     let line = |kind: &BlockKind| match kind {
         BlockKind::Paragraph { text } => format!("p {text}"),
-        BlockKind::Crosshead { text } => format!("x {text}"),
-        BlockKind::Caption { text, figure_url, credit } => format!("c {text} [{figure_url}] [{credit}]"),
+        BlockKind::Subheading { text } => format!("x {text}"),
+        BlockKind::Caption { text, image_url, credit } => format!("c {text} [{image_url}] [{credit}]"),
         BlockKind::Quote { text, .. } => format!("q {text}"),
         BlockKind::List { .. } | BlockKind::Embed { .. } | BlockKind::CorrectionNote { .. } => format!("{kind:?}"),
     };
@@ -203,12 +203,12 @@ fn what_is_not_to_be_published_is_refused() {
     };
     assert_eq!(
         refused(json!({"pubStatus": "canceled"})),
-        "the item is canceled: it is not to be published, and so not archived; `withdraw` ends an article that was"
+        "the item is canceled, so it is not archived; if the article was archived before, use `withdraw`"
     );
     assert!(refused(json!({"pubstatus": "withheld"})).starts_with("the item is withheld"));
     assert_eq!(
         refused(json!({"type": "event"})),
-        "there is no article in it: the item is of the type `event`, which is planned and not written"
+        "no article found: the item has the type `event`, which announces a plan and is not an article"
     );
     assert_eq!(refused(json!({"headlines": []})), "no headline: the item has neither headlines nor a title");
     assert!(read("[]").is_err());

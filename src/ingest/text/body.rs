@@ -98,7 +98,7 @@ impl Body {
             return self.push(kind, 95, Some(("correction note", &text, "says so in its first words")));
         }
         if let Some((caption, credit)) = credit::credited(&text) {
-            let kind = BlockKind::Caption { text: caption, figure_url: String::new(), credit };
+            let kind = BlockKind::Caption { text: caption, image_url: String::new(), credit };
             return self.push(kind, 95, Some(("caption", &text, "has a picture credit")));
         }
         let Some(verdict) = figure::weigh(units, at) else {
@@ -107,10 +107,10 @@ impl Body {
         };
         let (what, kind) = match verdict.kind {
             Kind::Caption => {
-                let kind = BlockKind::Caption { text: text.clone(), figure_url: String::new(), credit: String::new() };
+                let kind = BlockKind::Caption { text: text.clone(), image_url: String::new(), credit: String::new() };
                 ("caption", kind)
             }
-            Kind::Crosshead => ("crosshead", BlockKind::Crosshead { text: text.clone() }),
+            Kind::Subheading => ("subheading", BlockKind::Subheading { text: text.clone() }),
         };
         self.push(kind, verdict.percent, Some((what, &text, &verdict.why)));
     }

@@ -1,9 +1,9 @@
-//! Captions and crossheads: short lines among paragraphs, told apart by weighing features.
+//! Captions and subheadings: short lines among paragraphs, told apart by weighing features.
 //!
-//! No single feature decides. Each adds to or takes from a weight; above zero is a caption, below a crosshead,
+//! No single feature decides. Each adds to or takes from a weight; above zero is a caption, below a subheading,
 //! and the distance from zero is the confidence. The weights are set by hand from reading pages: captions
 //! describe a scene ("Damage in the old town after the storm"), so they are longer, name a place or an occasion,
-//! and repeat names of the story; crossheads are a label of one to four words, never the last line, often a
+//! and repeat names of the story; subheadings are a label of one to four words, never the last line, often a
 //! question.
 
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use super::units::{Unit, list_item};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Caption,
-    Crosshead,
+    Subheading,
 }
 
 /// What a short line was taken for, and why.
@@ -43,7 +43,7 @@ pub(super) fn weigh(units: &[Unit], at: usize) -> Option<Verdict> {
     }
     let features = features(units, at, unit, question);
     let weight: i32 = features.iter().map(|(weight, _)| weight).sum();
-    let kind = if weight > 0 { Kind::Caption } else { Kind::Crosshead };
+    let kind = if weight > 0 { Kind::Caption } else { Kind::Subheading };
     let percent = u8::try_from((55 + weight.abs() * 7 / 10).min(85)).unwrap_or(85);
     let ending = if question { "a question" } else { "no end punctuation" };
     let words = if unit.words() == 1 { "1 word".to_owned() } else { format!("{} words", unit.words()) };
@@ -205,14 +205,14 @@ mod tests {
             ("Mira Sand speaks to reporters on the quay", Kind::Caption),
             ("Lorries wait for the ferry after the closure of the bridge", Kind::Caption),
             ("An aerial view of the bridge", Kind::Caption),
-            ("Lasting damage", Kind::Crosshead),
-            ("What happens next?", Kind::Crosshead),
-            ("How the cracks were found", Kind::Crosshead),
-            ("Background", Kind::Crosshead),
-            ("Ferries can carry more than the town thinks", Kind::Crosshead),
-            ("‘We are not going to gamble with lives’", Kind::Crosshead),
-            ("3. Look at the bridge from below", Kind::Crosshead),
-            ("The long way round", Kind::Crosshead),
+            ("Lasting damage", Kind::Subheading),
+            ("What happens next?", Kind::Subheading),
+            ("How the cracks were found", Kind::Subheading),
+            ("Background", Kind::Subheading),
+            ("Ferries can carry more than the town thinks", Kind::Subheading),
+            ("‘We are not going to gamble with lives’", Kind::Subheading),
+            ("3. Look at the bridge from below", Kind::Subheading),
+            ("The long way round", Kind::Subheading),
         ] {
             let (found, percent) = judge(line).unwrap();
             assert_eq!(found, kind, "{line:?}");

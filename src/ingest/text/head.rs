@@ -111,7 +111,7 @@ fn take_meta<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     let mut taken = 0;
     let (mut between, mut prose) = (Vec::new(), Vec::new());
     for (at, unit) in units.iter().take(NEAR).enumerate() {
-        // After prose, a lone weekday may be a crosshead.
+        // After prose, a lone weekday may be a subheading.
         let weekday = || meta::weekday(&unit.text).filter(|_| between.is_empty() && prose.is_empty());
         if let Some(found) = meta::read(&unit.text).or_else(weekday) {
             head.meta.absorb(found);

@@ -11,7 +11,7 @@
 //!
 //! City · 2 months ago                    meta lines: section, times, byline, in any order; may be missing
 //!
-//! Paragraphs, captions, crossheads …
+//! Paragraphs, captions, subheadings …
 //! ```
 //!
 //! Paragraphs are parted by blank lines or, where there are none, by line ends; hard-wrapped text is joined.

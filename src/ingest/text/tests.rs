@@ -5,12 +5,12 @@ fn page(text: &str) -> Document {
     read(text, &Options::default()).unwrap()
 }
 
-/// A letter for each block: paragraph, caption, crosshead, list, correction note.
+/// A letter for each block: paragraph, caption, subheading, list, correction note.
 fn kinds(document: &Document) -> String {
     let letter = |kind: &BlockKind| match kind {
         BlockKind::Paragraph { .. } => 'p',
         BlockKind::Caption { .. } => 'c',
-        BlockKind::Crosshead { .. } => 'x',
+        BlockKind::Subheading { .. } => 'x',
         BlockKind::List { .. } => 'l',
         BlockKind::CorrectionNote { .. } => 'n',
         BlockKind::Quote { .. } => 'q',
@@ -143,7 +143,7 @@ fn weekdays_count_from_the_page_and_changes_from_the_publication_too() {
     assert_eq!(claims("2 months ago | Updated on Wednesday"), ["September 2025", "5 November 2025", "p"]);
     // Of nine weeks since, it may be the Wednesday of any.
     assert_eq!(claims("September 5, 2025 | Updated Wednesday"), ["5 September 2025", "", "p"]);
-    // A crosshead.
+    // A subheading.
     assert_eq!(claims(&format!("{LINE}\n\nWednesday")), ["", "", "pxp"]);
 
     let document = page(&format!("Ferry returns\n\nNovember 3, 2025 | Updated Wednesday\n\n{LINE}"));

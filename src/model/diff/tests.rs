@@ -130,7 +130,7 @@ fn a_deleted_block_is_listed_where_it_stood() {
 fn a_caption_keeps_its_words_when_credit_or_picture_change() {
     let caption = |credit: &str, url: &str| Content {
         blocks: vec![
-            BlockKind::Caption { text: "The wreck".into(), figure_url: url.into(), credit: credit.into() }.into(),
+            BlockKind::Caption { text: "The wreck".into(), image_url: url.into(), credit: credit.into() }.into(),
         ],
         ..Content::default()
     };
@@ -151,7 +151,7 @@ fn a_caption_keeps_its_words_when_credit_or_picture_change() {
 fn a_block_whose_kind_alone_changed_is_modified() {
     let base = article(&[FERRY]);
     let mut target = base.clone();
-    target.blocks = vec![BlockKind::Crosshead { text: FERRY.into() }.into()];
+    target.blocks = vec![BlockKind::Subheading { text: FERRY.into() }.into()];
     assert_eq!(lines(&diff(&base, &target)), [format!("Modify 0 0: {FERRY}")]);
     assert_eq!(word_delta(&base, &target), delta(0, 0));
 }
@@ -195,8 +195,8 @@ fn any_block() -> impl Strategy<Value = Block> {
     let text = any_text;
     let kind = prop_oneof![
         6 => text().prop_map(|text| BlockKind::Paragraph { text }),
-        1 => text().prop_map(|text| BlockKind::Crosshead { text }),
-        1 => (text(), text(), text()).prop_map(|(text, figure_url, credit)| BlockKind::Caption { text, figure_url, credit }),
+        1 => text().prop_map(|text| BlockKind::Subheading { text }),
+        1 => (text(), text(), text()).prop_map(|(text, image_url, credit)| BlockKind::Caption { text, image_url, credit }),
         1 => (prop::collection::vec(text(), 0..3), any::<bool>()).prop_map(|(items, ordered)| BlockKind::List { items, ordered }),
         1 => (text(), text()).prop_map(|(url, text)| BlockKind::Embed { url, text }),
         1 => (text(), text()).prop_map(|(text, attribution)| BlockKind::Quote { text, attribution }),

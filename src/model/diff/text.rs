@@ -36,10 +36,10 @@ impl<'a> Part<'a> {
 /// What a block says: all its attributes, those that are empty left out.
 pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = Part<'_>> {
     let (prose, url, items): ([&str; 2], &str, &[String]) = match kind {
-        BlockKind::Paragraph { text } | BlockKind::Crosshead { text } | BlockKind::CorrectionNote { text } => {
+        BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
             ([text, ""], "", &[])
         }
-        BlockKind::Caption { text, figure_url, credit } => ([text, credit], figure_url, &[]),
+        BlockKind::Caption { text, image_url, credit } => ([text, credit], image_url, &[]),
         BlockKind::Quote { text, attribution } => ([text, attribution], "", &[]),
         BlockKind::List { items, ordered: _ } => ([""; 2], "", items),
         BlockKind::Embed { url, text } => ([text, ""], url, &[]),
@@ -207,7 +207,7 @@ mod tests {
     fn every_attribute_has_a_line_of_its_own() {
         let caption = BlockKind::Caption {
             text: "The bridge".into(),
-            figure_url: "https://example.com/bridge.jpg".into(),
+            image_url: "https://example.com/bridge.jpg".into(),
             credit: "Ada Holm".into(),
         };
         assert_eq!(render(&caption), "The bridge\nAda Holm\nhttps://example.com/bridge.jpg");

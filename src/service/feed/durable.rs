@@ -57,10 +57,12 @@ impl Context {
         let mut subscriptions: Vec<_> = page.items.iter().map(|item| self.show_subscription(item)).collect();
         let cut_off = fit::keep(&mut subscriptions).then(|| page.items.get(..subscriptions.len())?.last()).flatten();
         let position = cut_off.map(|last| last.id.clone()).or(page.next).map(|id| id.as_str().to_owned());
-        let stamp = self.archive.tail();
+        let snapshot = self.archive.tail();
         Ok(pb::ListSubscriptionsResponse {
             subscriptions,
-            next_page_token: position.map(|position| PageToken { stamp, position }.encode(digest)).unwrap_or_default(),
+            next_page_token: position
+                .map(|position| PageToken { snapshot, position }.encode(digest))
+                .unwrap_or_default(),
         })
     }
 
@@ -73,12 +75,12 @@ impl Context {
         request: pb::AcknowledgeSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let id = parse(&request.name);
-        let lease = match request.lease {
-            0 => Err(FieldError::invalid("lease", "is missing; Started has it")),
+        let epoch = match request.epoch {
+            0 => Err(FieldError::invalid("epoch", "is missing; Started has it")),
             _ => Ok(()),
         };
-        let (id, ()) = all!(id, lease)?;
-        let acknowledged = self.archive.acknowledge_subscription(id, request.lease, Seq(request.next_seq)).await?;
+        let (id, ()) = all!(id, epoch)?;
+        let acknowledged = self.archive.acknowledge_subscription(id, request.epoch, Seq(request.next_seq)).await?;
         Ok(self.show_subscription(&acknowledged))
     }
 
@@ -133,7 +135,7 @@ fn lag(waiting_since: Option<Timestamp>, now: Timestamp) -> prost_types::Duratio
 fn consumer(consumer: &ConsumerAt) -> pb::Consumer {
     pb::Consumer {
         label: consumer.label.clone(),
-        lease: consumer.lease,
+        epoch: consumer.epoch,
         attach_time: Some(timestamp_to_pb(consumer.attach_time)),
         delivered_next_seq: consumer.delivered.0,
         attached: consumer.attached,

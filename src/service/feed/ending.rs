@@ -25,8 +25,8 @@ pub(super) enum Ending {
 pub(super) enum Interruption {
     /// The server shuts down.
     Stopping,
-    /// Another consumer has the lease, or the subscription is gone.
-    LeaseLost(Box<ArchiveError>),
+    /// Another consumer has the epoch, or the subscription is gone.
+    ConsumerFenced(Box<ArchiveError>),
 }
 
 impl Interruption {
@@ -46,7 +46,7 @@ impl Interruption {
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => Self::Stopping,
-            error = lost => Self::LeaseLost(Box::new(error)),
+            error = lost => Self::ConsumerFenced(Box::new(error)),
         }
     }
 }

@@ -22,11 +22,11 @@ use super::show;
 use super::wanted::{Wanted, attach};
 use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
-use crate::model::{FeedQuery, ReadStamp, RequestDigest};
+use crate::model::{FeedQuery, RequestDigest, Snapshot};
 use crate::wire::frame::EventFrame;
 use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
-use crate::wire::{self, all, pb, read_stamp_to_pb};
+use crate::wire::{self, all, pb, snapshot_to_pb};
 
 /// Changes of one event at most.
 const EVENT_CHANGES_MAX: usize = 512;
@@ -47,7 +47,7 @@ pub(super) struct Subscriber {
     pub(super) context: Context,
     end: FeedEnd,
     /// All below it that matches was sent.
-    pub(super) place: ReadStamp,
+    pub(super) place: Snapshot,
     pub(super) snapshot: Option<SnapshotPlace>,
     plan: PagePlan,
     pub(super) query_digest: RequestDigest,
@@ -61,7 +61,7 @@ pub(super) struct Subscriber {
     /// What the last event takes until the transport has it.
     waits: Option<Share>,
     /// Where the reader is without the last event, which the transport may not have taken.
-    before: (ReadStamp, Option<SnapshotPlace>),
+    before: (Snapshot, Option<SnapshotPlace>),
 }
 
 /// What ends a wait.
@@ -138,8 +138,8 @@ impl Subscriber {
     async fn feed(&mut self, sink: &Sink<EventFrame>) -> Result<std::convert::Infallible, Ending> {
         let started = pb::Started {
             bookmark: Some(self.bookmark()),
-            lease: self.attachment.as_ref().map_or(0, |attachment| attachment.lease),
-            snapshot: self.snapshot.as_ref().map(|_| read_stamp_to_pb(&self.place)),
+            epoch: self.attachment.as_ref().map_or(0, |attachment| attachment.epoch),
+            snapshot: self.snapshot.as_ref().map(|_| snapshot_to_pb(&self.place)),
         };
         self.send(sink, show::event(Event::Started(started)), None).await?;
         while self.snapshot.is_some() {
@@ -215,7 +215,7 @@ impl Subscriber {
                 sink.send_if_room(show::event(Event::Bookmark(self.bookmark())));
                 Refusal::draining().into()
             }
-            Interruption::LeaseLost(error) => Refusal::from(*error).into(),
+            Interruption::ConsumerFenced(error) => Refusal::from(*error).into(),
         }
     }
 
@@ -326,7 +326,7 @@ impl Subscriber {
     }
 
     /// A bookmark that is about to be sent. It can be acknowledged, and an acknowledgement may be faster than we are.
-    pub(super) fn bookmark_at(&self, place: &ReadStamp) -> pb::Bookmark {
+    pub(super) fn bookmark_at(&self, place: &Snapshot) -> pb::Bookmark {
         if let Some(attachment) = &self.attachment {
             attachment.deliver(place.next_seq);
         }

@@ -1,4 +1,4 @@
-//! `FeedService`.
+//! `ChangeFeedService`.
 
 mod durable;
 mod ending;
@@ -23,9 +23,9 @@ use super::sink::{Messages, Sink};
 use super::status::Refusal;
 use crate::wire::frame::{EventFrame, PageFrame};
 use crate::wire::pb;
-use crate::wire::pb::feed_service_server::FeedService;
+use crate::wire::pb::change_feed_service_server::ChangeFeedService;
 
-/// The handler of `FeedService`.
+/// The handler of `ChangeFeedService`.
 #[derive(Clone)]
 pub struct FeedHandler {
     context: Context,
@@ -61,7 +61,7 @@ impl FeedHandler {
 type Answer<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
-impl FeedService for FeedHandler {
+impl ChangeFeedService for FeedHandler {
     type SubscribeStream = Messages<EventFrame>;
 
     async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Answer<Self::SubscribeStream> {

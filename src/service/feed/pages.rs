@@ -8,7 +8,7 @@ use super::super::{Context, render};
 use super::query::{Asked, Start, feed_view};
 use super::show;
 use crate::archive::feed::PagePlan;
-use crate::model::ReadStamp;
+use crate::model::Snapshot;
 use crate::wire::frame::PageFrame;
 use crate::wire::{self, FieldErrors, all, pb};
 
@@ -54,10 +54,10 @@ impl Context {
     /// The next page that has a change; an empty one where none comes in time, or none is among those examined.
     async fn changes_after(
         &self,
-        mut place: ReadStamp,
+        mut place: Snapshot,
         plan: &PagePlan,
         wait: Duration,
-    ) -> Result<(Vec<wire::frame::ChangeFrame>, ReadStamp, bool), Refusal> {
+    ) -> Result<(Vec<wire::frame::ChangeFrame>, Snapshot, bool), Refusal> {
         let mut end = self.archive.feed_end();
         let patience = tokio::time::sleep(wait);
         tokio::pin!(patience);

@@ -4,7 +4,7 @@ use super::super::Context;
 use super::super::status::Refusal;
 use crate::archive::ArchiveError;
 use crate::archive::feed::{FeedStart, FeedView};
-use crate::model::{AsOf, FeedQuery, Knowledge, ReadStamp, RequestDigest, Seq};
+use crate::model::{AsOf, FeedQuery, KnownAt, RequestDigest, Seq, Snapshot};
 use crate::wire::token::{ResumeToken, SnapshotPlace, TokenError, query_digest};
 use crate::wire::{self, FieldError, FieldErrors, pb};
 
@@ -12,7 +12,7 @@ use crate::wire::{self, FieldError, FieldErrors, pb};
 #[derive(Clone, Debug)]
 pub(super) struct Begin {
     /// The place in the log; the snapshot's, where there is one.
-    pub(super) place: ReadStamp,
+    pub(super) place: Snapshot,
     /// How far a snapshot was sent; `None` where none is wanted, or all of it was.
     pub(super) snapshot: Option<SnapshotPlace>,
 }
@@ -108,15 +108,15 @@ impl Context {
             Start::Token { query, field, .. } if query != digest => {
                 Err(FieldError::token(field, TokenError::OtherRequest).into())
             }
-            Start::Token { token: ResumeToken { next_seq, history, snapshot }, .. } => {
-                let place = self.archive.feed_start(FeedStart::Place { next_seq, history }).await?;
+            Start::Token { token: ResumeToken { next_seq, log_digest, snapshot }, .. } => {
+                let place = self.archive.feed_start(FeedStart::Place { next_seq, log_digest }).await?;
                 Ok(Begin { place, snapshot })
             }
             Start::Snapshot(as_of) => {
-                let place = match as_of.knowledge {
-                    Knowledge::Newest => self.archive.tail(),
-                    Knowledge::NextSeq { .. } | Knowledge::ArchiveTime(_) => {
-                        self.archive.cut(as_of, Seq::ZERO).await.map_err(of_start)?.stamp
+                let place = match as_of.known_at {
+                    KnownAt::Newest => self.archive.tail(),
+                    KnownAt::NextSeq { .. } | KnownAt::ArchiveTime(_) => {
+                        self.archive.cut(as_of, Seq::ZERO).await.map_err(of_start)?.snapshot
                     }
                 };
                 Ok(Begin { place, snapshot: Some(SnapshotPlace { after: None }) })
@@ -126,7 +126,7 @@ impl Context {
 
     /// As [`Context::begin`], where a snapshot is not possible. Whether a token is within one matters only if it is of this
     /// log.
-    pub(super) async fn begin_in_log(&self, start: Start, digest: RequestDigest) -> Result<ReadStamp, Refusal> {
+    pub(super) async fn begin_in_log(&self, start: Start, digest: RequestDigest) -> Result<Snapshot, Refusal> {
         let field = if let Start::Token { field, .. } = &start { *field } else { "start" };
         let begin = self.begin(start, digest).await?;
         if begin.snapshot.is_some() {

@@ -6,8 +6,8 @@ use crate::model::Change;
 use crate::service::render;
 use crate::wire::{DURATION_MAX, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
 
-pub(super) fn made_again(again: &Again, change: &Change) -> pb::ChangeRequest {
-    use pb::change_request::Request;
+pub(super) fn made_again(again: &Again, change: &Change) -> pb::ReplayRequest {
+    use pb::replay_request::Request;
     let entry = &change.entry;
     let name = entry.name.to_string();
     let observe_time = Some(timestamp_to_pb(entry.observe_time));
@@ -16,7 +16,7 @@ pub(super) fn made_again(again: &Again, change: &Change) -> pb::ChangeRequest {
     let request = match again {
         Again::Publish { revision, coalesce } => {
             let publish = publish(revision, *coalesce, change);
-            Request::Publish(pb::PublishRevisionRequest { observe_time, request_id, ..publish })
+            Request::Publish(pb::RecordObservationRequest { observe_time, request_id, ..publish })
         }
         Again::Rollback(number) => Request::Rollback(pb::RollbackArticleRequest {
             name,
@@ -35,22 +35,22 @@ pub(super) fn made_again(again: &Again, change: &Change) -> pb::ChangeRequest {
             Request::Reinstate(reinstate)
         }
     };
-    let recorded = pb::Recorded {
+    let recorded = pb::RecordedAs {
         seq: change.seq.0,
         archive_time: Some(timestamp_to_pb(entry.archive_time)),
         revision_number: entry.revision.map_or(0, |number| number.get()),
     };
-    pb::ChangeRequest { request: Some(request), recorded: Some(recorded) }
+    pb::ReplayRequest { request: Some(request), recorded: Some(recorded) }
 }
 
-fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::PublishRevisionRequest {
+fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::RecordObservationRequest {
     let entry = &change.entry;
     let content = revision.content.as_deref();
     let canonical = content.map_or("", |content| content.canonical_url.as_str());
     let urls = entry.bound_urls.iter().map(|url| &url.original).filter(|url| url.as_str() != canonical);
     // An original is kept with the observation that made the revision, and with no other.
     let original = entry.made.as_deref().and_then(|record| record.original.as_ref());
-    pb::PublishRevisionRequest {
+    pb::RecordObservationRequest {
         parent: entry.name.source.to_string(),
         article_id: entry.name.article.as_str().to_owned(),
         content: content.map(content_to_pb),
@@ -58,6 +58,6 @@ fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::Publis
         original: original.map(render::original),
         coalesce_within: coalesce.then_some(DURATION_MAX),
         fetch: entry.fetch.as_deref().map(fetch_to_pb),
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     }
 }

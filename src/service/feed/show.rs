@@ -5,7 +5,7 @@ use super::request;
 use crate::archive::compare::Comparison;
 use crate::archive::feed::{ChangeAt, FeedItem};
 use crate::archive::read::RevisionAt;
-use crate::model::{ArticleName, ReadStamp, RequestDigest, RevisionRecord};
+use crate::model::{ArticleName, RequestDigest, RevisionRecord, Snapshot};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::writer::Writer;
@@ -89,8 +89,8 @@ pub(super) fn frame(item: FeedItem) -> ChangeFrame {
 }
 
 /// A place in the changes.
-pub(super) fn bookmark(place: &ReadStamp, query: RequestDigest) -> pb::Bookmark {
-    let token = ResumeToken { next_seq: place.next_seq, history: place.history, snapshot: None };
+pub(super) fn bookmark(place: &Snapshot, query: RequestDigest) -> pb::Bookmark {
+    let token = ResumeToken { next_seq: place.next_seq, log_digest: place.log_digest, snapshot: None };
     pb::Bookmark {
         next_seq: place.next_seq.0,
         resume_token: token.encode(query),
@@ -99,8 +99,8 @@ pub(super) fn bookmark(place: &ReadStamp, query: RequestDigest) -> pb::Bookmark 
 }
 
 /// A place in a snapshot that is of `place`.
-pub(super) fn bookmark_in_snapshot(place: &ReadStamp, within: SnapshotPlace, query: RequestDigest) -> pb::Bookmark {
-    let token = ResumeToken { next_seq: place.next_seq, history: place.history, snapshot: Some(within) };
+pub(super) fn bookmark_in_snapshot(place: &Snapshot, within: SnapshotPlace, query: RequestDigest) -> pb::Bookmark {
+    let token = ResumeToken { next_seq: place.next_seq, log_digest: place.log_digest, snapshot: Some(within) };
     pb::Bookmark { next_seq: 0, resume_token: token.encode(query), archive_time: None }
 }
 

@@ -57,7 +57,7 @@ impl Subscriber {
             page_size: EVENT_ARTICLES_MAX,
             content_bytes_max: EVENT_CONTENT_BYTES,
         };
-        let cut = Cut { observe_time: None, stamp: self.place };
+        let cut = Cut { observe_time: None, snapshot: self.place };
         let mut bytes = EVENT_MEMORY_BYTES;
         let (page, share) = loop {
             let mut share = self.memory(sink, bytes).await?;
@@ -76,8 +76,8 @@ impl Subscriber {
         }
         if !page.articles.is_empty() {
             let bookmark = Some(show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest));
-            let batch = pb::Batch { changes: Vec::new(), articles: page.articles, bookmark };
-            self.send(sink, show::event(Event::Batch(batch)), Some(share)).await?;
+            let batch = pb::Delivery { changes: Vec::new(), articles: page.articles, bookmark };
+            self.send(sink, show::event(Event::Delivery(batch)), Some(share)).await?;
             self.snapshot = Some(within);
         }
         if page.next.is_none() {

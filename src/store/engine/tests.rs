@@ -293,7 +293,7 @@ fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
         for emptied in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-            Watermark::open(dir.path()).unwrap().record(Mark { next_seq: 1, history: [0; 16], commits: 1 }).unwrap();
+            Watermark::open(dir.path()).unwrap().record(Mark { next_seq: 1, log_digest: [0; 16], commits: 1 }).unwrap();
 
             let damaged = dir.path().join(file);
             match (damaged.is_dir(), emptied) {

@@ -34,7 +34,7 @@ pub struct Mark {
     /// The position of the next change.
     pub next_seq: u64,
     /// The log's running digest.
-    pub history: [u8; 16],
+    pub log_digest: [u8; 16],
     /// How many commits there were.
     pub commits: u64,
 }
@@ -93,7 +93,7 @@ fn encode(Slot { turn, mark }: Slot) -> Vec<u8> {
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&turn.to_be_bytes());
     bytes.extend_from_slice(&mark.next_seq.to_be_bytes());
-    bytes.extend_from_slice(&mark.history);
+    bytes.extend_from_slice(&mark.log_digest);
     bytes.extend_from_slice(&mark.commits.to_be_bytes());
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
     bytes
@@ -110,11 +110,11 @@ fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Slot> {
     let (magic, rest) = body.split_first_chunk::<8>()?;
     let (turn, rest) = rest.split_first_chunk::<8>()?;
     let (next_seq, rest) = rest.split_first_chunk::<8>()?;
-    let (history, commits) = rest.split_first_chunk::<16>()?;
+    let (log_digest, commits) = rest.split_first_chunk::<16>()?;
     let intact = magic == MAGIC && u32::from_be_bytes(*checksum) == crc32c::crc32c(body);
     let mark = Mark {
         next_seq: u64::from_be_bytes(*next_seq),
-        history: *history,
+        log_digest: *log_digest,
         commits: u64::from_be_bytes(commits.try_into().ok()?),
     };
     intact.then_some(Slot { turn: u64::from_be_bytes(*turn), mark })
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn mark(next_seq: u64) -> Mark {
-        Mark { next_seq, history: [7; 16], commits: next_seq + 1 }
+        Mark { next_seq, log_digest: [7; 16], commits: next_seq + 1 }
     }
 
     #[test]

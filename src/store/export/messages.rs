@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::{LogEnd, LogHeader};
-use crate::model::{History, ReadStamp, Seq, SubscriptionId, Timestamp};
+use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::content::{StoredContent, StoredOriginal};
 use crate::store::subscription;
 use crate::store::whole::WholeChange;
@@ -14,7 +14,7 @@ pub(super) struct Segment {
     pub(super) first_seq: Seq,
     pub(super) count: u32,
     /// The running digest that includes the last change.
-    pub(super) history: History,
+    pub(super) log_digest: LogDigest,
     /// Bytes of the records before compression.
     pub(super) length: u64,
     pub(super) records: Vec<u8>,
@@ -51,17 +51,17 @@ impl Records {
     pub(super) fn into_changes(
         self,
         mut seq: Seq,
-        mut before: History,
+        mut before: LogDigest,
     ) -> impl Iterator<Item = Result<WholeChange, StoreError>> {
         self.0.records.into_iter().map(move |record| {
             let change = change(seq, before, record)?;
-            (seq, before) = (seq.next(), change.change.history);
+            (seq, before) = (seq.next(), change.change.log_digest);
             Ok(change)
         })
     }
 }
 
-fn change(seq: Seq, before: History, record: stored::LogRecord) -> Result<WholeChange, StoreError> {
+fn change(seq: Seq, before: LogDigest, record: stored::LogRecord) -> Result<WholeChange, StoreError> {
     let mut change = WholeChange::from_record(seq, before, record.change)?;
     let made = change.change.entry.made.as_deref();
     let (made, kept) = (made.is_some(), made.is_some_and(|made| made.original.is_some()));
@@ -78,9 +78,9 @@ pub(super) fn encode_header(header: &LogHeader) -> Vec<u8> {
         format_version: header.format_version,
         archive_id: header.archive_id.to_vec(),
         first_seq: header.first_seq.0,
-        first_history: header.first_history.0.to_vec(),
+        first_log_digest: header.first_log_digest.0.to_vec(),
         next_seq: header.end.next_seq.0,
-        history: header.end.history.0.to_vec(),
+        log_digest: header.end.log_digest.0.to_vec(),
         archive_time: header.end.archive_time.map(Timestamp::micros),
         create_time: header.create_time.micros(),
         writer: header.writer.clone(),
@@ -95,11 +95,11 @@ pub(super) fn decode_header(payload: &[u8]) -> Option<LogHeader> {
         format_version: message.format_version,
         archive_id: message.archive_id.try_into().ok()?,
         first_seq: Seq(message.first_seq),
-        first_history: history(&message.first_history)?,
-        end: ReadStamp {
+        first_log_digest: log_digest(&message.first_log_digest)?,
+        end: Snapshot {
             next_seq: Seq(message.next_seq),
             archive_time: optional_time(message.archive_time)?,
-            history: history(&message.history)?,
+            log_digest: log_digest(&message.log_digest)?,
         },
         create_time: Timestamp::from_micros(message.create_time)?,
         writer: message.writer,
@@ -111,7 +111,7 @@ pub(super) fn encode_segment(segment: Segment) -> Vec<u8> {
     let message = stored::LogSegment {
         first_seq: segment.first_seq.0,
         count: segment.count,
-        history: segment.history.0.to_vec(),
+        log_digest: segment.log_digest.0.to_vec(),
         length: segment.length,
         records: segment.records,
     };
@@ -123,21 +123,21 @@ pub(super) fn decode_segment(payload: &[u8]) -> Option<Segment> {
     Some(Segment {
         first_seq: Seq(message.first_seq),
         count: message.count,
-        history: history(&message.history)?,
+        log_digest: log_digest(&message.log_digest)?,
         length: message.length,
         records: message.records,
     })
 }
 
 /// An end, with what it repeats of the header and how many segments came before.
-pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, history: History, segments: u64) -> Vec<u8> {
+pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, log_digest: LogDigest, segments: u64) -> Vec<u8> {
     let subscriptions = end.subscriptions.iter().map(|(id, record)| stored::LogSubscription {
         id: id.as_str().to_owned(),
         subscription: Some(subscription::to_stored(record)),
     });
     let message = stored::LogEnd {
         next_seq: next_seq.0,
-        history: history.0.to_vec(),
+        log_digest: log_digest.0.to_vec(),
         segments,
         clock_floor: end.clock_floor.map(Timestamp::micros),
         subscriptions: subscriptions.collect(),
@@ -146,7 +146,7 @@ pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, history: History, segments
 }
 
 /// Reads what [`encode_end`] wrote.
-pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, History, u64)> {
+pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, LogDigest, u64)> {
     let message = stored::LogEnd::decode(payload).ok()?;
     let subscriptions = message.subscriptions.into_iter().map(|entry| {
         let id = SubscriptionId::parse(&entry.id).ok()?;
@@ -156,11 +156,11 @@ pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, History, u64)> 
         clock_floor: optional_time(message.clock_floor)?,
         subscriptions: subscriptions.collect::<Option<_>>()?,
     };
-    Some((end, Seq(message.next_seq), history(&message.history)?, message.segments))
+    Some((end, Seq(message.next_seq), log_digest(&message.log_digest)?, message.segments))
 }
 
-fn history(bytes: &[u8]) -> Option<History> {
-    bytes.try_into().ok().map(History)
+fn log_digest(bytes: &[u8]) -> Option<LogDigest> {
+    bytes.try_into().ok().map(LogDigest)
 }
 
 /// `None` for a time that is there and malformed; `Some(None)` for none.

@@ -20,7 +20,7 @@ pub use self::read::LogReader;
 pub use self::source::Place;
 pub use self::write::LogWriter;
 use super::subscription::SubscriptionRecord;
-use crate::model::{History, ReadStamp, Seq, SubscriptionId, Timestamp};
+use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 
 /// The version of the export that this code writes, and the highest that it reads.
 pub const EXPORT_VERSION: u32 = 1;
@@ -41,9 +41,9 @@ pub struct LogHeader {
     /// The position of the first change.
     pub first_seq: Seq,
     /// The running digest below it.
-    pub first_history: History,
+    pub first_log_digest: LogDigest,
     /// Where it ends: behind the last change.
-    pub end: ReadStamp,
+    pub end: Snapshot,
     /// When it was begun.
     pub create_time: Timestamp,
     /// The program that wrote it.

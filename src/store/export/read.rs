@@ -8,7 +8,7 @@ use super::frame::Kind;
 use super::messages::{self, Records, Segment};
 use super::source::{Place, Source};
 use super::{ExportError, LENGTH_MAX, LogEnd, LogHeader};
-use crate::model::{History, Seq};
+use crate::model::{LogDigest, Seq};
 use crate::store::format::FORMAT_VERSION;
 use crate::store::whole::WholeChange;
 
@@ -73,26 +73,26 @@ impl<R: Read> LogReader<R> {
         if records.count() != segment.count {
             return Err(altered("a segment has another number of changes than it says"));
         }
-        let changes = records.into_changes(place.next_seq, place.history).collect::<Result<Vec<_>, _>>();
+        let changes = records.into_changes(place.next_seq, place.log_digest).collect::<Result<Vec<_>, _>>();
         let changes = changes.map_err(|error| altered(&error.to_string()))?;
-        let last = changes.last().map(|last| (last.change.seq.next(), last.change.history));
-        let Some((next_seq, history)) = last.filter(|(next_seq, _)| *next_seq <= self.header.end.next_seq) else {
+        let last = changes.last().map(|last| (last.change.seq.next(), last.change.log_digest));
+        let Some((next_seq, log_digest)) = last.filter(|(next_seq, _)| *next_seq <= self.header.end.next_seq) else {
             return Err(altered("there are more changes than the header says"));
         };
-        if history != segment.history {
+        if log_digest != segment.log_digest {
             return Err(altered("the changes of a segment have another history than it says"));
         }
-        (self.source.place.next_seq, self.source.place.history) = (next_seq, history);
+        (self.source.place.next_seq, self.source.place.log_digest) = (next_seq, log_digest);
         self.source.step_over(payload.len());
         Ok(changes)
     }
 
     fn read_end(&mut self, payload: &[u8]) -> Result<(), ExportError> {
         let end = messages::decode_end(payload).ok_or_else(|| self.source.altered("the end can't be read"))?;
-        let (end, next_seq, history, segments) = end;
-        let Place { next_seq: here, history: digest, frame, .. } = self.source.place;
-        let stamp = self.header.end;
-        if (here, digest) != (stamp.next_seq, stamp.history) || (here, digest) != (next_seq, history) {
+        let (end, next_seq, log_digest, segments) = end;
+        let Place { next_seq: here, log_digest: digest, frame, .. } = self.source.place;
+        let snapshot = self.header.end;
+        if (here, digest) != (snapshot.next_seq, snapshot.log_digest) || (here, digest) != (next_seq, log_digest) {
             return Err(self.source.altered("the end comes at another change than the header says"));
         }
         if segments + 1 != frame {
@@ -109,7 +109,8 @@ impl<R: Read + Seek> LogReader<R> {
     /// Passes over the changes without reading them, and answers what stands at the end.
     pub fn pass_to_end(mut self) -> Result<LogEnd, ExportError> {
         while self.source.pass_over_segment()? {}
-        (self.source.place.next_seq, self.source.place.history) = (self.header.end.next_seq, self.header.end.history);
+        (self.source.place.next_seq, self.source.place.log_digest) =
+            (self.header.end.next_seq, self.header.end.log_digest);
         let (kind, payload) = self.source.read_frame()?;
         if kind != Kind::End {
             return Err(self.source.altered("a second header"));
@@ -126,8 +127,8 @@ fn read_header<R: Read>(source: &mut Source<R>) -> Result<LogHeader, ExportError
     if header.format_version > FORMAT_VERSION {
         return Err(source.newer("format", header.format_version, FORMAT_VERSION));
     }
-    let (first, end) = ((header.first_seq, header.first_history), (header.end.next_seq, header.end.history));
-    let of_this_archive = first.0 > Seq::ZERO || first.1 == History::of_archive(&header.archive_id);
+    let (first, end) = ((header.first_seq, header.first_log_digest), (header.end.next_seq, header.end.log_digest));
+    let of_this_archive = first.0 > Seq::ZERO || first.1 == LogDigest::of_archive(&header.archive_id);
     if header.format_version < FORMAT_VERSION
         || !of_this_archive
         || first.0 > end.0
@@ -135,7 +136,7 @@ fn read_header<R: Read>(source: &mut Source<R>) -> Result<LogHeader, ExportError
     {
         return Err(source.altered("the header contradicts itself"));
     }
-    (source.place.next_seq, source.place.history) = first;
+    (source.place.next_seq, source.place.log_digest) = first;
     source.step_over(payload.len());
     Ok(header)
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::frame::{self, CHECKSUM_BYTES, HEAD_BYTES, Kind};
 use super::{EXPORT_VERSION, ExportError};
-use crate::model::{History, Seq};
+use crate::model::{LogDigest, Seq};
 
 const FIRST_WORDS: &[u8] = b"dateline log ";
 /// A version's digits with the end of their line, and more than any will have.
@@ -20,7 +20,7 @@ pub struct Place {
     /// The position of the next change.
     pub(super) next_seq: Seq,
     /// The digest below it.
-    pub(super) history: History,
+    pub(super) log_digest: LogDigest,
 }
 
 impl Place {
@@ -47,7 +47,7 @@ pub(super) struct Source<R> {
 impl<R: Read> Source<R> {
     /// Reads the first line.
     pub(super) fn open(file: &str, bytes: R) -> Result<Self, ExportError> {
-        let place = Place { offset: 0, frame: 0, next_seq: Seq::ZERO, history: History([0; 16]) };
+        let place = Place { offset: 0, frame: 0, next_seq: Seq::ZERO, log_digest: LogDigest([0; 16]) };
         let mut source = Self { file: file.to_owned(), bytes, place };
         let not_an_export = || ExportError::NotAnExport { file: file.to_owned() };
         let mut line = Vec::new();

@@ -3,7 +3,7 @@
 use super::frame::{self, Kind};
 use super::messages::{self, Records, Segment};
 use super::{EXPORT_VERSION, LogEnd, LogHeader, SEGMENT_BYTES};
-use crate::model::{History, Seq};
+use crate::model::{LogDigest, Seq};
 use crate::store::content::compress;
 use crate::store::whole::WholeChange;
 
@@ -18,7 +18,7 @@ pub struct LogWriter {
     first_seq: Seq,
     /// Where the log goes on, and the digest below.
     next_seq: Seq,
-    history: History,
+    log_digest: LogDigest,
 }
 
 impl LogWriter {
@@ -32,7 +32,7 @@ impl LogWriter {
             bytes: 0,
             first_seq: header.first_seq,
             next_seq: header.first_seq,
-            history: header.first_history,
+            log_digest: header.first_log_digest,
         };
         (writer, piece)
     }
@@ -43,13 +43,13 @@ impl LogWriter {
     }
 
     /// The running digest that the next change must follow.
-    pub fn history(&self) -> History {
-        self.history
+    pub fn log_digest(&self) -> LogDigest {
+        self.log_digest
     }
 
     /// Takes the next change, and answers a piece when a segment is full.
     pub fn push(&mut self, change: WholeChange) -> Option<Vec<u8>> {
-        (self.next_seq, self.history) = (change.change.seq.next(), change.change.history);
+        (self.next_seq, self.log_digest) = (change.change.seq.next(), change.change.log_digest);
         self.bytes += self.records.push(change);
         (self.bytes >= SEGMENT_BYTES).then(|| self.end_segment())
     }
@@ -58,7 +58,7 @@ impl LogWriter {
     pub fn finish(mut self, end: &LogEnd) -> Vec<u8> {
         let mut piece = self.end_segment();
         // All frames but the header are segments.
-        let payload = messages::encode_end(end, self.next_seq, self.history, self.frames - 1);
+        let payload = messages::encode_end(end, self.next_seq, self.log_digest, self.frames - 1);
         frame::write(self.frames, Kind::End, &payload, &mut piece);
         piece
     }
@@ -74,7 +74,7 @@ impl LogWriter {
         let segment = Segment {
             first_seq: self.first_seq,
             count,
-            history: self.history,
+            log_digest: self.log_digest,
             length: encoded.len() as u64,
             records: compress(&encoded, None),
         };

@@ -36,7 +36,7 @@ pub enum Kind {
     Url = 7,
     /// name → a fact about the archive as a whole.
     Meta = 8,
-    /// subscription → its filter, position and lease.
+    /// subscription → its filter, position and epoch.
     Subscription = 9,
 }
 

@@ -1,4 +1,4 @@
-//! subscription → its filter, position and lease.
+//! subscription → its filter, position and epoch.
 
 use super::{Kind, prefix_range};
 use crate::model::SubscriptionId;

@@ -149,8 +149,8 @@ fn block(index: usize, block: pb::Block) -> Result<Block, FieldErrors> {
     let (kind, confidence) = all!(kind, confidence)?;
     let kind = match kind {
         Kind::Paragraph(pb::Paragraph { text }) => BlockKind::Paragraph { text },
-        Kind::Crosshead(pb::Crosshead { text }) => BlockKind::Crosshead { text },
-        Kind::Caption(pb::Caption { text, figure_url, credit }) => BlockKind::Caption { text, figure_url, credit },
+        Kind::Subheading(pb::Subheading { text }) => BlockKind::Subheading { text },
+        Kind::Caption(pb::Caption { text, image_url, credit }) => BlockKind::Caption { text, image_url, credit },
         Kind::Quote(pb::Quote { text, attribution }) => BlockKind::Quote { text, attribution },
         Kind::List(pb::List { items, ordered }) => BlockKind::List { items, ordered },
         Kind::Embed(pb::Embed { url, text }) => BlockKind::Embed { url, text },

@@ -28,7 +28,7 @@ fn feed_kind(kind: pb::ChangeKind) -> Option<FeedKind> {
         pb::ChangeKind::Unspecified => return None,
         pb::ChangeKind::Created => FeedKind::Created,
         pb::ChangeKind::Revised => FeedKind::Revised,
-        pb::ChangeKind::Observed => FeedKind::Observed,
+        pb::ChangeKind::Sighted => FeedKind::Sighted,
         pb::ChangeKind::Withdrawn => FeedKind::Withdrawn,
         pb::ChangeKind::Reinstated => FeedKind::Reinstated,
         pb::ChangeKind::RolledBack => FeedKind::RolledBack,

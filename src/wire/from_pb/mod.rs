@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::field_errors::all;
 use super::{DURATION_MAX, FieldError, FieldErrors, pb};
-use crate::model::{AsOf, History, Knowledge, Limits, Seq, Timestamp, UrlKey};
+use crate::model::{AsOf, KnownAt, Limits, LogDigest, Seq, Timestamp, UrlKey};
 
 pub use content::{claimed_time, content, fetch};
 pub(super) use filter::FILTER_VALUES_MAX;
@@ -66,39 +66,39 @@ pub fn as_of(message: Option<pb::AsOf>) -> Result<AsOf, FieldErrors> {
 
 /// A point of both axes, which the field `path` holds.
 pub fn as_of_at(path: &str, message: Option<pb::AsOf>) -> Result<AsOf, FieldErrors> {
-    use pb::as_of::Knowledge::{ArchiveTime, NextSeq};
+    use pb::as_of::KnownAt::{ArchiveTime, NextSeq};
     let Some(message) = message else { return Ok(AsOf::default()) };
     let within = |field: &str| format!("{path}.{field}");
     let observe_time = message.observe_time.as_ref().map(|time| as_of_time(&within("observe_time"), time));
     let observe_time = observe_time.transpose();
-    let history = history(&within("history"), &message.history);
-    let is_of_next_seq = matches!(message.knowledge, Some(NextSeq(_)));
-    let history = match history {
+    let log_digest = log_digest(&within("history"), &message.log_digest);
+    let is_of_next_seq = matches!(message.known_at, Some(NextSeq(_)));
+    let log_digest = match log_digest {
         Ok(Some(_)) if !is_of_next_seq => {
             Err(FieldError::invalid(within("history"), "belongs to next_seq, which is not set"))
         }
-        history => history,
+        log_digest => log_digest,
     };
-    let archive_time = match &message.knowledge {
+    let archive_time = match &message.known_at {
         Some(ArchiveTime(time)) => as_of_time(&within("archive_time"), time).map(Some),
         Some(NextSeq(_)) | None => Ok(None),
     };
-    let (observe_time, archive_time, history) = all!(observe_time, archive_time, history)?;
-    let knowledge = match (message.knowledge, archive_time) {
-        (Some(NextSeq(next_seq)), _) => Knowledge::NextSeq { next_seq: Seq(next_seq), history },
-        (_, Some(time)) => Knowledge::ArchiveTime(time),
-        (_, None) => Knowledge::Newest,
+    let (observe_time, archive_time, log_digest) = all!(observe_time, archive_time, log_digest)?;
+    let known_at = match (message.known_at, archive_time) {
+        (Some(NextSeq(next_seq)), _) => KnownAt::NextSeq { next_seq: Seq(next_seq), log_digest },
+        (_, Some(time)) => KnownAt::ArchiveTime(time),
+        (_, None) => KnownAt::Newest,
     };
-    Ok(AsOf { observe_time, knowledge })
+    Ok(AsOf { observe_time, known_at })
 }
 
-/// The digest of a history, as a `ReadStamp` has it; `None` where it is left out.
-pub fn history(path: &str, bytes: &[u8]) -> Result<Option<History>, FieldError> {
+/// The digest of a history, as a `Snapshot` has it; `None` where it is left out.
+pub fn log_digest(path: &str, bytes: &[u8]) -> Result<Option<LogDigest>, FieldError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let bad = |_| FieldError::invalid(path, "must have 16 bytes, as a ReadStamp has them");
-    Ok(Some(History(bytes.try_into().map_err(bad)?)))
+    let bad = |_| FieldError::invalid(path, "must have 16 bytes, as a Snapshot has them");
+    Ok(Some(LogDigest(bytes.try_into().map_err(bad)?)))
 }
 
 /// A length of time from `least` to `most`, both in seconds; `default` where it is unset.
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn each_bad_field_of_a_point_is_told() {
         let early = prost_types::Timestamp { seconds: i64::MIN, nanos: 0 };
-        let knowledge = Some(pb::as_of::Knowledge::ArchiveTime(early));
-        let errors = as_of(Some(pb::AsOf { observe_time: Some(early), history: vec![1], knowledge })).unwrap_err();
+        let known_at = Some(pb::as_of::KnownAt::ArchiveTime(early));
+        let errors = as_of(Some(pb::AsOf { observe_time: Some(early), log_digest: vec![1], known_at })).unwrap_err();
         let paths: Vec<_> = errors.listed().iter().map(|error| error.path.as_str()).collect();
         assert_eq!(paths, ["as_of.observe_time", "as_of.archive_time", "as_of.history"]);
     }

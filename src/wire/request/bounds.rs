@@ -42,9 +42,9 @@ impl RequestKind {
     /// That of a method's requests.
     pub(super) fn of_method(method: &str) -> Self {
         match method {
-            "PublishRevision" => Self::Publish,
-            "BatchPublishRevisions" => Self::Batch,
-            "ImportRevisions" => Self::Import,
+            "RecordObservation" => Self::Publish,
+            "BatchRecordObservations" => Self::Batch,
+            "ImportObservations" => Self::Import,
             _ => Self::Other,
         }
     }
@@ -126,8 +126,8 @@ pub(super) struct Bound {
 /// The bound of a repeated field, by its name in the contract.
 pub(super) fn bound(field: &str) -> Option<Bound> {
     let (elements_max, kind): (fn(&Limits) -> usize, _) = match field {
-        "PublishRevisionRequest.urls" => (|limits| limits.urls_max, FieldErrorKind::Invalid),
-        "BatchPublishRevisionsRequest.requests" | "ImportRevisionsRequest.requests" => {
+        "RecordObservationRequest.urls" => (|limits| limits.urls_max, FieldErrorKind::Invalid),
+        "BatchRecordObservationsRequest.requests" | "ImportObservationsRequest.requests" => {
             (|limits| limits.batch_items_max, FieldErrorKind::Invalid)
         }
         "BatchGetArticlesRequest.names" => (|limits| limits.page_size_max, FieldErrorKind::Invalid),

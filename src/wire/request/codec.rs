@@ -173,22 +173,22 @@ mod tests {
     #[test]
     fn a_batch_of_a_million_empty_requests_is_refused_before_it_is_decoded() {
         let bytes = field(1, &[]).repeat(1 << 20);
-        assert_eq!(refused::<pb::BatchPublishRevisionsRequest>(bytes), because("FIELD_INVALID", "requests"));
+        assert_eq!(refused::<pb::BatchRecordObservationsRequest>(bytes), because("FIELD_INVALID", "requests"));
     }
 
     #[test]
     fn elements_of_nothing_are_refused_with_their_field() {
-        let content = |inner: Vec<u8>| pb::PublishRevisionRequest::decode(field(3, &inner).as_slice()).unwrap();
+        let content = |inner: Vec<u8>| pb::RecordObservationRequest::decode(field(3, &inner).as_slice()).unwrap();
         let blocks = content(field(12, &[]).repeat(20_001)).encode_to_vec();
         let labels = content(field(11, &[]).repeat(3_000)).encode_to_vec();
         assert_eq!(
-            refused::<pb::PublishRevisionRequest>(blocks.clone()),
+            refused::<pb::RecordObservationRequest>(blocks.clone()),
             because("ARTICLE_TOO_LARGE", "content.blocks")
         );
-        assert_eq!(refused::<pb::PublishRevisionRequest>(labels), because("FIELD_INVALID", "content.labels"));
+        assert_eq!(refused::<pb::RecordObservationRequest>(labels), because("FIELD_INVALID", "content.labels"));
         let batch = [field(1, b""), field(1, &blocks)].concat();
         let told = because("ARTICLE_TOO_LARGE", "content.blocks");
-        assert_eq!(refused::<pb::BatchPublishRevisionsRequest>(batch), told);
+        assert_eq!(refused::<pb::BatchRecordObservationsRequest>(batch), told);
         let filter = pb::ArticleFilter { sources: vec![String::new(); 3_000], ..pb::ArticleFilter::default() };
         let list = pb::ListArticlesRequest { filter: Some(filter), ..pb::ListArticlesRequest::default() };
         assert_eq!(
@@ -203,7 +203,7 @@ mod tests {
     fn a_field_that_comes_in_parts_is_counted_as_one() {
         let part = field(3, &field(12, &[]).repeat(10_001));
         let told = because("ARTICLE_TOO_LARGE", "content.blocks");
-        assert_eq!(refused::<pb::PublishRevisionRequest>(part.repeat(2)), told);
+        assert_eq!(refused::<pb::RecordObservationRequest>(part.repeat(2)), told);
     }
 
     #[test]
@@ -211,8 +211,9 @@ mod tests {
         let list = pb::List { items: vec![String::new(); 20_000], ordered: false };
         let block = pb::Block { kind: Some(pb::block::Kind::List(list)), ..pb::Block::default() };
         let content = pb::Content { blocks: vec![block; 100], ..pb::Content::default() };
-        let request = pb::PublishRevisionRequest { content: Some(content), ..pb::PublishRevisionRequest::default() };
-        let (reason, field) = refused::<pb::PublishRevisionRequest>(request.encode_to_vec());
+        let request =
+            pb::RecordObservationRequest { content: Some(content), ..pb::RecordObservationRequest::default() };
+        let (reason, field) = refused::<pb::RecordObservationRequest>(request.encode_to_vec());
         assert_eq!(reason, "ARTICLE_TOO_LARGE");
         assert!(field.starts_with("content.blocks[") && field.ends_with("].list.items"), "{field}");
     }
@@ -242,21 +243,21 @@ mod tests {
 
     #[test]
     fn a_refused_message_of_an_import_keeps_its_offset_and_its_stream() {
-        let call = Arc::new(Call::new(&bounds(), "ImportRevisions"));
+        let call = Arc::new(Call::new(&bounds(), "ImportObservations"));
         let incoming = super::super::Incoming(Some(Arc::clone(&call)));
-        let message = |requests| pb::ImportRevisionsRequest { offset: 7, requests }.encode_to_vec();
-        let good = message(vec![pb::PublishRevisionRequest::default()]);
-        let many = message(vec![pb::PublishRevisionRequest::default(); 5_000]);
+        let message = |requests| pb::ImportObservationsRequest { offset: 7, requests }.encode_to_vec();
+        let good = message(vec![pb::RecordObservationRequest::default()]);
+        let many = message(vec![pb::RecordObservationRequest::default(); 5_000]);
         let cut = good[..good.len() - 1].to_vec();
         let cases = [(many, 7, "FIELD_INVALID"), (cut, 7, "MESSAGE_MALFORMED"), (vec![0xff], 0, "MESSAGE_MALFORMED")];
         for (bytes, offset, reason) in cases {
-            let message: pb::ImportRevisionsRequest = read(&call, bytes.into()).unwrap();
-            assert_eq!(message, pb::ImportRevisionsRequest { offset, requests: Vec::new() });
+            let message: pb::ImportObservationsRequest = read(&call, bytes.into()).unwrap();
+            assert_eq!(message, pb::ImportObservationsRequest { offset, requests: Vec::new() });
             let info = incoming.refused().and_then(|status| status.get_details_error_info()).unwrap();
             assert_eq!(info.reason, reason);
             assert!(incoming.refused().is_none(), "it is reported once");
         }
-        let message: pb::ImportRevisionsRequest = read(&call, good.into()).unwrap();
+        let message: pb::ImportObservationsRequest = read(&call, good.into()).unwrap();
         assert_eq!(message.requests.len(), 1);
         assert!(incoming.refused().is_none());
     }
@@ -273,13 +274,13 @@ mod tests {
             ..pb::Content::default()
         };
         let original = pb::Original { data: vec![7; 8 << 20].into(), ..pb::Original::default() };
-        let request = pb::PublishRevisionRequest {
+        let request = pb::RecordObservationRequest {
             content: Some(content),
             original: Some(original),
             urls: vec!["https://example.org/".into(); 16],
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         };
         let read = read_request(request.encode_to_vec().into(), &bounds());
-        assert!(read.is_ok_and(|read: pb::PublishRevisionRequest| read == request));
+        assert!(read.is_ok_and(|read: pb::RecordObservationRequest| read == request));
     }
 }

@@ -112,7 +112,7 @@ impl Plan {
 fn element_bytes(kind: &Kind) -> usize {
     const PIECE: usize = 32;
     let own = match kind.as_message().map(MessageDescriptor::name) {
-        Some("PublishRevisionRequest") => size_of::<pb::PublishRevisionRequest>(),
+        Some("RecordObservationRequest") => size_of::<pb::RecordObservationRequest>(),
         Some("Block") => size_of::<pb::Block>(),
         // No other message is repeated in a request today; one that comes may be as large as these.
         Some(_) => 1 << 10,

@@ -283,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn messages_that_were_only_begun_are_refused_beyond_the_budget_and_short_ones_are_not() {
         let bounds = bounds();
-        let begun = |length| Receiving::new(&bounds, "PublishRevision", None, vec![header(0, length), vec![7; 100]]);
+        let begun = |length| Receiving::new(&bounds, "RecordObservation", None, vec![header(0, length), vec![7; 100]]);
         let mut calls: Vec<_> = (0..100).map(|_| begun(10 << 20)).collect();
         let refused: Vec<_> = calls.iter_mut().filter_map(Receiving::is_refused_at_once).collect();
         assert_eq!(refused, vec![busy(); 75], "25 of 10 MiB are within 256 MiB");
@@ -298,8 +298,8 @@ mod tests {
     async fn what_is_not_sent_on_ends_and_an_import_may_rest_between_its_messages() {
         let stalled = Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned()));
         for sent in [vec![], vec![header(0, 3)], vec![message(0, b"whole"), vec![0]]] {
-            let mut import = Receiving::new(&bounds(), "ImportRevisions", None, sent.clone());
-            let mut publish = Receiving::new(&bounds(), "PublishRevision", None, sent.clone());
+            let mut import = Receiving::new(&bounds(), "ImportObservations", None, sent.clone());
+            let mut publish = Receiving::new(&bounds(), "RecordObservation", None, sent.clone());
             if sent.len() == 2 {
                 assert_eq!(
                     (import.next().await.unwrap(), publish.next().await.unwrap()),
@@ -318,7 +318,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_that_trickles_in_ends() {
         let bounds = bounds();
-        let call = Arc::new(Call::new(&bounds, "PublishRevision"));
+        let call = Arc::new(Call::new(&bounds, "RecordObservation"));
         let trickle = stream::iter([header(0, 3 << 20)]).chain(stream::unfold((), |()| async {
             tokio::time::sleep(STALLED_AFTER / 2).await;
             Some((vec![7], ()))
@@ -337,10 +337,10 @@ mod tests {
         for (method, length, expected) in [
             ("GetArticle", 1 << 20, None),
             ("GetArticle", (1 << 20) + 1, Some(too_long.clone())),
-            ("PublishRevision", 10 << 20, None),
-            ("PublishRevision", 11 << 20, Some(too_long.clone())),
-            ("ImportRevisions", 18 << 20, None),
-            ("ImportRevisions", u32::MAX as usize, Some(too_long)),
+            ("RecordObservation", 10 << 20, None),
+            ("RecordObservation", 11 << 20, Some(too_long.clone())),
+            ("ImportObservations", 18 << 20, None),
+            ("ImportObservations", u32::MAX as usize, Some(too_long)),
         ] {
             for packed in [0, 1] {
                 let mut call = Receiving::new(&bounds(), method, Some(Packing::Zstd), vec![header(packed, length)]);
@@ -355,12 +355,12 @@ mod tests {
         let bytes = sent.iter().flat_map(|bytes| message(0, bytes)).collect::<Vec<u8>>();
         for piece in [1, 6, 4_096, bytes.len()] {
             let pieces = bytes.chunks(piece).map(<[u8]>::to_vec).collect();
-            let mut import = Receiving::new(&bounds(), "ImportRevisions", None, pieces);
+            let mut import = Receiving::new(&bounds(), "ImportObservations", None, pieces);
             for expected in &sent {
                 assert_eq!(import.next().await.unwrap(), expected);
             }
         }
-        let mut publish = Receiving::new(&bounds(), "PublishRevision", None, vec![bytes]);
+        let mut publish = Receiving::new(&bounds(), "RecordObservation", None, vec![bytes]);
         publish.next().await.unwrap();
         let second = publish.next().await;
         assert_eq!(second, Err((Code::InvalidArgument, "MESSAGE_MALFORMED".to_owned())), "a request is one message");
@@ -369,7 +369,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_import_waits_for_room_and_is_refused_when_there_is_none_for_long() {
         let bounds = bounds();
-        let import = |sent| Receiving::new(&bounds, "ImportRevisions", None, sent);
+        let import = |sent| Receiving::new(&bounds, "ImportObservations", None, sent);
         let mut begun: Vec<_> = (0..7).map(|_| import(vec![header(0, 17 << 20)])).collect();
         assert!(begun.iter_mut().all(|import| import.is_refused_at_once().is_none()));
         let whole = vec![7; 17 << 20];
@@ -386,7 +386,7 @@ mod tests {
         let [short, long] = [1 << 10, 9 << 20].map(|length| zstd::encode_all(vec![7; length].as_slice(), 3).unwrap());
         assert!(long.len() < FREE_BYTES);
         let publish =
-            |bytes: &[u8]| Receiving::new(&bounds, "PublishRevision", Some(Packing::Zstd), vec![message(1, bytes)]);
+            |bytes: &[u8]| Receiving::new(&bounds, "RecordObservation", Some(Packing::Zstd), vec![message(1, bytes)]);
         let mut slots = Vec::new();
         while let Some(slot) = bounds.slot().now_or_never() {
             slots.push(slot.unwrap());
@@ -400,7 +400,7 @@ mod tests {
         // A slot is free again once the message was taken.
         assert_eq!(publish(&long).next().await.unwrap().len(), 9 << 20);
         // While it is decompressed, as much is taken as it can become.
-        let other = Call::new(&bounds, "PublishRevision");
+        let other = Call::new(&bounds, "RecordObservation");
         other.hold(240 << 20).unwrap();
         assert_eq!(publish(&long).next().await, Err(busy()));
     }

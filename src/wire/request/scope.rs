@@ -190,8 +190,8 @@ mod tests {
     use super::*;
     use crate::model::Limits;
 
-    const PUBLISH: &str = "PublishRevision";
-    const IMPORT: &str = "ImportRevisions";
+    const PUBLISH: &str = "RecordObservation";
+    const IMPORT: &str = "ImportObservations";
 
     fn bounds() -> Arc<Bounds> {
         Arc::new(Bounds::new(&Limits::default(), Duration::MAX))

@@ -17,7 +17,7 @@ pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut 
         match line {
             Line::Failed(reason) => verdict.faults.push(Fault::Broken(reason.clone())),
             Line::NotOpened(reason) => verdict.faults.push(Fault::NotOpened(reason.clone())),
-            Line::Known { stamp, .. } => verdict.faults.extend(stamp_holds(stamp, found)),
+            Line::Known { snapshot, .. } => verdict.faults.extend(snapshot_holds(snapshot, found)),
             // The jobs are looked at below, the subscriptions apart.
             Line::Asked { .. } | Line::Written { .. } | Line::Refused { .. } => {}
             Line::SubscriptionAsked { .. } | Line::Subscription { .. } => {}
@@ -94,7 +94,7 @@ fn answer_holds(
     change: Option<&Change>,
     found: &Found,
 ) -> Vec<Fault> {
-    let mut faults = stamp_holds(&answer.stamp, found);
+    let mut faults = snapshot_holds(&answer.snapshot, found);
     if !faults.is_empty() {
         return faults;
     }
@@ -109,7 +109,7 @@ fn answer_holds(
         faults.push(Fault::Changed(of("the change that made the revision did not")));
     }
     // Where nothing was written, or none has an id, the operation stands at the end of its stamp, being alone.
-    let at_end = answer.stamp.next_seq.checked_sub(1).and_then(|last| found.log.get(usize::try_from(last).unwrap()));
+    let at_end = answer.snapshot.next_seq.checked_sub(1).and_then(|last| found.log.get(usize::try_from(last).unwrap()));
     let change = match (change, wanted.request.is_some(), answer.outcome) {
         (Some(change), ..) => Some(change),
         (None, true, _) => {
@@ -139,15 +139,16 @@ fn outcome(kind: ChangeKind) -> Done {
 }
 
 /// The log at a stamp is what it was, and so is all before it.
-fn stamp_holds(stamp: &Stamp, found: &Found) -> Vec<Fault> {
+fn snapshot_holds(snapshot: &Stamp, found: &Found) -> Vec<Fault> {
     let end = found.log.len() as u64;
-    if stamp.next_seq > end {
-        return vec![Fault::Lost(format!("{} changes were acknowledged, and there are {end}", stamp.next_seq))];
+    if snapshot.next_seq > end {
+        return vec![Fault::Lost(format!("{} changes were acknowledged, and there are {end}", snapshot.next_seq))];
     }
-    let Some(last) = stamp.next_seq.checked_sub(1) else { return Vec::new() };
+    let Some(last) = snapshot.next_seq.checked_sub(1) else { return Vec::new() };
     let last = &found.log[usize::try_from(last).unwrap()];
-    let same = last.history.0 == stamp.history && Some(last.entry.archive_time.micros()) == stamp.archive_time;
-    if same { Vec::new() } else { vec![Fault::Changed(format!("the log below {} is another", stamp.next_seq))] }
+    let same =
+        last.log_digest.0 == snapshot.log_digest && Some(last.entry.archive_time.micros()) == snapshot.archive_time;
+    if same { Vec::new() } else { vec![Fault::Changed(format!("the log below {} is another", snapshot.next_seq))] }
 }
 
 /// The same observation, or mark, stands at exactly this time.

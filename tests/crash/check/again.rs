@@ -2,7 +2,7 @@
 
 use dateline::archive::Archive;
 use dateline::archive::request::Operation;
-use dateline::model::{AsOf, Knowledge, Seq, Timestamp};
+use dateline::model::{AsOf, KnownAt, Seq, Timestamp};
 
 use super::Fault;
 use super::jobs::{End, jobs};
@@ -25,7 +25,7 @@ pub(super) async fn requests_are_answered_again(
     for job in jobs(told) {
         let End::Written(answers) = job.end else { continue };
         for (wanted, answer) in job.wanted.iter().zip(answers) {
-            let is_new = answer.stamp.next_seq > read_before;
+            let is_new = answer.snapshot.next_seq > read_before;
             if wanted.request.is_some() && (is_new || dice.percent(3)) {
                 asked.push((wanted.operation_again(), Answer { replayed: true, ..answer.clone() }));
             }
@@ -55,12 +55,14 @@ pub(super) async fn requests_are_answered_again(
 pub(super) async fn what_was_known_still_is(archive: &Archive, told: &[Line]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for line in told {
-        let Line::Known { at, stamp } = line else { continue };
-        let knowledge = Knowledge::ArchiveTime(Timestamp::from_micros(*at).unwrap());
-        match archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await {
-            Ok(cut) if Stamp::of(&cut.stamp) == *stamp => {}
-            Ok(cut) => faults.push(Fault::Changed(format!("as known at {at}: was {stamp:?}, is {:?}", cut.stamp))),
-            Err(error) => faults.push(Fault::Lost(format!("as known at {at}: was {stamp:?}, is refused: {error}"))),
+        let Line::Known { at, snapshot } = line else { continue };
+        let known_at = KnownAt::ArchiveTime(Timestamp::from_micros(*at).unwrap());
+        match archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await {
+            Ok(cut) if Stamp::of(&cut.snapshot) == *snapshot => {}
+            Ok(cut) => {
+                faults.push(Fault::Changed(format!("as known at {at}: was {snapshot:?}, is {:?}", cut.snapshot)))
+            }
+            Err(error) => faults.push(Fault::Lost(format!("as known at {at}: was {snapshot:?}, is refused: {error}"))),
         }
     }
     faults

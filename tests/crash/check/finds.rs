@@ -64,7 +64,7 @@ fn a_lost_acknowledgement_is_found() {
     let faults = faults(|_, found| {
         let last = found.log.pop().unwrap();
         let before = found.log.last().unwrap();
-        (found.tail.next_seq, found.tail.history) = (last.seq, before.history);
+        (found.tail.next_seq, found.tail.log_digest) = (last.seq, before.log_digest);
         found.tail.archive_time = Some(before.entry.archive_time);
     });
     assert!(faults.iter().any(|fault| matches!(fault, Fault::Lost(_))), "{faults:?}");
@@ -77,12 +77,12 @@ fn a_torn_batch_is_found() {
         let torn =
             jobs(told).into_iter().rfind(|job| job.wanted.len() > 1 && matches!(job.end, End::Written(_))).unwrap();
         let (number, End::Written(answers)) = (torn.number, torn.end) else { unreachable!() };
-        let end = usize::try_from(answers[0].stamp.next_seq).unwrap() - 1;
+        let end = usize::try_from(answers[0].snapshot.next_seq).unwrap() - 1;
         let asked = told.iter().position(|line| matches!(line, Line::Asked { job, .. } if *job == number)).unwrap();
         told.truncate(asked + 1);
         found.log.truncate(end);
         let last = found.log.last().unwrap();
-        (found.tail.next_seq, found.tail.history) = (last.seq.next(), last.history);
+        (found.tail.next_seq, found.tail.log_digest) = (last.seq.next(), last.log_digest);
         found.tail.archive_time = Some(last.entry.archive_time);
     });
     assert!(matches!(&faults[..], [Fault::Torn(_)]), "{faults:?}");
@@ -116,6 +116,6 @@ fn a_changed_change_is_found() {
 /// What a subscription was told to be is gone.
 #[test]
 fn a_lost_position_is_found() {
-    let faults = faults(|told, _| told.push(Line::Subscription { id: "index".to_owned(), lease: 1, next_seq: 0 }));
+    let faults = faults(|told, _| told.push(Line::Subscription { id: "index".to_owned(), epoch: 1, next_seq: 0 }));
     assert!(matches!(&faults[..], [Fault::Lost(_)]), "{faults:?}");
 }

@@ -8,7 +8,7 @@ use dateline::archive::Archive;
 use dateline::archive::feed::{ChangeAt, FeedView, PagePlan};
 use dateline::archive::read::View;
 use dateline::model::{
-    AsOf, Change, Content, FeedKind, FeedKinds, FeedQuery, History, ReadStamp, RevisionSelector, Seq,
+    AsOf, Change, Content, FeedKind, FeedKinds, FeedQuery, LogDigest, RevisionSelector, Seq, Snapshot,
 };
 use dateline::store::key::log::LogKey;
 use dateline::store::record;
@@ -16,7 +16,7 @@ use dateline::store::record;
 use crate::dice::Dice;
 
 /// The bytes of a running digest, before and after which the log's own encoding of a change stands.
-pub(super) const HISTORY_BYTES: usize = 16;
+pub(super) const LOG_DIGEST_BYTES: usize = 16;
 /// The bytes of the checksum behind it.
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
@@ -25,14 +25,14 @@ pub(crate) struct Found {
     /// The archive's id.
     pub(super) id: [u8; 16],
     /// Where the archive says that its log ends.
-    pub(super) tail: ReadStamp,
+    pub(super) tail: Snapshot,
     /// All changes.
     pub(super) log: Vec<Change>,
     /// Contents by the position that made them, as far as they were read.
     pub(super) contents: BTreeMap<u64, Arc<Content>>,
     /// Originals, likewise.
     pub(super) originals: BTreeMap<u64, Bytes>,
-    /// Lease and position of each subscription.
+    /// Epoch and position of each subscription.
     pub(super) subscriptions: BTreeMap<String, (u64, u64)>,
 }
 
@@ -52,7 +52,7 @@ impl Found {
         let subscriptions = archive.subscriptions(None, 1_000).await.map_err(|error| error.to_string())?;
         for at in subscriptions.items {
             let id = at.id.to_string().replace("subscriptions/", "");
-            found.subscriptions.insert(id, (at.record.lease, at.record.next_seq.0));
+            found.subscriptions.insert(id, (at.record.epoch, at.record.next_seq.0));
         }
         Ok(found)
     }
@@ -79,8 +79,8 @@ impl Found {
 
 /// Reads the feed from its beginning to its end.
 async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
-    use FeedKind::{Aliased, Created, Observed, Reinstated, Revised, RolledBack, Withdrawn};
-    let kinds = FeedKinds::of([Created, Revised, Observed, Withdrawn, Reinstated, RolledBack, Aliased]);
+    use FeedKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    let kinds = FeedKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased]);
     let plan = PagePlan {
         query: Arc::new(FeedQuery { kinds, ..FeedQuery::default() }),
         view: FeedView::Basic,
@@ -89,8 +89,8 @@ async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
         bytes_max: 4 << 20,
         examined_max: 10_000,
     };
-    let history = History::of_archive(&archive.info().id);
-    let mut place = ReadStamp { next_seq: Seq::ZERO, archive_time: None, history };
+    let log_digest = LogDigest::of_archive(&archive.info().id);
+    let mut place = Snapshot { next_seq: Seq::ZERO, archive_time: None, log_digest };
     let (end, mut log) = (archive.tail().next_seq, Vec::new());
     while place.next_seq < end {
         let page = archive.feed_page(place, end, plan.clone()).await.map_err(|error| format!("the feed: {error}"))?;
@@ -109,14 +109,14 @@ async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
 fn render(change: &ChangeAt, bytes: &mut Vec<u8>) {
     let change = &change.change;
     bytes.extend_from_slice(&change.seq.0.to_be_bytes());
-    bytes.extend_from_slice(&change.history.0);
-    bytes.extend_from_slice(&record::encode(change.seq, History([0; HISTORY_BYTES]), &change.entry).value);
+    bytes.extend_from_slice(&change.log_digest.0);
+    bytes.extend_from_slice(&record::encode(change.seq, LogDigest([0; LOG_DIGEST_BYTES]), &change.entry).value);
 }
 
 fn read_back(bytes: &[u8]) -> Result<Change, String> {
     let (seq, rest) = bytes.split_first_chunk().ok_or("a change of the feed is empty")?;
-    let (history, value) = rest.split_first_chunk().ok_or("a change of the feed is cut short")?;
+    let (log_digest, value) = rest.split_first_chunk().ok_or("a change of the feed is cut short")?;
     let key = LogKey(Seq(u64::from_be_bytes(*seq))).encode();
     let change = record::decode(&key, value).map_err(|error| error.to_string())?;
-    Ok(Change { history: History(*history), ..change })
+    Ok(Change { log_digest: LogDigest(*log_digest), ..change })
 }

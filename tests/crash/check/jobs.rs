@@ -36,12 +36,12 @@ pub(super) fn jobs(told: &[Line]) -> Vec<Job<'_>> {
             }
             Line::Written { job, answers } => {
                 for answer in answers {
-                    raise(&mut after, answer.stamp.next_seq, answer.stamp.archive_time);
+                    raise(&mut after, answer.snapshot.next_seq, answer.snapshot.archive_time);
                 }
                 jobs.get_mut(job).unwrap().end = End::Written(answers);
             }
             Line::Refused { job, .. } => jobs.get_mut(job).unwrap().end = End::Refused,
-            Line::Known { at, stamp } => raise(&mut after, stamp.next_seq, Some(*at)),
+            Line::Known { at, snapshot } => raise(&mut after, snapshot.next_seq, Some(*at)),
             Line::Opening
             | Line::Opened
             | Line::NotOpened(_)

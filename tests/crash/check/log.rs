@@ -5,21 +5,21 @@ use dateline::store::record;
 use sha2::{Digest, Sha256};
 
 use super::Fault;
-use super::found::{CHECKSUM_BYTES, Found, HISTORY_BYTES};
+use super::found::{CHECKSUM_BYTES, Found, LOG_DIGEST_BYTES};
 
 /// What of docs/FORMAT.md does not hold.
 pub(super) fn log_holds(found: &Found) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut fault = |text: String| faults.push(Fault::Broken(text));
-    let mut history = short(Sha256::new().chain_update(b"dateline archive 1\n").chain_update(found.id));
+    let mut log_digest = short(Sha256::new().chain_update(b"dateline archive 1\n").chain_update(found.id));
     let mut last: Option<&Change> = None;
     for (seq, change) in (0_u64..).zip(&found.log) {
         if change.seq.0 != seq {
             fault(format!("the feed has {} where {seq} belongs", change.seq));
             return faults;
         }
-        history = after(history, change);
-        if change.history.0 != history {
+        log_digest = after(log_digest, change);
+        if change.log_digest.0 != log_digest {
             fault(format!("the history at {seq} does not follow from the one before it"));
             return faults;
         }
@@ -34,7 +34,7 @@ pub(super) fn log_holds(found: &Found) -> Vec<Fault> {
         last = Some(change);
     }
     let end = found.log.len() as u64;
-    if (found.tail.next_seq.0, found.tail.history.0) != (end, history) {
+    if (found.tail.next_seq.0, found.tail.log_digest.0) != (end, log_digest) {
         fault(format!("the log ends at {end}, and its tail is said to be {:?}", found.tail));
     }
     if found.tail.archive_time != last.map(|last| last.entry.archive_time) {
@@ -44,16 +44,16 @@ pub(super) fn log_holds(found: &Found) -> Vec<Fault> {
 }
 
 /// `history(n + 1)`, after docs/FORMAT.md.
-fn after(history: [u8; 16], change: &Change) -> [u8; 16] {
-    let value = record::encode(change.seq, dateline::model::History(history), &change.entry).value;
-    let stored = &value[HISTORY_BYTES..value.len() - CHECKSUM_BYTES];
-    let hasher = Sha256::new().chain_update(b"dateline change 1\n").chain_update(history);
+fn after(log_digest: [u8; 16], change: &Change) -> [u8; 16] {
+    let value = record::encode(change.seq, dateline::model::LogDigest(log_digest), &change.entry).value;
+    let stored = &value[LOG_DIGEST_BYTES..value.len() - CHECKSUM_BYTES];
+    let hasher = Sha256::new().chain_update(b"dateline change 1\n").chain_update(log_digest);
     short(hasher.chain_update(change.seq.0.to_be_bytes()).chain_update(stored))
 }
 
 fn short(hasher: Sha256) -> [u8; 16] {
     let whole: [u8; 32] = hasher.finalize().into();
-    whole[..HISTORY_BYTES].try_into().unwrap()
+    whole[..LOG_DIGEST_BYTES].try_into().unwrap()
 }
 
 /// Batches are runs of positions, of one archive time each. Times never fall.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dateline::archive::error::Missing;
 use dateline::archive::read::{ArticleAt, View};
 use dateline::archive::{Archive, ArchiveError, Cut};
-use dateline::model::{ArticleName, AsOf, Change, ContentDigest, Knowledge, Seq, Timestamp, UrlKey};
+use dateline::model::{ArticleName, AsOf, Change, ContentDigest, KnownAt, Seq, Timestamp, UrlKey};
 
 use super::found::Found;
 use super::naive::{InForce, Naive};
@@ -57,7 +57,7 @@ async fn compare(
     verdict: &mut Verdict,
 ) {
     verdict.reads += 1;
-    let as_of = AsOf { observe_time: at, knowledge: Knowledge::NextSeq { next_seq: Seq(bound), history: None } };
+    let as_of = AsOf { observe_time: at, known_at: KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None } };
     let cut = match archive.cut(as_of, Seq::ZERO).await {
         Ok(cut) => cut,
         Err(error) => return verdict.faults.push(Fault::Broken(format!("the bound {bound}: {error}"))),

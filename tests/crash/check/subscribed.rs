@@ -9,7 +9,7 @@ use crate::told::Line;
 /// What was told of a subscription.
 #[derive(Debug, Default)]
 struct Told {
-    /// The highest lease, and the position, that were acknowledged; `None` where nothing was.
+    /// The highest epoch, and the position, that were acknowledged; `None` where nothing was.
     acknowledged: Option<(u64, u64)>,
     /// The highest position that was asked for.
     asked: u64,
@@ -19,10 +19,10 @@ struct Told {
 pub(super) fn subscriptions_are_there(told: &[Line], found: &Found) -> Vec<Fault> {
     let mut subscriptions: BTreeMap<&str, Told> = BTreeMap::new();
     for line in told {
-        if let Line::Subscription { id, lease, next_seq } = line {
+        if let Line::Subscription { id, epoch, next_seq } = line {
             let known = subscriptions.entry(id).or_default();
-            let (lease_before, before) = known.acknowledged.unwrap_or_default();
-            known.acknowledged = Some((lease_before.max(*lease), before.max(*next_seq)));
+            let (epoch_before, before) = known.acknowledged.unwrap_or_default();
+            known.acknowledged = Some((epoch_before.max(*epoch), before.max(*next_seq)));
         } else if let Line::SubscriptionAsked { id, next_seq } = line {
             let known = subscriptions.entry(id).or_default();
             known.asked = known.asked.max(*next_seq);
@@ -30,9 +30,9 @@ pub(super) fn subscriptions_are_there(told: &[Line], found: &Found) -> Vec<Fault
     }
     let mut faults = Vec::new();
     for (id, told) in subscriptions {
-        let Some((lease, next_seq)) = told.acknowledged else { continue };
+        let Some((epoch, next_seq)) = told.acknowledged else { continue };
         let now = found.subscriptions.get(id);
-        if now.is_none_or(|now| now.0 < lease || !(next_seq..=told.asked).contains(&now.1)) {
+        if now.is_none_or(|now| now.0 < epoch || !(next_seq..=told.asked).contains(&now.1)) {
             faults.push(Fault::Lost(format!("{id} was {told:?}, and is {now:?}")));
         }
     }

@@ -8,7 +8,7 @@ use dateline::archive::list::{ArticleQuery, RevisionOrder};
 use dateline::archive::read::{ArticleAt, View};
 use dateline::archive::{Archive, ArchiveError, Cut};
 use dateline::model::{
-    ArticleFilter, ArticleName, AsOf, FeedKinds, FeedQuery, Knowledge, ReadStamp, RevisionSelector, Seq, Timestamp,
+    ArticleFilter, ArticleName, AsOf, FeedKinds, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot, Timestamp,
 };
 
 use crate::support;
@@ -22,9 +22,9 @@ pub(super) fn instants() -> Vec<Option<Timestamp>> {
 
 /// Everything below `bound`, at each of these instants.
 pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Timestamp>]) -> Vec<String> {
-    let knowledge = Knowledge::NextSeq { next_seq: bound, history: None };
-    let cut = archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await.unwrap();
-    let mut said = vec![format!("{:?}", cut.stamp)];
+    let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
+    let cut = archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
+    let mut said = vec![format!("{:?}", cut.snapshot)];
     let names = names(archive, cut).await;
     for at in instants {
         let cut = Cut { observe_time: *at, ..cut };
@@ -46,7 +46,7 @@ pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Ti
         said.extend(revisions(archive, cut, name).await);
     }
     for view in [FeedView::Full, FeedView::Diff] {
-        said.push(feed(archive, cut.stamp, view).await);
+        said.push(feed(archive, cut.snapshot, view).await);
     }
     said
 }
@@ -83,7 +83,7 @@ async fn revisions(archive: &Archive, cut: Cut, name: &ArticleName) -> Vec<Strin
 }
 
 /// All changes, as a subscriber gets them.
-async fn feed(archive: &Archive, end: ReadStamp, view: FeedView) -> String {
+async fn feed(archive: &Archive, end: Snapshot, view: FeedView) -> String {
     fn render(change: &ChangeAt, bytes: &mut Vec<u8>) {
         bytes.extend(format!("{change:?}\n").bytes());
     }

@@ -11,7 +11,7 @@ use dateline::model::Seq;
 use tempfile::TempDir;
 
 use super::answers::{answers, instants};
-use super::{back_up, batches, keep, open, restore, written};
+use super::{batches, keep, open, restore, stream_backup, written};
 use crate::model::asked;
 use crate::model::plan::{Text, observe};
 use crate::support::block_on;
@@ -23,11 +23,11 @@ async fn write(archive: &Archive, article: u8, at: i64, text: u8) {
 
 /// A full backup, and one behind it after each of some writes.
 async fn chain(archive: &Arc<Archive>, folder: &Path, more: u8) -> Vec<PathBuf> {
-    let mut files = vec![keep(&back_up(archive, FeedStart::Beginning).await, folder).path];
+    let mut files = vec![keep(&stream_backup(archive, FeedStart::Beginning).await, folder).path];
     for number in 0..more {
         let start = FeedStart::Seq(archive.tail().next_seq);
         write(archive, [0, 2, 3][usize::from(number % 3)], 20 + i64::from(number), number % 5).await;
-        files.push(keep(&back_up(archive, start).await, folder).path);
+        files.push(keep(&stream_backup(archive, start).await, folder).path);
     }
     files
 }
@@ -63,10 +63,10 @@ fn files_that_overlap_are_read_as_one_log() {
     let directory = TempDir::new().unwrap();
     block_on(async {
         let folder = directory.path().join("backup");
-        keep(&back_up(&archive, FeedStart::Beginning).await, &folder);
+        keep(&stream_backup(&archive, FeedStart::Beginning).await, &folder);
         write(&archive, 0, 20, 3).await;
         // A position within a batch is lowered to its beginning.
-        let from_within = back_up(&archive, FeedStart::Seq(Seq(6))).await;
+        let from_within = stream_backup(&archive, FeedStart::Seq(Seq(6))).await;
         let file = keep(&from_within, &folder);
         assert_eq!(file.header.first_seq, Seq(5));
         for (name, until) in [("end", Until::End), ("within", Until::Seq(Seq(11))), ("before", Until::Seq(Seq(5)))] {
@@ -95,7 +95,7 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
         let folder = directory.path().join("after");
         let end = FeedStart::Seq(restored.tail().next_seq);
         write(&restored, 2, 40, 1).await;
-        let behind = keep(&back_up(&restored, end).await, &folder).path;
+        let behind = keep(&stream_backup(&restored, end).await, &folder).path;
         // It goes on at 12, where the second file of the old backup ends, with another history.
         let mixed = [files[0].clone(), files[1].clone(), behind.clone()];
         let refused = Chain::of(find(&mixed).unwrap()).unwrap_err();
@@ -105,7 +105,7 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
         let refused = restore(&mixed, &directory.path().join("mixed"), Until::End).unwrap_err();
         assert!(matches!(refused, RestoreError::Backup(BackupError::Diverged { .. })), "{refused}");
         // A full backup of the new state is the one that is taken, whatever else lies beside it.
-        let full = keep(&back_up(&restored, FeedStart::Beginning).await, &directory.path().join("backup")).path;
+        let full = keep(&stream_backup(&restored, FeedStart::Beginning).await, &directory.path().join("backup")).path;
         let chain = Chain::of(find(&[directory.path().join("backup")]).unwrap()).unwrap();
         assert_eq!((chain.files.len(), chain.others), (1, 3));
         assert_eq!(chain.files[0].path, full);
@@ -117,7 +117,7 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
 fn files_of_two_archives_are_refused() {
     let directory = TempDir::new().unwrap();
     for archive in [written(&batches()), written(&batches())] {
-        keep(&block_on(back_up(&archive, FeedStart::Beginning)), directory.path());
+        keep(&block_on(stream_backup(&archive, FeedStart::Beginning)), directory.path());
     }
     let refused = Chain::of(find(&[directory.path().to_path_buf()]).unwrap()).unwrap_err();
     assert!(matches!(refused, BackupError::OtherArchive { .. }), "{refused}");

@@ -11,7 +11,7 @@ use dateline::model::{FeedQuery, Seq, SubscriptionId};
 use dateline::store::engine::memory::MemoryEngine;
 use tempfile::TempDir;
 
-use super::{back_up, batches, keep, open, restore};
+use super::{batches, keep, open, restore, stream_backup};
 use crate::model::asked;
 use crate::model::plan::{Text, observe};
 use crate::support::{self, block_on};
@@ -60,7 +60,7 @@ impl Saved {
     }
 
     async fn full(&self) -> BackupFile {
-        keep(&back_up(&self.archive, FeedStart::Beginning).await, &self.folder())
+        keep(&stream_backup(&self.archive, FeedStart::Beginning).await, &self.folder())
     }
 
     async fn new_since(&self) -> Option<BackupFile> {
@@ -84,7 +84,7 @@ impl Saved {
 async fn new_since(archive: &Arc<Archive>, folder: &Path) -> Option<BackupFile> {
     let latest = Incoming::latest(folder).unwrap().unwrap();
     let end = latest.header.end;
-    let file = back_up(archive, FeedStart::Place { next_seq: end.next_seq, history: end.history }).await;
+    let file = stream_backup(archive, FeedStart::Place { next_seq: end.next_seq, log_digest: end.log_digest }).await;
     Incoming::begin(folder).unwrap().take_what_is_new(&latest, file.as_slice(), &mut |_, _| {}).unwrap()
 }
 
@@ -173,7 +173,7 @@ fn a_restored_archive_goes_on_in_the_same_folder() {
         let clock = Arc::new(ManualClock::new(saved.clock.now().saturating_add_micros(-3_600_000_000)));
         let options = Options { free_space_floor_bytes: 0, ..Options::default() };
         let restored = Arc::new(support::open_directory(&into, &options, &clock));
-        assert!(new_since(&restored, &saved.folder()).await.is_none(), "it is as it was saved, but for leases");
+        assert!(new_since(&restored, &saved.folder()).await.is_none(), "it is as it was saved, but for epochs");
         restored.seek_subscription(index(), Seq(9)).await.unwrap();
         assert!(new_since(&restored, &saved.folder()).await.is_some());
         restored.close().await;
@@ -188,7 +188,7 @@ fn the_end_of_the_latest_file_is_checked_where_it_is_read() {
         let saved = Saved::new().await;
         let file = saved.full().await;
         let bytes = std::fs::read(&file.path).unwrap();
-        let end = back_up(&saved.archive, FeedStart::Seq(Seq(11))).await;
+        let end = stream_backup(&saved.archive, FeedStart::Seq(Seq(11))).await;
         for (at, words) in [(bytes.len() - 1, "is damaged"), (bytes.len(), "is cut short")] {
             let mut altered = bytes.clone();
             match altered.get_mut(at) {

@@ -7,12 +7,12 @@ use dateline::archive::Archive;
 use dateline::archive::feed::FeedStart;
 use dateline::archive::restore::RestoreError;
 use dateline::backup::{BackupError, BackupFile, ExportError, Until, check};
-use dateline::model::{History, Seq};
+use dateline::model::{LogDigest, Seq};
 use dateline::store::export::{LogEnd, LogReader, LogWriter};
 use dateline::store::whole::WholeChange;
 use tempfile::TempDir;
 
-use super::{back_up, batches, keep, restore, written};
+use super::{batches, keep, restore, stream_backup, written};
 use crate::feed::dice::Dice;
 use crate::support::block_on;
 
@@ -27,7 +27,7 @@ fn read(bytes: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
 }
 
 fn full(archive: &Arc<Archive>) -> Vec<u8> {
-    block_on(back_up(archive, FeedStart::Beginning))
+    block_on(stream_backup(archive, FeedStart::Beginning))
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn changes_that_were_altered_are_found_by_the_history() {
     let archive = written(&batches());
     let altered = rewritten(&archive, |changes| {
         let last = changes.last_mut().unwrap();
-        last.change.history = History([9; 16]);
+        last.change.log_digest = LogDigest([9; 16]);
     });
     assert!(matches!(read(&altered), Err(ExportError::Altered { .. })));
     let shorter = rewritten(&archive, |changes| changes.truncate(4));
@@ -185,8 +185,8 @@ fn a_check_reads_contents_of_all_files() {
     let archive = written(&batches());
     let directory = TempDir::new().unwrap();
     let (first, second) = block_on(async {
-        let first = keep(&back_up(&archive, FeedStart::Beginning).await, directory.path());
-        (first, keep(&back_up(&archive, FeedStart::Seq(Seq(5))).await, directory.path()))
+        let first = keep(&stream_backup(&archive, FeedStart::Beginning).await, directory.path());
+        (first, keep(&stream_backup(&archive, FeedStart::Seq(Seq(5))).await, directory.path()))
     });
     let both = check(&[first.clone(), second.clone()], |_| true).unwrap().unwrap();
     assert_eq!((both.changes, both.originals, both.unchecked_contents), (17, 3, 0));

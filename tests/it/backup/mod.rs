@@ -29,8 +29,8 @@ use crate::server::holder;
 use crate::support::{self, block_on};
 
 /// The file of a backup.
-pub(crate) async fn back_up(archive: &Arc<Archive>, since: FeedStart) -> Vec<u8> {
-    let mut backup = archive.back_up(since).await.unwrap();
+pub(crate) async fn stream_backup(archive: &Arc<Archive>, since: FeedStart) -> Vec<u8> {
+    let mut backup = archive.stream_backup(since).await.unwrap();
     let mut file = Vec::new();
     while let Some(piece) = backup.next().await.unwrap() {
         file.extend(piece.data);

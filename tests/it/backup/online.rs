@@ -4,7 +4,7 @@ use dateline::backup::Until;
 use dateline::client::Client;
 use dateline::model::{Seq, Timestamp};
 use dateline::wire::pb;
-use pb::back_up_response::Part;
+use pb::stream_backup_response::Part;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -45,7 +45,7 @@ async fn a_full_backup_and_three_more_are_made_while_writers_write() {
     let mut ends = Vec::new();
     for _ in 0..BACKUPS {
         let since = ends.last().cloned();
-        end.beyond(Seq(since.as_ref().map_or(0, |since: &pb::ReadStamp| since.next_seq) + CHANGES_BETWEEN)).await;
+        end.beyond(Seq(since.as_ref().map_or(0, |since: &pb::Snapshot| since.next_seq) + CHANGES_BETWEEN)).await;
         let (begin, file) = received(&client, since).await;
         tokio::task::block_in_place(|| keep(&file, &folder));
         ends.push(begin.end.unwrap());
@@ -60,7 +60,10 @@ async fn a_full_backup_and_three_more_are_made_while_writers_write() {
         let into = directory.path().join(format!("restored-{number}"));
         let until = if number == BACKUPS - 1 { Until::End } else { Until::Seq(Seq(end.next_seq)) };
         let restored = tokio::task::block_in_place(|| restore(std::slice::from_ref(&folder), &into, until)).unwrap();
-        assert_eq!((restored.end.next_seq.0, restored.end.history.0.to_vec()), (end.next_seq, end.history.clone()));
+        assert_eq!(
+            (restored.end.next_seq.0, restored.end.log_digest.0.to_vec()),
+            (end.next_seq, end.log_digest.clone())
+        );
         let again = open(&into);
         let expected = answers(&server.archive, restored.end.next_seq, &instants()).await;
         assert_eq!(answers(&again, restored.end.next_seq, &instants()).await, expected);
@@ -76,9 +79,9 @@ fn instants() -> Vec<Option<Timestamp>> {
 }
 
 /// A backup, as a client receives it.
-async fn received(client: &Client, since: Option<pb::ReadStamp>) -> (pb::BackUpBegin, Vec<u8>) {
+async fn received(client: &Client, since: Option<pb::Snapshot>) -> (pb::BackUpBegin, Vec<u8>) {
     let first = since.as_ref().map_or(0, |since| since.next_seq);
-    let mut stream = client.admin.clone().back_up(pb::BackUpRequest { since }).await.unwrap().into_inner();
+    let mut stream = client.admin.clone().stream_backup(pb::StreamBackupRequest { since }).await.unwrap().into_inner();
     let Some(Part::Begin(begin)) = stream.message().await.unwrap().unwrap().part else { panic!("no begin") };
     let (mut file, mut next_seq) = (Vec::new(), first);
     assert_eq!(begin.begin.as_ref().unwrap().next_seq, first);
@@ -106,19 +109,19 @@ async fn backups_that_nobody_reads_are_in_nobodys_way() {
         // Words that compress badly, so that a backup is more than a connection takes in by itself.
         let text: String = (0..40_000).map(|_| format!("{:x} ", dice.below(u64::MAX))).collect();
         let request = crate::server::publish(&format!("a{number}"), &text);
-        client.archive.clone().publish_revision(request).await.unwrap();
+        client.archive.clone().record_observation(request).await.unwrap();
     }
     // Each has a connection of its own: one that is full lets nothing else through either.
     let mut streams = Vec::new();
     for _ in 0..16 {
         let reader = server.client().await;
-        let stream = reader.admin.clone().back_up(pb::BackUpRequest::default()).await.unwrap().into_inner();
+        let stream = reader.admin.clone().stream_backup(pb::StreamBackupRequest::default()).await.unwrap().into_inner();
         streams.push((reader, stream));
     }
-    let again = || async { client.admin.clone().back_up(pb::BackUpRequest::default()).await.map(drop) };
+    let again = || async { client.admin.clone().stream_backup(pb::StreamBackupRequest::default()).await.map(drop) };
     let refused = again().await.unwrap_err();
     assert_eq!(dateline::client::ServerError::from(refused).reason, "TOO_MANY_STREAMS");
-    client.archive.clone().publish_revision(crate::server::publish("b", "It is written.")).await.unwrap();
+    client.archive.clone().record_observation(crate::server::publish("b", "It is written.")).await.unwrap();
     drop(streams.pop());
     // The place of the one that is gone is free when the server has seen that.
     while again().await.is_err() {

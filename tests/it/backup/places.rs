@@ -10,7 +10,7 @@ use dateline::backup::{BackupError, Incoming, Until};
 use dateline::model::Seq;
 use tempfile::TempDir;
 
-use super::{back_up, batches, keep, open, restore, written};
+use super::{batches, keep, open, restore, stream_backup, written};
 use crate::faults::disk::Disk;
 use crate::server::holder;
 use crate::support::block_on;
@@ -19,7 +19,7 @@ use crate::support::block_on;
 fn an_empty_archive_is_backed_up_and_restored() {
     let directory = TempDir::new().unwrap();
     let archive = written(&[]);
-    let file = keep(&block_on(back_up(&archive, FeedStart::Beginning)), &directory.path().join("backup"));
+    let file = keep(&block_on(stream_backup(&archive, FeedStart::Beginning)), &directory.path().join("backup"));
     assert_eq!(file.header.changes(), 0);
     let into = directory.path().join("restored");
     restore(&[file.path], &into, Until::End).unwrap();
@@ -31,7 +31,7 @@ fn an_empty_archive_is_backed_up_and_restored() {
 fn a_restore_takes_a_new_or_empty_directory_and_no_other() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
-    keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
     let into = directory.path().join("restored");
     let try_it = || restore(std::slice::from_ref(&folder), &into, Until::End);
     fs::write(&into, "a file").unwrap();
@@ -53,7 +53,7 @@ fn a_restore_takes_a_new_or_empty_directory_and_no_other() {
 fn a_name_that_no_archive_can_get_is_refused_at_the_start() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
-    let file = keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    let file = keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
     // Whoever reads it would be told that it is damaged.
     let mut bytes = fs::read(&file.path).unwrap();
     let middle = bytes.len() / 2;
@@ -85,7 +85,8 @@ fn a_name_that_no_archive_can_get_is_refused_at_the_start() {
 #[test]
 fn a_path_may_end_in_a_dot() {
     let directory = TempDir::new().unwrap();
-    let file = keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &directory.path().join("backup"));
+    let file =
+        keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &directory.path().join("backup"));
     let into = directory.path().join("restored");
     fs::create_dir(&into).unwrap();
     restore(&[file.path], &into.join("."), Until::End).unwrap();
@@ -98,7 +99,7 @@ fn a_path_may_end_in_a_dot() {
 fn a_restore_that_was_killed_leaves_no_archive() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
-    keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
     let (into, staging) = (directory.path().join("restored"), directory.path().join("restored.restoring"));
     let begun = Directory::begin(&staging, holder()).unwrap();
     fs::create_dir(begun.database()).unwrap();
@@ -125,7 +126,7 @@ fn a_restore_that_was_killed_leaves_no_archive() {
 fn a_restore_that_was_killed_before_the_archive_got_its_name_is_no_obstacle() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
-    keep(&block_on(back_up(&written(&batches()), FeedStart::Beginning)), &folder);
+    keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
     let (into, staging) = (directory.path().join("restored"), directory.path().join("restored.restoring"));
     restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
     let begun = Directory::begin(&staging, holder()).unwrap();
@@ -146,7 +147,7 @@ fn a_restore_that_was_killed_before_the_archive_got_its_name_is_no_obstacle() {
 fn one_backup_at_a_time_is_written_to_a_folder_and_what_is_unfinished_has_no_name() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
-    let file = block_on(back_up(&written(&batches()), FeedStart::Beginning));
+    let file = block_on(stream_backup(&written(&batches()), FeedStart::Beginning));
     let first = Incoming::begin(&folder).unwrap();
     assert!(matches!(Incoming::begin(&folder), Err(BackupError::InUse(_))));
     assert!(first.take(&file[..file.len() / 2], &mut |_, _| {}).is_err());

@@ -10,7 +10,7 @@ use pb::subscribe_response::Event;
 use tempfile::TempDir;
 use tonic::{Code, Streaming};
 
-use super::{back_up, keep, restore};
+use super::{keep, restore, stream_backup};
 use crate::server::{TestServer, publish};
 use dateline::archive::feed::FeedStart;
 
@@ -30,7 +30,7 @@ async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {
     }
     subscribe(&client, "audit", Position::Now(true)).await;
     let beyond = handed_out(&client).await;
-    keep(&back_up(&server.archive, FeedStart::Beginning).await, &folder);
+    keep(&stream_backup(&server.archive, FeedStart::Beginning).await, &folder);
     drop(client);
     server.stop().await;
 
@@ -51,7 +51,7 @@ async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {
     for number in 0..4 {
         write(&client, &format!("new-{number}"), "It is otherwise now.").await;
     }
-    assert!(server.archive.tail().next_seq.0 > beyond.stamp.next_seq);
+    assert!(server.archive.tail().next_seq.0 > beyond.snapshot.next_seq);
     assert_validity(&client, &before, None).await;
     assert_validity(&client, &beyond, Some(diverged)).await;
     drop(client);
@@ -60,14 +60,14 @@ async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {
 
 /// A stamp, and the token of a second page that is of the same state.
 struct HandedOut {
-    stamp: pb::ReadStamp,
+    snapshot: pb::Snapshot,
     page_token: String,
 }
 
 async fn handed_out(client: &Client) -> HandedOut {
     let page = client.archive.clone().list_articles(list(String::new())).await.unwrap().into_inner();
     assert!(!page.next_page_token.is_empty());
-    HandedOut { stamp: page.read_stamp.unwrap(), page_token: page.next_page_token }
+    HandedOut { snapshot: page.snapshot.unwrap(), page_token: page.next_page_token }
 }
 
 fn list(page_token: String) -> pb::ListArticlesRequest {
@@ -87,15 +87,15 @@ fn if_shorter(error: &ServerError) -> bool {
 
 async fn assert_validity(client: &Client, handed_out: &HandedOut, refused: Option<Refused>) {
     let as_of = pb::AsOf {
-        knowledge: Some(pb::as_of::Knowledge::NextSeq(handed_out.stamp.next_seq)),
-        history: handed_out.stamp.history.clone(),
+        known_at: Some(pb::as_of::KnownAt::NextSeq(handed_out.snapshot.next_seq)),
+        log_digest: handed_out.snapshot.log_digest.clone(),
         ..pb::AsOf::default()
     };
     let read = pb::ListArticlesRequest { as_of: Some(as_of), ..list(String::new()) };
     let read = client.archive.clone().list_articles(read).await.map(drop);
     let page = client.archive.clone().list_articles(list(handed_out.page_token.clone())).await.map(drop);
-    let backup = pb::BackUpRequest { since: Some(handed_out.stamp.clone()) };
-    let backup = client.admin.clone().back_up(backup).await.map(drop);
+    let backup = pb::StreamBackupRequest { since: Some(handed_out.snapshot.clone()) };
+    let backup = client.admin.clone().stream_backup(backup).await.map(drop);
     match refused {
         None => {
             read.unwrap();
@@ -114,7 +114,7 @@ async fn assert_validity(client: &Client, handed_out: &HandedOut, refused: Optio
 }
 
 async fn write(client: &Client, id: &str, text: &str) {
-    client.archive.clone().publish_revision(publish(id, text)).await.unwrap();
+    client.archive.clone().record_observation(publish(id, text)).await.unwrap();
 }
 
 async fn subscribe(client: &Client, id: &str, position: Position) {
@@ -126,7 +126,7 @@ async fn subscribe(client: &Client, id: &str, position: Position) {
     client.feed.clone().create_subscription(request).await.unwrap();
 }
 
-/// A restored archive once counted on from the lease that the backup knew. So its first consumer got a lease that the lost
+/// A restored archive once counted on from the epoch that the backup knew. So its first consumer got a epoch that the lost
 /// archive had given to another, and what that one acknowledged, of changes that it never saw, was taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_lease_from_before_a_restore_is_good_any_more() {
@@ -139,7 +139,7 @@ async fn no_lease_from_before_a_restore_is_good_any_more() {
     }
     subscribe(&client, "index", Position::Beginning(true)).await;
     let mut given = vec![attach(&client).await.1];
-    keep(&back_up(&server.archive, FeedStart::Beginning).await, &folder);
+    keep(&stream_backup(&server.archive, FeedStart::Beginning).await, &folder);
     for _ in 0..3 {
         given.push(attach(&client).await.1);
     }
@@ -155,16 +155,16 @@ async fn no_lease_from_before_a_restore_is_good_any_more() {
         let before = given.clone();
         seek(&client, Position::Beginning(true)).await;
         for _ in 0..4 {
-            let (_stream, lease) = attach(&client).await;
-            assert!(lease > given[0], "a later lease is a higher one");
+            let (_stream, epoch) = attach(&client).await;
+            assert!(epoch > given[0], "a later epoch is a higher one");
             for old in &before {
-                let refused = acknowledge(&client, *old).await.expect_err("the lease is from before the restore");
-                assert_eq!((refused.code, refused.reason.as_str()), (Code::Aborted, "LEASE_LOST"), "{round}");
+                let refused = acknowledge(&client, *old).await.expect_err("the epoch is from before the restore");
+                assert_eq!((refused.code, refused.reason.as_str()), (Code::Aborted, "CONSUMER_FENCED"), "{round}");
             }
-            given.push(lease);
+            given.push(epoch);
         }
-        let (_stream, lease) = attach(&client).await;
-        acknowledge(&client, lease).await.unwrap();
+        let (_stream, epoch) = attach(&client).await;
+        acknowledge(&client, epoch).await.unwrap();
         drop(client);
         server.stop().await;
     }
@@ -180,7 +180,7 @@ async fn a_subscription_is_held_after_a_restore_until_its_consumer_shows_where_i
     write(&client, "a", "It was.").await;
     subscribe(&client, "index", Position::Beginning(true)).await;
     let kept = token(&client).await;
-    keep(&back_up(&server.archive, FeedStart::Beginning).await, &folder);
+    keep(&stream_backup(&server.archive, FeedStart::Beginning).await, &folder);
     write(&client, "b", "It is lost.").await;
     let lost = token(&client).await;
     drop(client);
@@ -237,23 +237,23 @@ async fn seek(client: &Client, position: Position) {
     client.feed.clone().seek_subscription(request).await.unwrap();
 }
 
-/// Attaches a consumer, waits until something was delivered to it, and answers its lease.
+/// Attaches a consumer, waits until something was delivered to it, and answers its epoch.
 async fn attach(client: &Client) -> (Streaming<pb::SubscribeResponse>, u64) {
     let request = pb::SubscribeRequest { subscription: "subscriptions/index".to_owned(), ..Default::default() };
     let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
-    let mut lease = 0;
+    let mut epoch = 0;
     loop {
         match stream.message().await.unwrap().unwrap().event {
-            Some(Event::Started(started)) => lease = started.lease,
-            Some(Event::Batch(_)) => return (stream, lease),
+            Some(Event::Started(started)) => epoch = started.epoch,
+            Some(Event::Delivery(_)) => return (stream, epoch),
             _ => {}
         }
     }
 }
 
-async fn acknowledge(client: &Client, lease: u64) -> Result<(), ServerError> {
+async fn acknowledge(client: &Client, epoch: u64) -> Result<(), ServerError> {
     let name = "subscriptions/index".to_owned();
-    let request = pb::AcknowledgeSubscriptionRequest { name, lease, next_seq: 1 };
+    let request = pb::AcknowledgeSubscriptionRequest { name, epoch, next_seq: 1 };
     client.feed.clone().acknowledge_subscription(request).await.map(drop).map_err(ServerError::from)
 }
 
@@ -264,24 +264,25 @@ async fn where_a_backup_can_begin() {
     let server = TestServer::on_directory(directory.path()).await;
     let client = server.client().await;
     write(&client, "a", "It was.").await;
-    let stamp = handed_out_stamp(&client).await;
-    let other = pb::ReadStamp { history: vec![7; 16], ..stamp.clone() };
-    let short = pb::ReadStamp { history: vec![7; 15], ..stamp.clone() };
-    let beyond = pb::ReadStamp { next_seq: 9, ..pb::ReadStamp::default() };
+    let snapshot = handed_out_snapshot(&client).await;
+    let other = pb::Snapshot { log_digest: vec![7; 16], ..snapshot.clone() };
+    let short = pb::Snapshot { log_digest: vec![7; 15], ..snapshot.clone() };
+    let beyond = pb::Snapshot { next_seq: 9, ..pb::Snapshot::default() };
     for (since, code, reason) in [
         (other, Code::FailedPrecondition, "HISTORY_DIVERGED"),
         (short, Code::InvalidArgument, "FIELD_INVALID"),
         (beyond, Code::OutOfRange, "START_IN_FUTURE"),
     ] {
-        let refused = client.admin.clone().back_up(pb::BackUpRequest { since: Some(since) }).await.unwrap_err();
+        let refused =
+            client.admin.clone().stream_backup(pb::StreamBackupRequest { since: Some(since) }).await.unwrap_err();
         let refused = ServerError::from(refused);
         assert_eq!((refused.code, refused.reason.as_str()), (code, reason));
     }
-    client.admin.clone().back_up(pb::BackUpRequest { since: Some(stamp) }).await.unwrap();
+    client.admin.clone().stream_backup(pb::StreamBackupRequest { since: Some(snapshot) }).await.unwrap();
     drop(client);
     server.stop().await;
 }
 
-async fn handed_out_stamp(client: &Client) -> pb::ReadStamp {
-    client.archive.clone().list_articles(list(String::new())).await.unwrap().into_inner().read_stamp.unwrap()
+async fn handed_out_snapshot(client: &Client) -> pb::Snapshot {
+    client.archive.clone().list_articles(list(String::new())).await.unwrap().into_inner().snapshot.unwrap()
 }

@@ -24,7 +24,7 @@ fn it_is_quiet_when_nothing_changed() {
     let again = cli.add("a", "Ferry returns", "It did.", &[]);
     assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", ""));
     let json = cli.add("a", "Ferry returns", "It did.", &["--json"]);
-    assert_eq!(json_lines(&json.out)[0]["outcome"], "PUBLISH_OUTCOME_UNCHANGED");
+    assert_eq!(json_lines(&json.out)[0]["outcome"], "OBSERVATION_OUTCOME_UNCHANGED");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_bad_file_does_not_hold_up_the_others() {
         cli.run(&["add", "--source", "press", "--json", "--quiet", &good, &bad, &cli.path("none").to_string_lossy()]);
     let lines = json_lines(&done.out);
     assert_eq!((done.code, lines.len()), (1, 3));
-    assert_eq!(lines[0]["outcome"], "PUBLISH_OUTCOME_UNCHANGED");
+    assert_eq!(lines[0]["outcome"], "OBSERVATION_OUTCOME_UNCHANGED");
     assert_eq!(lines[1]["offset"], "1");
     assert!(lines[1]["error"]["message"].as_str().unwrap().contains("not UTF-8"));
     assert!(lines[2]["error"]["message"].as_str().unwrap().contains("can't be read"));

@@ -41,9 +41,9 @@ fn random(seed: u64) -> Cli {
 }
 
 /// What lines say, without when and where they were recorded.
-fn requests(lines: &str) -> Vec<pb::ChangeRequest> {
-    let request = |line| from_json::<pb::ChangeRequest>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    lines.lines().map(request).map(|request| pb::ChangeRequest { recorded: None, ..request }).collect()
+fn requests(lines: &str) -> Vec<pb::ReplayRequest> {
+    let request = |line| from_json::<pb::ReplayRequest>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    lines.lines().map(request).map(|request| pb::ReplayRequest { recorded: None, ..request }).collect()
 }
 
 /// What a file of lines holds, whichever way it is compressed.
@@ -91,11 +91,11 @@ fn lines_make_the_same_archive_again() {
             let client = Client::connect(&format!("http://{}", served.address)).await.unwrap();
             for mut request in requests(&lines) {
                 // They are in the line already.
-                use pb::change_request::Request::Publish;
+                use pb::replay_request::Request::Publish;
                 if let Some(Publish(publish)) = &mut request.request
                     && publish.original.is_some()
                 {
-                    drop(client.archive.clone().publish_revision(publish.clone()).await.unwrap());
+                    drop(client.archive.clone().record_observation(publish.clone()).await.unwrap());
                 } else {
                     make(&client, request, &client).await;
                 }
@@ -539,7 +539,7 @@ fn one_article_is_one_document() {
         if format != "text" && format != "html" {
             let file = cli.file("document", &document);
             let told = cli.ok(&["add", &file, "--source", "press", "--article", "a", "--json", "--dry-run"]);
-            assert_eq!(json_lines(&told)[0]["outcome"], "PUBLISH_OUTCOME_UNCHANGED", "{document}");
+            assert_eq!(json_lines(&told)[0]["outcome"], "OBSERVATION_OUTCOME_UNCHANGED", "{document}");
         }
     }
     let first = cli.ok(&["export", "press/a", "--format", "text", "--revision", "1"]);

@@ -11,7 +11,7 @@ use dateline::archive::feed::FeedStart;
 
 use super::backup::{listed, place};
 use super::{Cli, Running};
-use crate::backup::{back_up, written};
+use crate::backup::{stream_backup, written};
 use crate::model::plan::{Text, observe};
 use crate::support::block_on;
 
@@ -55,7 +55,7 @@ fn a_restore_that_is_killed_leaves_no_archive_and_can_be_run_again() {
     let batches: Vec<_> = (0..ROUNDS)
         .flat_map(|round| (0..CHANGES).map(move |at| vec![observe(at % 4, round * 300 + i64::from(at), Text(at % 5))]))
         .collect();
-    let whole = block_on(back_up(&written(&batches), FeedStart::Beginning));
+    let whole = block_on(stream_backup(&written(&batches), FeedStart::Beginning));
     let (new, whole_one) = (place(&cli, "new"), place(&cli, "whole"));
     assert_eq!(cli.feed(&["restore", "-", "--archive", &whole_one], &whole).code, 0);
     let all = (listed(&cli, "whole"), cli.ok(&["verify", "--archive", &whole_one]));

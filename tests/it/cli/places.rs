@@ -21,7 +21,7 @@ pub(super) fn holder(address: Option<&str>) -> Holder {
 fn reading_makes_no_archive() {
     let cli = Cli::new();
     for args in [&["list"][..], &["show", "press/a"], &["status"], &["withdraw", "press/a"]] {
-        cli.fails(args, 5, "hint: `dateline add FILE` makes one there");
+        cli.fails(args, 5, "hint: `dateline add FILE` creates one there");
     }
     assert!(!cli.archive().exists());
 }

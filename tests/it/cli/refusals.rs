@@ -11,7 +11,7 @@ fn documents_that_cannot_be_archived() {
     for (name, document, words) in [
         ("empty.txt", b"".to_vec(), "the document is empty"),
         ("latin1.txt", b"Caf\xe9".to_vec(), "byte 3 is not UTF-8"),
-        ("page.html", b"<!doctype html><title>x</title>".to_vec(), "there is no article in it: the page shows no text"),
+        ("page.html", b"<!doctype html><title>x</title>".to_vec(), "no article found: the page shows no text"),
         ("scan.pdf", b"%PDF-1.7".to_vec(), "a PDF file"),
         ("large.md", large.into_bytes(), "at most 1048576 are allowed"),
         ("huge.md", vec![b'a'; (8 << 20) + 1], "more than any document may have"),

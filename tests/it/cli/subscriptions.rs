@@ -58,7 +58,7 @@ fn a_subscription_with_a_consumer_stays_as_it_is() {
     let listed = cli.ok(&["subscriptions"]);
     assert!(listed.contains("\tdateline watch (process "), "{listed}");
     for action in [&["delete", "index"][..], &["seek", "index", "--from", "now"]] {
-        cli.fails(&[&["subscriptions"], action].concat(), 4, "hint: end its consumer first");
+        cli.fails(&[&["subscriptions"], action].concat(), 4, "hint: stop its consumer first");
     }
     assert_eq!(watching.interrupt().code, 0);
 }

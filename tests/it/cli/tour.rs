@@ -33,7 +33,7 @@ fn an_article_is_read_as_it_stood() {
     assert!(before.contains("In force   from 2026-05-16T23:59:59.999999Z until 2026-05-21T08:00:00Z"));
     assert_eq!(cli.ok(&["show", BRIDGE, "--at", "2026-05-16T23:59:59.999999Z"]), before);
     assert!(cli.ok(&["show", BRIDGE, "--revision", "1"]).contains("a report of 2019 that it never published"));
-    cli.fails(&["show", BRIDGE, "--at", "2026-05-15"], 3, "hint: give a time from 2026-05-16T23:59:59.999999Z on");
+    cli.fails(&["show", BRIDGE, "--at", "2026-05-15"], 3, "hint: give a time at or after 2026-05-16T23:59:59.999999Z");
     cli.fails(&["show", BRIDGE, "--known-at", "2026-05-20"], 3, "first archived at");
     assert!(cli.ok(&["show", BRIDGE, "--width", "60"]).lines().all(|line| line.chars().count() <= 60));
 }
@@ -109,7 +109,11 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     assert!(cli.ok(&["log", BRIDGE]).starts_with("withdrawn since"));
     assert_eq!(cli.ok(&["list", "--state", "withdrawn"]).lines().count(), 1);
     assert_eq!(cli.ok(&["list", "--state", "live"]), "");
-    cli.fails(&["rollback", BRIDGE, "--to", "1"], 4, &format!("hint: `dateline reinstate {BRIDGE}` puts it up again"));
+    cli.fails(
+        &["rollback", BRIDGE, "--to", "1"],
+        4,
+        &format!("hint: `dateline reinstate {BRIDGE}` records that it is up"),
+    );
 
     cli.ok(&["reinstate", BRIDGE, "--observed-at", "2026-06-02"]);
     let planned = cli.ok(&["rollback", BRIDGE, "--to", "1", "--dry-run"]);
@@ -137,7 +141,7 @@ fn every_command_speaks_json() {
     assert_eq!(one(&["status"])["articleCount"], "1");
     assert_eq!(one(&["withdraw", BRIDGE])["changed"], true);
     assert_eq!(one(&["reinstate", BRIDGE])["article"]["state"], "ARTICLE_STATE_LIVE");
-    assert_eq!(one(&["rollback", BRIDGE, "--to", "1"])["outcome"], "PUBLISH_OUTCOME_REVISED");
+    assert_eq!(one(&["rollback", BRIDGE, "--to", "1"])["outcome"], "OBSERVATION_OUTCOME_REVISED");
     let log = json_lines(&cli.ok(&["log", BRIDGE, "--json"]));
     assert_eq!(
         log.iter().map(|entry| entry["revision"]["number"].as_u64()).collect::<Vec<_>>(),

@@ -242,7 +242,7 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     }
 }
 
-/// A lease of before the restart does not hold any more: that is no reason to end.
+/// A epoch of before the restart does not hold any more: that is no reason to end.
 #[test]
 fn a_durable_watch_outlives_its_server() {
     let cli = Cli::new();
@@ -352,7 +352,7 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
 
     let ended = watching.ended();
     assert_eq!((ended.code, ended.out.len()), (4, 0), "{ended:?}");
-    let hint = "hint: the archive is another one, or was restored from a backup: begin anew with --from";
+    let hint = "hint: this is a different archive, or it was restored from a backup: begin again with --from";
     assert_eq!(ended.err.last().unwrap(), hint);
     cli.fails(&["watch", "--resume", &ended.token()], 4, hint);
 }

@@ -38,7 +38,7 @@ async fn pages_are_archived_several_at_once_and_each_failure_is_told() {
     assert_eq!(done.code, 3, "{done:?}");
     assert!(done.err.contains("/gone could not be fetched: the site says 404"), "{}", done.err);
     assert!(done.err.contains("4 pages: 2 created, 0 revised, 1 unchanged, 1 failed (1 NOT_FOUND)"), "{}", done.err);
-    assert!(done.err.contains("\"soon\" is not wholly understood"), "an invented date? {}", done.err);
+    assert!(done.err.contains("\"soon\" is not fully understood"), "an invented date? {}", done.err);
     let shown = run(&cli, &["show", &url(&server, "/old"), "--json"]).await;
     assert!(shown.out.contains("sources/tidewater-post/articles/"), "{shown:?}");
 
@@ -79,7 +79,7 @@ async fn what_cannot_be_archived_is_told_with_what_to_do() {
         ("/heavy", 1, "more than 16777216 bytes"),
         ("/round", 1, "its redirects go in a circle"),
         ("/home", 3, "the site leads to its front page"),
-        ("/busy", 5, "come back in 7 s"),
+        ("/busy", 5, "try again in 7 s"),
         ("/silent", 5, "there was no answer within 1s"),
     ] {
         let done = run(&cli, &["add", "--allow-private", "--timeout", "1s", &url(&server, path)]).await;
@@ -216,5 +216,5 @@ async fn an_address_of_another_scheme_is_none() {
     let cli = Arc::new(Cli::new());
     let done = run(&cli, &["add", "ftp://harbour.example/a"]).await;
     assert_eq!(done.code, 2, "{done:?}");
-    assert!(done.err.contains("an address begins with http:// or https://"), "{done:?}");
+    assert!(done.err.contains("expected a URL that begins with http:// or https://"), "{done:?}");
 }

@@ -9,7 +9,7 @@ use dateline::archive::BatchError;
 use dateline::archive::error::Unavailable;
 use dateline::archive::request::{Action, Observation, Operation, Target};
 use dateline::model::{
-    ArticleName, AsOf, Block, BlockKind, Content, FeedQuery, Knowledge, Original, Seq, SubscriptionId,
+    ArticleName, AsOf, Block, BlockKind, Content, FeedQuery, KnownAt, Original, Seq, SubscriptionId,
 };
 use dateline::{archive::ArchiveError, clock::ManualClock};
 use proptest::strategy::{Strategy, ValueTree};
@@ -63,7 +63,7 @@ impl Load {
         self.subscription(archive).await;
         let now = support::now().saturating_add_micros(86_400_000_000);
         clock.set(now);
-        let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(now) };
+        let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(now) };
         archive.cut(as_of, Seq::ZERO).await.unwrap();
         self.subscription(archive).await;
     }
@@ -137,7 +137,7 @@ impl Load {
             let attachment = archive.attach_subscription(id.clone(), "a consumer".to_owned(), None).await.unwrap();
             attachment.deliver(tail);
             let next_seq = Seq(attachment.start.next_seq.0.midpoint(tail.0));
-            archive.acknowledge_subscription(id, attachment.lease, next_seq).await.unwrap();
+            archive.acknowledge_subscription(id, attachment.epoch, next_seq).await.unwrap();
         }
     }
 }

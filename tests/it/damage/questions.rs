@@ -9,8 +9,8 @@ use dateline::archive::list::{ArticleQuery, RevisionOrder};
 use dateline::archive::read::View;
 use dateline::archive::{Archive, ArchiveError, Cut};
 use dateline::model::{
-    ArticleFilter, ArticleName, ArticleUrl, AsOf, FeedKind, FeedKinds, FeedQuery, Knowledge, ReadStamp,
-    RevisionSelector, Seq, SubscriptionId, Timestamp,
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, FeedKind, FeedKinds, FeedQuery, KnownAt, RevisionSelector, Seq,
+    Snapshot, SubscriptionId, Timestamp,
 };
 
 use super::answers::{self, Answer, Answers, shown};
@@ -24,7 +24,7 @@ const COMPARISONS_MAX: u32 = 6;
 const KINDS: [FeedKind; 7] = [
     FeedKind::Created,
     FeedKind::Revised,
-    FeedKind::Observed,
+    FeedKind::Sighted,
     FeedKind::Withdrawn,
     FeedKind::Reinstated,
     FeedKind::RolledBack,
@@ -37,8 +37,8 @@ pub(super) struct Questions {
     urls: Vec<ArticleUrl>,
     subscriptions: Vec<SubscriptionId>,
     /// Where the log can be read from, and its end.
-    stamps: Vec<ReadStamp>,
-    end: ReadStamp,
+    stamps: Vec<Snapshot>,
+    end: Snapshot,
 }
 
 #[derive(Default)]
@@ -66,13 +66,13 @@ impl Questions {
         let mut questions = Self { articles, urls, subscriptions, stamps, end };
         for seq in 0..end.next_seq.0 {
             let cut = cut(archive, None, Seq(seq + 1)).await.unwrap();
-            if cut.stamp.next_seq == Seq(seq + 1) {
-                questions.stamps.push(cut.stamp);
+            if cut.snapshot.next_seq == Seq(seq + 1) {
+                questions.stamps.push(cut.snapshot);
             }
         }
-        let origin = cut(archive, None, Seq::ZERO).await.unwrap().stamp;
+        let origin = cut(archive, None, Seq::ZERO).await.unwrap().snapshot;
         questions.stamps.insert(0, origin);
-        let whole = Cut { observe_time: None, stamp: end };
+        let whole = Cut { observe_time: None, snapshot: end };
         for found in archive.articles_by_name(whole, everything(), None).await.unwrap().items {
             let mut article = Article { revisions: found.revision_count, ..Article::default() };
             article.happened(found.latest.seq, found.latest.entry.observe_time);
@@ -109,11 +109,11 @@ impl Questions {
         for (name, article) in &self.articles {
             self.as_of(archive, name, article, &mut answers).await;
         }
-        for stamp in self.stamps.iter().step_by(self.stamps.len() / 4) {
-            self.lists(archive, stamp.next_seq, &mut answers).await;
+        for snapshot in self.stamps.iter().step_by(self.stamps.len() / 4) {
+            self.lists(archive, snapshot.next_seq, &mut answers).await;
         }
-        for at in self.stamps.iter().step_by(7).filter_map(|stamp| stamp.archive_time) {
-            let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(at) };
+        for at in self.stamps.iter().step_by(7).filter_map(|snapshot| snapshot.archive_time) {
+            let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(at) };
             let read = archive.cut(as_of, Seq::ZERO).await;
             answers.insert(format!("known at {at}"), Answer::of(read, |cut| shown(&cut)));
         }
@@ -125,7 +125,7 @@ impl Questions {
         let mut answers = Answers::new();
         answers.insert("tail".to_owned(), Answer::Said(shown(&archive.tail())));
         answers.insert("articles".to_owned(), Answer::Said(shown(&archive.article_count())));
-        let newest = Cut { observe_time: None, stamp: archive.tail() };
+        let newest = Cut { observe_time: None, snapshot: archive.tail() };
         let one_more = support::named(0, "one-more");
         for name in self.articles.keys().chain([&one_more]) {
             let read = archive.article(newest, name.clone(), View::Full).await;
@@ -135,7 +135,7 @@ impl Questions {
             let read = archive.article_by_url(newest, url.original.clone(), url.key.clone(), View::Basic).await;
             answers.insert(format!("url {}", url.original), Answer::of(read, answers::article));
         }
-        self.lists(archive, newest.stamp.next_seq, &mut answers).await;
+        self.lists(archive, newest.snapshot.next_seq, &mut answers).await;
         self.feed(archive, &mut answers).await;
         for id in &self.subscriptions {
             let read = archive.subscription(id.clone()).await;
@@ -160,7 +160,7 @@ impl Questions {
     }
 
     async fn contents(&self, archive: &Archive, name: &ArticleName, article: &Article, answers: &mut Answers) {
-        let whole = Cut { observe_time: None, stamp: self.end };
+        let whole = Cut { observe_time: None, snapshot: self.end };
         for number in (1..=article.revisions).map(support::number) {
             let selector = RevisionSelector::Number(number);
             let read = archive.revision(whole, name.clone(), selector, View::Full, true).await;
@@ -198,8 +198,8 @@ impl Questions {
     }
 
     async fn feed(&self, archive: &Archive, answers: &mut Answers) {
-        for stamp in self.stamps.iter().step_by(FEED_PAGE * 2 / 3) {
-            let read = archive.feed_page(*stamp, self.end.next_seq, plan(answers::change)).await;
+        for snapshot in self.stamps.iter().step_by(FEED_PAGE * 2 / 3) {
+            let read = archive.feed_page(*snapshot, self.end.next_seq, plan(answers::change)).await;
             let read = read.map(|page| {
                 let lines = page.items.iter().map(|item| {
                     let line = String::from_utf8_lossy(&item.bytes);
@@ -207,14 +207,14 @@ impl Questions {
                 });
                 (lines.collect::<Vec<_>>(), page.next)
             });
-            answers.insert(format!("feed from {}", stamp.next_seq), Answer::of(read, |page| shown(&page)));
+            answers.insert(format!("feed from {}", snapshot.next_seq), Answer::of(read, |page| shown(&page)));
         }
     }
 }
 
 async fn cut(archive: &Archive, observe_time: Option<Timestamp>, next_seq: Seq) -> Result<Cut, ArchiveError> {
-    let knowledge = Knowledge::NextSeq { next_seq, history: None };
-    archive.cut(AsOf { observe_time, knowledge }, Seq::ZERO).await
+    let known_at = KnownAt::NextSeq { next_seq, log_digest: None };
+    archive.cut(AsOf { observe_time, known_at }, Seq::ZERO).await
 }
 
 fn plan(render: Render) -> PagePlan {

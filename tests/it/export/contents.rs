@@ -55,8 +55,8 @@ pub(super) fn block() -> impl Strategy<Value = Block> {
     let credit = || prop_oneof![Just(String::new()), line(WORD)];
     prop_oneof![
         4 => text().prop_map(|text| BlockKind::Paragraph { text }),
-        1 => line(WORD).prop_map(|text| BlockKind::Crosshead { text }),
-        1 => (line(WORD), url(), credit()).prop_map(|(text, figure_url, credit)| BlockKind::Caption { text, figure_url, credit }),
+        1 => line(WORD).prop_map(|text| BlockKind::Subheading { text }),
+        1 => (line(WORD), url(), credit()).prop_map(|(text, image_url, credit)| BlockKind::Caption { text, image_url, credit }),
         1 => (text(), credit()).prop_map(|(text, attribution)| BlockKind::Quote { text, attribution: attribution.trim_start_matches(['-', ' ']).to_owned() }),
         2 => (prop::collection::vec(text(), 1..4), any::<bool>()).prop_map(|(items, ordered)| BlockKind::List { items, ordered }),
         1 => text().prop_map(|text| BlockKind::CorrectionNote { text: format!("Correction: {text}") }),

@@ -9,7 +9,7 @@ use dateline::client::Client;
 use dateline::clock::ManualClock;
 use dateline::server;
 use dateline::wire::pb;
-use dateline::wire::pb::change_request::Request;
+use dateline::wire::pb::replay_request::Request;
 
 use crate::model::plan::Text;
 use crate::{model, support};
@@ -40,7 +40,7 @@ async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
 }
 
 /// Makes a request again.
-pub(crate) async fn make(client: &Client, request: pb::ChangeRequest, originals: &Client) {
+pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals: &Client) {
     let mut archive = client.archive.clone();
     let number = request.recorded.unwrap_or_default().revision_number;
     match request.request.unwrap() {
@@ -51,7 +51,7 @@ pub(crate) async fn make(client: &Client, request: pb::ChangeRequest, originals:
                 let revision = originals.archive.clone().get_revision(request).await.unwrap().into_inner().revision;
                 *original = revision.unwrap().original.unwrap();
             }
-            drop(archive.publish_revision(publish).await.unwrap());
+            drop(archive.record_observation(publish).await.unwrap());
         }
         Request::Withdraw(withdraw) => drop(archive.withdraw_article(withdraw).await.unwrap()),
         Request::Reinstate(reinstate) => drop(archive.reinstate_article(reinstate).await.unwrap()),
@@ -106,14 +106,14 @@ async fn a_copy_is_the_same_archive() {
         made_twice(&copied, all, &client).await;
     }
     println!("{kinds:?}");
-    use pb::ChangeKind::{Aliased, Created, Observed, Reinstated, Revised, RolledBack, Withdrawn};
+    use pb::ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
     for (kind, request) in [
         (Created, "publish"),
         (Revised, "publish"),
-        (Observed, "publish"),
-        (Observed, "rollback"),
-        (Observed, "withdraw"),
-        (Observed, "reinstate"),
+        (Sighted, "publish"),
+        (Sighted, "rollback"),
+        (Sighted, "withdraw"),
+        (Sighted, "reinstate"),
         (Aliased, "publish"),
         (RolledBack, "rollback"),
         (Withdrawn, "withdraw"),

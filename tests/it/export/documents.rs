@@ -27,16 +27,16 @@ fn known(mut content: Content) -> Content {
 
 /// Whether JSON would be taken for data that says less: a heading that is the headline again.
 fn repeats_headline(content: &Content) -> bool {
-    content.blocks.first().is_some_and(|block| block.kind == BlockKind::Crosshead { text: content.headline.clone() })
+    content.blocks.first().is_some_and(|block| block.kind == BlockKind::Subheading { text: content.headline.clone() })
 }
 
 /// What a block is in Markdown.
 fn in_markdown(block: Block) -> Block {
     let kind = match block.kind {
         BlockKind::Embed { url, .. } => BlockKind::Paragraph { text: url },
-        BlockKind::Caption { text, figure_url, .. } => BlockKind::Caption { text, figure_url, credit: String::new() },
+        BlockKind::Caption { text, image_url, .. } => BlockKind::Caption { text, image_url, credit: String::new() },
         kind @ (BlockKind::Paragraph { .. }
-        | BlockKind::Crosshead { .. }
+        | BlockKind::Subheading { .. }
         | BlockKind::Quote { .. }
         | BlockKind::List { .. }
         | BlockKind::CorrectionNote { .. }) => kind,
@@ -121,7 +121,7 @@ fn unseen() -> Content {
         BlockKind::Paragraph { text: text() },
         BlockKind::Quote { text: text(), attribution: text() },
         BlockKind::Embed { url: "https://a.example/\u{202e}\u{9b}".to_owned(), text: text() },
-        BlockKind::Caption { text: text(), figure_url: "https://a.example/\u{202e}\u{9b}".to_owned(), credit: text() },
+        BlockKind::Caption { text: text(), image_url: "https://a.example/\u{202e}\u{9b}".to_owned(), credit: text() },
     ];
     Content {
         headline: text(),
@@ -191,7 +191,7 @@ fn markdown_leads_only_to_addresses_of_the_web() {
     ] {
         let text = || "A picture".to_owned();
         let blocks = [
-            BlockKind::Caption { text: text(), figure_url: url.to_owned(), credit: text() },
+            BlockKind::Caption { text: text(), image_url: url.to_owned(), credit: text() },
             BlockKind::Embed { url: url.to_owned(), text: text() },
         ];
         let content = Content {

@@ -13,9 +13,9 @@ fn hostile() -> Content {
     let text = || ATTACK.to_owned();
     let blocks = vec![
         BlockKind::Paragraph { text: text() },
-        BlockKind::Crosshead { text: text() },
-        BlockKind::Caption { text: text(), figure_url: "javascript:alert(1)".to_owned(), credit: text() },
-        BlockKind::Caption { text: text(), figure_url: format!("https://a.example/{ATTACK}"), credit: text() },
+        BlockKind::Subheading { text: text() },
+        BlockKind::Caption { text: text(), image_url: "javascript:alert(1)".to_owned(), credit: text() },
+        BlockKind::Caption { text: text(), image_url: format!("https://a.example/{ATTACK}"), credit: text() },
         BlockKind::Quote { text: text(), attribution: text() },
         BlockKind::List { items: vec![text(), text()], ordered: true },
         BlockKind::Embed { url: "data:text/html,<script>alert(1)</script>".to_owned(), text: text() },

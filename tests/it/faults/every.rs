@@ -17,7 +17,7 @@ use crate::verify::{entries, verified};
 const NEVER: Duration = Duration::from_secs(60);
 /// After this a commit that hangs is given up.
 const SOON: Duration = Duration::from_millis(100);
-/// So many steps before the fault are played on the same archive, so that its caches and leases are warm.
+/// So many steps before the fault are played on the same archive, so that its caches and epochs are warm.
 const WARM: usize = 3;
 
 type OpenAnew = fn(&MemoryEngine);
@@ -138,7 +138,7 @@ impl Case<'_> {
         self.goes_on(&mut player, left).await;
     }
 
-    /// An acknowledgement needs the lease of the step before it.
+    /// An acknowledgement needs the epoch of the step before it.
     fn first(&self) -> usize {
         let first = self.index.saturating_sub(WARM);
         first - usize::from(matches!(self.steps[first], Step::Acknowledge))
@@ -163,7 +163,7 @@ impl Case<'_> {
         let again = if left == Left::All { index + 1 } else { index };
         for next in again..(again + 2).min(self.steps.len()) {
             if matches!(self.steps[next], Step::Acknowledge) && next == again {
-                // Its lease ended with the process, and whoever had it attaches anew.
+                // Its epoch ended with the process, and whoever had it attaches anew.
                 player.play(next, &Step::Attach).await.unwrap();
                 player.play(next, &Step::Acknowledge).await.unwrap();
                 return;

@@ -36,7 +36,7 @@ impl Acknowledged {
     async fn publish(&mut self, client: &mut Client, text_bytes: usize) -> Result<(), ServerError> {
         let id = format!("a{}", self.0.len());
         let text = noise(self.0.len() as u64, text_bytes);
-        client.archive.publish_revision(publish(&id, &text)).await?;
+        client.archive.record_observation(publish(&id, &text)).await?;
         self.0.insert(id, text);
         Ok(())
     }
@@ -78,8 +78,8 @@ fn changes_request() -> pb::ListChangesRequest {
 /// A read as known now, of which the archive must keep that nothing is archived at that time any more.
 async fn as_known_now(client: &mut Client) -> Result<(), ServerError> {
     let now = std::time::SystemTime::now();
-    let knowledge = Some(pb::as_of::Knowledge::ArchiveTime(now.into()));
-    let as_of = pb::AsOf { knowledge, ..pb::AsOf::default() };
+    let known_at = Some(pb::as_of::KnownAt::ArchiveTime(now.into()));
+    let as_of = pb::AsOf { known_at, ..pb::AsOf::default() };
     let get = pb::GetArticleRequest { name: name("a0"), as_of: Some(as_of), ..pb::GetArticleRequest::default() };
     Ok(client.archive.get_article(get).await.map(drop)?)
 }

@@ -13,7 +13,7 @@ use dateline::archive::error::Unavailable;
 use dateline::archive::{Archive, ArchiveError, Options};
 use dateline::client::{Client, ServerError};
 use dateline::clock::SystemClock;
-use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId};
+use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId};
 use dateline::server::{self, ServeError};
 use dateline::store::engine::memory::{Fault, MemoryEngine};
 use dateline::wire::pb;
@@ -68,10 +68,10 @@ async fn a_failed_commit_ends_writes_and_then_the_server() {
     let options = server::Options { failed_grace: Duration::from_secs(2), ..server::Options::default() };
     let server = TestServer::over(archive, options).await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
     engine.fault_at(1, Fault::FailBeforeSync);
     for _ in 0..2 {
-        let error = ServerError::from(client.archive.publish_revision(publish("a", "two")).await.unwrap_err());
+        let error = ServerError::from(client.archive.record_observation(publish("a", "two")).await.unwrap_err());
         assert_eq!((error.code, error.reason.as_str()), (Code::Unavailable, "STORAGE_FAILED"));
     }
     let read = client.archive.get_article(get("a")).await.unwrap().into_inner().article.unwrap();
@@ -89,9 +89,9 @@ async fn a_commit_that_hangs_is_given_up_at_the_deadline() {
     let archive = archive_over(&engine, SOON);
     let server = TestServer::over(archive, server::Options::default()).await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
     engine.fault_at(1, Fault::Hang);
-    let error = ServerError::from(client.archive.publish_revision(publish("a", "two")).await.unwrap_err());
+    let error = ServerError::from(client.archive.record_observation(publish("a", "two")).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::Unavailable, "STORAGE_FAILED"));
     let read = client.archive.get_article(get("a")).await.unwrap().into_inner().article.unwrap();
     assert_eq!(read.revision_count, 1);
@@ -105,17 +105,17 @@ async fn only_an_item_that_is_at_fault_is_named() {
     let engine = MemoryEngine::new();
     let server = TestServer::over(archive_over(&engine, Duration::from_secs(60)), server::Options::default()).await;
     let mut client = server.client().await;
-    let batch = |requests| pb::BatchPublishRevisionsRequest { requests };
+    let batch = |requests| pb::BatchRecordObservationsRequest { requests };
     engine.fault_at(1, Fault::Full);
-    let full = client.archive.batch_publish_revisions(batch(vec![publish("a", "one"), publish("b", "one")])).await;
+    let full = client.archive.batch_record_observations(batch(vec![publish("a", "one"), publish("b", "one")])).await;
     let full = ServerError::from(full.unwrap_err());
     assert_eq!((full.reason.as_str(), full.metadata.get("item")), ("STORAGE_FULL", None));
     assert!(!full.message.contains("requests["), "{}", full.message);
 
-    client.archive.publish_revision(publish("b", "one")).await.unwrap();
+    client.archive.record_observation(publish("b", "one")).await.unwrap();
     let precondition = Some(pb::Precondition { condition: Some(pb::precondition::Condition::MustNotExist(true)) });
-    let exists = pb::PublishRevisionRequest { precondition, ..publish("b", "two") };
-    let exists = client.archive.batch_publish_revisions(batch(vec![publish("a", "one"), exists])).await;
+    let exists = pb::RecordObservationRequest { precondition, ..publish("b", "two") };
+    let exists = client.archive.batch_record_observations(batch(vec![publish("a", "one"), exists])).await;
     let exists = ServerError::from(exists.unwrap_err());
     assert_eq!((exists.reason.as_str(), exists.metadata["item"].as_str()), ("ARTICLE_EXISTS", "requests[1]"));
 }
@@ -126,14 +126,14 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     let engine = MemoryEngine::new();
     let server = TestServer::over(archive_over(&engine, Duration::from_secs(60)), server::Options::default()).await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
     engine.fault_at(1, Fault::Full);
     assert_eq!(storage_state(&mut client).await, pb::StorageState::Full);
     assert_eq!(health(&server).await, ServingStatus::Serving as i32, "reads go on");
-    let error = ServerError::from(client.archive.publish_revision(publish("a", "two")).await.unwrap_err());
+    let error = ServerError::from(client.archive.record_observation(publish("a", "two")).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "STORAGE_FULL"));
     assert_eq!(storage_state(&mut client).await, pb::StorageState::Serving);
-    let answer = client.archive.publish_revision(publish("a", "three")).await.unwrap().into_inner();
+    let answer = client.archive.record_observation(publish("a", "three")).await.unwrap().into_inner();
     let revision = answer.revision.unwrap();
     assert_eq!((revision.number, revision.seq), (2, 1), "a refused write leaves no gap");
     let read = client.archive.get_article(get("a")).await.unwrap().into_inner().article.unwrap();
@@ -155,8 +155,8 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
     let hangs = engine.clone();
     tokio::task::spawn_blocking(move || hangs.wait_until_hanging()).await.unwrap();
     let second = archive.begin_write(&Arc::default(), observed("late", 3), false).await.unwrap();
-    let knowledge = Knowledge::ArchiveTime(archive.clock().now());
-    let as_of = AsOf { observe_time: None, knowledge };
+    let known_at = KnownAt::ArchiveTime(archive.clock().now());
+    let as_of = AsOf { observe_time: None, known_at };
     let reader = SubscriptionId::parse("reader").unwrap();
     // The writer takes what it is told in order: all of it waits for the first commit when that goes on.
     let (cut, created, ()) = tokio::join!(
@@ -167,7 +167,7 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
     first.answer().await.unwrap();
     let refused = second.answer().await.unwrap_err().error;
     assert!(matches!(refused, ArchiveError::Unavailable(Unavailable::StorageFull { .. })), "{refused:?}");
-    assert_eq!(cut.unwrap().stamp, archive.tail());
+    assert_eq!(cut.unwrap().snapshot, archive.tail());
     created.unwrap();
     archive.close().await;
     engine.lose_unsynced();
@@ -182,19 +182,19 @@ async fn a_subscriber_gets_what_is_durable_and_is_told_the_end() {
     let options = server::Options { failed_grace: SOON, ..server::Options::default() };
     let server = TestServer::over(archive, options).await;
     let mut client = server.client().await;
-    client.archive.publish_revision(publish("a", "one")).await.unwrap();
+    client.archive.record_observation(publish("a", "one")).await.unwrap();
     let start = Some(pb::FeedStart { position: Some(pb::feed_start::Position::Beginning(true)) });
     let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
     let mut events = client.feed.subscribe(request).await.unwrap().into_inner();
-    client.archive.publish_revision(publish("b", "two")).await.unwrap();
+    client.archive.record_observation(publish("b", "two")).await.unwrap();
     // All of the commit is to be seen in the engine, and none of it is durable.
     engine.fault_at(1, Fault::FailBeforeSync);
-    client.archive.publish_revision(publish("c", "three")).await.unwrap_err();
+    client.archive.record_observation(publish("c", "three")).await.unwrap_err();
     let mut seqs = Vec::new();
     let ended = loop {
         match events.message().await {
             Ok(Some(event)) => {
-                if let Some(pb::subscribe_response::Event::Batch(batch)) = event.event {
+                if let Some(pb::subscribe_response::Event::Delivery(batch)) = event.event {
                     seqs.extend(batch.changes.iter().map(|change| change.seq));
                 }
             }

@@ -10,7 +10,7 @@ use dateline::archive::request::Operation;
 use dateline::archive::subscriptions::Attachment;
 use dateline::archive::{Archive, ArchiveError, BatchError, Options};
 use dateline::clock::{Clock, ManualClock};
-use dateline::model::{AsOf, FeedQuery, Knowledge, Seq, SubscriptionId, Timestamp};
+use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};
 use dateline::store::engine::memory::MemoryEngine;
 use dateline::store::engine::{Batch, Engine, Entry};
 
@@ -30,7 +30,7 @@ pub(super) enum Step {
     AsKnownNow,
     Create,
     Attach,
-    /// Acknowledges all there is, under the lease of the step before.
+    /// Acknowledges all there is, under the epoch of the step before.
     Acknowledge,
 }
 
@@ -104,8 +104,8 @@ impl Player {
                 Err(BatchError { error, .. }) => Err(error),
             },
             Step::AsKnownNow => {
-                let knowledge = Knowledge::ArchiveTime(time_of(index));
-                let cut = self.archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await?;
+                let known_at = KnownAt::ArchiveTime(time_of(index));
+                let cut = self.archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await?;
                 Ok(format!("{cut:?}"))
             }
             Step::Create => {
@@ -114,7 +114,7 @@ impl Player {
             }
             Step::Attach => {
                 let attached = self.archive.attach_subscription(reader(), "one".to_owned(), None).await?;
-                let answer = format!("{} {:?}", attached.lease, attached.start);
+                let answer = format!("{} {:?}", attached.epoch, attached.start);
                 self.attached = Some(attached);
                 Ok(answer)
             }
@@ -122,7 +122,7 @@ impl Player {
                 let attached = self.attached.as_ref().expect("the step before attached");
                 let end = self.archive.tail().next_seq;
                 attached.deliver(end);
-                let acknowledged = self.archive.acknowledge_subscription(reader(), attached.lease, end).await?;
+                let acknowledged = self.archive.acknowledge_subscription(reader(), attached.epoch, end).await?;
                 Ok(format!("{:?}", acknowledged.record))
             }
         }

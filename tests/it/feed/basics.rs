@@ -2,7 +2,7 @@
 
 use dateline::client::ServerError;
 use dateline::wire::pb;
-use dateline::wire::pb::ChangeKind::{Aliased, Created, Observed, Reinstated, Revised, RolledBack, Withdrawn};
+use dateline::wire::pb::ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
 use dateline::wire::pb::feed_start::Position;
 use dateline::wire::pb::subscribe_response::Event;
 use tonic::Code;
@@ -15,7 +15,7 @@ fn beginning() -> pb::SubscribeRequest {
 }
 
 fn everything() -> pb::SubscribeRequest {
-    let kinds = [Created, Revised, Observed, Withdrawn, Reinstated, RolledBack, Aliased];
+    let kinds = [Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased];
     pb::SubscribeRequest { kinds: kinds.map(i32::from).to_vec(), ..beginning() }
 }
 
@@ -27,7 +27,7 @@ async fn each_kind_of_change_is_told_as_what_it_is() {
     write(&client, seen("a", "two", 20)).await;
     write(
         &client,
-        pb::PublishRevisionRequest { urls: vec!["https://courier.example/a".into()], ..seen("a", "two", 30) },
+        pb::RecordObservationRequest { urls: vec!["https://courier.example/a".into()], ..seen("a", "two", 30) },
     )
     .await;
     let withdraw = pb::WithdrawArticleRequest {
@@ -50,7 +50,7 @@ async fn each_kind_of_change_is_told_as_what_it_is() {
 
     let told = all(&client, everything()).await;
     let kinds: Vec<_> = told.iter().map(pb::Change::kind).collect();
-    assert_eq!(kinds, [Created, Revised, Observed, Aliased, Withdrawn, Reinstated, RolledBack, Revised]);
+    assert_eq!(kinds, [Created, Revised, Sighted, Aliased, Withdrawn, Reinstated, RolledBack, Revised]);
     let revisions: Vec<_> = told.iter().map(|change| change.revision.as_ref().unwrap().number).collect();
     assert_eq!(revisions, [1, 2, 2, 2, 2, 2, 3, 4]);
     let newest: Vec<_> = told.iter().map(|change| (change.is_newest, change.newest_revision_number)).collect();
@@ -122,7 +122,7 @@ async fn a_sighting_that_crosses_the_filter_is_told() {
     let before = |seconds| pb::TimeRange { start_time: None, end_time: Some(at(seconds)) };
     let filter = |seconds| Some(pb::ArticleFilter { observe_time: Some(before(seconds)), ..Default::default() });
     let told = all(&client, pb::SubscribeRequest { filter: filter(60), ..beginning() }).await;
-    assert_eq!(outline(&told), [(1, Observed, "a")]);
+    assert_eq!(outline(&told), [(1, Sighted, "a")]);
     let told = all(&client, pb::SubscribeRequest { filter: filter(200), ..beginning() }).await;
     assert_eq!(outline(&told), [(0, Created, "a")]);
     server.stop().await;
@@ -133,7 +133,7 @@ async fn a_filter_by_url_takes_in_an_article_from_when_it_has_one() {
     let (_directory, server, client) = fresh().await;
     write(&client, seen("a", "one", 0)).await;
     let url = "https://courier.example/city/bridge";
-    write(&client, pb::PublishRevisionRequest { urls: vec![url.into()], ..seen("a", "one", 10) }).await;
+    write(&client, pb::RecordObservationRequest { urls: vec![url.into()], ..seen("a", "one", 10) }).await;
     write(&client, seen("a", "two", 20)).await;
     let filter = pb::ArticleFilter { url_prefix: "https://courier.example/city/".into(), ..Default::default() };
     let told = all(&client, pb::SubscribeRequest { filter: Some(filter), ..beginning() }).await;
@@ -186,7 +186,7 @@ async fn a_change_has_of_its_revision_what_a_read_has() {
         content.publish_time = Some(claim("yesterday"));
         content.modify_time = Some(claim("today"));
         let original = pb::Original { media_type: "text/html".into(), data: vec![7; 300].into(), ..Default::default() };
-        pb::PublishRevisionRequest { original: Some(original), ..request }
+        pb::RecordObservationRequest { original: Some(original), ..request }
     };
     write(&client, request("one", 0)).await;
     write(&client, request(&"two ".repeat(200), 10)).await;
@@ -206,7 +206,7 @@ async fn a_feed_begins_where_it_is_asked_to() {
     let (_directory, server, client) = fresh().await;
     let mut stamps = Vec::new();
     for text in ["one", "two", "three"] {
-        stamps.push(write(&client, publish("a", text)).await.read_stamp.unwrap());
+        stamps.push(write(&client, publish("a", text)).await.snapshot.unwrap());
     }
     let seqs = |told: Vec<pb::Change>| told.into_iter().map(|change| change.seq).collect::<Vec<_>>();
     assert_eq!(seqs(all(&client, until_caught_up(Position::Seq(1))).await), [1, 2]);
@@ -236,10 +236,8 @@ async fn a_snapshot_comes_before_the_changes_since_and_can_be_resumed_within() {
         write(&client, publish(&format!("a{number:03}"), "one")).await;
     }
     write(&client, publish("a007", "two")).await;
-    let snapshot = from(Position::Snapshot(pb::AsOf {
-        knowledge: Some(pb::as_of::Knowledge::NextSeq(130)),
-        ..pb::AsOf::default()
-    }));
+    let snapshot =
+        from(Position::Snapshot(pb::AsOf { known_at: Some(pb::as_of::KnownAt::NextSeq(130)), ..pb::AsOf::default() }));
     let told = events(&client, pb::SubscribeRequest { end_when_caught_up: true, ..snapshot.clone() }).await;
     let Event::Started(started) = &told[0] else { panic!("{told:?}") };
     assert_eq!(started.snapshot.as_ref().unwrap().next_seq, 130);
@@ -250,10 +248,12 @@ async fn a_snapshot_comes_before_the_changes_since_and_can_be_resumed_within() {
     assert_eq!(articles(&told), all_names);
     assert_eq!(outline(&changes(&told)), [(130, Revised, "a007")]);
     let end = told.iter().position(|event| matches!(event, Event::SnapshotEnd(_))).unwrap();
-    assert!(told[..end].iter().all(|event| matches!(event, Event::Started(_) | Event::Batch(_) | Event::Bookmark(_))));
+    assert!(
+        told[..end].iter().all(|event| matches!(event, Event::Started(_) | Event::Delivery(_) | Event::Bookmark(_)))
+    );
 
     // The first event of articles, and then on with its token.
-    let Event::Batch(first) = &told[1] else { panic!("{told:?}") };
+    let Event::Delivery(first) = &told[1] else { panic!("{told:?}") };
     let token = first.bookmark.as_ref().unwrap().resume_token.clone();
     let rest = events(&client, until_caught_up(Position::ResumeToken(token))).await;
     assert_eq!([articles(&told[1..2]), articles(&rest)].concat(), all_names);
@@ -274,7 +274,7 @@ async fn a_live_subscriber_gets_what_is_written_and_a_bookmark_before_the_server
     assert!(matches!(next(&mut stream).await, Event::CaughtUp(_)));
     for seq in 0..5 {
         write(&client, publish("a", &seq.to_string())).await;
-        let Event::Batch(batch) = next(&mut stream).await else { panic!("a batch was expected") };
+        let Event::Delivery(batch) = next(&mut stream).await else { panic!("a batch was expected") };
         assert_eq!(batch.changes[0].seq, seq);
         assert_eq!(batch.bookmark.unwrap().next_seq, seq + 1);
     }

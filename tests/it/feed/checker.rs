@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
             self.faults.push(Fault::WentOn);
         }
         match event {
-            Event::Batch(batch) => self.batch(batch),
+            Event::Delivery(batch) => self.batch(batch),
             Event::CaughtUp(_) | Event::FellBehind(_) if matches!(self.stage, Stage::Articles(_)) => {
                 return self.faults.push(Fault::BeforeSnapshotEnd);
             }
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
     /// The beginning must be where it was asked for.
     fn begin(&mut self, started: &pb::Started) {
         let said = started.bookmark.as_ref().map(|bookmark| bookmark.next_seq);
-        let snapshot = started.snapshot.as_ref().map(|stamp| stamp.next_seq);
+        let snapshot = started.snapshot.as_ref().map(|snapshot| snapshot.next_seq);
         let resumed =
             if let Start::Token(token) = &self.session.start { self.places.get(token).cloned() } else { None };
         match (resumed, snapshot) {
@@ -192,7 +192,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn batch(&mut self, batch: &pb::Batch) {
+    fn batch(&mut self, batch: &pb::Delivery) {
         if let Stage::Articles(snapshot) = &mut self.stage {
             let view = self.session.view;
             for article in &batch.articles {

@@ -20,8 +20,8 @@ pub(super) struct Consumer {
     dice: Dice,
     /// Up to where it is known to be acknowledged, and up to where it may be: an answer can be lost.
     acknowledged: (u64, u64),
-    /// The last lease.
-    lease: u64,
+    /// The last epoch.
+    epoch: u64,
 }
 
 impl Consumer {
@@ -42,7 +42,7 @@ impl Consumer {
         let made = client.feed.clone().create_subscription(request).await.unwrap().into_inner().subscription.unwrap();
         let dice = Dice::for_task(seed, 2_000 + number);
         let recording = Recording { query, sessions: Vec::new() };
-        Self { client, recording, name: made.name, progress, dice, acknowledged: (0, 0), lease: 0 }
+        Self { client, recording, name: made.name, progress, dice, acknowledged: (0, 0), epoch: 0 }
     }
 
     /// Attaches, receives and acknowledges for a while, and leaves. Now and then another consumer takes its place.
@@ -72,7 +72,7 @@ impl Consumer {
             assert!(self.receive(&mut attached).await?, "the stream goes on");
         }
         let end = attached.session.last_bookmark().map_or(0, |bookmark| bookmark.next_seq);
-        self.acknowledge(attached.lease, end).await?;
+        self.acknowledge(attached.epoch, end).await?;
         attached.session.ended = Ended::Left;
         self.recording.sessions.push(attached.session);
         let kept = self.read().await?;
@@ -80,11 +80,11 @@ impl Consumer {
         Ok(())
     }
 
-    /// Attaches; the lease rises with each time.
+    /// Attaches; the epoch rises with each time.
     async fn attach(&mut self) -> Result<Attached, Status> {
         let request = pb::SubscribeRequest {
             subscription: self.name.clone(),
-            consumer: format!("after lease {}", self.lease),
+            consumer: format!("after epoch {}", self.epoch),
             ..pb::SubscribeRequest::default()
         };
         let session = Session {
@@ -96,12 +96,12 @@ impl Consumer {
             ended: Ended::Failed,
         };
         let stream = self.client.feed.subscribe(request).await?.into_inner();
-        let mut attached = Attached { session, stream, lease: 0 };
+        let mut attached = Attached { session, stream, epoch: 0 };
         attached.next().await?;
         let Some(Event::Started(started)) = attached.session.events.first() else { panic!("a session starts") };
-        assert!(started.lease > self.lease, "lease {} follows {}", started.lease, self.lease);
-        attached.lease = started.lease;
-        self.lease = started.lease;
+        assert!(started.epoch > self.epoch, "epoch {} follows {}", started.epoch, self.epoch);
+        attached.epoch = started.epoch;
+        self.epoch = started.epoch;
         // An acknowledgement whose answer was lost is known now.
         let place = started.bookmark.as_ref().map_or(0, |bookmark| bookmark.next_seq);
         if (self.acknowledged.0..=self.acknowledged.1).contains(&place) {
@@ -118,21 +118,21 @@ impl Consumer {
         let event = attached.session.events.last().expect("an event came");
         // All of it, or a part of a batch.
         let mut place = bookmark_of(event).map_or(0, |bookmark| bookmark.next_seq);
-        if let Event::Batch(batch) = event
+        if let Event::Delivery(batch) = event
             && self.dice.percent(50)
         {
             place = self.dice.one_of(&batch.changes).seq + 1;
         }
         if self.dice.percent(50) {
-            self.acknowledge(attached.lease, place).await?;
+            self.acknowledge(attached.epoch, place).await?;
         }
         Ok(true)
     }
 
-    async fn acknowledge(&mut self, lease: u64, next_seq: u64) -> Result<(), Status> {
+    async fn acknowledge(&mut self, epoch: u64, next_seq: u64) -> Result<(), Status> {
         let (known, possible) = self.acknowledged;
         self.acknowledged = (known, possible.max(next_seq));
-        let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease, next_seq };
+        let request = pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), epoch, next_seq };
         let answer = self.client.feed.acknowledge_subscription(request).await?.into_inner().subscription.unwrap();
         assert_eq!(answer.next_seq, known.max(next_seq), "acknowledgements are cumulative");
         self.acknowledged = (answer.next_seq, answer.next_seq);
@@ -151,14 +151,14 @@ impl Consumer {
                 Err(status) => break ServerError::from(status),
             }
         };
-        assert_eq!((ended.code, ended.reason.as_str()), (Code::Aborted, "LEASE_LOST"), "{ended}");
+        assert_eq!((ended.code, ended.reason.as_str()), (Code::Aborted, "CONSUMER_FENCED"), "{ended}");
         let request =
-            pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), lease: attached.lease, next_seq: u64::MAX };
+            pb::AcknowledgeSubscriptionRequest { name: self.name.clone(), epoch: attached.epoch, next_seq: u64::MAX };
         let refused = self.client.feed.acknowledge_subscription(request).await.unwrap_err();
         if is_gone(&refused) {
             return Err(refused);
         }
-        assert_eq!(ServerError::from(refused).reason, "LEASE_LOST");
+        assert_eq!(ServerError::from(refused).reason, "CONSUMER_FENCED");
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Consumer {
 struct Attached {
     session: Session,
     stream: Streaming<pb::SubscribeResponse>,
-    lease: u64,
+    epoch: u64,
 }
 
 impl Attached {

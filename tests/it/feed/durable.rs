@@ -26,7 +26,7 @@ async fn get(client: &Client) -> pb::Subscription {
     client.feed.clone().get_subscription(request).await.unwrap().into_inner().subscription.unwrap()
 }
 
-/// Attaches a consumer, and answers its lease and where it begins.
+/// Attaches a consumer, and answers its epoch and where it begins.
 async fn attach(client: &Client, consumer: &str) -> (Streaming<pb::SubscribeResponse>, u64, u64) {
     let request = pb::SubscribeRequest {
         subscription: NAME.into(),
@@ -35,11 +35,11 @@ async fn attach(client: &Client, consumer: &str) -> (Streaming<pb::SubscribeResp
     };
     let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
     let Event::Started(started) = next(&mut stream).await else { panic!("Started comes first") };
-    (stream, started.lease, started.bookmark.unwrap().next_seq)
+    (stream, started.epoch, started.bookmark.unwrap().next_seq)
 }
 
-async fn acknowledge(client: &Client, lease: u64, next_seq: u64) -> Result<pb::Subscription, ServerError> {
-    let request = pb::AcknowledgeSubscriptionRequest { name: NAME.into(), lease, next_seq };
+async fn acknowledge(client: &Client, epoch: u64, next_seq: u64) -> Result<pb::Subscription, ServerError> {
+    let request = pb::AcknowledgeSubscriptionRequest { name: NAME.into(), epoch, next_seq };
     let answer = client.feed.clone().acknowledge_subscription(request).await.map_err(ServerError::from)?;
     Ok(answer.into_inner().subscription.unwrap())
 }
@@ -47,7 +47,7 @@ async fn acknowledge(client: &Client, lease: u64, next_seq: u64) -> Result<pb::S
 /// The seqs of the next batch.
 async fn batch(stream: &mut Streaming<pb::SubscribeResponse>) -> Vec<u64> {
     loop {
-        if let Event::Batch(batch) = next(stream).await {
+        if let Event::Delivery(batch) = next(stream).await {
             return batch.changes.iter().map(|change| change.seq).collect();
         }
     }
@@ -63,24 +63,24 @@ async fn what_was_not_acknowledged_comes_again_also_after_a_restart() {
     }
     let made = create(&client, Position::Beginning(true)).await;
     assert_eq!((made.next_seq, made.lag_changes, made.name.as_str()), (0, 3, NAME));
-    let (mut stream, lease, begins) = attach(&client, "first").await;
+    let (mut stream, epoch, begins) = attach(&client, "first").await;
     assert_eq!((begins, batch(&mut stream).await), (0, vec![0, 1, 2]));
-    let acknowledged = acknowledge(&client, lease, 2).await.unwrap();
+    let acknowledged = acknowledge(&client, epoch, 2).await.unwrap();
     assert_eq!((acknowledged.next_seq, acknowledged.lag_changes), (2, 1));
     assert!(acknowledged.lag.unwrap().seconds >= 0 && acknowledged.consumer.unwrap().attached);
-    assert_eq!(acknowledge(&client, lease, 1).await.unwrap().next_seq, 2, "an acknowledgement is cumulative");
+    assert_eq!(acknowledge(&client, epoch, 1).await.unwrap().next_seq, 2, "an acknowledgement is cumulative");
     drop((stream, client));
     server.stop().await;
 
     let server = TestServer::on_directory(directory.path()).await;
     let client = server.client().await;
     assert_eq!(get(&client).await.next_seq, 2);
-    let lost = acknowledge(&client, lease, 3).await.unwrap_err();
-    assert_eq!(lost.reason, "LEASE_LOST", "what was delivered is not known any more");
-    let (mut stream, new_lease, begins) = attach(&client, "second").await;
-    assert!(new_lease > lease);
+    let lost = acknowledge(&client, epoch, 3).await.unwrap_err();
+    assert_eq!(lost.reason, "CONSUMER_FENCED", "what was delivered is not known any more");
+    let (mut stream, new_epoch, begins) = attach(&client, "second").await;
+    assert!(new_epoch > epoch);
     assert_eq!((begins, batch(&mut stream).await), (2, vec![2]));
-    assert_eq!(acknowledge(&client, new_lease, 3).await.unwrap().lag_changes, 0);
+    assert_eq!(acknowledge(&client, new_epoch, 3).await.unwrap().lag_changes, 0);
     drop((stream, client));
     server.stop().await;
 }
@@ -90,9 +90,9 @@ async fn a_new_consumer_fences_the_old_one() {
     let (_directory, server, client) = fresh().await;
     write(&client, publish("a", "one")).await;
     create(&client, Position::Beginning(true)).await;
-    let (mut old, old_lease, _) = attach(&client, "old").await;
+    let (mut old, old_epoch, _) = attach(&client, "old").await;
     assert_eq!(batch(&mut old).await, [0]);
-    let (mut new, new_lease, _) = attach(&client, "new").await;
+    let (mut new, new_epoch, _) = attach(&client, "new").await;
     let error = loop {
         match old.message().await {
             Ok(Some(_)) => {}
@@ -100,10 +100,10 @@ async fn a_new_consumer_fences_the_old_one() {
             Err(status) => break ServerError::from(status),
         }
     };
-    assert_eq!((error.code, error.reason.as_str()), (Code::Aborted, "LEASE_LOST"));
-    assert_eq!(acknowledge(&client, old_lease, 1).await.unwrap_err().reason, "LEASE_LOST");
+    assert_eq!((error.code, error.reason.as_str()), (Code::Aborted, "CONSUMER_FENCED"));
+    assert_eq!(acknowledge(&client, old_epoch, 1).await.unwrap_err().reason, "CONSUMER_FENCED");
     assert_eq!(batch(&mut new).await, [0], "what the old one did not acknowledge comes to the new one");
-    assert_eq!(acknowledge(&client, new_lease, 1).await.unwrap().consumer.unwrap().label, "new");
+    assert_eq!(acknowledge(&client, new_epoch, 1).await.unwrap().consumer.unwrap().label, "new");
     drop((old, new, client));
     server.stop().await;
 }
@@ -113,9 +113,9 @@ async fn more_than_was_delivered_cannot_be_acknowledged() {
     let (_directory, server, client) = fresh().await;
     write(&client, publish("a", "one")).await;
     create(&client, Position::Beginning(true)).await;
-    let (mut stream, lease, _) = attach(&client, "").await;
+    let (mut stream, epoch, _) = attach(&client, "").await;
     assert_eq!(batch(&mut stream).await, [0]);
-    let error = acknowledge(&client, lease, 2).await.unwrap_err();
+    let error = acknowledge(&client, epoch, 2).await.unwrap_err();
     assert_eq!((error.code, error.reason.as_str()), (Code::OutOfRange, "ACK_BEYOND_DELIVERED"));
     assert_eq!(error.metadata["delivered_next_seq"], "1");
     drop((stream, client));

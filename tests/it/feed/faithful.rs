@@ -19,14 +19,14 @@ pub(super) fn changes(truth: &Truth, query: &Query, start: Start, place: u64) ->
 
 /// The articles as known below `bound`, and the changes from there on.
 pub(super) fn snapshot(truth: &Truth, query: &Query, bound: u64) -> Session {
-    let stamp = pb::ReadStamp { next_seq: bound, ..pb::ReadStamp::default() };
-    let started = pb::Started { bookmark: article_bookmark(0), snapshot: Some(stamp), ..pb::Started::default() };
+    let snapshot = pb::Snapshot { next_seq: bound, ..pb::Snapshot::default() };
+    let started = pb::Started { bookmark: article_bookmark(0), snapshot: Some(snapshot), ..pb::Started::default() };
     let mut events = vec![Event::Started(started)];
     let mut sent = 0;
     for names in truth.articles(query, bound).chunks(BATCH) {
         let articles = names.iter().map(|name| truth.article(name, bound, pb::FeedView::Basic)).collect();
         sent += names.len();
-        events.push(Event::Batch(pb::Batch { articles, changes: Vec::new(), bookmark: article_bookmark(sent) }));
+        events.push(Event::Delivery(pb::Delivery { articles, changes: Vec::new(), bookmark: article_bookmark(sent) }));
     }
     events.push(Event::SnapshotEnd(pb::SnapshotEnd { bookmark: bookmark(truth, bound) }));
     events.extend(from(truth, query, bound));
@@ -57,7 +57,7 @@ fn from(truth: &Truth, query: &Query, place: u64) -> Vec<Event> {
         });
         let next_seq = some.last().map_or(place, |last| last.seq + 1);
         let bookmark = bookmark(truth, next_seq);
-        events.push(Event::Batch(pb::Batch { changes: changes.collect(), articles: Vec::new(), bookmark }));
+        events.push(Event::Delivery(pb::Delivery { changes: changes.collect(), articles: Vec::new(), bookmark }));
     }
     events.push(Event::Bookmark(bookmark(truth, truth.tail()).unwrap()));
     events.push(Event::CaughtUp(pb::CaughtUp { bookmark: bookmark(truth, truth.tail()) }));

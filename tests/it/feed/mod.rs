@@ -73,8 +73,8 @@ fn changes(events: &[Event]) -> Vec<pb::Change> {
 }
 
 /// The batches among events.
-fn batches(events: &[Event]) -> impl Iterator<Item = &pb::Batch> {
-    events.iter().filter_map(|event| if let Event::Batch(batch) = event { Some(batch) } else { None })
+fn batches(events: &[Event]) -> impl Iterator<Item = &pb::Delivery> {
+    events.iter().filter_map(|event| if let Event::Delivery(batch) = event { Some(batch) } else { None })
 }
 
 /// All changes that a subscription gets until it is caught up.
@@ -88,15 +88,15 @@ fn outline(changes: &[pb::Change]) -> Vec<(u64, pb::ChangeKind, &str)> {
 }
 
 /// A request to publish `text` as `sources/courier/articles/{id}`, seen so many seconds after the start of 2026.
-fn seen(id: &str, text: &str, seconds: i64) -> pb::PublishRevisionRequest {
-    pb::PublishRevisionRequest { observe_time: Some(crate::server::at(seconds)), ..publish(id, text) }
+fn seen(id: &str, text: &str, seconds: i64) -> pb::RecordObservationRequest {
+    pb::RecordObservationRequest { observe_time: Some(crate::server::at(seconds)), ..publish(id, text) }
 }
 
-async fn write(client: &Client, request: pb::PublishRevisionRequest) -> pb::PublishRevisionResponse {
-    client.archive.clone().publish_revision(request).await.unwrap().into_inner()
+async fn write(client: &Client, request: pb::RecordObservationRequest) -> pb::RecordObservationResponse {
+    client.archive.clone().record_observation(request).await.unwrap().into_inner()
 }
 
-async fn write_batch(client: &Client, requests: Vec<pb::PublishRevisionRequest>) {
-    let batch = pb::BatchPublishRevisionsRequest { requests };
-    client.archive.clone().batch_publish_revisions(batch).await.unwrap();
+async fn write_batch(client: &Client, requests: Vec<pb::RecordObservationRequest>) {
+    let batch = pb::BatchRecordObservationsRequest { requests };
+    client.archive.clone().batch_record_observations(batch).await.unwrap();
 }

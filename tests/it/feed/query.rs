@@ -37,7 +37,7 @@ pub(crate) fn many() -> Vec<Query> {
             publish_time: Some(pb::TimeRange { start_time: None, end_time: since.start_time }),
             ..all()
         }),
-        Query { kinds: vec![pb::ChangeKind::Observed, pb::ChangeKind::Withdrawn], ..Query::default() },
+        Query { kinds: vec![pb::ChangeKind::Sighted, pb::ChangeKind::Withdrawn], ..Query::default() },
         of(pb::ArticleFilter { articles: vec!["sources/courier/articles/none".to_owned()], ..all() }),
     ]
 }
@@ -64,7 +64,7 @@ impl Query {
     /// the filter by it.
     pub(crate) fn wants(&self, kind: pb::ChangeKind, crosses_filter: bool) -> bool {
         match self.kinds.as_slice() {
-            [] => kind != pb::ChangeKind::Observed || crosses_filter,
+            [] => kind != pb::ChangeKind::Sighted || crosses_filter,
             kinds => kinds.contains(&kind),
         }
     }

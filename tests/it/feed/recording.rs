@@ -64,7 +64,7 @@ pub(crate) enum Ended {
 pub(crate) fn bookmark_of(event: &Event) -> Option<&pb::Bookmark> {
     match event {
         Event::Started(started) => started.bookmark.as_ref(),
-        Event::Batch(batch) => batch.bookmark.as_ref(),
+        Event::Delivery(batch) => batch.bookmark.as_ref(),
         Event::Bookmark(bookmark) => Some(bookmark),
         Event::CaughtUp(caught_up) => caught_up.bookmark.as_ref(),
         Event::FellBehind(_) => None,

@@ -26,7 +26,7 @@ async fn a_start_that_cannot_be_is_refused() {
     let future = prost_types::Timestamp { seconds: 32_503_680_000, nanos: 0 };
     is(&refused(&client, from(Position::Seq(2))).await, Code::OutOfRange, "START_IN_FUTURE");
     is(&refused(&client, from(Position::ArchiveTime(future))).await, Code::OutOfRange, "START_IN_FUTURE");
-    let snapshot = pb::AsOf { knowledge: Some(pb::as_of::Knowledge::NextSeq(2)), ..Default::default() };
+    let snapshot = pb::AsOf { known_at: Some(pb::as_of::KnownAt::NextSeq(2)), ..Default::default() };
     is(&refused(&client, from(Position::Snapshot(snapshot))).await, Code::OutOfRange, "START_IN_FUTURE");
     let snapshot = pb::AsOf { observe_time: Some(future), ..Default::default() };
     is(&refused(&client, from(Position::Snapshot(snapshot))).await, Code::InvalidArgument, "FIELD_INVALID");
@@ -117,7 +117,7 @@ async fn subscriptions_are_refused_what_they_cannot_be() {
         error(feed.get_subscription(pb::GetSubscriptionRequest { name: name() }).await.unwrap_err()),
         error(feed.delete_subscription(pb::DeleteSubscriptionRequest { name: name() }).await.unwrap_err()),
         error(
-            feed.acknowledge_subscription(pb::AcknowledgeSubscriptionRequest { name: name(), lease: 1, next_seq: 0 })
+            feed.acknowledge_subscription(pb::AcknowledgeSubscriptionRequest { name: name(), epoch: 1, next_seq: 0 })
                 .await
                 .unwrap_err(),
         ),

@@ -34,15 +34,17 @@ async fn tokens_of_a_lost_future_are_refused_for_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_as_good_after_a_restore_from_a_backup() {
-    lost_future(back_up, |backup, archive| drop(backup::restore(&[backup.to_owned()], archive, Until::End).unwrap()))
-        .await;
+    lost_future(stream_backup, |backup, archive| {
+        drop(backup::restore(&[backup.to_owned()], archive, Until::End).unwrap())
+    })
+    .await;
 }
 
-fn back_up(archive: &Path, folder: &Path) {
+fn stream_backup(archive: &Path, folder: &Path) {
     let clock = Arc::new(ManualClock::new(support::now()));
     let archive = Arc::new(support::open_directory(archive, &Options::default(), &clock));
     let handle = tokio::runtime::Handle::current();
-    let file = handle.block_on(backup::back_up(&archive, FeedStart::Beginning));
+    let file = handle.block_on(backup::stream_backup(&archive, FeedStart::Beginning));
     handle.block_on(archive.close());
     backup::keep(&file, folder);
 }

@@ -54,7 +54,7 @@ fn of_sessions() -> Vec<Case> {
         // What came before the connection was lost comes again.
         case(Base::Resumed, &["BeforeStart"], |it, _| {
             let again = changes(it, 2).clone();
-            let Event::Batch(batch) = &mut it.sessions[1].events[1] else { panic!("a batch follows") };
+            let Event::Delivery(batch) = &mut it.sessions[1].events[1] else { panic!("a batch follows") };
             batch.changes.splice(0..0, again);
         }),
         case(Base::Whole, &["EndedEarly"], |it, _| it.sessions[0].ended = Ended::Finished),
@@ -98,9 +98,9 @@ fn of_reports() -> Vec<Case> {
         case(Base::Whole, &["WrongBatchEnd"], |it, _| changes(it, 1)[1].batch_end = true),
         case(Base::Whole, &["WrongBatchEnd"], |it, _| changes(it, 2)[1].batch_end = false),
         case(Base::Labelled, &["WrongLeftFilter"], |it, _| {
-            let mut all = events(it)
-                .iter_mut()
-                .flat_map(|event| if let Event::Batch(batch) = event { batch.changes.as_mut_slice() } else { &mut [] });
+            let mut all = events(it).iter_mut().flat_map(|event| {
+                if let Event::Delivery(batch) = event { batch.changes.as_mut_slice() } else { &mut [] }
+            });
             all.find(|change| change.left_filter).unwrap().left_filter = false;
         }),
         case(Base::Whole, &["WrongLeftFilter"], |it, _| changes(it, 1)[0].left_filter = true),
@@ -187,7 +187,7 @@ fn of_snapshots() -> Vec<Case> {
             events(it).insert(1, Event::CaughtUp(pb::CaughtUp { bookmark: bookmark(truth, 8) }));
         }),
         case(Base::Snapshot, &["BeforeSnapshotEnd", "BookmarkBehind"], |it, _| {
-            let Event::Batch(later) = events(it).remove(4) else { panic!("changes follow") };
+            let Event::Delivery(later) = events(it).remove(4) else { panic!("changes follow") };
             batch(it, 2).changes.extend(later.changes);
         }),
         case(Base::Snapshot, &["BookmarkWentBack", "WrongStart"], |it, truth| {
@@ -200,8 +200,8 @@ fn events(recording: &mut Recording) -> &mut Vec<Event> {
     &mut recording.sessions[0].events
 }
 
-fn batch(recording: &mut Recording, event: usize) -> &mut pb::Batch {
-    let Event::Batch(batch) = &mut events(recording)[event] else { panic!("event {event} is a batch") };
+fn batch(recording: &mut Recording, event: usize) -> &mut pb::Delivery {
+    let Event::Delivery(batch) = &mut events(recording)[event] else { panic!("event {event} is a batch") };
     batch
 }
 

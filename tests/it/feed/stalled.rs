@@ -61,7 +61,7 @@ async fn a_stalled_reader_is_let_go_with_its_token_and_misses_nothing() {
     let (mut seqs, mut last_token) = (Vec::new(), String::new());
     let error = loop {
         match stream.message().await {
-            Ok(Some(pb::SubscribeResponse { event: Some(Event::Batch(batch)) })) => {
+            Ok(Some(pb::SubscribeResponse { event: Some(Event::Delivery(batch)) })) => {
                 seqs.extend(batch.changes.iter().map(|change| change.seq));
                 last_token = batch.bookmark.unwrap().resume_token;
             }

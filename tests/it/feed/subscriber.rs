@@ -250,7 +250,7 @@ fn archived(bookmark: &pb::Bookmark) -> Option<dateline::model::Timestamp> {
 
 /// A start as it is asked for.
 pub(super) fn position(start: &Start) -> Position {
-    let as_of = |knowledge| Position::Snapshot(pb::AsOf { knowledge, ..pb::AsOf::default() });
+    let as_of = |known_at| Position::Snapshot(pb::AsOf { known_at, ..pb::AsOf::default() });
     match start {
         Start::Beginning => Position::Beginning(true),
         Start::Seq(seq) => Position::Seq(*seq),
@@ -258,9 +258,9 @@ pub(super) fn position(start: &Start) -> Position {
         Start::Token(token) => Position::ResumeToken(token.clone()),
         Start::Now => Position::Now(true),
         Start::Snapshot(SnapshotAt::Newest) => as_of(None),
-        Start::Snapshot(SnapshotAt::NextSeq(bound)) => as_of(Some(pb::as_of::Knowledge::NextSeq(*bound))),
+        Start::Snapshot(SnapshotAt::NextSeq(bound)) => as_of(Some(pb::as_of::KnownAt::NextSeq(*bound))),
         Start::Snapshot(SnapshotAt::ArchiveTime(instant)) => {
-            as_of(Some(pb::as_of::Knowledge::ArchiveTime(timestamp_to_pb(*instant))))
+            as_of(Some(pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(*instant))))
         }
         Start::Acknowledged(_) => panic!("a durable subscription has a start of its own"),
     }

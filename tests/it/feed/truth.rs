@@ -196,7 +196,7 @@ impl Truth {
             ChangeKind::Reinstated => pb::ChangeKind::Reinstated,
             ChangeKind::Aliased => pb::ChangeKind::Aliased,
             ChangeKind::Sighted | ChangeKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
-            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => pb::ChangeKind::Observed,
+            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => pb::ChangeKind::Sighted,
         }
     }
 

@@ -53,7 +53,7 @@ fn figures(recordings: &[Recording]) -> BTreeMap<&'static str, usize> {
         );
         for event in &session.events {
             match event {
-                Event::Batch(batch) => count("changes received", batch.changes.len()),
+                Event::Delivery(batch) => count("changes received", batch.changes.len()),
                 Event::CaughtUp(_) => count("caught up", 1),
                 Event::FellBehind(_) => count("fell behind", 1),
                 Event::Started(_) | Event::Bookmark(_) | Event::SnapshotEnd(_) => {}

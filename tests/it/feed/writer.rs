@@ -108,7 +108,7 @@ impl Writer {
     pub(super) async fn send(&mut self, writes: Vec<Write>) -> Result<(), Status> {
         match self.call(&writes).await {
             Ok(answer) => {
-                self.progress.acknowledged(answer.stamp.next_seq);
+                self.progress.acknowledged(answer.snapshot.next_seq);
                 self.made.extend(writes.iter().filter(|write| matches!(write.what, What::Observe { .. })).cloned());
                 self.acknowledged.push(answer.of(writes));
                 Ok(())
@@ -187,18 +187,18 @@ impl Writer {
         let archive = &mut self.client.archive;
         let [write] = writes else {
             let requests = writes.iter().map(publish).collect();
-            let answer = archive.batch_publish_revisions(pb::BatchPublishRevisionsRequest { requests }).await?;
+            let answer = archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests }).await?;
             let answer = answer.into_inner();
             let told = answer.responses.iter().map(|one| told(one.outcome(), one.revision.as_ref())).collect();
-            return Ok(Answer { stamp: answer.read_stamp.unwrap(), told });
+            return Ok(Answer { snapshot: answer.snapshot.unwrap(), told });
         };
-        let one = |stamp: Option<pb::ReadStamp>, told| Ok(Answer { stamp: stamp.unwrap(), told: vec![told] });
+        let one = |snapshot: Option<pb::Snapshot>, told| Ok(Answer { snapshot: snapshot.unwrap(), told: vec![told] });
         let (name, observe_time) = (article_name(write), Some(timestamp_to_pb(support::at(write.at))));
         let request_id = request_id(write);
         match &write.what {
             What::Observe { .. } => {
-                let answer = archive.publish_revision(publish(write)).await?.into_inner();
-                one(answer.read_stamp.clone(), told(answer.outcome(), answer.revision.as_ref()))
+                let answer = archive.record_observation(publish(write)).await?.into_inner();
+                one(answer.snapshot.clone(), told(answer.outcome(), answer.revision.as_ref()))
             }
             What::Rollback(revision_number) => {
                 let request = pb::RollbackArticleRequest {
@@ -209,19 +209,19 @@ impl Writer {
                     ..pb::RollbackArticleRequest::default()
                 };
                 let answer = archive.rollback_article(request).await?.into_inner();
-                one(answer.read_stamp.clone(), told(answer.outcome(), answer.revision.as_ref()))
+                one(answer.snapshot.clone(), told(answer.outcome(), answer.revision.as_ref()))
             }
             What::Withdraw(reason) => {
                 let reason = format!("reason {reason}");
                 let request =
                     pb::WithdrawArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
-                one(archive.withdraw_article(request).await?.into_inner().read_stamp, Told::Marked)
+                one(archive.withdraw_article(request).await?.into_inner().snapshot, Told::Marked)
             }
             What::Reinstate(reason) => {
                 let reason = format!("reason {reason}");
                 let request =
                     pb::ReinstateArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
-                one(archive.reinstate_article(request).await?.into_inner().read_stamp, Told::Marked)
+                one(archive.reinstate_article(request).await?.into_inner().snapshot, Told::Marked)
             }
         }
     }
@@ -229,24 +229,24 @@ impl Writer {
 
 /// What a writer was told of a batch.
 struct Answer {
-    stamp: pb::ReadStamp,
+    snapshot: pb::Snapshot,
     told: Vec<Told>,
 }
 
 impl Answer {
     /// The stamp of a batch is its end.
     fn of(self, writes: Vec<Write>) -> Acknowledged {
-        let archive_time = wire::timestamp("archive_time", &self.stamp.archive_time.unwrap()).unwrap();
-        Acknowledged { first_seq: self.stamp.next_seq - writes.len() as u64, archive_time, writes, told: self.told }
+        let archive_time = wire::timestamp("archive_time", &self.snapshot.archive_time.unwrap()).unwrap();
+        Acknowledged { first_seq: self.snapshot.next_seq - writes.len() as u64, archive_time, writes, told: self.told }
     }
 }
 
-fn told(outcome: pb::PublishOutcome, revision: Option<&pb::Revision>) -> Told {
+fn told(outcome: pb::ObservationOutcome, revision: Option<&pb::Revision>) -> Told {
     let outcome = match outcome {
-        pb::PublishOutcome::Created => Outcome::Created,
-        pb::PublishOutcome::Revised => Outcome::Revised,
-        pb::PublishOutcome::Unchanged => Outcome::Unchanged,
-        pb::PublishOutcome::Unspecified => panic!("an answer has an outcome"),
+        pb::ObservationOutcome::Created => Outcome::Created,
+        pb::ObservationOutcome::Revised => Outcome::Revised,
+        pb::ObservationOutcome::Unchanged => Outcome::Unchanged,
+        pb::ObservationOutcome::Unspecified => panic!("an answer has an outcome"),
     };
     Told::Published { outcome, revision: revision.unwrap().number }
 }
@@ -267,11 +267,11 @@ fn request_id(write: &Write) -> String {
     write.request.map(|id| format!("request-{id}")).unwrap_or_default()
 }
 
-fn publish(write: &Write) -> pb::PublishRevisionRequest {
+fn publish(write: &Write) -> pb::RecordObservationRequest {
     let What::Observe { text, urls, fetch, .. } = &write.what else { panic!("{write:?} is an observation") };
     let To::Article(number) = write.to else { panic!("{write:?} is of a named article") };
     let name = support::article(number);
-    pb::PublishRevisionRequest {
+    pb::RecordObservationRequest {
         parent: name.source.to_string(),
         article_id: name.article.as_str().to_owned(),
         content: Some(content_to_pb(content(*text))),
@@ -279,6 +279,6 @@ fn publish(write: &Write) -> pb::PublishRevisionRequest {
         urls: urls.iter().map(|number| support::url(*number).original).collect(),
         request_id: request_id(write),
         fetch: fetch.map(|number| fetch_to_pb(&support::fetch(number))),
-        ..pb::PublishRevisionRequest::default()
+        ..pb::RecordObservationRequest::default()
     }
 }

@@ -88,7 +88,7 @@ async fn that_a_page_has_not_changed_is_no_answer_unless_it_was_asked() {
     server.route("/", |_| Answer::status(304));
     let fetcher = fetcher(&Web::of(&server));
     let message = error(&fetcher, "http://news.example/").await.to_string();
-    assert!(message.contains("not asked"), "{message}");
+    assert!(message.contains("unconditional request"), "{message}");
     // Those of another page are not sent, and so it was not asked either.
     let url = url("http://news.example/");
     let other = Validators { url: url.join("/b").unwrap(), etag: Some("\"1\"".to_owned()), last_modified: None };

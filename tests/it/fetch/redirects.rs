@@ -76,9 +76,9 @@ async fn those_that_lead_nowhere_are_told() {
     let web = Web::of(&server);
     let fetcher = fetcher(&web);
     for (location, told) in [
-        ("", "does not say where to"),
-        ("http://", "no address"),
-        ("http://[1", "no address"),
+        ("", "Location header is missing or empty"),
+        ("http://", "not a valid address"),
+        ("http://[1", "not a valid address"),
         ("ftp://news.example/", "only http and https"),
         ("javascript:alert(1)", "only http and https"),
         ("file:///etc/passwd", "only http and https"),

@@ -14,20 +14,20 @@ async fn what_the_site_says_is_told() {
     let fetcher = fetcher(&Web::of(&server));
     for (status, told, transient) in [
         (404, "404 Not Found; check the address", false),
-        (410, "the page is gone", false),
-        (403, "does not give the page to us", false),
-        (451, "does not give the page to us", false),
-        (400, "no page to give", false),
-        (204, "no page to give", false),
-        (206, "no page to give", false),
-        (300, "no page to give", false),
+        (410, "the page may be gone", false),
+        (403, "does not allow us to read the page", false),
+        (451, "does not allow us to read the page", false),
+        (400, "offers no page", false),
+        (204, "offers no page", false),
+        (206, "offers no page", false),
+        (300, "offers no page", false),
         (408, "try again later", true),
         (429, "less often", true),
         (500, "try again later", true),
-        (501, "no page to give", false),
+        (501, "offers no page", false),
         (503, "try again later", true),
         (599, "try again later", true),
-        (999, "no page to give", false),
+        (999, "offers no page", false),
     ] {
         server.route("/", move |_| {
             Answer::raw(format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n")).and_close()
@@ -59,7 +59,7 @@ async fn when_to_come_back_is_told() {
         assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{retry_after}");
         assert!(error.is_transient());
         if let Some(seconds) = seconds {
-            assert!(error.to_string().ends_with(&format!("it asks to come back in {seconds} s")), "{error}");
+            assert!(error.to_string().ends_with(&format!("it asks to try again in {seconds} s")), "{error}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dateline::model::{History, Seq};
+use dateline::model::{LogDigest, Seq};
 use dateline::store::Engine;
 use dateline::store::engine::Direction;
 use dateline::store::engine::memory::MemoryEngine;
@@ -16,7 +16,7 @@ use super::shown::ShownChange;
 /// Holds each change against the model, and the chain of digests against the bytes. `id` is the archive's.
 pub(super) fn check(engine: &MemoryEngine, id: &[u8; 16], model: &Model) -> Result<(), Mismatch> {
     let engine: Arc<dyn Engine> = Arc::new(engine.clone());
-    let (mut history, mut commit) = (History::of_archive(id), None);
+    let (mut log_digest, mut commit) = (LogDigest::of_archive(id), None);
     let mut next = 0;
     for entry in engine.scan(LogKey::all(), Direction::Forward) {
         let (key, value) = entry.map_err(|error| error.to_string())?;
@@ -27,8 +27,8 @@ pub(super) fn check(engine: &MemoryEngine, id: &[u8; 16], model: &Model) -> Resu
         };
         let expected = ShownChange::expected(model.all(), next, record);
         same(|| format!("the change at {next}"), ShownChange::of(&change), expected)?;
-        history = history.after(change.seq, bytes);
-        same(|| format!("the running digest at {next}"), change.history, history)?;
+        log_digest = log_digest.after(change.seq, bytes);
+        same(|| format!("the running digest at {next}"), change.log_digest, log_digest)?;
         let now = (change.entry.archive_time, change.entry.batch_first);
         if commit.is_some_and(|(time, first)| now.0 < time || (now.0 > time && now.1 == first)) {
             return Err(format!("archive times fall, or part a batch, at {next}"));

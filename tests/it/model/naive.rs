@@ -52,7 +52,7 @@ pub(crate) struct Answer {
 
 /// An observation of one article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Observed {
+pub(crate) struct Sighted {
     pub(crate) at: Timestamp,
     pub(crate) seq: u64,
     pub(crate) revision: u32,
@@ -104,9 +104,9 @@ impl<'a> Known<'a> {
     }
 
     /// An article's observations in their order: by time, those of one instant as they were learnt.
-    pub(crate) fn observations(self, article: &ArticleName) -> Vec<Observed> {
+    pub(crate) fn observations(self, article: &ArticleName) -> Vec<Sighted> {
         let observed = self.of(article).filter(|(_, record)| is_observation(record.kind)).map(|(seq, record)| {
-            Observed { at: record.at, seq, revision: record.revision.unwrap(), text: record.text.unwrap() }
+            Sighted { at: record.at, seq, revision: record.revision.unwrap(), text: record.text.unwrap() }
         });
         let mut observed: Vec<_> = observed.collect();
         observed.sort_by_key(|observed| (observed.at, observed.seq));
@@ -114,7 +114,7 @@ impl<'a> Known<'a> {
     }
 
     /// The last observation at or before `at`; `None` is the end of the axis.
-    pub(crate) fn observed_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Observed> {
+    pub(crate) fn observed_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Sighted> {
         let mut observed = self.observations(article);
         observed.retain(|observed| at.is_none_or(|at| observed.at <= at));
         observed.pop()

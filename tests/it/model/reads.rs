@@ -7,9 +7,7 @@ use dateline::archive::list::{ArticleQuery, RevisionOrder};
 use dateline::archive::read::View;
 use dateline::archive::{Archive, ArchiveError, Cut};
 use dateline::model::filter::language_matches;
-use dateline::model::{
-    ArticleFilter, ArticleName, AsOf, Knowledge, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey,
-};
+use dateline::model::{ArticleFilter, ArticleName, AsOf, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey};
 
 use super::rules::Model;
 use super::shown::{
@@ -66,15 +64,15 @@ impl Reads<'_> {
 
     /// The cut for a bound, which must be the bound of a whole batch.
     pub(super) async fn cut(&mut self, bound: u64) -> Result<Cut, Mismatch> {
-        let as_of = |next_seq| AsOf { observe_time: None, knowledge: Knowledge::NextSeq { next_seq, history: None } };
+        let as_of = |next_seq| AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
         let cut = self.archive.cut(as_of(Seq(bound)), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let whole = self.model.whole(bound);
         let last = self.model.below(whole).0.last();
         let expected = (whole, last.and_then(|last| last.archive_time));
         self.compared += 1;
-        same(|| format!("stamp for the bound {bound}"), (cut.bound().0, cut.stamp.archive_time), expected)?;
-        let stamped = Knowledge::NextSeq { next_seq: cut.stamp.next_seq, history: Some(cut.stamp.history) };
-        let again = AsOf { observe_time: None, knowledge: stamped };
+        same(|| format!("stamp for the bound {bound}"), (cut.bound().0, cut.snapshot.archive_time), expected)?;
+        let stamped = KnownAt::NextSeq { next_seq: cut.snapshot.next_seq, log_digest: Some(cut.snapshot.log_digest) };
+        let again = AsOf { observe_time: None, known_at: stamped };
         let again = self.archive.cut(again, Seq::ZERO).await.map_err(|error| error.to_string())?;
         same(|| format!("the stamp for {bound}, given back"), again, cut)?;
         Ok(cut)
@@ -82,7 +80,7 @@ impl Reads<'_> {
 
     async fn beyond_the_tail(&mut self) -> Result<(), Mismatch> {
         let next_seq = Seq(self.model.tail() + 1);
-        let as_of = AsOf { observe_time: None, knowledge: Knowledge::NextSeq { next_seq, history: None } };
+        let as_of = AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
         let refused = self.archive.cut(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
         self.compared += 1;
         same(|| "a bound beyond the tail".to_owned(), refused, Err(Missed::SeqInFuture))

@@ -4,7 +4,7 @@ use dateline::archive::request::Outcome;
 use dateline::model::diff::word_delta;
 use dateline::model::{ArticleName, ArticleUrl, ChangeKind, SourceId, Timestamp};
 
-use super::naive::{Answer, Known, Observed, Record, is_observation, makes_revision};
+use super::naive::{Answer, Known, Record, Sighted, is_observation, makes_revision};
 use super::plan::Text;
 use crate::support;
 
@@ -221,7 +221,7 @@ impl Model {
         if let Some(mark) = known.mark_at(&record.article, Some(at)).filter(|mark| mark.withdrawn) {
             return Err(Refusal::Withdrawn(mark.at));
         }
-        let before: Option<&Observed> = observed.iter().rfind(|observed| observed.at <= at);
+        let before: Option<&Sighted> = observed.iter().rfind(|observed| observed.at <= at);
         let next = observed.iter().map(|observed| observed.at).find(|next| *next > at);
         // Of several at that instant, the one that is in force.
         let after = next.and_then(|next| known.observed_at(&record.article, Some(next)));

@@ -10,7 +10,7 @@ use dateline::archive::request::{Operation, Precondition, Written};
 use dateline::archive::{Archive, Cut, JobAnswer};
 use dateline::backup::Until;
 use dateline::clock::{Clock, ManualClock};
-use dateline::model::{ArticleName, AsOf, Knowledge, ReadStamp, Seq, Timestamp};
+use dateline::model::{ArticleName, AsOf, KnownAt, Seq, Snapshot, Timestamp};
 use dateline::store::engine::memory::Fault;
 use tokio::sync::oneshot;
 
@@ -99,7 +99,7 @@ struct Run {
     /// The etags that the archive gave, with what was newest then.
     etags: BTreeMap<ArticleName, Vec<(String, NewestState)>>,
     /// What was answered as known at an instant, which must stay so.
-    as_known: BTreeMap<Timestamp, ReadStamp>,
+    as_known: BTreeMap<Timestamp, Snapshot>,
     figures: Figures,
 }
 
@@ -116,7 +116,7 @@ impl Run {
         let place = Place::on_disk();
         let Place::Disk(directory) = &place else { return Ok(()) };
         let folder = tempfile::TempDir::new().unwrap();
-        let file = backup::back_up(&self.archive, FeedStart::Beginning).await;
+        let file = backup::stream_backup(&self.archive, FeedStart::Beginning).await;
         let file = backup::keep(&file, folder.path());
         backup::restore(&[file.path], directory.path(), Until::End).map_err(|error| error.to_string())?;
         self.archive.close().await;
@@ -184,22 +184,22 @@ impl Run {
         self.sent.push(writes.to_vec());
         self.adopt(after).await?;
         for written in written.iter().flatten() {
-            self.check_stamp(written).await?;
+            self.check_snapshot(written).await?;
         }
         Ok(())
     }
 
     /// A write's stamp is the end of its batch, also where it is answered again.
-    async fn check_stamp(&self, written: &Written) -> Result<(), Mismatch> {
+    async fn check_snapshot(&self, written: &Written) -> Result<(), Mismatch> {
         let tail = self.archive.tail();
         if !written.replayed {
-            return same(|| "the stamp of a write".to_owned(), written.stamp, tail);
+            return same(|| "the stamp of a write".to_owned(), written.snapshot, tail);
         }
-        let ReadStamp { next_seq, history, .. } = written.stamp;
-        let knowledge = Knowledge::NextSeq { next_seq, history: Some(history) };
-        let cut = self.archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await;
+        let Snapshot { next_seq, log_digest, .. } = written.snapshot;
+        let known_at = KnownAt::NextSeq { next_seq, log_digest: Some(log_digest) };
+        let cut = self.archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
         let cut = cut.map_err(|error| error.to_string())?;
-        same(|| "the stamp of a write that is answered again".to_owned(), written.stamp, cut.stamp)
+        same(|| "the stamp of a write that is answered again".to_owned(), written.snapshot, cut.snapshot)
     }
 
     fn compare_answers(
@@ -228,9 +228,9 @@ impl Run {
             // A bound that is not inside a batch tells of its last change; the changes of a batch share their time.
             let (index, bound) = (usize::try_from(seq).unwrap(), seq + 1);
             if after.whole(bound) == bound {
-                let knowledge = Knowledge::NextSeq { next_seq: Seq(bound), history: None };
-                let cut = self.archive.cut(AsOf { observe_time: None, knowledge }, Seq::ZERO).await;
-                let archive_time = cut.map_err(|error| error.to_string())?.stamp.archive_time;
+                let known_at = KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None };
+                let cut = self.archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
+                let archive_time = cut.map_err(|error| error.to_string())?.snapshot.archive_time;
                 let batch_first = after.log[index].batch_first;
                 for record in after.log.iter_mut().filter(|record| record.batch_first == batch_first) {
                     record.archive_time = archive_time;
@@ -331,19 +331,19 @@ impl Run {
 
     /// What was known at an instant can be read once that is past, and never changes after.
     async fn read_as_known(&mut self, instant: Timestamp) -> Result<(), Mismatch> {
-        let as_of = AsOf { observe_time: None, knowledge: Knowledge::ArchiveTime(instant) };
+        let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(instant) };
         let read = self.archive.cut(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
         let last = self.model.log.last().and_then(|last| last.archive_time);
         self.figures.reads += 1;
-        let Ok(Cut { stamp, .. }) = read else {
+        let Ok(Cut { snapshot, .. }) = read else {
             let is_past = instant <= self.clock.now() || last.is_some_and(|last| instant <= last);
             same(|| format!("as known at {instant}"), read, Err(Missed::TimeInFuture))?;
             return if is_past { Err(format!("{instant} is past and cannot be read")) } else { Ok(()) };
         };
         let known = self.model.log.iter().filter(|record| record.archive_time <= Some(instant)).count();
-        same(|| format!("as known at {instant}"), stamp.next_seq.0, known as u64)?;
-        let first = *self.as_known.entry(instant).or_insert(stamp);
-        same(|| format!("as known at {instant}, asked again"), stamp, first)
+        same(|| format!("as known at {instant}"), snapshot.next_seq.0, known as u64)?;
+        let first = *self.as_known.entry(instant).or_insert(snapshot);
+        same(|| format!("as known at {instant}, asked again"), snapshot, first)
     }
 
     fn reads(&self) -> Reads<'_> {
@@ -361,7 +361,7 @@ impl Run {
         let some = [instants[turn * 5 % instants.len()], None];
         let mut reads = self.reads();
         let newest = reads.cut(reads.model.tail()).await?;
-        same(|| "the tail".to_owned(), self.archive.tail(), newest.stamp)?;
+        same(|| "the tail".to_owned(), self.archive.tail(), newest.snapshot)?;
         if turn.is_multiple_of(3) {
             reads.at_bound(newest, &some).await?;
             let earlier = reads.cut(before).await?;

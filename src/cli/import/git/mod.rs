@@ -214,13 +214,13 @@ impl Repository {
         };
         let document = ingest::read(&bytes, &options);
         let document = document.map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))?;
-        let mut request = pb::PublishRevisionRequest {
+        let mut request = pb::RecordObservationRequest {
             parent: self.source.to_string(),
             article_id: article.to_owned(),
             content: Some(content_to_pb(&document.content)),
             observe_time: Some(timestamp_to_pb(time)),
             urls: document.urls.into_iter().chain(address.map(String::from)).collect(),
-            ..pb::PublishRevisionRequest::default()
+            ..pb::RecordObservationRequest::default()
         };
         let media_type = format.unwrap_or(Format::NewsText).media_type();
         self.wishes.apply(&mut request, media_type, Bytes::from(bytes));

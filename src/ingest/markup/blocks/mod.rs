@@ -345,7 +345,7 @@ impl Builder<'_> {
                 false => &text,
             };
             if !text.is_empty() {
-                self.block(BlockKind::Crosshead { text: text.to_owned() });
+                self.block(BlockKind::Subheading { text: text.to_owned() });
             }
         } else if self.depth.verbatim > 0 || self.depth.tables > 0 {
             self.block(BlockKind::Paragraph { text: text.to_owned() });

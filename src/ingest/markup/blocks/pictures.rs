@@ -37,10 +37,10 @@ pub(super) struct Picture {
 }
 
 /// A caption. Where nothing marks whose the picture is, its words may say so.
-fn caption_of(text: String, figure_url: String, credit: String) -> BlockKind {
+fn caption_of(text: String, image_url: String, credit: String) -> BlockKind {
     let parted = if credit.is_empty() { credited(&text).filter(|(_, name)| !name.is_empty()) } else { None };
     let (text, credit) = parted.unwrap_or((text, credit));
-    BlockKind::Caption { text, figure_url, credit }
+    BlockKind::Caption { text, image_url, credit }
 }
 
 impl Builder<'_> {
@@ -120,8 +120,8 @@ impl Builder<'_> {
             None if credit.is_empty() => {}
             None if self.blocks.len() > open.blocks => self.block(BlockKind::Paragraph { text: credit }),
             text => {
-                let figure_url = self.picture_before(open);
-                self.block(caption_of(text.unwrap_or_default(), figure_url, credit));
+                let image_url = self.picture_before(open);
+                self.block(caption_of(text.unwrap_or_default(), image_url, credit));
             }
         }
     }
@@ -145,8 +145,8 @@ impl Builder<'_> {
         } else if self.depth.marked_captions > 0 {
             add(&mut self.figure.credit, &text, " ");
         } else {
-            let figure_url = self.picture_before(open);
-            self.block(BlockKind::Caption { text: String::new(), figure_url, credit: text });
+            let image_url = self.picture_before(open);
+            self.block(BlockKind::Caption { text: String::new(), image_url, credit: text });
         }
     }
 
@@ -167,8 +167,8 @@ impl Builder<'_> {
         match caption {
             Some(credit) => *credit = name,
             None => {
-                let figure_url = self.picture.take().map_or_else(String::new, |picture| picture.url);
-                self.block(BlockKind::Caption { text: String::new(), figure_url, credit: name });
+                let image_url = self.picture.take().map_or_else(String::new, |picture| picture.url);
+                self.block(BlockKind::Caption { text: String::new(), image_url, credit: name });
             }
         }
         None
@@ -178,7 +178,7 @@ impl Builder<'_> {
     fn end_marked_correction(&mut self, open: &Open) {
         let blocks = self.blocks.get(open.blocks..).unwrap_or_default();
         let texts = blocks.iter().map(|block| match &block.kind {
-            BlockKind::Paragraph { text } | BlockKind::Crosshead { text } | BlockKind::CorrectionNote { text } => {
+            BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
                 Some(text.as_str()).filter(|text| text.len() <= SHORT_BYTES_MAX)
             }
             BlockKind::Caption { .. } | BlockKind::Quote { .. } | BlockKind::List { .. } | BlockKind::Embed { .. } => {

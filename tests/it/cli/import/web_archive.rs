@@ -164,8 +164,7 @@ fn a_broken_record_is_told_and_passed_over() {
         "{done:?}"
     );
     assert!(
-        done.err
-            .contains(&format!("crawl.warc, byte {}, {BRIDGE}: there is no article in it", first.len() + wrong.len())),
+        done.err.contains(&format!("crawl.warc, byte {}, {BRIDGE}: no article found", first.len() + wrong.len())),
         "{done:?}"
     );
     assert!(
