@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dateline::archive::Archive;
-use dateline::archive::feed::FeedEnd;
+use dateline::archive::changefeed::FeedEnd;
 use dateline::client::Client;
 use dateline::config::LogFormat;
 use dateline::model::Seq;

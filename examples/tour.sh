@@ -1,6 +1,6 @@
 #!/bin/sh
-# Archives an article, revises it, and reads it back as it stood. Needs the Rust toolchain and nothing else.
-# The archive is made in target/tour, unless DATELINE_ARCHIVE names another place.
+# Archives an article, revises it, and reads it as it was in between. Needs only the Rust toolchain and a C compiler.
+# The archive is created in target/tour, unless DATELINE_ARCHIVE names another directory.
 set -eu
 cd "$(dirname "$0")/.."
 export DATELINE_ARCHIVE="${DATELINE_ARCHIVE:-$PWD/target/tour}"

@@ -1,7 +1,7 @@
 //! The hand-off from catching up to following, under all orders of events that matter.
 //!
 //! Shuttle (<https://docs.rs/shuttle>) runs the threads of a test one at a time and chooses who goes on at each lock,
-//! spawn and yield. What is run is `src/archive/feed/recent.rs` itself, with shuttle's lock in the place of the standard
+//! spawn and yield. What is run is `src/archive/changefeed/ring.rs` itself, with shuttle's lock in the place of the standard
 //! one. The `watch` of the log's end is tokio's: to shuttle each of its operations is one step, which is how tokio
 //! specifies them.
 //!
@@ -22,7 +22,7 @@ mod sync {
     pub(super) use shuttle::sync::Mutex;
 }
 
-#[path = "../src/archive/feed/recent.rs"]
+#[path = "../src/archive/changefeed/ring.rs"]
 mod recent;
 
 use recent::{End, Recent, beyond};

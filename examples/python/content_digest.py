@@ -1,4 +1,4 @@
-"""The content digest of docs/FORMAT.md, written once more in Python: any language can recompute it."""
+"""The content digest of docs/FORMAT.md, implemented independently in Python: any language can recompute it."""
 
 import hashlib
 import struct
@@ -7,7 +7,7 @@ from dateline.v1 import resources_pb2 as pb
 
 
 def content_digest(content: pb.Content) -> bytes:
-    """SHA-256 over the length-prefixed encoding of the fields."""
+    """Returns the 32 bytes of SHA-256 over the length-prefixed encoding of the fields."""
     out = bytearray(b"dateline content 1\n")
 
     def text(value: str) -> None:

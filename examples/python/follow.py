@@ -1,9 +1,9 @@
-"""Follows every change from the beginning on, and goes on where it stopped; see README.md beside this file.
+"""Receives every change from the beginning, and continues where it stopped; see README.md next to this file.
 
 Usage: python follow.py [ADDRESS] [TOKEN_FILE]      (default 127.0.0.1:7411, follow.token)
 
-The token is written after the changes before it were dealt with. Stop the program, or the server, at any time: the next
-run goes on behind the last token, so that no change is missing.
+The token is written after the changes before it have been handled. Stop the program or the server at any time: the next
+run continues from the last token, so no change is missed.
 """
 
 import pathlib
@@ -16,17 +16,17 @@ from dateline.v1 import change_feed_service_pb2 as feed
 from dateline.v1.change_feed_service_pb2_grpc import ChangeFeedServiceStub
 
 
-def deal_with(change: feed.Change) -> None:
+def handle(change: feed.Change) -> None:
     kind = feed.ChangeKind.Name(change.kind).removeprefix("CHANGE_KIND_").lower()
     late = "" if change.is_newest else " (late)"
     print(f"{change.seq}: {kind} {change.article}: {change.revision.content.headline}{late}", flush=True)
 
 
 def keep(token_file: pathlib.Path, token: str) -> None:
-    # Under another name first: a token that is half written would be worth nothing.
-    half = token_file.with_suffix(".new")
-    half.write_text(token)
-    half.replace(token_file)
+    # The file is written under another name first, because a half-written token would be useless.
+    new_file = token_file.with_suffix(".new")
+    new_file.write_text(token)
+    new_file.replace(token_file)
 
 
 def follow(stub: ChangeFeedServiceStub, token_file: pathlib.Path) -> None:
@@ -35,10 +35,10 @@ def follow(stub: ChangeFeedServiceStub, token_file: pathlib.Path) -> None:
     else:
         start = feed.FeedStart(beginning=True)
     for event in stub.Subscribe(feed.SubscribeRequest(start=start)):
-        if event.HasField("batch"):
-            for change in event.batch.changes:
-                deal_with(change)
-            keep(token_file, event.batch.bookmark.resume_token)
+        if event.HasField("delivery"):
+            for change in event.delivery.changes:
+                handle(change)
+            keep(token_file, event.delivery.bookmark.resume_token)
         elif event.HasField("bookmark"):
             keep(token_file, event.bookmark.resume_token)
         elif event.HasField("caught_up"):
@@ -54,7 +54,7 @@ def main() -> None:
             try:
                 follow(stub, token_file)
             except grpc.RpcError as error:
-                # UNAVAILABLE passes: the server restarts, or shuts down. Anything else is for a person to look at.
+                # UNAVAILABLE is temporary: the server is restarting or shutting down. Any other error needs a person.
                 if error.code() != grpc.StatusCode.UNAVAILABLE:
                     raise
                 time.sleep(1)

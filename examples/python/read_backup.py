@@ -1,8 +1,9 @@
-"""Prints the changes of a backup's files, with nothing of ours but the messages; see README.md beside this file.
+"""Prints the changes in the files of a backup, with no Dateline code but the messages; see README.md next to this file.
 
 Usage: python read_backup.py FILE…      (such as backup/*.dlog)
 
-docs/FORMAT.md describes the bytes. All that can be checked without the contents is checked: frames and the running digest.
+docs/FORMAT.md describes the bytes. The program checks everything that it can without decoding contents: the frames and
+the log digest.
 """
 
 import hashlib
@@ -19,10 +20,10 @@ HEADER, SEGMENT, END = 1, 2, 3
 
 
 def frames(data: bytes):
-    """The kind and the payload of each frame."""
+    """Yields the kind and payload of each frame, in order; raises ValueError at the first damaged one."""
     line = b"dateline log 1\n"
     if not data.startswith(line):
-        raise ValueError("this is not a backup, or of another version")
+        raise ValueError("this is not a log file, or one of another version")
     at, number = len(line), 0
     while at < len(data):
         if at + 5 > len(data):
@@ -38,33 +39,33 @@ def frames(data: bytes):
         at, number = end + 4, number + 1
 
 
-def next_history(before: bytes, seq: int, change: bytes) -> bytes:
+def next_digest(before: bytes, seq: int, change: bytes) -> bytes:
     digest = hashlib.sha256(b"dateline change 1\n" + before + struct.pack(">Q", seq) + change)
     return digest.digest()[:16]
 
 
 def read(data: bytes):
-    """The position and the record of each change."""
-    seq, history, end = 0, b"", None
+    """Yields the position and record of each change, in log order; raises ValueError if the file is damaged."""
+    seq, log_digest, end = 0, b"", None
     for kind, payload in frames(data):
         if end is not None:
-            raise ValueError("something follows the end")
+            raise ValueError("there is data after the end frame")
         if kind == HEADER:
             header = export.LogHeader.FromString(payload)
-            seq, history = header.first_seq, header.first_history
+            seq, log_digest = header.first_seq, header.first_log_digest
         elif kind == SEGMENT:
             segment = export.LogSegment.FromString(payload)
             records = zstandard.ZstdDecompressor().decompress(segment.records, max_output_size=segment.length)
             for record in export.LogRecords.FromString(records).records:
-                history = next_history(history, seq, record.change)
+                log_digest = next_digest(log_digest, seq, record.change)
                 yield seq, record
                 seq += 1
-            if history != segment.log_digest:
-                raise ValueError(f"the changes below {seq} have another history than was recorded")
+            if log_digest != segment.log_digest:
+                raise ValueError(f"the changes below {seq} do not match the recorded log digest")
         elif kind == END:
             end = export.LogEnd.FromString(payload)
-    if end is None or (end.next_seq, end.log_digest) != (seq, history):
-        raise ValueError(f"cut short behind change {seq - 1}")
+    if end is None or (end.next_seq, end.log_digest) != (seq, log_digest):
+        raise ValueError(f"cut short after change {seq - 1}")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Archives an article, revises it, and reads it back as it stood; see README.md beside this file.
+"""Archives an article, revises it, and reads it as it was in between; see README.md next to this file.
 
 Usage: python tour.py [ADDRESS]       (default 127.0.0.1:7411)
 """
@@ -35,12 +35,12 @@ def main() -> None:
         article = f"ferry-{uuid.uuid4().hex[:8]}"
         name = f"sources/harbour-times/articles/{article}"
 
-        # Two observations. The second finds another text, so it makes a revision.
+        # Two observations. The second one has a different text, so it creates a revision.
         for time, text in [
             ("2026-03-01T08:00:00Z", "The night ferry sank with 12 people on board."),
             ("2026-03-01T21:30:00Z", "The night ferry sank with 92 people on board."),
         ]:
-            published = archive.RecordObservation(
+            response = archive.RecordObservation(
                 service.RecordObservationRequest(
                     parent="sources/harbour-times",
                     article_id=article,
@@ -49,8 +49,8 @@ def main() -> None:
                     request_id=f"{article}-{time}",
                 )
             )
-            outcome = service.ObservationOutcome.Name(published.outcome)
-            print(f"{outcome}: {published.revision.name}")
+            outcome = service.ObservationOutcome.Name(response.outcome)
+            print(f"{outcome}: {response.revision.name}")
 
         # What did it say at noon?
         noon = archive.GetArticle(
@@ -60,7 +60,7 @@ def main() -> None:
         print(f"at noon: {revision.content.blocks[0].paragraph.text}")
         assert "12 people" in revision.content.blocks[0].paragraph.text
 
-        # The digest can be recomputed by anybody.
+        # Anyone can recompute the digest.
         assert content_digest(revision.content) == revision.content_digest
         print(f"digest: {revision.content_digest.hex()[:16]}…, recomputed and equal")
 
@@ -70,7 +70,7 @@ def main() -> None:
         for hunk in diff.hunks:
             print("changed: " + "".join(marks[span.kind].format(span.text) for span in hunk.spans))
 
-        # An error says what happened in a stable way.
+        # The reason of an error is stable, so programs can rely on it.
         try:
             archive.GetArticle(service.GetArticleRequest(name="sources/harbour-times/articles/nowhere"))
         except grpc.RpcError as error:

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use super::feed::FeedStart;
-use super::shared::Shared;
-use super::{Archive, ArchiveError};
+use crate::archive::changefeed::FeedStart;
+use crate::archive::shared::Shared;
+use crate::archive::{Archive, ArchiveError};
 use crate::model::{Seq, Snapshot};
 use crate::store::StoreError;
 use crate::store::export::{LogEnd, LogHeader, LogWriter};

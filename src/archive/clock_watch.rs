@@ -43,13 +43,13 @@ pub enum ClockFault {
 /// The archive was opened long after its last change: it lay idle, or the clock is ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clock is {} after the last change, which was archived at {last}; if it is wrong, set it right before more is written", Span(*by))]
-pub(super) struct LongPause {
+pub(crate) struct LongPause {
     by: Duration,
     last: Timestamp,
 }
 
 /// Remembers what the clock showed.
-pub(super) struct ClockWatch {
+pub(crate) struct ClockWatch {
     jump_allowed: bool,
     /// The first reading.
     opened: Timestamp,
@@ -74,14 +74,14 @@ enum Kind {
 
 impl ClockWatch {
     /// Begins with a first reading, which is believed.
-    pub(super) fn new(clock: &dyn Clock, jump_allowed: bool) -> Self {
+    pub(crate) fn new(clock: &dyn Clock, jump_allowed: bool) -> Self {
         let (time, steady) = (clock.now(), clock.steady());
         let seen = Mutex::new(Seen { time, steady, reported: None, has_written: false });
         Self { jump_allowed, opened: time, seen }
     }
 
     /// Reads the clock, and says what is wrong with it. `last` is the last archive time. What begins or ends is logged.
-    pub(super) fn look(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Option<ClockFault> {
+    pub(crate) fn look(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Option<ClockFault> {
         let (now, steady) = (clock.now(), clock.steady());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let expected = after(seen.time, steady.saturating_sub(seen.steady));
@@ -116,7 +116,7 @@ impl ClockWatch {
     }
 
     /// Whether a write may get an archive time now.
-    pub(super) fn admit_write(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Result<(), ClockFault> {
+    pub(crate) fn admit_write(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Result<(), ClockFault> {
         if let Some(fault @ ClockFault::JumpedAhead { .. }) = self.look(clock, last) {
             return Err(fault);
         }
@@ -130,7 +130,7 @@ impl ClockWatch {
     }
 
     /// The pause before this archive was opened, until something is written.
-    pub(super) fn long_pause(&self, last: Option<Timestamp>) -> Option<LongPause> {
+    pub(crate) fn long_pause(&self, last: Option<Timestamp>) -> Option<LongPause> {
         let last = last?;
         let by = between(last, self.opened);
         (by > PAUSE_MAX).then_some(LongPause { by, last })

@@ -1,6 +1,6 @@
 //! What can go wrong with a request to the archive, in the archive's own words.
 
-use super::clock_watch::ClockFault;
+use crate::archive::clock_watch::ClockFault;
 use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
 use crate::store::StoreError;
 
@@ -227,7 +227,10 @@ pub enum SubscriptionError {
         delivered: Seq,
     },
     /// There are as many as may be.
-    #[error("there are {} subscriptions, as many as may be; delete one first", super::subscriptions::SUBSCRIPTIONS_MAX)]
+    #[error(
+        "there are {} subscriptions, as many as may be; delete one first",
+        crate::archive::subscriptions::SUBSCRIPTIONS_MAX
+    )]
     TooMany,
 }
 

@@ -1,65 +1,52 @@
 //! The archive: what the product does, over a store.
 //!
-//! Writes go through one queue to one writer thread ([`writer`]), which judges each on all before it ([`turn`],
-//! [`judge`]) and makes many durable at once. Reads resolve their point of both axes once ([`cut`]) and look
-//! things up below that bound, in the caches or on a blocking thread ([`lookup`]).
+//! | folder | its job |
+//! | --- | --- |
+//! | [`write`] | one queue and one writer thread, which commits many writes at once |
+//! | [`decide`] | what one operation does, given everything before it: one change of the log, or none |
+//! | [`project`] | what follows from the log: heads, timelines, figures of sources |
+//! | [`read`] | a read resolves its point on both time axes once, and reads everything below that position |
+//! | [`changefeed`] | the log as pages of changes, for subscribers |
+//! | [`recover`] | restore, verification, and rebuilding a database from its log |
 //!
-//! This layer is the bridge between the synchronous store and async callers. It knows nothing of gRPC. A caller's
-//! future may be dropped at any await: a write that was queued still finishes.
+//! This layer is the bridge between the synchronous store and async callers. It knows nothing of gRPC. A caller may drop
+//! its future at any await: a write that was queued still finishes.
 
-mod assembly;
 pub mod backup;
-mod cache;
+pub mod changefeed;
 mod clock_watch;
-mod commit;
-pub mod compare;
-mod contents;
-mod cut;
-mod derive;
+mod decide;
 pub mod error;
-pub mod feed;
-mod judge;
-pub mod list;
-mod lookup;
-mod matching;
-mod observe;
 mod open;
 mod pools;
-mod prepare;
-mod queue;
+mod project;
 pub mod read;
-mod refill;
-mod replay;
+pub mod recover;
 pub mod request;
-pub mod restore;
 mod shared;
-mod sources;
-mod steps;
 pub mod subscriptions;
-mod succession;
-mod turn;
-pub mod verify;
-mod writer;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::clock_watch::ClockFault;
-use self::compare::{Comparison, StateSelector};
-pub use self::cut::Cut;
-pub use self::error::{ArchiveError, BatchError};
-use self::error::{BadBound, Unavailable};
-use self::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
-use self::lookup::{Lookup, LookupError};
-pub use self::open::{ArchiveInfo, OpenArchiveError, Options};
-pub use self::pools::VERIFICATIONS_MAX;
-use self::pools::{Pool, Pools};
-use self::queue::Queue;
-pub use self::queue::{Pending, Share};
-use self::read::{ArticleAt, RevisionAt, View};
-use self::request::Operation;
-use self::shared::Shared;
-pub use self::writer::JobAnswer;
+pub use crate::archive::clock_watch::ClockFault;
+pub use crate::archive::error::{ArchiveError, BatchError};
+use crate::archive::error::{BadBound, Unavailable};
+pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
+pub use crate::archive::pools::VERIFICATIONS_MAX;
+use crate::archive::pools::{Pool, Pools};
+use crate::archive::read::article::{ArticleAt, RevisionAt, View};
+use crate::archive::read::compare::{Comparison, StateSelector};
+use crate::archive::read::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
+pub use crate::archive::read::point::ReadPoint;
+use crate::archive::read::reader::{ReadError, Reader};
+use crate::archive::read::{article, compare, list, point};
+use crate::archive::request::Operation;
+use crate::archive::shared::Shared;
+use crate::archive::write::queue::Queue;
+pub use crate::archive::write::queue::{Pending, Share};
+pub use crate::archive::write::writer::BatchResult;
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, KnownAt, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,
@@ -67,8 +54,8 @@ use crate::model::{
 pub use crate::store::engine::OpenError;
 pub use crate::store::engine::directory::Directory;
 pub use crate::store::engine::lock::Holder;
-use crate::store::figures::SourceFigures;
 pub use crate::store::format::FORMAT_VERSION;
+use crate::store::stats::SourceStats;
 
 /// How long a read waits for a position to become visible.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -152,13 +139,18 @@ impl Archive {
     ///
     /// Where one is refused, nothing is written, and the error says which it was. With `validate_only`
     /// nothing is written either way. A full queue is [`Unavailable::QueueFull`].
-    pub async fn write(&self, operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
+    pub async fn write(&self, operations: Vec<Operation>, validate_only: bool) -> BatchResult {
         self.write_in(&Arc::default(), operations, validate_only).await
     }
 
     /// As [`Archive::write`], for a caller that has a share of the queue together with others. Where that is used up,
     /// [`Unavailable::ShareUsed`].
-    pub async fn write_in(&self, share: &Arc<Share>, mut operations: Vec<Operation>, validate_only: bool) -> JobAnswer {
+    pub async fn write_in(
+        &self,
+        share: &Arc<Share>,
+        mut operations: Vec<Operation>,
+        validate_only: bool,
+    ) -> BatchResult {
         self.prepare(&self.pools.writes, &mut operations).await?;
         self.queue.submit(share, operations, validate_only)?.answer().await
     }
@@ -176,21 +168,21 @@ impl Archive {
     }
 
     /// Resolves a point of both axes.
-    pub async fn cut(&self, as_of: AsOf, min_next_seq: Seq) -> Result<Cut, ArchiveError> {
+    pub async fn read_point(&self, as_of: AsOf, min_next_seq: Seq) -> Result<ReadPoint, ArchiveError> {
         self.wait_for(min_next_seq).await?;
         let snapshot = match as_of.known_at {
             KnownAt::Newest => self.shared.tail().snapshot(),
             KnownAt::NextSeq { next_seq, log_digest } => {
                 let tail = self.shared.tail();
-                self.read(move |lookup| cut::at_seq(lookup, &tail, next_seq, log_digest)).await?
+                self.read(move |reader| point::at_seq(reader, &tail, next_seq, log_digest)).await?
             }
             KnownAt::ArchiveTime(at) => {
                 self.close_until(at).await?;
                 let tail = self.shared.tail();
-                self.read(move |lookup| cut::at_archive_time(lookup, &tail, at)).await?
+                self.read(move |reader| point::at_archive_time(reader, &tail, at)).await?
             }
         };
-        Ok(Cut { observe_time: as_of.observe_time, snapshot })
+        Ok(ReadPoint { observe_time: as_of.observe_time, snapshot })
     }
 
     /// Waits until the changes below `next_seq` are durable, for at most [`WAIT_MAX`].
@@ -224,30 +216,30 @@ impl Archive {
     }
 
     /// Reads an article at a cut.
-    pub async fn article(&self, cut: Cut, name: ArticleName, view: View) -> Result<ArticleAt, ArchiveError> {
-        self.read(move |lookup| read::article(lookup, &cut, &name, view)).await
+    pub async fn article(&self, point: ReadPoint, name: ArticleName, view: View) -> Result<ArticleAt, ArchiveError> {
+        self.read(move |reader| article::article(reader, &point, &name, view)).await
     }
 
     /// Reads many articles at one cut; `None` for each that is not there. Those after the one that takes them beyond
     /// a page of a list are left out, and so there may be fewer answers than names.
     pub async fn articles(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         names: Vec<ArticleName>,
         view: View,
     ) -> Result<Vec<Option<ArticleAt>>, ArchiveError> {
-        self.read(move |lookup| {
+        self.read(move |reader| {
             let (mut read, mut bytes) = (Vec::new(), 0);
             for name in &names {
                 if bytes > list::PAGE_CONTENT_BYTES {
                     break;
                 }
-                read.push(match read::article(lookup, &cut, name, view) {
+                read.push(match article::article(reader, &point, name, view) {
                     Ok(article) => {
                         bytes += article.weight_bytes();
                         Some(article)
                     }
-                    Err(LookupError::Failed(ArchiveError::Missing(_))) => None,
+                    Err(ReadError::Failed(ArchiveError::Missing(_))) => None,
                     Err(error) => return Err(error),
                 });
             }
@@ -259,16 +251,16 @@ impl Archive {
     /// Reads one revision, with the bytes of its original where `with_original` is set.
     pub async fn revision(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         name: ArticleName,
         selector: RevisionSelector,
         view: View,
         with_original: bool,
     ) -> Result<RevisionAt, ArchiveError> {
-        self.read(move |lookup| {
-            let mut revision = read::revision(lookup, &cut, &name, selector, view)?;
+        self.read(move |reader| {
+            let mut revision = article::revision(reader, &point, &name, selector, view)?;
             if with_original {
-                revision.original = read::original(lookup, &revision)?;
+                revision.original = article::original(reader, &revision)?;
             }
             Ok(revision)
         })
@@ -278,14 +270,14 @@ impl Archive {
     /// Reads the article that a URL leads to.
     pub async fn article_by_url(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         url: String,
         key: UrlKey,
         view: View,
     ) -> Result<ArticleAt, ArchiveError> {
-        self.read(move |lookup| {
-            let name = read::by_url(lookup, &cut, &url, &key)?;
-            read::article(lookup, &cut, &name, view)
+        self.read(move |reader| {
+            let name = article::by_url(reader, &point, &url, &key)?;
+            article::article(reader, &point, &name, view)
         })
         .await
     }
@@ -293,55 +285,56 @@ impl Archive {
     /// Lists articles by name, after `after`.
     pub async fn articles_by_name(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         query: ArticleQuery,
         after: Option<ArticleName>,
     ) -> Result<Page<ArticleAt, ArticleName>, ArchiveError> {
-        self.read(move |lookup| list::by_name(lookup, &cut, &query, after.as_ref())).await
+        self.read(move |reader| list::by_name(reader, &point, &query, after.as_ref())).await
     }
 
     /// Lists articles by latest change, the latest first, those below `before`.
     pub async fn articles_by_latest_change(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         query: ArticleQuery,
         before: Option<Seq>,
     ) -> Result<Page<ArticleAt, Seq>, ArchiveError> {
-        self.read(move |lookup| list::by_latest_change(lookup, &cut, &query, before)).await
+        self.read(move |reader| list::by_latest_change(reader, &point, &query, before)).await
     }
 
     /// Lists the revisions of an article after `after`, in the given order of their numbers.
     pub async fn revisions(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         name: ArticleName,
         order: RevisionOrder,
         after: Option<RevisionNumber>,
         (page_size, view): (usize, View),
     ) -> Result<Page<RevisionEntry, RevisionNumber>, ArchiveError> {
-        self.read(move |lookup| list::revisions(lookup, &cut, &name, order, after, (page_size, view))).await
+        self.read(move |reader| list::revisions(reader, &point, &name, order, after, (page_size, view))).await
     }
 
     /// Lists sources after `after`.
     pub async fn sources(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         after: Option<SourceId>,
         page_size: usize,
-    ) -> Result<Page<(SourceId, SourceFigures), SourceId>, ArchiveError> {
-        self.read(move |lookup| list::sources(lookup, cut.bound(), after.as_ref(), page_size)).await
+    ) -> Result<Page<(SourceId, SourceStats), SourceId>, ArchiveError> {
+        self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), page_size)).await
     }
 
     /// Compares two states of an article.
     pub async fn compare(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         name: ArticleName,
         base: Option<StateSelector>,
         target: Option<StateSelector>,
     ) -> Result<Comparison, ArchiveError> {
         // Comparing is work for a blocking thread, wherever the contents come from.
-        self.on_engine(&self.pools.comparisons, move |lookup| compare::compare(lookup, &cut, &name, base, target)).await
+        self.on_engine(&self.pools.comparisons, move |reader| compare::compare(reader, &point, &name, base, target))
+            .await
     }
 
     /// Finishes what was accepted, and closes the store. Later writes are [`Unavailable::Draining`].
@@ -353,7 +346,7 @@ impl Archive {
     async fn read<T, F>(&self, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
-        F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
+        F: Fn(&Reader<'_>) -> Result<T, ReadError> + Send + 'static,
     {
         self.read_in(&self.pools.reads, read).await
     }
@@ -362,25 +355,25 @@ impl Archive {
     async fn read_in<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
-        F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
+        F: Fn(&Reader<'_>) -> Result<T, ReadError> + Send + 'static,
     {
-        match read(&Lookup::cached(&self.shared)) {
+        match read(&Reader::cached(&self.shared)) {
             Ok(answer) => Ok(answer),
-            Err(LookupError::Failed(error)) => Err(error),
-            Err(LookupError::NotCached) => self.on_engine(pool, read).await,
+            Err(ReadError::Failed(error)) => Err(error),
+            Err(ReadError::NotCached) => self.on_engine(pool, read).await,
         }
     }
 
     async fn on_engine<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
-        F: Fn(&Lookup<'_>) -> Result<T, LookupError> + Send + 'static,
+        F: Fn(&Reader<'_>) -> Result<T, ReadError> + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
-        pool.run(move || match read(&Lookup::engine(&shared)) {
+        pool.run(move || match read(&Reader::engine(&shared)) {
             Ok(answer) => Ok(answer),
-            Err(LookupError::Failed(error)) => Err(error),
-            Err(LookupError::NotCached) => {
+            Err(ReadError::Failed(error)) => Err(error),
+            Err(ReadError::NotCached) => {
                 tracing::error!("the engine was asked, and its answer is missing in a cache");
                 Err(ArchiveError::Internal)
             }

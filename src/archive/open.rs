@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use super::Archive;
-use super::assembly::Position;
-use super::cache::Caches;
-use super::clock_watch::ClockWatch;
-use super::pools::Pools;
-use super::queue::{EDITS_MAX, FLOORS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
-use super::shared::{Shared, Tail};
-use super::subscriptions::Subscriptions;
-use super::verify;
-use super::verify::Summary;
-use super::writer::Writer;
+use crate::archive::Archive;
+use crate::archive::clock_watch::ClockWatch;
+use crate::archive::pools::Pools;
+use crate::archive::read::cache::Caches;
+use crate::archive::recover::verify;
+use crate::archive::recover::verify::Summary;
+use crate::archive::shared::{Shared, Tail};
+use crate::archive::subscriptions::Subscriptions;
+use crate::archive::write::commit_builder::Position;
+use crate::archive::write::queue::{EDITS_MAX, FLOORS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
+use crate::archive::write::writer::Writer;
 use crate::clock::Clock;
 use crate::model::{ArticleKey, LogDigest, Seq, Timestamp};
 use crate::store::engine::directory::Directory;
@@ -61,7 +61,7 @@ impl Default for Options {
 }
 
 impl Options {
-    pub(super) fn engine(&self) -> EngineOptions {
+    pub(crate) fn engine(&self) -> EngineOptions {
         EngineOptions { cache_bytes: self.engine_cache_bytes, free_space_floor_bytes: self.free_space_floor_bytes }
     }
 }
@@ -158,7 +158,7 @@ impl Archive {
         let opened = clock.now();
         let subscriptions =
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
-        let left_over = left_over(engine.as_ref(), tail.position.next_seq);
+        let orphan_chunks = orphan_chunks(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
         let clock_watch = ClockWatch::new(clock.as_ref(), options.clock_jump_allowed);
         let shared = Arc::new(Shared::new(engine, caches, (clock, clock_watch), tail, subscriptions));
@@ -169,7 +169,7 @@ impl Archive {
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + FLOORS_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
-            (tail, left_over, watermark),
+            (tail, orphan_chunks, watermark),
             received,
             events.clone(),
             options.flush_deadline,
@@ -202,7 +202,7 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
 
 /// Chunks of a commit that a crash cut short. They are in nobody's way until something is written, and opening is not what
 /// writes. What can't be read of them is met by the next write, which goes to the same place.
-fn left_over(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
+fn orphan_chunks(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
     parts::beyond(engine, end).unwrap_or_else(|error| {
         tracing::warn!(%error, "what lies beyond the end of the log cannot be read");
         Vec::new()
@@ -210,7 +210,7 @@ fn left_over(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
 }
 
 /// The instant below which no archive time is assigned any more.
-pub(super) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
+pub(crate) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
     let Some(bytes) = tables.meta(MetaKey::ClockFloor)? else { return Ok(None) };
     let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
     let unreadable = || StoreError::Damaged { seq: None, detail: "the clock floor cannot be read".to_owned() };
@@ -218,7 +218,7 @@ pub(super) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>,
 }
 
 /// How many commits there were.
-pub(super) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
+pub(crate) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
     let Some(bytes) = tables.meta(MetaKey::Commits)? else { return Ok(0) };
     let unreadable = |_| StoreError::Damaged { seq: None, detail: "the count of commits cannot be read".to_owned() };
     bytes.try_into().map(u64::from_be_bytes).map_err(unreadable)
@@ -235,17 +235,20 @@ fn check_whole(engine: &SledEngine, watermark: &Watermark) -> Result<(), String>
     if !matches!(format::read(engine), Err(FormatError::Version { .. })) {
         check_watermark(watermark, &Tables::new(engine))?;
     }
-    let Some(doubt) = engine.doubt() else { return Ok(()) };
-    tracing::warn!(doubt, "a part of the database was not taken in; everything is verified before it is used");
+    let Some(recovery_warning) = engine.recovery_warning() else { return Ok(()) };
+    tracing::warn!(
+        recovery_warning,
+        "a part of the database was not taken in; everything is verified before it is used"
+    );
     let summary = verify::verify_engine(engine, watermark, &mut |_| ControlFlow::Continue(()));
     match summary.map_err(|error| error.to_string())? {
         Some(Summary { findings: 0, .. }) => Ok(()),
-        _ => Err(format!("{doubt}, and something is missing without it: `dateline verify` tells what")),
+        _ => Err(format!("{recovery_warning}, and something is missing without it: `dateline verify` tells what")),
     }
 }
 
 /// A database that lost its end may open without complaint. The watermark beside it knows better.
-pub(super) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
+pub(crate) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
     let Some(Mark { next_seq: recorded, log_digest, commits }) = watermark.read() else { return Ok(()) };
     let found = read_commits(tables).map_err(|error| error.to_string())?;
     if found < commits {

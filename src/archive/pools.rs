@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::ArchiveError;
-use super::error::Unavailable;
+use crate::archive::ArchiveError;
+use crate::archive::error::Unavailable;
 
 /// What writes look up before they are queued, at once.
 const WRITES_MAX: usize = 16;
@@ -22,20 +22,20 @@ const SCANS_MAX: usize = 4;
 pub const VERIFICATIONS_MAX: usize = 2;
 
 /// The pools of an archive.
-pub(super) struct Pools {
+pub(crate) struct Pools {
     /// Reads that a caller waits for.
-    pub(super) reads: Pool,
+    pub(crate) reads: Pool,
     /// Comparisons: they take the processor, and tens of megabytes each.
-    pub(super) comparisons: Pool,
-    pub(super) writes: Pool,
-    pub(super) imports: Pool,
-    pub(super) scans: Pool,
-    pub(super) verifications: Pool,
+    pub(crate) comparisons: Pool,
+    pub(crate) writes: Pool,
+    pub(crate) imports: Pool,
+    pub(crate) scans: Pool,
+    pub(crate) verifications: Pool,
 }
 
 impl Pools {
     /// Pools of which that of reads has `reads_max` threads.
-    pub(super) fn new(reads_max: usize) -> Self {
+    pub(crate) fn new(reads_max: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
             reads: Pool::new(reads_max),
@@ -49,7 +49,7 @@ impl Pools {
 }
 
 /// A number of blocking threads.
-pub(super) struct Pool(Arc<Semaphore>);
+pub(crate) struct Pool(Arc<Semaphore>);
 
 impl Pool {
     fn new(threads_max: usize) -> Self {
@@ -57,7 +57,7 @@ impl Pool {
     }
 
     /// Does `work` once a thread of this pool is free. Waiting callers are served in the order in which they came.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
     ) -> Result<T, ArchiveError> {

@@ -133,7 +133,7 @@ pub enum Outcome {
 
 /// The answer to an operation.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct Receipt {
     /// The article.
     pub article: ArticleName,
     /// Where on the observe axis.

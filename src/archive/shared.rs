@@ -4,78 +4,79 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::assembly::{Position, Writes};
-use super::cache::Caches;
-use super::clock_watch::{ClockFault, ClockWatch};
-use super::feed::{self, FeedEntry, Recent};
-use super::subscriptions::Subscriptions;
+use crate::archive::changefeed::{self, FeedEntry, Recent};
+use crate::archive::clock_watch::{ClockFault, ClockWatch};
+use crate::archive::read::cache::Caches;
+use crate::archive::subscriptions::Subscriptions;
+use crate::archive::write::commit_builder::{Position, Writes};
 use crate::clock::Clock;
 use crate::model::{Snapshot, Timestamp};
 use crate::store::Engine;
 
 /// The durable end of the log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tail {
-    pub(super) position: Position,
+pub(crate) struct Tail {
+    pub(crate) position: Position,
     /// No archive time at or before this will be assigned any more.
-    pub(super) clock_floor: Option<Timestamp>,
+    pub(crate) clock_floor: Option<Timestamp>,
     /// How many commits there were.
-    pub(super) commits: u64,
+    pub(crate) commits: u64,
     /// Whether the storage failed, so that the end will not move any more.
-    pub(super) failed: bool,
+    pub(crate) failed: bool,
 }
 
 impl Tail {
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         self.position.snapshot()
     }
 }
 
 /// What readers and writer share.
-pub(super) struct Shared {
-    pub(super) engine: Arc<dyn Engine>,
-    pub(super) caches: Caches,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) clock_watch: ClockWatch,
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) caches: Caches,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock_watch: ClockWatch,
     /// The latest changes, for subscribers.
-    pub(super) recent: Recent<Arc<FeedEntry>>,
-    pub(super) subscriptions: Subscriptions,
+    pub(crate) recent: Recent<Arc<FeedEntry>>,
+    pub(crate) subscriptions: Subscriptions,
     tail: watch::Sender<Tail>,
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(crate) fn new(
         engine: Arc<dyn Engine>,
         caches: Caches,
         (clock, clock_watch): (Arc<dyn Clock>, ClockWatch),
         tail: Tail,
         subscriptions: Subscriptions,
     ) -> Self {
-        let recent = Recent::new(tail.position.next_seq.0, feed::RECENT_CHANGES_MAX, feed::RECENT_BYTES_MAX);
+        let recent =
+            Recent::new(tail.position.next_seq.0, changefeed::RECENT_CHANGES_MAX, changefeed::RECENT_BYTES_MAX);
         Self { engine, caches, clock, clock_watch, recent, subscriptions, tail: watch::Sender::new(tail) }
     }
 
     /// What is wrong with the clock.
-    pub(super) fn clock_fault(&self) -> Option<ClockFault> {
+    pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
         self.clock_watch.look(self.clock.as_ref(), self.tail().position.archive_time)
     }
 
-    pub(super) fn tail(&self) -> Tail {
+    pub(crate) fn tail(&self) -> Tail {
         *self.tail.borrow()
     }
 
-    pub(super) fn watch_tail(&self) -> watch::Receiver<Tail> {
+    pub(crate) fn watch_tail(&self) -> watch::Receiver<Tail> {
         self.tail.subscribe()
     }
 
     /// Takes in what a commit made durable. Its end must not be announced before this returns.
-    pub(super) fn take_in(&self, mut writes: Writes) {
-        self.recent.push(feed::entries(&writes));
+    pub(crate) fn take_in(&self, mut writes: Writes) {
+        self.recent.push(changefeed::entries(&writes));
         self.subscriptions.take_in(std::mem::take(&mut writes.subscriptions));
         self.caches.take_in(writes);
     }
 
-    pub(super) fn announce(&self, change: impl FnOnce(&mut Tail)) {
+    pub(crate) fn announce(&self, change: impl FnOnce(&mut Tail)) {
         self.tail.send_modify(change);
     }
 }

@@ -129,7 +129,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
             "another revision was archived in the meantime: see `dateline log`, then try again".to_owned()
         }
         "ARTICLE_WITHDRAWN" => {
-            format!("`dateline reinstate {}` records that it is up", super::article::short(metadata("article")))
+            format!("run `dateline reinstate {}` first", super::article::short(metadata("article")))
         }
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {
@@ -145,7 +145,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
             let id = id.strip_prefix("subscriptions/").unwrap_or(id);
             format!(
                 "the archive was restored from a backup, so this consumer may have processed lost changes. \
-                 Begin again: `dateline subscriptions seek {id} --from beginning`, or from the last position that is right"
+                 Begin again: `dateline subscriptions seek {id} --from beginning`, or from the last correct position"
             )
         }
         "HISTORY_DIVERGED" => {

@@ -1,4 +1,4 @@
-//! What of a command's work failed: how much, for which reasons, and how the command ends by it.
+//! Counts what failed in a command and why, and decides how the command ends.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use super::exit::{Exit, Failure};
 use crate::wire::pb;
 use crate::wire::pb::import_observations_response::Result as ImportResult;
 
-/// The failures of one command.
+/// The failures of one command. Only the last one is kept; the others are counted by reason.
 #[derive(Default)]
 pub(super) struct Failures {
     count: u64,
-    /// How many failed with each reason.
+    /// How many failures had each reason.
     reasons: BTreeMap<String, u64>,
     last: Option<Failure>,
 }
 
 impl Failures {
-    /// So many failed at an earlier time, which was told then.
+    /// Starts from failures of an interrupted run, which reported them already.
     pub(super) fn before(count: u64) -> Self {
         Self { count, ..Self::default() }
     }
@@ -38,7 +38,8 @@ impl Failures {
         format!("{} failed{reasons}", self.count)
     }
 
-    /// How a command ends that dealt with `total` things: by what failed, if something did.
+    /// The result of a command that processed `total` items, of which `unit` is the name: success if none failed. A
+    /// single failure keeps its exit status and hint.
     pub(super) fn end(self, total: u64, unit: &str) -> Result<(), Failure> {
         match (self.count, self.last) {
             (0, _) => Ok(()),
@@ -47,18 +48,18 @@ impl Failures {
         }
     }
 
-    /// The failure of the one thing that there was to do.
+    /// The result of a command that had one item: its failure, if it failed.
     pub(super) fn of_one(self) -> Result<(), Failure> {
         self.last.map_or(Ok(()), Err)
     }
 }
 
-/// What a failure is counted as.
+/// The reason under which a failure is counted; FAILED if it has none of its own.
 pub(super) fn reason_of(failure: &Failure) -> &str {
     if failure.reason().is_empty() { "FAILED" } else { failure.reason() }
 }
 
-/// A failure among the lines of `--json`: `offset` says of what.
+/// A failure as a line of `--json`. `offset` says which item failed.
 pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportObservationsResponse {
     let server = failure.server.as_ref();
     let error = pb::ItemError {

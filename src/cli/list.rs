@@ -1,4 +1,4 @@
-//! `list`: articles, or sources.
+//! `list`: lists articles or sources.
 
 use super::args::{FilterArgs, ListArgs, ListOrder, RangeArgs};
 use super::article::{as_of, short};
@@ -59,7 +59,7 @@ fn request(args: &ListArgs) -> pb::ListArticlesRequest {
     }
 }
 
-/// A choice of articles, as the contract has it.
+/// The filter and ranges of the command line as a message.
 pub(super) fn filter(filter: &FilterArgs, ranges: &RangeArgs) -> pb::ArticleFilter {
     pb::ArticleFilter {
         observe_time: range(ranges.observed_from.as_ref(), ranges.observed_to.as_ref()),
@@ -68,7 +68,7 @@ pub(super) fn filter(filter: &FilterArgs, ranges: &RangeArgs) -> pb::ArticleFilt
     }
 }
 
-/// The contract's ranges end before their end, a person's with it.
+/// Converts a range. The end is exclusive in a message, but inclusive on the command line.
 fn range(from: Option<&Moment>, to: Option<&Moment>) -> Option<pb::TimeRange> {
     (from.is_some() || to.is_some()).then(|| pb::TimeRange {
         start_time: from.map(|from| timestamp_to_pb(from.time)),

@@ -1,23 +1,23 @@
-//! Whose process listens at an address of this machine, as far as the system tells.
+//! Finds out which user's process listens at an address of this machine, as far as the system reports it.
 //!
-//! Source: `/proc/net/tcp`, as Linux's Documentation/networking/proc_net_tcp.rst describes it.
+//! Source: `/proc/net/tcp`, as described in Linux's Documentation/networking/proc_net_tcp.rst.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
-/// The state of a socket that listens.
+/// The state of a listening socket.
 const LISTENS: &str = "0A";
 
-/// A user other than this process's and root whose process listens at `address`. `None` where no process does, or the system has
-/// no such table.
+/// A user, other than root and the user of this process, whose process listens at `address`. `None` if there is no such
+/// process, or if the system has no such table.
 pub(super) fn stranger_at(address: SocketAddr) -> Option<u32> {
     let ours = rustix::process::geteuid().as_raw();
     let tables = TABLES.iter().filter_map(|table| fs::read_to_string(table).ok());
     tables.flat_map(|table| listeners(&table, address)).find(|uid| *uid != ours && *uid != 0)
 }
 
-/// The users whose sockets listen at an address, by a table of sockets.
+/// The users whose sockets listen at an address according to a table of sockets.
 fn listeners(table: &str, address: SocketAddr) -> Vec<u32> {
     let port = format!("{:04X}", address.port());
     let ip = match address.ip().to_canonical() {
@@ -29,7 +29,7 @@ fn listeners(table: &str, address: SocketAddr) -> Vec<u32> {
         let (at, at_port) = fields.next()?.split_once(':')?;
         let state = fields.nth(1)?;
         let uid = fields.nth(3)?.parse().ok()?;
-        // One that listens everywhere, or at the address itself; in IPv6's table an address of IPv4 has a beginning.
+        // Matches a socket that listens at any address, at this one, or at this IPv4 address in the IPv6 table.
         let is_there = at.bytes().all(|digit| digit == b'0')
             || at == ip
             || at == format!("0000000000000000{}{ip}", word([0, 0, 255, 255]));
@@ -38,7 +38,7 @@ fn listeners(table: &str, address: SocketAddr) -> Vec<u32> {
     table.lines().filter_map(user).collect()
 }
 
-/// Four bytes of an address as the table has them: a number of this machine's order.
+/// Formats four bytes of an address as the table does: as a number in this machine's byte order.
 fn word(bytes: [u8; 4]) -> String {
     format!("{:08X}", u32::from_ne_bytes(bytes))
 }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn a_listener_is_found_by_its_address_or_where_it_listens_everywhere() {
+    fn a_listener_is_found_at_its_address_and_at_the_unspecified_address() {
         let table = "\
             sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             0: 0100007F:1CF3 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1\n\
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn ones_own_listener_is_no_strangers() {
+    fn a_listener_of_the_same_user_is_not_reported() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(stranger_at(listener.local_addr().unwrap()), None);
     }

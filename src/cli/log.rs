@@ -1,4 +1,4 @@
-//! `log`: an article's revisions.
+//! `log`: lists the revisions of an article.
 
 use super::args::LogArgs;
 use super::article::{as_of, same_cut};
@@ -38,7 +38,7 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
     Ok(())
 }
 
-/// Says so if the article is withdrawn, and answers the cut at which that holds.
+/// Prints a line if the article is withdrawn, and returns the point at which to list the revisions.
 async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) -> Result<Option<pb::AsOf>, Failure> {
     let request = pb::GetArticleRequest {
         name: name.to_owned(),

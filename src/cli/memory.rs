@@ -1,7 +1,7 @@
-//! What commands remember from one time to the next, beside the archive: on the machine that they run on, a file of JSON for
-//! each archive and thing remembered.
+//! State files: what commands keep from one run to the next, outside the archive and on the machine they run on. There
+//! is one JSON file for each archive and thing, such as a feed or a collection.
 //!
-//! It is no part of the record. Who loses it does some work once more, which changes nothing.
+//! State files are not part of the record. Losing one costs some repeated work, which changes nothing.
 
 use std::fs;
 use std::io;
@@ -17,14 +17,14 @@ use super::exit::Failure;
 use super::replace::replace_privately;
 use crate::wire::pb;
 
-/// Where one command remembers what has to do with one archive.
+/// Where one command keeps its state files for one archive.
 pub(super) struct Place {
     pub(super) folder: PathBuf,
     archive_id: Vec<u8>,
 }
 
 impl Place {
-    /// The folder that was named, or else that of the command in the platform's folder for state.
+    /// Uses the directory given on the command line, or else the command's own in the platform's state directory.
     pub(super) async fn of(session: &Session, named: Option<&Path>, command: &str) -> Result<Self, Failure> {
         let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
         let folder = match named {
@@ -35,15 +35,15 @@ impl Place {
     }
 }
 
-/// The file that remembers one thing.
+/// The state file of one thing.
 pub(super) struct Memory<T> {
     path: PathBuf,
-    /// What is remembered.
+    /// The state, as read or as last changed; [`Self::keep`] writes it.
     pub(super) value: T,
 }
 
 impl<T: Serialize + DeserializeOwned + Default> Memory<T> {
-    /// Reads what is remembered of a thing. Where there is nothing, it is the default.
+    /// Reads the state of a thing; the default if there is no file.
     pub(super) fn of(place: &Place, thing: &str) -> io::Result<Self> {
         let digest = Sha256::new().chain_update(&place.archive_id).chain_update(thing).finalize();
         let name = HEXLOWER.encode(digest.get(..16).unwrap_or(&digest));
@@ -56,13 +56,13 @@ impl<T: Serialize + DeserializeOwned + Default> Memory<T> {
         Ok(Self { path, value })
     }
 
-    /// Remembers it durably, for this user alone: it has addresses and names from the archive. The file is replaced as a
-    /// whole, so that it is never half written.
+    /// Writes the state durably. Only this user can read the file, since it has URLs and names from the archive. It is
+    /// replaced as a whole, so it is never half written.
     pub(super) fn keep(&self) -> io::Result<()> {
         replace_privately(&self.path, &serde_json::to_vec_pretty(&self.value)?)
     }
 
-    /// Remembers nothing any more.
+    /// Removes the file.
     pub(super) fn forget(self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,4 +1,4 @@
-//! Kept originals, which come in pieces.
+//! Reads kept originals, which the server sends in chunks.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use super::exit::Failure;
 use crate::wire::pb;
 use pb::read_original_response::Part;
 
-/// Reads the original of a revision that has one, and hands over each piece as it comes.
+/// Reads the original of a revision that has one, and calls `piece` with each chunk in order.
 pub(super) async fn read(
     session: &Session,
     name: String,

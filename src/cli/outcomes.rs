@@ -1,10 +1,10 @@
-//! How many observations made an article or a revision of one, and how many found it as it was.
+//! Counts observations by outcome: created an article, revised one, or left it unchanged.
 
 use std::fmt;
 
 use crate::wire::pb::ObservationOutcome;
 
-/// Outcomes, counted.
+/// Counts of observations by outcome.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Outcomes {
     created: u64,

@@ -1,10 +1,10 @@
 //! Where a command writes: standard output, or a pager in front of it.
 //!
-//! What a reading command says is held back until its archive is closed, since who reads it may be another command on
-//! the same archive (`dateline list | while read …`), or a person who leaves a pager open. On a terminal, output that
-//! outgrows the screen goes to a pager. A reader that goes away early (`| head`) is no error: what is written
-//! afterwards is dropped, and [`Output::is_closed`] tells a command that it may stop. Notes go to standard error and
-//! never mix with what is piped.
+//! The output of a reading command is held back until its archive is closed, since its reader may be another command on
+//! the same archive (`dateline list | while read …`), or a user who leaves a pager open. On a terminal, output that
+//! does not fit on the screen goes to a pager. A reader that closes the pipe early (`| head`) is not an error: later
+//! output is dropped, and [`Output::is_closed`] lets a command stop. Notes go to standard error and never mix with
+//! piped output.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -23,35 +23,35 @@ use crate::model::Timestamp;
 use crate::model::unseen::in_json;
 use crate::wire::json::to_json;
 
-/// No more than this is held back: a long list is better piped while the archive is open than kept in memory.
+/// The most output that is held back; longer output is piped while the archive is open.
 const HELD_BYTES_MAX: usize = 64 << 20;
 
-/// Where a command writes.
+/// The output of a command.
 pub(super) struct Output {
     target: Target,
-    /// What is not written yet.
+    /// Output that is not written yet.
     held: Vec<u8>,
-    /// Whether all is held back.
+    /// Whether all output is held back until the end.
     holding: bool,
-    /// How many lines the screen takes before a pager is needed; none where none is wanted.
+    /// How many lines fit on the screen before a pager is needed; `None` if no pager is wanted.
     screen_lines: Option<usize>,
-    /// The terminal's height; none where there is no terminal.
+    /// The terminal's height in lines; `None` without a terminal.
     height: Option<usize>,
-    /// Nobody reads any more.
+    /// Whether the reader has closed the pipe.
     closed: bool,
     terminal: bool,
     quiet: bool,
     colored: bool,
     /// Whether `--json` was given.
     pub(super) json: bool,
-    /// Where lines are wrapped; none where they are not.
+    /// The column at which lines wrap; `None` if they do not.
     pub(super) width: Option<usize>,
-    /// The present, that relative times count from.
+    /// The time that relative times count from: when the command started.
     now: Timestamp,
 }
 
 enum Target {
-    /// Whether a pager is needed shows only when the screen is full.
+    /// Not decided yet: a pager is started only once the output outgrows the screen.
     Undecided,
     Stdout,
     Pager {
@@ -61,7 +61,7 @@ enum Target {
 }
 
 impl Output {
-    /// Standard output as the arguments and the terminal have it.
+    /// Standard output, set up from the arguments and the terminal.
     pub(super) fn new(globals: &Globals) -> Self {
         match globals.color {
             Color::Auto => {}
@@ -93,49 +93,50 @@ impl Output {
         }
     }
 
-    /// Shows what is longer than the screen in a pager.
+    /// Uses a pager for output longer than the screen, unless it is JSON.
     pub(super) fn page(&mut self) {
         self.screen_lines = self.height.filter(|_| !self.json).map(|height| height.saturating_sub(1));
     }
 
-    /// Holds all back until [`Output::finish`].
+    /// Holds back all output until [`Output::finish`], up to a limit.
     pub(super) fn hold(&mut self) {
         self.holding = true;
     }
 
-    /// Whether a person is looking on.
+    /// Whether standard output is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// Whether nobody reads any more.
+    /// Whether the reader has closed the pipe, so that further output is pointless.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Puts text in styles, or leaves it plain where colour isn't shown.
+    /// A painter that applies styles only if colour is on.
     pub(super) fn painter(&self) -> Painter {
         Painter { colored: self.colored }
     }
 
-    /// A time: RFC 3339 when piped, for people on a terminal.
+    /// Formats a time: RFC 3339 when piped, a readable form on a terminal.
     pub(super) fn time(&self, time: Timestamp) -> String {
         if self.terminal { times::for_people(time, self.now) } else { time.to_string() }
     }
 
-    /// A time in a column: RFC 3339 when piped, to the minute on a terminal.
+    /// Formats a time for a column: RFC 3339 when piped, to the minute on a terminal.
     pub(super) fn brief_time(&self, time: Timestamp) -> String {
         if self.terminal { times::brief(time) } else { time.to_string() }
     }
 
-    /// Writes a line. What of it cannot be seen is named or escaped, whatever was done about that before.
+    /// Writes a line. Characters that are invisible or control the terminal are named or escaped, even if the caller
+    /// did so already.
     pub(super) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
         let line = line.to_string();
         let line = if self.json { in_json(&line).into_owned() } else { style::safe_styled(&line) };
         self.write(format!("{line}\n").as_bytes())
     }
 
-    /// Writes paragraphs of a text, wrapped, each line after `indent`.
+    /// Writes paragraphs, wrapped, with `indent` before each line.
     pub(super) fn wrapped(&mut self, indent: &str, text: &str) -> Result<(), Failure> {
         self.line(style::wrap(text, indent, indent, self.width))
     }
@@ -145,7 +146,7 @@ impl Output {
         self.line(to_json(message))
     }
 
-    /// Writes a document: as it is to a file or a program, safe to a terminal, which obeys control characters.
+    /// Writes a document: unchanged to a file or a pipe, with control characters made visible on a terminal.
     pub(super) fn document(&mut self, document: &[u8]) -> Result<(), Failure> {
         if self.terminal {
             return self.bytes(style::safe(&String::from_utf8_lossy(document)).as_bytes());
@@ -153,20 +154,20 @@ impl Output {
         self.bytes(document)
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged and without a pager.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.screen_lines = None;
         self.write(bytes)
     }
 
-    /// Tells something on standard error, unless `--quiet` is given.
+    /// Writes a note to standard error, unless `--quiet` was given.
     pub(super) fn note(&self, note: impl Display) {
         if !self.quiet {
             say(note);
         }
     }
 
-    /// Ends the output: shows what is held, and waits for the pager.
+    /// Ends the output: writes what is held back, and waits for the pager.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.holding = false;
         if matches!(self.target, Target::Undecided) {
@@ -177,7 +178,7 @@ impl Output {
             Target::Undecided | Target::Stdout => judge(io::stdout().flush(), &mut self.closed),
             Target::Pager { mut child, stdin } => {
                 drop(stdin);
-                // What a pager answers says nothing about the command.
+                // The exit status of a pager says nothing about the command.
                 drop(child.wait());
                 Ok(())
             }
@@ -233,12 +234,12 @@ fn judge(written: io::Result<()>, closed: &mut bool) -> Result<(), Failure> {
     }
 }
 
-/// Says something on standard error. Where that can't be written, there is nobody to tell.
+/// Writes a line to standard error, safe for a terminal. An error is ignored, since there is nowhere to report it.
 pub(super) fn say(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{}", style::safe(&text.to_string())));
 }
 
-/// Says panics as everything else: what panics over a text of others may have the text in its message.
+/// Prints panics like all other messages: the text of a panic may include text from an article or a feed.
 pub(super) fn say_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
@@ -247,7 +248,7 @@ pub(super) fn say_panics() {
     }));
 }
 
-/// Starts `DATELINE_PAGER`, `PAGER` or `less`. An empty one, and `cat`, mean none.
+/// Starts `DATELINE_PAGER`, `PAGER` or `less`. An empty value and `cat` mean no pager.
 fn pager() -> Option<Target> {
     let chosen = ["DATELINE_PAGER", "PAGER"].iter().find_map(|name| std::env::var(name).ok());
     let chosen = chosen.unwrap_or_else(|| "less".to_owned());
@@ -256,7 +257,7 @@ fn pager() -> Option<Target> {
     }
     let mut command = Command::new("sh");
     command.arg("-c").arg(&chosen).stdin(Stdio::piped());
-    // End where the text fits, pass colours through, leave the text on the screen: as git starts it.
+    // Quit if the text fits, pass colours through, leave the text on the screen: git starts it the same way.
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", "FRX");
     }
@@ -269,11 +270,11 @@ fn pager() -> Option<Target> {
 mod tests {
     use super::*;
 
-    /// In a process of its own, which has one hook.
+    /// Runs in a process of its own, since the panic hook is global.
     #[test]
-    fn a_panic_over_a_text_of_others_sends_the_terminal_no_command() {
+    fn a_panic_message_cannot_control_the_terminal() {
         const CHILD: &str = "DATELINE_TEST_PANICS";
-        let name = "cli::output::tests::a_panic_over_a_text_of_others_sends_the_terminal_no_command";
+        let name = "cli::output::tests::a_panic_message_cannot_control_the_terminal";
         if std::env::var_os(CHILD).is_some() {
             say_panics();
             panic!("no place for \u{1b}]0;mine\u{7}");

@@ -1,7 +1,7 @@
-//! Pages of the web, archived: fetched, read and published, one address after the other or several at once.
+//! Archives web pages: fetches them, extracts their articles, and records the observations.
 //!
-//! Where the archive knows an address, it is asked first what the server said of it the last time. A server that says that
-//! nothing has changed since costs no page, and makes a sighting.
+//! If the archive knows a URL, the request to its server is conditional on what that server returned last time. A
+//! response that nothing has changed saves the transfer of the page and is recorded as a sighting.
 
 use url::Url;
 
@@ -15,7 +15,7 @@ use crate::ingest::{self, Document, Format};
 use crate::model::{ArticleName, SourceId, Timestamp};
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
-/// How pages become articles.
+/// Overrides applied to every page of a command, and options for recording it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wishes {
     pub(super) source: Option<SourceId>,
@@ -29,7 +29,7 @@ pub(super) struct Wishes {
     pub(super) dry_run: bool,
 }
 
-/// Archives pages.
+/// Fetches and archives pages for one command.
 pub(super) struct Pages<'a> {
     session: &'a Session,
     fetcher: Fetcher,
@@ -45,8 +45,8 @@ impl<'a> Pages<'a> {
         &self.fetcher
     }
 
-    /// Archives what is at `address` now. `before` is the article that it is known to be, should the archive not know the
-    /// address.
+    /// Fetches and archives the page at `address`. `before` is the article that the URL is known to belong to, used if
+    /// the archive does not know the URL.
     pub(super) async fn archive(&self, address: &Url, before: Option<&ArticleName>) -> Result<Archived, Failure> {
         let known = self.known(address).await?;
         let validators = known.as_ref().and_then(validators);
@@ -66,8 +66,8 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Archives a document that was had elsewhere, with the wishes of this command. An article that was had as a page stays as
-    /// it is: what a feed says of it is less, or other, than what the page says.
+    /// Archives a document that did not come from a page of its own, such as a feed entry. An article that was fetched
+    /// as a page before is left unchanged: what a feed says of it is shorter than the page, or different.
     pub(super) async fn archive_document(
         &self,
         document: Document,
@@ -82,7 +82,7 @@ impl<'a> Pages<'a> {
         if let Some(page) = known.filter(|known| known.latest_fetch.is_some()) {
             return Ok(had_as_page(page));
         }
-        // What the archive knows of an address goes before what was remembered of an entry.
+        // The archive takes precedence over the state file.
         let before = name.as_ref().or(before);
         let source = self.source(&document, before, address)?;
         let beside = Archived::of(&document);
@@ -97,7 +97,7 @@ impl<'a> Pages<'a> {
         self.publish(request, beside).await
     }
 
-    /// The article that the archive has of an address, as it is now, in full.
+    /// The newest state of the article that has this URL, with its text.
     async fn known(&self, address: &Url) -> Result<Option<pb::Article>, Failure> {
         let request =
             pb::LookupArticleRequest { url: address.to_string(), view: FULL, ..pb::LookupArticleRequest::default() };
@@ -109,14 +109,14 @@ impl<'a> Pages<'a> {
         Ok(found.article.filter(|article| self.is_wanted(&article.name)))
     }
 
-    /// Whether an article is one that this command would write to.
+    /// Whether this command may write to an article, given `--source` and `--article`.
     fn is_wanted(&self, name: &str) -> bool {
         let Ok(name) = ArticleName::parse(name) else { return false };
         self.wishes.source.as_ref().is_none_or(|source| *source == name.source)
             && self.wishes.article.as_ref().is_none_or(|article| article == name.article.as_str())
     }
 
-    /// A page as a request to publish.
+    /// Builds the request that records a page.
     fn request(
         &self,
         page: &Page,
@@ -143,19 +143,20 @@ impl<'a> Pages<'a> {
         })
     }
 
-    /// The source of a document: as wished, that of the article it belongs to, what it says, or the site.
+    /// The source of a document: the one given, that of the known article, the one that the document states, or the
+    /// site.
     fn source(&self, document: &Document, known: Option<&ArticleName>, url: Option<&Url>) -> Result<SourceId, Failure> {
         let stated = self.wishes.source.clone().or_else(|| known.map(|known| known.source.clone()));
         source_of(stated, document, url)
     }
 
-    /// The id of the article as wished, or as known; empty for the server to find it.
+    /// The id of the article as given or known; empty to let the server find it.
     fn article_id(&self, known: Option<&ArticleName>) -> String {
         let known = known.map(|known| known.article.as_str().to_owned());
         self.wishes.article.clone().or(known).unwrap_or_default()
     }
 
-    /// Publishes with what this command was told.
+    /// Applies the overrides of this command, and records the observation. `beside` has the remarks on the document.
     async fn publish(&self, mut request: pb::RecordObservationRequest, beside: Archived) -> Result<Archived, Failure> {
         if let Some(content) = &mut request.content {
             content.labels.extend(self.wishes.labels.iter().cloned());
@@ -172,17 +173,16 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// The source of a document: as stated, what it says, or the site that it is of.
+/// The source of a document: `stated`, or what the document states, or the site of its URL.
 pub(super) fn source_of(stated: Option<SourceId>, document: &Document, url: Option<&Url>) -> Result<SourceId, Failure> {
     let said = || SourceId::parse(document.source.as_deref()?).ok();
     let site = || SourceId::parse(&ingest::site(url?)?).ok();
     stated.or_else(said).or_else(site).ok_or_else(sourceless)
 }
 
-/// A document of which nobody says which source it belongs to.
+/// The failure for a document whose source is neither given nor stated.
 pub(super) fn sourceless() -> Failure {
-    Failure::new(Exit::Usage, "the document does not say which publication it is from")
-        .hint("name it: --source express-gazette")
+    Failure::new(Exit::Usage, "the document does not state its publication").hint("name it: --source express-gazette")
 }
 
 const FULL: i32 = pb::ArticleView::Full as i32;
@@ -199,14 +199,14 @@ fn fetcher(args: &FetchArgs) -> Fetcher {
     Fetcher::new(options)
 }
 
-/// What to ask the server with: what it said with the page that is the newest that the archive has of the article.
+/// The validators for a conditional request: those that came with the newest content in the archive.
 fn validators(known: &pb::Article) -> Option<Validators> {
     let pb::Fetch { url, etag, last_modified } = known.latest_fetch.clone()?;
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     Some(Validators { url: Url::parse(&url).ok()?, etag: said(etag), last_modified: said(last_modified) })
 }
 
-/// Nothing was done to an article, since it is known better.
+/// The outcome for an article that was fetched as a page before: unchanged.
 fn had_as_page(article: pb::Article) -> Archived {
     let published = pb::RecordObservationResponse {
         revision: article.revision,
@@ -216,7 +216,7 @@ fn had_as_page(article: pb::Article) -> Archived {
     Archived { published, ..Archived::default() }
 }
 
-/// The article was seen again as it is.
+/// Builds the request that records a sighting of the unchanged page.
 fn sighting(known: pb::Article, unchanged: &NotModified) -> pb::RecordObservationRequest {
     let (parent, article_id) = known.name.rsplit_once("/articles/").unwrap_or_default();
     pb::RecordObservationRequest {
@@ -230,24 +230,24 @@ fn sighting(known: pb::Article, unchanged: &NotModified) -> pb::RecordObservatio
     }
 }
 
-/// All addresses that led to a page: its own, and those that redirect to it.
+/// All URLs of a page: its own, and those that redirected to it.
 fn addresses(url: &Url, redirects: &[Redirect]) -> impl Iterator<Item = String> {
     [url.to_string()].into_iter().chain(redirects.iter().map(|hop| hop.from.to_string()))
 }
 
-/// A site that sends a page that is gone to its front page says that it is gone. Archived, the front page would be that
-/// article from then on.
+/// Rejects a redirect to the front page of the site, which usually means that the article is gone. Otherwise, the front
+/// page would become the article's next revision.
 fn refuse_front_page(address: &Url, page: &Page) -> Result<(), Failure> {
     if ingest::is_front_page(&page.url) && !ingest::is_front_page(address) {
-        let message = format!("the site leads to its front page, {}, in place of this page", page.url);
+        let message = format!("the site redirects this page to its front page, {}", page.url);
         return Err(Failure::new(Exit::NotFound, message)
             .kind("FRONT_PAGE")
-            .hint("the page is probably gone; `dateline withdraw` marks that"));
+            .hint("the page is probably gone; `dateline withdraw` records that"));
     }
     Ok(())
 }
 
-/// Reads a page.
+/// Extracts the document of a page; relative times in it count from the day of `observed`.
 fn read(page: &Page, observed: Timestamp) -> Result<Document, Failure> {
     let options = ingest::Options {
         format: format_of(page)?,
@@ -259,7 +259,7 @@ fn read(page: &Page, observed: Timestamp) -> Result<Document, Failure> {
     ingest::read(&page.body, &options).map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))
 }
 
-/// The format that the server states, where it is one that is read; otherwise the content tells.
+/// The format that the server states if it can be read; `None` to detect it from the content.
 fn format_of(page: &Page) -> Result<Option<Format>, Failure> {
     match page.content_type.as_deref().unwrap_or_default() {
         "text/html" | "application/xhtml+xml" => Ok(Some(Format::Html)),
@@ -282,7 +282,7 @@ fn fetch(url: &Url, validators: Option<&Validators>) -> pb::Fetch {
     pb::Fetch { url: url.to_string(), etag: etag.unwrap_or_default(), last_modified: last_modified.unwrap_or_default() }
 }
 
-/// The media type of a page's bytes, as the server stated it.
+/// The media type of a page as the server stated it, with its charset; `text/html` if it stated none.
 pub(super) fn media_type(essence: Option<&str>, charset: Option<&str>) -> String {
     let essence = essence.unwrap_or("text/html");
     match charset {

@@ -1,4 +1,4 @@
-//! How far long work is, on standard error: a bar for a person, a line every ten seconds for a log.
+//! Progress of long work, on standard error: a bar on a terminal, or a line every ten seconds in a log.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use super::args::Globals;
 use super::output::say;
 use super::times;
 
-/// How often a line is written where there is no terminal.
+/// Interval between lines when there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 const BAR: &str = "{prefix} {wide_bar} {human_pos} of {human_len} {msg}, {eta} left";
 const BAR_OF_BYTES: &str = "{prefix} {wide_bar} {msg}, {bytes} of {total_bytes}, {eta} left";
-/// Where nobody knows how much there is.
+/// The bar for work of unknown size.
 const BAR_WITHOUT_END: &str = "{prefix} {spinner} {msg}, {bytes}";
 
-/// How far one piece of work is.
+/// The progress of one piece of work, shown until it ends.
 pub(super) struct Progress {
     shown: Shown,
     work: Work,
@@ -31,16 +31,16 @@ enum Shown {
 
 /// The piece of work under way.
 struct Work {
-    /// What is done, such as `verifying the log`.
+    /// What is being done, such as `verifying the log`.
     what: String,
-    /// What is counted, in the plural.
+    /// The name of a unit, in the plural.
     unit: &'static str,
     done: u64,
     total: u64,
     failed: u64,
-    /// Bytes of it that were moved, where they count.
+    /// Bytes transferred so far, if they are worth showing.
     bytes: Option<u64>,
-    /// How many units there are in what was read, where `done` and `total` are bytes.
+    /// Units found so far, if `done` and `total` count bytes.
     found: Option<u64>,
     since: Instant,
 }
@@ -56,7 +56,7 @@ impl Progress {
         })
     }
 
-    /// Shows nothing.
+    /// Never shows anything.
     pub(super) fn none() -> Self {
         Self::showing(Shown::Nothing)
     }
@@ -70,7 +70,7 @@ impl Progress {
         self.begin_work(Work::new(what.into(), unit, total), BAR);
     }
 
-    /// Begins a piece of work whose units are found in so many bytes; 0 where nobody knows how many there are.
+    /// Begins a piece of work whose units are found in `total` bytes; 0 if the size is unknown.
     pub(super) fn begin_bytes(&mut self, what: impl Into<String>, unit: &'static str, total: u64) {
         let work = Work { found: Some(0), ..Work::new(what.into(), unit, total) };
         self.begin_work(work, if total == 0 { BAR_WITHOUT_END } else { BAR_OF_BYTES });
@@ -88,30 +88,30 @@ impl Progress {
         self.show();
     }
 
-    /// Says how much of it is done, out of a total that may have become better known.
+    /// Reports how many units are done, out of a total that may have changed.
     pub(super) fn set(&mut self, done: u64, total: u64) {
         (self.work.done, self.work.total) = (done, total);
         self.show();
     }
 
-    /// Says how many units failed; [`Self::set`] shows it.
+    /// Reports how many units failed; the next [`Self::set`] shows it.
     pub(super) fn set_failed(&mut self, failed: u64) {
         self.work.failed = failed;
     }
 
-    /// Says also how many bytes were moved.
+    /// As [`Self::set`], and reports how many bytes were transferred.
     pub(super) fn set_bytes(&mut self, done: u64, total: u64, bytes: u64) {
         self.work.bytes = Some(bytes);
         self.set(done, total);
     }
 
-    /// Says how many units were found in how many bytes.
+    /// Reports how many units were found in how many bytes.
     pub(super) fn set_found(&mut self, found: u64, bytes: u64) {
         self.work.found = Some(found);
         self.set(bytes, self.work.total);
     }
 
-    /// Writes something beside the bar, which would be overwritten by it otherwise.
+    /// Runs `write` while the bar is hidden, since the bar would overwrite its output.
     pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(write),
@@ -119,7 +119,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(&mut self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
@@ -166,8 +166,8 @@ impl Work {
         line
     }
 
-    /// What is not counted in the bar's own measure: `changes, 1.2 MiB, 3 failed, 54,000/s`, or `12,000 observations, 3
-    /// failed, 4,000/s`.
+    /// The part of a line that the bar does not show itself: `changes, 1.2 MiB, 3 failed, 54,000/s`, or
+    /// `12,000 observations, 3 failed, 4,000/s`.
     fn message(&self) -> String {
         let mut message = match self.found {
             Some(found) => format!("{} {}", HumanCount(found), self.unit),
@@ -185,7 +185,7 @@ impl Work {
         message
     }
 
-    /// How much of it is done a second; none before the first.
+    /// Units per second; `None` while that is below one.
     fn rate(&self, done: u64) -> Option<u64> {
         let millis = self.since.elapsed().as_millis();
         let rate = u128::from(done).saturating_mul(1000).checked_div(millis)?;

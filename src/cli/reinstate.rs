@@ -1,4 +1,4 @@
-//! `reinstate`: marks a withdrawn article as up again.
+//! `reinstate`: records that a withdrawn article is up again.
 
 use super::args::MarkArgs;
 use super::connect::Session;

@@ -1,36 +1,37 @@
-//! Files that are replaced as a whole: whoever looks finds what was there before or what is there now, also after a crash.
+//! Replaces files as a whole: a reader finds the old content or the new, even after a crash.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Replaces a file, durably.
+/// Replaces a file durably, and creates its directory if necessary.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
     let new = new_name(path);
-    // What was left of an earlier one may be a link.
+    // A file that an earlier run left there may be a link.
     drop(fs::remove_file(&new));
     exchange(path, &new, bytes, || File::create_new(&new))?;
     sync_folder(path)
 }
 
-/// As [`replace`], for this user alone, whatever the umask: the file has mode 0600, and a folder that is made for it 0700.
+/// As [`replace`], but readable by this user only, whatever the umask: the file has mode 0600, and directories created
+/// for it have 0700.
 pub(super) fn replace_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let new = new_name(path);
-    // What was left of an earlier one may have another mode, or be a link.
+    // A file that an earlier run left there may be a link, or have another mode.
     drop(fs::remove_file(&new));
     let create = || File::options().write(true).create_new(true).mode(0o600).open(&new);
     exchange(path, &new, bytes, create)?;
     sync_folder(path)
 }
 
-/// Writes what a file is to have to another, and gives that the file's name.
+/// Writes the content to the file `new`, and renames it to `path`.
 fn exchange(path: &Path, new: &Path, bytes: &[u8], create: impl FnOnce() -> io::Result<File>) -> io::Result<()> {
     let write = || {
         let mut file = create()?;
@@ -40,7 +41,7 @@ fn exchange(path: &Path, new: &Path, bytes: &[u8], create: impl FnOnce() -> io::
     };
     let written = write();
     if written.is_err() {
-        // The error is why it was not written, whatever becomes of what was begun.
+        // The first error is the one to return, whether or not the cleanup succeeds.
         drop(fs::remove_file(new));
     }
     written
@@ -51,7 +52,7 @@ fn new_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.new"))
 }
 
-/// Makes the name of a file durable.
+/// Makes the name of a file durable, by syncing its directory.
 pub(super) fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_its_users_alone_also_where_it_was_not() {
+    fn a_private_file_is_its_users_alone_even_if_it_was_not_before() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let (state, file) = (folder.path().join("state/follow"), folder.path().join("state/follow/a.json"));
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_as_a_whole_or_left_as_it_was() {
+    fn a_file_is_replaced_as_a_whole_or_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/a");
         replace(&file, b"one").unwrap();
@@ -92,6 +93,6 @@ mod tests {
         let mut names: Vec<_> =
             fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["a", "b"], "nothing is left of what failed");
+        assert_eq!(names, ["a", "b"], "a failed replacement leaves no file");
     }
 }

@@ -1,4 +1,5 @@
-//! What comes of many documents: a line for each that changed something, why others failed, and in the end how many of each.
+//! Reports the outcomes of many documents: a line for each one that changed something, the reason for each failure, and
+//! a summary of the counts at the end.
 
 use super::args::Globals;
 use super::article::{of_revision, short};
@@ -12,33 +13,33 @@ use crate::ingest::Document;
 use crate::wire::pb;
 use crate::wire::pb::ObservationOutcome as Outcome;
 
-/// What was archived, and what there is to say of it.
+/// The outcome of one document, and the remarks on it.
 #[derive(Debug, Default)]
 pub(super) struct Archived {
     pub(super) published: pb::RecordObservationResponse,
-    /// What the document didn't state and was concluded, a line each.
+    /// What the reader inferred because the document did not state it, one line each.
     pub(super) guesses: Vec<String>,
-    /// What else its owner may want to know.
+    /// Other remarks for the user.
     pub(super) notes: Vec<String>,
 }
 
 impl Archived {
-    /// What there is to say of a document before it is archived.
+    /// The remarks on a document that is not archived yet.
     pub(super) fn of(document: &Document) -> Self {
         Self { guesses: document.guesses.iter().map(ToString::to_string).collect(), ..Self::default() }
     }
 
-    /// The name of the article.
+    /// The resource name of the article; empty before it is archived.
     pub(super) fn article(&self) -> String {
         self.published.revision.as_ref().map(|revision| of_revision(&revision.name).to_owned()).unwrap_or_default()
     }
 }
 
-/// What came of the documents of one command.
+/// Collects and prints the outcomes of the documents of one command.
 pub(super) struct Report<'a> {
     out: &'a mut Output,
     progress: Progress,
-    /// What the documents are, in the plural.
+    /// The name for these documents, in the plural.
     unit: &'static str,
     dry_run: bool,
     total: u64,
@@ -52,7 +53,7 @@ impl<'a> Report<'a> {
         Self { out, progress: Progress::new(globals), unit, dry_run, total: 0, outcomes, failures }
     }
 
-    /// So many documents more are to come.
+    /// Announces `more` documents.
     pub(super) fn expect(&mut self, more: u64) {
         if self.total == 0 && more > 1 {
             self.progress.begin("archiving", self.unit, more);
@@ -61,7 +62,7 @@ impl<'a> Report<'a> {
         self.show();
     }
 
-    /// Tells what came of the document that `label` names.
+    /// Reports the outcome of the document that `label` names.
     pub(super) fn take(&mut self, label: &str, done: Result<Archived, Failure>) -> Result<(), Failure> {
         let told = match done {
             Ok(archived) => self.archived(label, &archived),
@@ -71,13 +72,13 @@ impl<'a> Report<'a> {
         told
     }
 
-    /// So many documents were looked at, and are as they were.
+    /// Counts `more` documents that turned out to be unchanged.
     pub(super) fn unchanged(&mut self, more: u64) {
         self.outcomes.unchanged += more;
         self.show();
     }
 
-    /// Something that has to do with none of the documents.
+    /// Prints a note that does not concern a single document.
     pub(super) fn note(&self, note: &str) {
         self.progress.beside(|| self.out.note(style::safe_line(note)));
     }
@@ -102,7 +103,7 @@ impl<'a> Report<'a> {
 
     fn failure(&mut self, label: &str, failure: Failure) -> Result<(), Failure> {
         let index = self.done();
-        // What went wrong with an address mostly begins with it.
+        // Errors of fetching usually begin with the URL already.
         let message = match failure.message.starts_with(label) {
             true => failure.message.clone(),
             false => format!("{label}: {}", failure.message),
@@ -110,7 +111,8 @@ impl<'a> Report<'a> {
         let failure = Failure { message, ..failure };
         let Self { out, progress, total, .. } = self;
         let told = progress.beside(|| {
-            // The last thing that a command says is why it failed; of several failures that is a number.
+            // A single failure is printed when the command ends. With several documents, that final message is only a
+            // count.
             if *total > 1 {
                 say(format_args!("dateline: {}", failure.message));
             }
@@ -136,12 +138,12 @@ impl<'a> Report<'a> {
         format!("{} {}: {}, {}", self.done(), self.unit, self.outcomes, self.failures.summary())
     }
 
-    /// There is no end to what comes, so that nothing is left of it either.
+    /// Stops showing progress, for a command that runs until it is stopped.
     pub(super) fn goes_on(&mut self) {
         self.progress = Progress::none();
     }
 
-    /// Ends it: the summary where there were several, and a failure if one failed.
+    /// Ends the report: prints a summary if there were several documents, and fails if any of them failed.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         let several = self.total > 1;
@@ -153,7 +155,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// A line on what was done; nothing for what was there already, unless a person is looking on.
+/// Prints what was done with one document. An unchanged one is shown on a terminal only.
 fn print(published: &pb::RecordObservationResponse, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
     let (verb, style) = match (published.outcome(), dry_run) {
         (Outcome::Created, false) => ("created", style::GOOD),
@@ -169,7 +171,7 @@ fn print(published: &pb::RecordObservationResponse, dry_run: bool, out: &mut Out
     let painter = out.painter();
     let name = painter.paint(style::NAME, &short(of_revision(&revision.name)));
     let delta = revision.word_delta.filter(|_| verb != "unchanged").map(|delta| format!("  {}", words(delta)));
-    let replayed = if published.replayed { "  (this request was done before)" } else { "" };
+    let replayed = if published.replayed { "  (repeated request)" } else { "" };
     let verb = painter.paint(style, verb);
     out.line(format_args!("{verb}  {name}  revision {}{}{replayed}", revision.number, delta.unwrap_or_default()))
 }

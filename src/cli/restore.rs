@@ -1,4 +1,4 @@
-//! `restore`: makes an archive anew, in a new directory, from a backup.
+//! `restore`: restores an archive from a backup, into a new directory.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,13 +18,14 @@ use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
 use crate::archive::OpenError;
-use crate::archive::restore::{RestoreError, Restored, restore_directory};
+use crate::archive::recover::restore::restore_directory;
+use crate::archive::recover::restore::{RestoreError, Restored};
 use crate::backup::{Chain, Changes, Until};
 use crate::model::Seq;
 
 pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output) -> Result<(), Failure> {
     if globals.server.is_some() {
-        return Err(Failure::new(Exit::Usage, "an archive is restored into a directory, and not through a server")
+        return Err(Failure::new(Exit::Usage, "an archive is restored into a directory, not through a server")
             .hint("name a new directory with --archive DIR; `dateline serve` then serves it"));
     }
     let path = archive_directory(globals.archive.as_deref(), None)?;
@@ -43,7 +44,7 @@ pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output)
     let restored = restore(changes, archive_id, path.clone(), (progress, total), stopping).await?;
     match restored {
         Some(restored) => tell(&restored, &archive_id, (&path, began.elapsed()), out),
-        None => Err(interrupted("what was restored so far was removed")),
+        None => Err(interrupted("the incomplete archive was removed")),
     }
 }
 
@@ -66,7 +67,7 @@ async fn restore(
         }
     });
     let restored = restoring.await;
-    Ok(restored.map_err(|error| Failure::new(Exit::Failed, format!("restoring ended early: {error}")))??)
+    Ok(restored.map_err(|error| Failure::new(Exit::Failed, format!("restoring failed: {error}")))??)
 }
 
 fn tell(
@@ -97,7 +98,7 @@ fn tell(
     }
     if restored.held > 0 {
         out.note(format_args!(
-            "dateline: {} held until moved, since consumers may have been sent changes that are lost: see `dateline \
+            "dateline: {} held until moved, since consumers may have received changes that are now lost: see `dateline \
              subscriptions seek`",
             match restored.held {
                 1 => "1 durable subscription is".to_owned(),
@@ -123,7 +124,7 @@ impl From<RestoreError> for Failure {
 
 fn exit_of_directory(error: &OpenError) -> Exit {
     match error {
-        // Something else lies where the archive is put together.
+        // Something else is in the directory where the archive is to be created.
         OpenError::Foreign { .. } | OpenError::Exists { .. } | OpenError::UnknownLayout { .. } => Exit::Usage,
         OpenError::InUse { .. } => Exit::Unreachable,
         OpenError::Missing { .. }

@@ -1,4 +1,4 @@
-//! `rollback`: publishes an earlier revision's content again.
+//! `rollback`: records an earlier revision's content again.
 
 use super::args::RollbackArgs;
 use super::article::{of_revision, short};

@@ -1,4 +1,4 @@
-//! `serve`: serves an archive until it is told to stop.
+//! `serve`: serves an archive until a signal asks it to stop.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::{archive, server, telemetry};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
     if globals.server.is_some() {
-        return Err(Failure::new(Exit::Usage, "`serve` opens an archive itself; --server is for the other commands"));
+        return Err(Failure::new(Exit::Usage, "`serve` opens the archive itself; --server is for other commands"));
     }
     let settings = settings(args)?;
     let address = settings.address()?;
@@ -23,7 +23,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("log_filter: {error}")))?;
     options.descriptors_max = server::raise_descriptor_limit();
-    // Before the archive is opened: a signal meanwhile must not be lost.
+    // Listen before the archive is opened, so that a signal meanwhile is not lost.
     let signals = Signals::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
     let (opened, directory) = open_to_serve(&path, archive_options(&settings), patience(globals)).await?;
@@ -38,7 +38,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     served.map_err(|error| Failure::new(Exit::Failed, error))
 }
 
-/// Flags and environment, then the file.
+/// The settings; flags and environment variables override the file.
 fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     let file = args.config.as_deref().map(Settings::read).transpose()?;
     Ok(args.settings.clone().or(file.unwrap_or_default()))
@@ -78,10 +78,10 @@ fn archive_options(settings: &Settings) -> archive::Options {
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("can't listen on {address}: {error}"))
-        .hint("--listen names another address; port 0 takes a free one")
+        .hint("--listen sets another address; port 0 selects a free port")
 }
 
-/// The address at which a process of this machine reaches a listener.
+/// The address at which processes of this machine reach the listener.
 fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn others_are_told_an_address_that_they_can_use() {
+    fn the_lock_file_names_an_address_that_other_processes_can_reach() {
         for (bound, told) in
             [("0.0.0.0:7411", "127.0.0.1:7411"), ("[::]:7411", "[::1]:7411"), ("127.0.0.2:7411", "127.0.0.2:7411")]
         {

@@ -1,4 +1,4 @@
-//! `show`: what an article says, or said.
+//! `show`: prints what an article says, or said at a given time.
 
 use bytes::Bytes;
 
@@ -44,7 +44,7 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     print(&article, in_force, out)
 }
 
-/// The bytes that the content was taken from.
+/// Writes the original that the content was extracted from.
 async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
     let number = args.revision.map_or_else(|| "latest".to_owned(), |number| number.to_string());
     let request = pb::GetRevisionRequest {
@@ -78,7 +78,7 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
     }
 }
 
-/// `in_force` says whether the revision is the one that the article stands at.
+/// Prints an article. `in_force` says whether its revision is the one in force at the point that was read.
 fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), Failure> {
     let painter = out.painter();
     let revision = article.revision.clone().unwrap_or_default();
@@ -106,7 +106,7 @@ fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), 
     Ok(())
 }
 
-/// The facts about a text, a line each.
+/// Prints the attributes of an article, one per line.
 fn facts(
     article: &pb::Article,
     revision: &pb::Revision,
@@ -160,7 +160,7 @@ fn facts(
     Ok(())
 }
 
-/// A claimed time, no more exact than the claim, with the words that it was read from.
+/// Formats a claimed time at its stated precision, with the words that it was read from.
 fn claimed(claim: &pb::ClaimedTime, out: &Output) -> Option<String> {
     let claim = wire::claimed_time("claim", claim.clone()).ok()?;
     let value = match claim.precision {
@@ -173,7 +173,7 @@ fn claimed(claim: &pb::ClaimedTime, out: &Output) -> Option<String> {
     Some(if origin.is_empty() { value } else { format!("{value} ({})", origin.join(", ")) })
 }
 
-/// The canonical URL, then the others.
+/// The canonical URL, followed by the others.
 fn addresses(article: &pb::Article, content: &pb::Content) -> String {
     let canonical = std::iter::once(content.canonical_url.as_str());
     let others = article.urls.iter().map(|url| url.url.as_str()).filter(|url| *url != content.canonical_url);
@@ -187,7 +187,7 @@ fn join(names: &[String]) -> String {
     }
 }
 
-/// A block of the body. What isn't running text is set in.
+/// Prints a block of the body. Anything but running text is indented.
 fn print_block(block: &pb::Block, out: &mut Output) -> Result<(), Failure> {
     use pb::block::Kind;
     let painter = out.painter();
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_joined_as_in_print() {
+    fn bylines_are_joined_with_commas_and_a_final_and() {
         let names = |names: &[&str]| join(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(names(&["A"]), "A");
         assert_eq!(names(&["A", "B"]), "A and B");

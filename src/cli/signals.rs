@@ -1,11 +1,11 @@
-//! The signals that ask a process to stop: SIGTERM of a supervisor, SIGINT of a person.
+//! The signals that ask a process to stop: SIGTERM from a supervisor, SIGINT from a user.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 
-/// What asks a process to stop. From when it is made, no signal ends the process by itself.
+/// Listens for those signals. Once this exists, they no longer end the process by themselves.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -19,8 +19,8 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first signal. A second one ends the process at once, for whoever does not want to wait for the
-    /// calls under way: what was acknowledged is durable.
+    /// Waits for the first signal. A second one ends the process at once, for a user who does not want to wait for
+    /// calls in progress; everything that was acknowledged is durable.
     pub(super) async fn asked_to_stop(mut self) {
         self.next().await;
         tokio::spawn(async move {
@@ -30,7 +30,7 @@ impl Signals {
         });
     }
 
-    /// A token that the first signal cancels, also while nobody waits for it.
+    /// A token that the first signal cancels, even while nothing waits for it.
     pub(super) fn token(self) -> CancellationToken {
         let stopping = CancellationToken::new();
         let asked = stopping.clone();

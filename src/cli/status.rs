@@ -1,4 +1,4 @@
-//! `status`: how the archive is.
+//! `status`: shows the state and size of the archive.
 
 use super::connect::Session;
 use super::exit::Failure;
@@ -18,7 +18,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
             out.painter().paint(style::BAD, &format!("no: {}", style::safe_line(&status.storage_message)))
         }
         pb::StorageState::Serving | pb::StorageState::Unspecified if status.queued_writes > 0 => {
-            format!("yes; {} are waiting", status.queued_writes)
+            format!("yes; {} queued", status.queued_writes)
         }
         pb::StorageState::Serving | pb::StorageState::Unspecified => "yes".to_owned(),
     };
@@ -47,7 +47,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     Ok(())
 }
 
-/// `12.3 MiB`, in tenths without floating point.
+/// Formats a size, such as `12.3 MiB`, to a tenth and without floating point.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match UNITS.iter().find(|(length, _)| bytes >= *length) {

@@ -1,4 +1,4 @@
-//! Text for a screen: styles, wrapping, and what must not reach a terminal as it is.
+//! Text for a terminal: styles, wrapping, and escaping of characters that a terminal must not receive.
 
 use std::fmt::Write;
 
@@ -16,7 +16,7 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const INSERTED: Style = AnsiColor::Green.on_default();
 pub(super) const DELETED: Style = AnsiColor::Red.on_default().strikethrough();
 
-/// Puts text in styles, or leaves it plain.
+/// Applies styles to text, or leaves it plain.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Painter {
     /// Whether styles are shown.
@@ -24,23 +24,23 @@ pub(super) struct Painter {
 }
 
 impl Painter {
-    /// `text` in `style`. It must be safe to show.
+    /// `text` in `style`. The text must already be safe to show.
     pub(super) fn paint(self, style: Style, text: &str) -> String {
         if self.colored && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }
 
-/// A text of others, safe to show: a control character could move the cursor, hide words, or worse.
+/// Makes foreign text safe to show: a control character could move the cursor, hide words, or worse.
 pub(super) fn safe(text: &str) -> String {
     visible(text).into_owned()
 }
 
-/// The same, on one line.
+/// As [`safe`], with all white space folded so that the text is one line.
 pub(super) fn safe_line(text: &str) -> String {
     safe(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A line that is about to be written: nothing in it but our styles is a command to the terminal.
+/// Makes a whole line safe: no escape sequence remains except our own styles.
 pub(super) fn safe_styled(line: &str) -> String {
     let mut parts = line.split('\u{1b}');
     let mut written = safe(parts.next().unwrap_or_default());
@@ -55,8 +55,8 @@ pub(super) fn safe_styled(line: &str) -> String {
     written
 }
 
-/// Wraps each line of a text to `width`; none leaves lines as they are. Styles end with a line and go on in the next,
-/// since pagers don't carry them over.
+/// Wraps each line of a text to `width` columns; `None` leaves lines as they are. A style ends with its line and starts
+/// again on the next, since pagers do not carry styles over.
 pub(super) fn wrap(text: &str, first_indent: &str, indent: &str, width: Option<usize>) -> String {
     let lines: Vec<String> = match width {
         None => text
@@ -97,7 +97,7 @@ fn carry_styles(lines: &[String]) -> Vec<String> {
     lines.iter().map(carry).collect()
 }
 
-/// Cuts a line that is wider than `width` columns.
+/// Truncates a line that is wider than `width` columns, and ends it with an ellipsis.
 pub(super) fn cut(line: &str, width: usize) -> String {
     if textwrap::core::display_width(line) <= width {
         return line.to_owned();
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_text_reaches_the_terminal_as_a_command() {
+    fn text_cannot_send_commands_to_the_terminal() {
         assert_eq!(safe("a\u{1b}[2Jb\u{9b}c\nd"), "a<U+001B>[2Jb<U+009B>c\nd");
         assert_eq!(safe_line(" a\n\tb\u{7}\u{2028}c "), "a b<U+0007><U+2028>c");
         let painted = Painter { colored: true }.paint(INSERTED, "new");
@@ -136,19 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn a_style_ends_with_its_line_and_goes_on_in_the_next() {
+    fn a_style_ends_with_its_line_and_starts_again_on_the_next() {
         let painted = Painter { colored: true }.paint(STRONG, "one two three four five six");
         let wrapped = wrap(&painted, "", "  ", Some(20));
         assert_eq!(wrapped, "\u{1b}[1mone two three four\u{1b}[0m\n\u{1b}[1m  five six\u{1b}[0m");
     }
 
     #[test]
-    fn a_text_is_left_alone_where_there_is_no_width() {
+    fn text_is_not_wrapped_without_a_width() {
         assert_eq!(wrap("a b c\nd", "- ", "  ", None), "- a b c\n  d");
     }
 
     #[test]
-    fn wide_characters_count_as_they_stand() {
+    fn wide_characters_count_as_two_columns() {
         assert_eq!(cut("abcdef", 6), "abcdef");
         assert_eq!(cut("abcdefg", 6), "abcde…");
         assert_eq!(cut("東京の朝", 6), "東京…");

@@ -1,4 +1,4 @@
-//! `subscriptions`: the places that consumers of changes have in the archive.
+//! `subscriptions`: lists, moves and deletes durable subscriptions.
 
 use super::connect::Session;
 use super::exit::Failure;
@@ -56,7 +56,7 @@ fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Fai
     table(&rows, out)
 }
 
-/// Name, position, lag in changes, lag in time, and who is attached.
+/// The columns: name, position, lag in changes, lag in time, and consumer.
 fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Style); 5] {
     let plain = anstyle::Style::new();
     let name = subscription.name.strip_prefix("subscriptions/").unwrap_or(&subscription.name).to_owned();
@@ -74,17 +74,17 @@ fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Styl
         (subscription.next_seq.to_string(), behind.to_string(), seconds.to_string())
     };
     let lag_style = if behind == 0 { style::GOOD } else { style::CHANGED };
-    let nobody = if out.is_terminal() { "nobody attached" } else { "-" };
+    let nobody = if out.is_terminal() { "no consumer" } else { "-" };
     let attached = subscription.consumer.as_ref().filter(|consumer| consumer.attached);
     let consumer = match attached {
         Some(consumer) => label(&consumer.label),
-        None if subscription.restored => "held since a restore; seek it".to_owned(),
+        None if subscription.restored => "held since a restore; use seek".to_owned(),
         None => nobody.to_owned(),
     };
     [(name, style::NAME), (position, plain), (changes, lag_style), (time, style::FAINT), (consumer, plain)]
 }
 
-/// What a consumer calls itself; one that does not is attached all the same.
+/// The label of an attached consumer; `attached` if it has none.
 fn label(label: &str) -> String {
     match style::safe_line(label) {
         label if label.is_empty() => "attached".to_owned(),

@@ -1,13 +1,13 @@
-//! Tables: columns for a person, fields between tabs for a program.
+//! Tables: aligned columns on a terminal, tab-separated fields otherwise.
 
 use super::exit::Failure;
 use super::output::Output;
 use super::style;
 
-/// The longest that a column other than the last may get on a terminal.
+/// The maximum width of a column on a terminal, except the last.
 const COLUMN_MAX: usize = 64;
 
-/// Writes the rows of a table, as wide as they need to be.
+/// Writes the rows of a table. A column is as wide as its widest cell, up to [`COLUMN_MAX`].
 pub(super) fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out: &mut Output) -> Result<(), Failure> {
     if !out.is_terminal() {
         return rows.iter().try_for_each(|row| {

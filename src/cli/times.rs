@@ -1,8 +1,8 @@
-//! Times as a person types and reads them.
+//! Times as people type and read them.
 //!
-//! A date without a time of day is a day in UTC, whatever the machine's zone: the same command means the same
-//! everywhere. It stands for its last microsecond, so that `--at 2026-05-16` is the article as that day left it; of
-//! today, whose end is still to come, for the present.
+//! A date without a time of day is a day in UTC, whatever the machine's time zone, so a command means the same
+//! everywhere. It stands for the last microsecond of that day, so that `--at 2026-05-16` shows the article as it was
+//! when the day ended. Today has not ended yet, so it stands for the present.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -11,32 +11,32 @@ use jiff::{SignedDuration, Span, ToSpan, Zoned};
 use crate::clock::{Clock, SystemClock};
 use crate::model::{TimeTextError, Timestamp};
 
-/// Which end of a day a date stands for.
+/// The end of a day that a date stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeEnd {
     /// Its first microsecond.
     First,
-    /// Its last, or now where that is still to come.
+    /// Its last microsecond, or now if the day has not ended yet.
     Last,
 }
 
-/// A time that a person gave.
+/// A time given on the command line.
 #[derive(Clone, Debug)]
 pub(super) struct Moment {
-    /// As it was given. The same words mean another time later.
+    /// The words as given, such as `2 days ago`. They mean a different time on a later run.
     pub(super) words: String,
-    /// What they meant when they were read.
+    /// The time that the words meant when the command started.
     pub(super) time: Timestamp,
 }
 
 impl Moment {
-    /// Reads it, as [`parse`] does.
+    /// Parses it with [`parse`], as of now.
     pub(super) fn parse(text: &str, end: TimeEnd) -> Result<Self, String> {
         Ok(Self { words: text.to_owned(), time: parse(text, now(), end)? })
     }
 }
 
-/// The present.
+/// The current time, to the microsecond.
 pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
@@ -46,7 +46,7 @@ pub(super) fn day_of(time: Timestamp) -> Date {
     time.to_jiff().to_zoned(TimeZone::UTC).date()
 }
 
-/// Reads RFC 3339, a date, `now`, `today`, `yesterday`, or a span such as `2 days ago`.
+/// Parses RFC 3339, a date, `now`, `today`, `yesterday`, or a duration such as `2 days ago`.
 pub(super) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestamp, String> {
     let text = text.trim();
     let today = now.to_jiff().to_zoned(TimeZone::UTC);
@@ -62,9 +62,7 @@ pub(super) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestam
     match text.parse() {
         Err(TimeTextError::NoTimeOfDay) => match text.parse::<Date>() {
             Ok(date) if !text.contains('[') => Ok(of_day(date, now, end)),
-            Ok(_) | Err(_) => {
-                Err("a day is one in UTC: leave out what is in brackets, or add a time of day".to_owned())
-            }
+            Ok(_) | Err(_) => Err("a date is a day in UTC: remove the brackets, or add a time of day".to_owned()),
         },
         Err(TimeTextError::Syntax) => {
             Err("expected a time: 2026-05-16T18:00:00Z, 2026-05-16, now, yesterday or \"2 days ago\"".to_owned())
@@ -85,7 +83,7 @@ fn of_day(date: Date, now: Timestamp, end: TimeEnd) -> Timestamp {
 }
 
 fn before(now: &Zoned, span: &str) -> Result<Timestamp, String> {
-    let wanted = || format!("{span:?} is no span of time, such as \"90 minutes\", \"2 days\" or \"3 months\"");
+    let wanted = || format!("{span:?} is not a duration such as \"90 minutes\", \"2 days\" or \"3 months\"");
     let spelled = match span.split_once(' ') {
         Some(("a" | "an", unit)) => format!("1 {unit}"),
         _ => span.to_owned(),
@@ -94,10 +92,11 @@ fn before(now: &Zoned, span: &str) -> Result<Timestamp, String> {
     if span.is_negative() {
         return Err(wanted());
     }
-    now.checked_sub(span).map(|then| then.timestamp().into()).map_err(|_| "that is before the calendar".to_owned())
+    now.checked_sub(span).map(|then| then.timestamp().into()).map_err(|_| "that is too long ago".to_owned())
 }
 
-/// `1.5 days`, or weeks: a day in UTC has 24 hours. jiff takes fractions of hours and less only.
+/// Parses fractions of days and weeks, such as `1.5 days`: a day in UTC has 24 hours. jiff accepts fractions of hours
+/// and smaller units only.
 fn parts_of_days(span: &str) -> Option<Span> {
     let (number, unit) = span.split_at(span.find(char::is_alphabetic)?);
     let hours = match unit {
@@ -113,7 +112,7 @@ fn parts_of_days(span: &str) -> Option<Span> {
     Span::try_from(part.checked_mul(hours)?).ok()
 }
 
-/// `21 May 2026, 18:00 UTC (2 days ago)`.
+/// Formats a time as `21 May 2026, 18:00 UTC (2 days ago)`.
 pub(super) fn for_people(time: Timestamp, now: Timestamp) -> String {
     let calendar = time.to_jiff().to_zoned(TimeZone::UTC);
     let absolute = calendar.strftime("%-d %B %Y, %H:%M UTC");
@@ -123,12 +122,12 @@ pub(super) fn for_people(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `2026-05-21 18:00`, for a column.
+/// Formats a time as `2026-05-21 18:00`, in UTC, for a column.
 pub(super) fn brief(time: Timestamp) -> String {
     time.to_jiff().to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// `2 days ago`; none for what is to come.
+/// Formats an age such as `2 days ago`; `None` for a time in the future.
 fn ago(micros: i64) -> Option<String> {
     match micros / 1_000_000 {
         _ if micros < 0 => None,
@@ -137,7 +136,7 @@ fn ago(micros: i64) -> Option<String> {
     }
 }
 
-/// `2 days`, rounded down to a unit.
+/// Formats a duration in one unit, such as `2 days`, rounded down.
 pub(super) fn span(seconds: i64) -> String {
     const UNITS: [(i64, &str); 5] =
         [(365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn times_are_parsed_as_people_write_them() {
         for (text, expected) in [
             ("2026-05-16T18:00:00+02:00", "2026-05-16T16:00:00Z"),
             ("2026-05-16 18:00:00.1234567Z", "2026-05-16T18:00:00.123456Z"),
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_told_what_one_is() {
+    fn an_invalid_time_gets_an_error_that_says_what_is_wrong() {
         for (text, expected) in [
             ("soon", "expected a time"),
             ("", "expected a time"),
@@ -194,22 +193,22 @@ mod tests {
             ("2026-01-05 12", "a time of day needs a zone"),
             ("20260105T12", "a time of day needs a zone"),
             ("2026-02-29", "there is no such day"),
-            ("2026-01-05[Europe/Berlin]", "a day is one in UTC"),
+            ("2026-01-05[Europe/Berlin]", "a date is a day in UTC"),
             ("2026-07-01T12:00:00+05:00[Europe/Berlin]", "the zone in brackets"),
-            ("2026-07-01T12:00:00+24:00", "an offset from UTC is less"),
+            ("2026-07-01T12:00:00+24:00", "an offset from UTC must be less"),
             ("2026-07-01T12:00:60Z", "second 60 exists"),
-            ("1.5 months ago", "\"1.5 months\" is no span of time"),
-            ("-1.5 days ago", "\"-1.5 days\" is no span of time"),
-            ("2 fortnights ago", "\"2 fortnights\" is no span of time"),
-            ("-2 days ago", "\"-2 days\" is no span of time"),
-            ("13000 years ago", "that is before the calendar"),
+            ("1.5 months ago", "\"1.5 months\" is not a duration"),
+            ("-1.5 days ago", "\"-1.5 days\" is not a duration"),
+            ("2 fortnights ago", "\"2 fortnights\" is not a duration"),
+            ("-2 days ago", "\"-2 days\" is not a duration"),
+            ("13000 years ago", "that is too long ago"),
         ] {
             assert!(read(text, TimeEnd::Last).starts_with(expected), "{text:?}: {}", read(text, TimeEnd::Last));
         }
     }
 
     #[test]
-    fn how_long_ago_is_told_in_one_unit() {
+    fn an_age_has_one_unit() {
         for (seconds, expected) in [(0, "just now"), (1, "1 second ago"), (7_300, "2 hours ago"), (86_400, "1 day ago")]
         {
             assert_eq!(ago(seconds * 1_000_000).as_deref(), Some(expected));

@@ -1,7 +1,7 @@
-//! `verify`: reads everything again and holds it against the log; `--rebuild` makes the indexes anew.
+//! `verify`: reads everything that is stored and checks it against the log; `--rebuild` rebuilds the indexes.
 //!
-//! A server that has the archive does it itself. An archive that nobody has is read here without being opened for
-//! anything else, so that one which would not open can be verified too.
+//! A server that holds the archive does this itself. An archive that no process holds is read here without being opened
+//! for anything else, so that even an archive that does not open can be verified.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,22 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Progress;
 use super::style;
-use crate::archive::verify::{Listener, RebuildError, rebuild_directory, verify_directory};
+use crate::archive::recover::verify::rebuild_directory;
+use crate::archive::recover::verify::verify_directory;
+use crate::archive::recover::verify::{Listener, RebuildError};
 use crate::archive::{Holder, Options};
 use crate::model::verification::Summary;
 use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
 use crate::wire::verification::{event_to_pb, summary_to_pb};
 
-/// Steps that wait to be shown; the reading waits when there are more.
+/// Steps waiting to be shown; reading pauses while there are more.
 const STEPS_WAITING_MAX: usize = 64;
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Make all indexes anew from the log and the contents; no server may have the archive
+    /// Rebuild all indexes from the log and the contents; no server may hold the archive
     #[arg(long)]
     pub(super) rebuild: bool,
 }
@@ -48,9 +50,10 @@ pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) 
     report.finish()
 }
 
-/// The server that has the archive would go on with a database that is not in place any more.
+/// The failure of a rebuild while a server holds the archive: that server would keep using the database that was
+/// replaced.
 fn served() -> Failure {
-    Failure::new(Exit::Conflict, "the indexes can't be rebuilt while a server has the archive").hint("stop it first")
+    Failure::new(Exit::Conflict, "the indexes can't be rebuilt while a server holds the archive").hint("stop it first")
 }
 
 struct Report<'a> {
@@ -61,14 +64,14 @@ struct Report<'a> {
     summary: Option<pb::VerifySummary>,
 }
 
-/// What is told on the way from a blocking thread, and how that ended.
+/// What the blocking thread sends: progress and findings, then the result.
 enum Step {
     Event(Event),
     Done(Result<Option<Summary>, RebuildError>),
 }
 
 impl Report<'_> {
-    /// Lets a server do it.
+    /// Has the server verify the archive.
     async fn ask(&mut self, session: &Session) -> Result<(), Failure> {
         let mut told = session.admin().verify(pb::VerifyRequest {}).await?.into_inner();
         while let Some(message) = told.message().await? {
@@ -79,7 +82,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Does it here once nobody has the archive, or lets the server do it that has it.
+    /// Verifies the archive here once no command holds it, or has the server that holds it do so.
     async fn read_offline(&mut self, path: &Path, patience: Instant) -> Result<(), Failure> {
         loop {
             let error = match self.read_once(path.to_path_buf()).await? {
@@ -119,7 +122,7 @@ impl Report<'_> {
                 if is_told { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
             let done = read(&path, &options, holder, &mut listener);
-            // The command may have ended meanwhile.
+            // The receiver is gone if the command has ended.
             drop(sender.blocking_send(Step::Done(done)));
         });
         while let Some(step) = steps.recv().await {
@@ -132,7 +135,7 @@ impl Report<'_> {
                 Step::Done(Err(error)) => return Ok(Err(error)),
             }
         }
-        Err(Failure::new(Exit::Failed, "reading the archive ended early"))
+        Err(Failure::new(Exit::Failed, "reading the archive ended unexpectedly"))
     }
 
     fn take(&mut self, event: Event) -> Result<(), Failure> {
@@ -159,7 +162,7 @@ impl Report<'_> {
 
     fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
-        let cut_short = || Failure::new(Exit::Unreachable, "the verification ended early");
+        let cut_short = || Failure::new(Exit::Unreachable, "the server ended the verification early");
         let summary = self.summary.ok_or_else(cut_short)?;
         if self.out.json {
             self.out.message(&summary)?;
@@ -167,12 +170,12 @@ impl Report<'_> {
             self.out.line(read_and_found(&summary, self.rebuild))?;
         }
         if self.rebuild {
-            self.out.note("the database from before is in the archive's folder `quarantine`, and may be deleted");
+            self.out.note("the old database was moved to `quarantine` in the archive's directory, and may be deleted");
         }
         match summary.findings {
             0 => Ok(()),
-            1 => Err(damaged("1 thing is not as it was written", self.rebuild)),
-            findings => Err(damaged(&format!("{findings} things are not as they were written"), self.rebuild)),
+            1 => Err(damaged("verification found 1 error", self.rebuild)),
+            findings => Err(damaged(&format!("verification found {findings} errors"), self.rebuild)),
         }
     }
 }
@@ -197,7 +200,7 @@ fn words_of(phase: pb::VerifyPhase, rebuild: bool) -> (&'static str, &'static st
     }
 }
 
-/// `change 17, gazette/ferry: a content cannot be decompressed`.
+/// Formats a finding, such as `change 17, gazette/ferry: a content cannot be decompressed`.
 fn line(finding: &pb::VerifyFinding, out: &Output) -> String {
     let place = match finding.seq {
         Some(seq) => format!("change {seq}"),
@@ -218,9 +221,9 @@ fn table_of(table: pb::VerifyTable) -> &'static str {
         pb::VerifyTable::Original => "originals",
         pb::VerifyTable::Article => "index of articles",
         pb::VerifyTable::Name => "index of names",
-        pb::VerifyTable::Source => "figures of sources",
+        pb::VerifyTable::Source => "statistics of sources",
         pb::VerifyTable::Url => "index of URLs",
-        pb::VerifyTable::Meta => "archive's own facts",
+        pb::VerifyTable::Meta => "archive's metadata",
         pb::VerifyTable::Subscription => "subscriptions",
         pb::VerifyTable::Unspecified => "database",
     }
@@ -229,7 +232,7 @@ fn table_of(table: pb::VerifyTable) -> &'static str {
 fn read_and_found(summary: &pb::VerifySummary, rebuild: bool) -> String {
     let pb::VerifySummary { changes, articles, contents, originals, entries, findings } = summary;
     let read = if rebuild {
-        format!("made all indexes anew from {changes} changes and {contents} contents")
+        format!("rebuilt all indexes from {changes} changes and {contents} contents")
     } else {
         format!(
             "read {changes} changes, {articles} articles, {contents} contents, {originals} originals, {entries} entries"
@@ -237,7 +240,7 @@ fn read_and_found(summary: &pb::VerifySummary, rebuild: bool) -> String {
     };
     match findings {
         0 if rebuild => read,
-        0 => format!("{read}: all as written"),
+        0 => format!("{read}: no errors found"),
         1 => format!("{read}: 1 finding"),
         findings => format!("{read}: {findings} findings"),
     }
@@ -245,9 +248,9 @@ fn read_and_found(summary: &pb::VerifySummary, rebuild: bool) -> String {
 
 fn damaged(message: &str, rebuild: bool) -> Failure {
     let hint = if rebuild {
-        "what was lost of a text can only come from a backup: `dateline restore`"
+        "lost text can be recovered only from a backup: `dateline restore`"
     } else {
-        "`dateline verify --rebuild` makes indexes anew; a damaged log or text needs a backup: `dateline restore`"
+        "`dateline verify --rebuild` rebuilds indexes; a damaged log or text needs a backup: `dateline restore`"
     };
     Failure::new(Exit::Damaged, message).hint(hint)
 }

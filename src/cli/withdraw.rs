@@ -1,4 +1,4 @@
-//! `withdraw`: marks an article as taken down.
+//! `withdraw`: records that the publisher took an article down.
 
 use super::args::MarkArgs;
 use super::article::short;
@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, args: MarkArgs, out: &mut Output) -> 
     report(&article, done.changed, if dry_run { "would withdraw" } else { "withdrawn" }, out)
 }
 
-/// A line on a mark; nothing where it was there already, unless a person is looking on.
+/// Prints the outcome of a state change. If it changed nothing, that is shown on a terminal only.
 pub(super) fn report(article: &pb::Article, changed: bool, verb: &str, out: &mut Output) -> Result<(), Failure> {
     if !changed && !out.is_terminal() {
         return Ok(());

@@ -1,10 +1,12 @@
-//! Follows the change feed across broken connections and restarts of the server.
+//! Follows the change feed across broken connections and server restarts.
 //!
-//! Each batch of the feed ends in a bookmark, whose token says exactly where to go on, also inside an atomic batch. What
-//! arrived is handed out in full before the stream is opened anew, so that a new stream begins behind the last event
-//! handed out: nothing is missing and nothing comes twice. A durable subscription begins behind what was acknowledged
-//! instead: what was handed out and not acknowledged comes again, under a new epoch. The token goes with it there too, so
-//! that the server tells a consumer that was sent what a restored archive no longer has.
+//! Each delivery of the feed ends with a bookmark, whose token says exactly where to continue, even inside an atomic
+//! batch. Everything received is handed out before a new stream is opened, and the new stream begins after the last
+//! event handed out. No event is missing, and none comes twice.
+//!
+//! A durable subscription instead begins after the last acknowledgement: changes that were handed out but not
+//! acknowledged come again, under a new epoch. The token is sent in that case too, so that the server can reject a
+//! consumer that received changes which a restored archive no longer has.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,61 +28,62 @@ use crate::wire::pb::subscribe_response::Event;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
-/// What comes through a feed that is followed, in order.
+/// An event of a followed feed, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Followed {
-    /// A stream is open: at first, and after each [`Followed::Lost`].
+    /// A stream is open: the first one, or a new one after [`Followed::Lost`].
     Started {
         /// The epoch on the durable subscription, to be given with acknowledgements; 0 without one.
         epoch: u64,
-        /// What the snapshot is read from; none without one.
+        /// The snapshot from which articles are sent; `None` if the feed does not begin with one.
         snapshot: Option<pb::Snapshot>,
     },
     /// A change. Its `seq` plus one is a position that can be acknowledged.
     Change(Box<pb::Change>),
     /// An article of a snapshot.
     Article(Box<pb::Article>),
-    /// All articles of the snapshot were handed out; changes follow.
+    /// All articles of the snapshot have been handed out; changes follow.
     SnapshotEnd,
-    /// All before it was handed out: its token goes on from here, and its `next_seq` can be acknowledged. It comes after
-    /// the events of each batch, and while there are none.
+    /// Everything before this has been handed out. Its token continues from here, and its `next_seq` can be
+    /// acknowledged. It comes after the events of each delivery, and at intervals while there are none.
     Bookmark(pb::Bookmark),
-    /// All that was committed before the server said this was handed out.
+    /// Everything committed before the server sent this has been handed out.
     CaughtUp,
-    /// That is no longer so.
+    /// The feed is no longer caught up.
     FellBehind {
         /// The durable tail.
         durable_next_seq: u64,
     },
-    /// The stream broke, or could not be opened. It is opened anew without further ado.
+    /// The stream broke or could not be opened. A new one is opened automatically.
     Lost {
-        /// Why.
+        /// Why the stream was lost.
         error: ServerError,
-        /// In how long that is tried.
+        /// When the next attempt is made.
         retry_in: Duration,
     },
 }
 
-/// A feed that is followed: a [`Stream`] of events that outlives the server's connections.
+/// A followed feed: a [`Stream`] of events that survives lost connections.
 ///
-/// It ends with `None` after the first [`Followed::CaughtUp`] if the request says `end_when_caught_up`, else never; and
-/// with an error that another attempt would not mend, such as `HISTORY_DIVERGED`, `CONSUMER_FENCED` or `FILTER_INVALID`. A
-/// stream that breaks, that the server ends, or that it has no room for at the moment is opened anew after 100 ms to
-/// 5 s. Until the server has answered for the first time, `now` is when it does.
+/// If the request has `end_when_caught_up`, the stream ends with `None` after the first [`Followed::CaughtUp`];
+/// otherwise it never ends by itself. It ends with an error if a retry cannot help, such as `HISTORY_DIVERGED`,
+/// `CONSUMER_FENCED` or `FILTER_INVALID`. If a stream breaks, is ended by the server, or is rejected because the server
+/// has no room at the moment, a new one is opened after 100 ms to 5 s. Until the server has answered for the first
+/// time, the start `now` means the time of that answer.
 ///
 /// Dropping it closes the stream.
 pub struct Following {
     feed: ChangeFeedServiceClient<Channel>,
     request: pb::SubscribeRequest,
     state: State,
-    /// What arrived and is not handed out yet.
+    /// Events that were received and not handed out yet.
     arrived: VecDeque<Followed>,
     /// The last bookmark that was handed out.
     place: Option<pb::Bookmark>,
     epoch: u64,
-    /// Whether the server has said `CaughtUp`.
+    /// Whether the server has sent `CaughtUp`.
     caught_up: bool,
-    /// How many attempts in a row led to nothing.
+    /// The number of failed attempts in a row.
     failures: u32,
 }
 
@@ -108,12 +111,12 @@ impl Following {
         }
     }
 
-    /// Waits for the next event. A call that is dropped loses nothing.
+    /// Waits for the next event. Cancel safe: dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<Followed, ServerError>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The changes alone.
+    /// Only the changes, without the other events.
     pub fn changes(self) -> impl Stream<Item = Result<pb::Change, ServerError>> + Send {
         self.filter_map(|event| match event {
             Ok(Followed::Change(change)) => Some(Ok(*change)),
@@ -130,7 +133,8 @@ impl Following {
         })
     }
 
-    /// The last bookmark that was handed out: behind it, the events since then come again. None before the first.
+    /// The last bookmark that was handed out; `None` before the first. Continuing from it repeats the events handed out
+    /// since.
     pub fn bookmark(&self) -> Option<&pb::Bookmark> {
         self.place.as_ref()
     }
@@ -145,13 +149,13 @@ impl Following {
         self.epoch
     }
 
-    /// Whether an event can be had without waiting for the server. Where there is none, all that arrived was handed
-    /// out, and the last bookmark stands behind it.
+    /// Whether an event is available without waiting for the server. If not, everything received has been handed out,
+    /// including its bookmark.
     pub fn has_arrived(&self) -> bool {
         !self.arrived.is_empty()
     }
 
-    /// Waits until a stream has something to say, opening it if need be.
+    /// Waits for the next message, and opens a stream first if there is none.
     fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<pb::SubscribeResponse, Status>>> {
         loop {
             self.state = match &mut self.state {
@@ -182,7 +186,7 @@ impl Following {
 
     fn arrive(&mut self, event: Option<Event>) {
         let Some(event) = event else { return };
-        // A server that begins and gets no further is not to be asked without a pause.
+        // A server that starts streams but sends nothing on them must not be retried without a pause.
         if !matches!(event, Event::Started(_)) {
             self.failures = 0;
         }
@@ -205,7 +209,7 @@ impl Following {
             Event::FellBehind(pb::FellBehind { durable_next_seq }) => {
                 self.arrived.push_back(Followed::FellBehind { durable_next_seq });
             }
-            // Whoever keeps the token behind it has been told.
+            // The event comes before its bookmark, so whoever stores the token has already seen SnapshotEnd.
             Event::SnapshotEnd(pb::SnapshotEnd { bookmark }) => {
                 self.arrived.push_back(Followed::SnapshotEnd);
                 self.arrived.extend(bookmark.map(Followed::Bookmark));
@@ -228,7 +232,7 @@ impl Following {
         Some(event)
     }
 
-    /// The end of a stream: of the whole, or one to be followed by another stream.
+    /// Handles the end of a stream: ends the feed, or schedules the next stream.
     fn end(&mut self, error: ServerError) -> Option<Result<Followed, ServerError>> {
         self.state = State::Ended;
         if self.caught_up && self.request.end_when_caught_up {
@@ -275,8 +279,8 @@ fn ended_by_server() -> ServerError {
     Status::new(Code::Unavailable, "the server ended the stream").into()
 }
 
-/// Doubled with each failure, and between half of that and the whole, so that those who lost one server don't come back
-/// all at once.
+/// Doubles with each failure. A random value between half of that and the whole is used, so that clients of a failed
+/// server do not all return at once.
 fn delay(failures: u32, random: u32) -> Duration {
     let whole = FIRST_DELAY.saturating_mul(1 << failures.min(16)).min(DELAY_MAX);
     whole / 2 + whole / 2 * (random % 1_000) / 1_000
@@ -287,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_grow_rarer_up_to_a_limit() {
+    fn the_delay_between_attempts_grows_up_to_a_limit() {
         assert_eq!(delay(0, 0), Duration::from_millis(50));
         assert_eq!(delay(3, 0), Duration::from_millis(400));
         for failures in 0..40 {
@@ -297,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_told_from_what_stays() {
+    fn only_temporary_errors_are_retried() {
         let passing = |code, reason: &str| {
             ServerError { reason: reason.to_owned(), ..ServerError::from(Status::new(code, "")) }.is_passing()
         };

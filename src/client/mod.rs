@@ -1,8 +1,8 @@
 //! A typed client of a Dateline server, for the command line, for tests and for other Rust programs.
 //!
-//! [`Client`] has the generated clients of each service over one channel, with message limits that fit the
-//! server's. [`Client::follow`] follows the change feed across broken connections. [`ServerError`] reads what a status
-//! says beyond its code.
+//! [`Client`] has the generated clients of all services over one channel, with message limits that fit the server's.
+//! [`Client::follow`] follows the change feed across broken connections. [`ServerError`] extracts the reason and
+//! details from a status.
 
 mod follow;
 
@@ -19,21 +19,21 @@ use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::{field_violations, pb};
 
-/// Replies may be larger than a request: a page of whole articles.
+/// Responses may be larger than requests, such as a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A call may take as long as it needs; a peer that answers no ping is gone, and its calls with it.
+/// A call may take as long as it needs. A peer that does not answer pings is considered gone, and its calls fail.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The clients of all services over one channel. Cloning is cheap, and clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// `ArchiveService`.
+    /// The client of `ArchiveService`: writes and reads of articles.
     pub archive: ArchiveServiceClient<Channel>,
-    /// `ChangeFeedService`.
+    /// The client of `ChangeFeedService`: the change feed and durable subscriptions.
     pub feed: ChangeFeedServiceClient<Channel>,
-    /// `AdminService`.
+    /// The client of `AdminService`: status, verification and backup.
     pub admin: AdminServiceClient<Channel>,
 }
 
@@ -48,7 +48,7 @@ impl Client {
         Ok(Self::over(endpoint.connect().await?))
     }
 
-    /// The clients over a channel that is there.
+    /// Creates the clients over an existing channel.
     pub fn over(channel: Channel) -> Self {
         Self {
             archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
@@ -57,26 +57,26 @@ impl Client {
         }
     }
 
-    /// Follows the change feed, and goes on by itself when the connection breaks or the server is started anew. Nothing
-    /// is asked before the first event is waited for.
+    /// Follows the change feed, and reconnects automatically when the connection breaks or the server restarts. Nothing
+    /// is sent before the first event is awaited.
     pub fn follow(&self, request: pb::SubscribeRequest) -> Following {
         Following::new(self.feed.clone(), request)
     }
 }
 
-/// What a status says.
+/// An error returned by a server, extracted from its status.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct ServerError {
-    /// Its code.
+    /// The gRPC status code.
     pub code: Code,
-    /// The stable reason of its `google.rpc.ErrorInfo`; empty where it has none.
+    /// The stable reason from `google.rpc.ErrorInfo`; empty if the status has none.
     pub reason: String,
-    /// What happened and what to do.
+    /// What happened and what to do about it, for people.
     pub message: String,
-    /// The metadata of its `google.rpc.ErrorInfo`.
+    /// The metadata from `google.rpc.ErrorInfo`.
     pub metadata: HashMap<String, String>,
-    /// The bad fields of the request, as `google.rpc.BadRequest` names them.
+    /// The invalid fields of the request, from `google.rpc.BadRequest`.
     pub field_violations: Vec<pb::FieldViolation>,
 }
 
@@ -90,13 +90,14 @@ impl From<Status> for ServerError {
 }
 
 impl ServerError {
-    /// Whether the connection broke, or what answers is no Dateline server: every refusal of ours has a reason.
+    /// Whether the connection broke, or the peer is not a Dateline server. Every error of a Dateline server has a
+    /// reason.
     pub fn is_of_transport(&self) -> bool {
         let broken = matches!(self.code, Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
         broken && self.reason.is_empty()
     }
 
-    /// Whether the same call may succeed later, with nothing done about it by who called.
+    /// Whether the same call may succeed later without any action by the caller.
     pub fn is_passing(&self) -> bool {
         let reason = self.reason.as_str();
         let full = matches!(

@@ -39,7 +39,7 @@ pub(super) fn stated(what: &str, words: &str, place: Place<'_>, guesses: &mut Ve
         if claim.relative {
             guesses.push(Guess::new(what, value, format!("from {}", quoted(words))));
         } else if times::has_unplaced_clock(words) {
-            let why = format!("the time of day in {} has no certain zone", quoted(words));
+            let why = format!("the time of day in {} has no unambiguous zone", quoted(words));
             guesses.push(Guess::new(what, value, why));
         }
         return Some(claim);

@@ -29,7 +29,7 @@ pub struct ChangeEntry {
     /// The article's name, so that the log can be read without any index.
     pub name: ArticleName,
     /// What happened to the article.
-    pub kind: ChangeKind,
+    pub kind: LogKind,
     /// The revision that was created or confirmed; `None` for state changes and URLs.
     pub revision: Option<RevisionNumber>,
     /// When the content was seen, or from when the state change is effective.
@@ -60,7 +60,7 @@ pub struct ChangeEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The change that created the revision in force.
-    pub made_seq: Seq,
+    pub created_seq: Seq,
     /// When that revision came into force, on the observe axis.
     pub since: Timestamp,
     /// Whether the article is withdrawn.
@@ -71,7 +71,7 @@ pub struct Standing {
 
 /// What a change does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
+pub enum LogKind {
     /// An observation created the article and its first revision.
     Created,
     /// An observation created a further revision.

@@ -1,10 +1,10 @@
 //! What a subscriber selects from the change feed.
 
-use super::{ArticleFilter, Change, ChangeKind};
+use super::{ArticleFilter, Change, LogKind};
 
 /// The kinds of change that the feed distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FeedKind {
+pub enum ChangeKind {
     /// An observation created the article and its first revision.
     Created,
     /// An observation created a further revision.
@@ -21,33 +21,33 @@ pub enum FeedKind {
     Aliased,
 }
 
-impl FeedKind {
+impl ChangeKind {
     /// The kind that the feed reports for a change.
     pub fn of(change: &Change) -> Self {
         match change.entry.kind {
-            ChangeKind::Created => Self::Created,
-            ChangeKind::Revised => Self::Revised,
-            ChangeKind::RolledBack => Self::RolledBack,
-            ChangeKind::Withdrawn => Self::Withdrawn,
-            ChangeKind::Reinstated => Self::Reinstated,
-            ChangeKind::Aliased => Self::Aliased,
-            ChangeKind::Sighted | ChangeKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
-            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => Self::Sighted,
+            LogKind::Created => Self::Created,
+            LogKind::Revised => Self::Revised,
+            LogKind::RolledBack => Self::RolledBack,
+            LogKind::Withdrawn => Self::Withdrawn,
+            LogKind::Reinstated => Self::Reinstated,
+            LogKind::Aliased => Self::Aliased,
+            LogKind::Sighted | LogKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
+            LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated => Self::Sighted,
         }
     }
 }
 
 /// A selection of kinds. The empty selection is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FeedKinds(u32);
+pub struct ChangeKinds(u32);
 
-impl FeedKinds {
-    /// Selects these kinds; without any, the result is [`FeedKinds::default`].
-    pub fn of(kinds: impl IntoIterator<Item = FeedKind>) -> Self {
+impl ChangeKinds {
+    /// Selects these kinds; without any, the result is [`ChangeKinds::default`].
+    pub fn of(kinds: impl IntoIterator<Item = ChangeKind>) -> Self {
         Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u32))
     }
 
-    /// The inverse of [`FeedKinds::bits`].
+    /// The inverse of [`ChangeKinds::bits`].
     pub fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
@@ -63,8 +63,8 @@ impl FeedKinds {
     }
 
     /// Whether a kind is selected.
-    pub fn contains(self, kind: FeedKind) -> bool {
-        if self.is_default() { kind != FeedKind::Sighted } else { self.0 & 1 << kind as u32 != 0 }
+    pub fn contains(self, kind: ChangeKind) -> bool {
+        if self.is_default() { kind != ChangeKind::Sighted } else { self.0 & 1 << kind as u32 != 0 }
     }
 }
 
@@ -74,7 +74,7 @@ pub struct FeedQuery {
     /// A change matches if its article matches this filter after the change, or did before it.
     pub filter: ArticleFilter,
     /// The kinds to deliver. By default a sighting is left out unless it moves the article into or out of the filter.
-    pub kinds: FeedKinds,
+    pub kinds: ChangeKinds,
 }
 
 #[cfg(test)]
@@ -83,11 +83,11 @@ mod tests {
 
     #[test]
     fn the_default_selects_all_kinds_but_sightings() {
-        assert!(FeedKinds::default().contains(FeedKind::Withdrawn));
-        assert!(!FeedKinds::default().contains(FeedKind::Sighted));
-        let two = FeedKinds::of([FeedKind::Sighted, FeedKind::Created]);
-        assert!(two.contains(FeedKind::Sighted) && two.contains(FeedKind::Created));
-        assert!(!two.contains(FeedKind::Revised));
-        assert_eq!(FeedKinds::from_bits(two.bits()), two);
+        assert!(ChangeKinds::default().contains(ChangeKind::Withdrawn));
+        assert!(!ChangeKinds::default().contains(ChangeKind::Sighted));
+        let two = ChangeKinds::of([ChangeKind::Sighted, ChangeKind::Created]);
+        assert!(two.contains(ChangeKind::Sighted) && two.contains(ChangeKind::Created));
+        assert!(!two.contains(ChangeKind::Revised));
+        assert_eq!(ChangeKinds::from_bits(two.bits()), two);
     }
 }

@@ -23,12 +23,12 @@ pub mod url_key;
 pub mod verification;
 
 pub use as_of::{AsOf, KnownAt};
-pub use change::{ArticleKey, Change, ChangeEntry, ChangeKind, Original, OriginalRecord, RevisionRecord, Standing};
+pub use change::{ArticleKey, Change, ChangeEntry, LogKind, Original, OriginalRecord, RevisionRecord, Standing};
 pub use claimed::{ClaimedTime, Precision};
 pub use content::{Block, BlockKind, Content};
 pub use diff::WordDelta;
 pub use digest::{ContentDigest, LogDigest, RequestDigest};
-pub use feed::{FeedKind, FeedKinds, FeedQuery};
+pub use feed::{ChangeKind, ChangeKinds, FeedQuery};
 pub use fetch::Fetch;
 pub use filter::{ArticleFilter, TimeRange};
 pub use limits::Limits;

@@ -1,4 +1,4 @@
-//! Resource names and identifiers: `sources/{source}/articles/{article}/revisions/{number}`.
+//! Resource names and the identifiers in them, such as `sources/{source}/articles/{article}/revisions/{number}`.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -6,54 +6,54 @@ use std::sync::Arc;
 
 use super::Limits;
 
-/// Why a name was refused.
+/// Why a name or identifier is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// An identifier is empty.
     #[error("{what} is empty")]
     Empty {
-        /// Which identifier.
+        /// The kind of identifier, such as `the source id`.
         what: &'static str,
     },
-    /// An identifier is over [`Limits::NAME_BYTES_MAX`].
+    /// An identifier is longer than [`Limits::NAME_BYTES_MAX`].
     #[error("{what} has {bytes} bytes; at most {} are allowed", Limits::NAME_BYTES_MAX)]
     TooLong {
-        /// Which identifier.
+        /// The kind of identifier.
         what: &'static str,
-        /// Its length.
+        /// Its length in bytes.
         bytes: usize,
     },
-    /// An identifier has a character that names do not take.
-    #[error("{what} has the character {character:?}; allowed are {allowed}")]
+    /// An identifier has a character that is not allowed.
+    #[error("{what} has the character {character:?}; allowed characters are {allowed}")]
     Character {
-        /// Which identifier.
+        /// The kind of identifier.
         what: &'static str,
-        /// The first character that is not allowed.
+        /// The first such character.
         character: char,
-        /// What is.
+        /// The characters that are allowed.
         allowed: &'static str,
     },
-    /// An identifier begins with a character that names take, but not there.
+    /// An identifier begins with a character that is allowed only after the first.
     #[error("{what} begins with {character:?}; it must begin with a letter or a digit")]
     Beginning {
-        /// Which identifier.
+        /// The kind of identifier.
         what: &'static str,
         /// Its first character.
         character: char,
     },
-    /// A resource name does not have the shape of one.
+    /// A resource name does not have the expected form.
     #[error("{name:?} is not of the form {expected}")]
     Shape {
-        /// The name given.
+        /// The name as given, cut to 160 characters.
         name: String,
-        /// The form expected.
+        /// The expected form.
         expected: &'static str,
     },
 }
 
 const ID_CHARACTERS: &str = "a-z A-Z 0-9 - . _ ~";
 
-/// A publication's identifier: 1 to 128 of `a-z A-Z 0-9 - . _ ~`, the first a letter or a digit.
+/// A source's identifier: 1 to 128 of the characters `a-z A-Z 0-9 - . _ ~`, the first of them a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(Arc<str>);
 
@@ -65,17 +65,17 @@ pub struct ArticleId(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(Arc<str>);
 
-/// A writer's identifier for a request: 1 to 128 printable ASCII characters.
+/// A client's identifier for a request: 1 to 128 printable ASCII characters without spaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(Arc<str>);
 
 impl SourceId {
-    /// Reads an identifier.
+    /// Parses an identifier.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         check_id("the source id", id).map(|()| Self(id.into()))
     }
 
-    /// Reads `sources/{source}`.
+    /// Parses `sources/{source}`.
     pub fn parse_name(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
             ["sources", source] => Self::parse(source),
@@ -83,31 +83,31 @@ impl SourceId {
         }
     }
 
-    /// The identifier alone.
+    /// The identifier alone, without `sources/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl ArticleId {
-    /// Reads an identifier.
+    /// Parses an identifier.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         check_id("the article id", id).map(|()| Self(id.into()))
     }
 
-    /// The identifier alone.
+    /// The identifier alone, without the source or `articles/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl SubscriptionId {
-    /// Reads an identifier.
+    /// Parses an identifier.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         check_id("the subscription id", id).map(|()| Self(id.into()))
     }
 
-    /// Reads `subscriptions/{subscription}`.
+    /// Parses `subscriptions/{subscription}`.
     pub fn parse_name(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
             ["subscriptions", id] => Self::parse(id),
@@ -115,13 +115,13 @@ impl SubscriptionId {
         }
     }
 
-    /// The identifier alone.
+    /// The identifier alone, without `subscriptions/`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// `subscriptions/{subscription}`.
+/// The resource name: `subscriptions/{subscription}`.
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "subscriptions/{}", self.0)
@@ -129,7 +129,7 @@ impl fmt::Display for SubscriptionId {
 }
 
 impl RequestId {
-    /// Reads an identifier.
+    /// Parses an identifier.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         let what = "the request id";
         check_length(what, id)?;
@@ -139,7 +139,7 @@ impl RequestId {
         }
     }
 
-    /// The identifier itself.
+    /// The identifier as given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -151,24 +151,24 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// `sources/{source}`.
+/// The resource name: `sources/{source}`.
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sources/{}", self.0)
     }
 }
 
-/// The identity of a published item: `sources/{source}/articles/{article}`.
+/// An article's name, which is its identity: `sources/{source}/articles/{article}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ArticleName {
-    /// The publication.
+    /// The source that published the article.
     pub source: SourceId,
-    /// The item.
+    /// The article within that source.
     pub article: ArticleId,
 }
 
 impl ArticleName {
-    /// Reads `sources/{source}/articles/{article}`.
+    /// Parses `sources/{source}/articles/{article}`.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
             ["sources", source, "articles", article] => {
@@ -178,7 +178,7 @@ impl ArticleName {
         }
     }
 
-    /// The name of one of its revisions.
+    /// The resource name of one of the article's revisions.
     pub fn revision(&self, number: RevisionNumber) -> String {
         format!("{self}/revisions/{number}")
     }
@@ -190,7 +190,7 @@ impl fmt::Display for ArticleName {
     }
 }
 
-/// The number of a revision within its article: 1, 2, … in the order in which the archive learnt of them.
+/// The number of a revision within its article: 1, 2, … in the order in which the archive recorded them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RevisionNumber(NonZeroU32);
 
@@ -198,17 +198,17 @@ impl RevisionNumber {
     /// The first revision of an article.
     pub const FIRST: Self = Self(NonZeroU32::MIN);
 
-    /// The number `number`; `None` for zero.
+    /// The revision number `number`; `None` if it is zero.
     pub fn new(number: u32) -> Option<Self> {
         NonZeroU32::new(number).map(Self)
     }
 
-    /// The plain number.
+    /// The number as an integer, at least 1.
     pub fn get(self) -> u32 {
         self.0.get()
     }
 
-    /// The number after this one.
+    /// The number of the revision after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -221,16 +221,16 @@ impl fmt::Display for RevisionNumber {
     }
 }
 
-/// Which revision a revision name means.
+/// The revision that a revision name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevisionSelector {
     /// `…/revisions/{n}`.
     Number(RevisionNumber),
-    /// `…/revisions/latest`: the newest within the bound.
+    /// `…/revisions/latest`: the revision in force at the read point.
     Latest,
 }
 
-/// Reads `sources/{source}/articles/{article}/revisions/{n}`, or `…/latest`.
+/// Parses `sources/{source}/articles/{article}/revisions/{n}`, or `…/latest`. `n` has no leading zero.
 pub fn parse_revision_name(name: &str) -> Result<(ArticleName, RevisionSelector), NameError> {
     let malformed = || shape(name, "sources/{source}/articles/{article}/revisions/{n}, n from 1, or latest");
     let (article, number) = name.rsplit_once("/revisions/").ok_or_else(malformed)?;
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_names_are_refused() {
+    fn malformed_names_are_rejected() {
         for bad in [
             "",
             "sources/a",
@@ -300,13 +300,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_name_is_told_the_rule_that_it_breaks() {
+    fn an_error_states_the_rule_that_the_name_breaks() {
         let told = |name: &str| ArticleName::parse(name).unwrap_err().to_string();
         let beginning = "the source id begins with '-'; it must begin with a letter or a digit";
         assert_eq!(told("sources/-/articles/-"), beginning);
         assert_eq!(
             told("sources/a/articles/b c"),
-            "the article id has the character ' '; allowed are a-z A-Z 0-9 - . _ ~"
+            "the article id has the character ' '; allowed characters are a-z A-Z 0-9 - . _ ~"
         );
         let revision = |name: &str| parse_revision_name(name).unwrap_err().to_string();
         assert_eq!(revision("sources/-/articles/b/revisions/1"), beginning);

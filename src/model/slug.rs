@@ -1,37 +1,37 @@
-//! Identifiers that a person can read, for articles whose writer gave them none.
+//! Readable identifiers for articles whose client gives them none.
 //!
-//! The digits carry the identity, the words before them are for the eye. Both come from the input alone, so that the
-//! same article gets the same identifier on every machine; identifiers are stored and handed out, so the derivation
-//! never changes for an input that once had one.
+//! The hexadecimal digits carry the identity; the words before them are for people. Both are derived from the input
+//! alone, so that an article gets the same identifier on every machine. As identifiers are stored and published, the
+//! derivation must never change for an input that already has one.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest, Sha256};
 
 use super::{ArticleId, NameError, UrlKey};
 
-/// The longest slug in an identifier, in bytes.
+/// The maximum length of the slug in an identifier, in bytes.
 const SLUG_BYTES_MAX: usize = 60;
 
-/// Hexadecimal digits of the identity's digest. 40 bits: among a million articles of *one* slug at one source two
-/// meet with a chance of one in three, among a hundred thousand with one in two hundred.
+/// The number of hexadecimal digits of the identity's digest: 40 bits. Among a million articles with the *same* slug at
+/// one source, two collide with a probability of one in three; among a hundred thousand, of one in two hundred.
 const DIGITS: usize = 10;
 
-/// How much of a text is looked at. Every character that is kept gives at least a byte of slug.
+/// How much of a text is considered. Every character that is kept yields at least one byte of slug.
 const READABLE_CHARS_MAX: usize = 256;
 
-/// The letters that make a path segment worth reading: `a-12345` says nothing, `war` does.
+/// The number of letters that make a path segment readable: `a-12345` says nothing, `war` does.
 const LETTERS_MIN: usize = 3;
 
-/// Segments that name a page's kind or rendering and not its subject.
+/// Path segments that name a page's type or rendering rather than its subject.
 const GENERIC: [&str; 12] =
     ["amp", "article", "articles", "default", "home", "index", "mobile", "news", "page", "print", "story", "view"];
 
-/// Derives an article's identifier: a slug of `readable` (a headline, or what [`readable_from_url`] found), `-`, and
-/// ten hexadecimal digits of SHA-256 over `identity_key`. `article-` and the digits where nothing readable is left.
+/// Derives an article's identifier: a slug of `readable` (a headline, or the result of [`readable_from_url`]), `-`, and
+/// ten hexadecimal digits of SHA-256 over `identity_key`. If the slug is empty, `article` takes its place.
 ///
 /// # Errors
-/// None in fact: what is derived always has the form of an identifier. The signature is [`ArticleId::parse`]'s, which
-/// is the one way to make one.
+/// Never in practice, since the result always has the form of an identifier. The signature follows
+/// [`ArticleId::parse`], the only constructor.
 pub fn article_id(identity_key: &str, readable: &str) -> Result<ArticleId, NameError> {
     let slug = slug(readable);
     let words = if slug.is_empty() { "article" } else { &slug };
@@ -40,30 +40,30 @@ pub fn article_id(identity_key: &str, readable: &str) -> Result<ArticleId, NameE
     ArticleId::parse(&format!("{words}-{digits}"))
 }
 
-/// The words `a-z 0-9` of `text`, transliterated where it is not Latin, joined by single `-`: as many whole words as
-/// fit into 60 bytes, or the first 60 bytes of a single longer word. Empty where nothing can be written so.
+/// The words of `text` in `a-z 0-9`, transliterated if not Latin and joined by single `-`: as many whole words as fit
+/// into 60 bytes, or the first 60 bytes of a longer first word. Empty if no character can be written that way.
 pub fn slug(text: &str) -> String {
     let start: String = text.chars().take(READABLE_CHARS_MAX).collect();
     let mut slug = ::slug::slugify(start);
     if slug.len() > SLUG_BYTES_MAX {
-        // One byte more, so that a word which ends exactly at the limit is kept.
+        // One byte more, so that a word that ends exactly at the limit is kept.
         let cut = slug.get(..=SLUG_BYTES_MAX).and_then(|head| head.rfind('-')).unwrap_or(SLUG_BYTES_MAX);
         slug.truncate(cut);
     }
     slug
 }
 
-/// The last segment of a URL's path that reads like words, decoded and without its file extension; empty where there
-/// is none. Numbers, ids and names such as `index.html` or `amp` are passed over.
+/// The last segment of a URL's path that reads like words, decoded and without its file extension; empty if there is
+/// none. Numbers, ids and generic names such as `index.html` or `amp` are skipped.
 pub fn readable_from_url(key: &UrlKey) -> String {
-    // A host holds neither a bare `)` nor a `?`.
+    // A host contains neither a bare `)` nor a `?`.
     let address = key.as_str().split_once(')').map_or("", |(_, address)| address);
     let path = address.split_once('?').map_or(address, |(path, _)| path);
     path.rsplit('/').map(readable_segment).find(|segment| is_readable(segment)).unwrap_or_default()
 }
 
 fn readable_segment(segment: &str) -> String {
-    // A parameter of a segment (RFC 3986, 3.3), such as `;jsessionid=…`, is no part of its name.
+    // A parameter of a segment (RFC 3986, 3.3), such as `;jsessionid=…`, is not part of its name.
     let name = segment.split_once(';').map_or(segment, |(name, _)| name);
     let name = match name.rsplit_once('.') {
         Some((stem, extension)) if is_extension(extension) => stem,
@@ -80,17 +80,17 @@ fn is_extension(text: &str) -> bool {
 
 fn is_readable(segment: &str) -> bool {
     let letters = segment.chars().filter(|c| c.is_alphabetic());
-    // In scripts without an alphabet a single character is a word.
+    // In scripts without an alphabet, a single character can be a word.
     let enough = letters.clone().count() >= LETTERS_MIN || letters.clone().any(|c| !c.is_ascii());
     enough && !is_hexadecimal_id(segment) && !GENERIC.iter().any(|generic| segment.eq_ignore_ascii_case(generic))
 }
 
-/// Whether the text is a UUID, a digest or the like. A word of the letters a to f alone has no digit.
+/// Whether the text is a UUID, a digest or the like. It must have a digit: words such as `facade` have only a to f too.
 fn is_hexadecimal_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
-/// `%C3%A9` → `é`; what is no escape stays, and what is no UTF-8 becomes U+FFFD.
+/// Decodes percent escapes: `%C3%A9` → `é`. Malformed escapes stay as they are, and invalid UTF-8 becomes U+FFFD.
 fn percent_decoded(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_words_and_the_first_digits_of_a_digest() {
+    fn an_id_is_a_slug_and_the_first_digits_of_a_digest() {
         // printf %s abc | sha256sum (FIPS 180-2, appendix B.1)
         assert_eq!(id("abc", "Harbour wall gives way"), "harbour-wall-gives-way-ba7816bf8f");
         assert_eq!(id("abc", "  Flut: „Größte“ seit 1962!  "), "flut-grosste-seit-1962-ba7816bf8f");
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn without_words_the_id_says_article() {
+    fn without_words_the_id_begins_with_article() {
         for nothing in ["", " \n", "—?!", "\u{fffd}", "\u{10ffff}"] {
             assert_eq!(id("abc", nothing), "article-ba7816bf8f", "{nothing:?}");
         }
     }
 
     #[test]
-    fn the_identity_decides_and_not_the_words() {
+    fn the_identity_key_makes_the_id_unique_not_the_words() {
         assert_ne!(id("a", "Same headline"), id("b", "Same headline"));
         assert_eq!(id("a", "Same headline"), id("a", "Same headline"));
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_read_from_its_end() {
+    fn the_last_readable_segment_of_a_url_is_used() {
         assert_eq!(readable("https://example.com/2024/05/harbour-wall"), "harbour-wall");
         assert_eq!(readable("https://example.com/harbour-wall/"), "harbour-wall");
         assert_eq!(readable("https://example.com/harbour-wall/a-12345?page=all"), "harbour-wall");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_may_say_nothing() {
+    fn a_url_may_have_no_readable_segment() {
         for url in ["https://example.com", "https://example.com/?headline=x", "https://example.com/2024/05/12345"] {
             assert_eq!(readable(url), "", "{url}");
         }
@@ -177,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_gives_an_id(identity in any::<String>(), text in "\\PC{0,300}|[a-zé—–%. ]{0,100}") {
+        fn every_text_yields_a_valid_id(identity in any::<String>(), text in "\\PC{0,300}|[a-zé—–%. ]{0,100}") {
             let id = article_id(&identity, &text).unwrap();
             let (words, digits) = id.as_str().rsplit_once('-').unwrap();
             prop_assert!(words.len() <= SLUG_BYTES_MAX && !words.ends_with('-'));
@@ -191,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn every_url_can_be_read(text in any::<String>(), path in "[a-z%C3A9./;?)-]{0,40}") {
+        fn no_url_panics(text in any::<String>(), path in "[a-z%C3A9./;?)-]{0,40}") {
             let _ = readable_from_url(&UrlKey::from_stored(&text));
             if let Ok(key) = UrlKey::of(&format!("https://example.com/{path}")) {
                 prop_assert!(article_id("", &readable_from_url(&key)).is_ok());

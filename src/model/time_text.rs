@@ -1,12 +1,12 @@
-//! Instants as text: RFC 3339, with the zone in brackets that RFC 9557 adds.
+//! Parses instants from text: RFC 3339, optionally with the zone in brackets that RFC 9557 adds.
 //!
-//! jiff knows the syntax. Three rules are ours, because a time that is taken for another one puts a revision at the
-//! wrong place in a history:
+//! jiff implements the syntax. This module adds three rules, because a misread time puts a revision at the wrong place
+//! in a history:
 //!
 //! - An offset is at most 23:59 (RFC 3339 §5.6), and a zone in brackets must agree with the offset (RFC 9557 §3.4).
-//! - Second 60 exists in the UTC minute 23:59 only (RFC 3339 §5.7). All of it becomes that minute's last microsecond,
-//!   so that it is never before second 59.
-//! - A time of day has an offset or a zone. A zone in which that time of day is missing or occurs twice is refused.
+//! - Second 60 exists only in the UTC minute 23:59 (RFC 3339 §5.7). All of it maps to that minute's last microsecond,
+//!   so that it never sorts before second 59.
+//! - A time of day needs an offset or a zone. A zone in which that time of day is skipped or occurs twice is rejected.
 
 use std::str::FromStr;
 
@@ -20,23 +20,23 @@ use super::Timestamp;
 /// Why a text is not an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeTextError {
-    /// It is not written as RFC 3339 has it.
-    #[error("expected a time as in RFC 3339, such as 2026-05-16T18:00:00Z")]
+    /// It does not have the syntax of RFC 3339.
+    #[error("expected an RFC 3339 time, such as 2026-05-16T18:00:00Z")]
     Syntax,
-    /// It is a day of no calendar, such as the 29th of February 2026.
+    /// The calendar has no such day, such as 29 February 2026.
     #[error("there is no such day")]
     NoSuchDay,
-    /// It is a day without a time of day.
-    #[error("a day is not an instant: a time of day and a zone are missing")]
+    /// It has no time of day.
+    #[error("a day is not an instant; add a time of day and a zone")]
     NoTimeOfDay,
     /// It has a time of day, and neither an offset nor a zone.
-    #[error("a time of day needs a zone: end it with Z, or an offset such as +01:00")]
+    #[error("a time of day needs a zone; append Z or an offset such as +01:00")]
     NoZone,
     /// Its offset is 24 hours or more.
-    #[error("an offset from UTC is less than 24 hours")]
+    #[error("an offset from UTC must be less than 24 hours")]
     OffsetTooLarge,
-    /// The zone in brackets is unknown, or has another offset at that time, or has that time of day twice or never.
-    #[error("the zone in brackets is unknown, or does not have this offset or time of day then")]
+    /// The zone in brackets is unknown, has another offset at that time, or skips or repeats that time of day.
+    #[error("the zone in brackets is unknown, or has no such offset or time of day on that day")]
     ZoneConflict,
     /// It has a second 60 outside the UTC minute 23:59.
     #[error("second 60 exists in the UTC minute 23:59 only")]
@@ -73,8 +73,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// The last microsecond of the minute whose second 60 is meant, where the instant, as second 59, is in the UTC minute
-/// 23:59.
+/// The instant that a second 60 stands for: the last microsecond of its minute. `second_59` is the same time with
+/// second 59; the result is `None` unless it is in the UTC minute 23:59. 23:59.
 pub(crate) fn leap_second(second_59: jiff::Timestamp) -> Option<Timestamp> {
     let clock = Offset::UTC.to_datetime(second_59).time();
     let second = second_59.checked_sub(SignedDuration::from_nanos(clock.subsec_nanosecond().into())).ok()?;
@@ -82,19 +82,19 @@ pub(crate) fn leap_second(second_59: jiff::Timestamp) -> Option<Timestamp> {
     is_last.then(|| Timestamp::from(second).saturating_add_micros(999_999))
 }
 
-/// Whether an offset is larger than RFC 3339 has any. jiff takes offsets of up to 25:59:59.
+/// Whether an offset exceeds what RFC 3339 allows. jiff accepts offsets of up to 25:59:59.
 pub(crate) fn is_too_large(offset: Offset) -> bool {
     offset.seconds().unsigned_abs() >= 24 * 60 * 60
 }
 
-/// Whether a text that jiff takes has a second 60. jiff reads that as 59.
+/// Whether a text that jiff accepts has a second 60, which jiff reads as 59.
 fn has_second_60(text: &str) -> bool {
     let clock = text.split_once(['T', 't', ' ']).map_or("", |(_, clock)| clock);
     let digits = clock.chars().take_while(|c| c.is_ascii_digit() || *c == ':').filter(char::is_ascii_digit);
     digits.skip(4).take(2).eq("60".chars())
 }
 
-/// Whether a text begins as a day does, and the calendar has no such day.
+/// Whether a text begins with the form of a date that the calendar does not have.
 fn is_no_day(text: &str) -> bool {
     let day = text.split(|c: char| !c.is_ascii_digit() && c != '-').next().unwrap_or_default();
     let parts: Vec<&str> = day.split('-').collect();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_second_keeps_its_order_and_is_in_the_last_minute_of_a_day_only() {
+    fn a_leap_second_sorts_after_second_59_and_occurs_only_at_the_end_of_a_utc_day() {
         for (text, expected) in [
             ("2016-12-31T23:59:59.5Z", "2016-12-31T23:59:59.5Z"),
             ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999Z"),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_in_brackets_is_honoured_or_refused() {
+    fn a_zone_in_brackets_is_honoured_or_rejected() {
         for (text, expected) in [
             ("2026-07-01T12:00:00+02:00[Europe/Berlin]", "2026-07-01T10:00:00Z"),
             ("2026-07-01T12:00:00[!Europe/Berlin]", "2026-07-01T10:00:00Z"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_impossible_is_named() {
+    fn an_error_names_what_is_missing_or_impossible() {
         for (text, expected) in [
             ("2026-01-05", "NoTimeOfDay"),
             ("2026-01-05[Europe/Berlin]", "NoTimeOfDay"),

@@ -1,15 +1,15 @@
-//! Characters that cannot be seen, or that change how others are seen: control characters, bidirectional controls,
-//! zero-width characters, tags. A text that comes from elsewhere can hide a change with them, or show words in an order
-//! in which they do not stand (CVE-2021-42574), so that they are named where a text is shown.
+//! Makes invisible characters visible: control characters, bidirectional controls, zero-width characters and tags. Text
+//! from elsewhere can use them to hide a change or to reorder the words that a reader sees (CVE-2021-42574). So
+//! wherever text is shown, they are replaced by their names.
 //!
-//! Joiners and variation selectors stay within words and emoji that are written with them.
+//! Joiners and variation selectors stay where the spelling of a word or emoji needs them.
 //! Sources: <https://www.unicode.org/reports/tr36/>, <https://www.unicode.org/reports/tr9/>, the property
 //! `Default_Ignorable_Code_Point` of <https://www.unicode.org/reports/tr44/>.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// What follows a black flag in the emoji of England, Scotland and Wales: letters as tags, and the end of them.
+/// The tag sequences that turn a black flag into the emoji flags of England, Scotland and Wales.
 const FLAGS: [&str; 3] = [
     "\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
     "\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
@@ -17,19 +17,19 @@ const FLAGS: [&str; 3] = [
 ];
 const FLAG: char = '\u{1f3f4}';
 
-/// A text to be shown: what cannot be seen is named, as `<U+202E>`. Line ends and tabs stay.
+/// A text for display: invisible characters are replaced by names such as `<U+202E>`. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
     rewrite(text, false, name)
 }
 
-/// The same of a text that was inserted or deleted. Where others were deleted or inserted, it may differ from one of
-/// them in nothing but what stays elsewhere, which is named then: joiners within words, and white space other than
-/// spaces, tabs and line ends.
+/// As [`visible`], for a text that was inserted or deleted. If it `has_counterpart`, a text that it replaces or that
+/// replaces it, the two may differ only in invisible characters. Then those are named too that otherwise stay: joiners
+/// within words, and white space other than spaces, tabs and line ends.
 pub fn visible_change(text: &str, has_counterpart: bool) -> Cow<'_, str> {
     rewrite(text, has_counterpart || text.trim().is_empty(), name)
 }
 
-/// JSON that says the same, with escapes for what cannot be seen: `\u202e`.
+/// Equivalent JSON, with escapes such as `\u202e` for invisible characters.
 pub fn in_json(json: &str) -> Cow<'_, str> {
     rewrite(json, false, |written, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -38,12 +38,12 @@ pub fn in_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// The same for YAML, whose escapes are of whole characters.
+/// As [`in_json`], for YAML, whose escapes stand for whole code points.
 pub fn in_yaml(text: &str) -> Cow<'_, str> {
     rewrite(text, false, |written, c| push(written, format_args!("\\U{:08x}", u32::from(c))))
 }
 
-/// The same for Markdown and HTML.
+/// As [`in_json`], for Markdown and HTML, with character references.
 pub fn in_markup(text: &str) -> Cow<'_, str> {
     rewrite(text, false, |written, c| push(written, format_args!("&#x{:x};", u32::from(c))))
 }
@@ -54,10 +54,11 @@ fn name(written: &mut String, c: char) {
 
 fn push(written: &mut String, text: fmt::Arguments<'_>) {
     let done = written.write_fmt(text);
-    debug_assert!(done.is_ok(), "a string takes all");
+    debug_assert!(done.is_ok(), "writing to a string cannot fail");
 }
 
-/// Writes each character that cannot be seen in another way: with `all` also those which belong where they stand.
+/// Replaces invisible characters with what `write` appends. With `all`, also those that the spelling needs, and unusual
+/// white space.
 fn rewrite(text: &str, all: bool, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
         return Cow::Borrowed(text);
@@ -87,7 +88,7 @@ fn rewrite(text: &str, all: bool, write: impl Fn(&mut String, char)) -> Cow<'_, 
     Cow::Owned(written)
 }
 
-/// Whether it cannot be seen, wherever it stands.
+/// Whether a character is invisible, in any context.
 fn is_unseen(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -112,21 +113,21 @@ fn is_unseen(c: char) -> bool {
     }
 }
 
-/// Whether one that cannot be seen belongs where it stands: it is part of how the word or the emoji there is written.
+/// Whether an invisible character belongs where it is, as part of the spelling of a word or an emoji.
 fn belongs(before: Option<char>, c: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     let is_after = |is: fn(char) -> bool| after.is_some_and(is);
     match c {
         // A soft hyphen.
         '\u{ad}' => before.is_alphabetic() && is_after(char::is_alphabetic),
-        // A non-joiner, and a joiner.
+        // Zero width non-joiner, then zero width joiner.
         '\u{200c}' => is_joined(before) && is_after(is_joined),
         '\u{200d}' => is_joined(before) || (is_pictograph(before) && is_after(is_pictograph)),
         '\u{180b}'..='\u{180f}' => is_mongolian(before),
         '\u{fe00}'..='\u{fe0f}' if before.is_ascii() => {
             (before.is_ascii_digit() || matches!(before, '#' | '*')) && after == Some('\u{20e3}')
         }
-        // Variants are of symbols, and of letters of Asian scripts.
+        // Variation selectors apply to symbols, and to letters of Asian scripts.
         '\u{fe00}'..='\u{fe0f}' => {
             !is_unseen(before) && !before.is_whitespace() && (before >= '\u{1000}' || !before.is_alphabetic())
         }
@@ -139,8 +140,8 @@ fn is_mongolian(c: char) -> bool {
     ('\u{1820}'..='\u{18af}').contains(&c)
 }
 
-/// Whether it is of a script in which joiners tell words apart: Arabic and what was written after it, those of India
-/// and Southeast Asia.
+/// Whether a character belongs to a script in which joiners distinguish words: Arabic and the scripts derived from it,
+/// those of India, and those of Southeast Asia.
 fn is_joined(c: char) -> bool {
     let is_of_script = matches!(c,
         '\u{620}'..='\u{109f}'
@@ -154,7 +155,7 @@ fn is_joined(c: char) -> bool {
     is_of_script && !is_unseen(c) && !c.is_numeric()
 }
 
-/// Whether emoji are joined of it. A selector may stand between the two.
+/// Whether a character can be part of a joined emoji. A variation selector may come between the parts.
 fn is_pictograph(c: char) -> bool {
     matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' | '\u{fe0f}')
 }
@@ -195,7 +196,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_hides_or_reorders_words_is_named_wherever_it_stands() {
+    fn characters_that_hide_or_reorder_words_are_named_everywhere() {
         for c in HIDING {
             let name = format!("<U+{:04X}>", u32::from(c));
             for (before, after) in [("pay ", " me"), ("pay", ""), ("", "me"), ("pay", "1"), ("\u{202e}", "")] {
@@ -206,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_text_is_a_command_to_a_terminal() {
+    fn no_text_can_send_a_command_to_a_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\u{9b}c\u{7f}\rd\n\te"), "a<U+001B>[2Jb<U+009B>c<U+007F><U+000D>d\n\te");
     }
 
     #[test]
-    fn joiners_stay_in_words_and_emoji_that_are_written_with_them() {
+    fn joiners_stay_in_words_and_emoji_that_need_them() {
         let texts = [
             "می\u{200c}خواهم",
             "क\u{94d}\u{200d}ष \u{b28}\u{b4d}\u{200c}\u{b28}",
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_hidden_beside_them_does_not_stay() {
+    fn joiners_that_no_spelling_needs_are_named() {
         for (text, expected) in [
             ("می\u{200c}\u{200c}خواهم", "می<U+200C><U+200C>خواهم"),
             ("می\u{200c} خواهم", "می<U+200C> خواهم"),
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn two_texts_that_replace_each_other_never_look_the_same() {
+    fn a_text_and_its_replacement_never_look_the_same() {
         let pairs = [
             ("می\u{200c}خواهم", "میخواهم"),
             ("👨\u{200d}👩", "👨👩"),
@@ -252,12 +253,12 @@ mod tests {
             let [one, other] = [one, other].map(|text| visible_change(text, true).into_owned());
             assert!(one != other && is_plain(&one) && is_plain(&other), "{one} {other}");
         }
-        assert_eq!(visible_change("می\u{200c}خواهم", false), "می\u{200c}خواهم", "a word that is new as a whole");
-        assert_eq!(visible_change("\u{a0}", false), "<U+00A0>", "space that is new by itself");
+        assert_eq!(visible_change("می\u{200c}خواهم", false), "می\u{200c}خواهم", "a whole new word keeps its joiner");
+        assert_eq!(visible_change("\u{a0}", false), "<U+00A0>", "inserted space alone is named");
     }
 
     #[test]
-    fn escapes_say_the_same() {
+    fn escapes_stand_for_the_same_characters() {
         let text = "a\u{9b}\u{7f}\u{202e}\u{e0041}b\u{85}";
         let json = serde_json::to_string(text).unwrap();
         let escaped = in_json(&json);

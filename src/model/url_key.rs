@@ -1,12 +1,13 @@
-//! URLs as identities: what two spellings of one address have in common.
+//! URL keys: one identity for all spellings of one address.
 //!
-//! A key is `com,example,www)/path?query`: the Sort-friendly URI Reordering Transform that web archives index by,
-//! over the URL as the WHATWG standard normalises it. Unlike the archives' usual form it leaves `www.`, the letter
-//! case of path and query, and the order of parameters alone, since a site may answer differently to each: two keys
-//! for one page can be joined later by an alias, two pages under one key never be parted. What it drops is what
-//! cannot select content: the scheme with its default port (sites moved from http to https), credentials, the dot
-//! at the host's end, the fragment, and known tracking parameters.
+//! A key is `com,example,www)/path?query`: the Sort-friendly URI Reordering Transform (SURT) by which web archives
+//! index, applied to the URL as the WHATWG standard normalises it. Unlike the archives' usual form, it preserves
+//! `www.`, the letter case of path and query, and the order of parameters, since a site may respond differently to
+//! each: two keys for one page can be joined later by an alias, but two pages under one key can never be separated. It
+//! drops what cannot select content: the scheme with its default port (sites moved from http to https), credentials,
+//! the dot at the host's end, the fragment, and known tracking parameters.
 //!
+//! Keys are stored: changing these rules changes the storage format.
 //! Keys are stored: a change to these rules is a change of disk format.
 
 use std::fmt;
@@ -14,21 +15,21 @@ use std::sync::Arc;
 
 use url::{Host, ParseError, Url};
 
-/// The key under which a URL is found: normalised, without fragment and tracking parameters, the host
-/// turned round so that keys sort by domain (SURT).
+/// The key under which a URL is found: normalised, without fragment and tracking parameters, and with the host's labels
+/// reversed so that keys sort by domain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UrlKey(Arc<str>);
 
-/// A URL as it was given, with its key.
+/// A URL as given, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArticleUrl {
-    /// The original string.
+    /// The URL as given, byte for byte.
     pub original: String,
-    /// Its key.
+    /// The key derived from it.
     pub key: UrlKey,
 }
 
-/// Why a URL was refused.
+/// Why a text is not a usable URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// It cannot be parsed.
@@ -36,10 +37,10 @@ pub enum UrlError {
     Malformed {
         /// The string given, cut to 160 characters.
         url: String,
-        /// What is wrong with it.
+        /// Why it cannot be parsed.
         reason: String,
     },
-    /// It is no web address.
+    /// It has a scheme other than http and https.
     #[error("{url:?} is not an http or https URL")]
     Scheme {
         /// The string given, cut to 160 characters.
@@ -58,7 +59,7 @@ impl UrlKey {
             return Err(UrlError::Scheme { url: excerpt(url) });
         }
         let mut key = sortable_host(parsed.host()).ok_or_else(|| refused(url, ParseError::EmptyHost))?;
-        // The parser has already left out the port that is the scheme's default.
+        // The parser has already dropped the scheme's default port.
         if let Some(port) = parsed.port() {
             key.push_str(&format!(":{port}"));
         }
@@ -72,30 +73,30 @@ impl UrlKey {
         Ok(Self(key.into()))
     }
 
-    /// What the keys of all URLs that begin with `url` begin with.
+    /// The prefix that the keys of all URLs beginning with `url` have in common.
     ///
-    /// `https://example.com` takes in the whole host, and neither `example.com.au` nor `www.example.com` nor another
-    /// port, since a key closes the host with `)`. After the host the prefix is plain text: `…/world/` is a section,
-    /// while `…/world` takes in `…/world-cup` too.
+    /// `https://example.com` covers the whole host, but not `example.com.au`, `www.example.com` or another port, since
+    /// a key closes the host with `)`. After the host the prefix is plain text: `…/world/` is a section, while
+    /// `…/world` also covers `…/world-cup`.
     ///
     /// # Errors
     /// As [`UrlKey::of`].
     pub fn prefix_of(url: &str) -> Result<Self, UrlError> {
-        // The key of an address without a path ends in the root's `/`, with which every path begins.
+        // The key of an address without a path ends in `/`, with which every path begins.
         Self::of(url)
     }
 
-    /// Whether this key is among those that `prefix`, a result of [`UrlKey::prefix_of`], takes in.
+    /// Whether `prefix`, a result of [`UrlKey::prefix_of`], covers this key.
     pub fn starts_with(&self, prefix: &Self) -> bool {
         self.0.starts_with(&*prefix.0)
     }
 
-    /// A key as it was stored.
+    /// A key read from storage. It is not checked.
     pub fn from_stored(key: &str) -> Self {
         Self(key.into())
     }
 
-    /// A URL that has this key: the one that says nothing else.
+    /// The simplest URL that has this key, over https where possible.
     pub fn to_url(&self) -> String {
         let (host, rest) = self.0.split_once(')').unwrap_or((&self.0, "/"));
         let (turned, port) = match host.rsplit_once(':') {
@@ -103,20 +104,20 @@ impl UrlKey {
             Some(_) | None => (host, None),
         };
         let labels: Vec<_> = turned.rsplit(',').map(|label| label.replace("%2C", ",").replace("%29", ")")).collect();
-        // With https the port 443 would be left out, and so be another key.
+        // With https, port 443 would be dropped as the default and give another key.
         let scheme = if port == Some("443") { "http" } else { "https" };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         format!("{scheme}://{}{port}{rest}", labels.join("."))
     }
 
-    /// The key's text.
+    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl ArticleUrl {
-    /// Reads a URL and keeps it as it was given, byte for byte.
+    /// Parses a URL and keeps it as given, byte for byte.
     ///
     /// # Errors
     /// As [`UrlKey::of`].
@@ -131,19 +132,19 @@ impl fmt::Display for UrlKey {
     }
 }
 
-/// The host with its labels in reverse; an IP address as it stands, since its most significant part comes first.
-/// `None` where there is no host.
+/// The host with its labels reversed. An IP address stays as it is, since its most significant part comes first.
+/// `None` if there is no host.
 fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
     match host? {
         Host::Domain(domain) => {
-            // One dot at the end is the root's. With two there is a label without letters, which no host has; without
-            // them `2..` would be the address 0.0.0.2.
+            // One trailing dot denotes the root. A second one would mean an empty label, which no host has. It must not
+            // be dropped either: `2..` without its dots would be the address 0.0.0.2.
             let labels = domain.strip_suffix('.').unwrap_or(domain);
             if labels.ends_with('.') {
                 return None;
             }
-            // The standard lets `,` and `)` stand in a host. Bare they would make another host's key, while `%`
-            // cannot stand in one, so that the escape is unmistakable.
+            // The standard allows `,` and `)` in a host. Unescaped they could produce another host's key. `%` is not
+            // allowed in a host, so that the escapes are unambiguous.
             let turned = || labels.rsplit('.').map(|label| label.replace(',', "%2C").replace(')', "%29"));
             (!labels.is_empty()).then(|| turned().collect::<Vec<_>>().join(","))
         }
@@ -152,13 +153,13 @@ fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
     }
 }
 
-/// The query less its tracking parameters; what stays keeps its bytes and its order.
+/// The query without tracking parameters. The rest keeps its bytes and its order.
 fn without_tracking(query: &str) -> String {
     let name = |parameter: &str| parameter.split_once('=').map_or(parameter, |(name, _)| name).to_owned();
     query.split('&').filter(|parameter| !is_tracking(&name(parameter))).collect::<Vec<_>>().join("&")
 }
 
-/// A URL as it was given, less its known tracking parameters, which say nothing of what it leads to.
+/// A URL as given, without its known tracking parameters, which do not affect what it leads to.
 pub fn untracked(url: &str) -> String {
     let (address, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
     let Some((path, query)) = address.split_once('?') else { return url.to_owned() };
@@ -170,12 +171,12 @@ pub fn untracked(url: &str) -> String {
     }
 }
 
-/// Whether a query parameter of this name only says how a reader got to the page. Listed is what the maker of a
-/// tool documents as its own and what a link carries to *other people's* sites. A plain word such as `ref`, `source`
-/// or `cmp` is not listed, nor any other spelling or case of these names: to keep one parameter too many parts a
-/// page from itself, to drop one too many merges two pages.
+/// Whether a query parameter of this name only says how a reader got to the page. The list contains what the maker of a
+/// tool documents as its own and what a link carries to *other people's* sites. Plain words such as `ref`, `source` or
+/// `cmp` are not listed, nor are other spellings or cases of the listed names: keeping one parameter too many splits a
+/// page from itself, but dropping one too many merges two pages.
 fn is_tracking(name: &str) -> bool {
-    // Google Analytics' campaign tags, which most newsletters and social tools set, and Matomo's.
+    // Campaign tags of Google Analytics, which most newsletters and social tools set, and of Matomo.
     if name.starts_with("utm_") || name.starts_with("mtm_") {
         return true;
     }
@@ -183,17 +184,17 @@ fn is_tracking(name: &str) -> bool {
         name,
         // Google Ads and Merchant Center: click and campaign ids.
         "gclid" | "gclsrc" | "dclid" | "gbraid" | "wbraid" | "gad_source" | "gad_campaignid" | "srsltid"
-            // Google Analytics: hands a visitor over from another domain.
+            // Google Analytics: identifies a visitor across domains.
             | "_ga" | "_gl"
             // Click and share ids of Facebook and Instagram, Microsoft Ads, X, TikTok, LinkedIn, Reddit.
             | "fbclid" | "igshid" | "igsh" | "msclkid" | "twclid" | "ttclid" | "li_fat_id" | "rdt_cid"
-            // Yandex: click ids of its advertisements and of its search.
+            // Yandex: click ids of its advertisements and its search.
             | "yclid" | "ysclid"
             // Mailings: Mailchimp's campaign and recipient, HubSpot's, Marketo's.
             | "mc_cid" | "mc_eid" | "_hsenc" | "_hsmi" | "mkt_tok"
-            // Matomo's campaign tags under its old name, Piwik.
+            // Matomo's campaign tags under its former name, Piwik.
             | "pk_campaign" | "pk_kwd" | "pk_keyword"
-            // Piano Analytics, before that AT Internet: set in the feeds of the BBC and of French papers.
+            // Piano Analytics, formerly AT Internet: set in the feeds of the BBC and of French papers.
             | "at_medium" | "at_campaign" | "xtor"
             // comScore Digital Analytix.
             | "ns_mchannel" | "ns_source" | "ns_campaign" | "ns_linkname"
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_turned_back_into_a_url_of_it() {
+    fn a_key_converts_back_to_a_url_with_that_key() {
         for url in [
             "https://www.example.com/world/story?id=1",
             "https://example.com",
@@ -236,16 +237,16 @@ mod tests {
         assert_eq!(UrlKey::of("http://www.example.com/a").unwrap().to_url(), "https://www.example.com/a");
     }
 
-    /// Found by fuzzing: without its dots, `2..` was taken for the number of an address, and the key's URL had another
+    /// Found by fuzzing: with its dots dropped, `2..` was read as a numeric address, and the key's URL had another key.
     /// key.
     #[test]
-    fn a_host_with_an_empty_label_is_none() {
+    fn a_host_with_an_empty_label_is_rejected() {
         assert_eq!(key("https://example.com./a"), "com,example)/a");
         assert!(UrlKey::of("https://2../x").is_err());
     }
 
     #[test]
-    fn the_host_is_turned_round() {
+    fn the_labels_of_the_host_are_reversed() {
         assert_eq!(key("https://www.example.com/world/story?id=1"), "com,example,www)/world/story?id=1");
         assert_eq!(key("https://example.com"), "com,example)/");
         assert_eq!(key("http://localhost/"), "localhost)/");
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_change_the_page_makes_no_key() {
+    fn what_cannot_change_the_page_is_not_part_of_the_key() {
         let plain = key("https://example.com/a");
         for same in [
             "http://example.com/a",
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_change_the_page_stays() {
+    fn what_can_change_the_page_is_part_of_the_key() {
         assert_eq!(key("https://example.com/Story/A"), "com,example)/Story/A");
         assert_eq!(key("https://example.com/a//b/"), "com,example)/a//b/");
         assert_eq!(key("https://example.com/index.html"), "com,example)/index.html");
@@ -286,27 +287,27 @@ mod tests {
     }
 
     #[test]
-    fn a_port_of_its_own_stays() {
+    fn a_port_other_than_the_default_is_kept() {
         assert_eq!(key("https://example.com:8443/a"), "com,example:8443)/a");
         assert_eq!(key("http://example.com:443/a"), "com,example:443)/a");
         assert_eq!(key("http://[2001:DB8:0::1]:8080/"), "[2001:db8::1]:8080)/");
     }
 
     #[test]
-    fn an_address_is_not_turned_round() {
+    fn an_ip_address_is_not_reversed() {
         assert_eq!(key("http://192.0.2.7/a"), "192.0.2.7)/a");
         assert_eq!(key("http://0xC0000207/a"), "192.0.2.7)/a");
         assert_eq!(key("https://[2001:db8::1]/a"), "[2001:db8::1])/a");
     }
 
     #[test]
-    fn an_international_host_is_punycode() {
+    fn an_international_host_becomes_punycode() {
         assert_eq!(key("https://www.bücher.example/"), "example,xn--bcher-kva,www)/");
         assert_eq!(key("https://www.B%C3%BCcher.example/"), "example,xn--bcher-kva,www)/");
     }
 
     #[test]
-    fn no_host_can_pass_for_another() {
+    fn no_two_hosts_share_a_key() {
         assert_eq!(key("https://a,b.example/"), "example,a%2Cb)/");
         assert_ne!(key("https://a,b.example/"), key("https://b.a.example/"));
         assert_eq!(key("https://a)b.example/"), "example,a%29b)/");
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_resembles_a_tracking_parameter_stays() {
+    fn parameters_that_resemble_tracking_ones_are_kept() {
         for query in [
             "ref=x",
             "id=1",
@@ -353,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_and_broken_urls_are_refused() {
+    fn other_schemes_and_broken_urls_are_rejected() {
         for other in ["ftp://example.com/", "mailto:a@example.com", "data:,x", "file:///etc/passwd", "localhost:8080/a"]
         {
             assert!(matches!(UrlKey::of(other), Err(UrlError::Scheme { .. })), "{other:?}");
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_cuts_what_it_cites() {
+    fn an_error_quotes_at_most_160_characters() {
         let Err(UrlError::Scheme { url }) = UrlKey::of(&format!("data:{}", "é".repeat(500))) else {
             panic!("accepted")
         };
@@ -388,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_ends_at_its_host_or_within_its_path() {
+    fn a_prefix_covers_its_host_and_path_only() {
         let within = |url, prefix| UrlKey::of(url).unwrap().starts_with(&UrlKey::prefix_of(prefix).unwrap());
         for prefix in
             ["https://example.com", "http://example.com/", "https://example.com/world/", "https://example.com/w"]
@@ -410,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_sort_a_domain_before_its_subdomains_and_those_together() {
+    fn a_domain_sorts_before_its_subdomains_which_sort_together() {
         let urls = [
             "https://example.com/z",
             "https://example.com:81/",
@@ -445,7 +446,7 @@ mod tests {
             .prop_map(|(scheme, host, port, path, query, end)| format!("{scheme}://{host}{port}/{path}?{query}{end}"))
     }
 
-    /// An address that has the key `key`, over https unless the port is what http takes for its own.
+    /// A URL that has the key `key`, over https unless the port is 443.
     fn address(key: &str) -> String {
         let (host, rest) = key.split_once(')').unwrap();
         let (host, port) = match host.rsplit_once(':') {

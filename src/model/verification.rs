@@ -1,89 +1,89 @@
-//! What a verification of an archive tells: how far it is, and what is not as it was written.
+//! The reports of a verification: its progress and its findings.
 
 use super::{ArticleName, Seq};
 
-/// Something that is not as it was written.
+/// Something stored that does not match the log, or cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where it was found.
+    /// The table in which it was found.
     pub table: Table,
-    /// The change that it belongs to, where that is known.
+    /// The change that it belongs to, if known.
     pub seq: Option<Seq>,
-    /// The article that it belongs to, where that is known.
+    /// The article that it belongs to, if known.
     pub article: Option<ArticleName>,
-    /// What was found.
+    /// What is wrong, in words.
     pub detail: String,
 }
 
-/// A part of the database.
+/// A table of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// The changes.
+    /// The change log.
     Log,
-    /// The contents.
+    /// The stored contents.
     Content,
     /// The kept originals.
     Original,
-    /// What is kept of each article, side by side.
+    /// The indexes of articles: heads, revisions, times, sightings, states, requests and URLs.
     Article,
     /// The names of articles.
     Name,
-    /// The figures of sources.
+    /// The statistics of sources.
     Source,
-    /// The URLs.
+    /// The articles by URL key.
     Url,
-    /// The archive's own facts.
+    /// Facts about the archive as a whole, such as its id and format.
     Meta,
     /// The durable subscriptions.
     Subscription,
-    /// None that is known.
+    /// A key that belongs to no known table.
     Unknown,
 }
 
-/// How far a verification is.
+/// The progress of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is read.
+    /// The current phase.
     pub phase: Phase,
-    /// How much of it was read.
+    /// How much of the phase is done, in the phase's unit.
     pub done: u64,
-    /// How much there is, as far as is known.
+    /// The size of the phase in the same unit, as far as known.
     pub total: u64,
 }
 
-/// The parts of a verification, in order.
+/// The phases of a verification, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The log, change by change.
+    /// Reads the log. The unit is changes.
     Log,
-    /// Contents, originals and indexes, article by article, counted in changes.
+    /// Checks contents, originals and indexes, article by article. The unit is changes.
     Articles,
-    /// All entries, each for a reason to be there.
+    /// Checks that every entry of the database has a reason to exist. The unit is entries.
     Entries,
 }
 
-/// What was read, and how much of it was wrong.
+/// What a verification checked, and how many findings it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Changes of the log.
+    /// The number of changes checked.
     pub changes: u64,
-    /// Articles.
+    /// The number of articles checked.
     pub articles: u64,
-    /// Contents.
+    /// The number of contents checked.
     pub contents: u64,
-    /// Originals.
+    /// The number of originals checked.
     pub originals: u64,
-    /// Entries of the database.
+    /// The number of database entries checked.
     pub entries: u64,
-    /// Findings.
+    /// The number of findings.
     pub findings: u64,
 }
 
-/// Something to tell.
+/// A report from a running verification.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// How far it is.
+    /// The verification has advanced.
     Progress(Progress),
-    /// Something was found.
+    /// Something does not match the log.
     Finding(Finding),
 }

@@ -1,5 +1,5 @@
-//! What a request's headers decide, before any handler sees it: whether it is gRPC at all, whether a browser's page sent
-//! it, and until when it must be answered.
+//! Decides from a request's headers, before any handler sees it, whether it is gRPC at all, whether a browser's page
+//! sent it, and by when it must be answered.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -20,11 +20,11 @@ use super::answers::Answers;
 use crate::service::Caller;
 use crate::service::status::Refusal;
 
-/// How long before a deadline we answer that it passed, for it takes a while until the answer is there; and tonic answers
-/// CANCELLED at the deadline itself.
+/// How long before a deadline the server responds that it has passed. The response takes a while to arrive, and tonic
+/// responds CANCELLED at the deadline itself.
 const ANSWERED_AHEAD: Duration = Duration::from_millis(5);
 
-/// Puts [`Admission`] before a service.
+/// Applies [`Admission`] to a service.
 #[derive(Clone)]
 pub(super) struct AdmissionLayer(pub(super) Answers);
 
@@ -36,7 +36,7 @@ impl<S> Layer<S> for AdmissionLayer {
     }
 }
 
-/// Refuses requests that are not gRPC calls, and ends calls whose deadline passed.
+/// Rejects requests that are not gRPC calls, and ends calls whose deadline has passed.
 #[derive(Clone)]
 pub(super) struct Admission<S> {
     inner: S,
@@ -70,14 +70,14 @@ where
     }
 }
 
-/// What a call is answered with.
+/// The kind of response to a call.
 enum Kind {
-    /// A stream, with its place among those of its connection.
+    /// A stream, with its place among the streams of its connection.
     Stream(Option<OwnedSemaphorePermit>),
     One,
 }
 
-/// Calls that last: those with a stream of answers.
+/// The methods that respond with a stream, so that their calls last.
 const STREAMS: [&str; 8] = [
     "/dateline.v1.AdminService/StreamBackup",
     "/dateline.v1.AdminService/Verify",
@@ -89,7 +89,7 @@ const STREAMS: [&str; 8] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// What a call is answered with and how long its caller waits for that, or why it gets none.
+/// Determines the kind of response and how long the caller waits for it, or the error response.
 fn judge(request: &Request<Body>) -> Result<(Kind, Option<Duration>), Box<Response<Body>>> {
     let within = judge_headers(request.headers())?;
     if !STREAMS.contains(&request.uri().path()) {
@@ -99,7 +99,7 @@ fn judge(request: &Request<Body>) -> Result<(Kind, Option<Duration>), Box<Respon
     Ok((Kind::Stream(place.map_err(|refused| Box::new(Status::from(refused).into_http()))?), within))
 }
 
-/// Keeps an answer until it is read, and the place of a stream until its last answer has left.
+/// Holds a response until it is read, and the place of a stream until its last response has been sent.
 async fn keep(
     kind: Kind,
     answers: Answers,
@@ -116,7 +116,7 @@ fn judge_headers(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<B
     if !is_grpc(headers) {
         return Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
-    // Only browsers send it. A page must not write to an archive that its reader can reach.
+    // Only browsers send it. A web page must not write to an archive that its reader can reach.
     if headers.contains_key(ORIGIN) {
         return Err(Box::new(plain(StatusCode::FORBIDDEN)));
     }
@@ -137,7 +137,7 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// A `grpc-timeout`: up to eight digits and a unit.
+/// Parses a `grpc-timeout`: up to eight digits and a unit.
 fn timeout(given: &str) -> Option<Duration> {
     let (digits, unit) = given.split_at_checked(given.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -155,7 +155,8 @@ fn timeout(given: &str) -> Option<Duration> {
     }
 }
 
-/// The answer, or that it did not come in time. A stream is answered when it begins; its caller ends it at the deadline.
+/// The response, or the error that it was not ready in time. A stream counts as answered when it begins; its caller
+/// ends it at the deadline.
 async fn answer(
     answered: impl Future<Output = Result<Response<Body>, Infallible>>,
     within: Duration,
@@ -167,7 +168,7 @@ async fn answer(
         if let Poll::Ready(answer) = answered.as_mut().poll(cx) {
             return Poll::Ready(answer);
         }
-        // The clock is looked at too: tonic's own timer may have woken us, and ours be about to.
+        // The clock is checked as well: tonic's own timer may have woken this task just before ours fires.
         if Instant::now() < ends {
             ready!(patience.as_mut().poll(cx));
         }
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_passed_deadline_is_told_as_one_on_the_wire_before_the_transport_calls_it_cancelled() {
+    async fn a_passed_deadline_is_reported_before_the_transport_reports_a_cancellation() {
         for milliseconds in [1, 20, 300, 60_000] {
             let begun = Instant::now();
             let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_in_time_is_the_answer() {
+    async fn a_response_in_time_is_returned() {
         let slow = service_fn(|_| async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(plain(StatusCode::OK))
@@ -214,9 +215,9 @@ mod tests {
         assert!(answer.headers().is_empty());
     }
 
-    /// A stream that is not known as one would not be counted.
+    /// A streaming method missing from `STREAMS` would not count towards the limits.
     #[test]
-    fn every_method_with_a_stream_of_answers_is_known_as_one() {
+    fn every_method_that_responds_with_a_stream_is_listed() {
         use prost::Message;
         let described = [crate::wire::DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
         let mut streams: Vec<String> = described

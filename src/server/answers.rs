@@ -1,9 +1,10 @@
-//! Answers that are not read: how much of them is kept, and for how long.
+//! Bounds the memory of unread responses, and how long they are held.
 //!
-//! What the reader of an answer has no room for stays in memory. So an answer is handed to the transport in pieces, and
-//! what is left of all answers is bounded: of calls with one answer, and of the message that each stream is sending. Where
-//! it would be more, the one of which nothing was taken for longest is dropped, and so is a single answer of which nothing was
-//! taken for a while. Its call then ends with a status, for a reader that wakes up.
+//! The part of a response that its reader has no room for stays in memory. So a response is passed to the transport in
+//! pieces, and the rest of all responses together is bounded; this covers whole responses, and the message that each
+//! stream is sending. If the bound would be exceeded, the response that has been waiting longest since its last piece
+//! was taken is dropped. A whole response from which nothing was taken for a while is dropped too. The call then ends
+//! with a status, in case its reader resumes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -20,12 +21,13 @@ use tonic::body::Body;
 
 use crate::service::status::Refusal;
 
-/// What all answers that are not read may take.
+/// The memory that all unread responses may take, in bytes.
 const BYTES_MAX: usize = 64 << 20;
-/// Bytes that the transport gets at once. It is a frame of HTTP/2, and what is kept beyond the bound for each call.
+/// The bytes passed to the transport at once. This is the size of an HTTP/2 frame, and the memory per call that the
+/// bound does not cover.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// The answers of a server that are not read yet.
+/// The unread responses of a server.
 #[derive(Clone)]
 pub(super) struct Answers {
     kept: Arc<Mutex<Kept>>,
@@ -36,23 +38,24 @@ struct Kept {
     bytes_max: usize,
     bytes: usize,
     answers: HashMap<u64, Unread>,
-    /// The answers by how long nothing was taken of them, the longest first.
+    /// Response ids by the turn in which something was last taken, so that the longest wait comes first.
     by_turn: BTreeMap<u64, u64>,
     next: u64,
 }
 
 struct Unread {
     data: Bytes,
-    /// Its place in `by_turn`.
+    /// The key in `by_turn`.
     turn: u64,
-    /// When something was taken last.
+    /// When something was last taken.
     taken: Instant,
-    /// When it is dropped if nothing is taken, also where there is room.
+    /// How long after that it is dropped, even if there is room; `None` for messages of streams.
     dropped_after: Option<Duration>,
 }
 
 impl Answers {
-    /// None yet. Those of which nothing is taken for `stalled_after` are dropped. Needs a runtime.
+    /// Starts without responses. Drops responses from which nothing is taken for `stalled_after`. Must be called within
+    /// a runtime.
     pub(super) fn new(stalled_after: Duration) -> Self {
         Self::bounded(BYTES_MAX, stalled_after)
     }
@@ -71,10 +74,11 @@ impl Answers {
         Self { kept, stalled_after }
     }
 
-    /// Keeps what a stream is sending until it is read or dropped, and `place` until the transport has let go of the stream.
+    /// Holds what a stream is sending until it is read or dropped, and `place` until the transport has released the
+    /// stream.
     ///
-    /// The sender of a stream ends one that is not read, and says what its reader needs to come again. So the message under
-    /// way is dropped only where its room is needed, and nothing follows it then.
+    /// The sender of a stream ends it when it is not read, and tells the reader how to continue. So the pending message
+    /// is dropped only if its memory is needed, and nothing follows it then.
     pub(super) fn keep_stream(&self, answer: Response<Body>, place: impl Send + 'static) -> Response<Body> {
         use hyper::body::Body as _;
         if answer.body().is_end_stream() {
@@ -89,7 +93,7 @@ impl Answers {
         Place { id: lock(&self.kept).put(data, dropped_after), kept: Arc::clone(&self.kept) }
     }
 
-    /// Keeps an answer that is whole until it is read or dropped.
+    /// Holds a whole response until it is read or dropped.
     pub(super) async fn keep(&self, answer: Response<Body>) -> Response<Body> {
         use hyper::body::Body as _;
         if answer.body().is_end_stream() {
@@ -117,7 +121,7 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 impl Kept {
-    /// Makes room for an answer and keeps it. One that is longer than all that may be kept is kept alone.
+    /// Makes room for a response and stores it. A response over the bound is stored alone.
     fn put(&mut self, data: Bytes, dropped_after: Option<Duration>) -> u64 {
         while self.bytes + data.len() > self.bytes_max {
             let Some((_, id)) = self.by_turn.pop_first() else { break };
@@ -135,7 +139,7 @@ impl Kept {
         self.next
     }
 
-    /// The next piece of an answer, which is empty at its end; `None` if it was dropped.
+    /// The next piece of a response, empty at its end; `None` if it was dropped.
     fn take(&mut self, id: u64) -> Option<Bytes> {
         let turn = self.turn();
         let unread = self.answers.get_mut(&id)?;
@@ -161,13 +165,13 @@ impl Kept {
         });
         let stalled: Vec<_> = stalled.map(|(id, _)| *id).collect();
         if !stalled.is_empty() {
-            tracing::info!(answers = stalled.len(), "answers were not read and are dropped");
+            tracing::info!(answers = stalled.len(), "dropping responses that were not read");
         }
         stalled.into_iter().for_each(|id| self.remove(id));
     }
 }
 
-/// The place of an answer among those that are kept, given back when its stream is gone.
+/// A response's entry among the stored ones, removed when its stream is gone.
 struct Place {
     kept: Arc<Mutex<Kept>>,
     id: u64,
@@ -179,22 +183,23 @@ impl Drop for Place {
     }
 }
 
-/// The next piece. A copy: what the transport holds of an answer must not keep all of it.
+/// Splits off the next piece. It is copied, because a slice held by the transport would keep the whole response in
+/// memory.
 fn split_off(data: &mut Bytes) -> Bytes {
     Bytes::copy_from_slice(&data.split_to(data.len().min(PIECE_BYTES)))
 }
 
-/// How a call ends whose answer was dropped.
+/// The final status of a call whose response was dropped.
 fn dropped(since: Instant) -> Option<HeaderMap> {
     let mut status = HeaderMap::new();
     Status::from(Refusal::unread(since.elapsed())).add_header(&mut status).ok().map(|()| status)
 }
 
-/// An answer or a stream that is being sent.
+/// A response or stream that is being sent.
 struct Sending<P> {
-    /// What follows.
+    /// The rest of the body.
     body: Body,
-    /// What is left of the frame before.
+    /// The rest of the previous frame, and since when it has been sent.
     leaving: Option<(Place, Instant)>,
     answers: Answers,
     _place: P,
@@ -248,7 +253,7 @@ mod tests {
         Response::new(Body::new(StreamBody::new(futures_util::stream::iter(frames))))
     }
 
-    /// How many bytes a reader gets, and with which status.
+    /// The number of bytes that a reader receives, and the final status.
     async fn read(answer: Response<Body>) -> (usize, String) {
         let mut frames = http_body_util::BodyStream::new(answer.into_body());
         let (mut bytes, mut status) = (0, String::new());
@@ -265,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_read_is_whole_and_leaves_nothing() {
+    async fn a_response_that_is_read_is_complete_and_leaves_no_memory() {
         let answers = Answers::new(STALLED_AFTER);
         for bytes in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES + 5] {
             let kept = answers.keep(answer(bytes)).await;
@@ -279,7 +284,7 @@ mod tests {
         assert_eq!(lock(&answers.kept).bytes, 0);
     }
 
-    /// A piece that shared the memory of its answer kept all of it, whatever became of the rest.
+    /// A piece that shared the memory of its response would keep all of it, even after the rest is dropped.
     #[test]
     fn a_piece_has_memory_of_its_own() {
         let mut data = Bytes::from(vec![7; 1 << 20]);
@@ -290,14 +295,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unread_answers_are_bounded_and_the_one_that_waits_longest_gives_way() {
+    async fn unread_responses_are_bounded_and_the_longest_waiting_is_dropped_first() {
         let answers = Answers::bounded(3 << 20, STALLED_AFTER);
         let mut kept = Vec::new();
         for _ in 0..3 {
             kept.push(answers.keep(answer(1 << 20)).await);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        // The first makes progress, so that the second waits longest.
+        // The first response makes progress, so the second has waited longest.
         let mut first = http_body_util::BodyStream::new(kept.remove(0).into_body());
         assert!(first.next().await.unwrap().is_ok());
         kept.push(answers.keep(answer(1 << 20)).await);
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_of_a_stream_gives_way_like_an_answer_and_its_place_lasts_as_long_as_the_stream() {
+    async fn a_message_of_a_stream_can_be_dropped_and_its_place_lasts_as_long_as_the_stream() {
         let answers = Answers::bounded(2 << 20, STALLED_AFTER);
         let place = Arc::new(());
         let whole = answers.keep_stream(answer(3 * PIECE_BYTES + 5), Arc::clone(&place));
@@ -318,7 +323,7 @@ mod tests {
         let mut frames = http_body_util::BodyStream::new(unread.into_body());
         assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
         tokio::time::sleep(3 * STALLED_AFTER).await;
-        assert_eq!(lock(&answers.kept).bytes, (1 << 20) - PIECE_BYTES, "the sender says when it ends");
+        assert_eq!(lock(&answers.kept).bytes, (1 << 20) - PIECE_BYTES, "only the sender ends it");
         let other = answers.keep(answer(2 << 20)).await;
         assert_eq!((lock(&answers.kept).bytes, Arc::strong_count(&place)), (2 << 20, 2));
         drop(other);
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_of_which_nothing_is_taken_is_dropped_and_says_so() {
+    async fn a_stalled_response_is_dropped_with_a_status() {
         let answers = Answers::new(STALLED_AFTER);
         let kept = answers.keep(answer(1 << 20)).await;
         tokio::time::sleep(STALLED_AFTER / 2).await;

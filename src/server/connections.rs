@@ -1,12 +1,12 @@
-//! Connections: which are taken, and which have to say what they want.
+//! Decides which connections are accepted, and closes those whose client stays silent.
 //!
-//! A connection costs a file descriptor, and storage needs some as well. So their number is bounded, overall and for
-//! each peer, well below the descriptors that the process may have. One above that is closed at once: its caller learns
-//! that immediately, and those that are connected notice nothing.
+//! A connection costs a file descriptor, and storage needs some as well. So the number of connections is bounded,
+//! overall and for each peer, well below the descriptors that the process may have. A connection over the limit is
+//! closed at once: its client notices immediately, and connected clients are not affected.
 //!
-//! A client begins with the preface of HTTP/2 and a SETTINGS frame (RFC 9113, section 3.4). A connection on which that
-//! has not come within [`Doors::greeting_within`] is closed, and so is one that is still silent when the server
-//! stops: nothing is under way on it.
+//! A client begins with the HTTP/2 preface and a SETTINGS frame (RFC 9113, section 3.4). A connection on which these
+//! have not arrived within [`Doors::greeting_within`] is closed, and so is one that is still silent when the server
+//! stops, because it has no calls in progress.
 
 use std::future::Future;
 use std::io;
@@ -26,47 +26,47 @@ use tonic::transport::server::Connected;
 
 use crate::service::{Caller, PeerPlace, PerPeer};
 
-/// Descriptors that are kept for everything but connections: the database, files of backups and verifications, the
-/// runtime, and a connection that is being refused.
+/// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
+/// runtime, and a connection that is being rejected.
 const DESCRIPTORS_RESERVED: u64 = 64;
-/// A failed accept is not tried again sooner than this: without descriptors it would fail at once, again and again.
+/// The pause after a failed accept. Without free descriptors it would otherwise fail in a busy loop.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// Refused connections are logged at most this often.
+/// The shortest interval between two log messages about rejected connections.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Allows the process as many descriptors as the system lets it have, and returns how many those are.
+/// Raises the process's limit on file descriptors to the system's maximum, and returns the resulting limit.
 ///
-/// `None` where the system does not say.
+/// `None` if the system does not report one.
 pub fn raise_descriptor_limit() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
     {
-        tracing::warn!(%error, "the limit of file descriptors could not be raised");
+        tracing::warn!(%error, "the limit on file descriptors could not be raised");
         return limit.current;
     }
     limit.maximum
 }
 
-/// Which connections a server takes.
+/// Decides which connections a server accepts.
 #[derive(Clone)]
 pub(super) struct Doors {
     places: Arc<Semaphore>,
     places_max: usize,
     per_peer_max: usize,
     peers: PerPeer,
-    /// Calls that may be under way on one connection.
+    /// Calls that may be in progress on one connection.
     calls_max: usize,
-    /// How long a connection may take to send its preface and settings.
+    /// How long a client may take to send its preface and settings.
     greeting_within: Duration,
-    /// Is cancelled when the server stops.
+    /// Cancelled when the server stops.
     stopping: CancellationToken,
 }
 
 impl Doors {
-    /// At most `connections_max` connections, fewer where `descriptors` allows no more, and of one peer at most
-    /// `per_peer_max`, or half of all.
+    /// Allows at most `connections_max` connections, or fewer if `descriptors` are short, of which one peer may have
+    /// `per_peer_max`, or half if that is `None`.
     pub(super) fn new(
         connections_max: usize,
         per_peer_max: Option<usize>,
@@ -89,7 +89,7 @@ impl Doors {
         }
     }
 
-    /// The connections that come to `listener`, without end.
+    /// Accepts connections from `listener`, indefinitely.
     pub(super) fn connections(self, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
         let begin = (listener, self, Refused::default());
         futures_util::stream::unfold(begin, |(listener, doors, mut refused)| async move {
@@ -111,10 +111,15 @@ impl Doors {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Result<Connection, &'static str> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| "as many are open as may be")?;
-        let place = self.peers.take(peer.ip(), self.per_peer_max).ok_or("its peer has as many open as one may have")?;
-        // A small answer must not wait for the next one to fill a packet.
-        stream.set_nodelay(true).map_err(|_| "it was gone before it was taken")?;
+        let permit = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| "the server has reached its limit of connections")?;
+        let place = self
+            .peers
+            .take(peer.ip(), self.per_peer_max)
+            .ok_or("the client's address has reached its limit of connections")?;
+        // A small response must not wait for the next one to fill a packet.
+        stream.set_nodelay(true).map_err(|_| "the client disconnected before it was accepted")?;
         let greeting = Greeting {
             progress: Progress::default(),
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
@@ -130,7 +135,7 @@ impl Doors {
     }
 }
 
-/// Connections that were refused, and when that was last logged.
+/// Counts rejected connections between log messages.
 #[derive(Default)]
 struct Refused {
     count: u64,
@@ -143,22 +148,22 @@ impl Refused {
         if self.logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
             return;
         }
-        tracing::warn!(reason, refused = self.count, "connections are refused");
+        tracing::warn!(reason, refused = self.count, "rejecting connections");
         *self = Self { count: 0, logged: Some(Instant::now()) };
     }
 }
 
-/// A connection that was taken.
+/// An accepted connection.
 pub(super) struct Connection {
     stream: TcpStream,
     caller: Caller,
-    /// What is awaited of its client first; `None` once it has come.
+    /// The greeting expected from the client; `None` once it has arrived.
     greeting: Option<Box<Greeting>>,
     _permit: OwnedSemaphorePermit,
     _place: PeerPlace,
 }
 
-/// A client that has yet to send its preface and settings.
+/// A client that has not yet sent its preface and settings.
 struct Greeting {
     progress: Progress,
     deadline: Pin<Box<Sleep>>,
@@ -166,7 +171,7 @@ struct Greeting {
 }
 
 impl Greeting {
-    /// Ready when it is not awaited any longer.
+    /// Ready when waiting for the greeting must end.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(
@@ -175,17 +180,17 @@ impl Greeting {
             ));
         }
         if self.stopping.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the server stops"));
+            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the server is stopping"));
         }
         Poll::Pending
     }
 }
 
 const PREFACE_BYTES: usize = 24;
-/// Preface and the head of the first frame, whose first three bytes are the length of its payload.
+/// The preface and the header of the first frame, whose first three bytes are the length of its payload.
 const HEAD_BYTES: usize = PREFACE_BYTES + 9;
 
-/// How much of preface and first frame has come. What they say is judged by their reader.
+/// How much of the preface and first frame has arrived. The HTTP/2 implementation validates the content.
 #[derive(Default)]
 struct Progress {
     received: usize,
@@ -193,7 +198,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Takes what came next, and tells whether all has come.
+    /// Counts received bytes, and returns whether the greeting is complete.
     fn take(&mut self, bytes: &[u8]) -> bool {
         for (at, byte) in (self.received..).zip(bytes).take_while(|(at, _)| *at < HEAD_BYTES) {
             if (PREFACE_BYTES..PREFACE_BYTES + 3).contains(&at) {
@@ -261,7 +266,7 @@ impl AsyncWrite for Connection {
 mod tests {
     use super::*;
 
-    /// Preface and a SETTINGS frame with one setting.
+    /// A preface, and a SETTINGS frame with one setting.
     fn greeting() -> Vec<u8> {
         let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100]);

@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`, as its contract says: a watch of a service that is not known stays open.
+//! Implements `grpc.health.v1.Health`. As that contract requires, a watch of an unknown service stays open.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,20 +19,21 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use crate::archive::Archive;
 use crate::service::status::Refusal;
 
-/// Says whether the machine's clock is right: apart from the server, which serves under a clock that is wrong, too.
+/// Reports whether the machine's clock is right. It is separate from the server's own health, because the server also
+/// serves while the clock is wrong.
 const CLOCK: &str = "dateline.clock";
-/// How often a watch of the clock looks at it.
+/// How often a watch of the clock checks it.
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
 
-/// The handler. All services of the server are as healthy as the server.
+/// The handler. Every service of the server has the health of the server.
 #[derive(Clone)]
 pub(super) struct HealthHandler {
-    /// The names of the services, and the empty one of the server.
+    /// The names of the services, including the empty name for the server.
     services: &'static [&'static str],
     serving: watch::Receiver<bool>,
-    /// Knows whether the clock is right.
+    /// Consulted for the state of the clock.
     archive: Arc<Archive>,
-    /// Ends the watches.
+    /// Cancelled when the server stops, which ends the watches.
     stopping: CancellationToken,
 }
 
@@ -46,7 +47,7 @@ impl HealthHandler {
         Self { services, serving, archive, stopping }
     }
 
-    /// Whether the clock is right, now and after each change of that.
+    /// Whether the clock is right: the current state, then each change.
     fn clock(&self) -> impl Stream<Item = bool> + Send + use<> {
         let archive = Arc::clone(&self.archive);
         let looks = IntervalStream::new(interval(CLOCK_EVERY)).map(move |_| archive.clock_fault().is_none());

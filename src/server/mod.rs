@@ -1,4 +1,4 @@
-//! Puts a server together: listener, layers, services, shutdown.
+//! Assembles and runs a server: listener, layers, services, shutdown.
 
 mod admission;
 mod answers;
@@ -37,30 +37,30 @@ use crate::wire::pb::archive_service_server::ArchiveServiceServer;
 use crate::wire::pb::change_feed_service_server::ChangeFeedServiceServer;
 use crate::wire::request::{Bounded, Bounds};
 
-/// How to run a server.
+/// Options of a server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The limits on input.
     pub limits: Limits,
-    /// Calls at once on one connection. Default 1,024.
+    /// Calls that may be in progress on one connection. Default 1,024.
     pub calls_per_connection_max: usize,
-    /// Streams of changes open at once, over all connections. Default 1,000.
+    /// Change streams that may be open, over all connections. Default 1,000.
     pub subscribers_max: usize,
-    /// Streams of changes of one peer open at once. Default a quarter of those that may be open.
+    /// Change streams that one peer may have open. Default: a quarter of `subscribers_max`.
     pub subscribers_per_peer_max: Option<usize>,
-    /// Connections open at once. Default 10,000, and fewer where the process may have fewer file descriptors.
+    /// Connections that may be open. Default 10,000, or fewer if the process has too few file descriptors.
     pub connections_max: usize,
-    /// Connections of one peer open at once. Default half of those that may be open.
+    /// Connections that one peer may have open. Default: half of all.
     pub connections_per_peer_max: Option<usize>,
-    /// File descriptors that the process may have, where that is known. Default unknown.
+    /// File descriptors that the process may have, if known. Default: unknown.
     pub descriptors_max: Option<u64>,
-    /// A connection whose client has not begun to speak HTTP/2 by then is closed. Default 10 s.
+    /// How long a client may take to start speaking HTTP/2 before its connection is closed. Default 10 s.
     pub greeting_within: Duration,
-    /// How long a stream's transport may make no progress before it is cut off. Default 60 s.
+    /// How long a stream's transport may make no progress before the stream is ended. Default 60 s.
     pub stalled_after: Duration,
-    /// How long a shutdown waits for writes that were accepted. Default 30 s.
+    /// How long a shutdown waits for accepted writes. Default 30 s.
     pub grace: Duration,
-    /// How long reads go on after the storage failed, before the server ends. Default 30 s.
+    /// How long reads continue after a storage failure before the server ends. Default 30 s.
     pub failed_grace: Duration,
 }
 
@@ -82,45 +82,47 @@ impl Default for Options {
     }
 }
 
-/// Why a server ended other than by being asked to.
+/// Why a server ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The transport failed.
+    /// The HTTP/2 transport returned an error.
     #[error("the server's transport failed: {0}")]
     Transport(#[from] tonic::transport::Error),
-    /// The listener could not be used.
+    /// The listener's address could not be read.
     #[error("the listener cannot be used: {0}")]
     Listener(#[from] std::io::Error),
     /// The task that serves connections panicked or was cancelled.
     #[error("serving ended unexpectedly: {0}")]
     Ended(tokio::task::JoinError),
-    /// The storage failed, and the time in which reads went on is over.
-    #[error("the storage failed; start the server anew")]
+    /// The storage failed, and the time in which reads continue is over.
+    #[error("the storage failed; restart the server")]
     StorageFailed,
 }
 
-/// What may be asked for its health; the empty name is the server.
+/// The services whose health can be checked. The empty name is the server.
 const SERVICES: &[&str] =
     &["", "dateline.v1.ArchiveService", "dateline.v1.ChangeFeedService", "dateline.v1.AdminService"];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a shutdown waits for calls under way to end and connections to close by themselves.
+/// How long a shutdown waits for calls in progress to end and connections to close on their own.
 const CALLS_END_WITHIN: Duration = Duration::from_millis(1_500);
-/// How long a shutdown waits for the answers of the last writes to leave.
+/// How long a shutdown waits for the responses to the last writes to be sent.
 const ANSWERS_LEAVE_WITHIN: Duration = Duration::from_millis(250);
-/// How long a shutdown waits for the tasks of streams that have ended.
+/// How long a shutdown waits for the tasks of ended streams.
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
-/// How often the clock is looked at.
+/// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
-/// Requests of services whose requests are not [`Bounded`]: a name, no more.
+/// The longest request of services that are not [`Bounded`], which take only a name.
 const SMALL_REQUEST_BYTES: usize = 16 << 10;
-/// HTTP/2 windows that let a replay run at full speed.
+/// HTTP/2 windows large enough for a replay to run at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
-/// Serves `archive` on `listener` until `shutdown` is done, then lets calls under way finish and closes the
-/// archive. When the storage fails, reads go on for a while, then the server ends with an error, so that whoever
-/// watches it starts it anew.
+/// Serves `archive` on `listener` until `shutdown` completes. It then lets calls in progress finish, and closes the
+/// archive.
+///
+/// If the storage fails, reads continue for a while and the server then ends with an error, so that a supervisor can
+/// restart it.
 pub async fn serve(
     listener: TcpListener,
     archive: Arc<Archive>,
@@ -142,14 +144,17 @@ pub async fn serve(
         options.greeting_within,
         stopping.clone(),
     );
-    tracing::info!(connections_max = doors.connections_max(), "connections above the limit are refused");
+    tracing::info!(connections_max = doors.connections_max(), "connections over the limit will be rejected");
     let stopped = stopping.clone().cancelled_owned();
     let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(doors.connections(listener), stopped));
     tracing::info!(%address, "serving");
     let failed = async {
         archive.failed().await;
         health.send_replace(false);
-        tracing::error!(seconds = options.failed_grace.as_secs(), "the storage failed; reads go on for a while");
+        tracing::error!(
+            seconds = options.failed_grace.as_secs(),
+            "the storage failed; reads continue for a while, then the server ends"
+        );
         tokio::time::sleep(options.failed_grace).await;
     };
     let ended = tokio::select! {
@@ -167,13 +172,13 @@ pub async fn serve(
     };
     serving.abort();
     subscribers.close();
-    // With its connection gone a subscriber ends at once; one whose connection outlasted the server may not.
+    // A subscriber whose connection is gone ends at once. One whose connection is still open may not.
     let _all_ended = tokio::time::timeout(SUBSCRIBERS_END_WITHIN, subscribers.wait()).await.is_ok();
     archive.close().await;
     ended
 }
 
-/// What is wrong with the clock is logged also while nothing is written.
+/// Checks the clock at intervals, so that faults are logged even if nothing is written.
 async fn look_at_clock(archive: &Archive) -> Infallible {
     let mut looks = tokio::time::interval(CLOCK_EVERY);
     loop {
@@ -182,17 +187,17 @@ async fn look_at_clock(archive: &Archive) -> Infallible {
     }
 }
 
-/// A channel to `archive` through the same services, over a connection in memory. It lasts as long as the archive
-/// is used; nobody else can connect.
+/// A channel to `archive` through the same services, over an in-memory connection. It lasts as long as the channel is
+/// used, and no other client can connect.
 pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(1 << 20);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
-    // A connection in memory ends with its client, and the server with its only connection.
+    // The in-memory connection ends when its client does, and the server ends with its only connection.
     tokio::spawn(router(context(archive, options), options, None).serve_with_incoming(incoming));
     let mut client = Some(client);
     let connector = service_fn(move |_| {
         let taken = client.take().map(TokioIo::new);
-        async move { taken.ok_or_else(|| std::io::Error::other("the connection in memory is closed")) }
+        async move { taken.ok_or_else(|| std::io::Error::other("the in-memory connection is closed")) }
     });
     Endpoint::from_static("http://in-process").connect_with_connector(connector).await
 }
@@ -244,20 +249,20 @@ fn router(
         .add_optional_service(reflection_v1alpha())
 }
 
-/// The compiled contract is ours, so it registers; a server without reflection still serves.
+/// Server reflection. Registering our own contract should not fail; if it does, the server runs without reflection.
 fn reflection()
 -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
     let built = described().build_v1();
-    let built = built.inspect_err(|error| tracing::error!(%error, "reflection is not served")).ok();
+    let built = built.inspect_err(|error| tracing::error!(%error, "server reflection is not available")).ok();
     built.map(|service| service.max_decoding_message_size(SMALL_REQUEST_BYTES))
 }
 
-/// The same for clients that only know its first version.
+/// Server reflection for clients that only know its v1alpha version.
 fn reflection_v1alpha() -> Option<
     tonic_reflection::server::v1alpha::ServerReflectionServer<impl tonic_reflection::server::v1alpha::ServerReflection>,
 > {
     let built = described().build_v1alpha();
-    let built = built.inspect_err(|error| tracing::error!(%error, "reflection v1alpha is not served")).ok();
+    let built = built.inspect_err(|error| tracing::error!(%error, "server reflection v1alpha is not available")).ok();
     built.map(|service| service.max_decoding_message_size(SMALL_REQUEST_BYTES))
 }
 
@@ -276,9 +281,9 @@ fn joined(served: Served) -> Result<(), ServeError> {
     }
 }
 
-/// Lets calls under way end, then those whose writes were accepted. Streams and waits end by themselves when the server
-/// stops. What is left after [`CALLS_END_WITHIN`] are calls other than writes, unread answers, and idle
-/// connections whose client does not close them: none of them is waited for.
+/// Waits for calls in progress, then for accepted writes. Streams and waiting calls end by themselves when the server
+/// stops. After [`CALLS_END_WITHIN`], only calls other than writes, unread responses, and idle connections that their
+/// client does not close can remain; the shutdown does not wait for these.
 async fn finish(
     serving: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     archive: &Archive,
@@ -288,7 +293,7 @@ async fn finish(
         return joined(served);
     }
     if tokio::time::timeout(grace, archive.close()).await.is_err() {
-        tracing::warn!("writes were still under way when the grace period ended");
+        tracing::warn!("writes were still in progress when the grace period ended");
         return Ok(());
     }
     match tokio::time::timeout(ANSWERS_LEAVE_WITHIN, serving).await {

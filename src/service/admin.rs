@@ -1,4 +1,4 @@
-//! `AdminService`.
+//! The handler of `AdminService`: status, verification and backup.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::archive::{ArchiveError, ClockFault, FORMAT_VERSION, VERIFICATIONS_MAX
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::{pb, snapshot_to_pb, timestamp_to_pb};
 
-/// Backups that are open at once. Each holds a segment or two in memory; few are read at the same time.
+/// The number of backups that may be open at once. Each holds one or two segments in memory; few of them are read at
+/// the same time.
 const BACKUPS_MAX: usize = 16;
 
 /// The handler of `AdminService`.
@@ -26,7 +27,7 @@ pub struct AdminHandler {
 }
 
 impl AdminHandler {
-    /// A handler over what every handler needs.
+    /// Creates the handler. Its clones share the limits on backups and verifications.
     pub fn new(context: Context) -> Self {
         let verifications = Arc::new(Semaphore::new(VERIFICATIONS_MAX));
         Self { context, backups: Arc::new(Semaphore::new(BACKUPS_MAX)), verifications }
@@ -94,7 +95,7 @@ impl AdminService for AdminHandler {
     }
 }
 
-/// One of the places for streams of a kind.
+/// Takes one of the places for streams of a kind.
 fn place(places: &Arc<Semaphore>, places_max: usize) -> Result<OwnedSemaphorePermit, Refusal> {
     Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::too_many_streams(places_max))
 }
@@ -113,7 +114,7 @@ mod tests {
     use crate::model::Limits;
     use crate::service::Memory;
 
-    /// A verification reads the whole archive. Its place is taken until its reader has the result, or is gone.
+    /// A verification reads the whole archive. It occupies its place until its client has the result or is gone.
     #[tokio::test]
     async fn no_more_than_two_verifications_run_at_once() {
         let handler = AdminHandler::new(Context {

@@ -1,4 +1,4 @@
-//! `ArchiveService`.
+//! The handler of `ArchiveService`: writes and reads of articles.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -11,23 +11,24 @@ use super::publish::{self, Parsed, Plain};
 use super::sink::Messages;
 use super::status::Refusal;
 use super::{Context, fit, import, render, view};
-use crate::archive::compare::StateSelector;
-use crate::archive::read::View;
-use crate::archive::request::{Action, Written};
+use crate::archive::read::article::View;
+use crate::archive::read::compare::StateSelector;
+use crate::archive::request::{Action, Receipt};
 use crate::model::name::parse_revision_name;
 use crate::model::{ArticleName, AsOf, KnownAt, Seq};
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, diff_to_pb, pb, snapshot_to_pb, word_delta_to_pb};
 
-/// Articles that one call reads whole: each may have a megabyte.
+/// The most articles that one call may read whole, since each may have 1 MiB.
 const FULL_ARTICLES_MAX: usize = 100;
 
 /// The handler of `ArchiveService`.
 #[derive(Clone)]
 pub struct ArchiveHandler(pub Context);
 
-/// What a rollback and the marks have in common. The generated messages have the same fields and no trait.
+/// Extracts the fields that rollbacks and state changes share. The generated messages have the same fields but no
+/// common trait.
 macro_rules! plain {
     ($request:expr) => {{
         let mut request = $request.clone();
@@ -81,11 +82,11 @@ impl ArchiveService for ArchiveHandler {
         let view = view(request.view, View::Full);
         let as_of = wire::as_of(request.as_of);
         let (name, as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
-        let cut = self.0.cut(as_of, request.min_next_seq).await?;
-        let article = self.0.archive.article(cut, name, view).await.map_err(Refusal::from)?;
+        let point = self.0.read_point(as_of, request.min_next_seq).await?;
+        let article = self.0.archive.article(point, name, view).await.map_err(Refusal::from)?;
         Ok(Response::new(pb::GetArticleResponse {
             article: Some(render::article(article)),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         }))
     }
 
@@ -95,12 +96,12 @@ impl ArchiveService for ArchiveHandler {
         let view = view(request.view, View::Full);
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
-        let cut = self.0.cut(as_of, request.min_next_seq).await?;
-        let revision = self.0.archive.revision(cut, name, selector, view, false).await.map_err(Refusal::from)?;
-        let revision = if request.include_original { self.0.with_original(cut, revision).await? } else { revision };
+        let point = self.0.read_point(as_of, request.min_next_seq).await?;
+        let revision = self.0.archive.revision(point, name, selector, view, false).await.map_err(Refusal::from)?;
+        let revision = if request.include_original { self.0.with_original(point, revision).await? } else { revision };
         Ok(Response::new(pb::GetRevisionResponse {
             revision: Some(render::revision(&revision)),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         }))
     }
 
@@ -119,10 +120,10 @@ impl ArchiveService for ArchiveHandler {
         let names = self.batch_names(&request.names, *view.as_ref().unwrap_or(&View::Basic));
         let as_of = wire::as_of(request.as_of);
         let (names, as_of, view) = all!(names, as_of, view).map_err(Refusal::from)?;
-        let cut = self.0.cut(as_of, request.min_next_seq).await?;
-        let found = self.0.archive.articles(cut, names, view).await.map_err(Refusal::from)?;
+        let point = self.0.read_point(as_of, request.min_next_seq).await?;
+        let found = self.0.archive.articles(point, names, view).await.map_err(Refusal::from)?;
         let mut answer = pb::BatchGetArticlesResponse {
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
             ..pb::BatchGetArticlesResponse::default()
         };
         let mut room = fit::Room::default();
@@ -158,12 +159,12 @@ impl ArchiveService for ArchiveHandler {
         let view = view(request.view, View::Basic);
         let as_of = wire::as_of(request.as_of);
         let (key, as_of, view) = all!(key, as_of, view).map_err(Refusal::from)?;
-        let cut = self.0.cut(as_of, request.min_next_seq).await?;
-        let article = self.0.archive.article_by_url(cut, request.url, key.clone(), view).await;
+        let point = self.0.read_point(as_of, request.min_next_seq).await?;
+        let article = self.0.archive.article_by_url(point, request.url, key.clone(), view).await;
         Ok(Response::new(pb::LookupArticleResponse {
             article: Some(render::article(article.map_err(Refusal::from)?)),
             url_key: key.as_str().to_owned(),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         }))
     }
 
@@ -175,16 +176,16 @@ impl ArchiveService for ArchiveHandler {
         let as_of = wire::as_of(request.as_of).and_then(|as_of| match as_of.observe_time {
             None => Ok(as_of),
             Some(_) => {
-                let problem = "must be unset; give times as base and target";
+                let problem = "must be unset; select instants with base and target instead";
                 Err(FieldError::invalid("as_of.observe_time", problem).into())
             }
         });
         let (name, base, target, as_of) = all!(name, base, target, as_of).map_err(Refusal::from)?;
-        let cut = self.0.cut(as_of, request.min_next_seq).await?;
-        let compared = self.0.archive.compare(cut, name, base, target).await.map_err(Refusal::from)?;
+        let point = self.0.read_point(as_of, request.min_next_seq).await?;
+        let compared = self.0.archive.compare(point, name, base, target).await.map_err(Refusal::from)?;
         let (field_changes, hunks) = diff_to_pb(&compared.diff);
-        let basic = |revision: &crate::archive::read::RevisionAt| {
-            render::revision(&crate::archive::read::RevisionAt { content: None, ..revision.clone() })
+        let basic = |revision: &crate::archive::read::article::RevisionAt| {
+            render::revision(&crate::archive::read::article::RevisionAt { content: None, ..revision.clone() })
         };
         Ok(Response::new(pb::DiffRevisionsResponse {
             base: compared.base.as_ref().map(basic),
@@ -192,7 +193,7 @@ impl ArchiveService for ArchiveHandler {
             field_changes,
             hunks,
             word_delta: Some(word_delta_to_pb(compared.word_delta)),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         }))
     }
 
@@ -250,7 +251,7 @@ impl ArchiveService for ArchiveHandler {
     }
 }
 
-/// What became of a mark.
+/// The result of a state change.
 struct Marked {
     article: pb::Article,
     changed: bool,
@@ -264,7 +265,7 @@ impl ArchiveHandler {
         caller: &Caller,
         operation: crate::archive::request::Operation,
         validate_only: bool,
-    ) -> Result<Written, Refusal> {
+    ) -> Result<Receipt, Refusal> {
         let written = self.0.archive.write_in(&caller.writes, vec![operation], validate_only).await;
         let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
@@ -292,8 +293,8 @@ impl ArchiveHandler {
         let snapshot = written.snapshot;
         let known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: None };
         let as_of = AsOf { observe_time: Some(written.observe_time), known_at };
-        let cut = self.0.archive.cut(as_of, Seq::ZERO).await?;
-        let article = self.0.archive.article(cut, written.article.clone(), View::Basic).await?;
+        let point = self.0.archive.read_point(as_of, Seq::ZERO).await?;
+        let article = self.0.archive.article(point, written.article.clone(), View::Basic).await?;
         Ok(Marked {
             article: pb::Article { etag: written.etag, ..render::article(article) },
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
@@ -308,13 +309,13 @@ impl ArchiveHandler {
             View::Full => self.0.limits.page_size_max.min(FULL_ARTICLES_MAX),
         };
         if names.is_empty() || names.len() > names_max {
-            let problem = format!("has {} names; in this view 1 to {names_max} are allowed", names.len());
+            let problem = format!("has {} names; 1 to {names_max} are allowed in this view", names.len());
             return Err(FieldError::invalid("names", problem).into());
         }
         let mut seen = HashSet::with_capacity(names.len());
         wire::every(names.iter().enumerate().map(|(index, name)| {
             let path = format!("names[{index}]");
-            if seen.insert(name) { article_name(&path, name) } else { Err(FieldError::invalid(path, "is there twice")) }
+            if seen.insert(name) { article_name(&path, name) } else { Err(FieldError::invalid(path, "is a duplicate")) }
         }))
     }
 }

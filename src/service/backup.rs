@@ -1,4 +1,4 @@
-//! The stream of a backup.
+//! Streams a backup to its client.
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -8,12 +8,12 @@ use super::sink::{NotTaken, Sink};
 use super::status::Refusal;
 use crate::archive::ArchiveError;
 use crate::archive::backup::Backup;
-use crate::archive::feed::FeedStart;
+use crate::archive::changefeed::FeedStart;
 use crate::model::Seq;
 use crate::wire::{self, pb, snapshot_to_pb};
 use pb::stream_backup_response::Part;
 
-/// A message holds at most so much of the file.
+/// The most bytes of the file in one message.
 const DATA_BYTES_MAX: usize = 1 << 20;
 
 /// Where a backup begins.
@@ -26,15 +26,15 @@ pub(super) fn since(snapshot: Option<pb::Snapshot>) -> Result<FeedStart, Refusal
     })
 }
 
-/// Why a backup cannot begin there.
+/// Converts the error of a backup that cannot begin at the requested position.
 pub(super) fn of_start(error: ArchiveError) -> Refusal {
     Refusal::of_start(
         error,
-        "leave out `since` for a full backup, or give the `end` of the last backup of this archive",
+        "omit `since` for a full backup, or set it to the `end` of the last backup of this archive",
     )
 }
 
-/// The way of one backup to its receiver.
+/// Sends one backup to its client.
 pub(super) struct Sending {
     sink: Sink<pb::StreamBackupResponse>,
     stopping: CancellationToken,
@@ -45,7 +45,8 @@ impl Sending {
         Self { sink, stopping: context.stopping.clone() }
     }
 
-    /// Sends all of a backup, or why it ended early. Returns when it was taken, or its reader is gone.
+    /// Sends the whole backup, or the reason why it ended early. Returns once the client has received everything or is
+    /// gone.
     pub(super) async fn send(self, backup: Backup, estimated_bytes: u64) {
         let sent = tokio::select! {
             biased;
@@ -77,7 +78,7 @@ impl Sending {
             };
             let mut rest = Bytes::from(piece.data);
             while !rest.is_empty() {
-                // A copy, so that what waits for the transport keeps no more than itself.
+                // Copied, so that a piece waiting for the transport does not keep the whole segment in memory.
                 let data = Bytes::copy_from_slice(&rest.split_to(rest.len().min(DATA_BYTES_MAX)));
                 if rest.is_empty() {
                     next_seq = piece.next_seq.0;

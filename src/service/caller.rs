@@ -1,4 +1,4 @@
-//! Who calls: a connection and its peer, and what each of them may have.
+//! The client of a call: its connection and address, and what each of those may use.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,17 +10,18 @@ use tonic::Request;
 use super::status::Refusal;
 use crate::archive;
 
-/// A connection. Its requests have it as an extension; one without, of a connection in memory, is a caller of its own.
+/// A connection. The server attaches it to each request as an extension. A request without one, on an in-memory
+/// connection, is treated as a caller of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
-    /// Whose connection it is, where it has an address.
+    /// The address of the client, if the connection has one.
     pub peer: Option<IpAddr>,
-    /// What it has in the queue of writes.
+    /// The connection's share of the write queue.
     pub(super) writes: Arc<archive::Share>,
     streams: Option<Arc<Streams>>,
 }
 
-/// The streams of one connection.
+/// The streams that one connection may have open.
 #[derive(Debug)]
 struct Streams {
     places: Arc<Semaphore>,
@@ -28,20 +29,20 @@ struct Streams {
 }
 
 impl Caller {
-    /// A connection from `peer` on which `calls_max` calls may be under way. A quarter of them is kept from streams, which
-    /// last: the transport lets calls above its limit wait, and does not say so.
+    /// A connection from `peer` with up to `calls_max` calls in progress. A quarter of them is reserved for calls other
+    /// than streams, because streams last and the transport silently delays calls over its limit.
     pub fn new(peer: IpAddr, calls_max: usize) -> Self {
         let max = calls_max.saturating_sub(calls_max / 4).clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams { places: Arc::new(Semaphore::new(max)), max };
         Self { peer: Some(counted_as(peer)), writes: Arc::default(), streams: Some(Arc::new(streams)) }
     }
 
-    /// Who sent a request.
+    /// The caller of a request.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// A place for one more stream, until it is dropped.
+    /// Takes a place for one more stream. Dropping it releases the place.
     pub(crate) fn stream(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         let Some(streams) = &self.streams else { return Ok(None) };
         let place = Arc::clone(&streams.places).try_acquire_owned();
@@ -49,7 +50,7 @@ impl Caller {
     }
 }
 
-/// The owner of an IPv6 network has 2^64 addresses in it (RFC 4291, section 2.5.1), so its addresses count together.
+/// The owner of an IPv6 network has 2^64 addresses in it (RFC 4291, section 2.5.1), so all of them count as one peer.
 fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
@@ -57,11 +58,11 @@ fn counted_as(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// What each peer has of something.
+/// Counts what each peer has of a limited resource.
 #[derive(Clone, Debug, Default)]
 pub struct PerPeer(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One of those that a peer may have. Dropping it gives it back.
+/// One unit counted for a peer. Dropping it releases the unit.
 #[derive(Debug)]
 pub struct PeerPlace {
     peers: PerPeer,
@@ -69,7 +70,7 @@ pub struct PeerPlace {
 }
 
 impl PerPeer {
-    /// One more for `peer`, unless it has `most`.
+    /// Counts one more for `peer`, unless it already has `most`.
     pub fn take(&self, peer: IpAddr, most: usize) -> Option<PeerPlace> {
         let peer = counted_as(peer);
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_has_a_share_and_gets_it_back() {
+    fn a_peer_has_a_limit_and_released_places_count_no_more() {
         let peers = PerPeer::default();
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let first = peers.take(one, 2);
@@ -111,7 +112,7 @@ mod tests {
         drop(first);
         assert!(peers.take(one, 2).is_some());
         drop(second);
-        assert!(peers.0.lock().unwrap().is_empty(), "nothing is kept of a peer that is gone");
+        assert!(peers.0.lock().unwrap().is_empty(), "a peer without places is forgotten");
     }
 
     #[test]

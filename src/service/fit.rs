@@ -1,24 +1,24 @@
-//! What of an answer fits a client with gRPC's default limit of 4 MiB a message.
+//! Keeps responses within gRPC's default limit of 4 MiB per message.
 //!
-//! This is the only place that measures answers. What reads the archive for a page has a rough bound of its own, so
-//! that it doesn't read much more than is sent.
+//! This is the only place that measures responses. Code that reads the archive for a page has a rough bound of its own,
+//! so that it does not read much more than is sent.
 
 use prost::Message;
 
-/// The items of a page together take at most this many bytes, unless the first alone takes more.
+/// The items of a page take at most this many bytes together, unless the first alone takes more.
 pub(super) const PAGE_BYTES_MAX: usize = 2 << 20;
 
-/// How an item is framed in its list: a tag, and a length of up to four bytes.
+/// The framing of an item in its list: a tag, and a length of up to four bytes.
 const FRAME_BYTES: usize = 5;
 
-/// What a page has taken of its room.
+/// The space of a page that is used so far.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     taken: usize,
 }
 
 impl Room {
-    /// Takes the room of an item if there is enough. The first item has it in any case.
+    /// Takes the space for an item if there is enough. The first item always fits.
     pub(super) fn has(&mut self, item: &impl Message) -> bool {
         let taken = self.taken.saturating_add(item.encoded_len() + FRAME_BYTES);
         let fits = self.taken == 0 || taken <= PAGE_BYTES_MAX;
@@ -29,7 +29,7 @@ impl Room {
     }
 }
 
-/// Keeps the items that fit. Answers whether any were dropped.
+/// Keeps the items that fit. Returns whether any were dropped.
 pub(super) fn keep<T: Message>(items: &mut Vec<T>) -> bool {
     let mut room = Room::default();
     let kept = items.iter().take_while(|item| room.has(*item)).count();

@@ -1,4 +1,4 @@
-//! Imports: a stream of messages in, a stream of answers out.
+//! `ArchiveService.ImportObservations`: a stream of messages in, a stream of responses out.
 
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -12,12 +12,12 @@ use crate::archive::Pending;
 use crate::wire::request::Incoming;
 use crate::wire::{field_violations, pb};
 
-/// Answers to messages of an import that wait to be read. A reader that stalls stalls its own import alone.
+/// Responses that may wait to be read. A client that reads nothing stalls only its own import.
 const ANSWERS_MAX: usize = 16;
-/// Messages of one import that are queued and not answered yet.
+/// Messages of one import that may be queued and not answered yet.
 const MESSAGES_MAX: usize = 32;
 
-/// Starts an import, and answers with the stream of its answers.
+/// Starts an import and returns the stream of its responses.
 pub(super) fn start(
     context: Context,
     caller: Caller,
@@ -28,9 +28,11 @@ pub(super) fn start(
     stream
 }
 
-/// Takes the messages of an import one after the other. A message does not wait for the one before it to become
-/// durable, so that one commit takes many; answers come in the order of the messages. The import ends with its
-/// stream, when the server stops, or when nobody reads the answers any more; what was accepted is done all the same.
+/// Takes the messages of an import one after the other. A message does not wait for the previous one to become durable,
+/// so one commit can contain many. Responses are sent in the order of the messages.
+///
+/// The import ends with its request stream, when the server stops, or when the client no longer reads the responses.
+/// Accepted messages are carried out in any case.
 async fn import(
     context: Context,
     caller: Caller,
@@ -44,14 +46,14 @@ async fn import(
         let message = tokio::select! {
             message = messages.message() => message,
             () = context.stopping.cancelled() => Err(Refusal::draining().into()),
-            // No answer is read any more, and the next message may never come.
+            // The client no longer reads responses, and the next message may never arrive.
             () = begun.closed() => break,
         };
         let message = match message {
             Ok(Some(message)) => message,
             Ok(None) => break,
             Err(status) => {
-                // Whether it was sent or nobody reads it any more, this is the end.
+                // The import ends, whether or not the client still reads this error.
                 drop(begun.send(Err(status)).await);
                 break;
             }
@@ -59,7 +61,7 @@ async fn import(
         let result = match incoming.refused() {
             Some(status) => Err(item_error(&status)),
             None => match begin(&context, &caller, message.requests).await {
-                // The archive itself is gone: the messages after this one would fare no better.
+                // The archive itself is unavailable, so later messages would fail too.
                 Err(refusal) if refusal.ends_streams() => {
                     drop(begun.send(Err(refusal.into())).await);
                     break;
@@ -74,7 +76,7 @@ async fn import(
     }
     drop(begun);
     if let Err(error) = answering.await {
-        tracing::error!(%error, "the answers of an import ended unexpectedly");
+        tracing::error!(%error, "the task that answers an import ended unexpectedly");
     }
 }
 
@@ -88,7 +90,7 @@ async fn begin(
     Ok((pending, batch.warnings))
 }
 
-/// What refused a message before it was read, as what became of it.
+/// Converts the status of a message that was rejected before it was decoded.
 fn item_error(status: &Status) -> pb::ItemError {
     let info = status.get_details_error_info();
     let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
@@ -96,13 +98,13 @@ fn item_error(status: &Status) -> pb::ItemError {
     pb::ItemError { code: status.code().into(), reason, message, metadata, field_violations }
 }
 
-/// A message of an import that is queued, and what its writer should be told besides.
+/// A queued message, and the warnings from its validation.
 type Begun = (Pending, Vec<Vec<pb::Warning>>);
-/// A message by its offset, queued or refused; or why no more messages come.
+/// A message by its offset, queued or rejected; or the status that ends the import.
 type Step = Result<(u64, Result<Begun, pb::ItemError>), Status>;
 
-/// Answers the messages of an import in their order, each once it is durable or refused. When its reader does not take the answers
-/// for `stalled_after`, the import ends: what was queued is done, and no more is taken.
+/// Sends the responses in the order of the messages, each once its message is durable or rejected. If the client takes
+/// no response for `stalled_after`, the import ends: queued messages are carried out, and no more are accepted.
 async fn answer(mut under_way: mpsc::Receiver<Step>, answers: Sink<pb::ImportObservationsResponse>) {
     use pb::import_observations_response::Result as ImportResult;
     loop {
@@ -152,7 +154,7 @@ mod tests {
     use crate::model::Limits;
 
     #[tokio::test(start_paused = true)]
-    async fn an_import_ends_with_the_reader_of_its_answers_though_no_message_comes() {
+    async fn an_import_ends_with_the_reader_of_its_responses_even_if_no_message_arrives() {
         let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
         let context = Context {
             archive: Arc::clone(&archive),

@@ -1,11 +1,11 @@
-//! The lists of `ArchiveService`: pages and their tokens.
+//! The list methods of `ArchiveService`: pages and their tokens.
 
 use super::archive::article_name;
 use super::status::Refusal;
 use super::{Context, fit, render, view};
-use crate::archive::Cut;
-use crate::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
-use crate::archive::read::View;
+use crate::archive::ReadPoint;
+use crate::archive::read::article::View;
+use crate::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
 use crate::model::{ArticleName, AsOf, KnownAt, RequestDigest, RevisionNumber, Seq, SourceId};
 use crate::wire::token::{PageToken, TokenError, request_digest};
 use crate::wire::{self, FieldError, all, pb, snapshot_to_pb, timestamp_to_pb};
@@ -32,14 +32,14 @@ impl Context {
         let (source, filter, as_of, view, by_name, page_size, token) =
             all!(source, filter, as_of, view, order, size, token)?;
         let query = ArticleQuery { source, filter, view, page_size, content_bytes_max: PAGE_CONTENT_BYTES };
-        let cut = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
+        let point = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
         let (articles, next) = if by_name {
             let after = position(token.as_ref(), |text| ArticleName::parse(text).ok())?;
-            let page = self.archive.articles_by_name(cut, query, after).await?;
+            let page = self.archive.articles_by_name(point, query, after).await?;
             (page.items, page.next.map(|name| name.to_string()))
         } else {
             let before = position(token.as_ref(), |text| text.parse().ok().map(Seq))?;
-            let page = self.archive.articles_by_latest_change(cut, query, before).await?;
+            let page = self.archive.articles_by_latest_change(point, query, before).await?;
             (page.items, page.next.map(|seq| seq.to_string()))
         };
         let mut articles: Vec<_> = articles.into_iter().map(render::article).collect();
@@ -48,8 +48,8 @@ impl Context {
         let next = cut_off.or(next);
         Ok(pb::ListArticlesResponse {
             articles,
-            next_page_token: next_token(&cut, next, digest),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            next_page_token: next_token(&point, next, digest),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         })
     }
 
@@ -72,15 +72,15 @@ impl Context {
         let size = render::page_size(request.page_size, &self.limits);
         let (name, as_of, order, view, page_size, token) = all!(name, as_of, order, view, size, token)?;
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
-        let cut = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
-        let page = self.archive.revisions(cut, name, order, after, (page_size, view)).await?;
+        let point = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
+        let page = self.archive.revisions(point, name, order, after, (page_size, view)).await?;
         let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
         let cut_off = fit::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
         let next = cut_off.map(|last| last.revision.number).or(page.next);
         Ok(pb::ListRevisionsResponse {
             entries,
-            next_page_token: next_token(&cut, next.map(|number| number.to_string()), digest),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            next_page_token: next_token(&point, next.map(|number| number.to_string()), digest),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         })
     }
 
@@ -93,10 +93,11 @@ impl Context {
         let page_size = render::page_size(request.page_size, &self.limits);
         let (page_size, token) = all!(page_size, token)?;
         let after = position(token.as_ref(), |text| SourceId::parse(text).ok())?;
-        // Figures are of the moment, so a page is not of the first page's cut; it must be of the same history.
+        // Stats of sources have no history, so a page is not read at the first page's snapshot. The token must still be
+        // of this log.
         self.page_cut(AsOf::default(), 0, token.as_ref()).await?;
-        let cut = self.cut(AsOf::default(), 0).await?;
-        let page = self.archive.sources(cut, after, page_size).await?;
+        let point = self.read_point(AsOf::default(), 0).await?;
+        let page = self.archive.sources(point, after, page_size).await?;
         let sources = page.items.iter().map(|(source, figures)| pb::Source {
             name: source.to_string(),
             article_count: figures.articles,
@@ -105,26 +106,31 @@ impl Context {
         });
         Ok(pb::ListSourcesResponse {
             sources: sources.collect(),
-            next_page_token: next_token(&cut, page.next.map(|source| source.as_str().to_owned()), digest),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            next_page_token: next_token(&point, page.next.map(|source| source.as_str().to_owned()), digest),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         })
     }
 
-    /// The cut of the first page, whose knowledge later pages keep.
-    async fn page_cut(&self, mut as_of: AsOf, min_next_seq: u64, token: Option<&PageToken>) -> Result<Cut, Refusal> {
+    /// The read point of a page. Later pages use what was known at the first page's.
+    async fn page_cut(
+        &self,
+        mut as_of: AsOf,
+        min_next_seq: u64,
+        token: Option<&PageToken>,
+    ) -> Result<ReadPoint, Refusal> {
         if let Some(PageToken { snapshot, .. }) = token {
             as_of.known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: Some(snapshot.log_digest) };
         }
         self.visible(min_next_seq).await?;
-        match self.archive.cut(as_of, Seq(min_next_seq)).await {
-            // A token of pages beyond the end of this log is of another history.
+        match self.archive.read_point(as_of, Seq(min_next_seq)).await {
+            // A token with a position after the end of this log was issued by another log.
             Err(crate::archive::ArchiveError::Bound(crate::archive::error::BadBound::SeqInFuture {
                 next_seq, ..
             })) if token.is_some_and(|token| token.snapshot.next_seq == next_seq) => {
                 let diverged = crate::archive::error::BadBound::HistoryDiverged { next_seq };
                 Err(crate::archive::ArchiveError::from(diverged).into())
             }
-            cut => Ok(cut?),
+            point => Ok(point?),
         }
     }
 }
@@ -136,7 +142,7 @@ fn parent_source(parent: &str) -> Result<Option<SourceId>, FieldError> {
     SourceId::parse_name(parent).map(Some).map_err(|error| FieldError::invalid("parent", error))
 }
 
-/// Where the list goes on, as the token says it.
+/// The position in a list at which the token continues.
 pub(super) fn position<T>(
     token: Option<&PageToken>,
     read: impl Fn(&str) -> Option<T>,
@@ -145,11 +151,11 @@ pub(super) fn position<T>(
     token.map(|token| read(&token.position).ok_or_else(malformed)).transpose()
 }
 
-/// The token of a list's page; `None` for the first one.
+/// Decodes the token of a list; `None` for the first page.
 pub(super) fn page_token(token: &str, request: RequestDigest) -> Result<Option<PageToken>, FieldError> {
     PageToken::decode(token, request).map_err(|error| FieldError::token("page_token", error))
 }
 
-fn next_token(cut: &Cut, next: Option<String>, digest: RequestDigest) -> String {
-    next.map(|position| PageToken { snapshot: cut.snapshot, position }.encode(digest)).unwrap_or_default()
+fn next_token(point: &ReadPoint, next: Option<String>, digest: RequestDigest) -> String {
+    next.map(|position| PageToken { snapshot: point.snapshot, position }.encode(digest)).unwrap_or_default()
 }

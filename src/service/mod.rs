@@ -1,7 +1,7 @@
-//! The gRPC services: each method parses its request, calls the archive, and renders the answer.
+//! The gRPC services: each method parses its request, calls the archive, and renders the response.
 //!
-//! No rule of the product is here, and nothing above the archive's own types is known to it. Every error becomes a
-//! status in [`status`], and nowhere else.
+//! This layer contains no rules of the product, and knows the archive only through its public types. Every error is
+//! converted to a status in [`status`], and nowhere else.
 
 mod admin;
 mod archive;
@@ -30,39 +30,39 @@ pub use caller::{Caller, PeerPlace, PerPeer};
 pub use feed::{FeedHandler, Memory};
 
 use self::status::Refusal;
-use crate::archive::read::View;
-use crate::archive::{Archive, Cut};
+use crate::archive::read::article::View;
+use crate::archive::{Archive, ReadPoint};
 use crate::model::{AsOf, Limits, Seq};
 use crate::wire::{FieldError, pb};
 
-/// What every handler needs.
+/// The state shared by all handlers.
 #[derive(Clone)]
 pub struct Context {
-    /// The archive.
+    /// The archive that is served.
     pub archive: Arc<Archive>,
     /// The limits on input.
     pub limits: Limits,
-    /// Is cancelled when the server stops: streams that would go on end then.
+    /// Cancelled when the server stops. Streams that would continue then end.
     pub stopping: CancellationToken,
-    /// The tasks that feed subscribers. They end when the server stops, or when their stream is gone.
+    /// The tasks that feed subscribers. They end when the server stops or their stream is gone.
     pub subscribers: TaskTracker,
-    /// A subscriber whose transport makes no progress for so long is cut off.
+    /// A stream whose transport makes no progress for this long is ended.
     pub stalled_after: Duration,
-    /// What unread events may take, over all subscribers.
+    /// The memory that unread events may take, over all subscribers.
     pub memory: Memory,
 }
 
 impl Context {
-    async fn cut(&self, as_of: AsOf, min_next_seq: u64) -> Result<Cut, Refusal> {
+    async fn read_point(&self, as_of: AsOf, min_next_seq: u64) -> Result<ReadPoint, Refusal> {
         self.visible(min_next_seq).await?;
-        Ok(self.archive.cut(as_of, Seq(min_next_seq)).await?)
+        Ok(self.archive.read_point(as_of, Seq(min_next_seq)).await?)
     }
 
     /// Waits until the changes below `min_next_seq` can be read, or the server stops.
     async fn visible(&self, min_next_seq: u64) -> Result<(), Refusal> {
         let min_next_seq = Seq(min_next_seq);
         if min_next_seq <= self.archive.tail().next_seq {
-            return Ok(()); // Most reads ask for nothing.
+            return Ok(()); // Most reads do not set it.
         }
         tokio::select! {
             visible = self.archive.wait_for(min_next_seq) => Ok(visible?),

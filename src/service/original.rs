@@ -1,4 +1,4 @@
-//! `ArchiveService.ReadOriginal`: the bytes of a kept original, in pieces.
+//! `ArchiveService.ReadOriginal`: streams the bytes of a kept original.
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -6,27 +6,26 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, render};
-use crate::archive::read::{RevisionAt, View};
+use crate::archive::read::article::{RevisionAt, View};
 use crate::model::RevisionSelector;
 use crate::model::name::parse_revision_name;
 use crate::wire::{self, FieldError, all, pb, snapshot_to_pb};
 use pb::read_original_response::Part;
 
-/// An original of at most this many bytes fits the answer of GetRevision, next to the content.
+/// The largest original that fits into a response of GetRevision, next to the content.
 pub(super) const ANSWERED_BYTES_MAX: u64 = 2 << 20;
-/// Bytes of an original that a message holds at most.
+/// The most bytes of an original in one message.
 const PIECE_BYTES_MAX: usize = 256 << 10;
 
-/// What originals that are being sent may take of memory together, in KiB: 256 MiB. Each is in memory until its reader has
-/// all of it.
+/// The memory of all originals being sent, in KiB: 256 MiB. Each is in memory until its client has received all of it.
 const MEMORY_KIB: u32 = 256 << 10;
 static MEMORY: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
 
 impl Context {
-    /// Reads a revision with its original, where that fits the answer.
+    /// Reads a revision with its original, if that fits into the response.
     pub(super) async fn with_original(
         &self,
-        cut: crate::archive::Cut,
+        point: crate::archive::ReadPoint,
         mut revision: RevisionAt,
     ) -> Result<RevisionAt, Refusal> {
         let Some(size_bytes) = size(&revision) else { return Ok(revision) };
@@ -35,12 +34,12 @@ impl Context {
             return Err(Refusal::original_too_large(&name, size_bytes, ANSWERED_BYTES_MAX));
         }
         let number = RevisionSelector::Number(revision.number);
-        let read = self.archive.revision(cut, revision.article.clone(), number, View::Basic, true).await?;
+        let read = self.archive.revision(point, revision.article.clone(), number, View::Basic, true).await?;
         revision.original = read.original;
         Ok(revision)
     }
 
-    /// Begins to send an original. Nothing is held in the archive while its reader takes it.
+    /// Starts to send an original. It holds nothing in the archive while the client reads.
     pub(super) async fn read_original(
         &self,
         request: pb::ReadOriginalRequest,
@@ -48,19 +47,19 @@ impl Context {
         let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of) = all!(name, as_of)?;
-        let cut = self.cut(as_of, request.min_next_seq).await?;
-        let described = self.archive.revision(cut, name.clone(), selector, View::Basic, false).await?;
+        let point = self.read_point(as_of, request.min_next_seq).await?;
+        let described = self.archive.revision(point, name.clone(), selector, View::Basic, false).await?;
         let full_name = name.revision(described.number);
         let Some(size_bytes) = size(&described) else { return Err(Refusal::original_unknown(&full_name)) };
         let kib = u32::try_from(size_bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB);
         let memory = MEMORY.try_acquire_many(kib).map_err(|_| Refusal::originals_being_read())?;
         let number = RevisionSelector::Number(described.number);
-        let read = self.archive.revision(cut, name, number, View::Basic, true).await?;
+        let read = self.archive.revision(point, name, number, View::Basic, true).await?;
         let data = read.original.clone().ok_or_else(|| Refusal::original_unknown(&full_name))?;
         let begin = pb::OriginalBegin {
             name: full_name,
             original: read.record().and_then(|record| record.original.as_ref()).map(render::original),
-            snapshot: Some(snapshot_to_pb(&cut.snapshot)),
+            snapshot: Some(snapshot_to_pb(&point.snapshot)),
         };
         let (sink, received) = Sink::new(1, self.stalled_after);
         let stopping = self.stopping.clone();
@@ -81,7 +80,7 @@ fn size(revision: &RevisionAt) -> Option<u64> {
     revision.record()?.original.as_ref().map(|original| original.size_bytes)
 }
 
-/// Sends all of an original, as long as its reader takes it.
+/// Sends the whole original, for as long as the client takes it.
 async fn send(
     sink: &Sink<pb::ReadOriginalResponse>,
     begin: pb::OriginalBegin,

@@ -1,4 +1,4 @@
-//! Requests to write, as operations of the archive.
+//! Parses requests to write into operations of the archive.
 
 use bytes::Bytes;
 use prost::Message;
@@ -13,7 +13,7 @@ use crate::model::{
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, pb};
 
-/// An operation with what the writer should be told besides.
+/// An operation, and the warnings for the client.
 pub(super) struct Parsed {
     pub(super) operation: Operation,
     pub(super) warnings: Vec<pb::Warning>,
@@ -45,17 +45,17 @@ pub(super) fn publish(context: &Context, mut request: pb::RecordObservationReque
     Ok(Parsed { operation, warnings })
 }
 
-/// What a rollback and a mark have in common.
+/// The fields that rollbacks and state changes share.
 pub(super) struct Plain {
     pub(super) name: String,
     pub(super) observe_time: Option<prost_types::Timestamp>,
     pub(super) precondition: Option<pb::Precondition>,
     pub(super) request_id: String,
-    /// What tells this request from another with the same id.
+    /// The digest that distinguishes this request from another with the same id.
     pub(super) digest: RequestDigest,
 }
 
-/// The operation of such a request. What it does was read by the caller.
+/// Parses the shared fields of a rollback or state change. The caller has parsed the `action`.
 pub(super) fn plain(
     context: &Context,
     request: Plain,
@@ -70,7 +70,7 @@ pub(super) fn plain(
     Ok(Operation { target: Target::Named(name), observe_time, precondition, request, action })
 }
 
-/// A reason for a mark.
+/// Validates the reason given with a state change.
 pub(super) fn reason(reason: String) -> Result<String, FieldError> {
     if reason.len() <= Limits::REASON_BYTES_MAX {
         return Ok(reason);
@@ -80,7 +80,7 @@ pub(super) fn reason(reason: String) -> Result<String, FieldError> {
 }
 
 pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber, FieldError> {
-    let zero = || FieldError::invalid(field, "must be a revision's number, from 1");
+    let zero = || FieldError::invalid(field, "must be a revision number, from 1");
     RevisionNumber::new(number).ok_or_else(zero)
 }
 
@@ -97,7 +97,7 @@ fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition
         None => Ok(None),
         Some(Condition::MustNotExist(true)) => Ok(Some(Precondition::MustNotExist)),
         Some(Condition::MustNotExist(false)) => {
-            Err(FieldError::invalid("precondition.must_not_exist", "can only be true; leave it out otherwise"))
+            Err(FieldError::invalid("precondition.must_not_exist", "must be true if set; omit it otherwise"))
         }
         Some(Condition::Etag(etag)) => Ok(Some(Precondition::Etag(etag))),
         Some(Condition::RevisionNumber(number)) => {
@@ -106,7 +106,7 @@ fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition
     }
 }
 
-/// The URLs of an article besides the canonical one.
+/// Validates an article's URLs, except the canonical one.
 fn urls(given: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldErrors> {
     if given.len() > limits.urls_max {
         let problem = format!("has {} URLs; at most {} are allowed", given.len(), limits.urls_max);
@@ -118,7 +118,7 @@ fn urls(given: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldError
     }))
 }
 
-/// The article's URLs, the canonical one first, each key once.
+/// The article's URLs without duplicate keys, the canonical one first.
 fn with_canonical(content: &Content, more: Vec<ArticleUrl>, limits: &Limits) -> Result<Vec<ArticleUrl>, FieldError> {
     let mut urls: Vec<ArticleUrl> = Vec::with_capacity(more.len() + 1);
     let original = &content.canonical_url;
@@ -139,7 +139,8 @@ fn article_id(id: &str) -> Result<Option<ArticleId>, FieldError> {
     (!id.is_empty()).then_some(id).map(parse).transpose()
 }
 
-/// Without an id, an article is found by its URLs, or named after the first of them, or after its headline.
+/// Determines the article. Without an id it is found by its URLs, or named after the first of them or after its
+/// headline.
 fn target(
     source: SourceId,
     id: Option<ArticleId>,
@@ -157,7 +158,7 @@ fn target(
     Ok(Target::Found { derived: ArticleName { source: source.clone(), article }, source })
 }
 
-/// A headline as an identity: letter case and white space do not tell articles apart.
+/// The part of a headline that identifies an article, ignoring letter case and white space.
 fn headline_key(headline: &str) -> String {
     headline.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -167,7 +168,7 @@ fn original(original: Option<pb::Original>, limits: &Limits) -> Result<Option<Or
     let data = original_data(original.data, limits);
     let media_type = match original.media_type.len() {
         bytes if bytes > Limits::NAME_BYTES_MAX => {
-            let problem = format!("has over {} bytes", Limits::NAME_BYTES_MAX);
+            let problem = format!("is longer than {} bytes", Limits::NAME_BYTES_MAX);
             Err(FieldError::invalid("original.media_type", problem))
         }
         _ => Ok(original.media_type),
@@ -178,7 +179,7 @@ fn original(original: Option<pb::Original>, limits: &Limits) -> Result<Option<Or
 
 fn original_data(data: Bytes, limits: &Limits) -> Result<Bytes, FieldError> {
     match data.len() {
-        0 => Err(FieldError::invalid("original.data", "is empty; leave the original out")),
+        0 => Err(FieldError::invalid("original.data", "is empty; omit the original instead")),
         bytes if bytes > limits.original_bytes_max => {
             let problem = format!("has {bytes} bytes; at most {} are allowed", limits.original_bytes_max);
             Err(FieldError::too_large("original.data", problem))
@@ -189,8 +190,8 @@ fn original_data(data: Bytes, limits: &Limits) -> Result<Bytes, FieldError> {
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Claimed times that contradict each other, or the observation, are flagged and never rejected. A claim of a day, a
-/// month or a year contradicts nothing within it.
+/// Claimed times that contradict each other or the observation are flagged, never rejected. A claim of a day, month or
+/// year does not contradict any instant within it.
 fn claim_warnings(content: &Content, observe_time: Timestamp) -> Vec<pb::Warning> {
     let (publish, modify) = (content.publish_time.as_ref(), content.modify_time.as_ref());
     let after_observation =
@@ -207,7 +208,7 @@ fn claim_warnings(content: &Content, observe_time: Timestamp) -> Vec<pb::Warning
         .collect()
 }
 
-/// The latest instant that a claim may mean, or a little later.
+/// The latest instant that a claim can mean, or slightly later.
 fn span_end(claim: &ClaimedTime) -> Timestamp {
     let days = match claim.precision {
         Precision::Instant => 0,
@@ -218,7 +219,7 @@ fn span_end(claim: &ClaimedTime) -> Timestamp {
     claim.time.saturating_add_micros(days * DAY_MICROS)
 }
 
-/// Operations to be done all or none, with what the writer should be told of each besides.
+/// Operations to carry out all or none, and the warnings for each.
 pub(super) struct Batch {
     pub(super) operations: Vec<Operation>,
     pub(super) warnings: Vec<Vec<pb::Warning>>,
@@ -242,12 +243,12 @@ fn item(index: usize) -> String {
     format!("requests[{index}]")
 }
 
-/// A refusal of one item of a batch.
+/// Attributes an error to one item of a batch.
 pub(super) fn of_item(index: usize, refusal: Refusal) -> Refusal {
     refusal.of_item(&item(index))
 }
 
-/// Checks the number and the size of a batch's requests.
+/// Checks the number and total size of a batch's requests.
 fn check_batch(requests: &[pb::RecordObservationRequest], limits: &Limits) -> Result<(), FieldError> {
     let count = requests.len();
     if count == 0 || count > limits.batch_items_max {
@@ -261,7 +262,7 @@ fn check_batch(requests: &[pb::RecordObservationRequest], limits: &Limits) -> Re
     }
     let validate_only = requests.iter().filter(|request| request.validate_only).count();
     if validate_only != 0 && validate_only != count {
-        return Err(FieldError::invalid("requests", "have different values of validate_only; give all the same"));
+        return Err(FieldError::invalid("requests", "have different values of validate_only; use the same in all"));
     }
     Ok(())
 }

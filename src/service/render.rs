@@ -1,14 +1,14 @@
-//! The archive's answers as messages.
+//! Renders results of the archive as messages.
 
 use bytes::Bytes;
 
 use super::publish::of_item;
 use super::status::Refusal;
 use crate::archive::error::excerpt;
-use crate::archive::list::RevisionEntry;
-use crate::archive::read::{ArticleAt, RevisionAt};
-use crate::archive::request::{Outcome, Warning, Written};
-use crate::archive::{BatchError, JobAnswer};
+use crate::archive::read::article::{ArticleAt, RevisionAt};
+use crate::archive::read::list::RevisionEntry;
+use crate::archive::request::{Outcome, Receipt, Warning};
+use crate::archive::{BatchError, BatchResult};
 use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{
     basic_content_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
@@ -57,7 +57,7 @@ pub(super) fn revision_entry(entry: &RevisionEntry) -> pb::RevisionEntry {
     }
 }
 
-/// A revision with `content`, or with what the change that made it tells of its content.
+/// A revision with `content` or, without it, with the attributes from the log record of the change that created it.
 fn made(name: String, number: RevisionNumber, change: &Change, content: Option<&Content>) -> pb::Revision {
     let mut revision = pb::Revision {
         name,
@@ -83,7 +83,7 @@ fn describe(revision: &mut pb::Revision, record: &RevisionRecord) {
     revision.original = record.original.as_ref().map(original);
 }
 
-/// What is known of a kept original, without its bytes.
+/// Describes a kept original, without its bytes.
 pub(super) fn original(original: &OriginalRecord) -> pb::Original {
     pb::Original {
         media_type: original.media_type.clone(),
@@ -93,7 +93,7 @@ pub(super) fn original(original: &OriginalRecord) -> pb::Original {
     }
 }
 
-pub(super) fn written_revision(written: &Written) -> pb::Revision {
+pub(super) fn written_revision(written: &Receipt) -> pb::Revision {
     made(written.article.revision(written.revision), written.revision, &written.made, None)
 }
 
@@ -105,7 +105,7 @@ pub(super) fn outcome(outcome: Outcome) -> pb::ObservationOutcome {
     }
 }
 
-pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb::RecordObservationResponse {
+pub(super) fn published(written: &Receipt, mut warnings: Vec<pb::Warning>) -> pb::RecordObservationResponse {
     warnings.extend(written.warnings.iter().map(warning));
     pb::RecordObservationResponse {
         revision: Some(written_revision(written)),
@@ -117,23 +117,23 @@ pub(super) fn published(written: &Written, mut warnings: Vec<pb::Warning>) -> pb
     }
 }
 
-/// The answer to a batch; `warnings` are those that its parsing gave, item by item.
+/// The response to a batch. `warnings` come from its parsing, item by item.
 pub(super) fn published_batch(
-    answer: JobAnswer,
+    answer: BatchResult,
     warnings: Vec<Vec<pb::Warning>>,
 ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
     let written = answer.map_err(|BatchError { failed_item, error }| match failed_item {
         Some(index) => of_item(index, error.into()),
         None => Refusal::from(error),
     })?;
-    // A replayed item has the stamp of its first time, which may be far behind the others'.
+    // A repeated item has the snapshot of its original write, which may be much older than the others'.
     let snapshot = written.iter().map(|written| &written.snapshot).max_by_key(|snapshot| snapshot.next_seq);
     let snapshot = snapshot.map(snapshot_to_pb);
     let responses = written.iter().zip(warnings).map(|(written, warnings)| compact(published(written, warnings)));
     Ok(pb::BatchRecordObservationsResponse { responses: responses.collect(), snapshot })
 }
 
-/// Without what the writer gave and knows: of 256 long headlines a client could not read the answer.
+/// Omits what the client sent itself: with 256 long headlines the response would exceed a client's limit.
 fn compact(mut published: pb::RecordObservationResponse) -> pb::RecordObservationResponse {
     if let Some(revision) = published.revision.as_mut() {
         (revision.content, revision.fetch) = (None, None);
@@ -145,12 +145,12 @@ fn warning(warning: &Warning) -> pb::Warning {
     match warning {
         Warning::UrlBelongsToOther { url, article } => pb::Warning {
             reason: "URL_BELONGS_TO_OTHER_ARTICLE".to_owned(),
-            message: format!("{} stays with {article}, to which it leads already", excerpt(url)),
+            message: format!("{} was not added: it already belongs to {article}", excerpt(url)),
         },
         Warning::TooManyUrls { url } => pb::Warning {
             reason: "TOO_MANY_URLS".to_owned(),
             message: format!(
-                "{} does not lead to the article: {} URLs do already",
+                "{} was not added: the article already has {} URLs, the maximum",
                 excerpt(url),
                 Limits::ARTICLE_URLS_MAX
             ),
@@ -158,7 +158,7 @@ fn warning(warning: &Warning) -> pb::Warning {
     }
 }
 
-/// A page size within the limits; 0 is the default of 100.
+/// Validates a page size; 0 means the default of 100, and larger sizes are lowered to the limit.
 pub(super) fn page_size(asked: i32, limits: &Limits) -> Result<usize, crate::wire::FieldError> {
     match usize::try_from(asked) {
         Ok(0) => Ok(limits.page_size_max.min(100)),

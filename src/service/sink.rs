@@ -1,7 +1,7 @@
-//! Where the messages of a stream go: to a transport that takes them in its own time.
+//! Passes the messages of a stream to a transport that takes them at its own pace.
 //!
-//! One rule for every stream: a reader may be slow, and is waited for; one that takes nothing for a while is taken for
-//! lost. The stream then ends with a status, for a reader that wakes up.
+//! One rule applies to every stream: a slow reader is waited for, and a reader that takes nothing for a while is
+//! considered lost. The stream then ends with a status, in case the reader resumes.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,21 +15,22 @@ use tonic::Status;
 
 use super::status::Refusal;
 
-/// A message that waits for the transport, until that takes it or the stream is cut off.
+/// A message that waits for the transport, until it is taken or the stream is ended.
 type Waiting<T> = Arc<Mutex<Option<T>>>;
 
-/// The way to one reader.
+/// The sending half of a stream.
 pub(super) struct Sink<T> {
     events: mpsc::Sender<Result<Waiting<T>, Status>>,
-    /// The last messages: those that the transport may not have taken.
+    /// The last messages, which the transport may not have taken yet.
     waiting: Mutex<VecDeque<Waiting<T>>>,
     messages: usize,
-    /// Keeps a place for how the stream ends, also when the transport takes nothing.
+    /// A reserved place for the final status, so that it can be sent even if the transport takes nothing.
     end: Option<mpsc::OwnedPermit<Result<Waiting<T>, Status>>>,
     stalled_after: Duration,
 }
 
-/// What the transport takes the messages from. It keeps what counts the stream, as long as the transport has it.
+/// The receiving half, from which the transport takes the messages. It also holds the stream's place in its limits for
+/// as long as the transport has it.
 pub struct Messages<T> {
     received: mpsc::Receiver<Result<Waiting<T>, Status>>,
     _place: Option<Box<dyn Send + Sync>>,
@@ -38,14 +39,14 @@ pub struct Messages<T> {
 /// Why an event was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
-    /// Nobody is there any more.
+    /// The client is gone.
     Gone,
     /// The transport made no progress for too long.
     Stalled,
 }
 
 impl<T: Send + 'static> Sink<T> {
-    /// A way on which `messages` may wait for the transport, and what the transport takes them from.
+    /// Creates a stream in which `messages` may wait for the transport. Returns both halves.
     pub(super) fn new(messages: usize, stalled_after: Duration) -> (Self, Messages<T>) {
         let (events, received) = mpsc::channel(messages + 1);
         let end = events.clone().try_reserve_owned().ok();
@@ -53,15 +54,15 @@ impl<T: Send + 'static> Sink<T> {
         (Self { events, waiting, messages, end, stalled_after }, Messages { received, _place: None })
     }
 
-    /// Waits until the transport has taken the last event, so that another one can be handed over at once.
+    /// Waits until the transport has taken the last event, so that another one can be sent at once.
     pub(super) async fn room(&self) -> Result<(), NotTaken> {
         if self.events.capacity() > 0 && !self.is_gone() {
-            return Ok(()); // Nobody else hands anything over.
+            return Ok(()); // Nobody else sends on it.
         }
         self.places(1).await
     }
 
-    /// Waits until the transport has taken all that was handed over.
+    /// Waits until the transport has taken everything sent.
     pub(super) async fn taken(&self) -> Result<(), NotTaken> {
         self.places(self.messages).await
     }
@@ -74,15 +75,15 @@ impl<T: Send + 'static> Sink<T> {
         }
     }
 
-    /// Hands over an event, once the transport has taken the one before.
+    /// Sends an event, once the transport has taken the previous one.
     pub(super) async fn send(&self, event: T) -> Result<(), NotTaken> {
         self.room().await?;
         self.hand_over(event).map_err(|_| NotTaken::Gone)
     }
 
-    /// Hands over an event if there is room for it.
+    /// Sends an event if there is room for it.
     pub(super) fn send_if_room(&self, event: T) {
-        // Whether it is taken makes no difference: the stream ends with what comes next.
+        // Whether it is taken makes no difference: the stream ends with the next message.
         drop(self.hand_over(event));
     }
 
@@ -95,33 +96,33 @@ impl<T: Send + 'static> Sink<T> {
         Ok(())
     }
 
-    /// Ends the stream with a status. The transport has it when it takes what was handed over before.
+    /// Ends the stream with a status, which follows the messages sent before.
     pub(super) fn end(self, status: Status) {
         if let Some(end) = self.end {
             drop(end.send(Err(status)));
         }
     }
 
-    /// Ends the stream of a reader that takes nothing, and keeps nothing for it.
+    /// Ends the stream of a reader that takes nothing, and drops its unread messages.
     pub(super) fn end_unread(self) {
         self.take_back();
         let status = Refusal::unread(self.stalled_after).into();
         self.end(status);
     }
 
-    /// Takes back what the transport has not taken. Whether there was anything.
+    /// Drops the messages that the transport has not taken. Returns whether there were any.
     pub(super) fn take_back(&self) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let taken_back = waiting.drain(..).filter_map(|event| take(&event)).count();
         taken_back > 0
     }
 
-    /// Whether nobody is there any more.
+    /// Whether the client is gone.
     pub(super) fn is_gone(&self) -> bool {
         self.events.is_closed()
     }
 
-    /// Waits until nobody is there any more.
+    /// Waits until the client is gone.
     pub(super) async fn gone(&self) {
         self.events.closed().await;
     }
@@ -132,7 +133,7 @@ fn take<T>(waiting: &Waiting<T>) -> Option<T> {
 }
 
 impl<T> Messages<T> {
-    /// Keeps `place` until the transport has let go of the stream.
+    /// Holds `place` until the transport has released the stream.
     pub(super) fn with(self, place: impl Send + Sync + 'static) -> Self {
         Self { _place: Some(Box::new(place)), ..self }
     }

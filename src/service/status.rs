@@ -1,8 +1,8 @@
-//! Every error as a gRPC status.
+//! Converts every error to a gRPC status.
 //!
-//! A status has a code, a message that says what happened and what to do, and a `google.rpc.ErrorInfo` with a
-//! stable reason and metadata; the fields that were refused are named in `google.rpc.BadRequest` too. What only we can
-//! use is in the log.
+//! A status has a code, a message that says what happened and what to do, and a `google.rpc.ErrorInfo` with a stable
+//! reason and metadata. Invalid fields are also named in `google.rpc.BadRequest`. Details that only the operator can
+//! use go to the log.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,24 +11,25 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::archive::ArchiveError;
-use crate::archive::error::{BadBound, Conflict, Missing, SubscriptionError, Unavailable, excerpt};
+use crate::archive::error::excerpt;
+use crate::archive::error::{BadBound, Conflict, Missing, SubscriptionError, Unavailable};
 use crate::model::SubscriptionId;
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// A request that is not done.
+/// An error response: why a request was not carried out.
 #[derive(Clone, Debug)]
 pub struct Refusal(Box<Told>);
 
-/// What is told of a refusal.
+/// The content of an error response.
 #[derive(Clone, Debug)]
 struct Told {
     code: Code,
     reason: &'static str,
     message: String,
     metadata: HashMap<String, String>,
-    /// The fields, where the request itself is at fault.
+    /// The invalid fields, if the request itself is at fault.
     fields: FieldErrors,
     retry_after: Option<Duration>,
 }
@@ -54,7 +55,7 @@ impl Refusal {
         self
     }
 
-    /// The same, as one item of many.
+    /// The same error, attributed to one item of a batch.
     #[must_use]
     pub fn of_item(mut self, item: &str) -> Self {
         self.0.message = format!("{item}: {}", self.0.message);
@@ -62,51 +63,51 @@ impl Refusal {
         self.with("item", item)
     }
 
-    /// A broken promise of our own.
+    /// A broken invariant of the server.
     pub(super) fn internal() -> Self {
-        tracing::error!("an answer of the archive is not what was asked for");
-        Self::new(Code::Internal, "INTERNAL", "the server made a mistake; see its log")
+        tracing::error!("the archive returned a result that does not fit the request");
+        Self::new(Code::Internal, "INTERNAL", "the server has an internal error; see its log")
     }
 
-    /// The deadline of a call passed before it was answered.
+    /// The call's deadline passed before the response was ready.
     pub(crate) fn deadline_passed() -> Self {
-        let message = "the call's deadline passed before it was answered; what was to be written may be, so read it, or send it \
-                       again with the same request_id";
+        let message = "the call's deadline passed before the response was ready; a write may have been carried out, so \
+                       read it back, or send it again with the same request_id";
         Self::new(Code::DeadlineExceeded, "DEADLINE_PASSED", message)
     }
 
-    /// No original was kept with a revision.
+    /// The revision has no original.
     pub(super) fn original_unknown(revision: &str) -> Self {
         let message = format!("no original was kept with {revision}");
         Self::new(Code::NotFound, "ORIGINAL_UNKNOWN", message).with("revision", revision)
     }
 
-    /// An original does not fit an answer.
+    /// The original does not fit into a response of GetRevision.
     pub(super) fn original_too_large(revision: &str, size_bytes: u64, most: u64) -> Self {
         let message = format!(
-            "the original of {revision} has {size_bytes} bytes, and at most {most} fit an answer; read it with ReadOriginal"
+            "the original of {revision} has {size_bytes} bytes, more than the {most} of GetRevision; use ReadOriginal"
         );
         Self::new(Code::FailedPrecondition, "ORIGINAL_TOO_LARGE", message)
             .with("revision", revision)
             .with("size_bytes", size_bytes)
     }
 
-    /// Originals that are being read take all the memory that they may.
+    /// Originals being read use all the memory they may.
     pub(super) fn originals_being_read() -> Self {
-        let message = "as many originals are being read as may be at once; try again in a moment";
+        let message = "the memory for reading originals is in use; try again in a moment";
         Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).worth_retrying()
     }
 
-    /// The header with a call's deadline can't be read.
+    /// The `grpc-timeout` header is malformed.
     pub(crate) fn timeout_malformed() -> Self {
-        let problem = "must be 1 to 8 digits and a unit of H, M, S, m, u or n";
+        let problem = "must be 1 to 8 digits and a unit: H, M, S, m, u or n";
         FieldError::invalid("grpc-timeout", problem).into()
     }
 
-    /// The health of a service that the server doesn't have was asked for.
+    /// A health check named a service that the server does not have.
     pub(crate) fn service_unknown(service: &str) -> Self {
         let service = excerpt(service);
-        let message = format!("there is no service {service:?} here; leave the name empty to ask for the whole server");
+        let message = format!("there is no service {service:?} here; use an empty name for the whole server");
         Self::new(Code::NotFound, "SERVICE_UNKNOWN", message).with("service", service)
     }
 
@@ -115,8 +116,8 @@ impl Refusal {
         unavailable(&Unavailable::Draining)
     }
 
-    /// Why a feed or a backup cannot begin where it was asked to. A place that is still to come has a reason of its own.
-    /// `advice` says what to do then.
+    /// Why a feed or a backup cannot begin at the requested position. A position in the future has its own reason, and
+    /// `advice` says what to do about it.
     pub(super) fn of_start(error: ArchiveError, advice: &str) -> Self {
         let is_in_future =
             matches!(&error, ArchiveError::Bound(BadBound::SeqInFuture { .. } | BadBound::TimeInFuture { .. }));
@@ -128,44 +129,43 @@ impl Refusal {
         refusal
     }
 
-    /// As many streams are open as may be.
+    /// The server has `streams_max` streams of this kind open, the maximum.
     pub(super) fn too_many_streams(streams_max: usize) -> Self {
         let message =
-            format!("{streams_max} streams are open, as many as may be; close some, or try again in a moment");
+            format!("{streams_max} streams are open, which is the maximum; close some, or try again in a moment");
         Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
             .with("streams_max", streams_max)
             .worth_retrying()
     }
 
-    /// As many streams of `whose` are open as one may have.
+    /// The connection or address `whose` has `streams_max` streams open, the maximum.
     pub(super) fn too_many_streams_of(whose: &str, streams_max: usize) -> Self {
-        let message = format!(
-            "{whose} has {streams_max} streams open, as many as one may have; close some, or try again in a moment"
-        );
+        let message =
+            format!("{whose} has {streams_max} streams open, its maximum; close some, or try again in a moment");
         Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
             .with("streams_max", streams_max)
             .worth_retrying()
     }
 
-    /// The transport took nothing for too long.
+    /// A subscriber's transport took nothing for too long.
     pub(super) fn stalled(stalled_after: Duration, token: &str) -> Self {
         let seconds = stalled_after.as_secs_f32();
         let message = format!("nothing was read for {seconds} s; subscribe again with the resume token");
         Self::new(Code::ResourceExhausted, "SUBSCRIBER_STALLED", message).with("resume_token", token)
     }
 
-    /// The transport took nothing of another stream, or of an answer, for too long.
+    /// The transport took nothing of a response, or of a stream other than a subscription, for too long.
     pub(crate) fn unread(stalled_after: Duration) -> Self {
-        let message = format!("nothing was read for {:.1} s; call again", stalled_after.as_secs_f32());
+        let message = format!("nothing was read for {:.1} s; repeat the call", stalled_after.as_secs_f32());
         Self::new(Code::ResourceExhausted, "STREAM_STALLED", message)
     }
 
-    /// Whether what comes after it in a stream would fare no better.
+    /// Whether later messages of the same stream would fail too.
     pub(super) fn ends_streams(&self) -> bool {
         matches!(self.0.code, Code::Unavailable | Code::Internal)
     }
 
-    /// The refusal of one item in an answer that has others.
+    /// The error as one item of a response with several.
     pub fn into_item_error(self) -> pb::ItemError {
         let Told { code, reason, message, metadata, fields, .. } = *self.0;
         let field =
@@ -194,7 +194,7 @@ impl From<FieldError> for Refusal {
     }
 }
 
-/// The first field stands for all of them: the reason and the metadata are its.
+/// The first field determines the reason and the metadata.
 impl From<FieldErrors> for Refusal {
     fn from(errors: FieldErrors) -> Self {
         let Some(first) = errors.listed().first() else { return Self::internal() };
@@ -214,9 +214,8 @@ impl From<ArchiveError> for Refusal {
             ArchiveError::Subscription(error) => subscription(&error),
             ArchiveError::TooLarge { .. } => FieldError::too_large("content", error).into(),
             ArchiveError::Damaged { seq, detail } => {
-                tracing::error!(seq = seq.map(|seq| seq.0), detail, "damage was found");
-                let message =
-                    "what is stored is damaged, and no other data is given in its place; see the server's log";
+                tracing::error!(seq = seq.map(|seq| seq.0), detail, "stored data is damaged");
+                let message = "the stored data is damaged and cannot be returned; see the server's log";
                 let refusal = Self::new(Code::DataLoss, "CHECKSUM_MISMATCH", message);
                 match seq {
                     Some(seq) => refusal.with("seq", seq),

@@ -1,4 +1,4 @@
-//! `AdminService.Verify`: a verification, told as a stream.
+//! `AdminService.Verify`: streams the events of a verification.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
 use crate::wire::verification::{event_to_pb, summary_to_pb};
 
-/// Messages that wait for the transport; the verification waits when there are more.
+/// Messages that may wait for the transport. The verification pauses while there are more.
 const WAITING_MAX: usize = 64;
 
 impl Context {
-    /// Begins a verification, which ends with the stream, with the server, or when nothing of it is read. `place` is
-    /// given back then.
+    /// Starts a verification. It ends with the stream, with the server, or when the client reads nothing; `place` is
+    /// released then.
     pub(super) fn verify(&self, place: OwnedSemaphorePermit) -> Messages<pb::VerifyResponse> {
         let (sink, received) = Sink::new(WAITING_MAX, self.stalled_after);
         let sink = Arc::new(sink);
@@ -39,7 +39,8 @@ impl Context {
                     Ok(()) => context.unless_stopping(sink.taken()).await,
                     not_taken => not_taken,
                 },
-                // The listener ended it. If the reader is gone, it does not see how.
+                // The callback ended the verification because the stream stalled or its client is gone; a client that
+                // is gone does not see the status.
                 Ok(None) => Err(NotTaken::Stalled),
                 Err(error) => return end(sink, error.into()),
             };
@@ -70,7 +71,7 @@ impl Context {
     }
 }
 
-/// Ends the stream with why. The verification is over, so that nothing else is sent.
+/// Ends the stream with an error. The verification is over, so nothing else is sent.
 fn end(sink: Arc<Sink<pb::VerifyResponse>>, why: Refusal) {
     if let Some(sink) = Arc::into_inner(sink) {
         sink.end(why.into());

@@ -1,9 +1,9 @@
-//! Contents as they are stored: chains of deltas, cut into chunks.
+//! Storage of contents and originals: delta chains, cut into chunks.
 //!
-//! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: whole;
-//! as a delta, with an older content of the same article as prefix; or as a mere reference to an equal one. The
-//! record names its base, and how many contents must be read before it; that depth stays below
-//! [`DEPTH_LIMIT`], so that reading never follows a longer chain.
+//! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a keyframe,
+//! which is whole; as a delta, with an older content of the same article as the zstd prefix; or as a reference to an
+//! equal content, without data. The record names the base, and the depth: how many contents must be read before this
+//! one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read.
 
 use std::cell::RefCell;
 
@@ -18,23 +18,23 @@ use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{Block, BlockKind, Content, Original, OriginalRecord, Seq};
 
-/// The depth that no content reaches: every sixteenth of a chain is whole.
+/// The exclusive limit of a content's depth: at least every sixteenth content of a chain is a keyframe.
 pub const DEPTH_LIMIT: u32 = 16;
 const COMPRESSION_LEVEL: i32 = 3;
-/// More than any content that the limits let in; a stored length beyond it is damage.
+/// Exceeds every content and original that the limits admit, in bytes. A greater stored length is damage.
 const LENGTH_LIMIT: usize = 256 << 20;
 
-/// A content's bytes as they are compressed and diffed against: its protobuf encoding.
+/// A content's protobuf encoding: the bytes that are compressed, and that deltas are computed from.
 pub fn to_bytes(content: &Content) -> Vec<u8> {
     to_stored(content).encode_to_vec()
 }
 
-/// Reads what [`to_bytes`] wrote; `None` if it cannot have.
+/// The inverse of [`to_bytes`]; `None` if the bytes are not the encoding of a content.
 pub fn from_bytes(bytes: &[u8]) -> Option<Content> {
     from_stored(stored::Content::decode(bytes).ok()?)
 }
 
-/// A content ready to be stored.
+/// A content, compressed and ready to be stored.
 #[derive(Clone, Debug)]
 pub struct PackedContent {
     base: Option<Seq>,
@@ -46,23 +46,22 @@ pub struct PackedContent {
 /// An older content that a new one may be based on.
 #[derive(Clone, Copy, Debug)]
 pub struct Base<'a> {
-    /// The change that brought it.
+    /// The change that it is stored with.
     pub seq: Seq,
     /// How many contents must be read before it.
     pub depth: u32,
-    /// Its encoded bytes.
+    /// Its encoding, uncompressed.
     pub bytes: &'a [u8],
 }
 
 impl PackedContent {
-    /// Compresses `bytes`: against `base` where that is shallow enough and pays, else whole.
+    /// Compresses `bytes`: as a delta of `base` if that is not too deep and saves space, otherwise whole.
     pub fn pack(bytes: &[u8], base: Option<Base<'_>>) -> Self {
         let Some(base) = base.filter(|base| base.depth + 1 < DEPTH_LIMIT) else {
             return Self::whole(bytes);
         };
         let data = compress(bytes, Some(base.bytes));
-        // A delta this large is of another text altogether. Then a whole content of about the same size is
-        // read faster.
+        // A delta this large means an unrelated text. A whole content of about the same size is then faster to read.
         if data.len() > bytes.len() / 4 {
             let whole = Self::whole(bytes);
             if whole.data.as_ref().is_some_and(|whole| whole.len() <= data.len() + data.len() / 8) {
@@ -72,7 +71,7 @@ impl PackedContent {
         Self { base: Some(base.seq), depth: base.depth + 1, length: bytes.len(), data: Some(data) }
     }
 
-    /// A content equal to the one at `base`, whose depth is `depth`; `None` where that is too deep already.
+    /// A reference to the equal content at `base`, whose depth is `depth`; `None` if that is already too deep.
     pub fn equal_to(base: Seq, depth: u32, length: usize) -> Option<Self> {
         let depth = depth + 1;
         (depth < DEPTH_LIMIT).then_some(Self { base: Some(base), depth, length, data: None })
@@ -83,17 +82,17 @@ impl PackedContent {
         self.depth
     }
 
-    /// The change that brought the content this one is based on.
+    /// The change that the base is stored with; `None` for a keyframe.
     pub fn base(&self) -> Option<Seq> {
         self.base
     }
 
-    /// Bytes of compressed data.
+    /// The size of the compressed data in bytes.
     pub fn data_bytes(&self) -> usize {
         self.data.as_ref().map_or(0, Vec::len)
     }
 
-    /// Adds the content to a batch, as brought by the change at `seq`.
+    /// Adds the content to a batch, to be stored with the change at `seq`.
     pub fn write(self, seq: Seq, batch: &mut Batch) {
         let head = stored::ContentHead {
             base: self.base.map(|base| base.0),
@@ -111,7 +110,7 @@ impl PackedContent {
     }
 }
 
-/// A content as it was read, before its base is applied.
+/// A content as stored: the base is not applied yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredContent {
     seq: Seq,
@@ -120,7 +119,7 @@ pub struct StoredContent {
 }
 
 impl StoredContent {
-    /// Reads the content that the change at `seq` brought; `None` where it brought none.
+    /// Reads the content stored with the change at `seq`; `None` if there is none.
     pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
         let key = ContentKey { seq, chunk: 0 }.encode();
         let Some(value) = from.get(&key)? else { return Ok(None) };
@@ -134,7 +133,7 @@ impl StoredContent {
         Ok(Some(Self { seq, head, data }))
     }
 
-    /// How many chunks the content of the change at `seq` is cut into; 0 where there is none.
+    /// The number of chunks of the content stored with the change at `seq`; 0 if there is none.
     pub fn chunk_count(from: &dyn Read, seq: Seq) -> Result<u32, StoreError> {
         let key = ContentKey { seq, chunk: 0 }.encode();
         let Some(value) = from.get(&key)? else { return Ok(0) };
@@ -143,13 +142,13 @@ impl StoredContent {
             .map_err(|_| StoreError::damaged(&key, "a content cannot be read"))
     }
 
-    /// The content of the change at `seq` from a message that has all its data, as the log is exported.
+    /// Takes a content from a log file, where one message holds all of its data.
     pub(super) fn from_message(seq: Seq, mut head: stored::ContentHead) -> Self {
         let data = std::mem::take(&mut head.data);
         Self { seq, head, data }
     }
 
-    /// The message with all its data, as the log is exported.
+    /// The message for a log file, which holds all of the data.
     pub(super) fn to_message(&self) -> stored::ContentHead {
         stored::ContentHead { more_chunks: 0, data: self.data.clone(), ..self.head.clone() }
     }
@@ -167,22 +166,22 @@ impl StoredContent {
         }
     }
 
-    /// The content that must be read before this one.
+    /// The change that the base is stored with; `None` for a keyframe.
     pub fn base(&self) -> Option<Seq> {
         self.head.base.map(Seq)
     }
 
-    /// Bytes of compressed data.
+    /// The size of the compressed data in bytes.
     pub fn data_bytes(&self) -> usize {
         self.data.len()
     }
 
-    /// How many contents must be read before this one, all the way down.
+    /// How many contents must be read before this one, down to the keyframe.
     pub fn depth(&self) -> u32 {
         self.head.depth
     }
 
-    /// The encoded bytes, given those of the base.
+    /// The content's encoding, given that of its base.
     pub fn unpack(&self, base: Option<&[u8]>) -> Result<Vec<u8>, StoreError> {
         let damaged = |detail: &str| StoreError::damaged_at(self.seq, detail);
         let length = usize::try_from(self.head.length).ok().filter(|length| *length <= LENGTH_LIMIT);
@@ -192,22 +191,22 @@ impl StoredContent {
             _ => decompress(&self.data, base, length).ok_or_else(|| damaged("a content cannot be decompressed"))?,
         };
         if bytes.len() != length {
-            return Err(damaged("a content has another length than recorded"));
+            return Err(damaged("a content's length is not the recorded one"));
         }
         Ok(bytes)
     }
 }
 
-/// An original ready to be stored.
+/// An original, compressed and ready to be stored.
 #[derive(Clone, Debug)]
 pub struct PackedOriginal {
-    /// What is known of it.
+    /// Its description, which the log records.
     pub record: OriginalRecord,
     stored: StoredOriginal,
 }
 
 impl PackedOriginal {
-    /// Digests and compresses an original.
+    /// Hashes and compresses an original.
     pub fn pack(original: &Original) -> Self {
         let record = OriginalRecord {
             media_type: original.media_type.clone(),
@@ -217,18 +216,18 @@ impl PackedOriginal {
         Self { record, stored: StoredOriginal(compress(&original.data, None)) }
     }
 
-    /// Adds the original to a batch, as brought by the change at `seq`.
+    /// Adds the original to a batch, to be stored with the change at `seq`.
     pub fn write(&self, seq: Seq, batch: &mut Batch) {
         self.stored.write(seq, batch);
     }
 }
 
-/// An original as it is stored: one zstd frame.
+/// An original as stored: one zstd frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredOriginal(pub Vec<u8>);
 
 impl StoredOriginal {
-    /// Reads the original that the change at `seq` brought. It is empty where there is none.
+    /// Reads the original stored with the change at `seq`. It is empty if there is none.
     pub fn read(from: &dyn Read, seq: Seq) -> Result<Self, StoreError> {
         let mut data = Vec::new();
         for chunk in 0..=u16::MAX {
@@ -239,27 +238,27 @@ impl StoredOriginal {
         Ok(Self(data))
     }
 
-    /// Adds it to a batch, as brought by the change at `seq`.
+    /// Adds the original to a batch, to be stored with the change at `seq`.
     pub fn write(&self, seq: Seq, batch: &mut Batch) {
         for (chunk, data) in (0..).zip(self.0.chunks(CHUNK_BYTES)) {
             put(batch, OriginalKey { seq, chunk }.encode(), data.to_vec());
         }
     }
 
-    /// Whether it is what was recorded of it: its size and its SHA-256.
+    /// Whether its size and SHA-256 match the record.
     pub fn is(&self, record: &OriginalRecord) -> bool {
         let bytes = self.unpack(record.size_bytes);
         bytes.is_some_and(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)) == record.sha256)
     }
 
-    /// The `size_bytes` bytes that it was made of; `None` if they cannot be had from it.
+    /// The uncompressed bytes, `size_bytes` of them; `None` if it does not decompress to that size.
     pub fn unpack(&self, size_bytes: u64) -> Option<Vec<u8>> {
         let size = usize::try_from(size_bytes).ok().filter(|size| *size <= LENGTH_LIMIT)?;
         decompress(&self.0, None, size).filter(|bytes| bytes.len() == size)
     }
 }
 
-/// Reads the original of `size_bytes` bytes that the change at `seq` brought.
+/// Reads the original of `size_bytes` bytes that is stored with the change at `seq`. A missing one is damage.
 pub fn read_original(from: &dyn Read, seq: Seq, size_bytes: u64) -> Result<Vec<u8>, StoreError> {
     let original = StoredOriginal::read(from, seq)?.unpack(size_bytes);
     original.ok_or_else(|| StoreError::damaged_at(seq, "an original cannot be read"))
@@ -275,8 +274,8 @@ fn read_chunk(from: &dyn Read, key: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(unseal(key, &value)?.to_vec())
 }
 
-/// Up to this size a thread keeps its compressor and decompressor: to make one takes longer than to use it. What is
-/// larger is rare, and would leave each thread with megabytes.
+/// Up to this size, a thread's own compressor and decompressor are used, because creating them takes longer than using
+/// them. Larger inputs are rare, and would leave each thread holding megabytes.
 const KEPT_CONTEXT_BYTES_MAX: usize = 256 << 10;
 
 thread_local! {
@@ -284,10 +283,11 @@ thread_local! {
     static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-/// Compression into a buffer of the bound's size cannot fail but for want of memory.
+/// Compresses `bytes`, optionally with `prefix` as a dictionary. With a buffer of `compress_bound` bytes this fails only
+/// if zstd cannot allocate.
 ///
-/// A prefix is a dictionary of raw text to zstd: it would be read otherwise if it began with the magic number of a
-/// trained one, which no encoded content does.
+/// zstd treats a prefix as a dictionary of raw text, unless it begins with the magic number of a trained dictionary,
+/// which no encoded content does.
 #[expect(clippy::expect_used, reason = "zstd fails here only when it cannot allocate")]
 pub(crate) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
     let prefix = prefix.unwrap_or_default();
@@ -304,7 +304,7 @@ pub(crate) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
     data
 }
 
-/// What [`compress`] made of so many bytes; `None` where it did not.
+/// The inverse of [`compress`], for an output of at most `length` bytes; `None` if the data cannot be decompressed.
 pub(crate) fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> Option<Vec<u8>> {
     let prefix = prefix.unwrap_or_default();
     let mut bytes = Vec::with_capacity(length);

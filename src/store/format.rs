@@ -1,6 +1,6 @@
-//! The format of a database: made, opened, or refused.
+//! The storage format of a database: creates, checks or rejects it.
 //!
-//! Format 4 is the only one that is read. Those before it were never released.
+//! Format 4 is the only one supported. Earlier ones were never released.
 
 use std::ops::Bound;
 
@@ -11,10 +11,10 @@ use super::{StoreError, Tables};
 /// The version that this code reads and writes.
 pub const FORMAT_VERSION: u32 = 4;
 
-/// Why a database was refused.
+/// Why a database cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FormatError {
-    /// It is of another version.
+    /// It has another format version.
     #[error(
         "the archive has format {found}, and this version of Dateline reads format {FORMAT_VERSION}; export it with the \
          version that wrote it, and import that with this one"
@@ -28,8 +28,7 @@ pub enum FormatError {
     Store(#[from] StoreError),
 }
 
-/// Checks the format of a database, or lays it down in an empty one. Answers the archive's id, which is `new_id`
-/// for a new archive.
+/// Checks the format of a database, or initialises an empty one with `new_id`. Returns the archive's id.
 pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatError> {
     match read(engine) {
         Ok(None) => create(engine, new_id),
@@ -38,16 +37,16 @@ pub fn open(engine: &dyn Engine, new_id: [u8; 16]) -> Result<[u8; 16], FormatErr
     }
 }
 
-/// Checks the format of a database and answers the archive's id; `None` for an empty one.
+/// Checks the format of a database and returns the archive's id; `None` if the database is empty.
 pub fn read(engine: &dyn Read) -> Result<Option<[u8; 16]>, FormatError> {
     let tables = Tables::new(engine);
     match tables.meta(MetaKey::FormatVersion)? {
         None if is_empty(engine)? => Ok(None),
-        None => {
-            Err(StoreError::damaged(&MetaKey::FormatVersion.encode(), "the version of the format is missing").into())
-        }
+        None => Err(StoreError::damaged(&MetaKey::FormatVersion.encode(), "the format version is missing").into()),
         Some(version) => {
-            let damaged = |key: MetaKey| StoreError::damaged(&key.encode(), "the archive's own facts cannot be read");
+            let damaged = |key: MetaKey| {
+                StoreError::damaged(&key.encode(), "the format version or the archive's id cannot be read")
+            };
             let version = version.try_into().map_err(|_| damaged(MetaKey::FormatVersion))?;
             let found = u32::from_be_bytes(version);
             if found != FORMAT_VERSION {

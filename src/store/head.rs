@@ -1,7 +1,7 @@
-//! The newest state of an article, kept beside its indexes so that the common reads and writes need one look.
+//! Article heads: an article's newest state, stored in one record so that common reads and writes need one lookup.
 //!
-//! A head is derived from the log. It says which change wrote it, so that a reader whose bound is below that
-//! change goes to the indexes instead.
+//! A head is projected from the log. It names the change that wrote it: a reader that may not see that change uses the
+//! indexes instead.
 
 use prost::Message;
 
@@ -10,70 +10,70 @@ use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{ArticleId, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
 
-/// How many of the latest contents a head remembers.
+/// How many of the latest contents a head lists.
 pub const RECENT_CONTENTS: usize = 8;
 
-/// How many changes that bind URLs a head remembers.
+/// How many changes that bind URLs a head lists.
 pub const URL_CHANGES_KEPT: usize = 8;
 
 /// The newest state of an article.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its name.
+    /// The article's name.
     pub name: ArticleName,
     /// Its first change.
     pub first_seq: Seq,
     /// Its latest change, which wrote this head.
     pub latest_seq: Seq,
-    /// How many revisions there are, which is the number of the latest learnt.
+    /// The number of revisions, which is also the highest revision number.
     pub revision_count: RevisionNumber,
     /// The revision in force at the end of the observe axis.
     pub newest: InForce,
-    /// The mark in force at the end of the observe axis.
+    /// The state change in force at the end of the observe axis.
     pub mark: Option<Mark>,
-    /// The latest change that set a mark, whether or not it is in force.
+    /// The latest state change in log order, whether or not it is in force.
     pub last_mark: Option<Seq>,
     /// The observe time of the earliest observation.
     pub first_observe_time: Timestamp,
     /// The observe time of the latest observation.
     pub latest_observe_time: Timestamp,
-    /// The latest contents, at most [`RECENT_CONTENTS`], the latest last.
+    /// The latest contents, at most [`RECENT_CONTENTS`], latest last.
     pub recent: Vec<RecentContent>,
-    /// The changes that bind URLs to it, in order; `None` where there are more than [`URL_CHANGES_KEPT`], which
-    /// only their own table tells.
+    /// The changes that bind URLs to the article, in order; `None` if there are more than [`URL_CHANGES_KEPT`], in which
+    /// case the table of URL changes lists them.
     pub url_changes: Option<Vec<Seq>>,
-    /// How many URLs lead to it.
+    /// The number of URLs that lead to the article.
     pub url_count: u32,
 }
 
 /// A revision that is in force from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InForce {
-    /// The revision.
+    /// The revision's number.
     pub revision: RevisionNumber,
-    /// The change that made it.
-    pub made_seq: Seq,
-    /// Since when it is in force.
+    /// The change that created it.
+    pub created_seq: Seq,
+    /// The instant on the observe axis from which it is in force.
     pub since: Timestamp,
-    /// The change by which that became known.
+    /// The change that put it in force there.
     pub known_seq: Seq,
 }
 
-/// A mark that is in force from an instant on.
+/// A state change that is in force from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Whether it withdraws or reinstates.
+    /// Whether the article is withdrawn (`true`) or reinstated (`false`).
     pub withdrawn: bool,
-    /// The change that set it.
+    /// The change that recorded it.
     pub seq: Seq,
-    /// Since when.
+    /// The instant on the observe axis from which it is in force.
     pub since: Timestamp,
 }
 
 /// A content that a new one may be stored as a delta of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecentContent {
-    /// The change that brought it.
+    /// The change that it is stored with.
     pub seq: Seq,
     /// The first eight bytes of its digest.
     pub digest_start: [u8; 8],
@@ -82,14 +82,14 @@ pub struct RecentContent {
 }
 
 impl Head {
-    /// The sealed value under the article's head key.
+    /// The article's head key and the sealed value to store under it.
     pub fn encode(&self, article: ArticleKey) -> (Vec<u8>, Vec<u8>) {
         let key = ArticleIndexKey::Head(article).encode();
         let value = seal(&key, self.to_stored().encode_to_vec());
         (key, value)
     }
 
-    /// Reads the head under a key.
+    /// Decodes the head stored under `key`.
     pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
         let malformed = || StoreError::damaged(key, "an article's head cannot be read");
         let message = stored::Head::decode(unseal(key, value)?).map_err(|_| malformed())?;
@@ -101,7 +101,7 @@ impl Head {
         self.mark.is_some_and(|mark| mark.withdrawn)
     }
 
-    /// Remembers that the change at `seq` binds URLs.
+    /// Adds a change that binds URLs.
     pub fn add_url_change(&mut self, seq: Seq) {
         if let Some(changes) = &mut self.url_changes {
             changes.push(seq);
@@ -120,7 +120,7 @@ impl Head {
             revision_count: self.revision_count.get(),
             newest: Some(stored::InForce {
                 revision: self.newest.revision.get(),
-                made_seq: self.newest.made_seq.0,
+                created_seq: self.newest.created_seq.0,
                 since: self.newest.since.micros(),
                 known_seq: self.newest.known_seq.0,
             }),
@@ -157,12 +157,12 @@ impl Head {
             revision_count: RevisionNumber::new(message.revision_count)?,
             newest: InForce {
                 revision: RevisionNumber::new(newest.revision)?,
-                made_seq: Seq(newest.made_seq),
+                created_seq: Seq(newest.created_seq),
                 since: Timestamp::from_micros(newest.since)?,
                 known_seq: Seq(newest.known_seq),
             },
             mark,
-            // The first change of an archive creates an article.
+            // Position 0 is never a state change: the first change of an archive creates an article.
             last_mark: (message.last_mark_seq > 0).then_some(Seq(message.last_mark_seq)),
             first_observe_time: Timestamp::from_micros(message.first_observe_time)?,
             latest_observe_time: Timestamp::from_micros(message.latest_observe_time)?,

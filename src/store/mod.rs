@@ -1,15 +1,14 @@
 //! Records and keys on an ordered key-value engine.
 //!
-//! The log is the database: each change is written once under its position and never rewritten. All else but
-//! the contents is an index that is derived from it. This layer knows how things lie on disk, and nothing of why
-//! they are written: no rule of the product is here.
+//! The log is the database: each change is written once, under its position, and never rewritten. Everything else except
+//! the contents and originals is an index projected from the log. This layer knows how data is laid out on disk, but not
+//! why it is written: it contains no rule of the product.
 //!
-//! Values are sealed (see [`seal`]): one that was altered is [`StoreError::Damaged`], never other data.
+//! Values are sealed (see [`seal`]): an altered value is reported as [`StoreError::Damaged`], never returned as data.
 
 pub mod content;
 pub mod engine;
 pub mod export;
-pub mod figures;
 pub mod format;
 pub mod head;
 pub mod key;
@@ -17,6 +16,7 @@ pub mod overlay;
 pub mod parts;
 pub mod record;
 pub mod seal;
+pub mod stats;
 pub mod subscription;
 pub mod tables;
 pub mod whole;
@@ -32,24 +32,24 @@ pub use tables::Tables;
 
 use crate::model::Seq;
 
-/// Why something could not be read or written.
+/// An error of the storage layer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The engine failed.
+    /// The engine failed to read or write.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// What lies on disk is not what was written.
+    /// The stored data is not what was written.
     #[error("{detail}{}", at_seq(*seq))]
     Damaged {
-        /// The position that it belongs to, where that is known.
+        /// The position that it belongs to, if known.
         seq: Option<Seq>,
-        /// What was found.
+        /// What is wrong with it.
         detail: String,
     },
 }
 
 impl StoreError {
-    /// Damage under a key.
+    /// Damage of the value under a key. The error names the key and, if the key has one, the position.
     pub(crate) fn damaged(key: &[u8], detail: &str) -> Self {
         let seq = key::log::LogKey::decode(key)
             .map(|key| key.0)
@@ -59,7 +59,7 @@ impl StoreError {
         Self::Damaged { seq, detail: format!("{detail} (key {shown})") }
     }
 
-    /// Damage of what belongs to a position.
+    /// Damage of data that belongs to a position.
     pub(crate) fn damaged_at(seq: Seq, detail: impl Into<String>) -> Self {
         Self::Damaged { seq: Some(seq), detail: detail.into() }
     }

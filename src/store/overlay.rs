@@ -1,7 +1,7 @@
-//! An engine under writes that it does not have yet.
+//! A view of an engine with pending writes applied.
 //!
-//! The writer resolves a change against the engine, the commit that is being synced and the one that is being
-//! put together. It reads them as one: a later layer's write hides an earlier one's.
+//! The writer decides a change on three layers: the engine, the commit that is being synced, and the commit that is being
+//! built. It reads them as one: a write of a later layer hides one of an earlier layer.
 
 use std::collections::btree_map;
 use std::iter::Peekable;
@@ -9,14 +9,14 @@ use std::ops::Bound;
 
 use super::engine::{Batch, Direction, EngineError, Entry, KeyRange, Read, Scan};
 
-/// `below`, as it will be once `above` is written.
+/// Reads `below` as it will be once `above` is written.
 pub struct Overlay<'a> {
     below: &'a dyn Read,
     above: &'a Batch,
 }
 
 impl<'a> Overlay<'a> {
-    /// `below`, as it will be once `above` is written.
+    /// A view of `below` with `above` applied.
     pub fn new(below: &'a dyn Read, above: &'a Batch) -> Self {
         Self { below, above }
     }
@@ -43,7 +43,7 @@ impl Read for Overlay<'_> {
     }
 }
 
-/// `BTreeMap::range` panics where the bounds are inverted.
+/// Whether a range is empty or inverted. `BTreeMap::range` panics on some of these.
 fn is_empty(range: &KeyRange) -> bool {
     match (&range.start, &range.end) {
         (Bound::Included(start), Bound::Included(end)) => start > end,
@@ -75,7 +75,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    /// Whether the next entry is the layer's own; an entry below it under the same key is passed over.
+    /// Whether the next entry comes from `above`. An entry of `below` with the same key is skipped.
     fn above_is_next(&mut self) -> bool {
         let (below, above) = match (self.below.peek(), self.above.peek()) {
             (_, None) | (Some(Err(_)), _) => return false,
@@ -141,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_as_the_writes_would_leave_it(
+        fn an_overlay_reads_as_if_its_writes_were_applied(
             below in prop::collection::btree_map(0..9_u8, any::<u8>(), 0..9),
             above in prop::collection::btree_map(0..9_u8, any::<Option<u8>>(), 0..9),
             (start, end) in (bound(), bound()),

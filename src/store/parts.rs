@@ -1,11 +1,12 @@
-//! A commit in parts: what may be written before the commit itself, so that no write to the engine is large.
+//! Divides a large commit into parts that may be written before it, so that no single write to the engine is large.
 //!
-//! sled's log consists of segments of 8 MiB. A write that spans several of them is not safe from a power cut: what becomes
-//! of it on the drive until it is synced is chance, and a later segment that is there says that the earlier ones are. So the
-//! chunks of contents and originals of a large commit are written first, in parts that are each durable before the next,
-//! under the positions that their changes will have; and the log's records, with all that follows from them, last and at
-//! once. That write is the commit. Until it is done the chunks stand beyond the end of the log, where nobody looks, and
-//! if it never is, they are left over: [`beyond`] finds them, and they must be gone before another change gets the position.
+//! sled's log consists of segments of 8 MiB. A write that spans several of them is not safe from a power cut: until it is
+//! synced, any part of it may reach the drive, and a later segment that did implies that the earlier ones did too. So the
+//! chunks of contents and originals in a large commit are written first, in parts, each durable before the next, under
+//! the positions that their changes will have. The log records and everything projected from them come last, in a single
+//! write. That write is the commit. Until it is done, the chunks are after the end of the log, where no reader looks. If
+//! it never happens, they are orphan chunks: [`beyond`] finds them, and they must be removed before their positions are
+//! used.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,26 +18,28 @@ use super::key::prefix_range;
 use super::{Batch, EngineError};
 use crate::model::Seq;
 
-/// What a part has at most, in keys and values. sled writes more than three times as much to its log, which must be well
-/// below a segment.
+/// The maximum size of a part's keys and values, in bytes. sled writes more than three times as much to its log, which
+/// must stay well below a segment.
 pub const PART_BYTES_MAX: u64 = 1 << 20;
-/// How many chunks are removed at once: sled writes what is left of their pages anew.
+/// How many chunks are removed at once. sled rewrites the rest of their pages.
 const REMOVED_AT_ONCE: usize = 16;
 
-/// A large commit as its first parts, of chunks alone, to be written one after the other, and what is left of it, to be
-/// written last; `None` for one that is small, or has no chunk.
+/// Divides a large commit into the parts to write first, one after the other, which contain chunks only, and the rest,
+/// to be written last. `None` for a commit that is small or has no chunks.
 pub fn divided(batch: &Batch) -> Option<(impl Iterator<Item = Batch>, Batch)> {
     let is_parted = batch.bytes() > PART_BYTES_MAX && batch.writes.keys().any(|key| is_chunk(key));
     let rest = || batch.writes.iter().filter(|(key, _)| !is_chunk(key));
-    let last =
-        || Batch { writes: rest().map(|(key, value)| (key.clone(), value.clone())).collect(), upkeep: batch.upkeep };
+    let last = || Batch {
+        writes: rest().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        maintenance: batch.maintenance,
+    };
     is_parted.then(|| (first_parts(batch), last()))
 }
 
 fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
     let mut chunks = batch.writes.iter().filter(|(key, _)| is_chunk(key)).peekable();
     std::iter::from_fn(move || {
-        let mut part = Batch { writes: BTreeMap::new(), upkeep: batch.upkeep };
+        let mut part = Batch { writes: BTreeMap::new(), maintenance: batch.maintenance };
         let mut bytes = 0;
         while let Some((key, value)) = chunks.next_if(|(key, value)| {
             bytes += (key.len() + value.as_ref().map_or(0, Vec::len)) as u64;
@@ -48,7 +51,7 @@ fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
     })
 }
 
-/// The keys of all chunks at or beyond `end`, where the log ends.
+/// The keys of all orphan chunks: those at or after `end`, the end of the log.
 pub fn beyond(read: &dyn Read, end: Seq) -> Result<Vec<Vec<u8>>, EngineError> {
     let firsts = [
         (Kind::Content, ContentKey { seq: end, chunk: 0 }.encode()),
@@ -61,10 +64,10 @@ pub fn beyond(read: &dyn Read, end: Seq) -> Result<Vec<Vec<u8>>, EngineError> {
     chunks.map(|entry| Ok(entry?.0)).collect()
 }
 
-/// Batches that remove these keys. They are upkeep, since a disk must not become full of what nobody reads.
+/// Batches that remove these keys. They are maintenance writes, so that orphan chunks can be removed from a full disk.
 pub fn removals(keys: &[Vec<u8>]) -> impl Iterator<Item = Batch> {
     keys.chunks(REMOVED_AT_ONCE)
-        .map(|keys| Batch { writes: keys.iter().map(|key| (key.clone(), None)).collect(), upkeep: true })
+        .map(|keys| Batch { writes: keys.iter().map(|key| (key.clone(), None)).collect(), maintenance: true })
 }
 
 fn is_chunk(key: &[u8]) -> bool {
@@ -80,7 +83,7 @@ mod tests {
     use crate::store::engine::memory::MemoryEngine;
     use crate::store::key::log::LogKey;
 
-    /// An original of so many chunks of 60,000 bytes at `seq`, its content, and the record of the change.
+    /// A change at `seq` with its content, and an original of this many chunks of 60,000 bytes.
     fn commit(seq: u64, chunks: u16) -> Batch {
         let seq = Seq(seq);
         let mut batch = Batch::default();
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_large_commit_are_all_of_it_and_the_log_comes_last() {
+    fn a_divided_commit_is_complete_and_ends_with_the_log() {
         for chunks in [0, 1, 17, 18, 60, 273] {
             let batch = commit(7, chunks);
             let mut all = BTreeMap::new();
@@ -113,15 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beyond_the_end_is_found_and_removed() {
+    fn orphan_chunks_are_found_and_removed() {
         let engine = MemoryEngine::new();
         for seq in 0..5 {
             engine.commit(&commit(seq, 20)).unwrap();
         }
         assert_eq!(beyond(&engine, Seq(5)).unwrap(), Vec::<Vec<u8>>::new());
-        let left_over = beyond(&engine, Seq(3)).unwrap();
-        assert_eq!(left_over.len(), 2 * 21);
-        for removal in removals(&left_over) {
+        let orphan_chunks = beyond(&engine, Seq(3)).unwrap();
+        assert_eq!(orphan_chunks.len(), 2 * 21);
+        for removal in removals(&orphan_chunks) {
             engine.commit(&removal).unwrap();
         }
         assert!(beyond(&engine, Seq(3)).unwrap().is_empty());

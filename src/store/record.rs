@@ -1,7 +1,7 @@
-//! A change of the log as it is stored.
+//! Storage of a change of the log.
 //!
-//! The payload is the running digest after the change (16 bytes), then the change as protobuf. The digest covers
-//! the digest before it, the position, and those protobuf bytes.
+//! The payload is the log digest after the change (16 bytes), then the change as protobuf. That digest covers the digest
+//! before the change, the change's position, and the protobuf bytes.
 
 use prost::Message;
 
@@ -9,22 +9,22 @@ use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
-    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ChangeKind, ClaimedTime, ContentDigest, Fetch,
-    LogDigest, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
+    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, Fetch, LogDigest,
+    LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
     Standing, Timestamp, UrlKey, WordDelta,
 };
 
-/// A change as it is written: its key, its sealed value, and the digest after it.
+/// A change, encoded and ready to be stored.
 pub struct EncodedChange {
-    /// The key in the log.
+    /// The change's key in the log.
     pub key: Vec<u8>,
-    /// The sealed value.
+    /// The sealed value to store under that key.
     pub value: Vec<u8>,
-    /// The running digest after it.
+    /// The log digest after the change.
     pub log_digest: LogDigest,
 }
 
-/// Encodes the change at `seq` that follows a log whose running digest is `before`.
+/// Encodes the change at `seq`, given the log digest `before` it.
 pub fn encode(seq: Seq, before: LogDigest, entry: &ChangeEntry) -> EncodedChange {
     let record = to_stored(seq, entry).encode_to_vec();
     let log_digest = before.after(seq, &record);
@@ -32,7 +32,7 @@ pub fn encode(seq: Seq, before: LogDigest, entry: &ChangeEntry) -> EncodedChange
     EncodedChange { key, value, log_digest }
 }
 
-/// The key and the sealed value of a change, from its protobuf bytes and the digest after it.
+/// The key and the sealed value of a change, given its protobuf bytes and the log digest after it.
 pub(super) fn to_entry(seq: Seq, log_digest: LogDigest, record: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut payload = Vec::with_capacity(16 + record.len() + 4);
     payload.extend_from_slice(&log_digest.0);
@@ -42,13 +42,13 @@ pub(super) fn to_entry(seq: Seq, log_digest: LogDigest, record: &[u8]) -> (Vec<u
     (key, value)
 }
 
-/// Reads the change under `key` in the log.
+/// Decodes the change stored under `key`, a key of the log.
 pub fn decode(key: &[u8], value: &[u8]) -> Result<Change, StoreError> {
     let (change, _) = decode_with_record(key, value)?;
     Ok(change)
 }
 
-/// Reads a change and the protobuf bytes that its running digest covers.
+/// As [`decode`], and also returns the protobuf bytes that the log digest covers.
 pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'a [u8]), StoreError> {
     let LogKey(seq) = LogKey::decode(key).ok_or_else(|| StoreError::damaged(key, "a key of the log is malformed"))?;
     let payload = unseal(key, value)?;
@@ -57,7 +57,7 @@ pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'
     Ok((change_of(seq, LogDigest(*log_digest), record)?, record))
 }
 
-/// Reads the change at `seq` from its protobuf bytes, and the digest after it.
+/// Decodes the change at `seq` from its protobuf bytes, given the log digest after it.
 pub(super) fn change_of(seq: Seq, log_digest: LogDigest, record: &[u8]) -> Result<Change, StoreError> {
     let malformed = || StoreError::damaged_at(seq, "a change cannot be read");
     let message = stored::Change::decode(record).map_err(|_| malformed())?;
@@ -80,7 +80,7 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         made: entry.made.as_deref().map(revision_to_stored),
         name: Some(name_to_stored(&entry.name)),
         reason: entry.reason.clone(),
-        newest_offset: seq.0.saturating_sub(entry.standing.made_seq.0),
+        newest_offset: seq.0.saturating_sub(entry.standing.created_seq.0),
         newest_since_offset: entry.standing.since.micros_since(entry.observe_time),
         withdrawn: entry.standing.withdrawn,
         superseded: !entry.standing.is_newest,
@@ -97,7 +97,7 @@ pub(super) fn name_from_stored(name: &stored::ArticleRecord) -> Option<ArticleNa
     Some(ArticleName { source: SourceId::parse(&name.source).ok()?, article: ArticleId::parse(&name.article).ok()? })
 }
 
-/// The canonical URL is in the record already, so it is not written twice.
+/// The URL as stored. If it is the new revision's canonical URL, its text is left out: the revision has it already.
 fn bound_url(url: &ArticleUrl, made: Option<&RevisionRecord>) -> stored::BoundUrl {
     let canonical = made.is_some_and(|made| made.canonical_url == url.original);
     let original = if canonical { String::new() } else { url.original.clone() };
@@ -115,7 +115,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     let name = name_from_stored(&message.name?)?;
     let observe_time = Timestamp::from_micros(message.observe_time)?;
     let standing = Standing {
-        made_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
+        created_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
         since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
         withdrawn: message.withdrawn,
         is_newest: !message.superseded,
@@ -123,7 +123,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     Some(ChangeEntry {
         article: ArticleKey(message.article),
         name,
-        kind: kind_from_stored(stored::ChangeKind::try_from(message.kind).ok()?)?,
+        kind: kind_from_stored(stored::LogKind::try_from(message.kind).ok()?)?,
         revision: RevisionNumber::new(message.revision),
         observe_time,
         archive_time: Timestamp::from_micros(message.archive_time)?,
@@ -142,7 +142,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     })
 }
 
-/// `None` for a value that is there and malformed; `Some(None)` for none.
+/// `None` for a value that is present but malformed; `Some(None)` for an absent one.
 #[expect(clippy::option_option, reason = "the outer one is validity, the inner one presence")]
 fn transposed<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
@@ -160,32 +160,32 @@ fn request_from_stored(id: &str, digest: &[u8]) -> Option<Option<(RequestId, Req
     Some(Some((RequestId::parse(id).ok()?, RequestDigest(digest.try_into().ok()?))))
 }
 
-fn kind_to_stored(kind: ChangeKind) -> stored::ChangeKind {
+fn kind_to_stored(kind: LogKind) -> stored::LogKind {
     match kind {
-        ChangeKind::Created => stored::ChangeKind::Created,
-        ChangeKind::Revised => stored::ChangeKind::Revised,
-        ChangeKind::Sighted => stored::ChangeKind::Sighted,
-        ChangeKind::Repeated => stored::ChangeKind::Repeated,
-        ChangeKind::RolledBack => stored::ChangeKind::RolledBack,
-        ChangeKind::Withdrawn => stored::ChangeKind::Withdrawn,
-        ChangeKind::Reinstated => stored::ChangeKind::Reinstated,
-        ChangeKind::MarkRepeated => stored::ChangeKind::MarkRepeated,
-        ChangeKind::Aliased => stored::ChangeKind::Aliased,
+        LogKind::Created => stored::LogKind::Created,
+        LogKind::Revised => stored::LogKind::Revised,
+        LogKind::Sighted => stored::LogKind::Sighted,
+        LogKind::Repeated => stored::LogKind::Repeated,
+        LogKind::RolledBack => stored::LogKind::RolledBack,
+        LogKind::Withdrawn => stored::LogKind::Withdrawn,
+        LogKind::Reinstated => stored::LogKind::Reinstated,
+        LogKind::MarkRepeated => stored::LogKind::MarkRepeated,
+        LogKind::Aliased => stored::LogKind::Aliased,
     }
 }
 
-fn kind_from_stored(kind: stored::ChangeKind) -> Option<ChangeKind> {
+fn kind_from_stored(kind: stored::LogKind) -> Option<LogKind> {
     Some(match kind {
-        stored::ChangeKind::Unspecified => return None,
-        stored::ChangeKind::Created => ChangeKind::Created,
-        stored::ChangeKind::Revised => ChangeKind::Revised,
-        stored::ChangeKind::Sighted => ChangeKind::Sighted,
-        stored::ChangeKind::Repeated => ChangeKind::Repeated,
-        stored::ChangeKind::RolledBack => ChangeKind::RolledBack,
-        stored::ChangeKind::Withdrawn => ChangeKind::Withdrawn,
-        stored::ChangeKind::Reinstated => ChangeKind::Reinstated,
-        stored::ChangeKind::MarkRepeated => ChangeKind::MarkRepeated,
-        stored::ChangeKind::Aliased => ChangeKind::Aliased,
+        stored::LogKind::Unspecified => return None,
+        stored::LogKind::Created => LogKind::Created,
+        stored::LogKind::Revised => LogKind::Revised,
+        stored::LogKind::Sighted => LogKind::Sighted,
+        stored::LogKind::Repeated => LogKind::Repeated,
+        stored::LogKind::RolledBack => LogKind::RolledBack,
+        stored::LogKind::Withdrawn => LogKind::Withdrawn,
+        stored::LogKind::Reinstated => LogKind::Reinstated,
+        stored::LogKind::MarkRepeated => LogKind::MarkRepeated,
+        stored::LogKind::Aliased => LogKind::Aliased,
     })
 }
 

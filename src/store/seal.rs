@@ -1,19 +1,19 @@
-//! Sealed values: every value in the database ends in a CRC-32C over its key and its payload.
+//! Sealed values: each value in the database ends in a CRC-32C over its key and its payload.
 //!
-//! The key is part of the checksum, so that a value which turns up under another key is damage too.
+//! The checksum includes the key, so that a value that appears under another key is detected too.
 
 use super::StoreError;
 
 const CHECKSUM_BYTES: usize = 4;
 
-/// `payload` with its checksum.
+/// Appends the checksum for `key` to `payload`.
 pub fn seal(key: &[u8], mut payload: Vec<u8>) -> Vec<u8> {
     let checksum = checksum(key, &payload);
     payload.extend_from_slice(&checksum);
     payload
 }
 
-/// The payload of `value`, if its checksum holds.
+/// The payload of `value`. Fails with [`StoreError::Damaged`] if the checksum does not match.
 pub fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let cut =
         value.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| StoreError::damaged(key, "a value is cut short"))?;
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_flipped_bit_is_found_and_so_is_another_key() {
+    fn every_flipped_bit_and_every_other_key_is_detected() {
         let sealed = seal(b"key", b"value".to_vec());
         assert_eq!(unseal(b"key", &sealed).unwrap(), b"value");
         assert!(unseal(b"kez", &sealed).is_err());

@@ -1,4 +1,4 @@
-//! Durable subscriptions as they are stored.
+//! Storage of durable subscriptions.
 
 use prost::Message;
 
@@ -6,26 +6,28 @@ use super::key::subscription::SubscriptionKey;
 use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
-use crate::model::{ArticleFilter, FeedKinds, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp, UrlKey};
+use crate::model::{
+    ArticleFilter, ChangeKinds, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp, UrlKey,
+};
 
-/// What is kept of a durable subscription.
+/// The stored state of a durable subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionRecord {
-    /// Which changes.
+    /// Selects the changes that are delivered.
     pub query: FeedQuery,
-    /// All changes below this were acknowledged.
+    /// All changes below this position are acknowledged.
     pub next_seq: Seq,
-    /// The epoch given last, or a number above all that were ever given. Any other is lost.
+    /// The latest epoch assigned, or any number above every epoch ever assigned. A consumer with another one is fenced off.
     pub epoch: u64,
-    /// When it was made.
+    /// When the subscription was created.
     pub create_time: Timestamp,
-    /// Whether a restore brought it back. Its consumer may have been sent changes that were lost by that, and no consumer
-    /// attaches until one shows that it was not, or the subscription is moved.
+    /// Whether a restore recreated the subscription. Its consumer may then have received changes that the restore lost, so
+    /// no consumer can attach until one shows that it has not, or the subscription is moved with a seek.
     pub restored: bool,
 }
 
 impl Batch {
-    /// Writes a subscription, or removes it.
+    /// Writes a subscription; `None` removes it.
     pub fn put_subscription(&mut self, id: &SubscriptionId, record: Option<&SubscriptionRecord>) {
         let key = SubscriptionKey(id.clone()).encode();
         let value = record.map(|record| seal(&key, to_stored(record).encode_to_vec()));
@@ -33,7 +35,7 @@ impl Batch {
     }
 }
 
-/// Reads the subscription under a key.
+/// Decodes the subscription stored under `key`.
 pub fn decode(key: &[u8], value: &[u8]) -> Result<(SubscriptionId, SubscriptionRecord), StoreError> {
     let malformed = || StoreError::damaged(key, "a subscription cannot be read");
     let id = SubscriptionKey::decode(key).ok_or_else(malformed)?.0;
@@ -55,7 +57,7 @@ pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
 pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionRecord> {
     let filter = filter_from_stored(message.filter.unwrap_or_default())?;
     Some(SubscriptionRecord {
-        query: FeedQuery { filter, kinds: FeedKinds::from_bits(message.kinds) },
+        query: FeedQuery { filter, kinds: ChangeKinds::from_bits(message.kinds) },
         next_seq: Seq(message.next_seq),
         epoch: message.epoch,
         create_time: Timestamp::from_micros(message.create_time)?,
@@ -117,7 +119,7 @@ mod tests {
             publish_time: TimeRange { start: None, end: at(5) },
         };
         let record = SubscriptionRecord {
-            query: FeedQuery { filter, kinds: FeedKinds::from_bits(5) },
+            query: FeedQuery { filter, kinds: ChangeKinds::from_bits(5) },
             next_seq: Seq(7),
             epoch: 3,
             create_time: at(9).unwrap(),

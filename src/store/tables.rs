@@ -1,12 +1,11 @@
-//! Typed reads of the tables.
+//! Typed reads and writes of the tables.
 //!
-//! Every look-up that is not of the log itself takes a bound and passes over what was written by changes at or
-//! beyond it: an engine may show a commit that is not durable yet, and a read may be of the past.
+//! Every lookup outside the log takes a bound, and skips what changes at or above it wrote: an engine may show a commit
+//! that is not durable yet, and a read may be of the past.
 
 use std::ops::Bound;
 
 use super::engine::{Direction, EngineError, Read};
-use super::figures::{self, SourceFigures};
 use super::head::{Head, InForce, Mark};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
@@ -17,35 +16,36 @@ use super::key::source::SourceKey;
 use super::key::subscription::SubscriptionKey;
 use super::key::url::UrlIndexKey;
 use super::seal::{seal, unseal};
+use super::stats::{self, SourceStats};
 use super::subscription::{self, SubscriptionRecord};
 use super::{Batch, StoreError, record};
 use crate::model::{
     ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, SubscriptionId, Timestamp, UrlKey,
 };
 
-/// The revision that an entry of the time or sighting table names.
+/// An entry of the time table or the sighting table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// Where on the observe axis, and by which change.
+    /// Its point on the observe axis, and the change that wrote it.
     pub point: TimePoint,
-    /// The revision.
+    /// The revision that is in force or was seen at that point.
     pub revision: RevisionNumber,
-    /// The change that made it.
-    pub made_seq: Seq,
+    /// The change that created the revision.
+    pub created_seq: Seq,
 }
 
-/// To which article a URL leads, and since when.
+/// The article that a URL leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlBinding {
     /// The article.
     pub article: ArticleKey,
-    /// Since when, on the observe axis.
+    /// The instant on the observe axis from which it does.
     pub since: Timestamp,
-    /// The change that said so.
+    /// The change that bound the URL to the article.
     pub seq: Seq,
 }
 
-/// The tables, as read from somewhere.
+/// The tables of an engine, or of a view of one.
 #[derive(Clone, Copy)]
 pub struct Tables<'a> {
     read: &'a dyn Read,
@@ -57,35 +57,36 @@ impl<'a> Tables<'a> {
         Self { read }
     }
 
-    /// What they are read from.
+    /// The engine or view that the tables are read from.
     pub fn source(&self) -> &'a dyn Read {
         self.read
     }
 
-    /// The change at `seq`; `None` at or beyond the end of the log.
+    /// The change at `seq`; `None` at or after the end of the log.
     pub fn change(&self, seq: Seq) -> Result<Option<Change>, StoreError> {
         let key = LogKey(seq).encode();
         self.read.get(&key)?.map(|value| record::decode(&key, &value)).transpose()
     }
 
-    /// The last change of the log.
+    /// The last change of the log; `None` if the log is empty.
     pub fn last_change(&self) -> Result<Option<Change>, StoreError> {
         let last = self.read.scan(LogKey::all(), Direction::Reverse).next().transpose()?;
         last.map(|(key, value)| record::decode(&key, &value)).transpose()
     }
 
-    /// The article of this name, if it came to be below `bound`.
+    /// The article with this name, if it was created below `bound`.
     pub fn article(&self, name: &ArticleName, bound: Seq) -> Result<Option<ArticleKey>, StoreError> {
         Ok(self.named(name)?.filter(|(_, seq)| *seq < bound).map(|(article, _)| article))
     }
 
-    /// The article of this name, and its first change.
+    /// The article with this name, and the position of its first change.
     pub fn named(&self, name: &ArticleName) -> Result<Option<(ArticleKey, Seq)>, StoreError> {
         let key = NameKey(name.clone()).encode();
         self.read.get(&key)?.map(|value| name_value(&key, &value)).transpose()
     }
 
-    /// The names after `after` in `source`, or in all sources, whose articles came to be below `bound`.
+    /// The articles of `source`, or of all sources, that were created below `bound`, by name. The first is the one after
+    /// `after`.
     pub fn names(
         &self,
         source: Option<&SourceId>,
@@ -99,13 +100,13 @@ impl<'a> Tables<'a> {
         self.read.scan(range, Direction::Forward).filter_map(move |entry| name_entry(entry, bound).transpose())
     }
 
-    /// The newest state of an article as last written, whatever the bound.
+    /// An article's newest state as last written, whether or not a reader may see it yet.
     pub fn head(&self, article: ArticleKey) -> Result<Option<Head>, StoreError> {
         let key = ArticleIndexKey::Head(article).encode();
         self.read.get(&key)?.map(|value| Head::decode(&key, &value)).transpose()
     }
 
-    /// The greatest number that an article has.
+    /// The highest internal number of an article; `None` if there are no articles.
     pub fn last_article(&self) -> Result<Option<ArticleKey>, StoreError> {
         let last = self.read.scan(ArticleIndexKey::all(), Direction::Reverse).next().transpose()?;
         let Some((key, _)) = last else { return Ok(None) };
@@ -113,14 +114,14 @@ impl<'a> Tables<'a> {
         article.map(|article| Some(ArticleKey(article))).ok_or_else(|| StoreError::damaged(&key, "a key is malformed"))
     }
 
-    /// The change that made a revision, if below `bound`.
+    /// The change that created a revision, if below `bound`.
     pub fn revision(&self, article: ArticleKey, number: RevisionNumber, bound: Seq) -> Result<Option<Seq>, StoreError> {
         let key = ArticleIndexKey::Revision(article, number).encode();
         let seq = self.read.get(&key)?.map(|value| seq_value(&key, &value)).transpose()?;
         Ok(seq.filter(|seq| *seq < bound))
     }
 
-    /// The revisions of an article between two numbers, as far as they were made below `bound`.
+    /// The revisions of an article with numbers in a range, as far as they were created below `bound`.
     pub fn revisions(
         &self,
         article: ArticleKey,
@@ -141,7 +142,7 @@ impl<'a> Tables<'a> {
             .filter(move |entry| entry.as_ref().is_ok_and(|(_, seq)| *seq < bound) || entry.is_err())
     }
 
-    /// Entries of the time or sighting table of an article, below `bound`.
+    /// The entries of an article in the time table or the sighting table, below `bound`.
     pub fn observed(
         &self,
         table: TimeTable,
@@ -154,7 +155,7 @@ impl<'a> Tables<'a> {
         self.read.scan(range, direction).filter_map(move |entry| observed_entry(entry, bound).transpose())
     }
 
-    /// Marks of an article, below `bound`.
+    /// The state changes of an article, below `bound`.
     pub fn marks(
         &self,
         article: ArticleKey,
@@ -166,13 +167,13 @@ impl<'a> Tables<'a> {
         self.read.scan(range, direction).filter_map(move |entry| mark_entry(entry, bound).transpose())
     }
 
-    /// The change that answered a request.
+    /// The change that carried out a request; `None` if the request id is new for the article.
     pub fn request(&self, article: ArticleKey, id: &RequestId) -> Result<Option<Seq>, StoreError> {
         let key = ArticleIndexKey::Request(article, id.clone()).encode();
         self.read.get(&key)?.map(|value| seq_value(&key, &value)).transpose()
     }
 
-    /// The changes that answered requests with an id, below `bound`, in order of the ids.
+    /// The changes below `bound` that carried out requests with an id, in order of the ids.
     pub fn requests(&self, article: ArticleKey, bound: Seq) -> impl Iterator<Item = Result<Seq, StoreError>> + use<'a> {
         self.read.scan(ArticleIndexKey::requests(article), Direction::Forward).filter_map(move |entry| {
             let read = entry.map_err(StoreError::from).and_then(|(key, value)| seq_value(&key, &value));
@@ -180,7 +181,7 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// The changes that bind URLs to an article, below `bound`, in order.
+    /// The changes below `bound` that bind URLs to an article, in log order.
     pub fn url_changes(
         &self,
         article: ArticleKey,
@@ -198,7 +199,7 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// To which article a URL leads, as known below `bound`: the latest binding, which is the earliest on the
+    /// The article that a URL leads to, as known below `bound`. The latest binding counts; it is also the earliest on the
     /// observe axis.
     pub fn url(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlBinding>, StoreError> {
         for entry in self.read.scan(UrlIndexKey::of(url), Direction::Reverse) {
@@ -216,22 +217,19 @@ impl<'a> Tables<'a> {
         Ok(None)
     }
 
-    /// A source's figures as last written, and as they were before that commit.
-    pub fn source_figures(
-        &self,
-        source: &SourceId,
-    ) -> Result<Option<(SourceFigures, Option<SourceFigures>)>, StoreError> {
+    /// A source's statistics as last written, and as they were before that commit.
+    pub fn source_figures(&self, source: &SourceId) -> Result<Option<(SourceStats, Option<SourceStats>)>, StoreError> {
         let key = SourceKey(source.clone()).encode();
-        self.read.get(&key)?.map(|value| figures::from_value(&key, &value)).transpose()
+        self.read.get(&key)?.map(|value| stats::from_value(&key, &value)).transpose()
     }
 
-    /// The sources after `after`, with their figures below `bound`. The engine is at most one commit ahead of
-    /// what is durable, and figures remember the commit before, so `bound` may be the durable tail or later.
+    /// The sources after `after`, with their statistics below `bound`. `bound` must be the durable tail or later: the engine
+    /// is at most one commit ahead of it, and statistics are kept for the last commit and the one before.
     pub fn sources(
         &self,
         after: Option<&SourceId>,
         bound: Seq,
-    ) -> impl Iterator<Item = Result<(SourceId, SourceFigures), StoreError>> + use<'a> {
+    ) -> impl Iterator<Item = Result<(SourceId, SourceStats), StoreError>> + use<'a> {
         let mut range = SourceKey::all();
         if let Some(after) = after {
             range.start = Bound::Excluded(SourceKey(after.clone()).encode());
@@ -240,15 +238,16 @@ impl<'a> Tables<'a> {
             let read = entry.map_err(StoreError::from).and_then(|(key, value)| {
                 let source =
                     SourceKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a source is malformed"))?;
-                let (last, before) = figures::from_value(&key, &value)?;
-                let figures = if last.seq < bound { Some(last) } else { before };
-                Ok(figures.map(|figures| (source.0, figures)))
+                let (last, before) = stats::from_value(&key, &value)?;
+                let stats = if last.seq < bound { Some(last) } else { before };
+                Ok(stats.map(|stats| (source.0, stats)))
             });
             read.transpose()
         })
     }
 
-    /// The changes from `from` on and below `end`, in order. What is missing ends them with [`StoreError::Damaged`].
+    /// The changes from `from` up to but not including `end`, in order. A missing one ends them with
+    /// [`StoreError::Damaged`].
     pub fn changes(&self, from: Seq, end: Seq) -> impl Iterator<Item = Result<Change, StoreError>> + use<'a> {
         let mut expected = from;
         self.read.scan(LogKey::between(from, end), Direction::Forward).map(move |entry| {
@@ -272,7 +271,7 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// A fact about the archive.
+    /// A fact about the archive as a whole.
     pub fn meta(&self, key: MetaKey) -> Result<Option<Vec<u8>>, StoreError> {
         let key = key.encode();
         let Some(value) = self.read.get(&key)? else { return Ok(None) };
@@ -284,14 +283,14 @@ impl From<Observed> for InForce {
     fn from(entry: Observed) -> Self {
         Self {
             revision: entry.revision,
-            made_seq: entry.made_seq,
+            created_seq: entry.created_seq,
             since: entry.point.observe_time,
             known_seq: entry.point.seq,
         }
     }
 }
 
-/// The writes of the tables: each seals its value and puts it into the batch.
+/// The writes. Each seals its value and adds it to the batch.
 impl Batch {
     /// Writes an article's name.
     pub fn put_name(&mut self, name: &ArticleName, article: ArticleKey, seq: Seq) {
@@ -304,25 +303,25 @@ impl Batch {
         self.writes.insert(key, Some(value));
     }
 
-    /// Writes where a revision was made.
+    /// Writes which change created a revision.
     pub fn put_revision(&mut self, article: ArticleKey, number: RevisionNumber, seq: Seq) {
         self.put(ArticleIndexKey::Revision(article, number).encode(), seq.0.to_be_bytes().to_vec());
     }
 
-    /// Writes an entry of the time or sighting table.
+    /// Writes an entry of the time table or the sighting table.
     pub fn put_observed(&mut self, table: TimeTable, article: ArticleKey, entry: Observed) {
         let mut value = entry.revision.get().to_be_bytes().to_vec();
-        value.extend(entry.made_seq.0.to_be_bytes());
+        value.extend(entry.created_seq.0.to_be_bytes());
         self.put(table.key(article, entry.point).encode(), value);
     }
 
-    /// Writes a mark.
+    /// Writes a state change.
     pub fn put_mark(&mut self, article: ArticleKey, mark: Mark) {
         let point = TimePoint { observe_time: mark.since, seq: mark.seq };
         self.put(TimeTable::State.key(article, point).encode(), vec![u8::from(mark.withdrawn)]);
     }
 
-    /// Writes which change answered a request.
+    /// Writes which change carried out a request.
     pub fn put_request(&mut self, article: ArticleKey, id: &RequestId, seq: Seq) {
         self.put(ArticleIndexKey::Request(article, id.clone()).encode(), seq.0.to_be_bytes().to_vec());
     }
@@ -332,19 +331,19 @@ impl Batch {
         self.put(ArticleIndexKey::Url(article, seq).encode(), Vec::new());
     }
 
-    /// Writes to which article a URL leads.
+    /// Writes which article a URL leads to.
     pub fn put_url(&mut self, url: &UrlKey, binding: UrlBinding) {
         let mut value = binding.article.0.to_be_bytes().to_vec();
         value.extend(super::key::time_to_bytes(binding.since));
         self.put(UrlIndexKey { url: url.clone(), seq: binding.seq }.encode(), value);
     }
 
-    /// Writes a source's figures.
-    pub fn put_source(&mut self, source: &SourceId, figures: SourceFigures, before: Option<SourceFigures>) {
-        self.put(SourceKey(source.clone()).encode(), figures::to_payload(figures, before));
+    /// Writes a source's statistics.
+    pub fn put_source(&mut self, source: &SourceId, stats: SourceStats, before: Option<SourceStats>) {
+        self.put(SourceKey(source.clone()).encode(), stats::to_payload(stats, before));
     }
 
-    /// Writes a fact about the archive.
+    /// Writes a fact about the archive as a whole.
     pub fn put_meta(&mut self, key: MetaKey, value: Vec<u8>) {
         self.put(key.encode(), value);
     }
@@ -390,13 +389,13 @@ fn observed_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) ->
     }
     let mut fields = Fields(unseal(&key, &value)?);
     let revision = fields.u32().and_then(RevisionNumber::new).ok_or_else(malformed)?;
-    let made_seq = fields.u64().map(Seq).ok_or_else(malformed)?;
-    Ok(Some(Observed { point, revision, made_seq }))
+    let created_seq = fields.u64().map(Seq).ok_or_else(malformed)?;
+    Ok(Some(Observed { point, revision, created_seq }))
 }
 
 fn mark_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<Mark>, StoreError> {
     let (key, value) = entry?;
-    let malformed = || StoreError::damaged(&key, "a mark cannot be read");
+    let malformed = || StoreError::damaged(&key, "a state change cannot be read");
     let Some(ArticleIndexKey::State(_, point)) = ArticleIndexKey::decode(&key) else { return Err(malformed()) };
     if point.seq >= bound {
         return Ok(None);

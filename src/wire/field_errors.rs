@@ -1,4 +1,4 @@
-//! What is wrong with the fields of a request: all of it, as far as it fits an answer.
+//! The invalid fields of a request: all of them, as far as they fit into a response.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,33 +8,33 @@ use tonic_types::StatusExt;
 
 use super::pb;
 
-/// A field that cannot be accepted.
+/// A field whose value cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
 pub struct FieldError {
-    /// Where it is, as a path such as `content.blocks[2].caption.image_url`.
+    /// The field's path, such as `content.blocks[2].caption.image_url`.
     pub path: String,
-    /// What is wrong, and what would be right.
+    /// What is wrong with the value and what would be valid, to be read after the path.
     pub problem: String,
-    /// What kind of mistake it is.
+    /// The kind of error, which determines the reason in the response.
     pub kind: FieldErrorKind,
 }
 
-/// Kinds of mistake that a client may want to tell apart.
+/// Kinds of error that a client may want to distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldErrorKind {
-    /// A malformed or missing value.
+    /// The value is malformed or missing.
     Invalid,
-    /// A filter that cannot be answered.
+    /// The filter is invalid.
     Filter,
-    /// A page or resume token that is malformed, or of another request.
+    /// The page or resume token is malformed, or belongs to another request.
     Token,
-    /// More than the limits take.
+    /// The value exceeds a size limit.
     TooLarge,
 }
 
 impl FieldErrorKind {
-    /// The reason of `google.rpc.ErrorInfo`.
+    /// The stable reason for `google.rpc.ErrorInfo`.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Invalid => "FIELD_INVALID",
@@ -46,33 +46,33 @@ impl FieldErrorKind {
 }
 
 impl FieldError {
-    /// A malformed or missing value.
+    /// A malformed or missing value (FIELD_INVALID).
     pub fn invalid(path: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self { path: path.into(), problem: problem.to_string(), kind: FieldErrorKind::Invalid }
     }
 
-    /// More than the limits take.
+    /// A value over its size limit (ARTICLE_TOO_LARGE).
     pub fn too_large(path: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self { kind: FieldErrorKind::TooLarge, ..Self::invalid(path, problem) }
     }
 
-    /// A filter that cannot be answered.
+    /// An invalid filter (FILTER_INVALID).
     pub fn filter(path: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self { kind: FieldErrorKind::Filter, ..Self::invalid(path, problem) }
     }
 
-    /// A token that cannot be used here.
+    /// A token that cannot be used with this request (PAGE_TOKEN_MISMATCH).
     pub fn token(path: impl Into<String>, problem: impl fmt::Display) -> Self {
         Self { kind: FieldErrorKind::Token, ..Self::invalid(path, problem) }
     }
 
-    /// The same mistake, one level further in.
+    /// The same error with `outer` as the parent of its path.
     #[must_use]
     pub fn within(self, outer: &str) -> Self {
         Self { path: format!("{outer}.{}", self.path), ..self }
     }
 
-    /// The metadata of `google.rpc.ErrorInfo`: the field, and the item of a batch that has it.
+    /// The metadata for `google.rpc.ErrorInfo`: the field and, in a batch, the item that contains it.
     pub fn metadata(&self) -> HashMap<String, String> {
         let (item, field) = match self.path.split_once('.') {
             Some((item, field)) if item.starts_with("requests[") => (Some(item), field),
@@ -83,8 +83,7 @@ impl FieldError {
     }
 }
 
-/// All fields of a request that cannot be accepted. The first stands for the request where one must: its kind is that of
-/// the refusal.
+/// All invalid fields of a request. The first determines the reason with which the request is rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors {
     listed: Vec<FieldError>,
@@ -93,12 +92,13 @@ pub struct FieldErrors {
 }
 
 impl FieldErrors {
-    /// As many fields are named.
+    /// At most this many fields are listed.
     pub const LISTED_MAX: usize = 32;
-    /// Bytes that their paths and problems take, about: clients take 8 KiB of trailers, in base64.
+    /// The approximate limit on the bytes of all paths and problems. Clients accept 8 KiB of trailers, and the status
+    /// is base64-encoded in them.
     const BYTES_MAX: usize = 3 << 10;
 
-    /// Adds to what was found. What is beyond the limits is only known to be there.
+    /// Appends `more`. Errors beyond the limits are dropped, and only their existence is recorded.
     pub fn add(&mut self, more: impl Into<Self>) {
         let more = more.into();
         self.has_more |= more.has_more;
@@ -113,22 +113,22 @@ impl FieldErrors {
         }
     }
 
-    /// The fields that are named, in the order of the request's checks.
+    /// The listed fields, in the order in which the request was checked.
     pub fn listed(&self) -> &[FieldError] {
         &self.listed
     }
 
-    /// Whether there are more than those.
+    /// Whether there are more invalid fields than those listed.
     pub fn has_more(&self) -> bool {
         self.has_more
     }
 
-    /// Ends a check of several fields: what was read, unless something is wrong.
+    /// Ends the check of several fields: returns `read` if there were no errors.
     pub fn finish<T>(self, read: T) -> Result<T, Self> {
         if self.listed.is_empty() { Ok(read) } else { Err(self) }
     }
 
-    /// The same, one level further in.
+    /// The same errors with `outer` as the parent of their paths.
     #[must_use]
     pub fn within(self, outer: &str) -> Self {
         Self { listed: self.listed.into_iter().map(|error| error.within(outer)).collect(), ..self }
@@ -142,7 +142,7 @@ impl From<FieldError> for FieldErrors {
     }
 }
 
-/// The first field, and how many more are wrong.
+/// The first error, followed by the number of further ones.
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((first, others)) = self.listed.split_first() else { return Ok(()) };
@@ -158,7 +158,7 @@ impl fmt::Display for FieldErrors {
 
 impl std::error::Error for FieldErrors {}
 
-/// The values of several `Result`s, in variables of these names, or all that is wrong with them.
+/// Unpacks several `Result`s held in variables of the given names: `Ok` with a tuple of the values, or all errors.
 macro_rules! all {
     ($($value:ident),+ $(,)?) => {
         match ($($value,)+) {
@@ -175,7 +175,7 @@ macro_rules! all {
 }
 pub(crate) use all;
 
-/// All values, or all that is wrong with them. It ends where no more would be listed.
+/// Collects all values, or all errors. Stops at the first error that could no longer be listed.
 pub fn every<T, E: Into<FieldErrors>>(values: impl IntoIterator<Item = Result<T, E>>) -> Result<Vec<T>, FieldErrors> {
     let mut read = Vec::new();
     let mut errors = FieldErrors::default();
@@ -191,7 +191,7 @@ pub fn every<T, E: Into<FieldErrors>>(values: impl IntoIterator<Item = Result<T,
     errors.finish(read)
 }
 
-/// The bad fields that a status names.
+/// The invalid fields that a status lists in `google.rpc.BadRequest`.
 pub fn field_violations(status: &Status) -> Vec<pb::FieldViolation> {
     let violations = status.get_details_bad_request().map(|bad| bad.field_violations);
     violations
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_in_order() {
+    fn all_errors_are_listed_in_order() {
         let (one, two, three) = (Err::<(), _>(error("one")), Ok::<_, FieldError>(2), Err::<(), _>(error("three")));
         let errors = all!(one, two, three).unwrap_err().within("outer");
         let paths: Vec<_> = errors.listed().iter().map(|error| error.path.as_str()).collect();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_bounded_and_what_is_left_out_is_told() {
+    fn the_list_of_errors_is_bounded_and_says_when_it_is_incomplete() {
         let mut checked = 0;
         let many = std::iter::repeat_with(|| {
             checked += 1;
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_metadata_tell_the_item_apart_from_its_field() {
+    fn the_metadata_name_the_item_and_its_field_separately() {
         let metadata = error("requests[2].content.blocks[1]").metadata();
         assert_eq!((metadata["item"].as_str(), metadata["field"].as_str()), ("requests[2]", "content.blocks[1]"));
         let metadata = error("content.blocks[1]").metadata();

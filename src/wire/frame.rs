@@ -1,9 +1,10 @@
-//! Answers of the feed whose changes are encoded already.
+//! Feed responses that contain already encoded changes.
 //!
-//! A change is encoded once for all who get it in the same view. What differs from one subscriber to the next are two
-//! flags, `left_filter` and `batch_end`; they are written behind the encoded bytes, since the fields of a message may
-//! stand in any order (<https://protobuf.dev/programming-guides/encoding/#order>). So a batch for one of a thousand
-//! subscribers is a copy. The bytes on the wire are those of [`pb::SubscribeResponse`] and [`pb::ListChangesResponse`].
+//! A change is encoded once for all subscribers that use the same view. Only two flags differ between subscribers,
+//! `left_filter` and `batch_end`. They are appended to the encoded bytes, which is valid because the fields of a
+//! message may be in any order (<https://protobuf.dev/programming-guides/encoding/#order>). Sending a delivery to one
+//! of a thousand subscribers is therefore a copy. The bytes on the wire are those of [`pb::SubscribeResponse`] and
+//! [`pb::ListChangesResponse`].
 
 use std::marker::PhantomData;
 
@@ -16,52 +17,52 @@ use tonic::codec::{Codec, EncodeBuf, Encoder};
 use super::pb;
 use super::request::RequestDecoder;
 
-/// `SubscribeResponse.batch`.
+/// The field number of `delivery` in `SubscribeResponse`.
 const BATCH_FIELD: u32 = 2;
-/// `changes` of `Batch` and of `ListChangesResponse`.
+/// The field number of `changes` in both `Delivery` and `ListChangesResponse`.
 const CHANGES_FIELD: u32 = 1;
-/// `Change.left_filter`.
+/// The field number of `left_filter` in `Change`.
 const LEFT_FILTER_FIELD: u32 = 13;
-/// `Change.batch_end`.
+/// The field number of `batch_end` in `Change`.
 const BATCH_END_FIELD: u32 = 14;
-/// A key below 16, and `true`.
+/// A flag takes two bytes: a key for a field number below 16, and `true`.
 const FLAG_BYTES: usize = 2;
 
-/// A change, encoded but for its flags.
+/// A change, encoded except for the flags that differ between subscribers.
 #[derive(Clone, Debug)]
 pub struct ChangeFrame {
     /// The encoded `Change`, without the flags.
     pub bytes: Bytes,
-    /// `left_filter`.
+    /// The value of `Change.left_filter` for this subscriber.
     pub left_filter: bool,
-    /// `batch_end`.
+    /// The value of `Change.batch_end` for this subscriber.
     pub batch_end: bool,
 }
 
-/// An event of a subscription. It is small, since a channel makes room for many.
+/// An event of a subscription. The variants are boxed because a channel reserves space for many events.
 #[derive(Clone, Debug)]
 pub enum EventFrame {
-    /// Changes, and where the feed is after them.
+    /// Changes, and the feed's position after them.
     Changes(Box<(Vec<ChangeFrame>, pb::Bookmark)>),
-    /// Any other event.
+    /// Any event without changes.
     Other(Box<pb::SubscribeResponse>),
 }
 
 /// A page of changes.
 #[derive(Clone, Debug)]
 pub struct PageFrame {
-    /// The changes.
+    /// The changes on the page, in ascending order of seq.
     pub changes: Vec<ChangeFrame>,
-    /// All but the changes.
+    /// The other fields of the response; its `changes` are empty.
     pub rest: pb::ListChangesResponse,
 }
 
-/// What can be written as a message.
+/// A value that can be written as an encoded message.
 pub trait Frame: Send + 'static {
-    /// The length of the message in bytes.
+    /// The length of the encoded message in bytes.
     fn encoded_len(&self) -> usize;
 
-    /// Writes the message.
+    /// Writes the encoded message, exactly `encoded_len` bytes.
     fn encode(&self, buffer: &mut impl BufMut);
 }
 
@@ -121,7 +122,7 @@ fn batch_len((changes, bookmark): &(Vec<ChangeFrame>, pb::Bookmark)) -> usize {
     fields_len(changes) + bookmarked(bookmark).encoded_len()
 }
 
-/// A batch that has nothing but its bookmark.
+/// A delivery that contains only its bookmark.
 fn bookmarked(bookmark: &pb::Bookmark) -> pb::Delivery {
     pb::Delivery { bookmark: Some(bookmark.clone()), ..pb::Delivery::default() }
 }
@@ -137,7 +138,7 @@ impl Frame for PageFrame {
     }
 }
 
-/// The codec of a method that takes messages and answers in frames.
+/// The codec of a method that receives messages and responds with frames.
 #[derive(Debug)]
 pub struct FrameCodec<T, U>(PhantomData<(T, U)>);
 
@@ -166,7 +167,7 @@ where
     }
 }
 
-/// Writes frames.
+/// Encodes frames for tonic.
 #[derive(Debug)]
 pub struct FrameEncoder<T>(PhantomData<T>);
 
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_read_as_the_messages_that_they_stand_for() {
+    fn frames_decode_as_the_messages_they_represent() {
         let (frames, changes): (Vec<_>, Vec<_>) =
             [change(0, false, false), change(1, true, false), change(2, true, true)].into_iter().unzip();
         let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), archive_time: None };

@@ -1,5 +1,5 @@
-//! Messages as proto3 JSON, by their descriptors.
-//! Source: <https://protobuf.dev/programming-guides/json/>.
+//! Converts messages to and from proto3 JSON, using their descriptors. Source:
+//! <https://protobuf.dev/programming-guides/json/>.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ use super::DESCRIPTOR;
 use crate::model::unseen::in_json;
 use crate::model::{TimeTextError, Timestamp};
 
-/// Why JSON was refused.
+/// JSON that could not be read as the message.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}, column {column}: {reason}")]
 pub struct JsonError {
@@ -23,13 +23,14 @@ pub struct JsonError {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
-    /// What is wrong.
+    /// What is wrong there.
     pub reason: String,
 }
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTOR).ok());
 
-/// A message as one line of JSON: lowerCamelCase names, default values left out. What cannot be seen is escaped.
+/// Writes a message as one line of JSON, with lowerCamelCase names and without default values. Invisible characters are
+/// escaped.
 pub fn to_json<M: Name>(message: &M) -> String {
     let mut line = Vec::new();
     let mut serializer = serde_json::Serializer::new(&mut line);
@@ -43,7 +44,7 @@ pub fn to_json<M: Name>(message: &M) -> String {
     }
 }
 
-/// Reads a message from JSON. Unknown fields are refused.
+/// Reads a message from JSON. Unknown fields are an error.
 pub fn from_json<M: Name + Default>(json: &str) -> Result<M, JsonError> {
     let refused = |line, column, reason| JsonError { line, column, reason };
     let descriptor = descriptor::<M>().ok_or_else(|| refused(1, 1, "the message has no descriptor".to_owned()))?;
@@ -55,13 +56,13 @@ pub fn from_json<M: Name + Default>(json: &str) -> Result<M, JsonError> {
     dynamic.transcode_to().map_err(|error| refused(1, 1, error.to_string()))
 }
 
-/// Only with this can JSON have a leap second.
+/// JSON without this text has no leap second.
 const SECOND_60: &str = ":60";
 
-/// The message of this JSON, with its leap seconds at the end of their minutes.
+/// Parses the message from JSON again, with each leap second moved to the end of its minute.
 ///
-/// prost-types takes second 60 of any minute for second 59, so that it may be before a time that it followed. The texts are
-/// gone by then: the few messages with such a text are read once more.
+/// prost-types reads second 60 as second 59 of the same minute, so the order of two times can be reversed. By then the
+/// original text is gone, which is why the few messages that contain such a text are parsed a second time.
 fn leap_seconds(json: &str, dynamic: DynamicMessage) -> Result<DynamicMessage, JsonError> {
     let refused = |reason: String| JsonError { line: 1, column: 1, reason };
     let mut value = serde_json::from_str(json).map_err(|error| refused(reason(&error)))?;
@@ -77,7 +78,7 @@ fn leap_seconds(json: &str, dynamic: DynamicMessage) -> Result<DynamicMessage, J
         .map_err(|error| refused(reason(&error)))
 }
 
-/// Replaces the leap seconds in the times of a message. The error has the text that is not one.
+/// Replaces leap seconds in the times of a message. On error, returns the invalid text with the reason.
 fn correct(value: &mut Value, message: &MessageDescriptor) -> Result<(), (String, TimeTextError)> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(|item| correct(item, message)),
@@ -98,7 +99,7 @@ fn correct(value: &mut Value, message: &MessageDescriptor) -> Result<(), (String
     }
 }
 
-/// The reason alone: the place is told beside it.
+/// The reason without the position, which `JsonError` has in its own fields.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(from_json::<pb::Content>(&json).unwrap(), content);
     }
 
-    /// Of JSON Lines: when an observation was made.
+    /// Reads a JSON line with this observe time, and returns the time as it was read.
     fn observed(time: &str) -> Result<String, JsonError> {
         let line = format!(
             r#"{{"publish":{{"content":{{"headline":"at 2016-12-31T23:59:60Z","publishTime":{{"words":":60"}}}},"observeTime":"{time}"}}}}"#
@@ -168,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn zones_in_brackets_and_offsets_of_a_day_are_refused() {
+    fn zones_in_brackets_and_offsets_of_a_day_are_rejected() {
         for time in ["2026-07-01T12:00:00Z[Europe/Berlin]", "2016-12-31T23:59:60Z[UTC]", "2026-07-01T12:00:00+24:00"] {
             assert!(observed(time).is_err(), "{time}");
         }
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_read_back() {
+    fn terminal_control_characters_are_escaped_and_read_back() {
         let content = pb::Content { headline: "A\u{9b}31m\u{7f}\u{202e}\u{e0041}".into(), ..pb::Content::default() };
         let json = to_json(&content);
         assert_eq!(json, r#"{"headline":"A\u009b31m\u007f\u202e\udb40\udc41"}"#);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn an_error_has_its_line_and_column() {
         let error = from_json::<pb::Content>("{\n  \"headlin\": \"x\"\n}").unwrap_err();
         assert_eq!(error.line, 2);
         assert!(error.reason.contains("headlin"), "{error}");

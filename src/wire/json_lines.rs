@@ -1,19 +1,20 @@
-//! JSON Lines: a [`pb::ReplayRequest`] a line, as docs/FORMAT.md has it.
+//! Reads JSON Lines: one [`pb::ReplayRequest`] per line, as docs/FORMAT.md specifies.
 
 use std::io::{self, BufRead, ErrorKind};
 
 use super::json::{JsonError, from_json};
 use super::pb;
 
-/// The longest line that is read, in bytes. A content and an original at the limits, the latter in base64, take 13 MiB.
+/// The longest line that is accepted, in bytes. A content and an original at their limits, the latter in base64, take
+/// 13 MiB.
 pub const LINE_BYTES_MAX: usize = 17 << 20;
-/// As many values as a line may have, since each takes memory however short it is. A content of 20,000 blocks has some
-/// 100,000.
+/// The most values that a line may have, because each takes memory however short it is. A content of 20,000 blocks has
+/// about 100,000.
 const LINE_VALUES_MAX: usize = 1 << 18;
-/// A line of so few bytes cannot have too many.
+/// A line up to this many bytes cannot have too many values, so they are not counted.
 const LINE_BYTES_UNCOUNTED: usize = 64 << 10;
 
-/// Reads lines, without keeping more of one than a line may have.
+/// Reads lines, and keeps at most `LINE_BYTES_MAX` bytes of each.
 pub struct Lines<R> {
     from: R,
     number: u64,
@@ -23,50 +24,50 @@ pub struct Lines<R> {
 /// A line that is not blank.
 #[derive(Debug)]
 pub struct Line<'a> {
-    /// Its number, from 1.
+    /// The line number, from 1. Blank lines count.
     pub number: u64,
-    /// How many bytes it has, with its end.
+    /// The length in bytes, including the line ending.
     pub bytes: usize,
-    /// It, as far as it is kept.
+    /// The text, empty if the line is too long.
     text: &'a [u8],
 }
 
-/// Why a line was refused.
+/// Why a line was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// It is longer than any line may be.
-    #[error("the line has {bytes} bytes; at most {LINE_BYTES_MAX} are read")]
+    /// The line is longer than `LINE_BYTES_MAX`.
+    #[error("the line has {bytes} bytes; at most {LINE_BYTES_MAX} are allowed")]
     TooLong {
-        /// How long it is.
+        /// The length of the line, in bytes.
         bytes: usize,
     },
-    /// It has more values than any line may have.
-    #[error("the line has {values} values; at most {LINE_VALUES_MAX} are read")]
+    /// The line has more values than `LINE_VALUES_MAX`.
+    #[error("the line has {values} values; at most {LINE_VALUES_MAX} are allowed")]
     TooMany {
-        /// How many it has.
+        /// The number of values in the line.
         values: usize,
     },
-    /// It is no text.
+    /// The line is not UTF-8.
     #[error("column {column}: this is not UTF-8")]
     NotUtf8 {
-        /// The byte at which it ceases to be, from 1.
+        /// The first byte that is not UTF-8, from 1.
         column: usize,
     },
-    /// It is no JSON, or none of a request.
+    /// The line is not JSON, or not a `ReplayRequest`.
     #[error("column {}: {}", .0.column, .0.reason)]
     Json(JsonError),
-    /// It is a request for nothing.
-    #[error("the line asks for nothing; it needs one of publish, withdraw, reinstate, rollback")]
+    /// The line has none of the requests.
+    #[error("the line has no request; it needs one of publish, withdraw, reinstate, rollback")]
     Nothing,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Begins with line 1.
+    /// Starts at line 1.
     pub fn new(from: R) -> Self {
         Self { from, number: 0, line: Vec::new() }
     }
 
-    /// The next line that is not blank; `None` after the last. An error means that nothing can be read any more.
+    /// The next line that is not blank; `None` after the last. After an error, nothing more can be read.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         loop {
             self.number += 1;
@@ -80,12 +81,12 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The number of the line that is read next, or was being read when an error came.
+    /// The number of the line that is read next, or that was being read when an error occurred.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// Reads a line, and answers how long it is. One that is too long is not kept.
+    /// Reads a line and returns its length. A line that is too long is skipped and not kept.
     fn read(&mut self) -> io::Result<usize> {
         self.line.clear();
         let mut bytes = 0;
@@ -111,7 +112,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 impl Line<'_> {
-    /// What the line asks for. Its `request` is there.
+    /// Parses the line. The returned message always has a `request`.
     pub fn request(&self) -> Result<pb::ReplayRequest, LineError> {
         if self.bytes > self.text.len() {
             return Err(LineError::TooLong { bytes: self.bytes });
@@ -128,7 +129,7 @@ impl Line<'_> {
     }
 }
 
-/// About how many values JSON has: each begins an object or a list, or follows another after a comma.
+/// The approximate number of values in JSON: each begins an object or list, or follows a comma.
 fn values(json: &str) -> usize {
     let (mut values, mut in_text, mut is_escaped) = (0, false, false);
     for byte in json.bytes() {
@@ -149,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of each line: its number, and whether it can be read.
+    /// Reads all lines. Returns the number of each, and its error if it has one.
     fn read(from: impl BufRead) -> Vec<(u64, Result<(), String>)> {
         let mut lines = Lines::new(from);
         let mut read = Vec::new();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_with_their_numbers() {
+    fn lines_keep_their_numbers() {
         let text = "\u{feff}{\"publish\":{\"parent\":\"sources/press\"}}\n\n  \r\n{\"publish\"\n{\"publich\":{}}\n{}\n\
                     {\"recorded\":{\"seq\":\"1\"},\"withdraw\":{}}";
         let read = read(text.as_bytes());
@@ -170,23 +171,23 @@ mod tests {
         assert_eq!((first.1, last.1), (Ok(()), Ok(())));
         assert!(broken.1.as_ref().unwrap_err().starts_with("column 10: "), "{broken:?}");
         assert!(unknown.1.as_ref().unwrap_err().contains("publich"), "{unknown:?}");
-        assert!(nothing.1.as_ref().unwrap_err().contains("asks for nothing"), "{nothing:?}");
+        assert!(nothing.1.as_ref().unwrap_err().contains("has no request"), "{nothing:?}");
     }
 
     #[test]
-    fn a_line_of_a_million_empty_blocks_is_refused_before_anything_is_made_of_it() {
+    fn a_line_of_a_million_empty_blocks_is_rejected_before_it_is_parsed() {
         let long = format!("{{\"publish\":{{\"content\":{{\"blocks\":[{{}}{}]}}}}}}", ",{}".repeat(1 << 20));
         let read = read(long.as_bytes());
         assert!(read[0].1.as_ref().unwrap_err().contains("values; at most"), "{:?}", read[0].1);
     }
 
     #[test]
-    fn what_stands_in_texts_is_no_value() {
+    fn commas_and_brackets_in_strings_do_not_count_as_values() {
         assert_eq!(values(r#"{"a":"{,[\\\",[","b":[1,2,"\\"]}"#), 5);
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_passed_over() {
+    fn a_line_that_is_too_long_is_skipped() {
         let long = io::repeat(b'x').take(LINE_BYTES_MAX as u64 + 1);
         let text = b"{".as_slice().chain(long).chain(&b"\n{\"withdraw\":{}}\n\xff\n"[..]);
         let read = read(BufReader::new(text));

@@ -1,8 +1,8 @@
-//! What goes over the wire: the generated code of `proto/dateline/v1`, conversions between it and the model, JSON,
-//! and the tokens that clients hand back.
+//! What goes over the wire: the generated code of `proto/dateline/v1`, conversions between it and the model, JSON, and
+//! the tokens that clients pass back.
 //!
-//! Conversions from the wire check everything that can be judged without the archive, and say which fields are
-//! wrong. Nothing above this layer sees a message that was not checked.
+//! Conversions from the wire validate everything that can be checked without the archive, and name the fields that are
+//! wrong. No layer above this one sees an unchecked message.
 
 mod field_errors;
 pub mod frame;
@@ -37,8 +37,8 @@ pub use to_pb::{
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dateline_descriptor.bin"));
 
-/// As long as a duration of the contract can be, 10,000 years: longer than any two observations are apart.
+/// The longest `google.protobuf.Duration`, 10,000 years. It exceeds the distance between any two observations.
 pub const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
 
-/// The error domain of `google.rpc.ErrorInfo`.
+/// The domain of `google.rpc.ErrorInfo` in every error of this service.
 pub const ERROR_DOMAIN: &str = "dateline.v1";

@@ -1,21 +1,21 @@
-//! The model as messages.
+//! Converts values of the model to messages.
 
 use std::collections::BTreeSet;
 
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
-    ArticleFilter, Block, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, Fetch, Precision, RevisionRecord,
+    ArticleFilter, Block, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, Fetch, Precision, RevisionRecord,
     Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
-/// An instant.
+/// Converts an instant.
 pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = time.seconds_and_nanos();
     prost_types::Timestamp { seconds, nanos }
 }
 
-/// A read stamp.
+/// Converts a snapshot.
 pub fn snapshot_to_pb(snapshot: &Snapshot) -> pb::Snapshot {
     pb::Snapshot {
         next_seq: snapshot.next_seq.0,
@@ -24,7 +24,7 @@ pub fn snapshot_to_pb(snapshot: &Snapshot) -> pb::Snapshot {
     }
 }
 
-/// A filter, its values in order and each once, so that equal choices are equal messages.
+/// Converts a filter. Its values are sorted and deduplicated, so that equal selections give equal messages.
 pub fn article_filter_to_pb(filter: &ArticleFilter) -> pb::ArticleFilter {
     let states = filter.withdrawn.map(|withdrawn| {
         let state = if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
@@ -53,46 +53,46 @@ fn time_range_to_pb(range: TimeRange) -> Option<pb::TimeRange> {
     })
 }
 
-/// The kinds that are asked for by name; none for the default.
-pub fn feed_kinds_to_pb(kinds: FeedKinds) -> Vec<i32> {
-    const ALL: [FeedKind; 7] = [
-        FeedKind::Created,
-        FeedKind::Revised,
-        FeedKind::Sighted,
-        FeedKind::Withdrawn,
-        FeedKind::Reinstated,
-        FeedKind::RolledBack,
-        FeedKind::Aliased,
+/// Converts selected kinds of change. The default selection gives an empty list.
+pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
+    const ALL: [ChangeKind; 7] = [
+        ChangeKind::Created,
+        ChangeKind::Revised,
+        ChangeKind::Sighted,
+        ChangeKind::Withdrawn,
+        ChangeKind::Reinstated,
+        ChangeKind::RolledBack,
+        ChangeKind::Aliased,
     ];
     let asked_for = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
     asked_for.map(|kind| feed_kind_to_pb(kind).into()).collect()
 }
 
-/// A kind of change.
-pub fn feed_kind_to_pb(kind: FeedKind) -> pb::ChangeKind {
+/// Converts a kind of change.
+pub fn feed_kind_to_pb(kind: ChangeKind) -> pb::ChangeKind {
     match kind {
-        FeedKind::Created => pb::ChangeKind::Created,
-        FeedKind::Revised => pb::ChangeKind::Revised,
-        FeedKind::Sighted => pb::ChangeKind::Sighted,
-        FeedKind::Withdrawn => pb::ChangeKind::Withdrawn,
-        FeedKind::Reinstated => pb::ChangeKind::Reinstated,
-        FeedKind::RolledBack => pb::ChangeKind::RolledBack,
-        FeedKind::Aliased => pb::ChangeKind::Aliased,
+        ChangeKind::Created => pb::ChangeKind::Created,
+        ChangeKind::Revised => pb::ChangeKind::Revised,
+        ChangeKind::Sighted => pb::ChangeKind::Sighted,
+        ChangeKind::Withdrawn => pb::ChangeKind::Withdrawn,
+        ChangeKind::Reinstated => pb::ChangeKind::Reinstated,
+        ChangeKind::RolledBack => pb::ChangeKind::RolledBack,
+        ChangeKind::Aliased => pb::ChangeKind::Aliased,
     }
 }
 
-/// A word delta.
+/// Converts a word delta.
 pub fn word_delta_to_pb(delta: WordDelta) -> pb::WordDelta {
     pb::WordDelta { inserted: delta.inserted, deleted: delta.deleted }
 }
 
-/// How a page was had.
+/// Converts the HTTP facts of an observation.
 pub fn fetch_to_pb(fetch: &Fetch) -> pb::Fetch {
     let Fetch { url, etag, last_modified } = fetch.clone();
     pb::Fetch { url, etag, last_modified }
 }
 
-/// A content.
+/// Converts a whole content, as in view FULL.
 pub fn content_to_pb(content: &Content) -> pb::Content {
     pb::Content {
         headline: content.headline.clone(),
@@ -110,7 +110,7 @@ pub fn content_to_pb(content: &Content) -> pb::Content {
     }
 }
 
-/// A content of a revision's attributes alone: what view BASIC shows.
+/// The content that a revision's log record alone provides, as in view BASIC.
 pub fn basic_content_to_pb(record: &RevisionRecord) -> pb::Content {
     pb::Content {
         headline: record.headline.clone(),
@@ -124,7 +124,7 @@ pub fn basic_content_to_pb(record: &RevisionRecord) -> pb::Content {
     }
 }
 
-/// A claimed time.
+/// Converts a claimed time.
 pub fn claim_to_pb(claim: &ClaimedTime) -> pb::ClaimedTime {
     let precision = match claim.precision {
         Precision::Instant => pb::TimePrecision::Instant,
@@ -159,7 +159,7 @@ fn block_to_pb(block: &Block) -> pb::Block {
     pb::Block { kind: Some(kind), confidence_percent: block.confidence_percent.map_or(0, u32::from) }
 }
 
-/// What differs between two contents.
+/// Converts a comparison of two contents: the fields that differ, and the hunks of the body.
 pub fn diff_to_pb(diff: &ContentDiff) -> (Vec<pb::FieldChange>, Vec<pb::Hunk>) {
     let field = |change: &FieldChange| pb::FieldChange {
         field: change.field.to_owned(),

@@ -1,10 +1,11 @@
-//! Tokens: where a list or a feed goes on.
+//! Tokens from which a list or a feed continues.
 //!
-//! A page token is URL-safe base64 of a version byte, a digest of the request that it belongs to, the cut that the pages
-//! are of, and the position in the list. A resume token has a version byte of its own, a digest of the filter and kinds
-//! that it belongs to, the place in the log, and while a snapshot is sent the last article of it. A token says nothing
-//! that its holder may not know, and a forged one can at most ask for another page; so it is checked, not signed. It
-//! never expires.
+//! A page token is URL-safe base64 of a version byte, a digest of the request it belongs to, the snapshot that all
+//! pages are read at, and the position in the list. A resume token has its own version byte, a digest of its filter and
+//! kinds, the position in the log and, while a snapshot is sent, the last article sent.
+//!
+//! A token contains nothing that its holder may not know, and the most a forged one can do is request another page.
+//! Tokens are therefore checked but not signed. They never expire.
 
 use data_encoding::BASE64URL_NOPAD;
 use prost::Name;
@@ -15,28 +16,28 @@ use crate::model::{ArticleName, FeedQuery, LogDigest, RequestDigest, Seq, Snapsh
 const VERSION: u8 = 1;
 const RESUME_VERSION: u8 = 2;
 
-/// Why a token was refused.
+/// Why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is not one that this service gave.
-    #[error("is not a token of this service; give it as it came, or begin again without it")]
+    /// It was not issued by this service.
+    #[error("is not a token of this service; pass the token back unchanged, or start again without one")]
     Malformed,
-    /// It was given for a request with other fields.
-    #[error("belongs to a request with other fields; give those of the first request again, or begin again")]
+    /// It was issued for a request with other fields.
+    #[error("belongs to a request with other fields; repeat the fields of the first, or start again without a token")]
     OtherRequest,
 }
 
-/// Where a list goes on.
+/// Where a list continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageToken {
-    /// The cut that all pages are of.
+    /// The snapshot that all pages are read at.
     pub snapshot: Snapshot,
-    /// The last item of the page before, as the list itself writes it.
+    /// The last item of the previous page, in the list's own encoding.
     pub position: String,
 }
 
 impl PageToken {
-    /// The token's text, for the pages of the request whose digest is `request`.
+    /// Encodes the token for the request whose digest is `request`.
     pub fn encode(&self, request: RequestDigest) -> String {
         let mut bytes = vec![VERSION];
         bytes.extend(request.0);
@@ -47,7 +48,7 @@ impl PageToken {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// Reads a token; `None` for the empty one, which asks for the first page.
+    /// Decodes a token of the request whose digest is `request`. An empty token means the first page and gives `None`.
     pub fn decode(token: &str, request: RequestDigest) -> Result<Option<Self>, TokenError> {
         if token.is_empty() {
             return Ok(None);
@@ -68,26 +69,26 @@ impl PageToken {
     }
 }
 
-/// Where a feed goes on.
+/// Where a feed continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumeToken {
-    /// All below this place that matches was delivered; the snapshot's place, while one is sent.
+    /// All matching changes below this position have been delivered. While a snapshot is sent, the snapshot's position.
     pub next_seq: Seq,
-    /// The running digest below it.
+    /// The log digest at that position.
     pub log_digest: LogDigest,
-    /// How far a snapshot was sent; `None` for changes.
+    /// How much of the snapshot has been sent; `None` once changes are sent.
     pub snapshot: Option<SnapshotPlace>,
 }
 
-/// How far a snapshot was sent.
+/// How much of a snapshot has been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotPlace {
-    /// The last article that was; `None` before the first.
+    /// The last article sent; `None` before the first.
     pub after: Option<ArticleName>,
 }
 
 impl ResumeToken {
-    /// The token's text, for the feed of the query whose digest is `query`.
+    /// Encodes the token for the feed whose query digest is `query`.
     pub fn encode(&self, query: RequestDigest) -> String {
         let mut bytes = Vec::with_capacity(48);
         bytes.push(RESUME_VERSION);
@@ -101,7 +102,7 @@ impl ResumeToken {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// Reads a token, and of which query it is.
+    /// Decodes a token, and returns the digest of the query it belongs to.
     pub fn decode(token: &str) -> Result<(Self, RequestDigest), TokenError> {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
         let mut rest = bytes.as_slice();
@@ -125,7 +126,7 @@ impl ResumeToken {
     }
 }
 
-/// The digest of what a feed asks for. The order of a filter's values makes no difference.
+/// The digest of a feed's filter and kinds. The order of a filter's values makes no difference.
 pub fn query_digest(query: &FeedQuery) -> RequestDigest {
     request_digest(&pb::SubscribeRequest {
         filter: Some(article_filter_to_pb(&query.filter)),
@@ -134,7 +135,7 @@ pub fn query_digest(query: &FeedQuery) -> RequestDigest {
     })
 }
 
-/// The digest of a request, and of which method it is.
+/// The digest of a request, including its message type.
 pub fn request_digest<M: Name>(request: &M) -> RequestDigest {
     RequestDigest::of(&[M::full_name().as_bytes(), &request.encode_to_vec()])
 }
@@ -175,7 +176,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused(text in ".{1,90}") {
+        fn garbage_is_rejected(text in ".{1,90}") {
             prop_assert!(ResumeToken::decode(&text).is_err());
             prop_assert!(PageToken::decode(&text, RequestDigest([0; 16])).is_err());
         }

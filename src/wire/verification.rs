@@ -1,10 +1,10 @@
-//! What a verification tells, as messages.
+//! Converts the events of a verification to messages.
 
 use super::pb;
 use super::pb::verify_response::Event;
 use crate::model::verification::{self, Finding, Phase, Progress, Summary, Table};
 
-/// Something that is told on the way.
+/// Converts a progress report or a finding.
 pub fn event_to_pb(event: verification::Event) -> Event {
     match event {
         verification::Event::Progress(progress) => Event::Progress(progress_to_pb(progress)),
@@ -42,7 +42,7 @@ fn finding_to_pb(finding: Finding) -> pb::VerifyFinding {
     }
 }
 
-/// What was read.
+/// Converts the totals at the end of a verification.
 pub fn summary_to_pb(summary: Summary) -> pb::VerifySummary {
     let Summary { changes, articles, contents, originals, entries, findings } = summary;
     pb::VerifySummary { changes, articles, contents, originals, entries, findings }

@@ -1,7 +1,7 @@
-//! Writes messages straight from the model, without making a generated message first.
+//! Encodes messages directly from the model, without building generated messages first.
 //!
-//! That is for the one message that is written by the million: a change of the feed. Made as [`super::pb::Change`] it
-//! takes some twenty strings that are thrown away at once. Fields with their default are left out, as prost does.
+//! It serves the one message that is written by the million, a change of the feed. Building a [`super::pb::Change`]
+//! would allocate some twenty strings and drop them at once. Fields with default values are omitted, as prost does.
 //! Source: <https://protobuf.dev/programming-guides/encoding/>.
 
 use prost::Message;
@@ -9,15 +9,15 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use crate::model::Timestamp;
 
-/// The longest that a length of 64 bits is as a varint.
+/// The longest varint of a 64-bit length.
 const VARINT_BYTES_MAX: usize = 10;
 
-/// Writes the fields of a message.
+/// Appends the fields of one message to a buffer.
 #[derive(Debug)]
 pub struct Writer<'a>(pub &'a mut Vec<u8>);
 
 impl Writer<'_> {
-    /// A number.
+    /// Writes an unsigned integer, unless it is 0.
     pub fn number(&mut self, field: u32, value: u64) {
         if value != 0 {
             encode_key(field, WireType::Varint, self.0);
@@ -25,27 +25,27 @@ impl Writer<'_> {
         }
     }
 
-    /// A value of an enumeration.
+    /// Writes a value of an enumeration, unless it is 0.
     pub fn choice(&mut self, field: u32, value: impl Into<i32>) {
         self.signed(field, value.into().into());
     }
 
-    /// A signed number.
+    /// Writes a signed integer (`int32` or `int64`), unless it is 0.
     pub fn signed(&mut self, field: u32, value: i64) {
         self.number(field, value.cast_unsigned());
     }
 
-    /// A truth value.
+    /// Writes a boolean, unless it is false.
     pub fn flag(&mut self, field: u32, value: bool) {
         self.number(field, u64::from(value));
     }
 
-    /// A text.
+    /// Writes a string, unless it is empty.
     pub fn text(&mut self, field: u32, text: &str) {
         self.bytes(field, text.as_bytes());
     }
 
-    /// Bytes.
+    /// Writes bytes, unless they are empty.
     pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
         if !bytes.is_empty() {
             encode_key(field, WireType::LengthDelimited, self.0);
@@ -54,7 +54,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A text that is made of parts, and is not empty.
+    /// Writes the concatenation of `parts` as one string, even if it is empty.
     pub fn joined(&mut self, field: u32, parts: &[&str]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         encode_key(field, WireType::LengthDelimited, self.0);
@@ -62,7 +62,7 @@ impl Writer<'_> {
         parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
     }
 
-    /// Texts, each of which is written, empty or not.
+    /// Writes a repeated string. Empty elements are written too.
     pub fn texts(&mut self, field: u32, texts: &[String]) {
         for text in texts {
             encode_key(field, WireType::LengthDelimited, self.0);
@@ -71,7 +71,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A `google.protobuf.Timestamp`.
+    /// Writes a `google.protobuf.Timestamp`.
     pub fn timestamp(&mut self, field: u32, time: Timestamp) {
         let (seconds, nanos) = time.seconds_and_nanos();
         self.message(field, |writer| {
@@ -80,10 +80,11 @@ impl Writer<'_> {
         });
     }
 
-    /// A message that is there, whatever it holds.
+    /// Writes a nested message, even if it has no fields.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
         encode_key(field, WireType::LengthDelimited, self.0);
-        // The length stands before what it is of, and is known only after. Mostly it is one byte.
+        // The length precedes the message but is known only afterwards. Most often it takes one byte, so one is
+        // reserved.
         let place = self.0.len();
         self.0.push(0);
         write(&mut Writer(self.0));
@@ -102,7 +103,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A generated message, where there is one.
+    /// Writes a generated message if there is one.
     pub fn generated(&mut self, field: u32, message: Option<&impl Message>) {
         if let Some(message) = message {
             encode_key(field, WireType::LengthDelimited, self.0);
@@ -121,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_as_the_message(
+        fn written_fields_decode_as_the_generated_message(
             seq: u64, reason in ".{0,300}", is_newest: bool, micros in -9_000_000_000_i64..9_000_000_000,
             urls in prop::collection::vec(".{0,90}", 0..3), digest in prop::collection::vec(any::<u8>(), 0..40),
         ) {

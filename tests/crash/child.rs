@@ -132,9 +132,9 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
     }
 }
 
-fn tell(job: u64, answer: dateline::archive::JobAnswer) {
+fn tell(job: u64, answer: dateline::archive::BatchResult) {
     match answer {
-        Ok(written) => Line::Written { job, answers: written.iter().map(Answer::of).collect() }.say(),
+        Ok(written) => Line::Receipt { job, answers: written.iter().map(Answer::of).collect() }.say(),
         Err(BatchError {
             error: error @ (dateline::archive::ArchiveError::Missing(_) | dateline::archive::ArchiveError::Conflict(_)),
             ..
@@ -149,8 +149,8 @@ fn tell(job: u64, answer: dateline::archive::JobAnswer) {
 async fn know(archive: &Archive) {
     let at = archive.clock().now();
     let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(at) };
-    match archive.cut(as_of, Seq::ZERO).await {
-        Ok(cut) => Line::Known { at: at.micros(), snapshot: Stamp::of(&cut.snapshot) }.say(),
+    match archive.read_point(as_of, Seq::ZERO).await {
+        Ok(point) => Line::Known { at: at.micros(), snapshot: Stamp::of(&point.snapshot) }.say(),
         Err(error) => Line::Failed(format!("as known at {at}: {error}")).say(),
     }
 }

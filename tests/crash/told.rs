@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use dateline::archive::request::{Outcome, Written};
+use dateline::archive::request::{Outcome, Receipt};
 use dateline::model::{Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub(crate) enum Line {
     /// It is about to ask for operations, all or none.
     Asked { job: u64, wanted: Vec<Wanted> },
     /// They were done.
-    Written { job: u64, answers: Vec<Answer> },
+    Receipt { job: u64, answers: Vec<Answer> },
     /// They were refused, with the reason.
     Refused { job: u64, reason: String },
     /// What never is to happen did.
@@ -82,7 +82,7 @@ impl Line {
 }
 
 impl Answer {
-    pub(crate) fn of(written: &Written) -> Self {
+    pub(crate) fn of(written: &Receipt) -> Self {
         Self {
             article: written.article.to_string(),
             at: written.observe_time.micros(),

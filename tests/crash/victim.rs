@@ -100,7 +100,7 @@ fn follow(lines: &Receiver<Line>, when: When, life: &mut Life) -> bool {
         match (&line, when) {
             (Line::Opening, _) => begun = Instant::now(),
             (Line::Opened, _) => life.opening = Some(begun.elapsed()),
-            (Line::Written { .. } | Line::Refused { .. }, _) => answered += 1,
+            (Line::Receipt { .. } | Line::Refused { .. }, _) => answered += 1,
             _ => {}
         }
         let is_time = match when {

@@ -329,8 +329,8 @@ async fn a_snapshot_of_large_articles_reaches_a_default_client() {
 /// What is sent is measured again, so only the archive itself says how much was read for it.
 #[tokio::test]
 async fn no_more_is_read_for_a_page_than_it_may_have() {
-    use dateline::archive::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
-    use dateline::archive::read::View;
+    use dateline::archive::read::article::View;
+    use dateline::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
     use dateline::archive::{Archive, Options};
     use dateline::model::{ArticleName, AsOf, Seq};
     let (directory, server, _) = fresh().await;
@@ -344,7 +344,7 @@ async fn no_more_is_read_for_a_page_than_it_may_have() {
     let clock = std::sync::Arc::new(dateline::clock::SystemClock);
     let (archive, _) =
         Archive::open(directory.path(), false, &Options::default(), clock, crate::server::holder()).unwrap();
-    let cut = archive.cut(AsOf::default(), Seq(0)).await.unwrap();
+    let cut = archive.read_point(AsOf::default(), Seq(0)).await.unwrap();
     let query = ArticleQuery {
         source: None,
         filter: Default::default(),

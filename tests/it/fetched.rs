@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use dateline::archive::Options;
-use dateline::archive::feed::FeedStart;
-use dateline::archive::verify::{rebuild_directory, verify_directory};
+use dateline::archive::changefeed::FeedStart;
+use dateline::archive::recover::verify::rebuild_directory;
+use dateline::archive::recover::verify::verify_directory;
 use dateline::backup::Until;
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::verify::verify_directory;
+use dateline::archive::recover::verify::verify_directory;
 use dateline::archive::{Archive, Directory, FORMAT_VERSION, Options};
 use dateline::clock::ManualClock;
 use dateline::model::{Seq, Timestamp};

@@ -5,12 +5,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use dateline::archive::feed::{ChangeAt, FeedStart, FeedView, PagePlan};
-use dateline::archive::list::{ArticleQuery, RevisionOrder};
-use dateline::archive::read::{ArticleAt, View};
-use dateline::archive::{Archive, Cut};
+use dateline::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
+use dateline::archive::read::article::{ArticleAt, View};
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::{Archive, ReadPoint};
 use dateline::model::{
-    ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ClaimedTime, Content, FeedKind, FeedKinds, FeedQuery,
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, FeedQuery,
     KnownAt, RevisionSelector, Seq, Timestamp,
 };
 use sha2::{Digest, Sha256};
@@ -27,9 +27,9 @@ pub(crate) async fn portrait(archive: &Archive, bounds: &[u64], instants: &[Time
     changes(archive, &mut text).await;
     for bound in bounds.iter().copied().chain([end.next_seq.0]) {
         let known_at = KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None };
-        let cut = archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
+        let point = archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
         for observe_time in instants.iter().copied().map(Some).chain([None]) {
-            articles(archive, Cut { observe_time, ..cut }, &mut text).await;
+            articles(archive, ReadPoint { observe_time, ..point }, &mut text).await;
         }
     }
     sources(archive, &mut text).await;
@@ -48,9 +48,9 @@ pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
 }
 
 /// Every kind, also the one that is left out by default.
-fn every_kind() -> FeedKinds {
-    use FeedKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
-    FeedKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased])
+fn every_kind() -> ChangeKinds {
+    use ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased])
 }
 
 async fn changes(archive: &Archive, text: &mut String) {
@@ -105,26 +105,26 @@ fn change_line(shown: &ChangeAt) -> String {
     }
     let standing = entry.standing;
     let (withdrawn, newest) = (standing.withdrawn, standing.is_newest);
-    write!(line, ", newest since {} by {}", standing.since, standing.made_seq).unwrap();
+    write!(line, ", newest since {} by {}", standing.since, standing.created_seq).unwrap();
     write!(line, ", withdrawn {withdrawn}, is newest {newest}, newest revision {}", shown.newest).unwrap();
     line
 }
 
-async fn articles(archive: &Archive, cut: Cut, text: &mut String) {
-    let at = cut.observe_time.map_or("the end".to_owned(), |at| at.to_string());
-    writeln!(text, "at {at}, known below {}, history {}:", cut.bound(), hex(&cut.snapshot.log_digest.0)).unwrap();
-    for article in listed(archive, cut).await {
+async fn articles(archive: &Archive, point: ReadPoint, text: &mut String) {
+    let at = point.observe_time.map_or("the end".to_owned(), |at| at.to_string());
+    writeln!(text, "at {at}, known below {}, history {}:", point.below(), hex(&point.snapshot.log_digest.0)).unwrap();
+    for article in listed(archive, point).await {
         article_shown(&article, text);
         for (url, since) in &article.urls {
             writeln!(text, "    url {} since {since}", url_shown(url)).unwrap();
             let key = url.key.clone();
-            let found = archive.article_by_url(cut, url.original.clone(), key, View::Basic).await.unwrap();
+            let found = archive.article_by_url(point, url.original.clone(), key, View::Basic).await.unwrap();
             assert_eq!(found.name, article.name, "the URL leads to the article that says so");
         }
     }
 }
 
-async fn listed(archive: &Archive, cut: Cut) -> Vec<ArticleAt> {
+async fn listed(archive: &Archive, point: ReadPoint) -> Vec<ArticleAt> {
     let query = ArticleQuery {
         source: None,
         filter: ArticleFilter::default(),
@@ -132,7 +132,7 @@ async fn listed(archive: &Archive, cut: Cut) -> Vec<ArticleAt> {
         page_size: ALL,
         content_bytes_max: usize::MAX,
     };
-    archive.articles_by_name(cut, query, None).await.unwrap().items
+    archive.articles_by_name(point, query, None).await.unwrap().items
 }
 
 fn article_shown(article: &ArticleAt, text: &mut String) {
@@ -156,30 +156,36 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
 
 /// Figures are told as they are now, whatever else is read.
 async fn sources(archive: &Archive, text: &mut String) {
-    let cut = archive.cut(AsOf::default(), Seq::ZERO).await.unwrap();
-    for (source, figures) in archive.sources(cut, None, ALL).await.unwrap().items {
+    let point = archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
+    for (source, figures) in archive.sources(point, None, ALL).await.unwrap().items {
         let (articles, first, latest) = (figures.articles, figures.first_archive_time, figures.latest_archive_time);
         writeln!(text, "source {source}: {articles} articles, archived from {first} to {latest}").unwrap();
     }
 }
 
 async fn revisions(archive: &Archive, text: &mut String) {
-    let cut = archive.cut(AsOf::default(), Seq::ZERO).await.unwrap();
-    for article in listed(archive, cut).await {
+    let point = archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
+    for article in listed(archive, point).await {
         let page = (ALL, View::Basic);
         let name = article.name;
-        let listed = archive.revisions(cut, name.clone(), RevisionOrder::OldestFirst, None, page).await.unwrap();
+        let listed = archive.revisions(point, name.clone(), RevisionOrder::OldestFirst, None, page).await.unwrap();
         for entry in listed.items {
             let (count, first, last) = (entry.observation_count, entry.first_seen, entry.last_seen);
             let number = entry.revision.number;
             writeln!(text, "{name} revision {number}: seen {count} times, from {first} to {last}").unwrap();
-            revision(archive, cut, &name, RevisionSelector::Number(number), text).await;
+            revision(archive, point, &name, RevisionSelector::Number(number), text).await;
         }
     }
 }
 
-async fn revision(archive: &Archive, cut: Cut, name: &ArticleName, selector: RevisionSelector, text: &mut String) {
-    let revision = archive.revision(cut, name.clone(), selector, View::Full, true).await.unwrap();
+async fn revision(
+    archive: &Archive,
+    point: ReadPoint,
+    name: &ArticleName,
+    selector: RevisionSelector,
+    text: &mut String,
+) {
+    let revision = archive.revision(point, name.clone(), selector, View::Full, true).await.unwrap();
     let record = revision.record().unwrap();
     write!(text, "  digest {}, {} words", record.digest, record.word_count).unwrap();
     if let Some(delta) = record.word_delta {

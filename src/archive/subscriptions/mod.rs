@@ -1,11 +1,11 @@
 //! Durable subscriptions: a filter and a position that the archive keeps for one consumer at a time.
 //!
-//! Each change of a subscription goes through the writer and is durable before it is answered ([`judge`]). What is
+//! Each change of a subscription goes through the writer and is durable before it is answered ([`decide`]). What is
 //! durable is in memory too, for reads. Who is attached is known in memory alone: a epoch that was given is durable, so
 //! that after a restart an old one is still old (and after a restore, which begins above all that were given), but what was delivered under it is forgotten, and its consumer attaches
 //! anew. A consumer is fenced off the moment a higher epoch, or the end of its subscription, is durable.
 
-mod judge;
+mod decision;
 mod registry;
 
 use std::collections::BTreeMap;
@@ -14,12 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::judge::{Judged, SubscriptionChange, SubscriptionEdit, judge};
-use self::registry::Consumer;
-pub(super) use self::registry::Subscriptions;
-use super::error::SubscriptionError;
-use super::shared::Shared;
-use super::{Archive, ArchiveError, Page};
+use crate::archive::error::SubscriptionError;
+use crate::archive::shared::Shared;
+pub(crate) use crate::archive::subscriptions::decision::decide;
+pub(crate) use crate::archive::subscriptions::decision::{Judged, SubscriptionChange, SubscriptionEdit};
+use crate::archive::subscriptions::registry::Consumer;
+pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
+use crate::archive::{Archive, ArchiveError, Page};
 use crate::model::{FeedQuery, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -27,7 +28,7 @@ use crate::store::subscription::SubscriptionRecord;
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
 
 /// A change of a subscription, or nothing, for those that it removed.
-pub(super) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
+pub(crate) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
 
 /// A durable subscription as it is now.
 #[derive(Clone, Debug)]
@@ -196,7 +197,7 @@ impl Archive {
         let next_seq = record.next_seq;
         let tail = self.shared.tail().position.next_seq;
         let waiting_since = if next_seq < tail {
-            self.read(move |lookup| Ok(Some(lookup.change(next_seq)?.entry.archive_time))).await?
+            self.read(move |reader| Ok(Some(reader.change(next_seq)?.entry.archive_time))).await?
         } else {
             None
         };

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ConsumerAt, Edited};
 use crate::archive::error::SubscriptionError;
+use crate::archive::subscriptions::{ConsumerAt, Edited};
 use crate::model::{Seq, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
 /// What is durable, and who is attached.
-pub(in crate::archive) struct Subscriptions {
+pub(crate) struct Subscriptions {
     state: Mutex<State>,
 }
 
@@ -23,15 +23,15 @@ struct State {
 }
 
 /// Who has a subscription, or had it last.
-pub(super) struct Consumer {
-    pub(super) label: String,
-    pub(super) epoch: u64,
-    pub(super) attach_time: Timestamp,
+pub(crate) struct Consumer {
+    pub(crate) label: String,
+    pub(crate) epoch: u64,
+    pub(crate) attach_time: Timestamp,
     /// All below this that matches was sent. The attachment raises it.
-    pub(super) delivered: Arc<AtomicU64>,
-    pub(super) attached: bool,
+    pub(crate) delivered: Arc<AtomicU64>,
+    pub(crate) attached: bool,
     /// Is cancelled when the epoch is lost.
-    pub(super) fence: CancellationToken,
+    pub(crate) fence: CancellationToken,
 }
 
 impl Consumer {
@@ -47,7 +47,7 @@ impl Consumer {
 }
 
 impl Subscriptions {
-    pub(in crate::archive) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
+    pub(crate) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
         Self { state: Mutex::new(State { durable, consumers: BTreeMap::new() }) }
     }
 
@@ -56,12 +56,12 @@ impl Subscriptions {
     }
 
     /// What is durable of a subscription.
-    pub(in crate::archive) fn durable(&self, id: &SubscriptionId) -> Option<Arc<SubscriptionRecord>> {
+    pub(crate) fn durable(&self, id: &SubscriptionId) -> Option<Arc<SubscriptionRecord>> {
         self.state().durable.get(id).cloned()
     }
 
     /// How many there are once `edits`, of which the last of a name counts, are durable too.
-    pub(in crate::archive) fn count_with<'a>(&self, edits: impl Iterator<Item = &'a Edited>) -> usize {
+    pub(crate) fn count_with<'a>(&self, edits: impl Iterator<Item = &'a Edited>) -> usize {
         let edited: BTreeMap<_, _> = edits.flatten().collect();
         let state = self.state();
         let unedited = state.durable.len() - edited.keys().filter(|id| state.durable.contains_key(**id)).count();
@@ -69,7 +69,7 @@ impl Subscriptions {
     }
 
     /// At most `count` of them after `after`, by name.
-    pub(in crate::archive) fn after(
+    pub(crate) fn after(
         &self,
         after: Option<&SubscriptionId>,
         count: usize,
@@ -81,7 +81,7 @@ impl Subscriptions {
     }
 
     /// Takes in what a commit made durable, and fences off those who lost their epoch by it.
-    pub(in crate::archive) fn take_in(&self, edited: Edited) {
+    pub(crate) fn take_in(&self, edited: Edited) {
         if edited.is_empty() {
             return;
         }
@@ -102,12 +102,12 @@ impl Subscriptions {
     }
 
     /// Who has a subscription: its epoch, what was delivered under it, and whether it is still attached.
-    pub(super) fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
+    pub(crate) fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
         self.state().consumers.get(id).map(Consumer::at)
     }
 
     /// Puts in the consumer that was given `epoch`, unless that is lost already.
-    pub(super) fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<(), SubscriptionError> {
+    pub(crate) fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<(), SubscriptionError> {
         let mut state = self.state();
         let epoch = state.durable.get(id).map(|record| record.epoch);
         match epoch {
@@ -123,7 +123,7 @@ impl Subscriptions {
     }
 
     /// The consumer with this epoch is gone. What was delivered to it can still be acknowledged.
-    pub(super) fn detach(&self, id: &SubscriptionId, epoch: u64) {
+    pub(crate) fn detach(&self, id: &SubscriptionId, epoch: u64) {
         if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.epoch == epoch) {
             consumer.attached = false;
         }

@@ -1,4 +1,4 @@
-//! `backup --check`: reads a backup, and checks all of it, without an archive.
+//! `backup --check`: reads a backup and checks all of it, without an archive.
 
 use std::path::PathBuf;
 
@@ -38,16 +38,15 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
         }
         Ok::<_, BackupError>(Some((all, incomplete)))
     });
-    let checked =
-        checking.await.map_err(|error| Failure::new(Exit::Failed, format!("checking ended early: {error}")))??;
-    let Some((checked, incomplete)) = checked else { return Err(interrupted("not all was checked")) };
-    // A user who names a folder wants to know whether an archive can be restored from it.
+    let checked = checking.await.map_err(|error| Failure::new(Exit::Failed, format!("checking failed: {error}")))??;
+    let Some((checked, incomplete)) = checked else { return Err(interrupted("the backup was not checked completely")) };
+    // A user who names a directory wants to know whether an archive can be restored from it.
     if let Some(error) = &incomplete
         && args.places.iter().any(|place| place.is_dir())
     {
         let message = format!("this backup can't be restored: {error}");
         let hint = format!(
-            "what is there has no damage ({}); the next `dateline backup` into that folder begins a full one",
+            "what is there is undamaged ({}); the next `dateline backup` into that directory makes a full one",
             count(file_count, "file")
         );
         return Err(Failure::new(Exit::Damaged, message).hint(hint));
@@ -59,8 +58,8 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     Ok(())
 }
 
-/// The files that make up a backup, in order, and each other one by itself; or all by themselves, in the order of their
-/// names, with why they do not make one up.
+/// The files that form a chain, in order, followed by each remaining file by itself. If there is no chain, each file by
+/// itself, in the order of their names, and the reason why they are not a backup.
 fn runs(files: Vec<BackupFile>) -> Result<(Vec<Vec<BackupFile>>, Option<BackupError>), BackupError> {
     let alone = |files: Vec<BackupFile>| files.into_iter().map(|file| vec![file]);
     match Chain::of(files.clone()) {
@@ -97,7 +96,7 @@ fn tell(files: u64, checked: &Checked, out: &mut Output) -> Result<(), Failure> 
         }));
     }
     out.line(format_args!(
-        "all is as it was written: {}, {}, {}, {}, {}",
+        "no errors found: {}, {}, {}, {}, {}",
         count(files, "file"),
         count(changes, "change"),
         count(contents, "content"),
@@ -107,7 +106,7 @@ fn tell(files: u64, checked: &Checked, out: &mut Output) -> Result<(), Failure> 
     if unchecked_contents > 0 {
         let contents = count(unchecked_contents, "content");
         out.note(format_args!(
-            "dateline: {contents} could not be checked, since what they build on is in none of the files"
+            "dateline: {contents} could not be checked, since the contents they build on are in none of these files"
         ));
     }
     Ok(())

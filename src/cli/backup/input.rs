@@ -1,4 +1,4 @@
-//! The files of a backup that a command names: folders, files, and `-` for standard input.
+//! Finds the files of a backup that a command names: directories, files, and `-` for standard input.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use super::pieces;
 use crate::backup::{self, BackupError, BackupFile};
 use crate::cli::exit::{Exit, Failure, interrupted};
 
-/// How much of standard input is read at once.
+/// Bytes of standard input that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Finds the files in these places. What comes through standard input is read once, on its way, and ends when
-/// `stopping` is asked for: whoever reads it must not wait for a sender that sends nothing.
+/// Finds the files in these places. Standard input is read once, as it arrives, and ends when `stopping` is cancelled,
+/// so that a command does not wait for a sender that sends nothing.
 pub(in crate::cli) async fn find(places: &[PathBuf], stopping: &CancellationToken) -> Result<Vec<BackupFile>, Failure> {
     let (inputs, places): (Vec<_>, Vec<_>) = places.iter().cloned().partition(|place| place == Path::new("-"));
     let mut files = backup::find(&places)?;
@@ -24,22 +24,22 @@ pub(in crate::cli) async fn find(places: &[PathBuf], stopping: &CancellationToke
         return Ok(files);
     }
     if io::stdin().is_terminal() {
-        let message = "a backup does not come from a terminal; send it to standard input from a file or a command";
+        let message = "a backup can't be read from a terminal; redirect standard input from a file or a command";
         return Err(Failure::new(Exit::Usage, message));
     }
     let (sender, pieces) = pieces::channel();
     let stopped = stopping.clone();
     tokio::spawn(async move { stopped.run_until_cancelled(forward(sender)).await });
     let opening = tokio::task::spawn_blocking(move || BackupFile::of_stream("standard input", pieces));
-    match opening.await.map_err(|error| Failure::new(Exit::Failed, format!("reading ended early: {error}")))? {
+    match opening.await.map_err(|error| Failure::new(Exit::Failed, format!("reading failed: {error}")))? {
         Ok(file) => files.push(file),
-        Err(_) if stopping.is_cancelled() => return Err(interrupted("nothing has come yet")),
+        Err(_) if stopping.is_cancelled() => return Err(interrupted("nothing was read from standard input")),
         Err(error) => return Err(error.into()),
     }
     Ok(files)
 }
 
-/// Hands on standard input, until it has ended or nobody reads it any more.
+/// Forwards standard input until it ends or the receiver is gone.
 async fn forward(pieces: mpsc::Sender<io::Result<Bytes>>) {
     let mut stdin = tokio::io::stdin();
     loop {
@@ -55,7 +55,7 @@ async fn forward(pieces: mpsc::Sender<io::Result<Bytes>>) {
     }
 }
 
-/// Whether reading failed only because standard input was ended.
+/// Whether reading failed only because a signal ended standard input.
 pub(in crate::cli) fn is_interruption(error: &BackupError, stopping: &CancellationToken) -> bool {
     stopping.is_cancelled() && matches!(error, BackupError::File(_))
 }

@@ -1,9 +1,9 @@
-//! `backup`: saves an archive that is in use to a folder, or checks what was saved.
+//! `backup`: backs up an archive that is in use to a directory, or checks a backup.
 //!
-//! A folder without a backup gets a full one; after that each run saves what is new since the last, and where no change is,
-//! where the consumers of durable subscriptions are. A folder whose files have a hole, so that nothing could be restored
-//! from them, gets a full one too. What comes is checked
-//! while it is written ([`receive`]), and gets its name when it is complete and durable.
+//! A directory without a backup gets a full one. Each later run saves what is new since the last file; if there are no
+//! new changes, it saves the positions of durable subscriptions. A directory whose files have a gap, so that nothing
+//! could be restored from them, gets a full backup again. What arrives is checked while it is written ([`receive`]),
+//! and gets its final name when it is complete and durable.
 
 mod check;
 pub(super) mod input;
@@ -30,7 +30,7 @@ use crate::cli::count;
 use crate::model::Seq;
 use crate::wire::pb;
 
-/// Where a backup goes.
+/// The destination of a backup.
 enum Target {
     Folder(PathBuf),
     Stdout,
@@ -66,7 +66,8 @@ pub(super) async fn run(
     };
     let begin = receive::begin(&mut stream).await?;
     let (first, end) = (position(begin.begin.as_ref()), position(begin.end.as_ref()));
-    // Where there is no change, those who read the log may have gone on: what comes is compared with the latest file.
+    // Even without new changes, durable subscriptions may have moved; what arrives is then compared with the latest
+    // file.
     if continues && latest.is_none() && first == end {
         return nothing_new(end, out);
     }
@@ -94,22 +95,22 @@ fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
     match args.places.as_slice() {
         [place] if place == Path::new("-") => {
             if out.json {
-                return Err(usage("standard output can't have the backup and JSON too; leave out --json"));
+                return Err(usage("standard output can't carry both the backup and JSON; leave out --json"));
             }
             if out.is_terminal() {
-                return Err(usage("a backup is not for a terminal; send standard output to a file or a command"));
+                return Err(usage("a backup can't be written to a terminal; redirect it to a file or a command"));
             }
             Ok(Target::Stdout)
         }
-        [folder] if folder.is_file() => Err(usage(&format!("{} is a file; name a folder", folder.display()))
+        [folder] if folder.is_file() => Err(usage(&format!("{} is a file; name a directory", folder.display()))
             .hint("`dateline backup --check FILE` checks a file of a backup")),
         [folder] => Ok(Target::Folder(folder.clone())),
-        _ => Err(usage("a backup goes to one folder")),
+        _ => Err(usage("a backup goes to one directory")),
     }
 }
 
-/// The file that the next one continues: none where a full backup is due. One that continued a chain with a hole would
-/// look like a backup, and be good for nothing.
+/// The file that the next one continues; `None` if a full backup is due. A file that continued a chain with a gap would
+/// look like a backup, but could not be restored.
 async fn latest(session: &Session, folder: &Path, out: &Output) -> Result<Option<BackupFile>, Failure> {
     let hole = match Incoming::latest(folder) {
         Ok(latest) => return Ok(latest),
@@ -122,36 +123,36 @@ async fn latest(session: &Session, folder: &Path, out: &Output) -> Result<Option
         return Err(of_another_archive(&file, &status.archive_id));
     }
     out.note(format_args!(
-        "dateline: warning: the backup in {} could not be restored: {hole}. This run saves the whole archive again",
+        "dateline: warning: the backup in {} could not be restored: {hole}. This run makes a full backup",
         folder.display()
     ));
     Ok(None)
 }
 
-/// Refuses to leave changes out between what a folder has and a position that was given.
+/// Rejects a `--since` that would leave a gap after the changes that the directory already has.
 fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
     let latest = match Incoming::latest(folder) {
         Ok(latest) => latest,
         Err(hole) if hole.hole_before().is_some() => {
-            return Err(Failure::from(hole).hint("begin a full backup there with --full"));
+            return Err(Failure::from(hole).hint("make a full backup there with --full"));
         }
         Err(error) => return Err(error.into()),
     };
     let (message, hint) = match latest.map(|latest| latest.header.end.next_seq) {
         Some(end) if since > end => (
             format!("the backup in {} ends at position {end}, below {since}", folder.display()),
-            "leave out --since to continue from where it ends",
+            "leave out --since to continue at its end",
         ),
         None if since > Seq::ZERO => (
-            format!("there is no backup in {} that reaches position {since}", folder.display()),
-            "leave out --since to begin a full backup there, or send what is since then to standard output: `-`",
+            format!("no backup in {} reaches position {since}", folder.display()),
+            "leave out --since to make a full backup there, or write the changes to standard output with `-`",
         ),
         Some(_) | None => return Ok(()),
     };
     Err(Failure::new(Exit::Usage, message).hint(hint))
 }
 
-/// Where a file ends, as a server wants it.
+/// The end of a backup file, as a request needs it.
 fn stamp_of(header: &LogHeader) -> pb::Snapshot {
     let end = header.end;
     pb::Snapshot { next_seq: end.next_seq.0, archive_time: None, log_digest: end.log_digest.0.to_vec() }
@@ -161,7 +162,7 @@ fn position(snapshot: Option<&pb::Snapshot>) -> u64 {
     snapshot.map_or(0, |snapshot| snapshot.next_seq)
 }
 
-/// Why the archive's log does not go on behind the last backup.
+/// The failure of an incremental backup that the log does not continue.
 async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile) -> Failure {
     if failure.reason() != "HISTORY_DIVERGED" {
         return failure;
@@ -175,24 +176,24 @@ async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile)
         return of_another_archive(latest, &status.archive_id);
     }
     let message = format!(
-        "{file} can't be gone on with: it ends at position {}, and the archive has other changes below that, since it was \
+        "{file} can't be continued: it ends at position {}, and the archive has other changes below that, since it was \
          restored to an earlier state",
         header.end.next_seq
     );
-    Failure::new(Exit::Conflict, message).hint("begin a new backup with --full, or in another folder")
+    Failure::new(Exit::Conflict, message).hint("make a full backup with --full, or use another directory")
 }
 
 fn of_another_archive(file: &BackupFile, archive_id: &[u8]) -> Failure {
     let ids = (HEXLOWER.encode(&file.header.archive_id), HEXLOWER.encode(archive_id));
     let file = file.path.display();
-    let message = format!("{file} is a backup of another archive: of {}, and this one is {}", ids.0, ids.1);
-    Failure::new(Exit::Conflict, message).hint("name another folder: one for each archive")
+    let message = format!("{file} is a backup of another archive, {}; this one is {}", ids.0, ids.1);
+    Failure::new(Exit::Conflict, message).hint("use a separate directory for each archive")
 }
 
-/// A position that was given, and that the log has not reached.
+/// Adds a hint to the failure of a `--since` that is beyond the end of the log.
 fn begins_beyond(mut failure: Failure) -> Failure {
     if failure.reason() == "START_IN_FUTURE" {
-        failure.hint = Some("`dateline status` tells how many changes there are".to_owned());
+        failure.hint = Some("`dateline status` shows how many changes there are".to_owned());
     }
     failure
 }
@@ -202,7 +203,7 @@ fn nothing_new(end: u64, out: &mut Output) -> Result<(), Failure> {
         return out.line(serde_json::json!({ "changes": "0", "nextSeq": end.to_string() }));
     }
     if out.is_terminal() {
-        out.line(format_args!("nothing new: the {end} changes of this archive are backed up"))?;
+        out.line(format_args!("nothing new: all {end} changes are backed up"))?;
     }
     Ok(())
 }
@@ -222,17 +223,17 @@ fn summary(file: &BackupFile, bytes: u64, elapsed: Duration, out: &mut Output) -
     out.line(format_args!("{}: {}", sentence(header, bytes, elapsed), file.path.display()))
 }
 
-/// `backed up 3 changes from position 0 on, 12.3 MiB in 4 seconds`
+/// Describes a backup, such as `backed up 3 changes from position 0 on, 12.3 MiB in 4 seconds`.
 fn sentence(header: &LogHeader, bytes: u64, elapsed: Duration) -> String {
     if header.changes() == 0 && header.end.next_seq > Seq::ZERO {
         let size = size(bytes);
-        return format!("backed up where durable subscriptions stand at position {}, {size}", header.first_seq);
+        return format!("backed up durable subscriptions at position {}, {size}", header.first_seq);
     }
     let changes = count(header.changes(), "change");
     format!("backed up {changes} from position {} on, {}{}", header.first_seq, size(bytes), took(elapsed))
 }
 
-/// ` in 4 seconds`; nothing for less than one.
+/// Formats ` in 4 seconds`; empty for less than one second.
 pub(super) fn took(elapsed: Duration) -> String {
     match i64::try_from(elapsed.as_secs()) {
         Ok(0) | Err(_) => String::new(),
@@ -244,7 +245,7 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         let exit = match &error {
             BackupError::File(_) if error.is_damage() => Exit::Damaged,
-            // Each file may be whole: the backup that they were is not.
+            // Each file may be undamaged, but together they are not a backup.
             BackupError::Gap { .. } | BackupError::Diverged { .. } => Exit::Damaged,
             BackupError::File(_) | BackupError::Unreadable { .. } => Exit::Unreachable,
             BackupError::Unwritable { .. } => Exit::Failed,

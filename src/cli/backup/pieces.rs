@@ -1,20 +1,20 @@
-//! Bytes that come on the async side, as something that a thread reads from.
+//! A channel of bytes from async code to a thread, which reads them through [`Read`].
 
 use std::io::{self, Read};
 
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-/// Pieces that wait to be read.
+/// Capacity of the channel, in pieces.
 const WAITING_MAX: usize = 2;
 
-/// What is sent to the one end is read from the other.
+/// A sender, and the reader of what it sends.
 pub(super) fn channel() -> (mpsc::Sender<io::Result<Bytes>>, Pieces) {
     let (sender, waiting) = mpsc::channel(WAITING_MAX);
     (sender, Pieces { waiting, current: Bytes::new() })
 }
 
-/// The reading end, for threads alone. It ends when the sender is gone.
+/// The reading end, which blocks its thread. It ends when the sender is dropped.
 pub(super) struct Pieces {
     waiting: mpsc::Receiver<io::Result<Bytes>>,
     current: Bytes,

@@ -1,4 +1,4 @@
-//! Takes a backup's stream to where it goes: pieces come on the async side, and are checked and written on a thread.
+//! Receives the stream of a backup: async code forwards it to a thread, which checks and writes it.
 
 use std::fs::File;
 use std::io;
@@ -18,31 +18,31 @@ use crate::model::Seq;
 use crate::wire::pb;
 use crate::wire::pb::stream_backup_response::Part;
 
-/// How long the thread may take to remove what it has begun.
+/// How long the thread may take to remove an incomplete file.
 const REMOVED_WITHIN: Duration = Duration::from_secs(2);
 
-/// Reads what a backup will hold.
+/// Reads the first message of the stream, which says what the backup will contain.
 pub(super) async fn begin(stream: &mut Streaming<pb::StreamBackupResponse>) -> Result<pb::BackUpBegin, Failure> {
     match stream.message().await?.and_then(|message| message.part) {
         Some(Part::Begin(begin)) => Ok(begin),
-        Some(Part::Data(_)) | None => Err(Failure::new(Exit::Failed, "the server did not say what it backs up")),
+        Some(Part::Data(_)) | None => Err(Failure::new(Exit::Failed, "the server did not say what it sends")),
     }
 }
 
-/// A backup that comes in.
+/// A backup that is being received.
 pub(super) struct Receiving {
     pub(super) stream: Streaming<pb::StreamBackupResponse>,
     pub(super) stopping: CancellationToken,
-    /// Its first position, and the one behind its last.
+    /// The position of its first change, and the one after its last.
     pub(super) range: (u64, u64),
     pub(super) progress: Progress,
 }
 
-/// What was received, its bytes, and how long it took.
+/// What was received, its size in bytes, and how long it took.
 type Received<T> = (T, u64, Duration);
 
 impl Receiving {
-    /// Writes it to a folder, behind the file that is the latest there; nothing where it has nothing new.
+    /// Writes it to a directory, as the file after `latest`; `None` if it has nothing new.
     pub(super) async fn into_folder(
         self,
         incoming: Incoming,
@@ -55,9 +55,10 @@ impl Receiving {
         .await
     }
 
-    /// Writes it to standard output.
+    /// Writes the backup to standard output.
     pub(super) async fn into_stdout(self) -> Result<Received<LogHeader>, Failure> {
-        // A handle of its own: a thread that waits for the reader of a pipe must not hold the lock that ending needs.
+        // Its own handle: a thread that waits for the reader of a pipe must not hold the lock of standard output, which
+        // the end of the process needs.
         let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let stdout =
             stdout.map_err(|error| Failure::new(Exit::Failed, format!("standard output can't be written: {error}")))?;
@@ -88,24 +89,24 @@ impl Receiving {
         };
         let (forwarded, written) = match done {
             Some(done) => done,
-            // What was begun is removed by the thread, unless all had come. One that waits for the reader of a pipe does not
-            // see that it should.
+            // The thread removes the incomplete file, unless everything had arrived. If it waits for the reader of a
+            // pipe, it does not notice that it should stop.
             None => match tokio::time::timeout(REMOVED_WITHIN, writing).await {
                 Ok(Ok((Ok(written), bytes, elapsed))) => return Ok((written, bytes, elapsed)),
                 Ok(_) | Err(_) => {
-                    return Err(interrupted("what had come was removed, and the backup is as it was"));
+                    return Err(interrupted("what was received was removed, and the backup is unchanged"));
                 }
             },
         };
-        // Where the stream broke, what was written is cut short, and why is known here.
+        // If the stream broke, writing failed too, but only the stream's error says why.
         forwarded?;
-        let ended_early = |error| Failure::new(Exit::Failed, format!("writing the backup ended early: {error}"));
+        let ended_early = |error| Failure::new(Exit::Failed, format!("writing the backup failed: {error}"));
         let (written, bytes, elapsed) = written.map_err(ended_early)?;
         Ok((written?, bytes, elapsed))
     }
 }
 
-/// Hands on what comes, until all has come or nobody takes it any more.
+/// Forwards the stream until it ends or the receiver is gone.
 async fn forward(
     stream: &mut Streaming<pb::StreamBackupResponse>,
     pieces: mpsc::Sender<io::Result<Bytes>>,

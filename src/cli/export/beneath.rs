@@ -1,5 +1,5 @@
-//! The folder of an export. No symbolic link is followed in it: with one, a user who can write there could have us write
-//! elsewhere.
+//! The directory of an export. Symbolic links in it are not followed: with one, a user who can write to the directory
+//! could make us write elsewhere.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 
-/// A folder, of which files are named by their paths within it: `file` or `source/file`.
+/// An open directory. Its files are named by their relative paths: `file` or `source/file`.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
-    /// None where there is no such folder.
+    /// `None` if the directory does not exist.
     handle: Option<File>,
 }
 
 impl Folder {
-    /// Opens it. The way to it is its owner's, and may lead over links.
+    /// Opens the directory. Links in `path` itself are followed, since the user chose that path.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let handle = match File::open(path) {
             Ok(handle) => Some(handle),
@@ -27,15 +27,15 @@ impl Folder {
         Ok(Self { path: path.to_owned(), handle })
     }
 
-    /// Where a file of it is.
+    /// The full path of a file, for messages.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.path.join(file)
     }
 
-    /// What a file has; `None` if it is not a regular file.
+    /// The content of a file; `None` if it is not a regular file.
     pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
         let (folder, name) = self.within(file)?;
-        // A pipe must not be waited for.
+        // Without NONBLOCK, opening a pipe would wait for its other end.
         let opened = match openat(&folder, name, OFlags::RDONLY | OFlags::NONBLOCK | CLOSED, Mode::empty()) {
             Ok(opened) => File::from(opened),
             Err(_) if is_link(&folder, name) => return Ok(None),
@@ -49,7 +49,7 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Opens a file to write at its end.
+    /// Opens a file for appending, and creates it if necessary.
     pub(super) fn append(&self, file: &str) -> io::Result<File> {
         let (folder, name) = self.within(file)?;
         let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | CLOSED;
@@ -57,7 +57,8 @@ impl Folder {
         opened.map(File::from).map_err(|error| self.refused(&folder, name, file, error))
     }
 
-    /// Replaces a file whose bytes are durable, while its name is so only after [`Self::sync`].
+    /// Replaces a file, and creates its directory if necessary. Its bytes are durable at once, its name after
+    /// [`Self::sync`].
     pub(super) fn place(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
         if let (Some((source, _)), Some(handle)) = (file.rsplit_once('/'), &self.handle) {
             match mkdirat(handle, source, Mode::from_raw_mode(0o777)) {
@@ -74,22 +75,22 @@ impl Folder {
             file.sync_data()?;
             Ok(renameat(&folder, &new, &folder, name)?)
         };
-        // What was left of an earlier run, or is a link.
+        // A leftover of an earlier run, or a link.
         drop(unlinkat(&folder, &new, AtFlags::empty()).map_err(io::Error::from));
         let written = write();
         if written.is_err() {
-            // The error is why it was not written, whatever becomes of what was begun.
+            // The first error is the one to return, whether or not the cleanup succeeds.
             drop(unlinkat(&folder, &new, AtFlags::empty()).map_err(io::Error::from));
         }
         written
     }
 
-    /// Makes the names in the folder of a file durable.
+    /// Makes the names in the directory of a file durable.
     pub(super) fn sync(&self, file: &str) -> io::Result<()> {
         File::from(self.within(file)?.0).sync_all()
     }
 
-    /// The folder that a file is in, and its name there.
+    /// Opens the directory of a file, and returns it with the file's name there.
     fn within<'f>(&self, file: &'f str) -> io::Result<(OwnedFd, &'f str)> {
         let handle = self.handle.as_ref().ok_or(ErrorKind::NotFound)?;
         let (source, name) = file.rsplit_once('/').unwrap_or((".", file));
@@ -99,12 +100,12 @@ impl Folder {
         }
     }
 
-    /// Why something was not opened.
+    /// Says why a file was not opened, if the reason is a link.
     fn refused(&self, folder: impl AsFd, name: &str, file: &str, error: rustix::io::Errno) -> io::Error {
         if is_link(folder, name) {
             let path = self.path(file);
             return io::Error::other(format!(
-                "{} is a symbolic link, which no export follows; remove it",
+                "{} is a symbolic link, which exports do not follow; remove it",
                 path.display()
             ));
         }
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_as_a_whole_or_left_as_it_was() {
+    fn a_file_is_replaced_as_a_whole_or_left_unchanged() {
         let at = tempfile::tempdir().unwrap();
         let folder = Folder::open(at.path()).unwrap();
         folder.place("s/a", b"one").unwrap();
@@ -140,13 +141,13 @@ mod tests {
         assert_eq!(folder.read("s/c").unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(folder.read("t/c").unwrap_err().kind(), ErrorKind::NotFound);
         let names = fs::read_dir(at.path().join("s")).unwrap().count();
-        assert_eq!(names, 2, "nothing is left of what failed");
+        assert_eq!(names, 2, "a failed replacement leaves no file");
         let nowhere = Folder::open(&at.path().join("nowhere")).unwrap();
         assert_eq!(nowhere.read("s/a").unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]
-    fn no_link_is_written_through() {
+    fn links_are_not_written_through() {
         let (at, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let victim = elsewhere.path().join("victim");
         fs::write(&victim, "mine").unwrap();

@@ -1,4 +1,4 @@
-//! Which articles are exported, and as of when.
+//! Selects which articles are exported, and as of when.
 
 use std::collections::HashSet;
 
@@ -14,20 +14,20 @@ use crate::cli::list;
 use crate::model::Timestamp;
 use crate::wire::pb;
 
-/// Which articles, and as of when.
+/// The articles of an export, and the point at which they are read.
 pub(super) struct Choice {
     pub(super) filter: pb::ArticleFilter,
-    /// What is known.
+    /// The snapshot that all reads of the export use.
     pub(super) cut: pb::Snapshot,
-    /// As of when on the observe axis; none for the newest.
+    /// The time to read at on the observe axis; `None` for the newest.
     pub(super) at: Option<Timestamp>,
 }
 
 const PAGE_SIZE: i32 = 1_000;
 
 impl Choice {
-    /// The choice that the arguments make. An export that was begun has the cut, the articles and the times that it was begun
-    /// with, whatever the same words mean by now.
+    /// Resolves the arguments. An export that continues keeps the snapshot, the articles and the times with which it
+    /// began, even if the same words would mean something else by now.
     pub(super) async fn of(session: &Session, args: &ExportArgs, begun: Option<&State>) -> Result<Self, Failure> {
         let cut = match begun {
             Some(state) => same_cut(Some(&state.cut()), None),
@@ -49,7 +49,7 @@ impl Choice {
         Ok(choice)
     }
 
-    /// Which articles the arguments choose, at the times that their words mean now.
+    /// The filter that the arguments describe, with relative times resolved now.
     async fn filter(session: &Session, args: &ExportArgs) -> Result<pb::ArticleFilter, Failure> {
         let mut filter = list::filter(&args.filter, &args.ranges);
         for article in &args.articles {
@@ -60,12 +60,12 @@ impl Choice {
         Ok(filter)
     }
 
-    /// The cut, as a request has it.
+    /// The point to read at, for requests.
     pub(super) fn as_of(&self) -> Option<pb::AsOf> {
         same_cut(Some(&self.cut), self.at)
     }
 
-    /// A revision, by its number, as it is known at the cut.
+    /// Reads a revision by its number, as known at the snapshot.
     pub(super) async fn revision(
         &self,
         session: &Session,
@@ -76,7 +76,7 @@ impl Choice {
         at_cut(session, name, same_cut(Some(&self.cut), None), false).await
     }
 
-    /// The first page of the articles that are chosen.
+    /// The request for the first page of the selected articles.
     pub(super) fn list(&self, view: pb::ArticleView) -> pb::ListArticlesRequest {
         pb::ListArticlesRequest {
             parent: ALL_SOURCES.to_owned(),
@@ -88,14 +88,14 @@ impl Choice {
         }
     }
 
-    /// How many articles are chosen.
+    /// Counts the selected articles.
     pub(super) async fn count(&self, session: &Session) -> Result<u64, Failure> {
         let mut count = 0;
         self.each_page(session, |articles| count += articles.len() as u64).await?;
         Ok(count)
     }
 
-    /// Goes through the articles that are chosen, a page at a time.
+    /// Lists the selected articles, one page at a time.
     async fn each_page(&self, session: &Session, mut page_of: impl FnMut(Vec<pb::Article>)) -> Result<(), Failure> {
         let mut request = self.list(pb::ArticleView::Basic);
         loop {
@@ -108,7 +108,7 @@ impl Choice {
         }
     }
 
-    /// Refuses an article that was named and is not there.
+    /// Fails if a named article does not exist at the point that is read.
     async fn check_articles(&self, session: &Session) -> Result<(), Failure> {
         for names in self.filter.articles.chunks(usize::try_from(PAGE_SIZE).unwrap_or(1)) {
             let mut unread = names.to_vec();
@@ -131,13 +131,13 @@ impl Choice {
         Ok(())
     }
 
-    /// The part of the filter that says of every change whether it is one of a chosen article: what is asked of names.
+    /// The part of the filter that a change can be checked against: sources and names of articles.
     pub(super) fn names(&self) -> pb::ArticleFilter {
         let pb::ArticleFilter { sources, articles, .. } = self.filter.clone();
         pb::ArticleFilter { sources, articles, ..pb::ArticleFilter::default() }
     }
 
-    /// The articles that are chosen, where more is asked of them than a name.
+    /// The set of selected articles; `None` if names and sources alone select them.
     pub(super) async fn chosen(&self, session: &Session) -> Result<Option<Chosen>, Failure> {
         if self.filter == self.names() {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Choice {
 
 const ALL_SOURCES: &str = "sources/-";
 
-/// A set of articles, of which a part of a digest of each is kept: a million take some 40 MB.
+/// A set of articles, kept as 16 bytes of a digest of each name: a million articles take about 40 MB.
 pub(super) struct Chosen(HashSet<[u8; 16]>);
 
 impl Chosen {

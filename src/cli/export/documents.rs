@@ -1,4 +1,4 @@
-//! Documents: one article to standard output or a file, or each of many to a file of its own.
+//! Exports documents: one article to standard output or a file, or each of many articles to its own file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,9 +26,9 @@ use crate::export::Format;
 use crate::model::ArticleName;
 use crate::wire::pb;
 
-/// Articles that are read and written at once.
+/// Articles that are read and written as one group.
 const AT_ONCE: usize = 50;
-/// Files that are written at the same time: each waits for the disk.
+/// Files written concurrently; each write waits for the disk.
 const WRITES_AT_ONCE: usize = 8;
 
 pub(super) async fn run(
@@ -58,18 +58,16 @@ pub(super) async fn run(
                 return out.line(json!({ "folder": null, "articles": articles.to_string(), "dryRun": true }));
             }
             let articles = count(articles, "article");
-            out.line(format_args!("would write documents of {articles}; name a folder for them with --out"))
+            out.line(format_args!("would write documents of {articles}; name a directory for them with --output"))
         }
         Place::File(path, _) => to_file(&path, &one(session, args, format, &choice).await?, args, out),
     }
 }
 
-/// The document of one article.
+/// Writes the document of the one selected article.
 async fn one(session: &Session, args: &ExportArgs, format: Format, choice: &Choice) -> Result<String, Failure> {
     let listed = session.archive().list_articles(choice.list(pb::ArticleView::Basic)).await?.into_inner();
-    let unfit = || {
-        Failure::new(Exit::NotFound, "the article is not among those that the other options choose").kind("NOT_CHOSEN")
-    };
+    let unfit = || Failure::new(Exit::NotFound, "the article does not match the other options").kind("NOT_CHOSEN");
     let article = listed.articles.into_iter().next().ok_or_else(unfit)?;
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
     let number = args.revision.map_or(in_force, |number| number.get());
@@ -80,7 +78,7 @@ async fn one(session: &Session, args: &ExportArgs, format: Format, choice: &Choi
 fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> Result<(), Failure> {
     if path.exists() && !args.force {
         let message = format!("{} exists", path.display());
-        return Err(Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to write over it"));
+        return Err(Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to overwrite it"));
     }
     let verb = if args.dry_run { "would write" } else { "wrote" };
     if !args.dry_run {
@@ -96,7 +94,7 @@ fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> 
     out.line(format_args!("{verb} {}", path.display()))
 }
 
-/// Documents of many articles.
+/// An export of many documents to one directory.
 struct Many<'a> {
     session: &'a Session,
     choice: &'a Choice,
@@ -105,11 +103,11 @@ struct Many<'a> {
     force: bool,
     dry_run: bool,
     manifest: Manifest,
-    /// A file of each folder that was written to, by the folder's name.
+    /// One file in each subdirectory that was written to, by the name of the subdirectory, for syncing it.
     written: BTreeMap<String, String>,
 }
 
-/// An article whose document is to be written.
+/// An article whose document is to be written, to `file`; `of` is the digest of what it is written from.
 struct Wanted {
     article: pb::Article,
     file: String,
@@ -171,7 +169,7 @@ impl<'a> Many<'a> {
                 if some.is_empty() {
                     break;
                 }
-                // Files are written also for whoever does not want to be told of each.
+                // Files are written even if no one reads the output; in a dry run, the output is all there is.
                 if stopping.is_cancelled() || self.dry_run && tally.is_closed() {
                     return Ok(());
                 }
@@ -184,7 +182,7 @@ impl<'a> Many<'a> {
         }
     }
 
-    /// The article, if its document is not there already.
+    /// The article, if its document needs to be written.
     fn judge(&mut self, article: pb::Article) -> Result<Option<Wanted>, Failure> {
         let name = ArticleName::parse(&article.name);
         let name = name.map_err(|error| Failure::new(Exit::Failed, error).kind("NAME_INVALID"))?;
@@ -194,14 +192,14 @@ impl<'a> Many<'a> {
             Standing::Complete => Ok(None),
             Standing::Foreign if !self.force => {
                 let message =
-                    format!("{} is not of an export, or was changed since; --force writes over it", path.display());
+                    format!("{} is not from an export, or was changed since; --force overwrites it", path.display());
                 Err(Failure::new(Exit::Conflict, message).kind("EXISTS"))
             }
             Standing::Free | Standing::Foreign => Ok(Some(Wanted { article, file, of })),
         }
     }
 
-    /// Reads and writes some.
+    /// Reads a group of articles and writes their documents.
     async fn write(&mut self, wanted: Vec<Wanted>, tally: &mut Tally<'_>) -> Result<(), Failure> {
         if self.dry_run {
             return wanted.iter().try_for_each(|one| tally.written(&short(&one.article.name), &one.file, 0));
@@ -229,7 +227,7 @@ impl<'a> Many<'a> {
         });
         let mut writes = writes.buffer_unordered(WRITES_AT_ONCE);
         while let Some(written) = writes.next().await {
-            let ended = |error| Failure::new(Exit::Failed, format!("writing ended early: {error}"));
+            let ended = |error| Failure::new(Exit::Failed, format!("writing failed: {error}"));
             let (name, file, written) = written.map_err(ended)?;
             match written {
                 Ok(bytes) => {
@@ -243,7 +241,7 @@ impl<'a> Many<'a> {
         Ok(())
     }
 
-    /// Each article with its revision in force; where that fails, why.
+    /// Reads the revision in force of each article, or why that failed.
     async fn read(&self, wanted: &[Wanted]) -> Result<Vec<Result<(pb::Article, pb::Revision), Failure>>, Failure> {
         let reads = wanted.iter().map(|one| async {
             let number = one.article.revision.as_ref().map_or(0, |revision| revision.number);
@@ -251,15 +249,15 @@ impl<'a> Many<'a> {
             Ok((one.article.clone(), revision))
         });
         let reads: Vec<Result<_, Failure>> = stream::iter(reads).buffered(WRITES_AT_ONCE).collect().await;
-        // A server that is gone fails all, and is told once.
+        // An unreachable server fails all reads, and is reported once.
         match reads.iter().find_map(|read| read.as_ref().err().filter(|failure| failure.exit == Exit::Unreachable)) {
-            Some(failure) => Err(failure.clone().hint("the same command goes on where this one ended")),
+            Some(failure) => Err(failure.clone().hint("run the same command again to continue")),
             None => Ok(reads),
         }
     }
 }
 
-/// What a person is told who has asked for an end.
+/// The failure of an export that was interrupted with `left` articles to go.
 pub(super) fn left(left: u64) -> Failure {
-    interrupted(&format!("{} left; the same command goes on there", count(left, "article")))
+    interrupted(&format!("{} left; the same command continues there", count(left, "article")))
 }

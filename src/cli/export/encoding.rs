@@ -1,5 +1,5 @@
-//! How lines are compressed: in members or frames that stand by themselves, one behind the other, which is a file of that
-//! kind again (RFC 1952, RFC 8878).
+//! Compression of lines. Each chunk is a complete gzip member or zstd frame; such members or frames in a row are again
+//! a valid file of that format (RFC 1952, RFC 8878).
 
 use std::io;
 
@@ -7,7 +7,7 @@ use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-/// How lines are compressed.
+/// The compression of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Encoding {
     Plain,
@@ -16,7 +16,7 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// The bytes as one member or frame.
+    /// Compresses `bytes` as one member or frame.
     pub(super) async fn encode(self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
         match self {
             Self::Plain => Ok(bytes),

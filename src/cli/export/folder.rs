@@ -1,8 +1,8 @@
-//! Names of documents' files.
+//! Names of the files of documents.
 //!
-//! A folder may come to lie on a disk that does not tell `A` from `a`, or on one of Windows, where `con.html` is a device.
-//! Where a name is taken but for its case, or is no name everywhere, it gets a suffix, which depends on nothing but the id.
-//! Who has a name keeps it: what an export has written, its manifest tells the next one.
+//! The directory may later be on a disk that does not distinguish `A` from `a`, or on Windows, where `con.html` is a
+//! device. If a name differs from a used one only in case, or is not valid everywhere, it gets a suffix that depends
+//! only on the id. A file keeps its name: the manifest tells later exports which names earlier ones used.
 
 use std::collections::HashMap;
 
@@ -13,24 +13,24 @@ use super::manifest::{Print, print};
 use crate::export::Format;
 use crate::model::ArticleName;
 
-/// Bytes of a digest in a suffix.
+/// Bytes of the digest in a suffix.
 const SUFFIX_BYTES: usize = 8;
 
-/// The names that are taken: of each in lower case, as it stands.
+/// The names in use, by their lower-case form. Each value is the one spelling in use.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     taken: HashMap<Print, Print>,
 }
 
 impl Names {
-    /// The path of an article's document within the folder. Ids have no separator, and begin with a letter or a digit: no
-    /// document's name begins with a dot.
+    /// The path of an article's document within the directory. Ids have no path separator and begin with a letter or
+    /// digit, so the name of a document never begins with a dot.
     pub(super) fn path_of(&mut self, article: &ArticleName, format: Format) -> String {
         let folder = self.name("", article.source.as_str(), "");
         self.name(&format!("{folder}/"), article.article.as_str(), &format!(".{}", format.ending()))
     }
 
-    /// A file has that path, and its folder that name.
+    /// Records that a file has this path, and its directory that name.
     pub(super) fn take(&mut self, file: &str) {
         if let Some((folder, _)) = file.rsplit_once('/') {
             self.has(folder);
@@ -38,7 +38,7 @@ impl Names {
         self.has(file);
     }
 
-    /// Whether this path is, or was free and now is, the one of all that differ in case only.
+    /// Whether this spelling of the path is the one in use. A path that is not in use yet is taken.
     fn has(&mut self, path: &str) -> bool {
         let path_print = print(path.as_bytes());
         *self.taken.entry(print(path.to_ascii_lowercase().as_bytes())).or_insert(path_print) == path_print
@@ -55,7 +55,8 @@ impl Names {
     }
 }
 
-/// No id has a `+`, so that no other article's name is the same. What stands before the first dot makes a device's name.
+/// Adds a suffix to an id. No id contains `+`, so the result cannot be the name of another article. The suffix comes
+/// before the first dot, since the part before that dot is what makes a name a device.
 fn with_suffix(id: &str) -> String {
     let digest = Sha256::digest(id);
     let suffix = HEXLOWER.encode(digest.get(..SUFFIX_BYTES).unwrap_or(&digest));
@@ -64,7 +65,7 @@ fn with_suffix(id: &str) -> String {
     format!("{stem}+{suffix}{dot}{rest}")
 }
 
-/// Whether Windows takes it for the name of a file.
+/// Whether the name is valid for a file on Windows too.
 /// Source: <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>.
 fn is_name_everywhere(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
@@ -92,11 +93,11 @@ mod tests {
         assert_eq!((paths[0].as_str(), paths[5].as_str()), ("n/a.html", "n/a.b.html"));
         let folded: std::collections::BTreeSet<_> = paths.iter().map(|path| path.to_lowercase()).collect();
         assert_eq!(folded.len(), ids.len(), "{paths:?}");
-        assert_eq!(ids.map(|(source, article)| path(&mut names, source, article)), paths, "as often as asked");
+        assert_eq!(ids.map(|(source, article)| path(&mut names, source, article)), paths, "the same paths every time");
     }
 
     #[test]
-    fn who_has_a_name_keeps_it_whatever_is_exported_next() {
+    fn an_article_keeps_its_file_name_in_later_exports() {
         let mut first = Names::default();
         let (upper, lower) = (path(&mut first, "n", "A"), path(&mut first, "n", "a"));
         assert_eq!(upper, "n/A.html");
@@ -107,14 +108,14 @@ mod tests {
             let expected = asked.map(|article| if article == "A" { upper.clone() } else { lower.clone() });
             assert_eq!(asked.map(|article| path(&mut next, "n", article)), expected);
         }
-        // Of the first run, only this was written.
+        // The first run wrote only this file.
         let mut next = Names::default();
         next.take(&lower);
         assert_eq!(path(&mut next, "n", "a"), lower);
     }
 
     #[test]
-    fn no_name_is_that_of_a_device() {
+    fn no_file_has_the_name_of_a_device() {
         let mut names = Names::default();
         for id in ["con", "nul", "AUX", "prn.", "Com1", "lpt9", "con.x", "aux.txt.y"] {
             let path = path(&mut names, id, id);

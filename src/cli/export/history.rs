@@ -1,4 +1,4 @@
-//! The whole history of the chosen articles, from the change feed, in the order of the log.
+//! Reads the whole history of the selected articles from the change feed, in log order.
 
 use tokio::task::JoinHandle;
 use tonic::{Response, Status};
@@ -13,11 +13,11 @@ use crate::cli::instant;
 use crate::wire::pb;
 use crate::wire::pb::replay_request::Request;
 
-/// Changes of a page. Where originals are read beside them, a page of them must fit into memory.
+/// Changes per page. With originals, a page must fit into memory together with them.
 const PAGE_SIZE: i32 = 1_000;
 const PAGE_SIZE_WITH_ORIGINALS: i32 = 8;
 
-/// The whole history of the chosen articles.
+/// The whole history of the selected articles, page by page.
 pub(super) struct History<'a> {
     session: &'a Session,
     choice: &'a Choice,
@@ -26,7 +26,7 @@ pub(super) struct History<'a> {
     next: Fetching,
 }
 
-/// The next page, which is on its way while the one before it is written.
+/// The next page, which is fetched while the previous one is written.
 struct Fetching(JoinHandle<Result<Response<pb::ListChangesResponse>, Status>>);
 
 impl Drop for Fetching {
@@ -47,9 +47,9 @@ impl<'a> History<'a> {
         Ok(Self { session, choice, chosen, originals, next })
     }
 
-    /// The next page, as far as it lies below the cut.
+    /// The next page, up to the snapshot.
     pub(super) async fn page(&mut self) -> Result<Page, Failure> {
-        let ended = |error| Failure::new(Exit::Failed, format!("reading the archive ended early: {error}"));
+        let ended = |error| Failure::new(Exit::Failed, format!("reading the archive failed: {error}"));
         let fetched = (&mut self.next.0).await.map_err(ended)??.into_inner();
         let (end, token) = (self.choice.cut.next_seq, fetched.next_page_token);
         let is_last = fetched.next_seq >= end;
@@ -76,7 +76,7 @@ impl<'a> History<'a> {
     }
 
     async fn request(&self, change: pb::Change) -> Result<pb::ReplayRequest, Failure> {
-        let missing = || Failure::new(Exit::Failed, "is that a Dateline server of this version? It sends no requests");
+        let missing = || Failure::new(Exit::Failed, "the server sent no request with a change; check its version");
         let article = change.article;
         let mut made = change.request.ok_or_else(missing)?;
         let number = made.recorded.as_ref().map_or(0, |recorded| recorded.revision_number);
@@ -85,7 +85,7 @@ impl<'a> History<'a> {
                 publish.original = self.original(&article, number, publish.original.take()).await?;
                 Some(Request::Publish(publish))
             }
-            // What was observed later is left out, and with it revisions that are counted.
+            // Later observations are left out, so revisions may have other numbers where this is imported.
             Some(Request::Rollback(rollback)) if self.choice.at.is_some() => {
                 Some(Request::Publish(self.observation(rollback).await?))
             }
@@ -94,7 +94,7 @@ impl<'a> History<'a> {
         Ok(made)
     }
 
-    /// The bytes of an original that is kept, where they are wanted.
+    /// The bytes of a kept original, if originals are exported.
     async fn original(
         &self,
         article: &str,
@@ -109,7 +109,7 @@ impl<'a> History<'a> {
         Ok(revision.original.map(|original| pb::Original { sha256: Vec::new(), size_bytes: 0, ..original }))
     }
 
-    /// A rollback as an observation of the content that it went back to.
+    /// The request to record the content that a rollback restored, as an observation.
     async fn observation(&self, rollback: pb::RollbackArticleRequest) -> Result<pb::RecordObservationRequest, Failure> {
         let (parent, article) = rollback.name.split_once("/articles/").unwrap_or_default();
         let name = format!("{}/revisions/{}", rollback.name, rollback.revision_number);
@@ -140,7 +140,7 @@ fn fetch(session: &Session, choice: &Choice, originals: bool, page_token: String
     Fetching(tokio::spawn(async move { feed.list_changes(request).await }))
 }
 
-/// All of them.
+/// All kinds of change.
 const KINDS: [pb::ChangeKind; 7] = [
     pb::ChangeKind::Created,
     pb::ChangeKind::Revised,

@@ -1,4 +1,4 @@
-//! Messages as what documents are written of.
+//! Converts messages to the items from which documents are written.
 
 use crate::cli::article::{of_revision, same_cut};
 use crate::cli::connect::Session;
@@ -8,13 +8,13 @@ use crate::export::{Item, Withdrawal};
 use crate::model::{ArticleName, ContentDigest, Limits, RevisionNumber};
 use crate::wire::{self, pb};
 
-/// What a document of a revision is written of. `in_force` says whether the article stands at that revision.
+/// The item of a revision. `in_force` says whether that revision is in force at the point that was read.
 pub(in crate::cli) fn item(article: &pb::Article, revision: pb::Revision, in_force: bool) -> Result<Item, Failure> {
     let name = of_revision(&revision.name).to_owned();
     let unfit = |what: String| Failure::new(Exit::Failed, format!("{name}: {what}")).kind("UNREADABLE");
     let content = wire::content(revision.content, &UNLIMITED).map_err(|error| unfit(error.to_string()))?;
     let time = |time: Option<&prost_types::Timestamp>| {
-        instant(time).ok_or_else(|| unfit("the server gave a revision without its times".to_owned()))
+        instant(time).ok_or_else(|| unfit("the server returned a revision without its times".to_owned()))
     };
     let withdrawn = (article.state() == pb::ArticleState::Withdrawn)
         .then(|| Withdrawal { since: instant(article.state_time.as_ref()), reason: article.state_reason.clone() });
@@ -33,7 +33,7 @@ pub(in crate::cli) fn item(article: &pb::Article, revision: pb::Revision, in_for
     })
 }
 
-/// Reads a revision as known at a cut.
+/// Reads a revision in full at the given point, with the bytes of its original if wanted.
 pub(in crate::cli) async fn at_cut(
     session: &Session,
     name: String,
@@ -57,7 +57,7 @@ pub(in crate::cli) async fn at_cut(
     Ok(revision)
 }
 
-/// What is archived fits some server's limits, and need not fit ours.
+/// Archived content has passed the limits of its server, which may be higher than our defaults.
 const UNLIMITED: Limits = Limits {
     content_bytes_max: usize::MAX,
     original_bytes_max: usize::MAX,

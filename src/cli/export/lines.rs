@@ -1,7 +1,7 @@
-//! JSON Lines: the requests that make the articles again, a line each.
+//! Exports JSON Lines: the requests that reproduce the articles, one per line.
 //!
-//! Pages come from the archive ([`History`], [`Newest`]) and go out in chunks, each of which is a checkpoint where the
-//! export goes to a file: memory holds a page and a chunk, however long the archive is.
+//! Pages come from the archive ([`History`], [`Newest`]) and are written in chunks. In a file, each chunk is a
+//! checkpoint. Memory use is bounded by a page and a chunk, however long the archive is.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,16 +32,16 @@ use crate::model::Timestamp;
 use crate::wire::json::to_json;
 use crate::wire::pb;
 
-/// A chunk is written once it has so many bytes, or after so long.
+/// Size and age at which a chunk is written, whichever comes first.
 const CHUNK_BYTES: usize = 8 << 20;
 const CHUNK_EVERY: Duration = Duration::from_secs(5);
 
-/// Lines, and where the archive is to be read behind them.
+/// Lines, and where to continue reading after them.
 pub(super) struct Page {
     pub(super) lines: Vec<u8>,
     pub(super) count: u64,
     pub(super) token: String,
-    /// How far that is, out of the whole.
+    /// How many changes, or with `--newest` articles, are done after this page.
     pub(super) done: u64,
     pub(super) is_last: bool,
 }
@@ -66,7 +66,7 @@ pub(super) async fn run(
         Place::Stdout(encoding) => (None, encoding),
         Place::File(path, encoding) => (Some(Part::of(path, encoding, args.force)), encoding),
         Place::Folder(folder) => {
-            return Err(Failure::new(Exit::Usage, format!("{} is a folder", folder.display())));
+            return Err(Failure::new(Exit::Usage, format!("{} is a directory", folder.display())));
         }
     };
     let asked = asked(args, encoding);
@@ -82,7 +82,7 @@ pub(super) async fn run(
     let choice = unless_stopped(&stopping, Choice::of(session, args, begun.as_ref())).await;
     let choice = choice.map_err(|failure| match (failure.reason(), &begun) {
         ("HISTORY_DIVERGED", Some(_)) => failure
-            .hint("what is there was begun with another archive, or before this one was restored: --force begins anew"),
+            .hint("the unfinished export is of another archive, or of this one before a restore: --force starts over"),
         _ => failure,
     })?;
     if args.dry_run {
@@ -132,8 +132,8 @@ pub(super) async fn run(
     writing.finish().await
 }
 
-/// What tells this export from another one to the same file. Times are as they were given: "2 days ago" is another time when
-/// the same command is run again, and the same export.
+/// A digest of the options, to distinguish this export from another one to the same file. It covers times as given:
+/// when the command is run again, "2 days ago" means another time but the same export.
 fn asked(args: &ExportArgs, encoding: Encoding) -> String {
     let (as_of, ranges) = (&args.as_of, &args.ranges);
     let times = [
@@ -150,7 +150,7 @@ fn asked(args: &ExportArgs, encoding: Encoding) -> String {
     HEXLOWER.encode(&Sha256::digest(asked))
 }
 
-/// What would be done.
+/// Prints what `--dry-run` would export.
 async fn tell(
     session: &Session,
     choice: &Choice,
@@ -170,13 +170,13 @@ async fn tell(
         }));
     }
     let what = if args.newest { "what is in force of" } else { "the history of" };
-    let goes_on = if begun.is_some() { ", going on with what is there" } else { "" };
+    let goes_on = if begun.is_some() { ", continuing the unfinished export" } else { "" };
     let file = file.unwrap_or_else(|| "standard output".to_owned());
     let (articles, cut) = (count(articles, "article"), choice.cut.next_seq);
     out.line(format_args!("would export {what} {articles}, as known at position {cut}, to {file}{goes_on}"))
 }
 
-/// An export that is being written.
+/// An export that is being written, to a file or to standard output.
 struct Writing<'o> {
     part: Option<Part>,
     encoding: Encoding,
@@ -196,7 +196,7 @@ impl<'o> Writing<'o> {
     ) -> Result<Self, Failure> {
         if let Some(part) = &mut part {
             part.open(state.part_bytes)?;
-            // From here on the part is known to be ours.
+            // From here on, the state file shows that the part is ours.
             part.checkpoint(Vec::new(), &mut state).await?;
         }
         Ok(Self { part, encoding, state, chunk: Vec::new(), written: Instant::now(), out })
@@ -210,7 +210,7 @@ impl<'o> Writing<'o> {
         self.chunk.extend_from_slice(&page.lines);
         let is_due = match &self.part {
             Some(_) => self.chunk.len() >= CHUNK_BYTES || self.written.elapsed() >= CHUNK_EVERY,
-            // Who reads along wants to see what there is.
+            // A reader of plain lines gets each page at once.
             None => self.encoding == Encoding::Plain || self.chunk.len() >= CHUNK_BYTES,
         };
         if is_due || page.is_last { self.write().await } else { Ok(()) }
@@ -225,7 +225,7 @@ impl<'o> Writing<'o> {
             None => {
                 let encoded = self.encoding.encode(chunk).await;
                 let encoded =
-                    encoded.map_err(|error| Failure::new(Exit::Failed, format!("not compressed: {error}")))?;
+                    encoded.map_err(|error| Failure::new(Exit::Failed, format!("compression failed: {error}")))?;
                 self.out.bytes(&encoded)
             }
         }
@@ -235,8 +235,8 @@ impl<'o> Writing<'o> {
         self.write().await?;
         let lines = count(self.state.lines, "line");
         Err(match self.part {
-            Some(_) => interrupted(&format!("{lines} are written; the same command goes on there")),
-            None => interrupted(&format!("{lines} are written")),
+            Some(_) => interrupted(&format!("{lines} written; the same command continues there")),
+            None => interrupted(&format!("{lines} written")),
         })
     }
 
@@ -246,7 +246,7 @@ impl<'o> Writing<'o> {
     }
 }
 
-/// What was exported. On standard output stands the export itself, where that goes there.
+/// Prints the summary. If the export went to standard output, the summary goes to standard error.
 fn summary(state: &State, file: Option<PathBuf>, out: &mut Output) -> Result<(), Failure> {
     let Some(file) = file else {
         out.note(format_args!("dateline: exported {}", count(state.lines, "line")));

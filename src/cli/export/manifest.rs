@@ -1,8 +1,8 @@
-//! What an export has written into a folder, so that a further run leaves alone what is complete, renews what has changed,
-//! and writes over nothing that is not its own.
+//! The manifest of an export directory: which documents were written, from what. With it, a later run skips what is up
+//! to date, rewrites what has changed, and overwrites only files that it wrote itself.
 //!
-//! It is a file of lines beside the documents. A line is durable before the document that it tells of, so that no document
-//! of ours is taken for somebody else's; a document that it tells of and that is not there, or not so, was not written.
+//! It is a file of JSON lines next to the documents. A line is durable before its document is written, so a document of
+//! ours is never taken for a foreign file. If a line's document is missing or differs, it was not written.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
@@ -19,24 +19,25 @@ use crate::export::Format;
 use crate::model::ArticleName;
 use crate::wire::pb;
 
-/// Its name within the folder.
+/// The name of the manifest within the directory.
 pub(super) const NAME: &str = ".dateline-export.jsonl";
 
-/// Enough of a digest to tell one from another.
+/// A prefix of a digest, long enough to be unique.
 pub(super) type Print = [u8; 16];
 
-/// A line.
+/// A line of the manifest.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
-    /// The document's path within the folder.
+    /// The document's path within the directory.
     file: String,
-    /// What it was made of.
+    /// The digest of what it was written from, as [`of`] returns it, in hexadecimal.
     of: String,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its bytes, in hexadecimal.
     sha256: String,
 }
 
-/// What was told of a file last, and all that was told of it before: which of that was written, the manifest does not say.
+/// The last line about a file, and the bytes of earlier ones. Any of them may be what is in the file, since the
+/// manifest does not say which writes succeeded.
 #[derive(Clone, Debug)]
 struct Written {
     of: Print,
@@ -50,14 +51,14 @@ impl Written {
     }
 }
 
-/// What a file is.
+/// The relation of a file to its article's document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It says what the article says.
+    /// The document is up to date.
     Complete,
-    /// It is not there, or is ours and of something else.
+    /// The file does not exist, or is ours and out of date.
     Free,
-    /// It is not ours, or was changed since.
+    /// The file is not ours, or was changed since it was written.
     Foreign,
 }
 
@@ -65,33 +66,33 @@ pub(super) struct Manifest {
     folder: Arc<Folder>,
     written: HashMap<Print, Written>,
     names: Names,
-    /// Whether the last line was cut short.
+    /// Whether the last line is incomplete.
     is_torn: bool,
 }
 
 impl Manifest {
-    /// Reads what is in the folder. Where there is no manifest, nothing there is ours.
+    /// Reads the manifest of a directory. Without one, no file in the directory is ours.
     pub(super) fn of(folder: Arc<Folder>) -> io::Result<Self> {
         let lines = match folder.read(NAME) {
             Ok(Some(lines)) => lines,
-            Ok(None) => return Err(io::Error::other("it is a symbolic link, or no file; remove it")),
+            Ok(None) => return Err(io::Error::other("it is a symbolic link or not a regular file; remove it")),
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
         let is_torn = lines.last().is_some_and(|byte| *byte != b'\n');
         let mut manifest = Self { folder, written: HashMap::new(), names: Names::default(), is_torn };
-        // A line that was cut short is of a document that was not written.
+        // The document of an incomplete line was not written.
         let lines = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         lines.for_each(|line| manifest.add(&line));
         Ok(manifest)
     }
 
-    /// The path of an article's document within the folder.
+    /// The path of an article's document within the directory.
     pub(super) fn path_of(&mut self, article: &ArticleName, format: Format) -> String {
         self.names.path_of(article, format)
     }
 
-    /// The manifest's own file.
+    /// The full path of the manifest, for messages.
     pub(super) fn path(&self) -> PathBuf {
         self.folder.path(NAME)
     }
@@ -109,7 +110,8 @@ impl Manifest {
         written.of = of;
     }
 
-    /// What the file is in which the document of what `of` is the print of is to be written.
+    /// Compares `file` with what the manifest says of it and with `of`, the digest of what its document would be
+    /// written from.
     pub(super) fn standing(&self, file: &str, of: &str) -> io::Result<Standing> {
         let there = match self.folder.read(file) {
             Ok(Some(bytes)) => print(&bytes),
@@ -124,8 +126,8 @@ impl Manifest {
         })
     }
 
-    /// Tells of documents that are about to be written: their files, what they are of, and their bytes. Durable when it
-    /// returns.
+    /// Records documents that are about to be written: the file, the digest of what it is written from, and its text.
+    /// Durable when it returns.
     pub(super) fn tell(&mut self, documents: &[(String, String, String)]) -> io::Result<()> {
         let mut lines = if self.is_torn { vec![b'\n'] } else { Vec::new() };
         for (file, of, document) in documents {
@@ -142,8 +144,8 @@ impl Manifest {
     }
 }
 
-/// What a document of an article would be made of: the article as it is read, but for what changes without it, and the
-/// version of what writes it.
+/// The digest of what an article's document is written from: the article without the fields that change on their own,
+/// the format, and the version of Dateline.
 pub(super) fn of(article: &pb::Article, format: Format) -> String {
     let article = pb::Article { etag: String::new(), latest_fetch: None, update_time: None, seq: 0, ..article.clone() };
     let mut hasher = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_ours_for_as_long_as_nobody_changed_it() {
+    fn a_file_is_ours_until_someone_changes_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.md");
         let manifest = || Manifest::of(Arc::new(Folder::open(folder.path()).unwrap())).unwrap();
@@ -194,7 +196,7 @@ mod tests {
         // The disk was full, more than once.
         for (of, text) in [("2", "two"), ("3", "three"), ("2", "two"), ("2", "two")] {
             manifest().tell(&[document(of, text)]).unwrap();
-            assert_eq!(standing("2"), Standing::Free, "what is there is of the first run");
+            assert_eq!(standing("2"), Standing::Free, "the file is from the first run");
         }
         std::fs::write(&file, "two").unwrap();
         assert_eq!(standing("2"), Standing::Complete);

@@ -1,7 +1,8 @@
-//! `export`: takes articles out: their whole history as JSON Lines ([`lines`]), or each as a document ([`documents`]).
+//! `export`: exports articles, either their whole history as JSON Lines ([`lines`]) or each one as a document
+//! ([`documents`]).
 //!
-//! All that is read is as of one cut, which is fixed when an export begins and kept with what it has written, so that one
-//! that was interrupted goes on and ends as if it had not been.
+//! All reads of an export use one snapshot, which is fixed when it begins and stored next to its output. An export that
+//! was interrupted therefore ends with the same result as one that was not.
 
 mod beneath;
 mod choice;
@@ -44,37 +45,37 @@ pub(super) async fn run(
     }
 }
 
-/// Refuses options that have no meaning together.
+/// Rejects combinations of options that have no meaning.
 fn check(args: &ExportArgs) -> Result<(), Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
     let is_lines = args.format.of_documents().is_none();
     match () {
         () if is_lines && args.revision.is_some() => {
-            usage("--revision is for a document; JSON Lines have the history, or with --newest what is in force")
+            usage("--revision is for documents; JSON Lines have the whole history, or with --newest what is in force")
         }
-        () if !is_lines && args.newest => usage("--newest is for JSON Lines; a document says what is in force anyway"),
+        () if !is_lines && args.newest => usage("--newest is for JSON Lines; documents always have what is in force"),
         () if !is_lines && args.originals => usage("--originals is for JSON Lines"),
         () if !is_lines && (args.gzip || args.zstd) => usage("--gzip and --zstd are for JSON Lines"),
         () if args.revision.is_some() && args.articles.len() != 1 => {
-            usage("--revision is of one article; name that alone")
+            usage("--revision is for one article; name exactly one")
         }
         () => Ok(()),
     }
 }
 
-/// Prepares, unless an end is asked for before that is done.
+/// Runs a preparation, or fails as interrupted if a signal comes first.
 async fn unless_stopped<T>(
     stopping: &CancellationToken,
     preparing: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     tokio::select! {
         biased;
-        () = stopping.cancelled() => Err(interrupted("this time, nothing was written")),
+        () = stopping.cancelled() => Err(interrupted("this run wrote nothing")),
         done = preparing => done,
     }
 }
 
-/// Why something can't be written.
+/// The failure of writing `path`.
 fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     move |error| {
         let failure = Failure::new(Exit::Failed, format!("{} can't be written: {error}", path.display()));
@@ -86,7 +87,7 @@ fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     }
 }
 
-/// Why something can't be read.
+/// The failure of reading `path`.
 fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     move |error| Failure::new(Exit::Failed, format!("{} can't be read: {error}", path.display())).kind("UNREADABLE")
 }

@@ -1,4 +1,4 @@
-//! What is in force of the chosen articles, by name, without the history.
+//! Reads what is in force of the selected articles, ordered by name and without their history.
 
 use super::at_cut;
 use super::choice::Choice;
@@ -9,13 +9,13 @@ use crate::cli::exit::Failure;
 use crate::wire::pb::replay_request::Request;
 use crate::wire::{DURATION_MAX, pb};
 
-/// Articles of a page, which come whole. Where originals are read beside them, a page must fit into memory.
+/// Articles per page, with their text. With originals, a page must fit into memory together with them.
 const PAGE_SIZE: i32 = 100;
 const PAGE_SIZE_WITH_ORIGINALS: i32 = 8;
-/// Addresses that one request can bring.
+/// The most URLs in one request.
 const URLS_MAX: usize = 16;
 
-/// What is in force of the chosen articles.
+/// What is in force of the selected articles, page by page.
 pub(super) struct Newest<'a> {
     session: &'a Session,
     choice: &'a Choice,
@@ -74,7 +74,7 @@ impl<'a> Newest<'a> {
         let mut add = |request| page.add(&pb::ReplayRequest { request: Some(request), recorded: Some(recorded) });
         add(Request::Publish(publish.clone()));
         for urls in further.chunks(URLS_MAX) {
-            // The same observation again, which brings addresses alone.
+            // The same observation again, only to add URLs.
             let again = pb::RecordObservationRequest {
                 urls: urls.to_vec(),
                 original: None,
@@ -92,7 +92,7 @@ impl<'a> Newest<'a> {
     }
 }
 
-/// The mark, which must not lie before the one observation that there is.
+/// The withdrawal, which must not be earlier than the one observation in the export.
 fn withdrawal(article: pb::Article) -> pb::WithdrawArticleRequest {
     let key = |time: &prost_types::Timestamp| (time.seconds, time.nanos);
     let observe_time = article.state_time.into_iter().chain(article.valid_from).max_by_key(key);

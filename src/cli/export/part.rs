@@ -1,8 +1,8 @@
-//! A file that grows until it is complete: beside it lies what is needed to go on with it.
+//! A file that grows until it is complete, next to a state file with which an interrupted export can continue.
 //!
-//! While an export is under way, what it has written is in `FILE.part`, and `FILE.part.state` says how far that is whole and
-//! where the archive is to be read on. Both are durable at each checkpoint, the part before its state, and what stands
-//! behind the last checkpoint is cut off before an export goes on. The part gets its name when it is complete.
+//! During an export, the output is in `FILE.part`. `FILE.part.state` says how many of its bytes are valid, and where to
+//! continue reading the archive. Both are durable at each checkpoint, the part before its state. An export that
+//! continues first truncates the part to the last checkpoint. When the part is complete, it is renamed to `FILE`.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -22,34 +22,34 @@ use crate::model::Timestamp;
 use crate::wire::json::from_json;
 use crate::wire::pb;
 
-/// How far an export is.
+/// The progress of an export, as stored in its state file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
-    /// The digest of what was asked for: another export does not go on with this one.
+    /// The digest of the options; only an export with the same ones continues this one.
     pub(super) asked: String,
-    /// The cut that is read.
+    /// The position of the snapshot that is read.
     pub(super) next_seq: u64,
-    /// In hexadecimal.
+    /// The log digest of that snapshot, in hexadecimal.
     pub(super) log_digest: String,
-    /// Which articles are chosen, as JSON.
+    /// The filter of the selected articles, as JSON.
     pub(super) filter: String,
-    /// As of when on the observe axis, in microseconds; none for the newest.
+    /// The observe time to read at, in microseconds since 1970 UTC; `None` for the newest.
     pub(super) at_micros: Option<i64>,
-    /// Where the archive is read on; empty for the beginning.
+    /// The page token to continue from; empty for the beginning.
     pub(super) page_token: String,
-    /// The position behind which that is, or how many articles lie before it.
+    /// The position after the last exported change or, with `--newest`, how many articles are exported.
     pub(super) done: u64,
-    /// Bytes of the part that are whole.
+    /// Valid bytes of the part.
     pub(super) part_bytes: u64,
-    /// Lines in them, and their bytes before compression.
+    /// Lines in them, and their size before compression.
     pub(super) lines: u64,
     pub(super) line_bytes: u64,
-    /// Whether that is all.
+    /// Whether the export is complete.
     pub(super) is_complete: bool,
 }
 
 impl State {
-    /// The cut that is read.
+    /// The snapshot that is read.
     pub(super) fn cut(&self) -> pb::Snapshot {
         let log_digest = HEXLOWER.decode(self.log_digest.as_bytes()).unwrap_or_default();
         pb::Snapshot { next_seq: self.next_seq, archive_time: None, log_digest }
@@ -58,62 +58,62 @@ impl State {
     /// Which articles are chosen.
     pub(super) fn filter(&self) -> Result<pb::ArticleFilter, Failure> {
         from_json(&self.filter).map_err(|error| {
-            let message = format!("the state of the export says of no articles that they are chosen: {error}");
-            Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to begin anew")
+            let message = format!("the state of the unfinished export has no valid filter: {error}");
+            Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to start over")
         })
     }
 
-    /// As of when on the observe axis.
+    /// The observe time to read at; `None` for the newest.
     pub(super) fn at(&self) -> Option<Timestamp> {
         self.at_micros.and_then(Timestamp::from_micros)
     }
 }
 
-/// The file that an export goes to.
+/// The part file of an export, its state file, and the target that it becomes.
 pub(super) struct Part {
     target: PathBuf,
     encoding: Encoding,
-    /// Whether what is in the way may be written over.
+    /// Whether existing files may be overwritten.
     force: bool,
     file: Option<File>,
 }
 
-/// What was there.
+/// What an export finds at its target.
 pub(super) enum Found {
-    /// Nothing, or nothing that counts.
+    /// No export to continue.
     Nothing,
-    /// An export that is to be gone on with.
+    /// An unfinished export to continue.
     Begun(State),
-    /// An export that was complete, all but its name.
+    /// An export that is complete except for the renaming.
     Complete(State),
 }
 
 impl Part {
-    /// The file, of which nothing is touched yet.
+    /// Names the files, without touching them yet.
     pub(super) fn of(target: PathBuf, encoding: Encoding, force: bool) -> Self {
         Self { target, encoding, force, file: None }
     }
 
-    /// Looks what is there. A file that is there already, and an export with other options, are in the way unless they may
-    /// be written over.
+    /// Looks for an export to continue. An existing target, or an export with other options, is an error unless it may
+    /// be overwritten.
     pub(super) fn find(&self, asked: &str) -> Result<Found, Failure> {
         let begun = if self.force { None } else { self.begun()? };
         match begun {
             Some(state) if state.asked != asked => {
                 Err(Failure::new(Exit::Conflict, format!("{} was begun with other options", self.part().display()))
                     .kind("OTHER_EXPORT")
-                    .hint("run the command that began it, or give --force to begin anew"))
+                    .hint("run the command that began it, or give --force to start over"))
             }
-            // It may have its name already, and somebody else's file may have it meanwhile.
+            // It may have been renamed already, and another program may have created a file of that name since.
             Some(state) if state.is_complete && !(self.part().exists() && self.target.exists()) => {
                 Ok(Found::Complete(state))
             }
             _ if self.target.exists() && !self.force => Err(self.exists()),
             Some(state) => Ok(Found::Begun(state)),
             None if !self.force && fs::metadata(self.part()).is_ok_and(|part| part.len() > 0) => {
-                Err(Failure::new(Exit::Conflict, format!("{} exists, and no state beside it", self.part().display()))
+                Err(Failure::new(Exit::Conflict, format!("{} exists without a state file", self.part().display()))
                     .kind("EXISTS")
-                    .hint("name another file, or give --force to write over it"))
+                    .hint("name another file, or give --force to overwrite it"))
             }
             None => Ok(Found::Nothing),
         }
@@ -122,10 +122,10 @@ impl Part {
     fn exists(&self) -> Failure {
         Failure::new(Exit::Conflict, format!("{} exists", self.target.display()))
             .kind("EXISTS")
-            .hint("name another file, or give --force to write over it")
+            .hint("name another file, or give --force to overwrite it")
     }
 
-    /// The state of an export that was begun; none where there is none, or less of it than it says.
+    /// The state of an unfinished export; `None` if there is none, or if the part is shorter than the state says.
     fn begun(&self) -> Result<Option<State>, Failure> {
         let path = self.state();
         let bytes = match read(&path) {
@@ -135,41 +135,41 @@ impl Part {
         };
         let Ok(state) = serde_json::from_slice::<State>(&bytes) else {
             let message = format!("{} is not the state of an export", path.display());
-            return Err(Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to begin anew"));
+            return Err(Failure::new(Exit::Conflict, message).kind("EXISTS").hint("give --force to start over"));
         };
         let bytes = |path: &Path| fs::metadata(path).ok().map(|file| file.len());
         let is_whole = match (bytes(&self.part()), state.is_complete) {
             (Some(part), false) => part >= state.part_bytes,
             (Some(part), true) => part == state.part_bytes,
-            // It may have its name already.
+            // It may have been renamed already.
             (None, true) => bytes(&self.target) == Some(state.part_bytes),
             (None, false) => state.part_bytes == 0,
         };
         Ok(Some(state).filter(|_| is_whole))
     }
 
-    /// Opens the part behind what is whole.
+    /// Opens the part, locks it, and truncates it to its first `whole_bytes` bytes.
     pub(super) fn open(&mut self, whole_bytes: u64) -> Result<(), Failure> {
         let path = self.part();
         let open = || {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder)?;
             }
-            // A link would have us write elsewhere.
+            // A link would make us write elsewhere.
             let mut options = OpenOptions::new();
             let mut file = options.create(true).truncate(false).write(true).custom_flags(our_own()).open(&path)?;
             regular(&file)?;
-            // Where there are no locks, there is none to respect.
+            // A file system without locks is accepted.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 return Err(io::Error::other("another export is writing it"));
             }
-            // Who had the lock before may have given the file its name.
+            // The previous holder of the lock may have renamed the file.
             if file.metadata()?.len() < whole_bytes || !is_at(&file, &path) {
-                return Err(io::Error::other("it is not what it was a moment ago"));
+                return Err(io::Error::other("it was changed by another process"));
             }
             if whole_bytes == 0 {
-                // What an export that was given up says would not be true of this one. That of one which is under way is,
-                // and it has the lock.
+                // An abandoned export's state would not be true of this one. The state of an export in progress would
+                // be, but that export has the lock.
                 remove_if_there(&self.state())?;
             }
             file.set_len(whole_bytes)?;
@@ -180,10 +180,10 @@ impl Part {
         Ok(())
     }
 
-    /// Writes lines, and then that all up to them is whole. Durable when it returns.
+    /// Appends lines to the part, then records in the state that they are valid. Durable when it returns.
     pub(super) async fn checkpoint(&mut self, lines: Vec<u8>, state: &mut State) -> Result<(), Failure> {
         let path = self.part();
-        // What was compressed has a beginning and an end, also where nothing is in it.
+        // A compressed file has a header even if it is empty.
         let is_empty = lines.is_empty() && (state.part_bytes > 0 || !state.is_complete);
         let bytes = if is_empty { Vec::new() } else { self.encoding.encode(lines).await.map_err(unwritable(&path))? };
         let file = self.file.as_mut().ok_or_else(|| unwritable(&path)(io::Error::other("it is not open")))?;
@@ -194,14 +194,14 @@ impl Part {
         replace(&path, &serde_json::to_vec(state).unwrap_or_default()).map_err(unwritable(&path))
     }
 
-    /// Gives the part its name, unless that is somebody else's meanwhile.
+    /// Renames the part to its target, unless another program has created that file since.
     pub(super) fn complete(self) -> Result<PathBuf, Failure> {
         let (part, state) = (self.part(), self.state());
         if !self.force && part.exists() && self.target.exists() {
             return Err(self.exists());
         }
         let named = || {
-            // Whoever was killed behind this has nothing left to do.
+            // A crash after this point loses nothing.
             if part.exists() {
                 fs::rename(&part, &self.target)?;
             }
@@ -221,12 +221,12 @@ impl Part {
     }
 }
 
-/// Flags that open no link, and do not wait: a pipe would wait for its other end.
+/// Flags that reject links, and that do not wait for the other end of a pipe.
 fn our_own() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Refuses all but regular files, such as a pipe.
+/// Rejects anything but a regular file, such as a pipe.
 fn regular(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
@@ -252,7 +252,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Whether that is the file of this path.
+/// Whether `file` is the file at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     let identity = |there: fs::Metadata| (there.dev(), there.ino());
     let (file, path) = (file.metadata().map(identity), fs::metadata(path).map(identity));
@@ -278,13 +278,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stands_behind_the_last_checkpoint_is_cut_off() {
+    async fn output_after_the_last_checkpoint_is_truncated() {
         let folder = tempfile::tempdir().unwrap();
         let mut begun = part(&folder);
         begun.open(0).unwrap();
         let mut state = State { asked: ASKED.to_owned(), ..State::default() };
         written(&mut begun, "one\n", &mut state).await;
-        // Killed within the next chunk.
+        // Killed in the middle of the next chunk.
         begun.file.take().unwrap().write_all(b"tw").unwrap();
         let mut again = part(&folder);
         let Found::Begun(mut state) = again.find(ASKED).unwrap() else { panic!("it was begun") };
@@ -297,9 +297,9 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    /// Killed between the last checkpoint and the name, or between that and the end of the state.
+    /// Killed between the last checkpoint and the renaming, or between that and the removal of the state.
     #[tokio::test]
-    async fn one_that_was_complete_needs_no_more_than_its_name() {
+    async fn a_complete_export_only_needs_to_be_renamed() {
         for has_name in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let mut begun = part(&folder);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_not_ours_is_left_alone() {
+    fn a_part_without_a_state_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(part(&folder).part(), "mine").unwrap();
         let refused = part(&folder).find(ASKED).err().unwrap();
@@ -342,7 +342,7 @@ mod tests {
 
     /// With and without another process at its other end.
     #[test]
-    fn a_pipe_in_the_place_of_a_part_or_its_state_is_refused_at_once() {
+    fn a_pipe_in_place_of_a_part_or_its_state_is_rejected_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = |path: &Path| {
             let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
@@ -360,9 +360,9 @@ mod tests {
         assert!(refused.message.contains("it is not a regular file"), "{refused:?}");
     }
 
-    /// A state that was left is of what was given up, and says nothing of what was begun after it.
+    /// A leftover state file belongs to the abandoned export, and says nothing about the one that began after it.
     #[tokio::test]
-    async fn what_was_given_up_is_forgotten() {
+    async fn the_state_of_an_abandoned_export_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut begun = part(&folder);
         begun.open(0).unwrap();
@@ -376,9 +376,9 @@ mod tests {
         assert!(matches!(part(&folder).find(ASKED).unwrap(), Found::Nothing), "the part is empty now");
     }
 
-    /// The second one, which was told to begin anew, or which sees nothing that was begun yet.
+    /// A second export that starts over, or that does not see the first one's output yet.
     #[tokio::test]
-    async fn what_another_export_writes_is_left_alone() {
+    async fn the_part_of_a_running_export_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let mut running = part(&folder);
         running.open(0).unwrap();
@@ -389,7 +389,7 @@ mod tests {
             assert!(refused.message.contains("another export is writing it"), "{refused:?}");
             assert!(matches!(part(&folder).find(ASKED).unwrap(), Found::Begun(found) if found == state));
         }
-        // One that came to its end while the second one waited to be given the lock.
+        // One that completed while the second waited for the lock.
         let late = OpenOptions::new().write(true).open(running.part()).unwrap();
         state.is_complete = true;
         written(&mut running, "two\n", &mut state).await;
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_somebody_made_meanwhile_is_not_written_over() {
+    async fn a_target_created_in_the_meantime_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let mut begun = part(&folder);
         begun.open(0).unwrap();
@@ -410,7 +410,7 @@ mod tests {
         let refused = [part(&folder).find(ASKED).err().unwrap(), begun.complete().unwrap_err()];
         assert_eq!(refused.map(|refused| refused.kind), ["EXISTS"; 2]);
         assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
-        // Out of the way, it is not.
+        // Without that file, the export completes.
         fs::remove_file(&target).unwrap();
         assert!(matches!(part(&folder).find(ASKED).unwrap(), Found::Complete(_)));
         assert_eq!(fs::read_to_string(part(&folder).complete().unwrap()).unwrap(), "one\n");

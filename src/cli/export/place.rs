@@ -1,4 +1,4 @@
-//! Where an export goes.
+//! Determines where an export goes.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
 
-/// Where an export goes.
+/// The destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Stdout(Encoding),
     File(PathBuf, Encoding),
-    /// Documents in folders of their sources.
+    /// A directory, with a subdirectory of documents for each source.
     Folder(PathBuf),
 }
 
@@ -21,18 +21,18 @@ impl Place {
         let is_lines = args.format.of_documents().is_none();
         let path = args.out.as_deref().filter(|path| *path != Path::new("-"));
         let Some(path) = path else { return Self::stdout(args, is_lines, out) };
-        // What is complete takes the place of what is there: of a device or a pipe that would be its end.
+        // A complete export replaces what is at the path, which would destroy a device or a pipe.
         if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-            return Err(usage(format!("{} is no file; - is standard output", path.display())));
+            return Err(usage(format!("{} is not a regular file; - is standard output", path.display())));
         }
         let is_one = args.articles.len() == 1;
         let names_folder = path.is_dir() || path.as_os_str().to_string_lossy().ends_with(std::path::MAIN_SEPARATOR);
         match (is_lines, names_folder) {
-            (true, true) => Err(usage(format!("{} is a folder; JSON Lines go to one file", path.display()))),
+            (true, true) => Err(usage(format!("{} is a directory; JSON Lines go to one file", path.display()))),
             (true, false) => Ok(Self::File(path.to_owned(), encoding(args, Some(path)))),
             (false, false) if is_one => Ok(Self::File(path.to_owned(), Encoding::Plain)),
             (false, _) if path.is_file() => {
-                Err(usage(format!("{} is a file; documents of several articles go to a folder", path.display())))
+                Err(usage(format!("{} is a file; documents of several articles go to a directory", path.display())))
             }
             (false, _) => Ok(Self::Folder(path.to_owned())),
         }
@@ -43,15 +43,15 @@ impl Place {
             return Ok(Self::Stdout(encoding(args, None)));
         }
         if !is_lines && args.articles.len() != 1 {
-            return Err(usage("documents of several articles go to a folder").hint("name it: --out DIR"));
+            return Err(usage("documents of several articles go to a directory").hint("name it: --out DIR"));
         }
         if out.json {
-            return Err(usage("standard output can't have the export and JSON about it too")
+            return Err(usage("standard output can't carry both the export and JSON about it")
                 .hint("leave out --json, or name a file: --out FILE"));
         }
         let encoding = encoding(args, None);
         if encoding != Encoding::Plain && out.is_terminal() {
-            return Err(usage("compressed lines are not for a terminal; name a file: --out FILE"));
+            return Err(usage("compressed lines can't be written to a terminal; name a file: --out FILE"));
         }
         Ok(Self::Stdout(encoding))
     }

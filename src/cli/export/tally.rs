@@ -1,4 +1,5 @@
-//! What comes of many documents: a line of JSON for each that was written, why others failed, and in the end how many.
+//! Reports the outcomes of many documents: with `--json` a line for each one written, the reason for each failure, and
+//! a summary at the end.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use crate::cli::failures::{Failures, reason_of};
 use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
 
-/// What came of the documents so far.
+/// Counts and prints the outcomes of the documents of one export.
 pub(super) struct Tally<'o> {
     out: &'o mut Output,
     progress: Progress,
@@ -31,12 +32,12 @@ impl<'o> Tally<'o> {
         Self { out, progress, dry_run, total, written, unchanged, bytes, failures: Failures::default() }
     }
 
-    /// Whether nobody reads any more what is said.
+    /// Whether the reader of standard output is gone.
     pub(super) fn is_closed(&self) -> bool {
         self.out.is_closed()
     }
 
-    /// A document was written, or would be.
+    /// Reports that a document was written, or would be.
     pub(super) fn written(&mut self, name: &str, file: &str, bytes: usize) -> Result<(), Failure> {
         self.written += 1;
         self.bytes += bytes as u64;
@@ -51,13 +52,13 @@ impl<'o> Tally<'o> {
         told
     }
 
-    /// A document is there already.
+    /// Counts a document that is up to date.
     pub(super) fn unchanged(&mut self) {
         self.unchanged += 1;
         self.show();
     }
 
-    /// A document could not be written.
+    /// Reports a document that could not be written.
     pub(super) fn failed(&mut self, name: &str, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{name}: {}", failure.message), ..failure };
         let Self { out, progress, .. } = self;
@@ -83,7 +84,7 @@ impl<'o> Tally<'o> {
         self.progress.set_bytes(self.done(), self.total, self.bytes);
     }
 
-    /// Ends it: the summary, and a failure if one failed or some were left.
+    /// Ends the export: prints the summary, and fails if a document failed or was not reached.
     pub(super) fn finish(mut self, folder: &Path, is_interrupted: bool) -> Result<(), Failure> {
         self.progress.end();
         let done = self.done();
@@ -99,7 +100,7 @@ impl<'o> Tally<'o> {
         } else {
             let verb = if dry_run { "to be written" } else { "written" };
             let (failed, folder) = (failures.summary(), folder.display());
-            out.note(format_args!("{done} articles: {written} {verb}, {unchanged} there already, {failed}: {folder}"));
+            out.note(format_args!("{done} articles: {written} {verb}, {unchanged} up to date, {failed}: {folder}"));
         }
         if is_interrupted && done < total {
             return Err(left(total - done));

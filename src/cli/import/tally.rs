@@ -161,7 +161,7 @@ impl<'a> Tally<'a> {
         if out.json { progress.beside(|| out.message(message)) } else { Ok(()) }
     }
 
-    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: files that are no pages (40)`.
+    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: files that are not pages (40)`.
     fn summary(&self) -> String {
         let (total, failed) = (count(self.observations(), "observation"), self.failures.summary());
         let mut summary = format!("{total}: {}, {failed}", self.outcomes);

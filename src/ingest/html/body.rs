@@ -1,7 +1,7 @@
 //! Finds the body of a page.
 //!
-//! dom_smoothie, a port of Mozilla's Readability, finds it. It cannot tell whether a page has an article at all, so that
-//! is decided here.
+//! dom_smoothie, a port of Mozilla's Readability, finds it. It cannot tell whether a page has an article at all, so
+//! that is decided here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,8 +13,8 @@ use super::head::Head;
 use crate::ingest::{Guess, IngestError, markup};
 use crate::model::{Block, BlockKind};
 
-/// A page with more elements is rejected, because the search for the body would take too long. Real pages have from a few
-/// hundred to about ten thousand.
+/// A page with more elements is rejected, because the search for the body would take too long. Real pages have from a
+/// few hundred to about ten thousand.
 const ELEMENTS_MAX: usize = 50_000;
 /// A page with fewer words, and no body in JSON-LD, has no article.
 const WORDS_MIN: usize = 8;

@@ -1,8 +1,8 @@
 //! Decodes the bytes of a page.
 //!
 //! The encoding is determined as browsers do it (WHATWG Encoding, and HTML, "determining the character encoding"). The
-//! first of these counts: a byte order mark, the charset that was delivered with the page, the one that the page declares
-//! in its first kilobyte, and a guess from its bytes.
+//! first of these counts: a byte order mark, the charset that was delivered with the page, the one that the page
+//! declares in its first kilobyte, and a guess from its bytes.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -12,8 +12,8 @@ use crate::ingest::Guess;
 /// A page declares its encoding within this many bytes, or not at all.
 const PRESCAN_BYTES: usize = 1024;
 
-/// Decodes a page, and lists what had to be guessed. `stated` is the charset that was delivered with the page. Bytes that
-/// cannot be decoded become replacement characters, with a note among the guesses.
+/// Decodes a page, and lists what had to be guessed. `stated` is the charset that was delivered with the page. Bytes
+/// that cannot be decoded become replacement characters, with a note among the guesses.
 pub(in crate::ingest) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>) {
     let mut guesses = Vec::new();
     let (encoding, bytes) = match Encoding::for_bom(bytes) {
@@ -37,8 +37,8 @@ fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> 
         return encoding;
     }
     let Some(encoding) = declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)) else { return sniffed(bytes, guesses) };
-    // A page that a browser saved is in UTF-8 but still declares its old encoding. Text in another encoding is not valid
-    // UTF-8 by chance.
+    // A page that a browser saved is in UTF-8 but still declares its old encoding. Text in another encoding is not
+    // valid UTF-8 by chance.
     if encoding != UTF_8 && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok() {
         let why = format!("the page says {}, but its bytes are valid UTF-8", encoding.name());
         guesses.push(Guess::new("charset", UTF_8.name(), why));
@@ -56,7 +56,8 @@ fn utf_16_of_markup(bytes: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// The encoding that the page declares: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml encoding=…?>`.
+/// The encoding that the page declares: `<meta charset=…>`, `<meta … content="text/html; charset=…">`, or `<?xml
+/// encoding=…?>`.
 fn declared(opening: &[u8]) -> Option<&'static Encoding> {
     let opening = String::from_utf8_lossy(opening).to_ascii_lowercase();
     let tags = opening.split('<').filter_map(|tag| tag.split_once('>').map(|(tag, _)| tag));
@@ -78,7 +79,7 @@ fn label_after<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     value.get(..end.unwrap_or(value.len())).filter(|label| !label.is_empty())
 }
 
-/// Guesses the encoding from the bytes. Bytes that are valid UTF-8 are taken for that without a note.
+/// Guesses the encoding from the bytes. Valid UTF-8 that is not ASCII can hardly be anything else, so it needs no note.
 fn sniffed(bytes: &[u8], guesses: &mut Vec<Guess>) -> &'static Encoding {
     if std::str::from_utf8(bytes).is_ok() {
         return UTF_8;

@@ -1,8 +1,9 @@
-//! What a page says of its article outside the article's text: in JSON-LD, `meta`, `link`, `time` and marked elements.
+//! Reads what a page says about its article outside the article's text: in JSON-LD, `meta`, `link`, `time` and marked
+//! elements.
 //!
-//! Where several say something, the first of these counts: JSON-LD; `meta`, in the order of the tables below; elements marked
-//! with `itemprop` or `rel`; the `time` elements; the page's `title`. A machine-readable time goes before any words that
-//! people see.
+//! If several of these have a value, the first in this order counts: JSON-LD; `meta`, in the order of the tables below;
+//! elements marked with `itemprop` or `rel`; `time` elements; the page's `title`. A machine-readable time takes
+//! precedence over the words that readers see.
 
 use dom_query::{Document as Tree, Selection};
 use url::Url;
@@ -42,11 +43,12 @@ const MODIFIED: [&str; 5] =
     ["article:modified_time", "og:updated_time", "datemodified", "dcterms.modified", "last-modified"];
 const RIGHTS: [&str; 3] = ["copyright", "dc.rights", "dcterms.rights"];
 const PUBLICATIONS: [&str; 2] = ["og:site_name", "application-name"];
-/// A page with more of these is not looked through to the end.
+/// At most this many `meta` elements of a page are read.
 const METAS_MAX: usize = 1_000;
+/// At most this many JSON-LD scripts of a page are read.
 const SCRIPTS_MAX: usize = 64;
 
-/// What a page says of its article. Texts are on one line, and empty where it says nothing.
+/// What a page says about its article. Texts are on one line, and empty if the page does not say.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub(super) headline: String,
@@ -61,11 +63,11 @@ pub(super) struct Head {
     pub(super) keywords: Vec<String>,
     pub(super) rights: String,
     pub(super) publication: Option<String>,
-    /// What JSON-LD has, with its body.
+    /// The JSON-LD data of the article, including its body.
     pub(super) data: NewsArticle,
 }
 
-/// Reads it.
+/// Collects what the tree says. Conclusions and omissions are added to `guesses`.
 pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> Head {
     let page = Page { tree, metas: metas(tree) };
     let mut data = data(&page, options, guesses);
@@ -91,14 +93,14 @@ pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> 
     head
 }
 
-/// What the page has of its article as JSON-LD.
+/// The JSON-LD data of the page's own article.
 ///
-/// A page may have the data of other articles too. Where it is known which address the page has, an article of another
-/// address is not taken, even if there is no other.
+/// A page may also have the data of other articles. If the page's address is known, data for another address is not
+/// used, even if the page has no other data.
 fn data(page: &Page<'_>, options: &Options, guesses: &mut Vec<Guess>) -> NewsArticle {
     let scripts = page.tree.select("script[type='application/ld+json']");
     let scripts: Vec<String> = scripts.iter().take(SCRIPTS_MAX).map(|script| script.text().to_string()).collect();
-    // What is neither absolute nor a path is a name for the node.
+    // Anything that is neither an absolute URL nor a path only names the node.
     let resolved = |written: &str| {
         let url = match &options.url {
             Some(base) if written.starts_with('/') => base.join(written).ok()?,
@@ -114,14 +116,14 @@ fn data(page: &Page<'_>, options: &Options, guesses: &mut Vec<Guess>) -> NewsArt
     };
     news_article::find(&scripts, &is_own).unwrap_or_else(|| {
         if let Some(other) = news_article::find(&scripts, &|_| None) {
-            let why = format!("it is of another address, {}", other.urls.first().map_or("", String::as_str));
+            let why = format!("it describes another address, {}", other.urls.first().map_or("", String::as_str));
             guesses.push(Guess::new("ignored", format!("JSON-LD of {}", quoted(&other.headline)), why));
         }
         NewsArticle::default()
     })
 }
 
-/// The page's `meta` elements: name in lower case, content.
+/// The page's `meta` elements as pairs of name, in lower case, and content.
 fn metas(tree: &Tree) -> Vec<(String, String)> {
     let read = |meta: Selection<'_>| {
         let name = ["property", "name", "itemprop", "http-equiv"].iter().find_map(|key| meta.attr(key))?;
@@ -129,14 +131,14 @@ fn metas(tree: &Tree) -> Vec<(String, String)> {
         (!content.is_empty()).then(|| (name.to_ascii_lowercase(), content))
     };
     let metas = tree.select("meta").iter().take(METAS_MAX).filter_map(read).collect::<Vec<_>>();
-    // A property may be a list of names.
+    // One property may list several names.
     let each = |(names, content): (String, String)| {
         names.split_whitespace().map(|name| (name.to_owned(), content.clone())).collect::<Vec<_>>()
     };
     metas.into_iter().flat_map(each).collect()
 }
 
-/// Times that nothing marks as any other.
+/// `time` elements that are not marked as the modification time.
 const UNMARKED_TIMES: [&str; 3] = [
     "article time[datetime]:not([itemprop~='dateModified'])",
     "main time[datetime]:not([itemprop~='dateModified'])",
@@ -149,7 +151,7 @@ struct Page<'t> {
 }
 
 impl Page<'_> {
-    /// The content of the first `meta`, by the order of `names`.
+    /// The content of the first `meta` with one of these names; earlier names take precedence.
     fn first(&self, names: &[&str]) -> Option<String> {
         self.named(names).map(|(_, content)| content.to_owned()).next()
     }
@@ -159,15 +161,17 @@ impl Page<'_> {
         names.iter().flat_map(of).map(|(name, content)| (name.as_str(), content.as_str()))
     }
 
-    /// The text of the first element that fits.
+    /// The text of the first element that matches.
     fn text(&self, selector: &str) -> Option<String> {
         let found = self.tree.select_single(selector);
         let text = one_line(&found.text());
         (!text.is_empty()).then_some(text)
     }
 
-    /// The first of what is stated, marked or set as the only top heading that the page's title has in it too: a heading may
-    /// be that of a section, and what is stated that of the site. Where none has, what is stated, or else the title.
+    /// The headline: the first candidate that the page's title contains as well. Candidates are, in this order, the
+    /// stated headlines, the marked one and the only `h1`. The title has to confirm them because a stated headline may
+    /// be the site's and a heading a section's. If it confirms none, the first stated headline counts, or else the
+    /// title.
     fn headline(&self, data: &NewsArticle, publication: Option<&str>, guesses: &mut Vec<Guess>) -> String {
         let title = self.text("head title").or_else(|| self.text("title")).unwrap_or_default();
         let stated = [Some(data.headline.clone()), self.first(&TITLES)].into_iter().flatten();
@@ -185,7 +189,7 @@ impl Page<'_> {
             return headline.to_owned();
         }
         self.only_h1()
-            .inspect(|text| guesses.push(Guess::new("headline", text, "the only top heading")))
+            .inspect(|text| guesses.push(Guess::new("headline", text, "the only h1 heading of the page")))
             .unwrap_or_default()
     }
 
@@ -228,7 +232,8 @@ impl Page<'_> {
     fn published(&self, options: &Options, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
         let meta = self.first(&PUBLISHED).map(|words| (words, "meta"));
         let marked = || self.time(&["[itemprop='datePublished']", "time[pubdate]"]);
-        // A page has times of other articles too: of those that nothing marks, only the first within the article is its own.
+        // A page may also have times of other articles. Of the unmarked ones, only the first within the article is its
+        // own.
         let first = || self.time(&UNMARKED_TIMES);
         let (words, found_in) = meta.or_else(marked).or_else(first)?;
         stated("publish time", &words, Place { found_in, reference: options.reference_date, published: None }, guesses)
@@ -245,7 +250,7 @@ impl Page<'_> {
         stated("modify time", &words, Place { found_in, reference: options.reference_date, published }, guesses)
     }
 
-    /// The machine-readable time of the first element that fits, or else its words.
+    /// The machine-readable time of the first element that matches, or else its words.
     fn time(&self, selectors: &[&str]) -> Option<(String, &'static str)> {
         selectors.iter().find_map(|selector| {
             let found = self.tree.select_single(selector);
@@ -259,8 +264,8 @@ impl Page<'_> {
         self.tree.select_single("link[rel='canonical']").attr("href").map(|href| href.trim().to_owned())
     }
 
-    /// The address that the page calls its own, where that is within the site. Whoever names the address of another site
-    /// could take its articles over.
+    /// The address that the page declares as its own, if it belongs to the same site. Otherwise a page could take over
+    /// the articles of another site by declaring their addresses.
     fn canonical(&self, data: &NewsArticle, options: &Options, guesses: &mut Vec<Guess>) -> Option<String> {
         let stated =
             self.canonical_link().or_else(|| self.first(&["og:url"])).or_else(|| data.urls.first().cloned())?;
@@ -277,7 +282,7 @@ impl Page<'_> {
                 None
             }
             None => {
-                let why = format!("{stated:?} is no address of an article");
+                let why = format!("{stated:?} is not the address of an article");
                 guesses.push(Guess::new("canonical URL", "left out", why));
                 None
             }
@@ -290,13 +295,13 @@ fn is_of_site(url: &str, options: &Options) -> bool {
     Url::parse(url).is_ok_and(|url| site::is_same(&url, base))
 }
 
-/// Whether a text has the letters and digits of another in a row.
+/// Whether a text contains another one, compared by letters and digits.
 fn has_words(text: &str, part: &str) -> bool {
     let part = normal(part);
     !part.is_empty() && normal(text).contains(&part)
 }
 
-/// A title without the name of its publication: `Ferry returns - The Tidewater Post`.
+/// Strips the publication from the end of a title such as `Ferry returns - The Tidewater Post`.
 fn without_publication<'t>(title: &'t str, publication: Option<&str>) -> &'t str {
     let Some(publication) = publication else { return title };
     let stripped = title.strip_suffix(publication).map(str::trim_end).and_then(|title| title.strip_suffix(SEPARATORS));
@@ -305,14 +310,14 @@ fn without_publication<'t>(title: &'t str, publication: Option<&str>) -> &'t str
 
 const SEPARATORS: [char; 7] = ['-', '–', '—', '|', '·', '»', ':'];
 
-/// A title without what stands after its last separator, where that is the shorter part.
+/// Strips the part after a title's last separator if it has fewer words than the rest.
 fn without_last_part(title: &str) -> &str {
     let parts = [" | ", " - ", " – ", " — ", " » ", " · "].iter().filter_map(|mark| title.rsplit_once(mark));
     let (before, after) = parts.min_by_key(|(_, after)| after.len()).unwrap_or((title, ""));
     if before.split_whitespace().count() > after.split_whitespace().count() { before } else { title }
 }
 
-/// An author's name without the address that stands after it.
+/// Strips the address that follows an author's name.
 fn without_address(author: &str) -> &str {
     let name =
         author.split_once(" (http").or_else(|| author.split_once(" <")).map_or(author, |(name, _)| name.trim_end());
@@ -323,7 +328,7 @@ fn or(first: &str, second: impl FnOnce() -> Option<String>) -> String {
     if first.is_empty() { second().unwrap_or_default() } else { first.to_owned() }
 }
 
-/// Titles have references that were escaped twice, and line ends.
+/// The text on one line. Titles have line breaks, and character references that were escaped twice.
 fn one_line(text: &str) -> String {
     markup::one_line(&markup::unescape(text))
 }

@@ -1,7 +1,7 @@
 //! Extracts the article of a web page: what the page says about it ([`head`]), and its body ([`body`]).
 //!
-//! A page may come from anyone. It is decoded ([`charset`]) and parsed ([`parse`]) within fixed limits of time and memory.
-//! Nothing that it links to is fetched, and none of its scripts run.
+//! A page may come from anyone. It is decoded ([`charset`]) and parsed ([`parse`]) within fixed limits of time and
+//! memory. Nothing that it links to is fetched, and none of its scripts run.
 
 mod body;
 mod byline;

@@ -73,7 +73,7 @@ fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2])
     says
 }
 
-/// Words that pages print before a time. Longer labels come first, because the first match is replaced.
+/// Words that pages print before a time. Longer labels come first, because shorter ones are parts of them.
 const LABELS: [&str; 13] = [
     "first published on",
     "first published",

@@ -1,10 +1,12 @@
-//! HTML becomes a tree, however hostile it is.
+//! Parses HTML into a tree, however hostile it is.
 //!
-//! What an HTML parser does for an element grows with the elements that are open about it, what it does for an
-//! attribute with the attributes before it in the tag, and a misnested `<b>` is made anew in each paragraph after it.
-//! So 8 MiB can cost hours and tens of gigabytes. The parser is fed piece by piece, cut at `<` and `>`, and stopped as
-//! soon as the tree or the tag that is being read is past what a page has. Only the parser knows what a `<` means where
-//! it stands; that a tag is open is told by its having given no token since, which no trickery with quotes can fake.
+//! An HTML parser's work for an element grows with the number of elements that enclose it, and its work for an
+//! attribute with the number of attributes before it in the tag. It also recreates a misnested `<b>` in each later
+//! paragraph. So 8 MiB of input can cost hours and tens of gigabytes.
+//!
+//! The parser is therefore fed in pieces, cut at `<` and `>`, and stopped as soon as the tree, or the tag being read,
+//! exceeds what real pages have. Only the parser knows what a `<` means in its context. A tag counts as open while the
+//! parser has emitted no token since its `<`, which no trick with quotes can fake.
 
 use std::cell::Cell;
 
@@ -17,26 +19,26 @@ use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
 use super::tag::OpenTag;
 use crate::ingest::{DOCUMENT_BYTES_MAX, IngestError};
 
-/// How deep elements may nest. Pages of real publications have some forty levels.
+/// The maximum nesting depth of elements. Pages of real publications have about forty levels.
 const DEPTH_MAX: usize = 512;
-/// How many nodes, texts among them, a document may have. A page of 100 KB has some five thousand.
+/// The maximum number of nodes, including texts. A page of 100 KB has about five thousand.
 const NODES_MAX: usize = 400_000;
-/// Bytes of text, each counted once for every element that it is in: what the search for the body takes grows with that. A
-/// page of 100 KB has some two million.
+/// The maximum number of bytes of text, each counted once per enclosing element: the time to find the body grows with
+/// it. A page of 100 KB has about two million.
 const NESTED_BYTES_MAX: usize = 100 << 20;
-/// How many attributes a tag may have.
+/// The maximum number of attributes of a tag.
 const ATTRIBUTES_MAX: usize = 500;
-/// A piece of input is at most this long, so that a tag cannot get far past its bound before it is seen.
+/// The maximum length of a piece of input, so that a tag cannot get far past its limit before it is checked.
 const PIECE_BYTES_MAX: usize = 1024;
-/// The tree is looked at after this many pieces.
+/// The number of pieces between two checks of the tree.
 const PIECES_BETWEEN_LOOKS: usize = 32;
 
-/// Parses a page or a fragment, scripting off.
+/// Parses a page or a fragment, with scripting off.
 ///
-/// The tree has at most 512 levels, so that what follows may recurse.
+/// The tree has at most 512 levels, so later steps may recurse.
 ///
 /// # Errors
-/// [`IngestError::TooLarge`], and [`IngestError::Unreasonable`] for what nests or branches beyond what any page does.
+/// [`IngestError::TooLarge`], and [`IngestError::Unreasonable`] for a page over one of the limits above.
 pub(super) fn parse(html: &str) -> Result<Tree, IngestError> {
     if html.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: html.len() });
@@ -52,7 +54,7 @@ pub(super) fn parse(html: &str) -> Result<Tree, IngestError> {
         return Err(too_deep());
     }
     if shape.nested_bytes > NESTED_BYTES_MAX {
-        let what = format!("it has {} bytes of text, counted once for each element about it", shape.nested_bytes);
+        let what = format!("it has {} bytes of text, counted once per enclosing element", shape.nested_bytes);
         return Err(IngestError::Unreasonable { what });
     }
     Ok(tree)
@@ -75,13 +77,13 @@ impl Parser {
             if piece == "<" && !silent {
                 open = OpenTag::default();
             }
-            // Text that was held back comes out before a `<`: it does not tell that a tag has ended.
+            // At a `<` the parser may emit text that it held back. That token does not mean that a tag has ended.
             let spoke = self.feed(piece) && piece != "<";
             silent = (silent || piece == "<") && !spoke;
             if silent {
                 open.read(piece);
                 if open.attributes > ATTRIBUTES_MAX {
-                    let what = format!("a tag of it has more than {ATTRIBUTES_MAX} attributes");
+                    let what = format!("one of its tags has more than {ATTRIBUTES_MAX} attributes");
                     return Err(IngestError::Unreasonable { what });
                 }
             }
@@ -92,7 +94,7 @@ impl Parser {
         self.look()
     }
 
-    /// Hands a piece to the parser, and tells whether it gave any token.
+    /// Feeds a piece to the parser. Returns whether the parser emitted a token.
     fn feed(&self, piece: &str) -> bool {
         let before = self.tokenizer.sink.tokens.get();
         self.input.push_back(StrTendril::from(piece));
@@ -105,7 +107,7 @@ impl Parser {
         if tree.len() > NODES_MAX {
             return Err(IngestError::Unreasonable { what: format!("it has more than {NODES_MAX} nodes") });
         }
-        // The open elements are the last of their parents.
+        // Each open element is the last child of its parent.
         let mut depth = 0;
         let mut at = tree.root().last_child();
         while let Some(node) = at {
@@ -119,7 +121,7 @@ impl Parser {
     }
 }
 
-/// A tree builder whose tokens are counted. Parse errors are no news.
+/// A tree builder that counts its tokens. Parse errors are neither counted nor reported: most pages have some.
 struct Watched {
     builder: TreeBuilder<NodeId, Tree>,
     tokens: Cell<u64>,
@@ -145,7 +147,7 @@ impl TokenSink for Watched {
     }
 }
 
-/// The input, cut before and after each `<`, after each `>`, and where a piece would be too long.
+/// Splits the input before and after each `<`, after each `>`, and wherever a piece would be too long.
 fn pieces(html: &str) -> impl Iterator<Item = &str> {
     let mut rest = html;
     std::iter::from_fn(move || {
@@ -161,12 +163,12 @@ fn pieces(html: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// How a tree nests.
+/// The measures of a tree that are limited.
 #[derive(Default)]
 struct Shape {
-    /// The greatest number of nodes on the way down from the root.
+    /// The number of nodes on the longest path down from the root.
     depth: usize,
-    /// Bytes of text, each counted once for every node above it.
+    /// Bytes of text, each counted once for every node on the path to it.
     nested_bytes: usize,
 }
 
@@ -206,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_make_up_the_input() {
+    fn the_pieces_concatenate_to_the_input() {
         let html = format!("a<b c='>'>é{}<i", "ü".repeat(PIECE_BYTES_MAX));
         let pieces: Vec<&str> = pieces(&html).collect();
         assert_eq!(pieces.concat(), html);
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_cut_in_pieces_is_the_same_page() {
+    fn parsing_in_pieces_gives_the_same_tree_as_parsing_at_once() {
         for html in [
             "<p>a &amp<b title='x > y < z'>b</b>&lt;<!-- <p a b c> --><script>if (a<b) '</p>'</script>c",
             "<table><p>x<td>y<svg><style><b a='</style>'></b></style></svg><![CDATA[x]]>",
@@ -226,9 +228,9 @@ mod tests {
         }
     }
 
-    /// Each of these took the parser more than 20 seconds, or gigabytes, as it is.
+    /// Without limits, each of these takes the parser more than 20 seconds or gigabytes of memory.
     #[test]
-    fn what_no_page_has_is_refused_early() {
+    fn pathological_pages_are_rejected_early() {
         let attributes: String = (0..300_000).map(|n| format!(" a{n}=''")).collect();
         let hidden = format!("<svg><style>&amp<b c='</style><p{attributes}>");
         let wide: String = (0..600).map(|n| format!("<b id={n}>")).collect();
@@ -244,7 +246,7 @@ mod tests {
             (format!("<p>{wide}</p>{}", "<p>x</p>".repeat(500_000)), "nest"),
             (format!("<p>{}</p>{}", &wide[..2_000], "<p>x</p>".repeat(500_000)), "nodes"),
             ("<i></i>".repeat(1_000_000), "nodes"),
-            ("<object>".repeat(120) + &"<p>Some text, and more of it.</p>".repeat(60_000), "each element about it"),
+            ("<object>".repeat(120) + &"<p>Some text, and more of it.</p>".repeat(60_000), "per enclosing element"),
         ] {
             match parse(&html) {
                 Err(IngestError::Unreasonable { what: found }) => assert!(found.contains(what), "{what}: {found}"),
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_pages_do_have_is_read() {
+    fn large_but_harmless_pages_are_parsed() {
         let image = format!("<img src='data:image/png;base64,{}'>", "iVBORw0KGgo/AAA ".repeat(60_000));
         let comment = format!("<!-- {} -->", "a=b ".repeat(100_000));
         let script = format!("<script>a<b{}</script>", " c=d".repeat(100_000));

@@ -1,8 +1,8 @@
 //! Preprocesses a page for Readability, which finds the body.
 //!
-//! Readability keeps paragraphs and video frames, and drops much of the rest. So that nothing else of an article is lost,
-//! it is rewritten into elements that Readability keeps: frames that show documents, maps, charts and posts; the elements
-//! of AMP pages; and correction notes, which many pages put into an aside or a footer.
+//! Readability keeps paragraphs and video frames, and drops much of the rest. So that nothing else of an article is
+//! lost, it is rewritten into elements that Readability keeps: frames that show documents, maps, charts and posts; the
+//! elements of AMP pages; and correction notes, which many pages put into an aside or a footer.
 
 use dom_query::{Document as Tree, NodeRef};
 use url::{Host, Url};
@@ -11,7 +11,8 @@ use crate::ingest::{is_correction, markup};
 
 /// At most this many elements of a kind are rewritten.
 const ELEMENTS_MAX: usize = 1_000;
-/// An attribute that makes Readability keep a frame: it keeps each one with the address of a video site in any attribute.
+/// An attribute that makes Readability keep a frame: it keeps each one with the address of a video site in any
+/// attribute.
 const OF_A_FILM: (&str, &str) = ("data-kept", "//archive.org");
 /// An element with more words or nodes contains more than a correction note.
 const NOTE_WORDS_MAX: usize = 150;

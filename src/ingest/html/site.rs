@@ -33,8 +33,8 @@ pub(super) fn is_same(one: &Url, other: &Url) -> bool {
 const NAME_BYTES_MIN: usize = 12;
 
 /// Whether two addresses are spellings of the same page's address. They may differ in the scheme, `www.`, tracking
-/// parameters, a slash at the end of the path, and case. Sites move articles between sections, so it is enough that their
-/// last path segments are the same and name an article.
+/// parameters, a slash at the end of the path, and case. Sites move articles between sections, so it is enough that
+/// their last path segments are the same and name an article.
 pub(super) fn is_same_page(one: &Url, other: &Url) -> bool {
     let path = |url: &Url| url.path().trim_end_matches('/').to_ascii_lowercase();
     let query = |url: &Url| {

@@ -1,7 +1,8 @@
-//! The page's description is its standfirst, where it is a text of its own.
+//! Decides whether a page's description is the standfirst of its article.
 //!
-//! It is none where it only repeats how the body begins, or was cut off for a search engine. A body that begins with
-//! it loses it, if the page sets it apart there: a first paragraph among others is the body's.
+//! It is not if it only repeats the beginning of the body, or was cut off for a search engine. If the body begins with
+//! the whole description, that block is the standfirst and leaves the body, but only if the page sets it apart there: a
+//! first paragraph like the others belongs to the body.
 
 use dom_query::{Document as Tree, NodeRef};
 
@@ -9,21 +10,21 @@ use super::head::Head;
 use super::{is_same_text, normal};
 use crate::model::{Block, BlockKind};
 
-/// A paragraph with fewer letters says nothing of one beside it.
+/// A neighbouring paragraph counts only if it has more letters and digits than this.
 const LETTERS_OF_PARAGRAPH_MIN: usize = 25;
-/// What white space may stand around and within the text.
+/// How much white space an element may have around and within the description, in bytes.
 const PADDING_BYTES_MAX: usize = 1_000;
-/// So many blocks may stand above the first paragraph: pictures, a kicker, the standfirst as a heading.
+/// The description is looked for in this many blocks: pictures, a kicker or the headline may precede it.
 const OPENING_BLOCKS_MAX: usize = 4;
 
-/// Whether the page sets the text of its description apart from the paragraphs of the article, or does not show it.
+/// Whether the page sets its description apart from the paragraphs of the article, or does not show it at all.
 pub(super) fn is_apart(tree: &Tree, description: &str) -> bool {
     let wanted = normal(description);
     if wanted.is_empty() {
         return true;
     }
     let candidates = tree.select("p");
-    // Paragraphs may nest, so that one of another length is passed over before its letters are looked at.
+    // Paragraphs may nest, so a much longer one is skipped before its letters are compared.
     let is_near = |text: &str| text.len() <= 2 * description.len() + PADDING_BYTES_MAX;
     let found = candidates.nodes().iter().find(|node| {
         let text = node.text();
@@ -32,7 +33,7 @@ pub(super) fn is_apart(tree: &Tree, description: &str) -> bool {
     found.is_none_or(|node| is_marked(node) || is_emphasised(node, &wanted) || !has_paragraphs_beside(node))
 }
 
-/// Whether its class, or that of what holds it, is one that standfirsts have.
+/// Whether a class, id or `itemprop` of the element or its parent is one that standfirsts have.
 fn is_marked(node: &NodeRef<'_>) -> bool {
     const WORDS: [&str; 14] = [
         "standfirst",
@@ -57,7 +58,7 @@ fn is_marked(node: &NodeRef<'_>) -> bool {
     names(node) || node.parent().is_some_and(|parent| names(&parent))
 }
 
-/// Whether one element within has all of the text, set in another type.
+/// Whether the element's first child holds the whole text in bold or italics.
 fn is_emphasised(node: &NodeRef<'_>, wanted: &str) -> bool {
     node.first_element_child().is_some_and(|child| {
         let name = child.node_name();
@@ -73,7 +74,7 @@ fn has_paragraphs_beside(node: &NodeRef<'_>) -> bool {
     })
 }
 
-/// The standfirst, which is taken out of the body where it is not a part of that.
+/// Returns the standfirst, empty if there is none, and removes it from the body where the page sets it apart.
 pub(super) fn take(head: &Head, blocks: &mut Vec<Block>, is_apart: bool) -> String {
     let description = head.description.trim();
     let is_cut = description.ends_with('…') || description.ends_with("...");
@@ -96,7 +97,7 @@ fn is_text(block: &Block, text: &str) -> bool {
     is_same_text(own, text)
 }
 
-/// Whether the body's paragraphs begin with the words, be it within the first or over several.
+/// Whether the body's paragraphs, read as one text, begin with the words of the description.
 fn repeats_opening(blocks: &[Block], description: &str) -> bool {
     let wanted = normal(description.trim_end_matches(['…', '.', ' ']));
     let mut opening = String::new();

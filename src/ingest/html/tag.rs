@@ -25,8 +25,8 @@ enum State {
 }
 
 impl OpenTag {
-    /// Reads the next piece. A `>` outside quotes does not end the tag: only the parser knows its end, and a tag may hide
-    /// after the `>`, so its attributes are counted as well.
+    /// Reads the next piece. A `>` outside quotes does not end the tag: only the parser knows its end, and a tag may
+    /// hide after the `>`, so its attributes are counted as well.
     pub(super) fn read(&mut self, piece: &str) {
         for byte in piece.bytes() {
             let next = self.state.after(byte);

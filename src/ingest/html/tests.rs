@@ -1,4 +1,4 @@
-//! Whole pages, each with all that is read of it.
+//! Reads whole pages and checks the documents.
 
 use super::*;
 use crate::ingest::times::describe;
@@ -32,7 +32,7 @@ fn paragraph(text: &str) -> BlockKind {
 }
 
 #[test]
-fn a_page_is_read_with_all_that_it_says_of_itself() {
+fn all_metadata_and_blocks_of_a_page_are_read() {
     let head = r#"<meta charset="utf-8"><title>Ferry returns | The Tidewater Post</title>
         <link rel="canonical" href="https://tidewater.example/2026/03/ferry">
         <meta property="og:site_name" content="The Tidewater Post">
@@ -84,7 +84,7 @@ fn a_page_is_read_with_all_that_it_says_of_itself() {
 }
 
 #[test]
-fn json_ld_goes_before_what_stands_beside_it() {
+fn json_ld_takes_precedence_over_meta_elements() {
     let head = r#"<title>x</title><meta property="og:title" content="Another title"><meta name="author" content="Web desk">
         <script type="application/ld+json">{"@graph": [{"@type": "WebSite", "name": "x"}, {"@type": "NewsArticle",
         "headline": "Ferry returns", "author": {"name": "Ada Quay"}, "datePublished": "2026-03-01",
@@ -96,9 +96,9 @@ fn json_ld_goes_before_what_stands_beside_it() {
     assert_eq!(document.publication.as_deref(), Some("The Tidewater Post"));
 }
 
-/// A page has the data of articles that it links to, often before its own.
+/// Pages have the data of articles that they link to, often before their own.
 #[test]
-fn json_ld_of_another_pages_address_is_not_taken() {
+fn json_ld_for_another_address_is_not_used() {
     let node = |more: &str, name: &str| {
         format!(
             r#"<script type="application/ld+json">{{"@type": "NewsArticle", {more} "headline": "Ferry returns",
@@ -133,21 +133,21 @@ fn json_ld_of_another_pages_address_is_not_taken() {
     let none = read(&wrong, url);
     assert_eq!((none.content.bylines.len(), none.content.publish_time), (0, None));
     let guesses: Vec<String> = none.guesses.iter().map(ToString::to_string).collect();
-    assert!(guesses.iter().any(|guess| guess.contains("of another address")), "{guesses:?}");
-    assert_eq!(read(&other, None).content.bylines, ["Wrong"], "nothing says which address the page has");
+    assert!(guesses.iter().any(|guess| guess.contains("describes another address")), "{guesses:?}");
+    assert_eq!(read(&other, None).content.bylines, ["Wrong"], "the address of the page is unknown");
 }
 
 #[test]
-fn a_page_without_any_of_it_still_has_an_article() {
+fn a_page_without_metadata_still_has_an_article() {
     let document = read_page(&page("<title>Ferry returns to port - Tidewater Post</title>", BODY));
     assert_eq!(document.content.headline, "Ferry returns to port");
     assert_eq!(document.guesses[0].to_string(), "headline: Ferry returns to port (from the page's title)");
     assert_eq!((document.content.canonical_url.as_str(), document.content.blocks.len()), ("", 2));
 }
 
-/// A heading of a section, and what a site states of itself on every page, were taken for the headline.
+/// The heading of a section, or a title that the site states on every page, must not become the headline.
 #[test]
-fn a_headline_is_one_that_the_title_has_too() {
+fn the_headline_is_one_that_the_title_confirms() {
     for (head, body) in [
         ("<title>Ferry returns - Post</title>", "<h1>Harbour news</h1>"),
         (
@@ -161,22 +161,22 @@ fn a_headline_is_one_that_the_title_has_too() {
 }
 
 #[test]
-fn no_page_takes_over_the_address_of_another_site() {
-    for (href, told) in [
+fn a_page_cannot_take_over_the_address_of_another_site() {
+    for (href, expected) in [
         ("https://other.example/ferry", "https://other.example/ferry is not of this site"),
-        ("https://www.tidewater.example/", "is no address of an article"),
-        ("javascript:alert(1)", "is no address of an article"),
+        ("https://www.tidewater.example/", "is not the address of an article"),
+        ("javascript:alert(1)", "is not the address of an article"),
     ] {
         let document = read_page(&page(&format!("<title>A ferry</title><link rel=canonical href='{href}'>"), BODY));
         assert_eq!(document.content.canonical_url, "");
-        assert!(document.guesses.iter().any(|guess| guess.to_string().contains(told)), "{:?}", document.guesses);
+        assert!(document.guesses.iter().any(|guess| guess.to_string().contains(expected)), "{:?}", document.guesses);
     }
     let document = read_page(&page("<title>A ferry</title><link rel=canonical href='/2026/03/ferry'>", BODY));
     assert_eq!(document.content.canonical_url, "https://www.tidewater.example/2026/03/ferry");
 }
 
 #[test]
-fn a_description_that_only_repeats_the_body_is_no_standfirst() {
+fn a_description_that_repeats_the_body_or_headline_is_not_a_standfirst() {
     for description in [
         "The night ferry came back to its berth at dawn",
         "The night ferry came back to its berth at dawn on Sunday, two weeks…",
@@ -188,7 +188,7 @@ fn a_description_that_only_repeats_the_body_is_no_standfirst() {
 }
 
 #[test]
-fn a_body_that_only_json_ld_has_is_taken_from_there() {
+fn a_body_that_only_json_ld_has_is_used() {
     let text = "The night ferry came back to its berth at dawn. ".repeat(10);
     let head = format!(
         r#"<title>A ferry</title><script type="application/ld+json">{{"@type": "NewsArticle",
@@ -200,15 +200,15 @@ fn a_body_that_only_json_ld_has_is_taken_from_there() {
 }
 
 #[test]
-fn what_holds_no_article_is_refused_with_what_it_shows() {
-    for (body, told) in [
+fn a_page_without_an_article_is_rejected_with_what_it_shows() {
+    for (body, expected) in [
         ("", "\"Home\""),
         ("<p>Please enable JavaScript and accept cookies to go on reading this page.</p>", "enable JavaScript"),
         ("<p>Not found</p>", "Not found"),
     ] {
         let error = read(page("<title>A ferry</title>", body).as_bytes(), &options()).unwrap_err();
         assert!(matches!(error, IngestError::NoArticle { .. }), "{error:?}");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
     assert_eq!(read(b"  \n", &options()).unwrap_err(), IngestError::Empty);
 }
@@ -221,7 +221,7 @@ fn bytes_of_another_charset_are_read() {
 }
 
 proptest::proptest! {
-    /// Whatever comes, a page is read or refused.
+    /// Every input is either read or rejected.
     #[test]
     fn no_bytes_panic(at in 0..300_usize, bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..12)) {
         let mut page = page("<title>A ferry</title><meta charset=utf-8>", BODY).into_bytes();
@@ -230,9 +230,9 @@ proptest::proptest! {
     }
 }
 
-/// What is looked for in notes, captions and standfirsts is bounded, however they nest.
+/// The search for notes, captions and standfirsts is bounded, however deeply they nest.
 #[test]
-fn nested_notes_and_captions_take_no_time() {
+fn deeply_nested_notes_and_captions_are_read_in_bounded_time() {
     let text = "correction ".repeat(30_000);
     for (start, depth) in [
         ("<aside class=correction>", 250),
@@ -249,7 +249,7 @@ fn nested_notes_and_captions_take_no_time() {
 }
 
 #[test]
-fn a_time_of_modification_is_no_publish_time() {
+fn a_modification_time_is_not_a_publish_time() {
     let body = format!(
         "<h1>Ferry returns</h1><time itemprop='dateModified' datetime='2026-03-01T18:00:00Z'>1 March</time>{BODY}"
     );

@@ -1,7 +1,7 @@
-//! Mends what pages do to JSON, where it can have been meant in one way only: comments and CDATA around it, commas
-//! before a closing bracket, line ends within texts, half of a character in an escape.
+//! Repairs the faults that JSON in web pages often has, where only one reading is possible: comments and CDATA around
+//! it, commas before a closing bracket, line breaks within strings, and escapes of unpaired surrogates.
 
-/// The text with its faults mended. Text without such faults stays the same, white space aside.
+/// Repairs the text. Text without such faults stays the same, apart from white space.
 pub(super) fn mend(text: &str) -> String {
     let text = unwrapped(text);
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).take("[{&quot;".len()).collect();
@@ -11,7 +11,7 @@ pub(super) fn mend(text: &str) -> String {
     mend_values(text)
 }
 
-/// The text without the comment, CDATA section or statement that it is wrapped in.
+/// Strips the comment, CDATA section or statement that the text is wrapped in.
 fn unwrapped(mut text: &str) -> &str {
     const OPENINGS: [&str; 5] = ["\u{feff}", "<!--", "<![CDATA[", "//<![CDATA[", "/*<![CDATA[*/"];
     const ENDS: [&str; 6] = ["-->", "/*]]>*/", "//]]>", "]]>", ";", "//"];
@@ -33,7 +33,7 @@ fn unwrapped(mut text: &str) -> &str {
 fn mend_values(text: &str) -> String {
     let mut mended = String::with_capacity(text.len());
     let mut rest = text;
-    // Whether a comma waits for what it parts.
+    // Whether a comma is held back until it is clear that a value follows it.
     let mut comma = false;
     let last_comment_end = text.rfind("*/").unwrap_or(0);
     while let Some(c) = rest.chars().next() {
@@ -63,7 +63,7 @@ fn mend_values(text: &str) -> String {
     mended
 }
 
-/// Mends the string that begins here, after its quotation mark, and answers what follows it.
+/// Repairs a string, from after its opening quotation mark, and returns the text after the string.
 fn mend_string<'a>(text: &'a str, mended: &mut String) -> &'a str {
     mended.push('"');
     let mut rest = text;
@@ -84,7 +84,7 @@ fn mend_string<'a>(text: &'a str, mended: &mut String) -> &'a str {
     rest
 }
 
-/// Mends the escape that begins here, after its backslash.
+/// Repairs an escape, from after its backslash, and returns the text after the escape.
 fn mend_escape<'a>(text: &'a str, mended: &mut String) -> &'a str {
     let Some(c) = text.chars().next() else { return text };
     let after = text.get(c.len_utf8()..).unwrap_or_default();
@@ -97,7 +97,7 @@ fn mend_escape<'a>(text: &'a str, mended: &mut String) -> &'a str {
     after
 }
 
-/// Mends `\uXXXX`: half of a pair of surrogates becomes the replacement character.
+/// Repairs `\uXXXX`, from after the `u`: an unpaired surrogate becomes the replacement character.
 fn mend_unicode<'a>(text: &'a str, mended: &mut String) -> &'a str {
     const HIGH: std::ops::Range<u32> = 0xd800..0xdc00;
     const LOW: std::ops::Range<u32> = 0xdc00..0xe000;
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_meant_in_one_way_only_is_mended() {
+    fn faults_with_one_possible_reading_are_repaired() {
         for (text, meant) in [
             ("<!-- {\"a\": 1} -->", json!({"a": 1})),
             ("//<![CDATA[\n{\"a\": 1}\n//]]>", json!({"a": 1})),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_meant_in_several_ways_is_not() {
+    fn faults_with_several_possible_readings_are_not_repaired() {
         for text in
             ["{'a': 1}", "{a: 1}", "{\"a\": 1 \"b\": 2}", "{\"a\": \"b\" c\"}", "{\"a\": 1", "{\"a\": 1,, \"b\": 2}"]
         {

@@ -1,7 +1,7 @@
-//! JSON as others write it, for the formats that are made of it. What is read strictly stays as it is; what isn't is
-//! mended where there is only one way to do so, and else refused with the place of the first mistake.
+//! Parses JSON from other systems, for the formats that are based on it. Valid JSON is used as it is. Other JSON is
+//! repaired if only one reading is possible, and otherwise rejected with the position of the first mistake.
 //!
-//! Its depth is bounded by serde_json, the number of its values here.
+//! serde_json limits the depth, and this module the number of values.
 
 mod mend;
 
@@ -12,20 +12,20 @@ use serde_json::Value;
 
 use super::IngestError;
 
-/// The most values that are read. A long article has some hundreds.
+/// The maximum number of values. A long article has a few hundred.
 const VALUES_MAX: usize = 500_000;
 
-/// Reads JSON.
+/// Parses JSON, and repairs it if that is necessary and possible.
 pub(super) fn parse(text: &str) -> Result<Value, IngestError> {
     let mended = || parse_strictly(&mend::mend(text)).ok();
     parse_strictly(text).or_else(|mistake| mended().ok_or(mistake))
 }
 
 fn parse_strictly(text: &str) -> Result<Value, IngestError> {
-    // Each value but the first follows one of these. Those within texts count too, and are few.
+    // Each value but the first follows one of these. Those within strings are counted as well, but they are few.
     let values = text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
     if values > VALUES_MAX {
-        let reason = format!("it has up to {values} values; at most {VALUES_MAX} are read");
+        let reason = format!("it has up to {values} values; the limit is {VALUES_MAX}");
         return Err(IngestError::NoArticle { reason });
     }
     serde_json::from_str(text).map_err(|error| IngestError::JsonSyntax {
@@ -35,18 +35,18 @@ fn parse_strictly(text: &str) -> Result<Value, IngestError> {
     })
 }
 
-/// The reason alone: the place is told beside it.
+/// The reason without the position, which the error has in fields of its own.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(reason, _)| reason.to_owned())
 }
 
-/// The names of the fields of the object that the text is, or of the first object of the array that it is, as far as
+/// The field names of the object in the text, or of the first object if the text is an array, in order and as far as
 /// they can be read.
 pub(super) fn field_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    // What follows a mistake is not looked at.
+    // Reading ends at the first mistake; the names before it remain.
     let _ = Names(&mut names).deserialize(&mut deserializer);
     names
 }
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_fields_are_read_as_far_as_they_go() {
+    fn field_names_are_read_up_to_the_first_mistake() {
         for (text, names) in [
             (r#"{"a": [{"x": 1}], "b": 2}"#, "a b"),
             (r#"[{"a": 1}, {"b": 2}]"#, "a"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_told_with_its_place() {
+    fn a_mistake_is_reported_with_its_position() {
         let error = parse("{\n  \"a\": b\n}").unwrap_err();
         assert_eq!(error.to_string(), "line 2, column 8: expected value");
         assert!(parse(&"[".repeat(100_000)).is_err());

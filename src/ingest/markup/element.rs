@@ -1,15 +1,15 @@
-//! What each element means for the body's text.
+//! Classifies elements by what they mean for the body's text.
 
-/// The kinds of elements.
+/// The role of an element in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     /// Part of a line of text.
     Inline,
-    /// Part of a line of text that leads elsewhere.
+    /// Part of a line of text that links elsewhere.
     Link,
-    /// Parts what stands before and after it.
+    /// Separates the text before it, within it and after it.
     Block,
-    /// A paragraph, which the next block ends.
+    /// A paragraph, which also ends where the next block begins.
     Paragraph,
     Heading,
     Quote,
@@ -22,27 +22,27 @@ pub(super) enum Element {
     Table,
     Row,
     Cell,
-    /// Text that is kept with its line ends.
+    /// Text that keeps its line breaks.
     Verbatim,
-    /// Text that is struck through.
+    /// Struck-through text.
     Struck,
-    /// A short quotation, which has its marks from the element.
+    /// A short quotation; the element stands for its quotation marks.
     Quoted,
-    /// A title of a work, or the name under a quotation.
+    /// The title of a work, or the name under a quotation.
     Cite,
-    /// What ends a quotation, or a body.
+    /// The closing part of a quotation or of a body.
     Footer,
     LineBreak,
     Rule,
     Picture,
-    /// Something from elsewhere.
+    /// Embedded content from another address.
     Frame,
-    /// An element without content that is no text.
+    /// A void element without meaning for the text.
     Empty,
 }
 
 impl Element {
-    /// The element of this name, which is in lower case.
+    /// The role of the element with this name, given in lower case.
     pub(super) fn of(name: &str) -> Self {
         match name {
             "p" | "para" => Self::Paragraph,
@@ -78,12 +78,12 @@ impl Element {
         }
     }
 
-    /// Whether text goes on through it.
+    /// Whether a line of text continues through it.
     pub(super) fn is_inline(self) -> bool {
         matches!(self, Self::Inline | Self::Link | Self::Struck | Self::Quoted | Self::Cite | Self::Empty)
     }
 
-    /// Whether it has no content and no end.
+    /// Whether it has neither content nor an end tag.
     pub(super) fn is_void(self) -> bool {
         matches!(self, Self::LineBreak | Self::Rule | Self::Picture | Self::Empty)
     }

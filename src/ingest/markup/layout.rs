@@ -1,14 +1,14 @@
-//! Which tables and lists only lay out text. What they hold is then read as if they were not there.
+//! Finds the tables and lists that only lay out text. Their content is then read as if they were not there.
 //!
-//! That is known only at their end, so the markup is gone through once before it is read.
+//! This is known only at the end of each, so the markup is scanned once before it is read.
 
 use super::element::Element;
 use super::tokens::{Tag, Token, tokens};
 
-/// The most tables and lists that are open at a time. Deeper ones are taken for what they are.
+/// The maximum nesting depth of tables and lists that are examined. Deeper ones count as real tables and lists.
 const DEPTH_MAX: usize = 128;
 
-/// For each table and list, in the order of their starts, whether it only lays out text.
+/// Decides for each table and list, in the order of their start tags, whether it only lays out text.
 pub(super) fn judge(markup: &str) -> Vec<bool> {
     let mut judge = Judge::default();
     for token in tokens(markup) {
@@ -36,13 +36,13 @@ struct Judge {
     open: Vec<Seen>,
 }
 
-/// What was seen of a table or list, without what others within it hold.
+/// What was found in a table or list, not counting the content of tables and lists within it.
 #[derive(Default)]
 struct Seen {
     index: usize,
     name: String,
     is_list: bool,
-    /// Whether it says of itself that it lays out, or that it holds data.
+    /// Whether its attributes or parts declare it as layout, or as data.
     says_layout: bool,
     says_data: bool,
     holds_table: bool,
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 impl Judge {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many elements tell what a table is for")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only a few elements show what a table is for")]
     fn start(&mut self, tag: Tag<'_>) {
         let name = tag.name();
         let element = Element::of(&name);
@@ -121,7 +121,7 @@ impl Seen {
 
     fn lays_out(&self) -> bool {
         if self.is_list {
-            // One item is no list of anything, nor is a row of articles.
+            // A list of one item is not a real list, nor is a series of articles with headings.
             let holds_text = self.paragraphs >= 2 || self.paragraphs + self.headings + self.others >= 2;
             return self.items <= 1 && holds_text
                 || self.headings > 0 && self.headings >= self.items && self.paragraphs >= self.items;

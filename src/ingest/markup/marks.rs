@@ -1,28 +1,28 @@
-//! What the class of an element says that its name does not.
+//! Reads from the class of an element what its name does not say.
 
 use super::tokens::Tag;
 
-/// What an element is by its class.
+/// The role of an element according to its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// The words under a picture.
+    /// The text under a picture.
     Caption,
-    /// Whose picture it is.
+    /// The name of a picture's creator or owner.
     Credit,
-    /// What was wrong with the article.
+    /// A correction note.
     Correction,
-    /// What stands there a second time, for the eye only.
+    /// A visual rendering of a text that is there already.
     Repeated,
 }
 
 impl Mark {
-    /// Whether it makes a block of the element, whatever its name is.
+    /// Whether it makes the element a block, whatever its name is.
     pub(super) fn is_block(self) -> bool {
         self != Self::Repeated
     }
 }
 
-/// Reads the class of an element.
+/// The role that the class of an element gives it; `None` for elements whose class says nothing reliable.
 pub(super) fn mark(tag: Tag<'_>) -> Option<Mark> {
     const MARKED: [&str; 14] =
         ["p", "div", "span", "small", "em", "i", "cite", "center", "section", "aside", "figcaption", "td", "dd", "dt"];
@@ -46,18 +46,18 @@ pub(super) fn mark(tag: Tag<'_>) -> Option<Mark> {
 
 const CAPTIONS: [&str; 7] =
     ["caption", "captions", "captiontext", "thumbcaption", "imagecaption", "photocaption", "figcaption"];
-/// What parts of a caption are called that say whose picture it is.
+/// Words in the class of a caption's part that names the picture's creator or owner.
 const CREDITS_OF_CAPTIONS: [&str; 4] = ["author", "byline", "copyright", "source"];
 const CORRECTIONS: [&str; 4] = ["correction", "corrections", "clarification", "erratum"];
 const CREDITS: [&str; 5] = ["credit", "credits", "photocredit", "imagecredit", "photographer"];
 
-/// Whether a class tells of what an element holds or looks like: `has-caption`, `caption-container`.
+/// Whether a class describes an element's content or layout rather than its role: `has-caption`, `caption-container`.
 fn is_of_outer(name: &str) -> bool {
     const OF_OUTER: [&str; 9] = ["has", "no", "with", "without", "container", "wrapper", "wrap", "narrow", "video"];
     words(name).any(|word| OF_OUTER.contains(&word.as_str()))
 }
 
-/// The words of a class: `media-caption__text`, `photoCredit`.
+/// The lower-case words of a class name, such as `media-caption__text` or `photoCredit`.
 fn words(name: &str) -> impl Iterator<Item = String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;

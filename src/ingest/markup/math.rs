@@ -1,12 +1,12 @@
-//! A formula in MathML as one text.
+//! Converts a MathML formula into one line of text.
 //!
-//! Pages write a formula several times: as elements, as the TeX that it was made from, and as a picture. TeX says
-//! it without doubt, so that goes first; what is left are the signs in their order.
+//! Pages give a formula in several forms: as elements, as the TeX source, and as a picture. TeX is unambiguous, so it
+//! takes precedence, then the alternative text; the last resort is the sequence of the elements' symbols.
 
 use super::one_line;
 use super::tokens::{Tag, Token, tokens};
 
-/// The text of a formula, from its start and what it holds.
+/// The text of a formula, from its start tag and its inner markup.
 pub(super) fn text(tag: Tag<'_>, inner: &str) -> String {
     let Read { tex, signs } = read(inner);
     let stated = tag.attribute("alttext").unwrap_or_default();
@@ -14,7 +14,7 @@ pub(super) fn text(tag: Tag<'_>, inner: &str) -> String {
     texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-/// TeX without what only tells how large it is to be set.
+/// Strips the TeX command that only sets the size of the whole formula.
 pub(super) fn bare(tex: &str) -> &str {
     const STYLES: [&str; 2] = ["{\\displaystyle ", "{\\textstyle "];
     let inner = STYLES.iter().find_map(|style| tex.trim().strip_prefix(style)?.strip_suffix('}'));
@@ -29,7 +29,7 @@ struct Read {
 
 fn read(inner: &str) -> Read {
     let mut read = Read::default();
-    // The annotation that is open, and whether it is TeX.
+    // The name of the open annotation, and whether it is TeX.
     let mut annotation: Option<(String, bool)> = None;
     for token in tokens(inner) {
         match token {
@@ -40,7 +40,7 @@ fn read(inner: &str) -> Read {
             Token::End(name) if annotation.as_ref().is_some_and(|(open, _)| *open == name) => annotation = None,
             Token::Text(text) => read.push(&htmlize::unescape(text), &annotation),
             Token::Verbatim(text) => read.push(text, &annotation),
-            // Each sign is an element of its own.
+            // Each symbol is an element of its own.
             Token::Start(_) | Token::End(_) | Token::Math(..) => read.signs.push(' '),
         }
     }

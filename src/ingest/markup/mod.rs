@@ -1,9 +1,9 @@
-//! The markup of a body that another format carries: HTML, XHTML, and XML that has HTML's elements. It becomes
-//! blocks; a page is another matter, of which the body has to be found first.
+//! Converts a body's markup into blocks: HTML, XHTML, and XML that uses HTML's elements. The body of a whole page has
+//! to be found first, which is not this module's job.
 //!
-//! It reads a stream of tags and keeps a stack of the open elements, without building a tree: the time and memory
-//! that it takes are in proportion to the text, whatever that is. (Parsers that build HTML's tree take time in
-//! proportion to the square of depth and of the number of attributes.) Running text is never dropped.
+//! The reader processes a stream of tags with a stack of open elements and builds no tree, so its time and memory are
+//! proportional to the length of any input. (Parsers that build an HTML tree take time proportional to the square of
+//! the depth and of the number of attributes.) Running text is never dropped.
 
 mod blocks;
 mod element;
@@ -23,12 +23,12 @@ use element::Element;
 pub(super) use post::is_of;
 use tokens::{Token, tokens};
 
-/// The blocks that markup holds. Addresses in it are relative to `base`; without one, only absolute ones are kept.
+/// The blocks of the markup, in order. Addresses are resolved against `base`; without it, only absolute ones are kept.
 pub(super) fn blocks(markup: &str, base: Option<&Url>) -> Vec<Block> {
     blocks::read(markup, base)
 }
 
-/// The text of markup on one line.
+/// The text of the markup, on one line.
 pub(super) fn text(markup: &str) -> String {
     let mut text = String::new();
     for token in tokens(markup) {
@@ -44,13 +44,13 @@ pub(super) fn text(markup: &str) -> String {
     one_line(&text)
 }
 
-/// The text with each run of white space as one space, and none around it.
+/// The text with each run of white space replaced by one space, and trimmed.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a text that may or may not be markup is some: it has an element that texts are written with, and its end.
-/// "a < b" is none, nor is "<script> is an element".
+/// Whether a text is markup: it has the end of an element that is common in texts, or a line break. `a < b` is not
+/// markup, nor is `<script> is an element`.
 pub(super) fn is_markup(text: &str) -> bool {
     const KNOWN: [&str; 24] = [
         "a",
@@ -85,8 +85,8 @@ pub(super) fn is_markup(text: &str) -> bool {
     })
 }
 
-/// Text with its character references as characters. Only those with a semicolon count, since in a text that is no
-/// markup `&copy=2` may be part of a URL.
+/// Replaces character references by their characters. Only those with a semicolon count, because in plain text
+/// `&copy=2` may be part of a URL.
 pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     const REFERENCE_BYTES_MAX: usize = 34;
     if !text.contains('&') {

@@ -1,10 +1,10 @@
-//! Posts of social networks, and the addresses of what is shown from elsewhere.
+//! Recognises posts of social networks, and finds the addresses of embedded content.
 
 use url::Url;
 
 use super::tokens::Tag;
 
-/// Whether a quotation is marked as a post by the script of a network.
+/// Whether a quotation has a class by which a network's script recognises a post.
 pub(super) fn is_marked(tag: Tag<'_>) -> bool {
     const CLASSES: [&str; 10] = [
         "twitter-tweet",
@@ -22,14 +22,14 @@ pub(super) fn is_marked(tag: Tag<'_>) -> bool {
     class.split_ascii_whitespace().any(|name| CLASSES.contains(&name))
 }
 
-/// The address of the post that the start of a quotation states.
+/// The address of a post, as an attribute of the quotation states it.
 pub(super) fn stated(tag: Tag<'_>) -> Option<String> {
     const ATTRIBUTES: [&str; 5] =
         ["data-instgrm-permalink", "data-embed-url", "data-text-post-permalink", "data-href", "cite"];
     ATTRIBUTES.iter().find_map(|name| tag.attribute(name)).filter(|url| !url.trim().is_empty())
 }
 
-/// Whether an address is that of a post.
+/// Whether the address is one of a post on a known network.
 pub(super) fn is_post(url: &str) -> bool {
     const POSTS: [(&str, &[&str]); 10] = [
         ("twitter.com", &["/status/", "/statuses/"]),
@@ -48,7 +48,7 @@ pub(super) fn is_post(url: &str) -> bool {
     POSTS.iter().any(|(site, paths)| is_of(host, site) && paths.iter().any(|path| url.path().contains(path)))
 }
 
-/// Where a frame shows something from. A frame about a post leads to that.
+/// The address of a frame's content. For a frame that shows a post, that is the post's own address.
 pub(super) fn frame(tag: Tag<'_>) -> Option<String> {
     const ATTRIBUTES: [&str; 4] = ["src", "data-src", "data-lazy-src", "data-original"];
     let is_address = |url: &String| !matches!(url.trim(), "" | "about:blank");
@@ -56,7 +56,7 @@ pub(super) fn frame(tag: Tag<'_>) -> Option<String> {
     Some(about(&url).unwrap_or(url))
 }
 
-/// The post that the address of a frame is about.
+/// The address of the post that a frame shows; `None` if it shows something else.
 fn about(frame: &str) -> Option<String> {
     let url = Url::parse(frame).ok()?;
     let host = url.host_str()?;
@@ -68,7 +68,7 @@ fn about(frame: &str) -> Option<String> {
     is_tweet.then(|| value("id")).flatten().map(|id| format!("https://twitter.com/i/status/{id}"))
 }
 
-/// Whether a host is of a site.
+/// Whether a host is the site's domain or a subdomain of it.
 pub(in crate::ingest) fn is_of(host: &str, site: &str) -> bool {
     host.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{BlockKind, Limits};
 
-/// A line for each block, with a letter for its kind.
+/// One line for each block: a letter for its kind, and its text.
 fn lines(markup: &str) -> Vec<String> {
     let line = |block: Block| match block.kind {
         BlockKind::Paragraph { text } => format!("p {text}"),
@@ -39,7 +39,7 @@ fn elements_become_blocks() {
         ("<p>a</p><!-- <p>b</p> --><script>'<p>c</p>'</script><style>p{}</style>", &["p a"]),
         ("&lt;b&gt; &eacute;&#8217;&#146;&nbsp;AT&amp;T 1 < 2 <3", &["p <b> é’’\u{a0}AT&T 1 < 2 <3"]),
         ("<![CDATA[a & b]]>", &["p a & b"]),
-        // The sign of a link to the heading is none of its words, unless it is one of them.
+        // The sign that links to a heading is dropped, but not the same sign in the heading's own text.
         ("<h2>Why now? <a href='#why'>#</a></h2><h3>Notes<a href='/p#n'>¶</a></h3>", &["x Why now?", "x Notes"]),
         ("<h2>Written in C #</h2><h2><a href='/c'>More on C #</a></h2>", &["x Written in C #", "x More on C #"]),
         ("<x:p xmlns:x='y'>a</x:p><hl2>b</hl2>", &["p a", "x b"]),
@@ -50,7 +50,7 @@ fn elements_become_blocks() {
 }
 
 #[test]
-fn figures_become_captions_where_they_stand() {
+fn figures_become_captions_in_place() {
     let figure = "<p>a</p><figure><img alt='x' src='https://a.example/1.jpg?a=1&amp;b=2'/>\
         <div class='byline'>Ana Reis</div><figcaption>The <b>quay</b> at dusk.</figcaption></figure><p>b</p>";
     assert_eq!(lines(figure), ["p a", "c The quay at dusk. [https://a.example/1.jpg?a=1&b=2] [Ana Reis]", "p b"]);
@@ -64,7 +64,7 @@ fn figures_become_captions_where_they_stand() {
 }
 
 #[test]
-fn a_class_tells_a_caption_where_there_is_no_figure() {
+fn a_class_marks_a_caption_outside_a_figure() {
     for (markup, expected) in [
         (
             "<p>a</p><img src='https://a.example/1.jpg'><p class=caption>The quay</p><p>b</p>",
@@ -83,7 +83,7 @@ fn a_class_tells_a_caption_where_there_is_no_figure() {
             <img src='https://a.example/2.jpg'><p class=caption>Two</p></div>",
             &["c One [https://a.example/1.jpg] [Ana]", "c Two [https://a.example/2.jpg] []"],
         ),
-        // A picture further up is another one.
+        // A caption does not belong to a picture further up.
         ("<img src='https://a.example/1.jpg'><p>a</p><p class=caption>The quay</p>", &["p a", "c The quay [] []"]),
         ("<p class=caption>The quay <span class=credit>Ana Reis</span></p>", &["c The quay [] [Ana Reis]"]),
         (
@@ -97,7 +97,7 @@ fn a_class_tells_a_caption_where_there_is_no_figure() {
             &["c The quay [https://a.example/1.jpg] []"],
         ),
         ("<ul><li>a<p class=caption>The quay</p></li><li>b</li></ul>", &["u a; b", "c The quay [] []"]),
-        // What is no caption after all.
+        // None of these is a caption, whatever the class says.
         ("<p class=credits>Ana Reis</p>", &["p Ana Reis"]),
         ("<div class=caption><h2>a</h2><p>b</p></div>", &["x a", "p b"]),
         ("<p>a</p><p>Photo: Ana Reis</p>", &["p a", "p Photo: Ana Reis"]),
@@ -135,7 +135,7 @@ fn posts_and_frames_are_embedded() {
             "e https://www.facebook.com/a/posts/1 ",
         ),
         ("<iframe src='about:blank' data-src='https://maps.example/1'>No frames</iframe>", "e https://maps.example/1 "),
-        // Somebody's words about a post, and a post that nobody knows the address of.
+        // A comment on a post, and a post without an address, stay quotations.
         (
             "<blockquote>As <a href='https://x.com/a/status/1'>he said</a>, we go.</blockquote>",
             "q As he said, we go. []",
@@ -149,7 +149,7 @@ fn posts_and_frames_are_embedded() {
 }
 
 #[test]
-fn what_only_lays_out_text_is_passed_over() {
+fn tables_and_lists_that_only_lay_out_text_are_ignored() {
     for (markup, expected) in [
         (
             "<table role=presentation><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>",
@@ -174,7 +174,7 @@ fn what_only_lays_out_text_is_passed_over() {
 }
 
 #[test]
-fn a_formula_is_said_once() {
+fn a_formula_is_not_repeated() {
     let math = "<math alttext='x'><mi>a</mi><mo>=</mo><msup><mi>b</mi><mn>2</mn></msup>ANN</math>";
     let tex = "<annotation encoding='application/x-tex'>{\\displaystyle a=b^2}</annotation>";
     let picture = "<img class='mwe-math-fallback-image-inline' alt='{\\displaystyle a=b^2}' src='https://a.example/1'>";
@@ -196,7 +196,7 @@ fn a_formula_is_said_once() {
 }
 
 #[test]
-fn notes_of_corrections_are_told_by_words_or_class() {
+fn correction_notes_are_recognised_by_words_or_class() {
     for markup in [
         "<aside class='article-correction'><h3>Correction</h3><p>It was Monday.</p></aside>",
         "<div class=correction>Correction<p>It was Monday.</p></div>",
@@ -223,7 +223,7 @@ fn broken_markup_keeps_its_text() {
 }
 
 #[test]
-fn a_field_is_markup_only_when_it_surely_is() {
+fn a_field_counts_as_markup_only_if_it_certainly_is() {
     for (field, is) in [
         ("Ferry <em>returns</em>", true),
         ("Ferry<br>returns", true),
@@ -239,7 +239,7 @@ fn a_field_is_markup_only_when_it_surely_is() {
 }
 
 #[test]
-fn hostile_markup_takes_no_time() {
+fn hostile_markup_is_read_in_bounded_time() {
     let deep = "<b>".repeat(1_000);
     for piece in [
         "<div>",
@@ -273,12 +273,12 @@ fn hostile_markup_takes_no_time() {
             assert!(blocks(&markup, None).len() <= Limits::BLOCKS_MAX, "{piece:?}");
             text(&markup);
         }
-        // Some two hundred times as long, were it quadratic.
+        // A quadratic reader would take about two hundred times as long.
         assert!(started.elapsed().as_secs() < 20, "{piece:?} {:?}", started.elapsed());
     }
 }
 
-/// Pieces that markup is made of, for markup that nobody would write.
+/// Fragments of markup, to be combined into markup that nobody would write.
 const PIECES: [&str; 40] = [
     "<p>",
     "</p>",

@@ -1,41 +1,41 @@
-//! Markup as a sequence of tags and texts. Comments, declarations and what scripts and styles hold are left out.
+//! Splits markup into tags and texts. Comments, declarations, and the content of scripts and styles are left out.
 //!
-//! What looks like markup and has no end is text. How far the last ends are is found out once, so that nothing is
-//! searched for again and again.
+//! Anything that looks like markup but has no end is text. The positions of the last possible ends are determined once,
+//! so that unclosed markup does not cause repeated searches to the end of the input.
 
 /// A piece of markup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token<'m> {
     /// Text with character references.
     Text(&'m str),
-    /// Text without, from a CDATA section.
+    /// Text without character references, from a CDATA section.
     Verbatim(&'m str),
     /// The start of an element.
     Start(Tag<'m>),
-    /// The end of an element, by its name in lower case.
+    /// The end of an element, with its name in lower case.
     End(String),
-    /// A formula: its start, and all that it holds.
+    /// A formula: its start tag and its inner markup.
     Math(Tag<'m>, &'m str),
 }
 
-/// What stands between the angle brackets of an element's start.
+/// The text between the angle brackets of a start tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag<'m> {
     inner: &'m str,
 }
 
 impl<'m> Tag<'m> {
-    /// The element's name, in lower case and without a prefix.
+    /// The element's name, in lower case and without a namespace prefix.
     pub(super) fn name(self) -> String {
         name(self.inner)
     }
 
-    /// Whether the element ends with its start, as XML writes it.
+    /// Whether the tag closes itself with a slash, as in XML.
     pub(super) fn is_closed(self) -> bool {
         self.inner.ends_with('/')
     }
 
-    /// The value of an attribute, empty when it has none; `None` when there is no such attribute.
+    /// The value of an attribute, empty if it has no value; `None` if there is no such attribute.
     pub(super) fn attribute(self, wanted: &str) -> Option<String> {
         let mut rest = self.inner.get(name_length(self.inner)..)?;
         loop {
@@ -44,7 +44,7 @@ impl<'m> Tag<'m> {
                 return None;
             }
             let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
-            // A mark of equality without a name is passed over.
+            // An equals sign without a name before it is skipped.
             let (name, after) = rest.split_at_checked(end)?;
             let value;
             (value, rest) = match after.trim_ascii_start().strip_prefix('=') {
@@ -58,7 +58,7 @@ impl<'m> Tag<'m> {
     }
 }
 
-/// The value that the text begins with, and what follows it.
+/// Splits an attribute's value, with or without quotes, from the text after it.
 fn attribute_value(text: &str) -> (&str, &str) {
     let quoted = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.split_once(*quote));
     quoted.unwrap_or_else(|| {
@@ -76,7 +76,7 @@ fn name(inner: &str) -> String {
     name.rsplit(':').next().unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The pieces of the markup, in order.
+/// The tokens of the markup, in order.
 pub(super) fn tokens(markup: &str) -> Tokens<'_> {
     let last = |end: &str| markup.rfind(end).map_or(0, |at| at + end.len());
     Tokens {
@@ -89,15 +89,15 @@ pub(super) fn tokens(markup: &str) -> Tokens<'_> {
     }
 }
 
-/// Reads markup piece by piece.
+/// The iterator over the tokens of markup.
 pub(super) struct Tokens<'m> {
     markup: &'m str,
     rest: &'m str,
-    /// Where the last tag, comment and CDATA section can end.
+    /// The offsets in `markup` at which the last tag, comment and CDATA section can end; 0 if none can.
     tags_end: usize,
     comments_end: usize,
     sections_end: usize,
-    /// Elements that are left out with what they hold, and have no end from here on.
+    /// Names of skipped elements that have no end tag from here on, so that it is not searched for again.
     unended: Vec<&'static str>,
 }
 
@@ -118,7 +118,7 @@ impl<'m> Iterator for Tokens<'m> {
             };
             let at = self.markup.len() - after.len();
             if after.starts_with("!--") && at + "!--".len() < self.comments_end {
-                // "<!-->" is a whole comment.
+                // "<!-->" is a complete comment.
                 self.rest = after.get(1..)?.split_once("-->").map_or("", |(_, rest)| rest);
             } else if let Some(section) = after.strip_prefix("![CDATA[").filter(|_| at < self.sections_end) {
                 let (text, rest) = section.split_once("]]>").unwrap_or((section, ""));
@@ -161,14 +161,14 @@ impl<'m> Iterator for Tokens<'m> {
 }
 
 impl<'m> Tokens<'m> {
-    /// A bracket that begins nothing.
+    /// Returns a `<` that begins no markup as text.
     fn less_than(&mut self, after: &'m str) -> Option<Token<'m>> {
         let (bracket, _) = self.rest.split_at_checked(1)?;
         self.rest = after;
         Some(Token::Text(bracket))
     }
 
-    /// What the element that starts here holds.
+    /// How to read the content of the element that starts here.
     fn content_of(&self, tag: Tag<'_>) -> Content {
         const SKIPPED: [&str; 5] = ["script", "style", "head", "template", "svg"];
         let name = tag.name();
@@ -179,7 +179,7 @@ impl<'m> Tokens<'m> {
         }
     }
 
-    /// Passes over what the element holds that is open here, and gives it. An element without an end holds nothing.
+    /// Skips the content of the element that is open here, and returns it; `None` if the element has no end tag.
     fn pass_over(&mut self, name: &'static str) -> Option<&'m str> {
         if self.unended.contains(&name) {
             return None;
@@ -193,13 +193,13 @@ impl<'m> Tokens<'m> {
     }
 }
 
-/// What an element holds.
+/// How the content of an element is read.
 enum Content {
     /// Text and other elements.
     Text,
-    /// Nothing of the body; its name.
+    /// Nothing that belongs to the body: skipped. Holds the element's name.
     None(&'static str),
-    /// What is shown where frames are not.
+    /// A fallback for browsers without frames: skipped.
     Frame,
     Formula,
 }
@@ -208,7 +208,8 @@ fn begins_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-/// What a tag holds, and what follows it. A bracket in a quoted value doesn't end it, unless the quotation has no end.
+/// Splits a start tag from the text after it. A `>` in a quoted value does not end the tag, unless the quotation mark
+/// is never closed.
 fn split_tag(tag: &str) -> (&str, &str) {
     let mut at = 0;
     let mut value_begins = false;
@@ -227,7 +228,7 @@ fn split_tag(tag: &str) -> (&str, &str) {
     tag.split_once('>').unwrap_or((tag, ""))
 }
 
-/// What stands before the end of the element that is open here, and what follows it.
+/// Splits the text at the first end tag with this name, which is dropped.
 fn split_at_end<'m>(rest: &'m str, name: &str) -> Option<(&'m str, &'m str)> {
     rest.match_indices("</").find_map(|(at, end)| {
         let tag = rest.get(at + end.len()..)?;

@@ -171,7 +171,7 @@ fn properties_come_in_many_forms() {
     );
     let dated = with("datePublished", json!("8 November 2025 at noon"));
     assert_eq!(times::describe(dated.publish_time.as_ref().unwrap()), "8 November 2025");
-    assert!(dated.guesses[0].why.contains("not wholly understood"));
+    assert!(dated.guesses[0].why.contains("not fully understood"));
     assert_eq!(with("datePublished", json!(null)).publish_time, None);
     assert_eq!(lines(&with("articleBody", json!(["<p>One</p>"])).body), ["p One"]);
 }

@@ -1,4 +1,4 @@
-//! An item as a document.
+//! Converts a ninjs item into a document.
 
 use crate::model::{BlockKind, ClaimedTime, Content};
 
@@ -8,7 +8,8 @@ use super::super::{
 use super::item::Item;
 use super::{pictures, texts};
 
-/// Properties that are read, or that tell of the item and not of what it says.
+/// Properties that are read, or that describe the item as a record rather than its content. Others are noted as
+/// ignored.
 const KNOWN: &[&str] = &[
     "altids",
     "associations",
@@ -49,7 +50,7 @@ const KNOWN: &[&str] = &[
     "wordcount",
 ];
 
-/// Makes a document of an item.
+/// Converts an item. An item without a body is kept, with a note; one without a headline is an error.
 pub(super) fn of(item: &Item<'_>) -> Result<Document, IngestError> {
     let item = *item;
     let mut guesses = Vec::new();
@@ -60,9 +61,9 @@ pub(super) fn of(item: &Item<'_>) -> Result<Document, IngestError> {
     let (mut blocks, lesser_body) = texts::body(item, &mut guesses);
     drop_repeated_headline(&mut blocks, &headline);
     if blocks.is_empty() {
-        guesses.push(Guess::new("body", "none", "the item has no text; only what surrounds it is archived"));
+        guesses.push(Guess::new("body", "none", "the item has no text; only its other fields are archived"));
     } else if matches!(item.text(&["representationType"]).as_str(), "partial" | "incomplete") {
-        guesses.push(Guess::new("body", "maybe an excerpt", "the item says that it is not complete"));
+        guesses.push(Guess::new("body", "maybe an excerpt", "the item says that it is incomplete"));
     }
     pictures::add(item, &mut blocks, &mut guesses);
     let standfirst = standfirst([lesser_headline, lesser_body], item, &mut guesses);
@@ -85,7 +86,7 @@ pub(super) fn of(item: &Item<'_>) -> Result<Document, IngestError> {
     Ok(Document { content, publication, guesses, ..Document::default() })
 }
 
-/// A heading that begins the body and says the headline again is that headline.
+/// Drops a first heading of the body that repeats the headline.
 fn drop_repeated_headline(blocks: &mut Vec<crate::model::Block>, headline: &str) {
     let repeats = |kind: &BlockKind| matches!(kind, BlockKind::Subheading { text } if text == headline);
     if blocks.first().is_some_and(|block| repeats(&block.kind)) {
@@ -93,7 +94,7 @@ fn drop_repeated_headline(blocks: &mut Vec<crate::model::Block>, headline: &str)
     }
 }
 
-/// What the item says stands under its headline, or else its description.
+/// The text that the item marks as standing under its headline, or else its description.
 fn standfirst(stated: [String; 2], item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
     let description = if item.kind() == "picture" { String::new() } else { texts::description(item) };
     let mut stated = stated.into_iter().filter(|text| !text.is_empty());
@@ -103,7 +104,7 @@ fn standfirst(stated: [String; 2], item: Item<'_>, guesses: &mut Vec<Guess>) -> 
         return standfirst;
     }
     if !description.is_empty() {
-        guesses.push(Guess::new("standfirst", quoted(&description), "the description, which may not be published"));
+        guesses.push(Guess::new("standfirst", quoted(&description), "the description, which may be internal"));
     }
     description
 }
@@ -122,8 +123,9 @@ fn language(item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
     stated_language(&item.text(&["language"]), guesses)
 }
 
-/// The item's first version is its publication, a later one a change to it. Which of them an item without a number and
-/// without the time of its first version is, it doesn't say; its own time is then that of a change.
+/// The publication and modification times. The first version of an item is its publication, and later versions are
+/// modifications. If the item states neither a version number nor the time of its first version, its own time counts as
+/// that of a modification.
 fn times(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
     let (first, version) = (item.text(&["firstCreated"]), item.text(&["versionCreated"]));
     let is_first = first.is_empty() && matches!(item.text(&["version"]).as_str(), "0" | "1");
@@ -141,7 +143,7 @@ fn publication(item: Item<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
         return Some(name);
     }
     let holder = Some(item.text(&["copyrightHolder"])).filter(|holder| !holder.is_empty())?;
-    guesses.push(Guess::new("publication", holder.clone(), "the holder of the copyright"));
+    guesses.push(Guess::new("publication", holder.clone(), "the copyright holder"));
     Some(holder)
 }
 
@@ -159,11 +161,11 @@ fn rights(item: Item<'_>) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-/// Notes an embargo, and the properties that nothing was made of.
+/// Notes an embargo, and the properties that were not used.
 fn note_rest(item: Item<'_>, guesses: &mut Vec<Guess>) {
     let embargo = item.text(&["embargoedUntil", "embargoed"]);
     if !embargo.is_empty() {
-        guesses.push(Guess::new("embargo", embargo, "until then the item is not to be published"));
+        guesses.push(Guess::new("embargo", embargo, "not to be published before then"));
     }
     let is_known = |name: &str| {
         let name = name.to_ascii_lowercase();

@@ -1,10 +1,10 @@
-//! The properties of an item, whichever version of ninjs it is written in.
+//! Gives access to the properties of an item in any version of ninjs.
 
 use serde_json::{Map, Value};
 
 use super::super::markup;
 
-/// An object of ninjs: an item, an association, or a part of either.
+/// A JSON object in ninjs: an item, an association, or a part of either.
 #[derive(Clone, Copy)]
 pub(super) struct Item<'v> {
     fields: &'v Map<String, Value>,
@@ -15,18 +15,18 @@ impl<'v> Item<'v> {
         Self { fields }
     }
 
-    /// The property of this name, whatever its case.
+    /// The value of a property, found without regard to case. `null` counts as absent.
     pub(super) fn value(self, name: &str) -> Option<&'v Value> {
         let any_case = || self.fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         self.fields.get(name).or_else(any_case).filter(|value| !value.is_null())
     }
 
-    /// The names of all properties.
+    /// The names of all properties whose value is not `null`.
     pub(super) fn names(self) -> impl Iterator<Item = &'v str> {
         self.fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())
     }
 
-    /// The text of the first of these properties that has one, on one line; empty when none has.
+    /// The text of the first of these properties that has one, on one line; empty if none has. Numbers count as text.
     pub(super) fn text(self, names: &[&str]) -> String {
         let texts = names.iter().filter_map(|name| {
             let value = self.value(name)?;
@@ -35,12 +35,13 @@ impl<'v> Item<'v> {
         texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
     }
 
-    /// The text as it stands.
+    /// The text of a property, unchanged; `None` if it is blank.
     pub(super) fn raw_text(self, name: &str) -> Option<&'v str> {
         self.value(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
     }
 
-    /// The objects of the first of these properties that has some: an array's, or those that version 1 has by name.
+    /// The objects of the first of these properties that has any: the elements of an array or, in version 1, the values
+    /// of an object.
     pub(super) fn objects(self, names: &[&str]) -> Vec<Item<'v>> {
         let objects = names.iter().filter_map(|name| {
             let value = self.value(name)?;
@@ -56,7 +57,7 @@ impl<'v> Item<'v> {
         self.text(&["type"]).to_ascii_lowercase()
     }
 
-    /// The properties whose names begin so, as version 1 has them, with the rest of the name.
+    /// The text properties of version 1 whose names begin with `prefix`, as pairs of the rest of the name and the text.
     pub(super) fn prefixed(self, prefix: &str) -> impl Iterator<Item = (&'v str, &'v str)> {
         self.fields.iter().filter_map(move |(name, value)| {
             let start = name.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;
@@ -65,7 +66,7 @@ impl<'v> Item<'v> {
     }
 }
 
-/// A text on one line, without markup.
+/// Reduces a text to one line without markup.
 pub(super) fn line(text: &str) -> String {
     if markup::is_markup(text) { markup::text(text) } else { markup::one_line(&markup::unescape(text)) }
 }

@@ -1,4 +1,4 @@
-//! Pictures become captions: those associated with an item, and an item that is one itself.
+//! Turns pictures into captions: those associated with an item, and an item that is itself a picture.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,8 @@ use super::super::{Guess, is_absolute_url};
 use super::item::Item;
 use super::texts;
 
-/// Puts the captions of an item's pictures after its body. One that the body has already where its picture stands is
-/// not told twice, but learns from the association what it doesn't say.
+/// Appends the captions of an item's pictures to its body. A caption that the body already has in place is not
+/// repeated; the association only supplies the URL or the credit that it lacks.
 pub(super) fn add(item: Item<'_>, blocks: &mut Vec<Block>, guesses: &mut Vec<Guess>) {
     let mut placed: HashMap<String, usize> = HashMap::new();
     for (at, block) in blocks.iter().enumerate() {
@@ -40,7 +40,7 @@ fn is_picture(kind: &str) -> bool {
     matches!(kind, "picture" | "graphic")
 }
 
-/// The caption of a picture; `None` when it says nothing.
+/// The caption, URL and credit of a picture; `None` if it has neither caption nor credit.
 fn caption(picture: Item<'_>) -> Option<[String; 3]> {
     let (caption, credit) = texts::caption(picture);
     let by = picture.text(&["by", "byline", "copyrightHolder", "copyrightNotice"]);
@@ -48,7 +48,7 @@ fn caption(picture: Item<'_>) -> Option<[String; 3]> {
     (!(caption.is_empty() && credit.is_empty())).then(|| [caption, rendition(picture), credit])
 }
 
-/// Adds a caption, unless it stands in the body already.
+/// Appends a caption. If the body already has one with the same text, only completes that.
 fn place(caption: Option<[String; 3]>, blocks: &mut Vec<Block>, placed: &mut HashMap<String, usize>) {
     let Some([text, url, credit]) = caption else { return };
     let known = placed.get(&text).filter(|_| !text.is_empty()).and_then(|at| blocks.get_mut(*at));
@@ -64,7 +64,7 @@ fn place(caption: Option<[String; 3]>, blocks: &mut Vec<Block>, placed: &mut Has
     }
 }
 
-/// The address of the widest rendition that is a picture.
+/// The URL of the widest rendition that is an image; empty if there is none.
 fn rendition(picture: Item<'_>) -> String {
     let renditions = picture.objects(&["renditions"]).into_iter().filter_map(|rendition| {
         let kind = rendition.text(&["contentType", "mimetype"]);

@@ -12,7 +12,7 @@ fn document(value: &Value) -> Document {
     document
 }
 
-/// A letter for each block and its text.
+/// One line for each block: a letter for its kind, and its text.
 fn lines(document: &Document) -> Vec<String> {
     let line = |kind: &BlockKind| match kind {
         BlockKind::Paragraph { text } => format!("p {text}"),
@@ -93,14 +93,14 @@ fn an_item_of_version_3_is_read() {
         [
             "ignored: associations of video (only pictures are kept)",
             "ignored: \"The ferry is back.\" (an article has one standfirst)",
-            "publication: Kestrel Wire (the holder of the copyright)",
+            "publication: Kestrel Wire (the copyright holder)",
             "ignored: located (properties that have no place in an article)",
         ]
     );
 }
 
 #[test]
-fn version_2_differs_in_case_only() {
+fn version_2_differs_only_in_case() {
     fn lowercase(value: Value) -> Value {
         match value {
             Value::Object(fields) => {
@@ -116,7 +116,7 @@ fn version_2_differs_in_case_only() {
 }
 
 #[test]
-fn version_1_has_names_for_keys() {
+fn version_1_is_read_with_names_as_keys() {
     let document = document(&json!({
         "uri": "urn:wire.example:1",
         "versioncreated": "2013-07-09T10:37:00Z",
@@ -188,34 +188,34 @@ fn a_picture_is_an_article_of_one_caption() {
         guesses(&picture),
         [
             "headline: \"Ferry\" (the item's title, since it has no headline)",
-            "body: none (the item has no text; only what surrounds it is archived)",
-            "embargo: 2030-01-01T00:00:00Z (until then the item is not to be published)",
+            "body: none (the item has no text; only its other fields are archived)",
+            "embargo: 2030-01-01T00:00:00Z (not to be published before then)",
         ]
     );
 }
 
 #[test]
-fn what_is_not_to_be_published_is_refused() {
-    let refused = |more: Value| {
+fn items_that_must_not_be_published_are_rejected() {
+    let error_for = |more: Value| {
         let mut item = json!({"uri": "urn:x", "headlines": [{"value": "A"}]});
         item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         read(&item.to_string()).map(|_| ()).unwrap_err().to_string()
     };
     assert_eq!(
-        refused(json!({"pubStatus": "canceled"})),
+        error_for(json!({"pubStatus": "canceled"})),
         "the item is canceled, so it is not archived; if the article was archived before, use `withdraw`"
     );
-    assert!(refused(json!({"pubstatus": "withheld"})).starts_with("the item is withheld"));
+    assert!(error_for(json!({"pubstatus": "withheld"})).starts_with("the item is withheld"));
     assert_eq!(
-        refused(json!({"type": "event"})),
+        error_for(json!({"type": "event"})),
         "no article found: the item has the type `event`, which announces a plan and is not an article"
     );
-    assert_eq!(refused(json!({"headlines": []})), "no headline: the item has neither headlines nor a title");
+    assert_eq!(error_for(json!({"headlines": []})), "no headline: the item has neither headlines nor a title");
     assert!(read("[]").is_err());
     assert_eq!(read("{\"uri\": }").unwrap_err().to_string(), "line 1, column 9: expected value");
 }
 
-/// Values for properties that nobody would give them.
+/// Values that no property should have.
 fn odd() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -1,4 +1,4 @@
-//! Headlines, descriptions and bodies: each may be given several times, for several ends and in several forms.
+//! Chooses among headlines, descriptions and bodies: an item may have several of each, in different roles and forms.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,17 +8,18 @@ use crate::model::Block;
 use super::super::{Guess, body, markup, quoted};
 use super::item::{Item, line};
 
-/// One of several texts.
+/// One of an item's alternative texts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Text<'v> {
-    /// What it is for, as the provider calls it.
+    /// Its purpose in the provider's words, such as `main` or `deck`; may be empty.
     role: &'v str,
     content_type: &'v str,
     value: &'v str,
 }
 
 impl<'v> Text<'v> {
-    /// The texts of a kind: `headlines` of `{role, contentType, value}`, or version 1's `headline_role`.
+    /// All texts of a kind: those of an array such as `headlines`, of `{role, contentType, value}`, and those of
+    /// version 1, such as `headline_deck`, whose role is in the name.
     fn all(item: Item<'v>, array: &str, prefix: &str) -> Vec<Self> {
         let objects = item.objects(&[array]);
         let texts = objects.into_iter().filter_map(|text| {
@@ -53,18 +54,18 @@ impl<'v> Text<'v> {
     }
 }
 
-/// In what form a body is, the best first.
+/// The form of a body. The order is that of preference, best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Form {
-    /// HTML, as XML or not.
+    /// HTML or XHTML.
     Markup,
     Plain,
-    /// NITF and others.
+    /// XML such as NITF.
     Xml,
     Data,
 }
 
-/// What a lesser headline or body is called that stands under the headline.
+/// Words in the role of a secondary headline or body that serves as the standfirst.
 const STANDFIRST_ROLES: [&str; 14] = [
     "sub",
     "deck",
@@ -82,7 +83,7 @@ const STANDFIRST_ROLES: [&str; 14] = [
     "excerpt",
 ];
 
-/// The headline, and what another one has for a standfirst.
+/// Returns the headline, and the standfirst if another headline serves as one. Either may be empty.
 pub(super) fn headline(item: Item<'_>, guesses: &mut Vec<Guess>) -> (String, String) {
     let own = item.raw_text("headline").map(|value| Text { role: "main", content_type: "", value });
     let headlines: Vec<Text<'_>> = own.into_iter().chain(Text::all(item, "headlines", "headline_")).collect();
@@ -112,14 +113,14 @@ pub(super) fn headline(item: Item<'_>, guesses: &mut Vec<Guess>) -> (String, Str
     (headline, lesser)
 }
 
-/// The description that can stand under the headline. Those of a picture are not meant.
+/// The description that can serve as the standfirst; a picture's caption, credit or note cannot.
 pub(super) fn description(item: Item<'_>) -> String {
     let descriptions = Text::all(item, "descriptions", "description_");
     let description = descriptions.iter().find(|text| !text.has_role(&["caption", "credit", "note"]));
     description.map(|text| line(text.value)).unwrap_or_default()
 }
 
-/// The caption and the credit among the descriptions of a picture.
+/// Returns the caption and the credit among the descriptions of a picture. Either may be empty.
 pub(super) fn caption(picture: Item<'_>) -> (String, String) {
     let descriptions = Text::all(picture, "descriptions", "description_");
     let credit = descriptions.iter().find(|text| text.has_role(&["credit"]));
@@ -129,16 +130,16 @@ pub(super) fn caption(picture: Item<'_>) -> (String, String) {
     (text(caption), text(credit))
 }
 
-/// The body, and what another one has for a standfirst.
+/// Returns the body, and the standfirst if another body serves as one. Either may be empty.
 ///
-/// Bodies are mostly the same text in several forms, of which the best and longest is taken. One that says something
-/// else is a part of its own and stands after it: no running text is dropped.
+/// Bodies are mostly the same text in several forms; the best and longest of these is used. A body with a different
+/// text is appended, since running text is never dropped.
 pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, String) {
     let (lesser, mut bodies): (Vec<_>, Vec<_>) =
         Text::all(item, "bodies", "body_").into_iter().partition(|text| text.has_role(&STANDFIRST_ROLES));
     let is_main = |text: &Text<'_>| text.role.eq_ignore_ascii_case("main");
     bodies.sort_by_key(|text| (text.form(), !is_main(text), std::cmp::Reverse(text.value.len())));
-    // A summary alone is the body.
+    // A summary without any other body is the body.
     let (lesser, bodies) = if bodies.is_empty() { (Vec::new(), lesser) } else { (lesser, bodies) };
     let mut blocks = Vec::new();
     let mut said = HashSet::new();
@@ -150,8 +151,7 @@ pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, Str
             continue;
         }
         if !blocks.is_empty() {
-            let why =
-                format!("a body of the role {} says what the others don't; it stands after them", quoted(text.role));
+            let why = format!("a body with the role {} has text that the others lack", quoted(text.role));
             guesses.push(Guess::new("body", format!("from block {} on", blocks.len() + 1), why));
         }
         blocks.extend(part);
@@ -173,12 +173,12 @@ pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, Str
     (blocks, standfirst)
 }
 
-/// All that blocks say, on one line.
+/// All texts of the blocks, on one line.
 fn flat(blocks: &[Block]) -> String {
     blocks.iter().map(|block| block.kind.texts().join(" ")).collect::<Vec<_>>().join(" ")
 }
 
-/// The runs of three words that a body is made of, by their hashes.
+/// The hashes of all runs of three words in a body, by which bodies are compared.
 fn phrases(blocks: &[Block]) -> HashSet<u64> {
     let text = flat(blocks).to_lowercase();
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();

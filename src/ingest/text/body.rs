@@ -1,4 +1,4 @@
-//! The body of a page: each unit becomes a block, with a confidence where its kind is a guess.
+//! Reads the body of a page. Each unit becomes a block, with a confidence if its kind is a guess.
 
 use crate::model::{Block, BlockKind};
 
@@ -8,18 +8,18 @@ use super::figure::{self, Kind};
 use super::head::ends_sentence;
 use super::units::{Unit, list_item};
 
-/// What the body says.
+/// The body of a page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Body {
     pub(super) blocks: Vec<Block>,
-    /// The copyright line at the end.
+    /// The copyright line at the end; empty if there is none.
     pub(super) rights: String,
-    /// URLs that stand alone at the end.
+    /// URLs on lines of their own at the end.
     pub(super) urls: Vec<String>,
     pub(super) guesses: Vec<Guess>,
 }
 
-/// Reads the units that stand before the meta lines and those after, in this order.
+/// Reads the units found before the meta lines, then those after.
 pub(super) fn read(leading: &[Unit], rest: &[Unit]) -> Body {
     let mut units: Vec<Unit> = leading.iter().chain(rest).cloned().collect();
     let mut body = Body::default();
@@ -37,7 +37,7 @@ pub(super) fn read(leading: &[Unit], rest: &[Unit]) -> Body {
     body
 }
 
-/// Takes copyright lines and lone URLs off the end.
+/// Takes the copyright line and lines with only a URL off the end.
 fn take_footer(units: &mut Vec<Unit>, body: &mut Body) {
     while let Some(last) = units.pop() {
         if is_rights(&last.text) && body.rights.is_empty() {
@@ -62,7 +62,8 @@ struct Items {
     units: usize,
 }
 
-/// The list that begins here. One item alone is no list: a line of speech may begin with a dash.
+/// Reads the list at the start of `units`, if there is one. A single item is not a list, since a line of dialogue may
+/// start with a dash.
 fn list(units: &[Unit]) -> Items {
     let mut items = Vec::new();
     let mut ordered = false;
@@ -95,7 +96,7 @@ impl Body {
         let text = unit.text.clone();
         if is_correction(&text) {
             let kind = BlockKind::CorrectionNote { text: text.clone() };
-            return self.push(kind, 95, Some(("correction note", &text, "says so in its first words")));
+            return self.push(kind, 95, Some(("correction note", &text, "its first words say so")));
         }
         if let Some((caption, credit)) = credit::credited(&text) {
             let kind = BlockKind::Caption { text: caption, image_url: String::new(), credit };

@@ -1,8 +1,8 @@
-//! Picture credits, which tell a caption for sure.
+//! Recognises picture credits. A line with one is certainly a caption.
 
 use super::head::ends_sentence;
 
-/// Caption and credit of a line that says it belongs to a picture: `The quay. Photograph: Ana Reis`,
+/// Splits a line with a picture credit or label into caption and credit: `The quay. Photograph: Ana Reis`,
 /// `Image: The quay`.
 pub(super) fn credited(text: &str) -> Option<(String, String)> {
     const WORDS_MAX: usize = 60;
@@ -27,7 +27,7 @@ pub(super) fn credited(text: &str) -> Option<(String, String)> {
         return Some((String::new(), text.to_owned()));
     }
     if let Some((caption, name)) = text.rsplit_once("Credit").filter(|(_, name)| !name.starts_with([' ', ':'])) {
-        // Extracted pages glue the two: "The quay at dusk.CreditAna Reis".
+        // Extraction may drop the space between the two: "The quay at dusk.CreditAna Reis".
         let closed = caption.is_empty() || ends_sentence(caption);
         return (closed && is_credit(name)).then(|| (caption.to_owned(), name.to_owned()));
     }
@@ -41,13 +41,13 @@ pub(super) fn credited(text: &str) -> Option<(String, String)> {
     }
 }
 
-/// A credit alone: `Ana Reis/AFP/Getty Images`.
+/// Whether the line is a credit without a caption: `Ana Reis/AFP/Getty Images`.
 fn is_agency_line(text: &str) -> bool {
     const AGENCIES: [&str; 6] = ["Getty Images", "/AFP", "/Reuters", "/AP", "/EPA", "/PA"];
     is_credit(text) && AGENCIES.iter().any(|agency| text.ends_with(agency))
 }
 
-/// Names of people and agencies: a few words, each with a capital.
+/// Whether the text looks like names of people and agencies: up to eight words, each capitalised.
 fn is_credit(text: &str) -> bool {
     const SMALL: [&str; 6] = ["and", "for", "via", "of", "the", "de"];
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credits_are_parted_from_captions() {
+    fn credits_are_separated_from_captions() {
         let parts = |caption: &str, credit: &str| Some((caption.to_owned(), credit.to_owned()));
         assert_eq!(
             credited("The quay at dusk. Photograph: Ana Reis/Tidewater"),

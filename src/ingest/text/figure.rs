@@ -1,10 +1,9 @@
-//! Captions and subheadings: short lines among paragraphs, told apart by weighing features.
+//! Classifies short lines among paragraphs as captions or subheadings, by a weighted sum of features.
 //!
-//! No single feature decides. Each adds to or takes from a weight; above zero is a caption, below a subheading,
-//! and the distance from zero is the confidence. The weights are set by hand from reading pages: captions
-//! describe a scene ("Damage in the old town after the storm"), so they are longer, name a place or an occasion,
-//! and repeat names of the story; subheadings are a label of one to four words, never the last line, often a
-//! question.
+//! No single feature decides. A positive sum means a caption, zero or less a subheading, and the distance from zero
+//! gives the confidence. The weights were set by hand from reading pages. Captions describe a scene ("Damage in the old
+//! town after the storm"), so they are longer, name a place or an occasion, and repeat names from the story.
+//! Subheadings are labels of one to four words, often a question, and never the last line.
 
 use std::collections::HashSet;
 
@@ -12,29 +11,29 @@ use super::super::quoted;
 use super::head::ends_sentence;
 use super::units::{Unit, list_item};
 
-/// What a short line is.
+/// The kinds of short line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Caption,
     Subheading,
 }
 
-/// What a short line was taken for, and why.
+/// How a short line was classified, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) kind: Kind,
-    /// 55 to 85: the weights are no better than that.
+    /// Confidence, from 55 to 85: the weights do not justify more.
     pub(super) percent: u8,
-    /// The features that decided, for a person.
+    /// The deciding features, in words for a person.
     pub(super) why: String,
 }
 
-/// A longer line is a paragraph, whatever it ends in.
+/// A longer line is a paragraph, however it ends.
 const WORDS_MAX: usize = 20;
-/// A unit of at least this many words is running text for sure.
+/// A unit with at least this many words is certainly running text.
 const LONG: usize = 20;
 
-/// Judges the unit at `at`; `None` when it is a paragraph.
+/// Classifies the unit at index `at`; `None` if it is a paragraph.
 pub(super) fn weigh(units: &[Unit], at: usize) -> Option<Verdict> {
     let unit = units.get(at)?;
     let question = unit.text.ends_with('?') && unit.words() <= 8;
@@ -55,7 +54,7 @@ pub(super) fn weigh(units: &[Unit], at: usize) -> Option<Verdict> {
     Some(Verdict { kind, percent, why })
 }
 
-/// Whether a short line is running text or page furniture: a piece of a sentence, an item, a link, a sign.
+/// Whether a short line is running text or boilerplate: part of a sentence, a list item, a link, a button.
 fn is_text(text: &str) -> bool {
     const FURNITURE: [&str; 10] =
         ["advertisement", "click", "continue", "listen", "read", "related", "share", "sign", "subscribe", "watch"];
@@ -69,7 +68,7 @@ fn is_text(text: &str) -> bool {
         || matches!(text, "Image" | "Photo" | "Picture" | "Video")
 }
 
-/// The features of a short line, each with its weight; positive speaks for a caption.
+/// The features of a short line, each with its weight. Positive weights suggest a caption.
 fn features(units: &[Unit], at: usize, unit: &Unit, question: bool) -> Vec<(i32, String)> {
     let text = unit.text.as_str();
     let around = neighbours(units, at);
@@ -79,18 +78,18 @@ fn features(units: &[Unit], at: usize, unit: &Unit, question: bool) -> Vec<(i32,
     }
     features.extend(wording(text));
     if let Some(name) = repeated(text, &around) {
-        features.push((9, format!("{} is in the text beside it", quoted(name))));
+        features.push((9, format!("{} is in the text around it", quoted(name))));
     }
     if is_name_in(text, &around) {
-        features.push((30, "a name from the text beside it".into()));
+        features.push((30, "a name from the text around it".into()));
     } else if is_titled(text) {
-        features.push((-20, "in capitals like a heading".into()));
+        features.push((-20, "capitalised like a heading".into()));
     }
     features.extend(place_in_body(units, at));
     features
 }
 
-/// What the words say by themselves.
+/// Features of the words alone.
 fn wording(text: &str) -> Vec<(i32, String)> {
     let lower: Vec<String> = text.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
     let find = |known: &[&str], skip| lower.iter().skip(skip).find(|word| known.contains(&word.as_str()));
@@ -111,7 +110,7 @@ fn wording(text: &str) -> Vec<(i32, String)> {
     .collect()
 }
 
-/// Whether all words but the small ones have a capital, or there is no small letter at all.
+/// Whether all words except short ones are capitalised, or the text has no lower-case letter.
 fn is_titled(text: &str) -> bool {
     let mut words = text.split_whitespace().filter(|word| word.chars().count() > 3);
     let first = words.next().is_some_and(|word| word.starts_with(char::is_uppercase));
@@ -131,9 +130,9 @@ fn length_weight(words: usize) -> i32 {
     }
 }
 
-/// First words of headings that ask or argue.
+/// Words that headings start with when they ask or argue.
 const ARGUING: [&str; 11] = ["what", "why", "how", "who", "when", "where", "but", "and", "so", "no", "yes"];
-/// Words of statements: a caption shows ("Mira Sand speaks …"), it doesn't say what is or could be.
+/// Words of statements. A caption shows a scene ("Mira Sand speaks …") and does not state what is or could be.
 const STATING: [&str; 14] =
     ["is", "are", "was", "were", "will", "would", "can", "could", "should", "may", "might", "must", "need", "we"];
 const PICTURE: [&str; 11] =
@@ -143,7 +142,7 @@ const PLACE: [&str; 16] = [
     "across", "behind", "with",
 ];
 
-/// What the line's place among the units says.
+/// The feature of the line's position among the units.
 fn place_in_body(units: &[Unit], at: usize) -> Option<(i32, String)> {
     let is_long = |unit: &Unit| unit.words() >= LONG || ends_sentence(&unit.text);
     match units.get(at + 1) {
@@ -153,14 +152,15 @@ fn place_in_body(units: &[Unit], at: usize) -> Option<(i32, String)> {
     }
 }
 
-/// The two units on either side, as one text.
+/// The two units before and the two after, as one text.
 fn neighbours(units: &[Unit], at: usize) -> String {
     let window = units.iter().enumerate().skip(at.saturating_sub(2)).take(5);
     let texts: Vec<&str> = window.filter(|(index, _)| *index != at).map(|(_, unit)| unit.text.as_str()).collect();
     texts.join("\n")
 }
 
-/// A word that ties the line to the text around: a name, or the first of two longer words that both recur there.
+/// A word that connects the line with the text around it: a name, or the first of two longer words that both occur
+/// there.
 fn repeated<'a>(text: &'a str, around: &str) -> Option<&'a str> {
     let known: HashSet<String> = around.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
     let recurs = |word: &&str| word.chars().count() > 3 && known.contains(&word.to_lowercase());
@@ -171,14 +171,14 @@ fn repeated<'a>(text: &'a str, around: &str) -> Option<&'a str> {
     name.or_else(|| words.iter().copied().filter(|word| word.len() > 5).nth(1).and(words.first().copied()))
 }
 
-/// Whether all of the text is a name of two to four words that the text around has, word for word.
+/// Whether the text is a name of two to four words that occurs in the text around it.
 fn is_name_in(text: &str, around: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
     let capitals = words.iter().all(|word| word.starts_with(char::is_uppercase));
     (2..=4).contains(&words.len()) && capitals && around.contains(text)
 }
 
-/// A word without the punctuation and the possessive around it.
+/// A word without surrounding punctuation and without a possessive ending.
 fn bare(word: &str) -> &str {
     let word = word.trim_matches(|c: char| !c.is_alphanumeric());
     word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word)
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn captions_and_crossheads_are_told_apart() {
+    fn captions_and_subheadings_are_distinguished() {
         for (line, kind) in [
             ("Kestrel bridge at dusk", Kind::Caption),
             ("Mira Sand", Kind::Caption),

@@ -1,4 +1,4 @@
-//! The top of a page: masthead, page date, headline, standfirst and what is said of the article there.
+//! Reads the top of a page: masthead, page date, headline, standfirst and meta lines.
 
 use jiff::civil::Date;
 
@@ -6,12 +6,12 @@ use super::super::{IngestError, times};
 use super::meta::{self, Meta};
 use super::units::Unit;
 
-/// A headline has at most this many words; a longer first unit is running text.
+/// Maximum number of words in a headline; a longer first unit is running text.
 const HEADLINE_WORDS_MAX: usize = 40;
-/// A standfirst has at most this many words.
+/// Maximum number of words in a standfirst.
 const STANDFIRST_WORDS_MAX: usize = 60;
 
-/// The top of a page.
+/// The top of a page, in its parts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) masthead: Option<Masthead>,
@@ -19,7 +19,7 @@ pub(super) struct Head {
     pub(super) headline: String,
     pub(super) standfirst: String,
     pub(super) meta: Meta,
-    /// Units before a meta line that belong to the body, such as the caption of the leading picture.
+    /// Units before the last meta line that belong to the body, such as the caption of the leading picture.
     pub(super) leading: Vec<Unit>,
 }
 
@@ -27,11 +27,11 @@ pub(super) struct Head {
 #[derive(Clone, Debug)]
 pub(super) struct Masthead {
     pub(super) name: String,
-    /// What it was told by.
+    /// How the name was recognised, in words for a person.
     pub(super) why: &'static str,
 }
 
-/// Parts the top of a page from its body.
+/// Separates the top of a page from its body.
 pub(super) fn split(units: &[Unit]) -> Result<(Head, &[Unit]), IngestError> {
     let mut head = Head::default();
     let rest = take_masthead(units, &mut head);
@@ -51,9 +51,10 @@ pub(super) fn split(units: &[Unit]) -> Result<(Head, &[Unit]), IngestError> {
     Ok((head, rest))
 }
 
-/// Takes logo, masthead and page date off the top, as far as they are there.
+/// Takes logo, masthead and page date off the top, if present.
 ///
-/// A date near the top is the page's when a headline follows it. Otherwise what stands above it is the headline.
+/// A date near the top is the page's date if a headline follows it. Otherwise the headline is above it, and the date
+/// belongs to the article.
 fn take_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     const TOP: usize = 4;
     let dated = units.iter().take(TOP).position(|unit| dated_line(&unit.text).is_some());
@@ -73,7 +74,7 @@ fn take_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     undated_masthead(units, head)
 }
 
-/// A masthead without a date is known by its logo, the initials of its name, or by a word that newspapers have.
+/// Recognises a masthead without a date, by a logo with the initials of its name or by a word from newspaper names.
 fn undated_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     let (logo, rest) = match units {
         [logo, rest @ ..] if is_logo(&logo.text) && !rest.is_empty() => (Some(logo), rest),
@@ -82,15 +83,15 @@ fn undated_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     let Some((name, after)) = rest.split_first() else { return units };
     let initialled = logo.is_some_and(|logo| is_initials(&logo.text, &name.text));
     if !(is_headline(after) && is_masthead_like(name) && (initialled || has_press_word(&name.text))) {
-        // Initials that are nobody's still are no headline when one follows.
+        // Even unexplained initials are not the headline if a headline follows them.
         return if logo.is_some() && is_headline(rest) { rest } else { units };
     }
-    let why = if initialled { "its initials stand above it" } else { "the name of a newspaper above the headline" };
+    let why = if initialled { "its initials are above it" } else { "a newspaper's name above the headline" };
     head.masthead = Some(Masthead { name: name.text.clone(), why });
     after
 }
 
-/// Takes a section that stands above the headline.
+/// Takes a section name above the headline.
 fn take_kicker<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     match units {
         [kicker, rest @ ..] if meta::is_known_section(&kicker.text) && is_headline(rest) => {
@@ -101,10 +102,10 @@ fn take_kicker<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     }
 }
 
-/// Takes standfirst and meta lines off what follows the headline.
+/// Takes standfirst and meta lines after the headline.
 ///
-/// Prose between the headline and a meta line is the standfirst; prose alone is the first paragraph, unless no
-/// blank line parts it from the headline.
+/// Prose between the headline and a meta line is the standfirst. Without a meta line, prose is the first paragraph, or
+/// the standfirst if no blank line separates it from the headline.
 fn take_meta<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
     const NEAR: usize = 7;
     const PROSE_MAX: usize = 2;
@@ -149,7 +150,7 @@ fn is_standfirst(unit: &Unit) -> bool {
         || ends_sentence(&unit.text) && unit.words() <= STANDFIRST_WORDS_MAX
 }
 
-/// The date of a line, alone or beside the masthead: `The Tidewater Post | 8 November 2025`.
+/// The date of a line, alone or next to the masthead: `The Tidewater Post | 8 November 2025`.
 fn dated_line(line: &str) -> Option<(Date, Option<&str>)> {
     if let Some(date) = times::page_date(line) {
         return Some((date, None));
@@ -162,7 +163,8 @@ fn dated_line(line: &str) -> Option<(Date, Option<&str>)> {
     }
 }
 
-/// Whether a headline can begin here: something short that ends no sentence, is no meta line, and isn't all.
+/// Whether the first unit can be a headline: it is short, does not end a sentence, is not a meta line, and is not the
+/// last.
 fn is_headline(units: &[Unit]) -> bool {
     match units {
         [unit, _, ..] => {
@@ -182,7 +184,7 @@ fn is_masthead_like(unit: &Unit) -> bool {
         && !meta::is_known_section(&unit.text)
 }
 
-/// A few capitals, such as `TP` or `A&B`.
+/// Whether the text is a few capitals, such as `TP` or `A&B`.
 fn is_logo(text: &str) -> bool {
     (1..=5).contains(&text.chars().count()) && text.chars().all(|c| c.is_uppercase() || matches!(c, '&' | '.'))
 }
@@ -194,7 +196,7 @@ fn is_initials(logo: &str, name: &str) -> bool {
     logo == initials || without_article.is_some_and(|initials| initials == logo)
 }
 
-/// Whether a name in title case has a word that newspapers are called by.
+/// Whether a name is in title case and has a word that is common in newspaper names.
 fn has_press_word(name: &str) -> bool {
     const WORDS: [&str; 40] = [
         "advertiser",
@@ -243,7 +245,7 @@ fn has_press_word(name: &str) -> bool {
     titled && name.split_whitespace().any(|word| WORDS.contains(&word.to_lowercase().as_str()))
 }
 
-/// Whether the text ends as a sentence does, closing quotes and brackets aside.
+/// Whether the text ends like a sentence, ignoring closing quotes and brackets.
 pub(super) fn ends_sentence(text: &str) -> bool {
     text.trim_end_matches(['"', '\'', '”', '’', '»', ')', ']', '」', '）'])
         .ends_with(['.', '!', '?', '…', '。', '！', '？'])

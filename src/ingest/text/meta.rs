@@ -1,26 +1,26 @@
-//! Meta lines: section, claimed times and bylines, alone or together on a line.
+//! Reads meta lines: section, claimed times and bylines, alone or together on a line.
 
 use crate::model::Precision;
 
 use super::super::{is_absolute_url, times};
 
-/// What the lines around a headline say of the article.
+/// The facts about an article in its meta lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
-    /// Authors, a line each as printed, without "By".
+    /// Byline as printed, without "By"; one entry per line.
     pub(super) bylines: Vec<String>,
-    /// The section.
+    /// Section name as printed.
     pub(super) section: Option<String>,
-    /// The words of the time of publication.
+    /// Publication time as printed, without its label.
     pub(super) published: Option<String>,
-    /// The words of the time of the last change.
+    /// Modification time as printed, without its label.
     pub(super) modified: Option<String>,
-    /// Absolute URLs.
+    /// Absolute URLs on lines of their own.
     pub(super) urls: Vec<String>,
 }
 
 impl Meta {
-    /// Takes over what `other` says and this doesn't.
+    /// Adds what `other` has. Section and times that are already set stay.
     pub(super) fn absorb(&mut self, other: Self) {
         self.bylines.extend(other.bylines);
         self.section = self.section.take().or(other.section);
@@ -34,7 +34,7 @@ impl Meta {
     }
 }
 
-/// Sections common enough to be known without a time beside them.
+/// Section names that are common enough to be recognised without a time next to them.
 const SECTIONS: [&str; 24] = [
     "World",
     "Politics",
@@ -62,13 +62,13 @@ const SECTIONS: [&str; 24] = [
     "City",
 ];
 
-/// Whether the text is the name of a common section and nothing else.
+/// Whether all of the text is the name of a common section.
 pub(super) fn is_known_section(text: &str) -> bool {
     SECTIONS.iter().any(|section| section.eq_ignore_ascii_case(text))
 }
 
-/// Reads a line as meta data. All of it must be understood: a sentence that ends in a date is a paragraph. So may a
-/// line be that is a weekday and nothing else, which [`weekday`] reads.
+/// Reads a meta line. All of it has to be understood, since a sentence that ends in a date is a paragraph. A line that
+/// is only a weekday is ambiguous too, and left to [`weekday`].
 pub(super) fn read(line: &str) -> Option<Meta> {
     if line.chars().count() > 200 {
         return None;
@@ -85,18 +85,18 @@ pub(super) fn read(line: &str) -> Option<Meta> {
     single(line).or_else(|| several(line))
 }
 
-/// Reads a line that is a weekday and nothing else, which is a time right below the headline and nowhere else.
+/// Reads a line that consists of a weekday. It is a time only right below the headline.
 pub(super) fn weekday(line: &str) -> Option<Meta> {
     times::is_weekday(line).then(|| Meta { published: Some(line.to_owned()), ..Meta::default() })
 }
 
-/// A line of one thing, before separators are looked for: dates and names may hold dashes.
+/// Reads a part with one fact. It is tried before splitting at separators, since dates and names may contain dashes.
 fn single(part: &str) -> Option<Meta> {
     time(part).or_else(|| byline(part)).or_else(|| section_and_time(part))
 }
 
-/// `World · Published 3 March 2026 · 4 min read`: parts with a separator between them. A part that is neither
-/// time nor byline is the section; there can be one.
+/// Reads several parts with separators: `World · Published 3 March 2026 · 4 min read`. One part may be neither time nor
+/// byline; that is the section.
 fn several(line: &str) -> Option<Meta> {
     let mut meta = Meta::default();
     let mut section = None;
@@ -112,7 +112,7 @@ fn several(line: &str) -> Option<Meta> {
     (parts.len() > 1 && (meta.says_a_time() || !meta.bylines.is_empty())).then_some(meta)
 }
 
-/// The parts of a line between bars, dots and spaced dashes.
+/// Splits a line at bars, dots and spaced dashes.
 pub(super) fn parts(line: &str) -> Vec<&str> {
     line.split(['|', '·', '•', '●'])
         .flat_map(|part| part.split(" - "))
@@ -147,14 +147,14 @@ fn labelled_time(part: &str, labels: &[&str]) -> Option<String> {
     is_time(words).then(|| words.to_owned())
 }
 
-/// Whether the words are a time by themselves. A year alone is not: it is too easily part of a name.
+/// Whether the words alone are a time. A year alone is not, since it is often part of a name.
 fn is_time(words: &str) -> bool {
     let absolute = times::claimed_time(words, None, "");
     times::is_relative(words) || absolute.is_some_and(|claim| claim.precision < Precision::Year)
 }
 
-/// `World 2 months ago`, `City, March 3, 2026`: a section of a few words and a time to the day at least. A weekday is
-/// no such time: `Black Friday` is a name.
+/// `World 2 months ago`, `City, March 3, 2026`: a section of a few words, then a time. A weekday does not count as a
+/// time, since `Black Friday` is a name.
 fn section_and_time(part: &str) -> Option<Meta> {
     const SECTION_WORDS_MAX: usize = 4;
     let ends = part.match_indices(' ').map(|(at, _)| at).take(SECTION_WORDS_MAX);
@@ -165,7 +165,7 @@ fn section_and_time(part: &str) -> Option<Meta> {
     })
 }
 
-/// Up to four words in title case, as in `Arts & Culture` or `Letters to the Editor`.
+/// Whether the text is up to four words in title case, such as `Arts & Culture` or `Letters to the Editor`.
 fn is_section(text: &str) -> bool {
     const SMALL: [&str; 9] = ["and", "of", "the", "in", "to", "on", "&", "for", "news"];
     let mut words = text.split_whitespace();
@@ -185,7 +185,7 @@ fn byline(part: &str) -> Option<Meta> {
     let is_name = |word: &str| word.starts_with(char::is_uppercase);
     let shape =
         is_name(names) && names.split_whitespace().count() <= WORDS_MAX && !names.ends_with(['.', '!', '?', ':']);
-    // A paragraph or a headline may begin with "By Friday"; names come in pairs, or stand alone.
+    // A paragraph or headline may start with "By Friday". A name is a single word or has a second name after the first.
     let mut words = names.split_whitespace().skip(1);
     let named =
         words.next().is_none_or(|word| is_name(word) || matches!(word, "and" | "de" | "van" | "von" | "da" | "del"));
@@ -196,7 +196,7 @@ fn byline(part: &str) -> Option<Meta> {
 mod tests {
     use super::*;
 
-    /// Section, published, modified, bylines.
+    /// Section, published, modified, and the bylines joined.
     fn fields(line: &str) -> Option<[String; 4]> {
         let meta = read(line)?;
         let text = Option::unwrap_or_default;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn meta_lines_are_taken_apart() {
+    fn meta_lines_are_split_into_their_facts() {
         for (line, expected) in [
             ("World 2 months ago", ["World", "2 months ago", "", ""]),
             ("World · 2 months ago", ["World", "2 months ago", "", ""]),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_no_meta_lines() {
+    fn sentences_are_not_meta_lines() {
         for line in [
             "The quay was closed 2 months ago",
             "By Friday the quay was open again.",

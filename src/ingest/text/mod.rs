@@ -1,22 +1,21 @@
-//! A news page as extracted text.
+//! Reads a news page from its extracted text.
 //!
 //! ```text
 //! TP                                     logo          ┐
-//! The Tidewater Post                     masthead      │ any may be missing
+//! The Tidewater Post                     masthead      │ each optional
 //! Saturday, November 8, 2025             page date     ┘
 //!
 //! Headline
 //!
-//! Standfirst                             may be missing; needs a meta line after it, or no blank line before
+//! Standfirst                             optional; needs a meta line after it, or no blank line before
 //!
-//! City · 2 months ago                    meta lines: section, times, byline, in any order; may be missing
+//! City · 2 months ago                    meta lines: section, times, byline, in any order; optional
 //!
 //! Paragraphs, captions, subheadings …
 //! ```
 //!
-//! Paragraphs are parted by blank lines or, where there are none, by line ends; hard-wrapped text is joined.
-//! The masthead and the page's date are never part of the content, so that the same article scraped from another
-//! day's page is the same.
+//! Paragraphs are separated by blank lines or, if there are none, by line breaks; hard-wrapped text is joined. The
+//! masthead and the page's date are never part of the content, so the same article scraped on another day is the same.
 
 mod body;
 mod credit;
@@ -61,12 +60,12 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     Ok(Document { content, publication, page_date, urls, guesses, ..Document::default() })
 }
 
-/// The paragraphs of a text that is nothing but a body.
+/// The paragraphs of a text that is only a body, without a page header.
 pub(super) fn paragraphs(body: &str) -> impl Iterator<Item = String> {
     units::units(body).into_iter().map(|unit| unit.text)
 }
 
-/// Caption and credit of a line that says by itself that it belongs to a picture.
+/// Caption and credit of a line that has a picture credit; `None` if it has none.
 pub(super) fn credited(line: &str) -> Option<(String, String)> {
     credit::credited(line)
 }
@@ -74,9 +73,9 @@ pub(super) fn credited(line: &str) -> Option<(String, String)> {
 /// The day that relative times count from.
 #[derive(Clone, Copy)]
 enum Reference {
-    /// The page's own date.
+    /// The date printed on the page.
     Page(Date),
-    /// The caller's.
+    /// The date that the caller gave.
     Given(Date),
 }
 
@@ -100,7 +99,7 @@ fn claim(
     });
     let claim = times::claimed_change(words, day, published, "page header");
     match (&claim, reference) {
-        (None, Some(_)) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" can be several days"))),
+        (None, Some(_)) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" is ambiguous"))),
         (None, None) => guesses.push(Guess::new(what, "not read", format!("\"{words}\" needs the date of the page"))),
         (Some(claim), Some(reference)) if claim.relative => {
             let day = match reference {
@@ -110,11 +109,11 @@ fn claim(
             guesses.push(Guess::new(what, times::describe(claim), format!("from \"{words}\" {day}")));
         }
         (Some(claim), None) if claim.relative => {
-            let why = format!("from \"{words}\", the first since the publish time");
+            let why = format!("from \"{words}\", the first since publication");
             guesses.push(Guess::new(what, times::describe(claim), why));
         }
         (Some(claim), _) if times::has_unplaced_clock(words) => {
-            let why = format!("the time of day in \"{words}\" has no certain zone");
+            let why = format!("the time of day in \"{words}\" has no unambiguous zone");
             guesses.push(Guess::new(what, times::describe(claim), why));
         }
         (Some(_), _) => {}

@@ -5,7 +5,7 @@ fn page(text: &str) -> Document {
     read(text, &Options::default()).unwrap()
 }
 
-/// A letter for each block: paragraph, caption, subheading, list, correction note.
+/// One letter per block: paragraph, caption, subheading (x), list, correction note (n), quote, embed.
 fn kinds(document: &Document) -> String {
     let letter = |kind: &BlockKind| match kind {
         BlockKind::Paragraph { .. } => 'p',
@@ -46,12 +46,12 @@ fn a_whole_page_is_read() {
             "publication: The Port Kestrel Courier (printed with the page's date)",
             "publish time: September 2025 (from \"2 months ago\" on a page dated 8 November 2025)",
             "caption: block 2 \"The ferry at the east quay on Monday morning\" (no end punctuation, 9 words, says \"at\", \
-         \"Monday\" is in the text beside it, 80 %)",
+         \"Monday\" is in the text around it, 80 %)",
         ]
     );
 }
 
-/// Publication, headline, standfirst, section, words of the publish time, first byline, kinds of the blocks.
+/// Publication, headline, standfirst, section, words of the publish time, first byline, and the kinds of the blocks.
 fn fields(text: &str) -> [String; 7] {
     let document = page(text);
     let content = &document.content;
@@ -96,18 +96,18 @@ fn each_part_of_the_top_may_be_missing() {
 }
 
 #[test]
-fn a_first_paragraph_is_no_standfirst() {
+fn a_first_paragraph_is_not_a_standfirst() {
     let document = page(&format!("Ferry returns\n\n{LINE}\n\n{LINE}"));
     assert_eq!((document.content.standfirst.as_str(), kinds(&document).as_str()), ("", "pp"));
 }
 
 #[test]
-fn lines_without_blank_ones_between_are_paragraphs() {
+fn lines_without_blank_lines_between_them_are_paragraphs() {
     assert_eq!(kinds(&page(&format!("Ferry returns\nCity 2 days ago\n{LINE}\n{LINE}\n{LINE}"))), "ppp");
 }
 
 #[test]
-fn the_body_has_more_than_paragraphs() {
+fn each_kind_of_block_and_the_footer_are_recognised() {
     let document = page(&format!(
         "Ferry returns\n\n{LINE}\n\nWhat happens next?\n\n{LINE}\n\n- one boat\n- two boats\n\n\
          The quay. Photograph: Ana Reis/Tidewater\n\nCorrection: an earlier version gave the wrong day.\n\n\
@@ -119,7 +119,7 @@ fn the_body_has_more_than_paragraphs() {
 }
 
 #[test]
-fn relative_times_count_from_the_page_or_from_what_the_caller_says() {
+fn relative_times_count_from_the_page_date_or_from_the_date_of_the_caller() {
     let text = format!("Ferry returns\n\nCity · 3 days ago\n\n{LINE}");
     let document = page(&text);
     assert_eq!(document.content.publish_time, None);
@@ -130,7 +130,7 @@ fn relative_times_count_from_the_page_or_from_what_the_caller_says() {
 }
 
 #[test]
-fn weekdays_count_from_the_page_and_changes_from_the_publication_too() {
+fn weekdays_count_from_the_page_date_and_those_of_changes_also_from_the_publication() {
     let claims = |lines: &str| {
         let document = page(&format!("Courier\nSaturday, November 8, 2025\n\nFerry returns\n\n{lines}\n\n{LINE}"));
         let claim = |claim: &Option<ClaimedTime>| claim.as_ref().map_or_else(String::new, times::describe);
@@ -141,20 +141,20 @@ fn weekdays_count_from_the_page_and_changes_from_the_publication_too() {
     assert_eq!(claims("City · Saturday"), ["8 November 2025", "", "p"]);
     assert_eq!(claims("Published Monday | Updated on Wednesday"), ["3 November 2025", "5 November 2025", "p"]);
     assert_eq!(claims("2 months ago | Updated on Wednesday"), ["September 2025", "5 November 2025", "p"]);
-    // Of nine weeks since, it may be the Wednesday of any.
+    // Nine weeks have passed since, and it may be the Wednesday of any of them.
     assert_eq!(claims("September 5, 2025 | Updated Wednesday"), ["5 September 2025", "", "p"]);
-    // A subheading.
+    // Between paragraphs, a weekday is a subheading.
     assert_eq!(claims(&format!("{LINE}\n\nWednesday")), ["", "", "pxp"]);
 
     let document = page(&format!("Ferry returns\n\nNovember 3, 2025 | Updated Wednesday\n\n{LINE}"));
     assert_eq!(
         document.guesses[0].to_string(),
-        "modify time: 5 November 2025 (from \"Wednesday\", the first since the publish time)"
+        "modify time: 5 November 2025 (from \"Wednesday\", the first since publication)"
     );
 }
 
 #[test]
-fn a_paragraph_is_no_headline() {
+fn a_paragraph_is_not_a_headline() {
     let error = read(&"word ".repeat(41), &Options::default()).unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -1,21 +1,21 @@
-//! Lines become units: a paragraph, a headline, a caption, each on one line.
+//! Groups lines into units. A unit is one paragraph, headline, caption or the like, joined to a single line.
 
 use super::super::format::is_blank;
 
-/// A piece of the page that stands by itself.
+/// A self-contained piece of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
-    /// Its text on one line, without white space around it.
+    /// The text on one line, trimmed.
     pub(super) text: String,
-    /// The line it begins on, from 1.
+    /// Number of the line on which it starts, from 1.
     pub(super) line: usize,
-    /// Whether no blank line parts it from the unit before.
+    /// Whether no blank line separates it from the previous unit.
     pub(super) follows_directly: bool,
 }
 
 impl Unit {
-    /// The number of its words, as white space parts them. Scripts that write none between words count two
-    /// characters as a word.
+    /// The number of words, separated by white space. In scripts without spaces between words, two characters count as
+    /// one word.
     pub(super) fn words(&self) -> usize {
         let is_unspaced = |c: &char| matches!(c, '\u{2e80}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}');
         self.text.split_whitespace().count() + self.text.chars().filter(is_unspaced).count() / 2
@@ -49,10 +49,10 @@ fn chunk_units(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<Unit> {
     vec![Unit { text, line, follows_directly: false }]
 }
 
-/// The width to which the document is hard-wrapped; `None` when each line stands by itself.
+/// The width at which the document is hard-wrapped; `None` if each line is a unit of its own.
 ///
-/// A line that wrapped text broke is one to which the next line's first word could not have been added. Lines
-/// that stand by themselves rarely all look so; a document with a line too long for a terminal isn't wrapped.
+/// A line counts as wrapped if the first word of the next line would not have fitted on it. Separate lines rarely all
+/// look like that. A document with a line longer than 120 characters is not wrapped.
 fn wrap_width(chunks: &[&[(usize, &str)]]) -> Option<usize> {
     const WIDTHS: std::ops::RangeInclusive<usize> = 50..=120;
     let width = chunks.iter().flat_map(|chunk| chunk.iter()).map(|(_, line)| chars(line)).max()?;
@@ -76,12 +76,12 @@ fn chars(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Whether a line's first word marks an item of a list.
+/// Whether a line's first word is a list bullet.
 fn is_bullet(word: &str) -> bool {
     matches!(word, "-" | "•" | "*" | "–")
 }
 
-/// The text of a list item, and whether the list is numbered; `None` when the line is none.
+/// The text of a list item, and whether it is numbered; `None` if the line is not a list item.
 pub(super) fn list_item(text: &str) -> Option<(&str, bool)> {
     let (mark, item) = text.split_once(char::is_whitespace)?;
     let number = mark.strip_suffix(['.', ')']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_part_units_and_so_do_lines_of_their_own() {
+    fn blank_lines_separate_units_and_so_do_line_breaks() {
         assert_eq!(
             texts("TP\nThe Post\n\n \u{a0}\n Ferry returns \n\nText."),
             ["TP", "The Post", "Ferry returns", "Text."]
@@ -120,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn paragraphs_on_lines_of_their_own_stay_apart() {
+    fn paragraphs_on_lines_of_their_own_are_not_joined() {
         let page = "Ferry returns\nThe ferry came back to the quay on Monday.\nIt was slow.\nNobody minded, said the \
             master, who had been away as long as his ship and looked the better for it, as did the ship.";
         assert_eq!(texts(page).len(), 4);
     }
 
     #[test]
-    fn list_items_have_a_mark() {
+    fn list_items_start_with_a_bullet_or_number() {
         assert_eq!(list_item("- one way"), Some(("one way", false)));
         assert_eq!(list_item("12. twelfth"), Some(("twelfth", true)));
         assert_eq!(list_item("2025. A year"), None);

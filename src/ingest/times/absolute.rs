@@ -1,5 +1,5 @@
-//! Dates and instants as pages and front matter write them: a line becomes words and numbers, and each form is a
-//! sequence of those.
+//! Parses absolute dates and instants as pages and front matter write them. A line is split into tokens, and each form
+//! is a sequence of tokens.
 
 use jiff::civil::{Date, ISOWeekDate, Time, Weekday};
 use jiff::tz::Offset;
@@ -8,18 +8,18 @@ use crate::model::Precision;
 
 use super::words::{Token, month, tokens, weekday};
 
-/// A point in time as written.
+/// A point in time as written, not converted to UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    /// The date as written, in whatever zone that was; the first of the month or year when no more is said.
+    /// The date in the zone in which it is written; the first day of the month or year if no day is given.
     pub(super) date: Date,
-    /// Day, month or year.
+    /// Precision of the date alone: day, month or year.
     pub(super) precision: Precision,
-    /// The time of day, and its zone when it can mean only one thing.
+    /// The time of day, with its zone if that is unambiguous.
     pub(super) clock: Option<(Time, Option<Offset>)>,
 }
 
-/// Reads a line that is a date, with or without a time of day, and nothing else.
+/// Reads a line that consists of a date, with or without a time of day.
 pub(super) fn read(line: &str) -> Option<Moment> {
     let tokens = tokens(line);
     let mut rest = tokens.as_slice();
@@ -34,7 +34,7 @@ pub(super) fn read(line: &str) -> Option<Moment> {
     Some(moment)
 }
 
-/// Reads all that may follow a date or a weekday: a time of day and, when it can mean only one thing, its zone.
+/// Reads what may follow a date or weekday: a time of day, with its zone if that is unambiguous.
 pub(super) fn time_of_day(mut rest: &[Token]) -> Option<(Time, Option<Offset>)> {
     skip_joint(&mut rest);
     let clock = basic_clock(&mut rest).or_else(|| clock(&mut rest))?;
@@ -42,7 +42,7 @@ pub(super) fn time_of_day(mut rest: &[Token]) -> Option<(Time, Option<Offset>)> 
     Some((clock.time_in(zone)?, zone))
 }
 
-/// A time of day as its words have it, of which the seconds may be 60.
+/// A time of day as written. The seconds may be 60.
 struct Clock {
     hour: u32,
     minute: u32,
@@ -51,7 +51,8 @@ struct Clock {
 }
 
 impl Clock {
-    /// The time of day. Second 60 is the last microsecond of its minute, and exists in the UTC minute 23:59 only.
+    /// The time of day. Second 60 becomes the last microsecond of its minute, and is valid only in the UTC minute
+    /// 23:59.
     fn time_in(&self, zone: Option<Offset>) -> Option<Time> {
         let small = |number: u32| i8::try_from(number).ok();
         let (hour, minute) = (small(self.hour)?, small(self.minute)?);
@@ -59,7 +60,7 @@ impl Clock {
             return Time::new(hour, minute, small(self.second)?, self.nanos).ok();
         }
         let time = Time::new(hour, minute, 59, 999_999_000).ok()?;
-        // Zones are some quarters of an hour from UTC.
+        // Offsets from UTC are multiples of a quarter of an hour.
         let is_last = match zone {
             Some(zone) => (i32::from(hour) * 60 + i32::from(minute) + 1 - zone.seconds() / 60) % (24 * 60) == 0,
             None => minute % 15 == 14,
@@ -68,7 +69,7 @@ impl Clock {
     }
 }
 
-/// Reads the date that a line begins with and lets the rest be.
+/// Reads the date at the start of a line and ignores the rest.
 pub(super) fn read_leading_date(line: &str) -> Option<Moment> {
     date(&mut tokens(line).as_slice()).filter(|moment| moment.precision == Precision::Day)
 }
@@ -147,7 +148,7 @@ fn month_day_year(rest: &mut &[Token]) -> Option<Moment> {
     moment(year, month, day, Precision::Day)
 }
 
-/// `08.11.2025`, and `28/11/2025` or `11/28/2025` where only one of them makes sense.
+/// `08.11.2025`, and `28/11/2025` or `11/28/2025` if only one order of day and month is a valid date.
 fn numeric(rest: &mut &[Token]) -> Option<Moment> {
     let first = number(rest, 1, 2)?;
     let separator = mark(rest, &['.', '/'])?;
@@ -220,8 +221,8 @@ fn fraction(rest: &mut &[Token]) -> Option<i32> {
     nanos.parse().ok()
 }
 
-/// The rest of a line as a zone: `Some(None)` when there is none, or one that can mean several things (`EST` is
-/// New York or Sydney, `ET` depends on the season); `None` when the rest is no zone.
+/// Reads the rest of a line as a zone. `Some(None)` means that the zone is missing or ambiguous (`EST` is New York or
+/// Sydney, `ET` depends on the season), and `None` that the rest is not a zone.
 fn zone(rest: &[Token]) -> Option<Option<Offset>> {
     match rest {
         [Token::Mark('('), inner @ .., Token::Mark(')')] => zone(inner),
@@ -235,8 +236,7 @@ fn zone(rest: &[Token]) -> Option<Option<Offset>> {
     }
 }
 
-/// What stands before the bracket in which a program names the zone again: `GMT+0100 (Central European Time)`,
-/// `+01:00[Europe/Berlin]`.
+/// The part before brackets that repeat the zone's name: `GMT+0100 (Central European Time)`, `+01:00[Europe/Berlin]`.
 fn before_comment(rest: &[Token]) -> Option<&[Token]> {
     let open = rest.iter().rposition(|token| matches!(token, Token::Mark('(' | '[')))?;
     rest.get(..open).filter(|before| !before.is_empty())
@@ -297,7 +297,7 @@ fn skip_word(rest: &mut &[Token], words: &[&str]) -> Option<String> {
     Some(word)
 }
 
-/// What stands between a date and a time of day: `T`, `at`, a dash or a bar.
+/// Skips what may separate a date from a time of day: `T`, `at`, a dash, a bar or a dot.
 fn skip_joint(rest: &mut &[Token]) {
     if skip_word(rest, &["t", "at"]).is_none() {
         mark(rest, &['-', '–', '—', '|', '·', '•']);

@@ -1,24 +1,26 @@
-//! The words in which a page claims a time: `2 months ago`, `Nov. 8, 2025, 6 p.m. ET`, `2025-11-08`.
+//! Reads claimed times as pages write them, in English: `2 months ago`, `Nov. 8, 2025, 6 p.m. ET`, `2025-11-08`.
 //!
-//! A claim is never made more exact than its words. The words are English. How exact each form is:
+//! A claim never becomes more precise than its words:
 //!
 //! | words | precision |
 //! | --- | --- |
-//! | a date with a time of day and a zone that can mean only one thing | instant |
-//! | a date, with or without a time of day in a zone that can mean several ("ET") | day |
+//! | a date with a time of day and an unambiguous zone | instant |
+//! | a date, alone or with a time of day whose zone is missing or ambiguous ("ET") | day |
 //! | a month and year; a year | month; year |
-//! | seconds, minutes, hours ago; today | day: the page's date has no time of day to count from. Twelve hours or more round to a day |
+//! | seconds, minutes, hours ago; today | day, since the page's date has no time of day. Twelve hours or more round to
+//! a day |
 //! | days ago, yesterday | day |
-//! | weeks ago, last week | month: "3 weeks ago" is anything from 18 to 27 days, so that no day is meant |
+//! | weeks ago, last week | month, since "3 weeks ago" can be anything from 18 to 27 days |
 //! | months ago, last month | month |
 //! | years ago, last year | year |
-//! | a weekday, with or without a part or time of the day | day: the latest one, today's if it is today |
-//! | last Friday, on a Friday | day: the one before |
-//! | last Friday, on another day | month, if the latest Friday and the one before it are of one month: either may be meant. Otherwise none |
-//! | next Friday, Friday week, a day and month without a year | none |
+//! | a weekday, with or without a part or time of the day | day: the latest such day, which may be the page's own |
+//! | last Friday, on a Friday | day: one week before |
+//! | last Friday, on another day | month, if the latest Friday and the one before it are in one month; otherwise not
+//! read |
+//! | next Friday, Friday week, a day and month without a year | not read |
 //!
-//! A weekday on which an article was changed ([`claimed_change`]) is told from its publication too, and is none where
-//! that leads to another day.
+//! If an article was changed on a named weekday ([`claimed_change`]), the day is also counted from its publication, and
+//! the words are not read if the two results differ.
 
 mod absolute;
 mod relative;
@@ -33,16 +35,16 @@ use crate::model::{ClaimedTime, Precision, Timestamp};
 use absolute::Moment;
 use relative::Relative;
 
-/// Reads a claimed time from the whole of `words`.
+/// Reads a claimed time. All of `words` has to be part of it.
 ///
-/// Relative words count from `reference`, the page's date; without it they give `None`, as do words that are no
-/// time. `found_in` says where the words stood and is kept.
+/// Relative words count from `reference`, the page's date; without it they give `None`, as do words that are not a
+/// time. `found_in` says where in the document the words were, and is copied into the claim.
 pub fn claimed_time(words: &str, reference: Option<Date>, found_in: &str) -> Option<ClaimedTime> {
     claimed_change(words, reference, None, found_in)
 }
 
-/// As [`claimed_time`], for the time at which an article was changed: a weekday is held against the time of its
-/// publication too, where that is known to the day.
+/// Like [`claimed_time`], for the time at which an article was changed. A weekday is also checked against the
+/// publication time, if that is known to the day.
 pub fn claimed_change(
     words: &str,
     reference: Option<Date>,
@@ -62,39 +64,39 @@ pub fn claimed_change(
     Some(claimed(claim, words, found_in, is_relative))
 }
 
-/// The day of a claim that is exact to the day.
+/// The day of a claim, in UTC, if it is precise to the day.
 fn day_of(claim: &ClaimedTime) -> Option<Date> {
     (claim.precision <= Precision::Day).then(|| Offset::UTC.to_datetime(claim.time.to_jiff()).date())
 }
 
-/// Reads the date that `words` begin with, to the day at most, whatever follows it.
+/// Reads the date at the start of `words` and ignores what follows it. The claim's precision is a day, or less.
 pub fn leading_date(words: &str, found_in: &str) -> Option<ClaimedTime> {
     let moment = absolute::read_leading_date(words)?;
     Some(claimed(start_of((moment.date, moment.precision))?, words.trim(), found_in, false))
 }
 
-/// Whether the whole of `words` is a time relative to another, such as `2 months ago`.
+/// Whether all of `words` is a relative time, such as `2 months ago`.
 pub fn is_relative(words: &str) -> bool {
     relative::read(words).is_some()
 }
 
-/// Whether the whole of `words` is a weekday, such as `on Wednesday` or `Tuesday at 6 p.m.`. Names and headlines end
-/// in such words, so that a reader needs more than them to see a claim.
+/// Whether all of `words` is a weekday, such as `on Wednesday` or `Tuesday at 6 p.m.`. Names and headlines end in such
+/// words too, so a reader needs further evidence to treat them as a claim.
 pub fn is_weekday(words: &str) -> bool {
     matches!(relative::read(words), Some(Relative::Weekday(_)))
 }
 
-/// Whether the words give a time of day that is not part of the claim, since its zone is missing or ambiguous.
+/// Whether the words have a time of day that is left out of the claim because its zone is missing or ambiguous.
 pub fn has_unplaced_clock(words: &str) -> bool {
     absolute::read(words).is_some_and(|moment| matches!(moment.clock, Some((_, None))))
 }
 
-/// The date of a line that is a date and nothing else, as pages print under their masthead.
+/// The date of a line that consists of a date only, such as the one that pages print under their masthead.
 pub fn page_date(line: &str) -> Option<Date> {
     absolute::read(line).filter(|moment| moment.precision == Precision::Day).map(|moment| moment.date)
 }
 
-/// The claim as a person reads it, no more exact than it is: `September 2025`.
+/// Formats a claim for people, no more precise than it is: `September 2025`.
 pub fn describe(claim: &ClaimedTime) -> String {
     let date = Offset::UTC.to_datetime(claim.time.to_jiff()).date();
     match claim.precision {
@@ -105,7 +107,7 @@ pub fn describe(claim: &ClaimedTime) -> String {
     }
 }
 
-/// A date as a person reads it: `8 November 2025`.
+/// Formats a date for people: `8 November 2025`.
 pub fn describe_date(date: Date) -> String {
     format!("{} {} {}", date.day(), words::month_name(date.month()), date.year())
 }
@@ -124,7 +126,7 @@ fn instant_of(moment: Moment) -> Option<(Timestamp, Precision)> {
     }
 }
 
-/// The start, in UTC, of the day, month or year that the date lies in.
+/// The start, in UTC, of the day, month or year that contains the date.
 fn start_of((date, precision): (Date, Precision)) -> Option<(Timestamp, Precision)> {
     let start = match precision {
         Precision::Instant | Precision::Day => date,
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_is_read_as_exactly_as_it_is_meant() {
+    fn each_form_is_read_with_its_own_precision() {
         for (words, expected) in [
             ("2 months ago", "September 2025"),
             ("two months ago", "September 2025"),
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_not_read() {
+    fn words_that_are_not_a_time_are_not_read() {
         for words in [
             "",
             "next Wednesday",
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leap_second_is_the_end_of_its_minute_in_utc_and_none_elsewhere() {
+    fn a_leap_second_is_the_end_of_the_last_minute_of_a_utc_day_and_invalid_elsewhere() {
         for (words, expected) in [
             ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59.999999Z")),
             ("2016-12-31T23:59:60.2Z", Some("2016-12-31T23:59:59.999999Z")),
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_of_a_day_or_more_is_no_zone() {
+    fn an_offset_of_a_day_or_more_is_invalid() {
         assert_eq!(read("2025-11-08T18:00:00+23:59").as_deref(), Some("2025-11-07T18:01:00Z"));
         for words in ["2025-11-08T18:00:00+24:00", "2025-11-08T18:00:00-2559", "8 November 2025, 18:00 UTC+24"] {
             assert_eq!(read(words), None, "{words:?}");
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_without_a_sure_zone_is_reported() {
+    fn a_clock_without_an_unambiguous_zone_is_reported() {
         assert!(has_unplaced_clock("Nov. 8, 2025, 6 p.m. ET"));
         assert!(has_unplaced_clock("2025-11-08 18:00"));
         assert!(!has_unplaced_clock("2025-11-08 18:00 UTC"));
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_read_before_a_clock_that_makes_no_sense() {
+    fn a_date_is_read_even_if_an_invalid_clock_follows() {
         let claim = leading_date("2014-10-09 10:000:00 -0400", "a test").unwrap();
         assert_eq!((describe(&claim).as_str(), claim.precision), ("9 October 2014", Precision::Day));
         assert_eq!(leading_date("draft", "a test"), None);

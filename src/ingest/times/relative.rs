@@ -1,4 +1,4 @@
-//! Times relative to the day of the page: `2 months ago`, `yesterday`, `on Wednesday`.
+//! Parses times relative to the page's date: `2 months ago`, `yesterday`, `on Wednesday`.
 
 use jiff::Span;
 use jiff::civil::Date;
@@ -8,17 +8,17 @@ use crate::model::Precision;
 use super::weekday::{self, Named};
 use super::words::{Token, tokens};
 
-/// A time told from another day.
+/// A time relative to another day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relative {
-    /// So long ago.
+    /// A duration ago.
     Ago(Ago),
-    /// A weekday.
+    /// A named weekday.
     Weekday(Named),
 }
 
 impl Relative {
-    /// The date that is meant on `day`; `None` when the calendar has none, or it could be several.
+    /// The date that the words mean on `day`; `None` if it is ambiguous or outside the calendar.
     pub(super) fn seen_from(self, day: Date) -> Option<(Date, Precision)> {
         match self {
             Self::Ago(ago) => ago.before(day),
@@ -27,7 +27,7 @@ impl Relative {
     }
 }
 
-/// How long ago, and how exactly that is said.
+/// How long ago, and with what precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ago {
     months: i64,
@@ -39,7 +39,7 @@ pub(super) struct Ago {
 impl Ago {
     const NOW: Self = Self { months: 0, days: 0, hours: 0, precision: Precision::Day };
 
-    /// The date that lies this long before `day`; `None` when the calendar has none.
+    /// The date this long before `day`; `None` if it is outside the calendar.
     fn before(self, day: Date) -> Option<(Date, Precision)> {
         let days = self.days.checked_add(self.hours.checked_add(12)?.checked_div(24)?)?;
         let span = Span::new().try_months(self.months).ok()?.try_days(days).ok()?;
@@ -56,7 +56,7 @@ impl Ago {
     }
 }
 
-/// Reads a line that is a relative time and nothing else.
+/// Reads a line that consists of a relative time.
 pub(super) fn read(line: &str) -> Option<Relative> {
     let tokens = tokens(line);
     let weekday = || weekday::read(&tokens).map(Relative::Weekday);
@@ -91,7 +91,7 @@ fn without_hedge<'a>(pieces: &'a [&'a str]) -> &'a [&'a str] {
     }
 }
 
-/// The sum of `1 year 2 months` or `1 hour and 5 minutes`, as exact as its finest unit.
+/// The sum of `1 year 2 months` or `1 hour and 5 minutes`, with the precision of its finest unit.
 fn total(spans: &[&str]) -> Option<Ago> {
     match spans {
         [count, unit] => ago(count, unit),

@@ -1,8 +1,7 @@
-//! Weekdays: `on Wednesday`, `Tuesday at 6 p.m.`, `last Friday`.
+//! Parses weekdays: `on Wednesday`, `Tuesday at 6 p.m.`, `last Friday`.
 //!
-//! A weekday is the latest one at or before the day that it is told from. What was changed can't have been changed
-//! before it was published: of a change, the weekday is also the first one at or after the publication, and where
-//! the two are not the same day, nobody can say which is meant.
+//! A weekday means the latest such day on or before the page's date. For a change it also has to be the first such day
+//! on or after the publication, since nothing is changed before it is published. If the two differ, it is ambiguous.
 
 use jiff::Span;
 use jiff::civil::{Date, Weekday};
@@ -12,16 +11,16 @@ use crate::model::Precision;
 use super::absolute;
 use super::words::{Token, weekday};
 
-/// A weekday as named.
+/// A weekday as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Named {
     weekday: Weekday,
-    /// Whether it is the last one: `last Friday`.
+    /// Whether `last` precedes it: `last Friday`.
     last: bool,
 }
 
 impl Named {
-    /// The date that is meant on `day`.
+    /// The date that the words mean on `day`; `None` if it is ambiguous or outside the calendar.
     pub(super) fn before(self, day: Date) -> Option<(Date, Precision)> {
         let days = i64::from(day.weekday().since(self.weekday));
         let latest = days_before(day, days)?;
@@ -30,14 +29,14 @@ impl Named {
         }
         let week_before = days_before(latest, 7)?;
         match days {
-            // Said on a Friday, "last Friday" is no other.
+            // On a Friday, "last Friday" can only be a week ago.
             0 => Some((week_before, Precision::Day)),
-            // Said on a Monday, it is three days ago or ten.
+            // On a Monday, it can be three or ten days ago.
             _ => (latest.first_of_month() == week_before.first_of_month()).then_some((latest, Precision::Month)),
         }
     }
 
-    /// The date that is meant for a change to what was published on `published`, on a page seen on `day`.
+    /// The date of a change to an article that was published on `published`, as a page of `day` names it.
     pub(super) fn between(self, published: Date, day: Option<Date>) -> Option<(Date, Precision)> {
         let days = i64::from(self.weekday.since(published.weekday()));
         let first = published.checked_add(Span::new().try_days(days).ok()?).ok()?;
@@ -55,7 +54,7 @@ fn days_before(day: Date, days: i64) -> Option<Date> {
     Some(date).filter(|date| *date >= Date::constant(1, 1, 1))
 }
 
-/// Reads a line that names a weekday, with or without a part or a time of the day, and says nothing else.
+/// Reads a line that consists of a weekday, with or without a part of the day or a time of day.
 pub(super) fn read(tokens: &[Token]) -> Option<Named> {
     let rest = match tokens {
         [Token::Word(word), rest @ ..] if word == "on" => rest,
@@ -70,7 +69,7 @@ pub(super) fn read(tokens: &[Token]) -> Option<Named> {
     (is_part_of_day(rest) || absolute::time_of_day(rest).is_some()).then_some(Named { weekday, last })
 }
 
-/// Whether the tokens name a part of the day, or nothing.
+/// Whether the tokens are a part of the day, or empty.
 fn is_part_of_day(rest: &[Token]) -> bool {
     match rest {
         [] => true,
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weekday_is_the_latest_one() {
+    fn a_weekday_means_the_latest_such_day() {
         // A Saturday.
         let day = date(2025, 11, 8);
         for (words, expected) in [
@@ -104,20 +103,20 @@ mod tests {
         ] {
             assert_eq!(named(words).before(day), expected, "{words:?}");
         }
-        // Both Fridays are of one month.
+        // Both Fridays are in the same month.
         assert_eq!(named("last Friday").before(date(2025, 11, 22)), Some((date(2025, 11, 21), Precision::Month)));
         assert_eq!(named("Sunday").before(date(1, 1, 1)), None);
     }
 
     #[test]
-    fn a_change_follows_what_it_changes() {
+    fn a_change_is_never_before_the_publication() {
         // A Monday, and the Saturday after it.
         let (published, page) = (date(2025, 11, 3), date(2025, 11, 8));
         let wednesday = Some((date(2025, 11, 5), Precision::Day));
         assert_eq!(named("Wednesday").between(published, Some(page)), wednesday);
         assert_eq!(named("Wednesday").between(published, None), wednesday);
         assert_eq!(named("Monday").between(published, Some(page)), Some((published, Precision::Day)));
-        // Not yet on the day of the page, or one of several since.
+        // After the page's date, or one of several weeks since publication.
         assert_eq!(named("Sunday").between(published, Some(page)), None);
         assert_eq!(named("Wednesday").between(date(2025, 9, 1), Some(page)), None);
         assert_eq!(named("last Friday").between(published, None), None);

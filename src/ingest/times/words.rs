@@ -1,4 +1,4 @@
-//! Words and numbers of a line, and the names of months and weekdays.
+//! Splits a line into tokens, and knows the names of months and weekdays.
 
 use jiff::civil::Weekday;
 
@@ -18,18 +18,18 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// A piece of a line. White space and commas part pieces and are gone.
+/// A piece of a line. White space and commas separate tokens and are dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     /// Digits, as written.
     Number(String),
     /// Letters in lower case, without the dots of abbreviations: `p.m.` is `pm`.
     Word(String),
-    /// Any other character. A dot only between digits.
+    /// Any other character. A dot becomes a token only between digits.
     Mark(char),
 }
 
-/// Splits a line into pieces.
+/// Splits a line into tokens.
 pub(super) fn tokens(line: &str) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut rest = line;
@@ -57,7 +57,7 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
     tokens
 }
 
-/// The longest start of `text` whose characters all pass; `None` when it is empty.
+/// The longest prefix of `text` whose characters all pass; `None` if it is empty.
 fn leading(text: &str, pass: impl Fn(char) -> bool) -> Option<&str> {
     let end = text.find(|c| !pass(c)).unwrap_or(text.len());
     text.get(..end).filter(|start| !start.is_empty())
@@ -69,13 +69,13 @@ pub(super) fn month_name(month: i8) -> &'static str {
     MONTHS.get(index).copied().unwrap_or("an unknown month")
 }
 
-/// The month that a word names, in full or shortened to three letters or more.
+/// The month, from 1 to 12, that a word names in full or abbreviated to three letters or more.
 pub(super) fn month(word: &str) -> Option<i8> {
     let index = MONTHS.iter().position(|name| word.len() >= 3 && name.to_lowercase().starts_with(word))?;
     i8::try_from(index + 1).ok()
 }
 
-/// The weekday that a word names, in full or shortened to three letters or more.
+/// The weekday that a word names, in full or abbreviated to three letters or more.
 pub(super) fn weekday(word: &str) -> Option<Weekday> {
     let word = if word == "weds" { "wed" } else { word };
     let index = WEEKDAYS.iter().position(|name| word.len() >= 3 && name.starts_with(word))?;

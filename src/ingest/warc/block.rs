@@ -1,4 +1,4 @@
-//! The block of a record.
+//! Reads the block of a record: the bytes after its header.
 
 use std::io::{self, BufRead, Seek};
 
@@ -6,19 +6,19 @@ use super::VERSION;
 use super::input::Input;
 use crate::ingest::DOCUMENT_BYTES_MAX;
 
-/// The most that is kept of a block: a page and the header that it was answered with.
+/// Maximum number of bytes kept of a block: the largest page and its HTTP header.
 const KEPT_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + (64 << 10);
 
-/// What was read of a block.
+/// A block as read.
 pub(super) struct Block {
-    /// Its beginning, if it is wanted.
+    /// The block, up to the limit; empty if it is not wanted.
     pub(super) kept: Vec<u8>,
-    /// How many bytes it has. Fewer than its header says where the file ends, or where a member of gzip begins with
-    /// another record.
+    /// Number of bytes read. This is less than the header states if the file ends early, or if a gzip member starts
+    /// with another record.
     pub(super) bytes: u64,
 }
 
-/// Reads a block of `length` bytes.
+/// Reads a block of `length` bytes, and keeps the bytes only if it is wanted.
 pub(super) fn read<R: BufRead + Seek>(input: &mut Input<R>, length: u64, is_wanted: bool) -> io::Result<Block> {
     let mut block = Block { kept: Vec::new(), bytes: 0 };
     while block.bytes < length {

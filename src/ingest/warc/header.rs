@@ -1,11 +1,12 @@
-//! The header of a record: its version, and its fields by name.
+//! The header of a record: a version line, then named fields.
 
-/// What a record says of itself.
+/// The fields of a header in order, with names in lower case.
 #[derive(Debug, Default)]
 pub(super) struct Header(Vec<(String, String)>);
 
 impl Header {
-    /// Reads the lines of a header, the version first. A line that begins with a blank goes on with the field before it.
+    /// Parses the lines of a header, skipping the version line. A line that starts with white space continues the field
+    /// before it.
     pub(super) fn read(lines: &[u8]) -> Result<Self, String> {
         let text = String::from_utf8_lossy(lines);
         let mut fields: Vec<(String, String)> = Vec::new();
@@ -28,23 +29,23 @@ impl Header {
         Ok(Self(fields))
     }
 
-    /// A field by its name in lower case; empty where it is missing.
+    /// Looks up a field by its lower-case name; empty if it is missing.
     pub(super) fn field(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// A field that holds an address. Some writers put it between `<` and `>`, as the first standard had it.
+    /// Looks up a field that contains a URL. Some writers put it between `<` and `>`, as WARC 1.0 specified.
     pub(super) fn address(&self, name: &str) -> &str {
         let address = self.field(name);
         address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(address)
     }
 
-    /// How many bytes the record's block has.
+    /// The length of the record's block in bytes, as stated.
     pub(super) fn length(&self) -> Result<u64, String> {
         let length = self.field("content-length");
         if length.is_empty() {
-            return Err("it does not say how long it is (Content-Length)".to_owned());
+            return Err("its header has no Content-Length".to_owned());
         }
-        length.parse().map_err(|_| format!("its Content-Length is no number: {length:?}"))
+        length.parse().map_err(|_| format!("its Content-Length is not a number: {length:?}"))
     }
 }

@@ -1,4 +1,4 @@
-//! An answer of HTTP/1.x, as it went over the wire, becomes a page.
+//! Reads the page from an HTTP/1.x response as it was sent over the wire.
 
 use std::io::{self, Read};
 
@@ -6,15 +6,15 @@ use super::{Found, Page};
 use crate::ingest::DOCUMENT_BYTES_MAX;
 use crate::model::Timestamp;
 
-/// The most fields that an answer may have.
+/// Maximum number of header fields in a response.
 const FIELDS_MAX: usize = 256;
 
-/// Whether the header of an answer says that it is of something else than a page: that it is a redirect or an error, or an
-/// image and the like. An answer that nothing is changed has none of these.
+/// Whether the header shows that a response is not a page but, for example, a redirect, an error or an image. 304 Not
+/// Modified counts as a page.
 pub(super) fn is_of_no_page(answer: &[u8]) -> bool {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut fields);
-    // What can't be read says nothing.
+    // A header that cannot be read shows nothing.
     let read = parse(&mut head, answer).is_ok();
     let content_type = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-type"));
     let is_html = content_type.is_none_or(|field| is_html(&String::from_utf8_lossy(field.value)));
@@ -29,14 +29,14 @@ fn parse<'b>(head: &mut httparse::Response<'_, 'b>, answer: &'b [u8]) -> httpars
         .parse_response(head, answer)
 }
 
-/// The page in an answer, if it is one.
+/// Reads the page in a response, or says why it is not a page.
 pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut fields);
     let body = match parse(&mut head, answer) {
         Ok(httparse::Status::Complete(end)) => answer.get(end..).unwrap_or_default(),
-        Ok(httparse::Status::Partial) => return Found::Broken("the header of the HTTP answer has no end".to_owned()),
-        Err(error) => return Found::Broken(format!("it is no HTTP answer: {error}")),
+        Ok(httparse::Status::Partial) => return Found::Broken("its HTTP header is incomplete".to_owned()),
+        Err(error) => return Found::Broken(format!("it is not an HTTP response: {error}")),
     };
     let field = |name: &str| {
         let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
@@ -44,10 +44,10 @@ pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
     };
     let content_type = field("content-type");
     if head.code != Some(200) {
-        return Found::Other("answers that are no pages");
+        return Found::Other("responses that are not pages");
     }
     if !content_type.is_empty() && !is_html(&content_type) {
-        return Found::Other("files that are no pages");
+        return Found::Other("files that are not pages");
     }
     match decoded(body, &field("transfer-encoding"), &field("content-encoding")) {
         Ok(body) => Found::Page(Page {
@@ -62,13 +62,13 @@ pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
     }
 }
 
-/// Whether a media type is that of a page.
+/// Whether a media type is HTML or XHTML.
 pub(super) fn is_html(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("text/html") || essence.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
-/// The charset that a content type states.
+/// The charset parameter of a content type.
 pub(super) fn charset(content_type: &str) -> Option<String> {
     let parameters = content_type.split(';').skip(1);
     let mut named = parameters.filter_map(|parameter| parameter.split_once('='));
@@ -76,12 +76,12 @@ pub(super) fn charset(content_type: &str) -> Option<String> {
     Some(charset.trim().trim_matches(['"', '\'']).to_owned()).filter(|charset| !charset.is_empty())
 }
 
-/// The body without its codings. Many archives were made with a body that was decoded and fields that still name the
-/// codings, so that a body which does not begin as the coding does is taken as it is.
+/// Undoes the codings of a body. Many crawlers store the decoded body with header fields that still name the codings,
+/// so a body that does not start as the coding requires is taken as it is.
 fn decoded(body: &[u8], transfer: &str, content: &str) -> Result<Vec<u8>, String> {
     let chunked = transfer.to_ascii_lowercase().contains("chunked");
     let mut body = if chunked { joined(body)? } else { body.to_vec() };
-    // The coding that was put on last comes off first.
+    // The coding that was applied last is undone first.
     for coding in content.split(',').rev().map(|coding| coding.trim().to_ascii_lowercase()) {
         body = match coding.as_str() {
             "gzip" | "x-gzip" if body.starts_with(b"\x1f\x8b") => read(flate2::read::MultiGzDecoder::new(&*body))?,
@@ -89,7 +89,7 @@ fn decoded(body: &[u8], transfer: &str, content: &str) -> Result<Vec<u8>, String
             "zstd" if body.starts_with(b"\x28\xb5\x2f\xfd") => {
                 read(zstd::stream::read::Decoder::with_buffer(&*body).map_err(|error| undecodable(&error))?)?
             }
-            // Nothing marks this coding's beginning; but what is in it does not begin as a page does.
+            // Brotli has no magic number, but compressed data does not start like a page.
             "br" if is_markup(&body) => body,
             "br" => read(brotli::Decompressor::new(&*body, 4096))?,
             _ => body,
@@ -104,21 +104,21 @@ fn is_markup(body: &[u8]) -> bool {
     opening.starts_with(b"<") && !opening.iter().any(|byte| *byte < b'\t')
 }
 
-/// Reads what a decoder makes, as far as a page may be long.
+/// Reads all output of a decoder, up to the size limit for a page.
 fn read(from: impl Read) -> Result<Vec<u8>, String> {
     let mut decoded = Vec::new();
     from.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut decoded).map_err(|error| undecodable(&error))?;
     if decoded.len() > DOCUMENT_BYTES_MAX {
-        return Err(format!("it unpacks to over {DOCUMENT_BYTES_MAX} bytes, more than any page may have"));
+        return Err(format!("it decompresses to over {DOCUMENT_BYTES_MAX} bytes, the limit for a page"));
     }
     Ok(decoded)
 }
 
 fn undecodable(error: &io::Error) -> String {
-    format!("what its body is compressed with is damaged: {error}")
+    format!("its compressed body is damaged: {error}")
 }
 
-/// Chunks put together (RFC 9112, 7.1). What is not in chunks, or no longer, is taken as it is.
+/// Joins the chunks of a body (RFC 9112, 7.1). A body that is not chunked, or no longer, is taken as it is.
 fn joined(body: &[u8]) -> Result<Vec<u8>, String> {
     let mut joined = Vec::with_capacity(body.len());
     let mut rest = body;
@@ -138,7 +138,7 @@ fn joined(body: &[u8]) -> Result<Vec<u8>, String> {
                 rest = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")).unwrap_or(rest);
             }
             None if joined.is_empty() => return Ok(body.to_vec()),
-            None => return Err(format!("its body is cut off after {} bytes", joined.len())),
+            None => return Err(format!("its body ends early, after {} bytes", joined.len())),
         }
     }
 }

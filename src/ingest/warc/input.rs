@@ -1,8 +1,8 @@
-//! The bytes of a web archive, no longer compressed, with their place in the file.
+//! The decompressed bytes of a web archive, with their offsets in the file.
 //!
-//! A compressed web archive is gzip with a member for each record (ISO 28500, annex on compression), so that a record has a
-//! place in the file by its member, and damage ends with the member that it is in. A chunk here holds bytes of one member
-//! only. Files that are one member throughout are read too.
+//! A compressed web archive is a gzip file with one member per record (ISO 28500, annex on compression). The offset of
+//! a record is that of its member, and damage affects only the member it is in. A chunk in memory has bytes of one
+//! member only. Files that consist of a single member can be read too.
 
 use std::io::{self, BufRead, ErrorKind, Read, Seek, SeekFrom};
 
@@ -10,17 +10,18 @@ use flate2::bufread::GzDecoder;
 
 const CHUNK_BYTES: usize = 64 << 10;
 const MAGIC: &[u8] = b"\x1f\x8b";
-/// Begins each member: the magic number, and deflate as the method.
+/// The start of a gzip member: the magic number, and deflate as the method.
 const MEMBER: &[u8] = b"\x1f\x8b\x08";
 
+/// A reader with lookahead that knows offsets and member boundaries.
 pub(super) struct Input<R: BufRead> {
     source: Source<R>,
     chunk: Vec<u8>,
-    /// What of the chunk is used up.
+    /// Number of bytes of the chunk that are consumed.
     at: usize,
-    /// The place of the chunk's first byte, or of the member that it belongs to.
+    /// File offset of the chunk's first byte, or of the member that it belongs to.
     offset: u64,
-    /// Whether the chunk begins a member.
+    /// Whether the chunk is the start of a member.
     begins_member: bool,
 }
 
@@ -28,12 +29,12 @@ enum Source<R: BufRead> {
     Plain(Told<R>),
     Between(Told<R>),
     Within(Box<GzDecoder<Told<R>>>),
-    /// While it changes from one to the other.
+    /// Placeholder while switching between the other variants.
     Nowhere,
 }
 
 impl<R: BufRead + Seek> Input<R> {
-    /// What the bytes are is told by how they begin.
+    /// Detects from the first bytes whether the file is compressed.
     pub(super) fn new(mut from: R) -> io::Result<Self> {
         let is_gzip = from.fill_buf()?.starts_with(MAGIC);
         let told = Told { from, offset: 0 };
@@ -41,7 +42,7 @@ impl<R: BufRead + Seek> Input<R> {
         Ok(Self { source, chunk: Vec::new(), at: 0, offset: 0, begins_member: false })
     }
 
-    /// The place in the file of what comes next: of the byte, or of its member.
+    /// File offset of the next byte, or of the member that it belongs to.
     pub(super) fn offset(&self) -> u64 {
         match self.source {
             Source::Plain(_) => self.offset + self.at as u64,
@@ -49,12 +50,12 @@ impl<R: BufRead + Seek> Input<R> {
         }
     }
 
-    /// Whether what comes next begins a member.
+    /// Whether the next byte is the first of a member.
     pub(super) fn is_at_member(&self) -> bool {
         self.begins_member && self.at == 0
     }
 
-    /// What comes next; empty at the end alone.
+    /// Returns the bytes that come next; empty only at the end of the file.
     pub(super) fn fill(&mut self) -> io::Result<&[u8]> {
         if self.at == self.chunk.len() {
             self.forget();
@@ -66,13 +67,13 @@ impl<R: BufRead + Seek> Input<R> {
         Ok(self.rest())
     }
 
-    /// At least so many of the bytes that come next, fewer only where the member or the file ends.
+    /// Returns at least the next `bytes` bytes, or fewer if the member or the file ends before.
     pub(super) fn peek(&mut self, bytes: usize) -> io::Result<&[u8]> {
         self.fill()?;
         self.peek_in_member(bytes)
     }
 
-    /// As [`Self::peek`], without going on to the next member: at the end of one there is nothing.
+    /// Like [`Self::peek`], but does not continue with the next member; empty at the end of the present one.
     pub(super) fn peek_in_member(&mut self, bytes: usize) -> io::Result<&[u8]> {
         while self.rest().len() < bytes && self.read_more()? > 0 {}
         Ok(self.rest())
@@ -82,13 +83,14 @@ impl<R: BufRead + Seek> Input<R> {
         self.at = (self.at + bytes).min(self.chunk.len());
     }
 
-    /// How many bytes are held.
+    /// Number of bytes allocated for the chunk.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.chunk.capacity()
     }
 
-    /// Goes back to a place that was told for bytes that are not compressed; whether that can be.
+    /// Seeks back to an offset that was returned earlier. Returns whether that succeeded; it cannot in a compressed
+    /// file.
     pub(super) fn go_back(&mut self, offset: u64) -> bool {
         let Source::Plain(told) = &mut self.source else { return false };
         if told.from.seek(SeekFrom::Start(offset)).is_err() {
@@ -99,12 +101,12 @@ impl<R: BufRead + Seek> Input<R> {
         true
     }
 
-    /// After damage: passes over the bytes up to what looks like the next member, from the beginning of the damaged one on
-    /// where the file can be read again from there. Whether there is one.
+    /// Skips from damage to what looks like the start of the next member, and returns whether there is one. The search
+    /// starts at the damaged member if the file can seek.
     pub(super) fn pass_over_damage(&mut self) -> io::Result<bool> {
         self.forget();
         let Some(mut told) = self.take_file() else { return Ok(false) };
-        // The damage may have led the decoder into the members behind it.
+        // Because of the damage, the decoder may have read into the members after this one.
         let behind = self.offset + 1;
         if told.from.seek(SeekFrom::Start(behind)).is_ok() {
             told.offset = behind;
@@ -116,7 +118,7 @@ impl<R: BufRead + Seek> Input<R> {
         found
     }
 
-    /// The file behind the member that is being read; none where there are no members.
+    /// Takes the underlying file out of the source; `None` if the file is not compressed.
     fn take_file(&mut self) -> Option<Told<R>> {
         match std::mem::replace(&mut self.source, Source::Nowhere) {
             Source::Within(decoder) => Some(decoder.into_inner()),
@@ -145,7 +147,7 @@ impl<R: BufRead + Seek> Input<R> {
             Source::Within(decoder) => decoder,
             Source::Between(_) | Source::Nowhere => return Ok(0),
         };
-        // What is used up makes room, so that a chunk stays small whatever is looked at.
+        // Drop consumed bytes first, so that the chunk stays small however far ahead a caller peeks.
         if self.at > 0 {
             self.chunk.drain(..self.at);
             if is_plain {
@@ -174,10 +176,10 @@ impl<R: BufRead + Seek> Input<R> {
     }
 }
 
-/// Bytes of the file, counted.
+/// A reader that counts the bytes consumed.
 struct Told<R> {
     from: R,
-    /// How many were used up.
+    /// Number of bytes consumed: the offset of the next one.
     offset: u64,
 }
 
@@ -209,7 +211,7 @@ fn read(from: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Passes over bytes until a member may begin. Whether one does.
+/// Skips to the next bytes that may start a member, and returns whether there are any.
 fn seek_member(told: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let buffer = told.fill_buf()?;
@@ -220,7 +222,7 @@ fn seek_member(told: &mut impl BufRead) -> io::Result<bool> {
         let passed = match found {
             Some(0) => return Ok(true),
             Some(at) => at,
-            // The beginning of one may lie across the end of the buffer.
+            // The start of a member may extend past the end of the buffer.
             None => buffer.len().saturating_sub(MEMBER.len() - 1).max(1),
         };
         told.consume(passed);

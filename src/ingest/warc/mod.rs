@@ -2,9 +2,10 @@
 //!
 //! Source: <https://iipc.github.io/warc-specifications/specifications/warc-format/warc-1.1/>.
 //!
-//! Records come one by one, in the order of the file and in constant memory. What is no page is passed over. A record that
-//! is broken is told with its place, and reading goes on with the next one: at the next member of gzip, or, where the file
-//! can be read again from a place, at the next record behind the broken one's header, so that a wrong length hides nothing.
+//! Records are read one by one, in file order and in constant memory. Records that are not pages are reported as such.
+//! A broken record is reported with its offset, and reading continues with the next record: in a compressed file at the
+//! next gzip member, in a plain file right after the broken record's header, so that a wrong length hides no other
+//! record.
 
 mod block;
 mod header;
@@ -18,83 +19,85 @@ use self::header::Header;
 use self::input::Input;
 use crate::model::Timestamp;
 
-/// The most that a header may have.
+/// Maximum size of a record's header.
 const HEADER_BYTES_MAX: usize = 64 << 10;
-/// Bytes that may be read once more in any file; in a large one as many more as four times what was read. Headers that each
-/// claim all of a file would make a reader go over it for each.
+/// Allowance of bytes that may be read again after broken headers, on top of four times the bytes read. Without a
+/// limit, a file in which every header claims the rest of the file would be read once per record.
 const READ_AGAIN_MIN: u64 = 1 << 30;
+/// The start of a record where one is expected.
 const VERSION: &[u8] = b"WARC/";
-/// Begins a record amid what is no record: a little more than what begins one where one is due.
+/// The start of a record when searching for one in other bytes; longer, so that it is less likely to occur by chance.
 const NEXT: &[u8] = b"WARC/1.";
 const VERSION_OF_ARC: &[u8] = b"filedesc:";
 
-/// Reads a web archive.
+/// Reads the records of a web archive.
 pub struct Reader<R: BufRead + Seek> {
     input: Input<R>,
     ended: bool,
-    /// How many bytes were read once more, behind headers with a wrong length.
+    /// Number of bytes read again after headers with a wrong length.
     read_again: u64,
 }
 
-/// One record.
+/// One record of a web archive.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where it stands: the place in the file of its first byte, or of the member of gzip that it is in.
+    /// Offset in the file of the record's first byte or, in a compressed file, of the gzip member that contains it.
     pub offset: u64,
-    /// What it holds.
+    /// What the record contains.
     pub found: Found,
 }
 
-/// What a record holds.
+/// What a record contains.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A page as it was answered.
+    /// A page that a server returned.
     Page(Page),
-    /// A page was seen to be as it had been.
+    /// A visit that found a page unchanged.
     Revisit(Revisit),
-    /// Nothing that is archived, and what it is.
+    /// A record that is not archived, with a description of its kind in the plural.
     Other(&'static str),
-    /// It cannot be read, and why.
+    /// A record that cannot be read, with the reason.
     Broken(String),
 }
 
-/// A page as it was answered.
+/// A page that a server returned, from a `response` or `resource` record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Its address.
+    /// The URL as the record states it (`WARC-Target-URI`).
     pub url: String,
-    /// When it was had.
+    /// When the page was fetched (`WARC-Date`).
     pub time: Timestamp,
-    /// Its bytes, without what they were wrapped in for the way.
+    /// The bytes of the page, with transfer and content codings undone.
     pub body: Vec<u8>,
-    /// The charset that the server stated.
+    /// The charset of the server's `Content-Type` header.
     pub charset: Option<String>,
-    /// `ETag` as the server stated it; empty where it stated none.
+    /// The server's `ETag` header; empty if there was none.
     pub etag: String,
-    /// `Last-Modified` as the server stated it; empty where it stated none.
+    /// The server's `Last-Modified` header; empty if there was none.
     pub last_modified: String,
 }
 
-/// A page was seen to be as it had been.
+/// A visit that found a page unchanged, from a `revisit` record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Revisit {
-    /// Its address.
+    /// The URL visited.
     pub url: String,
-    /// When it was seen.
+    /// When it was visited.
     pub time: Timestamp,
-    /// The address under which it had been seen.
+    /// The URL of the earlier capture with the same content; equal to `url` if the record does not state it.
     pub refers_to_url: String,
-    /// When it had been seen; `None` where the record does not say.
+    /// When that earlier capture was made; `None` if the record does not state it.
     pub refers_to_time: Option<Timestamp>,
 }
 
 impl<R: BufRead + Seek> Reader<R> {
-    /// Reads what `from` holds from its present place on, which is told as 0.
+    /// Reads `from` from its current position on. Offsets count from there.
     pub fn new(from: R) -> io::Result<Self> {
         Ok(Self { input: Input::new(from)?, ended: false, read_again: 0 })
     }
 
-    /// The next record; `None` after the last. An error is one of the file, and not of what it holds.
+    /// Returns the next record, or `None` after the last. Damaged records are returned as [`Found::Broken`]; an error
+    /// means that the file itself could not be read.
     pub fn next_record(&mut self) -> io::Result<Option<Record>> {
         if self.ended {
             return Ok(None);
@@ -114,7 +117,7 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(found)
     }
 
-    /// The next record, whose place is put into `offset` once it is known.
+    /// Reads the next record and sets `offset` to its offset as soon as it is known.
     fn record(&mut self, offset: &mut u64) -> io::Result<Option<Found>> {
         self.pass_over_line_ends()?;
         let start = self.input.peek(VERSION_OF_ARC.len())?;
@@ -127,11 +130,11 @@ impl<R: BufRead + Seek> Reader<R> {
         if is_arc {
             self.ended = true;
             let reason =
-                "this is an ARC file, the form before WARC, which is not read; `warcio recompress` makes a WARC of it";
+                "ARC files, the format before WARC, are not supported; convert this one with `warcio recompress`";
             return Ok(Some(Found::Broken(reason.to_owned())));
         }
         if !is_record {
-            return self.broken("no record begins here".to_owned(), None);
+            return self.broken("no record starts here".to_owned(), None);
         }
         let (length, header) = match self.header()? {
             Ok(header) => header,
@@ -149,13 +152,13 @@ impl<R: BufRead + Seek> Reader<R> {
         }))
     }
 
-    /// A record that can't be read is passed over.
+    /// Skips a record that cannot be read, and reports it.
     fn broken(&mut self, reason: String, behind_header: Option<u64>) -> io::Result<Option<Found>> {
         self.go_to_next_record(behind_header)?;
         Ok(Some(Found::Broken(reason)))
     }
 
-    /// The header, and how many bytes it says that its block has; or what is wrong with it.
+    /// Reads the header and returns it with the length of the block that it states, or says what is wrong with it.
     fn header(&mut self) -> io::Result<Result<(u64, Header), String>> {
         let lines = self.header_lines()?;
         Ok(lines.and_then(|lines| {
@@ -164,7 +167,7 @@ impl<R: BufRead + Seek> Reader<R> {
         }))
     }
 
-    /// The lines up to an empty one, or why there are none.
+    /// Reads the lines up to an empty one, or says why that is not possible.
     fn header_lines(&mut self) -> io::Result<Result<Vec<u8>, String>> {
         let mut lines = Vec::new();
         loop {
@@ -172,7 +175,7 @@ impl<R: BufRead + Seek> Reader<R> {
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let part = end.map_or(buffer.len(), |end| end + 1);
             if part == 0 {
-                return Ok(Err("the file ends in its header".to_owned()));
+                return Ok(Err("the file ends within its header".to_owned()));
             }
             lines.extend_from_slice(buffer.get(..part).unwrap_or_default());
             self.input.consume(part);
@@ -180,27 +183,27 @@ impl<R: BufRead + Seek> Reader<R> {
                 return Ok(Ok(lines));
             }
             if lines.len() > HEADER_BYTES_MAX {
-                return Ok(Err(format!("its header has over {HEADER_BYTES_MAX} bytes")));
+                return Ok(Err(format!("its header is longer than {HEADER_BYTES_MAX} bytes")));
             }
         }
     }
 
-    /// A block is as long as its header says if a record or the end comes behind it.
+    /// Checks the stated length of a block: another record or the end of the file has to follow it.
     fn check_end(&mut self, block: &Block, length: u64) -> io::Result<Result<(), String>> {
         if block.bytes < length {
-            let what = if self.input.fill()?.is_empty() { "the file ends" } else { "another record begins" };
-            return Ok(Err(format!("{what} after {} bytes of it, and its header says {length}", block.bytes)));
+            let what = if self.input.fill()?.is_empty() { "the file ends" } else { "another record starts" };
+            return Ok(Err(format!("{what} after {} of the {length} bytes that its header states", block.bytes)));
         }
-        // What comes behind its member is not looked at: it may be damaged, which is nothing to this record.
+        // Do not look past the end of the gzip member: the next member may be damaged without affecting this record.
         loop {
             let next = self.input.peek_in_member(VERSION.len())?;
             let ends = next.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            // The file may end amid the next record's first bytes.
+            // The file may end within the first bytes of the next record.
             if ends == 0 && (next.starts_with(VERSION) || VERSION.starts_with(next)) {
                 return Ok(Ok(()));
             }
             if ends == 0 {
-                return Ok(Err(format!("no record comes after the {length} bytes that its header says it has")));
+                return Ok(Err(format!("no record follows the {length} bytes that its header states")));
             }
             self.input.consume(ends);
         }
@@ -217,8 +220,8 @@ impl<R: BufRead + Seek> Reader<R> {
         }
     }
 
-    /// Passes over everything up to a line that begins a record: from behind the header of the broken one, where the file
-    /// can be read again from there.
+    /// Skips to the next line that starts a record. In a plain file the search starts right after the broken record's
+    /// header.
     fn go_to_next_record(&mut self, behind_header: Option<u64>) -> io::Result<()> {
         if let Some(offset) = behind_header {
             let again = self.input.offset().saturating_sub(offset);
@@ -243,7 +246,7 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 }
 
-/// The kinds of record that are read.
+/// The kinds of record that can contain a page.
 #[derive(Clone, Copy)]
 enum Kind {
     Response,
@@ -251,30 +254,30 @@ enum Kind {
     Revisit,
 }
 
-/// Whether a record is one that is read, going by its header; if not, what it is.
+/// Returns a record's kind by its header, or a description if records of that kind are not archived.
 fn wanted(header: &Header) -> Result<Kind, &'static str> {
     let url = header.address("warc-target-uri");
     let is_of_the_web = url.starts_with("http://") || url.starts_with("https://");
     match header.field("warc-type") {
-        "response" | "resource" | "revisit" if !is_of_the_web => Err("records that are not of the web"),
+        "response" | "resource" | "revisit" if !is_of_the_web => Err("records that are not of web pages"),
         "response" => Ok(Kind::Response),
         "resource" if http::is_html(header.field("content-type")) => Ok(Kind::Resource),
         "revisit" => Ok(Kind::Revisit),
-        "resource" => Err("files that are no pages"),
-        "continuation" => Err("parts of records in segments"),
-        _ => Err("records of how it was made"),
+        "resource" => Err("files that are not pages"),
+        "continuation" => Err("parts of segmented records"),
+        _ => Err("requests and crawl metadata"),
     }
 }
 
 fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
     let time = match header.field("warc-date").parse::<Timestamp>() {
         Ok(time) => time,
-        Err(_) => return Found::Broken(format!("its WARC-Date is no instant: {:?}", header.field("warc-date"))),
+        Err(_) => return Found::Broken(format!("its WARC-Date is not a valid time: {:?}", header.field("warc-date"))),
     };
     let url = header.address("warc-target-uri").to_owned();
     if let Kind::Revisit = kind {
         if http::is_of_no_page(&block.kept) {
-            return Found::Other("visits to what is no page");
+            return Found::Other("revisits that are not of pages");
         }
         let before = header.address("warc-refers-to-target-uri");
         return Found::Revisit(Revisit {
@@ -300,20 +303,21 @@ fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
     }
 }
 
-/// Why a record does not hold the whole of what was answered.
+/// Why a record does not contain the complete response; `None` if it does.
 fn incomplete(header: &Header, block: &Block) -> Option<String> {
     let cut = header.field("warc-truncated");
     if !cut.is_empty() {
-        return Some(format!("whoever made it cut it off ({cut})"));
+        return Some(format!("the crawler truncated it ({cut})"));
     }
     if !header.field("warc-segment-number").is_empty() {
-        return Some("it is one of several segments, which are not put together".to_owned());
+        return Some("it is split into segments, which is not supported".to_owned());
     }
     (block.bytes > block.kept.len() as u64)
-        .then(|| format!("it has {} bytes, more than any page may have", block.bytes))
+        .then(|| format!("it has {} bytes, more than the limit for a page", block.bytes))
 }
 
-/// Whether an error is one of the compressed bytes, behind which there may be more.
+/// Whether an error is damage in the compressed data, after which reading can continue, and not a failure to read the
+/// file.
 fn is_of_the_content(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof)
 }

@@ -45,7 +45,7 @@ fn read(bytes: &[u8]) -> Vec<Record> {
     records
 }
 
-/// What there is, in short: an address, or `broken`, each with the place.
+/// The records in short: each with its offset, and its URL or `broken` with the reason.
 fn seen(bytes: &[u8]) -> Vec<(u64, String)> {
     let name = |found: Found| match found {
         Found::Page(page) => page.url.rsplit('/').next().unwrap().to_owned(),
@@ -62,7 +62,7 @@ fn names(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn a_leap_second_keeps_its_order_and_is_in_the_last_minute_of_a_day_only() {
+fn a_leap_second_keeps_its_order_and_is_valid_only_in_the_last_minute_of_a_day() {
     let at = |time: &str| {
         let text = String::from_utf8(response("http://q.example/a")).unwrap().replace("2025-11-08T10:00:00.25Z", time);
         match read(text.as_bytes()).remove(0).found {
@@ -72,12 +72,12 @@ fn a_leap_second_keeps_its_order_and_is_in_the_last_minute_of_a_day_only() {
         }
     };
     assert_eq!(at("2016-12-31T23:59:60.2Z"), "2016-12-31T23:59:59.999999Z");
-    assert!(at("2016-12-31T12:00:60Z").starts_with("its WARC-Date is no instant"));
-    assert!(at("2016-12-31T12:00:00+24:00").starts_with("its WARC-Date is no instant"));
+    assert!(at("2016-12-31T12:00:60Z").starts_with("its WARC-Date is not a valid time"));
+    assert!(at("2016-12-31T12:00:00+24:00").starts_with("its WARC-Date is not a valid time"));
 }
 
 #[test]
-fn a_page_comes_as_it_was_answered() {
+fn a_page_is_decoded_as_the_server_sent_it() {
     let chunks = format!("{:x}\r\n{}\r\n5\r\nmore!\r\n0\r\n\r\n", PAGE.len(), PAGE);
     let zipped = gzip(PAGE.as_bytes());
     let mut packed = Vec::new();
@@ -86,7 +86,7 @@ fn a_page_comes_as_it_was_answered() {
         ("", PAGE.as_bytes(), PAGE.to_owned()),
         ("Transfer-Encoding: chunked\r\n", chunks.as_bytes(), format!("{PAGE}more!")),
         ("Content-Encoding: gzip\r\n", &zipped, PAGE.to_owned()),
-        // Written by who decoded the body and left the fields as they were.
+        // Written by a crawler that decoded the body but kept the header fields.
         ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n", PAGE.as_bytes(), PAGE.to_owned()),
         ("Content-Encoding: br\r\n", PAGE.as_bytes(), PAGE.to_owned()),
         ("Content-Encoding: br\r\n", &packed, PAGE.to_owned()),
@@ -100,7 +100,7 @@ fn a_page_comes_as_it_was_answered() {
 }
 
 #[test]
-fn what_is_no_page_is_passed_over() {
+fn records_that_are_not_pages_are_named_by_kind() {
     let error = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n<p>Gone.";
     let image = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n\x89PNG";
     let file = [
@@ -116,22 +116,23 @@ fn what_is_no_page_is_passed_over() {
     assert_eq!(
         found,
         [
-            "records of how it was made",
-            "answers that are no pages",
-            "files that are no pages",
-            "records that are not of the web",
+            "requests and crawl metadata",
+            "responses that are not pages",
+            "files that are not pages",
+            "records that are not of web pages",
             "again https://example.org/a",
             "saved"
         ]
     );
 }
 
-/// In a plain file nothing is hidden by a length that is too long: it is read again from behind the broken header.
+/// In a plain file a length that is too long hides no record, because the file is read again from after the broken
+/// header.
 #[test]
 fn a_wrong_length_costs_one_record() {
     let block = answer("", PAGE.as_bytes());
     let length = block.len();
-    // Up to four bytes more are the line ends behind the block, which are not told from its own.
+    // A length up to four bytes too long covers the line ends after the block, which look like part of it.
     for wrong in [0, 5, length - 1, length + 5, length + 400, 5_000_000_000] {
         let broken = with_length("response", "https://example.org/b", &block, &wrong.to_string());
         let file = [response("https://example.org/a"), broken, response("https://example.org/c")].concat();
@@ -154,7 +155,7 @@ fn a_wrong_length_costs_one_record() {
 }
 
 #[test]
-fn places_are_told() {
+fn each_record_has_its_offset_in_the_file() {
     let (a, b) = (response("https://example.org/a"), response("https://example.org/b"));
     let plain: Vec<u64> = seen(&[&*a, &b].concat()).into_iter().map(|(place, _)| place).collect();
     assert_eq!(plain, [0, a.len() as u64]);
@@ -177,13 +178,13 @@ fn damage_within_a_member_costs_that_member() {
             (Some("a"), Some("c")),
             "{at}"
         );
-        assert!(!names.contains(&"b".to_owned()), "byte {at}: a damaged page is none: {names:?}");
+        assert!(!names.contains(&"b".to_owned()), "byte {at}: a damaged page was returned: {names:?}");
         assert!(names.contains(&"broken".to_owned()), "byte {at}: {names:?}");
     }
 }
 
 #[test]
-fn what_is_before_a_cut_is_kept() {
+fn a_truncated_file_yields_all_records_before_the_cut() {
     let (a, b) = (response("https://example.org/a"), response("https://example.org/b"));
     for zipped in [false, true] {
         let records = [&a, &b].map(|record| if zipped { gzip(record) } else { record.clone() });
@@ -195,10 +196,10 @@ fn what_is_before_a_cut_is_kept() {
     }
 }
 
-/// What is looked at for a record is used up as it is read: line ends behind a record, and lines that are shorter than what
-/// begins one, were kept until the file ended.
+/// Bytes between records used to pile up in memory until the end of the file, if they were line ends or lines shorter
+/// than the start of a record. They are consumed as they are read.
 #[test]
-fn what_is_between_records_takes_no_memory() {
+fn bytes_between_records_take_no_memory() {
     for filling in ["\n", "ab\n"] {
         let (first, last) = (response("https://example.org/a"), response("https://example.org/c"));
         let file = [&*first, filling.repeat(4 << 20).as_bytes(), &last].concat();
@@ -207,13 +208,13 @@ fn what_is_between_records_takes_no_memory() {
         while reader.next_record().unwrap().is_some() {
             most = most.max(reader.input.held());
         }
-        assert!(most <= 256 << 10, "{most} bytes are held, filled with {filling:?}");
+        assert!(most <= 256 << 10, "{most} bytes are in memory, filled with {filling:?}");
     }
 }
 
-/// Headers that each claim all that follows don't make a file as long as it is many.
+/// In this file each of many headers claims the rest of the file. It is still read only a bounded number of times.
 #[test]
-fn what_is_read_again_is_bounded() {
+fn reading_again_after_broken_headers_is_bounded() {
     let header = with_length("response", "https://example.org/b", b"", "99999999999");
     let file = header.repeat(20_000);
     let mut reader = Reader::new(Cursor::new(&file)).unwrap();
@@ -222,23 +223,23 @@ fn what_is_read_again_is_bounded() {
 }
 
 #[test]
-fn a_chunk_that_is_longer_than_anything_is_none() {
+fn a_body_with_an_impossible_chunk_length_is_taken_as_it_is() {
     let body = b"FFFFFFFFFFFFFFFF\r\nx";
     let records = read(&record("response", "https://example.org/a", &answer("Transfer-Encoding: chunked\r\n", body)));
     assert!(matches!(&records[0].found, Found::Page(page) if page.body == body), "{records:?}");
 }
 
 #[test]
-fn an_answer_that_unpacks_to_too_much_is_refused() {
+fn a_response_that_decompresses_to_more_than_the_limit_is_rejected() {
     let bomb = gzip(&vec![b' '; 32 << 20]);
     let records = seen(&record("response", "https://example.org/b", &answer("Content-Encoding: gzip\r\n", &bomb)));
-    assert!(records[0].1.contains("unpacks to over"), "{records:?}");
+    assert!(records[0].1.contains("decompresses to over"), "{records:?}");
 }
 
 proptest! {
-    /// Any bytes between two records cost nothing of either.
+    /// Arbitrary bytes between two records affect neither of them.
     #[test]
-    fn records_are_found_around_anything(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn records_are_found_around_any_bytes(noise in proptest::collection::vec(any::<u8>(), 0..200)) {
         let (a, c) = (response("https://example.org/a"), response("https://example.org/c"));
         let file = [&*a, &noise, b"\r\n", &c].concat();
         let names = names(&file);

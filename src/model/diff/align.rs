@@ -1,40 +1,39 @@
-//! Which tokens two sequences have in common, in order. It knows neither words nor blocks.
+//! Aligns two sequences of tokens: which tokens do they have in common, in order? It knows neither words nor blocks.
 //!
-//! The work is imara-diff's. Its algorithms are near-linear on real text, but each is quadratic somewhere:
-//! Histogram counts all that remains again after each match, and the preparation before Myers looks back over
-//! whole runs of frequent tokens. So no more than [`PIECE_TOKENS_MAX`] tokens a side are handed over at once. Longer
-//! sequences are first cut at tokens that are unique on both sides (Cohen's patience diff), and what is
-//! still too long is cut evenly. That bounds the time, at the price of a diff that is not the shortest.
-//! Histogram is faster than Myers here, on real revisions as well as on the worst input found, which is a long
-//! text of few different words.
+//! imara-diff does the work. Its algorithms are near-linear on real text, but each is quadratic in some case: Histogram
+//! counts the whole remainder again after each match, and the preprocessing of Myers scans back over whole runs of
+//! frequent tokens. So at most [`PIECE_TOKENS_MAX`] tokens per side are passed at once. Longer sequences are first cut
+//! at tokens that are unique on both sides (Cohen's patience diff), and pieces that are still too long are cut evenly.
+//! That bounds the time, at the price of a diff that is not the shortest. Histogram is faster than Myers here, on real
+//! revisions as well as on the worst input found, which is a long text of few different words.
 
 use std::ops::Range;
 
 use imara_diff::{Algorithm, Diff, Token};
 
-/// The most tokens a side that one run of the algorithm sees: more than paragraphs have. The worst time grows
-/// with it.
+/// The maximum number of tokens per side in one run of the algorithm, more than paragraphs have. The worst-case time
+/// grows with it.
 const PIECE_TOKENS_MAX: usize = 512;
-/// How many places for a change that can stand in several are weighed.
+/// How many positions are considered for a change that could be placed at several.
 const SLIDE_MAX: u32 = 100;
-/// Marks a token that has no number of its own in the current piece.
+/// Marks a token without a number in the current piece.
 const UNSEEN: u32 = u32::MAX;
 
-/// A stretch in which the two sides differ; at most one of its ranges is empty.
+/// A range in which the two sides differ. At most one of its two ranges is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
-    /// The tokens that only the base has.
+    /// The tokens that are only in the base.
     pub(super) base: Range<usize>,
-    /// The tokens that only the target has.
+    /// The tokens that are only in the target.
     pub(super) target: Range<usize>,
 }
 
-/// Aligns sequences of tokens; keeps its buffers from one to the next.
+/// Aligns sequences of tokens, and reuses its buffers from one call to the next.
 #[derive(Default)]
 pub(super) struct Aligner {
-    /// The number in the current piece of each token, [`UNSEEN`] between pieces.
+    /// For each token its number in the current piece; [`UNSEEN`] between pieces.
     numbers: Vec<u32>,
-    /// The token of each number in the current piece.
+    /// For each number in the current piece its token.
     tokens: Vec<Token>,
     base: Vec<Token>,
     target: Vec<Token>,
@@ -42,10 +41,10 @@ pub(super) struct Aligner {
 }
 
 impl Aligner {
-    /// The changes that lead from `base` to `target`, in order, with something equal between any two.
+    /// Returns the changes that lead from `base` to `target`, in order, with at least one equal token between any two.
     ///
-    /// Where a pure insertion or deletion can stand in several places, the first with the highest `rate` is
-    /// chosen; `rate` is given the first and the last token that would be marked as changed.
+    /// If an insertion or deletion could be placed at several positions, the first one with the highest `rate` is
+    /// chosen. `rate` receives the first and the last token that would be marked as changed.
     pub(super) fn align(&mut self, base: &[Token], target: &[Token], rate: impl Fn(Token, Token) -> u8) -> Vec<Change> {
         let mut changes = Vec::new();
         if base.len().max(target.len()) <= PIECE_TOKENS_MAX {
@@ -99,8 +98,8 @@ impl Aligner {
         }
     }
 
-    /// Numbers the tokens of a piece from 0 up. The algorithm keeps a table as long as the highest number, so that
-    /// with the numbers of the whole document each small piece would cost as much as the document.
+    /// Numbers the tokens of a piece from 0. The algorithm allocates a table up to the highest number, so that with
+    /// document-wide numbers each small piece would cost as much as the whole document.
     fn number(&mut self, base: &[Token], target: &[Token]) {
         self.tokens.clear();
         number_side(base, &mut self.base, &mut self.numbers, &mut self.tokens);
@@ -129,10 +128,10 @@ fn number_side(side: &[Token], out: &mut Vec<Token>, numbers: &mut Vec<u32>, tok
     }
 }
 
-/// Where a change that can slide should end: the first of the best places.
+/// The end of a change that can slide: the first of the best positions.
 fn best_end(hunk: &Range<u32>, earliest_end: u32, rate: impl Fn(Range<u32>) -> Option<u8>) -> u32 {
     let len = hunk.end.saturating_sub(hunk.start);
-    // Like git, a change slides back by no more than its own length and one token.
+    // As in git, a change slides back by at most its own length plus one token.
     let earliest = earliest_end.max(hunk.start.saturating_sub(1)).max(hunk.end.saturating_sub(SLIDE_MAX));
     (earliest..=hunk.end)
         .rev()
@@ -140,7 +139,7 @@ fn best_end(hunk: &Range<u32>, earliest_end: u32, rate: impl Fn(Range<u32>) -> O
         .unwrap_or(hunk.end)
 }
 
-/// Cuts two long sequences into pieces of at most [`PIECE_TOKENS_MAX`] tokens a side, leaving out equal tokens.
+/// Cuts two long sequences into pieces of at most [`PIECE_TOKENS_MAX`] tokens per side, leaving out equal tokens.
 fn pieces(base: &[Token], target: &[Token]) -> Vec<Change> {
     let same = |(a, b): &(&Token, &Token)| a == b;
     let head = base.iter().zip(target).take_while(same).count();
@@ -159,7 +158,7 @@ fn pieces(base: &[Token], target: &[Token]) -> Vec<Change> {
     pieces
 }
 
-/// The longest series of tokens that stand exactly once on each side and in the same order on both: their places.
+/// The positions of the longest run of tokens that are unique on each side and in the same order on both.
 fn anchors(base: &[Token], target: &[Token]) -> Vec<(usize, usize)> {
     let (base_once, target_once) = (unique(base), unique(target));
     let mut base_once = base_once.into_iter().peekable();
@@ -174,14 +173,14 @@ fn anchors(base: &[Token], target: &[Token]) -> Vec<(usize, usize)> {
     longest_increasing(&pairs)
 }
 
-/// The tokens that stand once in `side`, sorted by token, with their places.
+/// The tokens that occur once in `side` with their positions, sorted by token.
 fn unique(side: &[Token]) -> Vec<(u32, usize)> {
     let mut places: Vec<(u32, usize)> = side.iter().enumerate().map(|(at, token)| (token.0, at)).collect();
     places.sort_unstable();
     places.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() == 1).flatten().copied().collect()
 }
 
-/// The longest subsequence that rises in its second member, by patience sorting: O(n log n).
+/// The longest subsequence that increases in its second member, by patience sorting: O(n log n).
 fn longest_increasing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let second = |at: usize| pairs.get(at).map_or(0, |pair| pair.1);
     let mut tops: Vec<usize> = Vec::new();
@@ -213,7 +212,7 @@ fn cut_evenly(stretch: &Change, pieces: &mut Vec<Change>) {
     }
 }
 
-/// Adds a change, joined with the one before where they touch.
+/// Appends a change, or extends the last one if they touch.
 fn push(changes: &mut Vec<Change>, change: Change) {
     match changes.last_mut() {
         Some(last) if last.base.end == change.base.start && last.target.end == change.target.start => {
@@ -262,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_but_the_changes_is_equal(
+        fn everything_outside_the_changes_is_equal(
             base in proptest::collection::vec(0_u32..6, 0..40),
             target in proptest::collection::vec(0_u32..6, 0..40),
         ) {
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_slides_to_the_first_of_the_best_places() {
+    fn a_change_slides_to_the_first_of_the_best_positions() {
         let (base, target) = (tokens(&[1, 2, 3, 9]), tokens(&[1, 2, 3, 7, 1, 2, 3, 9]));
         let ending_in = |wanted: u32| {
             let changes = Aligner::default().align(&base, &target, |_, last| u8::from(last.0 == wanted));

@@ -1,4 +1,4 @@
-//! Which block of the base is which of the target. It decides on places, not on words.
+//! Matches the blocks of the base with those of the target. It decides on positions, not on words.
 
 use imara_diff::{Interner, Token};
 use unicode_segmentation::UnicodeSegmentation;
@@ -9,24 +9,24 @@ use super::similar::{self, Leftover, MOVED_WORDS_MIN};
 use super::text::{BlockKey, Part, Text, Vocabulary, parts};
 use crate::model::Block;
 
-/// One block of either side or a pair of both.
+/// A block that is on one side, or a pair of blocks that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What happened to it.
+    /// What happened to the block.
     pub(super) kind: HunkKind,
-    /// Its index in the base.
+    /// Its index in the base; `None` if inserted.
     pub(super) base: Option<usize>,
-    /// Its index in the target.
+    /// Its index in the target; `None` if deleted.
     pub(super) target: Option<usize>,
 }
 
-/// How one body became the other.
+/// How the base body became the target body.
 pub(super) struct Plan {
-    /// Every block of both sides once, in the order of the target, deleted ones where they stood.
+    /// Every block of both sides exactly once, in the order of the target, with deleted blocks where they were.
     pub(super) steps: Vec<Step>,
-    /// The texts of the base's blocks that have no equal in the target.
+    /// The texts of the base's blocks that have no equal block in the target.
     pub(super) base_texts: Texts,
-    /// The texts of the target's blocks that have no equal in the base.
+    /// The texts of the target's blocks that have no equal block in the base.
     pub(super) target_texts: Texts,
 }
 
@@ -35,14 +35,14 @@ pub(super) struct Plan {
 pub(super) struct Texts(Vec<Leftover>);
 
 impl Texts {
-    /// The text of a block; `None` where it has an equal on the other side.
+    /// The text of a block; `None` if the other side has an equal block.
     pub(super) fn get(&self, block: Option<usize>) -> Option<&Text> {
         let at = self.0.binary_search_by_key(&block?, |leftover| leftover.index).ok()?;
         self.0.get(at).map(|leftover| &leftover.text)
     }
 }
 
-/// Finds equal blocks first, then those that stand elsewhere unchanged, then similar ones.
+/// Matches equal blocks in place first, then equal blocks that moved, then similar ones.
 pub(super) fn plan<'a>(
     base: &'a [Block],
     target: &'a [Block],
@@ -68,7 +68,7 @@ pub(super) fn plan<'a>(
     Plan { steps, base_texts: Texts(base_texts), target_texts: Texts(target_texts) }
 }
 
-/// A number for each block, the same for equal ones.
+/// Numbers the blocks so that equal blocks have equal numbers.
 fn keys(base: &[Block], target: &[Block]) -> (Vec<Token>, Vec<Token>) {
     let mut interner = Interner::new(base.len() + target.len());
     let mut number = |block| interner.intern(BlockKey(block));
@@ -77,7 +77,7 @@ fn keys(base: &[Block], target: &[Block]) -> (Vec<Token>, Vec<Token>) {
     (base_keys, target_keys)
 }
 
-/// The blocks that have no partner yet.
+/// The blocks without a partner so far.
 fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: &mut Vocabulary<'a>) -> Vec<Leftover> {
     let mut gap = 0;
     let mut leftovers = Vec::new();
@@ -94,14 +94,14 @@ fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: 
     leftovers
 }
 
-/// Whether a pair stands in the order of the other kept pairs.
+/// Whether a pair is in the same order as the other kept pairs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Kept,
     Moved,
 }
 
-/// The block of the other side that is the same one.
+/// The matching block on the other side.
 #[derive(Clone, Copy)]
 struct Partner {
     index: usize,
@@ -137,8 +137,8 @@ impl Matching {
         }
     }
 
-    /// Pairs blocks that are gone in one place with equal ones that are new in another, the first with the first.
-    /// Short ones, such as a row of asterisks, only where there is no other like them.
+    /// Pairs deleted blocks with equal inserted ones, in order. Short blocks, such as a row of asterisks, are paired
+    /// only if they are the only ones of their kind.
     fn follow_equal_blocks(&mut self, base: &[Block], base_keys: &[Token], target_keys: &[Token]) {
         let mut gone = unpaired(base_keys, &self.base).into_iter().peekable();
         let mut pairs = Vec::new();
@@ -175,7 +175,7 @@ impl Matching {
         steps
     }
 
-    /// The deleted blocks from `start` up to the next one that is kept in place.
+    /// The deleted blocks from `start` up to the next block that is kept in place.
     fn gone_from(&self, start: usize) -> Vec<Step> {
         let is_kept = |partner: &Option<Partner>| partner.is_some_and(|partner| partner.place == Place::Kept);
         let rest = self.base.iter().enumerate().skip(start);
@@ -186,7 +186,7 @@ impl Matching {
     }
 }
 
-/// The blocks without a partner, by key and then by index.
+/// The blocks without a partner, sorted by key and then by index.
 fn unpaired(keys: &[Token], partners: &[Option<Partner>]) -> Vec<(usize, usize)> {
     let mut unpaired: Vec<_> = keys
         .iter()
@@ -199,7 +199,7 @@ fn unpaired(keys: &[Token], partners: &[Option<Partner>]) -> Vec<(usize, usize)>
     unpaired
 }
 
-/// How often each key stands in `keys`; nothing when nobody will ask.
+/// How often each key occurs in `keys`. Skips the work and returns nothing if there are no `questions`.
 fn counts(keys: &[Token], questions: usize) -> Vec<u32> {
     let mut counts = Vec::new();
     for key in keys.iter().filter(|_| questions > 0).map(|key| position(*key)) {

@@ -1,4 +1,4 @@
-//! What changed in the fields beside the body.
+//! Compares the fields other than the body.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use super::words::{self, Side};
 use super::{FieldChange, Span};
 use crate::model::{ClaimedTime, Content, Precision};
 
-/// What stands between the members of a list.
+/// Separates the members of a list.
 const LIST_SEPARATOR: &str = "\n";
 
-/// The fields that differ.
+/// The fields that differ, in the order of [`Content`].
 pub(super) fn changes(base: &Content, target: &Content, aligner: &mut Aligner) -> Vec<FieldChange> {
     let pairs = fields(base).into_iter().zip(fields(target));
     pairs
@@ -20,7 +20,7 @@ pub(super) fn changes(base: &Content, target: &Content, aligner: &mut Aligner) -
         .collect()
 }
 
-/// What a field says.
+/// The value of a field.
 #[derive(PartialEq, Eq)]
 enum Value<'a> {
     Prose(Cow<'a, str>),
@@ -36,7 +36,7 @@ impl Value<'_> {
     }
 }
 
-/// Every field but the body, in the order of [`Content`].
+/// Every field except the body, in the order of [`Content`].
 fn fields(content: &Content) -> [(&'static str, Value<'_>); 11] {
     let text = |text| Value::Prose(Cow::Borrowed(text));
     let list = |list: &[String]| Value::Prose(Cow::Owned(list.join(LIST_SEPARATOR)));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_fields_that_differ_are_listed_in_the_order_of_the_content() {
+    fn only_differing_fields_are_listed_in_content_order() {
         let base = Content { headline: "Fire at sea".into(), labels: vec!["a".into()], ..Content::default() };
         let target = Content { bylines: vec!["Ada Holm".into()], labels: vec![], ..base.clone() };
         let names: Vec<_> =

@@ -1,11 +1,11 @@
 //! What changed between two contents: fields, then blocks, then words.
 //!
-//! Blocks are compared first: equal ones are kept, unchanged ones that stand elsewhere followed, and of the
-//! rest those paired that share most of their words. Only within such pairs are words compared. A caption's
-//! credit, a list's items and whatever else a block holds count as its text, a line each.
+//! Blocks are compared before words: equal blocks are matched first, then unchanged blocks that moved, then blocks that
+//! share most of their words. Words are compared only within such pairs. A block's text includes all of its attributes,
+//! one per line: a caption's credit, a list's items and so on.
 //!
-//! Time grows about linearly with the size of both contents, whatever they say; where that costs too much
-//! precision the diff is longer than it could be, but never wrong. A diff depends on its two contents alone.
+//! Time grows about linearly with the size of both contents, whatever they say. Where that costs precision, the diff is
+//! longer than necessary, but never wrong. A diff depends on its two contents alone.
 
 mod align;
 mod blocks;
@@ -24,12 +24,12 @@ use self::text::{Part, Vocabulary};
 use self::words::Side;
 use super::{Block, Content};
 
-/// All that differs between a base and a target.
+/// The difference between a base and a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContentDiff {
     /// The fields that differ, in the order of [`Content`].
     pub fields: Vec<FieldChange>,
-    /// Every block of both bodies once, in the order of the target, deleted ones where they stood.
+    /// Every block of both bodies exactly once, in the order of the target, with deleted blocks where they were.
     pub hunks: Vec<Hunk>,
 }
 
@@ -38,65 +38,65 @@ pub struct ContentDiff {
 pub struct FieldChange {
     /// The field's name as in the contract, such as `headline`.
     pub field: &'static str,
-    /// Its text, base and target interleaved.
+    /// Its text, with base and target interleaved.
     pub spans: Vec<Span>,
 }
 
-/// One block, as it stands in the base, the target or both.
+/// One block, which is in the base, the target or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hunk {
     /// What happened to it.
     pub kind: HunkKind,
-    /// Its index in the base's blocks; `None` when inserted.
+    /// Its index in the base's blocks; `None` if inserted.
     pub base_block: Option<usize>,
-    /// Its index in the target's blocks; `None` when deleted.
+    /// Its index in the target's blocks; `None` if deleted.
     pub target_block: Option<usize>,
-    /// Its text: equal and deleted spans give the base's, equal and inserted ones the target's. None is empty,
-    /// and no two neighbours are of one kind.
+    /// Its text: equal and deleted spans together are the base's text, equal and inserted ones the target's. No span is
+    /// empty, and neighbours differ in kind.
     pub spans: Vec<Span>,
 }
 
 /// What happened to a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HunkKind {
-    /// Nothing.
+    /// It is the same on both sides.
     Equal,
-    /// It is new.
+    /// It is only in the target.
     Insert,
-    /// It is gone.
+    /// It is only in the base.
     Delete,
-    /// It stands elsewhere; its words may have changed too.
+    /// It moved; its words may have changed too.
     Move,
-    /// Its words or its kind changed in place.
+    /// Its words or its kind changed, in place.
     Modify,
 }
 
-/// A run of text.
+/// A run of text that is on one side or on both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// On which side it stands.
+    /// The side it is on.
     pub kind: SpanKind,
-    /// The text, spaces included.
+    /// The text, including white space.
     pub text: String,
 }
 
-/// On which side a span stands.
+/// The side that a span is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
-    /// On both.
+    /// Both.
     Equal,
-    /// In the target alone.
+    /// The target only.
     Insert,
-    /// In the base alone.
+    /// The base only.
     Delete,
 }
 
-/// How many words, as Unicode (UAX #29) bounds them, came and went.
+/// The number of words inserted and deleted. Words are split as Unicode (UAX #29) says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WordDelta {
-    /// Words of the target that the base does not have.
+    /// Words in the target that are not in the base.
     pub inserted: u32,
-    /// Words of the base that the target does not have.
+    /// Words in the base that are not in the target.
     pub deleted: u32,
 }
 
@@ -109,7 +109,7 @@ impl WordDelta {
     }
 }
 
-/// Compares two contents. How sure a reader was of a block's kind is not compared.
+/// Compares two contents. The confidence in a block's kind is ignored.
 pub fn diff(base: &Content, target: &Content) -> ContentDiff {
     let mut aligner = Aligner::default();
     let fields = fields::changes(base, target, &mut aligner);
@@ -138,7 +138,8 @@ fn spans(
         (Some(from), Some(to)) => {
             let (Some(from_text), Some(to_text)) = (plan.base_texts.get(step.base), plan.target_texts.get(step.target))
             else {
-                // The plan holds the texts of all pairs that differ. Were one missing, this would still be true.
+                // The plan has the texts of all pairs that differ. If one were missing, this result would still be
+                // valid.
                 return [whole(SpanKind::Delete, from.into_owned()), whole(SpanKind::Insert, to.into_owned())].concat();
             };
             let changes = words::changes(aligner, vocabulary, from_text, to_text);
@@ -154,8 +155,8 @@ fn render(blocks: &[Block], index: Option<usize>) -> Option<Cow<'_, str>> {
     index.and_then(|index| blocks.get(index)).map(|block| text::render(&block.kind))
 }
 
-/// Counts the words that came and went in headline, standfirst and body, captions included. Text that only
-/// moved counts nothing, and neither do addresses. Words count where [`diff`] would mark them.
+/// Counts the words inserted and deleted in headline, standfirst and body, captions included. Text that only moved does
+/// not count, and neither do URLs. A word counts where [`diff`] would mark it.
 pub fn word_delta(base: &Content, target: &Content) -> WordDelta {
     let mut aligner = Aligner::default();
     let fields = [(&base.headline, &target.headline), (&base.standfirst, &target.standfirst)];

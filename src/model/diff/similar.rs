@@ -1,37 +1,37 @@
-//! Which changed blocks of the base became which of the target, judged by the words they share.
+//! Matches changed blocks of the base with blocks of the target by the words they share.
 //!
-//! Comparing each with each would be quadratic. Blocks are compared with those that stand about where they
-//! stood, and with those that share words with them that are rare in the document.
+//! Comparing every block with every other would be quadratic. Instead, a block is compared with those at about its own
+//! position, and with those that share words with it that are rare in the document.
 
 use imara_diff::Token;
 
 use super::text::{Text, Vocabulary};
 
-/// From this similarity on, in thousandths, a block is the same one with changed words. Unrelated English
-/// paragraphs reach about 200 by their articles and prepositions.
+/// The similarity, in thousandths, from which a block counts as the same one with changed words. Unrelated English
+/// paragraphs reach about 200 through their articles and prepositions.
 const SAME_MIN: u32 = 400;
-/// From this similarity on a block is the same one even if it stands elsewhere.
+/// The similarity from which a block counts as the same one even if it moved.
 const MOVED_MIN: u32 = 750;
-/// Fewer words than this are too few to follow a block to another place.
+/// The number of words that a block needs to be recognised after a move.
 pub(super) const MOVED_WORDS_MIN: usize = 4;
-/// A gap with at most so many pairs of blocks has all of them compared.
+/// In a gap with at most this many pairs of blocks, all pairs are compared.
 const GAP_PAIRS_MAX: usize = 64;
-/// In a larger gap, so many neighbours on either side of the place where a block should stand are compared.
+/// In a larger gap, this many neighbours on either side of a block's expected position are compared.
 const GAP_REACH: usize = 2;
-/// A word is rare when at most so many blocks of each side have it.
+/// A word is rare if at most this many blocks of each side have it.
 const RARE_BLOCKS_MAX: usize = 4;
-/// A block is compared with so many of those that share most of its rare words.
+/// A block is compared with this many of the blocks that share the most rare words with it.
 const RARE_CANDIDATES_MAX: usize = 3;
-/// Longer words and addresses weigh no more than this.
+/// The maximum weight of a word or URL, however long it is.
 const WEIGHT_MAX: usize = 16;
 
-/// A block that has no equal on the other side.
+/// A block that has no equal block on the other side.
 pub(super) struct Leftover {
     /// Its index in the body.
     pub(super) index: usize,
-    /// How many blocks before it stay in place. Blocks of both sides with the same number share a gap.
+    /// The number of blocks before it that stay in place. Blocks of both sides with the same number share a gap.
     pub(super) gap: usize,
-    /// What it says.
+    /// Its text.
     pub(super) text: Text,
     bag: Bag,
 }
@@ -48,9 +48,9 @@ impl Leftover {
     }
 }
 
-/// The words of a block without their order. Long words weigh more, since they say more.
+/// The words of a block, regardless of order. Long words weigh more, since they carry more meaning.
 struct Bag {
-    /// Each occurrence of a word and its weight, sorted.
+    /// Each occurrence of a word, with its weight; sorted.
     words: Vec<(u32, usize)>,
     weight: usize,
 }
@@ -65,7 +65,7 @@ impl Bag {
         Self { words, weight }
     }
 
-    /// The Dice coefficient of the two in thousandths; 0 where it is below [`SAME_MIN`] for certain.
+    /// The Dice coefficient of the two in thousandths; 0 if it is certain to be below [`SAME_MIN`].
     fn similarity(&self, other: &Self) -> u32 {
         let dice = |shared: usize| {
             let thousandths = (2000 * shared).checked_div(self.weight + other.weight).unwrap_or(0);
@@ -84,7 +84,7 @@ impl Bag {
     }
 }
 
-/// Two leftovers, by their places in the lists of leftovers, that may be the same block.
+/// Two leftovers that may be the same block, by their positions in the lists of leftovers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     base: usize,
@@ -92,16 +92,16 @@ struct Candidate {
     score: u32,
 }
 
-/// Which leftovers are the same block.
+/// The pairs of leftovers that are the same block, as positions in the lists given.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pairs {
-    /// Those in the same gap and in the same order on both sides, as places in the lists given.
+    /// Pairs in the same gap and in the same order on both sides.
     pub(super) in_place: Vec<(usize, usize)>,
-    /// The others.
+    /// All other pairs.
     pub(super) moved: Vec<(usize, usize)>,
 }
 
-/// Pairs each leftover with at most one of the other side. Both lists are sorted by index.
+/// Pairs each leftover with at most one leftover of the other side. Both lists must be sorted by index.
 pub(super) fn pair(base: &[Leftover], target: &[Leftover]) -> Pairs {
     let candidates = score(base, target);
     let same_gap = |candidate: &Candidate| {
@@ -169,7 +169,7 @@ fn pairs_by_rare_words(base: &[Leftover], target: &[Leftover]) -> Vec<(usize, us
     most_frequent(&meetings)
 }
 
-/// Each word with each block that has it, once, sorted.
+/// Each word with each block that has it, without duplicates; sorted.
 fn words_with_blocks(blocks: &[Leftover]) -> Vec<(u32, usize)> {
     let of_block =
         |(at, block): (usize, &Leftover)| block.bag.words.iter().map(|(word, _)| (*word, at)).collect::<Vec<_>>();
@@ -179,7 +179,7 @@ fn words_with_blocks(blocks: &[Leftover]) -> Vec<(u32, usize)> {
     words
 }
 
-/// For each block of the target the blocks of the base that it meets most often, turned to (base, target).
+/// For each block of the target, the blocks of the base that it meets most often, as pairs (base, target).
 fn most_frequent(meetings: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for of_target in meetings.chunk_by(|a, b| a.0 == b.0) {
@@ -192,7 +192,7 @@ fn most_frequent(meetings: &[(usize, usize)]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// Whether a block that changed much in its gap is found almost unchanged in another place.
+/// Detects that a block that changed a lot in its gap has an almost unchanged match in another place.
 struct BetterElsewhere {
     base: Vec<u32>,
     target: Vec<u32>,
@@ -215,9 +215,9 @@ impl BetterElsewhere {
     }
 }
 
-/// The candidates that cross nowhere and have the greatest similarity together.
+/// The candidates that do not cross and together have the greatest similarity.
 fn heaviest_chain(mut candidates: Vec<Candidate>, target_len: usize) -> Vec<(usize, usize)> {
-    // Those of one base block go from the last target to the first, so that no chain takes two of them.
+    // The candidates of one base block go from the last target to the first, so that no chain contains two of them.
     candidates.sort_unstable_by(|a, b| a.base.cmp(&b.base).then(b.target.cmp(&a.target)));
     let mut best = BestBefore(vec![ChainEnd::default(); target_len]);
     let mut previous = Vec::with_capacity(candidates.len());
@@ -235,7 +235,7 @@ fn heaviest_chain(mut candidates: Vec<Candidate>, target_len: usize) -> Vec<(usi
     chain
 }
 
-/// The weight of a chain and its last candidate.
+/// The total weight of a chain, and its last candidate.
 #[derive(Clone, Copy, Default)]
 struct ChainEnd {
     weight: u64,
@@ -269,7 +269,7 @@ impl BestBefore {
     }
 }
 
-/// Pairs what is left by similarity alone, the most similar first.
+/// Pairs the remaining blocks by similarity alone, the most similar first.
 fn pair_moved(
     base: &[Leftover],
     target: &[Leftover],
@@ -330,19 +330,19 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_cross_one_has_moved() {
+    fn of_two_pairs_that_cross_one_counts_as_moved() {
         let pairs = pair_texts(&[(0, FERRY), (0, MAYOR)], &[(0, MAYOR_LATER), (0, FERRY_LATER)]);
         assert_eq!((pairs.in_place.len(), pairs.moved.len()), (1, 1));
     }
 
     #[test]
-    fn a_block_is_followed_to_another_gap_when_little_changed() {
+    fn a_slightly_changed_block_is_matched_in_another_gap() {
         let pairs = pair_texts(&[(0, FERRY), (1, MAYOR)], &[(3, MAYOR_LATER), (4, "The ferry burned.")]);
         assert_eq!(pairs, Pairs { in_place: vec![], moved: vec![(1, 0)] });
     }
 
     #[test]
-    fn unrelated_blocks_stay_apart() {
+    fn unrelated_blocks_are_not_paired() {
         assert_eq!(pair_texts(&[(0, FERRY)], &[(0, MAYOR)]), Pairs::default());
         let (base, target) = ("市长昨天在议会宣布辞职。", "渡轮周二晚上起火，造成十二人死亡。");
         assert_eq!(pair_texts(&[(0, base)], &[(0, target)]), Pairs::default());

@@ -21,7 +21,7 @@ fn mark(spans: &[Span]) -> String {
     spans.iter().map(mark).collect()
 }
 
-/// The hunks as lines: what happened, to which block of each side, and the text with its changes marked.
+/// The hunks as lines: the kind, the block's index on each side, and the text with its changes marked.
 fn lines(diff: &ContentDiff) -> Vec<String> {
     let number = |index: Option<usize>| index.map_or("-".to_owned(), |index| index.to_string());
     let line = |hunk: &Hunk| {
@@ -55,7 +55,7 @@ fn a_death_toll_is_one_changed_word() {
 }
 
 #[test]
-fn a_headline_alone_can_change() {
+fn a_change_of_the_headline_alone_is_found() {
     let base = article(&[FERRY]);
     let target = Content { headline: "Deadly fire on the Arnholm ferry".into(), ..base.clone() };
     let changed = diff(&base, &target);
@@ -85,7 +85,7 @@ fn a_paragraph_can_move_and_change_a_little() {
 }
 
 #[test]
-fn a_row_of_asterisks_moves_only_when_there_is_no_other() {
+fn a_row_of_asterisks_moves_only_if_it_is_the_only_one() {
     let (base, target) = (article(&["* * *", FERRY, PORT]), article(&[FERRY, PORT, "* * *"]));
     assert_eq!(diff(&base, &target).hunks[2].kind, HunkKind::Move);
     let (base, target) = (article(&["* * *", FERRY, "* * *", PORT]), article(&[FERRY, "* * *", PORT, "* * *"]));
@@ -95,7 +95,7 @@ fn a_row_of_asterisks_moves_only_when_there_is_no_other() {
 }
 
 #[test]
-fn the_longer_half_of_a_split_paragraph_goes_on() {
+fn the_longer_half_of_a_split_paragraph_counts_as_modified() {
     let whole = "The ferry to Arnholm caught fire on Tuesday evening and sank. Nobody knows why.";
     let base = article(&[whole, PORT]);
     let target = article(&["The ferry to Arnholm caught fire on Tuesday evening and sank.", "Nobody knows why.", PORT]);
@@ -111,7 +111,7 @@ fn the_longer_half_of_a_split_paragraph_goes_on() {
 }
 
 #[test]
-fn a_deleted_block_is_listed_where_it_stood() {
+fn a_deleted_block_is_listed_where_it_was() {
     let base = article(&[FERRY, MAYOR, PORT]);
     let target = article(&[FERRY, "Nobody knows why it burned.", PORT]);
     assert_eq!(
@@ -127,7 +127,7 @@ fn a_deleted_block_is_listed_where_it_stood() {
 }
 
 #[test]
-fn a_caption_keeps_its_words_when_credit_or_picture_change() {
+fn a_caption_keeps_its_words_if_credit_or_picture_change() {
     let caption = |credit: &str, url: &str| Content {
         blocks: vec![
             BlockKind::Caption { text: "The wreck".into(), image_url: url.into(), credit: credit.into() }.into(),
@@ -148,7 +148,7 @@ fn a_caption_keeps_its_words_when_credit_or_picture_change() {
 }
 
 #[test]
-fn a_block_whose_kind_alone_changed_is_modified() {
+fn a_block_that_changed_only_its_kind_is_modified() {
     let base = article(&[FERRY]);
     let mut target = base.clone();
     target.blocks = vec![BlockKind::Subheading { text: FERRY.into() }.into()];
@@ -157,7 +157,7 @@ fn a_block_whose_kind_alone_changed_is_modified() {
 }
 
 #[test]
-fn marks_and_white_space_change_no_word() {
+fn punctuation_and_white_space_change_no_word() {
     let base = article(&["The port is shut."]);
     for (text, marked) in
         [("The port is shut!", "The port is shut[-.-]{+!+}"), ("The  port is shut.", "The {+ +}port is shut.")]
@@ -176,7 +176,7 @@ fn chinese_is_compared_by_character() {
 }
 
 #[test]
-fn how_sure_a_reader_was_is_no_change() {
+fn a_change_of_confidence_is_no_change() {
     let base = article(&[FERRY]);
     let mut target = base.clone();
     target.blocks[0].confidence_percent = Some(60);
@@ -209,7 +209,8 @@ fn any_content() -> impl Strategy<Value = Content> {
         .prop_map(|(headline, keywords, blocks)| Content { headline, keywords, blocks, ..Content::default() })
 }
 
-/// A content and an edit of it: some blocks deleted, new or rewritten, and the rest turned by some places.
+/// A content and an edited version: some blocks deleted, inserted or rewritten, and the rest rotated by a few
+/// positions.
 fn any_edit() -> impl Strategy<Value = (Content, Content)> {
     (any_content(), prop::collection::vec((0_u8..6, any_block()), 12), 0_usize..3).prop_map(|(base, edits, turn)| {
         let edited = base.blocks.iter().zip(edits).flat_map(|(block, (edit, new))| match edit {
@@ -272,18 +273,18 @@ fn check(base: &Content, target: &Content) {
 
 proptest! {
     #[test]
-    fn every_diff_gives_back_both_sides(base in any_content(), target in any_content()) {
+    fn every_diff_reproduces_both_sides(base in any_content(), target in any_content()) {
         check(&base, &target);
     }
 
     #[test]
-    fn every_edit_gives_back_both_sides((base, target) in any_edit()) {
+    fn every_edit_reproduces_both_sides((base, target) in any_edit()) {
         check(&base, &target);
         check(&target, &base);
     }
 
     #[test]
-    fn nothing_changed_between_a_content_and_itself(content in any_content()) {
+    fn a_content_does_not_differ_from_itself(content in any_content()) {
         let diff = diff(&content, &content);
         prop_assert!(diff.fields.is_empty());
         prop_assert!(diff.hunks.iter().all(|hunk| hunk.kind == HunkKind::Equal && hunk.base_block == hunk.target_block));

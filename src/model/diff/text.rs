@@ -1,4 +1,4 @@
-//! The text of a block or field as it is compared, and its split into tokens.
+//! The text of a block or field in the form in which it is compared, and its tokens.
 
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
@@ -10,22 +10,22 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::align::position;
 use crate::model::BlockKind;
 
-/// What separates the parts of one text.
+/// Separates the parts of one text.
 const PART_SEPARATOR: &str = "\n";
-/// The longest word, in bytes, that seldom ends a phrase: `in`, `the`, `and`.
+/// The maximum length, in bytes, of a word that rarely ends a phrase: `in`, `the`, `and`.
 const LEADING_WORD_BYTES_MAX: usize = 3;
 
-/// One line of a text.
+/// One attribute of a block or field, which is one line of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     /// Words.
     Prose(&'a str),
-    /// An address, which changes as a whole and holds no words.
+    /// A URL, which changes as a whole and contains no words.
     Url(&'a str),
 }
 
 impl<'a> Part<'a> {
-    /// The part as it is.
+    /// The text of the part.
     pub(super) fn text(self) -> &'a str {
         match self {
             Self::Prose(text) | Self::Url(text) => text,
@@ -33,7 +33,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What a block says: all its attributes, those that are empty left out.
+/// The parts of a block: all its attributes except empty ones.
 pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = Part<'_>> {
     let (prose, url, items): ([&str; 2], &str, &[String]) = match kind {
         BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
@@ -52,7 +52,7 @@ pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = Part<'_>> {
         .filter(|part| !part.text().is_empty())
 }
 
-/// The text of a block, a part a line.
+/// The text of a block, one part per line.
 pub(super) fn render(kind: &BlockKind) -> Cow<'_, str> {
     let mut parts = parts(kind).map(Part::text);
     let first = Cow::Borrowed(parts.next().unwrap_or_default());
@@ -63,7 +63,7 @@ pub(super) fn render(kind: &BlockKind) -> Cow<'_, str> {
     })
 }
 
-/// A block's kind and attributes as a key.
+/// A hashable key of a block's kind and attributes.
 #[derive(PartialEq, Eq)]
 pub(super) struct BlockKey<'a>(pub(super) &'a BlockKind);
 
@@ -74,48 +74,48 @@ impl Hash for BlockKey<'_> {
     }
 }
 
-/// What a token is, as far as a diff cares.
+/// The kind of a token, as far as it matters to a diff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
     /// A word or a number.
     Word {
-        /// Whether it is so short that it rather leads a phrase than ends one.
+        /// Whether it is so short that it is more likely to begin a phrase than to end one.
         leading: bool,
     },
-    /// An address.
+    /// A URL.
     Url,
     /// A full stop or the like.
     SentenceEnd,
-    /// A comma or another mark that belongs to what stands before it.
+    /// A comma or another mark that attaches to the preceding token.
     Closing,
-    /// A bracket or a quotation mark that belongs to what stands after it.
+    /// A bracket or a quotation mark that attaches to the following token.
     Opening,
-    /// Any other sign.
+    /// Any other character.
     Sign,
 }
 
 impl TokenKind {
-    /// Whether it says something by itself, unlike punctuation.
+    /// Whether it carries meaning, unlike punctuation.
     pub(super) fn has_meaning(self) -> bool {
         matches!(self, Self::Word { .. } | Self::Url)
     }
 
-    /// Whether it counts as a word.
+    /// Whether it counts as a word in a word delta.
     pub(super) fn is_word(self) -> bool {
         matches!(self, Self::Word { .. })
     }
 }
 
-/// The tokens of all texts of one comparison.
+/// The tokens of all texts in one comparison.
 #[derive(Default)]
 pub(super) struct Vocabulary<'a> {
-    /// Addresses are kept apart from equal words.
+    /// The flag distinguishes a URL from an equal word.
     interner: Interner<(bool, &'a str)>,
     tokens: Vec<(TokenKind, usize)>,
 }
 
 impl<'a> Vocabulary<'a> {
-    /// What a token is.
+    /// The kind of a token.
     pub(super) fn kind(&self, token: Token) -> TokenKind {
         self.tokens.get(position(token)).map_or(TokenKind::Sign, |(kind, _)| *kind)
     }
@@ -154,13 +154,13 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// A text as tokens: words as Unicode (UAX #29) bounds them, punctuation marks and addresses. White space is
-/// what lies between them, so that it never makes two texts look alike.
+/// A text as tokens: words as Unicode (UAX #29) splits them, punctuation marks and URLs. White space is what remains
+/// between tokens, so that it never makes two texts similar.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     /// The tokens.
     pub(super) tokens: Vec<Token>,
-    /// The bytes of the rendered text that each token takes.
+    /// For each token its byte range in the rendered text.
     pub(super) ranges: Vec<Range<usize>>,
 }
 

@@ -1,4 +1,4 @@
-//! What changed between two texts, word by word, so that a person can read it.
+//! Compares two texts word by word, and arranges the changes for a human reader.
 
 use imara_diff::Token;
 
@@ -6,9 +6,9 @@ use super::align::{Aligner, Change};
 use super::text::{Text, TokenKind, Vocabulary};
 use super::{Span, SpanKind, WordDelta};
 
-/// Up to so many equal words between two changes are drowned by them, …
+/// At most this many equal words between two changes are absorbed by them …
 const SLIVER_WORDS_MAX: usize = 2;
-/// … when both changes have so many times as many words.
+/// … if each change has at least this many times as many words.
 const SLIVER_RATIO: usize = 3;
 
 /// The changes from one text to another, as ranges of their tokens.
@@ -18,8 +18,8 @@ pub(super) fn changes(aligner: &mut Aligner, vocabulary: &Vocabulary<'_>, base: 
     join_over_slivers(changes, |change| Meaning::of(vocabulary, base, target, change))
 }
 
-/// How well an inserted or deleted stretch reads that begins and ends so: rather `blue,` than `, blue`, rather
-/// `and south coast` than `coast and south`.
+/// Rates how well a change reads that begins and ends with these tokens: `blue,` is better than `, blue`, and `and
+/// south coast` better than `coast and south`.
 fn rate(first: TokenKind, last: TokenKind) -> u8 {
     let end = match last {
         TokenKind::SentenceEnd => 6,
@@ -31,7 +31,7 @@ fn rate(first: TokenKind, last: TokenKind) -> u8 {
     end + u8::from(matches!(first, TokenKind::Word { leading: true }))
 }
 
-/// How many words and addresses a stretch has on each side.
+/// The number of words and URLs that a range has on each side.
 #[derive(Clone, Copy)]
 struct Meaning {
     base: usize,
@@ -54,8 +54,8 @@ impl Meaning {
     }
 }
 
-/// Joins neighbouring changes when what is equal between them is too little to help a reader: punctuation alone
-/// between changed words, or a word or two between long changes.
+/// Joins neighbouring changes if the equal tokens between them are too few to help a reader: punctuation alone between
+/// changed words, or a word or two between long changes.
 fn join_over_slivers(changes: Vec<Change>, meaning: impl Fn(&Change) -> Meaning) -> Vec<Change> {
     let mut joined: Vec<Change> = Vec::with_capacity(changes.len());
     let mut last_meaning = Meaning { base: 0, target: 0 };
@@ -83,7 +83,7 @@ fn is_sliver(words: usize, words_of_smaller_change: usize) -> bool {
     words <= SLIVER_WORDS_MAX && words_of_smaller_change >= (words * SLIVER_RATIO).max(1)
 }
 
-/// The words that `changes` bring and take.
+/// Counts the words that `changes` insert and delete.
 pub(super) fn count(vocabulary: &Vocabulary<'_>, base: &Text, target: &Text, changes: &[Change]) -> WordDelta {
     changes.iter().fold(WordDelta::default(), |delta, change| {
         let inserted = count_words(vocabulary, target.tokens.get(change.target.clone()).unwrap_or_default());
@@ -92,22 +92,22 @@ pub(super) fn count(vocabulary: &Vocabulary<'_>, base: &Text, target: &Text, cha
     })
 }
 
-/// How many of the tokens are words.
+/// The number of tokens that are words.
 pub(super) fn count_words(vocabulary: &Vocabulary<'_>, tokens: &[Token]) -> u32 {
     let words = tokens.iter().filter(|&&token| vocabulary.kind(token).is_word()).count();
     u32::try_from(words).unwrap_or(u32::MAX)
 }
 
-/// A text with its tokens.
+/// One side of a comparison.
 #[derive(Clone, Copy)]
 pub(super) struct Side<'a> {
-    /// The text, as rendered.
+    /// The text as rendered.
     pub(super) rendered: &'a str,
-    /// The same, split.
+    /// The same text as tokens.
     pub(super) text: &'a Text,
 }
 
-/// Both texts interleaved. White space goes with the token after it.
+/// Interleaves both texts. White space goes with the token after it.
 pub(super) fn spans(base: Side<'_>, target: Side<'_>, changes: &[Change]) -> Vec<Span> {
     let mut spans = Spans::default();
     let (mut base, mut target) = (Cursor::new(base), Cursor::new(target));
@@ -121,7 +121,7 @@ pub(super) fn spans(base: Side<'_>, target: Side<'_>, changes: &[Change]) -> Vec
     spans.finish()
 }
 
-/// A place in a text: all before it is written.
+/// A position in a text. Everything before it has been taken.
 struct Cursor<'a> {
     side: Side<'a>,
     byte: usize,
@@ -133,7 +133,7 @@ impl<'a> Cursor<'a> {
         Self { side, byte: 0, token: 0 }
     }
 
-    /// The white space before the next token.
+    /// Takes the white space before the next token.
     fn take_gap(&mut self) -> &'a str {
         let end = self.side.text.ranges.get(self.token).map_or(self.byte, |range| range.start);
         let gap = self.side.rendered.get(self.byte..end).unwrap_or_default();
@@ -141,7 +141,7 @@ impl<'a> Cursor<'a> {
         gap
     }
 
-    /// All up to the end of the token before `end`, white space included.
+    /// Takes everything up to the end of the token before index `end`, including white space.
     fn take_tokens(&mut self, end: usize) -> &'a str {
         let last = self.side.text.ranges.get(self.token..end).and_then(<[_]>::last);
         let byte_end = last.map_or(self.byte, |range| range.end);
@@ -156,7 +156,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Spans under construction. Between two equal ones stand at most one deleted and then one inserted span.
+/// Spans under construction. Between two equal spans there is at most one deleted span, then one inserted span.
 #[derive(Default)]
 struct Spans {
     done: Vec<Span>,
@@ -165,7 +165,8 @@ struct Spans {
 }
 
 impl Spans {
-    /// The tokens up to that with index `base_end`, equal on both sides; the white space before each may differ.
+    /// Adds the tokens up to index `base_end`. They are equal on both sides, but the white space before each may
+    /// differ.
     fn equal_tokens(&mut self, base: &mut Cursor<'_>, target: &mut Cursor<'_>, base_end: usize) {
         let end = base_end.min(base.side.text.ranges.len());
         while base.token < end {
@@ -199,7 +200,7 @@ impl Spans {
         self.inserted.push_str(text);
     }
 
-    /// Ends the change under construction. White space that both sides of it begin or end with is no change.
+    /// Ends the change under construction. White space that begins or ends it on both sides is not part of the change.
     fn flush(&mut self) {
         let (deleted, inserted) = (std::mem::take(&mut self.deleted), std::mem::take(&mut self.inserted));
         let before = common_space(deleted.chars(), inserted.chars());
@@ -228,7 +229,7 @@ impl Spans {
     }
 }
 
-/// How many bytes of white space both begin with.
+/// The number of bytes of white space that both begin with.
 fn common_space(base: impl Iterator<Item = char>, target: impl Iterator<Item = char>) -> usize {
     let both = base.zip(target).take_while(|(base, target)| base == target && base.is_whitespace());
     both.map(|(space, _)| space.len_utf8()).sum()
@@ -239,7 +240,7 @@ mod tests {
     use super::super::text::Part;
     use super::*;
 
-    /// Both texts with `[-deleted-]` and `{+inserted+}` marked.
+    /// Both texts in one, with `[-deleted-]` and `{+inserted+}` marks.
     fn marked(base: &str, target: &str) -> String {
         let mut vocabulary = Vocabulary::default();
         let base_text = vocabulary.split([Part::Prose(base)].into_iter());
@@ -272,12 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_white_space_that_changed_is_marked() {
+    fn only_changed_white_space_is_marked() {
         assert_eq!(marked("The  port is\tshut ", "The port is shut"), "The [- -]port is[-\t-]{+ +}shut[- -]");
     }
 
     #[test]
-    fn spaces_go_with_the_words_beside_them() {
+    fn spaces_go_with_adjacent_words() {
         assert_eq!(marked("Fire in Selby", "Big fire in North Selby"), "[-Fire-]{+Big fire+} in{+ North+} Selby");
         assert_eq!(marked("A big old house", "A house"), "A[- big old-] house");
         assert_eq!(marked("Sources say the mayor left", "The mayor left"), "[-Sources say the-]{+The+} mayor left");
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_slide_to_where_a_reader_would_put_them() {
+    fn changes_slide_to_where_a_reader_expects_them() {
         assert_eq!(
             marked("The mayor spoke. The port is shut.", "The mayor spoke. The mayor left. The port is shut."),
             "The mayor spoke.{+ The mayor left.+} The port is shut."
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn no_mark_or_lone_word_is_left_between_rewritten_words() {
+    fn no_lone_mark_or_word_remains_between_rewritten_words() {
         assert_eq!(
             marked("He left, smiling: home.", "She stayed, weeping: home."),
             "[-He left, smiling-]{+She stayed, weeping+}: home."

@@ -1,4 +1,4 @@
-//! Durable subscriptions.
+//! The methods for durable subscriptions.
 
 use prost::Message;
 
@@ -11,7 +11,7 @@ use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
 use crate::wire::token::{PageToken, query_digest, request_digest};
 use crate::wire::{self, FieldError, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
 
-/// A filter is stored with its subscription, and must fit a stored value.
+/// The longest filter of a durable subscription, because it is stored with it and must fit into a stored value.
 const FILTER_BYTES_MAX: usize = 48 << 10;
 
 impl Context {
@@ -24,7 +24,7 @@ impl Context {
         let given = request.subscription.unwrap_or_default();
         let size = match given.filter.as_ref().map_or(0, Message::encoded_len) {
             bytes if bytes > FILTER_BYTES_MAX => {
-                let problem = format!("has {bytes} bytes; at most {FILTER_BYTES_MAX} are kept with a subscription");
+                let problem = format!("has {bytes} bytes; durable subscriptions allow at most {FILTER_BYTES_MAX}");
                 Err(FieldError::filter("subscription.filter", problem))
             }
             _ => Ok(()),
@@ -76,7 +76,7 @@ impl Context {
     ) -> Result<pb::Subscription, Refusal> {
         let id = parse(&request.name);
         let epoch = match request.epoch {
-            0 => Err(FieldError::invalid("epoch", "is missing; Started has it")),
+            0 => Err(FieldError::invalid("epoch", "is missing; use the epoch from the Started event")),
             _ => Ok(()),
         };
         let (id, ()) = all!(id, epoch)?;
@@ -125,7 +125,7 @@ fn list_digest() -> RequestDigest {
     request_digest(&pb::ListSubscriptionsRequest::default())
 }
 
-/// How long a change has waited; no time where none does, and where the clock was set back.
+/// How long the first unacknowledged change has waited; 0 if there is none, or if the clock was set back.
 fn lag(waiting_since: Option<Timestamp>, now: Timestamp) -> prost_types::Duration {
     let micros = waiting_since.map_or(0, |since| now.micros_since(since).max(0));
     let nanos = i32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! How the stream of a subscriber ends.
+//! How a subscriber's stream ends.
 
 use std::time::Duration;
 
@@ -11,31 +11,31 @@ use crate::archive::subscriptions::Attachment;
 
 /// Why a stream ends.
 pub(super) enum Ending {
-    /// All that was asked for was sent.
+    /// Everything requested has been sent.
     Done,
-    /// Nobody is there any more.
+    /// The client is gone.
     Gone,
-    /// It ends with a status.
+    /// The stream ends with this status.
     With(Box<Status>),
     /// The transport made no progress for this long.
     Stalled(Duration),
 }
 
-/// Why a stream has to end though there is more.
+/// Why a stream must end although there is more to send.
 pub(super) enum Interruption {
-    /// The server shuts down.
+    /// The server is shutting down.
     Stopping,
-    /// Another consumer has the epoch, or the subscription is gone.
+    /// Another consumer has attached, or the subscription was moved or deleted.
     ConsumerFenced(Box<ArchiveError>),
 }
 
 impl Interruption {
-    /// Whether there is one.
+    /// Whether the stream must end now.
     pub(super) fn has_come(context: &Context, attachment: Option<&Attachment>) -> bool {
         context.stopping.is_cancelled() || attachment.is_some_and(Attachment::is_lost)
     }
 
-    /// Waits for one.
+    /// Waits until the stream must end.
     pub(super) async fn come(context: &Context, attachment: Option<&Attachment>) -> Self {
         let lost = async {
             match attachment {

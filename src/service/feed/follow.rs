@@ -1,10 +1,11 @@
-//! One subscriber: from where it begins to the durable end of the log, and then along with it.
+//! Serves one subscriber: from its start position to the durable tail, and then change by change.
 //!
-//! A subscriber is a place in the log. Each turn reads one page from there, hands it over as one event, and waits for
-//! the transport to take it; nothing else is kept between turns. So a slow reader costs one event, is read from storage,
-//! and holds up nobody.
+//! A subscriber is a position in the log. Each turn reads one page from that position, sends it as one event, and waits
+//! for the transport to take it. Nothing else is kept between turns. A slow reader therefore costs one event of memory,
+//! is served from storage, and holds up nobody.
 //!
-//! It is caught up while each page takes it to the durable end that it saw when it began the page, from memory.
+//! A subscriber is caught up while every page comes from memory and reaches the durable tail that was current when the
+//! page was begun.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::memory::{self, Share};
 use super::query::{Asked, Begin, feed_view};
 use super::show;
 use super::wanted::{Wanted, attach};
-use crate::archive::feed::{FeedEnd, FeedView, PagePlan};
+use crate::archive::changefeed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
 use crate::model::{FeedQuery, RequestDigest, Snapshot};
 use crate::wire::frame::EventFrame;
@@ -28,25 +29,25 @@ use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
 use crate::wire::{self, all, pb, snapshot_to_pb};
 
-/// Changes of one event at most.
+/// The most changes in one event.
 const EVENT_CHANGES_MAX: usize = 512;
-/// An event ends with the change that takes it to so many bytes.
+/// An event ends with the change that takes it to this many bytes.
 const EVENT_BYTES_MAX: usize = 128 << 10;
-/// What is taken for an event before it is known how much it has.
+/// The memory reserved for an event before its size is known.
 const EVENT_MEMORY_BYTES: usize = EVENT_BYTES_MAX + (32 << 10);
-/// Changes that are looked at for one event at most, so that heartbeats come in between.
+/// The most changes examined for one event, so that heartbeats are sent in between.
 const EVENT_EXAMINED_MAX: usize = 4_096;
-/// A look that found nothing is followed by another no sooner than this.
+/// The shortest time between two looks at the log that found no match.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(8);
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// What a client may ask for, in seconds.
+/// The range of intervals that a client may request, in seconds.
 const HEARTBEAT_RANGE: (u64, u64) = (1, 60);
 
-/// A subscriber.
+/// The state of one subscriber.
 pub(super) struct Subscriber {
     pub(super) context: Context,
     end: FeedEnd,
-    /// All below it that matches was sent.
+    /// All matching changes below this position have been sent.
     pub(super) place: Snapshot,
     pub(super) snapshot: Option<SnapshotPlace>,
     plan: PagePlan,
@@ -54,35 +55,36 @@ pub(super) struct Subscriber {
     heartbeat: Duration,
     end_when_caught_up: bool,
     attachment: Option<Attachment>,
-    /// Whether it was told that it is caught up, and not yet that it fell behind.
+    /// Whether CaughtUp was sent, and FellBehind was not sent since.
     caught_up: bool,
     /// When the next bookmark is due.
     bookmark_due: Instant,
-    /// What the last event takes until the transport has it.
+    /// The memory of the last event, held until the transport has taken it.
     waits: Option<Share>,
-    /// Where the reader is without the last event, which the transport may not have taken.
+    /// The position before the last event, which the transport may not have taken.
     before: (Snapshot, Option<SnapshotPlace>),
 }
 
 /// What ends a wait.
 enum Wake {
-    /// There are changes to be looked at.
+    /// There are changes to examine.
     More,
     BookmarkDue,
     Interrupted(Interruption),
-    /// Nobody is there any more.
+    /// The client is gone.
     Gone,
 }
 
 impl Subscriber {
-    /// Reads a request. What it asks for is judged, and its durable subscription attached, when this returns.
+    /// Validates a request and resolves its start. If it names a durable subscription, the consumer is attached when
+    /// this returns.
     pub(super) async fn new(context: &Context, request: pb::SubscribeRequest) -> Result<Self, Refusal> {
         let view = feed_view(request.view);
         let interval = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE);
         let end_when_caught_up = request.end_when_caught_up;
         let wanted = Wanted::read(request, &context.limits);
         let (view, heartbeat, wanted) = all!(view, interval, wanted)?;
-        // Before the place is resolved, so that no end is missed.
+        // Subscribed to before the position is resolved, so that no new tail is missed.
         let end = context.archive.feed_end();
         let (Asked { query, digest }, begin, attachment) = match wanted {
             Wanted::Feed(asked, start) => {
@@ -113,7 +115,7 @@ impl Subscriber {
         })
     }
 
-    /// Feeds the subscriber until it is gone or its stream ends.
+    /// Sends events until the client is gone or the stream ends.
     pub(super) async fn run(mut self, sink: Sink<EventFrame>) {
         let Err(mut ending) = self.feed(&sink).await;
         if let Ending::Done = ending
@@ -128,7 +130,7 @@ impl Subscriber {
                 if sink.take_back() {
                     (self.place, self.snapshot) = self.before.clone();
                 }
-                tracing::info!(next_seq = self.place.next_seq.0, "a subscriber made no progress and is cut off");
+                tracing::info!(next_seq = self.place.next_seq.0, "closing a stream whose subscriber made no progress");
                 let token = self.bookmark().resume_token;
                 sink.end(Refusal::stalled(after, &token).into());
             }
@@ -151,7 +153,7 @@ impl Subscriber {
             self.send_changes(sink).await?;
             if self.place.next_seq == self.end.now() {
                 self.say_caught_up(sink).await?;
-                // Where more was committed meanwhile, it goes round again.
+                // If more was committed meanwhile, the loop continues instead of waiting.
                 if self.caught_up {
                     self.wait(sink).await?;
                 }
@@ -159,7 +161,8 @@ impl Subscriber {
         }
     }
 
-    /// Begins a turn when the transport has taken the last event. What is read then is not old when it is sent.
+    /// Waits until the transport has taken the last event. Data is read only then, so that it is current when it is
+    /// sent.
     pub(super) async fn room(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let interruption = tokio::select! {
             biased;
@@ -176,7 +179,7 @@ impl Subscriber {
         Err(self.interrupted(interruption, sink))
     }
 
-    /// Hands over an event that takes `share` until the transport has it.
+    /// Sends an event, and holds `share` until the transport has taken it.
     pub(super) async fn send(
         &mut self,
         sink: &Sink<EventFrame>,
@@ -196,8 +199,8 @@ impl Subscriber {
         }
     }
 
-    /// Waits for this much memory, as long as the reader is there. Nothing is held meanwhile: after [`Self::room`] there is
-    /// no event that takes any.
+    /// Waits for this much memory while the client is connected. The subscriber holds no memory meanwhile: after
+    /// [`Self::room`] no event is pending.
     pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<Share, Ending> {
         let interruption = tokio::select! {
             biased;
@@ -208,7 +211,7 @@ impl Subscriber {
         Err(self.interrupted(interruption, sink))
     }
 
-    /// Ends the stream though there is more. Where the server shuts down, a last bookmark goes before.
+    /// Ends a stream that has more to send. If the server shuts down, sends a last bookmark first.
     fn interrupted(&self, interruption: Interruption, sink: &Sink<EventFrame>) -> Ending {
         match interruption {
             Interruption::Stopping => {
@@ -219,7 +222,7 @@ impl Subscriber {
         }
     }
 
-    /// Reads and sends one page of changes, where there are any.
+    /// Reads and sends one page of changes, if there are any.
     async fn send_changes(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let end = self.end.now();
         if self.place.next_seq >= end {
@@ -230,7 +233,7 @@ impl Subscriber {
             let mut share = self.memory(sink, bytes).await?;
             let page = self.context.archive.feed_page(self.place, end, self.plan.clone()).await;
             let page = page.map_err(Refusal::from)?;
-            // A large change takes more than was expected: it is read again when there is room for it.
+            // A large change needs more than was reserved. It is read again when that much memory is free.
             bytes = page.items.iter().map(|item| item.bytes.len()).sum();
             if self.context.memory.fits(&mut share, bytes) {
                 break (page, share);
@@ -249,7 +252,7 @@ impl Subscriber {
         let changes = page.items.into_iter().map(show::frame).collect();
         let bookmark = self.bookmark_at(&page.next);
         self.send(sink, EventFrame::Changes(Box::new((changes, bookmark))), Some(share)).await?;
-        // Only now: a reader that stalls is told the place before what it did not get.
+        // Not earlier: if the reader stalls, its token must point before the changes it did not get.
         self.place = page.next;
         self.bookmark_due = Instant::now() + self.heartbeat;
         Ok(())
@@ -261,7 +264,7 @@ impl Subscriber {
         }
         self.room(sink).await?;
         if self.place.next_seq < self.end.now() {
-            return Ok(()); // More was committed while there was no room to say so.
+            return Ok(()); // More was committed while this waited for room.
         }
         self.caught_up = true;
         let caught_up = pb::CaughtUp { bookmark: Some(self.bookmark()) };
@@ -270,9 +273,9 @@ impl Subscriber {
         if self.end_when_caught_up { Err(Ending::Done) } else { Ok(()) }
     }
 
-    /// Waits for a change that may match. A bookmark that falls due meanwhile is sent.
+    /// Waits for a change that may match. If a bookmark becomes due first, sends it.
     async fn wait(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
-        // While it waits for a change it holds no memory.
+        // While it waits for a change, it holds no memory.
         self.room(sink).await?;
         match self.next_wake(sink).await {
             Wake::More => Ok(()),
@@ -282,15 +285,15 @@ impl Subscriber {
         }
     }
 
-    /// Passes over what does not match without a turn of its own, and then lets more come together before it looks again:
-    /// a thousand subscribers that wait for something rare would all be woken by each commit.
+    /// Skips changes that do not match without a turn for each, and waits between looks so that more can accumulate.
+    /// Otherwise each commit would wake all of a thousand subscribers that wait for something rare.
     async fn next_wake(&mut self, sink: &Sink<EventFrame>) -> Wake {
         let mut interruption = pin!(Interruption::come(&self.context, self.attachment.as_ref()));
         let mut gone = pin!(sink.gone());
         let mut due = pin!(tokio::time::sleep_until(self.bookmark_due));
         loop {
             let end = tokio::select! {
-                // First, and where it is ready alone: to poll the others takes longer than to look.
+                // Polled first, because polling the other branches takes longer than examining new changes.
                 biased;
                 end = self.end.beyond(self.place.next_seq) => end,
                 () = &mut due => return Wake::BookmarkDue,
@@ -306,7 +309,7 @@ impl Subscriber {
                 return Wake::BookmarkDue;
             }
             if sink.is_gone() || Interruption::has_come(&self.context, self.attachment.as_ref()) {
-                return Wake::More; // The next turn begins with them.
+                return Wake::More; // The next turn handles both cases first.
             }
         }
     }
@@ -317,7 +320,7 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Where it is.
+    /// A bookmark of the current position.
     fn bookmark(&self) -> pb::Bookmark {
         match &self.snapshot {
             None => self.bookmark_at(&self.place),
@@ -325,7 +328,8 @@ impl Subscriber {
         }
     }
 
-    /// A bookmark that is about to be sent. It can be acknowledged, and an acknowledgement may be faster than we are.
+    /// A bookmark that is about to be sent. It is recorded as delivered first, because its acknowledgement may arrive
+    /// before the send returns.
     pub(super) fn bookmark_at(&self, place: &Snapshot) -> pb::Bookmark {
         if let Some(attachment) = &self.attachment {
             attachment.deliver(place.next_seq);
@@ -333,7 +337,7 @@ impl Subscriber {
         show::bookmark(place, self.query_digest)
     }
 
-    /// Which articles a snapshot has, and how much of each.
+    /// Which articles a snapshot contains, and how much of each.
     pub(super) fn asked(&self) -> (&FeedQuery, FeedView) {
         (&self.plan.query, self.plan.view)
     }
@@ -387,10 +391,10 @@ mod tests {
         archive.write(vec![operation], false).await.unwrap();
     }
 
-    /// What did not match and was committed while there was no room to say `CaughtUp` was passed over, and that it is
-    /// caught up was said only when the next change matched.
+    /// Before this test: if changes that do not match were committed while there was no room to send `CaughtUp`, they
+    /// were skipped, and `CaughtUp` was sent only with the next matching change.
     #[tokio::test]
-    async fn what_does_not_match_does_not_put_off_caught_up() {
+    async fn changes_that_do_not_match_do_not_delay_caught_up() {
         let context = context(Duration::from_secs(60), Memory::default());
         let archive = Arc::clone(&context.archive);
         write(&archive, "wanted").await;
@@ -407,7 +411,7 @@ mod tests {
         let running = tokio::spawn(subscriber.run(sink));
         let mut next = async || received.next().await.unwrap().unwrap();
         assert!(matches!(next().await, EventFrame::Other(_)), "Started");
-        // The batch now waits to be taken, and the subscriber to say that it is caught up.
+        // The delivery is now waiting for the transport, and the subscriber is waiting to send CaughtUp.
         tokio::task::yield_now().await;
         write(&archive, "other").await;
         assert!(matches!(next().await, EventFrame::Changes(_)));
@@ -417,7 +421,7 @@ mod tests {
         running.await.unwrap();
     }
 
-    /// Where all memory for events is taken, a reader that takes nothing ends with its token, and the next one is served.
+    /// If events use all memory, a reader that takes nothing is ended with its token, and the next reader is served.
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_gives_way_to_one_that_waits_for_memory() {
         let context = context(Duration::from_secs(3_600), Memory::bounded(EVENT_MEMORY_BYTES));
@@ -434,7 +438,7 @@ mod tests {
             received
         };
         let mut unread = begin().await;
-        // Its event is there once nothing else is left to do; then the other one has to wait.
+        // The event is ready once no other task can run; the second subscriber then has to wait.
         tokio::time::sleep(Duration::from_secs(60)).await;
         let mut read = begin().await;
         let begun = Instant::now();
@@ -444,7 +448,7 @@ mod tests {
         assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
         let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
         assert_eq!(info.reason, "SUBSCRIBER_STALLED");
-        // What it did not get was taken back, and comes with the token.
+        // The undelivered event was withdrawn, and reading again from the token returns it.
         let position = pb::feed_start::Position::ResumeToken(info.metadata["resume_token"].clone());
         let start = Some(pb::FeedStart { position: Some(position) });
         let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
@@ -455,7 +459,7 @@ mod tests {
         assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
     }
 
-    /// Where all subscribers held the memory of one event and waited for that of the next, none would ever continue.
+    /// If every subscriber kept the memory of one event while it waited for the next, none could continue.
     #[tokio::test]
     async fn a_subscriber_holds_no_memory_while_it_waits_for_more() {
         let context = context(Duration::from_secs(3_600), Memory::bounded(EVENT_MEMORY_BYTES));
@@ -467,12 +471,12 @@ mod tests {
             write(&archive, source).await;
             loop {
                 let event = tokio::time::timeout(Duration::from_secs(30), received.next()).await;
-                let event = event.unwrap_or_else(|_| panic!("{source} never comes")).unwrap().unwrap();
+                let event = event.unwrap_or_else(|_| panic!("the event of {source} never arrives")).unwrap().unwrap();
                 if matches!(event, EventFrame::Changes(_)) {
                     break;
                 }
             }
         }
-        assert!(context.memory.take(EVENT_MEMORY_BYTES).await.is_some(), "an idle subscriber holds nothing");
+        assert!(context.memory.take(EVENT_MEMORY_BYTES).await.is_some(), "an idle subscriber holds no memory");
     }
 }

@@ -1,9 +1,9 @@
-//! What events that wait for their readers take of memory, bounded over all subscribers.
+//! Bounds the memory of events that wait for their readers, over all subscribers.
 //!
-//! A subscriber takes its share before it reads an event, and gives it back when the transport has taken the event, which
-//! counts among the server's unread answers then. It never waits for one while it holds another. Where all is taken,
-//! subscribers wait in the order in which they came, and one that holds a share and reads nothing is taken for stalled
-//! sooner than it would be otherwise.
+//! A subscriber reserves its share before it reads an event, and releases it when the transport has taken the event,
+//! which then counts as one of the server's unread responses. It never waits for a share while it holds one. When all
+//! memory is in use, subscribers wait in the order in which they asked, and a subscriber that holds a share and reads
+//! nothing counts as stalled sooner than otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const BYTES_MAX: usize = 256 << 20;
-/// Permits are 32 bits.
+/// Memory is counted in units of this size, because permits are 32-bit numbers.
 const UNIT_BYTES: usize = 1 << 10;
-/// A reader that takes nothing for this long ends while others wait for what it holds.
+/// A reader that takes nothing for this long is ended if others wait for its memory.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(15);
 
-/// The memory of all subscribers.
+/// The event memory shared by all subscribers.
 #[derive(Clone, Debug)]
 pub struct Memory {
     units: Arc<Semaphore>,
@@ -25,7 +25,7 @@ pub struct Memory {
     waiting: Arc<AtomicUsize>,
 }
 
-/// A share of it, given back when it is dropped.
+/// A reserved share of the memory. Dropping it releases the share.
 #[derive(Debug)]
 pub(super) struct Share(OwnedSemaphorePermit);
 
@@ -42,7 +42,7 @@ impl Memory {
         Self { units, units_max, waiting: Arc::default() }
     }
 
-    /// Waits for this many bytes, or all that there is.
+    /// Waits for this many bytes, or for all memory if `bytes` is more than that.
     pub(super) async fn take(&self, bytes: usize) -> Option<Share> {
         let count = units(bytes).min(self.units_max);
         if let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(count) {
@@ -52,7 +52,7 @@ impl Memory {
         Arc::clone(&self.units).acquire_many_owned(count).await.ok().map(Share)
     }
 
-    /// Waits until a reader that takes nothing is to end for the sake of others.
+    /// Waits until a reader that takes nothing must be ended in favour of others.
     pub(super) async fn is_short(&self) {
         loop {
             tokio::time::sleep(STALLED_AFTER).await;
@@ -62,7 +62,7 @@ impl Memory {
         }
     }
 
-    /// Whether a share is as large as `bytes`, or as large as one can be. What is beyond that is given back.
+    /// Whether the share covers `bytes`, or is as large as a share can be. Memory beyond that is released.
     pub(super) fn fits(&self, share: &mut Share, bytes: usize) -> bool {
         let (held, needed) = (share.0.num_permits(), usize::try_from(units(bytes).min(self.units_max)).unwrap_or(0));
         drop(share.0.split(held.saturating_sub(needed)));
@@ -74,7 +74,7 @@ fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// A reader that waits.
+/// Counts a subscriber as waiting until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -97,25 +97,25 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn shares_are_bounded_together_and_what_is_not_needed_is_given_back() {
+    async fn shares_are_bounded_together_and_unneeded_memory_is_released() {
         let memory = Memory::bounded(1 << 20);
         let mut first = memory.take(1 << 20).await.unwrap();
-        assert!(memory.take(1).now_or_never().is_none(), "all is taken");
+        assert!(memory.take(1).now_or_never().is_none(), "all memory is in use");
         assert!(memory.fits(&mut first, 512 << 10));
         let mut second = memory.take(512 << 10).now_or_never().flatten().unwrap();
-        assert!(!memory.fits(&mut second, 600 << 10), "it has to be taken again");
+        assert!(!memory.fits(&mut second, 600 << 10), "the share is too small");
         assert!(memory.take(1).now_or_never().is_none());
         drop((first, second));
-        assert!(memory.take(usize::MAX).now_or_never().is_some(), "even the largest event has room when it is alone");
+        assert!(memory.take(usize::MAX).now_or_never().is_some(), "even the largest event fits if it is the only one");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_is_given_up_sooner_only_while_others_wait() {
+    async fn a_reader_is_ended_sooner_only_while_others_wait() {
         let memory = Memory::bounded(1 << 20);
         let held = memory.take(1 << 20).await;
         assert!(tokio::time::timeout(STALLED_AFTER * 10, memory.is_short()).await.is_err());
         tokio::select! {
-            _ = memory.take(1) => panic!("all is taken"),
+            _ = memory.take(1) => panic!("all memory is in use"),
             () = memory.is_short() => {}
         }
         drop(held);

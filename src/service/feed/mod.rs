@@ -1,4 +1,4 @@
-//! `ChangeFeedService`.
+//! The handler of `ChangeFeedService`: the change feed and durable subscriptions.
 
 mod durable;
 mod ending;
@@ -29,7 +29,7 @@ use crate::wire::pb::change_feed_service_server::ChangeFeedService;
 #[derive(Clone)]
 pub struct FeedHandler {
     context: Context,
-    /// Streams that may be open at once.
+    /// The streams that may be open at once.
     streams: Arc<Semaphore>,
     streams_max: usize,
     peers: PerPeer,
@@ -37,14 +37,14 @@ pub struct FeedHandler {
 }
 
 impl FeedHandler {
-    /// A handler that keeps at most this many streams open, and of one peer at most `per_peer_max`.
+    /// Creates a handler that allows `streams_max` open streams, of which one peer may have `per_peer_max`.
     pub fn new(context: Context, streams_max: usize, per_peer_max: usize) -> Self {
         let streams_max = streams_max.min(Semaphore::MAX_PERMITS);
         let streams = Arc::new(Semaphore::new(streams_max));
         Self { context, streams, streams_max, peers: PerPeer::default(), per_peer_max }
     }
 
-    /// A place among the streams, and one among those of its peer.
+    /// Takes a place among all streams, and one among those of the peer.
     fn place(&self, caller: &Caller) -> Result<(OwnedSemaphorePermit, Option<PeerPlace>), Refusal> {
         let of_peer = match caller.peer {
             None => None,

@@ -1,4 +1,4 @@
-//! The feed by page.
+//! The change feed by page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use super::super::status::Refusal;
 use super::super::{Context, render};
 use super::query::{Asked, Start, feed_view};
 use super::show;
-use crate::archive::feed::PagePlan;
+use crate::archive::changefeed::PagePlan;
 use crate::model::Snapshot;
 use crate::wire::frame::PageFrame;
 use crate::wire::{self, FieldErrors, all, pb};
 
-/// A page ends with the change that takes it to so many bytes: with the largest change that the default limits let in, it
-/// fits the 4 MiB that gRPC clients take by default.
+/// A page ends with the change that takes it to this many bytes. Together with the largest change that the default
+/// limits allow, it fits into gRPC's default limit of 4 MiB.
 const PAGE_BYTES_MAX: usize = 1 << 20;
-/// Changes that one page looks at.
+/// The most changes that one page examines.
 const PAGE_EXAMINED_MAX: usize = 20_000;
 /// How long a page may wait, in seconds.
 const WAIT_RANGE: (u64, u64) = (0, 30);
@@ -51,7 +51,8 @@ impl Context {
         Ok(PageFrame { changes, rest })
     }
 
-    /// The next page that has a change; an empty one where none comes in time, or none is among those examined.
+    /// The next page with at least one change. It is empty if no change arrives in time, or if none of those examined
+    /// matches.
     async fn changes_after(
         &self,
         mut place: Snapshot,

@@ -1,23 +1,23 @@
-//! What a request says of a feed: where it begins, and in which view.
+//! Parses where a feed begins and in which view, and resolves its start.
 
 use super::super::Context;
 use super::super::status::Refusal;
 use crate::archive::ArchiveError;
-use crate::archive::feed::{FeedStart, FeedView};
+use crate::archive::changefeed::{FeedStart, FeedView};
 use crate::model::{AsOf, FeedQuery, KnownAt, RequestDigest, Seq, Snapshot};
 use crate::wire::token::{ResumeToken, SnapshotPlace, TokenError, query_digest};
 use crate::wire::{self, FieldError, FieldErrors, pb};
 
-/// Where a feed begins, resolved.
+/// The resolved start of a feed.
 #[derive(Clone, Debug)]
 pub(super) struct Begin {
-    /// The place in the log; the snapshot's, where there is one.
+    /// The position in the log; for a snapshot, the snapshot's position.
     pub(super) place: Snapshot,
-    /// How far a snapshot was sent; `None` where none is wanted, or all of it was.
+    /// How much of the snapshot has been sent; `None` if none was requested, or all of it has been sent.
     pub(super) snapshot: Option<SnapshotPlace>,
 }
 
-/// A query, and what its tokens are bound to.
+/// A query, and the digest that binds its tokens.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) query: FeedQuery,
@@ -30,21 +30,21 @@ impl Asked {
     }
 }
 
-/// Where a feed is to begin, as a request says it.
+/// The start of a feed as requested.
 #[derive(Clone, Debug)]
 pub(super) enum Start {
     At(FeedStart),
-    /// Where a token says, which `field` held and which was given for the query of this digest.
+    /// The position in a token. `field` contained the token, and `query` is the digest of the query it was issued for.
     Token {
         token: ResumeToken,
         query: RequestDigest,
         field: &'static str,
     },
-    /// With a snapshot of this point.
+    /// A snapshot of this point, followed by changes.
     Snapshot(AsOf),
 }
 
-/// The view of a feed.
+/// Validates the view of a feed.
 pub(super) fn feed_view(view: i32) -> Result<FeedView, FieldError> {
     match pb::FeedView::try_from(view) {
         Ok(pb::FeedView::Unspecified | pb::FeedView::Basic) => Ok(FeedView::Basic),
@@ -58,7 +58,7 @@ pub(super) fn feed_view(view: i32) -> Result<FeedView, FieldError> {
 impl Start {
     pub(super) fn read(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
         use pb::feed_start::Position;
-        let only_true = |field: &str| FieldError::invalid(format!("start.{field}"), "can only be true");
+        let only_true = |field: &str| FieldError::invalid(format!("start.{field}"), "must be true if set");
         Ok(Self::At(match start.and_then(|start| start.position) {
             None | Some(Position::Now(true)) => FeedStart::Now,
             Some(Position::Beginning(true)) => FeedStart::Beginning,
@@ -71,17 +71,18 @@ impl Start {
         }))
     }
 
-    /// As [`Start::read`], where a snapshot is not possible.
+    /// Like [`Start::read`], where a snapshot is not allowed.
     pub(super) fn read_in_log(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
         match Self::read(start)? {
             Self::Snapshot(_) => {
-                Err(FieldError::invalid("start", "must not be a snapshot here; a snapshot comes by Subscribe").into())
+                Err(FieldError::invalid("start", "must not be a snapshot here; only Subscribe returns snapshots")
+                    .into())
             }
             start @ (Self::At(_) | Self::Token { .. }) => Ok(start),
         }
     }
 
-    /// Where a token says, which `field` holds.
+    /// Decodes a token from `field`.
     pub(super) fn token(token: &str, field: &'static str) -> Result<Self, FieldError> {
         let (token, query) = ResumeToken::decode(token).map_err(|error| FieldError::token(field, error))?;
         Ok(Self::Token { token, query, field })
@@ -90,7 +91,7 @@ impl Start {
     fn snapshot(as_of: pb::AsOf) -> Result<AsOf, FieldErrors> {
         let as_of = wire::as_of_at("start.snapshot", Some(as_of))?;
         if as_of.observe_time.is_some() {
-            let problem = "must be unset: a snapshot is of what is newest";
+            let problem = "must be unset: a snapshot always has the newest state";
             return Err(FieldError::invalid("start.snapshot.observe_time", problem).into());
         }
         Ok(as_of)
@@ -98,7 +99,7 @@ impl Start {
 }
 
 impl Context {
-    /// Resolves where a feed begins. `digest` is of its query.
+    /// Resolves the start of a feed. `digest` is the digest of its query.
     pub(super) async fn begin(&self, start: Start, digest: RequestDigest) -> Result<Begin, Refusal> {
         match start {
             Start::At(start) => {
@@ -116,7 +117,7 @@ impl Context {
                 let place = match as_of.known_at {
                     KnownAt::Newest => self.archive.tail(),
                     KnownAt::NextSeq { .. } | KnownAt::ArchiveTime(_) => {
-                        self.archive.cut(as_of, Seq::ZERO).await.map_err(of_start)?.snapshot
+                        self.archive.read_point(as_of, Seq::ZERO).await.map_err(of_start)?.snapshot
                     }
                 };
                 Ok(Begin { place, snapshot: Some(SnapshotPlace { after: None }) })
@@ -124,18 +125,18 @@ impl Context {
         }
     }
 
-    /// As [`Context::begin`], where a snapshot is not possible. Whether a token is within one matters only if it is of this
-    /// log.
+    /// Like [`Context::begin`], where a snapshot is not allowed. A token is checked against this log first, so a token
+    /// of another log gets that error even if it is inside a snapshot.
     pub(super) async fn begin_in_log(&self, start: Start, digest: RequestDigest) -> Result<Snapshot, Refusal> {
         let field = if let Start::Token { field, .. } = &start { *field } else { "start" };
         let begin = self.begin(start, digest).await?;
         if begin.snapshot.is_some() {
-            return Err(FieldError::invalid(field, "is of a snapshot, which comes by Subscribe only").into());
+            return Err(FieldError::invalid(field, "is inside a snapshot; only Subscribe can continue it").into());
         }
         Ok(begin.place)
     }
 }
 
 fn of_start(error: ArchiveError) -> Refusal {
-    Refusal::of_start(error, "start at `now` to follow what is still to come")
+    Refusal::of_start(error, "start at `now` to receive only later changes")
 }

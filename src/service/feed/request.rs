@@ -1,7 +1,7 @@
-//! The request that makes a change again, as a message.
+//! Renders the request that reproduces a change.
 
-use crate::archive::feed::Again;
-use crate::archive::read::RevisionAt;
+use crate::archive::changefeed::Again;
+use crate::archive::read::article::RevisionAt;
 use crate::model::Change;
 use crate::service::render;
 use crate::wire::{DURATION_MAX, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
@@ -48,7 +48,7 @@ fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::Record
     let content = revision.content.as_deref();
     let canonical = content.map_or("", |content| content.canonical_url.as_str());
     let urls = entry.bound_urls.iter().map(|url| &url.original).filter(|url| url.as_str() != canonical);
-    // An original is kept with the observation that made the revision, and with no other.
+    // An original is stored only with the observation that created the revision.
     let original = entry.made.as_deref().and_then(|record| record.original.as_ref());
     pb::RecordObservationRequest {
         parent: entry.name.source.to_string(),

@@ -1,10 +1,10 @@
-//! Changes and places as messages.
+//! Renders changes and bookmarks as messages.
 
 use super::super::render;
 use super::request;
-use crate::archive::compare::Comparison;
-use crate::archive::feed::{ChangeAt, FeedItem};
-use crate::archive::read::RevisionAt;
+use crate::archive::changefeed::{ChangeAt, FeedItem};
+use crate::archive::read::article::RevisionAt;
+use crate::archive::read::compare::Comparison;
 use crate::model::{ArticleName, RequestDigest, RevisionRecord, Snapshot};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
@@ -13,7 +13,7 @@ use crate::wire::{
     claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
 };
 
-/// Appends the bytes of a `Change`, without the flags that differ from one subscriber to the next.
+/// Appends the encoded `Change`, without the flags that differ between subscribers.
 pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     let entry = &at.change.entry;
     let state = if entry.standing.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
@@ -37,7 +37,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     writer.generated(16, at.again.as_ref().map(|again| request::made_again(again, &at.change)).as_ref());
 }
 
-/// The fields of a `Revision`. What is rare or large in it is made as a message first.
+/// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.
 fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
     let ArticleName { source, article } = &revision.article;
     let (number, made) = (revision.number, &revision.made);
@@ -60,7 +60,7 @@ fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
     writer.generated(12, made.entry.fetch.as_deref().map(fetch_to_pb).as_ref());
 }
 
-/// What the log has of a `Content`.
+/// Writes the part of a `Content` that the log record has.
 fn encode_basic_content(record: &RevisionRecord, writer: &mut Writer<'_>) {
     writer.text(1, &record.headline);
     writer.text(4, &record.section);
@@ -71,7 +71,7 @@ fn encode_basic_content(record: &RevisionRecord, writer: &mut Writer<'_>) {
     writer.texts(11, &record.labels);
 }
 
-/// What differs: equal blocks are left out.
+/// Renders a comparison, without the blocks that are equal.
 fn change_diff(comparison: &Comparison) -> pb::ChangeDiff {
     let (field_changes, mut hunks) = diff_to_pb(&comparison.diff);
     hunks.retain(|hunk| hunk.kind() != pb::HunkKind::Equal);
@@ -83,12 +83,12 @@ fn change_diff(comparison: &Comparison) -> pb::ChangeDiff {
     }
 }
 
-/// A change of a page, to be sent.
+/// Converts a change of a page for sending.
 pub(super) fn frame(item: FeedItem) -> ChangeFrame {
     ChangeFrame { bytes: item.bytes, left_filter: item.left_filter, batch_end: item.batch_end }
 }
 
-/// A place in the changes.
+/// A bookmark of a position in the log.
 pub(super) fn bookmark(place: &Snapshot, query: RequestDigest) -> pb::Bookmark {
     let token = ResumeToken { next_seq: place.next_seq, log_digest: place.log_digest, snapshot: None };
     pb::Bookmark {
@@ -98,13 +98,13 @@ pub(super) fn bookmark(place: &Snapshot, query: RequestDigest) -> pb::Bookmark {
     }
 }
 
-/// A place in a snapshot that is of `place`.
+/// A bookmark of a position inside the snapshot at `place`.
 pub(super) fn bookmark_in_snapshot(place: &Snapshot, within: SnapshotPlace, query: RequestDigest) -> pb::Bookmark {
     let token = ResumeToken { next_seq: place.next_seq, log_digest: place.log_digest, snapshot: Some(within) };
     pb::Bookmark { next_seq: 0, resume_token: token.encode(query), archive_time: None }
 }
 
-/// An event that is not made of encoded changes.
+/// An event without encoded changes.
 pub(super) fn event(event: pb::subscribe_response::Event) -> EventFrame {
     EventFrame::Other(Box::new(pb::SubscribeResponse { event: Some(event) }))
 }

@@ -1,14 +1,14 @@
-//! The snapshot that a feed may begin with: the articles that match at its place, by name.
+//! Sends the snapshot with which a feed may begin: the matching articles at its position, by name.
 
 use prost::Message;
 
 use super::ending::Ending;
 use super::follow::Subscriber;
 use super::show;
-use crate::archive::Cut;
-use crate::archive::feed::FeedView;
-use crate::archive::list::{ArticleQuery, Page};
-use crate::archive::read::{ArticleAt, View};
+use crate::archive::ReadPoint;
+use crate::archive::changefeed::FeedView;
+use crate::archive::read::article::{ArticleAt, View};
+use crate::archive::read::list::{ArticleQuery, Page};
 use crate::model::ArticleName;
 use crate::service::sink::Sink;
 use crate::service::status::Refusal;
@@ -18,15 +18,15 @@ use crate::wire::pb;
 use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
 
-/// Articles of one event at most.
+/// The most articles in one event.
 const EVENT_ARTICLES_MAX: usize = 100;
-/// An event of whole contents ends with the article that takes it beyond this, or before one that would make it too large
-/// for a client: a slow link must get it within the minute after which it counts as stalled.
+/// An event with whole contents ends with the article that takes it over this many bytes, or before one that would make
+/// it too large for a client. A slow link must receive it within the minute after which it counts as stalled.
 const EVENT_CONTENT_BYTES: usize = 128 << 10;
-/// What is taken for an event before it is known how much it has.
+/// The memory reserved for an event before its size is known.
 const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
 
-/// The articles of an event: of a page, as many as fit a message.
+/// The articles of one event: as many of a page as fit into a message.
 struct Articles {
     articles: Vec<pb::Article>,
     last: Option<ArticleName>,
@@ -46,7 +46,7 @@ impl Articles {
 }
 
 impl Subscriber {
-    /// Sends the next articles of the snapshot, and says so when there are no more.
+    /// Sends the next articles of the snapshot, or SnapshotEnd after the last.
     pub(super) async fn send_articles(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let Some(SnapshotPlace { after }) = self.snapshot.clone() else { return Ok(()) };
         let (asked, view) = self.asked();
@@ -57,11 +57,11 @@ impl Subscriber {
             page_size: EVENT_ARTICLES_MAX,
             content_bytes_max: EVENT_CONTENT_BYTES,
         };
-        let cut = Cut { observe_time: None, snapshot: self.place };
+        let point = ReadPoint { observe_time: None, snapshot: self.place };
         let mut bytes = EVENT_MEMORY_BYTES;
         let (page, share) = loop {
             let mut share = self.memory(sink, bytes).await?;
-            let page = self.context.archive.articles_by_name(cut, query.clone(), after.clone()).await;
+            let page = self.context.archive.articles_by_name(point, query.clone(), after.clone()).await;
             let page = Articles::of(page.map_err(Refusal::from)?);
             bytes = page.articles.iter().map(Message::encoded_len).sum();
             if self.context.memory.fits(&mut share, bytes) {
@@ -70,7 +70,7 @@ impl Subscriber {
         };
         let within = SnapshotPlace { after: page.next.clone().or(page.last).or(after) };
         if page.articles.is_empty() && page.next.is_some() {
-            // A page that matched nothing still says how far it is.
+            // If no article of the page matched, a bookmark still reports the progress.
             self.snapshot = Some(within);
             return self.send_bookmark(sink).await;
         }

@@ -1,4 +1,4 @@
-//! What a subscriber asks for, as far as it can be judged without the archive.
+//! Validates a subscribe request, as far as possible without the archive.
 
 use super::super::Context;
 use super::super::status::Refusal;
@@ -11,7 +11,7 @@ use crate::wire::{self, FieldError, FieldErrors, all, pb};
 
 const CONSUMER_BYTES_MAX: usize = 128;
 
-/// What a subscriber asks for.
+/// What a subscriber requests.
 pub(super) enum Wanted {
     Feed(Asked, Start),
     Durable { id: SubscriptionId, consumer: String, seen: Option<Start> },
@@ -56,7 +56,7 @@ impl Wanted {
     }
 }
 
-/// Takes a durable subscription for a consumer, which may say where it was.
+/// Attaches a consumer to a durable subscription. `seen` is the consumer's own record of its position.
 pub(super) async fn attach(
     context: &Context,
     id: SubscriptionId,
@@ -65,7 +65,7 @@ pub(super) async fn attach(
 ) -> Result<Attachment, Refusal> {
     let seen = match seen {
         None => None,
-        // What the consumer was sent must be this log's.
+        // The token must be of this log: the consumer may have received changes that a restore lost.
         Some(start) => {
             let query = context.archive.subscription(id.clone()).await?.record;
             let place = context.begin_in_log(start, query_digest(&query.query)).await;

@@ -99,7 +99,7 @@ pub struct Batch {
     /// Key to new value; `None` removes the key.
     pub writes: std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// What reads and consumers cannot do without, and takes next to no room: a full disk refuses it later than the rest.
-    pub upkeep: bool,
+    pub maintenance: bool,
 }
 
 impl Batch {

@@ -18,7 +18,7 @@
 //!   and belongs to the binary, so it still reports the panic before the error comes back.
 //!
 //! - sled drops what it cannot read of the log, also from the midst of what was acknowledged, and says nothing. The log is
-//!   read before it is opened ([`segments`]), and where something will be dropped, [`SledEngine::doubt`] tells it, so that
+//!   read before it is opened ([`segments`]), and where something will be dropped, [`SledEngine::recovery_warning`] tells it, so that
 //!   the layers above look whether anything is missing. Where sled would go on writing to a segment that it cannot read
 //!   at the next opening, opening is refused. What was written before the last opening is safe from that: sled's snapshot
 //!   points at it, and reading it fails with [`EngineError::Damaged`].
@@ -70,7 +70,7 @@ const CLOSE_POLL: Duration = Duration::from_millis(1);
 pub struct Options {
     /// The size of sled's cache, which overshoots it up to 2.6 times. Default 64 MiB.
     pub cache_bytes: u64,
-    /// Commits are refused when they would leave less than this free on the disk, and those of [upkeep](Batch::upkeep)
+    /// Commits are refused when they would leave less than this free on the disk, and those of [maintenance](Batch::maintenance)
     /// when they would leave less than a quarter of it. Default 256 MiB.
     pub free_space_floor_bytes: u64,
 }
@@ -91,7 +91,7 @@ pub struct SledEngine {
     reserve: Reserve,
     free_space_floor_bytes: u64,
     poison: Poison,
-    doubt: Option<String>,
+    recovery_warning: Option<String>,
     directory: Arc<Directory>,
 }
 
@@ -121,7 +121,7 @@ impl SledEngine {
         }
         refuse_incomplete(&path)?;
         remove_unfinished_snapshots(&path).map_err(OpenError::io("remove unfinished snapshots in", &path))?;
-        let doubt = survey_log(&path)?;
+        let recovery_warning = survey_log(&path)?;
         let preimage = save_preimage(&directory, options)?;
         let removed = reserve::give_up_when_full(directory.path());
         let removed = removed.map_err(OpenError::io("make room in", directory.path()))?;
@@ -129,7 +129,7 @@ impl SledEngine {
         let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options);
         reserve::take_back(directory.path(), removed);
         let opened = opened.and_then(|engine| {
-            let engine = Self { doubt, ..engine };
+            let engine = Self { recovery_warning, ..engine };
             match check(&engine) {
                 Ok(()) => Ok(engine),
                 Err(reason) => Err(OpenError::Damaged { path, reason }),
@@ -149,14 +149,14 @@ impl SledEngine {
         let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
         let (blobs, reserve, poison) = (Blobs::of(&path), Reserve::of(directory.path()), Poison::default());
         let free_space_floor_bytes = options.free_space_floor_bytes;
-        Ok(Self { db, log, path, blobs, reserve, free_space_floor_bytes, poison, doubt: None, directory })
+        Ok(Self { db, log, path, blobs, reserve, free_space_floor_bytes, poison, recovery_warning: None, directory })
     }
 
     /// What of the log was not taken in when it was opened. It was torn by a crash and never acknowledged, or it is lost:
     /// what is stored tells.
     #[must_use]
-    pub fn doubt(&self) -> Option<&str> {
-        self.doubt.as_deref()
+    pub fn recovery_warning(&self) -> Option<&str> {
+        self.recovery_warning.as_deref()
     }
 
     /// The archive that this database belongs to.
@@ -201,7 +201,7 @@ impl Engine for SledEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         self.poison.check()?;
         batch.refuse_oversized()?;
-        let floor_bytes = self.free_space_floor_bytes / if batch.upkeep { UPKEEP_SHARE } else { 1 };
+        let floor_bytes = self.free_space_floor_bytes / if batch.maintenance { UPKEEP_SHARE } else { 1 };
         let free_bytes = self.poison.watch(self.free_bytes())?;
         let spare_bytes = spare_bytes(free_bytes, batch.bytes(), floor_bytes)?;
         self.poison.watch(self.write(batch))?;

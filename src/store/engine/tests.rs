@@ -312,7 +312,7 @@ fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
 fn fill_three_segments(engine: &SledEngine) {
     for commit in 0..25_u8 {
         let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
-        engine.commit(&Batch { writes: writes.collect(), upkeep: false }).unwrap();
+        engine.commit(&Batch { writes: writes.collect(), maintenance: false }).unwrap();
     }
 }
 
@@ -343,7 +343,7 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
         let engine = open(dir.path());
         for commit in 0..commits {
             let writes = (0..16_u8).map(|number| (vec![opened, commit, number], Some(vec![commit; 60_000])));
-            engine.commit(&Batch { writes: writes.collect(), upkeep: false }).unwrap();
+            engine.commit(&Batch { writes: writes.collect(), maintenance: false }).unwrap();
         }
     }
     let path = dir.path().join("db/db");

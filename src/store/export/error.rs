@@ -1,73 +1,73 @@
-//! Why a file of the log's export is refused, and where.
+//! Errors of log files, with the place in the file.
 
 use std::io;
 
 use super::EXPORT_VERSION;
 use crate::model::Seq;
 
-/// Why a file is refused. `file` is what it was called when it was opened.
+/// Why a log file cannot be used. `file` is the name that the caller gave when opening it.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// It could not be read.
-    #[error("{file} can't be read at byte {offset}: {source}")]
+    #[error("{file} cannot be read at byte {offset}: {source}")]
     Unreadable {
-        /// The file.
+        /// The name of the file.
         file: String,
-        /// Where in it.
+        /// The byte at which reading failed.
         offset: u64,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It is something else.
+    /// It is not a log file.
     #[error("{file} is not a backup: its first line does not say `dateline log {EXPORT_VERSION}`")]
     NotAnExport {
-        /// The file.
+        /// The name of the file.
         file: String,
     },
     /// It was written by a later version of Dateline.
     #[error(
-        "{file} was written by a newer version of Dateline ({what} {found}, and this one reads {known}); read it with that"
+        "{file} was written by a newer version of Dateline ({what} {found}, and this one reads {known}); use that version to read it"
     )]
     Newer {
-        /// The file.
+        /// The name of the file.
         file: String,
-        /// What has a version: `export` or `format`.
+        /// What has the version: `export` for the log file format, or `format` for the storage format.
         what: &'static str,
         /// The version found.
         found: u32,
-        /// The highest that is read.
+        /// The highest version that this build reads.
         known: u32,
     },
-    /// It ends too early.
+    /// It ends before its last frame.
     #[error(
-        "{file} is cut short: it ends at byte {offset}, before change {seq} is complete; fetch it again, or make another backup"
+        "{file} is cut short: it ends at byte {offset}, before change {seq} is complete; copy it again, or make another backup"
     )]
     CutShort {
-        /// The file.
+        /// The name of the file.
         file: String,
-        /// How long it is.
+        /// Its length in bytes.
         offset: u64,
-        /// The first change that is not there, or the end of the log where all changes are.
+        /// The first change that is missing, or the end of the log if all changes are there.
         seq: Seq,
     },
-    /// What it holds is not what was written.
+    /// Its content is not what was written.
     #[error(
-        "{file} is damaged at byte {offset}, at change {seq} or behind it: {detail}; take another copy of it, or another backup"
+        "{file} is damaged at byte {offset}, at or after change {seq}: {detail}; use another copy of it, or another backup"
     )]
     Altered {
-        /// The file.
+        /// The name of the file.
         file: String,
-        /// Where the frame begins that does not fit.
+        /// The byte at which the damaged frame begins.
         offset: u64,
         /// The first change that was not read.
         seq: Seq,
-        /// What was found.
+        /// What is wrong.
         detail: String,
     },
 }
 
 impl ExportError {
-    /// Whether the file was readable, and is not what was once written.
+    /// Whether the file could be read but is not what was written.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::CutShort { .. } | Self::Altered { .. } => true,

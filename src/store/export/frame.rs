@@ -1,15 +1,16 @@
-//! A frame: one byte of kind, the payload's length in four bytes, the payload, and a CRC-32C in four bytes.
+//! The frames of a log file. A frame is its kind (1 byte), the payload's length (4 bytes), the payload, and a CRC-32C
+//! (4 bytes).
 //!
-//! The checksum covers the frame's number in the file (eight bytes, from 0, not written), then kind, length and payload:
-//! frames that were exchanged, repeated or left out are found by the first that is out of place.
+//! The checksum covers the frame's number in the file (8 bytes, from 0, not written), then kind, length and payload. Frames
+//! that were swapped, repeated or left out are thereby detected at the first one that is out of place.
 
 use super::LENGTH_MAX;
 
-/// Bytes before a payload, and behind it.
+/// The bytes of a frame before its payload: kind and length.
 pub(super) const HEAD_BYTES: usize = 5;
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
-/// What a frame is.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Header = 1,
@@ -23,8 +24,8 @@ impl Kind {
     }
 }
 
-/// Appends a frame, the one of this number in its file. A payload is shorter than [`LENGTH_MAX`], which the limits on
-/// what an archive takes see to.
+/// Appends a frame with this number in its file to `bytes`. The payload must be shorter than [`LENGTH_MAX`], which the
+/// limits on input ensure.
 pub(super) fn write(number: u64, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>) {
     let head = head(kind, payload.len());
     bytes.extend_from_slice(&head);
@@ -32,18 +33,18 @@ pub(super) fn write(number: u64, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>
     bytes.extend_from_slice(&checksum(number, &head, payload));
 }
 
-/// Reads what stands before a payload: what kind the frame is of, and how long the payload is.
+/// Decodes the bytes before a payload: the frame's kind and the payload's length.
 pub(super) fn read_head(head: [u8; HEAD_BYTES]) -> Result<(Kind, u32), String> {
     let [kind, length @ ..] = head;
-    let kind = Kind::from_byte(kind).ok_or_else(|| format!("there is no kind of frame {kind}"))?;
+    let kind = Kind::from_byte(kind).ok_or_else(|| format!("unknown kind of frame {kind}"))?;
     let length = u32::from_be_bytes(length);
     if u64::from(length) > LENGTH_MAX {
-        return Err(format!("a frame of {length} bytes is longer than any can be"));
+        return Err(format!("a frame of {length} bytes exceeds the maximum"));
     }
     Ok((kind, length))
 }
 
-/// The checksum of the frame of this number.
+/// The checksum of the frame with this number.
 pub(super) fn checksum(number: u64, head: &[u8; HEAD_BYTES], payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let sum = crc32c::crc32c_append(crc32c::crc32c(&number.to_be_bytes()), head);
     crc32c::crc32c_append(sum, payload).to_be_bytes()

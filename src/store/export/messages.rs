@@ -1,4 +1,4 @@
-//! The export's messages, to and from what they are made of.
+//! Converts between the protobuf messages of a log file and the types they are made from.
 
 use prost::Message;
 
@@ -9,23 +9,23 @@ use crate::store::subscription;
 use crate::store::whole::WholeChange;
 use crate::store::{StoreError, stored};
 
-/// A segment's own fields, with its records still compressed.
+/// A segment, with its records still compressed.
 pub(super) struct Segment {
     pub(super) first_seq: Seq,
     pub(super) count: u32,
-    /// The running digest that includes the last change.
+    /// The log digest after the last change.
     pub(super) log_digest: LogDigest,
-    /// Bytes of the records before compression.
+    /// The size of the records before compression, in bytes.
     pub(super) length: u64,
     pub(super) records: Vec<u8>,
 }
 
-/// The changes of a segment while it is put together.
+/// The changes of a segment under construction.
 #[derive(Default)]
 pub(super) struct Records(stored::LogRecords);
 
 impl Records {
-    /// Adds a change, and answers how many bytes it takes.
+    /// Adds a change and returns its encoded size in bytes.
     pub(super) fn push(&mut self, change: WholeChange) -> usize {
         let content = change.content.as_ref().map(StoredContent::to_message);
         let original = change.original.map(|original| original.0);
@@ -47,7 +47,7 @@ impl Records {
         stored::LogRecords::decode(bytes).ok().map(Self)
     }
 
-    /// The changes of a log that has the digest `before` at `seq`.
+    /// Decodes the changes, given the position of the first one and the log digest `before` it.
     pub(super) fn into_changes(
         self,
         mut seq: Seq,
@@ -66,7 +66,10 @@ fn change(seq: Seq, before: LogDigest, record: stored::LogRecord) -> Result<Whol
     let made = change.change.entry.made.as_deref();
     let (made, kept) = (made.is_some(), made.is_some_and(|made| made.original.is_some()));
     if made != record.content.is_some() || kept != record.original.is_some() {
-        return Err(StoreError::damaged_at(seq, "what a change brought is missing, or it brought something else"));
+        return Err(StoreError::damaged_at(
+            seq,
+            "the content or original of a change is missing, or does not belong to it",
+        ));
     }
     change.content = record.content.map(|content| StoredContent::from_message(seq, content));
     change.original = record.original.map(StoredOriginal);
@@ -129,7 +132,7 @@ pub(super) fn decode_segment(payload: &[u8]) -> Option<Segment> {
     })
 }
 
-/// An end, with what it repeats of the header and how many segments came before.
+/// Encodes the end frame, with the values that repeat the header and the number of segments before it.
 pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, log_digest: LogDigest, segments: u64) -> Vec<u8> {
     let subscriptions = end.subscriptions.iter().map(|(id, record)| stored::LogSubscription {
         id: id.as_str().to_owned(),
@@ -145,7 +148,7 @@ pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, log_digest: LogDigest, seg
     message.encode_to_vec()
 }
 
-/// Reads what [`encode_end`] wrote.
+/// The inverse of [`encode_end`].
 pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, LogDigest, u64)> {
     let message = stored::LogEnd::decode(payload).ok()?;
     let subscriptions = message.subscriptions.into_iter().map(|entry| {
@@ -163,7 +166,7 @@ fn log_digest(bytes: &[u8]) -> Option<LogDigest> {
     bytes.try_into().ok().map(LogDigest)
 }
 
-/// `None` for a time that is there and malformed; `Some(None)` for none.
+/// `None` for a time that is present but malformed; `Some(None)` for an absent one.
 #[expect(clippy::option_option, reason = "the outer one is validity, the inner one presence")]
 fn optional_time(micros: Option<i64>) -> Option<Option<Timestamp>> {
     match micros {

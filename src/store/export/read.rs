@@ -1,4 +1,4 @@
-//! Reads the log's export, a segment at a time, and checks all of it.
+//! Reads a log file, one segment at a time, and checks all of it.
 
 use std::io::{Read, Seek};
 
@@ -12,7 +12,7 @@ use crate::model::{LogDigest, Seq};
 use crate::store::format::FORMAT_VERSION;
 use crate::store::whole::WholeChange;
 
-/// A file that is being read.
+/// A log file that is being read.
 pub struct LogReader<R> {
     source: Source<R>,
     header: LogHeader,
@@ -20,29 +20,29 @@ pub struct LogReader<R> {
 }
 
 impl<R: Read> LogReader<R> {
-    /// Reads the first line and the header. Errors call the file `file`.
+    /// Reads the first line and the header. Errors refer to the file as `file`.
     pub fn open(file: &str, bytes: R) -> Result<Self, ExportError> {
         let mut source = Source::open(file, bytes)?;
         let header = read_header(&mut source)?;
         Ok(Self { source, header, end: None })
     }
 
-    /// What the file holds.
+    /// The header: what the file contains.
     pub fn header(&self) -> &LogHeader {
         &self.header
     }
 
-    /// Where the next segment begins.
+    /// The place in the file where the next segment begins.
     pub fn place(&self) -> Place {
         self.source.place
     }
 
-    /// What stands at the file's end; `None` before all of it was read.
+    /// The content of the end frame; `None` until the whole file has been read.
     pub fn end(&self) -> Option<&LogEnd> {
         self.end.as_ref()
     }
 
-    /// The changes of the next segment; `None` when the file has ended, and was whole.
+    /// Reads the changes of the next segment; `None` if the file has ended and is complete.
     pub fn next_segment(&mut self) -> Result<Option<Vec<WholeChange>>, ExportError> {
         if self.end.is_some() {
             return Ok(None);
@@ -55,7 +55,7 @@ impl<R: Read> LogReader<R> {
         }
     }
 
-    /// An error about the change at `seq`, in the segment at `place`.
+    /// Builds an error about the change at `seq`, in the segment at `place`.
     pub fn altered(&self, place: Place, seq: Seq, detail: impl Into<String>) -> ExportError {
         let file = self.source.file.clone();
         ExportError::Altered { file, offset: place.offset, seq, detail: detail.into() }
@@ -64,23 +64,23 @@ impl<R: Read> LogReader<R> {
     fn read_segment(&mut self, payload: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
         let altered = |detail: &str| self.source.altered(detail);
         let place = self.source.place;
-        let segment = messages::decode_segment(payload).ok_or_else(|| altered("a segment can't be read"))?;
+        let segment = messages::decode_segment(payload).ok_or_else(|| altered("a segment cannot be read"))?;
         if segment.first_seq != place.next_seq || segment.count == 0 {
-            return Err(altered("a segment begins at another change than is next"));
+            return Err(altered("a segment does not begin at the next change"));
         }
         let records = unpack(&segment).and_then(|bytes| Records::decode(&bytes));
-        let records = records.ok_or_else(|| altered("the changes of a segment can't be read"))?;
+        let records = records.ok_or_else(|| altered("the changes of a segment cannot be read"))?;
         if records.count() != segment.count {
-            return Err(altered("a segment has another number of changes than it says"));
+            return Err(altered("a segment does not have the number of changes that it states"));
         }
         let changes = records.into_changes(place.next_seq, place.log_digest).collect::<Result<Vec<_>, _>>();
         let changes = changes.map_err(|error| altered(&error.to_string()))?;
         let last = changes.last().map(|last| (last.change.seq.next(), last.change.log_digest));
         let Some((next_seq, log_digest)) = last.filter(|(next_seq, _)| *next_seq <= self.header.end.next_seq) else {
-            return Err(altered("there are more changes than the header says"));
+            return Err(altered("there are more changes than the header states"));
         };
         if log_digest != segment.log_digest {
-            return Err(altered("the changes of a segment have another history than it says"));
+            return Err(altered("the changes of a segment do not have the log digest that it states"));
         }
         (self.source.place.next_seq, self.source.place.log_digest) = (next_seq, log_digest);
         self.source.step_over(payload.len());
@@ -88,15 +88,15 @@ impl<R: Read> LogReader<R> {
     }
 
     fn read_end(&mut self, payload: &[u8]) -> Result<(), ExportError> {
-        let end = messages::decode_end(payload).ok_or_else(|| self.source.altered("the end can't be read"))?;
+        let end = messages::decode_end(payload).ok_or_else(|| self.source.altered("the end cannot be read"))?;
         let (end, next_seq, log_digest, segments) = end;
         let Place { next_seq: here, log_digest: digest, frame, .. } = self.source.place;
         let snapshot = self.header.end;
         if (here, digest) != (snapshot.next_seq, snapshot.log_digest) || (here, digest) != (next_seq, log_digest) {
-            return Err(self.source.altered("the end comes at another change than the header says"));
+            return Err(self.source.altered("the end is not at the change that the header states"));
         }
         if segments + 1 != frame {
-            return Err(self.source.altered("there is another number of segments than the end says"));
+            return Err(self.source.altered("the number of segments is not the one that the end states"));
         }
         self.source.step_over(payload.len());
         self.source.must_end()?;
@@ -106,7 +106,7 @@ impl<R: Read> LogReader<R> {
 }
 
 impl<R: Read + Seek> LogReader<R> {
-    /// Passes over the changes without reading them, and answers what stands at the end.
+    /// Skips the changes without reading them, and returns the content of the end frame.
     pub fn pass_to_end(mut self) -> Result<LogEnd, ExportError> {
         while self.source.pass_over_segment()? {}
         (self.source.place.next_seq, self.source.place.log_digest) =
@@ -123,7 +123,7 @@ impl<R: Read + Seek> LogReader<R> {
 fn read_header<R: Read>(source: &mut Source<R>) -> Result<LogHeader, ExportError> {
     let (kind, payload) = source.read_frame()?;
     let header = if kind == Kind::Header { messages::decode_header(&payload) } else { None };
-    let header = header.ok_or_else(|| source.altered("the header can't be read"))?;
+    let header = header.ok_or_else(|| source.altered("the header cannot be read"))?;
     if header.format_version > FORMAT_VERSION {
         return Err(source.newer("format", header.format_version, FORMAT_VERSION));
     }
@@ -134,14 +134,15 @@ fn read_header<R: Read>(source: &mut Source<R>) -> Result<LogHeader, ExportError
         || first.0 > end.0
         || (first.0 == end.0 && first != end)
     {
-        return Err(source.altered("the header contradicts itself"));
+        return Err(source.altered("the fields of the header contradict each other"));
     }
     (source.place.next_seq, source.place.log_digest) = first;
     source.step_over(payload.len());
     Ok(header)
 }
 
-/// The encoded records of a segment. What it says of their length bounds what is made of them, and nothing more.
+/// Decompresses the records of a segment. The length that the segment declares is an upper bound, so that a false one
+/// cannot exhaust memory.
 fn unpack(segment: &Segment) -> Option<Vec<u8>> {
     if segment.length > LENGTH_MAX {
         return None;

@@ -1,4 +1,4 @@
-//! Where a file of the export is read from: frames one after the other, each checked, with the place that errors tell.
+//! Reads the frames of a log file one after the other, checks each, and tracks the place for error messages.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -7,45 +7,45 @@ use super::{EXPORT_VERSION, ExportError};
 use crate::model::{LogDigest, Seq};
 
 const FIRST_WORDS: &[u8] = b"dateline log ";
-/// A version's digits with the end of their line, and more than any will have.
+/// The maximum length of the version's digits and the line end, with room to spare.
 const VERSION_BYTES_MAX: usize = 8;
 
 /// A place in a file at which a frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Where in the file.
+    /// The offset in the file, in bytes.
     pub(super) offset: u64,
     /// The number of the frame.
     pub(super) frame: u64,
     /// The position of the next change.
     pub(super) next_seq: Seq,
-    /// The digest below it.
+    /// The log digest below it.
     pub(super) log_digest: LogDigest,
 }
 
 impl Place {
-    /// Where in the file it is, in bytes.
+    /// The offset in the file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The position of the first change behind it.
+    /// The position of the first change after this place.
     pub fn next_seq(&self) -> Seq {
         self.next_seq
     }
 }
 
-/// The frames of a file.
+/// A log file as a sequence of frames.
 pub(super) struct Source<R> {
-    /// What errors call the file.
+    /// The name of the file in errors.
     pub(super) file: String,
     pub(super) bytes: R,
-    /// The frame that is read next, or was read last and is not stepped over yet.
+    /// The frame to read next, or the one that was just read and not stepped over yet.
     pub(super) place: Place,
 }
 
 impl<R: Read> Source<R> {
-    /// Reads the first line.
+    /// Reads the first line, which identifies the file.
     pub(super) fn open(file: &str, bytes: R) -> Result<Self, ExportError> {
         let place = Place { offset: 0, frame: 0, next_seq: Seq::ZERO, log_digest: LogDigest([0; 16]) };
         let mut source = Self { file: file.to_owned(), bytes, place };
@@ -53,7 +53,7 @@ impl<R: Read> Source<R> {
         let mut line = Vec::new();
         while line.len() < FIRST_WORDS.len() + VERSION_BYTES_MAX && line.last() != Some(&b'\n') {
             let byte = match source.read_bytes(line.len(), 1) {
-                // Less than a first line may be the beginning of anything.
+                // Not even a first line: only a beginning of one counts as a log file that is cut short.
                 Err(ExportError::CutShort { .. }) if line.is_empty() || !is_beginning(&line) => {
                     return Err(not_an_export());
                 }
@@ -71,10 +71,10 @@ impl<R: Read> Source<R> {
         Ok(source)
     }
 
-    /// Reads the frame at our place, and checks its checksum.
+    /// Reads the frame at the current place and verifies its checksum.
     pub(super) fn read_frame(&mut self) -> Result<(Kind, Vec<u8>), ExportError> {
         let head = self.read_bytes(0, HEAD_BYTES as u64)?;
-        let head = head.try_into().map_err(|_| self.altered("a frame's head can't be read"))?;
+        let head = head.try_into().map_err(|_| self.altered("a frame's header cannot be read"))?;
         let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
         let payload = self.read_bytes(HEAD_BYTES, length.into())?;
         let checksum = self.read_bytes(HEAD_BYTES + payload.len(), CHECKSUM_BYTES as u64)?;
@@ -84,13 +84,13 @@ impl<R: Read> Source<R> {
         Ok((kind, payload))
     }
 
-    /// Goes behind a frame, of which the payload had so many bytes.
+    /// Moves the place past a frame whose payload has this many bytes.
     pub(super) fn step_over(&mut self, payload_bytes: usize) {
         self.place.offset += (HEAD_BYTES + payload_bytes + CHECKSUM_BYTES) as u64;
         self.place.frame += 1;
     }
 
-    /// Refuses a file that goes on.
+    /// Fails if there is anything after the end frame.
     pub(super) fn must_end(&mut self) -> Result<(), ExportError> {
         match self.read_bytes(0, 1) {
             Err(ExportError::CutShort { .. }) => Ok(()),
@@ -99,7 +99,7 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// Reads so many bytes, `within` bytes behind our place. Memory is taken as bytes arrive, whatever a length says.
+    /// Reads `count` bytes, `within` bytes after the current place. Memory is allocated as bytes arrive, whatever `count` is.
     fn read_bytes(&mut self, within: usize, count: u64) -> Result<Vec<u8>, ExportError> {
         let mut bytes = Vec::new();
         match self.bytes.by_ref().take(count).read_to_end(&mut bytes) {
@@ -130,10 +130,10 @@ impl<R: Read> Source<R> {
 }
 
 impl<R: Read + Seek> Source<R> {
-    /// Goes behind a frame without reading its payload, if it is a segment. Whether it is.
+    /// Skips the frame if it is a segment, without reading its payload. Returns whether it was one.
     pub(super) fn pass_over_segment(&mut self) -> Result<bool, ExportError> {
         let head = self.read_bytes(0, HEAD_BYTES as u64)?;
-        let head = head.try_into().map_err(|_| self.altered("a frame's head can't be read"))?;
+        let head = head.try_into().map_err(|_| self.altered("a frame's header cannot be read"))?;
         let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
         let is_segment = kind == Kind::Segment;
         let forward = if is_segment { i64::from(length) + CHECKSUM_BYTES as i64 } else { -(HEAD_BYTES as i64) };
@@ -145,7 +145,7 @@ impl<R: Read + Seek> Source<R> {
     }
 }
 
-/// Whether a first line can begin so.
+/// Whether a log file can begin with these bytes.
 fn is_beginning(line: &[u8]) -> bool {
     FIRST_WORDS.starts_with(line) || line.starts_with(FIRST_WORDS)
 }

@@ -1,4 +1,4 @@
-//! Writes the log's export, a piece at a time.
+//! Writes a log file, one piece at a time.
 
 use super::frame::{self, Kind};
 use super::messages::{self, Records, Segment};
@@ -7,22 +7,22 @@ use crate::model::{LogDigest, Seq};
 use crate::store::content::compress;
 use crate::store::whole::WholeChange;
 
-/// A file that is being written. The pieces that its methods answer are the file, one behind the other.
+/// A log file that is being written. The pieces that its methods return, concatenated, are the file.
 pub struct LogWriter {
-    /// How many frames were written.
+    /// The number of frames written so far.
     frames: u64,
-    /// What is in no frame yet.
+    /// The changes that are not in a frame yet, and their size in bytes.
     records: Records,
     bytes: usize,
-    /// The position of the first change that is in no frame yet.
+    /// The position of the first change that is not in a frame yet.
     first_seq: Seq,
-    /// Where the log goes on, and the digest below.
+    /// The position of the next change, and the log digest below it.
     next_seq: Seq,
     log_digest: LogDigest,
 }
 
 impl LogWriter {
-    /// Begins a file, and answers its first piece.
+    /// Begins a file and returns its first piece.
     pub fn begin(header: &LogHeader) -> (Self, Vec<u8>) {
         let mut piece = first_line();
         frame::write(0, Kind::Header, &messages::encode_header(header), &mut piece);
@@ -42,28 +42,28 @@ impl LogWriter {
         self.next_seq
     }
 
-    /// The running digest that the next change must follow.
+    /// The log digest that the next change must follow.
     pub fn log_digest(&self) -> LogDigest {
         self.log_digest
     }
 
-    /// Takes the next change, and answers a piece when a segment is full.
+    /// Adds the next change. Returns a piece when a segment is full.
     pub fn push(&mut self, change: WholeChange) -> Option<Vec<u8>> {
         (self.next_seq, self.log_digest) = (change.change.seq.next(), change.change.log_digest);
         self.bytes += self.records.push(change);
         (self.bytes >= SEGMENT_BYTES).then(|| self.end_segment())
     }
 
-    /// Ends the file, and answers its last piece.
+    /// Ends the file and returns its last piece.
     pub fn finish(mut self, end: &LogEnd) -> Vec<u8> {
         let mut piece = self.end_segment();
-        // All frames but the header are segments.
+        // All frames except the header are segments.
         let payload = messages::encode_end(end, self.next_seq, self.log_digest, self.frames - 1);
         frame::write(self.frames, Kind::End, &payload, &mut piece);
         piece
     }
 
-    /// Ends the segment with the changes that it has so far, and answers it; nothing where it has none.
+    /// Ends the current segment and returns it; empty if it has no changes.
     pub fn end_segment(&mut self) -> Vec<u8> {
         if self.records.count() == 0 {
             return Vec::new();
@@ -85,7 +85,7 @@ impl LogWriter {
     }
 }
 
-/// The line that a file begins with.
+/// The line that a log file begins with.
 pub(super) fn first_line() -> Vec<u8> {
     format!("dateline log {EXPORT_VERSION}\n").into_bytes()
 }

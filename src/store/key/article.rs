@@ -1,4 +1,4 @@
-//! article, subkind, … → everything of one article, side by side, so that its reads and writes touch a few leaves.
+//! article, subkind, … → the index entries of one article, stored together so that its reads and writes touch few leaves.
 
 use std::ops::Bound;
 
@@ -18,43 +18,43 @@ enum Subkind {
     Url = 6,
 }
 
-/// A key under an article.
+/// A key of an index entry of an article. Each variant says what its value is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArticleIndexKey {
-    /// → the newest state.
+    /// → the article's head, its newest state.
     Head(ArticleKey),
-    /// → the position of the change that made the revision.
+    /// → the position of the change that created the revision.
     Revision(ArticleKey, RevisionNumber),
-    /// → the revision in force from there on. Only points at which the revision in force changes.
+    /// → the revision in force from that point on. There are entries only where the revision in force changes.
     Time(ArticleKey, TimePoint),
-    /// → the revision seen.
+    /// → the revision that was seen at that point.
     Sighting(ArticleKey, TimePoint),
-    /// → whether the article is withdrawn from there on.
+    /// → whether the article is withdrawn from that point on.
     State(ArticleKey, TimePoint),
-    /// → the position of the change that answered the request.
+    /// → the position of the change that carried out the request.
     Request(ArticleKey, RequestId),
     /// → nothing: the change at this position binds URLs to the article.
     Url(ArticleKey, Seq),
 }
 
-/// A point of the observe axis, and the change that put an entry there. Of two entries at one instant, the one
-/// learnt later is in force.
+/// A point of the observe axis, with the change that wrote an entry there. Of two entries at one instant, the one
+/// recorded later is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimePoint {
-    /// The instant.
+    /// The instant on the observe axis.
     pub observe_time: Timestamp,
-    /// The change.
+    /// The position of the change.
     pub seq: Seq,
 }
 
 /// One of the three tables that are ordered by [`TimePoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeTable {
-    /// Where the revision in force changes.
+    /// The points at which the revision in force changes.
     Time,
-    /// Where a revision was seen without a change of what is in force.
+    /// The points at which a revision was seen without a change of what is in force.
     Sighting,
-    /// Where a mark was set.
+    /// The points at which a state change takes effect.
     State,
 }
 
@@ -72,7 +72,7 @@ impl ArticleIndexKey {
         }
     }
 
-    /// The fields of a key.
+    /// Decodes a key; `None` if it is malformed.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let mut fields = Fields(key);
         fields.kind(Kind::Article)?;
@@ -94,26 +94,26 @@ impl ArticleIndexKey {
         fields.end(decoded)
     }
 
-    /// All keys of all articles.
+    /// The keys of all articles.
     pub fn all() -> KeyRange {
         prefix_range(vec![Kind::Article as u8])
     }
 
-    /// All keys of an article.
+    /// All keys of one article.
     pub fn of_article(article: ArticleKey) -> KeyRange {
         let mut key = vec![Kind::Article as u8];
         key.extend(article.0.to_be_bytes());
         prefix_range(key)
     }
 
-    /// The article that a key, which need not be well-formed behind it, stands under.
+    /// The article that a key belongs to, even if the rest of the key is malformed.
     pub fn article_of(key: &[u8]) -> Option<ArticleKey> {
         let mut fields = Fields(key);
         fields.kind(Kind::Article)?;
         fields.u64().map(ArticleKey)
     }
 
-    /// An article's revisions by number, between the two bounds.
+    /// An article's revisions by number, within the two bounds.
     pub fn revisions(article: ArticleKey, start: Bound<RevisionNumber>, end: Bound<RevisionNumber>) -> KeyRange {
         let key = |number: RevisionNumber| Self::Revision(article, number).encode();
         within(prefix_range(prefix(article, Subkind::Revision)), start.map(key), end.map(key))
@@ -124,14 +124,14 @@ impl ArticleIndexKey {
         prefix_range(prefix(article, Subkind::Request))
     }
 
-    /// An article's changes that bind URLs, in order.
+    /// The changes that bind URLs to an article, in log order.
     pub fn urls(article: ArticleKey) -> KeyRange {
         prefix_range(prefix(article, Subkind::Url))
     }
 }
 
 impl TimeTable {
-    /// The key of an entry.
+    /// The key of an entry of this table.
     pub fn key(self, article: ArticleKey, point: TimePoint) -> ArticleIndexKey {
         match self {
             Self::Time => ArticleIndexKey::Time(article, point),
@@ -140,7 +140,7 @@ impl TimeTable {
         }
     }
 
-    /// An article's entries between the two instants.
+    /// An article's entries of this table, within the two bounds.
     pub fn range(self, article: ArticleKey, start: Bound<Timestamp>, end: Bound<Timestamp>) -> KeyRange {
         let first = |observe_time| self.key(article, TimePoint { observe_time, seq: Seq::ZERO }).encode();
         let last = |observe_time| self.key(article, TimePoint { observe_time, seq: Seq(u64::MAX) }).encode();
@@ -166,7 +166,7 @@ impl TimeTable {
     }
 }
 
-/// `whole`, with each given bound in place of its own.
+/// `whole`, narrowed to the given bounds. An unbounded one keeps that of `whole`.
 fn within(whole: KeyRange, start: Bound<Vec<u8>>, end: Bound<Vec<u8>>) -> KeyRange {
     let or = |given: Bound<Vec<u8>>, own| if given == Bound::Unbounded { own } else { given };
     KeyRange { start: or(start, whole.start), end: or(end, whole.end) }

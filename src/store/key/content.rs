@@ -1,11 +1,11 @@
-//! `seq`, chunk → the content, or the kept original, that the change at `seq` brought.
+//! `seq`, chunk → the content, or the original, that is stored with the change at `seq`.
 //!
-//! Both kinds are cut into chunks of at most [`CHUNK_BYTES`], since large values would leave the engine's log.
+//! Both are cut into chunks of at most [`CHUNK_BYTES`], since the engine would store large values outside its log.
 
 use super::{Fields, Kind};
 use crate::model::Seq;
 
-/// The greatest chunk of a content or original.
+/// The maximum size of a chunk of a content or original, in bytes.
 pub const CHUNK_BYTES: usize = 60 * 1024;
 
 /// The key of one chunk of a content.
@@ -13,7 +13,7 @@ pub const CHUNK_BYTES: usize = 60 * 1024;
 pub struct ContentKey {
     /// The position of the change.
     pub seq: Seq,
-    /// The chunk, from 0.
+    /// The chunk's number, from 0.
     pub chunk: u16,
 }
 
@@ -22,7 +22,7 @@ pub struct ContentKey {
 pub struct OriginalKey {
     /// The position of the change.
     pub seq: Seq,
-    /// The chunk, from 0.
+    /// The chunk's number, from 0.
     pub chunk: u16,
 }
 
@@ -32,7 +32,7 @@ impl ContentKey {
         encode(Kind::Content, self.seq, self.chunk)
     }
 
-    /// The fields of a key.
+    /// Decodes a key; `None` if it is not one of a content.
     pub fn decode(key: &[u8]) -> Option<Self> {
         decode(Kind::Content, key).map(|(seq, chunk)| Self { seq, chunk })
     }
@@ -44,7 +44,7 @@ impl OriginalKey {
         encode(Kind::Original, self.seq, self.chunk)
     }
 
-    /// The fields of a key.
+    /// Decodes a key; `None` if it is not one of an original.
     pub fn decode(key: &[u8]) -> Option<Self> {
         decode(Kind::Original, key).map(|(seq, chunk)| Self { seq, chunk })
     }

@@ -1,4 +1,4 @@
-//! `seq` → a change of the log.
+//! `seq` → the change of the log at that position.
 
 use std::ops::Bound;
 
@@ -18,7 +18,7 @@ impl LogKey {
         key
     }
 
-    /// The position of a key.
+    /// Decodes a key; `None` if it is not one of the log.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let mut fields = Fields(key);
         fields.kind(Kind::Log)?;
@@ -26,7 +26,7 @@ impl LogKey {
         fields.end(Self(Seq(seq)))
     }
 
-    /// The log from `from` on, below `end`.
+    /// The changes from `from` up to but not including `end`.
     pub fn between(from: Seq, end: Seq) -> KeyRange {
         KeyRange { start: Bound::Included(Self(from).encode()), end: Bound::Excluded(Self(end).encode()) }
     }

@@ -2,16 +2,16 @@
 
 use super::Kind;
 
-/// The facts.
+/// A fact about the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetaKey {
-    /// The version of the format, a big-endian u32.
+    /// The version of the storage format, a big-endian u32.
     FormatVersion,
     /// The archive's id, 16 bytes.
     ArchiveId,
     /// The instant below which no archive time is assigned any more, a big-endian i64 of microseconds.
     ClockFloor,
-    /// How many commits there were, a big-endian u64.
+    /// The number of commits so far, a big-endian u64.
     Commits,
 }
 

@@ -1,6 +1,6 @@
-//! The keys of the database: a kind byte, then fields in big-endian order, so that keys sort as their fields do.
+//! The keys of the database: a kind byte, then fields in big-endian order, so that keys sort like their fields.
 //!
-//! Each kind has a file with its encoding and a property test that it round-trips and sorts right.
+//! Each kind has a module with its encoding and a property test that it round-trips and preserves order.
 
 pub mod article;
 pub mod content;
@@ -22,15 +22,15 @@ use crate::model::Timestamp;
 pub enum Kind {
     /// `seq` → the change.
     Log = 1,
-    /// `seq`, chunk → the content that the change brought.
+    /// `seq`, chunk → the content stored with the change.
     Content = 2,
-    /// `seq`, chunk → the original that the change brought.
+    /// `seq`, chunk → the original stored with the change.
     Original = 3,
-    /// article, subkind, … → everything of one article.
+    /// article, subkind, … → the index entries of one article.
     Article = 4,
     /// source, article → the article's internal number.
     Name = 5,
-    /// source → its figures.
+    /// source → its statistics.
     Source = 6,
     /// URL key, `seq` → the article that it leads to.
     Url = 7,
@@ -49,7 +49,7 @@ pub fn prefix_range(prefix: Vec<u8>) -> KeyRange {
     KeyRange { start: Bound::Included(prefix), end }
 }
 
-/// The least key after all keys that begin with `prefix`; `None` when there is none.
+/// The first key after all keys that begin with `prefix`; `None` if there is none.
 fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -61,7 +61,7 @@ fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     None
 }
 
-/// An instant as eight bytes that sort as it does: the sign bit is turned.
+/// Encodes an instant as eight bytes that sort in time order: the sign bit is flipped.
 pub(super) fn time_to_bytes(time: Timestamp) -> [u8; 8] {
     (time.micros().cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
@@ -70,7 +70,7 @@ fn time_from_bytes(bytes: [u8; 8]) -> Option<Timestamp> {
     Timestamp::from_micros((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
 }
 
-/// Takes fixed-size fields off the front of a key or value.
+/// Reads fixed-size fields from the front of a key or value.
 pub(super) struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         self.array().and_then(time_from_bytes)
     }
 
-    /// `value`, if nothing is left over.
+    /// Returns `value` if all bytes have been read.
     pub(super) fn end<T>(self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
     }
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn instants_sort_as_their_bytes(a in -1_000_000_i64.., b in -1_000_000_i64..1_000_000) {
+        fn encoded_instants_sort_in_time_order(a in -1_000_000_i64.., b in -1_000_000_i64..1_000_000) {
             let at = |micros: i64| Timestamp::from_micros(micros % 1_000_000_000).unwrap();
             let (a, b) = (at(a), at(b));
             prop_assert_eq!(a.cmp(&b), time_to_bytes(a).cmp(&time_to_bytes(b)));

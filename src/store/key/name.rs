@@ -4,7 +4,7 @@ use super::{Kind, prefix_range};
 use crate::model::{ArticleId, ArticleName, SourceId};
 use crate::store::engine::KeyRange;
 
-/// Sorts before every character of an id, so that a source's articles stand together.
+/// Sorts before every character of an id, so that the articles of a source are contiguous.
 const SEPARATOR: u8 = 0;
 
 /// The key of an article's name.
@@ -19,7 +19,7 @@ impl NameKey {
         key
     }
 
-    /// The name of a key.
+    /// Decodes a key; `None` if it is not one of a name.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (&kind, rest) = key.split_first()?;
         let (source, article) = std::str::from_utf8(rest).ok()?.split_once(char::from(SEPARATOR))?;
@@ -27,12 +27,12 @@ impl NameKey {
         (kind == Kind::Name as u8).then_some(Self(name))
     }
 
-    /// All names.
+    /// The names of all articles.
     pub fn all() -> KeyRange {
         prefix_range(vec![Kind::Name as u8])
     }
 
-    /// The names of one source.
+    /// The names of one source's articles.
     pub fn of_source(source: &SourceId) -> KeyRange {
         prefix_range(source_prefix(source))
     }

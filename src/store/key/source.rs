@@ -1,4 +1,4 @@
-//! source → its figures.
+//! source → its statistics.
 
 use super::{Kind, prefix_range};
 use crate::model::SourceId;
@@ -16,7 +16,7 @@ impl SourceKey {
         key
     }
 
-    /// The source of a key.
+    /// Decodes a key; `None` if it is not one of a source.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (&kind, id) = key.split_first()?;
         let id = SourceId::parse(std::str::from_utf8(id).ok()?).ok()?;

@@ -1,10 +1,10 @@
-//! URL key, `seq` → the article that the URL leads to, by the change at `seq`.
+//! URL key, `seq` → the article that the change at `seq` bound the URL to.
 
 use super::{Fields, Kind, prefix_range};
 use crate::model::{Seq, UrlKey};
 use crate::store::engine::KeyRange;
 
-/// No URL key has this byte, so one key's entries stand together.
+/// Does not occur in URL keys, so that the entries of one key are contiguous.
 const SEPARATOR: u8 = 0;
 
 /// The key of one binding of a URL.
@@ -24,7 +24,7 @@ impl UrlIndexKey {
         key
     }
 
-    /// The fields of a key.
+    /// Decodes a key; `None` if it is not one of a URL binding.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (head, seq) = key.split_last_chunk::<8>()?;
         let (&separator, head) = head.split_last()?;
@@ -34,7 +34,7 @@ impl UrlIndexKey {
         (separator == SEPARATOR).then_some(Self { url, seq: Seq(u64::from_be_bytes(*seq)) })
     }
 
-    /// The bindings of one URL, in the order in which they were made.
+    /// The bindings of one URL, in log order.
     pub fn of(url: &UrlKey) -> KeyRange {
         prefix_range(prefix(url))
     }

@@ -1,4 +1,4 @@
-//! Contents, and how a page was fetched.
+//! Validates contents, and the HTTP facts of observations.
 
 use oxilangtag::LanguageTag;
 
@@ -7,7 +7,7 @@ use super::super::{FieldError, FieldErrors, pb};
 use super::{check_bytes, check_url, timestamp};
 use crate::model::{Block, BlockKind, ClaimedTime, Content, Fetch, Limits, Precision, UrlKey};
 
-/// A content, within the limits.
+/// Validates a content against the limits. Canonicalises its language, and sorts and deduplicates its labels.
 pub fn content(message: Option<pb::Content>, limits: &Limits) -> Result<Content, FieldErrors> {
     let message = message.ok_or_else(|| FieldError::invalid("content", "is missing"))?;
     let size = check_content_size(&message, limits);
@@ -43,7 +43,7 @@ pub fn content(message: Option<pb::Content>, limits: &Limits) -> Result<Content,
 }
 
 fn check_content_size(message: &pb::Content, limits: &Limits) -> Result<(), FieldError> {
-    // The encoded size is at least that of the text, and nearly it for anything large.
+    // The encoded size is at least the size of the text, and close to it for large contents.
     let bytes = prost::Message::encoded_len(message);
     let blocks = message.blocks.len();
     if blocks > Limits::BLOCKS_MAX {
@@ -57,7 +57,7 @@ fn check_content_size(message: &pb::Content, limits: &Limits) -> Result<(), Fiel
     Err(FieldError::too_large("content", problem))
 }
 
-/// How a page was fetched.
+/// Validates the HTTP facts of an observation.
 pub fn fetch(message: Option<pb::Fetch>, limits: &Limits) -> Result<Option<Fetch>, FieldErrors> {
     let Some(pb::Fetch { url, etag, last_modified }) = message else { return Ok(None) };
     let url = fetch_url(url, limits);
@@ -70,10 +70,10 @@ pub fn fetch(message: Option<pb::Fetch>, limits: &Limits) -> Result<Option<Fetch
 fn fetch_url(url: String, limits: &Limits) -> Result<String, FieldError> {
     let path = "fetch.url";
     if url.is_empty() {
-        return Err(FieldError::invalid(path, "is empty; say where the page was found, or leave the fetch out"));
+        return Err(FieldError::invalid(path, "is empty; give the URL the page was fetched from, or omit fetch"));
     }
     let url = header_text(path, url, limits.url_bytes_max)?;
-    // Its key is not stored, so it may be as long as it comes.
+    // The key of this URL is not stored, so its length does not matter.
     UrlKey::of(&url).map_err(|error| FieldError::invalid(path, error))?;
     Ok(url)
 }
@@ -81,7 +81,7 @@ fn fetch_url(url: String, limits: &Limits) -> Result<String, FieldError> {
 fn header_text(path: &str, text: String, bytes_max: usize) -> Result<String, FieldError> {
     check_bytes(path, &text, bytes_max)?;
     if text.contains(char::is_control) {
-        return Err(FieldError::invalid(path, "has a control character, which no header and no URL may have"));
+        return Err(FieldError::invalid(path, "contains a control character, which is not allowed"));
     }
     Ok(text)
 }
@@ -91,7 +91,7 @@ fn language(path: &str, tag: &str) -> Result<String, FieldError> {
         return Ok(String::new());
     }
     if tag.len() > Limits::NAME_BYTES_MAX {
-        return Err(FieldError::invalid(path, format!("has over {} bytes", Limits::NAME_BYTES_MAX)));
+        return Err(FieldError::invalid(path, format!("is longer than {} bytes", Limits::NAME_BYTES_MAX)));
     }
     let malformed = |error| FieldError::invalid(path, format!("{tag:?} is not a BCP 47 language tag: {error}"));
     Ok(LanguageTag::parse_and_normalize(tag).map_err(malformed)?.into_inner())
@@ -114,7 +114,7 @@ fn label(index: usize, label: String) -> Result<String, FieldError> {
         return bad(format!("must have 1 to {} bytes", Limits::NAME_BYTES_MAX));
     }
     if label.contains(char::is_control) {
-        return bad("has a control character, which no label may have".to_owned());
+        return bad("contains a control character, which is not allowed".to_owned());
     }
     Ok(label)
 }
@@ -123,7 +123,7 @@ fn optional_claim(path: &str, claim: Option<pb::ClaimedTime>) -> Result<Option<C
     claim.map(|claim| claimed_time(path, claim)).transpose()
 }
 
-/// A claimed time.
+/// Validates a claimed time in the field `path`.
 pub fn claimed_time(path: &str, claim: pb::ClaimedTime) -> Result<ClaimedTime, FieldErrors> {
     let time_path = format!("{path}.time");
     let time = claim.time.ok_or_else(|| FieldError::invalid(&time_path, "is missing"));

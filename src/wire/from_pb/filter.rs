@@ -1,4 +1,4 @@
-//! Filters: which articles and changes are meant.
+//! Validates filters: which articles and changes are selected.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use super::super::field_errors::{all, every};
 use super::super::{FieldError, FieldErrors, pb};
 use super::timestamp;
 use crate::model::{
-    ArticleFilter, ArticleName, FeedKind, FeedKinds, FeedQuery, Limits, SourceId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleName, ChangeKind, ChangeKinds, FeedQuery, Limits, SourceId, TimeRange, Timestamp, UrlKey,
 };
 
 pub(in crate::wire) const FILTER_VALUES_MAX: usize = 100;
 
-/// Which changes a subscriber wants.
+/// Validates the filter and the kinds of change of a feed.
 pub fn feed_query(filter: Option<pb::ArticleFilter>, kinds: &[i32], limits: &Limits) -> Result<FeedQuery, FieldErrors> {
     let kind = |(index, kind): (usize, &i32)| {
         let unknown = || FieldError::filter(format!("kinds[{index}]"), "is not a known kind of change");
@@ -20,23 +20,23 @@ pub fn feed_query(filter: Option<pb::ArticleFilter>, kinds: &[i32], limits: &Lim
     let kinds = every(kinds.iter().enumerate().map(kind));
     let filter = article_filter(filter, limits);
     let (filter, kinds) = all!(filter, kinds)?;
-    Ok(FeedQuery { filter, kinds: FeedKinds::of(kinds) })
+    Ok(FeedQuery { filter, kinds: ChangeKinds::of(kinds) })
 }
 
-fn feed_kind(kind: pb::ChangeKind) -> Option<FeedKind> {
+fn feed_kind(kind: pb::ChangeKind) -> Option<ChangeKind> {
     Some(match kind {
         pb::ChangeKind::Unspecified => return None,
-        pb::ChangeKind::Created => FeedKind::Created,
-        pb::ChangeKind::Revised => FeedKind::Revised,
-        pb::ChangeKind::Sighted => FeedKind::Sighted,
-        pb::ChangeKind::Withdrawn => FeedKind::Withdrawn,
-        pb::ChangeKind::Reinstated => FeedKind::Reinstated,
-        pb::ChangeKind::RolledBack => FeedKind::RolledBack,
-        pb::ChangeKind::Aliased => FeedKind::Aliased,
+        pb::ChangeKind::Created => ChangeKind::Created,
+        pb::ChangeKind::Revised => ChangeKind::Revised,
+        pb::ChangeKind::Sighted => ChangeKind::Sighted,
+        pb::ChangeKind::Withdrawn => ChangeKind::Withdrawn,
+        pb::ChangeKind::Reinstated => ChangeKind::Reinstated,
+        pb::ChangeKind::RolledBack => ChangeKind::RolledBack,
+        pb::ChangeKind::Aliased => ChangeKind::Aliased,
     })
 }
 
-/// A filter.
+/// Validates a filter of articles. An absent filter matches every article.
 pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Result<ArticleFilter, FieldErrors> {
     let Some(message) = message else { return Ok(ArticleFilter::default()) };
     let counts = check_counts(&message);
@@ -87,7 +87,7 @@ fn each<T, E: fmt::Display>(
     }))
 }
 
-/// Both states, or none, let all pass.
+/// `None` matches every article: no state is given, or both are.
 fn states(states: &[i32]) -> Result<Option<bool>, FieldErrors> {
     let is_withdrawn =
         every(states.iter().enumerate().map(|(index, state)| match pb::ArticleState::try_from(*state) {
@@ -105,7 +105,7 @@ fn url_prefix(prefix: &str, limits: &Limits) -> Result<Option<UrlKey>, FieldErro
     let path = "filter.url_prefix";
     match prefix {
         "" => Ok(None),
-        url if url.len() > limits.url_bytes_max => Err(FieldError::filter(path, "is longer than a URL may be")),
+        url if url.len() > limits.url_bytes_max => Err(FieldError::filter(path, "is longer than the limit for URLs")),
         url => UrlKey::prefix_of(url).map(Some).map_err(|error| FieldError::filter(path, error)),
     }
 }
@@ -121,7 +121,7 @@ fn time_range(path: &str, range: Option<pb::TimeRange>) -> Result<TimeRange, Fie
     let (start, end): (Option<Timestamp>, Option<Timestamp>) = all!(start, end)?;
     match start.zip(end) {
         Some((start, end)) if start > end => {
-            let problem = format!("is reversed: it starts at {start} and ends before that, at {end}");
+            let problem = format!("ends before it starts: start_time is {start}, end_time is {end}");
             Err(FieldError::filter(path, problem).into())
         }
         _ => Ok(TimeRange { start, end }),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reversed_range_is_refused_and_an_empty_one_is_not() {
+    fn a_reversed_range_is_rejected_and_an_empty_one_is_not() {
         let errors = range(2, 1).unwrap_err();
         let [error] = errors.listed() else { panic!("{errors:?}") };
         assert_eq!((error.path.as_str(), error.kind.reason()), ("filter.observe_time", "FILTER_INVALID"));

@@ -1,4 +1,4 @@
-//! Messages as the model, checked.
+//! Validates messages and converts them to the model.
 
 mod content;
 mod filter;
@@ -13,30 +13,30 @@ pub use content::{claimed_time, content, fetch};
 pub(super) use filter::FILTER_VALUES_MAX;
 pub use filter::{article_filter, feed_query};
 
-/// An instant.
+/// Validates an instant in the field `path`.
 pub fn timestamp(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, FieldError> {
     let read = Timestamp::from_seconds_and_nanos(time.seconds, time.nanos);
-    read.ok_or_else(|| FieldError::invalid(path, "must lie in the years 1 to 9999, with nanos from 0 to 999,999,999"))
+    read.ok_or_else(|| FieldError::invalid(path, "must be in the years 1 to 9999, with nanos from 0 to 999,999,999"))
 }
 
-/// The instant of an observation: `now` where it is unset, and at most a minute ahead of that.
+/// Validates an observe time: `now` if unset, and at most one minute ahead of `now`.
 pub fn observe_time(time: Option<&prost_types::Timestamp>, now: Timestamp) -> Result<Timestamp, FieldError> {
     let Some(time) = time else { return Ok(now) };
     let time = timestamp("observe_time", time)?;
     if time.micros_since(now) > Limits::AHEAD_MICROS_MAX {
-        let problem = format!("{time} is more than a minute ahead of the server's clock, {now}");
+        let problem = format!("{time} is more than one minute ahead of the server's clock, {now}");
         return Err(FieldError::invalid("observe_time", problem));
     }
     Ok(time)
 }
 
-/// Checks a URL that identifies an article, and answers its key.
+/// Validates a URL that identifies an article, and returns its key.
 pub fn check_url(path: &str, url: &str, limits: &Limits) -> Result<UrlKey, FieldError> {
     check_bytes(path, url, limits.url_bytes_max)?;
     let key = UrlKey::of(url).map_err(|error| FieldError::invalid(path, error))?;
-    // Escapes make a key longer than its URL, and keys are part of the database's.
+    // Escapes make a key longer than its URL, and the key becomes part of a database key.
     if key.as_str().len() > limits.url_bytes_max {
-        return Err(FieldError::invalid(path, "is too long once it is normalised"));
+        return Err(FieldError::invalid(path, "is too long after normalisation"));
     }
     Ok(key)
 }
@@ -49,7 +49,8 @@ fn check_bytes(path: &str, text: &str, bytes_max: usize) -> Result<(), FieldErro
     Err(FieldError::invalid(path, problem))
 }
 
-/// A point to look from. The last hours of the year 9999, where nothing can be recorded, are its end like any later one.
+/// A point to read at. The last hours of the year 9999 are outside the range of recordable times; like any later
+/// instant, they read as the end of time.
 fn as_of_time(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, FieldError> {
     const END_OF_9999_SECONDS: i64 = 253_402_300_800;
     let last_hours = Timestamp::MAX.seconds_and_nanos().0..END_OF_9999_SECONDS;
@@ -59,12 +60,12 @@ fn as_of_time(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, Fi
     timestamp(path, time)
 }
 
-/// A point of both axes.
+/// Validates a point of both time axes in the field `as_of`.
 pub fn as_of(message: Option<pb::AsOf>) -> Result<AsOf, FieldErrors> {
     as_of_at("as_of", message)
 }
 
-/// A point of both axes, which the field `path` holds.
+/// Validates a point of both time axes in the field `path`.
 pub fn as_of_at(path: &str, message: Option<pb::AsOf>) -> Result<AsOf, FieldErrors> {
     use pb::as_of::KnownAt::{ArchiveTime, NextSeq};
     let Some(message) = message else { return Ok(AsOf::default()) };
@@ -75,7 +76,7 @@ pub fn as_of_at(path: &str, message: Option<pb::AsOf>) -> Result<AsOf, FieldErro
     let is_of_next_seq = matches!(message.known_at, Some(NextSeq(_)));
     let log_digest = match log_digest {
         Ok(Some(_)) if !is_of_next_seq => {
-            Err(FieldError::invalid(within("history"), "belongs to next_seq, which is not set"))
+            Err(FieldError::invalid(within("history"), "is only valid with next_seq, which is not set"))
         }
         log_digest => log_digest,
     };
@@ -92,16 +93,16 @@ pub fn as_of_at(path: &str, message: Option<pb::AsOf>) -> Result<AsOf, FieldErro
     Ok(AsOf { observe_time, known_at })
 }
 
-/// The digest of a history, as a `Snapshot` has it; `None` where it is left out.
+/// Validates a log digest, as in `Snapshot.log_digest`; `None` if it is empty.
 pub fn log_digest(path: &str, bytes: &[u8]) -> Result<Option<LogDigest>, FieldError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let bad = |_| FieldError::invalid(path, "must have 16 bytes, as a Snapshot has them");
+    let bad = |_| FieldError::invalid(path, "must be the 16 bytes from a Snapshot");
     Ok(Some(LogDigest(bytes.try_into().map_err(bad)?)))
 }
 
-/// A length of time from `least` to `most`, both in seconds; `default` where it is unset.
+/// Validates a duration from `least` to `most`, both in seconds; `default` if unset.
 pub fn duration(
     path: &str,
     given: Option<prost_types::Duration>,
@@ -114,7 +115,7 @@ pub fn duration(
     given.ok_or_else(|| FieldError::invalid(path, format!("must be from {least} s to {most} s")))
 }
 
-/// The nearness within which observations are one, in microseconds; none where it is unset.
+/// Validates `coalesce_within` and converts it to microseconds; 0 if unset.
 pub fn coalesce_within(given: Option<&prost_types::Duration>) -> Result<i64, FieldError> {
     let Some(given) = given else { return Ok(0) };
     let micros = unsigned(given).and_then(|given| i64::try_from(given.as_micros()).ok());
@@ -125,7 +126,7 @@ pub fn coalesce_within(given: Option<&prost_types::Duration>) -> Result<i64, Fie
     micros.ok_or_else(bad)
 }
 
-/// A duration that the contract of `google.protobuf.Duration` allows, and that is not negative.
+/// Converts a duration that `google.protobuf.Duration` allows and that is not negative.
 fn unsigned(given: &prost_types::Duration) -> Option<Duration> {
     let is_valid = (0..=DURATION_MAX.seconds).contains(&given.seconds) && (0..1_000_000_000).contains(&given.nanos);
     let nanos = u32::try_from(given.nanos).ok()?;
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_hours_of_9999_read_as_the_end_of_time_and_later_ones_are_refused() {
+    fn the_last_hours_of_9999_read_as_the_end_of_time_and_later_ones_are_rejected() {
         let read = |seconds| {
             let observe_time = Some(prost_types::Timestamp { seconds, nanos: 999_999_999 });
             as_of(Some(pb::AsOf { observe_time, ..pb::AsOf::default() }))
@@ -147,7 +148,7 @@ mod tests {
         assert!(read(253_402_300_800).is_err());
     }
     #[test]
-    fn a_duration_beyond_its_contract_is_refused_and_not_normalised() {
+    fn an_invalid_duration_is_rejected_instead_of_normalised() {
         let refused = [(-1, 0), (0, -1), (1, -1), (0, 1_000_000_000), (315_576_000_001, 0), (i64::MAX, 0)];
         for (seconds, nanos) in refused {
             let given = prost_types::Duration { seconds, nanos };
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_field_of_a_point_is_told() {
+    fn every_invalid_field_of_a_point_is_listed() {
         let early = prost_types::Timestamp { seconds: i64::MIN, nanos: 0 };
         let known_at = Some(pb::as_of::KnownAt::ArchiveTime(early));
         let errors = as_of(Some(pb::AsOf { observe_time: Some(early), log_digest: vec![1], known_at })).unwrap_err();

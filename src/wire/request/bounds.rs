@@ -1,4 +1,4 @@
-//! How much a request may be.
+//! Limits on the size of requests, and the memory budget that they share.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -11,35 +11,35 @@ use super::super::from_pb::FILTER_VALUES_MAX;
 use crate::model::Limits;
 
 const MIB: usize = 1 << 20;
-/// What the elements of one message may take once they are decoded, not counting their text.
+/// The memory that the elements of one message may take once decoded, in bytes, not counting their text.
 pub(super) const ELEMENTS_BYTES_MAX: usize = 64 * MIB;
-/// What all requests under way may take, unless the limits let a single one take more.
+/// The memory that all requests in progress may take, in bytes, unless the limits allow a single request more.
 const IN_FLIGHT_BYTES: usize = 256 * MIB;
-/// The same of messages of imports. Each is kept until there is room for it in the queue, and other requests must not have to
+/// The same for messages of imports. Each is kept until the write queue has room for it, and other requests must not
 /// wait for that.
 const IMPORTED_BYTES: usize = 128 * MIB;
-/// Everything but content and original: names, URLs, times, the message's own form.
+/// A message's bytes besides content and original: names, URLs, times, and framing.
 const OTHER_BYTES: usize = MIB;
-/// An article's name and its tag, generously.
+/// A generous upper bound on an article's name with its field key.
 const NAME_BYTES: usize = 320;
-/// Values of an enum that has fewer.
+/// The most values of a repeated enum field; every enum has fewer.
 const ENUM_VALUES_MAX: usize = 100;
 
-/// Which bounds a request has.
+/// Determines which limits apply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
-    /// An article to publish.
+    /// One observation.
     Publish,
-    /// Many of them.
+    /// A batch of observations.
     Batch,
-    /// As many, in one of the messages of a stream.
+    /// A batch of observations in one message of a stream.
     Import,
-    /// All others, which have no articles in them.
+    /// Any other request; none of them contains an article.
     Other,
 }
 
 impl RequestKind {
-    /// That of a method's requests.
+    /// The kind of a method's requests.
     pub(super) fn of_method(method: &str) -> Self {
         match method {
             "RecordObservation" => Self::Publish,
@@ -50,20 +50,20 @@ impl RequestKind {
     }
 }
 
-/// How much the requests of one server may be, each and together.
+/// The limits on the requests of one server, individually and in total.
 #[derive(Debug)]
 pub struct Bounds {
     pub(super) limits: Limits,
     in_flight: Arc<Semaphore>,
     imported: Arc<Semaphore>,
-    /// Long messages that may be decompressed and decoded at once.
+    /// Long messages that may be decompressed and decoded at the same time.
     slots: Arc<Semaphore>,
-    /// How long nothing may come of a request.
+    /// How long a request may send nothing.
     pub(super) stalled_after: Duration,
 }
 
 impl Bounds {
-    /// Bounds that follow from the limits. A request of which nothing comes for `stalled_after` ends.
+    /// Derives the bounds from the limits. A request that sends nothing for `stalled_after` is ended.
     pub fn new(limits: &Limits, stalled_after: Duration) -> Self {
         let (in_flight, imported) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let slots = available_parallelism().map_or(2, |cores| cores.get().max(2));
@@ -75,7 +75,7 @@ impl Bounds {
         bounds
     }
 
-    /// The length of the longest message of a kind.
+    /// The length of the longest message of a kind, in bytes.
     pub(super) fn bytes_max(&self, kind: RequestKind) -> usize {
         match kind {
             RequestKind::Publish => self.publish_bytes_max(),
@@ -92,12 +92,12 @@ impl Bounds {
         (self.limits.batch_bytes_max + OTHER_BYTES).max(self.publish_bytes_max())
     }
 
-    /// Takes what a message of a kind will need, until it is given back; `None` where that is not left.
+    /// Reserves memory for a message until the permit is dropped. `None` if not enough is free.
     pub(super) fn take(&self, kind: RequestKind, bytes: usize) -> Option<OwnedSemaphorePermit> {
         self.budget(kind).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 
-    /// The same, once there is room.
+    /// Like `take`, but waits until enough is free.
     pub(super) async fn take_once_there_is_room(
         &self,
         kind: RequestKind,
@@ -110,13 +110,13 @@ impl Bounds {
         Arc::clone(if kind == RequestKind::Import { &self.imported } else { &self.in_flight })
     }
 
-    /// Waits until a long message may be decompressed and decoded, which it may until this is given back.
+    /// Waits for permission to decompress and decode a long message, which lasts until the permit is dropped.
     pub(super) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 }
 
-/// How many elements a repeated field may have, and what kind of mistake more are.
+/// How many elements a repeated field may have, and which kind of error it is to exceed that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     pub(super) elements_max: fn(&Limits) -> usize,
@@ -148,5 +148,5 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
     Some(Bound { elements_max, kind })
 }
 
-/// What a field without a bound of its own gets. A test makes sure that no field needs it.
+/// The bound of a field that is not listed. A test checks that no field needs it.
 pub(super) const UNKNOWN: Bound = Bound { elements_max: |_| ENUM_VALUES_MAX, kind: FieldErrorKind::Invalid };

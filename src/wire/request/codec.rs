@@ -15,12 +15,12 @@ use super::refused::Refused;
 use super::scope::Call;
 use super::walk::elements_bytes;
 
-/// What a message of so few bytes becomes is bounded by that: some 750 bytes for each two of them.
+/// A message up to this length needs no walk: it decodes to at most about 750 bytes for every two of its own.
 const SMALL_BYTES: usize = 4 << 10;
-/// A longer message is decoded where it does not hold up other calls.
+/// Messages longer than this are decoded where they do not hold up other calls.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
-/// Reads requests within their bounds, and everything else as prost does.
+/// Decodes requests within their bounds. Everything else is as in prost's codec.
 #[derive(Debug)]
 pub struct RequestCodec<T, U>(PhantomData<(T, U)>);
 
@@ -49,7 +49,7 @@ where
     }
 }
 
-/// Reads the requests of a server within the bounds of their call, and the answers that a client gets as they are.
+/// On a server, decodes requests within the bounds of their call. On a client, decodes responses without bounds.
 #[derive(Debug)]
 pub struct RequestDecoder<U> {
     call: Option<Arc<Call>>,
@@ -57,7 +57,7 @@ pub struct RequestDecoder<U> {
 }
 
 impl<U> RequestDecoder<U> {
-    /// A decoder for the call that is being answered, or for the answers to one.
+    /// The decoder of the current call on a server, or of the responses on a client.
     pub(in super::super) fn of_this_call() -> Self {
         Self { call: Call::current(), message: PhantomData }
     }
@@ -71,7 +71,7 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
         let Some(call) = &self.call else {
             return U::decode(buffer).map(Some).map_err(|error| Status::internal(error.to_string()));
         };
-        // The slot is free again once it is decoded.
+        // The slot is released once the message is decoded.
         let (bytes, _slot) = call.take_message().unwrap_or_else(|| {
             let length = buffer.remaining();
             (buffer.copy_to_bytes(length), None)
@@ -81,13 +81,13 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
     }
 }
 
-/// Reads a request that comes by no call, as the server does one that does.
+/// Decodes a request that did not arrive through a call, with the same checks as on a server.
 pub fn read_request<U: Message + Name + Default>(bytes: Bytes, bounds: &Arc<Bounds>) -> Result<U, Status> {
     read(&Call::new(bounds, U::NAME.strip_suffix("Request").unwrap_or(U::NAME)), bytes)
 }
 
-/// Reads a message. A refused message of an import is noted ([`super::Incoming`]) and comes with its offset alone, since an
-/// error would end the stream.
+/// Decodes a message. A rejected message of an import is recorded ([`super::Incoming`]) and decoded with its offset
+/// only, because an error would end the stream.
 fn read<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Result<U, Status> {
     match within_bounds(call, bytes.clone()) {
         Err(refused) if call.is_import() => {
@@ -110,22 +110,22 @@ fn within_bounds<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Resu
     U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
 }
 
-/// What of an import's message is read where the rest is refused.
+/// The part of an import message that is decoded if the rest is rejected.
 #[derive(Clone, PartialEq, Message)]
 struct Offset {
     #[prost(uint64, tag = "1")]
     offset: u64,
 }
 
-/// A message of an import with its offset alone. Where the bytes end or are wrong before it, that is 0.
+/// Reduces an import message to its offset. The offset is 0 if the bytes end or become invalid before it.
 pub(super) fn offset_alone(bytes: &[u8]) -> Vec<u8> {
     let mut offset = Offset::default();
-    // What was read before an error stays.
+    // Fields decoded before an error are kept.
     drop(offset.merge(bytes));
     offset.encode_to_vec()
 }
 
-/// Does what takes a while. Where there are other workers, they take over this one's other tasks.
+/// Runs work that takes a while. On a multi-threaded runtime, other workers take over the tasks of this one.
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|handle| handle.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
@@ -149,7 +149,7 @@ mod tests {
         Arc::new(Bounds::new(&Limits::default(), Duration::MAX))
     }
 
-    /// Reads bytes as a request, and answers the reason of the refusal and the field that it names.
+    /// Decodes bytes as a request that must be rejected. Returns the reason of the error and the field it names.
     #[track_caller]
     fn refused<U: Message + Name + Default + std::fmt::Debug>(bytes: Vec<u8>) -> (String, String) {
         let status = read_request::<U>(bytes.into(), &bounds()).unwrap_err();
@@ -171,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_a_million_empty_requests_is_refused_before_it_is_decoded() {
+    fn a_batch_of_a_million_empty_requests_is_rejected_before_it_is_decoded() {
         let bytes = field(1, &[]).repeat(1 << 20);
         assert_eq!(refused::<pb::BatchRecordObservationsRequest>(bytes), because("FIELD_INVALID", "requests"));
     }
 
     #[test]
-    fn elements_of_nothing_are_refused_with_their_field() {
+    fn too_many_empty_elements_are_rejected_with_their_field() {
         let content = |inner: Vec<u8>| pb::RecordObservationRequest::decode(field(3, &inner).as_slice()).unwrap();
         let blocks = content(field(12, &[]).repeat(20_001)).encode_to_vec();
         let labels = content(field(11, &[]).repeat(3_000)).encode_to_vec();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_comes_in_parts_is_counted_as_one() {
+    fn a_field_that_arrives_in_parts_is_counted_as_one() {
         let part = field(3, &field(12, &[]).repeat(10_001));
         let told = because("ARTICLE_TOO_LARGE", "content.blocks");
         assert_eq!(refused::<pb::RecordObservationRequest>(part.repeat(2)), told);
@@ -219,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn a_read_is_no_longer_than_a_mebibyte() {
+    fn a_read_request_has_at_most_one_mebibyte() {
         let request = pb::GetArticleRequest { name: "x".repeat(1 << 20), ..pb::GetArticleRequest::default() };
         assert_eq!(refused::<pb::GetArticleRequest>(request.encode_to_vec()).0, "MESSAGE_TOO_LARGE");
     }
 
     #[test]
-    fn malformed_is_an_invalid_argument_however_long_it_is() {
+    fn a_malformed_message_is_an_invalid_argument_at_any_length() {
         for length in [1, SMALL_BYTES, INLINE_BYTES_MAX] {
             let text = field(1, "x".repeat(length).as_bytes());
             let cases = [
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_message_of_an_import_keeps_its_offset_and_its_stream() {
+    fn a_rejected_message_of_an_import_keeps_its_offset_and_its_stream() {
         let call = Arc::new(Call::new(&bounds(), "ImportObservations"));
         let incoming = super::super::Incoming(Some(Arc::clone(&call)));
         let message = |requests| pb::ImportObservationsRequest { offset: 7, requests }.encode_to_vec();

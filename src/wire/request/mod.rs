@@ -1,9 +1,9 @@
-//! Requests, bounded by what they become and not by what they weigh.
+//! Receives requests, bounded by the memory they take once decoded rather than by their length.
 //!
-//! Two bytes of a message can become a struct of hundreds, so that a small message, smaller still when it is
-//! compressed, could take all memory before any of our limits is judged. So a request's tags are walked once, before
-//! anything is made of them: its length is judged by its method, its repeated fields are counted, and what it will
-//! take is taken from a budget that all requests of a server share.
+//! Two bytes of a message can decode to a struct of hundreds. A small message, smaller still when compressed, could
+//! therefore take all memory before any limit of the service is checked. So the tags of each request are walked once
+//! before it is decoded: its length is checked against its method's limit, its repeated fields are counted, and the
+//! memory it will take is reserved from a budget that all requests of a server share.
 
 mod bounds;
 mod codec;

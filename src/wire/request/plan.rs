@@ -1,4 +1,4 @@
-//! Where a request has repeated fields, by the compiled contract.
+//! Finds the repeated fields of each request in the compiled contract.
 
 use std::sync::LazyLock;
 
@@ -7,44 +7,44 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use super::super::{DESCRIPTOR, pb};
 use super::bounds::{Bound, UNKNOWN, bound};
 
-/// The requests of all methods, and the messages within them.
+/// The requests of all methods, and the messages they contain.
 pub(super) struct Plan {
     messages: Vec<MessagePlan>,
     requests: Vec<(String, usize)>,
-    /// How many repeated fields there are.
+    /// The total number of repeated fields.
     pub(super) repeated: usize,
 }
 
-/// The fields of a message that are repeated, or lead to those.
+/// The fields of a message that are repeated or contain repeated fields.
 #[derive(Default)]
 pub(super) struct MessagePlan {
     pub(super) fields: Vec<FieldPlan>,
 }
 
-/// A field that is repeated, or leads to one.
+/// A field that is repeated or contains repeated fields.
 pub(super) struct FieldPlan {
     pub(super) number: u32,
     pub(super) name: String,
     pub(super) repeated: Option<Repeated>,
-    /// Whether many may stand in one run of bytes.
+    /// Whether several elements may be packed into one run of bytes.
     pub(super) is_packed: bool,
-    /// The message that it holds, if that has anything to count.
+    /// The index of the message type it holds, if that has anything to count.
     pub(super) message: Option<usize>,
 }
 
-/// A repeated field.
+/// A field whose elements are counted.
 pub(super) struct Repeated {
-    /// Its place among all of them.
+    /// Its index among all repeated fields.
     pub(super) slot: usize,
     pub(super) bound: Bound,
-    /// What an element takes once it is decoded, not counting its text.
+    /// The memory of one element once decoded, in bytes, not counting its text.
     pub(super) bytes: usize,
 }
 
-/// None where the contract cannot be read, which the tests rule out.
+/// `None` if the contract cannot be decoded, which the tests rule out.
 static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| Some(Plan::of(&DescriptorPool::decode(DESCRIPTOR).ok()?)));
 
-/// The plan, and a request's place in it.
+/// The plan, and the index of a request in it.
 pub(super) fn of_request(name: &str) -> Option<(&'static Plan, usize)> {
     let plan = PLAN.as_ref()?;
     Some((plan, plan.request(name)?))
@@ -72,7 +72,7 @@ impl Plan {
         self.messages.get(at)
     }
 
-    /// Adds a message and all within it, unless it is there.
+    /// Adds a message and all messages it contains, unless it was added before.
     fn add(&mut self, message: &MessageDescriptor, seen: &mut Vec<(String, usize)>) -> usize {
         if let Some((_, at)) = seen.iter().find(|(name, _)| name == message.full_name()) {
             return *at;
@@ -108,13 +108,14 @@ impl Plan {
     }
 }
 
-/// A vector may have room for twice its elements, and each is given memory in pieces.
+/// The memory of one element. A vector may have capacity for twice its elements, and each element is allocated
+/// separately.
 fn element_bytes(kind: &Kind) -> usize {
     const PIECE: usize = 32;
     let own = match kind.as_message().map(MessageDescriptor::name) {
         Some("RecordObservationRequest") => size_of::<pb::RecordObservationRequest>(),
         Some("Block") => size_of::<pb::Block>(),
-        // No other message is repeated in a request today; one that comes may be as large as these.
+        // No other message is repeated in a request today. A future one may be as large as these.
         Some(_) => 1 << 10,
         None => size_of::<String>(),
     };
@@ -147,14 +148,14 @@ mod tests {
         found.dedup();
         assert!(found.contains(&"Content.blocks".to_owned()), "{found:?}");
         let unbound: Vec<_> = found.iter().filter(|field| bound(field).is_none()).collect();
-        assert!(unbound.is_empty(), "say in `bound` how many elements these may have: {unbound:?}");
+        assert!(unbound.is_empty(), "add a bound for these fields to `bound`: {unbound:?}");
         let plan = PLAN.as_ref().unwrap();
         assert_eq!(plan.repeated, found.len());
         assert!(plan.repeated <= super::super::walk::SLOTS);
     }
 
     #[test]
-    fn what_elements_take_is_known_of_all_messages_that_are_repeated() {
+    fn the_memory_of_every_repeated_message_is_known() {
         let plan = PLAN.as_ref().unwrap();
         let messages = plan.messages.iter().flat_map(|message| &message.fields);
         let repeated = messages.filter(|field| field.repeated.is_some() && field.message.is_some());

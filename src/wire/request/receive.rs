@@ -1,10 +1,12 @@
-//! Receives the messages of a call, within the memory that there is for them.
+//! Receives the messages of a call within the memory budget for requests.
 //!
-//! tonic makes room for a message as soon as its length was announced, keeps what was received however long the rest takes, and
-//! decompresses it at once, on whatever thread it is. So messages are received here, and tonic gets an empty one in the place of
-//! each; our decoder then takes the message itself from the call ([`Call::take_message`]). What a long message will take comes
-//! from the budget before it is received; a request of which nothing comes for a while ends; and only as many long messages as
-//! there are cores are decompressed and decoded at once.
+//! tonic allocates memory for a message as soon as its length is announced, keeps what it has received however long the
+//! rest takes, and decompresses it at once on the current thread. To avoid that, messages are received here, and tonic
+//! gets an empty message in place of each. Our decoder then takes the real message from the call
+//! ([`Call::take_message`]).
+//!
+//! Memory for a long message is reserved before it is received. A request that sends nothing for a while is ended. At
+//! most as many long messages as there are cores are decompressed and decoded at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +26,14 @@ use super::unpack::Packing;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Messages that are no longer are received, and decompressed, without a count of what they take.
+/// Messages up to this length are received and decompressed without reserving memory.
 pub(super) const FREE_BYTES: usize = 64 << 10;
-/// A message of an import may be this much too long, and is then refused by itself: the import continues.
+/// A message of an import that is too long by up to this much is rejected individually, and the import continues.
 const IMPORTED_BEYOND: usize = 4 << 20;
-/// Whether a message is compressed, and its length.
+/// The compression flag (1 byte) and the message length (4 bytes).
 const HEADER_BYTES: usize = 5;
 
-/// The frames that tonic gets in place of those of a call's body.
+/// The frames that tonic receives in place of the frames of a call's body.
 pub(super) fn frames<B>(
     body: B,
     call: Arc<Call>,
@@ -59,7 +61,7 @@ struct Receiver<B> {
     body: B,
     call: Arc<Call>,
     packing: Option<Packing>,
-    /// What was received and is not part of a message yet.
+    /// Received bytes that are not part of a message yet.
     data: Bytes,
     trailers: Option<HeaderMap>,
     messages: u64,
@@ -71,15 +73,15 @@ where
     B::Data: Send,
     B::Error: Into<BoxError> + Send,
 {
-    /// Receives a message, and answers with an empty one in its place; or with what ends the body.
+    /// Receives a message and returns an empty one in its place, or returns what ends the body.
     async fn next(&mut self) -> Result<Option<Frame<Bytes>>, Status> {
-        // Between its messages an import may take its time.
+        // An import may pause between its messages for any length of time.
         let patience = if self.call.is_import() { Duration::MAX } else { self.call.bounds.stalled_after };
         if self.data.is_empty() && !self.receive(patience).await? {
             return Ok(self.trailers.take().map(Frame::trailers));
         }
         let mut header = self.bytes(HEADER_BYTES).await?;
-        // The one before is still in memory, except with an import.
+        // The previous message is still in memory, except in an import.
         if self.messages > 0 && !self.call.is_import() {
             return Err(Refused::Malformed("the call has more than one message".into()).into());
         }
@@ -87,8 +89,14 @@ where
         let packing = match (header.get_u8(), self.packing) {
             (0, _) => None,
             (1, Some(packing)) => Some(packing),
-            (1, None) => return Err(Status::internal("a message is compressed, and no grpc-encoding says how")),
-            (flag, _) => return Err(Status::internal(format!("a message begins with {flag}; it must be 0 or 1"))),
+            (1, None) => {
+                return Err(Status::internal("a message is compressed, but the call has no grpc-encoding header"));
+            }
+            (flag, _) => {
+                return Err(Status::internal(format!(
+                    "the compression flag of a message is {flag}; it must be 0 or 1"
+                )));
+            }
         };
         let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
         if length > self.longest() {
@@ -114,7 +122,7 @@ where
         self.call.bytes_max() + if self.call.is_import() { IMPORTED_BEYOND } else { 0 }
     }
 
-    /// Takes from the budget what a message will take. An import waits for that, and holds nothing meanwhile.
+    /// Reserves memory for a message. An import waits until there is enough, and holds none while it waits.
     async fn take(&mut self, bytes: usize) -> Result<(), Status> {
         if !self.call.is_import() {
             return Ok(self.call.hold(bytes)?);
@@ -123,7 +131,7 @@ where
         Ok(taken.unwrap_or(Err(Refused::Busy))?)
     }
 
-    /// Decompresses a message: a long one when a slot is free, where it holds up no other call.
+    /// Decompresses a message. A long one waits for a slot, and runs where it holds up no other call.
     async fn unpack(&mut self, packing: Packing, packed: Bytes) -> Result<(), Status> {
         let bytes_max = self.longest();
         let first = packing.unpack(&packed, FREE_BYTES).map_err(|error| undecodable(&error))?;
@@ -140,7 +148,7 @@ where
             self.call.put_message(offset_alone(&first.bytes).into(), None);
             return Ok(());
         }
-        // What it takes is held until it is done, also where the call ends before.
+        // The memory stays reserved until decompression is done, even if the call ends earlier.
         let call = Arc::clone(&self.call);
         let work = move || {
             let unpacked = packing.unpack(&packed, bytes_max);
@@ -152,8 +160,9 @@ where
         let (unpacked, slot) = done.map_err(|error| Status::internal(format!("decompressing failed: {error}")))?;
         let unpacked = unpacked.map_err(|error| undecodable(&error))?;
         if !unpacked.is_whole {
-            let problem =
-                format!("the message has more than {bytes_max} bytes once it is decompressed; send less at once");
+            let problem = format!(
+                "the message has more than {bytes_max} bytes once decompressed; split it into smaller messages"
+            );
             return Err(Status::resource_exhausted(problem));
         }
         self.call.hold_no_more_than(unpacked.bytes.len());
@@ -161,8 +170,8 @@ where
         Ok(())
     }
 
-    /// The next bytes of a message, of which there are so many. Those of a long one have been taken from the budget, so it
-    /// may not take its time: for each MiB that it has begun it gets as long as it may be silent.
+    /// Receives the next `length` bytes of a message. The memory of a long message is already reserved, so its sender
+    /// must not be slow: for each MiB begun, it gets the time for which a request may send nothing.
     async fn bytes(&mut self, length: usize) -> Result<Bytes, Status> {
         if self.data.len() >= length {
             return Ok(self.data.split_to(length));
@@ -187,10 +196,10 @@ where
         }
     }
 
-    /// Receives more of the body into `data`, which is used up. False at its end.
+    /// Receives more of the body into `data`, which must be empty. Returns false at the end of the body.
     async fn receive(&mut self, patience: Duration) -> Result<bool, Status> {
         while self.data.is_empty() {
-            // Most often it is there already, and needs no timer.
+            // Usually the data has already arrived, and no timer is needed.
             let received = match self.body.frame().now_or_never() {
                 Some(frame) => Ok(frame),
                 None => timeout(patience, self.body.frame()).await,
@@ -228,7 +237,7 @@ mod tests {
 
     const STALLED_AFTER: Duration = Duration::from_secs(60);
 
-    /// A call whose body is these bytes and does not end.
+    /// A call whose body consists of the given bytes and does not end.
     struct Receiving {
         call: Arc<Call>,
         frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>>,
@@ -256,7 +265,7 @@ mod tests {
             }
         }
 
-        /// Receives what was sent, and whether that refuses the call.
+        /// Receives what was sent. Returns the error if the call is rejected without waiting.
         fn is_refused_at_once(&mut self) -> Option<(Code, String)> {
             self.next().now_or_never().map(|message| message.unwrap_err())
         }
@@ -281,7 +290,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_that_were_only_begun_are_refused_beyond_the_budget_and_short_ones_are_not() {
+    async fn unfinished_messages_count_against_the_budget_and_short_ones_do_not() {
         let bounds = bounds();
         let begun = |length| Receiving::new(&bounds, "RecordObservation", None, vec![header(0, length), vec![7; 100]]);
         let mut calls: Vec<_> = (0..100).map(|_| begun(10 << 20)).collect();
@@ -289,13 +298,13 @@ mod tests {
         assert_eq!(refused, vec![busy(); 75], "25 of 10 MiB are within 256 MiB");
         let mut short: Vec<_> = (0..1_000).map(|_| begun(FREE_BYTES)).collect();
         assert!(short.iter_mut().all(|call| call.is_refused_at_once().is_none()));
-        // What a call took is given back when it ends.
+        // A call's memory is released when the call ends.
         drop(calls);
         assert_eq!(begun(10 << 20).is_refused_at_once(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_sent_on_ends_and_an_import_may_rest_between_its_messages() {
+    async fn a_stalled_request_ends_and_an_import_may_pause_between_messages() {
         let stalled = Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned()));
         for sent in [vec![], vec![header(0, 3)], vec![message(0, b"whole"), vec![0]]] {
             let mut import = Receiving::new(&bounds(), "ImportObservations", None, sent.clone());
@@ -314,7 +323,7 @@ mod tests {
         }
     }
 
-    /// With a byte now and then a few senders held all of the budget for as long as they liked.
+    /// By sending one byte now and then, a few senders could hold the whole budget for as long as they liked.
     #[tokio::test(start_paused = true)]
     async fn a_message_that_trickles_in_ends() {
         let bounds = bounds();
@@ -328,11 +337,11 @@ mod tests {
         let began = tokio::time::Instant::now();
         assert_eq!(receiving.next().await, Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned())));
         assert_eq!(began.elapsed().as_secs(), 4 * 60);
-        assert!(bounds.take(RequestKind::Publish, 250 << 20).is_some(), "it gave back what it had taken");
+        assert!(bounds.take(RequestKind::Publish, 250 << 20).is_some(), "its memory is released");
     }
 
     #[tokio::test]
-    async fn a_length_above_the_limit_of_its_method_is_refused_before_anything_comes() {
+    async fn a_length_above_the_limit_of_its_method_is_rejected_before_any_data_arrives() {
         let too_long = (Code::InvalidArgument, "MESSAGE_TOO_LARGE".to_owned());
         for (method, length, expected) in [
             ("GetArticle", 1 << 20, None),
@@ -350,7 +359,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_come_whole_however_they_are_divided() {
+    async fn messages_arrive_whole_however_they_are_divided() {
         let sent: Vec<Vec<u8>> = [1_usize, 0, 100_000, 4].iter().map(|length| vec![7; *length]).collect();
         let bytes = sent.iter().flat_map(|bytes| message(0, bytes)).collect::<Vec<u8>>();
         for piece in [1, 6, 4_096, bytes.len()] {
@@ -367,7 +376,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_import_waits_for_room_and_is_refused_when_there_is_none_for_long() {
+    async fn an_import_waits_for_memory_and_is_rejected_after_a_timeout() {
         let bounds = bounds();
         let import = |sent| Receiving::new(&bounds, "ImportObservations", None, sent);
         let mut begun: Vec<_> = (0..7).map(|_| import(vec![header(0, 17 << 20)])).collect();
@@ -397,16 +406,16 @@ mod tests {
         assert_eq!(publish(&short).next().await.unwrap().len(), 1 << 10);
         slots.pop();
         assert_eq!(waiting.next().await.unwrap().len(), 9 << 20);
-        // A slot is free again once the message was taken.
+        // A slot is free again once the message has been taken.
         assert_eq!(publish(&long).next().await.unwrap().len(), 9 << 20);
-        // While it is decompressed, as much is taken as it can become.
+        // While a message is decompressed, the most it can grow to is reserved.
         let other = Call::new(&bounds, "RecordObservation");
         other.hold(240 << 20).unwrap();
         assert_eq!(publish(&long).next().await, Err(busy()));
     }
 
     #[tokio::test]
-    async fn what_becomes_too_long_is_refused_before_it_is_decompressed_to_its_end() {
+    async fn a_message_that_decompresses_to_too_much_is_rejected_early() {
         let bomb = zstd::encode_all(vec![0; 200 << 20].as_slice(), 1).unwrap();
         assert!(bomb.len() < FREE_BYTES);
         let mut call = Receiving::new(&bounds(), "GetArticle", Some(Packing::Zstd), vec![message(1, &bomb)]);

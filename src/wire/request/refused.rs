@@ -1,4 +1,4 @@
-//! Why a message is refused before anything is made of it.
+//! The reasons for rejecting a message before it is decoded.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use super::super::{ERROR_DOMAIN, FieldError};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Why a message is refused before anything is made of it.
+/// Why a message is rejected before it is decoded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    /// It is not a message of its type.
-    #[error("the message cannot be read: {0}")]
+    /// The bytes are not a message of the expected type.
+    #[error("the message cannot be decoded: {0}")]
     Malformed(String),
-    /// It is longer than its method takes.
+    /// The message exceeds its method's limit.
     #[error("the message has {bytes} bytes; this method takes at most {bytes_max}")]
     TooLong { bytes: usize, bytes_max: usize },
-    /// A field has more elements than it may have.
+    /// A repeated field has too many elements.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// Too much is being worked on already.
-    #[error("the server is working on as many large messages as fit into its memory; try again in a moment")]
+    /// Other requests use the whole memory budget.
+    #[error("the memory for large messages is in use; try again in a moment")]
     Busy,
-    /// Nothing came of it for so long, or not all of it.
-    #[error("the request stalled: nothing arrived, or not all of it, within {:.1} s; call again", .0.as_secs_f32())]
+    /// The request sent nothing for this long, or a message was not complete in time.
+    #[error("the request stalled: a message did not arrive completely within {:.1} s; try again", .0.as_secs_f32())]
     Stalled(Duration),
 }
 

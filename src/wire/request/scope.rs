@@ -1,4 +1,4 @@
-//! Tells the decoders of a service's calls their bounds, and keeps what a call takes until it is answered.
+//! Gives the decoders of a service's calls their bounds, and holds a call's share of the budget until it is answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -22,22 +22,22 @@ tokio::task_local! {
     static CALL: Arc<Call>;
 }
 
-/// A call, its message that was received last, and what that takes of the budget.
+/// A call, the message it received last, and the memory reserved for that.
 #[derive(Debug)]
 pub struct Call {
     pub(super) bounds: Arc<Bounds>,
     kind: RequestKind,
     message: Mutex<Option<Message>>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
-    /// Why the message that was read last is refused, where the stream continues all the same.
+    /// Why the last decoded message was rejected, if the stream continues nevertheless.
     refused: Mutex<Option<Status>>,
 }
 
-/// A message that was received, and the slot in which it is decoded if it is long.
+/// A received message and, if it is long, the slot in which it is decoded.
 type Message = (Bytes, Option<OwnedSemaphorePermit>);
 
 impl Call {
-    /// A call of a method.
+    /// A call of a method, with the limits of that method's requests.
     pub(super) fn new(bounds: &Arc<Bounds>, method: &str) -> Self {
         Self {
             bounds: Arc::clone(bounds),
@@ -48,22 +48,22 @@ impl Call {
         }
     }
 
-    /// The call that is being answered; none with a client.
+    /// The call that the current task handles; `None` on a client.
     pub(super) fn current() -> Option<Arc<Self>> {
         CALL.try_with(Arc::clone).ok()
     }
 
-    /// Whether it sends many messages, one after the other.
+    /// Whether the call sends a stream of messages.
     pub(super) fn is_import(&self) -> bool {
         self.kind == RequestKind::Import
     }
 
-    /// The length of its longest message.
+    /// The length of its longest message, in bytes.
     pub(super) fn bytes_max(&self) -> usize {
         self.bounds.bytes_max(self.kind)
     }
 
-    /// Leaves a message to its decoder.
+    /// Hands a received message to the decoder.
     pub(super) fn put_message(&self, bytes: Bytes, slot: Option<OwnedSemaphorePermit>) {
         *lock(&self.message) = Some((bytes, slot));
     }
@@ -73,8 +73,8 @@ impl Call {
         lock(&self.message).take()
     }
 
-    /// Takes from the budget what its message will need. What it has taken already counts. It is given back when the call and
-    /// its decoder are gone.
+    /// Reserves memory for the call's message. Memory it already holds counts towards that. It is released when the
+    /// call and its decoder have been dropped.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), Refused> {
         let mut held = lock(&self.held);
         let more = bytes.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
@@ -88,26 +88,26 @@ impl Call {
         Ok(())
     }
 
-    /// Takes from the budget, once there is room, what its next message will need.
+    /// Reserves memory for the next message, waiting until there is enough.
     pub(super) async fn hold_once_there_is_room(&self, bytes: usize) -> Result<(), Refused> {
         let taken = self.bounds.take_once_there_is_room(self.kind, bytes).await.ok_or(Refused::Busy)?;
         *lock(&self.held) = Some(taken);
         Ok(())
     }
 
-    /// Gives back what its message does not need after all.
+    /// Releases the memory that the message turned out not to need.
     pub(super) fn hold_no_more_than(&self, bytes: usize) {
         if let Some(held) = lock(&self.held).as_mut() {
             drop(held.split(held.num_permits().saturating_sub(bytes)));
         }
     }
 
-    /// Gives back what the last message took.
+    /// Releases the memory of the last message.
     pub(super) fn let_go(&self) {
         drop(lock(&self.held).take());
     }
 
-    /// Notes that the message that is being read is refused.
+    /// Records that the message being decoded is rejected.
     pub(super) fn refuse(&self, refused: Refused) {
         *lock(&self.refused) = Some(refused.into());
     }
@@ -117,22 +117,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The messages of a call that sends a stream of them, for its handler: which are refused each by itself.
+/// Tells the handler of a streaming call which of its messages were rejected individually.
 #[derive(Debug)]
 pub struct Incoming(pub(super) Option<Arc<Call>>);
 
 impl Incoming {
-    /// Those of the call that is being answered. Outside a server none is refused.
+    /// The messages of the current call. Outside a server, none is rejected.
     pub fn of_this_call() -> Self {
         Self(Call::current())
     }
 
-    /// Why the message that came last is refused; none where it is not. Of a refused message only its offset is there.
+    /// Why the last message was rejected, or `None` if it was not. A rejected message contains only its offset.
     pub fn refused(&self) -> Option<Status> {
         lock(&self.0.as_ref()?.refused).take()
     }
 
-    /// What came of the message that was read last is bounded elsewhere now, and the next one may be long in coming.
+    /// Releases the memory of the last message: its content is now bounded elsewhere, and the next message may take
+    /// long to arrive.
     pub fn is_done(&self) {
         if let Some(call) = &self.0 {
             call.let_go();
@@ -148,7 +149,7 @@ pub struct Bounded<S> {
 }
 
 impl<S> Bounded<S> {
-    /// Services with the same bounds share one budget.
+    /// Wraps a service. Services with the same bounds share one budget.
     pub fn new(service: S, bounds: &Arc<Bounds>) -> Self {
         Self { service, bounds: Arc::clone(bounds) }
     }
@@ -198,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn messages_share_one_budget_and_give_it_back_with_their_call() {
+    fn messages_share_one_budget_and_release_it_when_their_call_ends() {
         let bounds = bounds();
         let [first, second] = [Call::new(&bounds, PUBLISH), Call::new(&bounds, PUBLISH)];
         first.hold(200 << 20).unwrap();
         assert!(matches!(second.hold(100 << 20), Err(Refused::Busy)));
-        // What a call has is not taken twice.
+        // Memory the call already holds is not reserved twice.
         first.hold(200 << 20).unwrap();
         first.hold_no_more_than(100 << 20);
         second.hold(100 << 20).unwrap();
@@ -212,16 +213,17 @@ mod tests {
         second.hold(200 << 20).unwrap();
     }
 
-    /// An import keeps its message while it waits for room, and all others were refused meanwhile.
+    /// An import keeps its message while it waits for the write queue. With a shared budget, all other requests would
+    /// be rejected meanwhile.
     #[test]
-    fn imports_take_nothing_of_what_other_requests_need() {
+    fn imports_use_none_of_the_memory_for_other_requests() {
         let bounds = bounds();
         let imports: Vec<_> = (0..30).map(|_| Arc::new(Call::new(&bounds, IMPORT))).collect();
         let taken = imports.iter().filter(|import| import.hold(17 << 20).is_ok()).count();
         assert!((2..30).contains(&taken), "{taken}");
         let other = Call::new(&bounds, PUBLISH);
         other.hold(200 << 20).unwrap();
-        // One that waits for its next message holds nothing.
+        // An import that waits for its next message holds no memory.
         imports.iter().for_each(|import| Incoming(Some(Arc::clone(import))).is_done());
         assert_eq!(imports.iter().filter(|import| import.hold(4 << 20).is_ok()).count(), 30);
     }

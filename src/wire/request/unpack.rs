@@ -1,12 +1,12 @@
-//! Decompresses messages.
+//! Decompresses messages, up to a given length.
 
 use std::io::{self, Read};
 
 use flate2::read::GzDecoder;
 use http::HeaderMap;
 
-/// A zstd frame says how much of what came before its decoder must keep; RFC 8878 asks for 8 MiB at least. This is 32 MiB,
-/// above the longest message, so that every frame of one can be read.
+/// A zstd frame states how much earlier output its decoder must keep; RFC 8878 requires support for at least 8 MiB.
+/// This is 32 MiB, more than the longest message, so that every frame of a valid message can be decoded.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
 /// How messages are compressed.
@@ -20,12 +20,12 @@ pub(super) enum Packing {
 #[derive(Debug)]
 pub(super) struct Unpacked {
     pub(super) bytes: Vec<u8>,
-    /// Whether nothing comes after it.
+    /// Whether this is the whole message.
     pub(super) is_whole: bool,
 }
 
 impl Packing {
-    /// How the messages of a call are compressed that are. tonic refuses what is neither.
+    /// How a call compresses its messages, if it does. tonic rejects other encodings.
     pub(super) fn of_call(headers: &HeaderMap) -> Option<Self> {
         match headers.get("grpc-encoding")?.as_bytes() {
             b"gzip" => Some(Self::Gzip),
@@ -34,7 +34,7 @@ impl Packing {
         }
     }
 
-    /// Decompresses a message up to a length.
+    /// Decompresses a message, and stops after `bytes_max` bytes.
     pub(super) fn unpack(self, packed: &[u8], bytes_max: usize) -> io::Result<Unpacked> {
         match self {
             Self::Gzip => read(GzDecoder::new(packed), bytes_max),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_unpacked_than_is_asked_for() {
+    fn decompression_stops_at_the_requested_length() {
         let bytes = vec![7; 1 << 20];
         for (packing, packed) in packed(&bytes) {
             assert!(packed.len() < 16 << 10);
@@ -83,9 +83,9 @@ mod tests {
         }
     }
 
-    /// The frame asks for a window of 128 MiB, which would be allocated for a message of a few bytes.
+    /// The frame requires a window of 128 MiB, which would be allocated for a message of a few bytes.
     #[test]
-    fn a_frame_that_wants_more_memory_than_the_longest_message_is_refused() {
+    fn a_frame_that_needs_more_memory_than_the_longest_message_is_rejected() {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(27).unwrap();
         encoder.write_all(b"short").unwrap();
@@ -94,9 +94,9 @@ mod tests {
         Packing::Zstd.unpack(&packed, 100).unwrap_err();
     }
 
-    /// The figures of docs/RELIABILITY.md.
+    /// Measures the figures in docs/RELIABILITY.md.
     #[test]
-    #[ignore = "takes a release build: cargo test --release --lib unpack -- --ignored --nocapture"]
+    #[ignore = "needs a release build: cargo test --release --lib unpack -- --ignored --nocapture"]
     fn the_longest_message_is_unpacked_within_a_second() {
         const BYTES: usize = 17 << 20;
         let mut state = 1_u64;
@@ -104,7 +104,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 56) as u8
         };
-        // Words of a vocabulary of 256, of lengths as in English.
+        // Words from a vocabulary of 256, with lengths as in English.
         let words: Vec<Vec<u8>> = (0..256).map(|n| (0..3 + n % 8).map(|_| b'a' + noise() % 26).collect()).collect();
         let text: Vec<u8> = std::iter::repeat_with(|| words[usize::from(noise())].iter().copied().chain([b' ']))
             .flatten()

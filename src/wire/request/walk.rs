@@ -1,20 +1,21 @@
-//! Walks the tags of a message once, without taking memory, and counts what it has.
-//! Source: <https://protobuf.dev/programming-guides/encoding/>.
+//! Walks the tags of a message once, without allocating, and counts the elements of its repeated fields. Source:
+//! <https://protobuf.dev/programming-guides/encoding/>.
 
 use super::super::FieldError;
 use super::bounds::{Bounds, ELEMENTS_BYTES_MAX};
 use super::plan::{self, FieldPlan, Plan, Repeated};
 use super::refused::Refused;
 
-/// Room to count this many repeated fields.
+/// The number of repeated fields that can be counted.
 pub(super) const SLOTS: usize = 32;
-/// How deep messages may lie in each other; prost goes as far.
+/// How deeply messages may be nested; prost has the same limit.
 const DEPTH_MAX: usize = 100;
 
-/// How many elements each repeated field has, within one element of another.
+/// The number of elements in each repeated field, within one element of the containing message.
 type Counts = [usize; SLOTS];
 
-/// Answers what the elements of a request will take, not counting their text; or why it is refused.
+/// The memory that the elements of a request will take, in bytes, not counting their text; or why the request is
+/// rejected.
 pub(super) fn elements_bytes(bytes: &[u8], request: &str, bounds: &Bounds) -> Result<usize, Refused> {
     let (plan, message) = plan::of_request(request).ok_or_else(|| cut("its method is not in the contract"))?;
     let mut walk = Walk { plan, bounds, bytes: 0 };
@@ -25,11 +26,11 @@ pub(super) fn elements_bytes(bytes: &[u8], request: &str, bounds: &Bounds) -> Re
 struct Walk<'a> {
     plan: &'a Plan,
     bounds: &'a Bounds,
-    /// What the elements counted take.
+    /// The memory of the elements counted so far, in bytes.
     bytes: usize,
 }
 
-/// A field as it stands in a message.
+/// The value of a field as encoded.
 enum Value<'a> {
     Number,
     Bytes(&'a [u8]),
@@ -42,16 +43,16 @@ impl Walk<'_> {
         let plan = self.plan;
         let Some(message) = plan.message(at) else { return Ok(()) };
         if depth > DEPTH_MAX {
-            return Err(Refused::Malformed("its messages lie too deep in each other".to_owned()));
+            return Err(Refused::Malformed("its messages are nested too deeply".to_owned()));
         }
-        // No field of the contract is a group; what is in one is not kept.
+        // The contract has no groups, so their content is skipped.
         let mut groups = 0_usize;
         while !rest.is_empty() {
             let (number, value) = next(&mut rest)?;
             match value {
                 Value::GroupStart => groups += 1,
                 Value::GroupEnd => {
-                    groups = groups.checked_sub(1).ok_or_else(|| cut("a group ends that never began"))?
+                    groups = groups.checked_sub(1).ok_or_else(|| cut("a group ends that never started"))?
                 }
                 Value::Number | Value::Bytes(_) if groups > 0 => {}
                 Value::Number | Value::Bytes(_) => {
@@ -76,7 +77,7 @@ impl Walk<'_> {
             Value::Number | Value::GroupStart | Value::GroupEnd => &[],
         };
         let Some(repeated) = &field.repeated else {
-            // A message that comes twice is one: both have what is in them.
+            // A message field that occurs twice is merged into one message, so both occurrences count.
             return match field.message {
                 Some(inner) => {
                     self.message(bytes, inner, depth + 1, counts).map_err(|error| within(error, &field.name))
@@ -95,7 +96,7 @@ impl Walk<'_> {
         walked.map_err(|error| within(error, &format!("{}[{}]", field.name, count - 1)))
     }
 
-    /// Counts elements of a field, and answers how many it has now.
+    /// Counts elements of a field, and returns how many it has so far.
     fn count(
         &mut self,
         field: &FieldPlan,
@@ -111,21 +112,21 @@ impl Walk<'_> {
         *count += elements;
         let elements_max = (repeated.bound.elements_max)(&self.bounds.limits);
         if *count > elements_max {
-            return Err(refused(format!("has over {elements_max} elements; no more are allowed")));
+            return Err(refused(format!("has more than {elements_max} elements, which is the maximum")));
         }
         self.bytes += elements * repeated.bytes;
         if self.bytes > ELEMENTS_BYTES_MAX {
-            let problem = "is one list too many: all lists of the message together have more elements than fit into \
-                           64 MiB; send several messages";
+            let problem = "brings the lists of this message to more than 64 MiB of elements once decoded; split it \
+                           into several messages";
             return Err(refused(problem.to_owned()));
         }
         Ok(*count)
     }
 }
 
-/// The next field of a message.
+/// Reads the next field of a message.
 fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), Refused> {
-    let key = u32::try_from(varint(rest)?).map_err(|_| cut("a field's number is too great"))?;
+    let key = u32::try_from(varint(rest)?).map_err(|_| cut("a field number is too large"))?;
     let value = match key & 7 {
         0 => {
             varint(rest)?;
@@ -153,7 +154,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), Refused> {
 fn varint(rest: &mut &[u8]) -> Result<u64, Refused> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first().ok_or_else(|| cut("it is cut within a number"))?;
+        let (byte, after) = rest.split_first().ok_or_else(|| cut("it ends in the middle of a number"))?;
         *rest = after;
         value |= u64::from(byte & 0x7f) << shift;
         if *byte < 0x80 {
@@ -164,7 +165,7 @@ fn varint(rest: &mut &[u8]) -> Result<u64, Refused> {
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Refused> {
-    let (taken, after) = rest.split_at_checked(length).ok_or_else(|| cut("it is cut within a field"))?;
+    let (taken, after) = rest.split_at_checked(length).ok_or_else(|| cut("it ends in the middle of a field"))?;
     *rest = after;
     Ok(taken)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dateline::model::{Change, ChangeKind, ContentDigest};
+use dateline::model::{Change, ContentDigest, LogKind};
 
 use super::found::Found;
 use super::jobs::{End, Job, jobs};
@@ -19,7 +19,7 @@ pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut 
             Line::NotOpened(reason) => verdict.faults.push(Fault::NotOpened(reason.clone())),
             Line::Known { snapshot, .. } => verdict.faults.extend(snapshot_holds(snapshot, found)),
             // The jobs are looked at below, the subscriptions apart.
-            Line::Asked { .. } | Line::Written { .. } | Line::Refused { .. } => {}
+            Line::Asked { .. } | Line::Receipt { .. } | Line::Refused { .. } => {}
             Line::SubscriptionAsked { .. } | Line::Subscription { .. } => {}
             Line::Opening | Line::Opened | Line::Closed => {}
         }
@@ -36,7 +36,7 @@ pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut 
     for job in jobs(told) {
         asked += job.wanted.iter().filter(|wanted| present(wanted, &by_request).is_some()).count();
         verdict.faults.extend(job_is_there(&job, found, &by_request));
-        if let End::Written(answers) = job.end {
+        if let End::Receipt(answers) = job.end {
             verdict.acknowledged += answers.len() as u64;
         }
     }
@@ -70,7 +70,7 @@ fn job_is_there(job: &Job<'_>, found: &Found, by_request: &HashMap<&str, &Change
         End::Unknown => {}
         End::Refused if there.is_empty() => {}
         End::Refused => faults.push(Fault::Broken(format!("job {number} was refused, and is there"))),
-        End::Written(answers) => {
+        End::Receipt(answers) => {
             for (wanted, answer) in job.wanted.iter().zip(answers) {
                 let change = present(wanted, by_request);
                 faults.extend(answer_holds(job, (wanted, answer), change, found));
@@ -130,11 +130,11 @@ fn answer_holds(
     faults
 }
 
-fn outcome(kind: ChangeKind) -> Done {
+fn outcome(kind: LogKind) -> Done {
     match kind {
-        ChangeKind::Created => Done::Created,
-        ChangeKind::Revised | ChangeKind::RolledBack | ChangeKind::Withdrawn | ChangeKind::Reinstated => Done::Revised,
-        ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated | ChangeKind::Aliased => Done::Unchanged,
+        LogKind::Created => Done::Created,
+        LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated => Done::Revised,
+        LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated | LogKind::Aliased => Done::Unchanged,
     }
 }
 
@@ -163,8 +163,8 @@ fn is_recorded(wanted: &Wanted, answer: &Answer, found: &Found) -> bool {
         made.and_then(|made| made.entry.made.as_ref()).map(|made| made.digest)
     };
     match &wanted.what {
-        What::Mark { withdrawn: true } => at_the_time.any(|change| change.entry.kind == ChangeKind::Withdrawn),
-        What::Mark { withdrawn: false } => at_the_time.any(|change| change.entry.kind == ChangeKind::Reinstated),
+        What::Mark { withdrawn: true } => at_the_time.any(|change| change.entry.kind == LogKind::Withdrawn),
+        What::Mark { withdrawn: false } => at_the_time.any(|change| change.entry.kind == LogKind::Reinstated),
         What::Observe { text, .. } => {
             let digest = ContentDigest::of(&text.content());
             at_the_time.any(|change| digest_of(change) == Some(digest))

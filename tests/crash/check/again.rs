@@ -23,7 +23,7 @@ pub(super) async fn requests_are_answered_again(
     let mut faults = Vec::new();
     let mut asked: Vec<(Operation, Answer)> = Vec::new();
     for job in jobs(told) {
-        let End::Written(answers) = job.end else { continue };
+        let End::Receipt(answers) = job.end else { continue };
         for (wanted, answer) in job.wanted.iter().zip(answers) {
             let is_new = answer.snapshot.next_seq > read_before;
             if wanted.request.is_some() && (is_new || dice.percent(3)) {
@@ -57,10 +57,10 @@ pub(super) async fn what_was_known_still_is(archive: &Archive, told: &[Line]) ->
     for line in told {
         let Line::Known { at, snapshot } = line else { continue };
         let known_at = KnownAt::ArchiveTime(Timestamp::from_micros(*at).unwrap());
-        match archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await {
-            Ok(cut) if Stamp::of(&cut.snapshot) == *snapshot => {}
-            Ok(cut) => {
-                faults.push(Fault::Changed(format!("as known at {at}: was {snapshot:?}, is {:?}", cut.snapshot)))
+        match archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await {
+            Ok(point) if Stamp::of(&point.snapshot) == *snapshot => {}
+            Ok(point) => {
+                faults.push(Fault::Changed(format!("as known at {at}: was {snapshot:?}, is {:?}", point.snapshot)))
             }
             Err(error) => faults.push(Fault::Lost(format!("as known at {at}: was {snapshot:?}, is refused: {error}"))),
         }

@@ -24,7 +24,7 @@ async fn worked_on() -> (Archive, Vec<Line>) {
             let operations = wanted.iter().map(crate::wanted::Wanted::operation).collect();
             told.push(Line::Asked { job, wanted });
             told.push(match archive.write(operations, false).await {
-                Ok(written) => Line::Written { job, answers: written.iter().map(Answer::of).collect() },
+                Ok(written) => Line::Receipt { job, answers: written.iter().map(Answer::of).collect() },
                 Err(BatchError { error, .. }) => Line::Refused { job, reason: error.to_string() },
             });
         }
@@ -75,8 +75,8 @@ fn a_lost_acknowledgement_is_found() {
 fn a_torn_batch_is_found() {
     let faults = faults(|told, found| {
         let torn =
-            jobs(told).into_iter().rfind(|job| job.wanted.len() > 1 && matches!(job.end, End::Written(_))).unwrap();
-        let (number, End::Written(answers)) = (torn.number, torn.end) else { unreachable!() };
+            jobs(told).into_iter().rfind(|job| job.wanted.len() > 1 && matches!(job.end, End::Receipt(_))).unwrap();
+        let (number, End::Receipt(answers)) = (torn.number, torn.end) else { unreachable!() };
         let end = usize::try_from(answers[0].snapshot.next_seq).unwrap() - 1;
         let asked = told.iter().position(|line| matches!(line, Line::Asked { job, .. } if *job == number)).unwrap();
         told.truncate(asked + 1);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dateline::archive::Archive;
-use dateline::archive::feed::{ChangeAt, FeedView, PagePlan};
-use dateline::archive::read::View;
+use dateline::archive::changefeed::{ChangeAt, FeedView, PagePlan};
+use dateline::archive::read::article::View;
 use dateline::model::{
-    AsOf, Change, Content, FeedKind, FeedKinds, FeedQuery, LogDigest, RevisionSelector, Seq, Snapshot,
+    AsOf, Change, ChangeKind, ChangeKinds, Content, FeedQuery, LogDigest, RevisionSelector, Seq, Snapshot,
 };
 use dateline::store::key::log::LogKey;
 use dateline::store::record;
@@ -58,14 +58,14 @@ impl Found {
     }
 
     async fn read_contents(&mut self, archive: &Archive, read_before: u64, dice: &mut Dice) -> Result<(), String> {
-        let cut = archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let point = archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         for change in &self.log {
             let (Some(number), true) = (change.entry.revision, change.entry.made.is_some()) else { continue };
             if change.seq.0 < read_before && !dice.percent(3) {
                 continue;
             }
             let (name, selector) = (change.entry.name.clone(), RevisionSelector::Number(number));
-            let revision = archive.revision(cut, name, selector, View::Full, true).await;
+            let revision = archive.revision(point, name, selector, View::Full, true).await;
             let revision = revision.map_err(|error| format!("revision made at {}: {error}", change.seq))?;
             if revision.made.seq != change.seq {
                 return Err(format!("the revision made at {} is said to be made at {}", change.seq, revision.made.seq));
@@ -79,8 +79,8 @@ impl Found {
 
 /// Reads the feed from its beginning to its end.
 async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
-    use FeedKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
-    let kinds = FeedKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased]);
+    use ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    let kinds = ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased]);
     let plan = PagePlan {
         query: Arc::new(FeedQuery { kinds, ..FeedQuery::default() }),
         view: FeedView::Basic,

@@ -19,7 +19,7 @@ pub(super) struct Job<'a> {
 pub(super) enum End<'a> {
     /// The child was killed before it told.
     Unknown,
-    Written(&'a [Answer]),
+    Receipt(&'a [Answer]),
     Refused,
 }
 
@@ -34,11 +34,11 @@ pub(super) fn jobs(told: &[Line]) -> Vec<Job<'_>> {
                 jobs.insert(*job, Job { number: *job, wanted, end: End::Unknown, after });
                 order.push(*job);
             }
-            Line::Written { job, answers } => {
+            Line::Receipt { job, answers } => {
                 for answer in answers {
                     raise(&mut after, answer.snapshot.next_seq, answer.snapshot.archive_time);
                 }
-                jobs.get_mut(job).unwrap().end = End::Written(answers);
+                jobs.get_mut(job).unwrap().end = End::Receipt(answers);
             }
             Line::Refused { job, .. } => jobs.get_mut(job).unwrap().end = End::Refused,
             Line::Known { at, snapshot } => raise(&mut after, snapshot.next_seq, Some(*at)),

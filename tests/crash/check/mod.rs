@@ -19,7 +19,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use dateline::archive::Archive;
-use dateline::archive::verify::{Event, Summary};
+use dateline::archive::recover::verify::{Event, Summary};
 
 use self::found::Found;
 use crate::dice::Dice;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dateline::model::{Change, ChangeKind, Timestamp, UrlKey};
+use dateline::model::{Change, LogKind, Timestamp, UrlKey};
 
 /// The changes of one article, in order, as far as they are known.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ impl<'a> Naive<'a> {
         let marks = self.0.iter().filter(|change| is_mark(change.entry.kind));
         let marks = marks.filter(|change| at.is_none_or(|at| change.entry.observe_time <= at));
         let last = marks.max_by_key(|change| (change.entry.observe_time, change.seq));
-        last.is_some_and(|last| last.entry.kind == ChangeKind::Withdrawn)
+        last.is_some_and(|last| last.entry.kind == LogKind::Withdrawn)
     }
 
     /// The changes that made revisions: number n is at index n - 1.
@@ -65,10 +65,10 @@ impl<'a> Naive<'a> {
     }
 }
 
-fn is_look(kind: ChangeKind) -> bool {
-    matches!(kind, ChangeKind::Created | ChangeKind::Revised | ChangeKind::RolledBack | ChangeKind::Sighted)
+fn is_look(kind: LogKind) -> bool {
+    matches!(kind, LogKind::Created | LogKind::Revised | LogKind::RolledBack | LogKind::Sighted)
 }
 
-fn is_mark(kind: ChangeKind) -> bool {
-    matches!(kind, ChangeKind::Withdrawn | ChangeKind::Reinstated)
+fn is_mark(kind: LogKind) -> bool {
+    matches!(kind, LogKind::Withdrawn | LogKind::Reinstated)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use dateline::archive::error::Missing;
-use dateline::archive::read::{ArticleAt, View};
-use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::archive::read::article::{ArticleAt, View};
+use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{ArticleName, AsOf, Change, ContentDigest, KnownAt, Seq, Timestamp, UrlKey};
 
 use super::found::Found;
@@ -58,24 +58,24 @@ async fn compare(
 ) {
     verdict.reads += 1;
     let as_of = AsOf { observe_time: at, known_at: KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None } };
-    let cut = match archive.cut(as_of, Seq::ZERO).await {
-        Ok(cut) => cut,
+    let point = match archive.read_point(as_of, Seq::ZERO).await {
+        Ok(point) => point,
         Err(error) => return verdict.faults.push(Fault::Broken(format!("the bound {bound}: {error}"))),
     };
-    let expected = expected(naive.below(cut.bound().0), at);
-    let read = match archive.article(cut, name.clone(), View::Full).await {
+    let expected = expected(naive.below(point.below().0), at);
+    let read = match archive.article(point, name.clone(), View::Full).await {
         Ok(article) => Some(shown(&article, at)),
         Err(ArchiveError::Missing(Missing::NotYetArchived { .. } | Missing::NotYetObserved { .. })) => None,
-        Err(error) => return verdict.faults.push(Fault::Broken(format!("{}: {error}", place(name, &cut)))),
+        Err(error) => return verdict.faults.push(Fault::Broken(format!("{}: {error}", place(name, &point)))),
     };
     if read != expected {
-        let place = place(name, &cut);
+        let place = place(name, &point);
         verdict.faults.push(Fault::Broken(format!("{place}: the archive has {read:?}, the log says {expected:?}")));
     }
 }
 
-fn place(name: &ArticleName, cut: &Cut) -> String {
-    format!("{name} at {:?} below {}", cut.observe_time, cut.bound())
+fn place(name: &ArticleName, point: &ReadPoint) -> String {
+    format!("{name} at {:?} below {}", point.observe_time, point.below())
 }
 
 fn expected(naive: Naive<'_>, at: Option<Timestamp>) -> Option<Shown> {
@@ -111,9 +111,9 @@ fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
 }
 
 async fn url_leads_to(archive: &Archive, key: &UrlKey, name: &ArticleName) -> Option<Fault> {
-    let cut = archive.cut(AsOf::default(), Seq::ZERO).await;
-    let read = match cut {
-        Ok(cut) => archive.article_by_url(cut, key.to_string(), key.clone(), View::Basic).await,
+    let point = archive.read_point(AsOf::default(), Seq::ZERO).await;
+    let read = match point {
+        Ok(point) => archive.article_by_url(point, key.to_string(), key.clone(), View::Basic).await,
         Err(error) => Err(error),
     };
     match read {

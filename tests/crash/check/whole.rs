@@ -1,6 +1,6 @@
 //! A change is all that was asked, with its content and its original.
 
-use dateline::model::{Change, ChangeKind, ContentDigest};
+use dateline::model::{Change, ContentDigest, LogKind};
 
 use super::Fault;
 use super::found::Found;
@@ -22,7 +22,7 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
     check(request == told, "the request");
     match &wanted.what {
         What::Observe { text, urls, .. } => {
-            use ChangeKind::{Aliased, Created, Repeated, Revised, Sighted};
+            use LogKind::{Aliased, Created, Repeated, Revised, Sighted};
             check(matches!(entry.kind, Created | Revised | Sighted | Repeated | Aliased), "the kind");
             check(
                 entry.bound_urls.iter().all(|url| urls.iter().any(|asked| crate::wanted::url(*asked) == *url)),
@@ -38,16 +38,13 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
             }
         }
         What::Rollback(number) => {
-            check(
-                matches!(entry.kind, ChangeKind::RolledBack | ChangeKind::Sighted | ChangeKind::Repeated),
-                "the kind",
-            );
+            check(matches!(entry.kind, LogKind::RolledBack | LogKind::Sighted | LogKind::Repeated), "the kind");
             let of = entry.made.as_ref().and_then(|made| made.rollback_of);
             check(entry.made.is_none() || of.is_some_and(|of| of.get() == *number), "the revision rolled back to");
         }
         What::Mark { withdrawn } => {
-            let set = if *withdrawn { ChangeKind::Withdrawn } else { ChangeKind::Reinstated };
-            check(entry.kind == set || entry.kind == ChangeKind::MarkRepeated, "the kind");
+            let set = if *withdrawn { LogKind::Withdrawn } else { LogKind::Reinstated };
+            check(entry.kind == set || entry.kind == LogKind::MarkRepeated, "the kind");
             check(entry.reason == format!("at {}", wanted.at), "the reason");
         }
     }

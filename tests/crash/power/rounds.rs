@@ -140,7 +140,7 @@ impl Record {
                 .filter(|(_, call)| if let Call::Said(lines) = call { lines.iter().any(wanted) } else { false });
             said.map(|(index, _)| index + 1).collect()
         };
-        let acknowledged = said(|line| matches!(line, Line::Written { .. } | Line::Subscription { .. }));
+        let acknowledged = said(|line| matches!(line, Line::Receipt { .. } | Line::Subscription { .. }));
         let opening = said(|line| matches!(line, Line::Opening));
         let opened = said(|line| matches!(line, Line::Opened));
         let much = self.before_syncs_of(MUCH_BYTES);

@@ -3,12 +3,12 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use dateline::archive::feed::{ChangeAt, FeedStart, FeedView, PagePlan};
-use dateline::archive::list::{ArticleQuery, RevisionOrder};
-use dateline::archive::read::{ArticleAt, View};
-use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
+use dateline::archive::read::article::{ArticleAt, View};
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
-    ArticleFilter, ArticleName, AsOf, FeedKinds, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot, Timestamp,
+    ArticleFilter, ArticleName, AsOf, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot, Timestamp,
 };
 
 use crate::support;
@@ -23,36 +23,36 @@ pub(super) fn instants() -> Vec<Option<Timestamp>> {
 /// Everything below `bound`, at each of these instants.
 pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Timestamp>]) -> Vec<String> {
     let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
-    let cut = archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
-    let mut said = vec![format!("{:?}", cut.snapshot)];
-    let names = names(archive, cut).await;
+    let point = archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
+    let mut said = vec![format!("{:?}", point.snapshot)];
+    let names = names(archive, point).await;
     for at in instants {
-        let cut = Cut { observe_time: *at, ..cut };
-        said.push(listed(archive, cut).await);
+        let point = ReadPoint { observe_time: *at, ..point };
+        said.push(listed(archive, point).await);
         for name in &names {
-            let article = archive.article(cut, name.clone(), View::Full).await.map(without_etag);
+            let article = archive.article(point, name.clone(), View::Full).await.map(without_etag);
             said.push(text(&article));
             let page = (PAGE_SIZE, View::Full);
-            let revisions = archive.revisions(cut, name.clone(), RevisionOrder::OldestFirst, None, page).await;
+            let revisions = archive.revisions(point, name.clone(), RevisionOrder::OldestFirst, None, page).await;
             said.push(text(&revisions));
         }
         for number in 0..9 {
             let url = support::url(number);
-            let article = archive.article_by_url(cut, url.original, url.key, View::Basic).await.map(without_etag);
+            let article = archive.article_by_url(point, url.original, url.key, View::Basic).await.map(without_etag);
             said.push(text(&article));
         }
     }
     for name in &names {
-        said.extend(revisions(archive, cut, name).await);
+        said.extend(revisions(archive, point, name).await);
     }
     for view in [FeedView::Full, FeedView::Diff] {
-        said.push(feed(archive, cut.snapshot, view).await);
+        said.push(feed(archive, point.snapshot, view).await);
     }
     said
 }
 
-async fn names(archive: &Archive, cut: Cut) -> Vec<ArticleName> {
-    let articles = archive.articles_by_name(cut, query(View::Basic), None).await.unwrap().items;
+async fn names(archive: &Archive, point: ReadPoint) -> Vec<ArticleName> {
+    let articles = archive.articles_by_name(point, query(View::Basic), None).await.unwrap().items;
     articles.into_iter().map(|article| article.name).collect()
 }
 
@@ -61,19 +61,19 @@ fn query(view: View) -> ArticleQuery {
     ArticleQuery { source: None, filter, view, page_size: PAGE_SIZE, content_bytes_max: usize::MAX }
 }
 
-async fn listed(archive: &Archive, cut: Cut) -> String {
-    let by_name = archive.articles_by_name(cut, query(View::Full), None).await.unwrap();
-    let by_change = archive.articles_by_latest_change(cut, query(View::Basic), None).await.unwrap();
+async fn listed(archive: &Archive, point: ReadPoint) -> String {
+    let by_name = archive.articles_by_name(point, query(View::Full), None).await.unwrap();
+    let by_change = archive.articles_by_latest_change(point, query(View::Basic), None).await.unwrap();
     let listed = by_name.items.into_iter().chain(by_change.items).map(without_etag).collect::<Vec<_>>();
     format!("{listed:?}")
 }
 
 /// Each revision with its content and its original.
-async fn revisions(archive: &Archive, cut: Cut, name: &ArticleName) -> Vec<String> {
+async fn revisions(archive: &Archive, point: ReadPoint, name: &ArticleName) -> Vec<String> {
     let mut said = Vec::new();
     for number in 1.. {
         let selector = RevisionSelector::Number(support::number(number));
-        match archive.revision(cut, name.clone(), selector, View::Full, true).await {
+        match archive.revision(point, name.clone(), selector, View::Full, true).await {
             Ok(revision) => said.push(format!("{revision:?}")),
             Err(ArchiveError::Missing(_)) => break,
             Err(error) => panic!("{error}"),
@@ -88,7 +88,7 @@ async fn feed(archive: &Archive, end: Snapshot, view: FeedView) -> String {
         bytes.extend(format!("{change:?}\n").bytes());
     }
     let plan = PagePlan {
-        query: Arc::new(FeedQuery { filter: ArticleFilter::default(), kinds: FeedKinds::from_bits(0x7f) }),
+        query: Arc::new(FeedQuery { filter: ArticleFilter::default(), kinds: ChangeKinds::from_bits(0x7f) }),
         view,
         render,
         changes_max: PAGE_SIZE,

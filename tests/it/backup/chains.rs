@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::archive::Archive;
-use dateline::archive::feed::FeedStart;
-use dateline::archive::restore::RestoreError;
+use dateline::archive::changefeed::FeedStart;
+use dateline::archive::recover::restore::RestoreError;
 use dateline::backup::{BackupError, Chain, Until, find};
 use dateline::model::Seq;
 use tempfile::TempDir;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::feed::FeedStart;
+use dateline::archive::changefeed::FeedStart;
 use dateline::archive::{Archive, Options};
 use dateline::backup::{BackupFile, Chain, Incoming, Until, check, find};
 use dateline::clock::{Clock, ManualClock};

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::archive::Archive;
-use dateline::archive::feed::FeedStart;
-use dateline::archive::restore::RestoreError;
+use dateline::archive::changefeed::FeedStart;
+use dateline::archive::recover::restore::RestoreError;
 use dateline::backup::{BackupError, BackupFile, ExportError, Until, check};
 use dateline::model::{LogDigest, Seq};
 use dateline::store::export::{LogEnd, LogReader, LogWriter};

@@ -16,8 +16,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::feed::FeedStart;
-use dateline::archive::restore::{RestoreError, Restored, restore_directory};
+use dateline::archive::changefeed::FeedStart;
+use dateline::archive::recover::restore::restore_directory;
+use dateline::archive::recover::restore::{RestoreError, Restored};
 use dateline::archive::{Archive, Options};
 use dateline::backup::{self, BackupFile, Chain, Changes, Incoming, Until};
 use dateline::clock::{Clock, ManualClock};

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use dateline::archive::Directory;
-use dateline::archive::feed::FeedStart;
-use dateline::archive::restore::RestoreError;
+use dateline::archive::changefeed::FeedStart;
+use dateline::archive::recover::restore::RestoreError;
 use dateline::backup::{BackupError, Incoming, Until};
 use dateline::model::Seq;
 use tempfile::TempDir;

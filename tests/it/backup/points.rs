@@ -1,6 +1,6 @@
 //! Restoring to every point of a small archive: by position, and by time.
 
-use dateline::archive::feed::FeedStart;
+use dateline::archive::changefeed::FeedStart;
 use dateline::backup::Until;
 use dateline::model::{AsOf, KnownAt, Seq};
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ fn each_position_and_each_time_give_the_archive_as_it_was() {
         assert_eq!(end, 11, "the batches of `batches`");
         for bound in (0..=end).map(Seq) {
             let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
-            let snapshot = archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().snapshot;
+            let snapshot = archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().snapshot;
             let by_time = snapshot.archive_time.map(Until::ArchiveTime);
             // A time is tried at the end of each commit, whatever positions lead there.
             let by_time = by_time.filter(|_| snapshot.next_seq == bound);
@@ -70,7 +70,7 @@ fn a_time_may_lie_before_or_behind_everything() {
 /// Where the batch before `bound` ends.
 async fn restorable(archive: &dateline::archive::Archive, bound: Seq) -> Seq {
     let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
-    archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().bound()
+    archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().below()
 }
 
 /// A backup as it would have been when the log ended at `end`: that of an archive restored to then.

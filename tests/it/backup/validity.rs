@@ -12,7 +12,7 @@ use tonic::{Code, Streaming};
 
 use super::{keep, restore, stream_backup};
 use crate::server::{TestServer, publish};
-use dateline::archive::feed::FeedStart;
+use dateline::archive::changefeed::FeedStart;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {

@@ -116,7 +116,7 @@ fn writers_can_say_what_they_expect() {
     let first = cli.add("a", "One", "Text.", &["--if-new", "--request-id", "r1"]);
     assert_eq!(first.code, 0);
     let replayed = cli.add("a", "One", "Text.", &["--if-new", "--request-id", "r1"]);
-    assert_eq!(replayed.out, "created  press/a  revision 1  (this request was done before)\n");
+    assert_eq!(replayed.out, "created  press/a  revision 1  (repeated request)\n");
     assert_eq!(code(cli.add("a", "Two", "Text.", &["--request-id", "r1"])), 4);
     assert_eq!(code(cli.add("a", "Two", "Text.", &["--if-new"])), 4);
     assert_eq!(code(cli.add("a", "Two", "Text.", &["--if-revision", "1"])), 0);

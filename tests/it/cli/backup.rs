@@ -51,10 +51,7 @@ fn an_archive_is_backed_up_and_restored() {
     assert_eq!((&full[0]["firstSeq"], &full[0]["nextSeq"]), (&"0".into(), &"3".into()));
 
     let checked = cli.ok(&["backup", "--check", &folder]);
-    assert!(
-        checked.starts_with("all is as it was written: 3 files, 6 changes, 6 contents, 4 originals, "),
-        "{checked}"
-    );
+    assert!(checked.starts_with("no errors found: 3 files, 6 changes, 6 contents, 4 originals, "), "{checked}");
     let new = place(&cli, "new");
     let restored = cli.ok(&["restore", &folder, "--archive", &new]);
     assert!(restored.starts_with("restored 3 changes, the last at 20"), "{restored}");
@@ -71,7 +68,7 @@ fn an_archive_is_backed_up_and_restored() {
     cli.fails(
         &["backup", &folder, "--archive", &earlier],
         4,
-        "hint: begin a new backup with --full, or in another folder",
+        "hint: make a full backup with --full, or use another directory",
     );
     cli.ok(&["backup", &folder, "--archive", &earlier, "--full"]);
     let now = place(&cli, "now");
@@ -94,7 +91,7 @@ fn a_backup_with_a_hole_is_reported_and_the_next_run_saves_everything_again() {
         cli.fails(&["backup", "--check", &folder], 6, "are in none of the files");
         cli.fails(&["backup", "--check", &folder, "--json"], 6, "this backup can't be restored");
         cli.fails(&["restore", &folder, "--archive", &new], 6, "are in none of the files");
-        cli.fails(&["backup", &folder, "--since", "3"], 6, "hint: begin a full backup there with --full");
+        cli.fails(&["backup", &folder, "--since", "3"], 6, "hint: make a full backup there with --full");
         assert_eq!(files(&cli, "backup").len(), 2);
         let stranger = Cli::new();
         stranger.add("a", "Ferry returns", "It did.", &[]);
@@ -162,8 +159,8 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
     let (link, taken, below_file) = (place(&cli, "link"), place(&cli, "taken"), place(&cli, "letter.txt/new"));
     let empty = place(&cli, "empty");
     for (args, code, words) in [
-        (&["backup", &file][..], 2, "is a file; name a folder"),
-        (&["backup", &folder, &other], 2, "a backup goes to one folder"),
+        (&["backup", &file][..], 2, "is a file; name a directory"),
+        (&["backup", &folder, &other], 2, "a backup goes to one directory"),
         (&["backup", &folder, "--full", "--since", "0"], 2, "cannot be used with"),
         (&["backup", &other, "--since", "1"], 2, "that reaches position 1"),
         (&["backup", "-", "--since", "9"], 2, "is beyond the end of the log"),

@@ -314,7 +314,7 @@ fn an_export_that_is_killed_goes_on_and_loses_nothing() {
         cli.fails(&[&["export", "-o", &file], other].concat(), 4, "was begun with other options");
     }
     let would = cli.ok(&[&export[..], &["--dry-run"]].concat());
-    assert!(would.contains("going on with what is there"), "{would}");
+    assert!(would.contains("continuing the unfinished export"), "{would}");
     cli.ok(&export);
     assert!(read(&cli.path("d.jsonl")) == lines);
     assert_eq!(names(cli.path("")), ["a.jsonl", "archive", "b.jsonl.zst", "d.jsonl"]);
@@ -345,7 +345,7 @@ fn an_export_that_is_asked_to_stop_says_how_to_go_on() {
     }
     running.signal("INT");
     let done = end(running);
-    assert!(done.code == 1 && done.err.contains("left; the same command goes on there"), "{done:?}");
+    assert!(done.code == 1 && done.err.contains("left; the same command continues there"), "{done:?}");
     assert!(names(cli.path("pages/gazette")).len() < 400);
     cli.ok(&["export", "--format", "html", "-o", &folder]);
     assert_eq!(names(cli.path("pages/gazette")).len(), 400);
@@ -464,14 +464,14 @@ fn documents_go_to_a_folder_and_only_what_changed_is_written_again() {
     assert_eq!(dry, "would write press/a.md\nwould write press/b.md\n");
     assert!(!cli.path("documents").exists());
     let said = |more: &[&str]| cli.run(&[&export[..], more].concat());
-    assert!(said(&[]).err.starts_with("2 articles: 2 written, 0 there already, 0 failed: "));
+    assert!(said(&[]).err.starts_with("2 articles: 2 written, 0 up to date, 0 failed: "));
     let a = cli.path("documents/press/a.md");
     assert!(fs::read_to_string(&a).unwrap().contains("\nIt sails.\n"));
-    assert!(said(&[]).err.starts_with("2 articles: 0 written, 2 there already, 0 failed: "));
+    assert!(said(&[]).err.starts_with("2 articles: 0 written, 2 up to date, 0 failed: "));
 
     // A sighting changes nothing of what it says.
     cli.add("a", "Ferry", "It sails.", &[]);
-    assert!(said(&[]).err.starts_with("2 articles: 0 written, 2 there already"));
+    assert!(said(&[]).err.starts_with("2 articles: 0 written, 2 up to date"));
     cli.add("a", "Ferry", "It stays.", &[]);
     let told = json_lines(&said(&["--json"]).out);
     assert_eq!((&told[0]["file"], &told[0]["outcome"]), (&"press/a.md".into(), &"written".into()));
@@ -486,7 +486,7 @@ fn documents_go_to_a_folder_and_only_what_changed_is_written_again() {
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.err.contains("press/a: ") && done.err.contains("2 failed (2 EXISTS)"), "{done:?}");
     assert_eq!(fs::read_to_string(&a).unwrap(), "my notes");
-    assert!(said(&["--force"]).err.starts_with("3 articles: 2 written, 1 there already, 0 failed"));
+    assert!(said(&["--force"]).err.starts_with("3 articles: 2 written, 1 up to date, 0 failed"));
     assert!(fs::read_to_string(&a).unwrap().contains("It stays."));
     assert_eq!(names(cli.path("documents")), [".dateline-export.jsonl", "press"]);
     assert_eq!(names(cli.path("documents/press")), ["a.md", "b.md", "c.md"]);
@@ -574,7 +574,7 @@ fn what_makes_no_sense_is_refused() {
         (&["--format", "html"], 2, "go to a folder"),
         (&["--format", "pdf"], 2, "invalid value 'pdf'"),
         (&["--format", "html", "-o", &file], 2, "is a file"),
-        (&["-o", &folder], 2, "is a folder"),
+        (&["-o", &folder], 2, "is a directory"),
         (&["-o", &file], 4, "exists"),
         (&["-o", "/dev/null", "--force"], 2, "is no file"),
         (&["press/a", "--format", "text", "-o", "/dev/null", "--force"], 2, "is no file"),

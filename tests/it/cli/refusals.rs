@@ -31,7 +31,7 @@ fn documents_that_cannot_be_archived() {
     cli.fails(&["add", &page, "--source", "press", "--article", "ä"], 2, "article_id");
     // All that is wrong is reported, one a line.
     let two = ["add", &page, "--source", "press", "--url", "gopher://x", "--article", "ä"];
-    cli.fails(&two, 2, "allowed are a-z A-Z 0-9 - . _ ~ (and 1 more field is wrong)\n  urls[0]: ");
+    cli.fails(&two, 2, "allowed characters are a-z A-Z 0-9 - . _ ~ (and 1 more field is wrong)\n  urls[0]: ");
     assert_eq!(cli.ok(&["list"]), "");
 }
 

@@ -48,7 +48,7 @@ fn a_server_that_cannot_start_says_why() {
     let cli = Cli::new();
     let config = cli.file("dateline.toml", "listen = \"127.0.0.1:0\"\n\nlisen = 1\n");
     cli.fails(&["serve", "--config", &config], 2, "dateline.toml, line 3: unknown field `lisen`");
-    cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "/nowhere.toml can't be read");
+    cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "cannot read the configuration file /nowhere.toml");
     cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
     cli.fails(&["serve", "--listen", "7411"], 2, "no address and port");
     cli.fails(&["serve", "--batch-items-max", "257"], 2, "batch_items_max: 257 is not between 1 and 256");

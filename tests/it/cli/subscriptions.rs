@@ -38,14 +38,14 @@ fn where_consumers_are_is_backed_up() {
     cli.ok(&["backup", &folder]);
     cli.ok(&["watch", "--until-caught-up", "--from", "beginning", "--durable", "index"]);
     let said = cli.ok(&["backup", &folder]);
-    assert!(said.starts_with("backed up where durable subscriptions stand at position 1, "), "{said}");
+    assert!(said.starts_with("backed up durable subscriptions at position 1, "), "{said}");
     let nothing = json_lines(&cli.ok(&["backup", &folder, "--json"]));
     assert_eq!(nothing, [serde_json::json!({ "changes": "0", "nextSeq": "1" })]);
     assert!(cli.ok(&["backup", "--check", &folder]).contains("2 files, 1 change,"));
     assert_eq!(server.terminate(), Some(0));
     let new = cli.path("new").to_str().unwrap().to_owned();
     cli.ok(&["restore", &folder, "--archive", &new]);
-    assert_eq!(cli.ok(&["subscriptions", "--archive", &new]), "index\t1\t0\t0\theld since a restore; seek it\n");
+    assert_eq!(cli.ok(&["subscriptions", "--archive", &new]), "index\t1\t0\t0\theld since a restore; use seek\n");
 }
 
 #[test]

@@ -109,11 +109,7 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     assert!(cli.ok(&["log", BRIDGE]).starts_with("withdrawn since"));
     assert_eq!(cli.ok(&["list", "--state", "withdrawn"]).lines().count(), 1);
     assert_eq!(cli.ok(&["list", "--state", "live"]), "");
-    cli.fails(
-        &["rollback", BRIDGE, "--to", "1"],
-        4,
-        &format!("hint: `dateline reinstate {BRIDGE}` records that it is up"),
-    );
+    cli.fails(&["rollback", BRIDGE, "--to", "1"], 4, &format!("hint: run `dateline reinstate {BRIDGE}` first"));
 
     cli.ok(&["reinstate", BRIDGE, "--observed-at", "2026-06-02"]);
     let planned = cli.ok(&["rollback", BRIDGE, "--to", "1", "--dry-run"]);

@@ -420,7 +420,7 @@ fn a_durable_watch_that_starts_after_a_restore_is_told_of_it() {
     cli.fails(&take, 4, hint);
     let server = Server::start(&cli, &[]);
     cli.fails(&take, 4, hint);
-    assert_eq!(cli.ok(&["subscriptions"]).trim_end().rsplit('\t').next(), Some("held since a restore; seek it"));
+    assert_eq!(cli.ok(&["subscriptions"]).trim_end().rsplit('\t').next(), Some("held since a restore; use seek"));
     cli.ok(&["subscriptions", "seek", "index", "--from", "beginning"]);
     assert_eq!(articles(&lines(&cli.ok(&take))), [names(0..1), names(2..3)].concat());
     add(&cli, 3..4);

@@ -78,7 +78,7 @@ async fn what_cannot_be_archived_is_told_with_what_to_do() {
         ("/feed", 2, "`dateline follow "),
         ("/heavy", 1, "more than 16777216 bytes"),
         ("/round", 1, "its redirects go in a circle"),
-        ("/home", 3, "the site leads to its front page"),
+        ("/home", 3, "the site redirects this page to its front page"),
         ("/busy", 5, "try again in 7 s"),
         ("/silent", 5, "there was no answer within 1s"),
     ] {

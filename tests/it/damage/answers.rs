@@ -6,11 +6,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use dateline::archive::ArchiveError;
-use dateline::archive::compare::Comparison;
+use dateline::archive::changefeed::ChangeAt;
 use dateline::archive::error::Unavailable;
-use dateline::archive::feed::ChangeAt;
-use dateline::archive::list::RevisionEntry;
-use dateline::archive::read::{ArticleAt, RevisionAt};
+use dateline::archive::read::article::{ArticleAt, RevisionAt};
+use dateline::archive::read::compare::Comparison;
+use dateline::archive::read::list::RevisionEntry;
 use dateline::model::Content;
 use dateline::store::content::to_bytes;
 

@@ -64,7 +64,7 @@ impl Load {
         let now = support::now().saturating_add_micros(86_400_000_000);
         clock.set(now);
         let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(now) };
-        archive.cut(as_of, Seq::ZERO).await.unwrap();
+        archive.read_point(as_of, Seq::ZERO).await.unwrap();
         self.subscription(archive).await;
     }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dateline::archive::compare::StateSelector;
-use dateline::archive::feed::{FeedView, PagePlan, Render};
-use dateline::archive::list::{ArticleQuery, RevisionOrder};
-use dateline::archive::read::View;
-use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::archive::changefeed::{FeedView, PagePlan, Render};
+use dateline::archive::read::article::View;
+use dateline::archive::read::compare::StateSelector;
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
-    ArticleFilter, ArticleName, ArticleUrl, AsOf, FeedKind, FeedKinds, FeedQuery, KnownAt, RevisionSelector, Seq,
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, ChangeKind, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq,
     Snapshot, SubscriptionId, Timestamp,
 };
 
@@ -21,14 +21,14 @@ const FEED_PAGE: usize = 24;
 const COMPARISONS_MAX: u32 = 6;
 
 /// Every kind of change.
-const KINDS: [FeedKind; 7] = [
-    FeedKind::Created,
-    FeedKind::Revised,
-    FeedKind::Sighted,
-    FeedKind::Withdrawn,
-    FeedKind::Reinstated,
-    FeedKind::RolledBack,
-    FeedKind::Aliased,
+const KINDS: [ChangeKind; 7] = [
+    ChangeKind::Created,
+    ChangeKind::Revised,
+    ChangeKind::Sighted,
+    ChangeKind::Withdrawn,
+    ChangeKind::Reinstated,
+    ChangeKind::RolledBack,
+    ChangeKind::Aliased,
 ];
 
 /// The questions, made from what the intact archive holds.
@@ -65,14 +65,14 @@ impl Questions {
         let (articles, urls, stamps) = (BTreeMap::new(), Vec::new(), Vec::new());
         let mut questions = Self { articles, urls, subscriptions, stamps, end };
         for seq in 0..end.next_seq.0 {
-            let cut = cut(archive, None, Seq(seq + 1)).await.unwrap();
-            if cut.snapshot.next_seq == Seq(seq + 1) {
-                questions.stamps.push(cut.snapshot);
+            let point = point(archive, None, Seq(seq + 1)).await.unwrap();
+            if point.snapshot.next_seq == Seq(seq + 1) {
+                questions.stamps.push(point.snapshot);
             }
         }
-        let origin = cut(archive, None, Seq::ZERO).await.unwrap().snapshot;
+        let origin = point(archive, None, Seq::ZERO).await.unwrap().snapshot;
         questions.stamps.insert(0, origin);
-        let whole = Cut { observe_time: None, snapshot: end };
+        let whole = ReadPoint { observe_time: None, snapshot: end };
         for found in archive.articles_by_name(whole, everything(), None).await.unwrap().items {
             let mut article = Article { revisions: found.revision_count, ..Article::default() };
             article.happened(found.latest.seq, found.latest.entry.observe_time);
@@ -114,8 +114,8 @@ impl Questions {
         }
         for at in self.stamps.iter().step_by(7).filter_map(|snapshot| snapshot.archive_time) {
             let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(at) };
-            let read = archive.cut(as_of, Seq::ZERO).await;
-            answers.insert(format!("known at {at}"), Answer::of(read, |cut| shown(&cut)));
+            let read = archive.read_point(as_of, Seq::ZERO).await;
+            answers.insert(format!("known at {at}"), Answer::of(read, |point| shown(&point)));
         }
         answers
     }
@@ -125,7 +125,7 @@ impl Questions {
         let mut answers = Answers::new();
         answers.insert("tail".to_owned(), Answer::Said(shown(&archive.tail())));
         answers.insert("articles".to_owned(), Answer::Said(shown(&archive.article_count())));
-        let newest = Cut { observe_time: None, snapshot: archive.tail() };
+        let newest = ReadPoint { observe_time: None, snapshot: archive.tail() };
         let one_more = support::named(0, "one-more");
         for name in self.articles.keys().chain([&one_more]) {
             let read = archive.article(newest, name.clone(), View::Full).await;
@@ -150,8 +150,8 @@ impl Questions {
         for bound in &article.bounds {
             for instant in article.instants.iter().copied().map(Some).chain([None]) {
                 let question = format!("{name} as of {instant:?} below {bound}");
-                let answer = match cut(archive, instant, *bound).await {
-                    Ok(cut) => Answer::of(archive.article(cut, name.clone(), View::Basic).await, answers::article),
+                let answer = match point(archive, instant, *bound).await {
+                    Ok(point) => Answer::of(archive.article(point, name.clone(), View::Basic).await, answers::article),
                     Err(error) => Answer::of::<()>(Err(error), |()| String::new()),
                 };
                 answers.insert(question, answer);
@@ -160,7 +160,7 @@ impl Questions {
     }
 
     async fn contents(&self, archive: &Archive, name: &ArticleName, article: &Article, answers: &mut Answers) {
-        let whole = Cut { observe_time: None, snapshot: self.end };
+        let whole = ReadPoint { observe_time: None, snapshot: self.end };
         for number in (1..=article.revisions).map(support::number) {
             let selector = RevisionSelector::Number(number);
             let read = archive.revision(whole, name.clone(), selector, View::Full, true).await;
@@ -180,7 +180,7 @@ impl Questions {
     async fn lists(&self, archive: &Archive, bound: Seq, answers: &mut Answers) {
         let [by_name, by_latest_change, sources] =
             ["by name", "by latest change", "sources"].map(|list| format!("{list} below {bound}"));
-        let whole = match cut(archive, None, bound).await {
+        let whole = match point(archive, None, bound).await {
             Ok(whole) => whole,
             // None of them is answered then.
             Err(error) => {
@@ -212,13 +212,13 @@ impl Questions {
     }
 }
 
-async fn cut(archive: &Archive, observe_time: Option<Timestamp>, next_seq: Seq) -> Result<Cut, ArchiveError> {
+async fn point(archive: &Archive, observe_time: Option<Timestamp>, next_seq: Seq) -> Result<ReadPoint, ArchiveError> {
     let known_at = KnownAt::NextSeq { next_seq, log_digest: None };
-    archive.cut(AsOf { observe_time, known_at }, Seq::ZERO).await
+    archive.read_point(AsOf { observe_time, known_at }, Seq::ZERO).await
 }
 
 fn plan(render: Render) -> PagePlan {
-    let query = FeedQuery { filter: ArticleFilter::default(), kinds: FeedKinds::of(KINDS) };
+    let query = FeedQuery { filter: ArticleFilter::default(), kinds: ChangeKinds::of(KINDS) };
     PagePlan {
         query: Arc::new(query),
         view: FeedView::Full,

@@ -159,15 +159,15 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
     let as_of = AsOf { observe_time: None, known_at };
     let reader = SubscriptionId::parse("reader").unwrap();
     // The writer takes what it is told in order: all of it waits for the first commit when that goes on.
-    let (cut, created, ()) = tokio::join!(
-        archive.cut(as_of, Seq::ZERO),
+    let (point, created, ()) = tokio::join!(
+        archive.read_point(as_of, Seq::ZERO),
         archive.create_subscription(reader.clone(), FeedQuery::default(), Seq::ZERO),
         async { engine.release() },
     );
     first.answer().await.unwrap();
     let refused = second.answer().await.unwrap_err().error;
     assert!(matches!(refused, ArchiveError::Unavailable(Unavailable::StorageFull { .. })), "{refused:?}");
-    assert_eq!(cut.unwrap().snapshot, archive.tail());
+    assert_eq!(point.unwrap().snapshot, archive.tail());
     created.unwrap();
     archive.close().await;
     engine.lose_unsynced();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::read::View;
+use dateline::archive::read::article::View;
 use dateline::archive::request::Operation;
 use dateline::archive::subscriptions::Attachment;
 use dateline::archive::{Archive, ArchiveError, BatchError, Options};
@@ -105,8 +105,8 @@ impl Player {
             },
             Step::AsKnownNow => {
                 let known_at = KnownAt::ArchiveTime(time_of(index));
-                let cut = self.archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await?;
-                Ok(format!("{cut:?}"))
+                let point = self.archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await?;
+                Ok(format!("{point:?}"))
             }
             Step::Create => {
                 let created = self.archive.create_subscription(reader(), FeedQuery::default(), Seq::ZERO).await?;
@@ -132,9 +132,9 @@ impl Player {
         let half = self.archive.tail().next_seq.0 / 2;
         let mut text = portrait(&self.archive, &[half], &[support::at(6), support::at(13)]).await;
         // By name, whether it is an article by now or not.
-        let cut = self.archive.cut(AsOf::default(), Seq::ZERO).await.unwrap();
+        let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
         for name in (0..4).map(support::article) {
-            let article = self.archive.article(cut, name.clone(), View::Full).await;
+            let article = self.archive.article(point, name.clone(), View::Full).await;
             writeln!(text, "{name}: {:?}", article.map(|article| article.revision.number)).unwrap();
         }
         text

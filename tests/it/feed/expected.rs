@@ -1,7 +1,7 @@
 //! The messages that the feed must send, as the truth has them.
 
 use dateline::model::diff::{diff, word_delta};
-use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, ContentDigest, RevisionRecord, Timestamp};
+use dateline::model::{ArticleName, ArticleUrl, Content, ContentDigest, LogKind, RevisionRecord, Timestamp};
 use dateline::wire::{self, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
 
 use crate::model::naive::{Record, makes_revision};
@@ -56,16 +56,16 @@ impl Truth {
         let record = self.record(seq);
         match record.kind {
             _ if self.kind(seq) == pb::ChangeKind::Aliased => true,
-            ChangeKind::Withdrawn | ChangeKind::Reinstated | ChangeKind::MarkRepeated => {
+            LogKind::Withdrawn | LogKind::Reinstated | LogKind::MarkRepeated => {
                 let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
             }
-            ChangeKind::Created
-            | ChangeKind::Revised
-            | ChangeKind::RolledBack
-            | ChangeKind::Sighted
-            | ChangeKind::Repeated
-            | ChangeKind::Aliased => record.revision == Some(self.after(seq).revision),
+            LogKind::Created
+            | LogKind::Revised
+            | LogKind::RolledBack
+            | LogKind::Sighted
+            | LogKind::Repeated
+            | LogKind::Aliased => record.revision == Some(self.after(seq).revision),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dateline::archive::Options;
-use dateline::archive::feed::FeedStart;
+use dateline::archive::changefeed::FeedStart;
 use dateline::backup::Until;
 use dateline::client::{Client, ServerError};
 use dateline::clock::ManualClock;

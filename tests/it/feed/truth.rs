@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use dateline::model::{ArticleName, ArticleUrl, ChangeKind, Content, Timestamp};
+use dateline::model::{ArticleName, ArticleUrl, Content, LogKind, Timestamp};
 use dateline::wire::pb;
 
 use crate::model::asked::{addressed, asked, words};
@@ -189,14 +189,14 @@ impl Truth {
     pub(crate) fn kind(&self, seq: u64) -> pb::ChangeKind {
         let record = self.record(seq);
         match record.kind {
-            ChangeKind::Created => pb::ChangeKind::Created,
-            ChangeKind::Revised => pb::ChangeKind::Revised,
-            ChangeKind::RolledBack => pb::ChangeKind::RolledBack,
-            ChangeKind::Withdrawn => pb::ChangeKind::Withdrawn,
-            ChangeKind::Reinstated => pb::ChangeKind::Reinstated,
-            ChangeKind::Aliased => pb::ChangeKind::Aliased,
-            ChangeKind::Sighted | ChangeKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
-            ChangeKind::Sighted | ChangeKind::Repeated | ChangeKind::MarkRepeated => pb::ChangeKind::Sighted,
+            LogKind::Created => pb::ChangeKind::Created,
+            LogKind::Revised => pb::ChangeKind::Revised,
+            LogKind::RolledBack => pb::ChangeKind::RolledBack,
+            LogKind::Withdrawn => pb::ChangeKind::Withdrawn,
+            LogKind::Reinstated => pb::ChangeKind::Reinstated,
+            LogKind::Aliased => pb::ChangeKind::Aliased,
+            LogKind::Sighted | LogKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
+            LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated => pb::ChangeKind::Sighted,
         }
     }
 

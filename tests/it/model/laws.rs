@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dateline::archive::read::View;
-use dateline::archive::request::{Action, Operation, Outcome, Written};
-use dateline::archive::{Archive, JobAnswer};
+use dateline::archive::read::article::View;
+use dateline::archive::request::{Action, Operation, Outcome, Receipt};
+use dateline::archive::{Archive, BatchResult};
 use dateline::clock::ManualClock;
 use dateline::model::{AsOf, Content, Seq, Timestamp};
 use proptest::prelude::*;
@@ -45,11 +45,11 @@ async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mis
 type Said = (Option<Arc<Content>>, Timestamp, Option<Timestamp>);
 
 async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
-    let newest = archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+    let newest = archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
     let mut said = Vec::new();
     for observe_time in instants(TICKS) {
-        let cut = dateline::archive::Cut { observe_time, ..newest };
-        let read = archive.articles(cut, vec![support::article(0)], View::Full).await;
+        let point = dateline::archive::ReadPoint { observe_time, ..newest };
+        let read = archive.articles(point, vec![support::article(0)], View::Full).await;
         let read = read.map_err(|error| error.to_string())?.into_iter().flatten().next();
         said.push(read.map(|read| (read.revision.content, read.valid_from, read.valid_until)));
     }
@@ -114,8 +114,8 @@ fn an_import_that_runs_twice_writes_nothing_the_second_time() {
 /// What was done, the revision in force, and the position of the change that made it; or which was refused, and why.
 type Told = Result<Vec<(Outcome, u32, u64)>, (Option<usize>, String)>;
 
-fn told(answer: &JobAnswer) -> Told {
-    let told = |written: &Written| (written.outcome, written.revision.get(), written.made.seq.0);
+fn told(answer: &BatchResult) -> Told {
+    let told = |written: &Receipt| (written.outcome, written.revision.get(), written.made.seq.0);
     match answer {
         Ok(written) => Ok(written.iter().map(told).collect()),
         Err(failed) => Err((failed.failed_item, failed.error.to_string())),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dateline::archive::request::Outcome;
-use dateline::model::{ArticleName, ArticleUrl, ChangeKind, SourceId, Timestamp, UrlKey, WordDelta};
+use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp, UrlKey, WordDelta};
 
 use super::plan::Text;
 
@@ -14,7 +14,7 @@ use super::plan::Text;
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) article: ArticleName,
-    pub(crate) kind: ChangeKind,
+    pub(crate) kind: LogKind,
     pub(crate) at: Timestamp,
     /// The revision that it made or confirmed; for a repetition, the one that was in force.
     pub(crate) revision: Option<u32>,
@@ -149,7 +149,7 @@ impl<'a> Known<'a> {
         let marks = self.of(article).filter(|(_, record)| is_mark(record.kind)).map(|(seq, record)| Marked {
             at: record.at,
             seq,
-            withdrawn: record.kind == ChangeKind::Withdrawn,
+            withdrawn: record.kind == LogKind::Withdrawn,
             reason: record.reason.clone(),
         });
         let mut marks: Vec<_> = marks.collect();
@@ -232,21 +232,21 @@ impl<'a> Known<'a> {
         let mut sources = BTreeMap::new();
         for record in self.0 {
             let figures = sources.entry(record.article.source.clone()).or_insert((0, record, record));
-            figures.0 += usize::from(record.kind == ChangeKind::Created);
+            figures.0 += usize::from(record.kind == LogKind::Created);
             figures.2 = record;
         }
         sources
     }
 }
 
-pub(crate) fn makes_revision(kind: ChangeKind) -> bool {
-    matches!(kind, ChangeKind::Created | ChangeKind::Revised | ChangeKind::RolledBack)
+pub(crate) fn makes_revision(kind: LogKind) -> bool {
+    matches!(kind, LogKind::Created | LogKind::Revised | LogKind::RolledBack)
 }
 
-fn is_mark(kind: ChangeKind) -> bool {
-    matches!(kind, ChangeKind::Withdrawn | ChangeKind::Reinstated)
+fn is_mark(kind: LogKind) -> bool {
+    matches!(kind, LogKind::Withdrawn | LogKind::Reinstated)
 }
 
-pub(crate) fn is_observation(kind: ChangeKind) -> bool {
-    makes_revision(kind) || kind == ChangeKind::Sighted
+pub(crate) fn is_observation(kind: LogKind) -> bool {
+    makes_revision(kind) || kind == LogKind::Sighted
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dateline::archive::compare::StateSelector;
-use dateline::archive::list::{ArticleQuery, RevisionOrder};
-use dateline::archive::read::View;
-use dateline::archive::{Archive, ArchiveError, Cut};
+use dateline::archive::read::article::View;
+use dateline::archive::read::compare::StateSelector;
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::filter::language_matches;
 use dateline::model::{ArticleFilter, ArticleName, AsOf, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey};
 
@@ -52,114 +52,119 @@ impl Reads<'_> {
     /// another at each bound.
     pub(super) async fn all(&mut self, instants: &[Option<Timestamp>], stride: usize) -> Result<(), Mismatch> {
         for bound in 0..=self.model.tail() {
-            let cut = self.cut(bound).await?;
+            let point = self.point(bound).await?;
             if self.model.whole(bound) == bound {
                 let skipped = usize::try_from(bound).unwrap() % stride;
                 let some = instants.iter().copied().skip(skipped).step_by(stride);
-                self.at_bound(cut, &some.chain([None]).collect::<Vec<_>>()).await?;
+                self.at_bound(point, &some.chain([None]).collect::<Vec<_>>()).await?;
             }
         }
         self.beyond_the_tail().await
     }
 
     /// The cut for a bound, which must be the bound of a whole batch.
-    pub(super) async fn cut(&mut self, bound: u64) -> Result<Cut, Mismatch> {
+    pub(super) async fn point(&mut self, bound: u64) -> Result<ReadPoint, Mismatch> {
         let as_of = |next_seq| AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
-        let cut = self.archive.cut(as_of(Seq(bound)), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let point = self.archive.read_point(as_of(Seq(bound)), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let whole = self.model.whole(bound);
         let last = self.model.below(whole).0.last();
         let expected = (whole, last.and_then(|last| last.archive_time));
         self.compared += 1;
-        same(|| format!("stamp for the bound {bound}"), (cut.bound().0, cut.snapshot.archive_time), expected)?;
-        let stamped = KnownAt::NextSeq { next_seq: cut.snapshot.next_seq, log_digest: Some(cut.snapshot.log_digest) };
+        same(|| format!("stamp for the bound {bound}"), (point.below().0, point.snapshot.archive_time), expected)?;
+        let stamped =
+            KnownAt::NextSeq { next_seq: point.snapshot.next_seq, log_digest: Some(point.snapshot.log_digest) };
         let again = AsOf { observe_time: None, known_at: stamped };
-        let again = self.archive.cut(again, Seq::ZERO).await.map_err(|error| error.to_string())?;
-        same(|| format!("the stamp for {bound}, given back"), again, cut)?;
-        Ok(cut)
+        let again = self.archive.read_point(again, Seq::ZERO).await.map_err(|error| error.to_string())?;
+        same(|| format!("the stamp for {bound}, given back"), again, point)?;
+        Ok(point)
     }
 
     async fn beyond_the_tail(&mut self) -> Result<(), Mismatch> {
         let next_seq = Seq(self.model.tail() + 1);
         let as_of = AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
-        let refused = self.archive.cut(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
+        let refused = self.archive.read_point(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
         self.compared += 1;
         same(|| "a bound beyond the tail".to_owned(), refused, Err(Missed::SeqInFuture))
     }
 
     /// Everything at every instant, as known at a cut.
-    pub(super) async fn at_bound(&mut self, cut: Cut, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
+    pub(super) async fn at_bound(&mut self, point: ReadPoint, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
         for at in instants {
             self.turn += 1;
             let turn = self.turn;
-            let cut = Cut { observe_time: *at, ..cut };
-            self.articles(cut, turn).await?;
-            self.revisions_listed(cut, turn).await?;
-            self.articles_listed(cut, turn).await?;
-            self.urls_looked_up(cut, turn).await?;
+            let point = ReadPoint { observe_time: *at, ..point };
+            self.articles(point, turn).await?;
+            self.revisions_listed(point, turn).await?;
+            self.articles_listed(point, turn).await?;
+            self.urls_looked_up(point, turn).await?;
         }
-        self.revisions_read(cut).await?;
-        self.compared_states(cut, instants).await
+        self.revisions_read(point).await?;
+        self.compared_states(point, instants).await
     }
 
     /// The articles alone, as known at a cut.
-    pub(super) async fn articles_at(&mut self, cut: Cut, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
+    pub(super) async fn articles_at(
+        &mut self,
+        point: ReadPoint,
+        instants: &[Option<Timestamp>],
+    ) -> Result<(), Mismatch> {
         for at in instants {
             self.turn += 1;
-            self.articles(Cut { observe_time: *at, ..cut }, self.turn).await?;
+            self.articles(ReadPoint { observe_time: *at, ..point }, self.turn).await?;
         }
         Ok(())
     }
 
-    fn place(cut: Cut, what: &str) -> String {
-        let at = cut.observe_time.map_or("the end".to_owned(), |at| format!("tick {}", support::tick(at)));
-        format!("{what} at {at}, as known below {}", cut.bound())
+    fn place(point: ReadPoint, what: &str) -> String {
+        let at = point.observe_time.map_or("the end".to_owned(), |at| format!("tick {}", support::tick(at)));
+        format!("{what} at {at}, as known below {}", point.below())
     }
 
-    async fn articles(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+    async fn articles(&mut self, point: ReadPoint, turn: usize) -> Result<(), Mismatch> {
         let (view, full) = if turn.is_multiple_of(2) { (View::Full, true) } else { (View::Basic, false) };
         let mut batch = Vec::new();
         for name in &self.names.clone() {
-            let read = self.archive.article(cut, name.clone(), view).await;
+            let read = self.archive.article(point, name.clone(), view).await;
             let read = read.map(|article| ShownArticle::of(&article)).map_err(|error| Missed::of(&error));
-            let expected = expected_article(self.model, cut.bound().0, cut.observe_time, name, full);
+            let expected = expected_article(self.model, point.below().0, point.observe_time, name, full);
             batch.push(expected.clone().ok());
             self.compared += 1;
-            same(|| Self::place(cut, &name.to_string()), read, expected)?;
+            same(|| Self::place(point, &name.to_string()), read, expected)?;
         }
-        let read = self.archive.articles(cut, self.names.clone(), view).await.map_err(|error| error.to_string())?;
+        let read = self.archive.articles(point, self.names.clone(), view).await.map_err(|error| error.to_string())?;
         let read: Vec<_> = read.iter().map(|article| article.as_ref().map(ShownArticle::of)).collect();
         self.compared += 1;
-        same(|| Self::place(cut, "many articles"), read, batch)
+        same(|| Self::place(point, "many articles"), read, batch)
     }
 
-    async fn revisions_listed(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+    async fn revisions_listed(&mut self, point: ReadPoint, turn: usize) -> Result<(), Mismatch> {
         let (view, full) = if turn.is_multiple_of(2) { (View::Basic, false) } else { (View::Full, true) };
         for (index, name) in self.names.clone().iter().enumerate() {
             let newest_first = (index + turn).is_multiple_of(2);
             let order = if newest_first { RevisionOrder::NewestFirst } else { RevisionOrder::OldestFirst };
-            let mut expected = expected_entries(self.model, cut.bound().0, cut.observe_time, name, full);
+            let mut expected = expected_entries(self.model, point.below().0, point.observe_time, name, full);
             if let Ok(entries) = &mut expected
                 && newest_first
             {
                 entries.reverse();
             }
-            let read = self.entries(cut, name, order, (1 + turn % 3, view)).await;
+            let read = self.entries(point, name, order, (1 + turn % 3, view)).await;
             self.compared += 1;
-            same(|| Self::place(cut, &format!("revisions of {name}")), read, expected)?;
+            same(|| Self::place(point, &format!("revisions of {name}")), read, expected)?;
         }
         Ok(())
     }
 
     async fn entries(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         name: &ArticleName,
         order: RevisionOrder,
         (page_size, view): (usize, View),
     ) -> Result<Vec<ShownEntry>, Missed> {
         let (mut entries, mut after) = (Vec::new(), None);
         loop {
-            let page = self.archive.revisions(cut, name.clone(), order, after, (page_size, view)).await;
+            let page = self.archive.revisions(point, name.clone(), order, after, (page_size, view)).await;
             let page = page.map_err(|error| Missed::of(&error))?;
             if page.items.len() > page_size {
                 return Err(Missed::Other(format!("a page of {} with {} items", page_size, page.items.len())));
@@ -172,31 +177,31 @@ impl Reads<'_> {
         }
     }
 
-    async fn articles_listed(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+    async fn articles_listed(&mut self, point: ReadPoint, turn: usize) -> Result<(), Mismatch> {
         let query = query(turn);
-        let known = self.model.below(cut.bound().0);
+        let known = self.model.below(point.below().0);
         let mut expected: Vec<_> = Vec::new();
         for name in known.articles() {
-            if self.passes(cut, &query, &name) {
+            if self.passes(point, &query, &name) {
                 let (latest, _) = known.of(&name).last().unwrap();
-                let shown = expected_article(self.model, cut.bound().0, cut.observe_time, &name, false);
+                let shown = expected_article(self.model, point.below().0, point.observe_time, &name, false);
                 expected.push((latest, shown.map_err(|missed| format!("{missed:?}"))?));
             }
         }
         let by_name: Vec<_> = expected.iter().map(|(_, article)| article.clone()).collect();
-        let read = self.by_name(cut, &query).await.map_err(|error| error.to_string())?;
-        same(|| Self::place(cut, &format!("articles by name, {query:?},")), read, by_name)?;
+        let read = self.by_name(point, &query).await.map_err(|error| error.to_string())?;
+        same(|| Self::place(point, &format!("articles by name, {query:?},")), read, by_name)?;
         expected.sort_by_key(|(latest, _)| std::cmp::Reverse(*latest));
         let by_change: Vec<_> = expected.into_iter().map(|(_, article)| article).collect();
-        let read = self.by_latest_change(cut, &query).await.map_err(|error| error.to_string())?;
+        let read = self.by_latest_change(point, &query).await.map_err(|error| error.to_string())?;
         self.compared += 2;
-        same(|| Self::place(cut, &format!("articles by latest change, {query:?},")), read, by_change)
+        same(|| Self::place(point, &format!("articles by latest change, {query:?},")), read, by_change)
     }
 
-    async fn by_name(&self, cut: Cut, query: &ArticleQuery) -> Result<Vec<ShownArticle>, ArchiveError> {
+    async fn by_name(&self, point: ReadPoint, query: &ArticleQuery) -> Result<Vec<ShownArticle>, ArchiveError> {
         let (mut articles, mut after) = (Vec::new(), None);
         loop {
-            let page = self.archive.articles_by_name(cut, query.clone(), after).await?;
+            let page = self.archive.articles_by_name(point, query.clone(), after).await?;
             assert!(page.items.len() <= query.page_size, "a page that is too long");
             articles.extend(page.items.iter().map(ShownArticle::of));
             if page.next.is_none() {
@@ -206,10 +211,14 @@ impl Reads<'_> {
         }
     }
 
-    async fn by_latest_change(&self, cut: Cut, query: &ArticleQuery) -> Result<Vec<ShownArticle>, ArchiveError> {
+    async fn by_latest_change(
+        &self,
+        point: ReadPoint,
+        query: &ArticleQuery,
+    ) -> Result<Vec<ShownArticle>, ArchiveError> {
         let (mut articles, mut before) = (Vec::new(), None);
         loop {
-            let page = self.archive.articles_by_latest_change(cut, query.clone(), before).await?;
+            let page = self.archive.articles_by_latest_change(point, query.clone(), before).await?;
             assert!(page.items.len() <= query.page_size, "a page that is too long");
             articles.extend(page.items.iter().map(ShownArticle::of));
             if page.next.is_none() {
@@ -220,12 +229,12 @@ impl Reads<'_> {
     }
 
     /// Whether a list of `query` has the article.
-    fn passes(&self, cut: Cut, query: &ArticleQuery, name: &ArticleName) -> bool {
-        let known = self.model.below(cut.bound().0);
-        let Some(run) = known.run_at(name, cut.observe_time) else { return false };
+    fn passes(&self, point: ReadPoint, query: &ArticleQuery, name: &ArticleName) -> bool {
+        let known = self.model.below(point.below().0);
+        let Some(run) = known.run_at(name, point.observe_time) else { return false };
         let (_, made) = known.made(name, run.revision).unwrap();
         let (content, filter) = (content(made.text.unwrap()), &query.filter);
-        let withdrawn = known.withdrawn_at(name, cut.observe_time);
+        let withdrawn = known.withdrawn_at(name, point.observe_time);
         let within = |range: &TimeRange, time: Timestamp| {
             range.start.is_none_or(|start| time >= start) && range.end.is_none_or(|end| time < end)
         };
@@ -245,39 +254,39 @@ impl Reads<'_> {
             && (publish_time == TimeRange::default() || claimed.is_some_and(|time| within(&publish_time, time)))
     }
 
-    async fn urls_looked_up(&mut self, cut: Cut, turn: usize) -> Result<(), Mismatch> {
+    async fn urls_looked_up(&mut self, point: ReadPoint, turn: usize) -> Result<(), Mismatch> {
         for number in [turn % 8, (turn + 5) % 8] {
             let url = support::url(u8::try_from(number).unwrap());
-            let owner = self.model.below(cut.bound().0).owner(&url.key);
+            let owner = self.model.below(point.below().0).owner(&url.key);
             let expected = match owner {
                 None => Err(Missed::Url),
-                Some(owner) => expected_article(self.model, cut.bound().0, cut.observe_time, &owner, false),
+                Some(owner) => expected_article(self.model, point.below().0, point.observe_time, &owner, false),
             };
-            let read = self.archive.article_by_url(cut, url.original.clone(), url.key.clone(), View::Basic).await;
+            let read = self.archive.article_by_url(point, url.original.clone(), url.key.clone(), View::Basic).await;
             let read = read.map(|article| ShownArticle::of(&article)).map_err(|error| Missed::of(&error));
             self.compared += 1;
-            same(|| Self::place(cut, &url.original), read, expected)?;
+            same(|| Self::place(point, &url.original), read, expected)?;
         }
         Ok(())
     }
 
     /// Each revision by number, with its original, and the one in force.
-    async fn revisions_read(&mut self, cut: Cut) -> Result<(), Mismatch> {
-        let known = self.model.below(cut.bound().0);
+    async fn revisions_read(&mut self, point: ReadPoint) -> Result<(), Mismatch> {
+        let known = self.model.below(point.below().0);
         for name in &self.names.clone() {
-            let latest = expected_article(self.model, cut.bound().0, None, name, false).map(|_| {
+            let latest = expected_article(self.model, point.below().0, None, name, false).map(|_| {
                 let in_force = known.observed_at(name, None).unwrap().revision;
                 (ShownRevision::expected(known, name, in_force, true).unwrap(), None)
             });
-            let read = self.revision(cut, name, RevisionSelector::Latest).await;
-            same(|| Self::place(cut, &format!("{name}/revisions/latest")), read, latest.clone())?;
+            let read = self.revision(point, name, RevisionSelector::Latest).await;
+            same(|| Self::place(point, &format!("{name}/revisions/latest")), read, latest.clone())?;
             for number in 1..=known.revision_count(name) + 1 {
                 let made = ShownRevision::expected(known, name, number, true).ok_or(Missed::Revision);
                 let original = || known.made(name, number)?.1.original.map(|original| support::original(original).data);
                 let expected = latest.clone().and_then(|_| made.map(|revision| (revision, original())));
-                let read = self.revision(cut, name, RevisionSelector::Number(support::number(number))).await;
+                let read = self.revision(point, name, RevisionSelector::Number(support::number(number))).await;
                 self.compared += 1;
-                same(|| Self::place(cut, &format!("{name}/revisions/{number}")), read, expected)?;
+                same(|| Self::place(point, &format!("{name}/revisions/{number}")), read, expected)?;
             }
         }
         Ok(())
@@ -285,19 +294,19 @@ impl Reads<'_> {
 
     async fn revision(
         &self,
-        cut: Cut,
+        point: ReadPoint,
         name: &ArticleName,
         selector: RevisionSelector,
     ) -> Result<(ShownRevision, Option<bytes::Bytes>), Missed> {
         let with_original = selector != RevisionSelector::Latest;
-        let read = self.archive.revision(cut, name.clone(), selector, View::Full, with_original).await;
+        let read = self.archive.revision(point, name.clone(), selector, View::Full, with_original).await;
         let read = read.map_err(|error| Missed::of(&error))?;
         Ok((ShownRevision::of(&read), read.original))
     }
 
     /// Each state against what was in force before it.
-    async fn compared_states(&mut self, cut: Cut, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
-        let known = self.model.below(cut.bound().0);
+    async fn compared_states(&mut self, point: ReadPoint, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
+        let known = self.model.below(point.below().0);
         let articles: Vec<_> = known.articles().into_iter().collect();
         // Comparing takes longer than any other read, so the articles take turns.
         if let Some(name) = self.turn.checked_rem(articles.len()).map(|turn| &articles[turn]) {
@@ -312,25 +321,26 @@ impl Reads<'_> {
                 Some((StateSelector::At(*at), runs[index].revision, before(index)))
             });
             for (selector, target, base) in numbers.chain(moments).collect::<Vec<_>>() {
-                self.compared_to_default(cut, name, Some(selector), (base, target)).await?;
+                self.compared_to_default(point, name, Some(selector), (base, target)).await?;
             }
             let newest = (before(runs.len() - 1), runs[runs.len() - 1].revision);
-            self.compared_to_default(cut, name, None, newest).await?;
+            self.compared_to_default(point, name, None, newest).await?;
         }
         Ok(())
     }
 
     async fn compared_to_default(
         &mut self,
-        cut: Cut,
+        point: ReadPoint,
         name: &ArticleName,
         selector: Option<StateSelector>,
         (base, target): (Option<u32>, u32),
     ) -> Result<(), Mismatch> {
-        let known = self.model.below(cut.bound().0);
+        let known = self.model.below(point.below().0);
         let text = |number| known.made(name, number).and_then(|(_, made)| made.text);
-        let read = self.archive.compare(cut, name.clone(), None, selector).await.map_err(|error| error.to_string())?;
-        let what = || Self::place(cut, &format!("what changed in {name} with {selector:?}"));
+        let read =
+            self.archive.compare(point, name.clone(), None, selector).await.map_err(|error| error.to_string())?;
+        let what = || Self::place(point, &format!("what changed in {name} with {selector:?}"));
         let numbers = (read.base.as_ref().map(|base| base.number.get()), read.target.number.get());
         self.compared += 1;
         same(what, numbers, (base, target))?;
@@ -343,10 +353,10 @@ impl Reads<'_> {
 
     /// The sources as they are now.
     pub(super) async fn sources(&mut self) -> Result<(), Mismatch> {
-        let cut = self.archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let (mut read, mut after) = (BTreeMap::new(), None);
         loop {
-            let page = self.archive.sources(cut, after, 1).await.map_err(|error| error.to_string())?;
+            let page = self.archive.sources(point, after, 1).await.map_err(|error| error.to_string())?;
             for (source, figures) in page.items {
                 let times = (Some(figures.first_archive_time), Some(figures.latest_archive_time));
                 read.insert(source, (figures.articles, times));

@@ -2,7 +2,7 @@
 
 use dateline::archive::request::Outcome;
 use dateline::model::diff::word_delta;
-use dateline::model::{ArticleName, ArticleUrl, ChangeKind, SourceId, Timestamp};
+use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp};
 
 use super::naive::{Answer, Known, Record, Sighted, is_observation, makes_revision};
 use super::plan::Text;
@@ -108,7 +108,7 @@ impl Model {
         self.check_expected(&article, request)?;
         let mut record = Record {
             article: article.clone(),
-            kind: ChangeKind::Aliased,
+            kind: LogKind::Aliased,
             at: request.at,
             revision: None,
             text: None,
@@ -144,7 +144,7 @@ impl Model {
                 let (_, made) = self.all().made(&article, *number).ok_or(Refusal::UnknownRevision)?;
                 let written = self.observe(made.text.unwrap(), 0, None, &mut record)?;
                 if makes_revision(record.kind) {
-                    (record.kind, record.rollback_of) = (ChangeKind::RolledBack, Some(*number));
+                    (record.kind, record.rollback_of) = (LogKind::RolledBack, Some(*number));
                 }
                 written
             }
@@ -214,7 +214,7 @@ impl Model {
         if let Some(recorded) = observed.iter().find(|observed| observed.at == at && observed.text == text) {
             record.revision = Some(recorded.revision);
             if has_id {
-                record.kind = ChangeKind::Repeated;
+                record.kind = LogKind::Repeated;
             }
             return Ok(has_id);
         }
@@ -236,12 +236,12 @@ impl Model {
             before.filter(|before| before.text == text).or(after.as_ref().filter(|after| after.text == text));
         record.text = Some(text);
         if let Some(confirmed) = confirmed {
-            record.kind = ChangeKind::Sighted;
+            record.kind = LogKind::Sighted;
             record.revision = Some(confirmed.revision);
             return Ok(true);
         }
         let count = known.revision_count(&record.article);
-        record.kind = if count == 0 { ChangeKind::Created } else { ChangeKind::Revised };
+        record.kind = if count == 0 { LogKind::Created } else { LogKind::Revised };
         record.revision = Some(count + 1);
         record.original = original;
         record.word_delta = before.map(|before| word_delta(&support::content(before.text), &support::content(text)));
@@ -271,12 +271,12 @@ impl Model {
         if let Some(first) = first.filter(|first| record.at < *first) {
             return Err(Refusal::MarkTooEarly(first));
         }
-        let kind = if withdrawn { ChangeKind::Withdrawn } else { ChangeKind::Reinstated };
+        let kind = if withdrawn { LogKind::Withdrawn } else { LogKind::Reinstated };
         let last = self.all().marks(&record.article).into_iter().rfind(|mark| mark.at == record.at);
         let recorded = last.is_some_and(|last| last.withdrawn == withdrawn);
         reason.clone_into(&mut record.reason);
         if recorded {
-            record.kind = ChangeKind::MarkRepeated;
+            record.kind = LogKind::MarkRepeated;
             return Ok(record.request.is_some());
         }
         record.kind = kind;

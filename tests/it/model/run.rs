@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::feed::FeedStart;
-use dateline::archive::read::View;
-use dateline::archive::request::{Operation, Precondition, Written};
-use dateline::archive::{Archive, Cut, JobAnswer};
+use dateline::archive::changefeed::FeedStart;
+use dateline::archive::read::article::View;
+use dateline::archive::request::{Operation, Precondition, Receipt};
+use dateline::archive::{Archive, BatchResult, ReadPoint};
 use dateline::backup::Until;
 use dateline::clock::{Clock, ManualClock};
 use dateline::model::{ArticleName, AsOf, KnownAt, Seq, Snapshot, Timestamp};
@@ -190,21 +190,21 @@ impl Run {
     }
 
     /// A write's stamp is the end of its batch, also where it is answered again.
-    async fn check_snapshot(&self, written: &Written) -> Result<(), Mismatch> {
+    async fn check_snapshot(&self, written: &Receipt) -> Result<(), Mismatch> {
         let tail = self.archive.tail();
         if !written.replayed {
             return same(|| "the stamp of a write".to_owned(), written.snapshot, tail);
         }
         let Snapshot { next_seq, log_digest, .. } = written.snapshot;
         let known_at = KnownAt::NextSeq { next_seq, log_digest: Some(log_digest) };
-        let cut = self.archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
-        let cut = cut.map_err(|error| error.to_string())?;
-        same(|| "the stamp of a write that is answered again".to_owned(), written.snapshot, cut.snapshot)
+        let point = self.archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
+        let point = point.map_err(|error| error.to_string())?;
+        same(|| "the stamp of a write that is answered again".to_owned(), written.snapshot, point.snapshot)
     }
 
     fn compare_answers(
         &mut self,
-        written: &JobAnswer,
+        written: &BatchResult,
         expected: Result<Vec<Answer>, (usize, Refusal)>,
     ) -> Result<(), Mismatch> {
         let written = match written {
@@ -229,8 +229,8 @@ impl Run {
             let (index, bound) = (usize::try_from(seq).unwrap(), seq + 1);
             if after.whole(bound) == bound {
                 let known_at = KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None };
-                let cut = self.archive.cut(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
-                let archive_time = cut.map_err(|error| error.to_string())?.snapshot.archive_time;
+                let point = self.archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
+                let archive_time = point.map_err(|error| error.to_string())?.snapshot.archive_time;
                 let batch_first = after.log[index].batch_first;
                 for record in after.log.iter_mut().filter(|record| record.batch_first == batch_first) {
                     record.archive_time = archive_time;
@@ -332,10 +332,10 @@ impl Run {
     /// What was known at an instant can be read once that is past, and never changes after.
     async fn read_as_known(&mut self, instant: Timestamp) -> Result<(), Mismatch> {
         let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(instant) };
-        let read = self.archive.cut(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
+        let read = self.archive.read_point(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
         let last = self.model.log.last().and_then(|last| last.archive_time);
         self.figures.reads += 1;
-        let Ok(Cut { snapshot, .. }) = read else {
+        let Ok(ReadPoint { snapshot, .. }) = read else {
             let is_past = instant <= self.clock.now() || last.is_some_and(|last| instant <= last);
             same(|| format!("as known at {instant}"), read, Err(Missed::TimeInFuture))?;
             return if is_past { Err(format!("{instant} is past and cannot be read")) } else { Ok(()) };
@@ -360,11 +360,11 @@ impl Run {
         let instants = instants(TICKS);
         let some = [instants[turn * 5 % instants.len()], None];
         let mut reads = self.reads();
-        let newest = reads.cut(reads.model.tail()).await?;
+        let newest = reads.point(reads.model.tail()).await?;
         same(|| "the tail".to_owned(), self.archive.tail(), newest.snapshot)?;
         if turn.is_multiple_of(3) {
             reads.at_bound(newest, &some).await?;
-            let earlier = reads.cut(before).await?;
+            let earlier = reads.point(before).await?;
             reads.at_bound(earlier, &some[..1]).await?;
             reads.sources().await?;
         } else {
@@ -398,8 +398,8 @@ impl Run {
     async fn learn_etag(&mut self, name: &ArticleName) -> Result<Option<String>, Mismatch> {
         let Some(newest) = self.model.all().observed_at(name, None) else { return Ok(None) };
         let state = (newest.revision, self.model.all().last_mark(name));
-        let cut = self.archive.cut(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
-        let read = self.archive.article(cut, name.clone(), View::Basic).await.map_err(|error| error.to_string())?;
+        let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+        let read = self.archive.article(point, name.clone(), View::Basic).await.map_err(|error| error.to_string())?;
         let etag = read.etag.ok_or("the newest state has no etag")?;
         let known = self.etags.entry(name.clone()).or_default();
         let repeated = known.iter().find(|(known_etag, known_state)| *known_etag == etag || *known_state == state);

@@ -5,13 +5,11 @@ use std::sync::LazyLock;
 
 use dateline::archive::ArchiveError;
 use dateline::archive::error::{BadBound, Conflict, Missing, Unavailable};
-use dateline::archive::list::RevisionEntry;
-use dateline::archive::read::{ArticleAt, MarkAt, RevisionAt};
-use dateline::archive::request::{Warning, Written};
+use dateline::archive::read::article::{ArticleAt, MarkAt, RevisionAt};
+use dateline::archive::read::list::RevisionEntry;
+use dateline::archive::request::{Receipt, Warning};
 use dateline::model::diff::word_delta;
-use dateline::model::{
-    ArticleName, ArticleUrl, Change, ChangeKind, Content, ContentDigest, Fetch, Timestamp, WordDelta,
-};
+use dateline::model::{ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, LogKind, Timestamp, WordDelta};
 
 use super::naive::{Answer, Known, Record, makes_revision};
 use super::plan::Text;
@@ -55,7 +53,7 @@ fn text_of_digest(digest: ContentDigest) -> Option<Text> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShownChange {
     pub(super) seq: u64,
-    kind: ChangeKind,
+    kind: LogKind,
     revision: Option<u32>,
     at: i64,
     archive_time: Option<Timestamp>,
@@ -330,7 +328,7 @@ pub(super) fn expected_entries(
 }
 
 /// What the archive told a writer.
-pub(super) fn answer_of(written: &Written) -> Answer {
+pub(super) fn answer_of(written: &Receipt) -> Answer {
     let foreign = written.warnings.iter().map(|warning| match warning {
         Warning::UrlBelongsToOther { url, article } => (url.clone(), article.clone()),
         Warning::TooManyUrls { url } => panic!("{url} is one of few"),

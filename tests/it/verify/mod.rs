@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use dateline::archive::Archive;
-use dateline::archive::verify::{Event, Finding, Summary};
+use dateline::archive::recover::verify::{Event, Finding, Summary};
 use dateline::store::engine::{Direction, Entry, KeyRange, Read};
 
 /// Verifies an open archive.

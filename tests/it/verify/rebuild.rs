@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dateline::archive::verify::{Finding, RebuildError, Table, rebuild_directory, verify_directory};
+use dateline::archive::recover::verify::rebuild_directory;
+use dateline::archive::recover::verify::verify_directory;
+use dateline::archive::recover::verify::{Finding, RebuildError, Table};
 use dateline::archive::{Directory, Options};
 use dateline::model::Seq;
 use dateline::store::engine::sled::SledEngine;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dateline::archive::verify::{Finding, Table};
+use dateline::archive::recover::verify::{Finding, Table};
 use dateline::archive::{Archive, Options};
 use dateline::clock::SystemClock;
-use dateline::model::{ChangeKind, Seq};
+use dateline::model::{LogKind, Seq};
 use dateline::store::Tables;
 use dateline::store::engine::memory::MemoryEngine;
 use dateline::store::engine::{Batch, Engine, Entry};
@@ -132,7 +132,7 @@ fn a_finding_names_the_change_and_the_article_and_the_rest_is_read() {
     // An article is missed too where the change that made it cannot be read.
     let makes_article = |seq: u64| {
         let change = Tables::new(&tampered.engine).change(Seq(seq)).unwrap();
-        change.is_some_and(|change| change.entry.kind == ChangeKind::Created)
+        change.is_some_and(|change| change.entry.kind == LogKind::Created)
     };
     let mut others = (3..whole.changes).filter(|seq| !makes_article(*seq)).step_by(4);
     let seqs = [others.next().unwrap(), others.next().unwrap()];

@@ -1,4 +1,4 @@
-//! What a quotation or a list encloses.
+//! Collects the content of a quotation or list.
 
 use crate::model::BlockKind;
 
@@ -7,21 +7,21 @@ use super::super::tokens::Tag;
 use super::super::{one_line, post};
 use super::{Builder, add};
 
-/// The outermost quotation or list that is open.
+/// The outermost open quotation or list.
 #[derive(Default)]
 pub(super) struct Outer {
-    /// The items of a list; a quotation has none.
+    /// The items of a list, and whether it is ordered; `None` for a quotation.
     pub(super) list: Option<(Vec<String>, bool)>,
     paragraphs: Vec<String>,
     attribution: String,
-    /// Whether the quotation is marked as a post from elsewhere.
+    /// Whether a class marks the quotation as a post of a social network.
     is_post: bool,
-    /// The address of a post, as the quotation states or links it.
+    /// The address of a post that an attribute states or that a link leads to.
     post: Option<String>,
 }
 
 impl Outer {
-    /// What an element encloses; `None` when it is neither quotation nor list.
+    /// Starts a quotation or list; `None` if the element is neither.
     pub(super) fn begin(element: Element, tag: Tag<'_>) -> Option<Self> {
         if let Element::List { ordered } = element {
             return Some(Self { list: Some((Vec::new(), ordered)), ..Self::default() });
@@ -31,7 +31,7 @@ impl Outer {
         (element == Element::Quote).then(|| Self { is_post, post: stated, ..Self::default() })
     }
 
-    /// Looks at a link. Of the links in a post, the last is the one to itself.
+    /// Notes a link to a post. A post's link to itself is the last one in it.
     pub(super) fn link(&mut self, tag: Tag<'_>) {
         if self.list.is_none()
             && let Some(url) = tag.attribute("href").filter(|url| post::is_post(url))
@@ -40,7 +40,7 @@ impl Outer {
         }
     }
 
-    /// Adds a text that ended.
+    /// Adds a completed text.
     pub(super) fn add(&mut self, text: &str, is_credit: bool) {
         match &mut self.list {
             Some((items, _)) if items.is_empty() => items.push(text.to_owned()),
@@ -50,7 +50,7 @@ impl Outer {
         }
     }
 
-    /// Whether it is a post: by its mark, or since it ends as posts do that lost theirs.
+    /// Whether it is a post: its class says so, or it ends like a post that has lost its class.
     fn is_post(&self) -> bool {
         let ends_with_name =
             || self.paragraphs.last().is_some_and(|last| last.starts_with(['—', '–']) && last.contains("(@"));

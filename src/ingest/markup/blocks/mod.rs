@@ -1,9 +1,9 @@
-//! Tags and texts become blocks.
+//! Builds blocks from tags and texts.
 //!
-//! A block that nothing encloses stands as it is. Within a quotation or a list, the outermost one collects the text
-//! of all that it encloses ([`enclosed`]). What stands under a picture becomes its caption ([`pictures`]). A table is one
-//! paragraph, a line each row. A table or list that only lays out text is read as if it were not there. Ends that are
-//! missing are put in where HTML does so, as far as text is parted by them.
+//! A top-level block becomes a block as it is. The outermost quotation or list collects the text of everything within
+//! it ([`enclosed`]). The text under a picture becomes its caption ([`pictures`]). A table becomes one paragraph with a
+//! line for each row. A table or list that only lays out text is read as if it were not there. Missing end tags are
+//! supplied as in HTML, as far as they separate text.
 
 mod enclosed;
 mod pictures;
@@ -20,10 +20,10 @@ use super::{layout, math, one_line, post};
 use enclosed::Outer;
 use pictures::{Figure, Picture};
 
-/// The most elements that are open at a time. Deeper ones part text no more.
+/// The maximum number of open elements. Deeper ones start blocks but are not tracked to their end.
 const DEPTH_MAX: usize = 128;
 
-/// Reads markup.
+/// Reads markup into blocks. See [`super::blocks`].
 pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
     let mut builder = Builder { base, layouts: layout::judge(markup).into_iter(), ..Builder::default() };
     for token in tokens(markup) {
@@ -44,25 +44,25 @@ pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
 struct Builder<'b> {
     base: Option<&'b Url>,
     blocks: Vec<Block>,
-    /// The text of the block being read. Line ends in it are those that were asked for.
+    /// The text of the block being read. Its line breaks are deliberate; other white space is already collapsed.
     text: String,
     open: Vec<Open>,
-    /// For each table and list to come, whether it only lays out text.
+    /// For each table and list still to come, whether it only lays out text.
     layouts: std::vec::IntoIter<bool>,
-    /// The outermost quotation or list.
+    /// The outermost open quotation or list.
     outer: Option<Outer>,
     figure: Figure,
-    /// The last picture.
+    /// The last picture outside a figure, until something claims it.
     picture: Option<Picture>,
-    /// The formula that was read last, as long as nothing followed it.
+    /// The last formula, as long as no text has followed it.
     formula: String,
-    /// Captions and frames within the outermost quotation, list or table. They stand after it.
+    /// Captions and embeds within the outermost quotation, list or table. They become blocks after it.
     after: Vec<BlockKind>,
-    /// How many elements of these kinds are open.
+    /// How many elements of each kind are open.
     depth: Depth,
-    /// How many times what was read has been ended.
+    /// How often a block's text has been ended.
     flushes: usize,
-    /// Whether what is being read has a link to a place of a page, as headings have to themselves.
+    /// Whether the text being read contains a link with a fragment, such as a heading's link to itself.
     has_anchor: bool,
 }
 
@@ -71,14 +71,14 @@ struct Open {
     element: Element,
     /// Whether it is a table or list that only lays out text.
     lays_out: bool,
-    /// Whether what it holds says whose the figure or the quotation is.
+    /// Whether its text is the credit of the figure or the attribution of the quotation.
     is_credit: bool,
     mark: Option<Mark>,
-    /// Whether it stands within a figure, or within a quotation or list.
+    /// Whether it is within a figure, a quotation or a list.
     is_within: bool,
-    /// How many times what was read had been ended before.
+    /// [`Builder::flushes`] at its start.
     flushes: usize,
-    /// How many blocks there were before.
+    /// The number of blocks at its start.
     blocks: usize,
 }
 
@@ -89,16 +89,16 @@ struct Depth {
     figures: usize,
     captions: usize,
     credits: usize,
-    /// Captions that are known by their class alone.
+    /// Captions that only a class marks as such.
     marked_captions: usize,
-    /// Elements whose text stands there a second time.
+    /// Elements whose text repeats the formula before them.
     repeated: usize,
     tables: usize,
     verbatim: usize,
 }
 
 impl Builder<'_> {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many elements mean something here")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only a few elements matter here")]
     fn start(&mut self, tag: Tag<'_>) {
         let name = tag.name();
         let element = Element::of(&name);
@@ -134,13 +134,13 @@ impl Builder<'_> {
         }
     }
 
-    /// What the class of the element says, where that matters. Nothing is repeated unless it was read before.
+    /// The role that its class gives the element, outside tables. It repeats a text only if a formula was just read.
     fn mark(&self, tag: Tag<'_>) -> Option<Mark> {
         let mark = marks::mark(tag).filter(|_| self.depth.tables == 0);
         mark.filter(|mark| *mark != Mark::Repeated || !self.formula.is_empty())
     }
 
-    /// Whether the element says whose the figure or the quotation is.
+    /// Whether the element names the credit of the open figure or the attribution of the open quotation.
     fn is_credit(&self, element: Element, tag: Tag<'_>) -> bool {
         let quoted = self.outer.as_ref().is_some_and(|outer| outer.list.is_none());
         if self.depth.figures + self.depth.captions > 0 && element != Element::Caption {
@@ -148,7 +148,7 @@ impl Builder<'_> {
             let named = ["credit", "byline", "photographer"].iter().any(|known| class.contains(known));
             return named || tag.name() == "media-producer" || marks::mark(tag) == Some(Mark::Credit);
         }
-        // A title within a sentence is cited too.
+        // Within a sentence, `cite` marks the title of a work.
         quoted && (element == Element::Footer || element == Element::Cite && self.text.trim().is_empty())
     }
 
@@ -173,7 +173,7 @@ impl Builder<'_> {
     fn count(&mut self, open: &Open, opens: bool) {
         let depth = &mut self.depth;
         let encloses = matches!(open.element, Element::Quote | Element::List { .. }) && !open.lays_out;
-        // Within a figure, a quotation or a list, the text of a caption is told apart as it is read.
+        // Within a figure, a quotation or a list, the text of a caption is kept separate while it is read.
         let is_told = open.mark == Some(Mark::Caption) && open.is_within;
         let counts = [
             (encloses, &mut depth.outer),
@@ -203,14 +203,14 @@ impl Builder<'_> {
         }
     }
 
-    /// Closes the elements that were opened since `depth` were open.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "few of the many elements mean something here")]
+    /// Closes the innermost open elements until `depth` are left.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only a few elements matter here")]
     fn close_to(&mut self, depth: usize) {
         while self.open.len() > depth
             && let Some(open) = self.open.pop()
         {
             match open.element {
-                // The mark at the beginning may be gone, with the block that it stood in.
+                // The opening mark was in a block that has ended, so a closing one would be unpaired.
                 Element::Struck | Element::Quoted if open.flushes < self.flushes => {}
                 Element::Struck => self.push("~~"),
                 Element::Quoted => self.push("\u{201d}"),
@@ -233,7 +233,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A paragraph ends where a block begins.
+    /// Ends an open paragraph where a block begins.
     fn close_paragraph(&mut self) {
         let last = self.open.iter().rposition(|open| !open.element.is_inline());
         if let Some(at) = last
@@ -243,7 +243,7 @@ impl Builder<'_> {
         }
     }
 
-    /// An item ends where the next one of its list begins.
+    /// Ends an open item where the next item of its list begins.
     fn close_item(&mut self) {
         let last = self.open.iter().rposition(|open| matches!(open.element, Element::Item | Element::List { .. }));
         if let Some(at) = last
@@ -253,7 +253,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Adds running text.
+    /// Adds running text, and collapses white space except in verbatim text.
     fn push(&mut self, text: &str) {
         if self.depth.repeated > 0 {
             return;
@@ -300,7 +300,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Ends what is being read, unless it is a table, whose cells have blocks of their own.
+    /// Ends the block being read. Within a table it only adds a space, because the whole table is one block.
     fn part(&mut self) {
         if self.depth.tables > 0 { self.push(" ") } else { self.flush() }
     }
@@ -311,7 +311,8 @@ impl Builder<'_> {
         self.block_after(BlockKind::Embed { url, text: String::new() });
     }
 
-    /// An address of the web; `None` where it is another one, or nobody knows what it is relative to.
+    /// The absolute `http` or `https` URL for an address; `None` for other schemes, and for a relative one without a
+    /// base.
     fn absolute(&self, url: &str) -> Option<String> {
         let url = match self.base {
             _ if url.trim().is_empty() => return None,
@@ -327,7 +328,7 @@ impl Builder<'_> {
         let has_anchor = std::mem::take(&mut self.has_anchor);
         self.flushes += 1;
         let text = if self.depth.verbatim > 0 { text.trim_end().trim_start_matches('\n') } else { text.trim() };
-        // The mark of an element that holds whole blocks.
+        // Only the opening mark of an element that contains whole blocks.
         if matches!(text, "" | "~~" | "\u{201c}") {
             return;
         }
@@ -339,7 +340,7 @@ impl Builder<'_> {
             outer.add(text, self.depth.credits > 0);
         } else if self.depth.headings > 0 {
             let text = one_line(text);
-            // The sign of a link to the heading itself.
+            // Drop the sign that links to the heading itself.
             let text = match has_anchor {
                 true => text.strip_suffix(['¶', '#']).unwrap_or(&text).trim_end(),
                 false => &text,
@@ -350,7 +351,7 @@ impl Builder<'_> {
         } else if self.depth.verbatim > 0 || self.depth.tables > 0 {
             self.block(BlockKind::Paragraph { text: text.to_owned() });
         } else {
-            // Two line breaks are as good as a paragraph's end.
+            // Two line breaks end a paragraph.
             text.split("\n\n").map(str::trim).filter(|text| !text.is_empty()).for_each(|text| self.paragraph(text));
         }
     }
@@ -374,7 +375,7 @@ impl Builder<'_> {
         std::mem::take(&mut self.after).into_iter().for_each(|kind| self.block(kind));
     }
 
-    /// Adds a block. When there are more than an article may have, further paragraphs become lines of the last.
+    /// Adds a block. If there are already as many as an article may have, a paragraph becomes a line of the last one.
     fn block(&mut self, kind: BlockKind) {
         if self.blocks.len() >= Limits::BLOCKS_MAX
             && let BlockKind::Paragraph { text } = &kind

@@ -1,7 +1,7 @@
-//! Pictures, and what stands under them.
+//! Reads pictures and their captions.
 //!
-//! A figure says which words are its caption. Elsewhere only a class does, and it may as well be that of something
-//! larger: so what such an element holds is read as anything else, and made a caption when it has turned out to be
+//! A figure states which words are its caption. Elsewhere only a class does, and the same class may be on a much larger
+//! element. The content of such an element is therefore read like any other, and becomes a caption at its end if it is
 //! as short as one.
 
 use crate::ingest::text::credited;
@@ -12,16 +12,16 @@ use super::super::tokens::Tag;
 use super::super::{math, one_line};
 use super::{Builder, Open, add};
 
-/// A caption has at most this many paragraphs and words.
+/// The maximum number of paragraphs, and of words, in a caption.
 const CAPTION_PARAGRAPHS_MAX: usize = 3;
 const CAPTION_WORDS_MAX: usize = 120;
 const CREDIT_WORDS_MAX: usize = 25;
-/// A longer paragraph is running text, in whatever script.
+/// A paragraph with more bytes is running text, in any script.
 const SHORT_BYTES_MAX: usize = 4_096;
-/// A note of corrections has at most this many blocks.
+/// The maximum number of blocks in a correction note.
 const CORRECTION_BLOCKS_MAX: usize = 4;
 
-/// The figure that is open.
+/// The open figure.
 #[derive(Default)]
 pub(super) struct Figure {
     url: String,
@@ -29,14 +29,14 @@ pub(super) struct Figure {
     pub(super) credit: String,
 }
 
-/// A picture that was read.
+/// A picture outside a figure, until a caption or credit claims it.
 pub(super) struct Picture {
     url: String,
-    /// How many blocks stood before it.
+    /// The number of blocks before it.
     blocks: usize,
 }
 
-/// A caption. Where nothing marks whose the picture is, its words may say so.
+/// Builds a caption. If no element marks the credit, it is taken from the caption's words, if they state one.
 fn caption_of(text: String, image_url: String, credit: String) -> BlockKind {
     let parted = if credit.is_empty() { credited(&text).filter(|(_, name)| !name.is_empty()) } else { None };
     let (text, credit) = parted.unwrap_or((text, credit));
@@ -56,7 +56,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A picture of a formula has that as its text. Where the formula itself stands before it, that is enough.
+    /// Reads the text of a picture that shows a formula, unless the formula itself is right before it.
     fn formula_picture(&mut self, tag: Tag<'_>) {
         const CLASSES: [&str; 5] = ["fallback-image", "latex", "tex", "math", "mathjax"];
         let class = tag.attribute("class").unwrap_or_default().to_ascii_lowercase();
@@ -71,7 +71,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Makes a caption of what a figure says. A picture that says nothing has none.
+    /// Turns the words of a figure into a caption. A picture without words has none.
     pub(super) fn end_figure(&mut self, open: &Open) {
         let Figure { mut url, caption, credit } = std::mem::take(&mut self.figure);
         if url.is_empty() {
@@ -82,12 +82,12 @@ impl Builder<'_> {
         } else if !url.is_empty()
             && let Some(text) = self.take_short(open, CAPTION_WORDS_MAX)
         {
-            // What stands in a figure beside nothing but the picture.
+            // The only text in a figure, next to the picture, is its caption.
             self.block(caption_of(text, url, credit));
         }
     }
 
-    /// Makes of what an element held what its class says it is.
+    /// Converts the blocks of an element to what its class says it is.
     pub(super) fn end_marked(&mut self, open: &Open) {
         if open.is_within {
             if open.mark == Some(Mark::Caption) && self.depth.figures + self.depth.captions == 0 {
@@ -104,7 +104,7 @@ impl Builder<'_> {
         }
     }
 
-    /// What is too long for a caption goes to the quotation or list that it stands in.
+    /// Moves a caption that is too long to be one to the enclosing quotation or list.
     fn keep_long_caption(&mut self) {
         if self.figure.caption.split_whitespace().count() > CAPTION_WORDS_MAX
             && let Some(outer) = &mut self.outer
@@ -126,7 +126,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A credit goes to the caption that it stands in or after, or to the picture that it follows.
+    /// Adds a credit to the caption that it is in or follows, or to the picture that it follows.
     fn end_marked_credit(&mut self, open: &Open) {
         let follows_picture = self.picture.as_ref().is_some_and(|picture| picture.blocks == open.blocks);
         let follows_caption = open
@@ -150,7 +150,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Gives a paragraph back, unless it is nothing but the credit of the caption or picture right before it.
+    /// Takes a paragraph as the credit of the caption or picture right before it if it states nothing else. Otherwise
+    /// returns it.
     pub(super) fn credit_line(&mut self, text: String) -> Option<String> {
         let follows_picture = self.picture.as_ref().is_some_and(|picture| picture.blocks == self.blocks.len());
         let last = self.blocks.last_mut().map(|block| &mut block.kind);
@@ -174,7 +175,7 @@ impl Builder<'_> {
         None
     }
 
-    /// A note may have a heading, and says only there, or only in its class, that it corrects.
+    /// Joins the blocks of a correction note into one. Its heading stays, since often only that says that it corrects.
     fn end_marked_correction(&mut self, open: &Open) {
         let blocks = self.blocks.get(open.blocks..).unwrap_or_default();
         let texts = blocks.iter().map(|block| match &block.kind {
@@ -193,13 +194,13 @@ impl Builder<'_> {
         }
     }
 
-    /// The address of the picture that the element holds or follows, once.
+    /// Takes the URL of the picture in or right before the element; empty if there is none. Each picture is used once.
     fn picture_before(&mut self, open: &Open) -> String {
         let is_near = |picture: &mut Picture| picture.blocks >= open.blocks;
         self.picture.take_if(is_near).map_or_else(String::new, |picture| picture.url)
     }
 
-    /// Takes the blocks that the element became, where they are a few short paragraphs and nothing else.
+    /// Takes the text of the element's blocks if they are only a few short paragraphs.
     fn take_short(&mut self, open: &Open, words_max: usize) -> Option<String> {
         let blocks = self.blocks.get(open.blocks..).filter(|blocks| blocks.len() <= CAPTION_PARAGRAPHS_MAX)?;
         let mut text = String::new();

@@ -87,7 +87,7 @@ fn what_is_broken_is_told_with_its_line_and_the_rest_is_imported() {
         "broken.jsonl, line 4: column 48: unrecognized field name 'articleID'",
         "broken.jsonl, line 5: content.headline: is empty",
         "broken.jsonl, line 6: there is no article",
-        "broken.jsonl, line 7: the line asks for nothing",
+        "broken.jsonl, line 7: the line has no request",
         "2 observations: 1 created, 1 revised, 0 unchanged, 5 failed (1 ARTICLE_UNKNOWN, 1 FIELD_INVALID, 3 UNREADABLE)",
         "5 of 7 items failed",
     ] {

@@ -53,10 +53,10 @@ fn answers_are_observations_and_revisits_sightings() {
     let done = cli.run(&["import", &path]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.err.contains("4 observations: 1 created, 1 revised, 2 unchanged, 0 failed"), "{done:?}");
-    for passed_over in ["visits to what is not archived (1)", "visits to what is no page (1)"] {
+    for passed_over in ["visits to what is not archived (1)", "revisits that are not of pages (1)"] {
         assert!(done.err.contains(passed_over), "{done:?}");
     }
-    assert!(done.err.contains("answers that are no pages (1)"), "{done:?}");
+    assert!(done.err.contains("responses that are not pages (1)"), "{done:?}");
     let revisions = json_lines(&cli.ok(&["log", BRIDGE, "--oldest-first", "--json"]));
     let seen: Vec<_> = revisions
         .iter()
@@ -159,7 +159,7 @@ fn a_broken_record_is_told_and_passed_over() {
     let done = cli.run(&["import", &cli.file("crawl.warc", file)]);
     assert_eq!(done.code, 1, "{done:?}");
     assert!(
-        done.err.contains(&format!("crawl.warc, byte {}: no record comes after", first.len()))
+        done.err.contains(&format!("crawl.warc, byte {}: no record follows", first.len()))
             || done.err.contains(&format!("crawl.warc, byte {}: the file ends", first.len())),
         "{done:?}"
     );
@@ -204,7 +204,10 @@ fn a_record_of_two_gibibytes_is_passed_over() {
     file.write_all(page(BRIDGE, "2025-11-02T10:00:00Z", "Bridge to close").as_bytes()).unwrap();
     let done = cli.run(&["import", path.to_str().unwrap()]);
     assert_eq!(done.code, 1, "{done:?}");
-    assert!(done.err.contains("large.warc, byte 0: it has 2147483648 bytes, more than any page may have"), "{done:?}");
+    assert!(
+        done.err.contains("large.warc, byte 0: it has 2147483648 bytes, more than the limit for a page"),
+        "{done:?}"
+    );
     assert!(
         done.err.contains("1 observation: 1 created, 0 revised, 0 unchanged, 1 failed (1 BROKEN_RECORD)"),
         "{done:?}"

@@ -1,0 +1,299 @@
+//! One operation's turn: judged on all before it, and turned into one change of the log, or none.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::archive::decide::decision::ALL;
+use crate::archive::decide::observation::NewContent;
+use crate::archive::error::{ArchiveError, Conflict, Missing};
+use crate::archive::project::projection::derive;
+use crate::archive::project::projection::{Cause, Derived};
+use crate::archive::project::timeline::Steps;
+use crate::archive::read::article::etag;
+use crate::archive::read::contents::LoadedContent;
+use crate::archive::request::{Action, Operation, Outcome, Precondition, Receipt, Target, Warning};
+use crate::archive::write::commit_builder::Position;
+use crate::archive::write::commit_builder::creating_change;
+use crate::archive::write::commit_builder::encode_next;
+use crate::model::{
+    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LogKind, RevisionNumber, Seq, Standing, Timestamp,
+};
+use crate::store::content::{PackedContent, PackedOriginal};
+use crate::store::engine::{Direction, VALUE_BYTES_MAX};
+use crate::store::head::{Head, InForce};
+use crate::store::record::EncodedChange;
+use crate::store::{Batch, StoreError, Tables};
+
+/// What an operation is judged on.
+pub(crate) struct Decider<'a> {
+    pub(crate) tables: Tables<'a>,
+    pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
+    pub(crate) position: Position,
+    pub(crate) archive_time: Timestamp,
+    /// The first position of the atomic batch.
+    pub(crate) batch_first: Seq,
+}
+
+/// One change and all that is written with it, save the source's figures.
+pub(crate) struct StagedChange {
+    pub(crate) article: ArticleKey,
+    pub(crate) head: Head,
+    pub(crate) batch: Batch,
+    pub(crate) change: Arc<Change>,
+    pub(crate) encoded: EncodedChange,
+    pub(crate) content: Option<LoadedContent>,
+}
+
+/// What a change brings beside its record.
+pub(crate) struct Payload {
+    pub(crate) packed: PackedContent,
+    pub(crate) original: Option<PackedOriginal>,
+    pub(crate) content: LoadedContent,
+}
+
+impl Payload {
+    fn write(self, seq: Seq, batch: &mut Batch) -> LoadedContent {
+        self.packed.write(seq, batch);
+        if let Some(original) = self.original {
+            original.write(seq, batch);
+        }
+        self.content
+    }
+}
+
+/// An article that is there.
+pub(crate) struct ExistingArticle {
+    pub(crate) key: ArticleKey,
+    pub(crate) head: Head,
+}
+
+impl Decider<'_> {
+    /// Judges the operation. The effect is `None` where nothing is to be written.
+    pub(crate) fn take(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let (mut written, staged) = self.decide(operation)?;
+        if !written.replayed {
+            written.etag = self.etag_after(&written, staged.as_ref())?;
+        }
+        Ok((written, staged))
+    }
+
+    /// The tag of the newest state of the article that was written to.
+    fn etag_after(&self, written: &Receipt, staged: Option<&StagedChange>) -> Result<String, ArchiveError> {
+        let existing = match staged {
+            Some(StagedChange { article, head, .. }) => ExistingArticle { key: *article, head: head.clone() },
+            None => {
+                let missing = || Missing::Article(written.article.clone());
+                let key = self.tables.article(&written.article, ALL)?.ok_or_else(missing)?;
+                ExistingArticle { key, head: self.head(key)? }
+            }
+        };
+        let change = staged.map(|staged| &staged.change);
+        let newest = existing.head.newest;
+        let made = match change.into_iter().chain([&written.made]).find(|change| change.seq == newest.created_seq) {
+            Some(made) => Arc::clone(made),
+            None => creating_change(&self.tables, newest.created_seq)?,
+        };
+        Ok(etag(newest.revision, existing.head.last_mark, &made))
+    }
+
+    fn decide(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let (name, existing) = self.resolve(operation)?;
+        if let Some((existing, (id, digest))) = existing.as_ref().zip(operation.request.as_ref())
+            && let Some(seq) = self.tables.request(existing.key, id)?
+        {
+            return Ok((self.replay(operation, existing, seq, id, *digest)?, None));
+        }
+        if let Some(precondition) = &operation.precondition {
+            self.check(precondition, &name, existing.as_ref())?;
+        }
+        match (&operation.action, existing) {
+            (Action::Observe(observation), None) => self.create(operation, name, observation),
+            (Action::Observe(observation), Some(existing)) => {
+                self.observe(operation, existing, &NewContent { observation, rollback_of: None })
+            }
+            (Action::Rollback(_) | Action::Mark { .. }, None) => Err(Missing::Article(name).into()),
+            (Action::Rollback(number), Some(existing)) => self.roll_back(operation, existing, *number),
+            (Action::Mark { withdrawn, reason }, Some(existing)) => self.mark(operation, existing, *withdrawn, reason),
+        }
+    }
+
+    fn resolve(&self, operation: &Operation) -> Result<(ArticleName, Option<ExistingArticle>), ArchiveError> {
+        let name = match &operation.target {
+            Target::Named(name) => name.clone(),
+            Target::Found { source, derived } => {
+                let mut found = None;
+                for url in urls(operation) {
+                    let Some(binding) = self.tables.url(&url.key, ALL)? else { continue };
+                    let name = self.head(binding.article)?.name;
+                    if name.source == *source {
+                        found = Some(name);
+                        break;
+                    }
+                }
+                found.unwrap_or_else(|| derived.clone())
+            }
+        };
+        let existing = match self.tables.article(&name, ALL)? {
+            None => None,
+            Some(key) => Some(ExistingArticle { key, head: self.head(key)? }),
+        };
+        Ok((name, existing))
+    }
+
+    pub(crate) fn head(&self, article: ArticleKey) -> Result<Head, StoreError> {
+        let missing = || StoreError::Damaged { seq: None, detail: format!("article {} has no head", article.0) };
+        self.tables.head(article)?.ok_or_else(missing)
+    }
+
+    fn check(
+        &self,
+        precondition: &Precondition,
+        name: &ArticleName,
+        existing: Option<&ExistingArticle>,
+    ) -> Result<(), ArchiveError> {
+        let Some(ExistingArticle { head, .. }) = existing else {
+            return match precondition {
+                Precondition::MustNotExist => Ok(()),
+                Precondition::Etag(_) | Precondition::Revision(_) => Err(Missing::Article(name.clone()).into()),
+            };
+        };
+        let made = creating_change(&self.tables, head.newest.created_seq)?;
+        let etag = etag(head.newest.revision, head.last_mark, &made);
+        let holds = match precondition {
+            Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
+            Precondition::Etag(expected) => *expected == etag,
+            Precondition::Revision(expected) => *expected == head.newest.revision,
+        };
+        let conflict = Conflict::Revision { article: name.clone(), current: head.newest.revision, etag };
+        if holds { Ok(()) } else { Err(conflict.into()) }
+    }
+
+    fn mark(
+        &self,
+        operation: &Operation,
+        existing: ExistingArticle,
+        withdrawn: bool,
+        reason: &str,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let ExistingArticle { key, head } = existing;
+        let at = operation.observe_time;
+        if at < head.first_observe_time {
+            return Err(Conflict::MarkTooEarly { article: head.name, first: head.first_observe_time }.into());
+        }
+        let step = self.revision_at(key, at)?;
+        let made = creating_change(&self.tables, step.created_seq)?;
+        let recorded = self.is_marked(key, at, withdrawn)?;
+        let outcome = if recorded { Outcome::Unchanged } else { Outcome::Revised };
+        let written = self.written(operation, head.name.clone(), outcome, &made, step.revision, Vec::new());
+        if recorded && operation.request.is_none() {
+            return Ok((written, None));
+        }
+        let kind = match (recorded, withdrawn) {
+            (true, _) => LogKind::MarkRepeated,
+            (false, true) => LogKind::Withdrawn,
+            (false, false) => LogKind::Reinstated,
+        };
+        let entry = ChangeEntry {
+            reason: reason.to_owned(),
+            ..self.entry(operation, (key, &head.name), kind, Some(head.latest_seq))
+        };
+        let staged = self.staged(Some(head), entry, None)?;
+        Ok((written, Some(staged)))
+    }
+
+    fn is_marked(&self, key: ArticleKey, at: Timestamp, withdrawn: bool) -> Result<bool, StoreError> {
+        let exactly = (Bound::Included(at), Bound::Included(at));
+        let last = self.tables.marks(key, exactly, Direction::Reverse, ALL).next().transpose()?;
+        Ok(last.is_some_and(|mark| mark.withdrawn == withdrawn))
+    }
+
+    /// The revision in force at `at`.
+    pub(crate) fn revision_at(&self, key: ArticleKey, at: Timestamp) -> Result<InForce, ArchiveError> {
+        if let Some(step) = Steps::Stored(self.tables, key).in_force(Some(at), ALL)? {
+            return Ok(step);
+        }
+        let head = self.head(key)?;
+        Err(Missing::NotYetObserved { article: head.name, first: head.first_observe_time }.into())
+    }
+
+    pub(crate) fn entry(
+        &self,
+        operation: &Operation,
+        (article, name): (ArticleKey, &ArticleName),
+        kind: LogKind,
+        previous: Option<Seq>,
+    ) -> ChangeEntry {
+        ChangeEntry {
+            article,
+            name: name.clone(),
+            kind,
+            revision: None,
+            observe_time: operation.observe_time,
+            archive_time: self.archive_time,
+            batch_first: self.batch_first,
+            previous,
+            request: operation.request.clone(),
+            bound_urls: Vec::new(),
+            made: None,
+            reason: String::new(),
+            fetch: None,
+            by_rollback: false,
+            // Known when the head is as the change leaves it.
+            standing: Standing {
+                created_seq: self.position.next_seq,
+                since: operation.observe_time,
+                withdrawn: false,
+                is_newest: false,
+            },
+        }
+    }
+
+    /// The effect of the change that `entry` says, on an article whose head is `before`, with what it brings.
+    pub(crate) fn staged(
+        &self,
+        before: Option<Head>,
+        mut entry: ChangeEntry,
+        payload: Option<Payload>,
+    ) -> Result<StagedChange, ArchiveError> {
+        let (seq, article) = (self.position.next_seq, entry.article);
+        let depth = payload.as_ref().map(|payload| payload.packed.depth());
+        let Derived { head, standing, mut batch } = derive(&self.tables, before, Cause { seq, entry: &entry, depth })?;
+        entry.standing = standing;
+        let content = payload.map(|payload| payload.write(seq, &mut batch));
+        let (encoded, change) = encode_next(&self.position, entry);
+        if encoded.value.len() > VALUE_BYTES_MAX {
+            let what = "the record of the change (headline, section, labels, URLs, the fetch and the like)";
+            return Err(ArchiveError::TooLarge { what, size: encoded.value.len(), size_max: VALUE_BYTES_MAX });
+        }
+        Ok(StagedChange { article, head, batch, change, encoded, content })
+    }
+
+    pub(crate) fn written(
+        &self,
+        operation: &Operation,
+        article: ArticleName,
+        outcome: Outcome,
+        made: &Arc<Change>,
+        revision: RevisionNumber,
+        warnings: Vec<Warning>,
+    ) -> Receipt {
+        Receipt {
+            article,
+            observe_time: operation.observe_time,
+            outcome,
+            made: Arc::clone(made),
+            revision,
+            etag: String::new(),
+            replayed: false,
+            warnings,
+            snapshot: self.position.snapshot(),
+        }
+    }
+}
+
+pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
+    match &operation.action {
+        Action::Observe(observation) => &observation.urls,
+        Action::Rollback(_) | Action::Mark { .. } => &[],
+    }
+}

@@ -1,0 +1,80 @@
+//! A request that comes again gets the answer that it got when it was first made.
+
+use crate::archive::decide::decider::urls;
+use crate::archive::decide::decider::{Decider, ExistingArticle};
+use crate::archive::error::{ArchiveError, Conflict};
+use crate::archive::project::timeline::Steps;
+use crate::archive::read::article::etag;
+use crate::archive::request::{Operation, Outcome, Receipt, Warning};
+use crate::archive::write::commit_builder::creating_change;
+use crate::model::{Change, LogKind, RequestDigest, RequestId, Seq, Snapshot};
+use crate::store::StoreError;
+
+impl Decider<'_> {
+    /// The answer that the request got when it was first made.
+    pub(crate) fn replay(
+        &self,
+        operation: &Operation,
+        existing: &ExistingArticle,
+        seq: Seq,
+        id: &RequestId,
+        digest: RequestDigest,
+    ) -> Result<Receipt, ArchiveError> {
+        let missing = || StoreError::damaged_at(seq, "the change that answered a request is missing");
+        let change = self.tables.change(seq)?.ok_or_else(missing)?;
+        let article = existing.head.name.clone();
+        if change.entry.request.as_ref().is_none_or(|(_, recorded)| *recorded != digest) {
+            return Err(Conflict::RequestIdReused { article, id: id.clone() }.into());
+        }
+        let outcome = match change.entry.kind {
+            LogKind::Created => Outcome::Created,
+            LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated => Outcome::Revised,
+            LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated | LogKind::Aliased => Outcome::Unchanged,
+        };
+        let observe_time = change.entry.observe_time;
+        let steps = Steps::Stored(self.tables, existing.key);
+        let step = steps.in_force(Some(observe_time), seq.next())?.ok_or_else(missing)?;
+        let newest = steps.in_force(None, seq.next())?.ok_or_else(missing)?;
+        // Of then, not of now: it must not let a writer go over what has come since, which it does not know.
+        let last_mark = match existing.head.last_mark {
+            Some(last) if last > seq => steps.last_mark(seq.next())?,
+            last => last,
+        };
+        let etag = etag(newest.revision, last_mark, &*creating_change(&self.tables, newest.created_seq)?);
+        let mut warnings = Vec::new();
+        for url in urls(operation) {
+            let binding = self.tables.url(&url.key, seq.next())?;
+            if let Some(binding) = binding.filter(|binding| binding.article != existing.key) {
+                let article = self.head(binding.article)?.name;
+                warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
+            }
+        }
+        Ok(Receipt {
+            article,
+            observe_time,
+            outcome,
+            made: creating_change(&self.tables, step.created_seq)?,
+            revision: step.revision,
+            etag,
+            replayed: true,
+            warnings,
+            snapshot: self.snapshot_after_batch_of(&change)?,
+        })
+    }
+
+    /// The stamp at the end of the atomic batch that a change is of.
+    fn snapshot_after_batch_of(&self, change: &Change) -> Result<Snapshot, StoreError> {
+        let mut last = change.clone();
+        while let Some(next) = self.tables.change(last.seq.next())? {
+            if next.entry.batch_first != change.entry.batch_first {
+                break;
+            }
+            last = next;
+        }
+        Ok(Snapshot {
+            next_seq: last.seq.next(),
+            archive_time: Some(last.entry.archive_time),
+            log_digest: last.log_digest,
+        })
+    }
+}

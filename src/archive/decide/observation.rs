@@ -1,0 +1,289 @@
+//! Observations and rollbacks: a content arrives, and makes a revision or confirms one.
+
+use std::sync::Arc;
+
+use crate::archive::decide::decider::{Decider, ExistingArticle, Payload, StagedChange};
+use crate::archive::decide::decision::decide;
+use crate::archive::decide::decision::digest_of;
+use crate::archive::decide::decision::{ALL, Candidate, Decision};
+use crate::archive::error::{ArchiveError, Conflict, Missing};
+use crate::archive::project::timeline::Steps;
+use crate::archive::read::contents::{self, LoadedContent};
+use crate::archive::request::{Observation, Operation, Outcome, Receipt, Warning};
+use crate::archive::write::commit_builder::creating_change;
+use crate::model::{
+    ArticleKey, ArticleName, ArticleUrl, ChangeEntry, Limits, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp,
+    WordDelta, diff,
+};
+use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
+use crate::store::head::{Head, InForce};
+use crate::store::overlay::Overlay;
+use crate::store::{StoreError, Tables};
+
+/// A content to be archived, and where it comes from.
+pub(crate) struct NewContent<'a> {
+    pub(crate) observation: &'a Observation,
+    /// The revision rolled back to, with the change that made it.
+    pub(crate) rollback_of: Option<(RevisionNumber, Seq)>,
+}
+
+impl Decider<'_> {
+    pub(crate) fn create(
+        &self,
+        operation: &Operation,
+        name: ArticleName,
+        observation: &Observation,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let key = self.position.next_article;
+        let at = operation.observe_time;
+        let packed = match &observation.prepared {
+            Some(prepared) if prepared.against.is_none() => prepared.packed.clone(),
+            _ => PackedContent::pack(&observation.bytes, None),
+        };
+        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, 0)?;
+        let original = packed_original(observation);
+        let record = RevisionRecord {
+            original: original.as_ref().map(|original| original.record.clone()),
+            ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
+        };
+        let entry = ChangeEntry {
+            revision: Some(RevisionNumber::FIRST),
+            bound_urls,
+            made: Some(Box::new(record)),
+            fetch: observation.fetch.clone(),
+            ..self.entry(operation, (key, &name), LogKind::Created, None)
+        };
+        let payload = Payload { packed, original, content: loaded(observation) };
+        let staged = self.staged(None, entry, Some(payload))?;
+        let written = self.written(operation, name, Outcome::Created, &staged.change, RevisionNumber::FIRST, warnings);
+        Ok((written, Some(staged)))
+    }
+
+    pub(crate) fn observe(
+        &self,
+        operation: &Operation,
+        existing: ExistingArticle,
+        arrived: &NewContent<'_>,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let ExistingArticle { key, head } = existing;
+        let at = operation.observe_time;
+        let observation = arrived.observation;
+        // A request with an id is always logged, so it is never coalesced.
+        let coalesce_within_micros = if operation.request.is_some() { 0 } else { observation.coalesce_within_micros };
+        let candidate = Candidate {
+            article: key,
+            head: &head,
+            observe_time: at,
+            digest: observation.digest,
+            coalesce_within_micros,
+        };
+        let decision = decide(&self.tables, &candidate)?;
+        if !matches!(decision, Decision::Recorded(_)) {
+            self.refuse_if_withdrawn(&head, key, at)?;
+        }
+        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
+        let entry = self.entry(operation, (key, &head.name), LogKind::Sighted, Some(head.latest_seq));
+        let entry = ChangeEntry { bound_urls, by_rollback: arrived.rollback_of.is_some(), ..entry };
+        let (entry, payload) = match decision {
+            Decision::Recorded(revision) if operation.request.is_some() => {
+                (ChangeEntry { kind: LogKind::Repeated, revision: Some(revision), ..entry }, None)
+            }
+            Decision::Recorded(_) | Decision::Coalesced if entry.bound_urls.is_empty() => {
+                let step = self.revision_at(key, at)?;
+                let made = creating_change(&self.tables, step.created_seq)?;
+                let outcome = Outcome::Unchanged;
+                return Ok((self.written(operation, head.name, outcome, &made, step.revision, warnings), None));
+            }
+            Decision::Recorded(revision) => {
+                (ChangeEntry { kind: LogKind::Aliased, revision: Some(revision), ..entry }, None)
+            }
+            Decision::Coalesced => (ChangeEntry { kind: LogKind::Aliased, ..entry }, None),
+            Decision::Sighting(step) | Decision::Earlier(step) => {
+                let fetch = observation.fetch.clone();
+                (ChangeEntry { revision: Some(step.revision), fetch, ..entry }, None)
+            }
+            Decision::New { before } => {
+                let (entry, payload) = self.revise(&head, arrived, before, entry)?;
+                (entry, Some(payload))
+            }
+        };
+        self.finish(operation, head, entry, payload, warnings)
+    }
+
+    /// Makes the change, and answers with what is in force at the observe time after it.
+    fn finish(
+        &self,
+        operation: &Operation,
+        before: Head,
+        entry: ChangeEntry,
+        payload: Option<Payload>,
+        warnings: Vec<Warning>,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let at = operation.observe_time;
+        let (key, name) = (entry.article, before.name.clone());
+        let in_order = at > before.latest_observe_time;
+        let outcome = if entry.made.is_some() { Outcome::Revised } else { Outcome::Unchanged };
+        let staged = self.staged(Some(before), entry, payload)?;
+        let here = if in_order {
+            staged.head.newest
+        } else {
+            let after = Overlay::new(self.tables.source(), &staged.batch);
+            let none = || StoreError::Damaged { seq: None, detail: format!("article {} has no revision", key.0) };
+            Steps::Stored(Tables::new(&after), key).in_force(Some(at), ALL)?.ok_or_else(none)?
+        };
+        let is_own = here.created_seq == self.position.next_seq;
+        let made = if is_own { Arc::clone(&staged.change) } else { creating_change(&self.tables, here.created_seq)? };
+        Ok((self.written(operation, name, outcome, &made, here.revision, warnings), Some(staged)))
+    }
+
+    fn revise(
+        &self,
+        head: &Head,
+        arrived: &NewContent<'_>,
+        before: Option<InForce>,
+        entry: ChangeEntry,
+    ) -> Result<(ChangeEntry, Payload), ArchiveError> {
+        let observation = arrived.observation;
+        let packed = self.pack(head, arrived)?;
+        let word_delta = before.map(|before| self.word_delta(before, observation)).transpose()?;
+        let original = packed_original(observation);
+        let record = RevisionRecord {
+            word_delta,
+            rollback_of: arrived.rollback_of.map(|(number, _)| number),
+            original: original.as_ref().map(|original| original.record.clone()),
+            ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
+        };
+        let kind = if arrived.rollback_of.is_some() { LogKind::RolledBack } else { LogKind::Revised };
+        let revision = Some(head.revision_count.next());
+        let fetch = observation.fetch.clone();
+        let entry = ChangeEntry { kind, revision, made: Some(Box::new(record)), fetch, ..entry };
+        Ok((entry, Payload { packed, original, content: loaded(observation) }))
+    }
+
+    /// A reference where one of the recent contents is equal, the prepared delta where its base is still the
+    /// latest content, else a delta made now.
+    fn pack(&self, head: &Head, arrived: &NewContent<'_>) -> Result<PackedContent, ArchiveError> {
+        let observation = arrived.observation;
+        let length = observation.bytes.len();
+        if let Some((seq, depth)) = self.equal_content(head, arrived)?
+            && let Some(packed) = PackedContent::equal_to(seq, depth, length)
+        {
+            return Ok(packed);
+        }
+        let Some(latest) = head.recent.last() else { return Ok(PackedContent::pack(&observation.bytes, None)) };
+        if let Some(prepared) = observation.prepared.as_ref().filter(|prepared| prepared.against == Some(latest.seq)) {
+            return Ok(prepared.packed.clone());
+        }
+        let base = self.content_bytes(latest.seq)?;
+        Ok(PackedContent::pack(&observation.bytes, Some(Base { seq: latest.seq, depth: latest.depth, bytes: &base })))
+    }
+
+    fn equal_content(&self, head: &Head, arrived: &NewContent<'_>) -> Result<Option<(Seq, u32)>, ArchiveError> {
+        let digest = arrived.observation.digest;
+        for recent in head.recent.iter().rev().filter(|recent| digest.0.starts_with(&recent.digest_start)) {
+            // The digest leaves out what was guessed, so equal digests are not yet equal bytes.
+            let is_equal = digest_of(&self.tables, recent.seq)? == digest
+                && self.content_bytes(recent.seq)? == arrived.observation.bytes;
+            if is_equal {
+                return Ok(Some((recent.seq, recent.depth)));
+            }
+        }
+        let Some((_, seq)) = arrived.rollback_of else { return Ok(None) };
+        Ok(StoredContent::read(self.tables.source(), seq)?.map(|stored| (seq, stored.depth())))
+    }
+
+    fn word_delta(&self, before: InForce, observation: &Observation) -> Result<WordDelta, ArchiveError> {
+        if let Some(prepared) = observation.prepared.as_ref().filter(|it| it.against == Some(before.created_seq)) {
+            return Ok(prepared.word_delta.unwrap_or_default());
+        }
+        let bytes = self.content_bytes(before.created_seq)?;
+        let unreadable = || StoreError::damaged_at(before.created_seq, "a content cannot be read");
+        let base = content::from_bytes(&bytes).ok_or_else(unreadable)?;
+        Ok(diff::word_delta(&base, &observation.content))
+    }
+
+    fn content_bytes(&self, seq: Seq) -> Result<bytes::Bytes, StoreError> {
+        contents::load_bytes(self.tables.source(), seq, |seq| (self.cached)(seq).map(|content| content.bytes))
+    }
+
+    fn refuse_if_withdrawn(&self, head: &Head, key: ArticleKey, at: Timestamp) -> Result<(), ArchiveError> {
+        let Some(last) = head.mark else { return Ok(()) };
+        let mark = if at >= last.since { Some(last) } else { Steps::Stored(self.tables, key).mark(Some(at), ALL)? };
+        match mark {
+            Some(mark) if mark.withdrawn => {
+                Err(Conflict::Withdrawn { article: head.name.clone(), since: mark.since }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The URLs that begin to lead to the article, or lead to it from an earlier time on, and warnings of those
+    /// that lead elsewhere. `url_count` is how many lead to it already.
+    fn bind_urls(
+        &self,
+        article: ArticleKey,
+        at: Timestamp,
+        urls: &[ArticleUrl],
+        mut url_count: u32,
+    ) -> Result<(Vec<ArticleUrl>, Vec<Warning>), StoreError> {
+        let (mut below, mut warnings) = (Vec::new(), Vec::new());
+        for url in urls {
+            match self.tables.url(&url.key, ALL)? {
+                Some(binding) if binding.article != article => {
+                    let article = self.head(binding.article)?.name;
+                    warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
+                }
+                Some(binding) if binding.since <= at => {}
+                Some(_) => below.push(url.clone()),
+                None if url_count >= Limits::ARTICLE_URLS_MAX => {
+                    warnings.push(Warning::TooManyUrls { url: url.original.clone() });
+                }
+                None => {
+                    url_count += 1;
+                    below.push(url.clone());
+                }
+            }
+        }
+        Ok((below, warnings))
+    }
+
+    pub(crate) fn roll_back(
+        &self,
+        operation: &Operation,
+        existing: ExistingArticle,
+        number: RevisionNumber,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let seq = self.tables.revision(existing.key, number, ALL)?;
+        let missing = || Missing::Revision { article: existing.head.name.clone(), number };
+        let seq = seq.ok_or_else(missing)?;
+        let made = creating_change(&self.tables, seq)?;
+        let unmade = || StoreError::damaged_at(seq, "the change that made a revision has no record of it");
+        let record = made.entry.made.as_ref().ok_or_else(unmade)?;
+        let digest = record.digest;
+        let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
+        let content = contents::load(self.tables.source(), seq, digest, cached)?;
+        let observation = Observation {
+            content: content.content,
+            digest,
+            word_count: record.word_count,
+            bytes: content.bytes,
+            urls: Vec::new(),
+            original: None,
+            fetch: None,
+            coalesce_within_micros: 0,
+            prepared: None,
+        };
+        self.observe(operation, existing, &NewContent { observation: &observation, rollback_of: Some((number, seq)) })
+    }
+}
+
+fn loaded(observation: &Observation) -> LoadedContent {
+    LoadedContent { bytes: observation.bytes.clone(), content: Arc::clone(&observation.content) }
+}
+
+/// The original as it was prepared, or packed now.
+fn packed_original(observation: &Observation) -> Option<PackedOriginal> {
+    let original = observation.original.as_ref()?;
+    let prepared = observation.prepared.as_ref().and_then(|prepared| prepared.original.clone());
+    Some(prepared.unwrap_or_else(|| PackedOriginal::pack(original)))
+}

@@ -1,0 +1,345 @@
+//! The two step functions of an article on the observe axis: which revision is in force, and which mark.
+//!
+//! A table holds an entry for each point at which the function was found to change, by `(observe_time, seq)`. Of
+//! the entries at one instant the one learnt last counts. An entry may turn out to repeat the step before it,
+//! when an earlier observation moved the step back; so a step begins at the first of a run of equal entries.
+
+use std::ops::Bound;
+
+use crate::model::{ArticleKey, RevisionNumber, Seq, Timestamp};
+use crate::store::engine::Direction;
+use crate::store::head::{InForce, Mark};
+use crate::store::key::article::TimeTable;
+use crate::store::tables::Observed;
+use crate::store::{StoreError, Tables};
+
+/// An entry of a step function.
+pub(crate) trait Step: Copy {
+    /// Where it stands on the observe axis.
+    fn at(&self) -> Timestamp;
+    /// Whether it continues the same step as `other`.
+    fn same_step(&self, other: &Self) -> bool;
+    /// The same step, begun where `first` stands.
+    fn begun_at(self, first: Self) -> Self;
+}
+
+impl Step for InForce {
+    fn at(&self) -> Timestamp {
+        self.since
+    }
+
+    fn same_step(&self, other: &Self) -> bool {
+        self.revision == other.revision
+    }
+
+    fn begun_at(self, first: Self) -> Self {
+        Self { since: first.since, known_seq: first.known_seq, ..self }
+    }
+}
+
+impl Step for Mark {
+    fn at(&self) -> Timestamp {
+        self.since
+    }
+
+    fn same_step(&self, other: &Self) -> bool {
+        self.withdrawn == other.withdrawn
+    }
+
+    fn begun_at(self, first: Self) -> Self {
+        first
+    }
+}
+
+/// The step that is in force at the first of `entries`, which run back in time from there.
+pub(crate) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreError>>) -> Result<Option<S>, StoreError> {
+    let mut step: Option<S> = None;
+    let mut first: Option<S> = None;
+    for entry in entries {
+        let entry = entry?;
+        let Some(seen) = first else {
+            (step, first) = (Some(entry), Some(entry));
+            continue;
+        };
+        if entry.at() == seen.at() {
+            continue; // Learnt before the entry that counts at this instant.
+        }
+        if !entry.same_step(&seen) {
+            break;
+        }
+        first = Some(entry);
+    }
+    Ok(step.zip(first).map(|(step, first)| step.begun_at(first)))
+}
+
+/// Where the step after `step` begins, among `entries`, which run forward in time from beyond the point at which
+/// `step` is in force.
+pub(crate) fn successor<S: Step>(
+    step: &S,
+    entries: impl Iterator<Item = Result<S, StoreError>>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut last: Option<S> = None;
+    for entry in entries {
+        let entry = entry?;
+        // An instant is over when the next one begins: only then is its last entry known.
+        if let Some(last) = last.filter(|last| last.at() != entry.at() && !last.same_step(step)) {
+            return Ok(Some(last.at()));
+        }
+        last = Some(entry);
+    }
+    Ok(last.filter(|last| !last.same_step(step)).map(|last| last.at()))
+}
+
+/// Where a revision first comes into force, among all `entries`, which run forward in time.
+fn first_of(
+    revision: RevisionNumber,
+    entries: impl Iterator<Item = Result<InForce, StoreError>>,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut last: Option<InForce> = None;
+    for entry in entries {
+        let entry = entry?;
+        // An instant is over when the next one begins: only then is its last entry known.
+        if let Some(last) = last.filter(|last| last.since != entry.since && last.revision == revision) {
+            return Ok(Some(last.since));
+        }
+        last = Some(entry);
+    }
+    Ok(last.filter(|last| last.revision == revision).map(|last| last.since))
+}
+
+/// Both functions of an article in memory, as known below a bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeline {
+    /// Complete below this position.
+    pub(crate) known_below: Seq,
+    points: Vec<Observed>,
+    marks: Vec<Mark>,
+    /// The changes that made the revisions, by number.
+    revisions: Vec<Seq>,
+    url_changes: Vec<Seq>,
+    /// All changes of the article, in order; `None` where there are too many to keep.
+    changes: Option<Vec<Seq>>,
+}
+
+/// Where the steps of one article are read: its timeline, where that is loaded, else the tables.
+#[derive(Clone, Copy)]
+pub(crate) enum Steps<'a> {
+    /// From memory.
+    Loaded(&'a Timeline),
+    /// From the tables.
+    Stored(Tables<'a>, ArticleKey),
+}
+
+type Times = (Bound<Timestamp>, Bound<Timestamp>);
+
+impl Timeline {
+    /// Loads the functions of an article; `None` where they have more than `entries_max` entries.
+    pub(crate) fn load(
+        tables: &Tables<'_>,
+        article: ArticleKey,
+        below: Seq,
+        entries_max: usize,
+    ) -> Result<Option<Self>, StoreError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let points = tables.observed(TimeTable::Time, article, all, Direction::Forward, below);
+        let points = points.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let marks = tables.marks(article, all, Direction::Forward, below);
+        let marks = marks.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let numbers = (Bound::Unbounded, Bound::Unbounded);
+        let revisions = tables.revisions(article, numbers, Direction::Forward, below).take(entries_max + 1);
+        let revisions = revisions.map(|entry| Ok(entry?.1)).collect::<Result<Vec<_>, StoreError>>()?;
+        let url_changes = tables.url_changes(article, below).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let most = points.len().max(marks.len()).max(revisions.len()).max(url_changes.len());
+        if most > entries_max {
+            return Ok(None);
+        }
+        let mut timeline = Self { known_below: below, points, marks, revisions, url_changes, changes: None };
+        timeline.changes = timeline.load_changes(tables, article, entries_max)?;
+        Ok(Some(timeline))
+    }
+
+    /// Each change of an article stands in one of its tables at least: by what it made, saw, marked or bound, or by
+    /// its request's id.
+    fn load_changes(
+        &self,
+        tables: &Tables<'_>,
+        article: ArticleKey,
+        entries_max: usize,
+    ) -> Result<Option<Vec<Seq>>, StoreError> {
+        let (below, all) = (self.known_below, (Bound::Unbounded, Bound::Unbounded));
+        let sightings = tables.observed(TimeTable::Sighting, article, all, Direction::Forward, below);
+        let sightings = sightings.map(|entry| Ok(entry?.point.seq));
+        let found = sightings.chain(tables.requests(article, below)).take(entries_max + 1);
+        let mut changes = found.collect::<Result<Vec<Seq>, StoreError>>()?;
+        if changes.len() > entries_max {
+            return Ok(None);
+        }
+        changes.extend(self.points.iter().map(|entry| entry.point.seq));
+        changes.extend(self.marks.iter().map(|mark| mark.seq));
+        changes.extend(self.revisions.iter().chain(&self.url_changes));
+        changes.sort_unstable();
+        changes.dedup();
+        changes.shrink_to_fit();
+        Ok(Some(changes))
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.points.capacity() * size_of::<Observed>()
+            + self.marks.capacity() * size_of::<Mark>()
+            + (self.revisions.capacity() + self.url_changes.capacity()) * size_of::<Seq>()
+            + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
+            + size_of::<Self>()
+    }
+}
+
+impl Steps<'_> {
+    /// The revision in force at `at`, or at the end of the axis, as known below `below`.
+    pub(crate) fn in_force(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<InForce>, StoreError> {
+        let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
+        match self {
+            Self::Loaded(timeline) => current(
+                until(&timeline.points, at, |entry| entry.point.observe_time)
+                    .filter(|entry| entry.point.seq < below)
+                    .map(|entry| Ok(InForce::from(*entry))),
+            ),
+            Self::Stored(tables, article) => current(points(tables, *article, times, Direction::Reverse, below)),
+        }
+    }
+
+    /// When the successor of `step`, which is in force at `at`, came into force.
+    pub(crate) fn valid_until(
+        &self,
+        step: &InForce,
+        at: Timestamp,
+        below: Seq,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => successor(
+                step,
+                after(&timeline.points, at, |entry| entry.point.observe_time)
+                    .filter(|entry| entry.point.seq < below)
+                    .map(|entry| Ok(InForce::from(*entry))),
+            ),
+            Self::Stored(tables, article) => {
+                let times = (Bound::Excluded(at), Bound::Unbounded);
+                successor(step, points(tables, *article, times, Direction::Forward, below))
+            }
+        }
+    }
+
+    /// Where a revision first came into force, as known below `below`; `None` if at each instant at which it was
+    /// seen another was learnt later.
+    pub(crate) fn first_in_force(&self, revision: RevisionNumber, below: Seq) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let known = timeline.points.iter().filter(|entry| entry.point.seq < below);
+                first_of(revision, known.map(|entry| Ok(InForce::from(*entry))))
+            }
+            Self::Stored(tables, article) => {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                first_of(revision, points(tables, *article, all, Direction::Forward, below))
+            }
+        }
+    }
+
+    /// The mark in force at `at`, or at the end of the axis, as known below `below`.
+    pub(crate) fn mark(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<Mark>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => current(
+                until(&timeline.marks, at, |mark| mark.since).filter(|mark| mark.seq < below).map(|mark| Ok(*mark)),
+            ),
+            Self::Stored(tables, article) => {
+                let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
+                current(tables.marks(*article, times, Direction::Reverse, below))
+            }
+        }
+    }
+
+    /// The latest change below `below` that set a mark.
+    pub(crate) fn last_mark(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => Ok(timeline.marks.iter().map(|mark| mark.seq).filter(|seq| *seq < below).max()),
+            Self::Stored(tables, article) => {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                let marks = tables.marks(*article, all, Direction::Forward, below);
+                marks.map(|mark| mark.map(|mark| mark.seq)).try_fold(None, |last, seq| Ok(last.max(Some(seq?))))
+            }
+        }
+    }
+
+    /// Where the article was first observed, as known below `below`.
+    pub(crate) fn first(&self, below: Seq) -> Result<Option<Timestamp>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let first = timeline.points.iter().find(|entry| entry.point.seq < below);
+                Ok(first.map(|entry| entry.point.observe_time))
+            }
+            Self::Stored(tables, article) => {
+                let all = (Bound::Unbounded, Bound::Unbounded);
+                let first = tables.observed(TimeTable::Time, *article, all, Direction::Forward, below).next();
+                Ok(first.transpose()?.map(|entry| entry.point.observe_time))
+            }
+        }
+    }
+}
+
+impl Steps<'_> {
+    /// How many revisions were known below `below`.
+    pub(crate) fn revision_count(&self, below: Seq) -> Result<u32, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let count = timeline.revisions.partition_point(|made| *made < below);
+                Ok(u32::try_from(count).unwrap_or(u32::MAX))
+            }
+            Self::Stored(tables, article) => {
+                let numbers = (Bound::Unbounded, Bound::Unbounded);
+                let last = tables.revisions(*article, numbers, Direction::Reverse, below).next().transpose()?;
+                Ok(last.map_or(0, |(number, _)| number.get()))
+            }
+        }
+    }
+
+    /// The latest change below `below`, where it is known without following the log.
+    pub(crate) fn latest_change(&self, below: Seq) -> Option<Seq> {
+        match self {
+            Self::Loaded(timeline) => {
+                let changes = timeline.changes.as_ref()?;
+                changes.get(..changes.partition_point(|change| *change < below))?.last().copied()
+            }
+            Self::Stored(..) => None,
+        }
+    }
+
+    /// The changes below `below` that bind URLs, in order.
+    pub(crate) fn url_changes(&self, below: Seq) -> Result<Vec<Seq>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                Ok(timeline.url_changes.iter().copied().filter(|change| *change < below).collect())
+            }
+            Self::Stored(tables, article) => tables.url_changes(*article, below).collect(),
+        }
+    }
+}
+
+fn points<'a>(
+    tables: &Tables<'a>,
+    article: ArticleKey,
+    times: Times,
+    direction: Direction,
+    below: Seq,
+) -> impl Iterator<Item = Result<InForce, StoreError>> + use<'a> {
+    tables.observed(TimeTable::Time, article, times, direction, below).map(|entry| entry.map(InForce::from))
+}
+
+/// The entries at or before `at`, backwards. The entries are sorted by time.
+fn until<T>(entries: &[T], at: Option<Timestamp>, time: impl Fn(&T) -> Timestamp) -> impl Iterator<Item = &T> {
+    let end = at.map_or(entries.len(), |at| entries.partition_point(|entry| time(entry) <= at));
+    entries.get(..end).unwrap_or_default().iter().rev()
+}
+
+/// The entries after `at`, forwards.
+fn after<T>(entries: &[T], at: Timestamp, time: impl Fn(&T) -> Timestamp) -> impl Iterator<Item = &T> {
+    let start = entries.partition_point(|entry| time(entry) <= at);
+    entries.get(start..).unwrap_or_default().iter()
+}

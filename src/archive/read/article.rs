@@ -1,0 +1,375 @@
+//! Reading articles and revisions at a cut.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::archive::error::{ArchiveError, Missing};
+use crate::archive::project::timeline::Steps;
+use crate::archive::read::cache::HeadEntry;
+use crate::archive::read::point::ReadPoint;
+use crate::archive::read::reader::{ReadError, Reader};
+use crate::model::{
+    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
+    Timestamp, UrlKey,
+};
+use crate::store::head::{InForce, Mark};
+use crate::store::{StoreError, content};
+
+/// How much of a content is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// What the log itself has.
+    Basic,
+    /// All of it.
+    Full,
+}
+
+/// An article at a cut.
+#[derive(Clone, Debug)]
+pub struct ArticleAt {
+    /// Its name.
+    pub name: ArticleName,
+    /// The mark in force.
+    pub mark: Option<MarkAt>,
+    /// The revision in force.
+    pub revision: RevisionAt,
+    /// Since when it is.
+    pub valid_from: Timestamp,
+    /// When its successor came into force.
+    pub valid_until: Option<Timestamp>,
+    /// The tag of the newest state, where that is what was read.
+    pub etag: Option<String>,
+    /// The URLs that lead to it, with since when, in the order in which they became known.
+    pub urls: Vec<(ArticleUrl, Timestamp)>,
+    /// How many revisions were known.
+    pub revision_count: u32,
+    /// The archive time of its first change.
+    pub create_time: Timestamp,
+    /// Its latest change.
+    pub latest: Arc<Change>,
+}
+
+/// A mark at a cut.
+#[derive(Clone, Debug)]
+pub struct MarkAt {
+    /// Withdrawn, or reinstated.
+    pub withdrawn: bool,
+    /// Since when.
+    pub since: Timestamp,
+    /// The reason given.
+    pub reason: String,
+}
+
+/// A revision.
+#[derive(Clone, Debug)]
+pub struct RevisionAt {
+    /// The article.
+    pub article: ArticleName,
+    /// Its number.
+    pub number: RevisionNumber,
+    /// The change that made it, which has its attributes.
+    pub made: Arc<Change>,
+    /// What it says; `None` where only the attributes were asked for.
+    pub content: Option<Arc<Content>>,
+    /// The bytes of the kept original, where they were asked for.
+    pub original: Option<Bytes>,
+}
+
+impl RevisionAt {
+    /// The attributes.
+    pub fn record(&self) -> Option<&RevisionRecord> {
+        self.made.entry.made.as_deref()
+    }
+}
+
+impl RevisionAt {
+    /// Bytes of what was read with it, roughly. Whatever may be long counts.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let attributes = self.record().map_or(0, |record| {
+            let labels: usize = record.labels.iter().map(String::len).sum();
+            record.headline.len() + record.section.len() + record.canonical_url.len() + labels
+        });
+        let fetch = self.made.entry.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes());
+        attributes + fetch + self.content.as_ref().map_or(0, |content| content.weight_bytes())
+    }
+}
+
+impl ArticleAt {
+    /// Bytes of what was read with it, roughly. Whatever may be long counts.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
+        let reason = self.mark.as_ref().map_or(0, |mark| mark.reason.len());
+        let fetch = self.latest_fetch().map_or(0, Fetch::text_bytes);
+        self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch
+    }
+
+    /// Whether it is withdrawn.
+    pub fn withdrawn(&self) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.withdrawn)
+    }
+
+    /// How the page was had by the latest change, where the newest state was read and that change found what is in force:
+    /// whoever is told by the page's server that nothing changed since knows that the archive has it.
+    pub fn latest_fetch(&self) -> Option<&Fetch> {
+        let latest = &self.latest.entry;
+        let found_newest = self.etag.is_some() && latest.standing.is_newest && !self.withdrawn();
+        latest.fetch.as_deref().filter(|_| found_newest)
+    }
+}
+
+/// The tag of an article's newest revision and state. It changes when either does, and never comes back: it has the
+/// position of the latest mark, whichever that set.
+pub(crate) fn etag(revision: RevisionNumber, last_mark: Option<Seq>, made: &Change) -> String {
+    let digest = made.entry.made.as_ref().map(|made| made.digest.short()).unwrap_or_default();
+    match last_mark {
+        None => format!("{revision}-{digest}"),
+        Some(seq) => format!("{revision}-{digest}-{seq}"),
+    }
+}
+
+/// Reads an article.
+pub(crate) fn article(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    name: &ArticleName,
+    view: View,
+) -> Result<ArticleAt, ReadError> {
+    let entry = known(reader, point, name)?;
+    let steps = steps_at(reader, point, &entry)?;
+    render(reader, point, &entry, steps, view)
+}
+
+/// What is in force at a cut.
+#[derive(Clone, Copy)]
+pub(crate) struct StepsAt {
+    pub(crate) step: InForce,
+    pub(crate) mark: Option<Mark>,
+    pub(crate) valid_until: Option<Timestamp>,
+}
+
+/// The article of this name, if it is known at the cut.
+pub(crate) fn known(reader: &Reader<'_>, point: &ReadPoint, name: &ArticleName) -> Result<HeadEntry, ReadError> {
+    let entry = reader.head(name)?.ok_or_else(|| unknown(name))?;
+    if entry.head.first_seq >= point.below() {
+        // The one change that an engine may show before it is durable must not be told of.
+        let first = reader.durable_change(entry.head.first_seq)?;
+        let first = first.ok_or_else(|| unknown(name))?.entry.archive_time;
+        return Err(ArchiveError::from(Missing::NotYetArchived { article: name.clone(), first }).into());
+    }
+    Ok(entry)
+}
+
+fn unknown(name: &ArticleName) -> ArchiveError {
+    Missing::Article(name.clone()).into()
+}
+
+/// What is in force at the cut: from the head where that is all that is asked for, else from the indexes.
+pub(crate) fn steps_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry) -> Result<StepsAt, ReadError> {
+    let (head, below) = (&entry.head, point.below());
+    let all_known = head.latest_seq < below;
+    let newest = |at: Timestamp| at >= head.newest.since && head.mark.is_none_or(|mark| at >= mark.since);
+    if all_known && point.observe_time.is_none_or(newest) {
+        return Ok(StepsAt { step: head.newest, mark: head.mark, valid_until: None });
+    }
+    let at = point.observe_time;
+    let read = reader.with_steps(entry, below, |steps| {
+        let Some(step) = steps.in_force(at, below)? else { return Ok(Err(steps.first(below)?)) };
+        let valid_until = match at {
+            Some(at) => steps.valid_until(&step, at, below)?,
+            None => None,
+        };
+        Ok(Ok(StepsAt { step, mark: steps.mark(at, below)?, valid_until }))
+    })?;
+    read.map_err(|first| {
+        let first = first.unwrap_or(head.first_observe_time);
+        ArchiveError::from(Missing::NotYetObserved { article: head.name.clone(), first }).into()
+    })
+}
+
+/// Puts an article together from what is in force.
+pub(crate) fn render(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    entry: &HeadEntry,
+    steps: StepsAt,
+    view: View,
+) -> Result<ArticleAt, ReadError> {
+    let (head, below) = (&entry.head, point.below());
+    let StepsAt { step, mark, valid_until } = steps;
+    let withdrawn = mark.is_some_and(|mark| mark.withdrawn);
+    let view = if withdrawn { View::Basic } else { view };
+    let made = reader.change(step.created_seq)?;
+    let etag = match (point.observe_time, head.last_mark) {
+        (Some(_), _) => None,
+        (None, Some(last)) if last >= below => {
+            let last = reader.with_steps(entry, below, |steps| steps.last_mark(below))?;
+            Some(etag(step.revision, last, &made))
+        }
+        (None, last) => Some(etag(step.revision, last, &made)),
+    };
+    let all_known = head.latest_seq < below;
+    let (revision_count, latest) = if all_known {
+        (head.revision_count.get(), reader.change(head.latest_seq)?)
+    } else {
+        let read = |steps: Steps<'_>| Ok((steps.revision_count(below)?, steps.latest_change(below)));
+        let (count, latest) = reader.with_steps(entry, below, read)?;
+        let latest = match latest {
+            Some(latest) => reader.change(latest)?,
+            None => latest_below(reader, entry, below)?,
+        };
+        (count, latest)
+    };
+    Ok(ArticleAt {
+        name: head.name.clone(),
+        mark: mark.map(|mark| mark_at(reader, mark)).transpose()?,
+        etag,
+        revision: revision_of(reader, head.name.clone(), step.revision, made, view)?,
+        valid_from: step.since,
+        valid_until,
+        urls: urls(reader, entry, below)?,
+        revision_count,
+        create_time: reader.change(head.first_seq)?.entry.archive_time,
+        latest,
+    })
+}
+
+/// The article's latest change below `below`, following the log back from its latest of all.
+pub(crate) fn latest_below(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<Arc<Change>, ReadError> {
+    let mut seq = entry.head.latest_seq;
+    loop {
+        // A head may be written by a commit that is not durable yet.
+        let Some(change) = reader.change_of_any_commit(seq)? else {
+            return latest_in_log(reader, entry.article, below);
+        };
+        if change.seq < below {
+            return Ok(change);
+        }
+        let missing = || StoreError::damaged_at(seq, "an article's log has no beginning");
+        seq = change.entry.previous.filter(|previous| *previous < seq).ok_or_else(missing)?;
+    }
+}
+
+/// The same, looked for in the log itself: a commit that failed may have left a head without the change that it names.
+fn latest_in_log(reader: &Reader<'_>, article: ArticleKey, below: Seq) -> Result<Arc<Change>, ReadError> {
+    let mut end = below;
+    while let Some(seq) = end.previous() {
+        let change = reader.change(seq)?;
+        if change.entry.article == article {
+            return Ok(change);
+        }
+        end = seq;
+    }
+    Err(StoreError::damaged_at(below, "an article has no change in the log").into())
+}
+
+fn mark_at(reader: &Reader<'_>, mark: Mark) -> Result<MarkAt, ReadError> {
+    let change = reader.change(mark.seq)?;
+    Ok(MarkAt { withdrawn: mark.withdrawn, since: mark.since, reason: change.entry.reason.clone() })
+}
+
+/// The URLs of an article. One that was bound again from an earlier time on is told once, with that time.
+pub(crate) fn urls(
+    reader: &Reader<'_>,
+    entry: &HeadEntry,
+    below: Seq,
+) -> Result<Vec<(ArticleUrl, Timestamp)>, ReadError> {
+    let changes = match &entry.head.url_changes {
+        Some(changes) => changes.iter().copied().filter(|seq| *seq < below).collect(),
+        None => reader.with_steps(entry, below, |steps| steps.url_changes(below))?,
+    };
+    let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
+    let mut places: HashMap<UrlKey, usize> = HashMap::new();
+    for seq in changes {
+        let change = reader.change(seq)?;
+        let since = change.entry.observe_time;
+        for url in &change.entry.bound_urls {
+            let place = *places.entry(url.key.clone()).or_insert(urls.len());
+            match urls.get_mut(place) {
+                Some((_, known_since)) => *known_since = since.min(*known_since),
+                None => urls.push((url.clone(), since)),
+            }
+        }
+    }
+    Ok(urls)
+}
+
+/// A revision that `made` made.
+pub(crate) fn revision_of(
+    reader: &Reader<'_>,
+    article: ArticleName,
+    number: RevisionNumber,
+    made: Arc<Change>,
+    view: View,
+) -> Result<RevisionAt, ReadError> {
+    let content = match view {
+        View::Basic => None,
+        View::Full => {
+            let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
+            let digest = made.entry.made.as_ref().ok_or_else(unmade)?.digest;
+            Some(reader.content(made.seq, digest)?.content)
+        }
+    };
+    Ok(RevisionAt { article, number, made, content, original: None })
+}
+
+/// Reads a revision by number, or the one in force.
+pub(crate) fn revision(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    name: &ArticleName,
+    selector: RevisionSelector,
+    view: View,
+) -> Result<RevisionAt, ReadError> {
+    let entry = known(reader, point, name)?;
+    let (number, created_seq) = match selector {
+        RevisionSelector::Latest => {
+            let step = steps_at(reader, point, &entry)?.step;
+            (step.revision, step.created_seq)
+        }
+        RevisionSelector::Number(number) => (number, numbered(reader, point, &entry, number)?),
+    };
+    let made = reader.change(created_seq)?;
+    revision_of(reader, name.clone(), number, made, view)
+}
+
+/// The change that made a revision, if it is known at the cut.
+fn numbered(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    entry: &HeadEntry,
+    number: RevisionNumber,
+) -> Result<Seq, ReadError> {
+    if entry.head.newest.revision == number && entry.head.newest.created_seq < point.below() {
+        return Ok(entry.head.newest.created_seq);
+    }
+    let created_seq = reader.tables()?.revision(entry.article, number, point.below())?;
+    let missing = || ArchiveError::from(Missing::Revision { article: entry.head.name.clone(), number });
+    Ok(created_seq.ok_or_else(missing)?)
+}
+
+/// Reads the bytes of the original that was kept with a revision.
+pub(crate) fn original(reader: &Reader<'_>, revision: &RevisionAt) -> Result<Option<Bytes>, ReadError> {
+    let Some(original) = revision.record().and_then(|record| record.original.as_ref()) else { return Ok(None) };
+    let tables = reader.tables()?;
+    let data = content::read_original(tables.source(), revision.made.seq, original.size_bytes)?;
+    let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &data)).into();
+    if digest != original.sha256 {
+        return Err(StoreError::damaged_at(revision.made.seq, "an original does not have its digest").into());
+    }
+    Ok(Some(data.into()))
+}
+
+/// The name of the article that a URL leads to.
+pub(crate) fn by_url(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    url: &str,
+    key: &UrlKey,
+) -> Result<ArticleName, ReadError> {
+    let binding = reader.tables()?.url(key, point.below())?;
+    let unknown = || ArchiveError::from(Missing::Url(url.to_owned()));
+    let binding = binding.ok_or_else(unknown)?;
+    Ok(reader.head_of(binding.article)?.head.name.clone())
+}

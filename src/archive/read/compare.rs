@@ -1,0 +1,102 @@
+//! Two states of an article, compared.
+
+use crate::archive::read::article::known;
+use crate::archive::read::article::revision;
+use crate::archive::read::article::revision_of;
+use crate::archive::read::article::{RevisionAt, View};
+use crate::archive::read::point::ReadPoint;
+use crate::archive::read::reader::{ReadError, Reader};
+use crate::model::diff::{ContentDiff, diff, word_delta};
+use crate::model::{ArticleName, Content, RevisionNumber, RevisionSelector, Timestamp, WordDelta};
+
+/// Which state of an article.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateSelector {
+    /// The revision of this number.
+    Number(RevisionNumber),
+    /// The revision in force at this instant of the observe axis.
+    At(Timestamp),
+}
+
+/// Two states and what differs.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The earlier state; `None` where the later one has no predecessor.
+    pub base: Option<RevisionAt>,
+    /// The later state.
+    pub target: RevisionAt,
+    /// What differs.
+    pub diff: ContentDiff,
+    /// The words that came and went.
+    pub word_delta: WordDelta,
+}
+
+/// Compares two states. The default target is the newest; the default base is what was in force before the target.
+pub(crate) fn compare(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    name: &ArticleName,
+    base: Option<StateSelector>,
+    target: Option<StateSelector>,
+) -> Result<Comparison, ReadError> {
+    let chosen = target;
+    let target = match chosen {
+        Some(selector) => selected(reader, point, name, selector)?,
+        None => revision(reader, point, name, RevisionSelector::Latest, View::Full)?,
+    };
+    let base = match base {
+        Some(selector) => Some(selected(reader, point, name, selector)?),
+        None => predecessor(reader, point, &target, chosen)?,
+    };
+    Ok(beside(base, target))
+}
+
+/// Two revisions that were read whole, compared.
+pub(crate) fn beside(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
+    let nothing = Content::default();
+    let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
+    let before = base.as_ref().map(content);
+    let before = before.as_deref().unwrap_or(&nothing);
+    let after = content(&target);
+    let (diff, word_delta) = (diff(before, &after), word_delta(before, &after));
+    Comparison { base, target, diff, word_delta }
+}
+
+fn selected(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    name: &ArticleName,
+    selector: StateSelector,
+) -> Result<RevisionAt, ReadError> {
+    match selector {
+        StateSelector::Number(number) => revision(reader, point, name, RevisionSelector::Number(number), View::Full),
+        StateSelector::At(at) => {
+            let point = ReadPoint { observe_time: Some(at), ..*point };
+            revision(reader, &point, name, RevisionSelector::Latest, View::Full)
+        }
+    }
+}
+
+/// The revision in force just before the target came into force: for the first time where it was chosen by number,
+/// else before the state that was chosen. A revision may be in force more than once.
+fn predecessor(
+    reader: &Reader<'_>,
+    point: &ReadPoint,
+    target: &RevisionAt,
+    chosen: Option<StateSelector>,
+) -> Result<Option<RevisionAt>, ReadError> {
+    let entry = known(reader, point, &target.article)?;
+    let below = point.below();
+    let before = reader.with_steps(&entry, below, |steps| {
+        let since = match chosen {
+            Some(StateSelector::Number(number)) => steps.first_in_force(number, below)?,
+            Some(StateSelector::At(at)) => steps.in_force(Some(at), below)?.map(|step| step.since),
+            None => steps.in_force(point.observe_time, below)?.map(|step| step.since),
+        };
+        let since = since.unwrap_or(target.made.entry.observe_time);
+        steps.in_force(Some(since.saturating_add_micros(-1)), below)
+    })?;
+    let Some(step) = before else { return Ok(None) };
+    let made = reader.change(step.created_seq)?;
+    revision_of(reader, target.article.clone(), step.revision, made, View::Full).map(Some)
+}

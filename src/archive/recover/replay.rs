@@ -1,0 +1,171 @@
+//! Fills an empty database with the record of an archive, and derives the indexes: what a restoring and a rebuilding do.
+//!
+//! Each change is held to the one before it, each content to its digest and each original to its SHA-256 before it is
+//! written. What was filled is an archive only after [`Refill::finish`]: whoever calls this keeps the database out of
+//! reach until then.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::archive::project::projection::rederive;
+use crate::archive::project::sources::Sources;
+use crate::archive::read::contents;
+use crate::archive::recover::chain::Succession;
+use crate::archive::recover::verify::payload;
+use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
+use crate::store::format::{self, FormatError};
+use crate::store::key::meta::MetaKey;
+use crate::store::overlay::Overlay;
+use crate::store::subscription::SubscriptionRecord;
+use crate::store::whole::WholeChange;
+use crate::store::{Batch, Engine, StoreError, Tables};
+
+/// Changes in one commit.
+const COMMIT_CHANGES: usize = 256;
+/// Bytes in one commit.
+const COMMIT_BYTES: u64 = 8 << 20;
+/// Contents kept in memory, for those that are deltas of them.
+const CONTENT_CACHE_BYTES: u64 = 64 << 20;
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Seq, Bytes> for ByBytes {
+    fn weight(&self, _: &Seq, bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + 64
+    }
+}
+
+/// What an archive has beside the log and what follows from it.
+#[derive(Debug, Default)]
+pub(crate) struct Apart {
+    /// No archive time at or before this is assigned any more.
+    pub(crate) clock_floor: Option<Timestamp>,
+    /// How many commits the database counts.
+    pub(crate) commits: u64,
+    /// The durable subscriptions. Their positions lie at or before the end of the log.
+    pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
+}
+
+/// A database that is being filled.
+pub(crate) struct Refill<'a> {
+    engine: &'a dyn Engine,
+    succession: Succession,
+    sources: Sources,
+    contents: Cache<Seq, Bytes, ByBytes>,
+    /// What is not committed yet.
+    batch: Batch,
+    batch_bytes: u64,
+    batch_changes: usize,
+}
+
+impl<'a> Refill<'a> {
+    /// Begins with an empty engine, which becomes a database of the archive of this id.
+    pub(crate) fn new(engine: &'a dyn Engine, archive_id: [u8; 16]) -> Result<Self, FormatError> {
+        let id = format::open(engine, archive_id)?;
+        if id != archive_id || Tables::new(engine).last_change()?.is_some() {
+            return Err(StoreError::Damaged { seq: None, detail: "the database is not empty".to_owned() }.into());
+        }
+        let contents = Cache::with_weighter(4096, CONTENT_CACHE_BYTES, ByBytes);
+        let (succession, sources) = (Succession::of_archive(&archive_id), Sources::default());
+        Ok(Self { engine, succession, sources, contents, batch: Batch::default(), batch_bytes: 0, batch_changes: 0 })
+    }
+
+    /// Where the log ends so far.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            next_seq: self.succession.next_seq(),
+            archive_time: self.succession.archive_time(),
+            log_digest: self.succession.log_digest(),
+        }
+    }
+
+    /// Adds the next change. What does not follow from those before it, or is not what it is recorded as, is
+    /// [`StoreError::Damaged`], and nothing of it is added.
+    pub(crate) fn push(&mut self, whole: &WholeChange) -> Result<(), StoreError> {
+        let batch = written(whole);
+        self.check_brought(whole, &batch)?;
+        self.add(whole, batch)
+    }
+
+    /// As [`Self::push`], but takes what the change brought as it is, and answers what is wrong with that.
+    pub(crate) fn push_as_it_is(&mut self, whole: &WholeChange) -> Result<Option<StoreError>, StoreError> {
+        let batch = written(whole);
+        let found = self.check_brought(whole, &batch).err();
+        self.add(whole, batch)?;
+        Ok(found)
+    }
+
+    /// Holds what the change brought, which is in `written`, to what it is recorded as.
+    fn check_brought(&self, whole: &WholeChange, written: &Batch) -> Result<(), StoreError> {
+        let seq = whole.change.seq;
+        let Some(made) = &whole.change.entry.made else { return Ok(()) };
+        let committed = Overlay::new(self.engine, &self.batch);
+        let read = Overlay::new(&committed, written);
+        let content = contents::load(&read, seq, made.digest, |seq| self.contents.get(&seq))?;
+        self.contents.insert(seq, content.bytes);
+        payload::check_depth(&read, seq, whole.content.as_ref())?;
+        payload::check_original(&whole.change, whole.original.as_ref())
+    }
+
+    /// Adds a change, all of which but the indexes is in `batch`.
+    fn add(&mut self, whole: &WholeChange, mut batch: Batch) -> Result<(), StoreError> {
+        let mut succession = self.succession;
+        succession.follow(&whole.change, &whole.record)?;
+        self.derive(whole, &mut batch)?;
+        self.succession = succession;
+        self.take(batch)
+    }
+
+    /// Writes what is left, with what does not follow from the log, and answers where that ends.
+    pub(crate) fn finish(mut self, apart: &Apart) -> Result<Snapshot, StoreError> {
+        let snapshot = self.snapshot();
+        if let Some(floor) = apart.clock_floor {
+            self.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
+        }
+        if apart.commits > 0 {
+            self.batch.put_meta(MetaKey::Commits, apart.commits.to_be_bytes().to_vec());
+        }
+        for (id, record) in &apart.subscriptions {
+            self.batch.put_subscription(id, Some(record));
+        }
+        self.commit()?;
+        Ok(snapshot)
+    }
+
+    /// Adds the indexes.
+    fn derive(&mut self, whole: &WholeChange, batch: &mut Batch) -> Result<(), StoreError> {
+        let change = &whole.change;
+        let read = Overlay::new(self.engine, &self.batch);
+        let tables = Tables::new(&read);
+        let head = tables.head(change.entry.article)?;
+        let depth = whole.content.as_ref().map(|content| content.depth());
+        let derived = rederive(&tables, head, change, depth)?;
+        batch.writes.extend(derived.batch.writes);
+        let (stats, before) = self.sources.take_in(change);
+        batch.put_source(&change.entry.name.source, stats, before);
+        Ok(())
+    }
+
+    fn take(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.batch_bytes += batch.bytes();
+        self.batch_changes += 1;
+        self.batch.writes.extend(batch.writes);
+        if self.batch_changes >= COMMIT_CHANGES || self.batch_bytes >= COMMIT_BYTES { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let batch = std::mem::take(&mut self.batch);
+        (self.batch_bytes, self.batch_changes) = (0, 0);
+        Ok(self.engine.commit(&batch)?)
+    }
+}
+
+fn written(whole: &WholeChange) -> Batch {
+    let mut batch = Batch::default();
+    whole.write(&mut batch);
+    batch
+}

@@ -1,0 +1,236 @@
+//! One article after the other: its contents and originals against what the log recorded, and all that is kept of it in
+//! the indexes against what follows from its changes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::archive::project::projection::rederive;
+use crate::archive::read::contents;
+use crate::archive::recover::verify::compare::Comparison;
+use crate::archive::recover::verify::log::Known;
+use crate::archive::recover::verify::payload;
+use crate::archive::recover::verify::report::numbered;
+use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::model::verification::{Finding, Phase, Table};
+use crate::model::{ArticleKey, ArticleName, Change, RevisionRecord, Seq};
+use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
+use crate::store::engine::{Direction, EngineError, Entry, KeyRange, Read, Scan};
+use crate::store::head::Head;
+use crate::store::overlay::Overlay;
+use crate::store::{Batch, StoreError, Tables};
+
+/// Reads all articles that the log knows.
+pub(crate) fn read_articles(read: &dyn Read, known: &mut Known, report: &mut Report<'_>) -> Result<(), Stopped> {
+    report.begin(Phase::Articles, report.summary.changes)?;
+    let mut entries = 0;
+    for (number, latest) in (0..).zip(&known.latest) {
+        let article = Article { read, known, report, key: ArticleKey(number), name: None };
+        entries += article.check(*latest)?;
+    }
+    known.entries_expected += entries + report.summary.contents + report.summary.originals;
+    report.end()
+}
+
+struct Article<'r, 'a> {
+    read: &'r dyn Read,
+    known: &'r Known,
+    report: &'r mut Report<'a>,
+    key: ArticleKey,
+    name: Option<ArticleName>,
+}
+
+impl Article<'_, '_> {
+    /// Checks the article, and answers how many entries the indexes have of it.
+    fn check(mut self, latest: Option<Seq>) -> Result<u64, Stopped> {
+        let Some(latest) = latest else {
+            self.find(Table::Article, None, format!("no change of {} can be read", numbered(self.key)))?;
+            return Ok(0);
+        };
+        self.report.summary.articles += 1;
+        let head = self.head(latest)?;
+        // What was written after the log was read is in the head. It says how far the indexes are compared.
+        let last = head.as_ref().map_or(latest, |head| head.latest_seq.max(latest));
+        let (changes, is_whole) = self.changes(last)?;
+        let (expected, derived) = self.derive(&changes, is_whole)?;
+        if is_whole && let Some(derived) = derived {
+            self.compare_heads(head.as_ref(), &derived)?;
+            let bounds = (last, self.known.end);
+            Comparison { read: self.read, report: self.report, article: &derived.name, bounds }
+                .compare(self.key, &expected)?;
+        }
+        Ok(expected.writes.len() as u64)
+    }
+
+    /// The head, unless it is damaged or older than the log.
+    fn head(&mut self, latest: Seq) -> Result<Option<Head>, Stopped> {
+        match Tables::new(self.read).head(self.key) {
+            Ok(Some(head)) if head.latest_seq >= latest => Ok(Some(head)),
+            Ok(Some(head)) => {
+                self.name = Some(head.name.clone());
+                let detail = format!("the head is of the change at {}, older than the log", head.latest_seq);
+                self.find(Table::Article, Some(latest), detail)?;
+                Ok(None)
+            }
+            Ok(None) => {
+                self.find(Table::Article, Some(latest), format!("the head of {} is missing", numbered(self.key)))?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.find_error(Table::Article, Some(latest), error)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The article's changes in order, and whether they are all.
+    fn changes(&mut self, last: Seq) -> Result<(Vec<Change>, bool), Stopped> {
+        let tables = Tables::new(self.read);
+        let mut changes: Vec<Change> = Vec::new();
+        let mut next = Some(last);
+        let mut is_whole = true;
+        while let Some(seq) = next {
+            let change = match tables.change(seq) {
+                Ok(Some(change)) if change.entry.article == self.key => change,
+                Ok(_) => {
+                    let detail = "the article's change is missing, so that what came before it is not compared";
+                    self.find(Table::Article, Some(seq), detail.to_owned())?;
+                    is_whole = false;
+                    break;
+                }
+                Err(error) => {
+                    self.find_error(Table::Article, Some(seq), error)?;
+                    is_whole = false;
+                    break;
+                }
+            };
+            next = change.entry.previous.filter(|previous| *previous < seq);
+            self.name.get_or_insert_with(|| change.entry.name.clone());
+            changes.push(change);
+        }
+        changes.reverse();
+        Ok((changes, is_whole))
+    }
+
+    /// Checks what each change brought, and derives what follows from all of them.
+    fn derive(&mut self, changes: &[Change], is_whole: bool) -> Result<(Batch, Option<Head>), Stopped> {
+        let mut expected = Batch::default();
+        let mut head: Option<Head> = None;
+        let mut texts = Texts::default();
+        let mut derives = is_whole;
+        for change in changes {
+            let depth = self.check_brought(change, &mut texts)?;
+            if derives {
+                let read = Overlay::new(&Nothing, &expected);
+                match rederive(&Tables::new(&read), head.take(), change, depth) {
+                    Ok(derived) => {
+                        head = Some(derived.head);
+                        expected.writes.extend(derived.batch.writes);
+                    }
+                    Err(error) => {
+                        self.find_error(Table::Log, Some(change.seq), error)?;
+                        derives = false;
+                    }
+                }
+            }
+            self.report.advance()?;
+        }
+        Ok((expected, head.filter(|_| derives)))
+    }
+
+    /// Checks a content and an original; answers the content's depth.
+    fn check_brought(&mut self, change: &Change, texts: &mut Texts) -> Result<Option<u32>, Stopped> {
+        let Some(made) = &change.entry.made else { return Ok(None) };
+        let seq = change.seq;
+        self.report.summary.contents += 1;
+        let depth = match check_content(self.read, change, made, texts) {
+            Ok(depth) => Some(depth),
+            Err(error) => {
+                self.find_error(Table::Content, Some(seq), error)?;
+                // What is stored of it says its depth still, in most cases.
+                StoredContent::read(self.read, seq).ok().flatten().map(|content| content.depth())
+            }
+        };
+        if made.original.is_some() {
+            self.report.summary.originals += 1;
+            let original = StoredOriginal::read(self.read, seq);
+            if let Err(error) = original.and_then(|original| payload::check_original(change, Some(&original))) {
+                self.find_error(Table::Original, Some(seq), error)?;
+            }
+        }
+        Ok(depth)
+    }
+
+    fn compare_heads(&mut self, stored: Option<&Head>, derived: &Head) -> Result<(), Stopped> {
+        match stored {
+            Some(stored) if stored != derived => {
+                let detail = "the head is other than the log says".to_owned();
+                self.find(Table::Article, Some(derived.latest_seq), detail)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn find(&mut self, table: Table, seq: Option<Seq>, detail: String) -> Result<(), Stopped> {
+        self.report.find(Finding { table, seq, article: self.name.clone(), detail })
+    }
+
+    fn find_error(&mut self, table: Table, seq: Option<Seq>, error: StoreError) -> Result<(), Stopped> {
+        self.report.find_error(table, (seq, self.name.as_ref()), error)
+    }
+}
+
+/// The latest contents of an article, for those that are deltas of them.
+#[derive(Default)]
+struct Texts(VecDeque<(Seq, Bytes)>);
+
+impl Texts {
+    fn get(&self, seq: Seq) -> Option<Bytes> {
+        self.0.iter().find(|(at, _)| *at == seq).map(|(_, bytes)| bytes.clone())
+    }
+
+    fn keep(&mut self, seq: Seq, bytes: Bytes) {
+        if self.0.len() > DEPTH_LIMIT as usize {
+            self.0.pop_front();
+        }
+        self.0.push_back((seq, bytes));
+    }
+}
+
+/// Checks a content against its digest and against what the log's record repeats of it.
+fn check_content(
+    read: &dyn Read,
+    change: &Change,
+    made: &RevisionRecord,
+    texts: &mut Texts,
+) -> Result<u32, StoreError> {
+    let seq = change.seq;
+    let missing = || StoreError::damaged_at(seq, "a content is missing");
+    let stored = StoredContent::read(read, seq)?.ok_or_else(missing)?;
+    let loaded = contents::load(read, seq, made.digest, |seq| texts.get(seq))?;
+    texts.keep(seq, loaded.bytes);
+    payload::check_depth(read, seq, Some(&stored))?;
+    let repeated = RevisionRecord {
+        word_delta: made.word_delta,
+        rollback_of: made.rollback_of,
+        original: made.original.clone(),
+        ..RevisionRecord::of(&loaded.content, made.digest, loaded.content.word_count())
+    };
+    if repeated != *made {
+        return Err(StoreError::damaged_at(seq, "the log records other attributes than the content has"));
+    }
+    Ok(stored.depth())
+}
+
+/// An engine without entries, under what is derived.
+struct Nothing;
+
+impl Read for Nothing {
+    fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(None)
+    }
+
+    fn scan(&self, _: KeyRange, _: Direction) -> Scan<'_> {
+        Box::new(std::iter::empty::<Result<Entry, EngineError>>())
+    }
+}

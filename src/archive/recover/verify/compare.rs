@@ -1,0 +1,130 @@
+//! The entries of an article in the indexes, held against those that follow from its changes.
+
+use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::model::verification::{Finding, Table};
+use crate::model::{ArticleKey, ArticleName, Seq};
+use crate::store::engine::{Direction, Read};
+use crate::store::key::article::ArticleIndexKey;
+use crate::store::key::name::NameKey;
+use crate::store::key::url::UrlIndexKey;
+use crate::store::seal::unseal;
+use crate::store::{Batch, StoreError, Tables};
+
+pub(crate) struct Comparison<'r, 'a> {
+    pub(crate) read: &'r dyn Read,
+    pub(crate) report: &'r mut Report<'a>,
+    pub(crate) article: &'r ArticleName,
+    /// The article's latest change that is compared, and where the log ended when it was read. Entries of changes beyond
+    /// both came since.
+    pub(crate) bounds: (Seq, Seq),
+}
+
+impl Comparison<'_, '_> {
+    /// Compares all entries but the head.
+    pub(crate) fn compare(mut self, key: ArticleKey, expected: &Batch) -> Result<(), Stopped> {
+        for (entry, value) in &expected.writes {
+            if ArticleIndexKey::Head(key).encode() != *entry {
+                self.compare_entry(entry, value.as_deref())?;
+            }
+        }
+        for entry in self.read.scan(ArticleIndexKey::of_article(key), Direction::Forward) {
+            match entry {
+                Ok((entry, value)) => self.account_for(&entry, &value, expected)?,
+                Err(error) => return self.report.find_error(Table::Article, (None, Some(self.article)), error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_entry(&mut self, key: &[u8], expected: Option<&[u8]>) -> Result<(), Stopped> {
+        let found = match self.read.get(key) {
+            Ok(found) => found,
+            Err(error) => return self.find_error(key, error.into()),
+        };
+        match &found {
+            Some(value) if Some(value.as_slice()) == expected => Ok(()),
+            None => self.find(key, "is missing"),
+            Some(value) => match unseal(key, value) {
+                Ok(_) => self.find(key, "is other than the log says"),
+                Err(error) => self.find_error(key, error),
+            },
+        }
+    }
+
+    /// An entry that does not follow from the changes has come since, or should not be.
+    fn account_for(&mut self, key: &[u8], value: &[u8], expected: &Batch) -> Result<(), Stopped> {
+        if expected.writes.contains_key(key) {
+            return Ok(());
+        }
+        if let Err(error) = unseal(key, value) {
+            return self.find_error(key, error);
+        }
+        let (latest, end) = self.bounds;
+        match seq_of(key, value) {
+            Some(seq) if seq > latest && seq >= end => match self.is_of_article(seq) {
+                Ok(true) => Ok(()),
+                Ok(false) => self.find(key, "does not follow from the log"),
+                Err(error) => self.find_error(key, error),
+            },
+            Some(_) | None => self.find(key, "does not follow from the log"),
+        }
+    }
+
+    fn is_of_article(&self, seq: Seq) -> Result<bool, StoreError> {
+        let change = Tables::new(self.read).change(seq)?;
+        Ok(change.is_some_and(|change| change.entry.name == *self.article))
+    }
+
+    fn find(&mut self, key: &[u8], found: &str) -> Result<(), Stopped> {
+        let (table, seq, what) = describe(key);
+        let (article, detail) = (Some(self.article.clone()), format!("{what} {found}"));
+        self.report.find(Finding { table, seq, article, detail })
+    }
+
+    fn find_error(&mut self, key: &[u8], error: StoreError) -> Result<(), Stopped> {
+        let (table, seq, _) = describe(key);
+        self.report.find_error(table, (seq, Some(self.article)), error)
+    }
+}
+
+/// What an entry is, in words, and the change that its key names.
+fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
+    if let Some(name) = NameKey::decode(key) {
+        return (Table::Name, None, format!("the name {}", name.0));
+    }
+    if let Some(url) = UrlIndexKey::decode(key) {
+        return (Table::Url, Some(url.seq), format!("the URL with the key {}", url.url));
+    }
+    let (seq, what) = match ArticleIndexKey::decode(key) {
+        Some(ArticleIndexKey::Head(_)) => (None, "the head".to_owned()),
+        Some(ArticleIndexKey::Revision(_, number)) => (None, format!("the entry of revision {number}")),
+        Some(ArticleIndexKey::Time(_, point)) => {
+            (Some(point.seq), format!("the entry of what is in force from {}", point.observe_time))
+        }
+        Some(ArticleIndexKey::Sighting(_, point)) => {
+            (Some(point.seq), format!("the entry of the sighting at {}", point.observe_time))
+        }
+        Some(ArticleIndexKey::State(_, point)) => {
+            (Some(point.seq), format!("the entry of the mark at {}", point.observe_time))
+        }
+        Some(ArticleIndexKey::Request(_, id)) => (None, format!("the entry of the request {id}")),
+        Some(ArticleIndexKey::Url(_, seq)) => (Some(seq), "the entry of a change that binds URLs".to_owned()),
+        None => (None, "an entry with a malformed key".to_owned()),
+    };
+    (Table::Article, seq, what)
+}
+
+/// The change that wrote an entry of an article.
+fn seq_of(key: &[u8], value: &[u8]) -> Option<Seq> {
+    match ArticleIndexKey::decode(key)? {
+        ArticleIndexKey::Head(_) => None,
+        ArticleIndexKey::Time(_, point) | ArticleIndexKey::Sighting(_, point) | ArticleIndexKey::State(_, point) => {
+            Some(point.seq)
+        }
+        ArticleIndexKey::Url(_, seq) => Some(seq),
+        ArticleIndexKey::Revision(..) | ArticleIndexKey::Request(..) => {
+            let seq = unseal(key, value).ok()?.try_into().ok()?;
+            Some(Seq(u64::from_be_bytes(seq)))
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Every entry of the database once more, in order of the keys: each has a reason to be there.
+
+use std::ops::Bound;
+
+use crate::archive::recover::verify::log::Known;
+use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::model::verification::{Phase, Table};
+use crate::model::{ArticleKey, LogKind, Seq};
+use crate::store::content::StoredContent;
+use crate::store::engine::{Direction, KeyRange, Read};
+use crate::store::key::Kind;
+use crate::store::key::article::ArticleIndexKey;
+use crate::store::key::content::{ContentKey, OriginalKey};
+use crate::store::key::log::LogKey;
+use crate::store::key::meta::MetaKey;
+use crate::store::key::name::NameKey;
+use crate::store::key::source::SourceKey;
+use crate::store::key::url::UrlIndexKey;
+use crate::store::seal::unseal;
+use crate::store::{StoreError, Tables, record, subscription};
+
+/// Reads all entries.
+pub(crate) fn read_entries(read: &dyn Read, known: &Known, report: &mut Report<'_>) -> Result<(), Stopped> {
+    report.begin(Phase::Entries, known.entries_expected)?;
+    let mut entries = Entries { read, known, report };
+    let mut next = Some(Vec::new());
+    while let Some(start) = next {
+        next = entries.stretch(start)?;
+    }
+    report.end()
+}
+
+struct Entries<'r, 'a> {
+    read: &'r dyn Read,
+    known: &'r Known,
+    report: &'r mut Report<'a>,
+}
+
+impl Entries<'_, '_> {
+    /// Reads from `start` to the end, or to where the storage fails. Answers where to go on.
+    fn stretch(&mut self, start: Vec<u8>) -> Result<Option<Vec<u8>>, Stopped> {
+        let mut last = start.clone();
+        let range = KeyRange { start: Bound::Included(start), end: Bound::Unbounded };
+        for entry in self.read.scan(range, Direction::Forward) {
+            match entry {
+                Ok((key, value)) => {
+                    self.report.summary.entries += 1;
+                    self.check(&key, &value)?;
+                    self.report.advance()?;
+                    last = key;
+                }
+                Err(error) => {
+                    // What belongs to a change or an article has been asked for by its key, and was told of then.
+                    let table = table_of(&last);
+                    if !matches!(table, Table::Log | Table::Content | Table::Original | Table::Article) {
+                        self.report.find_error(table, (None, None), error.into())?;
+                    }
+                    return Ok(beyond(&last));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn check(&mut self, key: &[u8], value: &[u8]) -> Result<(), Stopped> {
+        let table = table_of(key);
+        match self.is_accounted_for(table, key, value) {
+            Ok(true) => Ok(()),
+            // A chunk that was left over may have been removed since, and its position given to a change.
+            Ok(false) if self.is_gone(table, key) => Ok(()),
+            Ok(false) => {
+                let error = StoreError::damaged(key, "an entry does not follow from the log");
+                self.report.find_error(table, (None, None), error)
+            }
+            Err(error) => self.report.find_error(table, (None, None), error),
+        }
+    }
+
+    fn is_accounted_for(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        match table {
+            // These were compared, change by change and article by article. What is left is what stands beyond.
+            Table::Log => match LogKey::decode(key) {
+                Some(LogKey(seq)) => Ok(seq < self.known.end || self.follows(seq, key, value)?),
+                None => Ok(true),
+            },
+            Table::Content => match ContentKey::decode(key) {
+                Some(content) => self.is_chunk_of_content(content),
+                None => Ok(false),
+            },
+            Table::Original => match OriginalKey::decode(key) {
+                Some(original) => self.is_chunk_of_original(original),
+                None => Ok(false),
+            },
+            Table::Article => match ArticleIndexKey::article_of(key) {
+                Some(article) => self.is_article(article),
+                None => Ok(false),
+            },
+            Table::Name => self.is_name(key, value),
+            Table::Source => {
+                unseal(key, value)?;
+                let source = SourceKey::decode(key).map(|key| key.0);
+                match source {
+                    Some(source) if self.known.sources.contains(&source) => Ok(true),
+                    Some(source) => {
+                        let stats = Tables::new(self.read).source_figures(&source)?;
+                        stats.map_or(Ok(false), |(last, _)| self.is_new(last.seq))
+                    }
+                    None => Ok(false),
+                }
+            }
+            Table::Url => self.is_url(key, value),
+            Table::Meta => {
+                unseal(key, value)?;
+                let known = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClockFloor, MetaKey::Commits];
+                Ok(known.iter().any(|known| known.encode() == key))
+            }
+            Table::Subscription => {
+                let (_, record) = subscription::decode(key, value)?;
+                Ok(record.next_seq <= self.known.end || self.is_new(Seq(record.next_seq.0.saturating_sub(1)))?)
+            }
+            Table::Unknown => Ok(false),
+        }
+    }
+
+    fn is_gone(&self, table: Table, key: &[u8]) -> bool {
+        matches!(table, Table::Content | Table::Original) && self.read.get(key).is_ok_and(|value| value.is_none())
+    }
+
+    /// Whether a position lies beyond the end of the log, where the first parts of a commit stand that is under way, or was
+    /// cut short. Nobody reads them.
+    fn is_beyond(&self, seq: Seq) -> Result<bool, StoreError> {
+        Ok(seq >= self.known.end && Tables::new(self.read).last_change()?.is_none_or(|last| seq > last.seq))
+    }
+
+    fn is_chunk_of_content(&self, ContentKey { seq, chunk }: ContentKey) -> Result<bool, StoreError> {
+        if self.is_beyond(seq)? {
+            return Ok(true);
+        }
+        let is_brought = self.known.made.contains(seq) || self.is_new(seq)?;
+        Ok(is_brought && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
+    }
+
+    /// One that stands behind the last would have been taken for a part of it.
+    fn is_chunk_of_original(&self, OriginalKey { seq, chunk }: OriginalKey) -> Result<bool, StoreError> {
+        if self.is_beyond(seq)? {
+            return Ok(true);
+        }
+        let is_brought = self.known.originals.contains(seq) || self.is_new(seq)?;
+        let Some(chunk) = chunk.checked_sub(1) else { return Ok(is_brought) };
+        Ok(is_brought && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())
+    }
+
+    /// Whether a change that came since the log was read goes on from the one before it.
+    fn follows(&self, seq: Seq, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let (change, record) = record::decode_with_record(key, value)?;
+        let before = match seq.previous() {
+            Some(previous) => Tables::new(self.read).change(previous)?.map(|change| change.log_digest),
+            None => return Ok(true),
+        };
+        Ok(before.is_some_and(|before| before.after(seq, record) == change.log_digest))
+    }
+
+    /// Whether a change came since the log was read. One that wrote an entry is in the log when the entry can be seen.
+    fn is_new(&self, seq: Seq) -> Result<bool, StoreError> {
+        let is_in_log = || Ok(Tables::new(self.read).last_change()?.is_some_and(|last| seq <= last.seq));
+        if seq < self.known.end { Ok(false) } else { is_in_log() }
+    }
+
+    fn is_article(&self, article: ArticleKey) -> Result<bool, StoreError> {
+        let known = usize::try_from(article.0).ok().and_then(|number| self.known.latest.get(number));
+        match known {
+            Some(latest) => Ok(latest.is_some()),
+            None => match Tables::new(self.read).head(article)? {
+                Some(head) => self.is_new(head.first_seq),
+                None => Ok(false),
+            },
+        }
+    }
+
+    fn is_name(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let (name, tables) = (NameKey::decode(key), Tables::new(self.read));
+        unseal(key, value)?;
+        let Some(NameKey(name)) = name else { return Ok(false) };
+        let Some((article, seq)) = tables.named(&name)? else { return Ok(false) };
+        let change = tables.change(seq)?.map(|change| change.entry);
+        Ok(change.is_some_and(|entry| entry.kind == LogKind::Created && entry.article == article && entry.name == name))
+    }
+
+    fn is_url(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        unseal(key, value)?;
+        let Some(UrlIndexKey { url, seq }) = UrlIndexKey::decode(key) else { return Ok(false) };
+        let change = Tables::new(self.read).change(seq)?;
+        Ok(change.is_some_and(|change| change.entry.bound_urls.iter().any(|below| below.key == url)))
+    }
+}
+
+fn table_of(key: &[u8]) -> Table {
+    const TABLES: [(Kind, Table); 9] = [
+        (Kind::Log, Table::Log),
+        (Kind::Content, Table::Content),
+        (Kind::Original, Table::Original),
+        (Kind::Article, Table::Article),
+        (Kind::Name, Table::Name),
+        (Kind::Source, Table::Source),
+        (Kind::Url, Table::Url),
+        (Kind::Meta, Table::Meta),
+        (Kind::Subscription, Table::Subscription),
+    ];
+    let of_kind = |(kind, _): &&(Kind, Table)| key.first() == Some(&(*kind as u8));
+    TABLES.iter().find(of_kind).map_or(Table::Unknown, |(_, table)| *table)
+}
+
+/// Where to go on behind `last`, when what comes after it cannot be read: at the next position or article, else at the
+/// next table.
+fn beyond(last: &[u8]) -> Option<Vec<u8>> {
+    let (kind, rest) = last.split_first()?;
+    let is_numbered = matches!(table_of(last), Table::Log | Table::Content | Table::Original | Table::Article);
+    let number = rest.first_chunk::<8>().filter(|_| is_numbered).map(|number| u64::from_be_bytes(*number));
+    match number.and_then(|number| number.checked_add(1)) {
+        Some(number) => Some([&[*kind], number.to_be_bytes().as_slice()].concat()),
+        None => kind.checked_add(1).map(|kind| vec![kind]),
+    }
+}

@@ -1,0 +1,174 @@
+//! The log, read from its beginning: every change against the one before it, and the figures of sources against all.
+
+use crate::archive::project::sources::Sources;
+use crate::archive::recover::chain::Succession;
+use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::archive::recover::verify::stats::StoredStats;
+use crate::model::verification::{Finding, Phase, Table};
+use crate::model::{ArticleKey, Change, Seq};
+use crate::store::engine::{Direction, Read};
+use crate::store::key::log::LogKey;
+use crate::store::{StoreError, Tables, record};
+
+/// What the log says, as far as the other parts are held against it.
+pub(crate) struct Known {
+    /// Where the log ended when it was read.
+    pub(crate) end: Seq,
+    /// The latest change of each article below that, by its number.
+    pub(crate) latest: Vec<Option<Seq>>,
+    /// Which changes made a revision.
+    pub(crate) made: Marks,
+    /// Which changes brought an original.
+    pub(crate) originals: Marks,
+    /// The sources.
+    pub(crate) sources: Sources,
+    /// How many entries the database has, about.
+    pub(crate) entries_expected: u64,
+}
+
+/// A set of positions, a bit for each.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(Vec<u64>);
+
+impl Marks {
+    fn add(&mut self, seq: Seq) {
+        let (word, bit) = place(seq);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    pub(crate) fn contains(&self, seq: Seq) -> bool {
+        let (word, bit) = place(seq);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
+fn place(seq: Seq) -> (usize, u64) {
+    (usize::try_from(seq.0 / 64).unwrap_or(usize::MAX), 1 << (seq.0 % 64))
+}
+
+/// Reads the log of the archive `id` up to `end`.
+pub(crate) fn read_log(
+    read: &dyn Read,
+    id: Option<&[u8; 16]>,
+    end: Seq,
+    report: &mut Report<'_>,
+) -> Result<Known, Stopped> {
+    let stats = StoredStats::read(&Tables::new(read), end, report)?;
+    let end = stats.end();
+    let (made, originals, sources) = (Marks::default(), Marks::default(), Sources::default());
+    let known = Known { end, latest: Vec::new(), made, originals, sources, entries_expected: end.0 };
+    let mut reading = Reading { known, stats, succession: id.map(Succession::of_archive), report };
+    reading.report.begin(Phase::Log, end.0)?;
+    let mut at = Seq::ZERO;
+    while at < end {
+        at = reading.stretch(read, at)?;
+    }
+    reading.stats.finish(reading.report)?;
+    reading.report.end()?;
+    Ok(reading.known)
+}
+
+struct Reading<'r, 'a> {
+    known: Known,
+    stats: StoredStats,
+    /// Where the next change is expected; `None` behind one that could not be read.
+    succession: Option<Succession>,
+    report: &'r mut Report<'a>,
+}
+
+impl Reading<'_, '_> {
+    /// Reads on from `at` to the end, or to where the storage fails. Answers where to go on.
+    fn stretch(&mut self, read: &dyn Read, mut at: Seq) -> Result<Seq, Stopped> {
+        for entry in read.scan(LogKey::between(at, self.known.end), Direction::Forward) {
+            let (key, value) = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.damaged(at, error.into())?;
+                    return Ok(at.next());
+                }
+            };
+            match LogKey::decode(&key) {
+                Some(LogKey(seq)) => {
+                    self.missing(at, seq)?;
+                    at = seq.next();
+                }
+                None => {
+                    self.damaged(at, StoreError::damaged(&key, "a key of the log is malformed"))?;
+                    continue;
+                }
+            }
+            match record::decode_with_record(&key, &value) {
+                Ok((change, record)) => self.take(&change, record)?,
+                Err(error) => self.damaged(Seq(at.0.saturating_sub(1)), error)?,
+            }
+            self.report.advance()?;
+        }
+        self.missing(at, self.known.end)?;
+        Ok(self.known.end)
+    }
+
+    fn missing(&mut self, from: Seq, to: Seq) -> Result<(), Stopped> {
+        let detail = match to.0.saturating_sub(from.0) {
+            0 => return Ok(()),
+            1 => "the change is missing".to_owned(),
+            count => format!("{count} changes are missing from here on"),
+        };
+        self.succession = None;
+        self.report.find(Finding { table: Table::Log, seq: Some(from), article: None, detail })
+    }
+
+    fn damaged(&mut self, at: Seq, error: StoreError) -> Result<(), Stopped> {
+        self.succession = None;
+        self.report.find_error(Table::Log, (Some(at), None), error)
+    }
+
+    fn take(&mut self, change: &Change, record: &[u8]) -> Result<(), Stopped> {
+        self.report.summary.changes += 1;
+        let followed = match &mut self.succession {
+            Some(succession) => succession.follow(change, record),
+            None => Ok(()),
+        };
+        let entry = &change.entry;
+        if followed.is_err() || self.succession.is_none() {
+            let articles = self.known.latest.len() as u64;
+            let next_article = ArticleKey(articles.max(entry.article.0.saturating_add(1)));
+            self.succession = Some(Succession::behind(change, next_article));
+        }
+        if let Err(error) = followed {
+            self.report.find_error(Table::Log, (Some(change.seq), Some(&entry.name)), error)?;
+        }
+        self.index(change);
+        self.check_figures(change)
+    }
+
+    fn index(&mut self, change: &Change) {
+        let Change { seq, entry, .. } = change;
+        // There are no more articles than changes, so that a number above is of a record that makes no sense.
+        if let Ok(number) = usize::try_from(entry.article.0)
+            && entry.article.0 <= seq.0
+        {
+            if self.known.latest.len() <= number {
+                self.known.latest.resize(number + 1, None);
+            }
+            if let Some(latest) = self.known.latest.get_mut(number) {
+                *latest = Some(*seq);
+            }
+        }
+        if let Some(made) = &entry.made {
+            self.known.made.add(*seq);
+            if made.original.is_some() {
+                self.known.originals.add(*seq);
+            }
+        }
+    }
+
+    fn check_figures(&mut self, change: &Change) -> Result<(), Stopped> {
+        let expected = self.known.sources.take_in(change);
+        self.stats.meet(change, expected, self.report)
+    }
+}

@@ -1,0 +1,95 @@
+//! Verifying an archive that nobody has open, also one that will not open.
+//!
+//! Opening a damaged database may overwrite what could still be read of it. So all is read before the engine lets go of
+//! its copy of that, and if anything is found, it is put back: verifying leaves a damaged archive as it was.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::archive::open::check_watermark;
+use crate::archive::recover::verify::report::{Listener, Report, Stopped};
+use crate::archive::{OpenArchiveError, Options};
+use crate::model::Seq;
+use crate::model::verification::{Finding, Summary, Table};
+use crate::store::engine::directory::Directory;
+use crate::store::engine::lock::Holder;
+use crate::store::engine::sled::SledEngine;
+use crate::store::engine::watermark::Watermark;
+use crate::store::format::{self, FormatError};
+use crate::store::{StoreError, Tables};
+
+/// Verifies the archive in `path`, and tells `listener` how far it is and what it finds. `None` where the listener asked
+/// for an end. A database that the engine cannot read at all is [`OpenArchiveError`].
+pub fn verify_directory(
+    path: &Path,
+    options: &Options,
+    holder: Holder,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, OpenArchiveError> {
+    let directory = Arc::new(Directory::open(path, holder)?);
+    let watermark = Watermark::open_in(path)?;
+    let mut outcome = None;
+    let opened = SledEngine::open_checked(directory, options.engine(), |engine| {
+        let verified = verify_engine(engine, &watermark, listener);
+        let is_well = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
+        outcome = Some(verified);
+        if is_well { Ok(()) } else { Err("it was only read".to_owned()) }
+    });
+    match (outcome, opened) {
+        (Some(verified), _) => verified.map_err(|source| OpenArchiveError::Format { path: path.to_path_buf(), source }),
+        (None, Err(error)) => Err(error.into()),
+        // An engine that opens was verified.
+        (None, Ok(_)) => Ok(None),
+    }
+}
+
+/// Verifies what is in an engine, and that nothing is missing that was there when the watermark was written.
+pub(crate) fn verify_engine(
+    engine: &SledEngine,
+    watermark: &Watermark,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, FormatError> {
+    let id = match format::read(engine) {
+        Err(error @ FormatError::Version { .. }) => return Err(error),
+        Err(FormatError::Store(error)) => Err(error),
+        Ok(id) => Ok(id),
+    };
+    let mut report = Report::new(listener);
+    Ok(match read(engine, id, watermark, &mut report) {
+        Ok(()) => Some(report.summary),
+        Err(Stopped) => None,
+    })
+}
+
+fn read(
+    engine: &SledEngine,
+    id: Result<Option<[u8; 16]>, StoreError>,
+    watermark: &Watermark,
+    report: &mut Report<'_>,
+) -> Result<(), Stopped> {
+    let find = |table, detail| Finding { table, seq: None, article: None, detail };
+    let id = match id {
+        Ok(id) => id,
+        Err(error) => {
+            report.find(find(Table::Meta, error.to_string()))?;
+            None
+        }
+    };
+    let tables = Tables::new(engine);
+    if let Err(reason) = check_watermark(watermark, &tables) {
+        report.find(find(Table::Log, reason))?;
+    }
+    let end = match tables.last_change() {
+        Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
+        Err(StoreError::Damaged { seq: Some(seq), .. }) => seq.next(),
+        Err(_) => Seq(watermark.read().map_or(0, |mark| mark.next_seq)),
+    };
+    crate::archive::recover::verify::read_all(engine, id.as_ref(), end, report)?;
+    // By itself it may be of a crash, and cost nothing that was acknowledged.
+    match engine.recovery_warning() {
+        Some(recovery_warning) if report.summary.findings > 0 => {
+            report.find(find(Table::Unknown, recovery_warning.to_owned()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}

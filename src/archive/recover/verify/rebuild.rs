@@ -1,0 +1,188 @@
+//! Rebuilding: all indexes are made anew from the log and the contents.
+//!
+//! They are made in a new database beside the old one, which takes its place when it is complete. So it does not matter
+//! how badly the indexes are damaged, and a rebuilding that is cut short changes nothing. The log must be whole, since
+//! all follows from it. A content or original that is damaged is carried over as it is, and told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::archive::open::check_watermark;
+use crate::archive::open::read_clock_floor;
+use crate::archive::open::read_commits;
+use crate::archive::recover::replay::{Apart, Refill};
+use crate::archive::recover::verify::report::{Listener, Report, Stopped};
+use crate::archive::{OpenArchiveError, Options};
+use crate::model::verification::{Finding, Phase, Summary, Table};
+use crate::model::{Seq, SubscriptionId, Timestamp};
+use crate::store::engine::Read;
+use crate::store::engine::directory::Directory;
+use crate::store::engine::lock::Holder;
+use crate::store::engine::sled::SledEngine;
+use crate::store::engine::watermark::Watermark;
+use crate::store::format::{self, FormatError};
+use crate::store::subscription::SubscriptionRecord;
+use crate::store::whole::WholeChange;
+use crate::store::{Engine, StoreError, Tables};
+
+/// Why the indexes were not rebuilt. The archive is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The archive could not be opened, or what was made could not be put in its place.
+    #[error(transparent)]
+    Open(#[from] OpenArchiveError),
+    /// The record itself is damaged.
+    #[error("the indexes cannot be rebuilt, since the log itself is damaged: {reason}; restore a backup")]
+    Log {
+        /// The change at which that was found, where it is known.
+        seq: Option<Seq>,
+        /// What was found.
+        reason: String,
+    },
+    /// What was made could not be written.
+    #[error("the new database could not be written: {0}")]
+    Write(String),
+}
+
+/// Makes the indexes of the archive in `path` anew, and tells `listener` how far it is, and what could not be carried
+/// over. `None` where the listener asked for an end; the archive is then as it was.
+///
+/// It takes as much room beside the archive as that has. The old database goes to the archive's quarantine folder.
+pub fn rebuild_directory(
+    path: &Path,
+    options: &Options,
+    holder: Holder,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, RebuildError> {
+    let directory = Arc::new(Directory::open(path, holder).map_err(OpenArchiveError::from)?);
+    let watermark = Watermark::open_in(path).map_err(OpenArchiveError::from)?;
+    let new = SledEngine::create_replacement(&directory, options.engine()).map_err(OpenArchiveError::from)?;
+    let mut outcome = None;
+    let opened = SledEngine::open_checked(directory, options.engine(), |old| {
+        let mut report = Report::new(listener);
+        let rebuilt = rebuild(old, &new, &watermark, &mut report);
+        outcome = Some(rebuilt.map(|()| report.summary));
+        // Whatever came of it, the old database stays as it was found.
+        Err("it was only read".to_owned())
+    });
+    let rebuilt = match (outcome, opened) {
+        (Some(rebuilt), _) => rebuilt,
+        (None, opened) => {
+            new.discard().map_err(OpenArchiveError::from)?;
+            return opened.map(|_| None).map_err(|error| OpenArchiveError::from(error).into());
+        }
+    };
+    match rebuilt {
+        Ok(summary) => {
+            new.take_place().map_err(OpenArchiveError::from)?;
+            Ok(Some(summary))
+        }
+        Err(failure) => {
+            new.discard().map_err(OpenArchiveError::from)?;
+            failure.into_answer(path)
+        }
+    }
+}
+
+enum Failure {
+    Stopped,
+    Format(FormatError),
+    Log(StoreError),
+    Write(StoreError),
+}
+
+impl Failure {
+    fn into_answer(self, path: &Path) -> Result<Option<Summary>, RebuildError> {
+        match self {
+            Self::Stopped => Ok(None),
+            Self::Format(source) => Err(OpenArchiveError::Format { path: path.to_path_buf(), source }.into()),
+            Self::Log(StoreError::Damaged { seq, detail }) => Err(RebuildError::Log { seq, reason: detail }),
+            Self::Log(error) => Err(RebuildError::Log { seq: None, reason: error.to_string() }),
+            Self::Write(error) => Err(RebuildError::Write(error.to_string())),
+        }
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut Report<'_>) -> Result<(), Failure> {
+    let tables = Tables::new(old);
+    let lost = |detail| Failure::Log(StoreError::Damaged { seq: None, detail });
+    check_watermark(watermark, &tables).map_err(lost)?;
+    let id = format::read(old).map_err(Failure::Format)?;
+    let id = id.ok_or_else(|| lost("the database is empty".to_owned()))?;
+    let end = tables.last_change().map_err(Failure::Log)?.map_or(Seq::ZERO, |last| last.seq.next());
+    let mut refill = Refill::new(new, id).map_err(Failure::Format)?;
+    report.begin(Phase::Log, end.0)?;
+    for seq in (0..end.0).map(Seq) {
+        let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
+        let whole = WholeChange::read_record(old, seq).and_then(|record| record.ok_or_else(missing));
+        let mut whole = whole.map_err(Failure::Log)?;
+        let unread = whole.read_brought(old).err();
+        let found = refill.push_as_it_is(&whole).map_err(|error| match error {
+            StoreError::Damaged { .. } => Failure::Log(error),
+            StoreError::Engine(_) => Failure::Write(error),
+        })?;
+        report.summary.contents += u64::from(whole.content.is_some());
+        if let Some(error) = unread.or(found) {
+            report.find_error(Table::Content, (Some(seq), Some(&whole.change.entry.name)), error)?;
+        }
+        report.summary.changes += 1;
+        report.advance()?;
+    }
+    report.end()?;
+    let apart = read_apart(&tables, (end, refill.snapshot().archive_time), watermark, report)?;
+    refill.finish(&apart).map(drop).map_err(Failure::Write)
+}
+
+/// Reads what does not follow from the log. Where it is damaged, what is known of it must do.
+fn read_apart(
+    tables: &Tables<'_>,
+    (end, archive_time): (Seq, Option<Timestamp>),
+    watermark: &Watermark,
+    report: &mut Report<'_>,
+) -> Result<Apart, Failure> {
+    let clock_floor = match read_clock_floor(tables) {
+        Ok(floor) => floor,
+        Err(error) => {
+            report.find_error(Table::Meta, (None, None), error)?;
+            archive_time
+        }
+    };
+    let commits = match read_commits(tables) {
+        Ok(commits) => commits,
+        Err(error) => {
+            report.find_error(Table::Meta, (None, None), error)?;
+            watermark.read().map_or(0, |mark| mark.commits)
+        }
+    };
+    Ok(Apart { clock_floor, commits, subscriptions: read_subscriptions(tables, end, report)? })
+}
+
+fn read_subscriptions(
+    tables: &Tables<'_>,
+    end: Seq,
+    report: &mut Report<'_>,
+) -> Result<BTreeMap<SubscriptionId, SubscriptionRecord>, Failure> {
+    let mut subscriptions = BTreeMap::new();
+    for entry in tables.subscriptions() {
+        match entry {
+            Ok((id, record)) => {
+                let next_seq = record.next_seq.min(end);
+                // What its consumer was sent beyond the end is lost.
+                let restored = record.restored || next_seq < record.next_seq;
+                subscriptions.insert(id, SubscriptionRecord { next_seq, restored, ..record });
+            }
+            Err(error) => {
+                let detail = error.to_string();
+                report.find(Finding { table: Table::Subscription, seq: None, article: None, detail })?;
+            }
+        }
+    }
+    Ok(subscriptions)
+}

@@ -1,0 +1,101 @@
+//! The figures of sources, held against what the log says of them.
+
+use std::collections::BTreeMap;
+
+use crate::archive::project::sources::Figures;
+use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::model::verification::{Finding, Table};
+use crate::model::{Change, Seq, SourceId};
+use crate::store::Tables;
+
+/// The figures as they are stored. They are read before the log is, so that all that was durable before is in them.
+pub(crate) struct StoredStats {
+    sources: BTreeMap<SourceId, State>,
+    durable: Seq,
+}
+
+/// How far a source's figures were compared.
+enum State {
+    /// They are of a change that is yet to come.
+    Stored(Figures),
+    /// They are those of a change of the log, with which they were compared.
+    Compared,
+    /// Something was found.
+    Told,
+}
+
+impl StoredStats {
+    /// Reads all. What lies below `durable` was durable before.
+    pub(crate) fn read(tables: &Tables<'_>, durable: Seq, report: &mut Report<'_>) -> Result<Self, Stopped> {
+        let mut sources = BTreeMap::new();
+        for source in tables.sources(None, Seq(u64::MAX)) {
+            let stats = source.and_then(|(source, _)| Ok((tables.source_figures(&source)?, source)));
+            match stats {
+                Ok((Some(stats), source)) => drop(sources.insert(source, State::Stored(stats))),
+                Ok((None, _)) => {}
+                Err(error) => report.find_error(Table::Source, (None, None), error)?,
+            }
+        }
+        let mut stored = Self { sources, durable };
+        stored.refuse_impossible(tables, report)?;
+        Ok(stored)
+    }
+
+    /// Figures of a change beyond the end of the log.
+    fn refuse_impossible(&mut self, tables: &Tables<'_>, report: &mut Report<'_>) -> Result<(), Stopped> {
+        let end = match tables.last_change() {
+            Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
+            // The log itself tells of that.
+            Err(_) => self.durable,
+        };
+        for (source, state) in &mut self.sources {
+            if matches!(state, State::Stored((last, _)) if last.seq >= end) {
+                report.find(finding(source, None, "of a change beyond the end of the log"))?;
+                *state = State::Told;
+            }
+        }
+        Ok(())
+    }
+
+    /// How far the log must be read to compare all.
+    pub(crate) fn end(&self) -> Seq {
+        let each = self.sources.values().filter_map(|state| match state {
+            State::Stored((last, _)) => Some(last.seq.next()),
+            State::Compared | State::Told => None,
+        });
+        each.max().unwrap_or(Seq::ZERO).max(self.durable)
+    }
+
+    /// Takes the next change of the log, with the figures of its source that follow from it.
+    pub(crate) fn meet(&mut self, change: &Change, expected: Figures, report: &mut Report<'_>) -> Result<(), Stopped> {
+        let source = &change.entry.name.source;
+        let is_durable = change.seq < self.durable;
+        let (state, found) = match self.sources.get(source) {
+            Some(State::Stored((last, _))) if last.seq > change.seq => return Ok(()),
+            Some(State::Stored(stats)) if *stats == expected => (State::Compared, None),
+            Some(State::Stored(_)) => (State::Told, Some("other than the log says")),
+            Some(State::Compared) if is_durable => (State::Told, Some("older than the log")),
+            None if is_durable => (State::Told, Some("missing")),
+            Some(State::Compared | State::Told) | None => return Ok(()),
+        };
+        if let Some(found) = found {
+            report.find(finding(source, Some(change.seq), found))?;
+        }
+        self.sources.insert(source.clone(), state);
+        Ok(())
+    }
+
+    /// Tells of figures that no change of the log accounts for.
+    pub(crate) fn finish(&self, report: &mut Report<'_>) -> Result<(), Stopped> {
+        for (source, state) in &self.sources {
+            if let State::Stored((last, _)) = state {
+                report.find(finding(source, Some(last.seq), "of a change that is not of the source"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn finding(source: &SourceId, seq: Option<Seq>, found: &str) -> Finding {
+    Finding { table: Table::Source, seq, article: None, detail: format!("the figures of sources/{source} are {found}") }
+}

@@ -1,0 +1,16 @@
+//! Writes: one queue, one writer thread, one committer thread.
+//!
+//! ```text
+//! handler ── prepare ──▶ queue ──▶ writer ──▶ committer ──▶ engine
+//!            (packs,      (bounded)  (decides,     (syncs)
+//!             diffs)                  builds a commit)
+//! ```
+//!
+//! While the committer syncs one commit, the writer builds the next. Every answer, an error included, waits until the
+//! state that it was decided on is durable, so that nothing is ever visible that a crash could take back.
+
+pub(crate) mod commit_builder;
+pub(crate) mod committer;
+pub(crate) mod prepare;
+pub(crate) mod queue;
+pub(crate) mod writer;

@@ -1,0 +1,80 @@
+//! Work on an observation before the writer's turn: packing its content and original, and counting its words.
+//!
+//! It is done on what is newest now. If the article moves before the writer gets there, the writer does it again.
+
+use crate::archive::pools::Pool;
+use crate::archive::read::reader::{ReadError, Reader};
+use crate::archive::request::{Action, Observation, Operation, Prepared, Target};
+use crate::archive::{Archive, ArchiveError};
+use crate::model::{ArticleName, diff};
+use crate::store::content::{Base, PackedContent, PackedOriginal};
+
+/// Contents up to this size, alone, are packed on the async thread that asks; more on a blocking one.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
+impl Archive {
+    /// Prepares the observations among `operations`, on threads of `pool`.
+    pub(crate) async fn prepare(&self, pool: &Pool, operations: &mut [Operation]) -> Result<(), ArchiveError> {
+        let work: Vec<Option<Work>> = operations.iter().map(Work::of).collect();
+        let bytes: usize = work.iter().flatten().map(Work::bytes).sum();
+        let run = move |reader: &Reader<'_>| {
+            work.iter()
+                .map(|work| work.as_ref().map_or(Ok(None), |work| work.run(reader)))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let inline = operations.len() == 1 && bytes <= INLINE_BYTES_MAX;
+        let prepared = if inline { self.read_in(pool, run).await? } else { self.on_engine(pool, run).await? };
+        for (operation, prepared) in operations.iter_mut().zip(prepared) {
+            if let Action::Observe(observation) = &mut operation.action {
+                observation.prepared = prepared;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Work {
+    name: ArticleName,
+    observation: Box<Observation>,
+}
+
+impl Work {
+    fn of(operation: &Operation) -> Option<Self> {
+        let (Target::Named(name) | Target::Found { derived: name, .. }) = &operation.target;
+        match &operation.action {
+            Action::Observe(observation) => Some(Self { name: name.clone(), observation: observation.clone() }),
+            Action::Rollback(_) | Action::Mark { .. } => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let original = self.observation.original.as_ref();
+        self.observation.bytes.len() + original.map_or(0, |original| original.data.len())
+    }
+
+    fn run(&self, reader: &Reader<'_>) -> Result<Option<Prepared>, ReadError> {
+        let observation = &self.observation;
+        let original = || observation.original.as_ref().map(PackedOriginal::pack);
+        let Some(entry) = reader.head(&self.name)? else {
+            let packed = PackedContent::pack(&observation.bytes, None);
+            return Ok(Some(Prepared { against: None, packed, word_delta: None, original: original() }));
+        };
+        let newest = reader.change(entry.head.newest.created_seq)?;
+        let latest = entry.head.recent.last().filter(|latest| latest.seq == newest.seq);
+        let (Some(latest), Some(made)) = (latest, &newest.entry.made) else { return Ok(None) };
+        if made.digest == observation.digest {
+            return Ok(None); // A sighting: there is nothing to pack.
+        }
+        let before = reader.content(newest.seq, made.digest)?;
+        if before.bytes.len() > INLINE_BYTES_MAX {
+            reader.tables()?; // The comparison is for a blocking thread, however small the new content is.
+        }
+        let base = Base { seq: latest.seq, depth: latest.depth, bytes: &before.bytes };
+        Ok(Some(Prepared {
+            against: Some(newest.seq),
+            packed: PackedContent::pack(&observation.bytes, Some(base)),
+            word_delta: Some(diff::word_delta(&before.content, &observation.content)),
+            original: original(),
+        }))
+    }
+}
