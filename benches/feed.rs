@@ -1,16 +1,17 @@
-//! What the change feed costs, beside a bare tonic stream of the same messages in the same run.
+//! What the change feed costs, compared with a bare tonic stream of the same messages in the same run.
 //!
-//! `cargo bench --bench feed [-- PART… --changes N --seconds N --rate N]`, with parts of `replay`, `fanout`, `idle`,
-//! `nomatch` and `stalled`; all of them without.
+//! `cargo bench --bench feed [-- PART… --changes N --seconds N --rate N]`. The parts are `replay`, `fanout`, `idle`,
+//! `nomatch` and `stalled`; without any, all of them run.
 //!
 //! - `replay`: N changes (default 1,000,000) from storage to one subscriber.
-//! - `fanout`: live changes to 1, 100 and 1,000 subscribers at a fixed rate of writes (default 20/s), each subscriber on
-//!   a connection of its own. Time runs from the moment the writer announces a commit to its receipt.
-//! - `idle`: the server's memory with 10,000 subscribers that nothing is sent to but heartbeats.
-//! - `nomatch`: a writer beside 1,000 subscribers whose filter nothing matches.
-//! - `stalled`: the server's memory and the writers' rate beside subscribers that never read.
+//! - `fanout`: live changes to 1, 100 and 1,000 subscribers at a fixed write rate (default 20/s), each subscriber on a
+//!   connection of its own. Latency is measured from the writer's announcement of a commit to its receipt.
+//! - `idle`: the server's memory with 10,000 subscribers that receive only heartbeats.
+//! - `nomatch`: one writer and 1,000 subscribers whose filter matches nothing.
+//! - `stalled`: the server's memory and the write rate with subscribers that never read.
 //!
-//! In `replay` and `fanout` server and clients share this process; in the others the server is a process of its own.
+//! In `replay` and `fanout` the server and the clients share this process; in the others the server is a process of its
+//! own.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::indexing_slicing, reason = "an index that is wrong ends the measurement, and nothing else")]
@@ -46,7 +47,7 @@ use tokio::task::JoinSet;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-/// Messages that a bare replay goes round and round.
+/// How many distinct messages a bare replay repeats.
 const SAMPLE_EVENTS: usize = 400;
 const REPLAYS: usize = 3;
 
@@ -86,7 +87,7 @@ impl Plan {
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`: then there is nothing to measure.
+    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
@@ -131,7 +132,7 @@ async fn channel(url: &str) -> anyhow::Result<Channel> {
     Ok(Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?)
 }
 
-/// Changes from storage to one subscriber, beside a bare stream of the same messages, in turns.
+/// Replays stored changes to one subscriber, alternating with a bare stream of the same messages.
 async fn replay(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let path = plan.folder.join("replay");
     let articles = (plan.changes / 15).max(1);
@@ -140,7 +141,7 @@ async fn replay(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     let imported = import(&running.clients(1).await?.remove(0), corpus.messages(5)).await?;
     running.stop().await?;
     eprintln!("imported {imported} changes");
-    // Opened anew, so that nothing of it is among the recent.
+    // Opened again, so that the changes are no longer in the ring of recent ones.
     let running = Running::start(&path).await?;
     let client = running.clients(1).await?.remove(0);
     for (view, name) in [(pb::FeedView::Basic, "BASIC"), (pb::FeedView::Full, "FULL")] {
@@ -161,10 +162,10 @@ async fn replay(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         }
         let rounds: Vec<_> = ours.into_iter().zip(bare).collect();
         let what = format!("replay from storage, one subscriber, {name}, {imported} changes");
-        table.rate(&what, &rounds, &format!("bare stream, {changes_a_message:.0} changes a message"), "≥ 60 %");
+        table.rate(&what, &rounds, &format!("bare stream, {changes_a_message:.0} changes per message"), "≥ 60 %");
         let micros = |times: Vec<Duration>| median(times.iter().map(|time| time.as_secs_f64() * 1e6));
         let (ours, bare) = (micros(ours_time), micros(bare_time));
-        table.fact(&format!("{what}: processor time a change"), &format!("{ours:.2} µs, bare {bare:.2} µs"), "");
+        table.fact(&format!("{what}: processor time per change"), &format!("{ours:.2} µs, bare {bare:.2} µs"), "");
     }
     drop(client);
     running.stop().await
@@ -175,7 +176,7 @@ struct Sample {
     changes: usize,
 }
 
-/// The first messages of a replay, as bytes.
+/// The first messages of a replay, encoded.
 async fn sample(client: &Client, view: pb::FeedView) -> anyhow::Result<Sample> {
     let mut stream = client.feed.clone().subscribe(from(Position::Beginning(true), view)).await?.into_inner();
     let mut sample = Sample { messages: Vec::new(), changes: 0 };
@@ -193,7 +194,7 @@ async fn sample(client: &Client, view: pb::FeedView) -> anyhow::Result<Sample> {
     Ok(sample)
 }
 
-/// Reads a stream to its end: changes a second, and what one took of the processors.
+/// Reads a stream to its end. Returns changes per second, and the processor time that one change took.
 async fn drain(mut stream: Streaming<pb::SubscribeResponse>) -> anyhow::Result<(f64, Duration)> {
     let (begun, before) = (Instant::now(), processor());
     let mut changes = 0_u32;
@@ -206,7 +207,7 @@ async fn drain(mut stream: Streaming<pb::SubscribeResponse>) -> anyhow::Result<(
     Ok((f64::from(changes) / begun.elapsed().as_secs_f64(), taken))
 }
 
-/// What a fan-out came to.
+/// The measurements of one fan-out.
 #[derive(Debug, Default)]
 struct FanOut {
     latencies: Vec<Duration>,
@@ -220,12 +221,12 @@ impl FanOut {
     }
 }
 
-/// Live changes to many, beside a bare stream that says the same to as many.
+/// Sends live changes to many subscribers, and the same messages over as many bare streams.
 async fn fan_out(plan: &Plan, subscribers: usize, table: &mut Table) -> anyhow::Result<()> {
     let running = Running::start(&plan.folder.join(format!("fanout-{subscribers}"))).await?;
     let writes = u32::try_from(plan.length.as_secs())? * plan.rate;
     let deliveries = writes * u32::try_from(subscribers)?;
-    // What the writes themselves take is taken off.
+    // The processor time of the writes themselves is subtracted.
     let writing = write_at_rate(&running, plan.rate, writes).await?;
     let ours = live(&running, subscribers, plan.rate, writes).await?;
     let message = last_message(&running).await?;
@@ -237,15 +238,15 @@ async fn fan_out(plan: &Plan, subscribers: usize, table: &mut Table) -> anyhow::
         format!("p50 {}, p99 {}", millis(half), millis(most))
     };
     table.fact(&format!("{what}: commit to receipt"), &shown(&ours), "p99 < 10 ms");
-    table.fact(&format!("{what}: said to receipt, bare stream"), &shown(&bare), "");
+    table.fact(&format!("{what}: send to receipt, bare stream"), &shown(&bare), "");
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(deliveries);
     let (mine, floor) = (micros(ours.processor.saturating_sub(writing)), micros(bare.processor));
     let shown = format!("{mine:.1} µs, bare {floor:.1} µs, {:.2} ×", mine / floor);
-    table.fact(&format!("{what}: processor time a delivery, both sides"), &shown, "≤ 1.5 ×");
+    table.fact(&format!("{what}: processor time per delivery, both sides"), &shown, "≤ 1.5 ×");
     running.stop().await
 }
 
-/// Publishes at a fixed rate, and answers what that took of the processors.
+/// Records observations at a fixed rate, and returns the processor time that this took.
 async fn write_at_rate(running: &Running, rate: u32, writes: u32) -> anyhow::Result<Duration> {
     let mut publisher = Publisher::new(running.clients(1).await?.remove(0), 1, 16, 4_000);
     let before = processor();
@@ -280,7 +281,7 @@ async fn live(running: &Running, subscribers: usize, rate: u32, writes: u32) -> 
     Ok(FanOut { latencies, processor })
 }
 
-/// Receives so many changes, and answers when each came.
+/// Receives `count` changes, and returns when each arrived.
 async fn receive(
     client: Client,
     writes: u32,
@@ -304,7 +305,7 @@ async fn receive(
     Ok(received)
 }
 
-/// When the writer announced each position, as seen by a thread that does nothing else.
+/// When the writer announced each position, recorded by a thread that does nothing else.
 struct Announced(Arc<Mutex<HashMap<u64, Instant>>>);
 
 impl Announced {
@@ -335,7 +336,7 @@ async fn record(end: &mut FeedEnd, times: &Mutex<HashMap<u64, Instant>>) {
     }
 }
 
-/// The last change as a message of the feed, in bytes.
+/// The last change, encoded as a message of the feed.
 async fn last_message(running: &Running) -> anyhow::Result<Bytes> {
     let client = running.clients(1).await?.remove(0);
     let tail = running.archive.tail().next_seq;
@@ -354,7 +355,7 @@ async fn bare_live(subscribers: usize, rate: u32, writes: u32, message: &Bytes) 
     let mut streams = Vec::new();
     for _ in 0..subscribers {
         let channel = channel(&url).await?;
-        // A stream is there when its first message comes.
+        // A stream exists once its first message has arrived.
         streams.push(tokio::spawn(async move { bare_stream::follow::<pb::SubscribeResponse>(channel).await }));
     }
     let mut tasks = JoinSet::new();
@@ -385,7 +386,7 @@ async fn bare_live(subscribers: usize, rate: u32, writes: u32, message: &Bytes) 
     Ok(FanOut { latencies, processor: processor().saturating_sub(before) })
 }
 
-/// Connections, each of which has made a call.
+/// Opens connections, each of which has already made a call.
 async fn connect_many(url: &str, connections: usize) -> anyhow::Result<Vec<Client>> {
     let mut clients = Vec::with_capacity(connections);
     for _ in 0..connections {
@@ -396,7 +397,7 @@ async fn connect_many(url: &str, connections: usize) -> anyhow::Result<Vec<Clien
     Ok(clients)
 }
 
-/// Many subscribers, spread over the connections.
+/// Opens many subscriptions, spread over the connections.
 async fn subscribe_many(
     clients: &[Client],
     subscribers: usize,
@@ -425,7 +426,7 @@ async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let taken = server.memory().resident.saturating_sub(before);
         let connected = mib(before.saturating_sub(unconnected));
         let shown = format!(
-            "{} more resident, beside {connected} for the connections; {:.0} % of a core for heartbeats",
+            "{} more resident, besides {connected} for the connections; {:.0} % of a core for heartbeats",
             mib(taken),
             share * 100.0
         );
@@ -435,8 +436,8 @@ async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One writer at a steady rate, so that what the machine has left does not matter: how long its writes take, and what
-/// the server takes of a core, with and without subscribers that nothing matches.
+/// One writer at a steady rate, so that spare capacity of the machine does not matter. Measures the latency of its
+/// writes and the server's processor time, with and without subscribers whose filter matches nothing.
 async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     const WRITES_A_SECOND: u32 = 200;
     let of = |sources: &[&str], labels: &[&str]| pb::ArticleFilter {
@@ -467,7 +468,7 @@ async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         latencies.sort_unstable();
         let written = FanOut { latencies, processor: Duration::ZERO };
         let (half, most) = (millis(written.percentile(50)), millis(written.percentile(99)));
-        let shown = format!("a write p50 {half}, p99 {most}; server {:.0} % of a core", share * 100.0);
+        let shown = format!("write latency p50 {half}, p99 {most}; server {:.0} % of a core", share * 100.0);
         table.fact(&format!("{WRITES_A_SECOND} writes/s, subscribers that match nothing: {what}"), &shown, "");
         drop(streams);
     }
@@ -478,7 +479,7 @@ async fn stalled(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     for subscribers in [0, 100] {
         let server = ChildServer::start(&plan.folder.join(format!("stalled-{subscribers}")))?;
         let request = from(Position::Now(true), pb::FeedView::Full);
-        // Nobody reads these.
+        // Nothing reads these streams.
         let streams = subscribe_many(&connect_many(&server.url, 100).await?, subscribers, &request).await?;
         let before = server.memory().resident;
         let mut publishers = Vec::new();

@@ -1,9 +1,10 @@
-//! What a server costs as the archive grows.
+//! What a server costs as its archive grows.
 //!
-//! `cargo bench --bench growth [-- N]` imports N revisions (default 100,000) over gRPC and tells, every twentieth of
-//! them, the rate and the memory; the cost of a publish, a newest read and an as-of read at 10,000 and at N; then
-//! the bytes on disk, the time to open, and the memory after opening. Clients share the process, and their articles
-//! its memory: some 10 MB. The archive lies in a temporary folder below the target folder.
+//! `cargo bench --bench growth [-- N]` imports N revisions (default 100,000) over gRPC. It prints the import rate and
+//! the memory at every twentieth of the way; the cost of recording an observation, a newest read and an as-of read at
+//! 10,000 revisions and at N; then the bytes on disk, the time to open, and the memory after opening. The clients share
+//! the process, and their articles take some 10 MB of its memory. The archive is in a temporary folder in the target
+//! folder.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::indexing_slicing, reason = "an index that is wrong ends the measurement, and nothing else")]
@@ -24,19 +25,19 @@ use support::running::{Running, folder_bytes};
 use support::table::{Table, millis};
 
 const FIRST_LOOK: usize = 10_000;
-/// Articles that are imported side by side, so that a client need not hold the texts of all.
+/// Articles that are imported concurrently; a limit, so that a client need not hold the texts of all.
 const WAVE_ARTICLES: usize = 1_000;
 const REVISIONS: usize = 15;
 const STREAMS: usize = 2;
-/// Articles that are read at each look: as many as the smaller archive has, which the caches hold; and more than
-/// they hold.
+/// How many articles each measurement reads: as many as the smaller archive has, which fit the caches; and more than
+/// fit them.
 const FEW: usize = 600;
 const MANY: usize = 8_000;
 const WARM_UP: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`: then there is nothing to measure.
+    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
@@ -54,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     let path = folder.path().join("archive");
     let mut table = Table::default();
     runtime.block_on(grow(&path, &waves, &mut table))?;
-    // Another process opens it: what this one has taken of memory it does not give back.
+    // Another process opens the archive, because this one does not return the memory that it has taken.
     let count = count.to_string();
     let reopened = Command::new(std::env::current_exe()?).args(["--bench", &count]).arg(&path).output()?;
     anyhow::ensure!(reopened.status.success(), "reopening: {}", String::from_utf8_lossy(&reopened.stderr));
@@ -66,8 +67,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is imported: waves of articles with all their revisions, each as one corpus for each stream. The first
-/// wave has 10,000 revisions.
+/// The import: waves of articles with all their revisions, each as one corpus per stream. The first wave has 10,000
+/// revisions.
 fn waves(count: usize) -> Vec<[Corpus; STREAMS]> {
     let mut left = count.div_ceil(REVISIONS);
     let mut waves = Vec::new();
@@ -94,7 +95,7 @@ async fn grow(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> an
     for (number, wave) in waves.iter().enumerate() {
         done += import_wave(&running, number, wave).await?;
         if number == 0 {
-            // As at the end: with nothing in the caches.
+            // As in the measurement at the end: with empty caches.
             running.stop().await?;
             running = Running::start(path).await?;
             look(&running, &waves[..1], FEW, "at 10,000", table).await?;
@@ -112,7 +113,7 @@ async fn grow(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> an
     Ok(())
 }
 
-/// Opens what has grown, in a process that has done nothing else.
+/// Opens the grown archive in a process that has done nothing else.
 async fn reopen(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> anyhow::Result<()> {
     reset_peak();
     let before = Instant::now();
@@ -141,11 +142,11 @@ async fn import_wave(running: &Running, number: usize, wave: &[Corpus; STREAMS])
     Ok(count)
 }
 
-/// The rate and the memory, told at every twentieth of the way.
+/// The rate and the memory, reported at every twentieth of the way.
 struct Step {
     since: Instant,
     from: usize,
-    /// Waves.
+    /// Number of waves between two reports.
     every: usize,
 }
 
@@ -163,7 +164,7 @@ async fn publishers(running: &Running) -> anyhow::Result<Vec<Publisher>> {
     Ok(clients.map(|(number, client)| Publisher::new(client, number, 16, 4_000)).collect())
 }
 
-/// What calls cost now, of some articles spread over all waves.
+/// Measures what calls cost now, on some articles spread over all waves.
 async fn look(
     running: &Running,
     waves: &[[Corpus; STREAMS]],
@@ -202,5 +203,5 @@ async fn measure<C: Caller>(callers: Vec<C>) -> anyhow::Result<Load> {
 fn tell(what: &str, load: &Load, table: &mut Table) {
     let latency = format!("p50 {}, p99 {}", millis(load.percentile(50)), millis(load.percentile(99)));
     let time = load.processor_a_call().as_secs_f64() * 1e6;
-    table.fact(what, &format!("{:.0}/s, {latency}, processor {time:.0} µs a call", load.rate()), "");
+    table.fact(what, &format!("{:.0}/s, {latency}, processor {time:.0} µs per call", load.rate()), "");
 }

@@ -1,10 +1,11 @@
-//! What a real history costs to import, and to keep.
+//! What a real history costs to import and to store.
 //!
-//! `cargo bench --bench import -- FILE` takes a file of one JSON object a line, in zstd: `article`, `commit_time` and `text`,
-//! which is Markdown. Each text is read as an article, once, before anything is measured. The articles are imported as JSON
-//! Lines by the `dateline` binary, in the order of time and in a random one. Then every revision is read back and held
-//! against what was imported, and the two archives against each other at each instant. Beside that stand what reading the
-//! same lines and compressing each text with zstd takes, and what git keeps the same texts in.
+//! `cargo bench --bench import -- FILE` takes a zstd-compressed file with one JSON object per line: `article`,
+//! `commit_time` and `text`, which is Markdown. Each text is read as an article once, before anything is measured. The
+//! `dateline` binary imports the articles as JSON Lines, in the order of time and in a random order. Then every
+//! revision is read back and compared with what was imported, and the two archives are compared at each instant. For
+//! reference, the table has the time to read the same lines and compress each text with zstd, and the space that git
+//! needs for the same texts.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::indexing_slicing, reason = "an index that is wrong ends the measurement, and nothing else")]
@@ -24,12 +25,12 @@ use support::memory::{memory_of, mib};
 use support::running::{Running, folder_bytes};
 use support::table::Table;
 
-/// Where the order of the second import comes from.
+/// The seed of the order of the second import.
 const SEED: u64 = 20_261_128;
 const ROUNDS: usize = 3;
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`: then there is nothing to measure.
+    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
@@ -73,7 +74,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A permutation, the same one each time (xorshift64*, Vigna 2016; Fisher and Yates).
+/// Returns a random permutation that is the same each time (xorshift64*, Vigna 2016; Fisher and Yates).
 fn shuffled(mut order: Vec<usize>) -> Vec<usize> {
     let mut state = SEED;
     for last in (1..order.len()).rev() {
@@ -86,7 +87,7 @@ fn shuffled(mut order: Vec<usize>) -> Vec<usize> {
     order
 }
 
-/// Imports a file with the binary. Answers how long it took, and the most memory that it had.
+/// Imports a file with the binary. Returns how long it took, and the most memory that it used.
 fn import(file: &Path, archive: &Path) -> anyhow::Result<(Duration, u64)> {
     let begun = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_dateline"))
@@ -106,7 +107,7 @@ fn import(file: &Path, archive: &Path) -> anyhow::Result<(Duration, u64)> {
     }
 }
 
-/// Reads the lines and compresses each content, as the bytes that an archive keeps of it, without keeping anything.
+/// Reads the lines and compresses each content in its stored encoding, without storing anything.
 fn read_and_compress(file: &Path) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let mut bytes = 0;
@@ -138,12 +139,12 @@ fn sizes(log_digest: &LogDigest, archive: &Path, folder: &Path, table: &mut Tabl
     Ok(())
 }
 
-/// Reads every revision back, and every instant of both archives.
+/// Reads every revision back, and compares both archives at every instant.
 async fn compare(log_digest: &LogDigest, archive: &Path, other: &Path, table: &mut Table) -> anyhow::Result<()> {
     let (archive, other) = (Running::start(archive).await?, Running::start(other).await?);
     let mut one = archive.clients(1).await?.remove(0).archive;
     let mut two = other.clients(1).await?.remove(0).archive;
-    // Of several states of one second the last is in force.
+    // Of several states within one second, the last is in force.
     let mut last = BTreeMap::new();
     for request in &log_digest.requests {
         let instant = request.observe_time.map(|time| time.seconds);

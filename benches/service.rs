@@ -1,11 +1,12 @@
-//! What a server does a second, beside what the protocol stack and the disk allow in the same run.
+//! How many calls a server answers per second, compared with what the protocol stack and the disk allow in the same
+//! run.
 //!
-//! `cargo bench --bench service [-- PART… --seconds N --rounds N]`, with parts of `publish` (or `publish-1`,
-//! `publish-64`), `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `depth` and `disk`; all of
-//! them without. `--no-floors` leaves the floors out. Server and clients share this process and its cores, and so do
-//! the floors: a bare tonic echo of the same bytes, a loop of append and fdatasync, and the engine by itself. Each pair
-//! is measured in turns, and the medians
-//! of the rounds are told. The archive lies in a temporary folder below the target folder.
+//! `cargo bench --bench service [-- PART… --seconds N --rounds N]`. The parts are `publish` (or `publish-1`,
+//! `publish-64`), `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `depth` and `disk`; without
+//! any, all of them run. `--no-floors` omits the floors. The server, the clients and the floors share this process and
+//! its cores. The floors are a bare tonic echo of the same bytes, a loop of append and fdatasync, and the engine alone.
+//! Each pair is measured alternately, and the table has the medians of the rounds. The archive is in a temporary folder
+//! in the target folder.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::indexing_slicing, reason = "an index that is wrong ends the measurement, and nothing else")]
@@ -42,14 +43,14 @@ const PUBLISHER_ARTICLES: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(400);
 const GET_ARTICLE: &str = "/dateline.v1.ArchiveService/GetArticle";
 
-/// How to measure.
+/// What to measure, and for how long.
 struct Plan {
     parts: Vec<String>,
     length: Duration,
     rounds: usize,
-    /// Whether to measure the floors too; a profile is clearer without.
+    /// Whether to measure the floors as well; a profile is clearer without them.
     floors: bool,
-    /// Where the archives and the loop's file go.
+    /// The folder for the archives and for the file of the sync loop.
     folder: PathBuf,
 }
 
@@ -83,7 +84,7 @@ impl Plan {
         load(callers, WARM_UP, self.length).await
     }
 
-    /// The rate of a floor's callers and the processor time of a call; 0 where floors are left out.
+    /// The call rate of a floor and the processor time per call; 0 if floors are omitted.
     async fn floor<C: Caller>(&self, callers: Vec<C>) -> anyhow::Result<(f64, Duration)> {
         if !self.floors {
             return Ok((0.0, Duration::ZERO));
@@ -92,7 +93,7 @@ impl Plan {
         Ok((floor.rate(), floor.processor_a_call()))
     }
 
-    /// The rate of the engine by itself; 0 where floors are left out.
+    /// The rate of the engine alone; 0 if floors are omitted.
     async fn engine_floor(&self, clients: usize, batch: f64) -> anyhow::Result<f64> {
         if !self.floors {
             return Ok(0.0);
@@ -101,7 +102,7 @@ impl Plan {
         tokio::task::spawn_blocking(move || revisions_per_second(&folder, articles, whole(batch), length)).await?
     }
 
-    /// The rate of the sync loop; 0 where floors are left out.
+    /// The rate of the sync loop; 0 if floors are omitted.
     async fn sync_floor(&self, record: &Bytes, batch: f64) -> anyhow::Result<f64> {
         if !self.floors {
             return Ok(0.0);
@@ -111,17 +112,17 @@ impl Plan {
     }
 }
 
-/// A commit's size to the next whole number.
+/// The mean size of a commit, rounded to the nearest whole number from 1 to 256.
 fn whole(batch: f64) -> usize {
     (1..=256_u32).find(|whole| f64::from(*whole) + 0.5 > batch).unwrap_or(256) as usize
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`: then there is nothing to measure.
+    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    // As `serve` does: the span of each call is part of its cost.
+    // As in `serve`: the span of each call is part of its cost.
     telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = tempfile::tempdir_in(target)?;
@@ -149,7 +150,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Durable publishes of small edits, beside the echo and the sync loop.
+/// Durable observations of small edits, compared with the echo and the sync loop.
 async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Result<()> {
     let path = plan.folder.join(format!("publish-{clients}"));
     let running = Running::start(&path).await?;
@@ -177,17 +178,17 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     let size = median(sizes.into_iter());
     let (aim_sync, aim_echo) = if clients == 1 { ("≥ 60 %", "") } else { ("≥ 50 %", "≥ 50 %") };
     let what = format!("durable publish, {clients} client{}", if clients == 1 { "" } else { "s" });
-    table.rate(&what, &against_sync, &format!("fdatasync loop, {size:.1} a sync"), aim_sync);
+    table.rate(&what, &against_sync, &format!("fdatasync loop, {size:.1} per sync"), aim_sync);
     table.rate(&what, &against_echo, "echo", aim_echo);
-    table.rate(&what, &against_engine, &format!("the engine alone, {size:.1} a commit"), "");
+    table.rate(&what, &against_engine, &format!("the engine alone, {size:.1} per commit"), "");
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
-    table.time(&format!("{what}: processor time a call, both sides"), &processor);
+    table.time(&format!("{what}: processor time per call, both sides"), &processor);
     table.fact(&format!("{what}: resident now, at most"), &memory_pair(), "");
     drop(publishers);
     running.stop().await
 }
 
-/// A request to publish, and the answer, as bytes.
+/// A request to record an observation and its reply, encoded.
 async fn sample_publish(running: &Running) -> anyhow::Result<(Bytes, Bytes)> {
     let mut writer = Writer::new(99);
     let mut content = writer.article("sample", ARTICLE_BYTES);
@@ -238,7 +239,7 @@ fn memory_pair() -> String {
     format!("{}, {}", mib(memory.resident), mib(memory.peak))
 }
 
-/// A way to read each article of a corpus.
+/// One way to read each article of a corpus.
 struct Reading {
     part: &'static str,
     what: &'static str,
@@ -304,15 +305,15 @@ fn requests(corpus: &Corpus, reading: &Reading) -> Vec<pb::GetArticleRequest> {
     (0..corpus.articles).map(request).collect()
 }
 
-/// Each request once, by 64 clients.
+/// Sends each request once, spread over 64 clients.
 async fn first_reads(running: &Running, requests: &[pb::GetArticleRequest]) -> anyhow::Result<Load> {
     let clients = running.clients(CLIENTS).await?.into_iter().zip(deal(requests, CLIENTS));
     let callers = clients.map(|(client, requests)| Reader::once(client, requests)).collect();
     Ok(load(callers, Duration::ZERO, Duration::from_secs(60)).await?.0)
 }
 
-/// The same reads again and again, beside an echo of the same bytes: by our client, which decodes the answers, and
-/// by one that leaves them as bytes as the echo's does; over 64 connections, and over one.
+/// Repeats the same reads, compared with an echo of the same bytes: with our client, which decodes the replies, and
+/// with one that leaves them encoded, as the client of the echo does; over 64 connections, and over one.
 async fn warm(
     plan: &Plan,
     running: &Running,
@@ -342,10 +343,10 @@ async fn warm(
     }
     let what = format!("{}, 64 clients, cached", reading.what);
     table.rate(&what, &typed, "echo", reading.aim);
-    table.rate(&format!("{what}, answers left as bytes"), &bytes, "echo", "");
+    table.rate(&format!("{what}, replies left encoded"), &bytes, "echo", "");
     table.fact(&format!("{what}: p50, p99"), &latency_pair(&latencies), "");
-    table.time(&format!("{what}: processor time a call, both sides"), &typed_time);
-    table.time(&format!("{what}, answers left as bytes: processor time a call, both sides"), &bytes_time);
+    table.time(&format!("{what}: processor time per call, both sides"), &typed_time);
+    table.time(&format!("{what}, replies left encoded: processor time per call, both sides"), &bytes_time);
     Ok(())
 }
 
@@ -396,7 +397,7 @@ async fn readers(running: &Running, request: &pb::GetArticleRequest) -> anyhow::
     Ok(clients.map(|client| Reader::new(client, vec![request.clone()])).collect())
 }
 
-/// Bytes on disk a revision, on a chain of small edits of one article of 6 KB.
+/// Bytes on disk per revision, for a chain of small edits of one article of 6 KB.
 async fn disk(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     for batch in [1, 250] {
         let corpus = Corpus {
@@ -419,12 +420,12 @@ async fn disk(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
             table.fact(&format!("content and record {of}"), &per_revision(stored.content + stored.log), "≤ 600 B");
             table.fact(&format!("indexes {of}"), &per_revision(stored.indexes), "");
         }
-        table.fact(&format!("folder {of}"), &per_revision(folder_bytes(&path)?), "told");
+        table.fact(&format!("folder {of}"), &per_revision(folder_bytes(&path)?), "reported");
     }
     Ok(())
 }
 
-/// Keys and values as they are stored, before what sled makes of them.
+/// The sizes of keys and values as we store them, before sled adds its overhead.
 #[derive(Default)]
 struct Stored {
     content: u64,

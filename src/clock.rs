@@ -15,7 +15,7 @@ pub trait Clock: Send + Sync + 'static {
     fn steady(&self) -> Duration;
 }
 
-/// The machine's clock.
+/// The clock of the machine that Dateline runs on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

@@ -1,13 +1,13 @@
-//! The hand-off from catching up to following, under all orders of events that matter.
+//! The hand-off of a subscriber from catching up to live changes, in every relevant order of events.
 //!
-//! Shuttle (<https://docs.rs/shuttle>) runs the threads of a test one at a time and chooses who goes on at each lock,
-//! spawn and yield. What is run is `src/archive/changefeed/ring.rs` itself, with shuttle's lock in the place of the standard
-//! one. The `watch` of the log's end is tokio's: to shuttle each of its operations is one step, which is how tokio
-//! specifies them.
+//! Shuttle (<https://docs.rs/shuttle>) runs the threads of a test one at a time, and chooses at each lock, spawn and
+//! yield which of them continues. The code under test is `src/archive/changefeed/ring.rs` itself, with shuttle's lock
+//! in place of the standard one. The `watch` of the durable tail is tokio's; to shuttle each of its operations is one
+//! step, as tokio specifies them.
 //!
-//! A writer makes items durable, puts them among the recent ones, and announces the end, as `archive/writer.rs` does.
-//! Followers begin at different places, and must get every item from there on, once and in order. That the test finds
-//! what it is to find is shown by a writer that announces too early.
+//! A writer makes items durable, adds them to the ring, and announces the new tail, as the writer thread does.
+//! Followers begin at different positions, and must get every item from there on, once and in order. A writer that
+//! announces too early shows that the test can fail.
 
 #![cfg(test)]
 
@@ -18,7 +18,7 @@ use shuttle::{Config, FailurePersistence, Runner, future, thread};
 use tokio::sync::watch;
 
 mod sync {
-    //! The lock that the hand-off is checked with.
+    //! The lock under which the hand-off is checked.
     pub(super) use shuttle::sync::Mutex;
 }
 
@@ -28,7 +28,7 @@ mod recent;
 use recent::{End, Recent, beyond};
 
 const ITEMS: u64 = 7;
-/// Fewer than are written, so that followers find them gone.
+/// Fewer than are written, so that followers find some items evicted from the ring.
 const RECENT_MAX: usize = 2;
 
 #[derive(Clone, Copy)]
@@ -41,18 +41,18 @@ impl End for Tail {
 }
 
 struct Log {
-    /// What is durable, as storage has it.
+    /// The durable items, as storage has them.
     stored: StdMutex<Vec<u64>>,
     recent: Recent<u64>,
     end: watch::Sender<Tail>,
 }
 
-/// When the writer announces a commit's end.
+/// When the writer announces the new tail of a commit.
 #[derive(Clone, Copy)]
 enum Announce {
-    /// When all of it is durable and among the recent.
+    /// After the commit is durable and in the ring.
     Last,
-    /// Before it is durable.
+    /// Before the commit is durable.
     First,
 }
 
@@ -62,7 +62,7 @@ impl Log {
         Arc::new(Self { stored, recent, end: watch::Sender::new(Tail(0)) })
     }
 
-    /// Commits items in batches of one, two, three, …
+    /// Commits items in batches of one, two, three and so on.
     fn write(&self, announce: Announce) {
         let (mut next, mut size) = (0, 1);
         while next < ITEMS {
@@ -83,7 +83,7 @@ impl Log {
         }
     }
 
-    /// Follows from `place` to the end, as a subscriber does.
+    /// Reads from `place` to the end, as a subscriber does.
     async fn follow(&self, mut place: u64) {
         let mut ends = self.end.subscribe();
         while place < ITEMS {
@@ -92,7 +92,7 @@ impl Log {
             let items = self.recent.range(place, end, 3).unwrap_or_else(|| self.read(place, end));
             assert!(!items.is_empty(), "nothing at {place}, though the end is {end}");
             for item in items {
-                assert_eq!(item, place, "a gap, a repeat, or disorder");
+                assert_eq!(item, place, "a gap, a repeat, or a wrong order");
                 place += 1;
             }
             assert!(place <= end, "{place} is beyond the announced end {end}");
@@ -132,9 +132,9 @@ fn every_follower_gets_every_item_once_and_in_order() {
     run(PctScheduler::new_from_seed(20_261_125, 3, 3_000), Announce::Last);
 }
 
-/// Without this the test above might be one that cannot fail.
+/// Shows that the test above can fail.
 #[test]
 #[should_panic(expected = "though the end is")]
-fn an_end_that_is_announced_too_early_is_found() {
+fn a_tail_announced_too_early_is_detected() {
     run(RandomScheduler::new_from_seed(1, 1_000), Announce::First);
 }

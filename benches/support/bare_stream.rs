@@ -1,5 +1,5 @@
-//! The floor of a feed: a tonic server that streams messages which are bytes already, to as many as ask, under the same
-//! transport settings as ours.
+//! The floor of a feed: a tonic server that streams messages which are already encoded, to any number of clients, with
+//! the same transport settings as ours.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -21,17 +21,17 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::echo::{Raw, serve_bare};
 
-/// The path of the stream.
+/// The gRPC path of the stream.
 const PATH: &str = "/bench.Stream/Follow";
 
 type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
-/// Where the messages of each stream come from.
+/// Where each stream takes its messages from.
 #[derive(Clone)]
 enum Source {
-    /// The same ones round and round, so many in all.
+    /// `count` messages in all, repeating the given ones.
     Cycle { messages: Arc<Vec<Bytes>>, count: usize },
-    /// Those that are sent to all.
+    /// Every message that [`Speaker::say`] sends to all streams.
     Live(Arc<Mutex<Vec<mpsc::Sender<Bytes>>>>),
 }
 
@@ -94,24 +94,24 @@ impl Speaker {
     pub(crate) async fn say(&self, message: &Bytes) {
         let senders = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for sender in senders {
-            // One that has gone needs nothing.
+            // A stream that has ended needs nothing.
             drop(sender.send(message.clone()).await);
         }
     }
 }
 
-/// A server that streams `count` messages, round and round those given. It ends with the process.
+/// Starts a server that streams `count` messages, repeating the given ones. It ends with the process.
 pub(crate) async fn cycle(messages: Vec<Bytes>, count: usize) -> anyhow::Result<String> {
     serve_bare(Bare(Source::Cycle { messages: Arc::new(messages), count })).await
 }
 
-/// A server whose streams say what is said to all.
+/// Starts a server whose streams carry whatever the returned [`Speaker`] says.
 pub(crate) async fn live() -> anyhow::Result<(String, Speaker)> {
     let senders = Arc::default();
     Ok((serve_bare(Bare(Source::Live(Arc::clone(&senders)))).await?, Speaker(senders)))
 }
 
-/// A stream whose messages are decoded as those of type `M`, as our client does it.
+/// Opens a stream and decodes its messages as type `M`, as our client does.
 pub(crate) async fn follow<M: Message + Default + Send + 'static>(channel: Channel) -> anyhow::Result<Streaming<M>> {
     let mut grpc = tonic::client::Grpc::new(channel).max_decoding_message_size(1 << 30);
     grpc.ready().await?;

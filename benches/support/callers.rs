@@ -1,4 +1,4 @@
-//! Clients that publish and clients that read.
+//! Clients that record observations, and clients that read.
 
 use std::collections::HashSet;
 
@@ -8,23 +8,23 @@ use dateline::wire::pb;
 use super::load::Caller;
 use super::prose::Writer;
 
-/// The source of all articles here.
+/// The source of every article in the benchmarks.
 pub(crate) const SOURCE: &str = "sources/harbour-gazette";
 
-/// Revises its own articles, one after the other, with small edits.
+/// Revises its own articles with small edits, one after the other.
 pub(crate) struct Publisher {
     client: Client,
     writer: Writer,
     articles: Vec<(String, pb::Content)>,
     next: usize,
-    /// The archive times seen: each is one commit.
+    /// The archive times seen; each belongs to one commit.
     pub(crate) commits: HashSet<(i64, i32)>,
-    /// How many replies there were.
+    /// How many replies were received.
     pub(crate) replies: usize,
 }
 
 impl Publisher {
-    /// A client with `articles` articles of `bytes` bytes. `number` tells it from other clients.
+    /// A client with `articles` articles of `bytes` bytes. `number` distinguishes it from other clients.
     pub(crate) fn new(client: Client, number: usize, articles: usize, bytes: usize) -> Self {
         let mut writer = Writer::new(number as u64);
         let article = |index| {
@@ -57,7 +57,7 @@ impl Caller for Publisher {
     }
 }
 
-/// Reads articles, each request in its turn.
+/// Reads articles with the given requests, in order.
 pub(crate) struct Reader {
     client: Client,
     requests: Vec<pb::GetArticleRequest>,
@@ -66,7 +66,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads for ever.
+    /// Repeats the requests without end.
     pub(crate) fn new(client: Client, requests: Vec<pb::GetArticleRequest>) -> Self {
         Self { client, requests, next: 0, once: false }
     }
@@ -91,7 +91,7 @@ impl Caller for Reader {
     }
 }
 
-/// Requests dealt out to `clients` clients, each to begin with another.
+/// Distributes requests over `clients` clients; each starts with a different one.
 pub(crate) fn deal<T: Clone>(requests: &[T], clients: usize) -> Vec<Vec<T>> {
     let hand = |client: usize| requests.iter().skip(client).step_by(clients.max(1)).cloned().collect::<Vec<_>>();
     let hands = (0..clients).map(hand);

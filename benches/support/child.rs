@@ -1,4 +1,4 @@
-//! A server in a process of its own, so that its memory and processor time can be told from the clients'.
+//! A server in a process of its own, so that its memory and processor time can be measured apart from the clients'.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::memory::{self, Memory};
 
-/// The `dateline` binary, serving an archive. It is killed when this goes.
+/// The `dateline` binary, serving an archive. Dropping this kills it.
 pub(crate) struct ChildServer {
     process: Child,
     pub(crate) url: String,
 }
 
 impl ChildServer {
-    /// Serves the archive in `path`.
+    /// Starts a server for the archive in `path`, and waits until it serves.
     pub(crate) fn start(path: &Path) -> anyhow::Result<Self> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_dateline"))
             .args(["serve", "--listen", "127.0.0.1:0"])
@@ -29,7 +29,7 @@ impl ChildServer {
             anyhow::ensure!(log.read_line(&mut line)? > 0, "the server ended before it served");
         }
         let address = line.split("address=").nth(1).unwrap_or_default().trim().to_owned();
-        // The rest of the log is read, or the server would stop at a full pipe.
+        // The rest of the log has to be read, or a full pipe would block the server.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Ok(Self { process, url: format!("http://{address}") })
     }
@@ -45,7 +45,7 @@ impl ChildServer {
 
 impl Drop for ChildServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         drop(self.process.kill());
         drop(self.process.wait());
     }

@@ -1,4 +1,4 @@
-//! Articles with a history, imported over gRPC.
+//! Articles with many revisions, imported over gRPC.
 
 use dateline::client::Client;
 use dateline::wire::pb;
@@ -9,22 +9,22 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::callers::SOURCE;
 use super::prose::Writer;
 
-/// Messages of an import that are under way at once.
+/// How many messages of an import are in progress at once.
 const MESSAGES_AHEAD: usize = 4;
-/// When the first revisions were seen: 2026-01-01.
+/// When the first revisions were observed: 2026-01-01.
 const BEGUN_SECONDS: i64 = 1_767_225_600;
 const SECONDS_APART: i64 = 60;
 
-/// Articles and their revisions: each article's first, then each article's second, and so on.
+/// Articles and their revisions, in this order: the first revision of each article, then the second of each, and so on.
 #[derive(Clone, Debug)]
 pub(crate) struct Corpus {
-    /// What its articles' ids begin with.
+    /// The prefix of its articles' ids.
     pub(crate) prefix: String,
     pub(crate) articles: usize,
     pub(crate) revisions: usize,
-    /// Bytes of each, from the first to the second.
+    /// The content size of an article in bytes, at least and at most.
     pub(crate) bytes: (usize, usize),
-    /// Revisions in one message, which is one commit.
+    /// Revisions per message; each message becomes one commit.
     pub(crate) batch: usize,
 }
 
@@ -37,18 +37,18 @@ impl Corpus {
         format!("{SOURCE}/articles/{}", self.id(article))
     }
 
-    /// When the revision of this index was seen.
+    /// When the revision with this index was observed.
     pub(crate) fn observed(revision: usize) -> Timestamp {
         let revision = i64::try_from(revision).unwrap_or(i64::MAX);
         Timestamp { seconds: BEGUN_SECONDS + revision * SECONDS_APART, nanos: 0 }
     }
 
-    /// The position of a revision, in an archive that began with this corpus.
+    /// The position of a revision in an archive that begins with this corpus.
     pub(crate) fn seq(&self, article: usize, revision: usize) -> u64 {
         (revision * self.articles + article) as u64
     }
 
-    /// The messages that import it.
+    /// The messages that import the corpus.
     pub(crate) fn messages(&self, seed: u64) -> impl Iterator<Item = Vec<pb::RecordObservationRequest>> + Send + use<> {
         let mut writer = Writer::new(seed);
         let (corpus, (least, most)) = (self.clone(), self.bytes);
@@ -78,7 +78,7 @@ impl Corpus {
     }
 }
 
-/// Imports messages; all of them must be accepted. Answers with how many items there were.
+/// Imports messages, all of which must be accepted. Returns the number of items.
 pub(crate) async fn import(
     client: &Client,
     messages: impl Iterator<Item = Vec<pb::RecordObservationRequest>> + Send + 'static,
@@ -87,7 +87,7 @@ pub(crate) async fn import(
     let feeder = tokio::spawn(async move {
         for requests in messages {
             if sender.send(pb::ImportObservationsRequest { offset: 0, requests }).await.is_err() {
-                return; // The server has ended the import, and says why.
+                return; // The server has ended the import; its reply has the reason.
             }
         }
     });
@@ -97,7 +97,7 @@ pub(crate) async fn import(
     while let Some(answer) = answers.message().await? {
         match answer.result {
             Some(pb::import_observations_response::Result::Recorded(published)) => count += published.responses.len(),
-            refused => anyhow::bail!("an import was refused: {refused:?}"),
+            refused => anyhow::bail!("an import was rejected: {refused:?}"),
         }
     }
     feeder.await?;

@@ -1,5 +1,5 @@
-//! The floor of a call: a tonic server that answers any bytes with bytes it has ready, under the same transport
-//! settings as ours, and a client that leaves the answer as bytes.
+//! The floor of a call: a tonic server that answers any message with bytes prepared in advance, with the same transport
+//! settings as ours, and a client that leaves the reply encoded.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -16,7 +16,7 @@ use tonic::server::{NamedService, UnaryService};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 
-/// Messages that are left as they are.
+/// A codec that passes messages through as bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Raw;
 
@@ -91,12 +91,12 @@ impl UnaryService<Bytes> for Handler {
     }
 }
 
-/// A server that answers each call with the same bytes. It ends with the process.
+/// Starts a server that answers each call with the same bytes. It ends with the process.
 pub(crate) async fn serve(reply: Bytes) -> anyhow::Result<String> {
     serve_bare(Echo { reply }).await
 }
 
-/// Serves a floor under the same transport settings as ours, and answers its URL. It ends with the process.
+/// Serves a floor with the same transport settings as ours, and returns its URL. It ends with the process.
 pub(crate) async fn serve_bare<S>(service: S) -> anyhow::Result<String>
 where
     S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
@@ -120,7 +120,7 @@ where
     Ok(url)
 }
 
-/// Calls with bytes that are ready, one after the other, and leaves the answers as bytes.
+/// Sends requests that are already encoded, one after the other, and leaves the replies encoded.
 pub(crate) struct RawCaller {
     grpc: tonic::client::Grpc<Channel>,
     path: PathAndQuery,
@@ -143,10 +143,10 @@ impl super::load::Caller for RawCaller {
         self.next += 1;
         self.grpc.ready().await?;
         let answer = self.grpc.unary(Request::new(request), self.path.clone(), Raw).await?;
-        anyhow::ensure!(!answer.get_ref().is_empty(), "an empty answer");
+        anyhow::ensure!(!answer.get_ref().is_empty(), "an empty reply");
         Ok(true)
     }
 }
 
-/// The path of the echo.
+/// The gRPC path of the echo.
 pub(crate) const PATH: &str = "/bench.Echo/Call";

@@ -1,4 +1,4 @@
-//! The engine by itself, with writes like those of a revision: what is below it is sled's.
+//! The engine alone, with writes like those of a revision: time that this takes is sled's, not ours.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use dateline::store::key::Kind;
 use super::prose::Rng;
 use super::running::holder;
 
-/// The value of each key that a small edit of a 4 KB article writes, in bytes: log, content, head, revision, time.
+/// The size in bytes of each value that a small edit of a 4 KB article writes: log, content, head, revision, time.
 const VALUES: [(Kind, usize); 5] =
     [(Kind::Log, 260), (Kind::Content, 130), (Kind::Article, 230), (Kind::Article, 12), (Kind::Article, 16)];
 
-/// Revisions made durable a second, `batch` of them in a commit, spread over `articles` articles.
+/// Revisions made durable per second, with `batch` of them in each commit, spread over `articles` articles.
 pub(crate) fn revisions_per_second(
     folder: &Path,
     articles: usize,
@@ -49,7 +49,7 @@ fn write(commit: &mut Batch, rng: &mut Rng, seq: u64, articles: usize) {
             key.extend((rng.below(articles) as u64).to_be_bytes());
             key.push(subkind);
         }
-        // The head, the first of an article's, is written again and again.
+        // The head is the first of an article's entries, and is overwritten with every revision.
         if (kind, length) != (Kind::Article, 230) {
             key.extend(seq.to_be_bytes());
         }

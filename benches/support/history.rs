@@ -1,4 +1,4 @@
-//! Real histories: a file with a line of JSON for each revision of an article, in the order of time.
+//! Real histories: a file with one line of JSON per revision of an article, in the order of time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -11,24 +11,24 @@ use dateline::model::Timestamp;
 use dateline::wire::{content_to_pb, json, pb, timestamp_to_pb};
 use serde::Deserialize;
 
-/// One revision, as such a file has it.
+/// One revision, as a line of the file has it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Line {
     pub(crate) article: String,
     /// In seconds since 1970.
     pub(crate) commit_time: i64,
-    /// Markdown.
+    /// The text, in Markdown.
     pub(crate) text: String,
 }
 
-/// A history: the revisions, and the requests that archive them.
+/// A history: its revisions, and the requests that archive them.
 pub(crate) struct LogDigest {
     pub(crate) lines: Vec<Line>,
     pub(crate) requests: Vec<pb::RecordObservationRequest>,
 }
 
 impl LogDigest {
-    /// Reads a file that is compressed with zstd.
+    /// Reads a zstd-compressed file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let file = BufReader::new(zstd::stream::read::Decoder::new(File::open(path)?)?);
         let lines: Vec<Line> =
@@ -42,7 +42,7 @@ impl LogDigest {
         self.lines.iter().map(|line| line.text.len()).sum()
     }
 
-    /// Writes the requests as JSON Lines, in this order of them.
+    /// Writes the requests as JSON Lines, in the given order.
     pub(crate) fn write(&self, order: &[usize], path: &Path) -> anyhow::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         for index in order {
@@ -62,7 +62,7 @@ impl LogDigest {
         instants
     }
 
-    /// The bytes that git takes for the same texts: the pack after `git gc --aggressive`, blobs alone.
+    /// The bytes that git needs for the same texts: the size of the pack after `git gc --aggressive`, blobs only.
     pub(crate) fn git_bytes(&self, folder: &Path) -> anyhow::Result<u64> {
         let git = |args: &[&str]| {
             let mut command = Command::new("git");

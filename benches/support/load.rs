@@ -1,4 +1,4 @@
-//! Callers that call as fast as they are answered, and what that came to.
+//! Callers that send their next request as soon as they have a reply, and the resulting measurements.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use super::memory::processor;
 
 /// One client.
 pub(crate) trait Caller: Send + 'static {
-    /// Makes a call and waits for its answer. `false` where there is nothing left to call.
+    /// Makes a call and waits for its reply. Returns `false` if there is nothing left to call.
     fn call(&mut self) -> impl Future<Output = anyhow::Result<bool>> + Send;
 }
 
-/// What a load came to.
+/// The measurements of a load.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) elapsed: Duration,
-    /// Of each call, ascending.
+    /// The latency of each call, in ascending order.
     pub(crate) latencies: Vec<Duration>,
-    /// What the process took of the processors, the warming up included, and all calls with it.
+    /// The processor time of the whole process, warm-up included, for all calls.
     processor: Duration,
     calls: u32,
 }
 
 impl Load {
-    /// What one call took of the processors, on both sides.
+    /// The processor time of one call, on both sides together.
     pub(crate) fn processor_a_call(&self) -> Duration {
         self.processor / self.calls.max(1)
     }
@@ -47,7 +47,7 @@ impl Load {
     }
 }
 
-/// Lets all callers call for `warm_up` and, measured, for `length`, or until they have nothing left.
+/// Lets all callers call, first for `warm_up` and then, measured, for `length` or until they have nothing left.
 pub(crate) async fn load<C: Caller>(
     callers: Vec<C>,
     warm_up: Duration,

@@ -1,4 +1,4 @@
-//! What the benchmarks use: articles to publish, a server to publish them to, load, and the floors.
+//! Shared code of the benchmarks: articles to record, a server to record them with, load, and the floors.
 
 pub(crate) mod bare_stream;
 pub(crate) mod callers;

@@ -1,8 +1,8 @@
-//! Articles of plain words, and small edits of them. All of it follows from a seed.
+//! Articles of plain words, and small edits of them, all generated from a seed.
 
 use dateline::wire::pb;
 
-/// Common words first: a word is picked the more often the earlier it stands.
+/// Common words first: the earlier a word is in the list, the more often it is picked.
 const WORDS: &str = "the of to and a in that is was for on with as by it at from be has have are said will not but \
     were which their who an been its had would more one after two about when there than people this up out year \
     council government last new minister city police years time first over percent court company also other could \
@@ -42,13 +42,13 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A random number below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap_or(0)
     }
 }
 
-/// Writes prose.
+/// Generates prose.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     rng: Rng,
@@ -60,7 +60,7 @@ impl Writer {
         Self { rng: Rng(seed), words: WORDS.split_whitespace().collect() }
     }
 
-    /// An article whose content takes about `bytes` on the wire.
+    /// An article whose content takes about `bytes` bytes on the wire.
     pub(crate) fn article(&mut self, id: &str, bytes: usize) -> pb::Content {
         let mut content = pb::Content {
             headline: self.sentence(7).trim_end_matches('.').to_owned(),
@@ -77,7 +77,7 @@ impl Writer {
         content
     }
 
-    /// Replaces one to eight words in one to three places.
+    /// Replaces one to eight words in each of one to three places.
     pub(crate) fn edit(&mut self, content: &mut pb::Content) {
         for _ in 0..=self.rng.below(3) {
             let count = content.blocks.len().max(1);
@@ -118,7 +118,7 @@ impl Writer {
     }
 
     fn word(&mut self) -> &'static str {
-        // The product of two dice leans towards the common words at the beginning, as language does.
+        // The product of two random numbers favours the common words at the beginning, as natural language does.
         let (first, second) = (self.rng.below(self.words.len()), self.rng.below(self.words.len()));
         self.words.get(first * second / self.words.len()).copied().unwrap_or("and")
     }

@@ -1,4 +1,4 @@
-//! A real server on a port, over an archive in a directory.
+//! A real server on a port, with an archive in a directory.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Running {
     pub(crate) url: String,
     pub(crate) archive: Arc<Archive>,
@@ -22,7 +22,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Opens the archive in `path`, or makes one, and serves it.
+    /// Opens or creates the archive in `path`, and serves it.
     pub(crate) async fn start(path: &Path) -> anyhow::Result<Self> {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
@@ -39,7 +39,7 @@ impl Running {
         Ok(Self { url, archive, stop, serving })
     }
 
-    /// So many clients, each with a connection of its own.
+    /// `count` clients, each with a connection of its own.
     pub(crate) async fn clients(&self, count: usize) -> anyhow::Result<Vec<Client>> {
         let mut clients = Vec::with_capacity(count);
         for _ in 0..count {
@@ -48,21 +48,21 @@ impl Running {
         Ok(clients)
     }
 
-    /// Stops serving and closes the archive. Clients should be gone.
+    /// Stops serving and closes the archive. The clients should have been dropped before.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         drop(self.archive);
-        // A server that has ended by itself says so below.
+        // A server that has ended by itself reports that below.
         let _gone = self.stop.send(());
         Ok(self.serving.await??)
     }
 }
 
-/// Who holds the directory.
+/// The lock holder that the benchmarks register.
 pub(crate) fn holder() -> Holder {
     Holder { pid: std::process::id(), command: "bench".to_owned(), address: None, since: String::new() }
 }
 
-/// Makes the system forget what it has read of the archive's files, so that the next read goes to the disk.
+/// Drops the archive's files from the system's page cache, so that the next read goes to the disk.
 pub(crate) fn forget_pages(path: &Path) -> anyhow::Result<()> {
     let log = std::fs::File::open(path.join("db").join("db"))?;
     log.sync_all()?;
@@ -80,7 +80,7 @@ pub(crate) fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
     Ok(bytes)
 }
 
-/// All subscribers come from one address here.
+/// Server options without per-address limits, because all subscribers come from one address here.
 fn options() -> server::Options {
     server::Options { subscribers_max: 20_000, subscribers_per_peer_max: Some(20_000), ..server::Options::default() }
 }

@@ -1,11 +1,11 @@
-//! The floor of a durable write: append, fdatasync, again.
+//! The floor of a durable write: append and fdatasync, in a loop.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Records made durable a second, `batch` of them with each sync.
+/// Records made durable per second, with `batch` of them per sync.
 pub(crate) fn records_per_second(folder: &Path, record: &[u8], batch: usize, length: Duration) -> anyhow::Result<f64> {
     let path = folder.join("sync-loop");
     let mut file = OpenOptions::new().create(true).append(true).open(&path)?;

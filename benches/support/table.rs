@@ -4,14 +4,14 @@ use std::fmt::Write;
 use std::process::Command;
 use std::time::Duration;
 
-/// Rows of what was measured.
+/// The rows of the table.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<[String; 5]>,
 }
 
 impl Table {
-    /// A rate beside its floor: medians of the rounds, and the median of the ratios.
+    /// Adds a rate and its floor: the medians of the rounds, and the median of the ratios.
     pub(crate) fn rate(&mut self, what: &str, rounds: &[(f64, f64)], floor: &str, aim: &str) {
         let measured = median(rounds.iter().map(|(measured, _)| *measured));
         let floors = median(rounds.iter().map(|(_, floor)| *floor));
@@ -25,7 +25,7 @@ impl Table {
         ]);
     }
 
-    /// Processor time beside the echo's. Others on the machine disturb it less than a rate.
+    /// Adds a processor time and the echo's. Other load on the machine disturbs it less than it does a rate.
     pub(crate) fn time(&mut self, what: &str, rounds: &[(Duration, Duration)]) {
         let micros = |pick: fn(&(Duration, Duration)) -> Duration| {
             median(rounds.iter().map(|round| pick(round).as_secs_f64() * 1e6))
@@ -40,7 +40,7 @@ impl Table {
         ]);
     }
 
-    /// Something that has no floor.
+    /// Adds a measurement that has no floor.
     pub(crate) fn fact(&mut self, what: &str, measured: &str, aim: &str) {
         self.row([what, measured, "", "", aim].map(str::to_owned));
     }
@@ -50,7 +50,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The table, with the machine and the commit above it.
+    /// The table, under a line with the machine and the commit.
     pub(crate) fn render(&self, title: &str) -> String {
         let mut text = format!("### {title}\n\n{}\n\n", circumstances());
         text.push_str("| what | measured | floor | ratio | aim |\n| --- | --- | --- | --- | --- |\n");
@@ -58,7 +58,7 @@ impl Table {
         text
     }
 
-    /// The rows, to be put below those of another table.
+    /// The rows alone, to be put below those of another table.
     pub(crate) fn rows_only(&self) -> String {
         let mut text = String::new();
         for row in &self.rows {
@@ -69,7 +69,7 @@ impl Table {
     }
 }
 
-/// The median; 0 of nothing.
+/// The median; 0 for no values.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

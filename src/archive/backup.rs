@@ -1,9 +1,11 @@
-//! Backups: the log with all that it brought, as the log's export, while the archive is in use.
+//! Backups: the log with its contents and originals, written as a log file while the archive is in use.
 //!
-//! A backup's end is the durable end of the log when it begins. Below that nothing changes any more, so what is read
-//! is one state, however long the reading takes and whatever is written meanwhile. It is read a segment at a time, each on
-//! a blocking thread of its own: between two of them a backup holds no thread, so that one whose
-//! receiver is slow, or gone, costs others nothing.
+//! A backup ends at the durable tail of the moment at which it begins. Nothing below that position ever changes, so
+//! everything that is read is one state, however long the backup takes and whatever is written in the meantime. It is
+//! read one segment at a time, each on a blocking thread. Between segments a backup holds no thread, so a slow receiver
+//! delays nobody.
+//!
+//! The bytes of a log file are encoded by the store; this module does not know the format.
 
 use std::sync::Arc;
 
@@ -16,21 +18,22 @@ use crate::store::export::{LogEnd, LogHeader, LogWriter};
 use crate::store::format::FORMAT_VERSION;
 use crate::store::whole::WholeChange;
 
-/// How many changes are looked at to judge how large a backup will be.
+/// The number of changes that are sampled to estimate the size of a backup.
 const SAMPLES_MAX: u64 = 32;
-/// What a header, an end and a frame take, roughly.
+/// The approximate size of a header, an end and a frame together.
 const FRAMING_BYTES: u64 = 256;
 
-/// A piece of a backup's file.
+/// A piece of a log file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupPiece {
-    /// The bytes. A large change makes a large piece.
+    /// The bytes that follow those of the previous piece. A change is never split, so a large change makes a large
+    /// piece.
     pub data: Vec<u8>,
-    /// All changes below this are complete with it.
+    /// With this piece, the file has all changes below this position.
     pub next_seq: Seq,
 }
 
-/// A backup that is being made. Dropping it ends it.
+/// A backup in progress. Dropping it cancels it.
 pub struct Backup {
     archive: Arc<Archive>,
     start: Snapshot,
@@ -38,7 +41,7 @@ pub struct Backup {
     next: Next,
 }
 
-/// What comes next of a file.
+/// The part of the file that the next piece is from.
 enum Next {
     Header,
     Changes(LogWriter),
@@ -46,11 +49,11 @@ enum Next {
 }
 
 impl Archive {
-    /// Begins a backup of the changes from `since` on. A start that is of another history, or beyond the durable end, is
-    /// [`ArchiveError::Bound`].
+    /// Begins a backup of the changes from `since` up to the durable tail. A start that belongs to a different history,
+    /// or is after the tail, is [`ArchiveError::Bound`].
     pub async fn stream_backup(self: &Arc<Self>, since: FeedStart) -> Result<Backup, ArchiveError> {
         let start = self.feed_start(since).await?;
-        // Read after the start, so that it is not below it.
+        // Read after the start is resolved, so that the end cannot be below it.
         let tail = self.shared.tail();
         let header = LogHeader {
             format_version: FORMAT_VERSION,
@@ -67,25 +70,26 @@ impl Archive {
 }
 
 impl Backup {
-    /// Where it begins.
+    /// The position at which the backup begins.
     pub fn start(&self) -> Snapshot {
         self.start
     }
 
-    /// What it will hold.
+    /// The header of the log file. It has the positions at which the file begins and ends.
     pub fn header(&self) -> &LogHeader {
         &self.header
     }
 
-    /// About how many bytes it will have, judged from a few changes all over it.
+    /// Estimates the size of the file in bytes, from a sample of changes spread evenly over it.
     pub async fn estimated_bytes(&self) -> Result<u64, ArchiveError> {
         let shared = Arc::clone(&self.archive.shared);
         let (first, changes) = (self.header.first_seq, self.header.changes());
         self.archive.pools.scans.run(move || Ok(estimate(&shared, first, changes)?)).await
     }
 
-    /// The next piece of the file; `None` when it is complete. A change that is damaged, or missing, is
-    /// [`ArchiveError::Damaged`] and ends the backup. Cancelled, it can't be gone on with.
+    /// Returns the next piece of the file; `None` once it is complete. A damaged or missing change is
+    /// [`ArchiveError::Damaged`] and ends the backup. If this future is dropped before it returns, the backup cannot be
+    /// continued.
     pub async fn next(&mut self) -> Result<Option<BackupPiece>, ArchiveError> {
         let (writer, data) = match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::Header => LogWriter::begin(&self.header),
@@ -116,13 +120,13 @@ impl Backup {
     }
 }
 
-/// Reads changes below `end` until they fill a segment; none when there are no more that would.
+/// Reads changes below `end` until they fill a segment; `None` if those that are left do not fill one.
 fn segment(shared: &Shared, mut writer: LogWriter, end: Seq) -> Result<(LogWriter, Option<Vec<u8>>), StoreError> {
     while writer.next_seq() < end {
         let seq = writer.next_seq();
         let change = read(shared, seq)?;
         if writer.log_digest().after(seq, &change.record) != change.change.log_digest {
-            return Err(StoreError::damaged_at(seq, "a change does not follow the history before it"));
+            return Err(StoreError::damaged_at(seq, "the log digest does not match the changes before it"));
         }
         if let Some(piece) = writer.push(change) {
             return Ok((writer, Some(piece)));
@@ -136,7 +140,8 @@ fn read(shared: &Shared, seq: Seq) -> Result<WholeChange, StoreError> {
     change.ok_or_else(|| StoreError::damaged_at(seq, "a change of the log is missing"))
 }
 
-/// Contents and originals are compressed already; of what the log itself says about half is left.
+/// Estimates the size of a backup. Contents and originals are stored compressed; the log's records compress to about
+/// half.
 fn estimate(shared: &Shared, first: Seq, changes: u64) -> Result<u64, StoreError> {
     let samples = changes.min(SAMPLES_MAX);
     let mut bytes = 0;

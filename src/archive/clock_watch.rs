@@ -1,9 +1,9 @@
-//! Whether the machine's clock can be believed: it is compared with the last archive time, and with the time that has
-//! passed since it was last read.
+//! Checks whether the machine's clock is plausible, by comparing it with the last archive time and with the time
+//! elapsed since it was last read.
 //!
-//! Archive times never run backwards. So one commit under a clock that is far ahead is enough to keep all later archive
-//! times there, until the clock has caught up. A clock that jumps ahead while the archive is open is refused for that; one
-//! that is below the last archive time is only reported, since the damage is done.
+//! Archive times never go back. A single commit under a clock that is far ahead therefore keeps all later archive times
+//! there until the real time catches up. So while the clock has jumped ahead, writes are rejected. A clock that is
+//! behind the last archive time is only reported: the harm, if any, was done by the earlier commit.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -12,56 +12,57 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::model::Timestamp;
 
-/// A clock that is this far below the last archive time is reported. Less is what NTP and two machines differ by.
+/// A clock is reported if it is further than this behind the last archive time. NTP corrections and a move to another
+/// machine cause smaller differences.
 const BEHIND_MAX: Duration = Duration::from_secs(60);
-/// A clock may jump this far ahead.
+/// The largest jump ahead that is accepted.
 const JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-/// The first write of a process is expected within this time after the last change. Later it is reported, and taken.
+/// If the archive was opened longer than this after its last change, the first write is accepted with a warning.
 const PAUSE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What is wrong with the clock.
+/// A fault of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockFault {
-    /// It is below the last archive time: it is wrong now, or it was when that was given.
+    /// The clock is behind the last archive time. Either it is wrong now, or it was wrong at that commit.
     #[error("the clock is {} behind the last change, which was archived at {last}", Span(*by))]
     Behind {
-        /// How far.
+        /// How far it is behind.
         by: Duration,
         /// The last archive time.
         last: Timestamp,
     },
-    /// It has jumped ahead since it was last read.
+    /// The clock has jumped ahead since it was last read.
     #[error("the clock has jumped {} ahead, from about {expected}", Span(*by))]
     JumpedAhead {
-        /// How far.
+        /// How far it jumped.
         by: Duration,
-        /// What it would show without the jump.
+        /// The time that it would show without the jump.
         expected: Timestamp,
     },
 }
 
-/// The archive was opened long after its last change: it lay idle, or the clock is ahead.
+/// The archive was opened long after its last change: either it was idle, or the clock is ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clock is {} after the last change, which was archived at {last}; if it is wrong, set it right before more is written", Span(*by))]
+#[error("the clock is {} after the last change, which was archived at {last}; if it is wrong, correct it before you write", Span(*by))]
 pub(crate) struct LongPause {
     by: Duration,
     last: Timestamp,
 }
 
-/// Remembers what the clock showed.
+/// Remembers the readings of the clock, to tell a jump from elapsed time.
 pub(crate) struct ClockWatch {
     jump_allowed: bool,
-    /// The first reading.
+    /// The first reading, from when the archive was opened.
     opened: Timestamp,
     seen: Mutex<Seen>,
 }
 
 struct Seen {
-    /// The latest reading that was believed.
+    /// The latest plausible reading.
     time: Timestamp,
-    /// When that was, by the time that passes.
+    /// When that was, by the monotonic clock.
     steady: Duration,
-    /// Whether the last reading was found wrong, and how.
+    /// The fault that was logged last and has not ended.
     reported: Option<Kind>,
     has_written: bool,
 }
@@ -73,14 +74,15 @@ enum Kind {
 }
 
 impl ClockWatch {
-    /// Begins with a first reading, which is believed.
+    /// Takes a first reading, and assumes that it is right.
     pub(crate) fn new(clock: &dyn Clock, jump_allowed: bool) -> Self {
         let (time, steady) = (clock.now(), clock.steady());
         let seen = Mutex::new(Seen { time, steady, reported: None, has_written: false });
         Self { jump_allowed, opened: time, seen }
     }
 
-    /// Reads the clock, and says what is wrong with it. `last` is the last archive time. What begins or ends is logged.
+    /// Reads the clock and returns its fault, if any. `last` is the last archive time. Logs the beginning and the end
+    /// of a fault.
     pub(crate) fn look(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Option<ClockFault> {
         let (now, steady) = (clock.now(), clock.steady());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +97,7 @@ impl ClockWatch {
         };
         let fault = match fault {
             Some(fault @ ClockFault::JumpedAhead { .. }) if self.jump_allowed => {
-                tracing::warn!(%fault, "the clock is believed, since jumps are allowed");
+                tracing::warn!(%fault, "the clock is accepted, because jumps are allowed");
                 None
             }
             fault => fault,
@@ -104,7 +106,7 @@ impl ClockWatch {
             ClockFault::Behind { .. } => Kind::Behind,
             ClockFault::JumpedAhead { .. } => Kind::JumpedAhead,
         });
-        // A clock that was set back is remembered as it was, so that setting it right again is no jump.
+        // While the clock is set back, its earlier reading is kept, so that correcting it does not count as a jump.
         if kind != Some(Kind::JumpedAhead) && now >= expected {
             (seen.time, seen.steady) = (now, steady);
         }
@@ -115,7 +117,7 @@ impl ClockWatch {
         fault
     }
 
-    /// Whether a write may get an archive time now.
+    /// Checks whether a write may get an archive time now. The error is always [`ClockFault::JumpedAhead`].
     pub(crate) fn admit_write(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Result<(), ClockFault> {
         if let Some(fault @ ClockFault::JumpedAhead { .. }) = self.look(clock, last) {
             return Err(fault);
@@ -129,7 +131,7 @@ impl ClockWatch {
         Ok(())
     }
 
-    /// The pause before this archive was opened, until something is written.
+    /// The pause between the last change and the opening of this archive, if it was long and nothing was written since.
     pub(crate) fn long_pause(&self, last: Option<Timestamp>) -> Option<LongPause> {
         let last = last?;
         let by = between(last, self.opened);
@@ -139,12 +141,12 @@ impl ClockWatch {
 
 fn report(fault: Option<ClockFault>) {
     match fault {
-        None => tracing::info!("the clock is right again"),
+        None => tracing::info!("the clock is plausible again"),
         Some(fault @ ClockFault::Behind { .. }) => tracing::warn!(
-            "{fault}; archive times continue just above that until the clock has caught up: see docs/OPERATIONS.md, The clock was wrong"
+            "{fault}; archive times continue just after that until the clock catches up; see \"The clock was wrong\" in docs/OPERATIONS.md"
         ),
         Some(fault @ ClockFault::JumpedAhead { .. }) => {
-            tracing::warn!("{fault}; writes are refused until it is set right, or the archive is opened again")
+            tracing::warn!("{fault}; writes are rejected until the clock is corrected, or the archive is opened again")
         }
     }
 }
@@ -153,12 +155,12 @@ fn after(time: Timestamp, passed: Duration) -> Timestamp {
     time.saturating_add_micros(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// How long after `earlier` `later` is; no time where it is before it.
+/// The time from `earlier` to `later`; zero if `later` is not later.
 fn between(earlier: Timestamp, later: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(later.micros_since(earlier)).unwrap_or(0))
 }
 
-/// A length of time for people: the largest unit of which there are two.
+/// Formats a duration for people, in the largest unit of which it has at least two.
 struct Span(Duration);
 
 impl fmt::Display for Span {
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_ahead_is_told_from_time_that_passes() {
+    fn a_jump_ahead_is_distinguished_from_elapsed_time() {
         let clock = ManualClock::new(start());
         let watch = ClockWatch::new(&clock, false);
         clock.set(days(40));
@@ -196,19 +198,19 @@ mod tests {
         clock.jump(days(41));
         assert_eq!(watch.admit_write(&clock, Some(days(40))), Ok(()), "a day is allowed");
         clock.jump(days(400));
-        let refused = watch.admit_write(&clock, Some(days(41))).unwrap_err();
-        assert_eq!(refused.to_string(), format!("the clock has jumped 359 days ahead, from about {}", days(41)));
+        let fault = watch.admit_write(&clock, Some(days(41))).unwrap_err();
+        assert_eq!(fault.to_string(), format!("the clock has jumped 359 days ahead, from about {}", days(41)));
         clock.set(days(401));
-        assert!(watch.admit_write(&clock, Some(days(41))).is_err(), "it stays wrong");
+        assert!(watch.admit_write(&clock, Some(days(41))).is_err(), "it is still wrong");
         clock.jump(days(42));
-        assert_eq!(watch.admit_write(&clock, Some(days(41))), Ok(()), "it was set right");
+        assert_eq!(watch.admit_write(&clock, Some(days(41))), Ok(()), "it was corrected");
         let allowed = ClockWatch::new(&clock, true);
         clock.jump(days(400));
         assert_eq!(allowed.admit_write(&clock, Some(days(42))), Ok(()));
     }
 
     #[test]
-    fn a_clock_that_starts_far_back_may_catch_up_with_the_archive() {
+    fn a_clock_that_starts_far_behind_may_jump_to_the_right_time() {
         let clock = ManualClock::new(days(-20_000));
         let watch = ClockWatch::new(&clock, false);
         let last = Some(start());
@@ -218,26 +220,24 @@ mod tests {
     }
 
     #[test]
-    fn a_long_pause_before_the_archive_was_opened_is_told_until_something_is_written() {
+    fn a_long_pause_before_opening_is_reported_until_something_is_written() {
         let clock = ManualClock::new(days(31));
         let watch = ClockWatch::new(&clock, false);
-        let told = watch.long_pause(Some(start())).unwrap().to_string();
-        assert!(
-            told.starts_with(&format!("the clock is 31 days after the last change, which was archived at {}", start())),
-            "{told}"
-        );
-        assert_eq!(watch.admit_write(&clock, Some(start())), Ok(()), "it is only told");
+        let message = watch.long_pause(Some(start())).unwrap().to_string();
+        let expected = format!("the clock is 31 days after the last change, which was archived at {}", start());
+        assert!(message.starts_with(&expected), "{message}");
+        assert_eq!(watch.admit_write(&clock, Some(start())), Ok(()), "it is only reported");
         assert_eq!(watch.long_pause(Some(days(31))), None);
-        assert_eq!(watch.long_pause(Some(days(1))), None, "30 days are no long pause");
+        assert_eq!(watch.long_pause(Some(days(1))), None, "30 days are not a long pause");
         assert_eq!(watch.long_pause(None), None);
-        // An archive that is idle while it is open raises no alarm.
+        // An archive that is idle while it is open is not reported.
         let watch = ClockWatch::new(&clock, false);
         clock.set(days(90));
         assert_eq!(watch.long_pause(Some(days(31))), None);
     }
 
     #[test]
-    fn setting_a_clock_back_and_right_again_is_no_jump() {
+    fn setting_a_clock_back_and_correcting_it_is_not_a_jump() {
         let clock = ManualClock::new(start());
         let watch = ClockWatch::new(&clock, false);
         let last = Some(days(-10));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_last_change_is_reported_from_a_minute_on() {
+    fn a_clock_more_than_a_minute_behind_the_last_change_is_reported() {
         let clock = ManualClock::new(start());
         let watch = ClockWatch::new(&clock, false);
         let last = Some(start());

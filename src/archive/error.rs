@@ -1,47 +1,50 @@
-//! What can go wrong with a request to the archive, in the archive's own words.
+//! The errors of the archive: one small enum per cause, each message with a way out if there is one.
+//!
+//! They know nothing of gRPC: `service` maps each variant to a status, and clients act on the reason in it, not on the
+//! text. Details that only the operator can use are logged where the error occurs and are not part of it.
 
 use crate::archive::clock_watch::ClockFault;
 use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
 use crate::store::StoreError;
 
-/// Why a request was not done. Nothing of a refused request was written.
+/// Why a request failed. A failed request has written nothing, unless the storage failed while it was being committed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// What was asked for is not there.
+    /// The requested article or revision does not exist at the requested point.
     #[error(transparent)]
     Missing(#[from] Missing),
-    /// The write does not fit what is there.
+    /// The write conflicts with the article's recorded state.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// The point of the read cannot be answered.
+    /// The requested point of the archive axis cannot be read.
     #[error(transparent)]
     Bound(#[from] BadBound),
-    /// The archive cannot do it now.
+    /// The archive cannot carry out the request at the moment.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// What is asked of a durable subscription does not fit it.
+    /// The request conflicts with the state of a durable subscription.
     #[error(transparent)]
     Subscription(#[from] SubscriptionError),
-    /// More than can be written at once.
-    #[error("{what} would take {size}; at most {size_max} is allowed")]
+    /// The request exceeds what can be written at once.
+    #[error("{what} is {size}; at most {size_max} is allowed")]
     TooLarge {
-        /// What is too large.
+        /// The quantity that is too large, with its unit, as the subject of a sentence.
         what: &'static str,
-        /// How large it is.
+        /// Its value.
         size: usize,
-        /// How large it may be.
+        /// Its limit.
         size_max: usize,
     },
-    /// What lies on disk is not what was written.
+    /// The data on disk is not what was written.
     #[error("the archive is damaged: {detail}")]
     Damaged {
-        /// The position that the damage belongs to, where that is known.
+        /// The position that the damage belongs to, if it is known.
         seq: Option<Seq>,
         /// What was found, for the log.
         detail: String,
     },
-    /// An invariant of the archive does not hold. The log says which.
-    #[error("the archive could not do this because of a fault of its own; its log says more")]
+    /// An invariant of the archive does not hold. The log has the details.
+    #[error("the archive could not do this because of a bug in it; its log has the details")]
     Internal,
 }
 
@@ -49,55 +52,56 @@ pub enum ArchiveError {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct BatchError {
-    /// The index of the operation at fault; `None` where the archive could not take the batch at all.
+    /// The index of the operation at fault; `None` if the archive could not accept the batch at all.
     pub failed_item: Option<usize>,
-    /// What is wrong.
+    /// What is wrong with that operation, or why the batch was not accepted.
     pub error: ArchiveError,
 }
 
 impl<E: Into<ArchiveError>> From<E> for BatchError {
-    /// An error of the batch as a whole.
+    /// Turns an error into one that concerns the batch as a whole.
     fn from(error: E) -> Self {
         Self { failed_item: None, error: error.into() }
     }
 }
 
-/// What is not there.
+/// Why a requested article or revision does not exist at the requested point.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Missing {
-    /// There is no article of this name.
+    /// No article has this name.
     #[error("there is no article {0}")]
     Article(ArticleName),
-    /// No article is known under this URL.
+    /// No article was recorded under this URL.
     #[error("no article is known under the URL {}", excerpt(.0))]
     Url(String),
-    /// The article has no such revision, as far as the read may know.
-    #[error("{article} has no revision {number} at that point")]
+    /// The article has no revision of this number, as known at the read point.
+    #[error("{article} has no revision {number} at the requested point")]
     Revision {
-        /// The article.
+        /// The requested article.
         article: ArticleName,
-        /// The number asked for.
+        /// The requested number.
         number: RevisionNumber,
     },
-    /// The article was archived only after the read's knowledge bound.
-    #[error("{article} was first archived at {first}, after the point asked for")]
+    /// The article exists, but its first change is later than the read point's archive side.
+    #[error("{article} was first archived at {first}, which is after the requested point")]
     NotYetArchived {
-        /// The article.
+        /// The requested article.
         article: ArticleName,
         /// The archive time of its first change.
         first: Timestamp,
     },
-    /// The article was observed only after the instant asked for.
-    #[error("{article} was first observed at {first}, after the time asked for")]
+    /// The article exists, but it was first observed after the requested instant.
+    #[error("{article} was first observed at {first}, which is after the requested time")]
     NotYetObserved {
-        /// The article.
+        /// The requested article.
         article: ArticleName,
-        /// Its first observe time, as far as the read may know.
+        /// Its first observe time, as known at the read point.
         first: Timestamp,
     },
 }
 
-/// The beginning of a text that is too long to be repeated in a message.
+/// Returns the first 160 characters of a text that may be too long to repeat in a message, with an ellipsis if it was
+/// cut.
 pub fn excerpt(text: &str) -> String {
     let mut characters = text.chars();
     let mut head: String = characters.by_ref().take(160).collect();
@@ -107,156 +111,170 @@ pub fn excerpt(text: &str) -> String {
     head
 }
 
-/// What a write does not fit.
+/// Why a write conflicts with the article's recorded state.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Conflict {
-    /// The article must not exist, and does.
-    #[error("{0} exists already")]
+    /// The precondition requires that the article does not exist, and it does.
+    #[error("{0} already exists")]
     ArticleExists(ArticleName),
-    /// The newest state is not the one expected.
-    #[error("{article} is at revision {current} (etag {etag}), not where the precondition expects it")]
+    /// The article's newest state is not the one that the precondition requires.
+    #[error(
+        "{article} is at revision {current} (etag {etag}), which is not what the precondition requires; read it again \
+         before you retry"
+    )]
     Revision {
-        /// The article.
+        /// The article that the write was for.
         article: ArticleName,
         /// Its newest revision.
         current: RevisionNumber,
-        /// Its etag.
+        /// The etag of its newest state.
         etag: String,
     },
-    /// The article is withdrawn at the time of the observation.
-    #[error("{article} is withdrawn since {since}; reinstate it, or give an earlier observe_time")]
+    /// The article is withdrawn at the observation's observe time.
+    #[error("{article} is withdrawn from {since} on; reinstate it first, or record the observation at an earlier time")]
     Withdrawn {
-        /// The article.
+        /// The article that the write was for.
         article: ArticleName,
-        /// Since when, on the observe axis.
+        /// The observe time from which it is withdrawn.
         since: Timestamp,
     },
     /// The article would be withdrawn or reinstated before it was first observed.
     #[error("{article} was first observed at {first}; it cannot be withdrawn or reinstated before that")]
     MarkTooEarly {
-        /// The article.
+        /// The article that the write was for.
         article: ArticleName,
         /// Its first observe time.
         first: Timestamp,
     },
-    /// The request id was used for another request.
-    #[error("request id {id} was used before on {article}, for another request; use a new id")]
+    /// The request id was already used on the article, for a different request.
+    #[error("request id {id} was already used on {article} for a different request; use a new id")]
     RequestIdReused {
-        /// The article.
+        /// The article that the write was for.
         article: ArticleName,
-        /// The id.
+        /// The id that was used twice.
         id: RequestId,
     },
 }
 
-/// Why a point of the archive axis cannot be answered.
+/// Why a point of the archive axis cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BadBound {
     /// The position is beyond the end of the log.
-    #[error("position {next_seq} is beyond the end of the log, {tail}; what is there may still change")]
+    #[error("position {next_seq} is beyond the end of the log, {tail}; the changes below it may still change")]
     SeqInFuture {
-        /// The position asked for.
+        /// The requested position.
         next_seq: Seq,
-        /// The end of the log.
+        /// The durable end of the log.
         tail: Seq,
     },
-    /// The instant is ahead of the clock.
+    /// The instant is ahead of the archive's clock.
     #[error("archive time {archive_time} is in the future (it is {now}); what is known then may still change")]
     TimeInFuture {
-        /// The instant asked for.
+        /// The requested instant.
         archive_time: Timestamp,
-        /// The clock.
+        /// The time of the archive's clock.
         now: Timestamp,
     },
-    /// The digest given for a position is not the log's.
+    /// The log digest given for a position is not that of this log.
     #[error(
-        "this archive has another history below position {next_seq}: it is another archive, or was restored; begin anew"
+        "this archive has a different history below position {next_seq}: it is another archive, or was restored from a \
+         backup; start again from the beginning"
     )]
     HistoryDiverged {
-        /// The position.
+        /// The position that the digest was given for.
         next_seq: Seq,
     },
 }
 
-/// What a durable subscription does not allow.
+/// Why a durable subscription does not allow a request.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SubscriptionError {
-    /// There is none of this name.
+    /// No subscription has this id.
     #[error("there is no subscription {0}; create it first")]
     Unknown(SubscriptionId),
-    /// There is one of this name.
-    #[error("{0} exists already; subscribe to it, or choose another id")]
+    /// A subscription with this id exists.
+    #[error("{0} already exists; subscribe to it, or choose another id")]
     Exists(SubscriptionId),
-    /// A consumer is attached.
+    /// A consumer is attached, so the subscription cannot be moved or deleted.
     #[error("{id} has a consumer attached ({}); stop it first", if consumer.is_empty() { "without a label" } else { consumer })]
     InUse {
-        /// The subscription.
+        /// The subscription that the request was for.
         id: SubscriptionId,
-        /// What the consumer calls itself.
+        /// The label that the consumer gave itself; may be empty.
         consumer: String,
     },
-    /// Another consumer was attached since, or the server was restarted, or the subscription was moved.
+    /// The epoch is not current: another consumer has attached since, the subscription was moved, or the server was
+    /// restarted.
     #[error(
-        "epoch {epoch} on {id} is lost: another consumer has attached since, it was moved, or the server has restarted; subscribe again"
+        "epoch {epoch} of {id} is no longer valid: another consumer has attached, the subscription was moved, or the \
+         server was restarted; subscribe again"
     )]
     ConsumerFenced {
-        /// The subscription.
+        /// The subscription that the request was for.
         id: SubscriptionId,
-        /// The epoch.
+        /// The epoch that the consumer gave.
         epoch: u64,
     },
-    /// The archive was restored, and its consumer may have been sent what was lost by that.
+    /// The archive was restored, and the consumer may have received changes that were lost by that.
     #[error(
-        "{id} is of before a restore: its consumer may have been sent changes that this archive no longer has; bring the \
-         consumer to the state of this archive, then move the subscription to where it goes on"
+        "{id} dates from before a restore: its consumer may have received changes that this archive no longer has; \
+         bring the consumer to the state of this archive, then move the subscription to the position to continue from"
     )]
     Restored {
-        /// The subscription.
+        /// The subscription that the request was for.
         id: SubscriptionId,
-        /// Where the backup had it.
+        /// Its position in the backup.
         next_seq: Seq,
     },
-    /// More was acknowledged than was sent.
-    #[error("{id}: {next_seq} was acknowledged, and what was delivered ends at {delivered}; acknowledge at most that")]
+    /// The acknowledged position is after the last one delivered.
+    #[error(
+        "{id}: the acknowledged position, {next_seq}, is after everything delivered so far; acknowledge at most \
+         {delivered}"
+    )]
     AcknowledgedBeyond {
-        /// The subscription.
+        /// The subscription that the request was for.
         id: SubscriptionId,
-        /// What was acknowledged.
+        /// The position that was acknowledged.
         next_seq: Seq,
-        /// What was delivered.
+        /// The position below which everything that matches was delivered.
         delivered: Seq,
     },
-    /// There are as many as may be.
+    /// The archive has the maximum number of subscriptions.
     #[error(
-        "there are {} subscriptions, as many as may be; delete one first",
+        "the archive has {} subscriptions, which is the maximum; delete one first",
         crate::archive::subscriptions::SUBSCRIPTIONS_MAX
     )]
     TooMany,
 }
 
-/// Why the archive cannot do it now.
+/// Why the archive cannot carry out a request at the moment.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// Too many writes wait.
+    /// The queue of writes is full.
     #[error("too many writes are waiting; try again in a moment")]
     QueueFull,
-    /// The connection has as many writes waiting as it leaves room for.
-    #[error("this connection has as many writes waiting as one may have; wait for answers, or try again in a moment")]
+    /// The connection has as many writes in the queue as its share allows.
+    #[error("this connection has as many writes waiting as it may; wait for replies, or try again in a moment")]
     ShareUsed,
-    /// The disk is nearly full.
-    #[error("the archive's disk has {free_bytes} bytes free, and writes stop below {floor_bytes}; free some space")]
+    /// The disk is nearly full. The sizes in the message are in units of 1,000,000 bytes.
+    #[error(
+        "the archive's disk has {} MB free, and writes stop below {} MB; free some space",
+        free_bytes / 1_000_000,
+        floor_bytes / 1_000_000
+    )]
     StorageFull {
-        /// What is free.
+        /// The free space on the disk, in bytes.
         free_bytes: u64,
-        /// What must stay free.
+        /// The free space that must remain, in bytes.
         floor_bytes: u64,
     },
-    /// A write or sync failed, and no more writes are taken.
-    #[error("the archive takes no writes since its storage failed; restart the server and see its log")]
+    /// A write or a sync failed, and the archive accepts no more writes.
+    #[error("the archive accepts no writes because its storage failed; see the server's log, then restart the server")]
     StorageFailed,
-    /// The clock has jumped ahead: archive times that it gave would stay there.
+    /// The clock has jumped ahead. Archive times never go back, so one commit now would keep them there.
     #[error(
-        "{0}; nothing is archived at such a time: set the clock right, or restart the server if it is right (--allow-clock-jump)"
+        "{0}; writes are rejected until the clock is corrected; if it is right, restart the server with \
+         --allow-clock-jump"
     )]
     ClockJumped(ClockFault),
     /// The archive is being closed.
@@ -265,7 +283,8 @@ pub enum Unavailable {
 }
 
 impl From<StoreError> for ArchiveError {
-    /// Damage stays damage. A failing engine is told as such; the detail is in the log already.
+    /// Damage stays damage. A failed engine becomes [`Unavailable::StorageFailed`] without the detail, which was logged
+    /// already.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Engine(engine) => engine.into(),
@@ -281,7 +300,9 @@ impl From<crate::store::EngineError> for ArchiveError {
             EngineError::Full { free_bytes, floor_bytes } => {
                 Unavailable::StorageFull { free_bytes, floor_bytes }.into()
             }
-            EngineError::TooLarge { size, size_max } => Self::TooLarge { what: "a stored value", size, size_max },
+            EngineError::TooLarge { size, size_max } => {
+                Self::TooLarge { what: "the size of a stored value in bytes", size, size_max }
+            }
             EngineError::Failed(_) | EngineError::Poisoned(_) => Unavailable::StorageFailed.into(),
             EngineError::Damaged(detail) => Self::Damaged { seq: None, detail },
         }

@@ -1,16 +1,17 @@
-//! The archive: what the product does, over a store.
+//! The archive: what Dateline does, on top of a store.
 //!
 //! | folder | its job |
 //! | --- | --- |
-//! | [`write`] | one queue and one writer thread, which commits many writes at once |
-//! | [`decide`] | what one operation does, given everything before it: one change of the log, or none |
-//! | [`project`] | what follows from the log: heads, timelines, figures of sources |
-//! | [`read`] | a read resolves its point on both time axes once, and reads everything below that position |
-//! | [`changefeed`] | the log as pages of changes, for subscribers |
-//! | [`recover`] | restore, verification, and rebuilding a database from its log |
+//! | [`write`] | takes writes through one queue to one writer thread, which commits many of them at once |
+//! | [`decide`] | decides what one operation does, given everything before it: one log change, or none |
+//! | [`project`] | computes what follows from the log: heads, timelines, source stats |
+//! | [`read`] | resolves a point of both time axes to one position, and reads only what is below it |
+//! | [`changefeed`] | serves the log to subscribers as pages of changes |
+//! | [`subscriptions`] | keeps a position and an epoch for each durable subscription |
+//! | [`recover`] | restores an archive, verifies it, and rebuilds a database from its log |
 //!
-//! This layer is the bridge between the synchronous store and async callers. It knows nothing of gRPC. A caller may drop
-//! its future at any await: a write that was queued still finishes.
+//! This layer is the bridge between the synchronous store and async callers. It does not know gRPC. A caller may drop
+//! its future at any await; a write that is already queued is carried out regardless.
 
 pub mod backup;
 pub mod changefeed;
@@ -57,58 +58,59 @@ pub use crate::store::engine::lock::Holder;
 pub use crate::store::format::FORMAT_VERSION;
 use crate::store::stats::SourceStats;
 
-/// How long a read waits for a position to become visible.
+/// How long a read waits for a position to become durable.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// An open archive.
+/// An open archive. It holds the lock on its directory until it is closed or dropped.
 pub struct Archive {
     shared: Arc<Shared>,
     queue: Queue,
-    /// Where it reads and works without holding up the async threads.
+    /// Threads for blocking work, so that async threads are never blocked.
     pools: Pools,
     info: ArchiveInfo,
 }
 
 impl Archive {
-    /// What does not change while it is open.
+    /// The facts that stay constant while the archive is open.
     pub fn info(&self) -> &ArchiveInfo {
         &self.info
     }
 
-    /// Its clock.
+    /// The clock that archive times come from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
     }
 
-    /// What is wrong with its clock, as far as the log and the time that has passed show that. What begins or ends is logged.
+    /// The clock's fault, if comparing it with the log and with elapsed time shows one. The beginning and end of a
+    /// fault are logged.
     pub fn clock_fault(&self) -> Option<ClockFault> {
         self.shared.clock_fault()
     }
 
-    /// What a person should know of its clock: what is wrong with it, or that the last change is long ago.
+    /// What an operator should know about the clock: its fault, or that the last change was long ago.
     pub fn clock_message(&self) -> Option<String> {
         let fault = self.clock_fault().map(|fault| fault.to_string());
         let last = self.tail().archive_time;
         fault.or_else(|| self.shared.clock_watch.long_pause(last).map(|pause| pause.to_string()))
     }
 
-    /// The durable end of the log.
+    /// The durable tail: every change below its position can be read, and nothing at or after it can.
     pub fn tail(&self) -> Snapshot {
         self.shared.tail().snapshot()
     }
 
-    /// How many articles there are.
+    /// The number of articles at the durable tail, withdrawn ones included.
     pub fn article_count(&self) -> u64 {
         self.shared.tail().position.next_article.0
     }
 
-    /// Whether the storage failed, so that no more writes are taken.
+    /// Whether the storage failed. From then on the archive accepts no writes.
     pub fn has_failed(&self) -> bool {
         self.shared.tail().failed
     }
 
-    /// Whether a write of ordinary size would be taken now. If not, [`Unavailable::StorageFailed`], or
-    /// [`Unavailable::StorageFull`], which ends by itself when there is room.
+    /// Checks that a write of ordinary size would be accepted now. The error is [`Unavailable::StorageFailed`], or
+    /// [`Unavailable::StorageFull`], which clears by itself once the disk has room.
     pub async fn takes_writes(&self) -> Result<(), ArchiveError> {
         if self.has_failed() {
             return Err(Unavailable::StorageFailed.into());
@@ -117,34 +119,35 @@ impl Archive {
         self.pools.reads.run(move || Ok(engine.has_room()?)).await
     }
 
-    /// Waits until the storage fails. Does not return while it is well.
+    /// Waits until the storage fails. Does not return before that.
     pub async fn failed(&self) {
         let mut tail = self.shared.watch_tail();
         // The sender lives as long as this archive, so waiting ends only with a failure.
         drop(tail.wait_for(|tail| tail.failed).await);
     }
 
-    /// How many writes wait.
+    /// The number of operations that are queued and not yet answered.
     pub fn queued_writes(&self) -> usize {
         self.queue.waiting()
     }
 
-    /// Bytes on disk.
+    /// The size of the database on disk, in bytes.
     pub async fn disk_bytes(&self) -> Result<u64, ArchiveError> {
         let engine = Arc::clone(&self.shared.engine);
         self.pools.reads.run(move || Ok(engine.disk_bytes()?)).await
     }
 
-    /// Carries out operations, all or none, each judged on what those before it did; durably, when it returns.
+    /// Carries out operations atomically: all or none, each decided on the effects of those before it. They are durable
+    /// when this returns.
     ///
-    /// Where one is refused, nothing is written, and the error says which it was. With `validate_only`
-    /// nothing is written either way. A full queue is [`Unavailable::QueueFull`].
+    /// If one is rejected, nothing is written, and the error has its index. With `validate_only`, nothing is written in
+    /// any case. A full queue is [`Unavailable::QueueFull`].
     pub async fn write(&self, operations: Vec<Operation>, validate_only: bool) -> BatchResult {
         self.write_in(&Arc::default(), operations, validate_only).await
     }
 
-    /// As [`Archive::write`], for a caller that has a share of the queue together with others. Where that is used up,
-    /// [`Unavailable::ShareUsed`].
+    /// Like [`Archive::write`], for a caller that shares its part of the queue with others on the same connection. If
+    /// they have used it up, the error is [`Unavailable::ShareUsed`].
     pub async fn write_in(
         &self,
         share: &Arc<Share>,
@@ -155,8 +158,9 @@ impl Archive {
         self.queue.submit(share, operations, validate_only)?.answer().await
     }
 
-    /// As [`Archive::write`], in two steps, for a writer that has more to write before the answer comes. Writes are
-    /// judged in the order in which they are begun. A full queue is waited for, by one writer of each share at a time.
+    /// Like [`Archive::write`], in two steps, for a caller that queues more writes before the first reply arrives.
+    /// Writes are decided in the order in which they are queued. If the queue is full, this waits instead of failing,
+    /// and only one caller of each share waits at a time.
     pub async fn begin_write(
         &self,
         share: &Arc<Share>,
@@ -167,7 +171,10 @@ impl Archive {
         self.queue.submit_imported(share, operations, validate_only).await
     }
 
-    /// Resolves a point of both axes.
+    /// Resolves a point of both time axes to a read point. First waits, for at most [`WAIT_MAX`], until the changes
+    /// below `min_next_seq` are durable.
+    ///
+    /// A point that the archive has not reached, and a log digest that is not this log's, are [`ArchiveError::Bound`].
     pub async fn read_point(&self, as_of: AsOf, min_next_seq: Seq) -> Result<ReadPoint, ArchiveError> {
         self.wait_for(min_next_seq).await?;
         let snapshot = match as_of.known_at {
@@ -188,7 +195,7 @@ impl Archive {
     /// Waits until the changes below `next_seq` are durable, for at most [`WAIT_MAX`].
     pub async fn wait_for(&self, next_seq: Seq) -> Result<(), ArchiveError> {
         if self.shared.tail().position.next_seq >= next_seq {
-            return Ok(()); // Most reads ask for nothing, and need no subscription.
+            return Ok(()); // Most reads do not have to wait, and so need no subscription to the tail.
         }
         let mut tail = self.shared.watch_tail();
         let reached = tail.wait_for(|tail| tail.position.next_seq >= next_seq || tail.failed);
@@ -201,8 +208,8 @@ impl Archive {
         }
     }
 
-    /// Makes sure that no change will ever be archived at or before `at` any more, so that a read as known then
-    /// can be repeated.
+    /// Makes sure that no later commit gets an archive time at or before `at`, so that a read known at `at` is
+    /// repeatable.
     async fn close_until(&self, at: Timestamp) -> Result<(), ArchiveError> {
         let tail = self.shared.tail();
         if tail.position.archive_time.max(tail.clock_floor).is_some_and(|closed| at <= closed) {
@@ -215,13 +222,14 @@ impl Archive {
         self.queue.raise_floor(at).await
     }
 
-    /// Reads an article at a cut.
+    /// Reads an article at a read point. An article that does not exist there is [`ArchiveError::Missing`].
     pub async fn article(&self, point: ReadPoint, name: ArticleName, view: View) -> Result<ArticleAt, ArchiveError> {
         self.read(move |reader| article::article(reader, &point, &name, view)).await
     }
 
-    /// Reads many articles at one cut; `None` for each that is not there. Those after the one that takes them beyond
-    /// a page of a list are left out, and so there may be fewer answers than names.
+    /// Reads several articles at one read point, in the order of `names`; `None` for each that does not exist there.
+    /// Stops after the article that takes the result over [`list::PAGE_CONTENT_BYTES`], so there may be fewer results
+    /// than names.
     pub async fn articles(
         &self,
         point: ReadPoint,
@@ -248,7 +256,7 @@ impl Archive {
         .await
     }
 
-    /// Reads one revision, with the bytes of its original where `with_original` is set.
+    /// Reads one revision, and the bytes of its original if `with_original` is set.
     pub async fn revision(
         &self,
         point: ReadPoint,
@@ -267,7 +275,7 @@ impl Archive {
         .await
     }
 
-    /// Reads the article that a URL leads to.
+    /// Reads the article that was recorded under a URL. `key` is the key of `url`, which only error messages use.
     pub async fn article_by_url(
         &self,
         point: ReadPoint,
@@ -282,7 +290,7 @@ impl Archive {
         .await
     }
 
-    /// Lists articles by name, after `after`.
+    /// Lists articles in order of name, starting after `after`.
     pub async fn articles_by_name(
         &self,
         point: ReadPoint,
@@ -292,7 +300,7 @@ impl Archive {
         self.read(move |reader| list::by_name(reader, &point, &query, after.as_ref())).await
     }
 
-    /// Lists articles by latest change, the latest first, those below `before`.
+    /// Lists articles in order of their latest change, newest first, starting below the position `before`.
     pub async fn articles_by_latest_change(
         &self,
         point: ReadPoint,
@@ -302,7 +310,7 @@ impl Archive {
         self.read(move |reader| list::by_latest_change(reader, &point, &query, before)).await
     }
 
-    /// Lists the revisions of an article after `after`, in the given order of their numbers.
+    /// Lists the revisions of an article in the given order of their numbers, starting after `after`.
     pub async fn revisions(
         &self,
         point: ReadPoint,
@@ -314,7 +322,7 @@ impl Archive {
         self.read(move |reader| list::revisions(reader, &point, &name, order, after, (page_size, view))).await
     }
 
-    /// Lists sources after `after`.
+    /// Lists sources in order of name, starting after `after`.
     pub async fn sources(
         &self,
         point: ReadPoint,
@@ -324,7 +332,8 @@ impl Archive {
         self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), page_size)).await
     }
 
-    /// Compares two states of an article.
+    /// Compares two states of an article, word by word. The default target is the state at the read point, and the
+    /// default base is what was in force before the target.
     pub async fn compare(
         &self,
         point: ReadPoint,
@@ -332,17 +341,18 @@ impl Archive {
         base: Option<StateSelector>,
         target: Option<StateSelector>,
     ) -> Result<Comparison, ArchiveError> {
-        // Comparing is work for a blocking thread, wherever the contents come from.
+        // Comparing takes too long for an async thread even if the caches have both contents.
         self.on_engine(&self.pools.comparisons, move |reader| compare::compare(reader, &point, &name, base, target))
             .await
     }
 
-    /// Finishes what was accepted, and closes the store. Later writes are [`Unavailable::Draining`].
+    /// Finishes the writes that were accepted, and releases the store. Later writes are [`Unavailable::Draining`].
     pub async fn close(&self) {
         self.queue.close().await;
     }
 
-    /// Tries `read` on what is in memory, then on a blocking thread with the engine.
+    /// Tries `read` with the caches alone; if anything is missing there, runs it again on a blocking thread, with the
+    /// engine.
     async fn read<T, F>(&self, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
@@ -351,7 +361,7 @@ impl Archive {
         self.read_in(&self.pools.reads, read).await
     }
 
-    /// As [`Archive::read`], on a blocking thread of another pool.
+    /// Like [`Archive::read`], on a blocking thread of the given pool.
     async fn read_in<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
@@ -374,7 +384,7 @@ impl Archive {
             Ok(answer) => Ok(answer),
             Err(ReadError::Failed(error)) => Err(error),
             Err(ReadError::NotCached) => {
-                tracing::error!("the engine was asked, and its answer is missing in a cache");
+                tracing::error!("a read that may use the engine reported a cache miss");
                 Err(ArchiveError::Internal)
             }
         })

@@ -1,4 +1,8 @@
-//! Opening an archive: on a directory, or on an engine that a test brings.
+//! Opening an archive, on a directory or on an engine that a test provides.
+//!
+//! Opening must not lose what was acknowledged. sled drops what it cannot read at the end of its log without an error,
+//! so before the archive is used, the end of the log is compared with the watermark, a file outside the database. If
+//! sled dropped anything, everything is verified first.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -29,21 +33,21 @@ use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
 use crate::store::{StoreError, Tables, parts};
 
-/// How to run an archive.
+/// The options for opening an archive.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Memory for the engine's cache. The engine overshoots it up to 2.6 times. Default 64 MiB.
+    /// Memory for the engine's cache, in bytes. The engine may use up to 2.6 times as much. Default 64 MiB.
     pub engine_cache_bytes: u64,
-    /// Memory for heads, changes, contents and timelines. Default 64 MiB.
+    /// Memory for the caches of heads, changes, contents and timelines, in bytes. Default 64 MiB.
     pub cache_bytes: u64,
-    /// Writes stop when less than this is free on the disk; clock floors and subscriptions may still be written down to
-    /// a quarter of it. Default 256 MiB.
+    /// Writes are rejected while less than this is free on the disk, in bytes. Maintenance writes, such as closed times
+    /// and subscriptions, are accepted down to a quarter of it. Default 256 MiB.
     pub free_space_floor_bytes: u64,
     /// A commit that takes longer than this poisons the archive. Default 60 s.
     pub flush_deadline: Duration,
-    /// Blocking reads at once. Default 16.
+    /// The maximum number of concurrent reads on blocking threads. Default 16.
     pub readers_max: usize,
-    /// Whether writes are taken after the clock has jumped ahead by more than a day. Default no.
+    /// Whether writes are accepted after the clock has jumped ahead by more than a day. Default no.
     pub clock_jump_allowed: bool,
 }
 
@@ -66,14 +70,14 @@ impl Options {
     }
 }
 
-/// What does not change while an archive is open.
+/// The facts that stay constant while an archive is open.
 #[derive(Clone, Debug)]
 pub struct ArchiveInfo {
-    /// The archive's id, given when it was made.
+    /// The archive's random id, assigned when it was created. A restored archive keeps it.
     pub id: [u8; 16],
-    /// Its directory; none for an engine in memory.
+    /// The directory that it is stored in; `None` if the engine is in memory.
     pub directory: Option<PathBuf>,
-    /// When it was opened.
+    /// When this process opened it.
     pub opened: Timestamp,
 }
 
@@ -83,16 +87,16 @@ pub enum OpenArchiveError {
     /// The directory or its database could not be opened.
     #[error(transparent)]
     Directory(#[from] OpenError),
-    /// The format is not this code's, or could not be read.
+    /// The database has a format that this version does not know, or its contents could not be read.
     #[error("{}: {source}", .path.display())]
     Format {
-        /// The directory.
+        /// The archive's directory; empty if the engine is in memory.
         path: PathBuf,
-        /// What was found.
+        /// Why the database could not be used.
         source: FormatError,
     },
-    /// The system gave no random bytes for a new archive's id.
-    #[error("the system gives no random bytes: {0}")]
+    /// The operating system returned no random bytes for a new archive's id.
+    #[error("the operating system returned no random bytes: {0}")]
     Randomness(String),
     /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
@@ -100,7 +104,7 @@ pub enum OpenArchiveError {
 }
 
 impl OpenArchiveError {
-    /// Whether what is stored is damaged, so that trying again, or elsewhere, would not help.
+    /// Whether the stored data is damaged, so that trying again, here or on another machine, would not help.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Directory(error) => matches!(error, OpenError::Damaged { .. }),
@@ -114,13 +118,15 @@ impl OpenArchiveError {
 }
 
 impl Archive {
-    /// An empty archive in memory, which ends with the process.
+    /// Creates an empty archive in memory. Nothing of it is on disk.
     pub fn in_memory(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenArchiveError> {
         Self::over(Arc::new(MemoryEngine::new()), options, clock)
     }
 
-    /// Opens the archive in `path`; where there is none and `create` is set, makes one. `holder` tells others who
-    /// has it. Opening reads what was written since the last time: one to two seconds a gigabyte.
+    /// Opens the archive in the directory `path`. If there is none and `create` is set, creates one. `holder` is
+    /// written next to the lock, so that another process can report which one holds the archive.
+    ///
+    /// Opening reads what was written since the archive was last opened, which takes one to two seconds per gigabyte.
     pub fn open(
         path: &Path,
         create: bool,
@@ -135,12 +141,12 @@ impl Archive {
         let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), whole)?;
         let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
         if let Err(error) = directory.keep_id(&archive.info.id) {
-            tracing::warn!(%error, "the archive's id could not be written down; commands cannot find its server by its directory");
+            tracing::warn!(%error, "the archive's id could not be saved; commands cannot find this server by the archive's directory");
         }
         Ok((archive, directory))
     }
 
-    /// Opens an archive over an engine.
+    /// Opens an archive on an engine that the caller provides. There is no watermark to check it against.
     pub fn over(engine: Arc<dyn Engine>, options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenArchiveError> {
         Self::start(engine, None, options, clock)
     }
@@ -162,10 +168,11 @@ impl Archive {
         let caches = Caches::new(options.cache_bytes);
         let clock_watch = ClockWatch::new(clock.as_ref(), options.clock_jump_allowed);
         let shared = Arc::new(Shared::new(engine, caches, (clock, clock_watch), tail, subscriptions));
-        // What is wrong with it is logged.
+        // Called for its effect: it logs a fault of the clock.
         shared.clock_fault();
         let watermark = place.map(|(_, watermark)| watermark);
-        // Room for every operation, edit and floor that the queue lets in, and for what the committer and a close send.
+        // Room for every operation, edit and closed time that the queue admits, and for the messages of the committer
+        // and of closing. Sending therefore never blocks.
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + FLOORS_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
@@ -181,7 +188,7 @@ impl Archive {
     }
 }
 
-/// Reads where the log ends.
+/// Reads the durable tail from storage.
 fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
     let origin = LogDigest::of_archive(id);
     let last = tables.last_change()?;
@@ -200,27 +207,28 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
     Ok(Tail { position, clock_floor, commits, failed: false })
 }
 
-/// Chunks of a commit that a crash cut short. They are in nobody's way until something is written, and opening is not what
-/// writes. What can't be read of them is met by the next write, which goes to the same place.
+/// Finds the orphan chunks of a commit that a crash interrupted. They do no harm until something is written at their
+/// positions, and opening must not write, so the committer removes them before its first commit. If they cannot be read
+/// here, that first commit fails if it must.
 fn orphan_chunks(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
     parts::beyond(engine, end).unwrap_or_else(|error| {
-        tracing::warn!(%error, "what lies beyond the end of the log cannot be read");
+        tracing::warn!(%error, "data after the end of the log could not be read");
         Vec::new()
     })
 }
 
-/// The instant below which no archive time is assigned any more.
+/// Reads the closed time: no later commit gets an archive time at or before it.
 pub(crate) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
     let Some(bytes) = tables.meta(MetaKey::ClockFloor)? else { return Ok(None) };
     let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
-    let unreadable = || StoreError::Damaged { seq: None, detail: "the clock floor cannot be read".to_owned() };
+    let unreadable = || StoreError::Damaged { seq: None, detail: "the closed time cannot be read".to_owned() };
     Ok(Some(floor.ok_or_else(unreadable)?))
 }
 
-/// How many commits there were.
+/// Reads the number of commits since the archive was created.
 pub(crate) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
     let Some(bytes) = tables.meta(MetaKey::Commits)? else { return Ok(0) };
-    let unreadable = |_| StoreError::Damaged { seq: None, detail: "the count of commits cannot be read".to_owned() };
+    let unreadable = |_| StoreError::Damaged { seq: None, detail: "the commit count cannot be read".to_owned() };
     bytes.try_into().map(u64::from_be_bytes).map_err(unreadable)
 }
 
@@ -229,44 +237,43 @@ fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> 
     Ok(Subscriptions::new(records.collect::<Result<_, _>>()?))
 }
 
-/// Nothing that was acknowledged is missing.
+/// Checks that nothing that was acknowledged is missing from the database.
 fn check_whole(engine: &SledEngine, watermark: &Watermark) -> Result<(), String> {
-    // What another format says of its log is not for this code to judge: it is refused as such once it is open.
+    // This code cannot interpret the log of another format version. `format::open` rejects it later, with its own
+    // error.
     if !matches!(format::read(engine), Err(FormatError::Version { .. })) {
         check_watermark(watermark, &Tables::new(engine))?;
     }
     let Some(recovery_warning) = engine.recovery_warning() else { return Ok(()) };
-    tracing::warn!(
-        recovery_warning,
-        "a part of the database was not taken in; everything is verified before it is used"
-    );
+    tracing::warn!(recovery_warning, "sled dropped a part of its log; verifying everything before the archive is used");
     let summary = verify::verify_engine(engine, watermark, &mut |_| ControlFlow::Continue(()));
     match summary.map_err(|error| error.to_string())? {
         Some(Summary { findings: 0, .. }) => Ok(()),
-        _ => Err(format!("{recovery_warning}, and something is missing without it: `dateline verify` tells what")),
+        _ => Err(format!("{recovery_warning}, and data is missing without it; run `dateline verify` to see what")),
     }
 }
 
-/// A database that lost its end may open without complaint. The watermark beside it knows better.
+/// Compares the database with the watermark. A database that lost its end may open without an error; the watermark, a
+/// file outside the database, reveals it. The error says what is missing.
 pub(crate) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
     let Some(Mark { next_seq: recorded, log_digest, commits }) = watermark.read() else { return Ok(()) };
     let found = read_commits(tables).map_err(|error| error.to_string())?;
     if found < commits {
-        return Err(format!("it held {commits} commits, and now has {found}"));
+        return Err(format!("it had {commits} commits, and now has {found}"));
     }
     let Some(last) = Seq(recorded).previous() else { return Ok(()) };
     match tables.change(last).map_err(|error| error.to_string())? {
         Some(change) if change.log_digest.0 == log_digest => Ok(()),
-        Some(_) => Err(format!("its log has another history below position {recorded} than it once had")),
+        Some(_) => Err(format!("its log below position {recorded} is not the one that was written")),
         None => {
             let end = tables.last_change().map_err(|error| error.to_string())?;
             let end = end.map_or(Seq::ZERO, |last| last.seq.next());
-            Err(format!("its log held {recorded} changes, and now ends at {end}"))
+            Err(format!("its log had {recorded} changes, and now ends at position {end}"))
         }
     }
 }
 
-/// A random id, which tells this archive from any other.
+/// Generates a random id, which distinguishes a new archive from all others.
 fn new_id() -> Result<[u8; 16], OpenArchiveError> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| OpenArchiveError::Randomness(error.to_string()))?;

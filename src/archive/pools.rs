@@ -1,7 +1,7 @@
-//! Blocking work: a number of threads for each kind of it, so that no kind can take those of another.
+//! Pools of blocking threads, one for each kind of work, so that no kind can take the threads of another.
 //!
-//! A call that waits for a peer holds none: work that makes many pages takes a thread for each page. A verification alone
-//! keeps one to its end, and so it has a pool of its own.
+//! No thread is held while a call waits for its peer: work that produces pages takes a thread for each page and gives
+//! it back. Only a verification keeps its thread to the end, so it has a pool of its own.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use tokio::sync::Semaphore;
 use crate::archive::ArchiveError;
 use crate::archive::error::Unavailable;
 
-/// What writes look up before they are queued, at once.
+/// Writes that are prepared concurrently before they are queued.
 const WRITES_MAX: usize = 16;
-/// What imports look up and pack before it is queued, at once. They are never short of work for it.
+/// Imports that are prepared concurrently before they are queued. Imports always have more work, so the limit is low.
 const IMPORTS_MAX: usize = 2;
-/// Pages of feeds and segments of backups that are read from storage at once, where there are as many cores. There may be
-/// thousands that want one, and reads must get a share of the processor.
+/// Pages of feeds and segments of backups that are read from storage concurrently, on a machine with at least this many
+/// cores. Thousands may be waiting, and reads must still get a share of the processor.
 const SCANS_MAX: usize = 4;
-/// Verifications at once: each reads all that there is.
+/// The maximum number of concurrent verifications, each of which reads the whole database.
 pub const VERIFICATIONS_MAX: usize = 2;
 
-/// The pools of an archive.
+/// The pools of one archive.
 pub(crate) struct Pools {
-    /// Reads that a caller waits for.
+    /// Reads that a caller is waiting for.
     pub(crate) reads: Pool,
-    /// Comparisons: they take the processor, and tens of megabytes each.
+    /// Comparisons. Each keeps a core busy and uses tens of megabytes, so there are as many threads as cores.
     pub(crate) comparisons: Pool,
     pub(crate) writes: Pool,
     pub(crate) imports: Pool,
@@ -34,7 +34,7 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// Pools of which that of reads has `reads_max` threads.
+    /// Creates the pools. `reads_max` is the number of threads for reads.
     pub(crate) fn new(reads_max: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
         Self {
@@ -48,7 +48,7 @@ impl Pools {
     }
 }
 
-/// A number of blocking threads.
+/// A fixed number of blocking threads.
 pub(crate) struct Pool(Arc<Semaphore>);
 
 impl Pool {
@@ -56,7 +56,9 @@ impl Pool {
         Self(Arc::new(Semaphore::new(threads_max.clamp(1, Semaphore::MAX_PERMITS))))
     }
 
-    /// Does `work` once a thread of this pool is free. Waiting callers are served in the order in which they came.
+    /// Runs `work` once a thread of this pool is free. Callers that wait are served in order of arrival. If the future
+    /// is dropped before `work` has started, it never runs; after that, it runs to its end. A panic in `work` is
+    /// [`ArchiveError::Internal`].
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ArchiveError> + Send + 'static,
@@ -70,7 +72,7 @@ impl Pool {
         });
         match done.await {
             Ok(answer) => answer,
-            // Only when the runtime ends.
+            // This happens only when the runtime shuts down.
             Err(error) if error.is_cancelled() => Err(Unavailable::Draining.into()),
             Err(error) => {
                 tracing::error!(%error, "a read panicked");
@@ -88,24 +90,24 @@ mod tests {
 
     use super::*;
 
-    /// It was reported as a failure of the storage, whose remedy is a restart.
+    /// A panic was once reported as a storage failure, for which the remedy is a restart.
     #[tokio::test]
-    async fn a_panic_is_a_fault_of_ours_and_the_pool_goes_on() {
+    async fn a_panic_is_an_internal_error_and_the_pool_stays_usable() {
         let pool = Pool::new(1);
         let panicked = pool.run(|| -> Result<(), ArchiveError> { panic!("a bug") }).await;
         assert!(matches!(panicked, Err(ArchiveError::Internal)), "{panicked:?}");
         assert!(matches!(pool.run(|| Ok(7)).await, Ok(7)));
     }
 
-    /// What waited when its caller's deadline passed took 2.3 s of processor time all the same.
+    /// Work whose caller had run into its deadline while it waited once took 2.3 s of processor time all the same.
     #[tokio::test]
-    async fn work_whose_caller_is_gone_before_it_begins_is_never_done() {
+    async fn work_never_starts_once_its_caller_is_gone() {
         let pool = Pool::new(1);
         let (release, released) = channel::<()>();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let first = pool.run(move || {
             begun.send(()).unwrap();
-            assert!(released.recv().is_err(), "it is only dropped");
+            assert!(released.recv().is_err(), "nothing is sent; the sender is dropped");
             Ok(())
         });
         let done = Arc::new(AtomicUsize::new(0));

@@ -1,4 +1,7 @@
-//! What writers ask of the archive, and what they are told.
+//! The write requests that the archive accepts, and the receipts that it returns for them.
+//!
+//! A request is complete: everything that can be validated without the archive was validated before. It knows no wire
+//! format.
 
 use std::sync::Arc;
 
@@ -14,28 +17,29 @@ use crate::store::content::{self, PackedContent, PackedOriginal};
 /// One operation on one article.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// The article.
+    /// The article to write to.
     pub target: Target,
-    /// Where on the observe axis.
+    /// The observe time at which the operation takes effect.
     pub observe_time: Timestamp,
-    /// What the newest state must be.
+    /// A condition on the article's newest state. If it does not hold, the operation is rejected.
     pub precondition: Option<Precondition>,
-    /// The writer's id, with the digest of the request.
+    /// The request id that the client gave, with a digest of the whole request. The digest tells a repeated request
+    /// from a different one under the same id.
     pub request: Option<(RequestId, RequestDigest)>,
-    /// What to do.
+    /// What to do to the article.
     pub action: Action,
 }
 
-/// How an article is named.
+/// How the client identifies an article.
 #[derive(Clone, Debug)]
 pub enum Target {
     /// By name.
     Named(ArticleName),
-    /// By the first of the operation's URLs that leads to an article of the source, else by the derived name.
+    /// By the first of the operation's URLs that is bound to an article of the source, or else by the derived name.
     Found {
-        /// The source.
+        /// The source that the article belongs to.
         source: SourceId,
-        /// The name that the article gets if no URL is known.
+        /// The name to use if no URL is bound to an article of the source.
         derived: ArticleName,
     },
 }
@@ -43,44 +47,45 @@ pub enum Target {
 /// What to do to an article.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Archive an observation.
+    /// Record an observation.
     Observe(Box<Observation>),
-    /// Publish an earlier revision's content again.
+    /// Record the content of an earlier revision again.
     Rollback(RevisionNumber),
-    /// Set a mark.
+    /// Record a state change.
     Mark {
-        /// Withdraw, or reinstate.
+        /// Whether to withdraw the article; otherwise it is reinstated.
         withdrawn: bool,
-        /// Why.
+        /// The reason that the client gave, for people. May be empty.
         reason: String,
     },
 }
 
-/// A look at an article that found some content.
+/// One look at an article that found some content.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The content.
+    /// The content that was found.
     pub content: Arc<Content>,
-    /// Its digest.
+    /// The digest of `content`.
     pub digest: ContentDigest,
-    /// The words of its body.
+    /// The number of words in the body, captions left out.
     pub word_count: u32,
-    /// Its encoded bytes.
+    /// `content` in the storage encoding, not yet compressed.
     pub bytes: Bytes,
-    /// The URLs, the canonical one first, each key once.
+    /// The URLs under which the article was found: the canonical one first, no key twice.
     pub urls: Vec<ArticleUrl>,
-    /// The bytes it was taken from.
+    /// The bytes that the content was extracted from, if they are to be kept.
     pub original: Option<Original>,
-    /// How the page was had.
+    /// The HTTP facts of the fetch.
     pub fetch: Option<Box<Fetch>>,
-    /// How close a sighting may follow the last of the same content and write nothing, in microseconds.
+    /// A sighting is not recorded if it follows the previous sighting of the same content within this time, in
+    /// microseconds. 0 records every sighting.
     pub coalesce_within_micros: i64,
-    /// What was worked out before the writer's turn, on what was newest then.
+    /// The work done in advance against the newest state at that time; see [`Prepared`].
     pub prepared: Option<Prepared>,
 }
 
 impl Observation {
-    /// An observation of `content` under `urls`, without original and fetch, every sighting of which is recorded.
+    /// An observation of `content` under `urls`, without an original or a fetch, and without coalescing.
     pub fn new(content: Content, urls: Vec<ArticleUrl>) -> Self {
         Self {
             digest: ContentDigest::of(&content),
@@ -96,25 +101,26 @@ impl Observation {
     }
 }
 
-/// Work done outside the writer, good only if the article has not moved since.
+/// Work done before the writer thread decides the operation. Except for `original`, it is valid only if the article's
+/// newest content is still the one that it was done against; otherwise the writer thread does it again.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// The content that the words were counted and the bytes packed against; `None` for a new article.
+    /// The change that created the newest content at that time; `None` if the article did not exist.
     pub against: Option<Seq>,
-    /// The packed content.
+    /// The content, packed as a delta of that content.
     pub packed: PackedContent,
-    /// The words that came and went against it.
+    /// The words added and removed relative to that content.
     pub word_delta: Option<WordDelta>,
-    /// The packed original, which is good however the article has moved.
+    /// The packed original, valid whatever happens to the article.
     pub original: Option<PackedOriginal>,
 }
 
-/// What the newest state must be.
+/// A condition on the newest state of an article.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// The article must not exist.
     MustNotExist,
-    /// Its etag must be this.
+    /// Its etag must equal this one.
     Etag(String),
     /// Its newest revision must have this number.
     Revision(RevisionNumber),
@@ -123,50 +129,51 @@ pub enum Precondition {
 /// What an operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It made an article.
+    /// It created the article.
     Created,
-    /// It made a revision, or set a mark.
+    /// It created a revision, or changed the article's state.
     Revised,
-    /// It confirmed what was there.
+    /// It confirmed what was recorded already.
     Unchanged,
 }
 
-/// The answer to an operation.
+/// The result of an operation.
 #[derive(Clone, Debug)]
 pub struct Receipt {
-    /// The article.
+    /// The article that the operation's target resolved to.
     pub article: ArticleName,
-    /// Where on the observe axis.
+    /// The observe time at which the operation took effect.
     pub observe_time: Timestamp,
-    /// What was done.
+    /// What the operation did.
     pub outcome: Outcome,
-    /// The change that made the revision in force at `observe_time`.
+    /// The change that created the revision in force at `observe_time`.
     pub made: Arc<Change>,
     /// The number of that revision.
     pub revision: RevisionNumber,
-    /// The tag of the article's newest state after it; after the earlier request where this is the answer to that.
+    /// The etag of the article's newest state after the operation; for a repeated request, the state after the first
+    /// one.
     pub etag: String,
-    /// Whether this is the answer to an earlier request.
+    /// Whether the request was carried out before, under the same request id, and this repeats that result.
     pub replayed: bool,
-    /// What the writer should know.
+    /// Parts of the request that had no effect.
     pub warnings: Vec<Warning>,
-    /// A stamp at which a read sees the write.
+    /// A snapshot at which a read sees the write.
     pub snapshot: Snapshot,
 }
 
-/// Something a writer should know.
+/// A part of a request that had no effect, although the operation as a whole was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
-    /// A URL stays with the article that it leads to already.
+    /// A URL was not bound to the article because it belongs to another one.
     UrlBelongsToOther {
-        /// The URL as given.
+        /// The URL as the client gave it.
         url: String,
-        /// The article it leads to.
+        /// The article that it belongs to.
         article: ArticleName,
     },
-    /// A URL does not lead to the article, since as many do already as may.
+    /// A URL was not bound to the article because the article already has the maximum number of URLs.
     TooManyUrls {
-        /// The URL as given.
+        /// The URL as the client gave it.
         url: String,
     },
 }

@@ -1,4 +1,8 @@
-//! What the archive's readers and its writer share.
+//! The state that the writer thread and all readers share.
+//!
+//! The writer thread is the only one that changes it, in a fixed order: once a commit is durable, [`Shared::take_in`]
+//! updates the ring of recent changes, the subscriptions and the caches, and only then does [`Shared::announce`] move
+//! the durable tail. Readers take their bound from the tail, so they never see a position before its data is in place.
 
 use std::sync::Arc;
 
@@ -17,11 +21,11 @@ use crate::store::Engine;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail {
     pub(crate) position: Position,
-    /// No archive time at or before this will be assigned any more.
+    /// The closed time: no later commit gets an archive time at or before it.
     pub(crate) clock_floor: Option<Timestamp>,
-    /// How many commits there were.
+    /// The number of commits since the archive was created.
     pub(crate) commits: u64,
-    /// Whether the storage failed, so that the end will not move any more.
+    /// Whether the storage failed. The tail does not move after that.
     pub(crate) failed: bool,
 }
 
@@ -31,13 +35,13 @@ impl Tail {
     }
 }
 
-/// What readers and writer share.
+/// One instance per open archive.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) caches: Caches,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clock_watch: ClockWatch,
-    /// The latest changes, for subscribers.
+    /// The ring of recent changes, for subscribers.
     pub(crate) recent: Recent<Arc<FeedEntry>>,
     pub(crate) subscriptions: Subscriptions,
     tail: watch::Sender<Tail>,
@@ -56,7 +60,7 @@ impl Shared {
         Self { engine, caches, clock, clock_watch, recent, subscriptions, tail: watch::Sender::new(tail) }
     }
 
-    /// What is wrong with the clock.
+    /// The clock's fault, if it has one.
     pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
         self.clock_watch.look(self.clock.as_ref(), self.tail().position.archive_time)
     }
@@ -69,7 +73,7 @@ impl Shared {
         self.tail.subscribe()
     }
 
-    /// Takes in what a commit made durable. Its end must not be announced before this returns.
+    /// Makes the writes of a durable commit visible in memory. Its end must not be announced before this returns.
     pub(crate) fn take_in(&self, mut writes: Writes) {
         self.recent.push(changefeed::entries(&writes));
         self.subscriptions.take_in(std::mem::take(&mut writes.subscriptions));

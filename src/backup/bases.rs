@@ -1,5 +1,5 @@
-//! Contents that others build on, while files are checked: in memory as far as they fit, and all of them in two files without
-//! a name, so that one is found by two reads however long ago it came, and memory stays as it is.
+//! The contents that deltas build on, while backup files are checked: in memory as far as they fit, and all of them in
+//! two unnamed files. So any of them is found with two reads, however long ago it came, and memory use stays constant.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -14,9 +14,9 @@ use super::BackupError;
 use crate::model::Seq;
 use crate::store::content::{compress, decompress};
 
-/// Contents that are kept in memory.
+/// The size of the in-memory cache of contents, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
-/// What stands before a content: how long it is, compressed and then not.
+/// The length of the prefix of a content in the file, in bytes: its compressed and its uncompressed length.
 const HEAD_BYTES: u64 = 8;
 
 #[derive(Clone)]
@@ -28,14 +28,15 @@ impl Weighter<Seq, Bytes> for ByBytes {
     }
 }
 
-/// The contents of changes from a position on.
+/// The contents of the changes from a position on.
 pub(super) struct Bases {
     cache: Cache<Seq, Bytes, ByBytes>,
     first: Seq,
-    /// Contents, one behind the other, each compressed by itself.
+    /// The contents in sequence, each compressed by itself.
     contents: File,
     end: u64,
-    /// For each position from the first on, eight bytes: one more than where its content begins, or 0 where it has none.
+    /// For each position from the first on, eight bytes: the offset of its content in `contents` plus one; 0 if there
+    /// is none.
     index: File,
 }
 
@@ -65,7 +66,7 @@ impl Bases {
         Ok(())
     }
 
-    /// The content of the change at `seq`; `None` where none came.
+    /// The content of the change at `seq`; `None` if none was inserted.
     pub(super) fn get(&self, seq: Seq) -> Result<Option<Bytes>, BackupError> {
         if seq < self.first {
             return Ok(None);
@@ -97,7 +98,7 @@ impl Bases {
     }
 }
 
-/// A file that goes with its handle.
+/// Creates a temporary file without a name, which disappears when its handle is dropped.
 fn without_name() -> io::Result<File> {
     let mut number = 0_u32;
     loop {
@@ -115,7 +116,7 @@ fn place() -> PathBuf {
 }
 
 fn no_room(source: io::Error) -> BackupError {
-    BackupError::Unwritable { action: "keep contents for checking in", path: place(), source }
+    BackupError::Unwritable { action: "store contents for checking in", path: place(), source }
 }
 
 #[cfg(test)]
@@ -123,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_gone_from_memory_is_read_again() {
+    fn contents_evicted_from_memory_are_read_from_disk() {
         let mut bases = Bases::from(Seq(5)).unwrap();
         for (seq, text) in [(5, "one"), (9, ""), (7, "three")] {
             bases.insert(Seq(seq), Bytes::from(text)).unwrap();

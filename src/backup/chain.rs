@@ -1,5 +1,5 @@
-//! Which files make up a backup: from one that begins at the first change, each going on where the one before ended or
-//! somewhere before that, to the one that was made last.
+//! Finds the chain of files that make up a backup. It starts with a file that begins at the first change. Each further
+//! file begins where the previous one ends, or before that. The last one is the file that was written last.
 
 use std::collections::VecDeque;
 
@@ -9,15 +9,18 @@ use crate::model::{Seq, Snapshot};
 /// The files of a backup, in order.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// At least one. Each begins at or before the end of the one before.
+    /// At least one file. Each begins at or before the end of the previous one.
     pub files: Vec<BackupFile>,
-    /// How many others there were that are not needed.
+    /// The number of files that are not needed.
     pub others: usize,
 }
 
 impl Chain {
-    /// Finds the chain that ends with the file that was made last, or goes on behind it. Of several the one with the fewest files is taken, and
-    /// rather one whose files meet end to end.
+    /// Finds the chain that ends with the file that was written last, or with one that continues it. Of several chains,
+    /// one whose files meet end to end is preferred, then the one with the fewest files.
+    ///
+    /// Fails with [`BackupError::OtherArchive`] if the files belong to different archives, and with
+    /// [`BackupError::Gap`] or [`BackupError::Diverged`] if no chain leads back to the first change.
     pub fn of(files: Vec<BackupFile>) -> Result<Self, BackupError> {
         let count = files.len();
         let Some(last) = last_of(&files) else {
@@ -38,19 +41,20 @@ impl Chain {
         }
     }
 
-    /// The archive that it is of.
+    /// The id of the archive that was backed up.
     pub fn archive_id(&self) -> [u8; 16] {
         self.files.first().map_or([0; 16], |first| first.header.archive_id)
     }
 
-    /// Where it ends.
+    /// The snapshot at the end of the chain.
     pub fn end(&self) -> Option<Snapshot> {
         self.files.last().map(|last| last.header.end)
     }
 }
 
-/// The file with which a backup ends: the one that was made last, by the clock, or whatever goes on behind it; and of those
-/// that end there, the one of the latest state. A clock that was set back must not leave out what was saved since.
+/// The file with which a backup ends: the one that was written last by the clock, or whatever continues it. Of several
+/// files with the same end, the one with the latest state counts. Following continuations ensures that files written
+/// after the clock was set back are not left out.
 fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
     let mut last = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq))?;
     while let Some(behind) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
@@ -67,18 +71,19 @@ fn meets(before: &BackupFile, file: &BackupFile) -> bool {
     (end.next_seq, end.log_digest) == (file.header.first_seq, file.header.first_log_digest)
 }
 
-/// Whether `file` can go on behind `before`, or somewhere within it: whether they agree there shows when they are read.
+/// Whether `file` can continue `before` from its end or from a position within it. Whether they agree there shows only
+/// when they are read.
 fn reaches(before: &BackupFile, file: &BackupFile) -> bool {
     meets(before, file) || before.header.end.next_seq > file.header.first_seq
 }
 
-/// Goes back from the last file, the nearest ones first, until one begins at the first change.
+/// Searches breadth-first from the last file backwards, until a file begins at the first change.
 fn search(
     files: &[BackupFile],
     last: &BackupFile,
     continues: impl Fn(&BackupFile, &BackupFile) -> bool,
 ) -> Option<Vec<BackupFile>> {
-    // Each file that was reached, with the way from it to the last one.
+    // Each file reached, with the index of the file that follows it on the way to the last one.
     let mut reached = vec![(last, None)];
     let mut waiting = VecDeque::from([0]);
     while let Some(at) = waiting.pop_front() {
@@ -107,7 +112,7 @@ fn way(reached: &[(&BackupFile, Option<usize>)], from: usize) -> Vec<BackupFile>
     files
 }
 
-/// What is missing before the earliest file that leads to the last one.
+/// The error that says what is missing before the earliest file that leads to the last one.
 fn why_not(files: &[BackupFile], last: &BackupFile) -> BackupError {
     let mut earliest = last;
     while let Some(before) = files

@@ -1,4 +1,4 @@
-//! The changes of a chain of files, up to a point, in whole atomic batches.
+//! Reads the changes of a chain of files up to a point, in whole atomic batches.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -9,47 +9,47 @@ use crate::model::{Seq, Timestamp};
 use crate::store::export::LogEnd;
 use crate::store::whole::WholeChange;
 
-/// How far a chain is read.
+/// The point up to which a chain is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// All of it.
+    /// Everything.
     End,
-    /// The changes below this position. One inside an atomic batch is lowered to the batch's first.
+    /// The changes below this position. A position inside an atomic batch is lowered to the start of the batch.
     Seq(Seq),
-    /// The changes that were archived at or before this instant.
+    /// The changes whose archive time is at or before this instant.
     ArchiveTime(Timestamp),
 }
 
-/// The state beside the log, at a time at or after the point up to which a chain was read.
+/// The state that the log does not record, as of the point up to which a chain was read, or later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
-    /// How many commits the database counted.
+    /// How many commits the database had counted.
     pub commits: u64,
-    /// All else.
+    /// The closed time and the durable subscriptions.
     pub end: LogEnd,
 }
 
-/// The changes of a chain.
+/// Iterates over the changes of a chain, file by file. Memory for one segment and one atomic batch is enough.
 pub struct Changes {
     until: Until,
-    /// The files that are not open yet.
+    /// The files that are not opened yet.
     files: VecDeque<BackupFile>,
     current: Option<(PathBuf, Reader)>,
-    /// Changes that were read, in order.
+    /// Changes that were read but not processed, in order.
     read: VecDeque<WholeChange>,
-    /// The atomic batch that is read, until it is known to be within.
+    /// The atomic batch being read, until it is known to end before the point.
     batch: Vec<WholeChange>,
-    /// Changes that are known to be within.
+    /// Changes that are known to be before the point.
     ready: VecDeque<WholeChange>,
-    /// Where the reading is.
+    /// The position of the next change to read.
     next_seq: Seq,
-    /// How many bytes of files were read before the one that is open.
+    /// The number of bytes read from the files before the current one.
     bytes_before: u64,
     ended: bool,
 }
 
 impl Changes {
-    /// The changes of a chain. A position beyond its end is refused.
+    /// Starts reading a chain. Fails with [`BackupError::Beyond`] if the point is after its end.
     pub fn of(chain: Chain, until: Until) -> Result<Self, BackupError> {
         let end = chain.end().map_or(Seq::ZERO, |end| end.next_seq);
         if let Until::Seq(asked) = until
@@ -70,7 +70,7 @@ impl Changes {
         })
     }
 
-    /// The next change; `None` when there are no more up to the point.
+    /// The next change; `None` if there are no more before the point.
     pub fn next_change(&mut self) -> Result<Option<WholeChange>, BackupError> {
         while self.ready.is_empty() && !self.ended {
             match self.read_next()? {
@@ -91,13 +91,13 @@ impl Changes {
         Ok(self.ready.pop_front())
     }
 
-    /// How far the files were read: changes, and bytes.
+    /// The progress: the position of the next change, and the number of bytes read.
     pub fn progress(&self) -> (Seq, u64) {
         let offset = self.current.as_ref().map_or(0, |(_, reader)| reader.place().offset());
         (self.next_seq, self.bytes_before + offset)
     }
 
-    /// Reads the rest of the file that the point is in, and answers what stands at its end.
+    /// Reads the rest of the file that contains the point, and returns the state at its end.
     pub fn finish(mut self) -> Result<Beside, BackupError> {
         if self.current.is_none() {
             self.open_next()?;
@@ -115,7 +115,7 @@ impl Changes {
         }
     }
 
-    /// Takes the last batch if it is whole. A log ends with a whole one.
+    /// Ends the iteration, and includes the last batch if it is complete. A log always ends with a complete one.
     fn end(&mut self, batch_is_whole: bool) {
         if batch_is_whole {
             self.ready.extend(self.batch.drain(..));
@@ -124,14 +124,14 @@ impl Changes {
         self.ended = true;
     }
 
-    /// The next change of the files, whatever the point.
+    /// The next change in the files, regardless of the point.
     fn read_next(&mut self) -> Result<Option<WholeChange>, BackupError> {
         loop {
             if let Some(change) = self.read.pop_front() {
                 self.next_seq = change.change.seq.next();
                 return Ok(Some(change));
             }
-            // A file that ends at the point is the one that the point is in, unless one follows that ends there too.
+            // A file that ends at the point contains it, unless a file without changes follows.
             let file_end = self.current.as_ref().map(|(_, reader)| reader.header().end.next_seq);
             let stays = self.files.front().is_some_and(|next| next.header.changes() == 0);
             if !stays && file_end == Some(self.next_seq) && self.until == Until::Seq(self.next_seq) {
@@ -149,8 +149,8 @@ impl Changes {
         }
     }
 
-    /// Takes the changes of a segment. A next file that begins within this one must do so with the history that this one
-    /// has there, and goes on from there; one that begins behind it waits until all of this one was read.
+    /// Takes the changes of a segment. If the next file begins within this segment, it must have the same log digest
+    /// there, and reading continues in it. If it begins later, this file is read further first.
     fn take(&mut self, changes: Vec<WholeChange>) -> Result<(), BackupError> {
         self.read = changes.into();
         let Some((next, (path, reader))) = self.files.front().zip(self.current.as_ref()) else { return Ok(()) };

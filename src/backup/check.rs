@@ -1,7 +1,7 @@
-//! Checks files of a backup without an archive: each frame, each change, each content and each original.
+//! Checks backup files without an archive: each frame, each change, each content and each original.
 //!
-//! A content may be a delta of an older one, so those that came are kept until the end ([`Bases`]). One that builds on a
-//! content in none of the files can't be checked, and is counted.
+//! A content may be a delta of an older one, so contents are kept until the end ([`Bases`]). A content whose base is in
+//! none of the files cannot be checked, and is counted.
 
 use super::bases::Bases;
 use super::{BackupError, BackupFile};
@@ -10,23 +10,23 @@ use crate::store::StoreError;
 use crate::store::content;
 use crate::store::whole::WholeChange;
 
-/// What was checked, and found to be well.
+/// What was checked and found intact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Changes, as often as they are in a file.
+    /// The number of changes. A change in two files counts twice.
     pub changes: u64,
-    /// Contents.
+    /// The number of contents.
     pub contents: u64,
-    /// Originals.
+    /// The number of originals.
     pub originals: u64,
-    /// Contents that build on one in none of the files.
+    /// The number of contents that could not be checked, because their base is in none of the files.
     pub unchecked_contents: u64,
-    /// Bytes of files.
+    /// The number of bytes read from files.
     pub bytes: u64,
 }
 
-/// Checks files that follow one another. `progress` is told how much was checked, and answers whether to go on; `None`
-/// where it did not want to.
+/// Checks files that follow one another. After each segment, `progress` receives the counts so far and decides whether
+/// to continue; if not, the result is `None`.
 pub fn check(files: &[BackupFile], mut progress: impl FnMut(&Checked) -> bool) -> Result<Option<Checked>, BackupError> {
     let mut checked = Checked::default();
     let first = files.iter().map(|file| file.header.first_seq).min();
@@ -56,9 +56,9 @@ pub fn check(files: &[BackupFile], mut progress: impl FnMut(&Checked) -> bool) -
 }
 
 enum Failure {
-    /// What a change brought is not what it is recorded as.
+    /// The content or original of a change does not match the change.
     Altered(String),
-    /// Contents that came before could not be kept.
+    /// Earlier contents could not be stored or read back.
     Bases(BackupError),
 }
 
@@ -68,7 +68,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// Checks what a change brought.
+/// Checks the content and original of a change.
 fn check_change(whole: &WholeChange, bases: &mut Bases, checked: &mut Checked) -> Result<(), Failure> {
     checked.changes += 1;
     let Some((made, content)) = whole.change.entry.made.as_ref().zip(whole.content.as_ref()) else { return Ok(()) };
@@ -81,7 +81,7 @@ fn check_change(whole: &WholeChange, bases: &mut Bases, checked: &mut Checked) -
     let base = match content.base() {
         None => None,
         Some(base) if base >= whole.change.seq => {
-            return Err(Failure::Altered("a content builds on one that comes later".to_owned()));
+            return Err(Failure::Altered("the base of a content comes after it".to_owned()));
         }
         Some(base) => {
             let Some(bytes) = bases.get(base).map_err(Failure::Bases)? else {

@@ -1,4 +1,4 @@
-//! A file of a backup, and finding those of a folder.
+//! The files of a backup: finds them in folders and opens them.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -11,25 +11,25 @@ use data_encoding::HEXLOWER;
 use super::BackupError;
 use crate::store::export::{LogEnd, LogHeader, LogReader};
 
-/// What the names of backup files end in.
+/// The extension of backup files.
 const ENDING: &str = "dlog";
-/// How much of a file is read at once.
+/// The size of the read buffer, in bytes.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// A file that is read.
+/// A backup file that is being read.
 pub(super) type Reader = LogReader<BufReader<Box<dyn Read + Send>>>;
 
-/// A file of a backup, of which the header was read.
+/// A backup file whose header has been read.
 #[derive(Clone, Debug)]
 pub struct BackupFile {
-    /// Where it is; for a stream, what it is called.
+    /// The path of the file; for a stream, its name in messages.
     pub path: PathBuf,
-    /// What it holds.
+    /// The header: what the file contains.
     pub header: LogHeader,
     stream: Option<Stream>,
 }
 
-/// What can be read only once: its reader stands behind the header, until it is taken.
+/// A source that can be read only once. Its reader is positioned after the header, until it is taken.
 #[derive(Clone)]
 struct Stream(Arc<Mutex<Option<Reader>>>);
 
@@ -40,44 +40,44 @@ impl fmt::Debug for Stream {
 }
 
 impl BackupFile {
-    /// Reads the header of a file.
+    /// Opens a file and reads its header.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let (reader, path) = (read(path)?, path.to_path_buf());
         Ok(Self { path, header: reader.header().clone(), stream: None })
     }
 
-    /// Reads the header of what comes through a pipe or the like. Errors call it `name`.
+    /// Reads the header of a stream, such as a pipe. Errors refer to it as `name`.
     pub fn of_stream(name: &str, bytes: impl Read + Send + 'static) -> Result<Self, BackupError> {
         let reader = reader(name, bytes)?;
         let header = reader.header().clone();
         Ok(Self { path: name.into(), header, stream: Some(Stream(Arc::new(Mutex::new(Some(reader))))) })
     }
 
-    /// A file that lies complete at `path`.
+    /// A complete file at `path`, whose header is known.
     pub(super) fn at(path: PathBuf, header: LogHeader) -> Self {
         Self { path, header, stream: None }
     }
 
-    /// What stands at the end of a file that lies in a folder.
+    /// Reads the end frame of a file on disk.
     pub(super) fn read_end(&self) -> Result<LogEnd, BackupError> {
-        // Most of it is passed over, so that a buffer would be filled in vain.
+        // Most of the file is skipped, so a buffer would be filled for nothing.
         let file = File::open(&self.path).map_err(BackupError::unreadable(&self.path))?;
         Ok(LogReader::open(&self.path.display().to_string(), file)?.pass_to_end()?)
     }
 
-    /// The name under which a file is kept: its first position, the one behind its last, and the beginning of the
-    /// running digest there, so that what an archive held before and after it was restored does not get one name.
+    /// The file name under which a backup is stored: its first position, the position after its last, and the start of
+    /// the log digest there. The digest keeps the states before and after a restore from getting the same name.
     pub fn name_of(header: &LogHeader) -> String {
         let log_digest = header.end.log_digest.0;
         let log_digest = HEXLOWER.encode(log_digest.first_chunk::<4>().unwrap_or(&[0; 4]));
         format!("{:020}-{:020}-{log_digest}.{ENDING}", header.first_seq.0, header.end.next_seq.0)
     }
 
-    /// Reads the changes of the file from the first on. A stream has them once.
+    /// Opens the file to read its changes from the first on. A stream can be read only once.
     pub(super) fn read(&self) -> Result<Reader, BackupError> {
         let Some(Stream(stream)) = &self.stream else { return read(&self.path) };
         let taken = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| BackupError::unreadable(&self.path)(io::Error::other("it was read before")))
+        taken.ok_or_else(|| BackupError::unreadable(&self.path)(io::Error::other("the stream was already read")))
     }
 }
 
@@ -90,7 +90,7 @@ fn reader(name: &str, bytes: impl Read + Send + 'static) -> Result<Reader, Backu
     Ok(LogReader::open(name, BufReader::with_capacity(BUFFER_BYTES, Box::new(bytes) as _))?)
 }
 
-/// The files of a backup: each that is named, and all that lie in each folder that is named.
+/// Finds the files of a backup: each file in `places`, and all backup files in each folder in `places`.
 pub fn find(places: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
     let mut files = Vec::new();
     for place in places {
@@ -104,13 +104,13 @@ pub fn find(places: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
             files.push(BackupFile::open(place)?);
         }
     }
-    // A file may be named twice, or by itself and with its folder.
+    // A file may be listed twice, or both by itself and through its folder.
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
     Ok(files)
 }
 
-/// The files in a folder; none in one that is not there.
+/// The backup files in a folder; empty if the folder does not exist.
 pub(super) fn in_folder(folder: &Path) -> Result<Vec<BackupFile>, BackupError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

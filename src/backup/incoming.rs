@@ -1,4 +1,4 @@
-//! A backup that is being written: checked as it comes, and given its name when it is complete and durable.
+//! Writes a backup file: checks it as it arrives, and gives it its name when it is complete and durable.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read, Write};
@@ -12,10 +12,10 @@ use crate::store::engine::{own_file, own_folder};
 use crate::store::export::{LogEnd, LogHeader, LogReader};
 use crate::store::subscription::SubscriptionRecord;
 
-/// What a file is called until it is complete.
+/// The name of a file until it is complete.
 const PART: &str = "backup.part";
 
-/// A folder into which a backup is being written, by this process alone. Dropping it removes what is not complete.
+/// A backup that this process is writing to a folder. Dropping it removes an incomplete file.
 pub struct Incoming {
     folder: PathBuf,
     part: PathBuf,
@@ -24,9 +24,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The file with which the backup in a folder ends: the one that the next continues. None where there is no
-    /// file, or no folder. Fails where the files do not reach from the first change to that file, so that nothing is
-    /// appended to what could not be restored; only headers are read.
+    /// The file with which the backup in a folder ends, which the next one continues. `None` if the folder does not
+    /// exist or has no backup files. Fails if the files do not form a chain from the first change to that file, so that
+    /// nothing is appended to a backup that cannot be restored. Only headers are read.
     pub fn latest(folder: &Path) -> Result<Option<BackupFile>, BackupError> {
         let files = in_folder(folder)?;
         if files.is_empty() {
@@ -35,8 +35,8 @@ impl Incoming {
         Ok(Chain::of(files)?.files.pop())
     }
 
-    /// Begins in a folder, which is made if need be, and then is this user's alone; so is each file. What an earlier one
-    /// that was cut short left is overwritten.
+    /// Begins a backup in a folder, which is created with mode 0700 if it does not exist; the file gets mode 0600. The
+    /// remains of an earlier, interrupted backup are overwritten.
     pub fn begin(folder: &Path) -> Result<Self, BackupError> {
         own_folder::create_all(folder).map_err(BackupError::unwritable("create", folder))?;
         let part = folder.join(PART);
@@ -47,25 +47,26 @@ impl Incoming {
                 Err(TryLockError::WouldBlock) => return Err(BackupError::InUse(folder.to_path_buf())),
                 Err(TryLockError::Error(error)) => return Err(BackupError::unwritable("lock", &part)(error)),
             }
-            // Whoever had the lock may have finished, and this be the complete file under its new name.
+            // The previous holder of the lock may have finished: then this is the complete file under its new name.
             if is_at(&file, &part).map_err(BackupError::unwritable("look at", &part))? {
                 file.set_len(0).map_err(BackupError::unwritable("empty", &part))?;
-                // The umask of an earlier one may have let others read it.
+                // An older file may have a mode that lets others read it.
                 let narrowed = file.set_permissions(Permissions::from_mode(0o600));
-                narrowed.map_err(BackupError::unwritable("take from others", &part))?;
+                narrowed.map_err(BackupError::unwritable("restrict access to", &part))?;
                 return Ok(Self { folder: folder.to_path_buf(), part, file, complete: false });
             }
         }
     }
 
-    /// Writes what comes, checks it, makes it durable, and gives it its name. `progress` is told how far it is.
+    /// Writes and checks `bytes`, makes the file durable, and gives it its name. `progress` receives the position of
+    /// the next change and the number of bytes so far.
     pub fn take(mut self, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) -> Result<BackupFile, BackupError> {
         let (header, _) = self.receive(bytes, progress)?;
         self.keep(header)
     }
 
-    /// As [`Self::take`], and keeps nothing where it has nothing that `latest` does not have, from whose end it goes on: no
-    /// change, and no durable subscription that is another.
+    /// As [`Self::take`], for a backup that continues from the end of `latest`. If it has nothing new, neither changes
+    /// nor differences in durable subscriptions, no file is kept and the result is `None`.
     pub fn take_what_is_new(
         mut self,
         latest: &BackupFile,
@@ -85,11 +86,11 @@ impl Incoming {
         receive(&self.part.display().to_string(), bytes, &mut self.file, progress)
     }
 
-    /// A file of this name that lies there already is of an earlier state: it has the same changes.
+    /// Replaces a file with the same name, if there is one: it has the same changes and an earlier state.
     fn keep(mut self, header: LogHeader) -> Result<BackupFile, BackupError> {
         self.file.sync_all().map_err(BackupError::unwritable("sync", &self.part))?;
         let path = self.folder.join(BackupFile::name_of(&header));
-        fs::rename(&self.part, &path).map_err(BackupError::unwritable("give its name to", &path))?;
+        fs::rename(&self.part, &path).map_err(BackupError::unwritable("rename the complete file to", &path))?;
         self.complete = true;
         sync(&self.folder)?;
         // The folder itself may be new.
@@ -109,14 +110,15 @@ impl Drop for Incoming {
     }
 }
 
-/// The durable subscriptions, but for their epochs and whether they were restored: a restore sets both anyway, and a
-/// consumer that comes back to where it was is no news.
+/// The durable subscriptions without epoch and restored flag. A restore sets both anyway, and a consumer that attaches
+/// again without having made progress is not news.
 fn subscribed(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
     let without_epoch = |(id, record)| (id, SubscriptionRecord { epoch: 0, restored: false, ..record });
     end.subscriptions.into_iter().map(without_epoch).collect()
 }
 
-/// Copies a backup, and checks it on its way. `progress` is told how far it is, in changes and in bytes.
+/// Copies a backup to `into` and checks it on the way. `progress` receives the position of the next change and the
+/// number of bytes so far.
 pub fn receive(
     name: &str,
     bytes: impl Read,
@@ -141,16 +143,16 @@ fn read_all(
     while reader.next_segment()?.is_some() {
         progress(reader.place().next_seq(), reader.place().offset());
     }
-    // The end is a part of the file too.
+    // The end frame counts as progress too.
     progress(reader.place().next_seq(), reader.place().offset());
     Ok((reader.header().clone(), reader.end().cloned().unwrap_or_default()))
 }
 
-/// Hands on what is read from it.
+/// A reader that copies everything read through it.
 struct Tee<R, W> {
     bytes: R,
     into: W,
-    /// What kept it from being handed on: not a failure of reading.
+    /// The error of the copy, which must not be reported as a read error.
     failure: Option<io::Error>,
 }
 

@@ -1,9 +1,9 @@
-//! Backups as files: a folder of them, what continues what, and the changes of a whole chain.
+//! Backups as files: folders of them, which file continues which, and the changes of a whole chain.
 //!
-//! A backup is one or more files of the log's export ([`crate::store::export`]): one that begins at the first change,
-//! and others that each go on where one before ended. The last one may hold no change, and just what stands beside the log:
-//! where the consumers of durable subscriptions are. Here nothing is known of an archive that is open. Whatever is read
-//! is checked, and refused with its place where it is not what was written.
+//! A backup consists of log files ([`crate::store::export`]): one that begins at the first change, and others that each
+//! continue where a previous one ended. The last one may have no changes, only the state that the log does not record:
+//! the positions of durable subscriptions. This module knows nothing of an open archive. Everything read is checked,
+//! and an error names the place where a file is not what was written.
 
 mod bases;
 mod chain;
@@ -26,75 +26,75 @@ use crate::model::Seq;
 pub use crate::store::export::{ExportError, LogEnd, LogHeader};
 pub use crate::store::whole::WholeChange;
 
-/// Why a backup was not written or read.
+/// Why a backup could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// A file is not what it must be.
+    /// A file is not a valid log file.
     #[error(transparent)]
     File(#[from] ExportError),
-    /// Something could not be read.
-    #[error("{} can't be read: {source}", .path.display())]
+    /// A file or folder could not be read.
+    #[error("{} cannot be read: {source}", .path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Something could not be written, or not be read again.
+    /// A file or folder could not be written, or not be read back.
     #[error("could not {action} {}: {source}", .path.display())]
     Unwritable {
-        /// What was tried, as an infinitive.
+        /// The operation, as an infinitive that precedes the path.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Nothing was found to read.
+    /// A folder contains no backup files.
     #[error("there is no backup in {}; its files end in .dlog", .0.display())]
     NoFiles(PathBuf),
-    /// Another process writes a backup there.
-    #[error("another backup is being written to {}; wait for it, or name another folder", .0.display())]
+    /// Another process is writing a backup to the folder.
+    #[error("another backup is being written to {}; wait for it, or use another folder", .0.display())]
     InUse(PathBuf),
-    /// Files of more than one archive.
+    /// The files belong to more than one archive.
     #[error(
-        "{} is of another archive ({}) than {} ({}); name files of one archive",
+        "{} belongs to another archive ({}) than {} ({}); use files of one archive",
         .path.display(), HEXLOWER.encode(.archive_id), .other.display(), HEXLOWER.encode(.other_archive_id)
     )]
     OtherArchive {
-        /// One file.
+        /// One of the files.
         path: PathBuf,
-        /// Its archive.
+        /// The id of its archive.
         archive_id: [u8; 16],
-        /// Another file.
+        /// A file of another archive.
         other: PathBuf,
-        /// Its archive.
+        /// The id of that archive.
         other_archive_id: [u8; 16],
     },
-    /// Changes are in none of the files.
-    #[error("the changes {from} to {} are in none of the files, and {} goes on behind them; add the backups that hold them", to.0.saturating_sub(1), .path.display())]
+    /// Changes are missing: they are in none of the files.
+    #[error("the changes {from} to {} are in none of the files, and {} starts after them; add the backups that contain them", to.0.saturating_sub(1), .path.display())]
     Gap {
-        /// The first that is missing.
+        /// The first missing change.
         from: Seq,
-        /// The first that is there again.
+        /// The first change after the gap.
         to: Seq,
-        /// The file that begins with it.
+        /// The file that begins with that change.
         path: PathBuf,
     },
-    /// Files of one archive that do not continue one another, since it was restored between them.
-    #[error("{} does not continue {}: they have other changes below position {seq}; the archive was restored to an earlier state between them, so name the files from before or after that alone", .path.display(), .before.display())]
+    /// Files of one archive do not continue one another, because it was restored between them.
+    #[error("{} does not continue {}: their changes differ below position {seq}, because the archive was restored to an earlier state between them; use only the files from before the restore, or only those from after it", .path.display(), .before.display())]
     Diverged {
-        /// The file that does not continue.
+        /// The file that does not continue the one before it.
         path: PathBuf,
         /// The file that comes before it.
         before: PathBuf,
         /// The position at which they should meet.
         seq: Seq,
     },
-    /// More was asked for than there is.
+    /// The requested position is after the end of the backup.
     #[error("position {asked} is beyond the end of the backup, {end}")]
     Beyond {
-        /// The position asked for.
+        /// The requested position.
         asked: Seq,
         /// The end of the last file.
         end: Seq,
@@ -102,7 +102,8 @@ pub enum BackupError {
 }
 
 impl BackupError {
-    /// The file before which changes are missing: an archive cannot be restored from these files, whole as each may be.
+    /// The file before which changes are missing. An archive cannot be restored from these files, even if each of them
+    /// is intact.
     pub fn hole_before(&self) -> Option<&Path> {
         match self {
             Self::Gap { path, .. } | Self::Diverged { path, .. } => Some(path),
@@ -116,7 +117,7 @@ impl BackupError {
         }
     }
 
-    /// Whether what was read is not what was once written.
+    /// Whether a file could be read but is not what was written.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::File(error) if error.is_damage())
     }

@@ -53,7 +53,7 @@ pub(super) struct Globals {
     /// Print errors only, and no notes, on standard error
     #[arg(long, short, global = true)]
     pub(super) quiet: bool,
-    /// When to use colour
+    /// Choose when to use colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(super) color: Color,
     /// Wrap text at this many columns; 0 turns wrapping off [default: the terminal's width; piped text is not wrapped]
@@ -219,7 +219,7 @@ impl AsOfArgs {
 /// The arguments of `show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The article
+    /// The article to show
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
     #[command(flatten)]
@@ -235,7 +235,7 @@ pub(super) struct ShowArgs {
 /// The arguments of `log`.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// The article
+    /// The article whose revisions to list
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
     #[command(flatten)]
@@ -260,7 +260,7 @@ pub(super) enum State {
 /// The arguments of `diff`.
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// The article
+    /// The article to compare
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
     /// Compare from this state, a revision number or a time [default: what was in force before the later state]
@@ -275,7 +275,7 @@ pub(super) struct DiffArgs {
     /// Show unchanged paragraphs too
     #[arg(long)]
     pub(super) full: bool,
-    /// Write an HTML page with the full text of both states, to redirect to a file: dateline diff … --html > page.html
+    /// Write an HTML page with the full text of both states: dateline diff … --html > page.html
     #[arg(long, conflicts_with_all = ["full", "json"])]
     pub(super) html: bool,
 }
@@ -293,7 +293,7 @@ const LIST_OPTIONS: [&str; 13] = [
     "observed_to",
     "at",
     "known_at",
-    "by",
+    "sort",
     "limit",
 ];
 
@@ -365,9 +365,9 @@ pub(super) struct ListArgs {
     pub(super) ranges: RangeArgs,
     #[command(flatten)]
     pub(super) as_of: AsOfArgs,
-    /// The order: by name, or the latest change first
+    /// List articles in this order
     #[arg(long, value_enum, default_value_t = ListOrder::Name)]
-    pub(super) by: ListOrder,
+    pub(super) sort: ListOrder,
     /// List at most this many articles
     #[arg(long, short = 'n', value_name = "N")]
     pub(super) limit: Option<usize>,
@@ -388,13 +388,13 @@ pub(super) enum ListOrder {
     /// By name
     Name,
     /// Most recently changed first
-    Latest,
+    Updated,
 }
 
 /// The arguments of `withdraw` and `reinstate`.
 #[derive(Debug, Args)]
 pub(super) struct MarkArgs {
-    /// The article
+    /// The article to withdraw or reinstate
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
     /// Take effect at this time [default: now]
@@ -410,7 +410,7 @@ pub(super) struct MarkArgs {
 /// The arguments of `rollback`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
-    /// The article
+    /// The article to roll back
     #[arg(value_name = "ARTICLE")]
     pub(super) article: ArticleRef,
     /// Record the content of this revision again

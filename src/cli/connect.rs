@@ -324,7 +324,7 @@ pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>
 /// The state directory of the platform, for what commands keep outside the archive.
 pub(super) fn state_folder() -> Result<PathBuf, Failure> {
     let homeless = Failure::new(Exit::Usage, "there is no home directory to keep state in")
-        .hint("name a folder with --memory DIR");
+        .hint("name a directory with --state-dir DIR");
     places().map(|places| places.state_dir().unwrap_or_else(|| places.data_dir())).ok_or(homeless)
 }
 

@@ -21,7 +21,7 @@ pub(super) struct ExportArgs {
     pub(super) format: ExportFormat,
     /// Write to this file, or to a file for each article in this directory; - writes to standard output
     #[arg(long, short, value_name = "FILE|DIR")]
-    pub(super) out: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
     #[command(flatten)]

@@ -31,7 +31,7 @@ impl Failures {
         self.count
     }
 
-    /// `3 failed (2 NOT_FOUND, 1 TIMEOUT)`.
+    /// Summarises the failures: `3 failed (2 NOT_FOUND, 1 TIMEOUT)`.
     pub(super) fn summary(&self) -> String {
         let reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };

@@ -77,14 +77,14 @@ pub(super) enum Start {
     Beginning,
     /// After the last change.
     Now,
-    /// At this position.
+    /// At this position of the log.
     Seq(u64),
     /// At the first change archived at or after this time.
     Time(Timestamp),
 }
 
 impl Start {
-    /// As the contract has it.
+    /// The start as a message.
     pub(super) fn to_pb(self) -> pb::FeedStart {
         let position = match self {
             Self::Beginning => Position::Beginning(true),
@@ -116,7 +116,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// As the contract has it.
+    /// The kind as a message.
     pub(super) fn to_pb(self) -> pb::ChangeKind {
         match self {
             Self::Created => pb::ChangeKind::Created,
@@ -144,7 +144,7 @@ pub(super) enum View {
 }
 
 impl View {
-    /// As the contract has it.
+    /// The view as a message.
     pub(super) fn to_pb(self) -> pb::FeedView {
         match self {
             Self::Basic => pb::FeedView::Basic,

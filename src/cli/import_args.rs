@@ -39,7 +39,7 @@ pub(super) struct ImportArgs {
     pub(super) dry_run: bool,
     /// Keep the progress of interrupted imports in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
-    pub(super) memory: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 /// Which part of a git repository's history is imported.

@@ -43,9 +43,9 @@ fn request(args: &ListArgs) -> pb::ListArticlesRequest {
         [source] => (source.to_string(), Vec::new()),
         sources => ("sources/-".to_owned(), sources.iter().map(SourceId::to_string).collect()),
     };
-    let order = match args.by {
+    let order = match args.sort {
         ListOrder::Name => pb::ArticleOrder::Name,
-        ListOrder::Latest => pb::ArticleOrder::LatestChange,
+        ListOrder::Updated => pb::ArticleOrder::LatestChange,
     };
     let filter = pb::ArticleFilter { sources, ..filter(&args.filter, &args.ranges) };
     pb::ListArticlesRequest {

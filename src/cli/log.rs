@@ -54,7 +54,7 @@ async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) 
     Ok(same_cut(found.snapshot.as_ref(), args.as_of.at()))
 }
 
-/// `withdrawn since …: reason`.
+/// Formats the state of a withdrawn article as `withdrawn since …: reason`.
 pub(super) fn withdrawn(article: &pb::Article, out: &Output) -> String {
     let since = instant(article.state_time.as_ref()).map(|since| format!(" since {}", out.time(since)));
     let reason = match style::safe_line(&article.state_reason).as_str() {

@@ -23,7 +23,6 @@ mod import_args;
 mod list;
 mod listener;
 mod log;
-mod memory;
 mod originals;
 mod outcomes;
 mod output;
@@ -37,6 +36,7 @@ mod rollback;
 mod serve;
 mod show;
 mod signals;
+mod state_file;
 mod status;
 mod style;
 mod subscriptions;
@@ -191,12 +191,12 @@ fn instant(time: Option<&prost_types::Timestamp>) -> Option<crate::model::Timest
     time.and_then(|time| crate::model::Timestamp::from_seconds_and_nanos(time.seconds, time.nanos))
 }
 
-/// `+12 -3 words`.
+/// Formats a delta as `+12 -3 words`.
 fn words(delta: pb::WordDelta) -> String {
     format!("+{} -{} words", delta.inserted, delta.deleted)
 }
 
-/// `1 change`, `2 changes`.
+/// Formats a count with its noun: `1 change`, `2 changes`.
 fn count(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

@@ -26,7 +26,7 @@ impl Outcomes {
     }
 }
 
-/// `3 created, 1 revised, 7 unchanged`.
+/// Formats the counts as `3 created, 1 revised, 7 unchanged`.
 impl fmt::Display for Outcomes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { created, revised, unchanged } = self;

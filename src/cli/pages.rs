@@ -17,7 +17,7 @@ use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
 /// Overrides applied to every page of a command, and options for recording it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wishes {
+pub(super) struct PageOverrides {
     pub(super) source: Option<SourceId>,
     pub(super) article: Option<String>,
     pub(super) labels: Vec<String>,
@@ -33,11 +33,11 @@ pub(super) struct Wishes {
 pub(super) struct Pages<'a> {
     session: &'a Session,
     fetcher: Fetcher,
-    wishes: Wishes,
+    wishes: PageOverrides,
 }
 
 impl<'a> Pages<'a> {
-    pub(super) fn new(session: &'a Session, args: &FetchArgs, wishes: Wishes) -> Self {
+    pub(super) fn new(session: &'a Session, args: &FetchArgs, wishes: PageOverrides) -> Self {
         Self { session, fetcher: fetcher(args), wishes }
     }
 

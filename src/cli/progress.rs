@@ -29,7 +29,7 @@ enum Shown {
     Nothing,
 }
 
-/// The piece of work under way.
+/// The current piece of work.
 struct Work {
     /// What is being done, such as `verifying the log`.
     what: String,
@@ -150,7 +150,7 @@ impl Work {
         Self { what, unit, done: 0, total, failed: 0, bytes: None, found: None, since: Instant::now() }
     }
 
-    /// `verifying the log: 120,000 of 1,000,000 changes, 54,000/s, 16 s left`, or
+    /// Formats the progress as one line: `verifying the log: 120,000 of 1,000,000 changes, 54,000/s, 16 s left`, or
     /// `importing: 12,000 observations, 4,000/s, 45 MiB of 164 MiB, 16 s left`.
     fn line(&self) -> String {
         let Self { what, done, total, .. } = self;

@@ -133,7 +133,8 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// `12 pages: 3 created, 1 revised, 7 unchanged, 1 failed`, and how many failed for each reason.
+    /// Summarises the outcomes: `12 pages: 3 created, 1 revised, 7 unchanged, 1 failed`, and how many failed for each
+    /// reason.
     fn summary(&self) -> String {
         format!("{} {}: {}, {}", self.done(), self.unit, self.outcomes, self.failures.summary())
     }

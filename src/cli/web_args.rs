@@ -26,7 +26,7 @@ pub(super) struct FetchArgs {
     pub(super) timeout: Duration,
     /// Fetch at most this many URLs at once, and at most two from one host
     #[arg(long, value_name = "N", default_value = "8")]
-    pub(super) at_once: NonZeroUsize,
+    pub(super) jobs: NonZeroUsize,
     /// Send this User-Agent header [default: dateline and its version]
     #[arg(long, value_name = "NAME")]
     pub(super) user_agent: Option<HeaderValue>,
@@ -59,7 +59,7 @@ pub(super) struct FollowArgs {
     pub(super) dry_run: bool,
     /// Keep track of archived entries in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
-    pub(super) memory: Option<PathBuf>,
+    pub(super) state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(super) fetch: FetchArgs,
 }

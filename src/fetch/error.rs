@@ -203,7 +203,7 @@ pub enum Phase {
     /// A connection: DNS, TCP and TLS.
     Connect,
     /// The status line and headers of the response.
-    Answer,
+    Response,
     /// The next piece of the body.
     Silence,
     /// The end of the body.
@@ -214,7 +214,7 @@ impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Connect => "there was no connection",
-            Self::Answer => "there was no answer",
+            Self::Response => "there was no answer",
             Self::Silence => "no more of the page arrived",
             Self::Body => "the page was not complete",
         })

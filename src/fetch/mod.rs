@@ -6,7 +6,7 @@
 //!   so neither a redirect nor a change in DNS gets past the check. [`Options::allow_private`] turns it off. Proxies
 //!   named in the environment are not used.
 //! - The caller gets a complete page or an error, never part of a page. Time and memory are bounded.
-//! - Redirects are followed one by one and reported, and the user agent says what is asking.
+//! - Redirects are followed one by one and reported, and the user agent names Dateline.
 //! - robots.txt is obeyed, requests per host are limited, and a site's Retry-After is passed on
 //!   ([`FetchError::retry_after`]). The caller decides whether and when to retry.
 //!
@@ -16,15 +16,15 @@ mod address;
 mod body;
 mod connect;
 mod error;
-mod exchange;
+mod host_limiter;
+mod http_client;
 mod network;
 mod options;
 mod page;
+mod redirect_chain;
 mod retry_after;
 mod robots;
 mod tls;
-mod trail;
-mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,10 +42,10 @@ pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
 pub use self::robots::{Disallowed, PRODUCT, Refusal, Rules};
 
 use self::body::Excess;
-use self::exchange::{Answer, Exchange};
+use self::host_limiter::HostLimiter;
+use self::http_client::{HttpClient, HttpOutcome};
+use self::redirect_chain::RedirectChain;
 use self::robots::Robots;
-use self::trail::Trail;
-use self::turns::Turns;
 
 /// Fetches pages. Cloning is cheap; clones share connections, per-host limits and the robots.txt cache.
 #[derive(Clone)]
@@ -57,14 +57,18 @@ pub struct Fetcher {
 /// The parts that a request needs. The robots.txt cache uses them too.
 struct Site {
     options: Options,
-    exchange: Exchange,
-    turns: Turns,
+    http_client: HttpClient,
+    host_limiter: HostLimiter,
 }
 
 impl Fetcher {
     /// Creates a fetcher with an empty robots.txt cache. Connects to nothing yet.
     pub fn new(options: Options) -> Self {
-        let site = Site { exchange: Exchange::new(&options), turns: Turns::new(options.per_host_max), options };
+        let site = Site {
+            http_client: HttpClient::new(&options),
+            host_limiter: HostLimiter::new(options.per_host_max),
+            options,
+        };
         Self { site: Arc::new(site), robots: Arc::new(Robots::new()) }
     }
 
@@ -76,28 +80,30 @@ impl Fetcher {
     /// Must run within a Tokio runtime. Dropping the future closes the connection and releases the host permit.
     pub async fn fetch(&self, url: &Url, known: Option<&Validators>) -> Result<Fetched, FetchError> {
         let options = &self.site.options;
-        let mut trail = Trail::new(url)?;
+        let mut redirect_chain = RedirectChain::new(url)?;
         let mut left = options.timeout;
         loop {
             if options.obey_robots {
-                self.robots.check(&self.site, trail.here()).await?;
+                self.robots.check(&self.site, redirect_chain.here()).await?;
             }
             // Held until the last byte. No task waits for one permit while holding another, so they cannot deadlock.
-            let turn = self.site.turns.take(trail.here().host_str().unwrap_or_default()).await;
+            let turn = self.site.host_limiter.take(redirect_chain.here().host_str().unwrap_or_default()).await;
             let begun = Instant::now();
             let deadline = begun + left;
-            let conditions = known.map(|known| known.conditions(trail.here())).unwrap_or_default();
-            match (self.site.exchange.ask(trail.here(), conditions, deadline).await?, known) {
-                (Answer::Page(response), _) => return self.page(trail, response, deadline).await,
-                (Answer::NotModified(headers), Some(known)) => {
-                    let (requested, url, redirects) = trail.end();
+            let conditions = known.map(|known| known.conditions(redirect_chain.here())).unwrap_or_default();
+            match (self.site.http_client.ask(redirect_chain.here(), conditions, deadline).await?, known) {
+                (HttpOutcome::Page(response), _) => return self.page(redirect_chain, response, deadline).await,
+                (HttpOutcome::NotModified(headers), Some(known)) => {
+                    let (requested, url, redirects) = redirect_chain.end();
                     let validators = Validators { url: url.clone(), ..known.updated(&headers) };
                     return Ok(Fetched::NotModified(NotModified { requested, url, redirects, validators }));
                 }
-                (Answer::Redirect(status, location), _) => trail.follow(status, &location, options.redirects_max)?,
-                (Answer::NotModified(_), None) => {
+                (HttpOutcome::Redirect(status, location), _) => {
+                    redirect_chain.follow(status, &location, options.redirects_max)?
+                }
+                (HttpOutcome::NotModified(_), None) => {
                     let reason = "304 Not Modified in reply to an unconditional request".to_owned();
-                    return Err(FetchError::Protocol { url: trail.here().to_string(), reason });
+                    return Err(FetchError::Protocol { url: redirect_chain.here().to_string(), reason });
                 }
             }
             drop(turn);
@@ -105,12 +111,17 @@ impl Fetcher {
         }
     }
 
-    async fn page(&self, trail: Trail, response: Response<Incoming>, deadline: Instant) -> Result<Fetched, FetchError> {
-        let validators = Validators::read(trail.here(), response.headers());
+    async fn page(
+        &self,
+        redirect_chain: RedirectChain,
+        response: Response<Incoming>,
+        deadline: Instant,
+    ) -> Result<Fetched, FetchError> {
+        let validators = Validators::read(redirect_chain.here(), response.headers());
         let (content_type, charset) = page::content_type(response.headers());
         let bytes_max = self.site.options.body_bytes_max;
-        let body = self.site.body(trail.here(), response, bytes_max, Excess::Refuse, deadline).await?;
-        let (requested, url, redirects) = trail.end();
+        let body = self.site.body(redirect_chain.here(), response, bytes_max, Excess::Refuse, deadline).await?;
+        let (requested, url, redirects) = redirect_chain.end();
         Ok(Fetched::Page(Page { requested, url, redirects, content_type, charset, body, validators }))
     }
 }

@@ -1,4 +1,4 @@
-//! The options of a fetcher.
+//! Limits and behaviour of a fetcher, with their defaults.
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Tells site owners what is asking and which name to use for it in robots.txt.
+/// Tells site owners which program fetches their pages and which name to use for it in robots.txt.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!(
     "dateline/",
     env!("CARGO_PKG_VERSION"),

@@ -15,7 +15,7 @@ mod markdown;
 mod markup;
 mod news_article;
 mod ninjs;
-mod settle;
+mod sanitize;
 mod text;
 pub mod times;
 pub mod warc;
@@ -123,7 +123,7 @@ fn read_any(bytes: &[u8], options: &Options) -> Result<Document, IngestError> {
         _ => read_text(bytes, options)?,
     };
     document.source = document.publication.as_deref().and_then(source_id);
-    Ok(document.settle())
+    Ok(document.sanitize())
 }
 
 /// The source id of a site, for a page that does not name its publication: `example` for

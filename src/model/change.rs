@@ -24,7 +24,7 @@ pub struct Change {
 /// What the log records about a change, apart from its position and digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeEntry {
-    /// The article.
+    /// The article's internal number.
     pub article: ArticleKey,
     /// The article's name, so that the log can be read without any index.
     pub name: ArticleName,

@@ -7,7 +7,7 @@ use super::Timestamp;
 pub struct ClaimedTime {
     /// The start, in UTC, of the claimed instant, day, month or year.
     pub time: Timestamp,
-    /// How much of `time` is claimed.
+    /// How precise the claim is: how much of `time` counts.
     pub precision: Precision,
     /// The words that the claim was read from, such as `2 months ago`; empty if it was given as a value.
     pub words: String,

@@ -52,12 +52,12 @@ pub struct Block {
 pub enum BlockKind {
     /// A paragraph of running text.
     Paragraph {
-        /// The text.
+        /// The text of the paragraph.
         text: String,
     },
     /// A heading between paragraphs.
     Subheading {
-        /// The text.
+        /// The text of the heading.
         text: String,
     },
     /// The text under a picture or video.
@@ -71,7 +71,7 @@ pub enum BlockKind {
     },
     /// A quotation that is set apart from the running text.
     Quote {
-        /// The text.
+        /// The quoted text.
         text: String,
         /// Who is quoted; empty if unknown.
         attribution: String,
@@ -92,7 +92,7 @@ pub enum BlockKind {
     },
     /// A note that says what was corrected.
     CorrectionNote {
-        /// The text.
+        /// The text of the note.
         text: String,
     },
 }

@@ -301,11 +301,11 @@ mod tests {
 
     #[test]
     fn an_error_states_the_rule_that_the_name_breaks() {
-        let told = |name: &str| ArticleName::parse(name).unwrap_err().to_string();
+        let error = |name: &str| ArticleName::parse(name).unwrap_err().to_string();
         let beginning = "the source id begins with '-'; it must begin with a letter or a digit";
-        assert_eq!(told("sources/-/articles/-"), beginning);
+        assert_eq!(error("sources/-/articles/-"), beginning);
         assert_eq!(
-            told("sources/a/articles/b c"),
+            error("sources/a/articles/b c"),
             "the article id has the character ' '; allowed characters are a-z A-Z 0-9 - . _ ~"
         );
         let revision = |name: &str| parse_revision_name(name).unwrap_err().to_string();

@@ -8,7 +8,6 @@
 //! the dot at the host's end, the fragment, and known tracking parameters.
 //!
 //! Keys are stored: changing these rules changes the storage format.
-//! Keys are stored: a change to these rules is a change of disk format.
 
 use std::fmt;
 use std::sync::Arc;

@@ -16,11 +16,11 @@ use pb::stream_backup_response::Part;
 /// The most bytes of the file in one message.
 const DATA_BYTES_MAX: usize = 1 << 20;
 
-/// Where a backup begins.
+/// Validates `since` of a backup request. Without a log digest, only the position is used.
 pub(super) fn since(snapshot: Option<pb::Snapshot>) -> Result<FeedStart, Refusal> {
     let Some(snapshot) = snapshot else { return Ok(FeedStart::Beginning) };
     let next_seq = Seq(snapshot.next_seq);
-    Ok(match wire::log_digest("since.history", &snapshot.log_digest)? {
+    Ok(match wire::log_digest("since.log_digest", &snapshot.log_digest)? {
         None => FeedStart::Seq(next_seq),
         Some(log_digest) => FeedStart::Place { next_seq, log_digest },
     })

@@ -1,9 +1,9 @@
 //! Storage of contents and originals: delta chains, cut into chunks.
 //!
-//! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a keyframe,
-//! which is whole; as a delta, with an older content of the same article as the zstd prefix; or as a reference to an
-//! equal content, without data. The record names the base, and the depth: how many contents must be read before this
-//! one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read.
+//! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a
+//! keyframe, which is whole; as a delta, with an older content of the same article as the zstd prefix; or as a
+//! reference to an equal content, without data. The record names the base, and the depth: how many contents must be
+//! read before this one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read.
 
 use std::cell::RefCell;
 
@@ -283,8 +283,8 @@ thread_local! {
     static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-/// Compresses `bytes`, optionally with `prefix` as a dictionary. With a buffer of `compress_bound` bytes this fails only
-/// if zstd cannot allocate.
+/// Compresses `bytes`, optionally with `prefix` as a dictionary. With a buffer of `compress_bound` bytes this fails
+/// only if zstd cannot allocate.
 ///
 /// zstd treats a prefix as a dictionary of raw text, unless it begins with the magic number of a trained dictionary,
 /// which no encoded content does.

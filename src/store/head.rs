@@ -39,8 +39,8 @@ pub struct Head {
     pub latest_observe_time: Timestamp,
     /// The latest contents, at most [`RECENT_CONTENTS`], latest last.
     pub recent: Vec<RecentContent>,
-    /// The changes that bind URLs to the article, in order; `None` if there are more than [`URL_CHANGES_KEPT`], in which
-    /// case the table of URL changes lists them.
+    /// The changes that bind URLs to the article, in order; `None` if there are more than [`URL_CHANGES_KEPT`], in
+    /// which case the table of URL changes lists them.
     pub url_changes: Option<Vec<Seq>>,
     /// The number of URLs that lead to the article.
     pub url_count: u32,

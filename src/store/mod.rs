@@ -1,8 +1,8 @@
 //! Records and keys on an ordered key-value engine.
 //!
-//! The log is the database: each change is written once, under its position, and never rewritten. Everything else except
-//! the contents and originals is an index projected from the log. This layer knows how data is laid out on disk, but not
-//! why it is written: it contains no rule of the product.
+//! The log is the database: each change is written once, under its position, and never rewritten. Everything else
+//! except the contents and originals is an index projected from the log. This layer knows how data is laid out on disk,
+//! but not why it is written: it contains no rule of the product.
 //!
 //! Values are sealed (see [`seal`]): an altered value is reported as [`StoreError::Damaged`], never returned as data.
 

@@ -1,7 +1,7 @@
 //! A view of an engine with pending writes applied.
 //!
-//! The writer decides a change on three layers: the engine, the commit that is being synced, and the commit that is being
-//! built. It reads them as one: a write of a later layer hides one of an earlier layer.
+//! The writer decides a change on three layers: the engine, the commit that is being synced, and the commit that is
+//! being built. It reads them as one: a write of a later layer hides one of an earlier layer.
 
 use std::collections::btree_map;
 use std::iter::Peekable;

@@ -1,12 +1,12 @@
 //! Divides a large commit into parts that may be written before it, so that no single write to the engine is large.
 //!
-//! sled's log consists of segments of 8 MiB. A write that spans several of them is not safe from a power cut: until it is
-//! synced, any part of it may reach the drive, and a later segment that did implies that the earlier ones did too. So the
-//! chunks of contents and originals in a large commit are written first, in parts, each durable before the next, under
-//! the positions that their changes will have. The log records and everything projected from them come last, in a single
-//! write. That write is the commit. Until it is done, the chunks are after the end of the log, where no reader looks. If
-//! it never happens, they are orphan chunks: [`beyond`] finds them, and they must be removed before their positions are
-//! used.
+//! sled's log consists of segments of 8 MiB. A write that spans several of them is not safe from a power cut: until it
+//! is synced, any part of it may reach the drive, and a later segment that did implies that the earlier ones did too.
+//! So the chunks of contents and originals in a large commit are written first, in parts, each durable before the next,
+//! under the positions that their changes will have. The log records and everything projected from them come last, in a
+//! single write. That write is the commit. Until it is done, the chunks are after the end of the log, where no reader
+//! looks. If it never happens, they are orphan chunks: [`beyond`] finds them, and they must be removed before their
+//! positions are used.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -1,7 +1,7 @@
 //! Storage of a change of the log.
 //!
-//! The payload is the log digest after the change (16 bytes), then the change as protobuf. That digest covers the digest
-//! before the change, the change's position, and the protobuf bytes.
+//! The payload is the log digest after the change (16 bytes), then the change as protobuf. That digest covers the
+//! digest before the change, the change's position, and the protobuf bytes.
 
 use prost::Message;
 

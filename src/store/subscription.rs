@@ -17,12 +17,13 @@ pub struct SubscriptionRecord {
     pub query: FeedQuery,
     /// All changes below this position are acknowledged.
     pub next_seq: Seq,
-    /// The latest epoch assigned, or any number above every epoch ever assigned. A consumer with another one is fenced off.
+    /// The latest epoch assigned, or any number above every epoch ever assigned. A consumer with another one is fenced
+    /// off.
     pub epoch: u64,
     /// When the subscription was created.
     pub create_time: Timestamp,
-    /// Whether a restore recreated the subscription. Its consumer may then have received changes that the restore lost, so
-    /// no consumer can attach until one shows that it has not, or the subscription is moved with a seek.
+    /// Whether a restore recreated the subscription. Its consumer may then have received changes that the restore lost,
+    /// so no consumer can attach until one shows that it has not, or the subscription is moved with a seek.
     pub restored: bool,
 }
 

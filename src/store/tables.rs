@@ -37,7 +37,7 @@ pub struct Observed {
 /// The article that a URL leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UrlBinding {
-    /// The article.
+    /// The article's internal number.
     pub article: ArticleKey,
     /// The instant on the observe axis from which it does.
     pub since: Timestamp,
@@ -85,8 +85,8 @@ impl<'a> Tables<'a> {
         self.read.get(&key)?.map(|value| name_value(&key, &value)).transpose()
     }
 
-    /// The articles of `source`, or of all sources, that were created below `bound`, by name. The first is the one after
-    /// `after`.
+    /// The articles of `source`, or of all sources, that were created below `bound`, by name. The first is the one
+    /// after `after`.
     pub fn names(
         &self,
         source: Option<&SourceId>,
@@ -199,8 +199,8 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// The article that a URL leads to, as known below `bound`. The latest binding counts; it is also the earliest on the
-    /// observe axis.
+    /// The article that a URL leads to, as known below `bound`. The latest binding counts; it is also the earliest on
+    /// the observe axis.
     pub fn url(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlBinding>, StoreError> {
         for entry in self.read.scan(UrlIndexKey::of(url), Direction::Reverse) {
             let (key, value) = entry?;
@@ -223,8 +223,8 @@ impl<'a> Tables<'a> {
         self.read.get(&key)?.map(|value| stats::from_value(&key, &value)).transpose()
     }
 
-    /// The sources after `after`, with their statistics below `bound`. `bound` must be the durable tail or later: the engine
-    /// is at most one commit ahead of it, and statistics are kept for the last commit and the one before.
+    /// The sources after `after`, with their statistics below `bound`. `bound` must be the durable tail or later: the
+    /// engine is at most one commit ahead of it, and statistics are kept for the last commit and the one before.
     pub fn sources(
         &self,
         after: Option<&SourceId>,

@@ -10,7 +10,7 @@ use crate::model::{Change, LogDigest, Seq};
 /// A change with its content and original, as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WholeChange {
-    /// The change.
+    /// The change, decoded from `record`.
     pub change: Change,
     /// The change's protobuf bytes, which the log digest covers.
     pub record: Vec<u8>,
@@ -21,8 +21,8 @@ pub struct WholeChange {
 }
 
 impl WholeChange {
-    /// Reads the change at `seq`; `None` at or after the end of the log. If the change names a content or original that is
-    /// missing, that is damage.
+    /// Reads the change at `seq`; `None` at or after the end of the log. If the change names a content or original that
+    /// is missing, that is damage.
     pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
         let Some(mut whole) = Self::read_record(from, seq)? else { return Ok(None) };
         whole.read_brought(from)?;
@@ -37,7 +37,8 @@ impl WholeChange {
         Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
     }
 
-    /// Reads the content and original that the change names. If one of them is damaged, what was read before it is kept.
+    /// Reads the content and original that the change names. If one of them is damaged, what was read before it is
+    /// kept.
     pub fn read_brought(&mut self, from: &dyn Read) -> Result<(), StoreError> {
         let Some(made) = &self.change.entry.made else { return Ok(()) };
         let seq = self.change.seq;

@@ -1,6 +1,6 @@
-//! The child: opens a real archive, works on it, tells what it asks and what it is answered, and is killed.
+//! The child: opens a real archive, works on it, reports its requests and the replies, and is killed.
 //!
-//! It is this test binary, run again for the one test below.
+//! It is this test binary, started again to run only the test below.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -17,53 +17,53 @@ use crate::dice::Dice;
 use crate::told::{Answer, Line, Stamp};
 use crate::work::Work;
 
-/// Where the child finds what it is to do.
+/// The environment variable with the child's task.
 pub(crate) const TASK: &str = "DATELINE_CRASH_TASK";
 
-/// What a child is to do.
+/// The task of a child.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) path: PathBuf,
     pub(crate) seed: u64,
-    /// The number of this child among those that had the archive.
+    /// The number of this child among all that worked on the archive.
     pub(crate) generation: u64,
     pub(crate) writers: u64,
-    /// How many jobs each of them has.
+    /// The number of jobs of each writer.
     pub(crate) jobs: u64,
-    /// How many of a hundred contents are large.
+    /// Percentage of contents that are large.
     pub(crate) large_percent: u64,
-    /// How many of a hundred observations have an original of some megabytes.
+    /// Percentage of observations with an original of some megabytes.
     #[serde(default)]
     pub(crate) vast_percent: u64,
-    /// How far off its clock is.
+    /// By how much the child's clock is wrong.
     pub(crate) clock_off_micros: i64,
 }
 
 #[test]
 #[ignore = "the child of the other tests"]
 fn child() {
-    // Run by hand, with all that is ignored, it has nothing to do.
+    // When somebody runs all ignored tests by hand, there is no task.
     let Ok(task) = std::env::var(TASK) else { return };
     let task: Task = serde_json::from_str(&task).unwrap();
-    // The harness has begun a line, and so may have a child that was killed.
+    // The harness has printed an unfinished line, and so may have a child that was killed.
     println!();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(live(task));
 }
 
 impl Task {
-    /// Mostly a few contents are large, and now and then many, so that the engine begins new segments.
+    /// Usually a few contents are large. Sometimes many are, so that the engine starts new segments.
     pub(crate) fn random_large_percent(dice: &mut Dice) -> u64 {
         if dice.percent(12) { 40 } else { 2 }
     }
 
-    /// Now and then originals have megabytes, so that the commit of one is written in many parts.
+    /// Sometimes originals take megabytes, so that one commit is written in many parts.
     pub(crate) fn random_vast_percent(dice: &mut Dice) -> u64 {
         if dice.percent(6) { 10 } else { 0 }
     }
 }
 
-/// A clock that is off.
+/// A clock that is wrong by a fixed amount.
 struct OffClock(i64);
 
 impl Clock for OffClock {
@@ -120,7 +120,7 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
         Line::Asked { job, wanted }.say();
         match archive.begin_write(&Arc::default(), operations, false).await {
             Ok(pending) => in_flight.push_back((job, pending)),
-            Err(error) => Line::Failed(format!("a write was not begun: {error}")).say(),
+            Err(error) => Line::Failed(format!("a write was not accepted: {error}")).say(),
         }
         while in_flight.len() >= in_flight_max || (number + 1 == task.jobs && !in_flight.is_empty()) {
             let Some((job, pending)) = in_flight.pop_front() else { break };
@@ -145,7 +145,7 @@ fn tell(job: u64, answer: dateline::archive::BatchResult) {
     }
 }
 
-/// Reads as known now, which raises the floor under the archive times to come.
+/// Reads as known now, which closes the time up to then: later commits must get later archive times.
 async fn know(archive: &Archive) {
     let at = archive.clock().now();
     let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(at) };
@@ -155,7 +155,7 @@ async fn know(archive: &Archive) {
     }
 }
 
-/// Makes a subscription or takes one up, and acknowledges it as far as the log goes, now and then.
+/// Creates or attaches to a subscription, and from time to time acknowledges everything up to the end of the log.
 async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
     let id = format!("index-{}", dice.below(3));
     let subscription = SubscriptionId::parse(&id).unwrap();
@@ -166,7 +166,7 @@ async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
     for _ in 0..turns / 8 + 1 {
         let attachment = match archive.attach_subscription(subscription.clone(), String::new(), None).await {
             Ok(attachment) => attachment,
-            Err(error) => return Line::Failed(format!("{id} was not attached to: {error}")).say(),
+            Err(error) => return Line::Failed(format!("attaching to {id} failed: {error}")).say(),
         };
         let (epoch, next_seq) = (attachment.epoch, attachment.start.next_seq.0);
         Line::Subscription { id: id.clone(), epoch, next_seq }.say();
@@ -176,7 +176,7 @@ async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
             Line::SubscriptionAsked { id: id.clone(), next_seq: end.0 }.say();
             match archive.acknowledge_subscription(subscription.clone(), epoch, end).await {
                 Ok(at) => Line::Subscription { id: id.clone(), epoch, next_seq: at.record.next_seq.0 }.say(),
-                Err(error) => return Line::Failed(format!("{id} was not acknowledged: {error}")).say(),
+                Err(error) => return Line::Failed(format!("acknowledging {id} failed: {error}")).say(),
             }
         }
     }

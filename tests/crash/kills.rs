@@ -1,4 +1,4 @@
-//! An archive whose process is killed again and again keeps all that it acknowledged, and always opens.
+//! An archive whose process is killed again and again keeps everything that it acknowledged, and always opens.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use crate::told::Line;
 use crate::victim::{Ended, Life, When, run};
 use crate::{seed, told_by};
 
-/// How long the short run may go on, so that it is short on a slow machine too.
+/// Time limit of the short run, so that it is short on a slow machine too.
 const SHORT: Duration = Duration::from_secs(35);
-/// A directory gets so old.
+/// How many kills one directory goes through before a new one is started.
 const KILLS_PER_DIRECTORY: u64 = 60;
 
 #[test]
@@ -23,18 +23,18 @@ fn nothing_acknowledged_is_lost_by_kills() {
 
 /// `DATELINE_CRASH_KILLS=1000 cargo test --release --test crash kills::long -- --ignored --nocapture`
 #[test]
-#[ignore = "takes as long as it is told to"]
+#[ignore = "takes as long as the number of kills demands"]
 fn long() {
     let kills = told_by("DATELINE_CRASH_KILLS", 1_000);
     Kills::new(seed("DATELINE_CRASH_SEED"), 60).go_on(KILLS_PER_DIRECTORY, kills, None).must_be_well();
 }
 
-/// A run, and what it has come to.
+/// A run, and its results so far.
 #[derive(Debug)]
 struct Kills {
     seed: u64,
     dice: Dice,
-    /// How many jobs a writer of a child has at most.
+    /// Maximum number of jobs of each of a child's writers.
     jobs_max: u64,
     directories: u64,
     kills: u64,
@@ -47,14 +47,14 @@ struct Kills {
     begun: Instant,
 }
 
-/// One directory, with all that was told of it.
+/// One directory, with everything that its children reported.
 struct Ageing {
     directory: TempDir,
     told: Vec<Line>,
     generation: u64,
     kills: u64,
     read_before: u64,
-    /// How long opening took the last time.
+    /// How long the last opening took.
     opening: Duration,
 }
 
@@ -84,7 +84,7 @@ impl Kills {
         }
     }
 
-    /// Kills so many times, or until the time is over.
+    /// Kills this many times, or until the time is up.
     fn go_on(mut self, per_directory: u64, kills: u64, at_most: Option<Duration>) -> Self {
         let goes_on = |run: &Self| {
             run.kills < kills && run.faults.is_empty() && at_most.is_none_or(|most| run.begun.elapsed() < most)
@@ -94,7 +94,7 @@ impl Kills {
             let mut ageing = Ageing::new();
             while ageing.kills < per_directory && goes_on(&self) {
                 self.kill(&mut ageing);
-                // Now and then the next child meets what was left, and is killed at that.
+                // Sometimes the next child opens the unchecked directory, and is killed as well.
                 if self.dice.percent(75) {
                     self.check(&mut ageing, false);
                 }
@@ -103,7 +103,7 @@ impl Kills {
             self.changes += ageing.read_before;
             if !self.faults.is_empty() {
                 let kept = ageing.directory.keep();
-                println!("the directory is kept: {}", kept.display());
+                println!("the directory is kept in {}", kept.display());
             }
         }
         println!("{self}");
@@ -115,7 +115,7 @@ impl Kills {
         let off = [0, 0, 0, 1, -1][usize::try_from(dice.below(5)).unwrap()];
         let task = Task {
             path: ageing.directory.path().join("archive"),
-            // A directory has a seed of its own, so that no two are alike.
+            // Each directory has its own seed, so that no two are alike.
             seed: self.seed.wrapping_add(self.directories << 32),
             generation: ageing.generation,
             writers: 1 + dice.below(5),

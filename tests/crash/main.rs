@@ -1,12 +1,12 @@
-//! Nothing that was acknowledged is ever lost: not when the process is killed, and not when the power goes.
+//! Acknowledged writes survive: both when the process is killed and when the power fails.
 //!
-//! A child process, this binary again, works on a real archive in a real directory and tells what it asks and what it is
-//! answered ([`child`], [`told`]). It is killed at random moments, again and again ([`kills`]). Or all that it does to its
-//! files is recorded, and a simulated disk forgets what was not synced at a random moment ([`power`]). What is there
-//! afterwards is held against what was told ([`check`]).
+//! A child process, started from this same binary, works on a real archive in a real directory and reports each request
+//! and each reply ([`child`], [`told`]). Either it is killed at random moments, again and again ([`kills`]); or every
+//! change to its files is recorded, and a simulated disk forgets at a random moment what was not synced ([`power`]).
+//! Afterwards the archive is compared with the child's reports ([`check`]).
 //!
-//! Each run prints its seed, and a seed repeats what is asked and where power is cut. When a kill comes, and how the
-//! threads of a child take turns, is chance.
+//! Each run prints its seed. The seed repeats the requests and the places of the power cuts; the moment of a kill and
+//! the scheduling of a child's threads remain random.
 #![cfg(test)]
 
 mod check;
@@ -22,12 +22,12 @@ mod victim;
 mod wanted;
 mod work;
 
-/// A number that a run is told by the environment.
+/// A number from an environment variable, or the default.
 fn told_by(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).map_or(usual, |number| number.parse().expect("it is a number"))
+    std::env::var(variable).map_or(usual, |number| number.parse().expect("the variable is a number"))
 }
 
-/// A seed of this run: told by the environment, or new. It is printed.
+/// The seed of this run, from an environment variable or random. It is printed.
 fn seed(variable: &str) -> u64 {
     let new = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros();
     let seed = told_by(variable, u64::try_from(new % 1_000_000_007).unwrap());

@@ -1,4 +1,4 @@
-//! What a child tells: what it asks before it asks it, and what it was answered after that. A line each, in JSON.
+//! The reports of a child: each request before it is sent, and each reply. One line of JSON per report.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wanted::Wanted;
 
-/// One thing told.
+/// One report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Line {
     /// It is about to open the archive.
@@ -17,32 +17,32 @@ pub(crate) enum Line {
     Opened,
     /// The archive would not open.
     NotOpened(String),
-    /// It is about to ask for operations, all or none.
+    /// It is about to send operations that are carried out all or none.
     Asked { job: u64, wanted: Vec<Wanted> },
-    /// They were done.
+    /// The operations were carried out.
     Receipt { job: u64, answers: Vec<Answer> },
-    /// They were refused, with the reason.
+    /// The operations were rejected, for this reason.
     Refused { job: u64, reason: String },
-    /// What never is to happen did.
+    /// Something happened that must never happen.
     Failed(String),
-    /// It is about to ask that a subscription be made, or attached to, or acknowledged up to a position.
+    /// It is about to create a subscription, attach to it, or acknowledge it up to a position.
     SubscriptionAsked { id: String, next_seq: u64 },
-    /// What a subscription was answered to be.
+    /// The state of a subscription, as returned.
     Subscription { id: String, epoch: u64, next_seq: u64 },
-    /// A read was answered as known at an instant that was the present.
+    /// The snapshot of a read as known at an instant that was the present.
     Known { at: i64, snapshot: Stamp },
     /// The archive is closed.
     Closed,
 }
 
-/// The answer to an operation.
+/// The reply to an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) article: String,
     pub(crate) at: i64,
     pub(crate) outcome: Done,
     pub(crate) revision: u32,
-    /// The position of the change that made the revision.
+    /// The position of the change that created the revision.
     pub(crate) made: u64,
     pub(crate) replayed: bool,
     pub(crate) snapshot: Stamp,
@@ -63,18 +63,18 @@ pub(crate) struct Stamp {
 }
 
 impl Line {
-    /// Reads the whole lines of what a child said; what its test harness says is passed over.
+    /// Reads the complete lines of a child's output, and skips those of its test harness.
     pub(crate) fn read_all(said: &[u8]) -> Vec<Self> {
         let lines = said.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 
-    /// Says it, in one piece.
+    /// Prints the report, in one write.
     pub(crate) fn say(&self) {
         let mut line = serde_json::to_vec(self).unwrap();
         line.push(b'\n');
         let mut out = std::io::stdout().lock();
-        // Nobody listens any more: the parent is gone, and so is the reason to go on.
+        // The parent has gone, so there is no reason to continue.
         if out.write_all(&line).and_then(|()| out.flush()).is_err() {
             std::process::exit(1);
         }

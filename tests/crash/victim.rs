@@ -1,4 +1,4 @@
-//! A child process, from the parent's side: it is started, listened to, and killed.
+//! A child process, seen from the parent: started, read from, and killed.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 use crate::child::{TASK, Task};
 use crate::told::Line;
 
-/// A child that says nothing for so long hangs.
+/// A child that reports nothing for this long hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
-/// When the child is killed, unless it ends before.
+/// When the child is killed, unless it ends earlier.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum When {
-    /// So long after it begins to open.
+    /// This long after it begins to open the archive.
     Opening(Duration),
-    /// So long after it has opened.
+    /// This long after the archive is open.
     Open(Duration),
-    /// So long after so many jobs were answered.
+    /// This long after this many jobs were answered.
     Answered(u64, Duration),
     /// Not at all.
     Never,
@@ -35,7 +35,7 @@ pub(crate) enum Ended {
 pub(crate) struct Life {
     pub(crate) told: Vec<Line>,
     pub(crate) ended: Ended,
-    /// How long it took to open, if it did.
+    /// How long opening took, if the archive was opened.
     pub(crate) opening: Option<Duration>,
 }
 
@@ -44,12 +44,12 @@ pub(crate) fn command(task: &Task) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["child::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env(TASK, serde_json::to_string(task).unwrap());
-    // Nobody reads what sled and the harness print on it.
+    // Nothing reads what sled and the harness print there.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
 
-/// Runs a child until it is killed.
+/// Runs a child until it ends or is killed.
 pub(crate) fn run(task: &Task, when: When) -> Life {
     let mut child = command(task).spawn().unwrap();
     let lines = listen(&mut child);
@@ -67,7 +67,7 @@ pub(crate) fn run(task: &Task, when: When) -> Life {
     life
 }
 
-/// Reads on a thread of its own, so that a full pipe never holds up the child.
+/// Reads on a separate thread, so that a full pipe never blocks the child.
 fn listen(child: &mut Child) -> Receiver<Line> {
     let (say, lines) = channel();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -81,7 +81,7 @@ fn listen(child: &mut Child) -> Receiver<Line> {
     lines
 }
 
-/// Listens until it is time to kill. False where the child ended before.
+/// Reads reports until it is time to kill the child. Returns false if the child ended first.
 fn follow(lines: &Receiver<Line>, when: When, life: &mut Life) -> bool {
     let (mut answered, mut begun) = (0, Instant::now());
     let mut kill_at: Option<Instant> = None;

@@ -1,4 +1,4 @@
-//! What a child asks for, in a few numbers, from which both it and the parent make the operation and its content.
+//! A child's request as a few numbers, from which both the child and the parent build the operation and its content.
 
 use bytes::Bytes;
 use dateline::archive::request::{Action, Observation, Operation, Target};
@@ -14,7 +14,7 @@ use crate::dice::Dice;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) article: u16,
-    /// Whether the article is looked for by the URLs first.
+    /// Whether the article is looked up by its URLs first.
     pub(crate) by_url: bool,
     pub(crate) at: i64,
     pub(crate) request: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) enum What {
     Mark { withdrawn: bool },
 }
 
-/// A content: one of the edits of a text, with so many kilobytes that do not compress.
+/// A content: one edit of a text, with some kilobytes that do not compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Text {
     pub(crate) base: u16,
@@ -54,7 +54,7 @@ impl Wanted {
         RequestDigest::of(&[&serde_json::to_vec(self).unwrap()])
     }
 
-    /// The original bytes that go with a new revision.
+    /// The original that goes with a new revision.
     pub(crate) fn original(&self) -> Option<Original> {
         match self.what {
             What::Observe { original: Some(number), .. } => {
@@ -69,7 +69,7 @@ impl Wanted {
         self.operation_with(content, self.original())
     }
 
-    /// The same request, to be made again: it is known by its id and digest, and its content is not looked at.
+    /// The same request, to be repeated: it is recognised by id and digest, so its content does not matter.
     pub(crate) fn operation_again(&self) -> Operation {
         self.operation_with(Content { headline: "Again".to_owned(), ..Content::default() }, None)
     }
@@ -130,7 +130,7 @@ fn sentence(dice: &mut Dice, words: usize) -> String {
     format!("{}.", words.join(" "))
 }
 
-/// Letters that compress by a quarter at best, with a space after each sixty-three.
+/// Letters that compress by a quarter at most, with a space after every sixty-three.
 fn noise(seed: u64, kilobytes: u32) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut dice = Dice::new(seed);
@@ -138,7 +138,7 @@ fn noise(seed: u64, kilobytes: u32) -> String {
     (0..kilobytes * 1024).map(letter).collect()
 }
 
-/// Originals of this number and above have as many kilobytes as it is above it.
+/// An original with a number from this one on has as many kilobytes as the number exceeds it by.
 pub(crate) const VAST: u32 = 1 << 20;
 
 fn page(number: u32) -> Bytes {

@@ -1,19 +1,19 @@
-//! What a child chooses to do.
+//! Chooses the operations of a child.
 
 use crate::dice::Dice;
 use crate::wanted::{Text, VAST, Wanted, What};
 
 const ARTICLES: u64 = 24;
 const URLS: u64 = 40;
-/// 2 November 2025, 00:00 UTC: where the observe axis is counted from.
+/// 2 November 2025, 00:00 UTC: the origin of the observe axis.
 const FIRST: i64 = 1_762_041_600_000_000;
-/// How far apart the operations of two children are at least, on the observe axis.
+/// The minimum distance between the operations of two children on the observe axis.
 const GENERATION: i64 = 100_000_000;
 
-/// Chooses the operations of a writer.
+/// Chooses the operations of one writer.
 pub(crate) struct Work {
     dice: Dice,
-    /// What its request ids begin with, which no other writer's do.
+    /// The prefix of its request ids, which no other writer has.
     name: String,
     at: i64,
     jobs: u64,
@@ -22,8 +22,8 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Of a hundred contents, `large_percent` have up to 400 KB, and of a hundred observations `vast_percent` an original of
-    /// up to 8 MB.
+    /// `large_percent` of the contents have up to 400 KB, and `vast_percent` of the observations an original of up to 8
+    /// MB.
     pub(crate) fn new((seed, generation, writer): (u64, u64, u64), (large_percent, vast_percent): (u64, u64)) -> Self {
         let at = FIRST + i64::try_from(generation).unwrap() * GENERATION + i64::try_from(writer).unwrap();
         let dice = Dice::for_task(seed, generation << 8 | writer);
@@ -34,8 +34,8 @@ impl Work {
         &mut self.dice
     }
 
-    /// The next operations, to be done together. Where there are several, each has a request id, so that it is told
-    /// afterwards how many of them are there.
+    /// The next operations, to be sent together. If there are several, each has a request id, so that the log shows
+    /// afterwards how many of them were carried out.
     pub(crate) fn job(&mut self) -> Vec<Wanted> {
         self.jobs += 1;
         let count = match self.dice.below(100) {
@@ -52,7 +52,7 @@ impl Work {
         let choice = self.dice.below(100);
         let what = match choice {
             0..4 => What::Rollback(1 + u32::try_from(self.dice.below(4)).unwrap()),
-            // Marks are for some articles alone, since a withdrawn one takes no observations.
+            // Only some articles have state changes, because a withdrawn article accepts no observations.
             4..10 => {
                 article -= article % 4;
                 What::Mark { withdrawn: self.dice.percent(35) }
@@ -67,7 +67,7 @@ impl Work {
     }
 
     fn observe(&mut self, article: u16) -> What {
-        // A few edits come again and again, so that some observations find nothing new.
+        // A few edits recur, so that some observations find nothing new.
         let edit = if self.dice.percent(40) { self.dice.below(4) } else { self.dice.below(1 << 20) };
         let kilobytes = if self.dice.percent(self.large_percent) { 20 + self.dice.below(380) } else { 0 };
         let text =

@@ -1,9 +1,9 @@
-//! What each parser of ours promises for any bytes at all, beside that it ends without a panic.
+//! What each of our parsers promises for arbitrary bytes, besides ending without a panic.
 //!
-//! The fuzz targets search for bytes that break a promise; `tests/it/corpus.rs` holds the parsers to the bytes that were
-//! kept. Neither knows what the other is, so that both say the same.
+//! The fuzz targets search for inputs that break a promise; `tests/it/corpus.rs` checks the promises on the inputs that
+//! were kept. Both use the functions below, so that they check the same.
 
-#![allow(dead_code, reason = "a fuzz target needs one of these, and the tests all")]
+#![allow(dead_code, reason = "a fuzz target uses one of these, and the tests use all of them")]
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use dateline::wire::{content_to_pb, pb};
 use jiff::civil::{Date, date};
 use url::Url;
 
-/// A panic of dom_smoothie is caught where a page is read. libFuzzer would take it for a finding before that.
+/// Panics of dom_smoothie are caught where a page is read. libFuzzer would report them as findings before that.
 pub(crate) fn pass_over_known_panics() {
     let found = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -38,7 +38,7 @@ pub(crate) fn news_text(input: &[u8]) {
     document(Format::NewsText, input);
 }
 
-/// With a name for it, any text is a document.
+/// Given a name for its headline, any text is a valid document.
 pub(crate) fn markdown(input: &[u8]) {
     document(Format::Markdown, input);
     let named = Options { untitled: Some("bridge".to_owned()), ..options(Some(Format::Markdown)) };
@@ -62,7 +62,7 @@ pub(crate) fn ninjs(input: &[u8]) {
     document(Format::Ninjs, input);
 }
 
-/// A document is read in the format that was found, or not at all.
+/// A document is read in the detected format, or not at all.
 pub(crate) fn detect(input: &[u8]) {
     let read = ingest::read(input, &options(None));
     match ingest::detect(input) {
@@ -71,7 +71,7 @@ pub(crate) fn detect(input: &[u8]) {
     }
 }
 
-/// Our own JSON: what was read is written, and read again as the same.
+/// Our own JSON: a message that was read can be written, and reads back equal.
 pub(crate) fn json(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(content) = from_json::<pb::Content>(text) {
@@ -82,7 +82,7 @@ pub(crate) fn json(input: &[u8]) {
     }
 }
 
-/// A line is a request that is written as a line again, or it is refused; blank ones are none.
+/// A line is a request that can be written as a line again, or it is rejected; blank lines are skipped.
 pub(crate) fn json_lines(input: &[u8]) {
     let mut lines = Lines::new(input);
     let (mut last, mut bytes) = (0, 0);
@@ -100,19 +100,20 @@ pub(crate) fn json_lines(input: &[u8]) {
     assert!(bytes <= input.len());
 }
 
-/// A web archive ends, whatever is in it, and its records stand in its order.
+/// Reading a web archive ends, whatever is in it, and returns the records in file order.
 pub(crate) fn warc(input: &[u8]) {
     let places = records(warc::Reader::new(Cursor::new(input)).expect("bytes in memory can be read"));
     assert!(places.is_sorted() && places.last().is_none_or(|last| *last <= input.len() as u64), "{places:?}");
     records(warc::Reader::new(Once(input)).expect("bytes in memory can be read"));
 }
 
-/// The places of all records. libFuzzer's inputs have far fewer bytes than these, so that more would have no end.
+/// The offsets of all records. libFuzzer's inputs are too small for `RECORDS_MAX` records, so more would mean an
+/// endless loop.
 fn records<R: BufRead + Seek>(mut reader: warc::Reader<R>) -> Vec<u64> {
     const RECORDS_MAX: usize = 1 << 16;
     let mut places = Vec::new();
     while let Some(record) = reader.next_record().expect("bytes in memory can be read") {
-        assert!(places.len() < RECORDS_MAX, "the records come to an end");
+        assert!(places.len() < RECORDS_MAX, "the number of records is bounded");
         places.push(record.offset);
         if let warc::Found::Page(page) = record.found {
             assert!(page.body.len() <= ingest::DOCUMENT_BYTES_MAX + (64 << 10) && page.url.starts_with("http"));
@@ -121,7 +122,7 @@ fn records<R: BufRead + Seek>(mut reader: warc::Reader<R>) -> Vec<u64> {
     places
 }
 
-/// Bytes that can't be read again, as those of a pipe.
+/// A source that cannot seek, such as a pipe.
 struct Once<'a>(&'a [u8]);
 
 impl Read for Once<'_> {
@@ -148,7 +149,7 @@ impl Seek for Once<'_> {
 
 pub(crate) fn feed(input: &[u8]) {
     let Ok(feed) = ingest::feed::read(input, &options(None)) else { return };
-    let again = ingest::feed::read(input, &options(None)).expect("a feed that was read is read again");
+    let again = ingest::feed::read(input, &options(None)).expect("a feed that was read once can be read again");
     assert_eq!(feed.title, again.title);
     assert_eq!(feed.entries.len(), again.entries.len());
     for (entry, again) in feed.entries.iter().zip(&again.entries) {
@@ -165,8 +166,8 @@ pub(crate) fn times(input: &[u8]) {
     let absolute = times::claimed_time(words, None, "body");
     let relative = times::claimed_time(words, Some(SEEN_ON), "body");
     if let Some(claim) = &absolute {
-        assert!(!claim.relative, "without a page's date nothing relative can be placed");
-        assert_eq!(Some(claim), relative.as_ref(), "a page's date changes nothing of an absolute time");
+        assert!(!claim.relative, "without a reference date there are no relative times");
+        assert_eq!(Some(claim), relative.as_ref(), "a reference date does not change an absolute time");
     }
     for claim in absolute.iter().chain(&relative).chain(&times::leading_date(words, "body")) {
         is_a_claim(claim, words);
@@ -181,7 +182,7 @@ pub(crate) fn times(input: &[u8]) {
     }
 }
 
-/// The first line is a path; what follows is the robots.txt.
+/// The first line of the input is a path, and the rest is a robots.txt.
 pub(crate) fn robots(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (path, file) = input.split_at(end);
@@ -190,22 +191,22 @@ pub(crate) fn robots(input: &[u8]) {
     let rules = Rules::read(file, "dateline");
     if let Some(rule) = rules.keeps_out(&path) {
         let text = String::from_utf8_lossy(file);
-        assert!(text.contains(&rule.text), "a refusal names a rule as it is written");
+        assert!(text.contains(&rule.text), "a rejection quotes the rule as written");
         assert!(rule.line >= 1 && rule.line <= 1 + text.matches(['\n', '\r']).count());
     }
-    assert!(rules.keeps_out("/robots.txt").is_none(), "nothing keeps anybody from the file itself");
-    assert!(Rules::read(b"", "dateline").keeps_out(&path).is_none(), "what is not forbidden is allowed");
+    assert!(rules.keeps_out("/robots.txt").is_none(), "robots.txt itself is always allowed");
+    assert!(Rules::read(b"", "dateline").keeps_out(&path).is_none(), "what is not disallowed is allowed");
 }
 
 pub(crate) fn url_key(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(key) = UrlKey::of(text) else { return };
     let back = key.to_url();
-    assert_eq!(UrlKey::of(&back).ok().as_ref(), Some(&key), "the URL {back:?} of a key has that key");
-    assert!(key.starts_with(&UrlKey::prefix_of(text).expect("a URL is a prefix")), "a URL begins with itself");
+    assert_eq!(UrlKey::of(&back).ok().as_ref(), Some(&key), "the URL {back:?} of a key gives the same key");
+    assert!(key.starts_with(&UrlKey::prefix_of(text).expect("a URL is a prefix")), "a URL has its own prefix");
 }
 
-/// A request, by its name in the contract, and what reads bytes as it.
+/// The name of a request in the contract, and the function that reads bytes as that request.
 pub(crate) type ReadsRequest = (&'static str, fn(Bytes));
 
 macro_rules! requests {
@@ -224,16 +225,16 @@ requests! {
     SeekSubscriptionRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
 }
 
-/// A longer message is refused by its length, whatever is in it.
+/// Longer messages are rejected by their length alone.
 const MESSAGE_BYTES_MAX: usize = 20 << 20;
 
-/// Bytes as a request. The first byte says as which, the second how often the others are repeated, so that a small input
-/// reaches the limits.
+/// Reads bytes as a request. The first byte selects the request, and the second how often the rest is repeated, so that
+/// a small input can reach the limits.
 pub(crate) fn requests(input: &[u8]) {
     requests_within(input, |_, read| read());
 }
 
-/// As [`requests`]; `within` gets how many bytes of memory the reading may take, and does it.
+/// Like [`requests`]; `within` receives the memory limit in bytes, and runs the read under it.
 pub(crate) fn requests_within(input: &[u8], within: impl FnOnce(usize, &mut dyn FnMut())) {
     let [which, doublings, message @ ..] = input else { return };
     let times = (1 << (doublings % 24)).min(MESSAGE_BYTES_MAX / message.len().max(1));
@@ -242,29 +243,29 @@ pub(crate) fn requests_within(input: &[u8], within: impl FnOnce(usize, &mut dyn 
     within(memory_bytes_max(message.len()), &mut || read(message.clone()));
 }
 
-/// What reading a message may take, as docs/RELIABILITY.md has it.
+/// The memory limit for reading a message, as stated in docs/RELIABILITY.md.
 fn memory_bytes_max(message_bytes: usize) -> usize {
     const MIB: usize = 1 << 20;
     if message_bytes <= 4 << 10 { 4 * MIB } else { message_bytes + 68 * MIB }
 }
 
-/// What is read of a request is read again from what it is written as. All else is refused as the caller's mistake.
+/// A request that was read can be written, and reads back equal. Anything else is rejected as the caller's mistake.
 fn request<R: prost::Message + prost::Name + Default + PartialEq + std::fmt::Debug>(message: Bytes) {
     let bounds = Arc::new(Bounds::new(&Limits::default(), Duration::MAX));
     match read_request::<R>(message, &bounds) {
         Ok(read) => {
             let written = Bytes::from(read.encode_to_vec());
             let again = read_request(written, &bounds).ok();
-            assert_eq!(again.as_ref(), Some(&read), "a request goes over the wire as it is");
+            assert_eq!(again.as_ref(), Some(&read), "a request is unchanged by a round trip");
         }
         Err(refused) => assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}"),
     }
 }
 
-/// A document that can be read is the same each time, and can be archived.
+/// The same bytes always give the same document, and it can be archived.
 fn document(format: Format, input: &[u8]) {
     let read = ingest::read(input, &options(Some(format)));
-    assert_eq!(read, ingest::read(input, &options(Some(format))), "the same bytes make the same document");
+    assert_eq!(read, ingest::read(input, &options(Some(format))), "the same bytes give the same document");
     if let Ok(document) = read {
         is_archivable(&document);
     }
@@ -274,11 +275,11 @@ fn options(format: Option<Format>) -> Options {
     Options { format, reference_date: Some(SEEN_ON), url: Url::parse(ADDRESS).ok(), ..Options::default() }
 }
 
-/// The archive takes the document, or says that it is too large.
+/// The archive accepts the document, or reports that it is too large.
 fn is_archivable(document: &Document) {
     let limits = Limits::default();
     match wire::content(Some(content_to_pb(&document.content)), &limits) {
-        Ok(content) => assert_eq!(content, document.content, "a content goes over the wire as it is"),
+        Ok(content) => assert_eq!(content, document.content, "a content is unchanged by a round trip"),
         Err(errors) => {
             let are_of_size = errors.listed().iter().all(|error| error.kind == FieldErrorKind::TooLarge);
             assert!(are_of_size, "{errors}");
@@ -286,14 +287,14 @@ fn is_archivable(document: &Document) {
     }
     is_clean(&document.content);
     if let Some(source) = &document.source {
-        assert!(SourceId::parse(source).is_ok(), "{source:?} is a source");
+        assert!(SourceId::parse(source).is_ok(), "{source:?} is a valid source");
     }
     for url in &document.urls {
-        assert!(wire::check_url("urls", url, &limits).is_ok(), "{url:?} is an address");
+        assert!(wire::check_url("urls", url, &limits).is_ok(), "{url:?} is a valid URL");
     }
 }
 
-/// Nothing that a person reads a name or a headline from is empty.
+/// Headlines, bylines and keywords are not blank.
 fn is_clean(content: &Content) {
     assert!(!content.headline.trim().is_empty());
     assert!(content.bylines.iter().all(|byline| !byline.trim().is_empty()), "{:?}", content.bylines);
@@ -301,6 +302,6 @@ fn is_clean(content: &Content) {
 }
 
 fn is_a_claim(claim: &ClaimedTime, words: &str) {
-    assert_eq!(claim.words, words.trim(), "a claim keeps the words that it came from");
+    assert_eq!(claim.words, words.trim(), "a claimed time keeps the words it was read from");
     assert!(!times::describe(claim).is_empty());
 }

@@ -1,4 +1,4 @@
-//! Every bad field of a request is reported, not only the first.
+//! Every bad field of a request is reported, not just the first.
 
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
@@ -9,10 +9,10 @@ use tonic::{Code, Status};
 
 use crate::server::{at, content, fresh, name, publish};
 
-/// An instant that no archive has.
+/// An instant before the range of timestamps.
 const NEVER: Option<Timestamp> = Some(Timestamp { seconds: i64::MIN, nanos: 0 });
 
-/// The fields that an answer names, in order.
+/// The fields that an error names, in order.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, reason: &str) -> (Vec<String>, ServerError) {
     let error = ServerError::from(answer.unwrap_err());
@@ -27,14 +27,14 @@ fn bad_as_of() -> Option<pb::AsOf> {
     Some(pb::AsOf { observe_time: NEVER, log_digest: vec![1], known_at })
 }
 
-const AS_OF: [&str; 3] = ["as_of.observe_time", "as_of.archive_time", "as_of.history"];
+const AS_OF: [&str; 3] = ["as_of.observe_time", "as_of.archive_time", "as_of.log_digest"];
 
-/// `first`, those of `AS_OF`, and `last`.
+/// `first`, then the fields of `AS_OF`, then `last`.
 fn bad(first: &[&'static str], last: &[&'static str]) -> Vec<&'static str> {
     first.iter().chain(&AS_OF).chain(last).copied().collect()
 }
 
-/// A filter with a mistake in each of its fields.
+/// A filter in which each field is wrong.
 fn bad_filter() -> Option<pb::ArticleFilter> {
     let reversed = Some(pb::TimeRange { start_time: Some(at(2)), end_time: Some(at(1)) });
     Some(pb::ArticleFilter {
@@ -62,12 +62,12 @@ const FILTER: [&str; 10] = [
     "filter.publish_time.end_time",
 ];
 
-/// Those of `FILTER`, then others.
+/// The fields of `FILTER`, then `others`.
 fn filter_and(others: &[&str]) -> Vec<String> {
     FILTER.iter().chain(others).map(|field| (*field).to_owned()).collect()
 }
 
-/// A publication with a mistake in each part of it.
+/// An observation in which each part is wrong.
 fn bad_publication() -> pb::RecordObservationRequest {
     let claim = || Some(pb::ClaimedTime { time: None, precision: 9, ..pb::ClaimedTime::default() });
     let text = Some(pb::block::Kind::Paragraph(pb::Paragraph { text: "text".into() }));
@@ -129,7 +129,7 @@ const PUBLICATION: [&str; 25] = [
 ];
 
 #[tokio::test]
-async fn each_bad_field_of_a_write_is_told() {
+async fn each_bad_field_of_a_write_is_reported() {
     let (_directory, server, mut client) = fresh().await;
     let (fields, error) = refused(client.archive.record_observation(bad_publication()).await, "FIELD_INVALID");
     assert_eq!(fields, PUBLICATION);
@@ -157,7 +157,7 @@ async fn each_bad_field_of_a_write_is_told() {
 }
 
 #[tokio::test]
-async fn each_bad_item_of_a_batch_is_told_with_each_of_its_fields() {
+async fn each_bad_item_of_a_batch_is_reported_with_each_of_its_fields() {
     let (_directory, server, mut client) = fresh().await;
     let no_id = || pb::RecordObservationRequest { request_id: "a b".into(), ..publish("a b", "text") };
     let requests = || vec![publish("a", "text"), no_id(), publish("b", "text"), no_id()];
@@ -179,7 +179,7 @@ async fn each_bad_item_of_a_batch_is_told_with_each_of_its_fields() {
 }
 
 #[tokio::test]
-async fn at_most_32_fields_are_told_and_that_there_are_more() {
+async fn at_most_32_fields_are_reported_and_the_rest_counted() {
     let (_directory, server, mut client) = fresh().await;
     let blocks = vec![pb::Block::default(); 20_000];
     let request = pb::RecordObservationRequest {
@@ -193,7 +193,7 @@ async fn at_most_32_fields_are_told_and_that_there_are_more() {
 }
 
 #[tokio::test]
-async fn each_bad_field_of_a_read_is_told() {
+async fn each_bad_field_of_a_read_is_reported() {
     let (_directory, server, mut client) = fresh().await;
     let archive = &mut client.archive;
     let (as_of, view) = (bad_as_of(), 9);
@@ -221,7 +221,7 @@ async fn each_bad_field_of_a_read_is_told() {
 }
 
 #[tokio::test]
-async fn each_bad_field_of_a_list_is_told() {
+async fn each_bad_field_of_a_list_is_reported() {
     let (_directory, server, mut client) = fresh().await;
     let (view, order, page_size, page_token) = (9, 9, -1, "garbage".to_owned());
     let list = pb::ListArticlesRequest {
@@ -258,7 +258,7 @@ async fn each_bad_field_of_a_list_is_told() {
 }
 
 #[tokio::test]
-async fn each_bad_field_of_a_feed_is_told() {
+async fn each_bad_field_of_a_feed_request_is_reported() {
     let (_directory, server, mut client) = fresh().await;
     let feed = &mut client.feed;
     let start = |position| Some(pb::FeedStart { position: Some(position) });
@@ -296,7 +296,7 @@ async fn each_bad_field_of_a_feed_is_told() {
         ..Default::default()
     };
     let (fields, _) = refused(feed.list_changes(list).await, "FILTER_INVALID");
-    let point = ["start.snapshot.observe_time", "start.snapshot.archive_time", "start.snapshot.history"];
+    let point = ["start.snapshot.observe_time", "start.snapshot.archive_time", "start.snapshot.log_digest"];
     let others = ["kinds[1]", "view"].into_iter().chain(point).chain(["wait", "page_size"]).collect::<Vec<_>>();
     assert_eq!(fields, filter_and(&others));
 
@@ -323,7 +323,7 @@ async fn listed(client: &mut Client, start: i64, end: i64) -> Result<usize, Stat
 }
 
 #[tokio::test]
-async fn a_reversed_range_is_refused_and_an_empty_one_matches_nothing() {
+async fn a_reversed_range_is_rejected_and_an_empty_one_matches_nothing() {
     let (_directory, server, mut client) = fresh().await;
     let observed = pb::RecordObservationRequest { observe_time: Some(at(1)), ..publish("a", "text") };
     client.archive.record_observation(observed).await.unwrap();
@@ -335,7 +335,7 @@ async fn a_reversed_range_is_refused_and_an_empty_one_matches_nothing() {
 }
 
 #[tokio::test]
-async fn a_mark_before_the_first_observation_is_a_failed_precondition() {
+async fn a_state_change_before_the_first_observation_is_a_failed_precondition() {
     let (_directory, server, mut client) = fresh().await;
     let observed = pb::RecordObservationRequest { observe_time: Some(at(100)), ..publish("a", "text") };
     client.archive.record_observation(observed).await.unwrap();
@@ -347,7 +347,7 @@ async fn a_mark_before_the_first_observation_is_a_failed_precondition() {
 }
 
 #[tokio::test]
-async fn a_backup_from_beyond_the_end_is_told_what_backups_can_do() {
+async fn a_backup_from_beyond_the_end_is_rejected_with_the_alternatives() {
     let (_directory, server, mut client) = fresh().await;
     let since = Some(pb::Snapshot { next_seq: 5, ..pb::Snapshot::default() });
     let error = ServerError::from(client.admin.stream_backup(pb::StreamBackupRequest { since }).await.unwrap_err());

@@ -112,8 +112,8 @@ async fn archive_time_rises_from_commit_to_commit() {
     server.stop().await;
 }
 
-/// The writes of one commit share its archive time, which is therefore taken when the last of them is in it. The stamps and
-/// revisions that were answered are those that a read has.
+/// The writes of one commit share its archive time, which is therefore taken when the last of them is in it. The stamps
+/// and revisions that were answered are those that a read has.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_write_is_archived_before_it_was_observed() {
     let directory = TempDir::new().unwrap();

@@ -89,7 +89,8 @@ async fn the_latest_fetch_is_told_while_what_it_found_is_in_force() {
     server.stop().await;
 }
 
-/// A repetition is logged for its request id and says nothing new, also where another content was found at that instant.
+/// A repetition is logged for its request id and says nothing new, also where another content was found at that
+/// instant.
 #[tokio::test]
 async fn what_was_recorded_before_has_its_own_fetch() {
     let (_directory, server, mut client) = fresh().await;

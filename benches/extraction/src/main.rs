@@ -1,8 +1,8 @@
-//! How well articles are found in pages, beside other extractors.
+//! How well Dateline finds the article in a page, compared with other extractors.
 //!
-//! `cargo run --release --manifest-path benches/extraction/Cargo.toml -- DIR`: each folder of DIR has a `source.html`, an
-//! `expected.html` with the body, and an `expected-metadata.json` with `title` and `byline`, as the test pages of
-//! mozilla/readability have. Prints a table in Markdown, and beneath it the pages that came out worst.
+//! `cargo run --release --manifest-path benches/extraction/Cargo.toml -- DIR`: each folder of DIR has a `source.html`,
+//! an `expected.html` with the body, and an `expected-metadata.json` with `title` and `byline`, as the test pages of
+//! mozilla/readability do. Prints a table in Markdown, and below it the pages with the worst scores.
 
 mod reader;
 mod score;
@@ -16,7 +16,7 @@ use dom_query::Document as Tree;
 use reader::{READERS, Read};
 use score::{contains, f1, same, text_of};
 
-/// Far more than any page should need, so that only the worst is counted as a failure.
+/// Far more stack than a page should need, so that only runaway recursion counts as a failure.
 const STACK_BYTES: usize = 256 << 20;
 
 struct Page {
@@ -29,17 +29,17 @@ struct Page {
     byline: Option<String>,
 }
 
-/// What came of all pages.
+/// The scores of one extractor over all pages.
 #[derive(Default)]
 struct Scores {
     f1: Vec<(f64, String)>,
-    /// The same, where a standfirst that the page expects in the body counts as if it stood there.
+    /// The same, but a standfirst that the page expects in the body counts as part of the body.
     f1_with_standfirst: Vec<f64>,
     failed: Vec<String>,
     titles: usize,
     bylines: usize,
     bylines_expected: usize,
-    /// Captions that stand within a paragraph.
+    /// Captions that were found inside a paragraph.
     misplaced_captions: Vec<String>,
     took: Vec<Duration>,
 }
@@ -49,7 +49,7 @@ fn main() {
         eprintln!("usage: extraction DIR");
         std::process::exit(2);
     };
-    // What panics is counted, and need not be told.
+    // Panics are counted as failures; their messages would only clutter the output.
     panic::set_hook(Box::new(|_| {}));
     let pages = pages(&folder);
     println!(
@@ -126,14 +126,14 @@ fn score(pages: &[Page], read: Read) -> Scores {
     scores
 }
 
-/// Whether a headline is the expected title, or that without the name of the site after it.
+/// Whether a headline is the expected title, or the title followed by the name of the site.
 fn is_headline(found: &str, expected: &str) -> bool {
     let rest = expected.trim().strip_prefix(found.trim()).map(str::trim_start);
     same(found, expected)
         || !found.is_empty() && rest.is_some_and(|rest| rest.starts_with(['-', '–', '|', '·', '[', '_']))
 }
 
-/// Whether a paragraph has all of a caption; one of a few words may well be said in the text too.
+/// Whether a paragraph contains the whole caption. A caption of a few words may occur in the text by chance.
 fn contains_whole(paragraph: &str, caption: &str) -> bool {
     caption.split_whitespace().count() >= 4 && score::normal(paragraph).contains(&score::normal(caption))
 }

@@ -1,4 +1,4 @@
-//! The extractors, each with its defaults.
+//! The extractors under comparison, each with its default settings.
 
 use dateline::ingest;
 use dateline::model::BlockKind;
@@ -6,21 +6,21 @@ use dom_query::Document as Tree;
 
 use crate::score::text_of;
 
-/// Where the test pages say that they were.
+/// The address under which the test pages claim to have been published.
 const ADDRESS: &str = "http://fakehost/test/page.html";
 
-/// What was found in a page.
+/// What an extractor found in a page.
 #[derive(Default)]
 pub struct Found {
     pub title: String,
     pub byline: String,
     pub body: String,
-    /// What stood above the body, where the extractor takes it out of that.
+    /// The text above the body, for extractors that take it out of the body.
     pub standfirst: String,
     pub paragraphs: Vec<String>,
 }
 
-/// Reads a page; `None` where it is refused.
+/// Reads a page; `None` if the extractor rejects it.
 pub type Read = fn(&[u8]) -> Option<Found>;
 
 pub const READERS: [(&str, Read); 3] =

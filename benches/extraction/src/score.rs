@@ -1,16 +1,16 @@
-//! How near two texts are.
+//! How similar two texts are.
 
 use std::collections::HashMap;
 
 use dom_query::NodeRef;
 
-/// Elements that part no words.
+/// Elements that do not separate words.
 const INLINE: [&str; 30] = [
     "a", "abbr", "acronym", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "label",
     "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var",
 ];
 
-/// The text below a node, its blocks parted by spaces.
+/// The text of a node and its descendants, with a space between blocks.
 pub fn text_of(node: &NodeRef<'_>) -> String {
     let mut text = String::new();
     gather(node, &mut text);
@@ -36,7 +36,7 @@ fn gather(node: &NodeRef<'_>, text: &mut String) {
     }
 }
 
-/// The harmonic mean of precision and recall of the words, each as often as it stands there.
+/// The harmonic mean of precision and recall over words; a repeated word counts as often as it occurs.
 pub fn f1(found: &str, expected: &str) -> f64 {
     let (found, expected) = (words(found), words(expected));
     let count = |words: &HashMap<String, usize>| words.values().sum::<usize>() as f64;
@@ -54,7 +54,7 @@ fn words(text: &str) -> HashMap<String, usize> {
     }
     words
 }
-
+/// The text reduced to lower-case letters and digits.
 /// Letters and digits, in lower case.
 pub fn normal(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -64,7 +64,7 @@ pub fn same(found: &str, expected: &str) -> bool {
     normal(found) == normal(expected)
 }
 
-/// Whether one is a part of the other: "Ada Quay" and "By Ada Quay, harbour correspondent".
+/// Whether either text contains the other: "Ada Quay" and "By Ada Quay, harbour correspondent".
 pub fn contains(found: &str, expected: &str) -> bool {
     let (found, expected) = (normal(found), normal(expected));
     !found.is_empty() && !expected.is_empty() && (found.contains(&expected) || expected.contains(&found))

@@ -262,7 +262,8 @@ impl Decider<'_> {
         let content = payload.map(|payload| payload.write(seq, &mut batch));
         let (encoded, change) = encode_next(&self.position, entry);
         if encoded.value.len() > VALUE_BYTES_MAX {
-            let what = "the record of the change (headline, section, labels, URLs, the fetch and the like)";
+            let what =
+                "the size in bytes of the change's log record (headline, section, labels, URLs, fetch and so on)";
             return Err(ArchiveError::TooLarge { what, size: encoded.value.len(), size_max: VALUE_BYTES_MAX });
         }
         Ok(StagedChange { article, head, batch, change, encoded, content })

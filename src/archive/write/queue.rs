@@ -29,8 +29,8 @@ pub(crate) const OPERATIONS_MAX: usize = 4_096;
 pub(crate) const IMPORTED_MAX: usize = 2 * Limits::COMMIT_CHANGES_MAX;
 /// Edits of subscriptions that may wait at once, apart from the operations: consumers must not hold up writers.
 pub(crate) const EDITS_MAX: usize = 1_024;
-/// Reads as of an archive time that may wait at once for it to be past, apart from the operations: readers must not hold
-/// up writers either.
+/// Reads as of an archive time that may wait at once for it to be past, apart from the operations: readers must not
+/// hold up writers either.
 pub(crate) const FLOORS_MAX: usize = 1_024;
 /// Bytes of contents and originals that may wait at once.
 const BYTES_MAX: usize = 128 << 20;
@@ -239,7 +239,8 @@ impl Room {
     }
 }
 
-/// Takes `count` of what a semaphore has, unless a caller that has `held` of it already would then have more than it leaves free.
+/// Takes `count` of what a semaphore has, unless a caller that has `held` of it already would then have more than it
+/// leaves free.
 fn take_fair(
     semaphore: &Arc<Semaphore>,
     held: &AtomicUsize,
@@ -261,7 +262,7 @@ fn permits(count: usize) -> u32 {
 fn size(operations: &[Operation]) -> Result<(usize, usize), ArchiveError> {
     let (size, size_max) = (operations.len(), Limits::COMMIT_CHANGES_MAX);
     if size > size_max {
-        return Err(ArchiveError::TooLarge { what: "an atomic batch", size, size_max });
+        return Err(ArchiveError::TooLarge { what: "the number of operations in an atomic batch", size, size_max });
     }
     Ok((size, operations.iter().map(weight_bytes).sum()))
 }

@@ -11,7 +11,7 @@ use super::args::{AddArgs, Globals};
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
-use super::pages::{Pages, Wishes};
+use super::pages::{PageOverrides, Pages};
 use super::report::{Archived, Report};
 use super::signals::Signals;
 use super::web_args::{is_address, web_address};
@@ -84,7 +84,7 @@ async fn add_addresses(
             (address, done)
         }
     });
-    let mut archived = archived.buffer_unordered(args.fetch.at_once.get());
+    let mut archived = archived.buffer_unordered(args.fetch.jobs.get());
     let mut left = 0;
     while let Some((address, done)) = archived.next().await {
         match done {
@@ -95,8 +95,8 @@ async fn add_addresses(
     Ok(left)
 }
 
-fn wishes(args: &AddArgs) -> Wishes {
-    Wishes {
+fn wishes(args: &AddArgs) -> PageOverrides {
+    PageOverrides {
         source: args.source.clone(),
         article: args.article.clone(),
         labels: args.label.clone(),

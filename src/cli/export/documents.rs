@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::beneath::Folder;
-use super::choice::Choice;
 use super::manifest::{Manifest, NAME, Standing};
-use super::tally::Tally;
+use super::selection::Selection;
+use super::summary::Summary;
 use super::{Place, item, manifest, unless_stopped, unreadable, unwritable};
 use crate::cli::args::Globals;
 use crate::cli::article::short;
@@ -39,11 +39,11 @@ pub(super) async fn run(
     globals: &Globals,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let choice = Choice::of(session, args, None).await?;
+    let selection = Selection::of(session, args, None).await?;
     match place {
-        Place::Folder(folder) => Many::run(session, args, format, &choice, &folder, globals, out).await,
+        Place::Folder(folder) => Many::run(session, args, format, &selection, &folder, globals, out).await,
         Place::Stdout(_) if args.articles.len() == 1 => {
-            let document = one(session, args, format, &choice).await?;
+            let document = one(session, args, format, &selection).await?;
             if args.dry_run {
                 if out.json {
                     return out.line(json!({ "file": null, "bytes": document.len().to_string(), "dryRun": true }));
@@ -53,25 +53,25 @@ pub(super) async fn run(
             out.document(document.as_bytes())
         }
         Place::Stdout(_) => {
-            let articles = choice.count(session).await?;
+            let articles = selection.count(session).await?;
             if out.json {
                 return out.line(json!({ "folder": null, "articles": articles.to_string(), "dryRun": true }));
             }
             let articles = count(articles, "article");
             out.line(format_args!("would write documents of {articles}; name a directory for them with --output"))
         }
-        Place::File(path, _) => to_file(&path, &one(session, args, format, &choice).await?, args, out),
+        Place::File(path, _) => to_file(&path, &one(session, args, format, &selection).await?, args, out),
     }
 }
 
 /// Writes the document of the one selected article.
-async fn one(session: &Session, args: &ExportArgs, format: Format, choice: &Choice) -> Result<String, Failure> {
-    let listed = session.archive().list_articles(choice.list(pb::ArticleView::Basic)).await?.into_inner();
+async fn one(session: &Session, args: &ExportArgs, format: Format, selection: &Selection) -> Result<String, Failure> {
+    let listed = session.archive().list_articles(selection.list(pb::ArticleView::Basic)).await?.into_inner();
     let unfit = || Failure::new(Exit::NotFound, "the article does not match the other options").kind("NOT_CHOSEN");
     let article = listed.articles.into_iter().next().ok_or_else(unfit)?;
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
     let number = args.revision.map_or(in_force, |number| number.get());
-    let revision = choice.revision(session, &article.name, number).await?;
+    let revision = selection.revision(session, &article.name, number).await?;
     Ok(format.write(&item(&article, revision, number == in_force)?))
 }
 
@@ -97,7 +97,7 @@ fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> 
 /// An export of many documents to one directory.
 struct Many<'a> {
     session: &'a Session,
-    choice: &'a Choice,
+    selection: &'a Selection,
     format: Format,
     folder: Arc<Folder>,
     force: bool,
@@ -119,7 +119,7 @@ impl<'a> Many<'a> {
         session: &'a Session,
         args: &ExportArgs,
         format: Format,
-        choice: &'a Choice,
+        selection: &'a Selection,
         folder: &'a Path,
         globals: &Globals,
         out: &mut Output,
@@ -132,18 +132,18 @@ impl<'a> Many<'a> {
         let manifest = Manifest::of(Arc::clone(&within)).map_err(unreadable(&within.path(NAME)))?;
         let (force, dry_run) = (args.force, args.dry_run);
         let (folder, written) = (Arc::clone(&within), BTreeMap::new());
-        let mut many = Many { session, choice, format, folder, force, dry_run, manifest, written };
-        let total = unless_stopped(&stopping, choice.count(session)).await?;
-        let mut tally = Tally::begin(globals, total, args.dry_run, out);
-        let done = many.all(&stopping, &mut tally).await;
+        let mut many = Many { session, selection, format, folder, force, dry_run, manifest, written };
+        let total = unless_stopped(&stopping, selection.count(session)).await?;
+        let mut summary = Summary::begin(globals, total, args.dry_run, out);
+        let done = many.all(&stopping, &mut summary).await;
         let synced = many.written.values().try_for_each(|file| within.sync(file));
         synced.map_err(unwritable(&within.path("")))?;
         done?;
-        tally.finish(&within.path(""), stopping.is_cancelled())
+        summary.finish(&within.path(""), stopping.is_cancelled())
     }
 
-    async fn all(&mut self, stopping: &CancellationToken, tally: &mut Tally<'_>) -> Result<(), Failure> {
-        let mut request = self.choice.list(pb::ArticleView::Basic);
+    async fn all(&mut self, stopping: &CancellationToken, summary: &mut Summary<'_>) -> Result<(), Failure> {
+        let mut request = self.selection.list(pb::ArticleView::Basic);
         loop {
             let mut archive = self.session.archive();
             let page = tokio::select! {
@@ -159,8 +159,8 @@ impl<'a> Many<'a> {
                 let name = article.name.clone();
                 match self.judge(article) {
                     Ok(Some(one)) => wanted.push(one),
-                    Ok(None) => tally.unchanged(),
-                    Err(failure) => tally.failed(&short(&name), failure)?,
+                    Ok(None) => summary.unchanged(),
+                    Err(failure) => summary.failed(&short(&name), failure)?,
                 }
             }
             let mut wanted = wanted.into_iter();
@@ -170,10 +170,10 @@ impl<'a> Many<'a> {
                     break;
                 }
                 // Files are written even if no one reads the output; in a dry run, the output is all there is.
-                if stopping.is_cancelled() || self.dry_run && tally.is_closed() {
+                if stopping.is_cancelled() || self.dry_run && summary.is_closed() {
                     return Ok(());
                 }
-                self.write(some, tally).await?;
+                self.write(some, summary).await?;
             }
             if page.next_page_token.is_empty() {
                 return Ok(());
@@ -200,9 +200,9 @@ impl<'a> Many<'a> {
     }
 
     /// Reads a group of articles and writes their documents.
-    async fn write(&mut self, wanted: Vec<Wanted>, tally: &mut Tally<'_>) -> Result<(), Failure> {
+    async fn write(&mut self, wanted: Vec<Wanted>, summary: &mut Summary<'_>) -> Result<(), Failure> {
         if self.dry_run {
-            return wanted.iter().try_for_each(|one| tally.written(&short(&one.article.name), &one.file, 0));
+            return wanted.iter().try_for_each(|one| summary.written(&short(&one.article.name), &one.file, 0));
         }
         let mut documents = Vec::new();
         let articles = self.read(&wanted).await?;
@@ -210,7 +210,7 @@ impl<'a> Many<'a> {
             let name = short(&one.article.name);
             match article.and_then(|(article, revision)| item(&article, revision, true)) {
                 Ok(item) => documents.push((name, (one.file, one.of, self.format.write(&item)))),
-                Err(failure) => tally.failed(&name, failure)?,
+                Err(failure) => summary.failed(&name, failure)?,
             }
         }
         let told: Vec<_> = documents.iter().map(|(_, document)| document.clone()).collect();
@@ -233,9 +233,9 @@ impl<'a> Many<'a> {
                 Ok(bytes) => {
                     let (source, _) = file.rsplit_once('/').unwrap_or_default();
                     self.written.entry(source.to_owned()).or_insert_with(|| file.clone());
-                    tally.written(&name, &file, bytes)?;
+                    summary.written(&name, &file, bytes)?;
                 }
-                Err(failure) => tally.failed(&name, failure)?,
+                Err(failure) => summary.failed(&name, failure)?,
             }
         }
         Ok(())
@@ -245,7 +245,7 @@ impl<'a> Many<'a> {
     async fn read(&self, wanted: &[Wanted]) -> Result<Vec<Result<(pb::Article, pb::Revision), Failure>>, Failure> {
         let reads = wanted.iter().map(|one| async {
             let number = one.article.revision.as_ref().map_or(0, |revision| revision.number);
-            let revision = self.choice.revision(self.session, &one.article.name, number).await?;
+            let revision = self.selection.revision(self.session, &one.article.name, number).await?;
             Ok((one.article.clone(), revision))
         });
         let reads: Vec<Result<_, Failure>> = stream::iter(reads).buffered(WRITES_AT_ONCE).collect().await;

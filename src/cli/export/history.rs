@@ -4,9 +4,9 @@ use tokio::task::JoinHandle;
 use tonic::{Response, Status};
 
 use super::at_cut;
-use super::choice::{Choice, Chosen};
 use super::lines::Page;
-use super::part::State;
+use super::partial_file::State;
+use super::selection::{Chosen, Selection};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::instant;
@@ -20,7 +20,7 @@ const PAGE_SIZE_WITH_ORIGINALS: i32 = 8;
 /// The whole history of the selected articles, page by page.
 pub(super) struct History<'a> {
     session: &'a Session,
-    choice: &'a Choice,
+    selection: &'a Selection,
     chosen: Option<Chosen>,
     originals: bool,
     next: Fetching,
@@ -38,23 +38,23 @@ impl Drop for Fetching {
 impl<'a> History<'a> {
     pub(super) async fn new(
         session: &'a Session,
-        choice: &'a Choice,
+        selection: &'a Selection,
         originals: bool,
         state: &State,
     ) -> Result<Self, Failure> {
-        let chosen = choice.chosen(session).await?;
-        let next = fetch(session, choice, originals, state.page_token.clone());
-        Ok(Self { session, choice, chosen, originals, next })
+        let chosen = selection.chosen(session).await?;
+        let next = fetch(session, selection, originals, state.page_token.clone());
+        Ok(Self { session, selection, chosen, originals, next })
     }
 
     /// The next page, up to the snapshot.
     pub(super) async fn page(&mut self) -> Result<Page, Failure> {
         let ended = |error| Failure::new(Exit::Failed, format!("reading the archive failed: {error}"));
         let fetched = (&mut self.next.0).await.map_err(ended)??.into_inner();
-        let (end, token) = (self.choice.cut.next_seq, fetched.next_page_token);
+        let (end, token) = (self.selection.cut.next_seq, fetched.next_page_token);
         let is_last = fetched.next_seq >= end;
         if !is_last {
-            self.next = fetch(self.session, self.choice, self.originals, token.clone());
+            self.next = fetch(self.session, self.selection, self.originals, token.clone());
         }
         let done = fetched.next_seq.min(end);
         let mut page = Page { lines: Vec::new(), count: 0, token, done, is_last };
@@ -68,7 +68,7 @@ impl<'a> History<'a> {
     }
 
     fn is_wanted(&self, change: &pb::Change) -> bool {
-        let is_seen = match (self.choice.at, instant(change.observe_time.as_ref())) {
+        let is_seen = match (self.selection.at, instant(change.observe_time.as_ref())) {
             (Some(at), Some(observed)) => observed <= at,
             (Some(_) | None, _) => true,
         };
@@ -86,7 +86,7 @@ impl<'a> History<'a> {
                 Some(Request::Publish(publish))
             }
             // Later observations are left out, so revisions may have other numbers where this is imported.
-            Some(Request::Rollback(rollback)) if self.choice.at.is_some() => {
+            Some(Request::Rollback(rollback)) if self.selection.at.is_some() => {
                 Some(Request::Publish(self.observation(rollback).await?))
             }
             request => request,
@@ -125,11 +125,11 @@ impl<'a> History<'a> {
     }
 }
 
-fn fetch(session: &Session, choice: &Choice, originals: bool, page_token: String) -> Fetching {
+fn fetch(session: &Session, selection: &Selection, originals: bool, page_token: String) -> Fetching {
     use pb::feed_start::Position;
     let request = pb::ListChangesRequest {
         start: Some(pb::FeedStart { position: Some(Position::Beginning(true)) }),
-        filter: Some(choice.names()),
+        filter: Some(selection.names()),
         kinds: KINDS.map(i32::from).to_vec(),
         view: pb::FeedView::Request.into(),
         page_size: if originals { PAGE_SIZE_WITH_ORIGINALS } else { PAGE_SIZE },

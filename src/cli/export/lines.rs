@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::Place;
-use super::choice::Choice;
 use super::encoding::Encoding;
 use super::history::History;
 use super::newest::Newest;
-use super::part::{Found, Part, State};
+use super::partial_file::{Found, Part, State};
+use super::selection::Selection;
 use super::unless_stopped;
 use crate::cli::args::Globals;
 use crate::cli::connect::Session;
@@ -79,30 +79,30 @@ pub(super) async fn run(
         Found::Complete(state) | Found::Begun(state) => Some(state),
         Found::Nothing => None,
     };
-    let choice = unless_stopped(&stopping, Choice::of(session, args, begun.as_ref())).await;
-    let choice = choice.map_err(|failure| match (failure.reason(), &begun) {
+    let selection = unless_stopped(&stopping, Selection::of(session, args, begun.as_ref())).await;
+    let selection = selection.map_err(|failure| match (failure.reason(), &begun) {
         ("HISTORY_DIVERGED", Some(_)) => failure
             .hint("the unfinished export is of another archive, or of this one before a restore: --force starts over"),
         _ => failure,
     })?;
     if args.dry_run {
-        return unless_stopped(&stopping, tell(session, &choice, args, begun.as_ref(), out)).await;
+        return unless_stopped(&stopping, tell(session, &selection, args, begun.as_ref(), out)).await;
     }
     let state = begun.unwrap_or_else(|| State {
         asked,
-        next_seq: choice.cut.next_seq,
-        log_digest: HEXLOWER.encode(&choice.cut.log_digest),
-        filter: to_json(&choice.filter),
-        at_micros: choice.at.map(Timestamp::micros),
+        next_seq: selection.cut.next_seq,
+        log_digest: HEXLOWER.encode(&selection.cut.log_digest),
+        filter: to_json(&selection.filter),
+        at_micros: selection.at.map(Timestamp::micros),
         ..State::default()
     });
     let mut progress = Progress::new(globals);
     let (mut source, total, unit) = if args.newest {
-        let total = unless_stopped(&stopping, choice.count(session)).await?;
-        (Either::Right(Newest::new(session, &choice, args.originals, &state)), total, "articles")
+        let total = unless_stopped(&stopping, selection.count(session)).await?;
+        (Either::Right(Newest::new(session, &selection, args.originals, &state)), total, "articles")
     } else {
-        let history = unless_stopped(&stopping, History::new(session, &choice, args.originals, &state)).await?;
-        (Either::Left(history), choice.cut.next_seq, "changes")
+        let history = unless_stopped(&stopping, History::new(session, &selection, args.originals, &state)).await?;
+        (Either::Left(history), selection.cut.next_seq, "changes")
     };
     progress.begin("exporting", unit, total);
     let mut writing = Writing::begin(part, encoding, state, out).await?;
@@ -153,18 +153,18 @@ fn asked(args: &ExportArgs, encoding: Encoding) -> String {
 /// Prints what `--dry-run` would export.
 async fn tell(
     session: &Session,
-    choice: &Choice,
+    selection: &Selection,
     args: &ExportArgs,
     begun: Option<&State>,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let articles = choice.count(session).await?;
-    let file = args.out.as_ref().map(|path| path.display().to_string());
+    let articles = selection.count(session).await?;
+    let file = args.output.as_ref().map(|path| path.display().to_string());
     if out.json {
         return out.line(json!({
             "file": file,
             "articles": articles.to_string(),
-            "nextSeq": choice.cut.next_seq.to_string(),
+            "nextSeq": selection.cut.next_seq.to_string(),
             "begunAt": begun.map(|state| state.done.to_string()),
             "dryRun": true,
         }));
@@ -172,7 +172,7 @@ async fn tell(
     let what = if args.newest { "what is in force of" } else { "the history of" };
     let goes_on = if begun.is_some() { ", continuing the unfinished export" } else { "" };
     let file = file.unwrap_or_else(|| "standard output".to_owned());
-    let (articles, cut) = (count(articles, "article"), choice.cut.next_seq);
+    let (articles, cut) = (count(articles, "article"), selection.cut.next_seq);
     out.line(format_args!("would export {what} {articles}, as known at position {cut}, to {file}{goes_on}"))
 }
 

@@ -193,7 +193,7 @@ mod tests {
         // Killed between the line and the document.
         manifest().tell(&[document("2", "two")]).unwrap();
         assert_eq!(standing("2"), Standing::Free);
-        // The disk was full, more than once.
+        // The disk was full several times in a row.
         for (of, text) in [("2", "two"), ("3", "three"), ("2", "two"), ("2", "two")] {
             manifest().tell(&[document(of, text)]).unwrap();
             assert_eq!(standing("2"), Standing::Free, "the file is from the first run");

@@ -5,7 +5,7 @@
 //! was interrupted therefore ends with the same result as one that was not.
 
 mod beneath;
-mod choice;
+mod destination;
 mod documents;
 mod encoding;
 mod folder;
@@ -14,17 +14,17 @@ mod item;
 mod lines;
 mod manifest;
 mod newest;
-mod part;
-mod place;
-mod tally;
+mod partial_file;
+mod selection;
+mod summary;
 
 use std::future::Future;
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use self::destination::Place;
 pub(super) use self::item::{at_cut, item};
-use self::place::Place;
 use super::args::Globals;
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};

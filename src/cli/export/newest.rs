@@ -1,9 +1,9 @@
 //! Reads what is in force of the selected articles, ordered by name and without their history.
 
 use super::at_cut;
-use super::choice::Choice;
 use super::lines::Page;
-use super::part::State;
+use super::partial_file::State;
+use super::selection::Selection;
 use crate::cli::connect::Session;
 use crate::cli::exit::Failure;
 use crate::wire::pb::replay_request::Request;
@@ -18,21 +18,21 @@ const URLS_MAX: usize = 16;
 /// What is in force of the selected articles, page by page.
 pub(super) struct Newest<'a> {
     session: &'a Session,
-    choice: &'a Choice,
+    selection: &'a Selection,
     originals: bool,
     request: pb::ListArticlesRequest,
     done: u64,
 }
 
 impl<'a> Newest<'a> {
-    pub(super) fn new(session: &'a Session, choice: &'a Choice, originals: bool, state: &State) -> Self {
-        let mut request = choice.list(pb::ArticleView::Full);
+    pub(super) fn new(session: &'a Session, selection: &'a Selection, originals: bool, state: &State) -> Self {
+        let mut request = selection.list(pb::ArticleView::Full);
         request.page_size = if originals { PAGE_SIZE_WITH_ORIGINALS } else { PAGE_SIZE };
         request.page_token.clone_from(&state.page_token);
-        Self { session, choice, originals, request, done: state.done }
+        Self { session, selection, originals, request, done: state.done }
     }
 
-    /// The next page.
+    /// The next page, in order of the articles' names.
     pub(super) async fn page(&mut self) -> Result<Page, Failure> {
         let listed = self.session.archive().list_articles(self.request.clone()).await?.into_inner();
         self.done += listed.articles.len() as u64;
@@ -50,7 +50,7 @@ impl<'a> Newest<'a> {
         let is_withdrawn = article.state() == pb::ArticleState::Withdrawn;
         let wants_original = self.originals && revision.original.is_some();
         if is_withdrawn || wants_original {
-            revision = at_cut(self.session, revision.name, self.choice.as_of(), wants_original).await?;
+            revision = at_cut(self.session, revision.name, self.selection.as_of(), wants_original).await?;
         }
         let original = revision.original.take().filter(|_| wants_original);
         let original = original.map(|original| pb::Original { sha256: Vec::new(), size_bytes: 0, ..original });

@@ -1,4 +1,4 @@
-//! One feed: what it has that is new, archived; and when to look again.
+//! One feed: archives its new entries, and decides when to fetch it again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Told;
-use super::memory::{Kept, Seen};
+use super::state_file::{Kept, Seen};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::memory::Memory;
 use crate::cli::pages::Pages;
 use crate::cli::report::Archived;
+use crate::cli::state_file::StateFile;
 use crate::cli::web_args::FollowArgs;
 use crate::fetch::{FetchError, Fetched, Page};
 use crate::ingest;
 use crate::ingest::feed::Entry;
 use crate::model::ArticleName;
 
-/// A feed that fails is asked less and less often, down to once in so long.
+/// The longest interval between fetches of a feed that keeps failing.
 const BACK_OFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most entries of a feed that are judged in one look.
+/// The most new entries of a feed that are archived in one fetch.
 const ENTRIES_MAX: usize = 2_000;
 
-/// What all feeds of a command share.
+/// What all feeds of one command share.
 #[derive(Clone)]
 pub(super) struct Round<'a> {
     pub(super) pages: &'a Pages<'a>,
-    /// How much is done at once, over all feeds.
+    /// Limits concurrent fetches across all feeds.
     pub(super) at_once: &'a Semaphore,
     pub(super) stopping: &'a CancellationToken,
     pub(super) tell: mpsc::Sender<Told>,
@@ -41,17 +41,17 @@ pub(super) struct Round<'a> {
 
 pub(super) struct Feed {
     address: Url,
-    memory: Memory<Seen>,
-    /// How often in a row it could not be had.
+    state_file: StateFile<Seen>,
+    /// How many fetches in a row have failed.
     failures: u32,
 }
 
 impl Feed {
-    pub(super) fn new(address: Url, memory: Memory<Seen>) -> Self {
-        Self { address, memory, failures: 0 }
+    pub(super) fn new(address: Url, state_file: StateFile<Seen>) -> Self {
+        Self { address, state_file, failures: 0 }
     }
 
-    /// Looks once; with `--every` until an end is asked for.
+    /// Fetches the feed once, or with `--every` repeatedly until a signal asks the command to stop.
     pub(super) async fn follow(mut self, round: Round<'_>) {
         loop {
             let looked = self.look(&round).await;
@@ -69,9 +69,9 @@ impl Feed {
         }
     }
 
-    /// Archives what is new.
+    /// Fetches the feed and archives its new entries.
     async fn look(&mut self, round: &Round<'_>) -> Result<(), Unavailable> {
-        let known = &self.memory.value;
+        let known = &self.state_file.value;
         let fetched = {
             let _permit = round.at_once.acquire().await;
             round.pages.fetcher().fetch(&self.address, known.validators.as_ref()).await?
@@ -91,17 +91,17 @@ impl Feed {
         };
         let feed = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
         if feed.entries.is_empty() {
-            let note = format!("{}: no entries were found; Atom 1.0, RSS and JSON Feed are read", self.address);
+            let note = format!("{}: no entries found; supported formats are Atom 1.0, RSS and JSON Feed", self.address);
             round.tell(Told::Note(note)).await;
         }
-        let seen = std::mem::take(&mut self.memory.value.entries);
+        let seen = std::mem::take(&mut self.state_file.value.entries);
         let is_seen = |entry: &Entry| seen.get(&entry.id).is_some_and(|kept| kept.fingerprint == print_of(entry));
         let (old, mut new): (Vec<_>, Vec<_>) = feed.entries.into_iter().partition(is_seen);
-        // Feeds have the newest first. What is left is new the next time.
+        // Feeds list the newest entry first. Entries that are left now will count as new next time.
         let left = new.split_off(new.len().min(ENTRIES_MAX));
         if !left.is_empty() {
             let note = format!(
-                "{}: {ENTRIES_MAX} new entries are read at once; {} are left, and read the next time",
+                "{}: at most {ENTRIES_MAX} new entries are read at once; the other {} are read next time",
                 self.address,
                 left.len()
             );
@@ -110,32 +110,32 @@ impl Feed {
         round.tell(Told::Unchanged(old.len() as u64)).await;
         round.tell(Told::Expect(new.len() as u64)).await;
         let archived = stream::iter(new.into_iter().rev()).map(|entry| archive(entry, &seen, round));
-        let archived: Vec<_> = archived.buffer_unordered(round.args.fetch.at_once.get()).collect().await;
+        let archived: Vec<_> = archived.buffer_unordered(round.args.fetch.jobs.get()).collect().await;
         let is_complete = left.is_empty() && archived.iter().all(|entry| entry.is_done);
         let untouched = old.into_iter().chain(left).filter_map(|entry| seen.get_key_value(&entry.id));
         let untouched = untouched.map(|(id, kept)| (id.clone(), kept.clone()));
-        self.memory.value.entries =
+        self.state_file.value.entries =
             untouched.chain(archived.into_iter().filter_map(|entry| entry.kept)).collect::<BTreeMap<_, _>>();
-        self.memory.value.validators = page.validators.filter(|_| is_complete);
+        self.state_file.value.validators = page.validators.filter(|_| is_complete);
         if !round.args.dry_run
-            && let Err(error) = self.memory.keep()
+            && let Err(error) = self.state_file.keep()
         {
-            let note = format!("{}: what was archived can't be remembered: {error}", self.address);
+            let note = format!("{}: the state of the feed can't be saved: {error}", self.address);
             round.tell(Told::Note(note)).await;
         }
         Ok(())
     }
 }
 
-/// What came of an entry.
+/// The outcome of an entry.
 struct Outcome {
-    /// Whether it is dealt with; else it is worth another try.
+    /// Whether the entry needs no further attempt.
     is_done: bool,
-    /// What to remember of it: where it is not dealt with, what was remembered before.
+    /// Its new state; the previous state if it needs another attempt.
     kept: Option<(String, Kept)>,
 }
 
-/// Archives an entry.
+/// Archives an entry, and sends its outcome.
 async fn archive(entry: Entry, seen: &BTreeMap<String, Kept>, round: &Round<'_>) -> Outcome {
     let known = seen.get(&entry.id);
     let _permit = round.at_once.acquire().await;
@@ -148,7 +148,7 @@ async fn archive(entry: Entry, seen: &BTreeMap<String, Kept>, round: &Round<'_>)
     let before = known.and_then(|kept| ArticleName::parse(&kept.article).ok());
     let done = match (&entry.url, round.args.pages) {
         (Some(url), true) => round.pages.archive(url, before.as_ref()).await,
-        (None, true) => Err(Failure::new(Exit::Failed, "the entry leads to no page").kind("NO_PAGE")),
+        (None, true) => Err(Failure::new(Exit::Failed, "the entry has no link to a page").kind("NO_PAGE")),
         (url, false) => match entry.document {
             Ok(document) => round.pages.archive_document(document, url.as_ref(), before.as_ref()).await,
             Err(error) => Err(Failure::new(Exit::Failed, error).kind("UNREADABLE")),
@@ -165,22 +165,22 @@ fn print_of(entry: &Entry) -> String {
     HEXLOWER.encode(&entry.fingerprint)
 }
 
-/// Whether a failure may have gone by the next time. What an entry says will not have changed by then.
+/// Whether a failure may be gone by the next time. The content of the entry will still be the same.
 fn is_worth_another_try(failure: &Failure) -> bool {
     failure.exit == Exit::Unreachable || failure.server.is_some() && failure.exit == Exit::Failed
 }
 
 impl Round<'_> {
     async fn tell(&self, told: Told) {
-        // Somebody listens for as long as there is a feed.
+        // The receiver exists for as long as there are feeds.
         drop(self.tell.send(told).await);
     }
 }
 
-/// Why a feed could not be had.
+/// Why a feed could not be fetched.
 struct Unavailable {
     failure: Failure,
-    /// When the server wants to be asked again.
+    /// How long the server asks to wait before the next request.
     retry_after: Option<Duration>,
 }
 
@@ -195,8 +195,9 @@ fn unreadable(error: ingest::IngestError) -> Unavailable {
     Unavailable { failure: Failure::new(Exit::Failed, error).kind("NOT_A_FEED"), retry_after: None }
 }
 
-/// How long to wait until a feed is looked at again: `every`, twice as long for each failure in a row, and never sooner
-/// than the server asked for; up to a tenth more or less, so that feeds are not all asked at once. `chance` is below 1.
+/// How long to wait before the next fetch of a feed: `every`, doubled for each failure in a row, and never less than
+/// the server asked for. Varied by up to a tenth, so that feeds are not all fetched at once. `chance` is at least 0 and
+/// below 1.
 fn pause(every: Duration, failures: u32, asked_for: Option<Duration>, chance: f64) -> Duration {
     let longest = BACK_OFF_MAX.max(every);
     let backed_off = every.saturating_mul(1_u32.checked_shl(failures.min(16)).unwrap_or(1)).min(longest);
@@ -215,13 +216,13 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_feed_that_fails_is_asked_less_and_less_often() {
+    fn a_failing_feed_is_fetched_less_and_less_often() {
         let pauses = [0, 1, 2, 3, 40].map(|failures| pause(10 * MINUTE, failures, None, 0.5).as_secs() / 60);
         assert_eq!(pauses, [10, 20, 40, 80, 24 * 60]);
     }
 
     #[test]
-    fn chance_moves_it_by_a_tenth_and_a_server_may_ask_for_more() {
+    fn the_pause_varies_by_a_tenth_and_a_server_may_ask_for_a_longer_one() {
         assert_eq!(pause(10 * MINUTE, 0, None, 0.0), 9 * MINUTE);
         assert!(pause(10 * MINUTE, 0, None, 0.999) < 11 * MINUTE);
         assert_eq!(pause(MINUTE, 0, Some(10 * MINUTE), 0.5), 10 * MINUTE);

@@ -1,40 +1,41 @@
-//! `follow`: archives what feeds have, once or again and again.
+//! `follow`: archives the entries of syndication feeds, once or repeatedly.
 //!
-//! Each feed is a task of its own ([`feed`]), which remembers what of it is archived ([`memory`]); what comes of it is told
-//! through one channel, so that one [`Report`] has it all. A feed or an entry that fails holds up none of the others.
+//! Each feed is a task of its own ([`feed`]) and keeps in a state file which entries are archived ([`state_file`]). All
+//! tasks send their outcomes through one channel to a single [`Report`]. A feed or an entry that fails does not delay
+//! the others.
 
 mod feed;
-mod memory;
+mod state_file;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 
 use self::feed::{Feed, Round};
-use self::memory::Seen;
+use self::state_file::Seen;
 use super::args::Globals;
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
-use super::memory::{Memory, Place};
 use super::output::Output;
-use super::pages::{Pages, Wishes};
+use super::pages::{PageOverrides, Pages};
 use super::report::{Archived, Report};
 use super::signals::Signals;
+use super::state_file::{Place, StateFile};
 use super::web_args::FollowArgs;
 
-/// What tasks tell that nobody has read yet; they wait when there is more.
+/// Capacity of the channel; tasks wait while it is full.
 const TOLD_MAX: usize = 64;
 
-/// What a feed's task tells.
+/// A message from the task of a feed.
 enum Told {
-    /// So many entries are to be archived.
+    /// This many entries will be archived.
     Expect(u64),
-    /// So many entries are as they were.
+    /// This many entries are unchanged.
     Unchanged(u64),
-    /// What came of an entry, or of the feed itself.
+    /// The outcome of an entry, or of the feed itself, with a label for it.
     Done(String, Box<Result<Archived, Failure>>),
-    /// So many entries were left, since an end was asked for.
+    /// This many entries were skipped because a signal asked the command to stop.
     Left(u64),
-    /// Something to know.
+    /// A note for the user.
     Note(String),
 }
 
@@ -46,12 +47,12 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
     let pages = Pages::new(session, &args.fetch, wishes(args));
-    let at_once = Semaphore::new(args.fetch.at_once.get());
+    let at_once = Semaphore::new(args.fetch.jobs.get());
     let (tell, mut told) = mpsc::channel(TOLD_MAX);
     let feeds = FuturesUnordered::new();
-    for (address, memory) in args.feeds.iter().zip(memories(session, args).await?) {
+    for (address, state_file) in args.feeds.iter().zip(memories(session, args).await?) {
         let round = Round { pages: &pages, at_once: &at_once, stopping: &stopping, tell: tell.clone(), args };
-        feeds.push(Feed::new(address.clone(), memory).follow(round));
+        feeds.push(Feed::new(address.clone(), state_file).follow(round));
     }
     drop(tell);
     let mut report = Report::new(globals, "entries", args.dry_run, out);
@@ -70,7 +71,7 @@ pub(super) async fn run(
                 Told::Left(more) => left += more,
                 Told::Note(note) => report.note(&note),
             }
-            // Nobody can be told any more. What is under way is still waited for, and remembered.
+            // The output is gone. Work in progress is still waited for, and recorded in the state file.
             if shown.is_err() {
                 stopping.cancel();
             }
@@ -81,40 +82,41 @@ pub(super) async fn run(
     let (told, ()) = tokio::join!(telling, following);
     told?;
     match (report.finish(), stopping.is_cancelled(), args.every) {
-        // Whoever goes on until told to stop has ended well.
+        // A command that runs until it is stopped has succeeded.
         (_, true, Some(_)) => Ok(()),
         (Ok(()), true, None) if left > 0 => {
             let entries = if left == 1 { "entry" } else { "entries" };
-            Err(interrupted(&format!("{left} {entries} left; the same command goes on there")))
+            Err(interrupted(&format!("{left} {entries} left; the same command continues there")))
         }
         (done, _, _) => done,
     }
 }
 
-fn wishes(args: &FollowArgs) -> Wishes {
-    Wishes {
+fn wishes(args: &FollowArgs) -> PageOverrides {
+    PageOverrides {
         source: args.source.clone(),
         labels: args.label.clone(),
         keep_original: args.keep_original,
         dry_run: args.dry_run,
-        ..Wishes::default()
+        ..PageOverrides::default()
     }
 }
 
-/// What is remembered of each feed.
-async fn memories(session: &Session, args: &FollowArgs) -> Result<Vec<Memory<Seen>>, Failure> {
-    let place = Place::of(session, args.memory.as_deref(), "follow").await?;
-    let memory = |feed: &url::Url| {
-        // With --pages its entries are other documents.
+/// Reads the state file of each feed.
+async fn memories(session: &Session, args: &FollowArgs) -> Result<Vec<StateFile<Seen>>, Failure> {
+    let place = Place::of(session, args.state_dir.as_deref(), "follow").await?;
+    let state_file = |feed: &url::Url| {
+        // With --pages, the entries of a feed are different documents.
         let thing = if args.pages { format!("{feed} pages") } else { feed.to_string() };
-        let mut memory: Memory<Seen> = Memory::of(&place, &thing).map_err(|error| unreadable(&place.folder, &error))?;
-        memory.value.feed = feed.to_string();
-        Ok(memory)
+        let mut state_file: StateFile<Seen> =
+            StateFile::of(&place, &thing).map_err(|error| unreadable(&place.folder, &error))?;
+        state_file.value.feed = feed.to_string();
+        Ok(state_file)
     };
-    args.feeds.iter().map(memory).collect()
+    args.feeds.iter().map(state_file).collect()
 }
 
 fn unreadable(folder: &std::path::Path, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("what was archived of a feed can't be read in {}: {error}", folder.display()))
-        .hint("--memory names another folder; without what is remembered, each entry is archived once more")
+    Failure::new(Exit::Failed, format!("the state of a feed can't be read in {}: {error}", folder.display()))
+        .hint("--state-dir names another directory; without the state, each entry is archived once more")
 }

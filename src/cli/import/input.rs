@@ -1,4 +1,4 @@
-//! A file, or standard input, as bytes that are no longer compressed.
+//! Opens a file or standard input, and decompresses it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 const BUFFER_BYTES: usize = 256 << 10;
-/// What tells the formats apart, and as much as is looked at.
+/// How many bytes are needed to tell the formats apart.
 const OPENING_BYTES: usize = 16;
 
 const GZIP: &[u8] = b"\x1f\x8b";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// How many bytes of the file were read.
+/// How many bytes of the file were read, shared with the reader.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Position(Arc<AtomicU64>);
 
@@ -25,7 +25,7 @@ impl Position {
     }
 }
 
-/// A file that counts what is read of it.
+/// A reader that counts the bytes that are read.
 pub(super) struct Counted<R> {
     from: R,
     position: Position,
@@ -47,12 +47,12 @@ impl<R: Seek> Seek for Counted<R> {
     }
 }
 
-/// Bytes that may be read again from a place, which only a file can.
+/// Bytes in which a reader can seek; only files really support it.
 pub(super) trait Source: Read + Seek + Send {}
 
 impl<R: Read + Seek + Send> Source for R {}
 
-/// Standard input, which cannot be read again.
+/// Standard input, which cannot seek.
 struct Once(io::Stdin);
 
 impl Read for Once {
@@ -67,7 +67,7 @@ impl Seek for Once {
     }
 }
 
-/// The bytes of a file or of standard input as they lie there.
+/// The bytes of a file or of standard input, not decompressed yet.
 pub(super) type Raw = BufReader<Counted<Box<dyn Source>>>;
 
 /// Opens a file, or standard input for `-`.
@@ -81,8 +81,8 @@ pub(super) fn open(path: &Path) -> io::Result<(Raw, Position)> {
     Ok((BufReader::with_capacity(BUFFER_BYTES, counted), position))
 }
 
-/// The first bytes of what `raw` holds once it is no longer compressed, which stay unread. What cannot be read begins with
-/// nothing; whoever reads it meets the error.
+/// The first bytes of `raw`, decompressed, without consuming them. Empty if they cannot be read; the error then occurs
+/// again when the file is read.
 pub(super) fn opening(raw: &mut Raw) -> io::Result<Vec<u8>> {
     let start = raw.fill_buf()?.to_vec();
     let mut opening = Vec::new();
@@ -95,12 +95,12 @@ pub(super) fn opening(raw: &mut Raw) -> io::Result<Vec<u8>> {
     Ok(opening)
 }
 
-/// Whether it is compressed with zstd.
+/// Whether `raw` is compressed with zstd.
 pub(super) fn is_zstd(raw: &mut Raw) -> io::Result<bool> {
     Ok(raw.fill_buf()?.starts_with(ZSTD))
 }
 
-/// What `raw` holds, no longer compressed: gzip in one or several members, zstd in one or several frames, or as it is.
+/// Decompresses `raw`: gzip with any number of members, zstd with any number of frames, or neither.
 pub(super) fn plain(mut raw: Raw) -> io::Result<Box<dyn BufRead + Send>> {
     let start = raw.fill_buf()?;
     if start.starts_with(GZIP) {

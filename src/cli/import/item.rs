@@ -1,4 +1,4 @@
-//! What a collection consists of, as its readers hand it on.
+//! The items of a collection, as its reader sends them on.
 
 use std::io;
 use std::sync::Arc;
@@ -10,82 +10,82 @@ use crate::wire::pb;
 
 /// Items that are read and not sent yet.
 const ITEMS_MAX: usize = 256;
-/// Bytes of items that are read and not answered yet. One that is larger goes alone.
+/// Bytes of items that are read and not answered yet. A larger item is sent alone.
 const BYTES_MAX: u32 = 32 << 20;
 
-/// One thing of a collection.
+/// One item of a collection.
 pub(super) struct Item {
-    /// Where it stands, for people: `changes.jsonl, line 7`.
+    /// Its place, for people, such as `changes.jsonl, line 7`.
     pub(super) place: String,
     pub(super) found: Found,
     pub(super) done: Done,
 }
 
-/// How far a collection is done when an item is.
+/// The progress of a collection once an item is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
-    /// Items, this one included.
+    /// Items done, including this one.
     pub(super) items: u64,
-    /// Bytes of the file as it lies on disk, or commits of a repository.
+    /// Bytes of the file on disk, before decompression, or commits of a repository.
     pub(super) measure: u64,
 }
 
-/// What stands there.
+/// What an item asks for.
 pub(super) enum Found {
     /// An observation.
     Publish(Box<pb::RecordObservationRequest>),
-    /// A mark.
+    /// A withdrawal.
     Withdraw(pb::WithdrawArticleRequest),
-    /// A mark.
+    /// A reinstatement.
     Reinstate(pb::ReinstateArticleRequest),
     /// A rollback.
     Rollback(pb::RollbackArticleRequest),
-    /// A page was seen as it had been at another time.
+    /// A sighting of a page that is unchanged since another time.
     Again(Box<Seen>),
-    /// Nothing to archive, such as an image.
+    /// Nothing to archive, such as an image. The text says what it is, in the plural.
     PassedOver(&'static str),
-    /// Something that cannot be read.
+    /// An item that cannot be read.
     Broken(Failure),
-    /// Nothing can be read from here on, and it is not the collection's fault. It is no item.
+    /// Reading failed for a reason outside the collection. Not an item itself.
     Ended(Failure),
 }
 
-/// A sighting of what an archive has already.
+/// A sighting of content that is in the archive already.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Seen {
     /// The request, without its content.
     pub(super) request: pb::RecordObservationRequest,
-    /// The address under which the content was found.
+    /// The URL under which the content was found.
     pub(super) url: String,
-    /// When it was found there; none for the time before this sighting.
+    /// When it was found there; `None` for the latest time before this sighting.
     pub(super) at: Option<prost_types::Timestamp>,
 }
 
-/// An item on its way, with the room that it takes.
+/// An item with the room that it takes in the channel.
 pub(super) struct Arrived {
     pub(super) item: Item,
-    /// Given back when the item is answered.
+    /// Released when the item is answered.
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// Where a reader, on a thread of its own, puts its items: it waits while too much is under way.
+/// The sending end, for a reader on its own thread. It blocks while too much is in progress.
 pub(super) struct Items {
     to: mpsc::Sender<Arrived>,
     room: Arc<Semaphore>,
 }
 
-/// Nobody wants more items: an end was asked for, or the import failed.
+/// No more items are wanted: a signal asked the command to stop, or the import failed.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
 impl Items {
-    /// The two ends of a reader's way to the archive.
+    /// Creates the channel between a reader and the import.
     pub(super) fn new() -> (Self, mpsc::Receiver<Arrived>) {
         let (to, from) = mpsc::channel(ITEMS_MAX);
         (Self { to, room: Arc::new(Semaphore::new(BYTES_MAX as usize)) }, from)
     }
 
-    /// Hands on an item that takes about so many bytes.
+    /// Sends an item that takes about `bytes` bytes.
     pub(super) fn put(&self, item: Item, bytes: usize) -> Result<(), Stopped> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, BYTES_MAX);
         let runtime = tokio::runtime::Handle::current();
@@ -93,8 +93,8 @@ impl Items {
         self.to.blocking_send(Arrived { item, room }).map_err(|_| Stopped)
     }
 
-    /// Hands on that a file can't be read from here on: it ends or breaks within what it is compressed with, or the system
-    /// refuses it.
+    /// Sends the failure of a file that can't be read further: it is truncated, its compression is damaged, or the
+    /// system reports an error.
     pub(super) fn put_cut_off(&self, place: String, error: &io::Error, done: Done) -> Result<(), Stopped> {
         let failure = Failure::new(Exit::Failed, format!("the file can't be read from here on: {error}"));
         self.put(Item { place, found: Found::Broken(failure.kind("CUT_OFF")), done }, 0)

@@ -1,4 +1,4 @@
-//! JSON Lines, as `export` writes them.
+//! Reads JSON Lines, as `export` writes them.
 
 use super::input::{self, Position, Raw};
 use super::item::{Done, Found, Item, Items, Stopped};
@@ -7,8 +7,8 @@ use crate::wire::json_lines::{LineError, Lines};
 use crate::wire::pb;
 use crate::wire::pb::replay_request::Request;
 
-/// Reads lines and hands on what they ask for, from the item after `skip` on. A line that cannot be read is an item that
-/// failed.
+/// Reads lines and sends their requests, starting after the first `skip` items. A line that cannot be read is an item
+/// that failed.
 pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: &Items) -> Result<(), Stopped> {
     let mut lines = match input::plain(raw) {
         Ok(input) => Lines::new(input),
@@ -34,7 +34,8 @@ pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: 
     }
 }
 
-/// Whether what begins so may be JSON Lines: the first line is an object. What has nothing but blanks has no line.
+/// Whether a file with this beginning may be JSON Lines: the first line is an object, or there are only blanks and so
+/// no line.
 pub(super) fn may_be(opening: &[u8]) -> bool {
     let opening = opening.strip_prefix(b"\xef\xbb\xbf").unwrap_or(opening).trim_ascii_start();
     opening.is_empty() || opening.starts_with(b"{")

@@ -1,18 +1,18 @@
 //! `import`: archives whole collections.
 //!
-//! A reader on a thread of its own ([`lines`], [`web_archive`], [`git`]) makes items of a collection and puts them into a
-//! channel whose room is bounded in bytes ([`item`]); [`sending`] asks the archive for them; [`tally`] tells what comes of
-//! it; [`keeping`] remembers how far it came.
+//! A reader on its own thread ([`lines`], [`web_archive`], [`git`]) turns a collection into items and sends them
+//! through a channel with a bound in bytes ([`item`]). [`uploader`] sends them to the archive, [`summary`] reports the
+//! outcomes, and [`checkpoint`] saves the progress.
 
+mod checkpoint;
 mod git;
 mod input;
 mod item;
-mod keeping;
 mod lines;
-mod sending;
-mod tally;
+mod overrides;
+mod summary;
+mod uploader;
 mod web_archive;
-mod wishes;
 
 use std::fs;
 use std::io;
@@ -20,28 +20,28 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
+use self::checkpoint::{Checkpoint, Kept};
 use self::git::Repository;
 use self::input::{Position, Raw};
 use self::item::{Items, Stopped};
-use self::keeping::{Keeping, Kept};
-use self::sending::{End, Sending};
-use self::tally::Tally;
-use self::wishes::Wishes;
+use self::overrides::Overrides;
+use self::summary::Summary;
+use self::uploader::{End, Uploader};
 use super::args::Globals;
 use super::connect::Session;
 use super::count;
 use super::exit::{Exit, Failure, interrupted};
 use super::import_args::{CollectionFormat, ImportArgs};
-use super::memory::{Memory, Place};
 use super::output::Output;
 use super::signals::Signals;
+use super::state_file::{Place, StateFile};
 use crate::client::ServerError;
 use crate::wire::pb;
 
-/// The files of a repository that are imported where none are named.
+/// The pattern of files in a repository if none is given.
 const MARKDOWN: &str = "**/*.md";
 
-/// Imports each collection, one after the other, also after one that failed in part.
+/// Imports the collections one after the other, even after one that failed in part.
 pub(super) async fn run(
     session: &Session,
     args: &ImportArgs,
@@ -49,20 +49,20 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
-    let memory = match args.dry_run {
+    let state_file = match args.dry_run {
         true => None,
-        false => Some(Place::of(session, args.memory.as_deref(), "import").await?),
+        false => Some(Place::of(session, args.state_dir.as_deref(), "import").await?),
     };
     let mut collections = collections(args)?.into_iter();
     let mut failed = Vec::new();
     while let Some(collection) = collections.next() {
-        let import = Import { session, args, globals, memory: memory.as_ref(), stopping: &stopping };
+        let import = Import { session, args, globals, state_file: state_file.as_ref(), stopping: &stopping };
         let ended = import.run(collection, out).await;
         let left = collections.len() as u64;
         match ended {
             Ok(()) => {}
             Err(failure) if left == 0 && failed.is_empty() => return Err(failure),
-            // Others would fare no better.
+            // The other collections would fail the same way.
             Err(failure) if is_passing(&failure) => return Err(failure),
             Err(failure) => {
                 super::tell(&failure);
@@ -70,7 +70,7 @@ pub(super) async fn run(
             }
         }
         if left > 0 && stopping.is_cancelled() {
-            return Err(interrupted(&format!("{} not looked at; give the same command again", count(left, "file"))));
+            return Err(interrupted(&format!("{} not imported; run the same command again", count(left, "file"))));
         }
     }
     match failed.as_slice() {
@@ -81,12 +81,12 @@ pub(super) async fn run(
     }
 }
 
-/// Whether a failure is one of the archive and of the moment, and not of the collection.
+/// Whether a failure is temporary and of the archive, not of the collection.
 fn is_passing(failure: &Failure) -> bool {
     failure.exit == Exit::Unreachable || failure.server.as_ref().is_some_and(|error| error.is_passing())
 }
 
-/// Something to import.
+/// A collection to import.
 enum Collection {
     File(PathBuf),
     Repository(PathBuf),
@@ -102,18 +102,18 @@ fn collections(args: &ImportArgs) -> Result<Vec<Collection>, Failure> {
     Ok(args.files.iter().cloned().map(Collection::File).collect())
 }
 
-/// A collection that can be read.
+/// A collection that was opened.
 struct Readable {
     name: String,
-    /// What tells this state of it from others; none where it can be read only once.
+    /// Identifies this state of the collection; `None` if it can be read only once, so that its progress is not saved.
     state: Option<String>,
     size: Size,
     contents: Contents,
 }
 
-/// How much there is of it.
+/// The size of a collection, in the unit of its progress.
 enum Size {
-    /// 0 where nobody knows.
+    /// 0 if unknown.
     Bytes(u64),
     Commits(u64),
 }
@@ -124,57 +124,57 @@ enum Contents {
     Repository(Box<Repository>),
 }
 
-/// One import.
+/// The context in which one collection is imported.
 struct Import<'a> {
     session: &'a Session,
     args: &'a ImportArgs,
     globals: &'a Globals,
-    memory: Option<&'a Place>,
+    state_file: Option<&'a Place>,
     stopping: &'a CancellationToken,
 }
 
 impl Import<'_> {
     async fn run(&self, collection: Collection, out: &mut Output) -> Result<(), Failure> {
-        let wishes = Wishes {
+        let overrides = Overrides {
             source: self.args.source.clone(),
             labels: self.args.label.clone(),
             keep_original: self.args.keep_original,
         };
-        let Readable { name, state, size, contents } = self.open(&collection, &wishes).await?;
-        let mut keeping = self.keeping(&collection, &name, state.as_deref())?;
-        if let Some(known_at) = keeping.known_at()
+        let Readable { name, state, size, contents } = self.open(&collection, &overrides).await?;
+        let mut checkpoint = self.checkpoint(&collection, &name, state.as_deref())?;
+        if let Some(known_at) = checkpoint.known_at()
             && !self.has(known_at).await?
         {
-            keeping.begin_anew();
+            checkpoint.begin_anew();
         }
-        let (before, failed) = keeping.before();
-        let mut tally = Tally::new(self.globals, out, before, failed);
+        let (before, failed) = checkpoint.before();
+        let mut summary = Summary::new(self.globals, out, before, failed);
         if before.items > 0 {
-            tally.note(format_args!("{name}: goes on after {}", count(before.items, "item")));
+            summary.note(format_args!("{name}: continues after {}", count(before.items, "item")));
         }
         match size {
-            Size::Bytes(bytes) => tally.begin(&name, bytes),
-            Size::Commits(commits) => tally.begin_commits(&name, commits),
+            Size::Bytes(bytes) => summary.begin(&name, bytes),
+            Size::Commits(commits) => summary.begin_commits(&name, commits),
         }
         let (items, arriving) = Items::new();
-        let reading = tokio::task::spawn_blocking(move || contents.read(&name, &wishes, before.items, &items));
-        let sending = Sending::new(self.session, self.args.dry_run).await?;
-        let sent = sending.run(arriving, self.stopping, &mut tally, &mut keeping).await;
+        let reading = tokio::task::spawn_blocking(move || contents.read(&name, &overrides, before.items, &items));
+        let uploader = Uploader::new(self.session, self.args.dry_run).await?;
+        let sent = uploader.run(arriving, self.stopping, &mut summary, &mut checkpoint).await;
         if let Ok(End::Whole) = sent {
             let read = reading.await;
-            read.map_err(|error| Failure::new(Exit::Failed, format!("reading ended unexpectedly: {error}")))?.ok();
-            keeping.forget(&tally);
-            return tally.finish();
+            read.map_err(|error| Failure::new(Exit::Failed, format!("reading failed: {error}")))?.ok();
+            checkpoint.forget(&summary);
+            return summary.finish();
         }
-        // The reader is not waited for: it may wait for an input that never comes.
-        keeping.keep(&tally);
-        let goes_on = if state.is_some() { "the same command goes on there" } else { "nothing is archived twice" };
-        let left = format!("{} of it are done; {goes_on}", count(tally.done().items, "item"));
-        drop(tally.finish());
+        // Do not wait for the reader: its input may never come.
+        checkpoint.keep(&summary);
+        let goes_on = if state.is_some() { "the same command continues there" } else { "nothing is archived twice" };
+        let left = format!("{} done; {goes_on}", count(summary.done().items, "item"));
+        drop(summary.finish());
         sent.and(Err(interrupted(&left)))
     }
 
-    /// Whether the archive was at this point: not one that was restored from a backup since.
+    /// Whether this archive contains the given point. It does not if it was restored from a backup since.
     async fn has(&self, known_at: pb::AsOf) -> Result<bool, Failure> {
         let request = pb::ListArticlesRequest {
             parent: "sources/-".to_owned(),
@@ -191,26 +191,26 @@ impl Import<'_> {
         }
     }
 
-    async fn open(&self, collection: &Collection, wishes: &Wishes) -> Result<Readable, Failure> {
+    async fn open(&self, collection: &Collection, overrides: &Overrides) -> Result<Readable, Failure> {
         match collection {
             Collection::File(path) => {
-                let opened = open_file(path, self.args.format, wishes).map_err(|error| {
+                let opened = open_file(path, self.args.format, overrides).map_err(|error| {
                     Failure::new(Exit::Failed, format!("{}: can't be read: {error}", path.display())).kind("UNREADABLE")
                 })?;
-                if matches!(opened.contents, Contents::Lines(..)) && !wishes.are_none() {
-                    let message = format!("{}: JSON Lines say of each article all that there is to say", opened.name);
+                if matches!(opened.contents, Contents::Lines(..)) && !overrides.are_none() {
+                    let message = format!("{}: options for documents do not apply to JSON Lines", opened.name);
                     return Err(Failure::new(Exit::Usage, message).hint("leave out --source, --label, --keep-original"));
                 }
                 Ok(opened)
             }
             Collection::Repository(folder) => {
-                let (folder, wishes) = (folder.clone(), wishes.clone());
+                let (folder, overrides) = (folder.clone(), overrides.clone());
                 let mut args = self.args.repository.clone();
                 if args.glob.is_empty() {
                     args.glob.push(MARKDOWN.to_owned());
                 }
                 let name = folder.display().to_string();
-                let opened = tokio::task::spawn_blocking(move || Repository::open(&folder, &args, &wishes)).await;
+                let opened = tokio::task::spawn_blocking(move || Repository::open(&folder, &args, &overrides)).await;
                 let repository = opened.map_err(|error| Failure::new(Exit::Failed, error))??;
                 Ok(Readable {
                     name,
@@ -222,35 +222,35 @@ impl Import<'_> {
         }
     }
 
-    fn keeping(&self, collection: &Collection, name: &str, state: Option<&str>) -> Result<Keeping, Failure> {
-        let (Some(place), Some(state)) = (self.memory, state) else { return Ok(Keeping::new(None, name, "")) };
+    fn checkpoint(&self, collection: &Collection, name: &str, state: Option<&str>) -> Result<Checkpoint, Failure> {
+        let (Some(place), Some(state)) = (self.state_file, state) else { return Ok(Checkpoint::new(None, name, "")) };
         let path = match collection {
             Collection::File(path) | Collection::Repository(path) => fs::canonicalize(path).unwrap_or(path.clone()),
         };
-        let memory: Memory<Kept> = Memory::of(place, &path.to_string_lossy()).map_err(|error| {
+        let state_file: StateFile<Kept> = StateFile::of(place, &path.to_string_lossy()).map_err(|error| {
             let message =
-                format!("how far an earlier import came can't be read in {}: {error}", place.folder.display());
+                format!("the progress of an earlier import can't be read in {}: {error}", place.folder.display());
             Failure::new(Exit::Failed, message).hint(
-                "--memory names another folder; without what is remembered the \
-                import begins anew, and archives nothing twice",
+                "--state-dir names another directory; without saved progress the \
+                import starts over, and archives nothing twice",
             )
         })?;
-        Ok(Keeping::new(Some(memory), name, state))
+        Ok(Checkpoint::new(Some(state_file), name, state))
     }
 }
 
 impl Contents {
-    fn read(self, name: &str, wishes: &Wishes, skip: u64, items: &Items) -> Result<(), Stopped> {
+    fn read(self, name: &str, overrides: &Overrides, skip: u64, items: &Items) -> Result<(), Stopped> {
         match self {
             Self::Lines(raw, position) => lines::read(name, raw, &position, skip, items),
-            Self::WebArchive(raw, position) => web_archive::read(name, raw, &position, wishes, skip, items),
+            Self::WebArchive(raw, position) => web_archive::read(name, raw, &position, overrides, skip, items),
             Self::Repository(repository) => repository.read(skip, items),
         }
     }
 }
 
-/// Opens a file, and finds out what it holds.
-fn open_file(path: &Path, format: Option<CollectionFormat>, wishes: &Wishes) -> io::Result<Readable> {
+/// Opens a file, and detects its format.
+fn open_file(path: &Path, format: Option<CollectionFormat>, overrides: &Overrides) -> io::Result<Readable> {
     let is_standard_input = path == Path::new("-");
     let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
     let (mut raw, position) = input::open(path)?;
@@ -262,11 +262,11 @@ fn open_file(path: &Path, format: Option<CollectionFormat>, wishes: &Wishes) -> 
     }
     let format = format.unwrap_or(if looks_like_one { CollectionFormat::Warc } else { CollectionFormat::Jsonl });
     if format == CollectionFormat::Warc && input::is_zstd(&mut raw)? {
-        let reason = "a web archive in zstd, which is not read; `zstd -d` unpacks it";
+        let reason = "web archives in zstd are not supported; `zstd -d` decompresses them";
         return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
     }
-    // With other wishes it is another import.
-    let state = state.map(|state| format!("{state}, {format:?}, {wishes:?}"));
+    // With other overrides it is a different import.
+    let state = state.map(|state| format!("{state}, {format:?}, {overrides:?}"));
     let contents = match format {
         CollectionFormat::Jsonl => Contents::Lines(raw, position),
         CollectionFormat::Warc => Contents::WebArchive(raw, position),
@@ -275,14 +275,14 @@ fn open_file(path: &Path, format: Option<CollectionFormat>, wishes: &Wishes) -> 
     Ok(Readable { name, state, size: Size::Bytes(bytes), contents })
 }
 
-/// What tells a file from what it was before, as `make` does: its length and when it was last written. Only of a plain file
-/// can it be said, and how long it is.
+/// Identifies the state of a file by its length and modification time, as `make` does. Returns it with the length;
+/// `None` and 0 for anything but a regular file.
 fn state_of(path: &Path) -> io::Result<(Option<String>, u64)> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(io::Error::new(
             io::ErrorKind::IsADirectory,
-            "it is a folder; for a git repository, give it with --git",
+            "it is a directory; for a git repository, give it with --git",
         ));
     }
     if !metadata.is_file() {

@@ -1,4 +1,5 @@
-//! Web archives: each page that was answered is an observation, each visit that found it unchanged a sighting.
+//! Reads web archives: each page that was returned is an observation, and each visit that found it unchanged is a
+//! sighting.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use url::Url;
 
 use super::input::{Position, Raw};
 use super::item::{Done, Found, Item, Items, Seen, Stopped};
-use super::wishes::Wishes;
+use super::overrides::Overrides;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::pages::{media_type, source_of};
 use crate::cli::times;
@@ -16,12 +17,12 @@ use crate::ingest::{self, Format};
 use crate::model::Limits;
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
-/// Reads the records of a web archive and hands them on, from the one after `skip` on.
+/// Reads the records of a web archive and sends them on, starting after the first `skip` records.
 pub(super) fn read(
     name: &str,
     raw: Raw,
     position: &Position,
-    wishes: &Wishes,
+    overrides: &Overrides,
     skip: u64,
     items: &Items,
 ) -> Result<(), Stopped> {
@@ -46,9 +47,9 @@ pub(super) fn read(
         let bytes = if let warc::Found::Page(page) = &record.found { 2 * page.body.len() } else { 0 };
         let (place, found) = match record.found {
             warc::Found::Page(page) => {
-                (Some(page.url.clone()), observation(page, wishes).unwrap_or_else(Found::Broken))
+                (Some(page.url.clone()), observation(page, overrides).unwrap_or_else(Found::Broken))
             }
-            warc::Found::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit, wishes)),
+            warc::Found::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit, overrides)),
             warc::Found::Other(what) => (None, Found::PassedOver(what)),
             warc::Found::Broken(reason) => {
                 (None, Found::Broken(Failure::new(Exit::Failed, reason).kind("BROKEN_RECORD")))
@@ -62,9 +63,9 @@ pub(super) fn read(
     }
 }
 
-fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
+fn observation(page: Page, overrides: &Overrides) -> Result<Found, Failure> {
     let url = Url::parse(&page.url)
-        .map_err(|error| Failure::new(Exit::Failed, format!("its address is none: {error}")).kind("NOT_HTTP"))?;
+        .map_err(|error| Failure::new(Exit::Failed, format!("its URL is invalid: {error}")).kind("NOT_HTTP"))?;
     let options = ingest::Options {
         format: Some(Format::Html),
         reference_date: Some(times::day_of(page.time)),
@@ -74,7 +75,7 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
     };
     let document =
         ingest::read(&page.body, &options).map_err(|error| Failure::new(Exit::Failed, error).kind("UNREADABLE"))?;
-    let source = source_of(wishes.source.clone(), &document, Some(&url))?;
+    let source = source_of(overrides.source.clone(), &document, Some(&url))?;
     let mut urls = vec![page.url.clone()];
     urls.extend(document.urls.iter().filter(|url| **url != page.url).cloned());
     let mut request = pb::RecordObservationRequest {
@@ -90,18 +91,18 @@ fn observation(page: Page, wishes: &Wishes) -> Result<Found, Failure> {
         ..pb::RecordObservationRequest::default()
     };
     let media_type = media_type(None, page.charset.as_deref());
-    wishes.apply(&mut request, &media_type, Bytes::from(page.body));
+    overrides.apply(&mut request, &media_type, Bytes::from(page.body));
     Ok(Found::Publish(Box::new(request)))
 }
 
-/// A header as the archive takes it. One that it would refuse is left out, and not the page.
+/// A header that the archive accepts. An invalid one is left out, so that the page is not rejected with it.
 fn header(value: String, bytes_max: usize) -> String {
     if value.len() > bytes_max || value.contains(char::is_control) { String::new() } else { value }
 }
 
-fn sighting(revisit: Revisit, wishes: &Wishes) -> Found {
+fn sighting(revisit: Revisit, overrides: &Overrides) -> Found {
     let request = pb::RecordObservationRequest {
-        parent: wishes.source.as_ref().map(ToString::to_string).unwrap_or_default(),
+        parent: overrides.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         observe_time: Some(timestamp_to_pb(revisit.time)),
         urls: vec![revisit.url.clone()],
         ..pb::RecordObservationRequest::default()
@@ -113,12 +114,12 @@ fn sighting(revisit: Revisit, wishes: &Wishes) -> Found {
     }))
 }
 
-/// Whether a file begins as a web archive does.
+/// Whether a file has the beginning of a web archive.
 pub(super) fn is_web_archive(opening: &[u8]) -> bool {
     opening.starts_with(b"WARC/") || opening.starts_with(b"filedesc:")
 }
 
-/// Whether a file's name is that of a web archive.
+/// Whether a file has the name of a web archive.
 pub(super) fn is_named_so(path: &Path) -> bool {
     let name = path.to_string_lossy().to_ascii_lowercase();
     [".warc", ".warc.gz", ".arc", ".arc.gz"].iter().any(|ending| name.ends_with(ending))

@@ -1,4 +1,4 @@
-//! The place of a watch that the archive keeps.
+//! The position of a watch that the archive keeps.
 
 use tonic::transport::Channel;
 
@@ -13,19 +13,19 @@ use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::token::query_digest;
 use crate::wire::{self, pb};
 
-/// A durable subscription that this process is a consumer of.
+/// A durable subscription to which this process is attached as the consumer.
 pub(super) struct Durable {
     feed: ChangeFeedServiceClient<Channel>,
     id: SubscriptionId,
     name: String,
     /// All changes below this are acknowledged.
     acknowledged_next_seq: u64,
-    /// All changes below this were dealt with by this process. After a lost connection some of them come again.
+    /// All changes below this were processed here. After a lost connection, some of them are delivered again.
     done_next_seq: u64,
 }
 
 impl Durable {
-    /// Finds the subscription, or makes it as the arguments say.
+    /// Finds the subscription, or creates it from the arguments.
     pub(super) async fn find_or_make(
         session: &Session,
         id: &SubscriptionId,
@@ -38,7 +38,7 @@ impl Durable {
                 check(&found, id, args, filter)?;
                 if args.from.is_some_and(|from| from != Start::Seq(found.next_seq)) {
                     out.note(format_args!(
-                        "dateline: {0} goes on at change {1}; --from is for a new one, and `dateline subscriptions seek \
+                        "dateline: {0} is at change {1}; --from is for a new one, and `dateline subscriptions seek \
                          {0}` moves it",
                         id.as_str(),
                         found.next_seq
@@ -48,8 +48,8 @@ impl Durable {
             }
             None => {
                 let made = make(session, id, args, filter).await?;
-                // One that was made after the last backup is gone after a restore: its consumer sees that here.
-                out.note(format_args!("dateline: {} is new, and begins at change {}", id.as_str(), made.next_seq));
+                // After a restore, a subscription created since that backup is missing; this note tells its consumer.
+                out.note(format_args!("dateline: created {}, which begins at change {}", id.as_str(), made.next_seq));
                 made
             }
         };
@@ -57,36 +57,36 @@ impl Durable {
         Ok(Self { feed: session.feed(), id: id.clone(), name: id.to_string(), acknowledged_next_seq, done_next_seq })
     }
 
-    /// The resource name.
+    /// The resource name, `subscriptions/{id}`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name as a person gives it.
+    /// The name as given on the command line.
     pub(super) fn id(&self) -> &str {
         self.id.as_str()
     }
 
-    /// A stream begins behind what was acknowledged. One that begins before what we acknowledged is of a subscription that
-    /// was moved back: what comes from there is to be delivered again.
+    /// Sets where a stream begins. If that is below what this process acknowledged, the subscription was moved back,
+    /// and the changes from there on are to be processed again.
     pub(super) fn begins_at(&mut self, next_seq: u64) {
         if next_seq < self.acknowledged_next_seq {
             (self.acknowledged_next_seq, self.done_next_seq) = (next_seq, next_seq);
         }
     }
 
-    /// Whether a change was not dealt with yet.
+    /// Whether a change was not processed yet.
     pub(super) fn is_new(&self, change: &pb::Change) -> bool {
         change.seq >= self.done_next_seq
     }
 
-    /// A change was dealt with.
+    /// Records that a change was processed.
     pub(super) fn done(&mut self, change: &pb::Change) {
         self.done_next_seq = change.seq.saturating_add(1);
     }
 
-    /// Tells the archive that all changes below `next_seq` were dealt with, and answers whether the epoch holds. A broken
-    /// connection is no failure: the next acknowledgement says this too.
+    /// Acknowledges that all changes below `next_seq` were processed. Returns whether the epoch is still current. A
+    /// broken connection is not an error, since the next acknowledgement covers the same changes.
     pub(super) async fn acknowledge(&mut self, next_seq: u64, epoch: u64) -> Result<bool, Failure> {
         if next_seq <= self.acknowledged_next_seq {
             return Ok(true);
@@ -130,7 +130,7 @@ async fn make(
     Ok(made.into_inner().subscription.unwrap_or_default())
 }
 
-/// What is given must be what the subscription has, however it is written.
+/// Checks that a filter and kinds that are given equal those of the subscription, however they are written.
 fn check(
     found: &pb::Subscription,
     id: &SubscriptionId,
@@ -143,8 +143,8 @@ fn check(
     };
     let other = |what: &str| {
         let id = id.as_str();
-        Failure::new(Exit::Usage, format!("the subscription {id} has {what}, and that never changes")).hint(format!(
-            "leave the choice out to go on with it as it is, or take another name; `dateline subscriptions delete {id}` \
+        Failure::new(Exit::Usage, format!("the subscription {id} has {what}, which can't be changed")).hint(format!(
+            "leave those options out to continue it, or use another name; `dateline subscriptions delete {id}` \
              makes room for a new one"
         ))
     };
@@ -158,7 +158,7 @@ fn check(
     Ok(())
 }
 
-/// The digest by which the server, too, tells one choice of changes from another.
+/// The digest with which the server, too, distinguishes filters and kinds.
 fn digest(filter: Option<pb::ArticleFilter>, kinds: &[i32]) -> Result<RequestDigest, Failure> {
     let query = wire::feed_query(filter, kinds, &Limits::default());
     query.map(|query| query_digest(&query)).map_err(|error| Failure::new(Exit::Usage, error))

@@ -1,4 +1,4 @@
-//! `watch --exec`: a command that is run for each change.
+//! `watch --exec`: runs a command for each change.
 
 use std::convert::Infallible;
 use std::process::{ExitStatus, Stdio};
@@ -16,8 +16,8 @@ use crate::wire::pb;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Runs `command` for a change until it succeeds, and answers whether it did before we were asked to stop. One that
-/// runs then is waited for.
+/// Runs `command` for a change until it succeeds. Returns false if a signal asked to stop before it did; a command that
+/// is running is still waited for.
 pub(super) async fn until_done(
     command: &str,
     change: &pb::Change,
@@ -35,7 +35,7 @@ pub(super) async fn until_done(
             return Ok(false);
         }
         let seconds = pause.as_secs();
-        out.note(format_args!("dateline: change {}: the command failed ({status}); again in {seconds} s", change.seq));
+        out.note(format_args!("dateline: change {}: the command failed ({status}); retry in {seconds} s", change.seq));
         tokio::select! {
             () = stopping.cancelled() => return Ok(false),
             () = tokio::time::sleep(pause) => {}
@@ -50,7 +50,7 @@ async fn run(command: &str, line: &[u8]) -> Result<ExitStatus, Failure> {
     let stdin = shell.stdin.take();
     let tell = async {
         if let Some(mut stdin) = stdin {
-            // A command need not read what it is told.
+            // A command need not read its input.
             drop(stdin.write_all(line).await);
         }
         std::future::pending::<Infallible>().await

@@ -1,4 +1,4 @@
-//! A change as a line: when it was archived, its kind, the article, the headline, and what changed in words.
+//! Formats a change as a line: archive time, kind, article, headline, and what changed in words.
 
 use anstyle::Style;
 
@@ -7,22 +7,22 @@ use crate::cli::output::Output;
 use crate::cli::{instant, style, words};
 use crate::wire::pb;
 
-/// The longest kind, `rolled-back` and `reinstated`.
+/// The width of the longest kinds, `rolled-back` and `reinstated`.
 const KIND_COLUMNS: usize = 11;
-/// The longest that the column of articles gets on a terminal.
+/// The maximum width of the article column on a terminal.
 const ARTICLE_COLUMNS_MAX: usize = 48;
-/// The least that is left for a headline, however narrow the terminal.
+/// The minimum width of the headline, however narrow the terminal is.
 const HEADLINE_COLUMNS_MIN: usize = 20;
 
-/// Writes changes as lines.
+/// Formats changes as lines.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// The widest article so far: a column that grows is better read than one that is always wide.
+    /// The widest article so far. A column that grows is easier to read than one that is always wide.
     article_columns: usize,
 }
 
 impl Lines {
-    /// The line of a change: in columns for a person, for a program fields between tabs.
+    /// Formats a change: in columns for a terminal, otherwise as tab-separated fields.
     pub(super) fn line(&mut self, change: &pb::Change, out: &Output) -> String {
         let time = instant(change.archive_time.as_ref()).map(|time| out.brief_time(time)).unwrap_or_default();
         let (kind, kind_style) = kind(change);
@@ -49,7 +49,7 @@ impl Lines {
     }
 }
 
-/// The kind, as `--kind` has it.
+/// The kind, spelled as `--kind` accepts it, and its style.
 fn kind(change: &pb::Change) -> (&'static str, Style) {
     match change.kind() {
         pb::ChangeKind::Created => ("created", style::GOOD),
@@ -63,7 +63,7 @@ fn kind(change: &pb::Change) -> (&'static str, Style) {
     }
 }
 
-/// `+9 -29 words; late, seen 2026-05-16 18:00`.
+/// Describes what changed, such as `+9 -29 words; late, seen 2026-05-16 18:00`.
 fn what_changed(change: &pb::Change, out: &Output) -> String {
     let nothing = pb::Revision::default();
     let revision = change.revision.as_ref().unwrap_or(&nothing);

@@ -1,8 +1,8 @@
-//! `watch`: follows what is archived, a line for each change.
+//! `watch`: subscribes to the change feed, and prints a line or runs a command for each change.
 //!
-//! The client helper keeps the connection; here it is decided what is done with each change ([`lines`], [`exec`]), and
-//! when it counts as done: a line once it is written, a command once it succeeded. Only then a durable subscription is
-//! told ([`durable`]), so that what was not done comes again.
+//! The client library maintains the connection. This module processes each change ([`lines`], [`exec`]) and decides
+//! when it counts as done: a line when it is written, a command when it succeeds. Only then is it acknowledged to a
+//! durable subscription ([`durable`]), so that unfinished changes are delivered again.
 
 mod durable;
 mod exec;
@@ -23,18 +23,18 @@ use crate::wire::pb;
 use crate::wire::pb::feed_start::Position;
 use crate::wire::pb::subscribe_response::Event;
 
-/// Why a watch ended, where it did not fail.
+/// Why a watch ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// All was shown, and no more was asked for.
+    /// Everything was shown, and no more was requested.
     CaughtUp,
-    /// A signal asked for it.
+    /// A signal asked it to stop.
     Asked,
-    /// Nobody reads what is written.
+    /// The reader of standard output is gone.
     NoReader,
 }
 
-/// What is known of the connection.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connection {
     Opening,
@@ -50,8 +50,8 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         Some(id) => Some(Durable::find_or_make(session, id, args, &filter, out).await?),
         None => None,
     };
-    // As with the other commands that read: who reads may be another command on the same archive. What is acknowledged
-    // must be written first.
+    // As with other reading commands, the reader may be another command on the same archive. With acknowledgements,
+    // output must be written before it is acknowledged.
     if session.is_embedded() && durable.is_none() && args.exec.is_none() {
         out.hold();
     }
@@ -77,17 +77,14 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
 
 fn check(session: &Session, args: &WatchArgs, out: &Output) -> Result<(), Failure> {
     if args.view.is_some() && !out.json && args.exec.is_none() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "--view is for --json and --exec; a line for people has no more to tell",
-        ));
+        return Err(Failure::new(Exit::Usage, "--view is for --json and --exec; lines for people are always the same"));
     }
     if session.is_embedded() && !args.until_caught_up {
-        let message = "nobody serves this archive, and while this command has it, nobody else can write to it: there \
+        let message = "no server holds this archive, and nothing can be written to it meanwhile, so there \
                        is nothing to wait for";
         return Err(Failure::new(Exit::Usage, message).hint(
-            "--until-caught-up shows what is archived already; `dateline serve` serves the archive, and `watch` then \
-             finds the server",
+            "--until-caught-up shows what is already archived; if `dateline serve` serves the archive, `watch` \
+             connects to it",
         ));
     }
     Ok(())
@@ -125,23 +122,23 @@ fn request(args: &WatchArgs, filter: pb::ArticleFilter, durable: Option<&Durable
 struct Watch<'a> {
     following: Following,
     durable: Option<Durable>,
-    /// What to run for each change, instead of writing a line.
+    /// The command to run for each change; without one, a line is written.
     command: Option<&'a str>,
     lines: Lines,
     stopping: CancellationToken,
-    /// Whether a connection that is lost can come back.
+    /// Whether a lost connection can be restored.
     reconnects: bool,
     connection: Connection,
-    /// Whether the epoch on a durable subscription was good when it was last used.
+    /// Whether the epoch of the durable subscription was current when it was last used.
     holds_epoch: bool,
-    /// Whether the next bookmark is the first of its stream: where that begins.
+    /// Whether the next bookmark is the first of its stream, which says where the stream begins.
     begins: bool,
 }
 
 impl Watch<'_> {
     async fn follow(&mut self, out: &mut Output) -> Result<End, Failure> {
         loop {
-            // Lines that have arrived are written before we stop: the last bookmark then stands right behind them.
+            // Lines that have arrived are written before stopping, so that the last bookmark is exactly after them.
             let stop = self.command.is_some() || !self.following.has_arrived();
             let event = tokio::select! {
                 biased;
@@ -189,7 +186,7 @@ impl Watch<'_> {
             out.line(line)?;
         }
         if out.is_closed() {
-            // Ctrl-C ends all of a pipe, and who reads may be the first to go.
+            // Ctrl-C reaches every process of a pipeline, and the reader may end first.
             let asked = self.stopping.is_cancelled();
             return Ok(Some(if asked { End::Asked } else { End::NoReader }));
         }
@@ -212,8 +209,9 @@ impl Watch<'_> {
         self.acknowledge(next_seq).await
     }
 
-    /// A epoch that does not hold was given to another consumer, or by a server that has been started anew since. The
-    /// stream knows which: it ends for good, or begins again under a new epoch. What comes until then is left alone.
+    /// Acknowledges all changes below `next_seq`. If the epoch is no longer current, another consumer has attached or
+    /// the server has restarted. The stream will find out which: it ends, or begins again with a new epoch. Until then,
+    /// nothing more is processed.
     async fn acknowledge(&mut self, next_seq: u64) -> Result<(), Failure> {
         if let Some(durable) = self.durable.as_mut().filter(|_| self.holds_epoch) {
             self.holds_epoch = durable.acknowledge(next_seq, self.following.epoch()).await?;
@@ -223,12 +221,13 @@ impl Watch<'_> {
 
     fn started(&mut self, out: &Output) {
         if self.connection == Connection::Lost {
-            out.note("dateline: the connection is back");
+            out.note("dateline: reconnected");
         }
         (self.connection, self.holds_epoch, self.begins) = (Connection::There, true, true);
     }
 
-    /// A connection that was never there is not waited for: it is rather the wrong server than one that starts.
+    /// Deals with a lost connection. One that was never established is an error at once: the URL is more likely wrong
+    /// than the server just starting.
     fn lost(&mut self, error: ServerError, out: &Output) -> Result<Option<End>, Failure> {
         let never_there = self.connection == Connection::Opening && error.is_of_transport();
         if never_there || !self.reconnects {
@@ -236,13 +235,13 @@ impl Watch<'_> {
         }
         if self.connection != Connection::Lost {
             let why = style::safe_line(&error.message);
-            out.note(format_args!("dateline: the connection is lost, and tried again until it is back: {why}"));
+            out.note(format_args!("dateline: connection lost, reconnecting: {why}"));
         }
         self.connection = Connection::Lost;
         Ok(None)
     }
 
-    /// With `--json` the last line is the place, unless the archive keeps it.
+    /// With `--json`, writes the bookmark as the last line, unless the archive keeps the position.
     fn write_place(&self, out: &mut Output) -> Result<(), Failure> {
         let bookmark =
             self.following.bookmark().filter(|_| out.json && self.durable.is_none() && self.command.is_none());
@@ -250,18 +249,18 @@ impl Watch<'_> {
         out.message(&pb::SubscribeResponse { event: Some(Event::Bookmark(bookmark)) })
     }
 
-    /// Says how to go on from here, where whoever reads it may want that.
+    /// Prints how to resume from here, if the user may want to.
     fn tell_place(&self, ended: &Result<End, Failure>, out: &Output) {
         match (ended, &self.durable, self.following.resume_token()) {
             (Ok(End::NoReader), ..) | (_, None, None) => {}
             (Ok(End::CaughtUp | End::Asked) | Err(_), None, Some(token)) => {
-                out.note(format_args!("dateline: to go on from here: --resume {token}"));
+                out.note(format_args!("dateline: to resume from here: --resume {token}"));
             }
             (Ok(End::Asked), Some(durable), _) => {
-                out.note(format_args!("dateline: to go on from here: --durable {}", durable.id()));
+                out.note(format_args!("dateline: to resume from here: --durable {}", durable.id()));
             }
-            // Where a durable subscription is, and whether it can go on, says the failure. One that has come to its end goes on
-            // with the same command.
+            // A failure says itself where a durable subscription is and whether it can continue. One that has caught up
+            // continues with the same command.
             (Ok(End::CaughtUp) | Err(_), Some(_), _) => {}
         }
     }

@@ -19,8 +19,8 @@ use url::Url;
 pub use self::rules::{Disallowed, Rules};
 use super::body::Excess;
 use super::error::{Phase, is_transient};
-use super::exchange::Answer;
-use super::trail::Trail;
+use super::http_client::HttpOutcome;
+use super::redirect_chain::RedirectChain;
 use super::{FetchError, Site};
 
 /// Our name in robots.txt: rules for this user agent apply to us.
@@ -173,12 +173,12 @@ impl Robots {
 
 /// Fetches and reads the file. An error means that the site cannot be reached.
 async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
-    let mut trail = Trail::new(robots)?;
-    let error = match get(site, &mut trail).await {
+    let mut redirect_chain = RedirectChain::new(robots)?;
+    let error = match get(site, &mut redirect_chain).await {
         Ok(bytes) => return Ok(Standing::Rules(Rules::read(&bytes, PRODUCT))),
         Err(error) => error,
     };
-    if trail.redirects() == 0 && is_of_the_site(&error) {
+    if redirect_chain.redirects() == 0 && is_of_the_site(&error) {
         return Err(error);
     }
     let robots = robots.to_string();
@@ -209,18 +209,18 @@ async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
     }
 }
 
-async fn get(site: &Site, trail: &mut Trail) -> Result<bytes::Bytes, FetchError> {
+async fn get(site: &Site, redirect_chain: &mut RedirectChain) -> Result<bytes::Bytes, FetchError> {
     let mut left = site.options.timeout;
     loop {
-        let turn = site.turns.take(trail.here().host_str().unwrap_or_default()).await;
+        let turn = site.host_limiter.take(redirect_chain.here().host_str().unwrap_or_default()).await;
         let begun = Instant::now();
-        match site.exchange.ask(trail.here(), Vec::new(), begun + left).await? {
-            Answer::Page(response) => {
-                return site.body(trail.here(), response, BYTES_MAX, Excess::Drop, begun + left).await;
+        match site.http_client.ask(redirect_chain.here(), Vec::new(), begun + left).await? {
+            HttpOutcome::Page(response) => {
+                return site.body(redirect_chain.here(), response, BYTES_MAX, Excess::Drop, begun + left).await;
             }
-            Answer::Redirect(status, location) => trail.follow(status, &location, REDIRECTS_MAX)?,
+            HttpOutcome::Redirect(status, location) => redirect_chain.follow(status, &location, REDIRECTS_MAX)?,
             // The request is unconditional, so the HTTP client has already reported a 304 as a protocol error.
-            Answer::NotModified(_) => return Ok(bytes::Bytes::new()),
+            HttpOutcome::NotModified(_) => return Ok(bytes::Bytes::new()),
         }
         drop(turn);
         left = left.saturating_sub(begun.elapsed());

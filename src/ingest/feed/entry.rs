@@ -1,4 +1,4 @@
-//! An entry of a feed becomes a document.
+//! Converts an entry of a feed to a document.
 
 use feed_rs::model::{self, Link, Text};
 use oxilangtag::LanguageTag;
@@ -10,10 +10,10 @@ use super::stamps::Stamps;
 use crate::ingest::{Document, Guess, IngestError, Options, markup, source_id};
 use crate::model::{Block, BlockKind, ClaimedTime, Content};
 
-/// A summary longer than this is a body, and no standfirst.
+/// A longer summary, in characters, is not a standfirst.
 const STANDFIRST_CHARS_MAX: usize = 600;
 
-/// What the feed says of all its entries.
+/// What the feed states about all its entries.
 pub(super) struct About {
     pub(super) title: String,
     language: String,
@@ -35,14 +35,14 @@ pub(super) fn read(mut entry: model::Entry, about: &About, stamps: &Stamps, opti
     let times = Times { published: stamps.claim(entry.published), updated: stamps.claim(entry.updated) };
     entry.published = Stamps::instant(entry.published);
     entry.updated = Stamps::instant(entry.updated);
-    // What feed-rs reads has no maps, so that it is written the same each time.
+    // The entry contains no maps, so it always serialises to the same bytes.
     let fingerprint = Sha256::digest(serde_json::to_vec(&entry).unwrap_or_default()).into();
     let url = entry.links.iter().filter(|link| is_page(link)).find_map(|link| web_address(&link.href, options));
     let document = document(&entry, url.as_ref(), about, times);
     Entry { id: entry.id, url, fingerprint, document }
 }
 
-/// What an entry claims of its times.
+/// The claimed times of an entry.
 struct Times {
     published: Option<ClaimedTime>,
     updated: Option<ClaimedTime>,
@@ -70,11 +70,11 @@ fn document(entry: &model::Entry, url: Option<&Url>, about: &About, times: Times
     };
     let publication = non_empty(&about.title);
     let source = publication.as_deref().and_then(source_id);
-    Ok(Document { content, publication, source, guesses, ..Document::default() }.settle())
+    Ok(Document { content, publication, source, guesses, ..Document::default() }.sanitize())
 }
 
-/// The standfirst and the body. Where an entry has a content and a summary, the summary is the standfirst, unless the
-/// content begins with it.
+/// The standfirst and the body. If an entry has both content and summary, the summary is the standfirst, unless it is
+/// too long or the content starts with it.
 fn body(entry: &model::Entry, base: Option<&Url>, guesses: &mut Vec<Guess>) -> (String, Vec<Block>) {
     let content = entry.content.as_ref().and_then(|content| Some((content.body.as_deref()?, &content.content_type)));
     let content = content.map(|(body, media_type)| blocks(body, media_type.as_str(), base)).unwrap_or_default();
@@ -82,8 +82,8 @@ fn body(entry: &model::Entry, base: Option<&Url>, guesses: &mut Vec<Guess>) -> (
     let summary = entry.summary.as_ref().map(summary).unwrap_or_default();
     if content.is_empty() {
         let (value, why) = match summary.is_empty() {
-            true => ("none", "the feed has neither content nor summary of this entry"),
-            false => ("the summary", "the feed has no content of this entry"),
+            true => ("none", "the feed has neither content nor a summary for this entry"),
+            false => ("the summary", "the feed has no content for this entry"),
         };
         guesses.push(Guess::new("body", value, why));
         return (String::new(), summary);
@@ -94,7 +94,7 @@ fn body(entry: &model::Entry, base: Option<&Url>, guesses: &mut Vec<Guess>) -> (
     (if is_short && !opens_body { standfirst } else { String::new() }, content)
 }
 
-/// A body of some media type. Text has a paragraph a line.
+/// Reads a body of the given media type. In plain text, each line is a paragraph.
 fn blocks(body: &str, media_type: &str, base: Option<&Url>) -> Vec<Block> {
     if media_type.contains("html") || media_type.contains("xml") {
         return markup::blocks(body, base);
@@ -103,7 +103,7 @@ fn blocks(body: &str, media_type: &str, base: Option<&Url>) -> Vec<Block> {
     paragraphs.map(|text| BlockKind::Paragraph { text }.into()).collect()
 }
 
-/// The paragraphs' text, on one line.
+/// The text of paragraphs and quotes, on one line.
 fn text_of(blocks: &[Block]) -> String {
     let texts = blocks.iter().filter_map(|block| match &block.kind {
         BlockKind::Paragraph { text } | BlockKind::Quote { text, .. } => Some(text.as_str()),
@@ -121,7 +121,7 @@ fn keywords(entry: &model::Entry) -> Vec<String> {
     named.filter_map(non_empty).collect()
 }
 
-/// The text of a title or the like, on one line.
+/// The text of a title or similar field, without markup, on one line.
 fn plain(text: &Text) -> String {
     // RSS does not say whether a title is markup.
     let is_markup = text.content_type.as_str().contains("html") || markup::is_markup(&text.content);
@@ -133,7 +133,7 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Whether a link leads to the entry's page.
+/// Whether a link is to the entry's page.
 fn is_page(link: &Link) -> bool {
     link.rel.as_deref().is_none_or(|rel| rel == "alternate")
 }

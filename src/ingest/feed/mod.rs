@@ -1,7 +1,8 @@
-//! Feeds: RSS 0.9x, 1.0 and 2.0, Atom, and JSON Feed. Each entry is a document of its own.
+//! Syndication feeds: RSS 0.9x, 1.0 and 2.0, Atom, and JSON Feed. Each entry becomes a document.
 //!
-//! feed-rs knows the formats. What is ours is which of an entry's fields become what of an article, and that its times are
-//! read from the words in the feed, so that a day stays a day. One entry that cannot be used does not stop the others.
+//! The crate feed-rs parses the formats. This module maps an entry's fields to an article, and reads its times from the
+//! words in the feed, so that a date without a time of day keeps the precision of a day. An unusable entry does not
+//! affect the others.
 
 mod entry;
 mod stamps;
@@ -17,29 +18,33 @@ use super::format::{DOCUMENT_BYTES_MAX, markup};
 use super::html::charset;
 use super::{Document, IngestError, Options, unless_it_panics};
 
-/// A feed, as it was when it was read.
+/// A feed as read.
 #[derive(Clone, Debug)]
 pub struct Feed {
-    /// What it calls itself; empty where it says nothing.
+    /// The title that the feed states; empty if it states none.
     pub title: String,
-    /// Its entries, in its order.
+    /// The entries in feed order, which is usually newest first. No two have the same id.
     pub entries: Vec<Entry>,
 }
 
 /// One entry of a feed.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// What tells it from the others: its own id, or else its address, or else its title.
+    /// Identifies the entry within the feed: its own id, or else its URL, or else its title.
     pub id: String,
-    /// The page that it leads to.
+    /// The page that the entry links to.
     pub url: Option<Url>,
-    /// SHA-256 of everything that was read of it: another one means that the feed says something else of it now.
+    /// SHA-256 over all parsed fields. It changes when the feed changes anything about the entry.
     pub fingerprint: [u8; 32],
-    /// The entry as a document, without the page that it leads to.
+    /// The entry as a document, from the feed alone; the linked page is not read.
     pub document: Result<Document, IngestError>,
 }
 
-/// Reads a feed. `options` has its address, which relative links are relative to.
+/// Reads a feed. Relative links are resolved against `options.url`, the feed's own address.
+///
+/// # Errors
+/// [`IngestError::NotAFeed`] if the bytes are not a feed, [`IngestError::TooLarge`] if there are too many, and
+/// [`IngestError::Unreasonable`] if the parser panics.
 pub fn read(bytes: &[u8], options: &Options) -> Result<Feed, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: bytes.len() });
@@ -47,10 +52,10 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Feed, IngestError> {
     unless_it_panics(|| read_text(&text_of(bytes, options), options))
 }
 
-/// The feed as text, without a declaration of an encoding that it has no longer.
+/// Decodes the feed, and drops the XML declaration, whose encoding no longer applies.
 ///
-/// The parser's own decoding is never used: it knows neither the charset of the HTTP header nor UTF-16 in all its forms, and
-/// ends the process over some of them.
+/// The parser's own decoding is never used. It ignores the charset of the HTTP header and does not know all forms of
+/// UTF-16; some of them end the process.
 fn text_of(bytes: &[u8], options: &Options) -> String {
     let (text, _) = charset::decode(bytes, options.charset.as_deref());
     let rest = text.trim_start();
@@ -74,13 +79,14 @@ fn read_text(text: &str, options: &Options) -> Result<Feed, IngestError> {
     Ok(Feed { title: about.title, entries })
 }
 
-/// The same each time that the feed is read, unlike feed-rs's own, which may be random.
+/// An id for an entry without one. It is the same each time the feed is read, unlike that of feed-rs, which may be
+/// random.
 fn derived_id(links: &[Link], title: Option<&str>) -> String {
     links.first().map(|link| link.href.as_str()).or(title).unwrap_or_default().to_owned()
 }
 
-/// Entries with one id are distinguished by their addresses. Of those that have one address as well, the first, which is the
-/// newest, is what the feed says now.
+/// Makes ids unique. Entries with the same id are distinguished by their URLs; of those with the same URL too, only the
+/// first is kept, which is the newest.
 fn tell_apart(entries: &mut Vec<Entry>) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for entry in &*entries {
@@ -99,7 +105,7 @@ fn tell_apart(entries: &mut Vec<Entry>) {
 
 fn refused(text: &str, error: &ParseFeedError) -> IngestError {
     let reason = match markup(text) {
-        Some("HTML") => "it is a web page, or an error page in its place".to_owned(),
+        Some("HTML") => "it is a web page, perhaps an error page".to_owned(),
         _ if text.is_empty() => "it is empty".to_owned(),
         _ => error.to_string(),
     };

@@ -1,8 +1,8 @@
-//! The times of a feed, read as any page's are.
+//! Reads the times in a feed with the same parser as those on pages.
 //!
-//! feed-rs hands on an instant and forgets the words. A time that is only a day must stay one, so the words are read here,
-//! and found again by the instant that feed-rs was given for them. Its nanoseconds tell words of one instant apart: a claim
-//! is exact to the microsecond.
+//! feed-rs keeps only an instant, not the words it was read from, but a date without a time of day has to keep the
+//! precision of a day. So this module parses the words, hands feed-rs an instant, and later looks the claim up by that
+//! instant. Claims are precise to the microsecond; the nanoseconds distinguish different words for one instant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +12,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::ingest::times::claimed_time;
 use crate::model::ClaimedTime;
 
-/// What was claimed, by the instant that stands for it.
+/// The claims read so far, by the instant given to feed-rs for each.
 #[derive(Clone, Default)]
 pub(super) struct Stamps(Arc<Mutex<HashMap<DateTime<Utc>, ClaimedTime>>>);
 
 impl Stamps {
-    /// For feed-rs: reads words, and remembers what they claim.
+    /// The timestamp parser for feed-rs: reads words and remembers their claim.
     pub(super) fn reader(&self) -> impl Fn(&str) -> Option<DateTime<Utc>> + Send + Sync + 'static {
         let read = self.clone();
         move |words| read.read(words)
@@ -38,16 +38,16 @@ impl Stamps {
                 }
             }
         }
-        // No feed has a thousand spellings of one instant.
+        // Not reached in practice: it takes a thousand spellings of one instant in one feed.
         None
     }
 
-    /// The instant that was meant, without what tells its words from others.
+    /// The actual instant, without the nanoseconds that distinguish words.
     pub(super) fn instant(stamp: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_micros(stamp?.timestamp_micros())
     }
 
-    /// What was claimed where feed-rs says `instant`.
+    /// The claim for which feed-rs was given `instant`.
     pub(super) fn claim(&self, instant: Option<DateTime<Utc>>) -> Option<ClaimedTime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&instant?).cloned()
     }

@@ -1,4 +1,4 @@
-//! Feeds of each kind, with what becomes of their entries.
+//! Tests with feeds of each format and the documents made from their entries.
 
 use super::*;
 use crate::ingest::times::describe;
@@ -68,11 +68,11 @@ fn entries_of_rss_become_articles() {
         BlockKind::Caption { text, image_url, .. }
             if text == "The ferry at dawn" && image_url == "https://tidewater.example/f.jpg")));
 
-    // One entry that cannot be used does not stop the others.
+    // An unusable entry does not affect the others.
     assert!(matches!(untitled.document, Err(IngestError::NoHeadline { .. })));
     let tides = tides.document.as_ref().unwrap();
     assert_eq!(paragraphs(tides), ["High at noon.", "Low at six."]);
-    assert_eq!(tides.guesses[0].to_string(), "body: the summary (the feed has no content of this entry)");
+    assert_eq!(tides.guesses[0].to_string(), "body: the summary (the feed has no content for this entry)");
     let published = tides.content.publish_time.as_ref().unwrap();
     assert_eq!((published.precision, published.words.as_str()), (Precision::Day, "1 March 2026"));
 }
@@ -102,7 +102,7 @@ fn entries_of_atom_and_json_feed_become_articles() {
 }
 
 #[test]
-fn a_fingerprint_changes_with_what_the_feed_says_and_with_nothing_else() {
+fn a_fingerprint_changes_exactly_when_the_entry_does() {
     let fingerprints = |feed: &str| -> Vec<_> {
         read(feed.as_bytes(), &options())
             .unwrap()
@@ -120,7 +120,7 @@ fn a_fingerprint_changes_with_what_the_feed_says_and_with_nothing_else() {
 }
 
 #[test]
-fn what_is_no_feed_is_told_as_such() {
+fn bytes_that_are_not_a_feed_are_rejected_with_a_reason() {
     for (bytes, reason) in [
         (&b"<!DOCTYPE html><title>404</title>"[..], "a web page"),
         (b"", "empty"),
@@ -130,16 +130,16 @@ fn what_is_no_feed_is_told_as_such() {
     ] {
         match read(bytes, &options()) {
             Err(error @ IngestError::NotAFeed { .. }) => assert!(error.to_string().contains(reason), "{error}"),
-            // feed-rs keeps the entries before a cut.
+            // feed-rs keeps the entries before a truncation.
             Ok(feed) => assert!(feed.entries.len() <= 1),
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-/// Each way to write UTF-16; the parser's own decoding ended the process over one of them.
+/// Covers each form of UTF-16. The parser's own decoding ends the process on one of them.
 #[test]
-fn a_feed_in_utf_16_is_read_as_any_other() {
+fn a_feed_in_utf_16_is_read_like_any_other() {
     let text = RSS.replace("UTF-8", "UTF-16");
     for mark in ["\u{feff}", ""] {
         let units: Vec<u16> = format!("{mark}{text}").encode_utf16().collect();
@@ -156,8 +156,8 @@ fn a_feed_in_utf_16_is_read_as_any_other() {
 }
 
 #[test]
-fn a_parser_that_panics_ends_no_command() {
-    let read = unless_it_panics::<()>(|| panic!("a parser of others"));
+fn a_panic_in_the_parser_is_an_error() {
+    let read = unless_it_panics::<()>(|| panic!("a third-party parser"));
     assert!(matches!(read, Err(IngestError::Unreasonable { .. })));
 }
 
@@ -169,7 +169,7 @@ fn rss(items: &str) -> Feed {
 }
 
 #[test]
-fn entries_with_one_guid_are_told_apart_by_their_addresses() {
+fn entries_with_the_same_guid_are_distinguished_by_their_urls() {
     let item = |at: &str, title: &str| {
         format!("<item><title>{title}</title><link>/{at}</link><guid isPermaLink='false'>g</guid></item>")
     };
@@ -181,7 +181,7 @@ fn entries_with_one_guid_are_told_apart_by_their_addresses() {
 }
 
 #[test]
-fn each_entry_keeps_its_own_words_of_one_instant() {
+fn entries_with_the_same_instant_in_different_words_keep_their_own_precision() {
     let day = "<item><title>A</title><guid>1</guid><dc:date>2026-05-04</dc:date></item>";
     let instant = "<item><title>B</title><guid>2</guid><pubDate>Mon, 04 May 2026 00:00:00 GMT</pubDate></item>";
     let (one, other) = (rss(&format!("{day}{instant}")), rss(&format!("{instant}{day}")));
@@ -192,11 +192,11 @@ fn each_entry_keeps_its_own_words_of_one_instant() {
     };
     assert_eq!(times(&one).iter().map(|time| time.0).collect::<Vec<_>>(), [Precision::Day, Precision::Instant]);
     assert_eq!(times(&one)[0], times(&other)[1]);
-    assert_eq!(one.entries[0].fingerprint, other.entries[1].fingerprint, "the order of entries is no news");
+    assert_eq!(one.entries[0].fingerprint, other.entries[1].fingerprint, "the order of entries does not matter");
 }
 
 #[test]
-fn tracking_parameters_are_no_part_of_the_content() {
+fn tracking_parameters_are_not_part_of_the_content() {
     let content = |query: &str| {
         let feed = rss(&format!("<item><title>A</title><link>/a?p=1&amp;utm_campaign={query}</link></item>"));
         feed.entries[0].document.as_ref().unwrap().content.clone()
@@ -206,7 +206,7 @@ fn tracking_parameters_are_no_part_of_the_content() {
 }
 
 proptest::proptest! {
-    /// Whatever comes, a feed is read or refused.
+    /// Any bytes are either read as a feed or rejected.
     #[test]
     fn no_bytes_panic(at in 0..RSS.len(), bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..8)) {
         let mut feed = RSS.as_bytes().to_vec();

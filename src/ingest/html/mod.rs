@@ -4,13 +4,13 @@
 //! memory. Nothing that it links to is fetched, and none of its scripts run.
 
 mod body;
+mod boilerplate;
 mod byline;
 pub(super) mod charset;
-mod furniture;
 mod head;
-mod opening;
+mod header_lines;
 mod parse;
-mod ready;
+mod preprocess;
 mod site;
 mod standfirst;
 mod tag;
@@ -32,17 +32,17 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestEr
     let tree = parse::parse(&text)?;
     let head = head::read(&tree, options, &mut guesses);
     let is_apart = standfirst::is_apart(&tree, &head.description);
-    ready::make(&tree);
+    preprocess::make(&tree);
     let Body { blocks, title, byline } = body::read(tree, options.url.as_ref(), &head, &mut guesses)?;
     let headline = if head.headline.is_empty() { title } else { head.headline.clone() };
     if headline.is_empty() {
         return Err(IngestError::NoHeadline { reason: "the page has neither a title nor a heading".to_owned() });
     }
     let bylines = bylines(&head, byline, &mut guesses);
-    let mut blocks = furniture::without(blocks, &mut guesses);
-    opening::drop_headline(&mut blocks, &headline);
+    let mut blocks = boilerplate::without(blocks, &mut guesses);
+    header_lines::drop_headline(&mut blocks, &headline);
     let standfirst = standfirst::take(&head, &mut blocks, is_apart);
-    opening::drop_repeated(&mut blocks, &bylines, [head.publish_time.as_ref(), head.modify_time.as_ref()]);
+    header_lines::drop_repeated(&mut blocks, &bylines, [head.publish_time.as_ref(), head.modify_time.as_ref()]);
     Ok(document(head, bylines, (headline, standfirst, blocks), guesses))
 }
 

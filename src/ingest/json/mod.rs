@@ -3,7 +3,7 @@
 //!
 //! serde_json limits the depth, and this module the number of values.
 
-mod mend;
+mod repair;
 
 use std::fmt;
 
@@ -17,8 +17,8 @@ const VALUES_MAX: usize = 500_000;
 
 /// Parses JSON, and repairs it if that is necessary and possible.
 pub(super) fn parse(text: &str) -> Result<Value, IngestError> {
-    let mended = || parse_strictly(&mend::mend(text)).ok();
-    parse_strictly(text).or_else(|mistake| mended().ok_or(mistake))
+    let repaired = || parse_strictly(&repair::repair(text)).ok();
+    parse_strictly(text).or_else(|mistake| repaired().ok_or(mistake))
 }
 
 fn parse_strictly(text: &str) -> Result<Value, IngestError> {

@@ -1,7 +1,7 @@
-//! Markdown's events become blocks.
+//! Converts the events of the Markdown parser to blocks.
 //!
-//! A block that nothing encloses stands as it is. Within a quotation or a list, the outermost one collects the
-//! text of all that it encloses, so that nesting of any depth takes no stack.
+//! A top-level element becomes a block of its own. The outermost quotation or list collects the text of everything in
+//! it, so nesting of any depth takes no stack.
 
 use std::collections::BTreeSet;
 
@@ -12,15 +12,15 @@ use crate::model::{Block, BlockKind};
 use super::super::is_correction;
 use super::tags;
 
-/// The body of a document.
+/// The body of a document, in document order.
 #[derive(Debug, Default)]
 pub(super) struct Body {
     pub(super) pieces: Vec<Piece>,
-    /// The names of the HTML elements of which only the text was kept.
+    /// Names of the HTML elements whose formatting or content was lost.
     pub(super) tags: BTreeSet<String>,
 }
 
-/// A block, and the level of the heading that it came from.
+/// A block, with its level if it was a heading.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) block: Block,
@@ -29,7 +29,7 @@ pub(super) struct Piece {
 
 /// Reads the Markdown after the front matter.
 ///
-/// Strike-through stays as written, `~~12~~ 92`: as plain text "12 92" it would say what nobody wrote.
+/// Strike-through stays as written (`~~12~~ 92`), since the plain text "12 92" would change the meaning.
 pub(super) fn read(markdown: &str) -> Body {
     let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_HEADING_ATTRIBUTES;
     let mut builder = Builder::default();
@@ -43,17 +43,18 @@ pub(super) fn read(markdown: &str) -> Body {
 #[derive(Debug, Default)]
 struct Builder {
     body: Body,
-    /// The text of the block being read.
+    /// The text of the current block.
     text: String,
-    /// The pictures of the block being read.
+    /// The pictures of the current block.
     figures: Vec<Figure>,
-    /// The outermost quotation or list, and how many enclose the place being read.
+    /// The outermost quotation or list.
     outer: Option<Outer>,
+    /// Number of quotations and lists around the current position.
     depth: usize,
     heading_level: Option<u8>,
-    /// What the next block begins with: the mark of a footnote.
+    /// The footnote mark that the next block starts with.
     note: String,
-    /// Whether verbatim text is being read, whose first line keeps its indent.
+    /// Whether the current block is verbatim text, whose first line keeps its indent.
     verbatim: bool,
     in_figure: bool,
 }
@@ -141,7 +142,7 @@ impl Builder {
         }
     }
 
-    /// Adds running text. The description of a picture is the picture's, not the paragraph's.
+    /// Adds running text. Within a picture, it is the picture's description and not part of the paragraph.
     fn push(&mut self, text: &str) {
         match self.figures.last_mut().filter(|_| self.in_figure) {
             Some(figure) => figure.description.push_str(text),
@@ -205,7 +206,7 @@ impl Builder {
         }
     }
 
-    /// Ends the block being read.
+    /// Ends the current block.
     fn flush(&mut self) {
         let text = std::mem::take(&mut self.text);
         let verbatim = std::mem::take(&mut self.verbatim);
@@ -248,7 +249,7 @@ impl Builder {
     }
 }
 
-/// An item's further blocks stand on lines of their own.
+/// Adds text to the last item. Each further block of an item is a line of its own.
 fn add_to_item(items: &mut [String], text: &str) {
     if let Some(item) = items.last_mut() {
         if !item.is_empty() {

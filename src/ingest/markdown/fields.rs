@@ -1,4 +1,4 @@
-//! Front matter's entries become the article's fields.
+//! Maps the entries of front matter to the fields of an article.
 
 use crate::model::{ClaimedTime, Content, Precision};
 
@@ -7,7 +7,7 @@ use super::super::{Document, Guess, Options, is_absolute_url, stated_language, t
 use super::front::Entries;
 use super::value::Value;
 
-/// Keys by what they mean, in order of preference. They are compared in lower case, without `_` and `-`.
+/// The keys for each field, in order of preference. Keys are compared in lower case and without `_` and `-`.
 const HEADLINE: [&str; 2] = ["headline", "title"];
 const STANDFIRST: [&str; 7] = ["standfirst", "dek", "deck", "subtitle", "description", "summary", "excerpt"];
 const BYLINES: [&str; 5] = ["bylines", "byline", "authors", "author", "by"];
@@ -22,7 +22,7 @@ const PUBLICATION: [&str; 4] = ["publication", "publisher", "sitename", "source"
 const LABELS: [&str; 1] = ["labels"];
 const OBSERVED: [&str; 4] = ["observetime", "observedat", "retrieved", "fetched"];
 
-/// Reads the entries. What isn't understood is listed among the guesses.
+/// Reads the entries. Those that are not understood are listed in the document's guesses.
 pub(super) fn read(entries: Entries, options: &Options) -> Document {
     let mut front = Front { entries, guesses: Vec::new() };
     let mut document = Document::default();
@@ -52,7 +52,7 @@ struct Front {
 }
 
 impl Front {
-    /// Takes the first entry, by the order of `keys`, that `read` understands. The others stay.
+    /// Removes and returns the first entry, in the order of `keys`, that `read` understands.
     fn take<T>(&mut self, keys: &[&str], read: impl Fn(&Value) -> Option<T>) -> Option<T> {
         for key in keys {
             let found = self.entries.iter().enumerate().find_map(|(at, (name, value))| {
@@ -75,7 +75,7 @@ impl Front {
         self.take(keys, |value| Some(value.texts()).filter(|texts| !texts.is_empty())).unwrap_or_default()
     }
 
-    /// A list, or one text with commas.
+    /// Words from a list, or from one text with commas.
     fn words(&mut self, keys: &[&str]) -> Vec<String> {
         let split = |value: &Value| match value.text() {
             Some(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(String::from).collect(),
@@ -101,7 +101,7 @@ impl Front {
         claims::stated(what, &words, place, &mut self.guesses)
     }
 
-    /// The first absolute URL is the canonical one, the others are further URLs. A relative one stays ignored.
+    /// Takes the first absolute URL as the canonical one, and the others as further URLs. Relative URLs are ignored.
     fn urls(&mut self, content: &mut Content, urls: &mut Vec<String>) {
         let absolute = |value: &Value| value.text().filter(|url| is_absolute_url(url));
         content.canonical_url = self.take(&URL, absolute).unwrap_or_default();
@@ -119,7 +119,7 @@ impl Front {
         })
     }
 
-    /// The guesses, with the keys that nothing was made of. Empty ones say nothing and are not worth a line.
+    /// The guesses, with the keys that were not used. Keys with empty values are not reported.
     fn finish(self) -> Vec<Guess> {
         let Self { entries, mut guesses } = self;
         let said = |value: &Value| value.text().is_some() || matches!(value, Value::List(_) | Value::Map(_));

@@ -1,20 +1,20 @@
-//! Finding and parsing front matter: YAML between lines of `---`, TOML between lines of `+++`.
+//! Finds and parses front matter: YAML between lines of `---`, TOML between lines of `+++`.
 //!
-//! It comes from strangers, so its size, depth, anchors and aliases are bounded: an alias bomb is an error after
-//! a few thousand events, never memory.
+//! Front matter is untrusted, so its size, depth, anchors and aliases are bounded. An alias bomb is an error after a
+//! few thousand events and does not exhaust memory.
 
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use super::super::IngestError;
 use super::value::Value;
 
-/// The most front matter that is read, in bytes.
+/// Maximum size of front matter, in bytes.
 const FRONT_BYTES_MAX: usize = 64 << 10;
 
-/// Keys and values, in order. A key may come twice.
+/// Keys and values, in order. A key may occur more than once.
 pub(super) type Entries = Vec<(String, Value)>;
 
-/// The entries of the front matter and the text after it. Without front matter there are none.
+/// Splits a document into the entries of its front matter, if it has any, and the text after it.
 pub(super) fn split(text: &str) -> Result<(Entries, &str), IngestError> {
     let start = text.len() - text.trim_start().len();
     let (blank, document) = text.split_at(start);
@@ -27,13 +27,13 @@ pub(super) fn split(text: &str) -> Result<(Entries, &str), IngestError> {
     let (front, body) =
         enclosed(document, fence).ok_or_else(|| fail(1, format!("is not closed; end it with a line of `{fence}`")))?;
     if front.len() > FRONT_BYTES_MAX {
-        return Err(fail(1, format!("has {} bytes; at most {FRONT_BYTES_MAX} are read", front.len())));
+        return Err(fail(1, format!("has {} bytes; the limit is {FRONT_BYTES_MAX}", front.len())));
     }
     let entries = if fence == "---" { yaml(front) } else { toml(front) };
     entries.map(|entries| (entries, body)).map_err(|(line, reason)| fail(line + 1, reason))
 }
 
-/// What stands between the first line and the next one like it, and what stands after.
+/// The text between the opening fence and the closing one, and the text after that.
 fn enclosed<'a>(document: &'a str, fence: &str) -> Option<(&'a str, &'a str)> {
     let (_, rest) = document.split_once('\n')?;
     let mut at = 0;
@@ -47,11 +47,11 @@ fn enclosed<'a>(document: &'a str, fence: &str) -> Option<(&'a str, &'a str)> {
     None
 }
 
-/// The entries, or the line within the front matter (from 1) and what is wrong with it.
+/// The entries, or the number of the faulty line within the front matter (from 1) and the reason.
 type Parsed = Result<Entries, (usize, String)>;
 
 fn yaml(front: &str) -> Parsed {
-    // An empty front matter, or one of comments only, is a document without entries.
+    // Empty front matter, or one with comments only, parses as null and has no entries.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 20_000,
@@ -92,9 +92,9 @@ fn toml(front: &str) -> Parsed {
     Ok(table.into_iter().map(|(key, value)| (key, Value::from(value))).collect())
 }
 
-/// The first line of a parser's message, without the place, which is said apart.
+/// The first line of a parser's message, without the position, which is reported separately.
 fn reason(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     let line = line.split(" at line ").next().unwrap_or(line).trim().trim_end_matches('.');
-    if line.is_empty() { "can't be read".into() } else { line.chars().take(200).collect() }
+    if line.is_empty() { "cannot be read".into() } else { line.chars().take(200).collect() }
 }

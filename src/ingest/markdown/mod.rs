@@ -1,7 +1,8 @@
-//! Markdown (CommonMark with tables and footnotes), with YAML or TOML front matter.
+//! Reads Markdown (CommonMark with tables and footnotes) with YAML or TOML front matter.
 //!
-//! The headline is the front matter's, or else the first heading. Inline markup becomes plain text; a picture
-//! that Markdown places is a caption. The kinds of blocks are stated by the markup, so they carry no confidence.
+//! The headline comes from the front matter or else from the first heading. Inline markup becomes plain text, and a
+//! picture becomes a caption. Blocks have no confidence, since the markup states their kinds; correction notes are the
+//! exception.
 
 mod blocks;
 mod fields;
@@ -14,7 +15,7 @@ use crate::model::BlockKind;
 use super::{Document, Guess, IngestError, Options, quoted};
 use blocks::{Body, Piece};
 
-/// Reads a Markdown document.
+/// Reads a Markdown document. Fails if it has no headline and `options.untitled` gives none.
 pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
     let untitled = options.untitled.as_deref().filter(|name| !name.trim().is_empty());
     let (mut document, body) = match (front::split(text), untitled) {
@@ -34,13 +35,13 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     }
     if !tags.is_empty() {
         let tags = tags.into_iter().map(|tag| format!("<{tag}>")).collect::<Vec<_>>().join(" ");
-        document.guesses.push(Guess::new("ignored", tags, "HTML in Markdown is read as its text"));
+        document.guesses.push(Guess::new("ignored", tags, "only the text of HTML in Markdown is kept"));
     }
     document.content.blocks = pieces.into_iter().map(|piece| piece.block).collect();
     Ok(document)
 }
 
-/// A document whose front matter can't be read, so that all of it is text.
+/// A document with unreadable front matter, which is kept as text.
 fn unread(name: &str, error: &IngestError) -> Document {
     let mut document = Document::default();
     document.content.headline = name.to_owned();
@@ -54,21 +55,21 @@ fn no_headline(text: &str) -> IngestError {
     IngestError::NoHeadline { reason: format!("{reason}; add `title: …` between two lines of `---` at the top") }
 }
 
-/// Takes the first top-level heading, or a lesser one that the body begins with.
+/// Takes the first top-level heading as the headline, or else a lower-level heading at the start of the body.
 fn take_headline(pieces: &mut Vec<Piece>, document: &mut Document) {
     let top = pieces.iter().position(|piece| piece.heading_level == Some(1));
     let first = pieces.first().is_some_and(|piece| piece.heading_level.is_some()).then_some(0);
     let Some(at) = top.or(first) else { return };
     if let BlockKind::Subheading { text } = pieces.remove(at).block.kind {
         if top.is_none() {
-            let why = "the first heading, and there is none of the first level";
+            let why = "the first heading, since there is no top-level one";
             document.guesses.push(Guess::new("headline", quoted(&text), why));
         }
         document.content.headline = text;
     }
 }
 
-/// A first heading that says the front matter's headline again is that headline.
+/// Drops a first heading that repeats the front matter's headline.
 fn drop_repeated_headline(pieces: &mut Vec<Piece>, headline: &str) {
     let repeats = |piece: &Piece| matches!(&piece.block.kind, BlockKind::Subheading { text } if piece.heading_level == Some(1) && text == headline);
     if pieces.first().is_some_and(repeats) {

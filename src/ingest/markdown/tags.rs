@@ -1,13 +1,13 @@
-//! HTML within Markdown, reduced to its text. It is no HTML parser: it drops what stands between angle brackets
-//! and what scripts and styles hold, and never fails.
+//! Reduces HTML within Markdown to its text. This is not an HTML parser: it drops everything in angle brackets and the
+//! content of scripts and styles, and never fails.
 
 use std::collections::BTreeSet;
 
-/// The text of a piece of HTML, with the elements whose looks or content are lost added to `lost`.
+/// The text of a piece of HTML. Adds the names of elements whose formatting or content is lost to `lost`.
 pub(super) fn text_of(html: &str, lost: &mut BTreeSet<String>) -> String {
     let mut text = String::new();
     let mut rest = html;
-    // Without a closing bracket ahead there is no tag, however many open ones there are.
+    // Without a closing bracket ahead, an opening one is text. Knowing the last one keeps this linear in time.
     let tags_end = html.rfind('>').unwrap_or(0);
     while let Some((before, after)) = rest.split_once('<').filter(|(_, after)| html.len() - after.len() <= tags_end) {
         text.push_str(before);
@@ -51,8 +51,8 @@ fn skip_tag<'a>(after: &'a str, text: &mut String, lost: &mut BTreeSet<String>) 
     }
 }
 
-/// What follows the end of a tag. A bracket within a quoted attribute doesn't end it, unless the quotation has no
-/// end. A tag without an end stays as text, from its name on.
+/// The text after a tag. A bracket in a quoted attribute does not end the tag, unless the quotation is unclosed. A tag
+/// without an end is kept as text, from its name on.
 fn after_tag(tag: &str) -> &str {
     let mut quote = None;
     for (at, c) in tag.char_indices() {
@@ -74,7 +74,7 @@ fn skip_element<'a>(rest: &'a str, name: &str) -> &'a str {
     rest.match_indices("</").find_map(|(at, _)| is_end(at).then(|| rest.get(at..))?).unwrap_or_default()
 }
 
-/// The few entities that pages can't do without.
+/// Replaces the few character references that are common in Markdown.
 fn unescape(text: &str) -> String {
     if !text.contains('&') {
         return text.to_owned();

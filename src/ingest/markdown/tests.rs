@@ -122,7 +122,7 @@ fn the_headline_may_be_a_heading() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_line() {
+fn errors_name_the_line_and_what_to_do() {
     for (markdown, message) in [
         (
             "Text only",
@@ -143,7 +143,7 @@ fn what_is_wrong_is_said_with_its_line() {
 }
 
 #[test]
-fn a_language_that_is_none_is_left_out() {
+fn an_invalid_language_is_left_out() {
     for language in ["english", "en-", "???"] {
         let document = article(&format!("---\ntitle: A\nlang: '{language}'\n---\n"));
         assert_eq!(document.content.language, "");
@@ -152,7 +152,7 @@ fn a_language_that_is_none_is_left_out() {
 }
 
 #[test]
-fn hostile_front_matter_is_refused_at_once() {
+fn hostile_front_matter_is_rejected_quickly() {
     let bomb: String = (1..20)
         .map(|level| {
             let aliases = vec![format!("*a{}", level - 1); 9].join(", ");

@@ -1,4 +1,4 @@
-//! Front matter as values, whichever language it was written in.
+//! The values of front matter, the same for YAML and TOML.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Null,
-    /// A string, or a number, a truth value or a date in its usual spelling.
+    /// A string; also a number, boolean or date, as text.
     Text(String),
     List(Vec<Value>),
-    /// The entries in order. A key may come twice.
+    /// The entries in order. A key may occur more than once.
     Map(Vec<(String, Value)>),
 }
 
 impl Value {
-    /// The text of this value without white space around it; `None` when it is empty or no text.
+    /// The text of this value, trimmed; `None` if it is empty or not a text.
     pub(super) fn text(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -24,7 +24,7 @@ impl Value {
         }
     }
 
-    /// The texts of a list, or the one text. A map stands for its `name`.
+    /// The texts of a list, or the single text. A map counts as its `name`.
     pub(super) fn texts(&self) -> Vec<String> {
         match self {
             Self::List(items) => items.iter().filter_map(Self::named).collect(),

@@ -1,4 +1,4 @@
-//! What JSON-LD says of an article, as a document of its own.
+//! Converts an article that was read from JSON-LD alone to a document.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use crate::model::{Block, BlockKind, Content};
 use super::super::{Document, Guess, IngestError, quoted};
 use super::NewsArticle;
 
-/// Makes a document of an article.
+/// Converts an article to a document; fails if it has no headline.
 pub(super) fn of(article: NewsArticle) -> Result<Document, IngestError> {
     if article.headline.is_empty() {
         let reason = format!("the {} has neither `headline` nor `name`", article.kind);
@@ -30,12 +30,12 @@ pub(super) fn of(article: NewsArticle) -> Result<Document, IngestError> {
         guesses.push(Guess::new("ignored", format!("sections {others}"), "an article has one section"));
     }
     if article.body.is_empty() {
-        guesses.push(Guess::new("body", "none", "there is no `articleBody`; only what surrounds it is archived"));
+        guesses.push(Guess::new("body", "none", "there is no `articleBody`; only the other properties are archived"));
     } else if article.is_free == Some(false) {
         guesses.push(Guess::new("body", "maybe an excerpt", "the article is not accessible for free"));
     }
     let mut blocks = article.body;
-    // Some stand in the body already, where their pictures are.
+    // Some captions are already in the body, at their pictures.
     let placed: HashSet<String> = blocks.iter().filter_map(caption).map(str::to_owned).collect();
     let is_placed = |block: &Block| caption(block).is_some_and(|text| placed.contains(text));
     blocks.extend(article.captions.into_iter().filter(|block| !is_placed(block)));

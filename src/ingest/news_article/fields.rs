@@ -1,4 +1,4 @@
-//! The properties of a node become the fields of an article.
+//! Maps the properties of a node to the fields of an article.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use super::super::{
 use super::NewsArticle;
 use super::graph::{Graph, Node, article_type};
 
-/// Reads one node.
+/// Reads the article that one node describes.
 pub(super) struct Fields<'g, 'v> {
     graph: &'g Graph<'v>,
     node: &'v Node,
     guesses: Vec<Guess>,
 }
 
-/// Properties that are read, or that are about the page and its machinery.
+/// Properties that are read, and those about the page and its workings. All others are reported as ignored.
 const KNOWN: [&str; 42] = [
     "@context",
     "@graph",
@@ -123,7 +123,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         claims::stated_pair([&published, &modified], "json-ld", &mut self.guesses)
     }
 
-    /// The authors. Some pages give addresses of their profiles for names.
+    /// The authors. Some pages give the URLs of profiles instead of names; those are ignored.
     fn authors(&mut self) -> Vec<String> {
         let authors = Some(self.texts("author")).filter(|authors| !authors.is_empty());
         let authors = authors.unwrap_or_else(|| self.texts("creator"));
@@ -135,7 +135,7 @@ impl<'g, 'v> Fields<'g, 'v> {
     }
 
     fn language(&mut self) -> String {
-        // A language has its tag as its other name.
+        // A Language object has its tag in `alternateName`.
         let own = self.value("inLanguage").map(|value| value.get("alternateName").unwrap_or(value));
         let Some(written) = own.or_else(|| self.graph.language()).and_then(|value| self.graph.text(value)) else {
             return String::new();
@@ -143,7 +143,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         stated_language(&written, &mut self.guesses)
     }
 
-    /// The article's own URL, then that of its page. An id may be one; with a fragment it is a name within the page.
+    /// The article's own URL, then that of its page. An id may be a URL, but with a fragment it only names a node.
     fn urls(&mut self) -> Vec<String> {
         let written = self.graph.addresses(self.node);
         let urls = distinct(written.iter().filter_map(|url| article_url(url)).filter(|url| !url.contains('#')));
@@ -154,7 +154,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         urls
     }
 
-    /// The keywords: a list, or one text with commas.
+    /// The keywords, from a list or from one text with commas.
     fn keywords(&self) -> Vec<String> {
         let words = self.texts("keywords");
         match words.as_slice() {
@@ -201,7 +201,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         blocks
     }
 
-    /// Captions of pictures. The same picture in several sizes has one.
+    /// The captions of pictures. A caption that occurs several times, for a picture in several sizes, is kept once.
     fn captions(&self) -> Vec<Block> {
         let mut captions: Vec<Block> = Vec::new();
         let mut seen = HashSet::new();
@@ -223,7 +223,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         captions
     }
 
-    /// The nodes that a property has, each once.
+    /// The nodes in a property, without duplicates.
     fn objects(&self, key: &str) -> Vec<&'v Node> {
         let nodes: Vec<_> = match self.value(key) {
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_object).collect(),
@@ -234,7 +234,7 @@ impl<'g, 'v> Fields<'g, 'v> {
         nodes.filter(|node| seen.insert(std::ptr::from_ref::<Node>(node))).collect()
     }
 
-    /// Notes the properties that nothing was made of.
+    /// Reports the properties that are not known, as ignored.
     fn note_unknown(&mut self) {
         let is_unknown = |(key, value): &(&String, &Value)| !(KNOWN.contains(&key.as_str()) || value.is_null());
         let unknown = self.node.iter().filter(is_unknown).map(|(key, _)| key.as_str());

@@ -1,16 +1,16 @@
-//! The nodes of JSON-LD: which one is the article, and which is meant by an id.
+//! The node graph of a JSON-LD document: finds the article and resolves ids.
 
 use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Map, Value};
 
-/// A node.
+/// A JSON-LD node: an object with its properties.
 pub(super) type Node = Map<String, Value>;
 
-/// The most nodes that are looked at for an article.
+/// Maximum number of values searched for an article.
 const NODES_MAX: usize = 10_000;
 
-/// The types that are articles, in lower case. Source: <https://schema.org/Article>, with what is more specific.
+/// The types that are articles, in lower case. Source: <https://schema.org/Article> and its subtypes.
 const ARTICLES: [&str; 20] = [
     "article",
     "newsarticle",
@@ -34,16 +34,16 @@ const ARTICLES: [&str; 20] = [
     "blogpost",
 ];
 
-/// How well an article fits the page that it is in: the least is the best.
+/// How well an article fits the page it is on. The smallest rank is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    /// It says nothing of the article.
+    /// Whether the node has no text of the article.
     is_empty: bool,
-    /// It names no address.
+    /// Whether the node has no address.
     is_unaddressed: bool,
 }
 
-/// All nodes of a document.
+/// The nodes of a document, with an index by id.
 pub(super) struct Graph<'v> {
     root: &'v Value,
     by_id: HashMap<&'v str, &'v Node>,
@@ -57,7 +57,7 @@ impl<'v> Graph<'v> {
             match value {
                 Value::Array(items) => values.extend(items),
                 Value::Object(node) => {
-                    // Of the nodes with an id, the one that says most is described, the others refer to it.
+                    // Of several nodes with the same id, the one with most properties is the description.
                     if let Some(id) = id(node)
                         && by_id.get(id).is_none_or(|known| known.len() < node.len())
                     {
@@ -71,10 +71,10 @@ impl<'v> Graph<'v> {
         Self { root, by_id }
     }
 
-    /// The first article: at the top, in the graph, or what a page has as its main entity. Articles that a page only
-    /// lists are none. One of the page's own address goes before one without any, and one of another address does not count;
-    /// `is_own` tells an address, and says nothing of other text. A node that has no more than a type and an id is
-    /// the last choice.
+    /// The best article at the top level, in `@graph`, or as a page's `mainEntity`. Articles that a page merely lists
+    /// do not count, nor do those with only addresses of other pages. An article with the page's own address ranks
+    /// before one without an address, and a node without any text ranks last. `is_own` says whether an address is the
+    /// page's, and `None` for other text.
     pub(super) fn article(&self, is_own: &dyn Fn(&str) -> Option<bool>) -> Option<(Rank, &'v Node)> {
         let ranked = self.nodes().filter(|node| is_article(node)).filter_map(|node| {
             let belongs: Vec<bool> = self.addresses(node).iter().filter_map(|url| is_own(url)).collect();
@@ -84,7 +84,7 @@ impl<'v> Graph<'v> {
         ranked.min_by_key(|(rank, _)| *rank)
     }
 
-    /// The addresses of a node as they are written: its own, that of its page, its id.
+    /// The addresses of a node as written, in order: its own URL, those of its page, its id.
     pub(super) fn addresses(&self, node: &'v Node) -> Vec<String> {
         let value = |key: &str| node.get(key).filter(|value| !value.is_null());
         let page = value("mainEntityOfPage");
@@ -95,7 +95,7 @@ impl<'v> Graph<'v> {
         written.map(|url| url.trim().to_owned()).collect()
     }
 
-    /// The nodes that an article can be, in order.
+    /// The nodes that can be the article, in breadth-first order.
     fn nodes(&self) -> impl Iterator<Item = &'v Node> {
         let mut queue = VecDeque::from([self.root]);
         let mut left = NODES_MAX;
@@ -116,13 +116,13 @@ impl<'v> Graph<'v> {
         })
     }
 
-    /// The node that describes what this one refers to.
+    /// Resolves a node that is only a reference (an id, and at most a type) to the node that describes the id.
     pub(super) fn described(&self, node: &'v Node) -> &'v Node {
         let described = id(node).and_then(|id| self.by_id.get(id).copied());
         described.filter(|_| node.len() <= 2).unwrap_or(node)
     }
 
-    /// The language that the whole document is in, as its context says.
+    /// The language of the whole document, as its context states it.
     pub(super) fn language(&self) -> Option<&'v Value> {
         let context = self.root.get("@context").or_else(|| self.root.get(0)?.get("@context"))?;
         let contexts = context.as_array().map_or(std::slice::from_ref(context), Vec::as_slice);
@@ -134,7 +134,7 @@ fn id(node: &Node) -> Option<&str> {
     node.get("@id").and_then(Value::as_str)
 }
 
-/// The types of a node, without the vocabulary that they are of.
+/// The types of a node, without the prefix of their vocabulary.
 pub(super) fn types(node: &Node) -> Vec<&str> {
     let types = match node.get("@type") {
         Some(Value::Array(types)) => types.as_slice(),
@@ -143,7 +143,7 @@ pub(super) fn types(node: &Node) -> Vec<&str> {
     types.iter().filter_map(Value::as_str).map(|name| name.rsplit(['/', ':', '#']).next().unwrap_or(name)).collect()
 }
 
-/// The type of a node by which it is an article.
+/// The first of a node's types that is an article.
 pub(super) fn article_type(node: &Node) -> Option<&str> {
     types(node).into_iter().find(|name| ARTICLES.contains(&name.to_ascii_lowercase().as_str()))
 }
@@ -156,7 +156,7 @@ fn says_something(node: &Node) -> bool {
     ["headline", "name", "articleBody", "text"].iter().any(|key| node.get(*key).is_some_and(|value| !value.is_null()))
 }
 
-/// What there is instead of an article.
+/// Describes what a document has instead of an article, for an error message.
 pub(super) fn no_article(value: &Value) -> String {
     const NAMED_MAX: usize = 8;
     let graph = Graph::of(value);
@@ -169,5 +169,5 @@ pub(super) fn no_article(value: &Value) -> String {
     if found.is_empty() {
         return "the JSON-LD has no node with a type".to_owned();
     }
-    format!("of schema.org's types it has {} only", found.join(", "))
+    format!("the JSON-LD only has the types {}", found.join(", "))
 }

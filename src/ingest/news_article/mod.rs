@@ -1,8 +1,8 @@
-//! schema.org's NewsArticle and its kin, as JSON-LD: a file of its own, or a script within a page.
+//! Reads schema.org's NewsArticle and related types as JSON-LD, from a file or from a script in a page.
 //! Source: <https://schema.org/NewsArticle>, <https://www.w3.org/TR/json-ld11/>.
 //!
-//! It is read as pages write it, not as a processor of JSON-LD would: contexts are not resolved, and terms are known
-//! by their usual names. Whatever was left out of an article that was found is among its guesses.
+//! It reads JSON-LD as pages write it, and is not a JSON-LD processor: contexts are not resolved, and terms are
+//! recognised by their usual names. What is left out of an article is listed in its guesses.
 
 mod document;
 mod fields;
@@ -17,10 +17,10 @@ use super::{Document, Guess, IngestError, json};
 use fields::Fields;
 use graph::Graph;
 
-/// What JSON-LD says of an article. Texts are on one line, without markup, and empty where it says nothing.
+/// An article as described in JSON-LD. Texts are on one line and without markup; they are empty if not stated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NewsArticle {
-    /// The type, such as `NewsArticle`.
+    /// The schema.org type, such as `NewsArticle`.
     pub(super) kind: String,
     pub(super) headline: String,
     pub(super) alternative_headline: String,
@@ -31,26 +31,27 @@ pub(super) struct NewsArticle {
     pub(super) sections: Vec<String>,
     /// A BCP 47 tag in canonical case.
     pub(super) language: String,
-    /// Absolute URLs of the article, each once: its own, then that of its page.
+    /// Absolute URLs of the article without duplicates: its own first, then that of its page.
     pub(super) urls: Vec<String>,
     pub(super) publish_time: Option<ClaimedTime>,
     pub(super) modify_time: Option<ClaimedTime>,
     pub(super) keywords: Vec<String>,
-    /// Copyright and licence.
+    /// Copyright notice and licence, joined by `; `.
     pub(super) rights: String,
-    /// The body, with the updates of a live blog after it, newest first or last as they are given.
+    /// The body, followed by the updates of a live blog in document order.
     pub(super) body: Vec<Block>,
     /// A caption for each picture that has one.
     pub(super) captions: Vec<Block>,
     pub(super) publication: Option<String>,
-    /// Whether everybody can read the whole article.
+    /// Whether the full article is accessible without payment, if stated.
     pub(super) is_free: Option<bool>,
-    /// What was guessed of the above, or could not be used.
+    /// What was guessed, and what could not be used.
     pub(super) guesses: Vec<Guess>,
 }
 
-/// The article of a page among its scripts of JSON-LD: the first that names the page's address, or else the first that
-/// names none; `None` without a node or without JSON. `is_own` judges an address, and says nothing of other text.
+/// Finds a page's own article in its JSON-LD scripts: the first with the page's address, or else the first without an
+/// address; `None` if there is neither. `is_own` says whether an address is the page's, and `None` for other text.
+/// Scripts that are not valid JSON are ignored.
 pub(super) fn find(scripts: &[String], is_own: &dyn Fn(&str) -> Option<bool>) -> Option<NewsArticle> {
     let values: Vec<Value> = scripts.iter().filter_map(|script| json::parse(script).ok()).collect();
     let graphs: Vec<Graph> = values.iter().map(Graph::of).collect();

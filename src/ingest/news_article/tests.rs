@@ -10,7 +10,7 @@ fn article(value: &Value) -> NewsArticle {
     article_in(value).unwrap()
 }
 
-/// A letter for each block and its text.
+/// One line per block: a letter for its kind, then its text.
 fn lines(blocks: &[Block]) -> Vec<String> {
     let line = |block: &Block| match &block.kind {
         BlockKind::Paragraph { text } => format!("p {text}"),
@@ -121,7 +121,7 @@ fn the_article_is_found_wherever_it_is() {
 }
 
 #[test]
-fn ids_lead_to_the_nodes_that_say_more() {
+fn references_are_resolved_to_the_nodes_that_describe_the_id() {
     let value = json!({"@graph": [
         {"@type": "Article", "headline": "A", "author": {"@id": "#ada"}, "publisher": {"@id": "#press", "@type": "Organization"}},
         {"@type": "Person", "@id": "#ada", "givenName": "Ada", "familyName": "Quill"},
@@ -135,7 +135,7 @@ fn ids_lead_to_the_nodes_that_say_more() {
 }
 
 #[test]
-fn properties_come_in_many_forms() {
+fn properties_are_read_in_all_their_forms() {
     let with = |key: &str, value: Value| {
         let mut node = json!({"@context": {"@language": "de"}, "@type": "Article", "headline": "A"});
         node[key] = value;
@@ -186,11 +186,11 @@ fn a_live_blog_has_its_updates() {
 }
 
 #[test]
-fn what_is_no_article_says_what_it_is() {
+fn errors_say_what_the_document_has_instead_of_an_article() {
     let refused = |text: &str| read(text).unwrap_err().to_string();
     assert_eq!(
         refused(r#"{"@graph": [{"@type": "WebPage"}, {"@type": ["Organization", "WebPage"]}]}"#),
-        "no article found: of schema.org's types it has WebPage, Organization only"
+        "no article found: the JSON-LD only has the types WebPage, Organization"
     );
     assert_eq!(refused(r#"{"@graph": []}"#), "no article found: the JSON-LD has no node with a type");
     assert_eq!(
@@ -202,18 +202,18 @@ fn what_is_no_article_says_what_it_is() {
     assert!(brief.content.blocks.is_empty());
     assert_eq!(
         brief.guesses[1].to_string(),
-        "body: none (there is no `articleBody`; only what surrounds it is archived)"
+        "body: none (there is no `articleBody`; only the other properties are archived)"
     );
 }
 
 #[test]
-fn what_scripts_have_around_it_does_no_harm() {
+fn comments_trailing_commas_and_line_breaks_in_scripts_are_tolerated() {
     let script = "//<![CDATA[\n{\"@type\": \"Article\", \"headline\": \"A\nB\", \"author\": [\"Ada Quill\",],}\n//]]>";
     let article = article_in(&json::parse(script).unwrap()).unwrap();
     assert_eq!((article.headline.as_str(), article.authors), ("A B", vec!["Ada Quill".to_owned()]));
 }
 
-/// Values for properties that nobody would give them.
+/// Values that properties do not normally have.
 fn odd() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -1,24 +1,25 @@
-//! Values as texts: a property may be a text, an object that has one, a reference to such an object, or a list of
-//! any of them.
+//! Reads property values as text. A property may be a text, an object with a name, a reference to such an object, or a
+//! list of any of these.
 
 use serde_json::Value;
 
 use super::super::markup;
 use super::graph::{Graph, Node};
 
-/// How deep values are looked into.
+/// Maximum depth to which values are followed.
 const DEPTH_MAX: usize = 6;
 
-/// How many values of one property are looked at. References could make many of few.
+/// Maximum number of values read of one property. Without a limit, a few nodes that refer to each other could expand to
+/// a huge number.
 const VALUES_MAX: usize = 10_000;
 
 impl Graph<'_> {
-    /// The first text of a value.
+    /// The first text of a value, on one line and without markup.
     pub(super) fn text(&self, value: &Value) -> Option<String> {
         self.texts(value).into_iter().next()
     }
 
-    /// The texts of a value, each on one line.
+    /// All texts of a value, each on one line and without markup. Empty ones are left out.
     pub(super) fn texts(&self, value: &Value) -> Vec<String> {
         let mut texts = Vec::new();
         self.collect(value, 0, &mut { VALUES_MAX }, &mut |text| texts.push(line(text)));
@@ -26,7 +27,7 @@ impl Graph<'_> {
         texts
     }
 
-    /// The first text of a value as it stands.
+    /// The first text of a value that is not blank, as written.
     pub(super) fn raw_text(&self, value: &Value) -> Option<String> {
         let mut found = None;
         self.collect(value, 0, &mut { VALUES_MAX }, &mut |text| {
@@ -59,7 +60,7 @@ impl Graph<'_> {
     }
 }
 
-/// The name of a person who has one in parts.
+/// The name of a person that is given as first and family name.
 fn person(node: &Node) -> Option<String> {
     let part = |key: &str| node.get(key).and_then(Value::as_str);
     match (part("givenName"), part("familyName")) {
@@ -68,7 +69,7 @@ fn person(node: &Node) -> Option<String> {
     }
 }
 
-/// A text on one line, without markup.
+/// Removes markup from a text and joins its lines.
 pub(super) fn line(text: &str) -> String {
     if markup::is_markup(text) { markup::text(text) } else { markup::one_line(&markup::unescape(text)) }
 }

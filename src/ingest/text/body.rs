@@ -3,10 +3,10 @@
 use crate::model::{Block, BlockKind};
 
 use super::super::{Guess, is_absolute_url, is_correction, quoted};
+use super::captions::{self, Kind};
 use super::credit;
-use super::figure::{self, Kind};
 use super::head::ends_sentence;
-use super::units::{Unit, list_item};
+use super::segments::{Segment, list_item};
 
 /// The body of a page.
 #[derive(Clone, Debug, Default)]
@@ -20,32 +20,32 @@ pub(super) struct Body {
 }
 
 /// Reads the units found before the meta lines, then those after.
-pub(super) fn read(leading: &[Unit], rest: &[Unit]) -> Body {
-    let mut units: Vec<Unit> = leading.iter().chain(rest).cloned().collect();
+pub(super) fn read(leading: &[Segment], rest: &[Segment]) -> Body {
+    let mut segments: Vec<Segment> = leading.iter().chain(rest).cloned().collect();
     let mut body = Body::default();
-    take_footer(&mut units, &mut body);
+    take_footer(&mut segments, &mut body);
     let mut at = 0;
-    while let Some(unit) = units.get(at) {
-        let items = list(units.get(at..).unwrap_or_default());
+    while let Some(segment) = segments.get(at) {
+        let items = list(segments.get(at..).unwrap_or_default());
         if let Some(list) = items.list {
             body.push(list, 95, None);
         } else {
-            body.read_unit(unit, &units, at);
+            body.read_unit(segment, &segments, at);
         }
-        at += items.units.max(1);
+        at += items.segments.max(1);
     }
     body
 }
 
 /// Takes the copyright line and lines with only a URL off the end.
-fn take_footer(units: &mut Vec<Unit>, body: &mut Body) {
-    while let Some(last) = units.pop() {
+fn take_footer(segments: &mut Vec<Segment>, body: &mut Body) {
+    while let Some(last) = segments.pop() {
         if is_rights(&last.text) && body.rights.is_empty() {
             body.rights = last.text;
         } else if is_absolute_url(&last.text) {
             body.urls.push(last.text);
         } else {
-            units.push(last);
+            segments.push(last);
             break;
         }
     }
@@ -59,16 +59,16 @@ fn is_rights(text: &str) -> bool {
 
 struct Items {
     list: Option<BlockKind>,
-    units: usize,
+    segments: usize,
 }
 
-/// Reads the list at the start of `units`, if there is one. A single item is not a list, since a line of dialogue may
+/// Reads the list at the start of `segments`, if there is one. A single item is not a list, since a line of dialogue may
 /// start with a dash.
-fn list(units: &[Unit]) -> Items {
+fn list(segments: &[Segment]) -> Items {
     let mut items = Vec::new();
     let mut ordered = false;
-    for unit in units {
-        match list_item(&unit.text) {
+    for segment in segments {
+        match list_item(&segment.text) {
             Some((item, numbered)) if items.is_empty() || numbered == ordered => {
                 ordered = numbered;
                 items.push(item.to_owned());
@@ -78,8 +78,8 @@ fn list(units: &[Unit]) -> Items {
     }
     let count = items.len();
     match count {
-        0 | 1 => Items { list: None, units: 1 },
-        _ => Items { list: Some(BlockKind::List { items, ordered }), units: count },
+        0 | 1 => Items { list: None, segments: 1 },
+        _ => Items { list: Some(BlockKind::List { items, ordered }), segments: count },
     }
 }
 
@@ -92,8 +92,8 @@ impl Body {
         }
     }
 
-    fn read_unit(&mut self, unit: &Unit, units: &[Unit], at: usize) {
-        let text = unit.text.clone();
+    fn read_unit(&mut self, segment: &Segment, segments: &[Segment], at: usize) {
+        let text = segment.text.clone();
         if is_correction(&text) {
             let kind = BlockKind::CorrectionNote { text: text.clone() };
             return self.push(kind, 95, Some(("correction note", &text, "its first words say so")));
@@ -102,7 +102,7 @@ impl Body {
             let kind = BlockKind::Caption { text: caption, image_url: String::new(), credit };
             return self.push(kind, 95, Some(("caption", &text, "has a picture credit")));
         }
-        let Some(verdict) = figure::weigh(units, at) else {
+        let Some(verdict) = captions::classify(segments, at) else {
             let percent = if ends_sentence(&text) { 99 } else { 80 };
             return self.push(BlockKind::Paragraph { text }, percent, None);
         };

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::super::{IngestError, times};
 use super::meta::{self, Meta};
-use super::units::Unit;
+use super::segments::Segment;
 
 /// Maximum number of words in a headline; a longer first unit is running text.
 const HEADLINE_WORDS_MAX: usize = 40;
@@ -20,10 +20,10 @@ pub(super) struct Head {
     pub(super) standfirst: String,
     pub(super) meta: Meta,
     /// Units before the last meta line that belong to the body, such as the caption of the leading picture.
-    pub(super) leading: Vec<Unit>,
+    pub(super) leading: Vec<Segment>,
 }
 
-/// The publication's name.
+/// The publication as printed at the top of the page.
 #[derive(Clone, Debug)]
 pub(super) struct Masthead {
     pub(super) name: String,
@@ -32,9 +32,9 @@ pub(super) struct Masthead {
 }
 
 /// Separates the top of a page from its body.
-pub(super) fn split(units: &[Unit]) -> Result<(Head, &[Unit]), IngestError> {
+pub(super) fn split(segments: &[Segment]) -> Result<(Head, &[Segment]), IngestError> {
     let mut head = Head::default();
-    let rest = take_masthead(units, &mut head);
+    let rest = take_masthead(segments, &mut head);
     let rest = take_kicker(rest, &mut head);
     let (headline, rest) = rest.split_first().ok_or(IngestError::Empty)?;
     if headline.words() > HEADLINE_WORDS_MAX {
@@ -55,36 +55,39 @@ pub(super) fn split(units: &[Unit]) -> Result<(Head, &[Unit]), IngestError> {
 ///
 /// A date near the top is the page's date if a headline follows it. Otherwise the headline is above it, and the date
 /// belongs to the article.
-fn take_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
+fn take_masthead<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
     const TOP: usize = 4;
-    let dated = units.iter().take(TOP).position(|unit| dated_line(&unit.text).is_some());
-    if let Some((at, (before, [line, rest @ ..]))) = dated.map(|at| (at, units.split_at(at)))
+    let dated = segments.iter().take(TOP).position(|segment| dated_line(&segment.text).is_some());
+    if let Some((at, (before, [line, rest @ ..]))) = dated.map(|at| (at, segments.split_at(at)))
         && is_headline(rest)
         && before.iter().all(is_masthead_like)
         && let Some((date, name)) = dated_line(&line.text)
     {
         head.page_date = Some(date);
-        let below = rest.split_first().filter(|(unit, after)| at == 0 && unit.follows_directly && is_headline(after));
-        let below = below.filter(|(unit, _)| name.is_none() && is_masthead_like(unit) && has_press_word(&unit.text));
-        let above = before.iter().filter(|unit| !is_logo(&unit.text)).max_by_key(|unit| unit.text.len());
-        let name = name.or(above.map(|unit| unit.text.as_str())).or(below.map(|(unit, _)| unit.text.as_str()));
+        let below =
+            rest.split_first().filter(|(segment, after)| at == 0 && segment.follows_directly && is_headline(after));
+        let below =
+            below.filter(|(segment, _)| name.is_none() && is_masthead_like(segment) && has_press_word(&segment.text));
+        let above = before.iter().filter(|segment| !is_logo(&segment.text)).max_by_key(|segment| segment.text.len());
+        let name =
+            name.or(above.map(|segment| segment.text.as_str())).or(below.map(|(segment, _)| segment.text.as_str()));
         head.masthead = name.map(|name| Masthead { name: name.to_owned(), why: "printed with the page's date" });
         return below.map_or(rest, |(_, after)| after);
     }
-    undated_masthead(units, head)
+    undated_masthead(segments, head)
 }
 
 /// Recognises a masthead without a date, by a logo with the initials of its name or by a word from newspaper names.
-fn undated_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
-    let (logo, rest) = match units {
+fn undated_masthead<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
+    let (logo, rest) = match segments {
         [logo, rest @ ..] if is_logo(&logo.text) && !rest.is_empty() => (Some(logo), rest),
-        _ => (None, units),
+        _ => (None, segments),
     };
-    let Some((name, after)) = rest.split_first() else { return units };
+    let Some((name, after)) = rest.split_first() else { return segments };
     let initialled = logo.is_some_and(|logo| is_initials(&logo.text, &name.text));
     if !(is_headline(after) && is_masthead_like(name) && (initialled || has_press_word(&name.text))) {
         // Even unexplained initials are not the headline if a headline follows them.
-        return if logo.is_some() && is_headline(rest) { rest } else { units };
+        return if logo.is_some() && is_headline(rest) { rest } else { segments };
     }
     let why = if initialled { "its initials are above it" } else { "a newspaper's name above the headline" };
     head.masthead = Some(Masthead { name: name.text.clone(), why });
@@ -92,13 +95,13 @@ fn undated_masthead<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
 }
 
 /// Takes a section name above the headline.
-fn take_kicker<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
-    match units {
+fn take_kicker<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
+    match segments {
         [kicker, rest @ ..] if meta::is_known_section(&kicker.text) && is_headline(rest) => {
             head.meta.section = Some(kicker.text.clone());
             rest
         }
-        _ => units,
+        _ => segments,
     }
 }
 
@@ -106,48 +109,48 @@ fn take_kicker<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
 ///
 /// Prose between the headline and a meta line is the standfirst. Without a meta line, prose is the first paragraph, or
 /// the standfirst if no blank line separates it from the headline.
-fn take_meta<'a>(units: &'a [Unit], head: &mut Head) -> &'a [Unit] {
+fn take_meta<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
     const NEAR: usize = 7;
     const PROSE_MAX: usize = 2;
     let mut taken = 0;
     let (mut between, mut prose) = (Vec::new(), Vec::new());
-    for (at, unit) in units.iter().take(NEAR).enumerate() {
+    for (at, segment) in segments.iter().take(NEAR).enumerate() {
         // After prose, a lone weekday may be a subheading.
-        let weekday = || meta::weekday(&unit.text).filter(|_| between.is_empty() && prose.is_empty());
-        if let Some(found) = meta::read(&unit.text).or_else(weekday) {
+        let weekday = || meta::weekday(&segment.text).filter(|_| between.is_empty() && prose.is_empty());
+        if let Some(found) = meta::read(&segment.text).or_else(weekday) {
             head.meta.absorb(found);
             between.append(&mut prose);
             taken = at + 1;
-        } else if between.len() + prose.len() == PROSE_MAX || unit.words() > STANDFIRST_WORDS_MAX {
+        } else if between.len() + prose.len() == PROSE_MAX || segment.words() > STANDFIRST_WORDS_MAX {
             break;
         } else {
-            prose.push(unit);
+            prose.push(segment);
         }
     }
-    let rest = units.get(taken..).unwrap_or_default();
+    let rest = segments.get(taken..).unwrap_or_default();
     let mut between = between.into_iter().peekable();
-    if let Some(standfirst) = between.next_if(|unit| is_standfirst(unit)) {
+    if let Some(standfirst) = between.next_if(|segment| is_standfirst(segment)) {
         head.standfirst.clone_from(&standfirst.text);
     }
     head.leading = between.cloned().collect();
-    let direct = rest.split_first().filter(|(unit, after)| {
+    let direct = rest.split_first().filter(|(segment, after)| {
         taken == 0
-            && unit.follows_directly
-            && is_standfirst(unit)
+            && segment.follows_directly
+            && is_standfirst(segment)
             && after.first().is_some_and(|next| !next.follows_directly)
     });
     match direct {
-        Some((unit, after)) => {
-            head.standfirst.clone_from(&unit.text);
+        Some((segment, after)) => {
+            head.standfirst.clone_from(&segment.text);
             after
         }
         None => rest,
     }
 }
 
-fn is_standfirst(unit: &Unit) -> bool {
-    (8..=STANDFIRST_WORDS_MAX).contains(&unit.words())
-        || ends_sentence(&unit.text) && unit.words() <= STANDFIRST_WORDS_MAX
+fn is_standfirst(segment: &Segment) -> bool {
+    (8..=STANDFIRST_WORDS_MAX).contains(&segment.words())
+        || ends_sentence(&segment.text) && segment.words() <= STANDFIRST_WORDS_MAX
 }
 
 /// The date of a line, alone or next to the masthead: `The Tidewater Post | 8 November 2025`.
@@ -165,23 +168,23 @@ fn dated_line(line: &str) -> Option<(Date, Option<&str>)> {
 
 /// Whether the first unit can be a headline: it is short, does not end a sentence, is not a meta line, and is not the
 /// last.
-fn is_headline(units: &[Unit]) -> bool {
-    match units {
-        [unit, _, ..] => {
-            let short = unit.words() <= HEADLINE_WORDS_MAX;
+fn is_headline(segments: &[Segment]) -> bool {
+    match segments {
+        [segment, _, ..] => {
+            let short = segment.words() <= HEADLINE_WORDS_MAX;
             short
-                && !unit.text.ends_with(['.', ':', ','])
-                && (meta::is_known_section(&unit.text) || meta::read(&unit.text).is_none())
+                && !segment.text.ends_with(['.', ':', ','])
+                && (meta::is_known_section(&segment.text) || meta::read(&segment.text).is_none())
         }
         _ => false,
     }
 }
 
-fn is_masthead_like(unit: &Unit) -> bool {
-    unit.words() <= 6
-        && unit.text.chars().count() <= 60
-        && !ends_sentence(&unit.text)
-        && !meta::is_known_section(&unit.text)
+fn is_masthead_like(segment: &Segment) -> bool {
+    segment.words() <= 6
+        && segment.text.chars().count() <= 60
+        && !ends_sentence(&segment.text)
+        && !meta::is_known_section(&segment.text)
 }
 
 /// Whether the text is a few capitals, such as `TP` or `A&B`.

@@ -18,11 +18,11 @@
 //! masthead and the page's date are never part of the content, so the same article scraped on another day is the same.
 
 mod body;
+mod captions;
 mod credit;
-mod figure;
 mod head;
 mod meta;
-mod units;
+mod segments;
 
 use jiff::civil::Date;
 
@@ -32,10 +32,10 @@ use super::{Document, Guess, IngestError, Options, times};
 use head::Head;
 use meta::Meta;
 
-/// Reads a news page.
+/// Reads a news page. Fails if the first line after the masthead is too long to be a headline.
 pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
-    let units = units::units(text);
-    let (head, rest) = head::split(&units)?;
+    let segments = segments::segments(text);
+    let (head, rest) = head::split(&segments)?;
     let mut guesses = Vec::new();
     let (publication, page_date) = masthead(&head, &mut guesses);
     let reference = page_date.map(Reference::Page).or(options.reference_date.map(Reference::Given));
@@ -62,7 +62,7 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
 
 /// The paragraphs of a text that is only a body, without a page header.
 pub(super) fn paragraphs(body: &str) -> impl Iterator<Item = String> {
-    units::units(body).into_iter().map(|unit| unit.text)
+    segments::segments(body).into_iter().map(|segment| segment.text)
 }
 
 /// Caption and credit of a line that has a picture credit; `None` if it has none.

@@ -7,16 +7,14 @@
 //! | a date with a time of day and an unambiguous zone | instant |
 //! | a date, alone or with a time of day whose zone is missing or ambiguous ("ET") | day |
 //! | a month and year; a year | month; year |
-//! | seconds, minutes, hours ago; today | day, since the page's date has no time of day. Twelve hours or more round to
-//! a day |
+//! | seconds, minutes, hours ago; today | day, since the page's date has no time of day; 12 hours or more are a day |
 //! | days ago, yesterday | day |
 //! | weeks ago, last week | month, since "3 weeks ago" can be anything from 18 to 27 days |
 //! | months ago, last month | month |
 //! | years ago, last year | year |
 //! | a weekday, with or without a part or time of the day | day: the latest such day, which may be the page's own |
 //! | last Friday, on a Friday | day: one week before |
-//! | last Friday, on another day | month, if the latest Friday and the one before it are in one month; otherwise not
-//! read |
+//! | last Friday, on another day | month, if the last two Fridays are in the same month; otherwise not read |
 //! | next Friday, Friday week, a day and month without a year | not read |
 //!
 //! If an article was changed on a named weekday ([`claimed_change`]), the day is also counted from its publication, and

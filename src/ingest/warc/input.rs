@@ -139,7 +139,7 @@ impl<R: BufRead + Seek> Input<R> {
         self.chunk.get(self.at..).unwrap_or_default()
     }
 
-    /// Reads more of the member, or of the file.
+    /// Reads more bytes of the member, or of a plain file, into the chunk. Returns how many.
     fn read_more(&mut self) -> io::Result<usize> {
         let is_plain = matches!(self.source, Source::Plain(_));
         let from: &mut dyn Read = match &mut self.source {
@@ -162,7 +162,7 @@ impl<R: BufRead + Seek> Input<R> {
         read
     }
 
-    /// Goes on to the next member, if there is one.
+    /// Starts reading the next member. Returns whether there is one.
     fn next_member(&mut self) -> io::Result<bool> {
         let Some(mut told) = self.take_file() else { return Ok(false) };
         let (offset, is_end) = (told.offset, told.fill_buf().map(<[u8]>::is_empty));

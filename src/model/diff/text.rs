@@ -18,7 +18,7 @@ const LEADING_WORD_BYTES_MAX: usize = 3;
 /// One attribute of a block or field, which is one line of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
-    /// Words.
+    /// Running text, which is compared word by word.
     Prose(&'a str),
     /// A URL, which changes as a whole and contains no words.
     Url(&'a str),
@@ -158,7 +158,7 @@ impl<'a> Vocabulary<'a> {
 /// between tokens, so that it never makes two texts similar.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    /// The tokens.
+    /// The tokens, in order.
     pub(super) tokens: Vec<Token>,
     /// For each token its byte range in the rendered text.
     pub(super) ranges: Vec<Range<usize>>,

@@ -25,7 +25,7 @@ pub(super) enum Ending {
 pub(super) enum Interruption {
     /// The server is shutting down.
     Stopping,
-    /// Another consumer has attached, or the subscription was moved or deleted.
+    /// Another consumer has attached, or the subscription was deleted.
     ConsumerFenced(Box<ArchiveError>),
 }
 

@@ -1,19 +1,20 @@
-//! The directory of an archive: what lies where, and who may touch it.
+//! The directory of an archive: its entries, and how it is created, locked and identified.
 //!
 //! | entry | what |
 //! | --- | --- |
-//! | `VERSION` | one line, `dateline archive, layout 1`: what makes a directory an archive |
-//! | `LOCK` | held by the process that works in it ([`super::lock`]) |
-//! | `ID` | the archive's id, in hexadecimal: for a process that does not hold it, to know its server by |
-//! | `WATERMARK` | how far the log was durable ([`super::watermark`]) |
-//! | `RESERVE` | room for opening the database on a full disk; empty of content ([`super::sled`]) |
+//! | `VERSION` | one line, `dateline archive, layout 1`; this file makes a directory an archive |
+//! | `LOCK` | the lock of the process that uses the archive ([`super::lock`]) |
+//! | `ID` | the archive's id in hexadecimal, by which a process that does not hold the archive recognises its server |
+//! | `WATERMARK` | how much of the log was durable ([`super::watermark`]) |
+//! | `RESERVE` | reserved space for opening the database on a full disk, without content ([`super::sled`]) |
 //! | `db/` | the database |
-//! | `db.new/` | a database that is just being created |
-//! | `before-opening/` | while a database is being opened: what to put back if that fails |
-//! | `quarantine/` | what was moved out of the way; nothing here is read, and nothing is ever deleted |
+//! | `db.new/` | a database that is being created |
+//! | `before-opening/` | while a database is being opened: the copy to restore if that fails |
+//! | `quarantine/` | files that were moved out of the way, which are never read and never deleted |
 //!
-//! A directory becomes an archive when `VERSION` is renamed into place, complete and synced. Killed before
-//! that, it counts as empty, since it holds no more than `LOCK` and `VERSION.new`; killed after, it opens.
+//! A directory becomes an archive when the complete and synced `VERSION` is renamed into place. If the process is
+//! killed before that, the directory counts as empty, since it contains only `LOCK` and `VERSION.new`; afterwards, it
+//! opens.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -26,35 +27,35 @@ use rustix::io::Errno;
 use super::lock::{Holder, Lock, LockError};
 use super::{OpenError, own_file, own_folder};
 
-/// The layout that this build writes, and the highest that it opens.
+/// The layout that this build writes, and the highest that it can open.
 pub const LAYOUT: u32 = 1;
 
-/// Where the archive's id is, and where it is written before it gets that name.
+/// The file with the archive's id, and its name while it is being written.
 const ID: &str = "ID";
 const ID_NEW: &str = "ID.new";
 
 const VERSION_PREFIX: &str = "dateline archive, layout ";
 
-/// More of `VERSION` is not read.
+/// How much of `VERSION` or `ID` is read, in bytes.
 const VERSION_BYTES_MAX: u64 = 4096;
 
-/// Where an archive is put together, in a directory that is none: what is complete and has no name yet is then told from
-/// an archive that somebody put there.
+/// The folder in which a new archive is built, inside a directory that is not an archive. So one that is complete but
+/// has no name yet cannot be mistaken for an archive that somebody put there.
 const UNFINISHED: &str = "unfinished";
 
-/// What a path holds.
+/// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inspection {
-    /// Nothing is there.
+    /// The path does not exist.
     Missing,
     /// A directory in which an archive may be created.
     Empty,
-    /// An archive, of a layout that need not be known to this build.
+    /// An archive, perhaps of a layout that this build does not know.
     Archive {
-        /// Its layout.
+        /// The version of its layout.
         layout: u32,
     },
-    /// Something else, and why it was not taken for an archive.
+    /// Something else, with the reason why it is not an archive.
     Foreign(String),
 }
 
@@ -66,12 +67,12 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Looks at `path` and touches nothing.
+    /// Determines what is at `path`, without changing anything.
     pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         inspect(path).map_err(OpenError::io("look into", path))
     }
 
-    /// Takes hold of the archive in `path`, which must be there.
+    /// Locks the archive at `path`, which must exist.
     pub fn open(path: &Path, holder: Holder) -> Result<Self, OpenError> {
         if !must_be_archive_or_empty(path)? {
             return Err(OpenError::Missing { path: path.to_path_buf() });
@@ -79,25 +80,25 @@ impl Directory {
         Self::acquire(path, holder)
     }
 
-    /// Takes hold of the archive in `path`, and creates it if nothing or an empty directory is there.
+    /// Locks the archive at `path`. If the path does not exist or is an empty directory, creates the archive.
     pub fn open_or_create(path: &Path, holder: Holder) -> Result<Self, OpenError> {
         must_be_archive_or_empty(path)?;
         create_directory(path).map_err(OpenError::io("create", path))?;
         let directory = Self::acquire(path, holder)?;
-        // Another process may have created the archive, or put something else here, before the lock was ours.
+        // Another process may have created the archive, or put something else here, before we got the lock.
         if !must_be_archive_or_empty(path)? {
             write_version(path).map_err(OpenError::io("create an archive in", path))?;
         }
         Ok(directory)
     }
 
-    /// Takes hold of `path` as the place in which an archive is put together, to be given its name with [`Self::finish`].
-    /// What an earlier process left there that did not get so far is removed.
+    /// Locks `path` as the place in which to build a new archive, which [`Self::finish`] then renames. Removes the
+    /// remains of an earlier process that did not finish.
     pub fn begin(path: &Path, holder: Holder) -> Result<Self, OpenError> {
         must_be_unfinished_or_empty(path)?;
         create_directory(path).map_err(OpenError::io("create", path))?;
         let Self { lock, .. } = Self::acquire(path, holder)?;
-        // Whoever had it may have put something else here before the lock was ours.
+        // The previous holder may have put something else here before we got the lock.
         must_be_unfinished_or_empty(path)?;
         let unfinished = path.join(UNFINISHED);
         remove_directory(&unfinished).map_err(OpenError::io("remove", &unfinished))?;
@@ -105,9 +106,9 @@ impl Directory {
         Ok(Self { path: unfinished, lock })
     }
 
-    /// Whether what was begun, of which nothing is there yet, could get the name `to`. An empty directory there may be one
-    /// that no other can take the place of: a mount point, or somebody else's in a folder that keeps those. So it is tried,
-    /// and undone. Where the file system can't exchange two names that shows at the end only.
+    /// Checks, before anything is built, that the new archive can be renamed to `to`. If `to` is an empty directory, it
+    /// may be impossible to replace: a mount point, or another user's directory in a sticky folder. So the exchange is
+    /// tried and undone. On a file system that cannot exchange two names, a problem shows only at the end.
     pub fn try_name(&self, to: &Path) -> io::Result<()> {
         if !to.is_dir() {
             return Ok(());
@@ -119,17 +120,18 @@ impl Directory {
         }
     }
 
-    /// Makes an archive of what was begun, with the name `to`: nothing or an empty directory. Its database must be closed.
+    /// Completes the new archive and renames it to `to`, which must not exist or be an empty directory. Its database
+    /// must be closed.
     pub fn finish(&self, to: &Path) -> io::Result<()> {
         write_version(&self.path)?;
         fs::rename(&self.path, to)?;
         sync_directory(parent(to))?;
-        // Empty but for the lock, it is in nobody's way.
+        // If this fails, what remains is a folder with nothing but the lock, which does no harm.
         drop(self.discard());
         Ok(())
     }
 
-    /// Removes what was begun, and the place of it.
+    /// Removes the unfinished archive and the directory it is in.
     pub fn discard(&self) -> io::Result<()> {
         remove_directory(&self.path)?;
         fs::remove_dir_all(parent(&self.path))
@@ -151,25 +153,26 @@ impl Directory {
         &self.path
     }
 
-    /// Where the database is.
+    /// The path of the database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path.join("db")
     }
 
-    /// Where a database is created, to be renamed to [`Self::database`] when it is complete.
+    /// The path at which a database is created, before it is renamed to [`Self::database`].
     #[must_use]
     pub fn new_database(&self) -> PathBuf {
         self.path.join("db.new")
     }
 
-    /// Where a copy is kept of what opening the database may overwrite, until it has succeeded.
+    /// The path of the copy of everything that opening the database may overwrite. It exists until opening has
+    /// succeeded.
     #[must_use]
     pub fn before_opening(&self) -> PathBuf {
         self.path.join("before-opening")
     }
 
-    /// Writes down whose directory this is, for [`Self::id_in`], unless it says so.
+    /// Stores the archive's id for [`Self::id_in`], unless it is already stored.
     pub fn keep_id(&self, id: &[u8; 16]) -> io::Result<()> {
         let path = self.path.join(ID);
         if Self::id_in(&self.path)?.as_ref() == Some(id) {
@@ -184,8 +187,8 @@ impl Directory {
         sync_directory(&self.path)
     }
 
-    /// The id of the archive in `path`, also while another process holds it. None where no Dateline that writes it down has
-    /// opened it yet, or it cannot be read as one.
+    /// The id of the archive at `path`, which another process may hold. `None` if the file is missing, because no
+    /// version of Dateline that writes it has opened the archive, or if it is malformed.
     pub fn id_in(path: &Path) -> io::Result<Option<[u8; 16]>> {
         let file = match own_file::read(&path.join(ID)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -196,12 +199,12 @@ impl Directory {
         Ok(HEXLOWER.decode(line.trim_ascii_end()).ok().and_then(|id| id.try_into().ok()))
     }
 
-    /// Tells others where the server of this process listens.
+    /// Publishes the address of this process's server.
     pub fn set_address(&self, address: &str) -> io::Result<()> {
         self.lock.set_address(address)
     }
 
-    /// Moves `path`, a file or folder of this archive, out of the way without losing it. Returns where it went.
+    /// Moves `path`, a file or folder of this archive, to `quarantine/` and returns the new path.
     pub fn quarantine(&self, path: &Path) -> io::Result<PathBuf> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let quarantine = self.path.join("quarantine");
@@ -220,12 +223,12 @@ impl Directory {
     }
 }
 
-/// Makes the names in a directory durable.
+/// Makes the entries of a directory durable.
 pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Whether an archive of a known layout is there; false if there is room for one.
+/// True if the path is an archive of a known layout; false if one can be created there.
 fn must_be_archive_or_empty(path: &Path) -> Result<bool, OpenError> {
     let found = Directory::inspect(path)?;
     let path = path.to_path_buf();
@@ -248,13 +251,13 @@ fn inspect(path: &Path) -> io::Result<Inspection> {
         return Ok(version);
     }
     let unversioned = inspect_unversioned(path)?;
-    // Another process may have created an archive meanwhile. Of that, VERSION comes before everything that is foreign
-    // without it.
+    // Another process may have created an archive in the meantime. It writes VERSION before anything that would look
+    // foreign without it, so looking for VERSION again is enough.
     let created = if unversioned == Inspection::Empty { None } else { inspect_version(path)? };
     Ok(created.unwrap_or(unversioned))
 }
 
-/// What the file VERSION says; none if there is no such file.
+/// What the file VERSION says; `None` if there is no such file.
 fn inspect_version(path: &Path) -> io::Result<Option<Inspection>> {
     let version = match own_file::read(&path.join("VERSION")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -277,10 +280,10 @@ fn parse_version(content: &[u8]) -> Inspection {
 fn inspect_unversioned(path: &Path) -> io::Result<Inspection> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        // What a creation that was cut short leaves behind.
+        // An interrupted creation leaves these two files.
         if name != "LOCK" && name != "VERSION.new" {
             let name = name.to_string_lossy();
-            return Ok(Inspection::Foreign(format!("it holds `{name}`, and no file VERSION")));
+            return Ok(Inspection::Foreign(format!("it holds `{name}`, but no file VERSION")));
         }
     }
     Ok(Inspection::Empty)
@@ -296,7 +299,7 @@ fn must_be_unfinished_or_empty(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether a directory that is no archive holds nothing but what [`Directory::begin`] makes.
+/// Whether a directory that is not an archive contains only what [`Directory::begin`] creates.
 fn is_unfinished(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
@@ -307,7 +310,7 @@ fn is_unfinished(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes a directory with all that is in it, if it is there.
+/// Removes a directory and everything in it, if it exists.
 pub(in crate::store) fn remove_directory(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -319,7 +322,7 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Creates what is missing on the way to `path`, each step durably.
+/// Creates `path` and its missing parents, each durably.
 fn create_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -335,7 +338,7 @@ fn create_directory(path: &Path) -> io::Result<()> {
 fn write_version(path: &Path) -> io::Result<()> {
     let complete = path.join("VERSION.new");
     let mut file = own_file::create(&complete)?;
-    // A process that was killed may have left a part of it.
+    // A killed process may have left a part of it.
     file.set_len(0)?;
     writeln!(file, "{VERSION_PREFIX}{LAYOUT}")?;
     file.sync_all()?;
@@ -343,7 +346,7 @@ fn write_version(path: &Path) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// Creates the folder with the lowest free number. That `create_dir` fails on what exists makes it ours alone.
+/// Creates the folder with the lowest free number. It is ours alone, because creating an existing folder fails.
 fn create_numbered(parent: &Path) -> io::Result<PathBuf> {
     let mut number = 1_u64;
     loop {
@@ -386,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn creation_that_was_cut_short_is_taken_up_again() {
+    fn an_interrupted_creation_is_resumed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("LOCK"), b"{\"pid\"").unwrap();
         fs::write(dir.path().join("VERSION.new"), b"datel").unwrap();
@@ -395,7 +398,8 @@ mod tests {
         assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Archive { layout: 1 });
     }
 
-    /// It was taken for foreign where VERSION came between the look for it and the look at everything else.
+    /// A directory looked foreign if VERSION appeared after the check for VERSION and before the check of everything
+    /// else.
     #[test]
     fn an_archive_that_is_being_created_is_never_foreign() {
         let dir = tempfile::tempdir().unwrap();
@@ -418,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_foreign_is_refused_and_left_untouched() {
+    fn foreign_directories_are_rejected_and_left_untouched() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("holiday.jpg"), b"x").unwrap();
         let error = Directory::open_or_create(dir.path(), holder()).unwrap_err();
@@ -433,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_layout_is_refused() {
+    fn a_newer_layout_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("VERSION"), b"dateline archive, layout 2\n").unwrap();
         assert_eq!(Directory::inspect(dir.path()).unwrap(), Inspection::Archive { layout: 2 });
@@ -469,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_in_the_place_of_the_lock_leaves_its_target_as_it_is() {
+    fn a_symbolic_link_named_lock_leaves_its_target_untouched() {
         let dir = tempfile::tempdir().unwrap();
         let (archive, victim) = (dir.path().join("archive"), dir.path().join("victim"));
         fs::create_dir(&archive).unwrap();
@@ -480,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_a_directory_is_can_be_read_while_it_is_held() {
+    fn the_id_of_an_archive_can_be_read_while_it_is_held() {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open_or_create(dir.path(), holder()).unwrap();
         assert_eq!(Directory::id_in(dir.path()).unwrap(), None);
@@ -493,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_archive_is_its_owners_alone() {
+    fn only_the_owner_can_access_a_new_archive() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("archive");

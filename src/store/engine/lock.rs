@@ -1,8 +1,7 @@
-//! The lock that lets one process at a time into an archive, and says who that is.
+//! The lock that restricts an archive to one process at a time, and identifies that process.
 //!
-//! The lock is an advisory one on an open file, so it goes when its process does, however that ends. The
-//! content of the file is for people and for the command line only: a file left behind by a killed process
-//! locks nobody out.
+//! It is an advisory lock on an open file, so it is released when the process ends, however that happens. The content
+//! of the file is for people and the command line only: a file left by a killed process does not lock anyone out.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,38 +13,38 @@ use serde::{Deserialize, Serialize};
 
 use super::own_file;
 
-/// Who holds an archive.
+/// The process that holds an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its process id.
     pub pid: u32,
-    /// Its command, for people.
+    /// Its command line, for people.
     pub command: String,
-    /// Where its server listens, once it does.
+    /// The address of its server, once it listens.
     pub address: Option<String>,
-    /// When it took the lock: an RFC 3339 time.
+    /// When it acquired the lock: an RFC 3339 time.
     pub since: String,
 }
 
-/// Why a lock was not taken.
+/// Why a lock was not acquired.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process has it; none where that one has not written who it is.
+    /// Another process holds it; `None` if that process has not written its details yet.
     Held(Option<Holder>),
     /// The file could not be opened, locked or written.
     Io(io::Error),
 }
 
-/// A lock that is held until it is dropped.
+/// A held lock. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    /// What the file says.
+    /// The content of the file.
     holder: Mutex<Holder>,
 }
 
 impl Lock {
-    /// Takes the lock file at `path`, which it creates if need be, and writes `holder` into it. Does not wait.
+    /// Locks the file at `path`, creating it if necessary, and writes `holder` into it. Does not wait.
     pub fn acquire(path: &Path, holder: Holder) -> Result<Self, LockError> {
         let file = own_file::create(path).map_err(LockError::Io)?;
         match file.try_lock() {
@@ -57,7 +56,7 @@ impl Lock {
         Ok(Self { file, holder: Mutex::new(holder) })
     }
 
-    /// Tells others where the server of this process listens.
+    /// Publishes the address of this process's server.
     pub fn set_address(&self, address: &str) -> io::Result<()> {
         let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
         holder.address = Some(address.to_owned());
@@ -67,24 +66,24 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // The content is a courtesy. If it stays, the next holder overwrites it. It is blanked and not cut, so that the
-        // next one has room for its own on a full disk.
+        // The content is informational. If it stays, the next holder overwrites it. It is blanked rather than
+        // truncated, so that the next holder has room for its own on a full disk.
         let blanks = self.file.metadata().map_or(0, |metadata| metadata.len());
         let _ = self.file.write_all_at(&vec![b' '; usize::try_from(blanks).unwrap_or(0)], 0);
-        // Closing alone is not enough: a child that this process is just starting has the open file too, until it runs
-        // its own program. If it cannot be unlocked, it is when that is gone.
+        // Closing alone is not enough: a child that this process is just starting has the open file too, until it
+        // executes its own program. If unlocking fails, the lock is released when the child gets there.
         let _ = self.file.unlock();
     }
 }
 
-/// Writes first and cuts afterwards, so that a reader never finds the file empty while it is held.
+/// Writes first and truncates afterwards, so that a reader never finds the file empty while it is held.
 fn write_holder(file: &File, holder: &Holder) -> io::Result<()> {
     let content = serde_json::to_vec(holder)?;
     file.write_all_at(&content, 0)?;
     file.set_len(content.len() as u64)
 }
 
-/// Takes the first JSON value and ignores what may follow it: the end of a longer, older content.
+/// Reads the first JSON value and ignores what follows it, which may be the rest of a longer, older content.
 fn read_holder(file: &File) -> Option<Holder> {
     let content = io::read_to_string(file).ok()?;
     serde_json::Deserializer::from_str(&content).into_iter().next()?.ok()
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_holder_learns_who_the_first_is() {
+    fn a_second_process_learns_who_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
         let first = Lock::acquire(&path, holder("dateline serve")).unwrap();
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_locks_nobody_out() {
+    fn a_file_left_by_a_killed_process_locks_nobody_out() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
         std::fs::write(&path, serde_json::to_vec(&holder("a command with a longer name")).unwrap()).unwrap();

@@ -1,7 +1,8 @@
-//! An engine in memory, for tests: it loses what was not synced, and fails on order.
+//! An in-memory engine for tests. It can lose unsynced data, and fail on demand.
 //!
-//! A handle is cheap to clone, and all clones share one state, so that a test keeps one while the archive has
-//! another. "A restart" and "a power cut" act on that state and clear the poison, as opening anew does.
+//! A handle is cheap to clone, and all clones share one state, so that a test keeps one while the archive has another.
+//! [`MemoryEngine::restart`] and [`MemoryEngine::lose_unsynced`] act on that state and clear the poison, as reopening
+//! does.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,24 +13,24 @@ use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, Read, Scan};
 
 const FULL: EngineError = EngineError::Full { free_bytes: 0, floor_bytes: 1 };
 
-/// What happens to a commit.
+/// A fault of one commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails, nothing is written, and the engine is poisoned.
+    /// The commit fails, nothing is written, and the engine is poisoned.
     FailBeforeWrite,
-    /// It fails when its writes are visible and not durable, and the engine is poisoned.
+    /// The commit fails when its writes are visible but not durable, and the engine is poisoned.
     FailBeforeSync,
-    /// It fails when a part of its writes is visible, and the engine is poisoned. Of its writes in key order the
-    /// `n`th is visible if bit `n % 64` is set here. None is there after a restart or a power cut, since a
-    /// commit is atomic over both.
+    /// The commit fails when some of its writes are visible, and the engine is poisoned. The `n`th write in key order
+    /// is visible if bit `n % 64` of this mask is set. After a restart or a power cut none of them is there, since a
+    /// commit is atomic across both.
     Short(u64),
-    /// It fails with [`EngineError::Full`]: nothing is written, and the engine is not poisoned.
+    /// The commit fails with [`EngineError::Full`]: nothing is written, and the engine is not poisoned.
     Full,
-    /// Its writes are visible and not durable, and it does not return until [`MemoryEngine::release`].
+    /// The writes are visible but not durable, and the commit does not return until [`MemoryEngine::release`].
     Hang,
 }
 
-/// An engine in memory. See the module.
+/// An in-memory engine. See the module documentation.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEngine {
     shared: Arc<Shared>,
@@ -45,13 +46,13 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     visible: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// What the keys written since the last sync held before it: undone by a power cut.
+    /// For each key written since the last sync, its value before that. A power cut restores it.
     unsynced: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    /// Whether what is not synced is a part of a commit, which no opening may find.
+    /// Whether the unsynced writes are only a part of a commit, which no reopening may find.
     torn: bool,
-    /// Commits until now that were neither refused as poisoned nor as oversized.
+    /// The number of commits so far, not counting those rejected as poisoned or oversized.
     commits: u64,
-    /// By number of commit, from 1.
+    /// Planned faults by the number of the commit, from 1.
     faults: BTreeMap<u64, Fault>,
     hanging: usize,
     released: bool,
@@ -66,7 +67,7 @@ impl MemoryEngine {
         Self::default()
     }
 
-    /// Plans a fault for the `nth` commit from now on: 1 is the next.
+    /// Plans a fault for the `nth` commit from now, where 1 is the next one.
     pub fn fault_at(&self, nth: u64, fault: Fault) {
         let mut state = self.state();
         let commit = state.commits + nth;
@@ -74,31 +75,31 @@ impl MemoryEngine {
         state.released = false;
     }
 
-    /// Waits until a commit hangs.
+    /// Blocks until a commit hangs.
     pub fn wait_until_hanging(&self) {
         let unset = self.shared.changed.wait_while(self.state(), |state| state.hanging == 0);
         drop(unset.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Lets commits that hang go on, now and until a fault is planned again.
+    /// Lets hanging commits continue, now and until another fault is planned.
     pub fn release(&self) {
         self.state().released = true;
         self.shared.changed.notify_all();
     }
 
-    /// Makes reads of keys that begin with `prefix` fail with [`EngineError::Damaged`]; none heals them.
+    /// Makes reads of keys that begin with `prefix` fail with [`EngineError::Damaged`]; `None` ends that.
     pub fn fail_reads(&self, prefix: Option<&[u8]>) {
         self.state().unreadable = prefix.map(<[u8]>::to_vec);
     }
 
-    /// Inverts all bits of the byte at `index` of the value of `key`. False if there is no such byte.
+    /// Inverts the byte at `index` of the value of `key`. Returns false if there is no such byte.
     pub fn flip_byte(&self, key: &[u8], index: usize) -> bool {
         let mut state = self.state();
         let byte = state.visible.get_mut(key).and_then(|value| value.get_mut(index));
         byte.map(|byte| *byte = !*byte).is_some()
     }
 
-    /// Ends the process and opens anew: what was visible is there, durable or not, save for a part of a commit.
+    /// Simulates a restart of the process: visible writes remain, durable or not, except for a part of a commit.
     pub fn restart(&self) {
         let mut state = self.state();
         if state.torn {
@@ -108,7 +109,7 @@ impl MemoryEngine {
         state.poison = Poison::default();
     }
 
-    /// Cuts the power and opens anew: what was not synced is gone.
+    /// Simulates a power cut and a restart: unsynced writes are lost.
     pub fn lose_unsynced(&self) {
         let mut state = self.state();
         state.undo_unsynced();
@@ -119,7 +120,7 @@ impl MemoryEngine {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next entry of `range`, without holding the lock between entries: a caller may commit while it scans.
+    /// The next entry of `range`. The lock is not held between entries, so that a caller may commit while it scans.
     fn step(&self, range: &KeyRange, direction: Direction) -> Option<Result<Entry, EngineError>> {
         if is_empty(range) {
             return None;
@@ -137,7 +138,7 @@ impl MemoryEngine {
 impl State {
     fn refuse_unreadable(&self, key: &[u8]) -> Result<(), EngineError> {
         match &self.unreadable {
-            Some(prefix) if key.starts_with(prefix) => Err(EngineError::Damaged("unreadable on order".to_owned())),
+            Some(prefix) if key.starts_with(prefix) => Err(EngineError::Damaged("unreadable on demand".to_owned())),
             Some(_) | None => Ok(()),
         }
     }
@@ -146,7 +147,7 @@ impl State {
         self.write_some(batch, u64::MAX);
     }
 
-    /// Writes what `mask` chooses, see [`Fault::Short`].
+    /// Writes what `mask` selects; see [`Fault::Short`].
     fn write_some(&mut self, batch: &Batch, mask: u64) {
         for (index, (key, value)) in batch.writes.iter().enumerate() {
             if mask.rotate_right(u32::try_from(index % 64).unwrap_or(0)) & 1 == 1 {
@@ -164,7 +165,7 @@ impl State {
     }
 
     fn fail(&self) -> Result<(), EngineError> {
-        self.poison.watch(Err(EngineError::Failed("on order".to_owned())))
+        self.poison.watch(Err(EngineError::Failed("on demand".to_owned())))
     }
 }
 
@@ -236,7 +237,7 @@ impl Engine for MemoryEngine {
     }
 }
 
-/// Whether a range holds no key whatever is stored. `BTreeMap::range` panics on some of these.
+/// Whether a range is empty or inverted. `BTreeMap::range` panics on some of these.
 fn is_empty(range: &KeyRange) -> bool {
     match (&range.start, &range.end) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
@@ -245,7 +246,7 @@ fn is_empty(range: &KeyRange) -> bool {
     }
 }
 
-/// Sets or removes, and returns what was there.
+/// Sets or removes the value of a key, and returns the previous value.
 fn replace(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, key: Vec<u8>, value: Option<Vec<u8>>) -> Option<Vec<u8>> {
     match value {
         Some(value) => map.insert(key, value),

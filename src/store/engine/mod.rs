@@ -1,18 +1,17 @@
-//! The ordered key-value engine that everything is kept in.
+//! The ordered key-value engine that stores everything.
 //!
-//! An engine is synchronous and small: it reads a key, scans a range in either direction, and commits a
-//! batch. There are two: [`sled`], for the disk, and [`memory`], for tests, which can lose what was not
-//! synced and fail on order. An engine knows nothing of what its keys and values mean.
+//! An engine is synchronous and small: it reads a key, scans a range in either direction, and commits a batch. There
+//! are two: [`sled`], on disk, and [`memory`], for tests, which can lose unsynced data and fail on demand. An engine
+//! does not know what its keys and values mean.
 //!
 //! Guarantees of every engine:
-//! - a commit is atomic: after a crash all of its writes are there, or none;
-//! - when `commit` returns `Ok`, the batch survives a crash of process and machine;
-//! - after a failed commit the engine is poisoned: each later commit fails with [`EngineError::Poisoned`],
-//!   while reads go on as far as they can. What the failed commit wrote may or may not be there. Two failures
-//!   happen before anything is written and do not poison: [`EngineError::Full`], and the refusal of a key
-//!   or value that is too long. A failed read does not poison either, or one damaged page would stop
-//!   all writes;
-//! - a read may see a commit that is not durable yet. Its caller bounds reads by position.
+//! - A commit is atomic: after a crash all of its writes are there, or none.
+//! - When `commit` returns `Ok`, the batch survives a crash of the process or the machine.
+//! - After a failed commit the engine is poisoned: every later commit fails with [`EngineError::Poisoned`], while reads
+//!   continue as far as they can. The writes of the failed commit may or may not be there. Two failures happen before
+//!   anything is written and do not poison: [`EngineError::Full`] and [`EngineError::TooLarge`]. A failed read does not
+//!   poison either; otherwise one damaged page would stop all writes.
+//! - A read may see a commit that is not durable yet. Callers bound their reads by position.
 
 pub mod directory;
 pub mod lock;
@@ -30,41 +29,42 @@ use std::ops::Bound;
 
 pub use open_error::OpenError;
 
-/// The longest value that a commit takes: a chunk of 64 KiB and its header.
+/// The maximum length of a value in bytes: a chunk of 64 KiB and its header.
 ///
-/// sled puts a page above 2 MiB into a file that it never syncs, and splits a leaf above 16 entries, an inner
-/// page above 256. This and [`KEY_BYTES_MAX`] keep each page well below.
+/// sled moves a page above 2 MiB to a file that it never syncs; it splits a leaf above 16 entries, and an inner page
+/// above
+/// 256. This limit and [`KEY_BYTES_MAX`] keep every page well below 2 MiB.
 pub const VALUE_BYTES_MAX: usize = 65 * 1024;
 
-/// The longest key that a commit takes.
+/// The maximum length of a key in bytes.
 pub const KEY_BYTES_MAX: usize = 6 * 1024;
 
-/// An engine error. `Display` is for the log; a user is told what to do by the layers above.
+/// An error of the engine. `Display` is for the log; the layers above tell users what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A write or sync failed, or took too long; the engine takes no more commits.
+    /// A write or sync failed or took too long. The engine accepts no more commits.
     #[error("the storage engine failed: {0}")]
     Failed(String),
-    /// An earlier commit failed.
+    /// An earlier commit failed. The text is that of the first failure.
     #[error("the storage engine is closed to writes since an earlier failure: {0}")]
     Poisoned(String),
     /// Free space is below the floor. Nothing was written, and the engine is not poisoned.
     #[error("{free_bytes} bytes are free on the disk, and writes stop below {floor_bytes}")]
     Full {
-        /// What is free.
+        /// The free space in bytes.
         free_bytes: u64,
-        /// What must stay free.
+        /// The free space that must remain, in bytes.
         floor_bytes: u64,
     },
-    /// A key or value is larger than an engine takes. Nothing was written, and the engine is not poisoned.
+    /// A key or value exceeds its maximum length. Nothing was written, and the engine is not poisoned.
     #[error("a key or value has {size} bytes, and at most {size_max} are allowed")]
     TooLarge {
-        /// Its bytes.
+        /// Its length in bytes.
         size: usize,
-        /// The most that is taken.
+        /// The maximum length in bytes.
         size_max: usize,
     },
-    /// What was read back is not what can have been written.
+    /// The engine read something that it cannot have written.
     #[error("the storage engine found damage: {0}")]
     Damaged(String),
 }
@@ -72,7 +72,7 @@ pub enum EngineError {
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
-/// Entries in key order, or in reverse.
+/// Entries in key order, or in reverse. An error ends it.
 pub type Scan<'a> = Box<dyn Iterator<Item = Result<Entry, EngineError>> + 'a>;
 
 /// The order of a scan.
@@ -87,31 +87,32 @@ pub enum Direction {
 /// A range of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
-    /// Where it begins.
+    /// The lower bound.
     pub start: Bound<Vec<u8>>,
-    /// Where it ends.
+    /// The upper bound.
     pub end: Bound<Vec<u8>>,
 }
 
-/// Writes that become durable together. A later write of a key replaces an earlier one.
+/// Writes that become durable together. A later write of a key replaces an earlier one in the batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Key to new value; `None` removes the key.
     pub writes: std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    /// What reads and consumers cannot do without, and takes next to no room: a full disk refuses it later than the rest.
+    /// Whether this is a maintenance write: small, and needed by reads or consumers. It is accepted down to a lower
+    /// free-space floor.
     pub maintenance: bool,
 }
 
 impl Batch {
-    /// The bytes of all keys and values.
+    /// The total size of all keys and values in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let bytes = self.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
         bytes.sum::<usize>() as u64
     }
 
-    /// Refuses a key above [`KEY_BYTES_MAX`] or a value above [`VALUE_BYTES_MAX`]: to write one is a mistake
-    /// in the layer above, and never the user's.
+    /// Rejects keys above [`KEY_BYTES_MAX`] and values above [`VALUE_BYTES_MAX`]. Writing one is a bug in the layer
+    /// above, never a user's mistake.
     fn refuse_oversized(&self) -> Result<(), EngineError> {
         for (key, value) in &self.writes {
             let value_bytes = value.as_ref().map_or(0, Vec::len);
@@ -125,23 +126,23 @@ impl Batch {
     }
 }
 
-/// What can be read from: an engine, or an engine under writes that it does not have yet.
+/// A source of entries: an engine, or a view of one with pending writes applied.
 pub trait Read {
-    /// The value of `key`.
+    /// The value of `key`; `None` if there is none.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError>;
 
-    /// The entries of `range`. An empty or inverted range gives none.
+    /// The entries in `range`. An empty or inverted range contains none.
     fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_>;
 }
 
-/// An ordered key-value store. See the module for what it guarantees.
+/// An ordered key-value store. The module documentation lists its guarantees.
 pub trait Engine: Read + Send + Sync + 'static {
-    /// Writes `batch`, durably when it returns. Commits are not concurrent: the caller has one at a time.
+    /// Writes `batch`, which is durable when this returns. The caller must not commit concurrently.
     fn commit(&self, batch: &Batch) -> Result<(), EngineError>;
 
-    /// Whether a commit of ordinary size would be taken now, as far as room goes: [`EngineError::Full`] if not.
+    /// Fails with [`EngineError::Full`] if there is not enough space for a commit of ordinary size.
     fn has_room(&self) -> Result<(), EngineError>;
 
-    /// Bytes on disk.
+    /// The size of the database on disk, in bytes.
     fn disk_bytes(&self) -> Result<u64, EngineError>;
 }

@@ -1,31 +1,31 @@
-//! Why an archive directory could not be opened, in words for its owner.
+//! Why an archive could not be opened, in words for its operator.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::lock::Holder;
 
-/// Why an archive could not be opened. `Display` says what to do, and may be shown as it is.
+/// Why an archive could not be opened. `Display` says what to do, and may be shown to users as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Nothing is there, or an empty directory, and it was not to be created.
+    /// The path does not exist or is an empty directory, and the caller did not ask to create an archive.
     #[error("there is no archive in {}; check the path, or create one there", .path.display())]
     Missing {
         /// The archive directory.
         path: PathBuf,
     },
-    /// The directory holds something else.
-    #[error("{} is not a Dateline archive: {reason}; name an archive, or an empty or new directory", .path.display())]
+    /// The path is something other than an archive.
+    #[error("{} is not a Dateline archive: {reason}; use an archive, or an empty or new directory", .path.display())]
     Foreign {
-        /// The directory.
+        /// The path.
         path: PathBuf,
-        /// What was found.
+        /// What was found there.
         reason: String,
     },
-    /// The directory was to become an archive, and is one.
-    #[error("there is an archive in {} already; name a directory that does not exist, or is empty", .path.display())]
+    /// The directory where an archive should be created is already one.
+    #[error("there is an archive in {} already; use a directory that does not exist or is empty", .path.display())]
     Exists {
-        /// The directory.
+        /// The archive directory.
         path: PathBuf,
     },
     /// Another process holds the archive.
@@ -33,12 +33,13 @@ pub enum OpenError {
     InUse {
         /// The archive directory.
         path: PathBuf,
-        /// Who holds it. None where it has not said so: it is still starting, or no Dateline.
+        /// The process that holds it; `None` if it has not written its details: it is still starting, or is not
+        /// Dateline.
         holder: Option<Box<Holder>>,
     },
-    /// The directory was written by a newer Dateline.
+    /// The directory has a layout that only a newer Dateline knows.
     #[error(
-        "the archive in {} has layout {layout}, and this Dateline knows layouts up to {known}; use a newer Dateline",
+        "the archive in {} has layout {layout}, and this version of Dateline supports layouts up to {known}; use a newer one",
         .path.display()
     )]
     UnknownLayout {
@@ -46,15 +47,15 @@ pub enum OpenError {
         path: PathBuf,
         /// Its layout.
         layout: u32,
-        /// The highest layout that can be opened.
+        /// The highest layout that this build can open.
         known: u32,
     },
-    /// The database was made with settings, or by a version of the engine, that this build does not open.
-    #[error("the database in {} cannot be opened by this Dateline: {reason}", .path.display())]
+    /// The database was created with settings, or by an engine version, that this build does not support.
+    #[error("this version of Dateline cannot open the database in {}: {reason}", .path.display())]
     Incompatible {
         /// The database directory.
         path: PathBuf,
-        /// What the engine said.
+        /// The engine's error.
         reason: String,
     },
     /// The database is damaged.
@@ -65,23 +66,23 @@ pub enum OpenError {
     Damaged {
         /// The database directory.
         path: PathBuf,
-        /// What was found.
+        /// What is wrong.
         reason: String,
     },
-    /// The operating system refused something.
+    /// An operation of the operating system failed.
     #[error("could not {action} {}: {source}", .path.display())]
     Io {
-        /// What was tried, as an infinitive.
+        /// The operation, as an infinitive that precedes the path.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl OpenError {
-    /// For `map_err`: an I/O error and what it hindered.
+    /// For `map_err`: adds the operation and the path to an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
@@ -92,8 +93,8 @@ fn describe(path: &Path, holder: Option<&Holder>) -> String {
     let Some(Holder { pid, command, address, since }) = holder else {
         let lock = path.join("LOCK");
         return format!(
-            "a process that has not written who it is: a Dateline that is just starting, or another program that has locked \
-             {0}; try again in a moment, and look with `fuser -v {0}` if it stays so",
+            "a process that has not written who it is: Dateline while it is starting, or another program that locked \
+             {0}; try again in a moment, and find the process with `fuser -v {0}` if the message persists",
             lock.display()
         );
     };

@@ -1,6 +1,6 @@
-//! Opens a file of an archive: never through a symbolic link, and none but a regular file of this process's user.
+//! Opens files of an archive: never through a symbolic link, and only regular files that belong to this process's user.
 //!
-//! Another user who may create entries in the directory could otherwise have a file elsewhere overwritten.
+//! Otherwise another user with write access to the directory could have a file elsewhere overwritten.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -10,23 +10,23 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Opens `path` to read it.
+/// Opens `path` for reading.
 pub(in crate::store) fn read(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true))
 }
 
-/// Opens `path` to read and write it, and leaves what it holds.
+/// Opens `path` for reading and writing, without truncating it.
 pub(in crate::store) fn write(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true))
 }
 
-/// As [`write`], but creates the file if it is not there, for this user alone.
+/// As [`write`], but creates a missing file with mode 0600.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Without NONBLOCK the opening of a pipe waits for its other end. A regular file is not changed by it.
+    // Without NONBLOCK, opening a pipe waits for its other end. The flag has no effect on regular files.
     let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits();
     let flags = i32::try_from(flags).map_err(io::Error::other)?;
     let file = options.custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
@@ -39,19 +39,19 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 fn judge(path: &Path, found: &Metadata) -> io::Result<()> {
     if !found.is_file() {
-        return Err(refused(&name_of(path), "is no regular file; remove it"));
+        return Err(refused(&name_of(path), "is not a regular file; remove it"));
     }
     if found.uid() != rustix::process::geteuid().as_raw() {
         return Err(another_users(Path::new(&name_of(path)), found.uid()));
     }
     if found.nlink() > 1 {
-        let why = "has another name elsewhere (a hard link), where it would be changed too; open a copy (`cp -a`)";
+        let why = "has a second name elsewhere (a hard link), under which it would change too; open a copy (`cp -a`)";
         return Err(refused(&name_of(path), why));
     }
     Ok(())
 }
 
-/// That something is another user's. Root is refused too: an archive cannot be opened without being written to, and its
+/// The error for an entry of another user. It applies to root too: opening an archive always writes to it, and the
 /// owner could not open what root wrote.
 pub(super) fn another_users(path: &Path, uid: u32) -> io::Error {
     let why = format!(
@@ -60,7 +60,7 @@ pub(super) fn another_users(path: &Path, uid: u32) -> io::Error {
     refused(&path.to_string_lossy(), &why)
 }
 
-/// The error of a file that is not opened.
+/// The error for an entry that is rejected, with its name and the reason.
 pub(super) fn refused(name: &str, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("{name} {why}"))
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_in_the_place_of_a_file_is_refused_and_its_target_kept() {
+    fn a_symbolic_link_is_rejected_and_its_target_untouched() {
         let dir = tempfile::tempdir().unwrap();
         let (victim, link) = (dir.path().join("victim"), dir.path().join("LOCK"));
         symlink(&victim, &link).unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_another_name_elsewhere_is_refused() {
+    fn a_file_with_a_hard_link_elsewhere_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let (victim, link) = (dir.path().join("victim"), dir.path().join("LOCK"));
         fs::write(&victim, b"kept").unwrap();
@@ -101,15 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_without_waiting() {
+    fn sockets_and_directories_are_rejected_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
         assert!(create(&dir.path().join("socket")).is_err());
-        assert!(read(dir.path()).unwrap_err().to_string().contains("no regular file"));
+        assert!(read(dir.path()).unwrap_err().to_string().contains("not a regular file"));
     }
 
     #[test]
-    fn a_created_file_is_this_users_alone() {
+    fn only_the_owner_can_access_a_created_file() {
         let dir = tempfile::tempdir().unwrap();
         let mode = create(&dir.path().join("LOCK")).unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

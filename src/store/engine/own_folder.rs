@@ -1,8 +1,9 @@
-//! What is in an archive belongs to this process's user, and no other user can reach it.
+//! Ensures that everything in an archive belongs to this process's user, and that no other user has access to it.
 //!
-//! The modes that the umask gave do not count. An archive from before, or an empty directory that becomes one, is set to
-//! 0700 and its files to 0600 when it is opened, as PostgreSQL's initdb does; PostgreSQL's server refuses wider modes, and
-//! etcd's warns of them, which leaves them as they are. With 0600 a user who may read the directory cannot lock `LOCK`.
+//! The umask does not matter. An older archive, or an empty directory that becomes an archive, is set to mode 0700 and
+//! its files to 0600 when it is opened, as PostgreSQL's initdb does. (PostgreSQL's server rejects wider modes, and
+//! etcd's warns about them; both leave them as they are.) With 0600, a user who may read the directory cannot lock
+//! `LOCK`.
 
 use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::io;
@@ -13,11 +14,11 @@ use super::own_file::{another_users, refused};
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// What anybody but the owner may do.
+/// The permission bits of everyone except the owner.
 const OTHERS: u32 = 0o077;
 const ROOT: u32 = 0;
 
-/// What this build opens in an archive. Other entries are not looked at; `quarantine` is only written to.
+/// The entries that this build opens in an archive. Others are ignored; `quarantine` is only written to.
 const ENTRIES: [&str; 11] = [
     "VERSION",
     "VERSION.new",
@@ -32,56 +33,56 @@ const ENTRIES: [&str; 11] = [
     "quarantine",
 ];
 
-/// Refuses what is a link or another user's in the archive directory at `path`, with its name, and takes from others what
-/// they may do with the rest.
+/// Checks the archive directory at `path`: fails with the name of any entry that is a link or belongs to another user,
+/// and removes the permissions of other users from the rest.
 pub(super) fn claim(path: &Path) -> io::Result<()> {
     let mut narrowed = 0;
-    // The path itself may lead through a link: it is the caller's, and not the archive's.
+    // The path itself may contain links: it is the caller's choice, not part of the archive.
     let found = fs::metadata(path)?;
     if is_ours(&found) {
         narrow(path, &found, &mut narrowed);
     } else if found.uid() != ROOT {
         return Err(another_users(path, found.uid()));
     } else if found.mode() & 0o022 != 0 {
-        // The place where a disk is mounted, say. Root's folders are not ours to change.
-        tracing::warn!(archive = %path.display(), "others may exchange the archive: its directory is root's, and they can write to it");
+        // A mount point, for example. This process must not change root's directories.
+        tracing::warn!(archive = %path.display(), "other users can replace the archive: its directory belongs to root and is writable by others");
     }
     for name in ENTRIES {
         visit(&path.join(name), name, name != "quarantine", &mut narrowed)?;
     }
     if narrowed > 0 {
-        tracing::warn!(archive = %path.display(), entries = narrowed, "others could reach the archive; now its owner alone can");
+        tracing::warn!(archive = %path.display(), entries = narrowed, "other users had access to the archive; now only its owner has");
     }
     Ok(())
 }
 
-/// Takes from others what they may do with what another library has just made in `folder`, which is ours.
+/// Removes the permissions of other users from what another library has just created in `folder`, which is ours.
 pub(super) fn narrow_all(folder: &Path) -> io::Result<()> {
     visit(folder, &name_of(folder), true, &mut 0)
 }
 
-/// Creates a folder for this user alone.
+/// Creates a folder with mode 0700.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(FOLDER_MODE).create(path)?;
-    // The umask may have taken from the owner, too.
+    // The umask may have removed permissions of the owner, too.
     fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE))
 }
 
-/// Creates a folder, and those on the way to it, for this user alone. What is there stays as it is.
+/// Creates a folder and its missing parents with mode 0700. Existing folders keep their modes.
 pub(crate) fn create_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
 fn visit(path: &Path, name: &str, with_entries: bool, narrowed: &mut usize) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
-        // A file may go while others are looked at.
+        // A file may disappear while others are checked.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
     if found.is_symlink() {
         return Err(refused(
             name,
-            "is a symbolic link, which is not followed in an archive; put what it leads to in its place",
+            "is a symbolic link, which is not followed in an archive; replace it with its target",
         ));
     }
     if !is_ours(&found) {
@@ -110,8 +111,10 @@ fn narrow(path: &Path, found: &Metadata, narrowed: &mut usize) {
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
         Ok(()) => *narrowed += 1,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        // Some file systems have one mode for all.
-        Err(error) => tracing::warn!(path = %path.display(), %error, "others can reach this, and it cannot be changed"),
+        // Some file systems have a single mode for everything.
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "other users have access to this file, and its mode cannot be changed")
+        }
     }
 }
 
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_umask_gave_becomes_the_owners_alone() {
+    fn wide_modes_are_narrowed_to_the_owner() {
         let dir = archive();
         for (path, wide) in [("", 0o755), ("db", 0o777), ("db/blobs", 0o750), ("quarantine", 0o775)] {
             fs::set_permissions(dir.path().join(path), Permissions::from_mode(wide)).unwrap();
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_anywhere_in_an_archive_is_refused_with_its_name() {
+    fn a_link_anywhere_in_an_archive_is_rejected_by_name() {
         for name in
             ["db", "db/conf", "db/db", "db/blobs", "db/snap.0000000000000000", "WATERMARK", "RESERVE", "before-opening"]
         {
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn another_users_file_in_an_archive_is_refused_with_its_name() {
+    fn another_users_file_in_an_archive_is_rejected_by_name() {
         if !rustix::process::geteuid().is_root() {
             eprintln!("not run: only root can give a file away");
             return;

@@ -1,30 +1,30 @@
-//! The engine on disk: sled 0.34.7, used so that it keeps its promises.
+//! The engine on disk: sled 0.34.7, with workarounds that make it keep its promises.
 //!
-//! What sled does not do by itself, and this module does:
-//! - `flush` syncs neither metadata nor the drive's cache. A commit also syncs the data of the file `db`
-//!   through a handle of ours, and only then returns;
-//! - a page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are as large
-//!   as keeps every page inside ([`super::VALUE_BYTES_MAX`]), and a file there fails the opening or the commit;
-//! - a process killed while it opens leaves `snap.*.generating`, which the next opening takes for the newest
-//!   snapshot and fails on. It is removed, for all that it holds is in the log, and the room may be needed for the next
-//!   one. A finished `snap.*` is never touched;
-//! - sled silently starts an empty database where files of an old one are gone. That is refused;
-//! - sled recovers by cutting off what it cannot read, also when it then fails to open, and also when that was
-//!   acknowledged. An opening that fails puts everything back ([`preimage`]);
-//! - dropping a database leaves tasks of sled's thread pool behind that still hold, and may still cut, its file.
-//!   Closing waits until they have let go of sled's own lock, before anything else touches the file;
-//! - sled writes when it opens and when it reads, and fails where a disk has no room for that. Some is kept ([`reserve`]);
-//! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global
-//!   and belongs to the binary, so it still reports the panic before the error comes back.
+//! What sled does not do by itself, and what this module does about it:
+//! - `flush` syncs neither metadata nor the drive's cache. A commit also syncs the data of the file `db` through a
+//!   handle of our own, and returns only then.
+//! - A page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are large enough to
+//!   hold every page ([`super::VALUE_BYTES_MAX`]), and a file in that folder fails the opening or the commit.
+//! - A process that is killed during opening leaves `snap.*.generating`, which the next opening takes for the newest
+//!   snapshot and fails on. It is removed: everything in it is in the log, and its space may be needed for the next
+//!   one. A finished `snap.*` is never touched.
+//! - sled silently starts an empty database if files of an existing one are missing. That is rejected.
+//! - sled recovers by truncating whatever it cannot read, even if opening then fails, and even if the data was
+//!   acknowledged. If opening fails, everything is restored ([`preimage`]).
+//! - Dropping a database leaves tasks in sled's thread pool that still hold its file and may still truncate it. Closing
+//!   waits until they have released sled's own lock, before anything else touches the file.
+//! - sled writes when it opens and when it reads, and fails if the disk has no space for that. Some space is reserved
+//!   ([`reserve`]).
+//! - sled panics where it should return errors. Each call runs under `catch_unwind`. The panic hook is global and
+//!   belongs to the binary, so it still reports the panic before the error is returned.
+//! - sled silently drops the parts of the log that it cannot read, even from the middle of acknowledged data. The log
+//!   is read before it is opened ([`segments`]). If something will be dropped, [`SledEngine::recovery_warning`] says
+//!   so, and the layers above check whether anything is missing. If sled would continue to write to a segment that it
+//!   cannot read at the next opening, opening is rejected. Data from before the last opening is not at risk: sled's
+//!   snapshot points at it, and reading it fails with [`EngineError::Damaged`].
 //!
-//! - sled drops what it cannot read of the log, also from the midst of what was acknowledged, and says nothing. The log is
-//!   read before it is opened ([`segments`]), and where something will be dropped, [`SledEngine::recovery_warning`] tells it, so that
-//!   the layers above look whether anything is missing. Where sled would go on writing to a segment that it cannot read
-//!   at the next opening, opening is refused. What was written before the last opening is safe from that: sled's snapshot
-//!   points at it, and reading it fails with [`EngineError::Damaged`].
-//!
-//! Reads take no lock of this module, so a commit that hangs in a sync does not hold them up. sled's own
-//! lock is held during `apply_batch` only.
+//! Reads take no lock of this module, so a commit that hangs in a sync does not block them. sled's own lock is held
+//! only during `apply_batch`.
 
 mod blobs;
 mod preimage;
@@ -50,28 +50,29 @@ use super::poison::Poison;
 use super::watermark::Watermark;
 use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Read, Scan, own_file, own_folder};
 
-/// Fixed when a database is created. A page above a quarter of it would leave the log.
+/// The size of a segment of sled's log, fixed when a database is created. A page above a quarter of it leaves the log.
 const SEGMENT_BYTES: usize = 8 << 20;
-/// Upkeep may leave this part of the floor. What is left is for sled, which moves pages by itself.
+/// Maintenance writes may use free space down to the floor divided by this. The rest is for sled, which moves pages by
+/// itself.
 const UPKEEP_SHARE: u64 = 4;
-/// Hardly an article is larger, so that none is refused where there is said to be room.
+/// The size of commit for which [`Engine::has_room`] checks, in bytes. Hardly any article is larger.
 const ORDINARY_COMMIT_BYTES: u64 = 1 << 20;
-/// sled collects garbage in its flush thread, and nowhere else.
+/// The interval of sled's flush thread, the only place where sled collects garbage.
 const FLUSH_EVERY_MS: u64 = 500;
-/// What the copy of what an opening may overwrite takes: a folder, a file, and a link for each of two snapshots; and one more
-/// for the snapshot that the opening writes.
+/// The number of inodes that the copy made before opening takes: a folder, a file, a link for each of two snapshots,
+/// and one for the snapshot that the opening writes.
 const PREIMAGE_INODES: u64 = 5;
-/// How long sled's tasks may take to let go of a database that was closed.
+/// How long to wait for sled's tasks to release a closed database.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 const CLOSE_POLL: Duration = Duration::from_millis(1);
 
-/// How to run the engine.
+/// The settings of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The size of sled's cache, which overshoots it up to 2.6 times. Default 64 MiB.
+    /// The size of sled's cache in bytes. sled may use up to 2.6 times as much. Default 64 MiB.
     pub cache_bytes: u64,
-    /// Commits are refused when they would leave less than this free on the disk, and those of [maintenance](Batch::maintenance)
-    /// when they would leave less than a quarter of it. Default 256 MiB.
+    /// Commits that would leave less free disk space than this, in bytes, are rejected;
+    /// [maintenance writes](Batch::maintenance) only if they would leave less than a quarter of it. Default 256 MiB.
     pub free_space_floor_bytes: u64,
 }
 
@@ -81,9 +82,9 @@ impl Default for Options {
     }
 }
 
-/// An open database. Dropping it closes it, which waits for sled's thread; the archive is then free for others.
+/// An open database. Dropping it closes the database, which waits for sled's threads, and then releases the archive.
 pub struct SledEngine {
-    // These are dropped in order: the database is closed, then waited for, then the archive is let go.
+    // Fields are dropped in order: the database closes, `log` waits until it has, and then the archive is released.
     db: ::sled::Db,
     log: Log,
     path: PathBuf,
@@ -96,20 +97,20 @@ pub struct SledEngine {
 }
 
 impl SledEngine {
-    /// Opens the database of `directory`, and creates it if this archive never had one.
+    /// Opens the database of `directory`, and creates it if the archive has never had one.
     ///
-    /// Fails with [`OpenError::Damaged`], [`OpenError::Incompatible`] or [`OpenError::Io`]. The files are then as
-    /// they were before, so that what is wrong with them can still be mended. They are not if there was no room to
-    /// copy what opening may overwrite, which is logged.
+    /// Fails with [`OpenError::Damaged`], [`OpenError::Incompatible`] or [`OpenError::Io`]. The files are then restored
+    /// to their state before opening, so that repair remains possible, unless there was no space to copy what opening
+    /// may overwrite. A warning is logged in that case.
     ///
-    /// A database that lost its tail to damage opens as if that had never been: see [`Self::open_checked`].
+    /// A database that lost its tail to damage opens as if the tail had never existed: see [`Self::open_checked`].
     pub fn open(directory: Arc<Directory>, options: Options) -> Result<Self, OpenError> {
         Self::open_checked(directory, options, |_| Ok(()))
     }
 
-    /// As [`Self::open`], and gives the caller a say before anything is lost for good: `check` compares the end of
-    /// the log with the [watermark](super::watermark::Watermark). Its error becomes the reason of
-    /// [`OpenError::Damaged`]. It may read, and must not commit.
+    /// As [`Self::open`], but lets the caller reject the database before anything is lost permanently: `check` compares
+    /// the end of the log with the [watermark](super::watermark::Watermark). Its error becomes the reason of
+    /// [`OpenError::Damaged`]. It may read but must not commit.
     pub fn open_checked(
         directory: Arc<Directory>,
         options: Options,
@@ -125,7 +126,7 @@ impl SledEngine {
         let preimage = save_preimage(&directory, options)?;
         let removed = reserve::give_up_when_full(directory.path());
         let removed = removed.map_err(OpenError::io("make room in", directory.path()))?;
-        // `directory` is held on to: the lock must not go with an engine that is refused, before all is put back.
+        // We keep `directory`: if the engine is rejected, the lock must not be released before everything is restored.
         let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options);
         reserve::take_back(directory.path(), removed);
         let opened = opened.and_then(|engine| {
@@ -144,7 +145,7 @@ impl SledEngine {
     fn open_as_it_is(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
         let db = open_database(&path, options)?;
         own_folder::narrow_all(&path).map_err(OpenError::io("open", &path))?;
-        // The snapshot that sled has just written replaced an older one: make both durable.
+        // sled has just written a snapshot and removed an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
         let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
         let (blobs, reserve, poison) = (Blobs::of(&path), Reserve::of(directory.path()), Poison::default());
@@ -152,8 +153,8 @@ impl SledEngine {
         Ok(Self { db, log, path, blobs, reserve, free_space_floor_bytes, poison, recovery_warning: None, directory })
     }
 
-    /// What of the log was not taken in when it was opened. It was torn by a crash and never acknowledged, or it is lost:
-    /// what is stored tells.
+    /// Describes the part of the log that sled dropped when it opened the database. It was either torn by a crash and
+    /// never acknowledged, or it is lost; only checking the stored data can tell.
     #[must_use]
     pub fn recovery_warning(&self) -> Option<&str> {
         self.recovery_warning.as_deref()
@@ -216,12 +217,12 @@ impl Engine for SledEngine {
     fn disk_bytes(&self) -> Result<u64, EngineError> {
         let entries = fs::read_dir(&self.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| EngineError::Failed(error.to_string()))?;
-        // A snapshot may go while it is counted.
+        // A snapshot may disappear while sizes are added up.
         Ok(entries.iter().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum())
     }
 }
 
-/// A handle of ours on the file `db`: to sync it, and to see when sled has closed its own. Dropping waits for that.
+/// Our own handle on the file `db`: to sync it, and to detect when sled has closed its handle. Dropping waits for that.
 struct Log(File);
 
 impl Log {
@@ -229,7 +230,7 @@ impl Log {
         own_file::write(&database.join("db")).map(Self)
     }
 
-    /// Waits until the lock is free that sled has on the file, which is when the last of its tasks is done.
+    /// Waits until sled releases its lock on the file, which happens when the last of its tasks has ended.
     fn wait_until_closed(&self) -> io::Result<()> {
         let begun = Instant::now();
         loop {
@@ -273,14 +274,14 @@ impl Iterator for SledScan {
     }
 }
 
-/// Creates the database under another name and renames it when it is complete and synced, so that what bears
-/// the name is complete.
+/// Creates the database under a temporary name and renames it when it is complete and synced, so that a database under
+/// the final name is always complete.
 fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
     let path = directory.database();
     let watermark =
         Watermark::open(directory.path()).map_err(OpenError::io("read the watermark in", directory.path()))?;
     if watermark.read().is_some() {
-        return Err(OpenError::Damaged { path, reason: "the folder is gone".to_owned() });
+        return Err(OpenError::Damaged { path, reason: "the folder is missing".to_owned() });
     }
     let new = directory.new_database();
     if new.exists() {
@@ -301,16 +302,16 @@ fn sync_creation(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opening makes an empty file of whatever is missing, so what is incomplete is found before.
+/// Rejects a database with missing files. This must happen before opening, which creates missing files as empty ones.
 fn refuse_incomplete(path: &Path) -> Result<(), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.to_path_buf(), reason };
-    // Up to these sizes sled takes a file for empty: a configuration, and the header of a first segment.
+    // Up to these sizes sled treats a file as empty: a configuration, and the header of a first segment.
     for (name, empty_bytes) in [("conf", 8), ("db", 20)] {
         match fs::metadata(path.join(name)) {
             Ok(metadata) if metadata.len() > empty_bytes => {}
             Ok(_) => return Err(damaged(format!("the file `{name}` is empty"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(format!("the file `{name}` is gone")));
+                return Err(damaged(format!("the file `{name}` is missing")));
             }
             Err(error) => return Err(OpenError::io("read", &path.join(name))(error)),
         }
@@ -327,7 +328,7 @@ fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     snapshots.filter(|path| path.extension().is_some_and(|end| end == "generating")).try_for_each(fs::remove_file)
 }
 
-/// Reads the log that is about to be opened. Answers what will not be taken in.
+/// Reads the log that is about to be opened. Returns a description of what sled will drop, if anything.
 fn survey_log(path: &Path) -> Result<Option<String>, OpenError> {
     let surveyed = preimage::covered(path).and_then(|covered| segments::survey(path, covered));
     match surveyed.map_err(OpenError::io("read", path))? {
@@ -337,37 +338,37 @@ fn survey_log(path: &Path) -> Result<Option<String>, OpenError> {
     }
 }
 
-/// Copies what opening may overwrite. None if there is no room for it: an archive opens on a full disk, too. What a process
-/// that was killed while opening left is removed.
+/// Copies what opening may overwrite, after removing the copy of a process that was killed while opening. Returns
+/// `None` if there is no space for the copy: an archive must open on a full disk, too.
 fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preimage>, OpenError> {
     let path = directory.database();
     let preimage = Preimage::plan(&path, &directory.before_opening()).map_err(OpenError::io("read", &path))?;
     preimage.discard().map_err(OpenError::io("remove", preimage.folder()))?;
     let free_bytes = free_bytes(&path).map_err(OpenError::io("look at the disk of", &path))?;
     if free_bytes.saturating_sub(preimage.bytes()) < options.free_space_floor_bytes {
-        tracing::warn!(free_bytes, needed_bytes = preimage.bytes(), "no room to undo the opening if it should fail");
+        tracing::warn!(free_bytes, needed_bytes = preimage.bytes(), "no space to undo the opening if it fails");
         return Ok(None);
     }
     if !has_inodes(&path, PREIMAGE_INODES).map_err(OpenError::io("look at the disk of", &path))? {
-        tracing::warn!("no inodes are free to undo the opening if it should fail; `df -i` shows them");
+        tracing::warn!("no inodes are free to undo the opening if it fails; `df -i` shows them");
         return Ok(None);
     }
     preimage.save().map_err(OpenError::io("copy the end of", &path))?;
     Ok(Some(preimage))
 }
 
-/// Puts everything back after a failure, and removes the copy.
+/// Restores everything after a failure, and removes the copy.
 fn settle(directory: &Directory, preimage: &Preimage, failed: bool) -> Result<(), OpenError> {
     let restore = || Log::open(&directory.database())?.wait_until_closed().and_then(|()| preimage.restore());
     if failed && let Err(source) = restore() {
-        // The copy is all that is left of what was overwritten: the next opening must not replace it.
+        // The copy is all that remains of what was overwritten: the next opening must not replace it.
         let path = directory.quarantine(preimage.folder()).unwrap_or_else(|_| preimage.folder().to_path_buf());
-        return Err(OpenError::Io { action: "put the database back as it was from the copy in", path, source });
+        return Err(OpenError::Io { action: "restore the database from the copy in", path, source });
     }
     preimage.discard().map_err(OpenError::io("remove", preimage.folder()))
 }
 
-/// What is still free above the floor after a commit of so many bytes.
+/// The free space above the floor that remains after a commit of this many bytes.
 fn spare_bytes(free_bytes: u64, commit_bytes: u64, floor_bytes: u64) -> Result<u64, EngineError> {
     let spare_bytes = free_bytes.saturating_sub(commit_bytes).checked_sub(floor_bytes);
     spare_bytes.ok_or(EngineError::Full { free_bytes, floor_bytes })
@@ -378,13 +379,13 @@ fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether this many files can be created. A file system that does not count its inodes has as many as are asked for.
+/// Whether this many files can be created. A file system that does not count inodes has no limit.
 fn has_inodes(path: &Path, count: u64) -> io::Result<bool> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_files == 0 || disk.f_favail >= count)
 }
 
-/// Says what is full: for want of inodes the system says the same as for want of room.
+/// Clarifies an error about a full disk: the system reports a lack of inodes in the same way as a lack of space.
 fn of_inodes(path: &Path, error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::StorageFull && matches!(has_inodes(path, 1), Ok(false)) {
         return io::Error::new(
@@ -396,7 +397,7 @@ fn of_inodes(path: &Path, error: io::Error) -> io::Error {
 }
 
 fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError> {
-    // sled's files get the modes of the umask. In a folder of this user alone no other user can use that, even for a moment.
+    // sled's files get the modes of the umask. In a folder with mode 0700 no other user can exploit that, even briefly.
     if !path.exists() {
         own_folder::create(path).map_err(OpenError::io("create", path))?;
     }
@@ -417,13 +418,13 @@ fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError>
     }
 }
 
-/// Runs a call into sled, and makes an error of whatever goes wrong in it.
+/// Runs a call into sled, and turns every failure, including a panic, into an error.
 fn guarded<T>(call: impl FnOnce() -> ::sled::Result<T>) -> Result<T, EngineError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(::sled::Error::Corruption { at, .. })) => {
             let place = at.map_or_else(String::new, |at| format!(" at byte {} of its file", at.lid()));
-            Err(EngineError::Damaged(format!("sled found what it cannot read{place}")))
+            Err(EngineError::Damaged(format!("sled found data that it cannot read{place}")))
         }
         Ok(Err(error)) => Err(EngineError::Failed(error.to_string())),
         Err(panic) => Err(EngineError::Failed(panic_message(panic.as_ref()))),

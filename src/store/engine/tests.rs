@@ -1,4 +1,4 @@
-//! What both engines must do, tried on each; then what only the one on disk does.
+//! Tests of the guarantees that both engines give, run on each, then of those that only the one on disk gives.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRang
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const ALL: KeyRange = KeyRange { start: Bound::Unbounded, end: Bound::Unbounded };
-/// Tests run on disks that are nearly full, too.
+/// Without a floor, so that the tests also run on a nearly full disk.
 const OPTIONS: Options = Options { cache_bytes: 8 << 20, free_space_floor_bytes: 0 };
 
 fn try_open(path: &Path, options: Options) -> Result<SledEngine, OpenError> {
@@ -66,7 +66,7 @@ fn expected(model: &Model, range: &KeyRange, direction: Direction) -> Vec<Entry>
     }
 }
 
-/// Few different keys, with shared prefixes, empty ones and bytes at both ends, so that ranges meet them.
+/// Keys from a small set, with shared prefixes, empty keys and extreme bytes, so that ranges often meet them.
 fn keys() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(vec![0_u8, 1, 7, 254, 255]), 0..5)
 }
@@ -141,7 +141,7 @@ fn with_both(test: impl Fn(&dyn Engine)) {
 }
 
 #[test]
-fn inverted_and_empty_ranges_hold_nothing() {
+fn inverted_and_empty_ranges_contain_nothing() {
     with_both(|engine| {
         engine.commit(&batch(&[(b"b", Some(b"1"))])).unwrap();
         let key = |key: &[u8]| key.to_vec();
@@ -173,7 +173,7 @@ fn a_caller_may_commit_while_it_scans() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_and_does_not_poison() {
+fn oversized_keys_and_values_are_rejected_without_poisoning() {
     with_both(|engine| {
         let largest = vec![1; VALUE_BYTES_MAX];
         let longest = vec![2; KEY_BYTES_MAX];
@@ -196,7 +196,7 @@ fn the_largest_keys_and_values_stay_out_of_blobs() {
     for group in 0..40_u8 {
         let writes = (0..32_u8).map(|number| {
             let mut key = vec![0; KEY_BYTES_MAX];
-            // Differs at both ends, so that prefix compression does not help.
+            // Keys differ at both ends, so that prefix compression does not help.
             key[0] = number;
             key[KEY_BYTES_MAX - 1] = group;
             (key, Some(vec![number; VALUE_BYTES_MAX / 4]))
@@ -213,7 +213,7 @@ fn the_largest_keys_and_values_stay_out_of_blobs() {
 fn disk_bytes_grow() {
     with_both(|engine| {
         let before = engine.disk_bytes().unwrap();
-        // More than a segment: sled fills the one that it begins with when it opens.
+        // More than a segment, since sled first fills the one that it starts with when it opens.
         let writes = (0..200_u8).map(|number| (vec![number], Some(vec![number; 60_000])));
         engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
         assert!(engine.disk_bytes().unwrap() >= before.max(12_000_000));
@@ -221,7 +221,7 @@ fn disk_bytes_grow() {
 }
 
 #[test]
-fn below_the_floor_nothing_is_written_and_reads_go_on() {
+fn below_the_floor_nothing_is_written_and_reads_continue() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     let engine = try_open(dir.path(), Options { free_space_floor_bytes: u64::MAX, ..OPTIONS }).unwrap();
@@ -233,7 +233,7 @@ fn below_the_floor_nothing_is_written_and_reads_go_on() {
 }
 
 #[test]
-fn a_file_in_blobs_fails_the_commit_poisons_and_keeps_the_database_shut() {
+fn a_file_in_blobs_fails_and_poisons_the_commit_and_prevents_opening() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
@@ -255,8 +255,8 @@ fn a_file_in_blobs_fails_the_commit_poisons_and_keeps_the_database_shut() {
     open(dir.path());
 }
 
-/// A process killed while it opened left a half-written snapshot, which sled took for the newest: the database
-/// could not be opened again.
+/// A process that was killed during opening left a half-written snapshot. sled took it for the newest one, and the
+/// database could not be opened again.
 #[test]
 fn an_unfinished_snapshot_is_removed_and_a_finished_one_is_not() {
     let dir = tempfile::tempdir().unwrap();
@@ -276,7 +276,7 @@ fn snapshots(archive: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_creation_that_was_cut_short_is_done_again() {
+fn an_interrupted_creation_is_repeated() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     fs::rename(dir.path().join("db"), dir.path().join("db.new")).unwrap();
@@ -286,9 +286,9 @@ fn a_creation_that_was_cut_short_is_done_again() {
     assert!(!dir.path().join("db.new").exists());
 }
 
-/// sled makes an empty file of one that is missing, and the archive would start over as if it had never been.
+/// sled created missing files as empty ones, and the archive started over as if it had never existed.
 #[test]
-fn a_database_of_which_files_are_gone_is_refused_and_not_started_over() {
+fn a_database_with_missing_files_is_rejected_and_not_started_over() {
     for file in ["db/db", "db/conf", "db"] {
         for emptied in [false, true] {
             let dir = tempfile::tempdir().unwrap();
@@ -316,10 +316,11 @@ fn fill_three_segments(engine: &SledEngine) {
     }
 }
 
-/// A flipped byte near the end of the log made sled cut off all that came after it. It opened without complaint,
-/// and the flipped byte could not be mended any more. In the middle it failed to open, and had cut nevertheless.
+/// A flipped byte near the end of the log made sled truncate everything after it. The database opened without an error,
+/// and the byte could no longer be repaired. In the middle of the log, opening failed, but sled had truncated it
+/// anyway.
 #[test]
-fn an_opening_that_fails_leaves_all_files_as_they_were() {
+fn a_failed_opening_leaves_all_files_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     fill_three_segments(&engine);
@@ -334,10 +335,10 @@ fn an_opening_that_fails_leaves_all_files_as_they_were() {
     assert!(refused.count() > 1);
 }
 
-/// A damaged header made a segment look empty, or long covered by the snapshot, and it was not copied. sled took it for
-/// free and made it zero, and the opening that was refused put the header back and nothing else.
+/// A damaged header made a segment look empty, or long covered by the snapshot, so it was not copied. sled treated it
+/// as free and zeroed it, and the rejected opening restored only the header.
 #[test]
-fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was() {
+fn a_rejected_opening_leaves_a_segment_with_a_damaged_header_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     for (opened, commits) in [(0, 10), (1, 14_u8)] {
         let engine = open(dir.path());
@@ -349,7 +350,7 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
     let path = dir.path().join("db/db");
     let log = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let refuse = || SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, |_| Err("anyhow".to_owned()));
-    // An older segment that nothing refers to any more is made zero by any opening, and no loss.
+    // Any opening zeroes an older segment that nothing refers to any more. That is no loss.
     assert!(refuse().is_err());
     for segment in 0..fs::metadata(&path).unwrap().len() >> 23 {
         let mut header = [0; 4096];
@@ -357,7 +358,7 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
         let mut damaged = header;
         match segment % 3 {
             0 => damaged.fill(0),
-            // The position, which stands complemented: 16 MiB or more further down.
+            // The position, which is stored complemented: 16 MiB or more further down.
             1 => damaged[7] = 0xff,
             _ => damaged[1] ^= 1,
         }
@@ -369,9 +370,9 @@ fn an_opening_that_is_refused_leaves_a_segment_with_a_damaged_header_as_it_was()
     }
 }
 
-/// A log that was cut within the header of a segment got zeros for what was left of that header.
+/// If a log ended within the header of a segment, the rejected opening padded that header with zeros.
 #[test]
-fn an_opening_that_is_refused_leaves_the_beginning_of_a_header_as_it_was() {
+fn a_rejected_opening_leaves_a_truncated_header_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     fill_three_segments(&engine);
@@ -384,7 +385,8 @@ fn an_opening_that_is_refused_leaves_the_beginning_of_a_header_as_it_was() {
     assert!(contents(&dir.path().join("db")) == before);
 }
 
-/// Whether opening was refused. If it was, all is as before, and opens whole when the damage is mended.
+/// Whether opening was rejected. If so, all files must be unchanged, and everything must be readable once the damage is
+/// repaired.
 fn damage_and_open(archive: &Path, damaged_at: u64) -> bool {
     let log = fs::OpenOptions::new().read(true).write(true).open(archive.join("db/db")).unwrap();
     flip(&log, damaged_at);
@@ -413,7 +415,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn an_archive_opens_when_there_is_no_room_to_undo_it() {
+fn an_archive_opens_without_space_to_undo_the_opening() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     fs::create_dir(dir.path().join("before-opening")).unwrap();
@@ -425,9 +427,9 @@ fn an_archive_opens_when_there_is_no_room_to_undo_it() {
     assert!(!dir.path().join("before-opening").exists());
 }
 
-/// A process that was killed while it opened on a full disk has given up the reserve, and taken nothing back.
+/// A process that is killed while opening on a full disk has released the reserve, and taken nothing back.
 #[test]
-fn a_reserve_that_was_given_up_is_taken_back_by_the_next_opening() {
+fn the_next_opening_takes_back_a_released_reserve() {
     let dir = tempfile::tempdir().unwrap();
     let reserve = dir.path().join("RESERVE");
     let taken = || fs::metadata(&reserve).unwrap().blocks() * 512;
@@ -443,7 +445,7 @@ fn a_reserve_that_was_given_up_is_taken_back_by_the_next_opening() {
 }
 
 #[test]
-fn one_engine_at_a_time_and_the_next_after_it_is_dropped() {
+fn a_second_engine_opens_only_after_the_first_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     assert!(matches!(try_open(dir.path(), OPTIONS), Err(OpenError::InUse { .. })));
@@ -458,7 +460,7 @@ fn a_failed_commit_poisons_memory_as_it_does_sled() {
     engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     assert!(matches!(engine.commit(&batch(&[(b"a", Some(b"2")), (b"b", Some(b"2"))])), Err(EngineError::Failed(_))));
     assert!(matches!(engine.commit(&batch(&[])), Err(EngineError::Poisoned(_))));
-    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"2", "visible, and not durable");
+    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"2", "visible, but not durable");
 
     engine.lose_unsynced();
     assert_eq!(scanned(&engine, &ALL, Direction::Forward), [(b"a".to_vec(), b"1".to_vec())]);
@@ -471,9 +473,9 @@ fn a_failed_commit_poisons_memory_as_it_does_sled() {
     engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap();
 }
 
-/// A part of a commit is to be seen while the process lives, and by no opening.
+/// Part of a commit may be visible while the process lives, but not after reopening.
 #[test]
-fn a_short_write_of_the_memory_engine_is_undone_by_every_opening() {
+fn reopening_the_memory_engine_undoes_a_short_write() {
     for open_anew in [MemoryEngine::restart, MemoryEngine::lose_unsynced] {
         let engine = MemoryEngine::new();
         engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
@@ -490,7 +492,7 @@ fn a_short_write_of_the_memory_engine_is_undone_by_every_opening() {
 }
 
 #[test]
-fn reads_go_on_while_a_commit_of_the_memory_engine_hangs() {
+fn reads_continue_while_a_commit_of_the_memory_engine_hangs() {
     let engine = MemoryEngine::new();
     engine.fault_at(1, Fault::Hang);
     std::thread::scope(|scope| {
@@ -505,7 +507,7 @@ fn reads_go_on_while_a_commit_of_the_memory_engine_hangs() {
 }
 
 #[test]
-fn memory_is_damaged_on_order() {
+fn the_memory_engine_is_damaged_on_demand() {
     let engine = MemoryEngine::new();
     engine.commit(&batch(&[(b"a1", Some(b"\x01\x02")), (b"b1", Some(b"3"))])).unwrap();
     assert!(engine.flip_byte(b"a1", 1));

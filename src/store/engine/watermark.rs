@@ -1,18 +1,18 @@
-//! How far the log, and the commits, are known to have been durable, kept outside of the database.
+//! The watermark: how much of the log, and how many commits, are known to be durable, stored outside the database.
 //!
-//! A database that was cut short or lost its tail to damage may open without complaint. The watermark tells:
-//! it is written after each commit and never names more than was durable then, so a log that ends before it
-//! has lost something, and so has a database with fewer commits, which need not have changed the log. It may lag
-//! behind, since it is not synced, and it may be absent.
+//! A database that was truncated, or that lost its tail to damage, may open without an error. The watermark reveals the
+//! loss. It is written after each commit and is never ahead of what was durable then. So a log that ends before it has
+//! lost changes, and a database with fewer commits has lost something too, even if no change is missing. The watermark
+//! may lag, since it is not synced, and it may be absent.
 //!
-//! The file has two slots, a page apart, that are written in turn, so that a torn write leaves the other:
+//! The file has two slots, a page apart, that are written alternately, so that a torn write damages only one of them:
 //!
 //! | bytes | field |
 //! | --- | --- |
 //! | 0–7 | `dlmark\0\x02` |
 //! | 8–15 | turn, big-endian: the higher of the two counts |
 //! | 16–23 | next seq, big-endian |
-//! | 24–39 | history digest |
+//! | 24–39 | log digest |
 //! | 40–47 | commits, big-endian |
 //! | 48–51 | CRC-32C of bytes 0–47, big-endian |
 
@@ -25,28 +25,28 @@ use super::{OpenError, own_file};
 
 const MAGIC: &[u8; 8] = b"dlmark\0\x02";
 const SLOT_BYTES: usize = 52;
-/// Slots lie in different pages: one torn page cannot take both.
+/// Places the slots in different pages, so that one torn page cannot damage both.
 const SLOT_DISTANCE: u64 = 4096;
 
-/// What was durable.
+/// The durable state at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The position of the next change.
     pub next_seq: u64,
-    /// The log's running digest.
+    /// The log digest below that position.
     pub log_digest: [u8; 16],
-    /// How many commits there were.
+    /// The number of commits.
     pub commits: u64,
 }
 
-/// A slot's content.
+/// The content of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     turn: u64,
     mark: Mark,
 }
 
-/// The watermark file of an archive. It belongs to whoever holds the archive's lock.
+/// The watermark file of an archive. Only the process that holds the archive's lock may use it.
 #[derive(Debug)]
 pub struct Watermark {
     file: File,
@@ -54,7 +54,7 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// Opens `WATERMARK` in the archive directory `dir`, creating it if need be. Damage counts as absence.
+    /// Opens `WATERMARK` in the archive directory `dir`, creating it if necessary. A damaged slot counts as absent.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join("WATERMARK");
         let file = own_file::create(&path)?;
@@ -62,18 +62,18 @@ impl Watermark {
         Ok(Self { file, latest })
     }
 
-    /// As [`Self::open`], for one who opens the archive.
+    /// As [`Self::open`], with the error that opening an archive reports.
     pub fn open_in(dir: &Path) -> Result<Self, OpenError> {
         Self::open(dir).map_err(OpenError::io("open the watermark of", dir))
     }
 
-    /// What was durable when this was last recorded.
+    /// The durable state as last recorded; `None` if the file is new or damaged.
     #[must_use]
     pub fn read(&self) -> Option<Mark> {
         self.latest.map(|slot| slot.mark)
     }
 
-    /// Records what is durable now. Call it after the commit has returned, never before. Does not sync.
+    /// Records the durable state. Call this only after the commit has returned. It does not sync.
     pub fn record(&mut self, mark: Mark) -> io::Result<()> {
         let turn = self.latest.map_or(0, |slot| slot.turn.wrapping_add(1));
         let slot = Slot { turn, mark };
@@ -82,7 +82,7 @@ impl Watermark {
         Ok(())
     }
 
-    /// Makes durable what was recorded.
+    /// Makes the last record durable.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_last_is_read_after_reopening() {
+    fn the_last_record_is_read_after_reopening() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Watermark::open(dir.path()).unwrap().read(), None);
         for seq in 1..=5 {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_slot_leaves_the_other_and_two_leave_none() {
+    fn one_torn_slot_is_tolerated_and_two_count_as_absent() {
         let dir = tempfile::tempdir().unwrap();
         let mut watermark = Watermark::open(dir.path()).unwrap();
         watermark.record(mark(10)).unwrap();

@@ -1,8 +1,8 @@
 //! The frames of a log file. A frame is its kind (1 byte), the payload's length (4 bytes), the payload, and a CRC-32C
 //! (4 bytes).
 //!
-//! The checksum covers the frame's number in the file (8 bytes, from 0, not written), then kind, length and payload. Frames
-//! that were swapped, repeated or left out are thereby detected at the first one that is out of place.
+//! The checksum covers the frame's number in the file (8 bytes, from 0, not written), then kind, length and payload.
+//! Frames that were swapped, repeated or left out are thereby detected at the first one that is out of place.
 
 use super::LENGTH_MAX;
 

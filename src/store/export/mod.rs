@@ -1,12 +1,12 @@
 //! Log files, the format of backups: a run of changes with their contents and originals, readable without an engine.
 //!
-//! docs/FORMAT.md specifies the bytes: a line that identifies the file, then frames, each with a checksum over its number
-//! in the file, kind, length and payload. A header comes first, then segments of about [`SEGMENT_BYTES`], then an end.
-//! Reading and writing both need memory for one segment, however long the log.
+//! docs/FORMAT.md specifies the bytes: a line that identifies the file, then frames, each with a checksum over its
+//! number in the file, kind, length and payload. A header comes first, then segments of about [`SEGMENT_BYTES`], then
+//! an end. Reading and writing both need memory for one segment, however long the log.
 //!
-//! [`LogReader`] checks everything it returns: each frame's checksum, that frames and changes follow one another without
-//! gaps, and the log digest after each change. It does not check contents and originals against their digests; that is
-//! up to the caller that unpacks them.
+//! [`LogReader`] checks everything it returns: each frame's checksum, that frames and changes follow one another
+//! without gaps, and the log digest after each change. It does not check contents and originals against their digests;
+//! that is up to the caller that unpacks them.
 
 mod error;
 mod frame;
@@ -27,8 +27,8 @@ pub const EXPORT_VERSION: u32 = 1;
 /// A segment ends with the change that brings it to this many bytes before compression, so that it is larger only if a
 /// single change is.
 pub const SEGMENT_BYTES: usize = 1 << 20;
-/// The greatest length that a frame or a segment's records may declare, in bytes: more than the largest change takes with
-/// its content and original. A greater length is damage, and no memory is reserved for it.
+/// The greatest length that a frame or a segment's records may declare, in bytes: more than the largest change takes
+/// with its content and original. A greater length is damage, and no memory is reserved for it.
 const LENGTH_MAX: u64 = 640 << 20;
 
 /// The header of a log file: what the file contains.

@@ -99,7 +99,8 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// Reads `count` bytes, `within` bytes after the current place. Memory is allocated as bytes arrive, whatever `count` is.
+    /// Reads `count` bytes, `within` bytes after the current place. Memory is allocated as bytes arrive, whatever
+    /// `count` is.
     fn read_bytes(&mut self, within: usize, count: u64) -> Result<Vec<u8>, ExportError> {
         let mut bytes = Vec::new();
         match self.bytes.by_ref().take(count).read_to_end(&mut bytes) {

@@ -1,4 +1,5 @@
-//! article, subkind, … → the index entries of one article, stored together so that its reads and writes touch few leaves.
+//! article, subkind, … → the index entries of one article, stored together so that its reads and writes touch few
+//! leaves.
 
 use std::ops::Bound;
 
@@ -59,7 +60,7 @@ pub enum TimeTable {
 }
 
 impl ArticleIndexKey {
-    /// The key's bytes.
+    /// Encodes the key: the kind byte, the article, the subkind, then the other fields.
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Head(article) => prefix(*article, Subkind::Head),

@@ -27,7 +27,7 @@ pub struct OriginalKey {
 }
 
 impl ContentKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort like the keys.
     pub fn encode(self) -> Vec<u8> {
         encode(Kind::Content, self.seq, self.chunk)
     }
@@ -39,7 +39,7 @@ impl ContentKey {
 }
 
 impl OriginalKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort like the keys.
     pub fn encode(self) -> Vec<u8> {
         encode(Kind::Original, self.seq, self.chunk)
     }

@@ -11,7 +11,7 @@ use crate::store::engine::KeyRange;
 pub struct LogKey(pub Seq);
 
 impl LogKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort by position.
     pub fn encode(self) -> Vec<u8> {
         let mut key = vec![Kind::Log as u8];
         key.extend(self.0.0.to_be_bytes());

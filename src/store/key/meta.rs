@@ -9,14 +9,15 @@ pub enum MetaKey {
     FormatVersion,
     /// The archive's id, 16 bytes.
     ArchiveId,
-    /// The instant below which no archive time is assigned any more, a big-endian i64 of microseconds.
+    /// The closed time, a big-endian i64 of microseconds since 1970: no later commit gets an archive time at or before
+    /// it.
     ClockFloor,
     /// The number of commits so far, a big-endian u64.
     Commits,
 }
 
 impl MetaKey {
-    /// The key's bytes.
+    /// Encodes the key: the kind byte, then the name of the fact.
     pub fn encode(self) -> Vec<u8> {
         let name: &[u8] = match self {
             Self::FormatVersion => b"format-version",

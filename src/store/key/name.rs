@@ -12,7 +12,7 @@ const SEPARATOR: u8 = 0;
 pub struct NameKey(pub ArticleName);
 
 impl NameKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort by source, then by article.
     pub fn encode(&self) -> Vec<u8> {
         let mut key = source_prefix(&self.0.source);
         key.extend_from_slice(self.0.article.as_str().as_bytes());

@@ -9,7 +9,7 @@ use crate::store::engine::KeyRange;
 pub struct SourceKey(pub SourceId);
 
 impl SourceKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort by the source's id.
     pub fn encode(&self) -> Vec<u8> {
         let mut key = vec![Kind::Source as u8];
         key.extend_from_slice(self.0.as_str().as_bytes());

@@ -9,7 +9,7 @@ use crate::store::engine::KeyRange;
 pub struct SubscriptionKey(pub SubscriptionId);
 
 impl SubscriptionKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort by the subscription's id.
     pub fn encode(&self) -> Vec<u8> {
         let mut key = vec![Kind::Subscription as u8];
         key.extend_from_slice(self.0.as_str().as_bytes());

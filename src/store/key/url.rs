@@ -17,7 +17,7 @@ pub struct UrlIndexKey {
 }
 
 impl UrlIndexKey {
-    /// The key's bytes.
+    /// Encodes the key. Encodings sort by URL key, then by position.
     pub fn encode(&self) -> Vec<u8> {
         let mut key = prefix(&self.url);
         key.extend(self.seq.0.to_be_bytes());

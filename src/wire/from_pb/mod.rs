@@ -72,11 +72,11 @@ pub fn as_of_at(path: &str, message: Option<pb::AsOf>) -> Result<AsOf, FieldErro
     let within = |field: &str| format!("{path}.{field}");
     let observe_time = message.observe_time.as_ref().map(|time| as_of_time(&within("observe_time"), time));
     let observe_time = observe_time.transpose();
-    let log_digest = log_digest(&within("history"), &message.log_digest);
+    let log_digest = log_digest(&within("log_digest"), &message.log_digest);
     let is_of_next_seq = matches!(message.known_at, Some(NextSeq(_)));
     let log_digest = match log_digest {
         Ok(Some(_)) if !is_of_next_seq => {
-            Err(FieldError::invalid(within("history"), "is only valid with next_seq, which is not set"))
+            Err(FieldError::invalid(within("log_digest"), "is only valid with next_seq, which is not set"))
         }
         log_digest => log_digest,
     };
@@ -167,6 +167,6 @@ mod tests {
         let known_at = Some(pb::as_of::KnownAt::ArchiveTime(early));
         let errors = as_of(Some(pb::AsOf { observe_time: Some(early), log_digest: vec![1], known_at })).unwrap_err();
         let paths: Vec<_> = errors.listed().iter().map(|error| error.path.as_str()).collect();
-        assert_eq!(paths, ["as_of.observe_time", "as_of.archive_time", "as_of.history"]);
+        assert_eq!(paths, ["as_of.observe_time", "as_of.archive_time", "as_of.log_digest"]);
     }
 }

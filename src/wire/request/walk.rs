@@ -112,7 +112,7 @@ impl Walk<'_> {
         *count += elements;
         let elements_max = (repeated.bound.elements_max)(&self.bounds.limits);
         if *count > elements_max {
-            return Err(refused(format!("has more than {elements_max} elements, which is the maximum")));
+            return Err(refused(format!("has too many elements; at most {elements_max} are allowed")));
         }
         self.bytes += elements * repeated.bytes;
         if self.bytes > ELEMENTS_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! What was acknowledged is there, and what was not is there whole or not at all.
+//! Acknowledged jobs are in the log. A job without a reply is there completely or not at all.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use super::{Fault, Verdict};
 use crate::told::{Answer, Done, Line, Stamp};
 use crate::wanted::{Wanted, What};
 
-/// Looks for each job that was told of.
+/// Looks in the log for each job that the child reported.
 pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut Verdict) {
     for line in told {
         match line {
             Line::Failed(reason) => verdict.faults.push(Fault::Broken(reason.clone())),
             Line::NotOpened(reason) => verdict.faults.push(Fault::NotOpened(reason.clone())),
             Line::Known { snapshot, .. } => verdict.faults.extend(snapshot_holds(snapshot, found)),
-            // The jobs are looked at below, the subscriptions apart.
+            // Jobs are checked below, and subscriptions in `subscribed`.
             Line::Asked { .. } | Line::Receipt { .. } | Line::Refused { .. } => {}
             Line::SubscriptionAsked { .. } | Line::Subscription { .. } => {}
             Line::Opening | Line::Opened | Line::Closed => {}
@@ -29,7 +29,7 @@ pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut 
         if let Some((id, _)) = &change.entry.request
             && let Some(twice) = by_request.insert(id.as_str(), change)
         {
-            verdict.faults.push(Fault::Broken(format!("{id} was done at {} and at {}", twice.seq, change.seq)));
+            verdict.faults.push(Fault::Broken(format!("{id} was done at both {} and {}", twice.seq, change.seq)));
         }
     }
     let mut asked = 0;
@@ -41,7 +41,7 @@ pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut 
         }
     }
     if asked != by_request.len() {
-        verdict.faults.push(Fault::Broken(format!("{} requests are there, {asked} were asked", by_request.len())));
+        verdict.faults.push(Fault::Broken(format!("the log has {} of {asked} requests", by_request.len())));
     }
 }
 
@@ -54,22 +54,22 @@ fn job_is_there(job: &Job<'_>, found: &Found, by_request: &HashMap<&str, &Change
     let there: Vec<&Change> = job.wanted.iter().filter_map(|wanted| present(wanted, by_request)).collect();
     let (with_id, number) = (job.wanted.iter().filter(|wanted| wanted.request.is_some()).count(), job.number);
     if !there.is_empty() && there.len() < with_id {
-        faults.push(Fault::Torn(format!("of the {with_id} operations of job {number}, {} are there", there.len())));
+        faults.push(Fault::Torn(format!("the log has {} of the {with_id} operations of job {number}", there.len())));
     }
     if with_id > 1 && !is_one_batch(&there) {
-        faults.push(Fault::Torn(format!("the operations of job {number} are not one batch")));
+        faults.push(Fault::Torn(format!("the operations of job {number} are not one atomic batch")));
     }
     for wanted in job.wanted {
         let Some(change) = present(wanted, by_request) else { continue };
         if change.seq.0 < job.after.0 || change.entry.archive_time.micros() <= job.after.1 {
-            faults.push(Fault::Broken(format!("{} of job {number} is before what it came after", change.seq)));
+            faults.push(Fault::Broken(format!("{} of job {number} precedes an earlier answer", change.seq)));
         }
         faults.extend(is_whole(change, wanted, found));
     }
     match job.end {
         End::Unknown => {}
         End::Refused if there.is_empty() => {}
-        End::Refused => faults.push(Fault::Broken(format!("job {number} was refused, and is there"))),
+        End::Refused => faults.push(Fault::Broken(format!("job {number} was rejected, but is in the log"))),
         End::Receipt(answers) => {
             for (wanted, answer) in job.wanted.iter().zip(answers) {
                 let change = present(wanted, by_request);
@@ -80,14 +80,14 @@ fn job_is_there(job: &Job<'_>, found: &Found, by_request: &HashMap<&str, &Change
     faults
 }
 
-/// The changes stand side by side, and the batch begins with the first.
+/// Whether the changes are adjacent, and the batch begins with the first of them.
 fn is_one_batch(there: &[&Change]) -> bool {
     let first = there.first().map(|first| first.seq);
     there.iter().all(|change| Some(change.entry.batch_first) == first)
         && there.windows(2).all(|pair| pair[0].seq.next() == pair[1].seq)
 }
 
-/// What an operation was answered holds.
+/// Whether the reply to an operation agrees with the log.
 fn answer_holds(
     job: &Job<'_>,
     (wanted, answer): (&Wanted, &Answer),
@@ -108,7 +108,7 @@ fn answer_holds(
     if !made_so {
         faults.push(Fault::Changed(of("the change that made the revision did not")));
     }
-    // Where nothing was written, or none has an id, the operation stands at the end of its stamp, being alone.
+    // If nothing was written, or no operation has an id, the job is a single operation, at the end of its snapshot.
     let at_end = answer.snapshot.next_seq.checked_sub(1).and_then(|last| found.log.get(usize::try_from(last).unwrap()));
     let change = match (change, wanted.request.is_some(), answer.outcome) {
         (Some(change), ..) => Some(change),
@@ -138,20 +138,20 @@ fn outcome(kind: LogKind) -> Done {
     }
 }
 
-/// The log at a stamp is what it was, and so is all before it.
+/// Checks that the log at a snapshot, and everything before it, is unchanged.
 fn snapshot_holds(snapshot: &Stamp, found: &Found) -> Vec<Fault> {
     let end = found.log.len() as u64;
     if snapshot.next_seq > end {
-        return vec![Fault::Lost(format!("{} changes were acknowledged, and there are {end}", snapshot.next_seq))];
+        return vec![Fault::Lost(format!("{} changes were acknowledged, but the log has {end}", snapshot.next_seq))];
     }
     let Some(last) = snapshot.next_seq.checked_sub(1) else { return Vec::new() };
     let last = &found.log[usize::try_from(last).unwrap()];
     let same =
         last.log_digest.0 == snapshot.log_digest && Some(last.entry.archive_time.micros()) == snapshot.archive_time;
-    if same { Vec::new() } else { vec![Fault::Changed(format!("the log below {} is another", snapshot.next_seq))] }
+    if same { Vec::new() } else { vec![Fault::Changed(format!("the log below {} has changed", snapshot.next_seq))] }
 }
 
-/// The same observation, or mark, stands at exactly this time.
+/// Whether the same observation or state change is recorded at exactly this observe time.
 fn is_recorded(wanted: &Wanted, answer: &Answer, found: &Found) -> bool {
     let mut at_the_time = found.log.iter().filter(|change| {
         change.entry.observe_time == wanted.observe_time() && change.entry.name.to_string() == answer.article

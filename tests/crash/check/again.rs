@@ -1,4 +1,4 @@
-//! What was answered once is answered the same again.
+//! A request that was answered once is answered the same again.
 
 use dateline::archive::Archive;
 use dateline::archive::request::Operation;
@@ -9,11 +9,11 @@ use super::jobs::{End, jobs};
 use crate::dice::Dice;
 use crate::told::{Answer, Line, Stamp};
 
-/// As many operations are sent at once.
+/// How many operations are sent at once.
 const TOGETHER: usize = 100;
 
-/// Makes acknowledged requests again, those that came lately and some of the others. Nothing is written by it, also where
-/// one should be gone.
+/// Repeats acknowledged requests: the latest ones and some of the others. Nothing is written by that, even if one of
+/// them is missing from the log.
 pub(super) async fn requests_are_answered_again(
     archive: &Archive,
     told: &[Line],
@@ -36,13 +36,13 @@ pub(super) async fn requests_are_answered_again(
         match archive.write(operations, true).await {
             Err(failed) => {
                 let answer = failed.failed_item.map(|index| &asked[index].1);
-                faults.push(Fault::Lost(format!("asked again, {answer:?} is refused: {failed}")));
+                faults.push(Fault::Lost(format!("repeated, {answer:?} is rejected: {failed}")));
             }
             Ok(written) => {
                 for (written, (_, expected)) in written.iter().zip(asked) {
                     let answer = Answer::of(written);
                     if answer != *expected {
-                        faults.push(Fault::Changed(format!("asked again, {expected:?} is {answer:?}")));
+                        faults.push(Fault::Changed(format!("repeated, {expected:?} becomes {answer:?}")));
                     }
                 }
             }
@@ -51,7 +51,7 @@ pub(super) async fn requests_are_answered_again(
     faults
 }
 
-/// Reads again as known at instants of before.
+/// Repeats reads as known at earlier instants.
 pub(super) async fn what_was_known_still_is(archive: &Archive, told: &[Line]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for line in told {
@@ -60,9 +60,9 @@ pub(super) async fn what_was_known_still_is(archive: &Archive, told: &[Line]) ->
         match archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await {
             Ok(point) if Stamp::of(&point.snapshot) == *snapshot => {}
             Ok(point) => {
-                faults.push(Fault::Changed(format!("as known at {at}: was {snapshot:?}, is {:?}", point.snapshot)))
+                faults.push(Fault::Changed(format!("as known at {at}: was {snapshot:?}, is now {:?}", point.snapshot)))
             }
-            Err(error) => faults.push(Fault::Lost(format!("as known at {at}: was {snapshot:?}, is refused: {error}"))),
+            Err(error) => faults.push(Fault::Lost(format!("as known at {at}: {snapshot:?} became {error}"))),
         }
     }
     faults

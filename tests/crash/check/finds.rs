@@ -1,5 +1,5 @@
-//! That the checker finds what it is there to find: an archive to which nothing happened has no faults, and a spoilt one
-//! has those that it was given.
+//! Tests of the checker itself: it finds no faults in an intact archive, and in a spoilt one exactly those that were
+//! put there.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::told::{Answer, Line};
 use crate::work::Work;
 
-/// An archive in memory that a writer worked on, with what it told.
+/// An archive in memory after a writer's work, and what the writer reported.
 async fn worked_on() -> (Archive, Vec<Line>) {
     let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
     let mut told = Vec::new();
@@ -36,7 +36,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// The faults that are found in what `spoil` makes of it.
+/// The faults that the checker finds after `spoil` has changed the reports or the archive's contents.
 fn faults(spoil: impl FnOnce(&mut Vec<Line>, &mut Found)) -> Vec<Fault> {
     block_on(async {
         let (archive, mut told) = worked_on().await;
@@ -49,7 +49,7 @@ fn faults(spoil: impl FnOnce(&mut Vec<Line>, &mut Found)) -> Vec<Fault> {
 }
 
 #[test]
-fn an_archive_to_which_nothing_happened_has_no_faults() {
+fn an_intact_archive_has_no_faults() {
     block_on(async {
         let (archive, told) = worked_on().await;
         let verdict = examine(&archive, &told, Care::ALL, &mut Dice::new(1)).await;
@@ -58,7 +58,7 @@ fn an_archive_to_which_nothing_happened_has_no_faults() {
     });
 }
 
-/// The end of the log is cut off, and the tail says that nothing is missing.
+/// The end of the log is cut off, and the tail hides the loss.
 #[test]
 fn a_lost_acknowledgement_is_found() {
     let faults = faults(|_, found| {
@@ -70,7 +70,7 @@ fn a_lost_acknowledgement_is_found() {
     assert!(faults.iter().any(|fault| matches!(fault, Fault::Lost(_))), "{faults:?}");
 }
 
-/// The log ends within a batch that was never acknowledged.
+/// The log ends inside a batch that was never acknowledged.
 #[test]
 fn a_torn_batch_is_found() {
     let faults = faults(|told, found| {
@@ -106,14 +106,14 @@ fn a_changed_original_is_found() {
     assert!(!faults.is_empty() && faults.iter().all(|fault| matches!(fault, Fault::Changed(_))), "{faults:?}");
 }
 
-/// A change says something else than it did, and the log's digests are as they were.
+/// A change differs from what was written, while the log digests are unchanged.
 #[test]
 fn a_changed_change_is_found() {
     let faults = faults(|_, found| found.log[5].entry.reason.push('!'));
     assert!(faults.iter().any(|fault| matches!(fault, Fault::Broken(_))), "{faults:?}");
 }
 
-/// What a subscription was told to be is gone.
+/// The subscription that was acknowledged is missing.
 #[test]
 fn a_lost_position_is_found() {
     let faults = faults(|told, _| told.push(Line::Subscription { id: "index".to_owned(), epoch: 1, next_seq: 0 }));

@@ -1,4 +1,4 @@
-//! What an archive has, read through its public calls.
+//! The contents of an archive, read through its public functions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,29 +15,29 @@ use dateline::store::record;
 
 use crate::dice::Dice;
 
-/// The bytes of a running digest, before and after which the log's own encoding of a change stands.
+/// Size of a log digest, which precedes the log's own encoding of a change.
 pub(super) const LOG_DIGEST_BYTES: usize = 16;
-/// The bytes of the checksum behind it.
+/// Size of the checksum that follows that encoding.
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// The archive's id.
     pub(super) id: [u8; 16],
-    /// Where the archive says that its log ends.
+    /// Where the archive reports the end of its log.
     pub(super) tail: Snapshot,
-    /// All changes.
+    /// All changes, in log order.
     pub(super) log: Vec<Change>,
-    /// Contents by the position that made them, as far as they were read.
+    /// Contents by the position of the change that created them; not all of them are read.
     pub(super) contents: BTreeMap<u64, Arc<Content>>,
-    /// Originals, likewise.
+    /// Originals, by the same position.
     pub(super) originals: BTreeMap<u64, Bytes>,
-    /// Epoch and position of each subscription.
+    /// The epoch and the position of each subscription.
     pub(super) subscriptions: BTreeMap<String, (u64, u64)>,
 }
 
 impl Found {
-    /// Reads the log, the contents from `read_before` on and some of those before, and the subscriptions.
+    /// Reads the log, all contents from `read_before` on and a sample of those before, and the subscriptions.
     pub(super) async fn read(archive: &Archive, read_before: u64, dice: &mut Dice) -> Result<Self, String> {
         let log = read_log(archive).await?;
         let mut found = Self {
@@ -66,9 +66,9 @@ impl Found {
             }
             let (name, selector) = (change.entry.name.clone(), RevisionSelector::Number(number));
             let revision = archive.revision(point, name, selector, View::Full, true).await;
-            let revision = revision.map_err(|error| format!("revision made at {}: {error}", change.seq))?;
+            let revision = revision.map_err(|error| format!("revision created at {}: {error}", change.seq))?;
             if revision.made.seq != change.seq {
-                return Err(format!("the revision made at {} is said to be made at {}", change.seq, revision.made.seq));
+                return Err(format!("the revision created at {} says it is from {}", change.seq, revision.made.seq));
             }
             self.contents.extend(revision.content.map(|content| (change.seq.0, content)));
             self.originals.extend(revision.original.map(|original| (change.seq.0, original)));
@@ -77,7 +77,7 @@ impl Found {
     }
 }
 
-/// Reads the feed from its beginning to its end.
+/// Reads the change feed from beginning to end.
 async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
     use ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
     let kinds = ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased]);
@@ -98,14 +98,14 @@ async fn read_log(archive: &Archive) -> Result<Vec<Change>, String> {
             log.push(read_back(&item.bytes)?);
         }
         if page.next.next_seq <= place.next_seq {
-            return Err(format!("the feed stands still at {}", place.next_seq));
+            return Err(format!("the feed makes no progress at {}", place.next_seq));
         }
         place = page.next;
     }
     Ok(log)
 }
 
-/// A change of the feed, as the log would encode it behind an empty history, with its own history before it.
+/// Renders a change of the feed as the log encodes it after an empty history, preceded by its own log digest.
 fn render(change: &ChangeAt, bytes: &mut Vec<u8>) {
     let change = &change.change;
     bytes.extend_from_slice(&change.seq.0.to_be_bytes());

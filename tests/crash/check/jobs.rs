@@ -1,29 +1,30 @@
-//! What was told, put together: each job with its answer, and with what was acknowledged before it was asked.
+//! Joins the reports of a child into jobs: each with its reply, and with what was acknowledged before it was sent.
 
 use std::collections::BTreeMap;
 
 use crate::told::{Answer, Line};
 use crate::wanted::Wanted;
 
-/// Operations that were asked together.
+/// Operations that were sent together.
 #[derive(Clone, Debug)]
 pub(super) struct Job<'a> {
     pub(super) number: u64,
     pub(super) wanted: &'a [Wanted],
     pub(super) end: End<'a>,
-    /// What it does comes behind this position and after this time: both were acknowledged before it was asked.
+    /// Position and archive time that were acknowledged before the job was sent; the job's changes must come after
+    /// both.
     pub(super) after: (u64, i64),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End<'a> {
-    /// The child was killed before it told.
+    /// The child was killed before it reported the outcome.
     Unknown,
     Receipt(&'a [Answer]),
     Refused,
 }
 
-/// The jobs in the order in which they were asked.
+/// The jobs, in the order in which they were sent.
 pub(super) fn jobs(told: &[Line]) -> Vec<Job<'_>> {
     let mut jobs: BTreeMap<u64, Job<'_>> = BTreeMap::new();
     let mut order = Vec::new();

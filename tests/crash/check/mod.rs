@@ -1,8 +1,9 @@
-//! Holds what an archive has after a crash against what was told before it.
+//! Compares an archive after a crash with what its child process reported before.
 //!
-//! The log is read by the feed and checked by itself ([`log`]). What was acknowledged is looked for in it, and so is what
-//! was asked and never answered, which is there whole or not at all ([`acknowledged`], [`whole`], [`subscribed`]). Requests
-//! are made again ([`again`]). All else the archive answers must follow from the log by a model that is as plain as can be ([`reads`]).
+//! The log is read through the feed and checked on its own ([`log`]). Everything acknowledged must be in it; a request
+//! without a reply must be there completely or not at all ([`acknowledged`], [`whole`], [`subscribed`]). Requests are
+//! repeated ([`again`]). All other answers of the archive must follow from the log by a deliberately simple model
+//! ([`reads`]).
 
 mod acknowledged;
 mod again;
@@ -25,22 +26,22 @@ use self::found::Found;
 use crate::dice::Dice;
 use crate::told::Line;
 
-/// What is not as it was told.
+/// A disagreement between the archive and the child's reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Something acknowledged is gone.
+    /// Something acknowledged is missing.
     Lost(String),
-    /// A part of what belongs together is there.
+    /// Only a part of something atomic is there.
     Torn(String),
-    /// Something is there, and is not what was asked or answered.
+    /// Something is there that differs from the request or the reply.
     Changed(String),
-    /// The log does not hold together, or what the archive answers does not follow from it.
+    /// The log is inconsistent, or an answer of the archive does not follow from it.
     Broken(String),
     /// The archive does not open.
     NotOpened(String),
 }
 
-/// How many faults of each kind there are, in words.
+/// The number of faults of each kind, as text.
 pub(crate) fn counted(faults: &[Fault]) -> String {
     let count = |is: fn(&Fault) -> bool| faults.iter().filter(|fault| is(fault)).count();
     format!(
@@ -53,29 +54,29 @@ pub(crate) fn counted(faults: &[Fault]) -> String {
     )
 }
 
-/// What was checked, and what was found.
+/// What was checked, and the faults that were found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
-    /// Operations that were acknowledged and are there.
+    /// Acknowledged operations that were found.
     pub(crate) acknowledged: u64,
-    /// Reads that were compared.
+    /// Reads that were compared with the model.
     pub(crate) reads: u64,
     /// The end of the log.
     pub(crate) tail: u64,
     pub(crate) faults: Vec<Fault>,
 }
 
-/// How much of what has not changed since it was last checked is checked again.
+/// How much unchanged data is checked again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Care {
-    /// Contents below this position were read before; a few are read again.
+    /// Contents below this position were read by an earlier check; only a few of them are read again.
     pub(crate) read_before: u64,
-    /// Whether the archive verifies itself.
+    /// Whether the archive's own verification runs.
     pub(crate) verifies: bool,
 }
 
 impl Care {
-    /// Everything is looked at.
+    /// Checks everything.
     pub(crate) const ALL: Self = Self { read_before: 0, verifies: true };
 }
 
@@ -99,14 +100,14 @@ pub(crate) async fn examine(archive: &Archive, told: &[Line], care: Care, dice: 
     verdict
 }
 
-/// What can be told from what was read alone.
+/// The checks that need nothing but what was read already.
 fn judge(told: &[Line], found: &Found, verdict: &mut Verdict) {
     verdict.faults.extend(log::log_holds(found));
     acknowledged::acknowledged_is_there(told, found, verdict);
     verdict.faults.extend(subscribed::subscriptions_are_there(told, found));
 }
 
-/// The archive's own verification finds nothing.
+/// Checks that the archive's own verification reports no findings.
 async fn indexes_agree_with_log(archive: &Archive) -> Vec<Fault> {
     let findings = Arc::new(Mutex::new(Vec::new()));
     let finding = Arc::clone(&findings);

@@ -1,14 +1,14 @@
-//! What the log says of one article, worked out by going through all of its changes.
+//! What the log says about one article, found by going through all its changes.
 
 use std::collections::BTreeMap;
 
 use dateline::model::{Change, LogKind, Timestamp, UrlKey};
 
-/// The changes of one article, in order, as far as they are known.
+/// The changes of one article, in log order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Naive<'a>(pub(super) &'a [&'a Change]);
 
-/// What is in force at an instant.
+/// The revision in force at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InForce {
     pub(super) revision: u32,
@@ -17,12 +17,12 @@ pub(super) struct InForce {
 }
 
 impl<'a> Naive<'a> {
-    /// The changes below a bound.
+    /// Restricts the changes to those below a position.
     pub(super) fn below(self, bound: u64) -> Self {
         Self(&self.0[..self.0.partition_point(|change| change.seq.0 < bound)])
     }
 
-    /// Each instant at which something was observed, with the revision that was learnt of last for it.
+    /// Each instant with an observation, and the revision that was last recorded for it.
     fn looks(self) -> BTreeMap<Timestamp, u32> {
         let seen = self.0.iter().filter(|change| is_look(change.entry.kind));
         seen.map(|change| (change.entry.observe_time, change.entry.revision.unwrap().get())).collect()
@@ -48,7 +48,7 @@ impl<'a> Naive<'a> {
         last.is_some_and(|last| last.entry.kind == LogKind::Withdrawn)
     }
 
-    /// The changes that made revisions: number n is at index n - 1.
+    /// The changes that created revisions: revision n is at index n - 1.
     pub(super) fn makers(self) -> Vec<&'a Change> {
         self.0.iter().copied().filter(|change| change.entry.made.is_some()).collect()
     }

@@ -1,4 +1,4 @@
-//! What the archive reads of each article, against what the log says.
+//! Compares what the archive reads of each article with what the log says.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::naive::{InForce, Naive};
 use super::{Fault, Verdict};
 use crate::dice::Dice;
 
-/// What is compared of an article.
+/// The parts of an article that are compared.
 #[derive(Debug, PartialEq)]
 struct Shown {
     in_force: InForce,
@@ -21,11 +21,11 @@ struct Shown {
     made: u64,
     latest: u64,
     urls: Vec<UrlKey>,
-    /// The digest of the content that was read; none of a withdrawn article.
+    /// The digest of the content that was read; `None` if the article is withdrawn.
     content: Option<ContentDigest>,
 }
 
-/// Reads each article: the newest, and at some instants and bounds; and each URL.
+/// Reads each article in its newest state and at some instants and positions, and looks up each URL.
 pub(super) async fn reads_follow(archive: &Archive, found: &Found, dice: &mut Dice, verdict: &mut Verdict) {
     let mut articles: BTreeMap<&ArticleName, Vec<&Change>> = BTreeMap::new();
     for change in &found.log {
@@ -60,7 +60,7 @@ async fn compare(
     let as_of = AsOf { observe_time: at, known_at: KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None } };
     let point = match archive.read_point(as_of, Seq::ZERO).await {
         Ok(point) => point,
-        Err(error) => return verdict.faults.push(Fault::Broken(format!("the bound {bound}: {error}"))),
+        Err(error) => return verdict.faults.push(Fault::Broken(format!("the position {bound}: {error}"))),
     };
     let expected = expected(naive.below(point.below().0), at);
     let read = match archive.article(point, name.clone(), View::Full).await {

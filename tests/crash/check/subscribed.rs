@@ -1,4 +1,4 @@
-//! What was acknowledged of subscriptions is there.
+//! Acknowledged changes to subscriptions are durable.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use super::Fault;
 use super::found::Found;
 use crate::told::Line;
 
-/// What was told of a subscription.
+/// What a child reported about a subscription.
 #[derive(Debug, Default)]
 struct Told {
-    /// The highest epoch, and the position, that were acknowledged; `None` where nothing was.
+    /// The highest epoch and position that were acknowledged; `None` if nothing was.
     acknowledged: Option<(u64, u64)>,
-    /// The highest position that was asked for.
+    /// The highest position that was requested.
     asked: u64,
 }
 
-/// A subscription stands where it was last acknowledged, or at a place that was asked for and not answered.
+/// A subscription is where it was last acknowledged, or at a position whose request got no reply.
 pub(super) fn subscriptions_are_there(told: &[Line], found: &Found) -> Vec<Fault> {
     let mut subscriptions: BTreeMap<&str, Told> = BTreeMap::new();
     for line in told {

@@ -1,4 +1,4 @@
-//! A change is all that was asked, with its content and its original.
+//! A change is exactly what was requested, with its content and its original.
 
 use dateline::model::{Change, ContentDigest, LogKind};
 
@@ -6,12 +6,12 @@ use super::Fault;
 use super::found::Found;
 use crate::wanted::{Wanted, What};
 
-/// What of a change is not as it was asked.
+/// The differences between a change and its request.
 pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut check = |holds: bool, what: &str| {
         if !holds {
-            faults.push(Fault::Changed(format!("{what} at {} is not what was asked: {wanted:?}", change.seq)));
+            faults.push(Fault::Changed(format!("{what} at {} differs from the request: {wanted:?}", change.seq)));
         }
     };
     let entry = &change.entry;
@@ -28,7 +28,7 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
                 entry.bound_urls.iter().all(|url| urls.iter().any(|asked| crate::wanted::url(*asked) == *url)),
                 "a URL",
             );
-            // Others were looked at before, and the log's digests say that nothing of them has changed.
+            // Contents that are not read now were checked before, and the log digests show that they are unchanged.
             if let (Some(made), Some(stored)) = (&entry.made, found.contents.get(&change.seq.0)) {
                 let content = text.content();
                 check(made.digest == ContentDigest::of(&content), "the digest");

@@ -1,4 +1,4 @@
-//! What a power cut leaves: all that was synced, and of the rest what chance decides, block by block.
+//! What a power cut leaves: everything that was synced, and a random part of the rest, block by block.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,22 +9,22 @@ use super::disk::{Bytes, Change, Disk, Node};
 use crate::dice::Dice;
 
 /// What the kernel writes in one piece.
-const BLOCK: usize = 4096;
+/// The unit in which the kernel writes.
 /// What the drive writes in one piece.
-const SECTOR: usize = 512;
+/// The unit in which the drive writes.
 
-/// How much of what was not synced a cut leaves.
+/// How much of the unsynced data a cut leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// All, as after a kill.
+    /// All of it, as after a kill.
     Everything,
     /// Nothing.
     Nothing,
-    /// A random beginning of the names, and of each block any of its versions, or a torn one.
+    /// A random prefix of the name changes, and of each block any of its versions, or a torn one.
     Anything,
-    /// Mostly what was written, with a few blocks old or torn.
+    /// Most of it, with a few blocks old or torn.
     Most,
-    /// Each write whole or not at all, in whatever order: what is large is mostly written in one go.
+    /// Each write completely or not at all, in any order, because a large write usually reaches the disk in one piece.
     Writes,
 }
 
@@ -35,7 +35,7 @@ impl Mood {
     }
 }
 
-/// Puts what a cut now would leave into `to`, an empty directory.
+/// Writes what a cut at this moment would leave into `to`, an empty directory.
 pub(crate) fn cut(disk: &Disk<'_>, mood: Mood, dice: &mut Dice, to: &Path) {
     let pending = disk.names_pending();
     let kept = match mood {
@@ -44,7 +44,7 @@ pub(crate) fn cut(disk: &Disk<'_>, mood: Mood, dice: &mut Dice, to: &Path) {
         Mood::Anything | Mood::Most | Mood::Writes => usize::try_from(dice.below(pending as u64 + 1)).unwrap(),
     };
     let mut written: BTreeMap<Node, PathBuf> = BTreeMap::new();
-    // Directories come before what is in them.
+    // A directory comes before its entries.
     for (path, node) in disk.names_with(kept) {
         let (target, bytes) = (to.join(&path), disk.bytes(node));
         if path == Path::new("") {
@@ -61,7 +61,7 @@ pub(crate) fn cut(disk: &Disk<'_>, mood: Mood, dice: &mut Dice, to: &Path) {
     }
 }
 
-/// Blocks of zeros are left out, so that a large log that is mostly empty costs little.
+/// Blocks of zeros are skipped, so that a large and mostly empty log costs little.
 fn write_sparsely(path: &Path, bytes: &[u8]) {
     let file = File::create(path).unwrap();
     let mut run: Option<usize> = None;
@@ -103,7 +103,7 @@ pub(super) fn left_of(file: &Bytes<'_>, mood: Mood, dice: &mut Dice) -> Vec<u8> 
         let left = left_of_block(&durable[range.clone()], range.start, &changes, mood, dice);
         bytes[range].copy_from_slice(&left);
     }
-    // The length is as it was at some moment since the last sync, mostly the first or the last.
+    // The length is one that the file has had since the last sync, usually the first or the last of them.
     let length = if dice.percent(40) {
         lengths[lengths.len() - 1]
     } else if dice.percent(50) {
@@ -115,7 +115,7 @@ pub(super) fn left_of(file: &Bytes<'_>, mood: Mood, dice: &mut Dice) -> Vec<u8> 
     bytes
 }
 
-/// The lengths that a file has had since its last sync, that one first.
+/// The lengths that a file has had since its last sync, starting with the synced one.
 fn lengths(file: &Bytes<'_>) -> Vec<usize> {
     let mut lengths = vec![file.durable.len()];
     for change in &file.pending {
@@ -128,7 +128,7 @@ fn lengths(file: &Bytes<'_>) -> Vec<usize> {
     lengths
 }
 
-/// The changes of each block, in order. What a file is shortened by is zeros from then on.
+/// The changes of each block, in order. A truncation counts as overwriting the removed part with zeros.
 fn changes_by_block<'t>(file: &Bytes<'t>) -> BTreeMap<usize, Vec<Change<'t>>> {
     let mut blocks: BTreeMap<usize, Vec<Change<'t>>> = BTreeMap::new();
     for (change, length) in file.pending.iter().zip(lengths(file)) {
@@ -148,7 +148,7 @@ fn changes_by_block<'t>(file: &Bytes<'t>) -> BTreeMap<usize, Vec<Change<'t>>> {
     blocks
 }
 
-/// One of the versions that a block has had since it was last synced, or the beginning of one over another.
+/// One of the versions that a block has had since its last sync, or the beginning of one version over another.
 fn left_of_block(durable: &[u8], start: usize, changes: &[Change<'_>], mood: Mood, dice: &mut Dice) -> Vec<u8> {
     let version = |count: usize| {
         let mut block = durable.to_vec();
@@ -177,7 +177,7 @@ fn left_of_block(durable: &[u8], start: usize, changes: &[Change<'_>], mood: Moo
     block
 }
 
-/// Does the part of a change that lies in the block that begins at `start`.
+/// Applies the part of a change that falls into the block at `start`.
 fn apply_within(change: Change<'_>, start: usize, block: &mut [u8]) {
     let end = start + block.len();
     match change {

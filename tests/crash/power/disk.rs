@@ -1,8 +1,8 @@
-//! A disk that remembers what was synced and what was not, in the order of a trace.
+//! A disk that knows what was synced and what was not, replaying a trace in order.
 //!
-//! Names are a journal: they become durable in the order in which they were made, and a sync of a directory makes its
-//! last change durable and so all before it. A file's bytes are durable as of its last sync. A sync of a file says nothing
-//! of its name, and a `sync_file_range` says nothing at all.
+//! Names form a journal: they become durable in the order of their changes. Syncing a directory makes its last change
+//! durable, and so everything before it. A file's bytes are durable as of its last sync. Syncing a file does not make
+//! its name durable, and a `sync_file_range` makes nothing durable.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 
 use super::trace::Call;
 
-/// What a name leads to: a number of [`Disk::nodes`].
+/// What a name refers to: an index into [`Disk::nodes`].
 pub(super) type Node = usize;
 
-/// A file or a directory. A directory has no bytes of its own here.
+/// A file or a directory. A directory has no bytes here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bytes<'t> {
     pub(super) is_directory: bool,
     pub(super) durable: Vec<u8>,
-    /// What was done since the last sync.
+    /// Changes since the last sync.
     pub(super) pending: Vec<Change<'t>>,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Change<'t> {
     Resize(u64),
 }
 
-/// The names, with what they lead to.
+/// The names, and what they refer to.
 pub(super) type Names = BTreeMap<PathBuf, Node>;
 
 /// A change of names.
@@ -42,23 +42,23 @@ enum NameChange {
 #[derive(Clone, Debug)]
 struct Journaled {
     change: NameChange,
-    /// The directories whose entries it changes.
+    /// The directories whose entries the change affects.
     in_directories: Vec<Node>,
 }
 
-/// What syncs count for nothing.
+/// Which syncs are treated as having no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ignored {
     Nothing,
-    /// `fdatasync` of the engine's log: as if the line that calls it were taken out of `src/store/engine/sled.rs`.
+    /// `fdatasync` of the engine's log, as if the call were removed from `src/store/engine/sled.rs`.
     DataSyncOfLog,
 }
 
-/// A disk.
+/// A simulated disk.
 #[derive(Clone)]
 pub(crate) struct Disk<'t> {
     nodes: Vec<Bytes<'t>>,
-    /// The nodes by the inode numbers of the machine the trace is of. A number is used again when its file is gone.
+    /// Nodes by inode number on the machine of the trace, which reuses a number once its file is gone.
     inodes: HashMap<u64, Node>,
     now: Names,
     durable: Names,
@@ -67,7 +67,7 @@ pub(crate) struct Disk<'t> {
 }
 
 impl<'t> Disk<'t> {
-    /// A disk with what lies below `root`, all of it synced.
+    /// A disk with everything below `root`, all of it synced.
     pub(crate) fn holding(root: &Path, ignored: Ignored) -> Self {
         let mut disk = Self {
             nodes: Vec::new(),
@@ -105,7 +105,7 @@ impl<'t> Disk<'t> {
         self.nodes.len() - 1
     }
 
-    /// Does what a call did.
+    /// Replays a call.
     pub(crate) fn apply(&mut self, call: &'t Call) {
         match call {
             Call::Create { path, inode } => self.create(path, *inode, false),
@@ -165,7 +165,7 @@ impl<'t> Disk<'t> {
         }
     }
 
-    /// How many changes of names are not durable.
+    /// Number of name changes that are not durable.
     pub(super) fn names_pending(&self) -> usize {
         self.journal.len()
     }
@@ -197,7 +197,7 @@ impl Change<'_> {
     }
 }
 
-/// Changes names. What lies below a directory goes with it.
+/// Applies a change of names. Everything below a renamed directory moves with it.
 fn rename_in(names: &mut Names, change: &NameChange) {
     match change {
         NameChange::Put(path, node) => drop(names.insert(path.clone(), *node)),
@@ -207,7 +207,7 @@ fn rename_in(names: &mut Names, change: &NameChange) {
             for path in moved {
                 let node = names.remove(&path).unwrap();
                 let rest = path.strip_prefix(from).unwrap();
-                // Joining nothing would put a slash behind the name.
+                // Joining an empty path would append a slash to the name.
                 let target = if rest == Path::new("") { to.clone() } else { to.join(rest) };
                 names.insert(target, node);
             }

@@ -1,4 +1,4 @@
-//! That the record is complete, and that the simulated disk keeps and forgets what it should.
+//! The trace is complete, and the simulated disk keeps and forgets what it should.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,9 +11,9 @@ use super::trace::Call;
 use crate::dice::Dice;
 use crate::seed;
 
-/// A record that lacks a call would lead elsewhere than the child did.
+/// If the trace lacked a call, replaying it would give other files than the child left.
 #[test]
-fn a_disk_that_loses_nothing_holds_what_the_children_left() {
+fn replaying_a_whole_trace_gives_the_files_that_the_children_left() {
     let seed = seed("DATELINE_POWER_SEED");
     let mut dice = Dice::new(seed);
     let record = Record::make((Record::new_disk(), Vec::new()), (seed, 0..4), (Ignored::Nothing, None), &mut dice);
@@ -28,7 +28,7 @@ fn a_disk_that_loses_nothing_holds_what_the_children_left() {
     assert!(left.contains_key(Path::new("archive/VERSION")), "{:?}", left.keys());
 }
 
-/// The files below a directory, by their paths from it.
+/// The files below a directory, by their relative paths.
 fn files(root: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut directories = vec![root.to_path_buf()];
@@ -55,13 +55,13 @@ fn write(inode: u64, offset: u64, byte: u8, length: usize) -> Call {
     Call::Write { inode, offset, bytes: vec![byte; length] }
 }
 
-/// What some cuts of a disk leave, after these calls.
+/// What several cuts of a disk leave after these calls.
 fn left_after(calls: &[Call], trials: u64) -> Vec<BTreeMap<PathBuf, Option<Vec<u8>>>> {
     let root = tempfile::tempdir().unwrap();
     let directory = fs::metadata(root.path()).unwrap();
     let mut disk = Disk::holding(root.path(), Ignored::Nothing);
     let inode = std::os::unix::fs::MetadataExt::ino(&directory);
-    // The calls name the directory itself by the inode 0.
+    // The calls refer to the directory itself by inode 0.
     let calls: Vec<Call> = calls
         .iter()
         .map(|call| if *call == (Call::Sync { inode: 0 }) { Call::Sync { inode } } else { call.clone() })
@@ -77,21 +77,18 @@ fn left_after(calls: &[Call], trials: u64) -> Vec<BTreeMap<PathBuf, Option<Vec<u
 }
 
 #[test]
-fn what_was_synced_stays_and_what_was_not_may_go() {
+fn synced_data_survives_a_cut_and_unsynced_data_may_be_lost() {
     let synced = [create("a", 1), write(1, 0, 1, 5_000), Call::DataSync { inode: 1 }, Call::Sync { inode: 0 }];
     let bytes = Some(vec![1; 5_000]);
     assert!(left_after(&synced, 50).iter().all(|left| left[Path::new("a")] == bytes));
 
     let left = left_after(&[create("a", 1), write(1, 0, 1, 5_000), Call::DataSync { inode: 1 }], 50);
-    assert!(left.iter().any(BTreeMap::is_empty), "a name that was not synced never goes");
-    assert!(left.iter().any(|left| left.len() == 1), "a name that was not synced always goes");
+    assert!(left.iter().any(BTreeMap::is_empty), "an unsynced name is never lost");
+    assert!(left.iter().any(|left| left.len() == 1), "an unsynced name is always lost");
 
     let left = left_after(&[create("a", 1), write(1, 0, 1, 5_000), Call::RangeSync, Call::Sync { inode: 0 }], 50);
-    assert!(left.iter().any(|left| left[Path::new("a")] == bytes), "what was not synced never stays");
-    assert!(
-        left.iter().any(|left| left[Path::new("a")] == Some(Vec::new())),
-        "a length that was not synced always stays"
-    );
+    assert!(left.iter().any(|left| left[Path::new("a")] == bytes), "unsynced data never survives");
+    assert!(left.iter().any(|left| left[Path::new("a")] == Some(Vec::new())), "an unsynced length always survives");
 }
 
 #[test]
@@ -119,7 +116,7 @@ fn a_block_is_torn_between_sectors() {
 }
 
 #[test]
-fn names_become_durable_in_order_and_a_directory_moves_with_what_is_in_it() {
+fn names_become_durable_in_order_and_a_directory_moves_with_its_entries() {
     let calls = [
         Call::MakeDirectory { path: "new".into(), inode: 1 },
         create("new/a", 2),

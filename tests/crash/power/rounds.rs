@@ -22,8 +22,8 @@ fn nothing_acknowledged_is_lost_by_power_cuts() {
     Cuts::new(seed("DATELINE_POWER_SEED"), Ignored::Nothing).go_on(60, 20, Some(SHORT)).must_be_well();
 }
 
-/// A commit of many megabytes spans several segments of sled's log. When all of it was one write, power that went in its
-/// midst could leave a later segment and not an earlier one.
+/// A commit of many megabytes spans several segments of sled's log. Written as one batch, it could lose an earlier
+/// segment and keep a later one when the power failed in the middle; so it is written in parts.
 #[test]
 fn nothing_is_lost_by_power_cuts_within_commits_of_many_megabytes() {
     let seed = seed("DATELINE_POWER_SEED");
@@ -32,7 +32,7 @@ fn nothing_is_lost_by_power_cuts_within_commits_of_many_megabytes() {
 
 /// `DATELINE_POWER_TRIALS=1000 cargo test --release --test crash power::rounds::long_vast -- --ignored --nocapture`
 #[test]
-#[ignore = "takes as long as it is told to"]
+#[ignore = "takes as long as the number of trials demands"]
 fn long_vast() {
     let trials = told_by("DATELINE_POWER_TRIALS", 1_000);
     let cuts = Cuts::new(seed("DATELINE_POWER_SEED"), Ignored::Nothing);
@@ -41,23 +41,23 @@ fn long_vast() {
 
 /// `DATELINE_POWER_TRIALS=1000 cargo test --release --test crash power::rounds::long -- --ignored --nocapture`
 #[test]
-#[ignore = "takes as long as it is told to"]
+#[ignore = "takes as long as the number of trials demands"]
 fn long() {
     let trials = told_by("DATELINE_POWER_TRIALS", 1_000);
     Cuts::new(seed("DATELINE_POWER_SEED"), Ignored::Nothing).go_on(trials, 25, None).must_be_well();
 }
 
-/// A commit that writes so much is of an original, or of many contents.
+/// Only a commit with an original or with many contents writes this much.
 const MUCH_BYTES: usize = 2 << 20;
-/// How many rounds work on what a cut of the one before left.
+/// Number of rounds, each of which works on what a cut of the previous one left.
 const ROUNDS: u64 = 3;
 
-/// A run, and what it has come to.
+/// A run, and its results so far.
 pub(super) struct Cuts {
     seed: u64,
     dice: Dice,
     ignored: Ignored,
-    /// How many of a hundred observations have an original of megabytes, where chance does not say.
+    /// Percentage of observations with an original of some megabytes; `None` chooses it at random.
     vast_percent: Option<u64>,
     records: u64,
     calls: u64,
@@ -66,23 +66,23 @@ pub(super) struct Cuts {
     acknowledged: u64,
     reads: u64,
     pub(super) faults: Vec<Fault>,
-    /// Trials with a fault.
+    /// Number of trials with a fault.
     pub(super) failed: u64,
     begun: Instant,
 }
 
-/// A record: a disk as it was before it, and what was done then.
+/// A record: the disk before it, and the calls that were made then.
 pub(super) struct Record {
     before: Disk<'static>,
     told_before: Vec<Line>,
     calls: Vec<Call>,
-    /// Where it was made. What is there now is what the record leads to.
+    /// The directory where the calls were made, in the state to which the record leads.
     root: PathBuf,
     _directory: TempDir,
 }
 
 impl Record {
-    /// Lets some children work in `directory` one after the other.
+    /// Runs some children in `directory`, one after the other, and records them.
     pub(super) fn make(
         (directory, told_before): (TempDir, Vec<Line>),
         (seed, generations): (u64, std::ops::Range<u64>),
@@ -115,22 +115,22 @@ impl Record {
         Self { before, told_before, calls, root, _directory: directory }
     }
 
-    /// An empty disk.
+    /// A directory for an empty disk.
     pub(super) fn new_disk() -> TempDir {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("disk")).unwrap();
         directory
     }
 
-    /// Where the record leads to: a disk that loses nothing.
+    /// A disk after the whole record, and the real directory, which must have the same files.
     pub(super) fn leads_to(&self) -> (Disk<'_>, &Path) {
         let mut disk = self.before.clone();
         self.calls.iter().for_each(|call| disk.apply(call));
         (disk, &self.root)
     }
 
-    /// Some moments in it, in order: anywhere, right after something was acknowledged, while an archive is opened, or
-    /// where there are any right before a sync of much, when all of a commit is written and none of it need be there.
+    /// Some moments in the record, in order: at random, right after an acknowledgement, while an archive is opened, or,
+    /// if there are any, right before a large sync, when a whole commit is written but none of it has to be durable.
     fn moments(&self, count: u64, dice: &mut Dice) -> Vec<usize> {
         let said = |wanted: fn(&Line) -> bool| -> Vec<usize> {
             let said = self
@@ -162,7 +162,7 @@ impl Record {
 }
 
 impl Record {
-    /// The moments before files are synced of which so much was written since they were.
+    /// The moments before a sync of a file to which at least `bytes_min` bytes were written since its last sync.
     fn before_syncs_of(&self, bytes_min: usize) -> Vec<usize> {
         let mut written = std::collections::BTreeMap::new();
         let before_much = |(index, call): (usize, &Call)| {
@@ -195,7 +195,7 @@ impl Cuts {
         }
     }
 
-    /// Makes so many trials, or as many as there is time for.
+    /// Makes this many trials, or as many as there is time for.
     pub(super) fn go_on(mut self, trials: u64, per_record: u64, at_most: Option<Duration>) -> Self {
         let stops_at_faults = self.ignored == Ignored::Nothing;
         let goes_on = |run: &Self| {
@@ -218,7 +218,7 @@ impl Cuts {
                 self.calls += record.calls.len() as u64;
                 let count = per_record.min(trials - self.trials);
                 disk = self.cut_at_moments(&record, count, &goes_on);
-                // What was lost because something was ignored would be missed ever after.
+                // With an ignored sync, a loss would be found again in every later round.
                 if round + 1 < ROUNDS && !stops_at_faults {
                     break;
                 }
@@ -228,7 +228,8 @@ impl Cuts {
         self
     }
 
-    /// Cuts at some moments and checks. Answers what another cut at one of them left, with all that was told until then.
+    /// Cuts at some moments and checks. Returns what another cut at one of them left, with all reports up to that
+    /// moment.
     fn cut_at_moments(&mut self, record: &Record, count: u64, goes_on: &dyn Fn(&Self) -> bool) -> (TempDir, Vec<Line>) {
         let (mut disk, mut told) = (record.before.clone(), record.told_before.clone());
         let mut next = Record::new_disk();
@@ -270,11 +271,11 @@ impl Cuts {
         self.reads += verdict.reads;
         self.failed += u64::from(!verdict.faults.is_empty());
         if !verdict.faults.is_empty() && self.ignored == Ignored::Nothing {
-            // The same again, untouched by having been opened.
+            // The same cut again, in a directory that nobody has opened.
             let kept = Record::new_disk();
             cut(disk, mood, &mut self.dice, &kept.path().join("disk"));
-            println!("{mood:?} at {last:?}: opened, it is kept in {}", left.keep().display());
-            println!("another cut at that moment is kept in {}", kept.keep().display());
+            println!("{mood:?} at {last:?}: the opened directory is kept in {}", left.keep().display());
+            println!("an unopened copy of it is kept in {}", kept.keep().display());
         }
         self.faults.extend(verdict.faults);
     }
@@ -288,7 +289,7 @@ impl Cuts {
     }
 }
 
-/// Opens what a cut left, and checks it.
+/// Opens and checks what a cut left.
 fn check(path: &Path, told: &[Line], dice: &mut Dice) -> Verdict {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

@@ -1,15 +1,15 @@
-/* Records what a process does to the files below a directory, and what it says on its standard output, in one order.
+/* Records what a process does to the files below a directory, and what it writes to its standard output, in one order.
  *
- * It is preloaded. Each call below is made while one lock is held, so that the order of the record is the order in which
- * the calls happened. A call is made as a system call and recorded after it succeeded. With a limit set, the process kills
- * itself instead of making the call of that number, so that the record and the disk never differ by a call.
+ * It is preloaded. One lock is held during each call below, so that the calls are recorded in the order in which they
+ * happened. A call is made as a system call, and recorded once it has succeeded. With a limit set, the process kills
+ * itself instead of making the call with that number, so that the record and the disk never differ by a call.
  *
- * A record with a gap would prove nothing. So what cannot be recorded ends the process or is refused, and the test holds
- * what the record leads to against what is on the disk.
+ * A record with a gap would prove nothing. So a call that cannot be recorded ends the process or fails, and the test
+ * compares the state to which the record leads with the files on disk.
  *
- * DATELINE_POWER_ROOT   the directory, absolute and without links
+ * DATELINE_POWER_ROOT   the directory: an absolute path without links
  * DATELINE_POWER_TRACE  the file to append to
- * DATELINE_POWER_LIMIT  the number of the call before which the process kills itself; absent for none
+ * DATELINE_POWER_LIMIT  the number of the call before which the process kills itself; no limit if unset
  *
  * A record is a struct head in the machine's byte order, then its two texts. tests/crash/power/trace.rs reads it.
  */
@@ -99,7 +99,7 @@ static int is_below(const char *path) {
     return trace >= 0 && strncmp(path, root, root_length) == 0 && (path[root_length] == '/' || path[root_length] == 0);
 }
 
-/* The path that an open file has, and whether it is below the root. */
+/* Finds the path of an open file, and whether it is below the root. */
 static int is_recorded(int file) {
     char link[64], path[PATH_MAX];
     if (trace < 0) return 0;
@@ -110,7 +110,7 @@ static int is_recorded(int file) {
     return is_below(path);
 }
 
-/* Makes an absolute path of what a call was given. */
+/* Makes the path argument of a call absolute. */
 static int resolve(int directory, const char *path, char *absolute) {
     char link[64];
     if (path[0] == '/') return snprintf(absolute, PATH_MAX, "%s", path) < PATH_MAX;
@@ -162,7 +162,7 @@ int openat64(int at, const char *path, int flags, ...) { MODE(flags) return open
 int creat(const char *path, mode_t mode) { return open_at(AT_FDCWD, path, O_CREAT | O_TRUNC | O_WRONLY, mode); }
 int creat64(const char *path, mode_t mode) { return creat(path, mode); }
 
-/* Writes, at the file's own place where `at` is negative. */
+/* Writes at offset `at`, or at the file's current offset if `at` is negative. */
 static ssize_t write_at(int file, const void *bytes, size_t length, off_t at) {
     int says = file == STDOUT_FILENO && trace >= 0;
     if (!says && !is_recorded(file)) {
@@ -182,7 +182,7 @@ static ssize_t write_at(int file, const void *bytes, size_t length, off_t at) {
     return written;
 }
 
-/* Several pieces are written as the first of them alone, which a writer must reckon with. */
+/* Writes only the first of several pieces: a short write, which callers have to expect. */
 static ssize_t write_first_at(int file, const struct iovec *pieces, int pieces_count, off_t at) {
     for (int piece = 0; piece < pieces_count; piece++) {
         if (pieces[piece].iov_len > 0) return write_at(file, pieces[piece].iov_base, pieces[piece].iov_len, at);
@@ -218,12 +218,12 @@ int ftruncate(int file, off_t length) {
 }
 int ftruncate64(int file, off64_t length) { return ftruncate(file, length); }
 
-/* What is written while a sync goes on counts as written after it: the lock is held. */
+/* A write during a sync counts as written after it, because the sync holds the lock. */
 static int synced(int file, enum kind kind, long number) {
     if (!is_recorded(file)) return (int)syscall(number, file);
     pthread_mutex_lock(&lock);
     count();
-    /* The disk of the test needs no syncing, and is spared it. */
+    /* The real disk does not have to be synced for the test, so the call is skipped. */
     record(kind, inode_of(file), 0, NULL, 0, NULL);
     pthread_mutex_unlock(&lock);
     return 0;
@@ -309,7 +309,7 @@ int mkdirat(int at, const char *path, mode_t mode) {
 }
 int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
 
-/* A copy that the kernel makes is not recorded. Callers then copy by themselves. */
+/* A copy made by the kernel could not be recorded, so the call fails and callers copy the bytes themselves. */
 ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t length, unsigned flags) {
     if (!is_recorded(to)) return syscall(SYS_copy_file_range, from, from_at, to, to_at, length, flags);
     errno = ENOSYS;

@@ -1,10 +1,10 @@
-//! What the shim recorded: the calls that changed files, and what the process said, in the order in which they happened.
+//! What the shim recorded: the calls that changed files, and the process's output, in the order in which they happened.
 
 use std::path::{Path, PathBuf};
 
 use crate::told::Line;
 
-/// One call.
+/// One recorded call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Create {
@@ -45,13 +45,13 @@ pub(crate) enum Call {
     RemoveDirectory {
         path: PathBuf,
     },
-    /// The process said whole lines with it.
+    /// The output completed these lines.
     Said(Vec<Line>),
 }
 
 const HEAD_BYTES: usize = 32;
 
-/// Reads a trace. Paths are told from `root` on.
+/// Reads a trace. Paths are relative to `root`.
 pub(crate) fn read(trace: &[u8], root: &Path) -> Vec<Call> {
     let (mut calls, mut rest, mut saying) = (Vec::new(), trace, Vec::new());
     while let Some((head, after)) = rest.split_at_checked(HEAD_BYTES) {
@@ -78,15 +78,15 @@ pub(crate) fn read(trace: &[u8], root: &Path) -> Vec<Call> {
                 saying.extend_from_slice(first);
                 Call::Said(take_lines(&mut saying))
             }
-            kind => panic!("the trace has a call of the unknown kind {kind}"),
+            kind => panic!("the trace has a call of unknown kind {kind}"),
         });
     }
-    assert!(rest.is_empty(), "the trace ends in the midst of a call");
+    assert!(rest.is_empty(), "the trace ends in the middle of a call");
     calls
 }
 
-/// Takes the whole lines out of what was said. A killed process may have left a part of one, which stands alone then,
-/// since each process begins with an empty line.
+/// Takes the complete lines out of the output. A killed process may have left a partial line; it does not run into the
+/// next one, because each process begins with an empty line.
 fn take_lines(saying: &mut Vec<u8>) -> Vec<Line> {
     let end = saying.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let whole: Vec<u8> = saying.drain(..end).collect();

@@ -7,12 +7,12 @@ use std::alloc::System;
 
 use cap::Cap;
 
-/// An allocation beyond the limit ends the process, which libFuzzer reports with the input.
+/// An allocation beyond the limit ends the process, and libFuzzer reports the input.
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| promises::requests_within(input, |bytes_max, read| {
-    MEMORY.set_limit(MEMORY.allocated() + bytes_max).expect("the limit is above what is allocated");
+    MEMORY.set_limit(MEMORY.allocated() + bytes_max).expect("the limit is above the memory in use");
     read();
-    MEMORY.set_limit(usize::MAX).expect("no limit is too low");
+    MEMORY.set_limit(usize::MAX).expect("removing the limit cannot fail");
 }));

@@ -1,4 +1,4 @@
-//! All that can be read of an archive as known below a position, as text, so that two archives can be compared.
+//! Everything that can be read of an archive as known below a position, as text, so that two archives can be compared.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::support;
 
 const PAGE_SIZE: usize = 1_000;
 
-/// Before, at and between the ticks that tests write at, and the end of the axis.
+/// Instants before, at and between the ticks that tests use, and the end of the axis.
 pub(super) fn instants() -> Vec<Option<Timestamp>> {
     (-1..=12).map(|tick| Some(support::at(tick))).chain([None]).collect()
 }
 
-/// Everything below `bound`, at each of these instants.
+/// All answers as known below `bound`, at each of these instants.
 pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Timestamp>]) -> Vec<String> {
     let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
     let point = archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap();
@@ -68,7 +68,7 @@ async fn listed(archive: &Archive, point: ReadPoint) -> String {
     format!("{listed:?}")
 }
 
-/// Each revision with its content and its original.
+/// Each revision, with its content and its original.
 async fn revisions(archive: &Archive, point: ReadPoint, name: &ArticleName) -> Vec<String> {
     let mut said = Vec::new();
     for number in 1.. {
@@ -82,7 +82,7 @@ async fn revisions(archive: &Archive, point: ReadPoint, name: &ArticleName) -> V
     said
 }
 
-/// All changes, as a subscriber gets them.
+/// All changes, as a subscriber receives them.
 async fn feed(archive: &Archive, end: Snapshot, view: FeedView) -> String {
     fn render(change: &ChangeAt, bytes: &mut Vec<u8>) {
         bytes.extend(format!("{change:?}\n").bytes());
@@ -109,7 +109,7 @@ async fn feed(archive: &Archive, end: Snapshot, view: FeedView) -> String {
     said
 }
 
-/// An etag is of the newest state alone, which the end of one archive may be and the middle of another is not.
+/// An etag stands for the newest state only. The end of one archive may be the middle of another, so etags differ.
 fn without_etag(article: ArticleAt) -> ArticleAt {
     ArticleAt { etag: None, ..article }
 }

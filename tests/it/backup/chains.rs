@@ -1,4 +1,4 @@
-//! Which files make up a backup, in whatever order they are named.
+//! Finding the files that make up a backup, in whatever order they are named.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ async fn write(archive: &Archive, article: u8, at: i64, text: u8) {
     archive.write(vec![operation], false).await.unwrap();
 }
 
-/// A full backup, and one behind it after each of some writes.
+/// A full backup, and an incremental one after each of some writes.
 async fn chain(archive: &Arc<Archive>, folder: &Path, more: u8) -> Vec<PathBuf> {
     let mut files = vec![keep(&stream_backup(archive, FeedStart::Beginning).await, folder).path];
     for number in 0..more {
@@ -33,7 +33,7 @@ async fn chain(archive: &Arc<Archive>, folder: &Path, more: u8) -> Vec<PathBuf> 
 }
 
 #[test]
-fn files_are_put_in_order_and_a_gap_is_named() {
+fn files_are_sorted_and_a_gap_is_reported() {
     let archive = written(&batches());
     let directory = TempDir::new().unwrap();
     block_on(async {
@@ -65,7 +65,7 @@ fn files_that_overlap_are_read_as_one_log() {
         let folder = directory.path().join("backup");
         keep(&stream_backup(&archive, FeedStart::Beginning).await, &folder);
         write(&archive, 0, 20, 3).await;
-        // A position within a batch is lowered to its beginning.
+        // A position inside a batch is lowered to the batch's start.
         let from_within = stream_backup(&archive, FeedStart::Seq(Seq(6))).await;
         let file = keep(&from_within, &folder);
         assert_eq!(file.header.first_seq, Seq(5));
@@ -79,7 +79,7 @@ fn files_that_overlap_are_read_as_one_log() {
     });
 }
 
-/// An archive is restored to an earlier state, and goes on otherwise.
+/// An archive is restored to an earlier state, and written to differently from there on.
 #[test]
 fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
     let archive = written(&batches());
@@ -96,15 +96,15 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
         let end = FeedStart::Seq(restored.tail().next_seq);
         write(&restored, 2, 40, 1).await;
         let behind = keep(&stream_backup(&restored, end).await, &folder).path;
-        // It goes on at 12, where the second file of the old backup ends, with another history.
+        // The new file begins at 12, where the second file of the old backup ends, but its log digest differs.
         let mixed = [files[0].clone(), files[1].clone(), behind.clone()];
         let refused = Chain::of(find(&mixed).unwrap()).unwrap_err();
         assert!(matches!(refused, BackupError::Diverged { seq: Seq(12), .. }), "{refused}");
-        // And where it begins within an older file, that shows when it is read.
+        // If it begins inside an older file, the mismatch shows when the files are read.
         let mixed = [files[0].clone(), files[1].clone(), files[2].clone(), behind];
         let refused = restore(&mixed, &directory.path().join("mixed"), Until::End).unwrap_err();
         assert!(matches!(refused, RestoreError::Backup(BackupError::Diverged { .. })), "{refused}");
-        // A full backup of the new state is the one that is taken, whatever else lies beside it.
+        // A full backup of the new state is chosen, whatever other files are in the folder.
         let full = keep(&stream_backup(&restored, FeedStart::Beginning).await, &directory.path().join("backup")).path;
         let chain = Chain::of(find(&[directory.path().join("backup")]).unwrap()).unwrap();
         assert_eq!((chain.files.len(), chain.others), (1, 3));
@@ -114,7 +114,7 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
 }
 
 #[test]
-fn files_of_two_archives_are_refused() {
+fn files_of_two_archives_are_rejected() {
     let directory = TempDir::new().unwrap();
     for archive in [written(&batches()), written(&batches())] {
         keep(&block_on(stream_backup(&archive, FeedStart::Beginning)), directory.path());

@@ -1,4 +1,4 @@
-//! What is saved of durable subscriptions where nothing else is new: where their consumers are.
+//! What an incremental backup saves of durable subscriptions when there is no new change: their positions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn index() -> SubscriptionId {
 }
 
 impl Saved {
-    /// 11 changes, and a subscription that begins at the first.
+    /// An archive with 11 changes, and a subscription that begins at the first.
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(support::now()));
         let engine = Arc::new(MemoryEngine::new());
@@ -54,7 +54,7 @@ impl Saved {
         self.archive.seek_subscription(index(), Seq(seq)).await.unwrap();
     }
 
-    /// The clock goes on, or back.
+    /// Moves the clock on or back.
     fn pass(&self, minutes: i64) {
         self.clock.set(self.clock.now().saturating_add_micros(minutes * 60_000_000));
     }
@@ -67,7 +67,7 @@ impl Saved {
         new_since(&self.archive, &self.folder()).await
     }
 
-    /// Where the subscription is in an archive that is restored from the folder.
+    /// The position of the subscription in an archive that is restored from the folder.
     async fn restored(&self, until: Until) -> u64 {
         let into = self.directory.path().join("restored");
         restore(&[self.folder()], &into, until).unwrap();
@@ -80,7 +80,7 @@ impl Saved {
     }
 }
 
-/// Saves what is new, as the command does.
+/// Makes an incremental backup, as the command does.
 async fn new_since(archive: &Arc<Archive>, folder: &Path) -> Option<BackupFile> {
     let latest = Incoming::latest(folder).unwrap().unwrap();
     let end = latest.header.end;
@@ -92,10 +92,10 @@ fn names(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
-/// A backup without a new change once said that there was nothing new, and a restored archive sent its consumers again all
-/// that they had dealt with since the last change.
+/// An incremental backup without a new change used to save nothing. A restored archive then sent its consumers again
+/// everything that they had acknowledged since the last change.
 #[test]
-fn where_consumers_are_is_saved_without_a_new_change() {
+fn positions_of_consumers_are_saved_without_a_new_change() {
     block_on(async {
         let saved = Saved::new().await;
         saved.full().await;
@@ -105,9 +105,9 @@ fn where_consumers_are_is_saved_without_a_new_change() {
         assert!(saved.new_since().await.is_none());
         saved.move_to(7).await;
         assert!(saved.new_since().await.is_some());
-        assert_eq!(names(&saved.folder()), 2, "one file of a state takes the place of the one before");
+        assert_eq!(names(&saved.folder()), 2, "the newer file replaces the older one at the same position");
         drop(saved.archive.attach_subscription(index(), "a consumer".to_owned(), None).await.unwrap());
-        assert!(saved.new_since().await.is_none(), "one that comes back to where it was is no news");
+        assert!(saved.new_since().await.is_none(), "a consumer back at its saved position needs no backup");
         for until in [Until::End, Until::Seq(Seq(11))] {
             assert_eq!(saved.restored(until).await, 7, "{until:?}");
         }
@@ -115,7 +115,7 @@ fn where_consumers_are_is_saved_without_a_new_change() {
         assert_eq!((chain.files.len(), chain.others), (2, 0));
         assert_eq!(check(&chain.files, |_| true).unwrap().unwrap().changes, 11);
 
-        // The log goes on behind it.
+        // The log continues after that file.
         saved.write(20).await;
         assert_eq!(saved.new_since().await.unwrap().header.first_seq, Seq(11));
         assert_eq!(names(&saved.folder()), 3);
@@ -123,15 +123,15 @@ fn where_consumers_are_is_saved_without_a_new_change() {
         assert!(saved.new_since().await.is_some());
         assert_eq!(saved.restored(Until::End).await, 12);
         let chain = Chain::of(find(&[saved.folder()]).unwrap()).unwrap();
-        assert_eq!((chain.files.len(), chain.others), (3, 1), "of the end before that the file is not needed any more");
+        assert_eq!((chain.files.len(), chain.others), (3, 1), "the file at the earlier tail is no longer needed");
         saved.archive.delete_subscription(index()).await.unwrap();
-        assert!(saved.new_since().await.is_some(), "one that is gone is news");
+        assert!(saved.new_since().await.is_some(), "a deleted subscription needs a backup");
     });
 }
 
-/// Of two files that end at one position the clock does not tell which is the later.
+/// Of two files that end at the same position, the clock does not decide which one is later.
 #[test]
-fn a_clock_that_was_set_back_does_not_bring_back_an_earlier_place() {
+fn a_clock_that_was_set_back_does_not_restore_an_earlier_position() {
     block_on(async {
         let saved = Saved::new().await;
         saved.full().await;
@@ -142,7 +142,7 @@ fn a_clock_that_was_set_back_does_not_bring_back_an_earlier_place() {
             assert!(saved.new_since().await.is_none());
             assert_eq!(saved.restored(Until::End).await, place);
         }
-        // A new full one is the latest, and is gone on from.
+        // A new full backup is the latest file, and the next incremental one continues from it.
         saved.pass(-60);
         saved.move_to(8).await;
         saved.full().await;
@@ -160,9 +160,9 @@ fn a_clock_that_was_set_back_does_not_bring_back_an_earlier_place() {
     });
 }
 
-/// A restored archive counts on, so that what it saves at the position of its restore is the later state.
+/// A restored archive continues the commit count, so that a backup at the position of the restore counts as later.
 #[test]
-fn a_restored_archive_goes_on_in_the_same_folder() {
+fn a_restored_archive_continues_the_backup_in_the_same_folder() {
     block_on(async {
         let saved = Saved::new().await;
         saved.full().await;
@@ -173,7 +173,7 @@ fn a_restored_archive_goes_on_in_the_same_folder() {
         let clock = Arc::new(ManualClock::new(saved.clock.now().saturating_add_micros(-3_600_000_000)));
         let options = Options { free_space_floor_bytes: 0, ..Options::default() };
         let restored = Arc::new(support::open_directory(&into, &options, &clock));
-        assert!(new_since(&restored, &saved.folder()).await.is_none(), "it is as it was saved, but for epochs");
+        assert!(new_since(&restored, &saved.folder()).await.is_none(), "only the epochs differ from the backup");
         restored.seek_subscription(index(), Seq(9)).await.unwrap();
         assert!(new_since(&restored, &saved.folder()).await.is_some());
         restored.close().await;
@@ -181,7 +181,7 @@ fn a_restored_archive_goes_on_in_the_same_folder() {
     });
 }
 
-/// Most of the latest file is passed over to read its end. What is wrong with that is told.
+/// Most of the latest file is skipped to read its end. Damage at the end is reported.
 #[test]
 fn the_end_of_the_latest_file_is_checked_where_it_is_read() {
     block_on(async {

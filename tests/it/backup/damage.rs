@@ -1,4 +1,4 @@
-//! Files that were cut short or altered: each is refused, with its place, and never read as anything else.
+//! Truncated and altered files: each is rejected with the offset of the damage, and never read as something else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{batches, keep, restore, stream_backup, written};
 use crate::feed::dice::Dice;
 use crate::support::block_on;
 
-/// What reading a file comes to: where it begins to differ from what was written, or that it does not.
+/// Reads a file; an error has the offset at which the file is damaged.
 fn read(bytes: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
     let mut reader = LogReader::open("the file", bytes)?;
     let mut changes = Vec::new();
@@ -31,7 +31,7 @@ fn full(archive: &Arc<Archive>) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_that_ends_anywhere_before_its_end_is_cut_short() {
+fn a_file_truncated_at_any_byte_is_reported_as_cut_short() {
     let file = full(&written(&batches()));
     read(&file).unwrap();
     for length in 1..file.len() {
@@ -46,14 +46,14 @@ fn a_file_that_ends_anywhere_before_its_end_is_cut_short() {
 }
 
 #[test]
-fn a_file_in_which_any_byte_is_another_is_refused() {
+fn a_file_with_any_byte_altered_is_rejected() {
     let file = full(&written(&batches()));
     for at in 0..file.len() {
         for flip in [0x01, 0x80, 0xff] {
             let mut altered = file.clone();
             altered[at] ^= flip;
             match read(&altered).unwrap_err() {
-                // Nothing before the byte can be blamed but the beginning of its own frame.
+                // An error may point before the byte, but only to the beginning of its frame.
                 ExportError::Altered { offset, .. } => assert!(offset <= at as u64, "{at}: {offset}"),
                 ExportError::CutShort { offset, .. } => assert_eq!(offset, file.len() as u64, "{at}"),
                 ExportError::NotAnExport { .. } | ExportError::Newer { .. } => assert!(at < 15, "{at}"),
@@ -70,9 +70,9 @@ fn a_file_in_which_any_byte_is_another_is_refused() {
     assert!(told.contains("was written by a newer version of Dateline (export 2, and this one reads 1)"), "{told}");
 }
 
-/// Each frame is whole, and out of its place.
+/// Each frame is intact, but out of place.
 #[test]
-fn frames_that_are_exchanged_repeated_or_left_out_are_found() {
+fn swapped_repeated_and_missing_frames_are_detected() {
     let archive = written(&batches());
     let file = full(&archive);
     let again = rewritten(&archive, |_| {});
@@ -101,7 +101,7 @@ fn frames_that_are_exchanged_repeated_or_left_out_are_found() {
     }
 }
 
-/// The same log with a segment for each change, after something was done to the changes.
+/// The same log with one segment per change, after `alter` has modified the changes.
 fn rewritten(archive: &Arc<Archive>, alter: impl Fn(&mut Vec<WholeChange>)) -> Vec<u8> {
     let file = full(archive);
     let header = LogReader::open("the file", file.as_slice()).unwrap().header().clone();
@@ -116,16 +116,16 @@ fn rewritten(archive: &Arc<Archive>, alter: impl Fn(&mut Vec<WholeChange>)) -> V
     bytes
 }
 
-/// Checksums tell what happened to a file by accident. Who writes a whole file anew, with other contents and with checksums
-/// that fit, is found out by the digests.
+/// Checksums detect accidental damage. A file that was rewritten with other contents and matching checksums is detected
+/// by the digests.
 #[test]
-fn contents_and_originals_that_were_exchanged_are_found_though_all_checksums_fit() {
+fn swapped_contents_and_originals_are_detected_even_if_all_checksums_match() {
     let archive = written(&batches());
     let directory = TempDir::new().unwrap();
     let exchanged = |what: &dyn Fn(&mut WholeChange, &mut WholeChange)| {
         rewritten(&archive, |changes| {
             let (first, last) = changes.split_at_mut(2);
-            // Both brought a content without a base, and an original.
+            // Both changes carry a content without a base, and an original.
             what(&mut first[1], last.last_mut().unwrap());
         })
     };
@@ -145,9 +145,9 @@ fn contents_and_originals_that_were_exchanged_are_found_though_all_checksums_fit
     }
 }
 
-/// A change that does not follow from the one before it, in a file whose checksums fit.
+/// A change that does not follow from the one before, in a file whose checksums match.
 #[test]
-fn changes_that_were_altered_are_found_by_the_history() {
+fn altered_changes_are_detected_by_the_log_digest() {
     let archive = written(&batches());
     let altered = rewritten(&archive, |changes| {
         let last = changes.last_mut().unwrap();
@@ -155,10 +155,10 @@ fn changes_that_were_altered_are_found_by_the_history() {
     });
     assert!(matches!(read(&altered), Err(ExportError::Altered { .. })));
     let shorter = rewritten(&archive, |changes| changes.truncate(4));
-    assert!(matches!(read(&shorter), Err(ExportError::Altered { .. })), "the header says that there are more");
+    assert!(matches!(read(&shorter), Err(ExportError::Altered { .. })), "the header announces more changes");
 }
 
-/// A restoring from a file that is cut short within its second half, or altered there.
+/// Restores from files that are truncated or altered in their second half.
 #[test]
 fn a_restore_from_a_damaged_file_leaves_nothing() {
     let file = full(&written(&batches()));
@@ -179,7 +179,7 @@ fn assert_leaves_nothing(into: &Path) {
     assert!(!into.with_file_name("restored.restoring").exists());
 }
 
-/// A content may build on one that has gone from memory by then: it is read again, from whichever file has it.
+/// A content may have a base that is no longer in memory: it is read again, from whichever file has it.
 #[test]
 fn a_check_reads_contents_of_all_files() {
     let archive = written(&batches());
@@ -195,9 +195,9 @@ fn a_check_reads_contents_of_all_files() {
     assert_eq!(check(&[first], |_| false).unwrap(), None);
 }
 
-/// The header of each file names its place; one that is no file of a backup is told as such.
+/// The header of each file names its format; any other file is reported as not being part of a backup.
 #[test]
-fn what_is_no_backup_is_told_as_such() {
+fn files_that_are_not_backups_are_reported_as_such() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("letter.txt");
     std::fs::write(&path, "Dear reader").unwrap();

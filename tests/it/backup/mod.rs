@@ -1,7 +1,7 @@
 //! Backups, and archives that are restored from them.
 //!
-//! A restored archive is held to the one that was backed up by everything that can be read of the two ([`answers`]); that
-//! one is held to the model, which random plans are also played on after a restore, in `tests/it/model/run.rs`.
+//! A restored archive is compared with its origin by everything that can be read of the two ([`answers`]). The origin
+//! is compared with the model; `tests/it/model/run.rs` also plays random plans on restored archives.
 
 mod answers;
 mod chains;
@@ -29,7 +29,7 @@ use crate::model::plan::{Text, What, Write, act, observe};
 use crate::server::holder;
 use crate::support::{self, block_on};
 
-/// The file of a backup.
+/// The bytes of a backup file.
 pub(crate) async fn stream_backup(archive: &Arc<Archive>, since: FeedStart) -> Vec<u8> {
     let mut backup = archive.stream_backup(since).await.unwrap();
     let mut file = Vec::new();
@@ -39,12 +39,12 @@ pub(crate) async fn stream_backup(archive: &Arc<Archive>, since: FeedStart) -> V
     file
 }
 
-/// Puts a file of a backup into a folder, as the command does.
+/// Stores a backup file in a folder, as the command does.
 pub(crate) fn keep(file: &[u8], folder: &Path) -> BackupFile {
     Incoming::begin(folder).unwrap().take(file, &mut |_, _| {}).unwrap()
 }
 
-/// Restores from folders and files.
+/// Restores an archive from folders and files.
 pub(crate) fn restore(from: &[PathBuf], into: &Path, until: Until) -> Result<Restored, RestoreError> {
     let chain = Chain::of(backup::find(from)?)?;
     let archive_id = chain.archive_id();
@@ -54,13 +54,13 @@ pub(crate) fn restore(from: &[PathBuf], into: &Path, until: Until) -> Result<Res
     restore_directory(changes, archive_id, into, (&options, holder()), go_on).map(|restored| restored.unwrap())
 }
 
-/// Opens an archive that nobody has.
+/// Opens an archive that no process holds.
 fn open(path: &Path) -> Arc<Archive> {
     let clock = Arc::new(ManualClock::new(support::now().saturating_add_micros(60_000_000)));
     Arc::new(support::open_directory(path, &Options { free_space_floor_bytes: 0, ..Options::default() }, &clock))
 }
 
-/// An archive in memory to which these batches were written, each some time after the one before.
+/// An archive in memory with these batches, each written some time after the one before.
 pub(crate) fn written(batches: &[Vec<Write>]) -> Arc<Archive> {
     let clock = Arc::new(ManualClock::new(support::now()));
     let archive = Archive::over(Arc::new(MemoryEngine::new()), &Options::default(), Arc::clone(&clock) as _).unwrap();
@@ -74,7 +74,7 @@ pub(crate) fn written(batches: &[Vec<Write>]) -> Arc<Archive> {
     Arc::new(archive)
 }
 
-/// Writes of every kind, some in batches.
+/// Writes of every kind, some of them in batches.
 fn batches() -> Vec<Vec<Write>> {
     let with_original = |article, at, text, original| {
         let what = What::Observe {

@@ -1,4 +1,4 @@
-//! Backups of an archive that is being written to.
+//! Backups of an archive during writes.
 
 use dateline::backup::Until;
 use dateline::client::Client;
@@ -18,7 +18,7 @@ use crate::verify::verified;
 
 const SEED: u64 = 20_261_125;
 const WRITERS: u32 = 3;
-/// Changes between the end of one backup and the beginning of the next.
+/// Minimum number of changes between the end of one backup and the start of the next.
 const CHANGES_BETWEEN: u64 = 60;
 const BACKUPS: usize = 4;
 
@@ -50,7 +50,7 @@ async fn a_full_backup_and_three_more_are_made_while_writers_write() {
         tokio::task::block_in_place(|| keep(&file, &folder));
         ends.push(begin.end.unwrap());
     }
-    // The last backup ended somewhere within what was written.
+    // The last backup ended somewhere in the middle of what was written.
     end.beyond(Seq(ends[BACKUPS - 1].next_seq)).await;
     stop.send(false).unwrap();
     writers.join_all().await;
@@ -73,7 +73,7 @@ async fn a_full_backup_and_three_more_are_made_while_writers_write() {
     server.stop().await;
 }
 
-/// Some instants of the axis that writers write along.
+/// Some instants of the axis on which writers write.
 fn instants() -> Vec<Option<Timestamp>> {
     (0..6).map(|step| Some(support::at(step * 90))).chain([None]).collect()
 }
@@ -82,11 +82,11 @@ fn instants() -> Vec<Option<Timestamp>> {
 async fn received(client: &Client, since: Option<pb::Snapshot>) -> (pb::BackUpBegin, Vec<u8>) {
     let first = since.as_ref().map_or(0, |since| since.next_seq);
     let mut stream = client.admin.clone().stream_backup(pb::StreamBackupRequest { since }).await.unwrap().into_inner();
-    let Some(Part::Begin(begin)) = stream.message().await.unwrap().unwrap().part else { panic!("no begin") };
+    let Some(Part::Begin(begin)) = stream.message().await.unwrap().unwrap().part else { panic!("no Begin") };
     let (mut file, mut next_seq) = (Vec::new(), first);
     assert_eq!(begin.begin.as_ref().unwrap().next_seq, first);
     while let Some(message) = stream.message().await.unwrap() {
-        let Some(Part::Data(data)) = message.part else { panic!("a second begin") };
+        let Some(Part::Data(data)) = message.part else { panic!("Begin came twice") };
         assert!(data.data.len() <= 1 << 20 && data.next_seq >= next_seq);
         next_seq = data.next_seq;
         file.extend_from_slice(&data.data);
@@ -97,21 +97,21 @@ async fn received(client: &Client, since: Option<pb::Snapshot>) -> (pb::BackUpBe
     (begin, file)
 }
 
-/// A client that goes away in the middle of a backup, or does not read it, keeps neither readers nor writers waiting, and
-/// the server ends in time.
+/// A client that disconnects during a backup or does not read it blocks neither readers nor writers, and the server
+/// still stops in time.
 #[tokio::test(flavor = "multi_thread")]
-async fn backups_that_nobody_reads_are_in_nobodys_way() {
+async fn backups_that_nobody_reads_block_neither_calls_nor_shutdown() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let client = server.client().await;
     let mut dice = Dice::new(SEED);
     for number in 0..24 {
-        // Words that compress badly, so that a backup is more than a connection takes in by itself.
+        // Text that compresses badly, so that a backup does not fit into a connection's buffers.
         let text: String = (0..40_000).map(|_| format!("{:x} ", dice.below(u64::MAX))).collect();
         let request = crate::server::publish(&format!("a{number}"), &text);
         client.archive.clone().record_observation(request).await.unwrap();
     }
-    // Each has a connection of its own: one that is full lets nothing else through either.
+    // Each has a connection of its own, because a blocked stream blocks its whole connection.
     let mut streams = Vec::new();
     for _ in 0..16 {
         let reader = server.client().await;
@@ -123,7 +123,7 @@ async fn backups_that_nobody_reads_are_in_nobodys_way() {
     assert_eq!(dateline::client::ServerError::from(refused).reason, "TOO_MANY_STREAMS");
     client.archive.clone().record_observation(crate::server::publish("b", "It is written.")).await.unwrap();
     drop(streams.pop());
-    // The place of the one that is gone is free when the server has seen that.
+    // The slot of the closed backup is free once the server has noticed that it is closed.
     while again().await.is_err() {
         tokio::task::yield_now().await;
     }

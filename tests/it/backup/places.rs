@@ -1,4 +1,4 @@
-//! Where backups are written, and archives restored to.
+//! Where backups are written to, and where archives are restored to.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn an_empty_archive_is_backed_up_and_restored() {
 }
 
 #[test]
-fn a_restore_takes_a_new_or_empty_directory_and_no_other() {
+fn a_restore_needs_a_new_or_empty_directory() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
     keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
@@ -47,14 +47,14 @@ fn a_restore_takes_a_new_or_empty_directory_and_no_other() {
     assert!(matches!(try_it(), Err(RestoreError::Taken(_))));
 }
 
-/// All was restored, and then the archive could not get its name. What can't be given to a directory is refused before
-/// anything is read, and as it was.
+/// A restore once copied everything and only then found that the directory could not get its name. Such a name is now
+/// rejected before anything is read, and everything is left as it was.
 #[test]
-fn a_name_that_no_archive_can_get_is_refused_at_the_start() {
+fn a_name_that_no_archive_can_have_is_rejected_at_the_start() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
     let file = keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
-    // Whoever reads it would be told that it is damaged.
+    // Damaged, so that reading any of it would give another error.
     let mut bytes = fs::read(&file.path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -79,7 +79,7 @@ fn a_name_that_no_archive_can_get_is_refused_at_the_start() {
     let damaged = restore(&[folder], &empty, Until::End).unwrap_err();
     assert!(matches!(damaged, RestoreError::Backup(_)), "{damaged}");
     assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4, "nothing is left beside it");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4, "nothing else was created next to it");
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_path_may_end_in_a_dot() {
     assert_eq!(open(&into).tail().next_seq, Seq(11));
 }
 
-/// What a restore that was killed left is no archive, is in nobody's way, and is removed by the next one. What somebody
-/// else put there is not.
+/// A killed restore leaves a directory that is not an archive, blocks nobody, and is removed by the next restore. A
+/// directory that somebody else put there is kept.
 #[test]
 fn a_restore_that_was_killed_leaves_no_archive() {
     let directory = TempDir::new().unwrap();
@@ -107,7 +107,7 @@ fn a_restore_that_was_killed_leaves_no_archive() {
     let refused = restore(std::slice::from_ref(&folder), &into, Until::End).unwrap_err();
     assert!(refused.to_string().contains("is in use by"), "{refused}");
     drop(begun);
-    assert!(Directory::open(&staging, holder()).is_err(), "it is taken for an archive");
+    assert!(Directory::open(&staging, holder()).is_err(), "it opens as an archive");
     restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
     assert!(!staging.exists());
     assert_eq!(open(&into).tail().next_seq, Seq(11));
@@ -120,10 +120,10 @@ fn a_restore_that_was_killed_leaves_no_archive() {
     assert_eq!(fs::read_to_string(staging.join("note")).unwrap(), "mine");
 }
 
-/// Killed between the last two steps, it left a whole archive without its name: the next one said that there was an archive
-/// already, and named a directory that nobody had asked for. One that somebody put there is still refused.
+/// A restore killed between its last two steps once left a whole archive without its name. The next restore reported an
+/// existing archive, in a directory that nobody had named. An archive that somebody put there is still rejected.
 #[test]
-fn a_restore_that_was_killed_before_the_archive_got_its_name_is_no_obstacle() {
+fn a_restore_killed_before_the_archive_got_its_name_does_not_block_the_next() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
     keep(&block_on(stream_backup(&written(&batches()), FeedStart::Beginning)), &folder);
@@ -144,7 +144,7 @@ fn a_restore_that_was_killed_before_the_archive_got_its_name_is_no_obstacle() {
 }
 
 #[test]
-fn one_backup_at_a_time_is_written_to_a_folder_and_what_is_unfinished_has_no_name() {
+fn one_backup_at_a_time_is_written_to_a_folder_and_a_partial_file_has_no_final_name() {
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
     let file = block_on(stream_backup(&written(&batches()), FeedStart::Beginning));
@@ -153,7 +153,7 @@ fn one_backup_at_a_time_is_written_to_a_folder_and_what_is_unfinished_has_no_nam
     assert!(first.take(&file[..file.len() / 2], &mut |_, _| {}).is_err());
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     assert!(Incoming::latest(&folder).unwrap().is_none());
-    // What was left by one that was killed is written over.
+    // The partial file of a killed backup is overwritten.
     fs::write(folder.join("backup.part"), vec![7; 100_000]).unwrap();
     let kept = keep(&file, &folder);
     assert_eq!(fs::read(&kept.path).unwrap(), file);

@@ -1,4 +1,4 @@
-//! Restoring to every point of a small archive: by position, and by time.
+//! Restoring to every point of a small archive, by position and by time.
 
 use dateline::archive::changefeed::FeedStart;
 use dateline::backup::Until;
@@ -11,12 +11,12 @@ use crate::support::block_on;
 use crate::verify::verified;
 
 #[test]
-fn each_position_and_each_time_give_the_archive_as_it_was() {
+fn a_restore_to_any_position_or_time_gives_the_archive_as_it_was() {
     let archive = written(&batches());
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
     block_on(async {
-        // Two files, so that points lie in either, and where they meet.
+        // Two files, so that there are points in each of them, and where they meet.
         let first = restorable(&archive, Seq(6)).await;
         keep(&back_up_until(&archive, first).await, &folder);
         keep(&stream_backup(&archive, FeedStart::Seq(first)).await, &folder);
@@ -26,7 +26,7 @@ fn each_position_and_each_time_give_the_archive_as_it_was() {
             let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
             let snapshot = archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().snapshot;
             let by_time = snapshot.archive_time.map(Until::ArchiveTime);
-            // A time is tried at the end of each commit, whatever positions lead there.
+            // A time is only tried at the end of each commit.
             let by_time = by_time.filter(|_| snapshot.next_seq == bound);
             for until in [Some(Until::Seq(bound)), by_time].into_iter().flatten() {
                 let into = directory.path().join("restored");
@@ -46,9 +46,9 @@ fn each_position_and_each_time_give_the_archive_as_it_was() {
     });
 }
 
-/// A time before all commits gives an empty archive; one after all gives everything.
+/// A time before all commits gives an empty archive, and a time after all of them gives everything.
 #[test]
-fn a_time_may_lie_before_or_behind_everything() {
+fn a_time_may_be_before_or_after_all_commits() {
     let archive = written(&batches());
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
@@ -67,13 +67,13 @@ fn a_time_may_lie_before_or_behind_everything() {
     });
 }
 
-/// Where the batch before `bound` ends.
+/// The end of the batch before `bound`.
 async fn restorable(archive: &dateline::archive::Archive, bound: Seq) -> Seq {
     let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
     archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().below()
 }
 
-/// A backup as it would have been when the log ended at `end`: that of an archive restored to then.
+/// A backup as it would have been when the log ended at `end`: that of an archive restored to this point.
 async fn back_up_until(archive: &std::sync::Arc<dateline::archive::Archive>, end: Seq) -> Vec<u8> {
     let directory = TempDir::new().unwrap();
     let (folder, into) = (directory.path().join("backup"), directory.path().join("archive"));

@@ -1,5 +1,5 @@
-//! What was handed out by the archive that was backed up, given to the one that was restored: stamps, page tokens,
-//! subscriptions. Resume tokens are in `tests/it/feed/restored.rs`.
+//! Snapshots, page tokens and subscriptions of an archive that was backed up, used with the one that was restored.
+//! Resume tokens are in `tests/it/feed/restored.rs`.
 
 use dateline::backup::Until;
 use dateline::client::{Client, ServerError};
@@ -15,7 +15,7 @@ use crate::server::{TestServer, publish};
 use dateline::archive::changefeed::FeedStart;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {
+async fn snapshots_and_tokens_are_valid_up_to_the_restored_point_and_rejected_beyond_it() {
     let directory = TempDir::new().unwrap();
     let (archive, folder) = (directory.path().join("archive"), directory.path().join("backup"));
     let server = TestServer::on_directory(&archive).await;
@@ -58,7 +58,7 @@ async fn what_was_handed_out_before_the_point_is_valid_and_beyond_it_refused() {
     server.stop().await;
 }
 
-/// A stamp, and the token of a second page that is of the same state.
+/// A snapshot, and the token of a second page at that snapshot.
 struct HandedOut {
     snapshot: pb::Snapshot,
     page_token: String,
@@ -80,7 +80,7 @@ fn diverged(error: &ServerError) -> bool {
     (error.code, error.reason.as_str()) == (Code::FailedPrecondition, "HISTORY_DIVERGED")
 }
 
-/// A read beyond the end of the log is refused for that. Only where it has grown past it, its history tells.
+/// A read beyond the end of the log is rejected for that reason. Once the log has grown past it, its digest differs.
 fn if_shorter(error: &ServerError) -> bool {
     diverged(error) || (error.code, error.reason.as_str()) == (Code::OutOfRange, "AS_OF_IN_FUTURE")
 }
@@ -126,10 +126,10 @@ async fn subscribe(client: &Client, id: &str, position: Position) {
     client.feed.clone().create_subscription(request).await.unwrap();
 }
 
-/// A restored archive once counted on from the epoch that the backup knew. So its first consumer got a epoch that the lost
-/// archive had given to another, and what that one acknowledged, of changes that it never saw, was taken.
+/// A restored archive once continued from the epoch in the backup. Its first consumer then got an epoch that the lost
+/// archive had given to another one, and that one's acknowledgements, of changes it had never seen, were accepted.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_lease_from_before_a_restore_is_good_any_more() {
+async fn no_epoch_from_before_a_restore_is_accepted() {
     let directory = TempDir::new().unwrap();
     let (archive, folder) = (directory.path().join("archive"), directory.path().join("backup"));
     let server = TestServer::on_directory(&archive).await;
@@ -146,7 +146,7 @@ async fn no_lease_from_before_a_restore_is_good_any_more() {
     drop(client);
     server.stop().await;
 
-    // What the first restored archive gives is from before the second restore.
+    // An epoch of the first restored archive is from before the second restore.
     for round in ["first", "second"] {
         let into = directory.path().join(round);
         restore(std::slice::from_ref(&folder), &into, Until::End).unwrap();
@@ -170,7 +170,7 @@ async fn no_lease_from_before_a_restore_is_good_any_more() {
     }
 }
 
-/// What the backup knows of a consumer says nothing of what that was sent since. A token does.
+/// The backup does not know what a consumer received after it was made. A resume token does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_held_after_a_restore_until_its_consumer_shows_where_it_is_or_it_is_moved() {
     let directory = TempDir::new().unwrap();
@@ -207,7 +207,7 @@ async fn a_subscription_is_held_after_a_restore_until_its_consumer_shows_where_i
             seek(&client, Position::Now(true)).await;
         }
         drop(open(&client, None).await.unwrap());
-        // A consumer that was sent what is lost is refused even then.
+        // A consumer that received lost changes is rejected even then.
         let refused = open(&client, Some(lost.clone())).await.unwrap_err();
         assert!(diverged(&refused), "{refused:?}");
         drop(client);
@@ -215,7 +215,7 @@ async fn a_subscription_is_held_after_a_restore_until_its_consumer_shows_where_i
     }
 }
 
-/// The token of a place at the end of the log, for a consumer of everything.
+/// A resume token for the end of the log, for a consumer of everything.
 async fn token(client: &Client) -> String {
     let request = pb::ListChangesRequest {
         start: Some(pb::FeedStart { position: Some(Position::Now(true)) }),
@@ -237,7 +237,7 @@ async fn seek(client: &Client, position: Position) {
     client.feed.clone().seek_subscription(request).await.unwrap();
 }
 
-/// Attaches a consumer, waits until something was delivered to it, and answers its epoch.
+/// Attaches a consumer, waits for a first delivery, and returns the epoch.
 async fn attach(client: &Client) -> (Streaming<pb::SubscribeResponse>, u64) {
     let request = pb::SubscribeRequest { subscription: "subscriptions/index".to_owned(), ..Default::default() };
     let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
@@ -257,9 +257,10 @@ async fn acknowledge(client: &Client, epoch: u64) -> Result<(), ServerError> {
     client.feed.clone().acknowledge_subscription(request).await.map(drop).map_err(ServerError::from)
 }
 
-/// The end of the file of a full backup says where to go on, and a position of another history, or none, is refused.
+/// The end of a full backup says where the next one starts. A position beyond the log or with another digest is
+/// rejected.
 #[tokio::test(flavor = "multi_thread")]
-async fn where_a_backup_can_begin() {
+async fn a_backup_starts_at_the_end_of_an_earlier_one_of_the_same_history() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let client = server.client().await;

@@ -123,7 +123,7 @@ fn writers_can_say_what_they_expect() {
     let late = cli.add("a", "Three", "Text.", &["--if-revision", "1"]);
     assert!(late.code == 4 && late.err.contains("is at revision 2"), "{late:?}");
     cli.fails(&["withdraw", "press/a", "--if-revision", "1"], 4, "is at revision 2");
-    cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id is for one document");
+    cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id identifies one request");
 }
 
 #[test]

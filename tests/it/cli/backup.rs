@@ -147,7 +147,7 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
         (&flipped, 6, "flipped.dlog is damaged at byte "),
         (&newer, 5, "was written by a newer version of Dateline"),
         (&letter, 5, "letter.txt is not a backup"),
-        (&other, 5, "other can't be read"),
+        (&other, 5, "other cannot be read"),
     ] {
         cli.fails(&["backup", "--check", from], code, words);
         cli.fails(&["restore", from, "--archive", &new], code, words);
@@ -162,7 +162,7 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
         (&["backup", &file][..], 2, "is a file; name a directory"),
         (&["backup", &folder, &other], 2, "a backup goes to one directory"),
         (&["backup", &folder, "--full", "--since", "0"], 2, "cannot be used with"),
-        (&["backup", &other, "--since", "1"], 2, "that reaches position 1"),
+        (&["backup", &other, "--since", "1"], 2, "reaches position 1"),
         (&["backup", "-", "--since", "9"], 2, "is beyond the end of the log"),
         (&["backup", "-", "--json"], 2, "leave out --json"),
         (&["restore", &empty, "--archive", &new], 2, "there is no backup in"),

@@ -332,7 +332,7 @@ fn an_export_that_is_asked_to_stop_says_how_to_go_on() {
     running.signal("INT");
     let done = end(running);
     assert_eq!(done.code, 1, "{done:?}");
-    assert!(done.err.contains("interrupted") && done.err.contains("the same command goes on there"), "{done:?}");
+    assert!(done.err.contains("interrupted") && done.err.contains("the same command continues there"), "{done:?}");
     assert!(!cli.path("a.jsonl").exists());
     cli.ok(&["export", "-o", &file]);
     assert!(read(&cli.path("a.jsonl")) == lines);
@@ -359,7 +359,8 @@ fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
     let folder = path(&cli, "pages");
     let export = ["export", "--format", "text", "-o", &folder];
     cli.ok(&export);
-    // A pipe in place of a document tells us when it is looked at. It is not a document, and there is no room to say so.
+    // A pipe in place of a document tells us when it is looked at. It is not a document, and there is no room to say
+    // so.
     let foreign = cli.path("pages/press/b.txt");
     fs::remove_file(&foreign).unwrap();
     assert!(Command::new("mkfifo").arg(&foreign).status().unwrap().success());
@@ -373,7 +374,7 @@ fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
     said.read_to_end(&mut err).unwrap();
     let (mut running, err) = (running, String::from_utf8(err.split_off(filled)).unwrap());
     let code = running.0.wait().unwrap().code();
-    assert!(code == Some(1) && err.contains("b.txt is not of an export"), "{code:?}: {err}");
+    assert!(code == Some(1) && err.contains("b.txt is not from an export"), "{code:?}: {err}");
     assert!(err.contains("interrupted; 1 article left"), "{err}");
 }
 
@@ -569,22 +570,22 @@ fn what_makes_no_sense_is_refused() {
         (&["press/b"][..], 3, "there is no article press/b"),
         (&["press/b", "--format", "html"], 3, "there is no article press/b"),
         (&["press/a", "--format", "html", "--revision", "9"], 3, "revision"),
-        (&["press/a", "--format", "html", "--label", "none"], 3, "not among those"),
+        (&["press/a", "--format", "html", "--label", "none"], 3, "does not match the other options"),
         (&["--at", "2001-01-01", "press/a"], 3, "there is no article press/a at that time"),
-        (&["--format", "html"], 2, "go to a folder"),
+        (&["--format", "html"], 2, "go to a directory"),
         (&["--format", "pdf"], 2, "invalid value 'pdf'"),
         (&["--format", "html", "-o", &file], 2, "is a file"),
         (&["-o", &folder], 2, "is a directory"),
         (&["-o", &file], 4, "exists"),
-        (&["-o", "/dev/null", "--force"], 2, "is no file"),
-        (&["press/a", "--format", "text", "-o", "/dev/null", "--force"], 2, "is no file"),
-        (&["--json"], 2, "standard output can't have"),
+        (&["-o", "/dev/null", "--force"], 2, "is not a regular file"),
+        (&["press/a", "--format", "text", "-o", "/dev/null", "--force"], 2, "is not a regular file"),
+        (&["--json"], 2, "standard output can't carry both"),
         (&["--gzip", "--zstd"], 2, "cannot be used with"),
-        (&["--revision", "1"], 2, "--revision is for a document"),
+        (&["--revision", "1"], 2, "--revision is for documents"),
         (&["--format", "text", "--newest", "press/a"], 2, "--newest is for JSON Lines"),
         (&["--format", "text", "--gzip", "press/a"], 2, "are for JSON Lines"),
         (&["--format", "text", "--originals", "press/a"], 2, "--originals is for JSON Lines"),
-        (&["--format", "text", "--revision", "1", "-o", "x"], 2, "--revision is of one article"),
+        (&["--format", "text", "--revision", "1", "-o", "x"], 2, "--revision is for one article"),
         (&["-o", "/dev/null/x.jsonl"], 1, "can't be written"),
         (&["--format", "html", "-o", "/dev/null/x"], 1, "can't be written"),
     ] {

@@ -27,7 +27,7 @@ fn files(cli: &Cli, folder: &str) -> BTreeSet<(String, String)> {
 
 fn export<'a>(cli: &Cli, folder: &'a str, more: &[&'a str]) -> Vec<serde_json::Value> {
     let path = cli.path(folder);
-    let args = [&["--json", "export", "--format", "markdown", "--out", path.to_str().unwrap()], more].concat();
+    let args = [&["--json", "export", "--format", "markdown", "--output", path.to_str().unwrap()], more].concat();
     json_lines(&cli.ok(&args))
 }
 
@@ -41,7 +41,7 @@ fn no_link_below_the_folder_is_written_through() {
     fs::create_dir(cli.path("out")).unwrap();
     symlink(&victim, cli.path("out/press")).unwrap();
     let out = cli.path("out");
-    let args = ["export", "--format", "markdown", "--out", out.to_str().unwrap()];
+    let args = ["export", "--format", "markdown", "--output", out.to_str().unwrap()];
     for more in [&[][..], &["--force"]] {
         let done = cli.run(&[&args[..], more].concat());
         assert_eq!(done.code, 1, "{done:?}");

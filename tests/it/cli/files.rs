@@ -153,14 +153,14 @@ fn a_server_of_another_archive_that_the_lock_names_gets_nothing() {
     let server = Server::start(&other, &[]);
     let held = claimed(&cli, &server.address);
     let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
-    assert!(add.code == 5 && add.err.contains("has another archive; nothing was sent"), "{add:?}");
-    cli.fails(&["verify", "--wait", "0"], 5, "has another archive; nothing was sent");
+    assert!(add.code == 5 && add.err.contains("a server with another archive responds; nothing was sent"), "{add:?}");
+    cli.fails(&["verify", "--wait", "0"], 5, "where a server with another archive responds; nothing was sent");
     assert_eq!(other.ok(&["list"]), "", "it was sent nothing");
     drop(held);
     // An archive that no Dateline has opened since ids are written down does not say which it is.
     fs::remove_file(cli.archive().join("ID")).unwrap();
     let _held = claimed(&cli, &server.address);
-    cli.fails(&["list", "--wait", "0"], 5, "does not say which archive it is");
+    cli.fails(&["list", "--wait", "0"], 5, "has no archive id");
 }
 
 #[test]

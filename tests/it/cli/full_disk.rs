@@ -10,8 +10,8 @@ use crate::faults::noise;
 
 const FLOOR: [&str; 2] = ["--free-space-floor-bytes", "32MiB"];
 
-/// What the engine writes while it opens and reads has its room from the archive itself: it is served, killed, killed while
-/// it opens, and served again.
+/// What the engine writes while it opens and reads has its room from the archive itself: it is served, killed, killed
+/// while it opens, and served again.
 #[test]
 fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     let Some(disk) = Disk::mount() else { return };
@@ -66,7 +66,8 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     assert!(cli.ok(&["verify"]).contains("17 articles"));
 }
 
-/// Opening makes files: a copy of what it may overwrite, and the engine's snapshot. Another user may have taken the last inode.
+/// Opening makes files: a copy of what it may overwrite, and the engine's snapshot. Another user may have taken the
+/// last inode.
 #[test]
 fn an_archive_is_read_on_a_disk_without_a_free_inode() {
     let Some(disk) = Disk::with_inodes(60) else { return };

@@ -1,5 +1,5 @@
-//! A restoring that is killed, at moments that its files tell: none leaves an archive that is not whole, and none is in the
-//! way of the next.
+//! A restoring that is killed, at moments that its files tell: none leaves an archive that is not whole, and none is in
+//! the way of the next.
 
 use std::fs;
 use std::io::Write;
@@ -77,7 +77,8 @@ fn a_restore_that_is_killed_leaves_no_archive_and_can_be_run_again() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
-/// Restores from what is sent, and kills that when it has come so far, or is over. If not all is sent, it waits for more.
+/// Restores from what is sent, and kills that when it has come so far, or is over. If not all is sent, it waits for
+/// more.
 fn kill_when(cli: &Cli, sent: &[u8], is_all: bool, (moment, is_reached): Moment) {
     let command = &["restore", "-", "--archive", &place(cli, "new")];
     let mut running = Running(cli.command(command).stdin(Stdio::piped()).spawn().unwrap());

@@ -61,7 +61,7 @@ fn standard_input_goes_with_files() {
     let new = place(&cli, "new");
     let alone = cli.feed(&["restore", "-", "--archive", &new], &since);
     assert_eq!(alone.code, 6, "{alone:?}");
-    assert!(alone.err.contains("are in none of the files, and standard input goes on behind them"), "{alone:?}");
+    assert!(alone.err.contains("are in none of the files, and standard input starts after them"), "{alone:?}");
     nothing_is_left(&cli);
     let restored = cli.feed(&["restore", "-", &full, "-", "--archive", &new], &since);
     assert_eq!((restored.code, restored.err.as_str()), (0, ""), "naming it twice is naming it once");
@@ -111,7 +111,7 @@ fn a_terminal_is_no_backup() {
         let person = ioctl_tiocgptpeer(&terminal, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         let done: Done = cli.command(command).stdin(File::from(person)).output().unwrap().into();
         assert_eq!((done.code, done.out.as_str()), (2, ""), "{done:?}");
-        assert!(done.err.contains("a backup does not come from a terminal"), "{done:?}");
+        assert!(done.err.contains("a backup can't be read from a terminal"), "{done:?}");
     }
     assert!(!cli.archive().exists());
 }

@@ -58,7 +58,7 @@ fn a_server_that_is_gone_is_told() {
     let cli = Cli::new();
     cli.fails(&["list", "--server", "http://127.0.0.1:1"], 5, "the server at http://127.0.0.1:1 can't be reached");
     cli.fails(&["list", "--server", "127.0.0.1:1", "--archive", "x"], 2, "cannot be used with");
-    cli.fails(&["list", "--server", "https://127.0.0.1:1"], 2, "no TLS");
+    cli.fails(&["list", "--server", "https://127.0.0.1:1"], 2, "does not support TLS");
     cli.add("a", "Ferry returns", "It did.", &[]);
     let _held = Directory::open(&cli.archive(), holder(Some("127.0.0.1:1"))).unwrap();
     cli.fails(&["list", "--wait", "0"], 5, "use its server at 127.0.0.1:1");
@@ -73,7 +73,7 @@ fn a_server_of_something_else_is_told() {
         let (mut connection, _) = listener.accept().unwrap();
         connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
-    cli.fails(&["list", "--server", &address], 5, "did not answer as a Dateline server does");
+    cli.fails(&["list", "--server", &address], 5, "the response is not that of a Dateline server");
     web.join().unwrap();
 }
 

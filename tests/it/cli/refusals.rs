@@ -14,10 +14,10 @@ fn documents_that_cannot_be_archived() {
         ("page.html", b"<!doctype html><title>x</title>".to_vec(), "no article found: the page shows no text"),
         ("scan.pdf", b"%PDF-1.7".to_vec(), "a PDF file"),
         ("large.md", large.into_bytes(), "at most 1048576 are allowed"),
-        ("huge.md", vec![b'a'; (8 << 20) + 1], "more than any document may have"),
+        ("huge.md", vec![b'a'; (8 << 20) + 1], "the maximum size of a document"),
         ("bare.json", br#"{"headline": ""}"#.to_vec(), "content.headline: is empty"),
         ("typo.json", b"{\n\"headlin\": \"x\"}".to_vec(), "as an article's content, line 2"),
-        ("list.json", b"[1]".to_vec(), "no JSON object"),
+        ("list.json", b"[1]".to_vec(), "not a JSON object"),
     ] {
         let file = cli.file(name, document);
         cli.fails(&["add", &file, "--source", "press"], 1, words);

@@ -54,7 +54,7 @@ fn a_server_that_cannot_start_says_why() {
     cli.fails(&["serve", "--batch-items-max", "257"], 2, "batch_items_max: 257 is not between 1 and 256");
     cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "no number of bytes");
     cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "log_filter");
-    cli.fails(&["serve", "--server", "http://127.0.0.1:1"], 2, "opens an archive itself");
+    cli.fails(&["serve", "--server", "http://127.0.0.1:1"], 2, "opens the archive itself");
     assert!(!cli.archive().exists(), "settings are judged before anything is made");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

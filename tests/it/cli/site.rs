@@ -1,7 +1,8 @@
 //! A day of a news site that changes while it is archived: the archive's history is exactly what the site did.
 //!
-//! The site is a local server. Each hour stories appear, are edited, edited back, moved and taken down, or fail for a while,
-//! and so does the feed; then `follow` and `add` look. A plain list of what each look must have found is the truth.
+//! The site is a local server. Each hour stories appear, are edited, edited back, moved and taken down, or fail for a
+//! while, and so does the feed; then `follow` and `add` look. A plain list of what each look must have found is the
+//! truth.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,8 +28,8 @@ struct Story {
     fails: bool,
 }
 
-/// What the archive must have of a story: each state of its page in turn, with how often it was seen in a row. A page that
-/// has moved names another address as its own, and says something else by that.
+/// What the archive must have of a story: each state of its page in turn, with how often it was seen in a row. A page
+/// that has moved names another address as its own, and says something else by that.
 type Found = Vec<(Story, u64)>;
 
 #[derive(Default)]

@@ -57,7 +57,7 @@ fn what_changed_reads_well() {
     assert!(colored.contains("\u{1b}[9m\u{1b}[31m") && !colored.contains("[-"), "{colored}");
     let first = cli.run(&["diff", BRIDGE, "--to", "1"]);
     assert_eq!((first.code, first.out.as_str()), (0, ""));
-    assert!(first.err.contains("nothing came before"));
+    assert!(first.err.contains("no revision came before this one"));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn revisions_and_articles_are_listed() {
     let ferry = names(&["--label", "ferry"]);
     assert_eq!(ferry.len(), 1);
     assert_eq!(names(&[]), [&["bridge".to_owned()][..], &ferry].concat());
-    assert_eq!(names(&["--by", "latest", "--limit", "1"]), ferry);
+    assert_eq!(names(&["--sort", "updated", "--limit", "1"]), ferry);
     assert_eq!(names(&["--language", "en"]), ferry);
     assert_eq!(names(&["--published-from", "2026-04-02", "--published-to", "2026-04-02"]), ferry);
     assert_eq!(names(&["--observed-to", "2026-05-21"]), ["bridge"]);

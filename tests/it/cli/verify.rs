@@ -28,7 +28,7 @@ fn an_archive_that_is_whole_is_told_so_and_so_is_one_that_a_server_has() {
     let url = format!("http://{}", server.address);
     let json = cli.ok(&["verify", "--json", "--server", &url]);
     assert!(json.contains("\"changes\":\"2\"") && json.contains("\"originals\":\"1\""), "{json}");
-    cli.fails(&["verify", "--rebuild"], 4, "while a server has the archive");
+    cli.fails(&["verify", "--rebuild"], 4, "while a server holds the archive");
     server.kill();
     cli.ok(&["verify", "--wait", "0"]);
 }

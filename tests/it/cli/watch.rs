@@ -82,7 +82,7 @@ fn a_watch_that_ends_by_itself_tells_where_the_next_goes_on() {
     let cli = Cli::new();
     add(&cli, 0..2);
     let said = |err: &str| {
-        let note = err.lines().find_map(|line| line.strip_prefix("dateline: to go on from here: --resume "));
+        let note = err.lines().find_map(|line| line.strip_prefix("dateline: to resume from here: --resume "));
         note.unwrap_or_else(|| panic!("{err}")).to_owned()
     };
     let first = cli.run(&[&ALL[..], &["--json"]].concat());
@@ -139,11 +139,11 @@ fn it_begins_where_it_is_told() {
 fn an_archive_that_nobody_serves_has_nothing_to_wait_for() {
     let cli = Cli::new();
     add(&cli, 0..1);
-    cli.fails(&["watch"], 2, "nobody serves this archive");
+    cli.fails(&["watch"], 2, "no server holds this archive");
     cli.fails(
         &["watch", "--from", "beginning"],
         2,
-        "hint: --until-caught-up shows what is archived already; `dateline serve`",
+        "hint: --until-caught-up shows what is already archived; `dateline serve`",
     );
 }
 
@@ -163,7 +163,7 @@ fn an_interrupted_watch_tells_where_the_next_goes_on() {
     let token = ended.token();
     let next = cli.ok(&["watch", "--resume", &token, "--source", "press", "--until-caught-up"]);
     assert_eq!(articles(&next.lines().map(str::to_owned).collect::<Vec<_>>()), names(4..6));
-    cli.fails(&["watch", "--resume", &token, "--until-caught-up"], 2, "and the filter and kinds of that watch");
+    cli.fails(&["watch", "--resume", &token, "--until-caught-up"], 2, "with the filter and kinds of that watch");
 }
 
 /// Interrupted at any moment while much arrives: what was printed and what the next one prints are all changes, once.
@@ -193,18 +193,18 @@ fn a_server_that_is_killed_and_started_anew_is_followed_on() {
         add(&cli, round * 4..round * 4 + 2);
         assert_eq!(articles(&watching.lines(2)), names(round * 4..round * 4 + 2));
         server.kill();
-        let lost = watching.note("the connection is lost");
+        let lost = watching.note("connection lost, reconnecting");
         assert!(lost.starts_with("dateline: "), "{lost}");
         // What is archived while nobody serves is not missed either.
         add(&cli, round * 4 + 2..round * 4 + 3);
         server = Server::start_on(&cli, &address);
-        watching.note("the connection is back");
+        watching.note("reconnected");
         add(&cli, round * 4 + 3..round * 4 + 4);
         assert_eq!(articles(&watching.lines(2)), names(round * 4 + 2..round * 4 + 4));
     }
     // An orderly end is an interruption like any other.
     assert_eq!(server.terminate(), Some(0));
-    watching.note("the connection is lost");
+    watching.note("connection lost, reconnecting");
     let ended = watching.interrupt();
     assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
     let rest = cli.ok(&["watch", "--until-caught-up", "--resume", &ended.token()]);
@@ -220,7 +220,7 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     let watching = Watching::start(&cli, &durable);
     assert_eq!(articles(&watching.lines(3)), names(0..3));
     let ended = watching.interrupt();
-    let said = ["dateline: index is new, and begins at change 0", "dateline: to go on from here: --durable index"];
+    let said = ["dateline: created index, which begins at change 0", "dateline: to resume from here: --durable index"];
     assert_eq!(ended.err, said);
     assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
 
@@ -230,7 +230,7 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     // What is the same may be said again; where it begins is a matter of a new one.
     let again = cli.run(&[&["watch", "--until-caught-up"][..], &durable].concat());
     assert_eq!((again.code, again.out.as_str()), (0, ""));
-    assert!(again.err.contains("index goes on at change 5"), "{again:?}");
+    assert!(again.err.contains("index is at change 5"), "{again:?}");
     let written_otherwise = ["--url-prefix", "HTTPS://A.example/x", "--kind", "revised", "--kind", "created"];
     let other = [&["watch", "--until-caught-up", "--durable", "other"][..], &written_otherwise].concat();
     for _ in 0..2 {
@@ -238,7 +238,7 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     }
     for different in [["--source", "other"], ["--kind", "created"]] {
         let args = [&["watch", "--durable", "index", "--until-caught-up"][..], &different].concat();
-        cli.fails(&args, 2, "and that never changes");
+        cli.fails(&args, 2, "which can't be changed");
     }
 }
 
@@ -284,7 +284,7 @@ fn a_command_is_run_until_it_succeeds() {
     let watching =
         Watching::start(&cli, &["--durable", "index", "--from", "beginning", "--until-caught-up", "--exec", &command]);
     let note = watching.note("the command failed");
-    assert_eq!(note, "dateline: change 0: the command failed (exit status: 7); again in 1 s");
+    assert_eq!(note, "dateline: change 0: the command failed (exit status: 7); retry in 1 s");
     let ended = watching.ended();
     assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
     let changes = json_lines(&std::fs::read_to_string(&seen).unwrap());
@@ -302,7 +302,7 @@ fn a_command_that_fails_leaves_the_change_for_the_next() {
     // It succeeds with the first change alone.
     let watching = Watching::start(&cli, &["--durable", "index", "--from", "0", "--exec", "grep n0"]);
     assert!(watching.line().contains("articles/n0"));
-    watching.note("change 1: the command failed (exit status: 1); again in 1 s");
+    watching.note("change 1: the command failed (exit status: 1); retry in 1 s");
     let ended = watching.interrupt();
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(cli.ok(&["subscriptions"]).starts_with("index\t1\t1\t"));
@@ -321,7 +321,7 @@ fn a_second_consumer_cuts_off_the_first() {
     let ended = first.ended();
     assert_eq!(ended.code, 4, "{ended:?}");
     let hint = ended.err.last().unwrap();
-    assert!(hint.starts_with("hint: a subscription has one consumer at a time"), "{ended:?}");
+    assert!(hint.starts_with("hint: another consumer has taken over this subscription"), "{ended:?}");
     add(&cli, 1..2);
     // At least once: what the first had written and not yet acknowledged comes again.
     let mut line = second.line();
@@ -357,8 +357,8 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
     cli.fails(&["watch", "--resume", &ended.token()], 4, hint);
 }
 
-/// A durable watch once said that the connection was back, and went on: its consumer kept what was lost, and was sent other
-/// changes under positions that it knew.
+/// A durable watch once said that the connection was back, and went on: its consumer kept what was lost, and was sent
+/// other changes under positions that it knew.
 #[test]
 fn a_durable_watch_ends_where_the_archive_was_restored_under_it() {
     for by_backup in [false, true] {
@@ -397,8 +397,8 @@ fn a_durable_watch_ends_where_the_archive_was_restored_under_it() {
     }
 }
 
-/// The place of a durable consumer is in the archive, and a backup has an earlier one. So a consumer that starts after a
-/// restore once went on as though nothing had happened, with what was lost in its index.
+/// The place of a durable consumer is in the archive, and a backup has an earlier one. So a consumer that starts after
+/// a restore once went on as though nothing had happened, with what was lost in its index.
 #[test]
 fn a_durable_watch_that_starts_after_a_restore_is_told_of_it() {
     let cli = Cli::new();
@@ -407,7 +407,7 @@ fn a_durable_watch_that_starts_after_a_restore_is_told_of_it() {
     add(&cli, 0..1);
     let first = cli.run(&take);
     assert_eq!(articles(&lines(&first.out)), names(0..1));
-    assert!(first.err.contains("index is new, and begins at change 0"), "{first:?}");
+    assert!(first.err.contains("created index, which begins at change 0"), "{first:?}");
     cli.ok(&["backup", &folder]);
     add(&cli, 1..2);
     assert_eq!(articles(&lines(&cli.ok(&take))), names(1..2));

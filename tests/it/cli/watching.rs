@@ -77,7 +77,7 @@ impl Ended {
     /// The token with which the next one goes on.
     pub(super) fn token(&self) -> String {
         let note = self.err.iter().find(|note| note.contains("--resume")).unwrap_or_else(|| panic!("{self:?}"));
-        note.strip_prefix("dateline: to go on from here: --resume ").unwrap().to_owned()
+        note.strip_prefix("dateline: to resume from here: --resume ").unwrap().to_owned()
     }
 }
 

@@ -58,7 +58,8 @@ impl Load {
         }
     }
 
-    /// What lies behind the last entry of the log: a subscription that moved, and a floor under the archive times to come.
+    /// What lies behind the last entry of the log: a subscription that moved, and a floor under the archive times to
+    /// come.
     pub(super) async fn end(&mut self, archive: &Archive, clock: &ManualClock) {
         self.subscription(archive).await;
         let now = support::now().saturating_add_micros(86_400_000_000);

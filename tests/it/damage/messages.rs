@@ -1,5 +1,5 @@
-//! Where the messages of a segment of sled's log end. Behind that may lie what was there before, since segments are used
-//! again.
+//! Where the messages of a segment of sled's log end. Behind that may lie what was there before, since segments are
+//! used again.
 
 const HEADER_BYTES: usize = 20;
 const KINDS: std::ops::RangeInclusive<u8> = 1..=11;

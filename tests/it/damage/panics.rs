@@ -1,5 +1,5 @@
-//! Panics that nobody catches. Those in a guarded call of the engine come back as errors; but the hook sees all of them,
-//! and so does this.
+//! Panics that nobody catches. Those in a guarded call of the engine come back as errors; but the hook sees all of
+//! them, and so does this.
 
 use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};

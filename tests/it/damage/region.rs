@@ -1,5 +1,5 @@
-//! What lies where in the files of an archive, so that damage hits data more often than room, and so that a failure says
-//! what was hit.
+//! What lies where in the files of an archive, so that damage hits data more often than room, and so that a failure
+//! says what was hit.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -123,8 +123,8 @@ async fn a_copy_is_the_same_archive() {
     }
 }
 
-/// Requests that were made before change nothing. Only marks of both kinds at one instant come again, for of them the last
-/// one alone is looked at.
+/// Requests that were made before change nothing. Only marks of both kinds at one instant come again, for of them the
+/// last one alone is looked at.
 async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Client) {
     let before = changes(copied, pb::FeedView::Basic).await.len();
     for change in requests {
@@ -135,8 +135,8 @@ async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Clie
     }
 }
 
-/// What random operations hardly ever do: a rollback to before the article was known, which brings no address, and marks
-/// that come again under ids of their own.
+/// What random operations hardly ever do: a rollback to before the article was known, which brings no address, and
+/// marks that come again under ids of their own.
 fn rare() -> Vec<Operation> {
     let name = support::article(3);
     let to = |tick, action| support::operation(Target::Named(name.clone()), support::at(tick), action);

@@ -204,8 +204,8 @@ fn markdown_leads_only_to_addresses_of_the_web() {
     }
 }
 
-/// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says of a member that we
-/// write. Objects have no other members than those that it names: it closes them all.
+/// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says of a member that
+/// we write. Objects have no other members than those that it names: it closes them all.
 enum Shape {
     Text,
     OneOf(&'static [&'static str]),

@@ -28,8 +28,8 @@ impl Disk {
         let (image, mounted) = (dir.join("image"), dir.join("mounted"));
         fs::File::create(&image).and_then(|file| file.set_len(160 << 20)).map_err(|error| error.to_string())?;
         fs::create_dir(&mounted).map_err(|error| error.to_string())?;
-        // No blocks are kept back for root, as whom this may run: free is then what anybody can have. Larger blocks than
-        // mkfs would choose come out even with what is allocated below, to the last.
+        // No blocks are kept back for root, as whom this may run: free is then what anybody can have. Larger blocks
+        // than mkfs would choose come out even with what is allocated below, to the last.
         run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-b", "4096"]).arg(&image))?;
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted))
     }

@@ -1,5 +1,5 @@
-//! A fault in every commit of a workload, one after the other: whatever was acknowledged is there after a restart and after
-//! a power cut, what was refused is not, and until then readers see what is durable and nothing else.
+//! A fault in every commit of a workload, one after the other: whatever was acknowledged is there after a restart and
+//! after a power cut, what was refused is not, and until then readers see what is durable and nothing else.
 
 use std::time::Duration;
 

@@ -89,8 +89,8 @@ fn assert_full(error: &ServerError) {
     assert!(error.message.contains("free some space"), "it says what to do: {}", error.message);
 }
 
-/// Our own writes fill the disk: they are refused while there is still room for the engine, reads go on, and once there is
-/// room again writes do, without a restart.
+/// Our own writes fill the disk: they are refused while there is still room for the engine, reads go on, and once there
+/// is room again writes do, without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_is_filled_by_the_archive() {
     let Some(disk) = Disk::mount() else { return };

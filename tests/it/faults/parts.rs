@@ -1,5 +1,5 @@
-//! A commit of megabytes is written in parts. A fault in any of them leaves none of it, and nothing that is in the way of what
-//! is written at its position afterwards.
+//! A commit of megabytes is written in parts. A fault in any of them leaves none of it, and nothing that is in the way
+//! of what is written at its position afterwards.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A workload of one commit a step, played on a healthy archive first: what it answered, what was stored, and what readers
-//! saw after each step is what every archive with a fault is held against.
+//! A workload of one commit a step, played on a healthy archive first: what it answered, what was stored, and what
+//! readers saw after each step is what every archive with a fault is held against.
 
 use std::fmt::Write;
 use std::sync::Arc;

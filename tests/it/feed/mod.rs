@@ -3,8 +3,8 @@
 //! The tests with many writers and subscribers hold all that comes through against what the writers were told. Writers
 //! keep what was acknowledged to them ([`writer`]), and the plain model of [`crate::model`] works out what the log must
 //! hold ([`truth`], [`expected`], [`query`]). Subscribers and consumers keep what they received ([`subscriber`],
-//! [`consumer`], [`recording`]). The [`checker`] compares the two and names each [`fault`]; [`checker_finds`] shows that
-//! it finds every kind of them ([`faithful`], [`spoilt`]).
+//! [`consumer`], [`recording`]). The [`checker`] compares the two and names each [`fault`]; [`checker_finds`] shows
+//! that it finds every kind of them ([`faithful`], [`spoilt`]).
 
 mod articles;
 mod basics;

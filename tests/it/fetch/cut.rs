@@ -25,11 +25,11 @@ async fn a_site_that_never_answers() {
     let web = Web::of(&server);
     let hurried = Fetcher::new(Options { idle_timeout: SHORT, ..options(&web) });
     let error_idle = error(&hurried, "http://news.example/").await;
-    assert_eq!(phase(&error_idle), Phase::Answer);
+    assert_eq!(phase(&error_idle), Phase::Response);
     assert!(error_idle.to_string().contains("no answer within 200ms"), "{error_idle}");
     let hurried = Fetcher::new(Options { timeout: SHORT, ..options(&web) });
     let error_total = error(&hurried, "http://news.example/").await;
-    assert_eq!(phase(&error_total), Phase::Answer);
+    assert_eq!(phase(&error_total), Phase::Response);
     assert!(error_total.to_string().contains("no answer within 200ms"), "{error_total}");
     server.until(|seen| seen.closed == 2).await;
 }
@@ -41,7 +41,7 @@ async fn a_site_that_falls_silent() {
     server.route("/body", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart").and_hold());
     let web = Web::of(&server);
     let hurried = Fetcher::new(Options { idle_timeout: Duration::from_secs(1), ..options(&web) });
-    assert_eq!(phase(&error(&hurried, "http://news.example/head").await), Phase::Answer);
+    assert_eq!(phase(&error(&hurried, "http://news.example/head").await), Phase::Response);
     assert_eq!(phase(&error(&hurried, "http://news.example/body").await), Phase::Silence);
     server.until(|seen| seen.closed == 2).await;
 }
@@ -75,7 +75,7 @@ async fn the_time_is_for_all_redirects_together() {
         pass(Duration::from_millis(1500)).await;
         gate.let_through(1);
     });
-    assert_eq!(phase(&error.unwrap_err()), Phase::Answer);
+    assert_eq!(phase(&error.unwrap_err()), Phase::Response);
     // Half a second was left, of two.
     assert!(begun.elapsed() < Duration::from_millis(3400), "{:?}", begun.elapsed());
 }

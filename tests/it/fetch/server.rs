@@ -1,7 +1,7 @@
 //! A web server for tests that says exactly what it is told to, byte for byte, and remembers what it was asked.
 //!
-//! It never sleeps. What has to take long waits for a [`Gate`], or holds the connection open for good; what a test waits
-//! for it waits for with [`Server::until`].
+//! It never sleeps. What has to take long waits for a [`Gate`], or holds the connection open for good; what a test
+//! waits for it waits for with [`Server::until`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
 //! https: who vouches for a site, and what becomes of one that goes back to http.
 //!
 //! tls/ has an authority of our own and what it vouches for: `news.example`, `www.news.example` and 93.184.216.34, for
-//! a hundred years from 2026. They were made with OpenSSL: `ecparam -name prime256v1 -genkey`, `req -x509`, `x509 -req`.
+//! a hundred years from 2026. They were made with OpenSSL: `ecparam -name prime256v1 -genkey`, `req -x509`, `x509
+//! -req`.
 
 use std::sync::Arc;
 

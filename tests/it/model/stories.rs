@@ -59,7 +59,8 @@ fn a_state_is_compared_with_what_was_in_force_before_it() {
     tell(&written([observe(0, 4, A), observe(0, 0, A), observe(0, 2, B)]));
 }
 
-/// A, B and A again at one instant, the last with a request id. The log said that the third found B, which was in force.
+/// A, B and A again at one instant, the last with a request id. The log said that the third found B, which was in
+/// force.
 #[test]
 fn a_repeated_observation_at_a_tie_is_logged_with_the_content_that_it_found() {
     let again = Write { request: Some(0), ..observe(0, 0, A) };

@@ -1,4 +1,5 @@
-//! Verifying and rebuilding: whatever is changed, taken away or put in is found, and what the log says can be made anew.
+//! Verifying and rebuilding: whatever is changed, taken away or put in is found, and what the log says can be made
+//! anew.
 //!
 //! That an archive to which nothing happened has no findings is asked of every random plan, in `tests/it/model/run.rs`.
 

@@ -1,15 +1,15 @@
-//! Which article a file of a repository is, over all its paths.
+//! Assigns the files of a repository to articles, across renames.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::model::slug;
 
-/// The articles of the paths that a history has had so far.
+/// The articles of all paths in the history so far.
 #[derive(Default)]
 pub(super) struct Articles {
-    /// By path: those that are there, and those that were removed and may come again.
+    /// By path: existing files, and removed ones that may return.
     by_path: HashMap<String, Known>,
-    /// The paths that an article's id was made of.
+    /// Paths from which an article's id was derived.
     first_paths: HashSet<String>,
 }
 
@@ -19,11 +19,11 @@ struct Known {
 }
 
 impl Articles {
-    /// A commit writes a file, perhaps under another path than before. Answers its article's id, and whether the file had
-    /// been removed.
+    /// Records that a commit writes a file, possibly renamed. Returns its article's id, and whether the file had been
+    /// removed before.
     ///
-    /// The id is made of the first path. Where another article had that path first, and was renamed since, the commit tells
-    /// the two apart.
+    /// The id is derived from the file's first path. If another article had that path first and was renamed since, the
+    /// id is derived from the commit as well.
     pub(super) fn write(&mut self, path: &str, from: Option<&str>, commit: &str) -> (String, bool) {
         if let Some(renamed) = from.and_then(|from| self.by_path.remove(from)) {
             let article = renamed.article.clone();
@@ -41,7 +41,7 @@ impl Articles {
         (article, false)
     }
 
-    /// A commit removes a file. Answers its article's id; none where there is no such file.
+    /// Records that a commit removes a file. Returns its article's id; `None` if there is no such file.
     pub(super) fn remove(&mut self, path: &str) -> Option<String> {
         let known = self.by_path.get_mut(path).filter(|known| known.is_there)?;
         known.is_there = false;
@@ -49,7 +49,7 @@ impl Articles {
     }
 }
 
-/// An id that a person can read: the path's words, and digits that tell it from all others.
+/// A readable id: the words of the path, and digits that make it unique.
 fn id(path: &str, key: &str) -> String {
     let readable = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     slug::article_id(key, readable).map(|id| id.as_str().to_owned()).unwrap_or_default()
@@ -60,19 +60,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_stays_its_article_over_renamings() {
+    fn a_renamed_file_stays_the_same_article() {
         let mut articles = Articles::default();
         let (bridge, back) = articles.write("posts/bridge.md", None, "c1");
         assert!(bridge.starts_with("posts-bridge-") && !back, "{bridge}");
         assert_eq!(articles.write("posts/old-bridge.md", Some("posts/bridge.md"), "c2"), (bridge.clone(), false));
         assert_eq!(articles.write("posts/old-bridge.md", None, "c3"), (bridge.clone(), false));
-        // Another file that takes the free path is another article, the same one each time that it is imported.
+        // Another file at the freed path is another article, and the same one in every import.
         let (other, _) = articles.write("posts/bridge.md", None, "c4");
         assert!(other != bridge && other.starts_with("posts-bridge-"), "{other}");
     }
 
     #[test]
-    fn a_file_that_comes_again_is_the_article_that_it_was() {
+    fn a_file_that_returns_is_the_same_article() {
         let mut articles = Articles::default();
         let (bridge, _) = articles.write("bridge.md", None, "c1");
         assert_eq!(articles.remove("bridge.md"), Some(bridge.clone()));

@@ -1,4 +1,4 @@
-//! `git cat-file --batch`: the contents of files.
+//! Reads the contents of files with `git cat-file --batch`.
 //!
 //! Source of the protocol: git-cat-file(1) under "Batch output".
 
@@ -17,12 +17,12 @@ pub(super) struct Blobs<'g> {
     from: BufReader<ChildStdout>,
 }
 
-/// What there is of a content.
+/// The content of a file, if it can be archived.
 pub(super) enum Blob {
     Text(Vec<u8>),
-    /// It has so many bytes, more than a document may have.
+    /// Its size in bytes, which exceeds the maximum size of a document.
     TooLarge(u64),
-    /// The repository does not have it.
+    /// The repository lacks it, such as a partial clone.
     Missing,
 }
 
@@ -35,7 +35,7 @@ impl<'g> Blobs<'g> {
         Ok(Self { git, child, ask, from: BufReader::with_capacity(1 << 16, from) })
     }
 
-    /// Reads the content of this id.
+    /// Reads the content with this object id.
     pub(super) fn read(&mut self, id: &str) -> Result<Blob, Failure> {
         self.exchange(id).map_err(|error| {
             if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe) {
@@ -45,7 +45,7 @@ impl<'g> Blobs<'g> {
         })
     }
 
-    /// `{id} {type} {size}`, the content, and a line end; or `{id} missing`.
+    /// Requests one content. The reply is `{id} {type} {size}`, the content and a line end, or `{id} missing`.
     fn exchange(&mut self, id: &str) -> io::Result<Blob> {
         writeln!(self.ask, "{id}")?;
         self.ask.flush()?;
@@ -77,7 +77,7 @@ impl<'g> Blobs<'g> {
 
 impl Drop for Blobs<'_> {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }

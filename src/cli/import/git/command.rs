@@ -1,4 +1,4 @@
-//! The `git` command.
+//! Runs the `git` command.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -7,10 +7,10 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::cli::exit::{Exit, Failure};
 
-/// No more of what git says of a failure is kept.
+/// The most bytes kept of git's error output.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 
-/// Runs git in a folder.
+/// Runs git in a directory.
 pub(super) struct Git {
     folder: PathBuf,
 }
@@ -20,7 +20,7 @@ impl Git {
         Self { folder: folder.to_owned() }
     }
 
-    /// The same repository from its top, where patterns and paths mean the same.
+    /// The same repository from its top, where patterns and paths have the same meaning.
     pub(super) fn at_the_top(self, top: PathBuf) -> Self {
         Self { folder: top }
     }
@@ -29,10 +29,11 @@ impl Git {
         &self.folder
     }
 
-    /// A command, with nothing of the environment or the user's own settings that would change what it does or prints.
+    /// A command that ignores everything in the environment and the user's settings that would change what it does or
+    /// prints.
     pub(super) fn command(&self, args: &[String]) -> Command {
         let mut command = Command::new("git");
-        // It may say of which repository to read, change what is read of it, or have git write or start something.
+        // These variables may select another repository, change what is read, or make git write files or run programs.
         for (variable, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
             command.env_remove(variable);
         }
@@ -49,27 +50,27 @@ impl Git {
         ] {
             command.args(["-c", setting]);
         }
-        // What is missing from a partial clone is not fetched behind the user's back, and nothing is asked.
+        // Missing objects of a partial clone are not fetched without the user's knowledge, and git asks no questions.
         command.args(args).env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-        // A Ctrl-C is for us: it would end git before we know of it.
+        // A Ctrl-C is meant for us: in our process group, git would end before we know of it.
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// Starts a command.
+    /// Starts a command; fails with a hint if git is not installed.
     pub(super) fn start(&self, command: &mut Command) -> Result<Child, Failure> {
         command.spawn().map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
                 return Failure::new(Exit::Failed, "there is no `git` command on the PATH")
                     .kind("NO_GIT")
-                    .hint("a repository is read through it: install git");
+                    .hint("install git; it is needed to read a repository");
             }
             Failure::new(Exit::Failed, format!("git can't be started: {error}")).kind("NO_GIT")
         })
     }
 
-    /// The line that a command prints.
+    /// Runs a command that prints one line, and returns the line.
     pub(super) fn line(&self, args: &[impl AsRef<str>]) -> Result<String, Failure> {
         let args: Vec<String> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
         let child = self.start(&mut self.command(&args))?;
@@ -80,7 +81,7 @@ impl Git {
         Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
-    /// Waits for a command whose output ended.
+    /// Waits for a command whose output has ended, and fails if the command did.
     pub(super) fn end(&self, child: &mut Child) -> Result<(), Failure> {
         let complaint = complaint(child.stderr.take());
         match child.wait() {
@@ -90,7 +91,7 @@ impl Git {
         }
     }
 
-    /// What git complains of.
+    /// The failure of a git command, with git's own message.
     pub(super) fn failed(&self, complaint: &str) -> Failure {
         let complaint = complaint.trim().trim_start_matches("fatal: ");
         let message = format!("git can't read {}: {complaint}", self.folder.display());

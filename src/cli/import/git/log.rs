@@ -1,4 +1,4 @@
-//! `git log --raw -z`: which files each commit changed.
+//! Reads which files each commit changed, with `git log --raw -z`.
 //!
 //! Source of the format: git-log(1), and git-diff(1) under "Raw output format".
 
@@ -10,10 +10,10 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::import_args::RepositoryArgs;
 use crate::model::Timestamp;
 
-/// Begins a commit's own line, and nothing that git prints otherwise.
+/// Marks the line of a commit; git starts no other output with this byte.
 const COMMIT: u8 = 0x01;
 
-/// A commit, with what it changed of the files that are wanted.
+/// A commit, with its changes to the selected files.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Commit {
     pub(super) id: String,
@@ -24,22 +24,22 @@ pub(super) struct Commit {
 /// What a commit did to a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FileChange {
-    /// It has this content now. `from` is the path that it had before, where it was renamed.
+    /// The file has this content now. `from` is its previous path if it was renamed.
     Written { path: String, from: Option<String>, blob: String },
-    /// It is gone.
+    /// The file was removed.
     Removed { path: String },
 }
 
-/// The commits of a history, the oldest first.
+/// The commits of a history, oldest first.
 pub(super) struct Log<'g> {
     git: &'g Git,
     child: Child,
     from: BufReader<ChildStdout>,
-    /// The commit line that was read already.
+    /// The next commit's line, if it was read already.
     next: Option<Vec<u8>>,
 }
 
-/// How many commits the history has that touch the files.
+/// Counts the commits of the history that touch the selected files.
 pub(super) fn count(git: &Git, tip: &str, args: &RepositoryArgs) -> Result<u64, Failure> {
     let counted = git.line(&arguments(&["rev-list", "--count"], tip, args))?;
     counted.parse().map_err(|_| git.failed(&format!("rev-list printed {counted:?}")))
@@ -55,7 +55,7 @@ fn arguments(command: &[&str], tip: &str, args: &RepositoryArgs) -> Vec<String> 
     arguments
 }
 
-/// What makes git print each commit, the oldest first, with what it changed against its first parent.
+/// Prints each commit, oldest first, with its changes against its first parent.
 const LOG: [&str; 12] = [
     "log",
     "--format=%x01%H %ct",
@@ -78,7 +78,7 @@ impl<'g> Log<'g> {
         Ok(Self { git, child, from: BufReader::with_capacity(1 << 16, stdout), next: None })
     }
 
-    /// The next commit; none after the last.
+    /// The next commit; `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<Commit>, Failure> {
         let line = match self.next.take() {
             Some(line) => line,
@@ -102,8 +102,8 @@ impl<'g> Log<'g> {
         Ok(Some(Commit { id, time, changes }))
     }
 
-    /// `:100644 100644 {old} {new} M`, with one path behind it, or two where the file was renamed. Links and submodules
-    /// are no files.
+    /// Parses `:100644 100644 {old} {new} M`, which is followed by one path, or by two for a rename. Links and
+    /// submodules are not files.
     fn change(&mut self, entry: &[u8]) -> Result<Option<FileChange>, Failure> {
         let fields = String::from_utf8_lossy(entry).into_owned();
         let fields: Vec<&str> = fields.trim_start_matches(':').split(' ').collect();
@@ -124,7 +124,7 @@ impl<'g> Log<'g> {
         Ok(path.utf8_chunks().map(text).collect())
     }
 
-    /// What stands before the next NUL; none at the end, where git says whether all went well.
+    /// Reads up to the next NUL. `None` at the end of the output, if git succeeded.
     fn token(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         loop {
             let mut token = Vec::new();
@@ -135,7 +135,7 @@ impl<'g> Log<'g> {
             if token.last() == Some(&0) {
                 token.pop();
             }
-            // A commit's own line ends with a NUL and sometimes with a line end before what it changed.
+            // A commit's line ends with a NUL, sometimes followed by a line end before the changes.
             let token = token.strip_prefix(b"\n").map_or_else(|| token.clone(), <[u8]>::to_vec);
             if !token.is_empty() {
                 return Ok(Some(token));
@@ -149,8 +149,8 @@ impl<'g> Log<'g> {
     }
 }
 
-/// Text, with control characters and bytes that are no text as an address would have them, so that different paths stay
-/// different and each is one line.
+/// Decodes a path. Control characters and invalid UTF-8 are percent-encoded, so that different paths stay different and
+/// each is one line.
 fn text(chunk: std::str::Utf8Chunk<'_>) -> String {
     let escaped = |byte: u8| format!("%{byte:02X}");
     let valid = chunk.valid().chars().map(|c| match u8::try_from(c) {
@@ -160,7 +160,7 @@ fn text(chunk: std::str::Utf8Chunk<'_>) -> String {
     valid.chain(chunk.invalid().iter().map(|byte| escaped(*byte))).collect()
 }
 
-/// `\x01{id} {seconds}`.
+/// Parses the line of a commit, `\x01{id} {seconds}`.
 fn commit_line(line: &[u8]) -> Option<(String, Timestamp)> {
     let line = std::str::from_utf8(line.strip_prefix(&[COMMIT])?).ok()?;
     let (id, seconds) = line.trim_end().split_once(' ')?;
@@ -169,7 +169,7 @@ fn commit_line(line: &[u8]) -> Option<(String, Timestamp)> {
 
 impl Drop for Log<'_> {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -1,8 +1,9 @@
-//! The history of a git repository's files: what each commit made of a file is an observation at the commit's time.
+//! Reads the history of files in a git repository. The content of a file in a commit is an observation at the commit's
+//! time.
 //!
-//! All is asked of the `git` command. By default the history is that of the branch itself, a merge being one commit, since
-//! that is what stood there: a commit of another branch stood nowhere before it was merged. A file that is renamed stays
-//! the article that it was, one that is removed is withdrawn, and one that comes again is reinstated.
+//! All data comes from the `git` command. By default, the history is that of the branch itself, with each merge as one
+//! commit, since a commit of another branch was not published before it was merged. A renamed file stays the same
+//! article, a removed one is withdrawn, and one that returns is reinstated.
 
 mod articles;
 mod blobs;
@@ -21,7 +22,7 @@ use self::command::Git;
 use self::log::{Commit, FileChange, Log};
 use self::ties::Ties;
 use super::item::{Done, Found, Item, Items, Stopped};
-use super::wishes::Wishes;
+use super::overrides::Overrides;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::import_args::RepositoryArgs;
 use crate::cli::times;
@@ -30,25 +31,25 @@ use crate::model::slug::slug;
 use crate::model::{SourceId, Timestamp};
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
-/// A repository, and what of it is wanted.
+/// A repository, and which part of its history is imported.
 pub(super) struct Repository {
     git: Git,
     args: RepositoryArgs,
-    wishes: Wishes,
+    overrides: Overrides,
     source: SourceId,
-    /// The commit whose history it is.
+    /// The commit at the end of the history.
     tip: String,
-    /// The commits of that history that touch the files.
+    /// The number of commits in that history that touch the selected files.
     pub(super) commits: u64,
 }
 
 impl Repository {
-    /// Looks at a repository.
-    pub(super) fn open(folder: &Path, args: &RepositoryArgs, wishes: &Wishes) -> Result<Self, Failure> {
+    /// Opens a repository, and counts its commits.
+    pub(super) fn open(folder: &Path, args: &RepositoryArgs, overrides: &Overrides) -> Result<Self, Failure> {
         let git = Git::new(folder);
         let top =
             git.line(&["rev-parse", "--show-toplevel"]).or_else(|_| git.line(&["rev-parse", "--absolute-git-dir"]))?;
-        let source = match &wishes.source {
+        let source = match &overrides.source {
             Some(source) => source.clone(),
             None => source_of(Path::new(&top))?,
         };
@@ -56,7 +57,7 @@ impl Repository {
             let message = format!("{} is a shallow clone: its first commits are missing", folder.display());
             return Err(Failure::new(Exit::Failed, message)
                 .kind("SHALLOW")
-                .hint("`git fetch --unshallow` brings them; --allow-shallow imports what is there"));
+                .hint("`git fetch --unshallow` gets them; --allow-shallow imports what is there"));
         }
         let tip = git.line(&["rev-parse", "--verify", "--end-of-options", &format!("{}^{{commit}}", args.branch)]);
         let tip = tip.map_err(|_| {
@@ -70,18 +71,18 @@ impl Repository {
             let message =
                 format!("no commit of {} touches a file that matches {}", args.branch, args.glob.join(" or "));
             return Err(Failure::new(Exit::NotFound, message).hint(
-                "patterns count from the top of the repository, and `*` is within one folder: '**/*.md' is all Markdown",
+                "patterns start at the top of the repository; `*` stays in one directory: '**/*.md' is all Markdown",
             ));
         }
-        Ok(Self { git, args: args.clone(), wishes: wishes.clone(), source, tip, commits })
+        Ok(Self { git, args: args.clone(), overrides: overrides.clone(), source, tip, commits })
     }
 
-    /// What the repository is like: another tip, or other files, make another history.
+    /// Identifies the history that is imported: with another tip or other options, it is a different one.
     pub(super) fn state(&self) -> String {
-        format!("{} {:?} {:?} {}", self.tip, self.args, self.wishes, self.source)
+        format!("{} {:?} {:?} {}", self.tip, self.args, self.overrides, self.source)
     }
 
-    /// Hands on what each commit made of each file, from the item after `skip` on.
+    /// Sends what each commit did to each file, starting after the first `skip` items.
     pub(super) fn read(&self, skip: u64, items: &Items) -> Result<(), Stopped> {
         let mut reading = Reading {
             repository: self,
@@ -106,7 +107,7 @@ impl Repository {
     }
 }
 
-/// A repository whose history is being read.
+/// The state of reading a history.
 struct Reading<'a> {
     repository: &'a Repository,
     articles: Articles,
@@ -117,7 +118,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// When a commit made something of an article.
+    /// The observe time of what a commit did to an article.
     fn time_of(&mut self, commit: &Commit, article: &str) -> Timestamp {
         self.ties.time_of(article, self.done.measure, commit.time)
     }
@@ -172,11 +173,11 @@ impl Reading<'_> {
                 return self.put(commit, path, 2 * length, || found.unwrap_or_else(Found::Broken));
             }
             Ok(Blob::TooLarge(bytes)) => {
-                let message = format!("the file has {bytes} bytes, more than any document may have");
+                let message = format!("the file has {bytes} bytes, more than the maximum size of a document");
                 Found::Broken(Failure::new(Exit::Failed, message).kind("TOO_LARGE"))
             }
             Ok(Blob::Missing) => {
-                let message = format!("the repository does not have its content, {blob}");
+                let message = format!("the repository lacks its content, {blob}");
                 Found::Broken(Failure::new(Exit::Failed, message).kind("MISSING"))
             }
             Err(error) => return self.end(error).and(Err(Stopped)),
@@ -184,13 +185,13 @@ impl Reading<'_> {
         self.put(commit, path, 0, || found)
     }
 
-    /// Git failed: what comes behind what was handed on so far is for the next time.
+    /// Ends reading after a failure of git; the next import continues after the items sent so far.
     fn end(&self, error: Failure) -> Result<(), Stopped> {
         let place = self.repository.git.folder().display().to_string();
         self.items.put(Item { place, found: Found::Ended(error), done: self.done }, 0)
     }
 
-    /// Hands on an item, unless an earlier import did.
+    /// Sends an item, unless an earlier import did.
     fn put(&mut self, commit: &Commit, path: &str, bytes: usize, found: impl FnOnce() -> Found) -> Result<(), Stopped> {
         self.done.items += 1;
         if self.done.items <= self.skip {
@@ -223,30 +224,30 @@ impl Repository {
             ..pb::RecordObservationRequest::default()
         };
         let media_type = format.unwrap_or(Format::NewsText).media_type();
-        self.wishes.apply(&mut request, media_type, Bytes::from(bytes));
+        self.overrides.apply(&mut request, media_type, Bytes::from(bytes));
         Ok(Found::Publish(Box::new(request)))
     }
 }
 
-/// The address of a file: its path behind the base.
+/// The URL of a file: its path after the base URL.
 fn address(base: &Url, path: &str) -> Option<Url> {
     let mut address = base.clone();
     address.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
     Some(address)
 }
 
-/// The name of a file, without its ending.
+/// The name of a file, without its extension.
 fn name_of(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').map_or(name, |(stem, _)| stem).trim_start_matches('.')
 }
 
-/// The source of a repository that is not named: its folder.
+/// The source of a repository if none is given: the name of its directory.
 fn source_of(top: &Path) -> Result<SourceId, Failure> {
     let folder = if top.ends_with(".git") { top.parent().unwrap_or(top) } else { top };
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     SourceId::parse(&slug(name.trim_end_matches(".git"))).map_err(|_| {
-        Failure::new(Exit::Usage, "the repository's folder has no name that a source could have")
+        Failure::new(Exit::Usage, "the name of the repository's directory can't be a source")
             .hint("name the source: --source express-gazette")
     })
 }

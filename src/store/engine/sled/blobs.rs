@@ -1,8 +1,8 @@
-//! sled's folder `blobs/`, which has to stay empty: what is in it is never synced.
+//! Watches sled's folder `blobs/`, which must stay empty: sled never syncs the files in it.
 //!
-//! Creating a file changes its folder's modification time, and that is read without a file descriptor. So the folder is
-//! listed only when that time is another than at the last listing, and never for want of descriptors in between: callers
-//! can use up those of the process, and must not be able to fail the storage with that.
+//! Creating a file changes the modification time of its folder, and that can be read without a file descriptor. So the
+//! folder is listed only if that time has changed since the last listing. A lack of descriptors between listings does
+//! no harm: clients can exhaust those of the process, and must not be able to fail the storage that way.
 
 use std::fs;
 use std::io;
@@ -12,21 +12,21 @@ use std::time::SystemTime;
 
 use crate::store::engine::EngineError;
 
-/// The folder of one open database.
+/// The folder `blobs/` of one open database.
 #[derive(Debug)]
 pub(super) struct Blobs {
     folder: PathBuf,
-    /// When the folder was last changed before it was last found empty.
+    /// The modification time that the folder had when it was last found empty.
     found_empty: Mutex<Option<SystemTime>>,
 }
 
 impl Blobs {
-    /// That of the database at `path`. The first [`Blobs::check`] lists it.
+    /// The folder of the database at `path`. The first [`Blobs::check`] lists it.
     pub(super) fn of(path: &Path) -> Self {
         Self { folder: folder(path), found_empty: Mutex::new(None) }
     }
 
-    /// Fails where there is a file. A folder that cannot be listed now for want of descriptors is listed the next time.
+    /// Fails if the folder contains a file. If it cannot be listed for lack of descriptors, the next check lists it.
     pub(super) fn check(&self) -> Result<(), EngineError> {
         let failed = |error| EngineError::Failed(format!("could not look at {}: {error}", self.folder.display()));
         let changed = match fs::symlink_metadata(&self.folder).and_then(|metadata| metadata.modified()) {
@@ -45,7 +45,7 @@ impl Blobs {
             }
             Ok(Some(blob)) => Err(EngineError::Failed(format!("{} is not synced", blob.display()))),
             Err(error) if lacks_descriptors(&error) => {
-                tracing::warn!(%error, "the folder of blobs is looked at again with the next commit");
+                tracing::warn!(%error, "the folder of blobs could not be listed; the next commit tries again");
                 Ok(())
             }
             Err(error) => Err(failed(error)),
@@ -53,7 +53,7 @@ impl Blobs {
     }
 }
 
-/// A file in the folder of the database at `path`, if there is one. sled creates the folder when it is missing.
+/// A file in the folder of the database at `path`, if there is one. A missing folder is fine: sled creates it.
 pub(super) fn first_blob(path: &Path) -> io::Result<Option<PathBuf>> {
     first(&folder(path))
 }
@@ -90,7 +90,7 @@ mod tests {
         assert!(listed.is_some());
         blobs.check().unwrap();
         assert_eq!(*blobs.found_empty.lock().unwrap(), listed);
-        // Whenever it was last found empty, a file that came since is found.
+        // A file that came after the folder was last found empty is detected.
         *blobs.found_empty.lock().unwrap() = listed.map(|at| at - std::time::Duration::from_secs(1));
         fs::write(database.path().join("blobs/1"), b"x").unwrap();
         assert!(blobs.check().is_err());
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn want_of_descriptors_is_told_from_other_errors() {
+    fn a_lack_of_descriptors_is_distinguished_from_other_errors() {
         assert!(lacks_descriptors(&io::Error::from(rustix::io::Errno::MFILE)));
         assert!(lacks_descriptors(&io::Error::from(rustix::io::Errno::NFILE)));
         assert!(!lacks_descriptors(&io::Error::from(rustix::io::Errno::IO)));

@@ -1,13 +1,15 @@
-//! What opening a database may overwrite, kept until it is known that nothing was lost.
+//! The preimage: a copy of everything that opening a database may overwrite, kept until it is certain that nothing was
+//! lost.
 //!
-//! sled recovers by cutting: it fills the log behind the first message that it cannot read, empties segments that
-//! do not connect, shortens the file, and replaces its snapshot. After a crash that is right, for nothing behind
-//! the tear was ever acknowledged. After damage it destroys what was, and it does so even when opening then fails.
-//! So whatever it may touch is copied aside before, and put back when the opening fails.
+//! sled recovers by truncation: it overwrites the log after the first message that it cannot read, zeroes segments that
+//! are not connected, shortens the file, and replaces its snapshot. After a crash that is right, because nothing after
+//! the tear was ever acknowledged. After damage it destroys acknowledged data, and it does so even if opening then
+//! fails. So everything that it may touch is copied first, and restored if opening fails.
 //!
-//! That is each segment that the snapshot does not cover yet, and each whose header cannot be read, which sled takes for
-//! free and empties; of the others only the header can change, since they are reused when sled takes them for free. The copy is as large as what
-//! was written since the last opening, and it is not synced: it serves this process only.
+//! The copy contains each segment that the snapshot does not cover yet, and each segment whose header cannot be read,
+//! since sled treats those as free and zeroes them. Of the other segments only the headers can change, when sled reuses
+//! a segment that it treats as free. The copy is as large as the data written since the last opening. It is not synced:
+//! it serves this process only.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,17 +25,17 @@ use super::segments::{HEADER_BYTES, Segment, read, segment};
 #[derive(Debug)]
 pub(super) struct Preimage {
     database: PathBuf,
-    /// Holds `log`, the copied segments one after the other, and links to the snapshots.
+    /// The folder of the copy: `log` with the copied segments in order, and links to the snapshots.
     folder: PathBuf,
     log_bytes: u64,
-    /// Where segments begin in the log, each with its header or what there is of it.
+    /// The offset of each segment in the log, with its header or as much of it as there is.
     headers: Vec<(u64, Vec<u8>)>,
-    /// Where the copied segments begin in the log.
+    /// The offsets of the copied segments in the log.
     copied: Vec<u64>,
 }
 
 impl Preimage {
-    /// Looks at the database and copies nothing yet. `folder` must be on the same disk.
+    /// Examines the database, without copying anything yet. `folder` must be on the same disk.
     pub(super) fn plan(database: &Path, folder: &Path) -> io::Result<Self> {
         let log = own_file::read(&database.join("db"))?;
         let log_bytes = log.metadata()?.len();
@@ -48,17 +50,17 @@ impl Preimage {
         Ok(Self { database: database.to_path_buf(), folder: folder.to_path_buf(), log_bytes, headers, copied })
     }
 
-    /// Where the copy is.
+    /// The folder of the copy.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The size that the copy will have.
+    /// The size that the copy will have, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.copied.len() as u64 * SEGMENT_BYTES as u64
     }
 
-    /// Copies, into a folder that is not there yet.
+    /// Makes the copy. Its folder must not exist yet.
     pub(super) fn save(&self) -> io::Result<()> {
         own_folder::create(&self.folder)?;
         link_all(snapshots(&self.database)?, &self.folder)?;
@@ -70,7 +72,7 @@ impl Preimage {
         Ok(())
     }
 
-    /// Puts everything back as it was. The database must be closed.
+    /// Restores the database from the copy. The database must be closed.
     pub(super) fn restore(&self) -> io::Result<()> {
         let copy = own_file::read(&self.folder.join("log"))?;
         let log = own_file::write(&self.database.join("db"))?;
@@ -102,17 +104,17 @@ pub(super) fn snapshots(folder: &Path) -> io::Result<Vec<PathBuf>> {
     paths.filter(|path| path.as_ref().map_or(true, named)).collect()
 }
 
-/// Up to where the latest snapshot in `database` covers the log.
+/// The position up to which the latest snapshot in `database` covers the log.
 pub(super) fn covered(database: &Path) -> io::Result<u64> {
     Ok(snapshots(database)?.iter().filter_map(|path| covered_by(path)).max().unwrap_or(0))
 }
 
-/// The position up to which a snapshot covers the log: its name, in hexadecimal.
+/// The position up to which a snapshot covers the log. The file name's extension states it in hexadecimal.
 fn covered_by(snapshot: &Path) -> Option<u64> {
     u64::from_str_radix(snapshot.extension()?.to_str()?, 16).ok()
 }
 
-/// Whether opening may cut the segment, or empty it.
+/// Whether opening may truncate or zero the segment.
 fn may_be_cut(segment: Segment, covered: u64) -> bool {
     match segment {
         Segment::Empty => false,
@@ -121,7 +123,7 @@ fn may_be_cut(segment: Segment, covered: u64) -> bool {
     }
 }
 
-/// Copies a segment, or what there is of it.
+/// Copies a segment, or as much of it as there is.
 fn copy_segment(from: &File, from_offset: u64, to: &File, to_offset: u64) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     let mut done = 0;
@@ -137,7 +139,8 @@ fn copy_segment(from: &File, from_offset: u64, to: &File, to_offset: u64) -> io:
     Ok(())
 }
 
-/// A snapshot is replaced and never written to, so a link keeps it. Where the disk knows no links, a copy does.
+/// Links files into a folder. sled replaces a snapshot but never modifies it, so a hard link preserves it. If the file
+/// system does not support links, the files are copied.
 fn link_all(files: Vec<PathBuf>, folder: &Path) -> io::Result<()> {
     files.iter().try_for_each(|file| {
         let link = folder.join(file.file_name().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! A database that is made beside the one of an archive, to take its place when it is complete.
+//! Builds a replacement database next to an archive's own, and exchanges the two when it is complete.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::super::directory::{Directory, remove_directory, sync_directory};
 use super::{Log, Options, SledEngine, sync_creation};
 
 impl SledEngine {
-    /// Makes an empty database beside the archive's own. What an earlier one that was cut short left is removed.
+    /// Creates an empty database next to the archive's own. Removes the remains of an earlier, interrupted replacement.
     pub fn create_replacement(directory: &Arc<Directory>, options: Options) -> Result<Self, OpenError> {
         let path = directory.new_database();
         remove_directory(&path).map_err(OpenError::io("remove", &path))?;
@@ -25,8 +25,8 @@ impl SledEngine {
         remove_directory(&path).map_err(OpenError::io("remove", &path))
     }
 
-    /// Closes a replacement and puts it in the place of the archive's database, which goes to quarantine. The exchange is
-    /// atomic: an archive is whole before it and after it. The database in place must be closed.
+    /// Closes a replacement and exchanges it with the archive's database, which goes to quarantine. The exchange is
+    /// atomic: the archive is complete before and after it. The archive's database must be closed.
     pub fn take_place(self) -> Result<(), OpenError> {
         let (directory, new) = (Arc::clone(&self.directory), self.path.clone());
         let place = directory.database();
@@ -36,13 +36,13 @@ impl SledEngine {
         sync_creation(&new).map_err(OpenError::io("sync", &new))?;
         exchange(&new, &place).map_err(OpenError::io("exchange", &place))?;
         sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))?;
-        // Now the old one bears the new one's name.
+        // The old database has the replacement's name now.
         directory.quarantine(&new).map(drop).map_err(OpenError::io("move away", &new))
     }
 }
 
-/// Exchanges two names. A file system without that gets two renamings, between which there is no database in place:
-/// opening then says that it is gone, and a rebuilding that is begun anew finds nothing to read.
+/// Exchanges two names. If the file system cannot do that, two renames take its place, and a crash between them leaves
+/// no database in place: opening then reports that it is missing, and a new rebuild finds nothing to read.
 fn exchange(new: &Path, place: &Path) -> std::io::Result<()> {
     match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {

@@ -1,17 +1,18 @@
-//! Room that an archive keeps for itself, so that it can be read on a disk that somebody else has filled to the last byte.
+//! Disk space that an archive reserves for itself, so that it can be opened and read on a disk that others filled to
+//! the last byte.
 //!
-//! sled writes where nobody asked it to: whenever it opens it overwrites the rest of the log's last segment, and writes a
-//! snapshot beside the one before; and it splits pages while it reads. Where there is no room for that it does not open,
-//! or fails at the next commit. So room is taken in advance, by commits, while there is some:
-//! - blocks for the log behind its end, which it grows into;
-//! - the file `RESERVE`. An opening that finds less room than it has gives its blocks up, and takes them back at once:
-//!   sled has removed the snapshot before then, so that there is as much room as there was. The file keeps its length,
-//!   which tells the next opening how much to take where one was killed between the two.
+//! sled writes even when nothing is committed: each opening overwrites the rest of the log's last segment and writes a
+//! new snapshot before it removes the old one, and reads can split pages. Without space for that, sled does not open,
+//! or fails at the next commit. So commits reserve space in advance, while there is some:
+//! - Blocks after the end of the log, into which the log grows.
+//! - The file `RESERVE`. If there is less free space than its size, an opening releases its blocks and takes them back
+//!   right afterwards: sled has removed the old snapshot by then, so there is as much space as before. The file keeps
+//!   its length, which tells the next opening how much to take if the process is killed in between.
 //!
-//! A snapshot is a new file, and where the file system has no inode free the reserve gives up its own: it is removed, and
-//! made again when the snapshot before is gone.
+//! A snapshot is a new file. If the file system has no free inode, the reserve releases its own: the file is removed,
+//! and created again when the old snapshot is gone.
 //!
-//! Whoever else waits for room may snatch it while a database is being opened.
+//! While a database is being opened, other processes that need space can take what was released.
 
 use std::fs::{self, File};
 use std::io;
@@ -26,27 +27,28 @@ use super::super::own_file;
 use super::{SEGMENT_BYTES, free_bytes, has_inodes};
 
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
-/// A snapshot takes a hundredth of the log. Two must fit, since the next one is written before the last is removed.
+/// The reserve is the log's size divided by this, plus one segment. A snapshot takes a hundredth of the log, and two
+/// must fit, since the new one is written before the old one is removed.
 const SHARE_OF_LOG: u64 = 32;
 
 /// The reserve of an open database.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    /// Up to where the log has blocks. Zero until the first commit.
+    /// The offset up to which the log has blocks. Zero until the first commit.
     log_ahead: AtomicU64,
 }
 
 impl Reserve {
-    /// The reserve of the archive in a directory.
+    /// The reserve of the archive in the directory `archive`.
     pub(super) fn of(archive: &Path) -> Self {
         Self { path: path(archive), log_ahead: AtomicU64::new(0) }
     }
 
-    /// Takes what the log as it is now needs, once `spare_bytes` are enough for it.
+    /// Grows the reserve to what a log of the current size needs, if `spare_bytes` are enough for that.
     pub(super) fn grow(&self, log: &File, spare_bytes: u64) {
         if let Err(error) = self.try_to_grow(log, spare_bytes) {
-            tracing::info!(%error, "no room could be reserved to open the archive on a full disk");
+            tracing::info!(%error, "could not reserve space for opening the archive on a full disk");
         }
     }
 
@@ -62,18 +64,18 @@ impl Reserve {
             return Ok(());
         }
         self.log_ahead.store(log_ahead, Ordering::Relaxed);
-        // The length goes first: the next opening takes blocks for all of it, whatever becomes of these.
+        // The length is set first: even if allocation fails, the next opening tries to allocate all of it.
         reserve.set_len(bytes)?;
         fallocate(&reserve, FallocateFlags::empty(), 0, bytes)?;
-        // Other systems cannot do without changing the length, which is sled's.
+        // Other systems cannot allocate without changing the file's length, which sled relies on.
         #[cfg(target_os = "linux")]
         fallocate(log, FallocateFlags::KEEP_SIZE, log_bytes, log_ahead - log_bytes)?;
         Ok(())
     }
 }
 
-/// Gives the blocks of the reserve up where there is less room besides, and its inode where there is none. Answers the
-/// length of a reserve that was removed.
+/// Releases the blocks of the reserve if there is less free space than its size, or the whole file if there is no free
+/// inode. Returns the length of a reserve that was removed.
 pub(super) fn give_up_when_full(archive: &Path) -> io::Result<Option<u64>> {
     let bytes = match fs::metadata(path(archive)) {
         Ok(metadata) => metadata.len(),
@@ -91,23 +93,23 @@ pub(super) fn give_up_when_full(archive: &Path) -> io::Result<Option<u64>> {
     let reserve = own_file::write(&path(archive))?;
     reserve.set_len(0)?;
     reserve.set_len(bytes)?;
-    // The blocks are not free before that is written down.
+    // The blocks are free only when the truncation is durable.
     reserve.sync_all()?;
     Ok(None)
 }
 
-/// Takes blocks for the whole length of the reserve, if there is one, or for as much of it as there is room for. One that was
-/// `removed`, and had this length, is made again first; where that fails, a commit does it.
+/// Allocates the whole length of the reserve, if there is one, or as much of it as there is space for. If it was
+/// `removed`, with this length, it is created again first; if that fails, a later commit does it.
 pub(super) fn take_back(archive: &Path, removed: Option<u64>) {
     let made_again = removed.map(|bytes| own_file::create(&path(archive))?.set_len(bytes));
     if let Some(Err(error)) = made_again {
-        tracing::info!(%error, "the file that the archive keeps to open on a full disk could not be made again");
+        tracing::info!(%error, "could not create the reserve for opening the archive on a full disk again");
     }
     let Ok(reserve) = own_file::write(&path(archive)) else { return };
     let bytes = reserve.metadata().map_or(0, |metadata| metadata.len());
     let taken = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
     if bytes > 0 && !taken(8) {
-        tracing::info!(bytes, "the room to open the archive on a full disk is gone, or a part of it");
+        tracing::info!(bytes, "the reserve for opening the archive on a full disk could not be fully allocated");
         (1..8).rev().any(taken);
     }
 }

@@ -1,15 +1,17 @@
-//! sled's log as it lies on disk, read without sled: its segments, and whether what an opening would replay is whole.
+//! Reads sled's log on disk without sled: its segments, and whether the part that an opening would replay is intact.
 //!
-//! sled 0.34.7 opens by replaying what came after its snapshot. Behind a message that it cannot read it drops the rest of
-//! the segment, and a segment whose header it cannot read it drops whole, and says nothing, unless that lies in the tail
-//! of the log, which ends there. What is dropped may be torn and never acknowledged, or may be rotten and acknowledged.
-//! This finds it before sled does, so that the layers above can look whether anything is missing.
+//! sled 0.34.7 opens by replaying what came after its snapshot. After a message that it cannot read, it silently drops
+//! the rest of the segment, and it drops a segment whose header it cannot read entirely. Only in the tail of the log
+//! does it end the log there instead. The dropped data may have been torn by a crash and never acknowledged, or it may
+//! be acknowledged data that was damaged. This module finds it before sled drops it, so that the layers above can check
+//! whether anything is missing.
 //!
-//! The layout is that of sled 0.34.7, `src/pagecache/{logger,header,iterator}.rs`. A segment is [`SEGMENT_BYTES`] long and
-//! begins with a header: the CRC-32 of the rest of it (inverted), its position in the log, and the position up to which
-//! the log was stable when it was begun (both with all bits but the sign turned), little-endian. Then messages follow: CRC-32
-//! (inverted) of body and header, kind (1 byte), length of the body, number of the segment and page (in sled's encoding of
-//! numbers), body. A message of the kind `CAP` ends a segment that is not full.
+//! The layout is that of sled 0.34.7, `src/pagecache/{logger,header,iterator}.rs`. A segment is [`SEGMENT_BYTES`] long
+//! and begins with a header: the CRC-32 of the rest of the header (inverted), the segment's position in the log, and
+//! the position up to which the log was stable when the segment was started (both with all bits except the sign
+//! flipped), little-endian. Messages follow: CRC-32 (inverted) of body and header, kind (1 byte), length of the body,
+//! numbers of the segment and the page (in sled's variable-length encoding), body. A message of the kind `CAP` ends a
+//! segment that is not full.
 
 use std::fs::File;
 use std::io;
@@ -19,41 +21,42 @@ use std::path::Path;
 use super::super::own_file;
 use super::SEGMENT_BYTES;
 
-/// The bytes of a segment's header.
+/// The length of a segment's header in bytes.
 pub(super) const HEADER_BYTES: usize = 20;
-/// Less room than the longest header of a message is left empty at the end of a segment.
+/// The maximum length of a message's header in bytes. Less space than this at the end of a segment stays empty.
 const MESSAGE_HEADER_BYTES_MAX: usize = 32;
 const CAP: u8 = 2;
 const KIND_MAX: u8 = 11;
 
-/// What a segment is, going by its header.
+/// The state of a segment according to its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
-    /// It is zero all over, or shorter than a header.
+    /// It is all zeros, or shorter than a header.
     Empty,
     /// Its header cannot be read.
     Unreadable,
-    /// It holds a part of the log.
+    /// It contains a part of the log.
     Of {
-        /// Where that begins.
+        /// The position of that part in the log.
         position: u64,
-        /// Up to where the log was stable then.
+        /// The position up to which the log was stable when the segment was started.
         stable: u64,
     },
 }
 
-/// What was found of a log before it was opened.
+/// The condition of a log before it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Survey {
-    /// All that is replayed can be read, as far as the tail.
+    /// Everything that sled will replay before the tail can be read.
     Whole,
-    /// Something is not replayed: torn and never acknowledged, or lost.
+    /// Sled will not replay something, which was either torn and never acknowledged, or is lost. Describes the place.
     Doubtful(String),
-    /// The segment to which sled would go on writing cannot be read, so that it would be lost at the next opening.
+    /// The segment that sled would continue to write to cannot be read, so that new data would be lost at the next
+    /// opening.
     Severed(String),
 }
 
-/// Looks at the segment at `offset`.
+/// Examines the segment at `offset`.
 pub(super) fn segment(log: &File, offset: u64) -> io::Result<Segment> {
     let header = read(log, offset, HEADER_BYTES)?;
     let Some(header) = header.first_chunk() else { return Ok(Segment::Empty) };
@@ -71,13 +74,13 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Option<Segment> {
     let position = turned(*position);
     let is_whole = crc32(&[fields]) == u32::from_le_bytes(*stored) ^ u32::MAX;
     let is_aligned = position.is_multiple_of(SEGMENT_BYTES as u64);
-    // A log of which nothing is stable says -1.
+    // -1 means that nothing is stable yet.
     let stable = turned(*stable.first_chunk()?);
     let stable = if stable.cast_signed() < 0 { 0 } else { stable };
     (is_whole && is_aligned).then_some(Segment::Of { position, stable })
 }
 
-/// Surveys the log in `database`, of which a snapshot has everything below `covered`.
+/// Examines the log in `database`, whose snapshot covers everything below the position `covered`.
 pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
     let log = own_file::read(&database.join("db"))?;
     let bytes = log.metadata()?.len();
@@ -98,9 +101,9 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
         }
     }
     if replayed.is_empty() && covered > covered_from {
-        return Ok(Survey::Severed(unreadable.unwrap_or_else(|| "the last segment of the log is gone".to_owned())));
+        return Ok(Survey::Severed(unreadable.unwrap_or_else(|| "the last segment of the log is missing".to_owned())));
     }
-    // In the tail, where a crash may have torn the log, it ends at what cannot be read.
+    // In the tail, which a crash may have torn, the log ends at the first unreadable message.
     for (position, offset) in replayed.into_iter().filter(|(position, _)| *position < tail) {
         let number = position / SEGMENT_BYTES as u64;
         if let Some(at) = first_unreadable(&read(&log, offset, SEGMENT_BYTES)?, number) {
@@ -110,7 +113,7 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
     Ok(unreadable.map_or(Survey::Whole, Survey::Doubtful))
 }
 
-/// Where in a segment the first message is that cannot be read.
+/// The offset of the first unreadable message in a segment.
 fn first_unreadable(segment: &[u8], number: u64) -> Option<usize> {
     let mut at = HEADER_BYTES;
     while at + MESSAGE_HEADER_BYTES_MAX <= SEGMENT_BYTES {
@@ -123,7 +126,7 @@ fn first_unreadable(segment: &[u8], number: u64) -> Option<usize> {
     None
 }
 
-/// The kind and the length of the message at the beginning of `bytes`, if it is whole and of this segment.
+/// The kind and length of the message at the start of `bytes`, if it is intact and belongs to this segment.
 fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
     let (stored, covered) = bytes.split_first_chunk::<4>()?;
     let (kind, rest) = covered.split_first()?;
@@ -137,7 +140,7 @@ fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
     (is_whole && is_known).then_some((*kind, stored.len() + header.len() + body.len()))
 }
 
-/// A number in sled's encoding, and what follows it.
+/// Decodes a number in sled's variable-length encoding. Returns it with the remaining bytes.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     let first = u64::from(*first);
@@ -165,7 +168,7 @@ fn crc32(parts: &[&[u8]]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads so many bytes, or what there is of them.
+/// Reads up to `bytes_max` bytes; fewer only at the end of the file.
 pub(super) fn read(log: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; bytes_max];
     let mut done = 0;
@@ -194,7 +197,7 @@ mod tests {
     use crate::store::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
     use crate::store::parts::divided;
 
-    /// Where the last segment of the log begins in it.
+    /// The log position of the last segment.
     fn end(database: &Path) -> u64 {
         let log = File::open(database.join("db")).unwrap();
         let segments = (0..log.metadata().unwrap().len()).step_by(SEGMENT_BYTES).map(|offset| segment(&log, offset));
@@ -205,7 +208,8 @@ mod tests {
         positions.max().unwrap()
     }
 
-    /// What a power cut leaves of a write within two segments is right. A part of a large commit must be no more.
+    /// A power cut is safe only for a write that spans at most two segments. A part of a large commit must not exceed
+    /// that.
     #[test]
     fn a_part_of_a_commit_writes_less_than_a_segment() {
         let dir = tempfile::tempdir().unwrap();

@@ -91,11 +91,12 @@ fn the_history_of_files_becomes_that_of_articles() {
     assert_eq!(done.code, 1, "one file is a picture: {done:?}");
     assert!(done.err.contains("posts/picture.md: "), "{done:?}");
     assert!(
-        done.err.contains("6 observations: 3 created, 2 revised, 1 unchanged, 1 failed (1 UNREADABLE); 2 marks"),
+        done.err.contains("3 created, 2 revised, 1 unchanged, 1 failed (1 UNREADABLE); 2 state changes"),
         "{done:?}"
     );
 
-    // Renamed: one article, with both addresses, each from its commit on. The draft was nowhere to be read before the merge.
+    // Renamed: one article, with both addresses, each from its commit on. The draft was nowhere to be read before the
+    // merge.
     let bridge = "https://harbour.example/posts/old%20bridge.md";
     assert_eq!(
         cli.revisions(bridge),

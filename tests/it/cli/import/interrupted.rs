@@ -17,8 +17,8 @@ fn long_history(lines: u32) -> String {
     (0..lines).map(|n| line(n) + "\n").collect()
 }
 
-/// Killed again and again, an import makes the archive that it would have made at once. Each time it is killed after so many
-/// answers, which come faster than it remembers how far it is.
+/// Killed again and again, an import makes the archive that it would have made at once. Each time it is killed after so
+/// many answers, which come faster than it remembers how far it is.
 #[test]
 fn an_import_that_is_killed_goes_on() {
     let history = long_history(4000);
@@ -38,7 +38,7 @@ fn an_import_that_is_killed_goes_on() {
         child.wait().unwrap();
     }
     let done = cli.run(&["import", &file]);
-    assert!(done.err.contains("goes on after"), "{}", done.err);
+    assert!(done.err.contains("continues after"), "{}", done.err);
     assert!(cli.changes() == whole.changes(), "{} after {summary}", done.err);
     let again = cli.run(&["import", &file]);
     assert!(cli.changes() == whole.changes(), "{}", again.err);
@@ -59,12 +59,9 @@ fn an_import_that_is_interrupted_says_how_to_go_on() {
     let status = child.0.wait().unwrap();
     let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
     assert_eq!(status.code(), Some(1), "{told}");
-    assert!(
-        told.contains(&format!("interrupted; {answers} items of it are done; the same command goes on there")),
-        "{told}"
-    );
+    assert!(told.contains(&format!("interrupted; {answers} items done; the same command continues there")), "{told}");
     let done = cli.run(&["import", &file, "--json"]);
-    assert!(done.err.contains(&format!("goes on after {answers} items")), "{}", done.err);
+    assert!(done.err.contains(&format!("continues after {answers} items")), "{}", done.err);
     assert_eq!(done.out.lines().count(), 5_000 - answers);
 }
 
@@ -82,11 +79,11 @@ fn an_import_that_waits_for_its_input_can_be_interrupted() {
     drop(input);
     let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
     assert_eq!(status.code(), Some(1), "{told}");
-    assert!(told.contains("interrupted; 1 item of it are done; nothing is archived twice"), "{told}");
+    assert!(told.contains("interrupted; 1 item done; nothing is archived twice"), "{told}");
 }
 
-/// A Ctrl-C at a terminal goes to all processes of the command, git among them: what it was about to read is not taken for
-/// read, and the next import goes on there, with the same articles over all their renamings.
+/// A Ctrl-C at a terminal goes to all processes of the command, git among them: what it was about to read is not taken
+/// for read, and the next import goes on there, with the same articles over all their renamings.
 #[test]
 fn an_import_of_a_repository_that_is_interrupted_goes_on() {
     let whole = Cli::new();
@@ -106,12 +103,12 @@ fn an_import_of_a_repository_that_is_interrupted_goes_on() {
         assert!(Command::new("kill").args(["-s", "INT", "--", &group]).status().unwrap().success());
         lines.for_each(drop);
         let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
-        assert!(told.contains(" of it are done; the same command goes on there"), "{told}");
+        assert!(told.contains(" done; the same command continues there"), "{told}");
         assert!(told.contains("0 failed"), "{told}");
     }
     let done = cli.run(&["import", "--git", &folder]);
     assert_eq!(done.code, 0, "{done:?}");
-    assert!(done.err.contains("goes on after"), "{done:?}");
+    assert!(done.err.contains("continues after"), "{done:?}");
     assert!(cli.changes() == whole.changes(), "{}", done.err);
 }
 

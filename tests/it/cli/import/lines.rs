@@ -36,7 +36,10 @@ fn a_history_is_imported_once_however_often_and_packed() {
     let plain = cli.file("history.jsonl", &text);
     let first = cli.run(&["import", &plain]);
     assert_eq!((first.code, first.out.as_str()), (0, ""), "{first:?}");
-    assert!(first.err.contains("6 observations: 2 created, 3 revised, 1 unchanged, 0 failed; 2 marks"), "{first:?}");
+    assert!(
+        first.err.contains("6 observations: 2 created, 3 revised, 1 unchanged, 0 failed; 2 state changes"),
+        "{first:?}"
+    );
     let changes = cli.changes();
     assert_eq!(changes.len(), 7, "a sighting is told on request only");
     let revisions = [
@@ -56,7 +59,7 @@ fn a_history_is_imported_once_however_often_and_packed() {
         let again = cli.run(&["import", file]);
         assert_eq!((again.code, again.out.as_str()), (0, ""), "{again:?}");
         assert!(
-            again.err.contains("6 observations: 0 created, 0 revised, 6 unchanged, 0 failed; 2 marks"),
+            again.err.contains("6 observations: 0 created, 0 revised, 6 unchanged, 0 failed; 2 state changes"),
             "{again:?}"
         );
     }
@@ -128,7 +131,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
     let file = cli.file("history.jsonl", history());
     cli.fails(&["import", &cli.path("missing.jsonl").display().to_string()], 1, "missing.jsonl: can't be read");
     cli.fails(&["import", cli.dir.path().to_str().unwrap()], 1, "give it with --git");
-    cli.fails(&["import", &file, "--source", "other"], 2, "JSON Lines say of each article");
+    cli.fails(&["import", &file, "--source", "other"], 2, "options for documents do not apply to JSON Lines");
     cli.fails(&["import", "-", "-"], 2, "standard input can be read only once");
     cli.fails(&["import"], 2, "required");
     cli.fails(&["import", &file, "--git", "."], 2, "cannot be used with");
@@ -144,7 +147,7 @@ fn a_dry_run_judges_and_writes_nothing() {
     let done = cli.run(&["import", &cli.file("history.jsonl", text), "--dry-run"]);
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.err.contains("1 failed (1 FIELD_INVALID)"), "{done:?}");
-    assert!(done.err.contains("passed over: marks and the like, which depend on what is archived (3)"), "{done:?}");
+    assert!(done.err.contains("skipped: state changes and others that depend on earlier items (3)"), "{done:?}");
     assert!(!cli.archive().exists());
 }
 

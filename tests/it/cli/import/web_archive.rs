@@ -53,7 +53,7 @@ fn answers_are_observations_and_revisits_sightings() {
     let done = cli.run(&["import", &path]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.err.contains("4 observations: 1 created, 1 revised, 2 unchanged, 0 failed"), "{done:?}");
-    for passed_over in ["visits to what is not archived (1)", "revisits that are not of pages (1)"] {
+    for passed_over in ["visits to pages that are not archived (1)", "revisits that are not of pages (1)"] {
         assert!(done.err.contains(passed_over), "{done:?}");
     }
     assert!(done.err.contains("responses that are not pages (1)"), "{done:?}");

@@ -55,7 +55,7 @@ impl State {
         pb::Snapshot { next_seq: self.next_seq, archive_time: None, log_digest }
     }
 
-    /// Which articles are chosen.
+    /// The filter of the selected articles; fails if the state file has none that can be read.
     pub(super) fn filter(&self) -> Result<pb::ArticleFilter, Failure> {
         from_json(&self.filter).map_err(|error| {
             let message = format!("the state of the unfinished export has no valid filter: {error}");
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
     }
 
-    /// With and without another process at its other end.
+    /// Both with and without a process at the other end of the pipe.
     #[test]
     fn a_pipe_in_place_of_a_part_or_its_state_is_rejected_without_waiting() {
         let folder = tempfile::tempdir().unwrap();

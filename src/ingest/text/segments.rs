@@ -4,7 +4,7 @@ use super::super::format::is_blank;
 
 /// A self-contained piece of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unit {
+pub(super) struct Segment {
     /// The text on one line, trimmed.
     pub(super) text: String,
     /// Number of the line on which it starts, from 1.
@@ -13,7 +13,7 @@ pub(super) struct Unit {
     pub(super) follows_directly: bool,
 }
 
-impl Unit {
+impl Segment {
     /// The number of words, separated by white space. In scripts without spaces between words, two characters count as
     /// one word.
     pub(super) fn words(&self) -> usize {
@@ -23,7 +23,7 @@ impl Unit {
 }
 
 /// Splits a page into units.
-pub(super) fn units(text: &str) -> Vec<Unit> {
+pub(super) fn segments(text: &str) -> Vec<Segment> {
     let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(index, line)| (index + 1, clean(line))).collect();
     let chunks: Vec<&[(usize, &str)]> =
         lines.split(|(_, line)| line.is_empty()).filter(|chunk| !chunk.is_empty()).collect();
@@ -35,18 +35,18 @@ fn clean(line: &str) -> &str {
     line.trim_matches(is_blank)
 }
 
-fn chunk_units(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<Unit> {
-    let unit = |(index, (line, text)): (usize, &(usize, &str))| Unit {
+fn chunk_units(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<Segment> {
+    let segment = |(index, (line, text)): (usize, &(usize, &str))| Segment {
         text: (*text).to_owned(),
         line: *line,
         follows_directly: index > 0,
     };
     if !width.is_some_and(|width| is_wrapped(chunk, width)) {
-        return chunk.iter().enumerate().map(unit).collect();
+        return chunk.iter().enumerate().map(segment).collect();
     }
     let text = chunk.iter().map(|(_, text)| *text).collect::<Vec<_>>().join(" ");
     let line = chunk.first().map_or(1, |(line, _)| *line);
-    vec![Unit { text, line, follows_directly: false }]
+    vec![Segment { text, line, follows_directly: false }]
 }
 
 /// The width at which the document is hard-wrapped; `None` if each line is a unit of its own.
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     fn texts(page: &str) -> Vec<String> {
-        units(page).into_iter().map(|unit| unit.text).collect()
+        segments(page).into_iter().map(|segment| segment.text).collect()
     }
 
     #[test]
@@ -102,9 +102,9 @@ mod tests {
             texts("TP\nThe Post\n\n \u{a0}\n Ferry returns \n\nText."),
             ["TP", "The Post", "Ferry returns", "Text."]
         );
-        let page = units("A\nB\n\nC");
+        let page = segments("A\nB\n\nC");
         assert_eq!(
-            page.iter().map(|unit| (unit.line, unit.follows_directly)).collect::<Vec<_>>(),
+            page.iter().map(|segment| (segment.line, segment.follows_directly)).collect::<Vec<_>>(),
             [(1, false), (2, true), (4, false)]
         );
     }

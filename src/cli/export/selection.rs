@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 
 use super::at_cut;
-use super::part::State;
+use super::partial_file::State;
 use crate::cli::article::{as_of, same_cut, short};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
@@ -15,7 +15,7 @@ use crate::model::Timestamp;
 use crate::wire::pb;
 
 /// The articles of an export, and the point at which they are read.
-pub(super) struct Choice {
+pub(super) struct Selection {
     pub(super) filter: pb::ArticleFilter,
     /// The snapshot that all reads of the export use.
     pub(super) cut: pb::Snapshot,
@@ -25,7 +25,7 @@ pub(super) struct Choice {
 
 const PAGE_SIZE: i32 = 1_000;
 
-impl Choice {
+impl Selection {
     /// Resolves the arguments. An export that continues keeps the snapshot, the articles and the times with which it
     /// began, even if the same words would mean something else by now.
     pub(super) async fn of(session: &Session, args: &ExportArgs, begun: Option<&State>) -> Result<Self, Failure> {
@@ -44,9 +44,9 @@ impl Choice {
             Some(state) => (state.filter()?, state.at()),
             None => (Self::filter(session, args).await?, args.as_of.at()),
         };
-        let choice = Self { filter, cut, at };
-        choice.check_articles(session).await?;
-        Ok(choice)
+        let selection = Self { filter, cut, at };
+        selection.check_articles(session).await?;
+        Ok(selection)
     }
 
     /// The filter that the arguments describe, with relative times resolved now.

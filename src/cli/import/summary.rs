@@ -1,4 +1,4 @@
-//! What comes of a collection: how far it is, each failure as it comes, and in the end how many of each.
+//! Reports the outcomes of a collection: progress, each failure as it happens, and a summary of the counts at the end.
 
 use std::collections::BTreeMap;
 
@@ -18,25 +18,25 @@ use crate::wire::pb::ObservationOutcome as Outcome;
 
 const UNIT: &str = "observations";
 
-/// What came of one collection.
-pub(super) struct Tally<'a> {
+/// Counts and prints the outcomes of one collection.
+pub(super) struct Summary<'a> {
     out: &'a mut Output,
     progress: Progress,
-    /// How many commits the collection has; 0 where it is counted in bytes.
+    /// How many commits the collection has; 0 if its size is in bytes.
     commits: u64,
     /// How far the collection is done.
     done: Done,
-    /// How far the archive was when it last answered.
+    /// The snapshot in the archive's last response.
     snapshot: Option<pb::Snapshot>,
     outcomes: Outcomes,
     marks: u64,
     failures: Failures,
-    /// How much of what was read is nothing to archive, by what it is.
+    /// Items that are nothing to archive, by what they are.
     passed_over: BTreeMap<&'static str, u64>,
 }
 
-impl<'a> Tally<'a> {
-    /// Begins behind what an earlier import did, of which so much failed.
+impl<'a> Summary<'a> {
+    /// Continues after the progress of an earlier import, in which `failed` items failed.
     pub(super) fn new(globals: &Globals, out: &'a mut Output, done: Done, failed: u64) -> Self {
         Self {
             out,
@@ -51,12 +51,12 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The collection has so many bytes; 0 where nobody knows.
+    /// Starts the progress of a collection of this many bytes; 0 if unknown.
     pub(super) fn begin(&mut self, name: &str, bytes: u64) {
         self.progress.begin_bytes(format!("importing {name}"), UNIT, bytes);
     }
 
-    /// As [`Self::begin`], for a collection that is counted in commits.
+    /// As [`Self::begin`], for a collection whose size is counted in commits.
     pub(super) fn begin_commits(&mut self, name: &str, commits: u64) {
         self.commits = commits;
         self.progress.begin(format!("importing {name}"), "commits", commits);
@@ -67,22 +67,22 @@ impl<'a> Tally<'a> {
         self.done
     }
 
-    /// The archive has come so far.
+    /// Records the snapshot in a response, if it has one.
     pub(super) fn saw(&mut self, snapshot: Option<pb::Snapshot>) {
         self.snapshot = snapshot.or(self.snapshot.take());
     }
 
-    /// How far the archive was when it last said so.
+    /// The snapshot in the archive's last response.
     pub(super) fn snapshot(&self) -> Option<&pb::Snapshot> {
         self.snapshot.as_ref()
     }
 
-    /// How many items failed, those of earlier imports included.
+    /// How many items failed, including those of earlier imports.
     pub(super) fn failed(&self) -> u64 {
         self.failures.count()
     }
 
-    /// The collection is done up to here.
+    /// Records that all items up to `done` are done.
     pub(super) fn reach(&mut self, done: Done) {
         self.done = done;
         self.progress.set_failed(self.failures.count());
@@ -92,7 +92,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// An observation was archived, or was there already.
+    /// Reports an observation that was recorded, or was recorded already.
     pub(super) fn published(
         &mut self,
         place: &str,
@@ -110,24 +110,24 @@ impl<'a> Tally<'a> {
         self.line(&pb::ImportObservationsResponse { offset, result })
     }
 
-    /// A rollback was done, or had been done already.
+    /// Reports a rollback that was recorded, or was recorded already.
     pub(super) fn rolled_back(&mut self, done: &pb::RollbackArticleResponse) -> Result<(), Failure> {
         self.outcomes.add(done.outcome());
         self.line(done)
     }
 
-    /// A mark was made, or was there already.
+    /// Reports a state change that was recorded, or was recorded already.
     pub(super) fn marked<M: Name>(&mut self, done: &M) -> Result<(), Failure> {
         self.marks += 1;
         self.line(done)
     }
 
-    /// Something was read that is nothing to archive.
+    /// Counts an item that is nothing to archive.
     pub(super) fn passed_over(&mut self, what: &'static str) {
         *self.passed_over.entry(what).or_default() += 1;
     }
 
-    /// Something could not be read, or was refused.
+    /// Reports an item that could not be read, or that the archive rejected.
     pub(super) fn broken(&mut self, place: &str, offset: u64, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{place}: {}", failure.message), ..failure };
         self.progress.beside(|| say(format_args!("dateline: {}", failure.message)));
@@ -136,12 +136,12 @@ impl<'a> Tally<'a> {
         told
     }
 
-    /// Something that its owner may want to know.
+    /// Prints a note for the user.
     pub(super) fn note(&self, note: impl std::fmt::Display) {
         self.progress.beside(|| self.out.note(style::safe_line(&note.to_string())));
     }
 
-    /// Ends it: the summary, and a failure if something failed.
+    /// Ends the import: prints the summary, and fails if an item failed.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         self.out.note(self.summary());
@@ -161,16 +161,17 @@ impl<'a> Tally<'a> {
         if out.json { progress.beside(|| out.message(message)) } else { Ok(()) }
     }
 
-    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 marks; passed over: files that are not pages (40)`.
+    /// Summarises the import:
+    /// `12 observations: 3 created, 1 revised, 8 unchanged, 0 failed; 2 state changes; skipped: images (40)`.
     fn summary(&self) -> String {
         let (total, failed) = (count(self.observations(), "observation"), self.failures.summary());
         let mut summary = format!("{total}: {}, {failed}", self.outcomes);
         if self.marks > 0 {
-            summary.push_str(&format!("; {}", count(self.marks, "mark")));
+            summary.push_str(&format!("; {}", count(self.marks, "state change")));
         }
         let passed_over: Vec<_> = self.passed_over.iter().map(|(what, count)| format!("{what} ({count})")).collect();
         if !passed_over.is_empty() {
-            summary.push_str(&format!("; passed over: {}", passed_over.join(", ")));
+            summary.push_str(&format!("; skipped: {}", passed_over.join(", ")));
         }
         summary
     }

@@ -13,7 +13,7 @@ use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
 
 /// Counts and prints the outcomes of the documents of one export.
-pub(super) struct Tally<'o> {
+pub(super) struct Summary<'o> {
     out: &'o mut Output,
     progress: Progress,
     dry_run: bool,
@@ -24,7 +24,7 @@ pub(super) struct Tally<'o> {
     failures: Failures,
 }
 
-impl<'o> Tally<'o> {
+impl<'o> Summary<'o> {
     pub(super) fn begin(globals: &Globals, total: u64, dry_run: bool, out: &'o mut Output) -> Self {
         let mut progress = Progress::new(globals);
         progress.begin("exporting", "articles", total);

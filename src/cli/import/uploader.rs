@@ -1,8 +1,8 @@
-//! Items on their way into the archive.
+//! Sends the items of a collection to the archive.
 //!
-//! Observations go through `ImportObservations`, many under way at a time, and are answered in their order. All else is asked
-//! for by itself, once everything before it is answered, since what it does depends on that. What a collection is said to be
-//! done up to is always done as a whole: an item counts when all before it are answered.
+//! Observations go through `ImportObservations`, many in progress at a time, and are answered in order. Every other
+//! item is sent by itself once all items before it are answered, since its effect depends on them. So the progress is
+//! always a complete prefix of the collection: an item counts as done when it and all before it are answered.
 
 use std::collections::VecDeque;
 
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 use url::Url;
 
+use super::checkpoint::Checkpoint;
 use super::item::{Arrived, Done, Found, Item, Seen};
-use super::keeping::Keeping;
-use super::tally::Tally;
+use super::summary::Summary;
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::client::ServerError;
@@ -23,22 +23,22 @@ use crate::model::UrlKey;
 use crate::wire::pb;
 use crate::wire::pb::import_observations_response::Result as ImportResult;
 
-/// Observations that are sent and not answered.
+/// The most observations that are sent and not answered yet.
 const UNDER_WAY_MAX: usize = 512;
 
-/// The way of one collection's items into the archive.
-pub(super) struct Sending<'a> {
+/// Sends the items of one collection.
+pub(super) struct Uploader<'a> {
     session: &'a Session,
     requests: mpsc::Sender<pb::ImportObservationsRequest>,
     answers: Streaming<pb::ImportObservationsResponse>,
-    /// Begins with one that the archive was asked for, where there is any.
+    /// Items that are not reported yet. The first one, if any, is waiting for the archive's response.
     under_way: VecDeque<UnderWay>,
-    /// The item that is to be asked for next.
+    /// The item to send next.
     next: Option<Arrived>,
     dry_run: bool,
 }
 
-/// An item that is not told of yet.
+/// An item that is not reported yet.
 struct UnderWay {
     place: String,
     done: Done,
@@ -47,47 +47,47 @@ struct UnderWay {
 }
 
 enum State {
-    /// The archive was asked.
+    /// Sent, and not answered yet.
     Asked,
     PassedOver(&'static str),
     Broken(Failure),
     Ended(Failure),
 }
 
-/// How an import ended that did not fail.
+/// How an import ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// All items are told of.
+    /// All items are done.
     Whole,
-    /// An end was asked for before.
+    /// A signal asked it to stop first.
     Stopped,
 }
 
-impl<'a> Sending<'a> {
+impl<'a> Uploader<'a> {
     pub(super) async fn new(session: &'a Session, dry_run: bool) -> Result<Self, Failure> {
         let (requests, stream) = mpsc::channel(1);
         let answers = session.archive().import_observations(ReceiverStream::new(stream)).await?.into_inner();
         Ok(Self { session, requests, answers, under_way: VecDeque::new(), next: None, dry_run })
     }
 
-    /// Sends all items and tells what comes of each, until there are no more or an end is asked for. What is under way by
-    /// then is waited for.
+    /// Sends all items and reports their outcomes, until there are no more or a signal asks it to stop. It then waits
+    /// for the items in progress.
     pub(super) async fn run(
         mut self,
         mut items: mpsc::Receiver<Arrived>,
         stopping: &CancellationToken,
-        tally: &mut Tally<'_>,
-        keeping: &mut Keeping,
+        summary: &mut Summary<'_>,
+        checkpoint: &mut Checkpoint,
     ) -> Result<End, Failure> {
         let (mut ended, mut end) = (false, End::Whole);
         loop {
-            self.tell(tally)?;
-            keeping.reached(tally);
+            self.tell(summary)?;
+            checkpoint.reached(summary);
             let in_turn = self.next.as_ref().is_some_and(|next| !matches!(next.item.found, Found::Publish(_)));
             if self.under_way.is_empty() {
                 match self.next.take_if(|_| in_turn) {
                     Some(next) => {
-                        self.ask(next.item, tally).await?;
+                        self.ask(next.item, summary).await?;
                         continue;
                     }
                     None if ended && self.next.is_none() => return Ok(end),
@@ -104,7 +104,7 @@ impl<'a> Sending<'a> {
                 () = stopping.cancelled(), if !ended => {
                     (ended, end, self.next) = (true, End::Stopped, None);
                 }
-                answer = self.answers.message(), if !self.under_way.is_empty() => self.take(answer, tally)?,
+                answer = self.answers.message(), if !self.under_way.is_empty() => self.take(answer, summary)?,
                 permit = self.requests.clone().reserve_owned(), if may_send => {
                     let permit = permit.map_err(|_| broken_off())?;
                     self.under_way.extend(self.next.take().map(|next| send(permit, next, self.dry_run)));
@@ -117,7 +117,7 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Takes an item of its reader. One that is nothing to ask for waits for those before it to be told.
+    /// Takes an item from the reader. An item that needs no request waits until those before it are reported.
     fn arrive(&mut self, arrived: Arrived) {
         let Arrived { item: Item { place, found, done }, room } = arrived;
         let state = match found {
@@ -136,67 +136,70 @@ impl<'a> Sending<'a> {
         self.under_way.push_back(UnderWay { place, done, state, _room: room });
     }
 
-    /// Tells of what comes before the first item that the archive has not answered.
-    fn tell(&mut self, tally: &mut Tally<'_>) -> Result<(), Failure> {
+    /// Reports the items before the first one that the archive has not answered.
+    fn tell(&mut self, summary: &mut Summary<'_>) -> Result<(), Failure> {
         while let Some(first) = self.under_way.pop_front_if(|first| !matches!(first.state, State::Asked)) {
             match first.state {
                 State::Asked => {}
-                State::PassedOver(what) => tally.passed_over(what),
-                State::Broken(failure) => tally.broken(&first.place, first.done.items, failure)?,
+                State::PassedOver(what) => summary.passed_over(what),
+                State::Broken(failure) => summary.broken(&first.place, first.done.items, failure)?,
                 State::Ended(failure) => return Err(failure),
             }
-            tally.reach(first.done);
+            summary.reach(first.done);
         }
         Ok(())
     }
 
-    /// Takes the answer to the first item under way.
+    /// Processes the response to the first item in progress.
     fn take(
         &mut self,
         answer: Result<Option<pb::ImportObservationsResponse>, tonic::Status>,
-        tally: &mut Tally<'_>,
+        summary: &mut Summary<'_>,
     ) -> Result<(), Failure> {
         let result = answer?.and_then(|answer| answer.result).ok_or_else(broken_off)?;
         let Some(first) = self.under_way.pop_front() else { return Ok(()) };
         let (place, number) = (first.place.as_str(), first.done.items);
         match result {
             ImportResult::Recorded(published) => {
-                tally.saw(published.snapshot);
-                published.responses.into_iter().try_for_each(|published| tally.published(place, number, published))?;
+                summary.saw(published.snapshot);
+                published
+                    .responses
+                    .into_iter()
+                    .try_for_each(|published| summary.published(place, number, published))?;
             }
-            ImportResult::Error(error) => refused(error.into(), place, number, tally)?,
+            ImportResult::Error(error) => refused(error.into(), place, number, summary)?,
         }
-        tally.reach(first.done);
+        summary.reach(first.done);
         Ok(())
     }
 
-    /// Asks for one item by itself.
-    async fn ask(&mut self, item: Item, tally: &mut Tally<'_>) -> Result<(), Failure> {
+    /// Sends one item by itself.
+    async fn ask(&mut self, item: Item, summary: &mut Summary<'_>) -> Result<(), Failure> {
         let Item { place, found, done } = item;
         let mut archive = self.session.archive();
         let refusal = match found {
-            // It depends on what is archived before it, which a dry run does not do.
+            // It depends on earlier items, which a dry run does not record.
             _ if self.dry_run => {
-                tally.passed_over("marks and the like, which depend on what is archived");
+                summary.passed_over("state changes and others that depend on earlier items");
                 None
             }
             Found::Withdraw(request) => match archive.withdraw_article(request).await {
-                Ok(done) => tally.marked(&done.into_inner()).map(|()| None)?,
+                Ok(done) => summary.marked(&done.into_inner()).map(|()| None)?,
                 Err(status) => Some(status.into()),
             },
             Found::Reinstate(request) => match archive.reinstate_article(request).await {
-                Ok(done) => tally.marked(&done.into_inner()).map(|()| None)?,
+                Ok(done) => summary.marked(&done.into_inner()).map(|()| None)?,
                 Err(status) => Some(status.into()),
             },
             Found::Rollback(request) => match archive.rollback_article(request).await {
-                Ok(done) => tally.rolled_back(&done.into_inner()).map(|()| None)?,
+                Ok(done) => summary.rolled_back(&done.into_inner()).map(|()| None)?,
                 Err(status) => Some(status.into()),
             },
             Found::Again(seen) => match self.see_again(*seen).await {
-                Ok(published) => tally.published(&place, done.items, published).map(|()| None)?,
-                // Most visits are to pictures and the like, which were passed over when they were answered.
+                Ok(published) => summary.published(&place, done.items, published).map(|()| None)?,
+                // Most of these are visits to images and the like, which were skipped when they were first returned.
                 Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "NOT_YET_OBSERVED") => {
-                    tally.passed_over("visits to what is not archived");
+                    summary.passed_over("visits to pages that are not archived");
                     None
                 }
                 Err(error) => Some(error),
@@ -204,13 +207,13 @@ impl<'a> Sending<'a> {
             Found::Publish(_) | Found::PassedOver(_) | Found::Broken(_) | Found::Ended(_) => None,
         };
         if let Some(error) = refusal {
-            refused(error, &place, done.items, tally)?;
+            refused(error, &place, done.items, summary)?;
         }
-        tally.reach(done);
+        summary.reach(done);
         Ok(())
     }
 
-    /// Publishes what the archive has of an address as seen once more.
+    /// Records a sighting of the content that the archive has for a URL.
     async fn see_again(&self, seen: Seen) -> Result<pb::RecordObservationResponse, ServerError> {
         let mut archive = self.session.archive();
         let key = UrlKey::of(&seen.url).ok();
@@ -238,7 +241,7 @@ impl<'a> Sending<'a> {
         Ok(archive.record_observation(request).await?.into_inner())
     }
 
-    /// Whether an address is one of this article's.
+    /// Whether the URL belongs to this article.
     async fn leads_to(&self, url: Option<&String>, article: &str) -> Result<bool, ServerError> {
         let Some(url) = url.cloned() else { return Ok(false) };
         let asked = pb::LookupArticleRequest { url, ..pb::LookupArticleRequest::default() };
@@ -252,10 +255,10 @@ impl<'a> Sending<'a> {
     }
 }
 
-/// Makes of what was found at another address an observation of the request's own (WARC 1.1, 6.7.2).
+/// Turns content found at another URL into an observation of the request's own URL (WARC 1.1, 6.7.2).
 ///
-/// It says nothing of the article whose content it is. All that would lead to that one is left out: its canonical URL and,
-/// where the addresses are of two sites and no source was stated, its source.
+/// The revisit says nothing about the article that the content came from. Everything that would lead to that article is
+/// removed: the canonical URL and, if the two URLs are on different sites and no source was given, its source.
 fn be_of_its_address(request: &mut pb::RecordObservationRequest, other: &str, parent: &str) {
     if let Some(content) = &mut request.content {
         content.canonical_url.clear();
@@ -280,23 +283,23 @@ fn send(permit: mpsc::OwnedPermit<pb::ImportObservationsRequest>, arrived: Arriv
     UnderWay { place, done, state: State::Asked, _room: room }
 }
 
-/// What was refused is told, and the import goes on, unless all that follows would be refused as well.
-fn refused(error: ServerError, place: &str, number: u64, tally: &mut Tally<'_>) -> Result<(), Failure> {
+/// Reports a rejected item. Fails if the error is temporary, since all items after it would be rejected too.
+fn refused(error: ServerError, place: &str, number: u64, summary: &mut Summary<'_>) -> Result<(), Failure> {
     if error.is_passing() {
-        return Err(Failure::from(error).hint("run the same command again later: it goes on where it stopped"));
+        return Err(Failure::from(error).hint("run the same command again later: it continues where it stopped"));
     }
-    tally.broken(place, number, error.into())
+    summary.broken(place, number, error.into())
 }
 
 fn broken_off() -> Failure {
     Failure::new(Exit::Unreachable, "the server broke off the import")
-        .hint("run the same command again: it goes on where it stopped")
+        .hint("run the same command again: it continues where it stopped")
 }
 
 impl From<pb::ItemError> for ServerError {
     fn from(error: pb::ItemError) -> Self {
         let pb::ItemError { code, reason, message, metadata, mut field_violations } = error;
-        // Each message here has one request, so that the number in front of its mistakes says nothing.
+        // Each message here has a single request, so the index before its errors says nothing.
         let unnumbered = |text: String| match text.strip_prefix("requests[0]") {
             Some(rest) => rest.trim_start_matches(['.', ':', ' ']).to_owned(),
             None => text,

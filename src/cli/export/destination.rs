@@ -19,7 +19,7 @@ pub(super) enum Place {
 impl Place {
     pub(super) fn of(args: &ExportArgs, out: &Output) -> Result<Self, Failure> {
         let is_lines = args.format.of_documents().is_none();
-        let path = args.out.as_deref().filter(|path| *path != Path::new("-"));
+        let path = args.output.as_deref().filter(|path| *path != Path::new("-"));
         let Some(path) = path else { return Self::stdout(args, is_lines, out) };
         // A complete export replaces what is at the path, which would destroy a device or a pipe.
         if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
@@ -43,15 +43,15 @@ impl Place {
             return Ok(Self::Stdout(encoding(args, None)));
         }
         if !is_lines && args.articles.len() != 1 {
-            return Err(usage("documents of several articles go to a directory").hint("name it: --out DIR"));
+            return Err(usage("documents of several articles go to a directory").hint("name it: --output DIR"));
         }
         if out.json {
             return Err(usage("standard output can't carry both the export and JSON about it")
-                .hint("leave out --json, or name a file: --out FILE"));
+                .hint("leave out --json, or name a file: --output FILE"));
         }
         let encoding = encoding(args, None);
         if encoding != Encoding::Plain && out.is_terminal() {
-            return Err(usage("compressed lines can't be written to a terminal; name a file: --out FILE"));
+            return Err(usage("compressed lines can't be written to a terminal; name a file: --output FILE"));
         }
         Ok(Self::Stdout(encoding))
     }

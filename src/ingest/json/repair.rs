@@ -2,13 +2,13 @@
 //! it, commas before a closing bracket, line breaks within strings, and escapes of unpaired surrogates.
 
 /// Repairs the text. Text without such faults stays the same, apart from white space.
-pub(super) fn mend(text: &str) -> String {
+pub(super) fn repair(text: &str) -> String {
     let text = unwrapped(text);
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).take("[{&quot;".len()).collect();
     if compact.starts_with("{&quot;") || compact.starts_with("[{&quot;") {
-        return mend_values(&htmlize::unescape(text));
+        return repair_values(&htmlize::unescape(text));
     }
-    mend_values(text)
+    repair_values(text)
 }
 
 /// Strips the comment, CDATA section or statement that the text is wrapped in.
@@ -30,8 +30,8 @@ fn unwrapped(mut text: &str) -> &str {
     }
 }
 
-fn mend_values(text: &str) -> String {
-    let mut mended = String::with_capacity(text.len());
+fn repair_values(text: &str) -> String {
+    let mut repaired = String::with_capacity(text.len());
     let mut rest = text;
     // Whether a comma is held back until it is clear that a value follows it.
     let mut comma = false;
@@ -45,79 +45,79 @@ fn mend_values(text: &str) -> String {
             '/' if after.starts_with('*') && comment_closes => {
                 rest = after.get(1..).and_then(|after| after.split_once("*/")).map_or(after, |(_, rest)| rest);
             }
-            c if c.is_whitespace() => mended.push(' '),
+            c if c.is_whitespace() => repaired.push(' '),
             c if c.is_control() => {}
             _ => {
                 if comma && !matches!(c, '}' | ']') {
-                    mended.push(',');
+                    repaired.push(',');
                 }
                 comma = c == ',';
                 if c == '"' {
-                    rest = mend_string(after, &mut mended);
+                    rest = repair_string(after, &mut repaired);
                 } else if !comma {
-                    mended.push(c);
+                    repaired.push(c);
                 }
             }
         }
     }
-    mended
+    repaired
 }
 
 /// Repairs a string, from after its opening quotation mark, and returns the text after the string.
-fn mend_string<'a>(text: &'a str, mended: &mut String) -> &'a str {
-    mended.push('"');
+fn repair_string<'a>(text: &'a str, repaired: &mut String) -> &'a str {
+    repaired.push('"');
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
         match c {
             '"' => {
-                mended.push('"');
+                repaired.push('"');
                 return rest;
             }
-            '\\' => rest = mend_escape(rest, mended),
-            '\n' => mended.push_str("\\n"),
-            '\t' => mended.push_str("\\t"),
+            '\\' => rest = repair_escape(rest, repaired),
+            '\n' => repaired.push_str("\\n"),
+            '\t' => repaired.push_str("\\t"),
             c if c.is_control() => {}
-            c => mended.push(c),
+            c => repaired.push(c),
         }
     }
     rest
 }
 
 /// Repairs an escape, from after its backslash, and returns the text after the escape.
-fn mend_escape<'a>(text: &'a str, mended: &mut String) -> &'a str {
+fn repair_escape<'a>(text: &'a str, repaired: &mut String) -> &'a str {
     let Some(c) = text.chars().next() else { return text };
     let after = text.get(c.len_utf8()..).unwrap_or_default();
     match c {
-        '\'' => mended.push('\''),
-        '\n' => mended.push_str("\\n"),
-        'u' => return mend_unicode(after, mended),
-        c => mended.extend(['\\', c]),
+        '\'' => repaired.push('\''),
+        '\n' => repaired.push_str("\\n"),
+        'u' => return repair_unicode(after, repaired),
+        c => repaired.extend(['\\', c]),
     }
     after
 }
 
 /// Repairs `\uXXXX`, from after the `u`: an unpaired surrogate becomes the replacement character.
-fn mend_unicode<'a>(text: &'a str, mended: &mut String) -> &'a str {
+fn repair_unicode<'a>(text: &'a str, repaired: &mut String) -> &'a str {
     const HIGH: std::ops::Range<u32> = 0xd800..0xdc00;
     const LOW: std::ops::Range<u32> = 0xdc00..0xe000;
     let unit = |text: &'a str| Some((u32::from_str_radix(text.get(..4)?, 16).ok()?, text.get(4..)?));
     let Some((first, after)) = unit(text) else {
-        mended.push_str("\\u");
+        repaired.push_str("\\u");
         return text;
     };
     let second = after.strip_prefix("\\u").and_then(unit).filter(|(second, _)| LOW.contains(second));
     match second {
         Some((second, after)) if HIGH.contains(&first) => {
-            mended.push_str(&format!("\\u{first:04x}\\u{second:04x}"));
+            repaired.push_str(&format!("\\u{first:04x}\\u{second:04x}"));
             after
         }
         _ if HIGH.contains(&first) || LOW.contains(&first) => {
-            mended.push('\u{fffd}');
+            repaired.push('\u{fffd}');
             after
         }
         _ => {
-            mended.push_str(&format!("\\u{first:04x}"));
+            repaired.push_str(&format!("\\u{first:04x}"));
             after
         }
     }
@@ -144,7 +144,7 @@ mod tests {
             ("{&quot;a&quot;: &quot;b &amp;amp; c&quot;}", json!({"a": "b &amp; c"})),
             ("{\"a\": \"\\ud83d x \\ud83d\\ude00 \\u00e9\"}", json!({"a": "\u{fffd} x 😀 é"})),
         ] {
-            assert_eq!(serde_json::from_str::<Value>(&mend(text)).ok(), Some(meant), "{text:?}: {}", mend(text));
+            assert_eq!(serde_json::from_str::<Value>(&repair(text)).ok(), Some(meant), "{text:?}: {}", repair(text));
         }
     }
 
@@ -153,7 +153,7 @@ mod tests {
         for text in
             ["{'a': 1}", "{a: 1}", "{\"a\": 1 \"b\": 2}", "{\"a\": \"b\" c\"}", "{\"a\": 1", "{\"a\": 1,, \"b\": 2}"]
         {
-            assert!(serde_json::from_str::<Value>(&mend(text)).is_err(), "{text:?}: {}", mend(text));
+            assert!(serde_json::from_str::<Value>(&repair(text)).is_err(), "{text:?}: {}", repair(text));
         }
     }
 
@@ -162,13 +162,13 @@ mod tests {
         fn valid_json_stays_as_it_is(texts in prop::collection::vec("\\PC{0,20}|[\\\\\"/*,}\n\u{0}]{0,6}", 0..6)) {
             let value = json!({"a": texts, "b": [{}, [], 1.5, null]});
             for text in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
-                prop_assert_eq!(&serde_json::from_str::<Value>(&mend(&text)).unwrap(), &value);
+                prop_assert_eq!(&serde_json::from_str::<Value>(&repair(&text)).unwrap(), &value);
             }
         }
 
         #[test]
         fn no_text_panics(text in "\\PC{0,40}|([{}\\[\\],:\"\\\\/*\n]|\\\\u|d83d|<!--|-->){0,30}") {
-            mend(&text);
+            repair(&text);
         }
     }
 }

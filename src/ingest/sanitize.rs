@@ -7,7 +7,7 @@ use crate::model::{Limits, UrlKey};
 impl Document {
     /// Removes and notes every URL that is not a valid address. The canonical URL loses its tracking parameters: it is
     /// part of the content, and a different campaign must not make different content.
-    pub(super) fn settle(mut self) -> Self {
+    pub(super) fn sanitize(mut self) -> Self {
         let Self { content, urls, guesses, .. } = &mut self;
         if !content.canonical_url.is_empty() && !is_address(&content.canonical_url, guesses) {
             content.canonical_url.clear();

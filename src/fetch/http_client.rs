@@ -31,7 +31,7 @@ const ACCEPTED: HeaderValue = HeaderValue::from_static(
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
 /// Sends requests and sorts the responses.
-pub(super) struct Exchange {
+pub(super) struct HttpClient {
     client: Client<Connector, Empty<Bytes>>,
     user_agent: HeaderValue,
     connect_timeout: Duration,
@@ -40,7 +40,7 @@ pub(super) struct Exchange {
 }
 
 /// A response that is not an error.
-pub(super) enum Answer {
+pub(super) enum HttpOutcome {
     /// A page; its body has not been read yet.
     Page(Response<Incoming>),
     /// The page has not changed (304), with the response's headers.
@@ -49,7 +49,7 @@ pub(super) enum Answer {
     Redirect(StatusCode, Vec<u8>),
 }
 
-impl Exchange {
+impl HttpClient {
     pub(super) fn new(options: &Options) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -75,7 +75,7 @@ impl Exchange {
         url: &Url,
         conditions: Vec<(HeaderName, HeaderValue)>,
         deadline: Instant,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<HttpOutcome, FetchError> {
         let conditional = !conditions.is_empty();
         let mut request = self.request(url, conditions)?;
         let mut connection = capture_connection(&mut request);
@@ -84,7 +84,7 @@ impl Exchange {
             drop(connection.wait_for_connection_metadata().await);
             tokio::time::sleep(self.idle_timeout).await;
         };
-        let late = |after| Err(FetchError::Timeout { url: url.to_string(), phase: Phase::Answer, after });
+        let late = |after| Err(FetchError::Timeout { url: url.to_string(), phase: Phase::Response, after });
         tokio::select! {
             response = self.client.request(request) => match response {
                 Ok(response) => answer(url, conditional, response),
@@ -146,19 +146,19 @@ impl Exchange {
 /// hyper panics if the limit is lower.
 const HEAD_BYTES_MIN: usize = 8192;
 
-fn answer(url: &Url, conditional: bool, response: Response<Incoming>) -> Result<Answer, FetchError> {
+fn answer(url: &Url, conditional: bool, response: Response<Incoming>) -> Result<HttpOutcome, FetchError> {
     let code = response.status();
     match code.as_u16() {
         // 203 means that a proxy changed the page. Every visitor gets that version.
-        200 | 203 => Ok(Answer::Page(response)),
-        304 if conditional => Ok(Answer::NotModified(response.into_parts().0.headers)),
+        200 | 203 => Ok(HttpOutcome::Page(response)),
+        304 if conditional => Ok(HttpOutcome::NotModified(response.into_parts().0.headers)),
         304 => Err(FetchError::Protocol {
             url: url.to_string(),
             reason: "304 Not Modified in reply to an unconditional request".to_owned(),
         }),
         301 | 302 | 303 | 307 | 308 => {
             let location = response.headers().get(LOCATION).map(|value| value.as_bytes().to_vec());
-            Ok(Answer::Redirect(code, location.unwrap_or_default()))
+            Ok(HttpOutcome::Redirect(code, location.unwrap_or_default()))
         }
         _ => Err(FetchError::Status { url: url.to_string(), code, retry_after: retry_after::read(response.headers()) }),
     }

@@ -9,14 +9,14 @@ use super::{FetchError, Redirect};
 const SHOWN_CHARS_MAX: usize = 200;
 
 /// The redirects followed so far. Every URL in it is one that may be fetched.
-pub(super) struct Trail {
+pub(super) struct RedirectChain {
     /// The requested URL, then the target of each redirect, all without fragments.
     visited: Vec<Url>,
     here: Url,
     redirects: Vec<Redirect>,
 }
 
-impl Trail {
+impl RedirectChain {
     /// Starts at the requested URL; fails if it is not one that may be fetched.
     pub(super) fn new(url: &Url) -> Result<Self, FetchError> {
         let mut url = url.clone();
@@ -130,7 +130,7 @@ mod tests {
             ("http://tidewater.example:8080/", true),
             ("https://tidewater.example/", true),
         ] {
-            assert_eq!(Trail::new(&Url::parse(url).unwrap()).is_ok(), is_asked, "{url}");
+            assert_eq!(RedirectChain::new(&Url::parse(url).unwrap()).is_ok(), is_asked, "{url}");
         }
     }
 }

@@ -1,25 +1,25 @@
-//! What is wished for all documents of a collection.
+//! Overrides applied to every document of an import.
 
 use bytes::Bytes;
 
 use crate::model::SourceId;
 use crate::wire::pb;
 
-/// What the command was told of all documents.
+/// The overrides given on the command line.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wishes {
+pub(super) struct Overrides {
     pub(super) source: Option<SourceId>,
     pub(super) labels: Vec<String>,
     pub(super) keep_original: bool,
 }
 
-impl Wishes {
-    /// Whether nothing is wished.
+impl Overrides {
+    /// Whether there are no overrides.
     pub(super) fn are_none(&self) -> bool {
         self.source.is_none() && self.labels.is_empty() && !self.keep_original
     }
 
-    /// Adds what is wished to a request, which is made of the bytes of a document.
+    /// Applies the overrides to the request for a document, whose bytes may become its original.
     pub(super) fn apply(&self, request: &mut pb::RecordObservationRequest, media_type: &str, bytes: Bytes) {
         if let Some(content) = &mut request.content {
             content.labels.extend(self.labels.iter().cloned());

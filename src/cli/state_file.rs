@@ -36,13 +36,13 @@ impl Place {
 }
 
 /// The state file of one thing.
-pub(super) struct Memory<T> {
+pub(super) struct StateFile<T> {
     path: PathBuf,
     /// The state, as read or as last changed; [`Self::keep`] writes it.
     pub(super) value: T,
 }
 
-impl<T: Serialize + DeserializeOwned + Default> Memory<T> {
+impl<T: Serialize + DeserializeOwned + Default> StateFile<T> {
     /// Reads the state of a thing; the default if there is no file.
     pub(super) fn of(place: &Place, thing: &str) -> io::Result<Self> {
         let digest = Sha256::new().chain_update(&place.archive_id).chain_update(thing).finalize();

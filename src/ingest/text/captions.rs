@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use super::super::quoted;
 use super::head::ends_sentence;
-use super::units::{Unit, list_item};
+use super::segments::{Segment, list_item};
 
 /// The kinds of short line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,18 +34,18 @@ const WORDS_MAX: usize = 20;
 const LONG: usize = 20;
 
 /// Classifies the unit at index `at`; `None` if it is a paragraph.
-pub(super) fn weigh(units: &[Unit], at: usize) -> Option<Verdict> {
-    let unit = units.get(at)?;
-    let question = unit.text.ends_with('?') && unit.words() <= 8;
-    if unit.words() > WORDS_MAX || ends_sentence(&unit.text) && !question || is_text(&unit.text) {
+pub(super) fn classify(segments: &[Segment], at: usize) -> Option<Verdict> {
+    let segment = segments.get(at)?;
+    let question = segment.text.ends_with('?') && segment.words() <= 8;
+    if segment.words() > WORDS_MAX || ends_sentence(&segment.text) && !question || is_text(&segment.text) {
         return None;
     }
-    let features = features(units, at, unit, question);
+    let features = features(segments, at, segment, question);
     let weight: i32 = features.iter().map(|(weight, _)| weight).sum();
     let kind = if weight > 0 { Kind::Caption } else { Kind::Subheading };
     let percent = u8::try_from((55 + weight.abs() * 7 / 10).min(85)).unwrap_or(85);
     let ending = if question { "a question" } else { "no end punctuation" };
-    let words = if unit.words() == 1 { "1 word".to_owned() } else { format!("{} words", unit.words()) };
+    let words = if segment.words() == 1 { "1 word".to_owned() } else { format!("{} words", segment.words()) };
     let mut why = format!("{ending}, {words}");
     let deciding = features.iter().filter(|(weight, _)| (*weight > 0) == (kind == Kind::Caption));
     for (_, reason) in deciding.filter(|(_, reason)| !reason.is_empty()) {
@@ -69,10 +69,10 @@ fn is_text(text: &str) -> bool {
 }
 
 /// The features of a short line, each with its weight. Positive weights suggest a caption.
-fn features(units: &[Unit], at: usize, unit: &Unit, question: bool) -> Vec<(i32, String)> {
-    let text = unit.text.as_str();
-    let around = neighbours(units, at);
-    let mut features = vec![(length_weight(unit.words()), String::new())];
+fn features(segments: &[Segment], at: usize, segment: &Segment, question: bool) -> Vec<(i32, String)> {
+    let text = segment.text.as_str();
+    let around = neighbours(segments, at);
+    let mut features = vec![(length_weight(segment.words()), String::new())];
     if question {
         features.push((-40, String::new()));
     }
@@ -85,7 +85,7 @@ fn features(units: &[Unit], at: usize, unit: &Unit, question: bool) -> Vec<(i32,
     } else if is_titled(text) {
         features.push((-20, "capitalised like a heading".into()));
     }
-    features.extend(place_in_body(units, at));
+    features.extend(place_in_body(segments, at));
     features
 }
 
@@ -143,9 +143,9 @@ const PLACE: [&str; 16] = [
 ];
 
 /// The feature of the line's position among the units.
-fn place_in_body(units: &[Unit], at: usize) -> Option<(i32, String)> {
-    let is_long = |unit: &Unit| unit.words() >= LONG || ends_sentence(&unit.text);
-    match units.get(at + 1) {
+fn place_in_body(segments: &[Segment], at: usize) -> Option<(i32, String)> {
+    let is_long = |segment: &Segment| segment.words() >= LONG || ends_sentence(&segment.text);
+    match segments.get(at + 1) {
         None => Some((30, "nothing follows it".into())),
         Some(_) if at == 0 => Some((15, "above the first paragraph".into())),
         Some(next) => (!is_long(next)).then(|| (8, "no paragraph follows it".into())),
@@ -153,9 +153,9 @@ fn place_in_body(units: &[Unit], at: usize) -> Option<(i32, String)> {
 }
 
 /// The two units before and the two after, as one text.
-fn neighbours(units: &[Unit], at: usize) -> String {
-    let window = units.iter().enumerate().skip(at.saturating_sub(2)).take(5);
-    let texts: Vec<&str> = window.filter(|(index, _)| *index != at).map(|(_, unit)| unit.text.as_str()).collect();
+fn neighbours(segments: &[Segment], at: usize) -> String {
+    let window = segments.iter().enumerate().skip(at.saturating_sub(2)).take(5);
+    let texts: Vec<&str> = window.filter(|(index, _)| *index != at).map(|(_, segment)| segment.text.as_str()).collect();
     texts.join("\n")
 }
 
@@ -192,9 +192,9 @@ mod tests {
         let long = "The harbour authority said on Monday that Mira Sand, its engineer, had closed the Kestrel bridge to all \
             lorries until the cracks in two of its four main girders were understood.";
         let page = [long, long, line, long, long];
-        let units: Vec<Unit> =
-            page.iter().map(|text| Unit { text: (*text).into(), line: 1, follows_directly: false }).collect();
-        weigh(&units, 2).map(|verdict| (verdict.kind, verdict.percent))
+        let segments: Vec<Segment> =
+            page.iter().map(|text| Segment { text: (*text).into(), line: 1, follows_directly: false }).collect();
+        classify(&segments, 2).map(|verdict| (verdict.kind, verdict.percent))
     }
 
     #[test]
