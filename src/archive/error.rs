@@ -131,7 +131,7 @@ pub enum Conflict {
         etag: String,
     },
     /// The article is withdrawn at the observation's observe time.
-    #[error("{article} is withdrawn from {since} on; reinstate it first, or record the observation at an earlier time")]
+    #[error("{article} is withdrawn as of {since}; reinstate it first, or record the observation at an earlier time")]
     Withdrawn {
         /// The article that the write was for.
         article: ArticleName,

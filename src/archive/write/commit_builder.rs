@@ -1,4 +1,25 @@
-//! A commit being put together: the writes of many jobs, each atomic, that become durable as one.
+//! Builds one commit from many jobs.
+//!
+//! A *job* is one call's operations, which are carried out all or none. Group commit: all jobs that arrive while the
+//! previous commit syncs share the next one, and so one sync, one archive time and one durable batch.
+//!
+//! ```text
+//! engine          in flight       this commit (not sealed)
+//! ──────────────┬───────────────┬──────────────────────────────────▶ positions
+//! durable       │ being synced  │ job 1 ✓ │ job 2 ✗ │ job 3 …
+//!               │               │ kept      dropped   sees job 1, not job 2
+//!               │               └─ start
+//! ```
+//!
+//! Invariants:
+//! - Each operation is decided on everything before it: the engine, the commit in flight, and the jobs and operations
+//!   before it in this commit.
+//! - A job that is rejected, or only validated, leaves no trace.
+//! - The archive time and the log digests are assigned in [`CommitBuilder::seal`] and nowhere else. Until then, the
+//!   changes carry provisional ones: the time at which each was decided, and the digest of the log before the commit.
+//!   [`Writes::complete`] replaces them in the receipts.
+//!
+//! The builder knows neither threads nor callers, and what an operation does is not its business but the decider's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,18 +38,18 @@ use crate::store::head::Head;
 use crate::store::overlay::Overlay;
 use crate::store::{Batch, StoreError, Tables, record};
 
-/// The end of a log, durable or to be.
+/// The end of a log, durable or still to be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The position of the next change.
     pub(crate) next_seq: Seq,
-    /// The running digest so far.
+    /// The log digest below `next_seq`.
     pub(crate) log_digest: LogDigest,
-    /// The archive time of the last change.
+    /// The archive time of the last change; `None` if the log is empty.
     pub(crate) archive_time: Option<Timestamp>,
-    /// The next article's number.
+    /// The number that the next new article gets.
     pub(crate) next_article: ArticleKey,
-    /// The running digest of the empty log.
+    /// The log digest of the empty log, which depends on the archive's id.
     pub(crate) origin: LogDigest,
 }
 
@@ -38,31 +59,32 @@ impl Position {
     }
 }
 
-/// What the writes of a commit, or a part of one, do.
+/// The effects of a commit, or of one of its jobs: what goes to the engine, and what the memory of the archive takes
+/// over once it is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) batch: Batch,
     pub(crate) changes: Vec<Arc<Change>>,
-    /// The newest heads, for the cache.
+    /// The newest head of each article that changed, for the cache.
     pub(crate) heads: BTreeMap<ArticleKey, (ArticleName, Head)>,
-    /// The contents brought, for the cache.
+    /// The new contents in order of position, for the cache.
     pub(crate) contents: Vec<(Seq, LoadedContent)>,
-    /// The durable subscriptions as it leaves them.
+    /// The durable subscriptions that changed, in their new state.
     pub(crate) subscriptions: Edited,
-    /// The figures of the sources that it changes, as they were before the commit.
+    /// The stats, from before the commit, of each source that it changes.
     stats: BTreeMap<SourceId, Option<Figures>>,
 }
 
 impl Writes {
-    /// Corrects an answer that was given before the commit was sealed: the changes in it, and the stamp within it, are
-    /// those of the sealed one.
+    /// Completes a receipt that was written before the commit was sealed, with the sealed change and the snapshot's
+    /// final archive time and log digest.
     pub(crate) fn complete(&self, answer: &mut Receipt) {
         let sealed = |seq: Seq| {
             let first = self.changes.first()?.seq;
             let index = usize::try_from(seq.0.checked_sub(first.0)?).ok()?;
             self.changes.get(index)
         };
-        // Beyond the stamp is a change that was only validated.
+        // A change at or after the snapshot was only validated.
         let is_written = answer.made.seq < answer.snapshot.next_seq;
         if let Some(made) = sealed(answer.made.seq).filter(|_| is_written) {
             answer.made = Arc::clone(made);
@@ -83,43 +105,43 @@ impl Writes {
     }
 }
 
-/// A commit being assembled. Its changes have no archive time of their own, and so no running digest, before it is
-/// sealed: until then theirs are the time at which each was judged, and the digest of the log before it.
+/// A commit that is not sealed yet.
 pub(crate) struct CommitBuilder {
-    /// Where the log ends before it.
+    /// The end of the log before this commit.
     start: Position,
-    /// Where the log will end.
+    /// The end of the log after the jobs accepted so far.
     position: Position,
     pub(crate) writes: Writes,
 }
 
-/// What an assembly is judged on, beside itself.
+/// The state that a commit is decided on, except for the commit itself.
 #[derive(Clone, Copy)]
 pub(crate) struct BaseState<'a> {
-    /// The engine and the commit in flight.
+    /// The engine, with the commit in flight on top.
     pub(crate) read: &'a dyn Read,
-    /// Contents in memory.
+    /// Looks up a content in the cache.
     pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
 }
 
 impl CommitBuilder {
-    /// A commit that follows `start`.
+    /// Starts an empty commit at `start`, the end of the previous one.
     pub(crate) fn new(start: Position) -> Self {
         Self { start, position: start, writes: Writes::default() }
     }
 
-    /// Where the log ends before it.
+    /// The end of the log before this commit.
     pub(crate) fn start(&self) -> &Position {
         &self.start
     }
 
-    /// Whether `operations` more changes fit.
+    /// Whether the changes of `operations` more operations fit, at most one each.
     pub(crate) fn has_room_for(&self, operations: usize) -> bool {
         self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
     }
 
-    /// Judges operations at `now`, all or none, each on what those before it did. Where one is refused, the error says which
-    /// and nothing is added; nor is anything where `validate_only` is set.
+    /// Decides the operations of one job at `now`, each on the effects of those before it, and adds the job to the
+    /// commit. If one is rejected, nothing is added, and the error has its index. With `validate_only`, nothing is
+    /// added in any case.
     pub(crate) fn decide(
         &mut self,
         base: BaseState<'_>,
@@ -133,7 +155,8 @@ impl CommitBuilder {
             let answer = self.decide_one(base, now, &mut job, operation);
             written.push(answer.map_err(|error| BatchError { failed_item: Some(index), error })?);
         }
-        // What was answered from this very job is known only with all of it; and what is only validated, never.
+        // Every receipt gets the snapshot at the end of the job, because a read below that would see only a part of an
+        // atomic batch. The exception is a repeated request whose first one was committed before this job.
         let snapshot = if validate_only { self.position.snapshot() } else { job.position.snapshot() };
         let of_this_job = |answer: &&mut Receipt| !answer.replayed || answer.snapshot.next_seq > self.position.next_seq;
         for answer in written.iter_mut().filter(of_this_job) {
@@ -173,8 +196,8 @@ impl CommitBuilder {
         Ok(written)
     }
 
-    /// Gives all changes their archive time and running digest, answers what the commit writes, and continues with an
-    /// empty one that follows it.
+    /// Gives every change its archive time and log digest and returns the finished writes. The builder continues with
+    /// an empty commit after this one.
     pub(crate) fn seal(&mut self, archive_time: Timestamp) -> Writes {
         let mut writes = std::mem::take(&mut self.writes);
         let mut end = self.start;
@@ -201,14 +224,14 @@ impl CommitBuilder {
     }
 }
 
-/// The part of one atomic job.
+/// The effects of one job while it is being decided.
 struct Job {
     position: Position,
     writes: Writes,
 }
 
 impl Job {
-    /// Adds the effect of an operation.
+    /// Adds the effects of one operation.
     fn add(&mut self, staged: StagedChange, name: &ArticleName) {
         let StagedChange { article, head, mut batch, change, encoded, content } = staged;
         let (seq, is_new) = (change.seq, change.entry.kind == LogKind::Created);
@@ -222,7 +245,7 @@ impl Job {
     }
 }
 
-/// Encodes the change that comes next.
+/// Encodes `entry` as the change at `position`.
 pub(crate) fn encode_next(position: &Position, entry: ChangeEntry) -> (record::EncodedChange, Arc<Change>) {
     let seq = position.next_seq;
     let encoded = record::encode(seq, position.log_digest, &entry);
@@ -230,9 +253,9 @@ pub(crate) fn encode_next(position: &Position, entry: ChangeEntry) -> (record::E
     (encoded, change)
 }
 
-/// The change that made a revision.
+/// Reads the change at `seq`, which created a revision. If it is missing or created none, the database is damaged.
 pub(crate) fn creating_change(tables: &Tables<'_>, seq: Seq) -> Result<Arc<Change>, StoreError> {
     let change = tables.change(seq)?.filter(|change| change.entry.made.is_some());
-    let missing = || StoreError::damaged_at(seq, "the change that made a revision is missing");
+    let missing = || StoreError::damaged_at(seq, "the change that created a revision is missing");
     Ok(Arc::new(change.ok_or_else(missing)?))
 }

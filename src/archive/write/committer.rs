@@ -1,9 +1,13 @@
-//! The commit thread: it hands to the engine what the writer has put together, one commit after the other.
+//! The committer: the thread that hands sealed commits to the engine, one at a time, and reports each result.
 //!
-//! A large commit goes in parts ([`parts`]): chunks of contents and originals first, and the log's records, with all that
-//! follows from them, last. Only that last part makes anything of it readable, so that to all others it is one commit.
-//! Chunks of a commit that did not get so far are removed before another change can get their position: a shorter original
-//! would be read on into what is left of a longer one.
+//! A large commit is written in parts ([`parts`]): chunks of contents and originals first, then the log records and the
+//! indexes. Only the last part makes any of it readable, so for every reader it is one commit. If a commit fails or is
+//! interrupted before its last part, its chunks are orphans after the end of the log. They are removed before other
+//! changes get their positions, because a reader of a shorter original would otherwise continue into the chunks of a
+//! longer one.
+//!
+//! The committer does not know what a commit contains or who waits for it. Its only way back is a message to the writer
+//! thread.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -11,20 +15,20 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use crate::archive::write::writer::WriterMessage;
 use crate::store::{Batch, Engine, EngineError, parts};
 
-/// What hands commits to the engine.
+/// The state of the commit thread.
 pub(crate) struct Committer {
     engine: Arc<dyn Engine>,
-    /// The keys of chunks beyond the end of the log, of a commit that was not finished.
+    /// The keys of the chunks that an unfinished commit left after the end of the log.
     orphan_chunks: Vec<Vec<u8>>,
 }
 
 impl Committer {
-    /// One that has these chunks to remove before it writes others.
+    /// Creates a committer that removes `orphan_chunks` before it writes any other chunks.
     pub(crate) fn new(engine: Arc<dyn Engine>, orphan_chunks: Vec<Vec<u8>>) -> Self {
         Self { engine, orphan_chunks }
     }
 
-    /// Commits what comes, until there is nobody who sends or listens.
+    /// Commits each batch that arrives, until the sender of batches or the receiver of results is gone.
     pub(crate) fn run(mut self, batches: &Receiver<Arc<Batch>>, events: &SyncSender<WriterMessage>) {
         while let Ok(batch) = batches.recv() {
             let result = self.commit(&batch);
@@ -36,7 +40,7 @@ impl Committer {
 
     fn commit(&mut self, batch: &Batch) -> Result<(), EngineError> {
         if batch.maintenance {
-            // It brings no change, and so no chunk.
+            // It contains no change, and therefore no chunk that could collide with an orphan.
             return self.engine.commit(batch);
         }
         self.remove_left_over()?;

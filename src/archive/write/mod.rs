@@ -6,8 +6,8 @@
 //!             diffs)                  builds a commit)
 //! ```
 //!
-//! While the committer syncs one commit, the writer builds the next. Every answer, an error included, waits until the
-//! state that it was decided on is durable, so that nothing is ever visible that a crash could take back.
+//! While the committer syncs one commit, the writer thread builds the next. Every reply, including an error, waits
+//! until the state that it was decided on is durable, so nothing ever becomes visible that a crash could take back.
 
 pub(crate) mod commit_builder;
 pub(crate) mod committer;

@@ -1,6 +1,9 @@
-//! Work on an observation before the writer's turn: packing its content and original, and counting its words.
+//! The work on an observation that does not need the writer thread: packing its content and original, and counting the
+//! words that changed.
 //!
-//! It is done on what is newest now. If the article moves before the writer gets there, the writer does it again.
+//! It is done against the article's newest content at this moment. If the article changes before the writer thread
+//! reaches the operation, the writer thread does it again. So this is an optimisation only: it decides nothing, and it
+//! may skip any observation.
 
 use crate::archive::pools::Pool;
 use crate::archive::read::reader::{ReadError, Reader};
@@ -9,11 +12,12 @@ use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleName, diff};
 use crate::store::content::{Base, PackedContent, PackedOriginal};
 
-/// Contents up to this size, alone, are packed on the async thread that asks; more on a blocking one.
+/// A single observation whose content and original are at most this large together is prepared on the async thread.
+/// Everything else goes to a blocking thread.
 const INLINE_BYTES_MAX: usize = 64 << 10;
 
 impl Archive {
-    /// Prepares the observations among `operations`, on threads of `pool`.
+    /// Prepares the observations among `operations`. Blocking work runs on a thread of `pool`.
     pub(crate) async fn prepare(&self, pool: &Pool, operations: &mut [Operation]) -> Result<(), ArchiveError> {
         let work: Vec<Option<Work>> = operations.iter().map(Work::of).collect();
         let bytes: usize = work.iter().flatten().map(Work::bytes).sum();
@@ -63,11 +67,11 @@ impl Work {
         let latest = entry.head.recent.last().filter(|latest| latest.seq == newest.seq);
         let (Some(latest), Some(made)) = (latest, &newest.entry.made) else { return Ok(None) };
         if made.digest == observation.digest {
-            return Ok(None); // A sighting: there is nothing to pack.
+            return Ok(None); // It will be a sighting, which stores no content.
         }
         let before = reader.content(newest.seq, made.digest)?;
         if before.bytes.len() > INLINE_BYTES_MAX {
-            reader.tables()?; // The comparison is for a blocking thread, however small the new content is.
+            reader.tables()?; // The comparison needs a blocking thread even if the new content is small.
         }
         let base = Base { seq: latest.seq, depth: latest.depth, bytes: &before.bytes };
         Ok(Some(Prepared {

@@ -1,12 +1,24 @@
-//! The way in for writes: bounded in operations and in bytes.
+//! The queue of the writer thread: admission control for everything that the thread is asked to do.
 //!
-//! Each connection has a share of it, so that none fills it: a connection may have as much in the queue as it leaves
-//! free. The first may take half of the queue, and however many more there are, something is left for the next one.
-//! Imports wait for room instead of being refused, and would always be next in line. So they have a small room of
-//! their own, in which each connection waits once.
+//! The channel itself never fills up. Each kind of request needs permits before it may enter, and the channel has room
+//! for all of them together:
 //!
-//! What readers and consumers ask of the writer, floors under archive times and edits of subscriptions, has room of its
-//! own too, where it waits: it takes none from writes.
+//! | request | limit | if the limit is reached |
+//! | --- | --- | --- |
+//! | write | 4,096 operations, 128 MiB | fails with QUEUE_FULL or, for a connection with a large share, SHARE_USED |
+//! | import | 2 commits, 32 MiB | waits; connections take turns |
+//! | subscription edit | 1,024 | waits |
+//! | closed time | 1,024 | waits |
+//!
+//! Invariants:
+//! - No connection can fill the queue: it may have at most as much in it as it leaves free. The first may take half, the
+//!   next half of what is left, and so on, so there is always something left for the next one.
+//! - Imports wait for room, so they would always be first in line for it. They have a small room of their own, in which
+//!   only one import of each connection waits at a time.
+//! - Readers and consumers cannot take room from writes.
+//! - An admitted request is carried out, in order of admission, even if its caller goes away.
+//!
+//! The queue does not look at what an operation does, only at its size.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -22,33 +34,34 @@ use crate::archive::write::writer::{BatchResult, WriterMessage};
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
-/// Operations that may wait at once.
+/// The maximum number of queued operations, imports left out.
 pub(crate) const OPERATIONS_MAX: usize = 4_096;
-/// Operations of imports that may wait at once: two commits, one that is synced and one that is assembled. More would
-/// make no import faster, and everybody else's writes wait for it.
+/// The maximum number of queued operations of imports: enough for two commits, one being synced and one being built.
+/// More would make no import faster, and all other writes would wait for them.
 pub(crate) const IMPORTED_MAX: usize = 2 * Limits::COMMIT_CHANGES_MAX;
-/// Edits of subscriptions that may wait at once, apart from the operations: consumers must not hold up writers.
+/// The maximum number of queued subscription edits. They are separate from the operations so that consumers cannot
+/// delay writers.
 pub(crate) const EDITS_MAX: usize = 1_024;
-/// Reads as of an archive time that may wait at once for it to be past, apart from the operations: readers must not
-/// hold up writers either.
+/// The maximum number of reads that wait for their archive time to be closed. They are separate from the operations so
+/// that readers cannot delay writers either.
 pub(crate) const FLOORS_MAX: usize = 1_024;
-/// Bytes of contents and originals that may wait at once.
+/// The maximum size of all queued contents and originals, imports left out.
 const BYTES_MAX: usize = 128 << 20;
-/// The same of imports.
+/// The maximum size of all queued contents and originals of imports.
 const IMPORTED_BYTES_MAX: usize = 32 << 20;
-/// Bytes are counted in units of this many, since permits are 32 bits.
+/// The number of bytes that one permit stands for. The count of permits has only 32 bits.
 const BYTES_UNIT: usize = 1 << 10;
 
-/// What one connection has in the queue.
+/// The part of the queue that one connection occupies.
 #[derive(Debug, Default)]
 pub struct Share {
     operations: AtomicUsize,
     bytes_units: AtomicUsize,
-    /// Held by the import that waits for room, while others of this connection wait for it.
+    /// Held by the import that waits for room. Other imports of the connection wait for this lock.
     decider: tokio::sync::Mutex<()>,
 }
 
-/// The place of a job in the queue, given back when it is answered.
+/// A job's place in the queue. Dropping it, once the reply is sent, frees the room.
 pub(crate) struct Place {
     share: Arc<Share>,
     operations: usize,
@@ -63,29 +76,29 @@ impl Drop for Place {
     }
 }
 
-/// Room for operations and their bytes.
+/// Permits for operations and for their bytes.
 struct Room {
     operations: Arc<Semaphore>,
     bytes_units: Arc<Semaphore>,
     bytes_units_max: usize,
 }
 
-/// The way in for writes.
+/// The sending side of the writer thread.
 pub(crate) struct Queue {
     events: SyncSender<WriterMessage>,
     room: Room,
-    /// That of imports.
+    /// The room of imports.
     imported: Room,
     edits: Arc<Semaphore>,
     floors: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// An answer to come.
+/// The reply to a queued write. Dropping it does not cancel the write.
 pub struct Pending(oneshot::Receiver<BatchResult>);
 
 impl Pending {
-    /// Waits until the operations are durable, or refused.
+    /// Waits until the operations are durable or rejected.
     pub async fn answer(self) -> BatchResult {
         self.0.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
@@ -108,8 +121,9 @@ impl Queue {
         (OPERATIONS_MAX + IMPORTED_MAX).saturating_sub(free)
     }
 
-    /// Queues operations of a connection, if there is room for them. Once this returns they are done, in the order of
-    /// queueing, whether or not anybody waits for their answer.
+    /// Queues the operations of one job if there is room for them; otherwise [`Unavailable::QueueFull`] or
+    /// [`Unavailable::ShareUsed`]. Once this has returned, they are carried out in order of queueing, whether or not
+    /// the caller waits for the reply.
     pub(crate) fn submit(
         &self,
         share: &Arc<Share>,
@@ -121,7 +135,7 @@ impl Queue {
         self.queue(operations, validate_only, bytes, place)
     }
 
-    /// Queues operations of an import, as soon as there is room for them. Connections take turns.
+    /// Queues the operations of an import as soon as there is room for them. Connections take turns.
     pub(crate) async fn submit_imported(
         &self,
         share: &Arc<Share>,
@@ -147,12 +161,13 @@ impl Queue {
         Ok(Pending(answered))
     }
 
-    /// Waits until no archive time at or before `to` will be assigned any more.
+    /// Raises the closed time: waits until no later commit can get an archive time at or before `to`.
     pub(crate) async fn raise_floor(&self, to: Timestamp) -> Result<(), ArchiveError> {
         self.ask(&self.floors, |answer, permit| WriterMessage::RaiseFloor { to, answer, permit }).await
     }
 
-    /// Changes a durable subscription. Once this is queued it is done, whether or not anybody waits for the answer.
+    /// Changes a durable subscription and returns its new record. Once queued, the edit is carried out, whether or not
+    /// the caller waits for the reply.
     pub(crate) async fn edit_subscription(
         &self,
         id: SubscriptionId,
@@ -161,7 +176,7 @@ impl Queue {
         self.ask(&self.edits, |answer, permit| WriterMessage::Subscription { id, edit, answer, permit }).await
     }
 
-    /// Sends an event once there is room for it, and waits for its answer.
+    /// Sends a message to the writer thread once there is room for it, and waits for the reply.
     async fn ask<T>(
         &self,
         room: &Arc<Semaphore>,
@@ -175,7 +190,7 @@ impl Queue {
         answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 
-    /// Takes no more writes, and waits until those that were taken are done.
+    /// Stops accepting requests, and waits until those that were accepted are done.
     pub(crate) async fn close(&self) {
         self.room.close();
         self.imported.close();
@@ -185,12 +200,12 @@ impl Queue {
         let Some(writer) = writer else { return };
         drop(self.send(WriterMessage::Close));
         if let Err(error) = tokio::task::spawn_blocking(move || writer.join()).await {
-            tracing::error!(%error, "the writer could not be joined");
+            tracing::error!(%error, "waiting for the writer thread to end failed");
         }
     }
 
-    /// Never blocks: the channel has room for all that the permits let in. The writer is gone when the archive is
-    /// closed, or its storage failed.
+    /// Never blocks, because the channel has room for everything that the permits admit. The writer thread has ended
+    /// only if the archive is closed or its storage failed.
     fn send(&self, event: WriterMessage) -> Result<(), ArchiveError> {
         let gone = if self.edits.is_closed() { Unavailable::Draining } else { Unavailable::StorageFailed };
         self.events.try_send(event).map_err(|_| gone.into())
@@ -210,12 +225,12 @@ impl Room {
         self.bytes_units.close();
     }
 
-    /// Bytes as they are counted. Even the largest job has room in an empty queue.
+    /// Converts bytes to permits, at most half of all of them, so that even the largest job fits into an empty queue.
     fn units(&self, bytes: usize) -> usize {
         bytes.div_ceil(BYTES_UNIT).min(self.bytes_units_max / 2)
     }
 
-    /// Takes room for a connection that leaves as much free.
+    /// Takes room for a connection, if it then leaves at least as much free as it occupies.
     fn take(&self, share: &Arc<Share>, operations: usize, bytes: usize) -> Result<Place, Unavailable> {
         let bytes_units = self.units(bytes);
         let permits = [
@@ -227,20 +242,19 @@ impl Room {
         Ok(Place { share: Arc::clone(share), operations, bytes_units, _permits: permits })
     }
 
-    /// Waits for room, behind those that wait already.
+    /// Waits for room, in order of arrival.
     async fn wait_for(&self, operations: usize, bytes: usize) -> Result<Place, Unavailable> {
         let wait = async |semaphore: &Arc<Semaphore>, count| {
             let permit = Arc::clone(semaphore).acquire_many_owned(permits(count)).await;
             permit.map_err(|_| Unavailable::Draining)
         };
         let permits = [wait(&self.operations, operations).await?, wait(&self.bytes_units, self.units(bytes)).await?];
-        // Imports are bounded together, and none has a share.
+        // Imports are limited together and do not count towards the share of a connection.
         Ok(Place { share: Arc::default(), operations: 0, bytes_units: 0, _permits: permits })
     }
 }
 
-/// Takes `count` of what a semaphore has, unless a caller that has `held` of it already would then have more than it
-/// leaves free.
+/// Takes `count` permits, unless a connection that already has `held` of them would then have more than are left.
 fn take_fair(
     semaphore: &Arc<Semaphore>,
     held: &AtomicUsize,
@@ -258,7 +272,8 @@ fn permits(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// How many operations there are, which is not more than a commit takes, and their bytes.
+/// Returns the number of operations and the size of their contents and originals in bytes. More operations than fit
+/// into one commit are [`ArchiveError::TooLarge`].
 fn size(operations: &[Operation]) -> Result<(usize, usize), ArchiveError> {
     let (size, size_max) = (operations.len(), Limits::COMMIT_CHANGES_MAX);
     if size > size_max {
@@ -268,7 +283,7 @@ fn size(operations: &[Operation]) -> Result<(usize, usize), ArchiveError> {
 }
 
 impl Drop for Queue {
-    /// An archive that was not closed still ends its writer, which finishes what it was given.
+    /// Ends the writer thread of an archive that was not closed. The thread first finishes what it was given.
     fn drop(&mut self) {
         drop(self.send(WriterMessage::Close));
     }
@@ -302,7 +317,7 @@ mod tests {
     use crate::archive::request::{Observation, Target};
     use crate::model::{ArticleName, BlockKind, Content};
 
-    /// A queue of which nothing is done until its events are received.
+    /// A queue without a writer thread: nothing is carried out until the test receives it.
     fn queue() -> (Queue, Receiver<WriterMessage>) {
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + FLOORS_MAX);
         (Queue::new(events, std::thread::spawn(|| {})), received)
@@ -319,7 +334,7 @@ mod tests {
         (0..count).map(operation).collect()
     }
 
-    /// How many batches of 256 a connection may have in the queue.
+    /// Queues batches of 256 operations until one is rejected. Returns how many were queued, and the error.
     fn fill(queue: &Queue, share: &Arc<Share>) -> (usize, ArchiveError) {
         let mut queued = 0;
         loop {
@@ -331,43 +346,43 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_has_as_much_in_the_queue_as_it_leaves_free() {
+    fn a_connection_may_occupy_as_much_of_the_queue_as_it_leaves_free() {
         let (queue, received) = queue();
         let (first, second): (Arc<Share>, Arc<Share>) = Default::default();
         let (queued, error) = fill(&queue, &first);
         assert_eq!(queued, 8, "half of 4,096");
         assert!(matches!(error, ArchiveError::Unavailable(Unavailable::ShareUsed)), "{error}");
         assert_eq!(fill(&queue, &second).0, 4, "half of what is left");
-        // However many there are, something is left for the next one.
+        // However many connections there are, something is left for the next one.
         for _ in 0..100 {
             fill(&queue, &Arc::default());
         }
         assert!(queue.submit(&Arc::default(), operations(1), false).is_ok());
-        // What is answered counts no more.
+        // A write no longer counts once it is answered.
         drop(received.try_iter().collect::<Vec<_>>());
         assert_eq!(fill(&queue, &first).0, 8);
     }
 
     #[test]
-    fn imports_that_wait_for_room_take_none_from_other_writes() {
+    fn imports_that_wait_for_room_take_no_room_from_other_writes() {
         let (queue, _received) = queue();
         let shares: Vec<Arc<Share>> = (0..30).map(|_| Arc::default()).collect();
         let mut imports: Vec<_> =
             shares.iter().map(|share| Box::pin(queue.submit_imported(share, operations(256), false))).collect();
         let queued = imports.iter_mut().filter_map(|import| import.now_or_never()).count();
-        assert_eq!(queued, 2, "two commits");
+        assert_eq!(queued, 2, "two full commits");
         assert!(queue.submit(&Arc::default(), operations(256), false).is_ok());
     }
 
     #[test]
-    fn reads_that_wait_for_a_floor_take_no_room_from_writes() {
+    fn reads_that_wait_for_a_closed_time_take_no_room_from_writes() {
         let (queue, _received) = queue();
         let at = Timestamp::from_micros(0).unwrap();
         let mut reads: Vec<_> = (0..OPERATIONS_MAX).map(|_| Box::pin(queue.raise_floor(at))).collect();
-        assert!(reads.iter_mut().all(|read| read.now_or_never().is_none()), "they wait for their answers, or for room");
+        assert!(reads.iter_mut().all(|read| read.now_or_never().is_none()), "they wait for a reply, or for room");
         assert_eq!(queue.floors.available_permits(), 0);
         let (queued, _) = fill(&queue, &Arc::default());
-        assert_eq!(queued, 8, "as many as without them");
+        assert_eq!(queued, 8, "as many as without waiting reads");
     }
 
     #[test]
@@ -382,15 +397,15 @@ mod tests {
         let mut of_second = Box::pin(queue.submit_imported(&second, operations(256), false));
         assert!((&mut of_second).now_or_never().is_none());
         drop(received.recv().unwrap());
-        assert!((&mut waiting[0]).now_or_never().is_some(), "it waited longest");
+        assert!((&mut waiting[0]).now_or_never().is_some(), "it has waited longest");
         assert!(waiting[1..].iter_mut().all(|import| import.now_or_never().is_none()));
         drop(received.recv().unwrap());
-        assert!((&mut of_second).now_or_never().is_some(), "although others of the first connection waited before");
+        assert!((&mut of_second).now_or_never().is_some(), "although the first connection has more that waited longer");
         assert!(waiting[1..].iter_mut().all(|import| import.now_or_never().is_none()));
     }
 
     #[test]
-    fn many_short_items_of_a_list_weigh_what_they_take() {
+    fn a_list_of_many_short_items_counts_with_the_memory_it_takes() {
         let list = BlockKind::List { items: vec!["x".to_owned(); 20_000], ordered: false };
         let content = Content { blocks: vec![list.into()], ..Content::default() };
         let mut operation = operations(1).remove(0);

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::disk::{Bytes, Change, Disk, Node};
 use crate::dice::Dice;
 
-/// What the kernel writes in one piece.
 /// The unit in which the kernel writes.
-/// What the drive writes in one piece.
+const BLOCK: usize = 4096;
 /// The unit in which the drive writes.
+const SECTOR: usize = 512;
 
 /// How much of the unsynced data a cut leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
