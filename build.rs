@@ -10,7 +10,7 @@ use tonic_prost_build::manual;
 
 const WIRE: [&str; 3] =
     ["dateline/v1/archive_service.proto", "dateline/v1/change_feed_service.proto", "dateline/v1/admin_service.proto"];
-const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/export.proto"];
+const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/logfile.proto"];
 
 /// The service whose responses are encoded once and shared by all subscribers.
 const FEED: &str = "ChangeFeedService";

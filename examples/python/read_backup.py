@@ -13,7 +13,7 @@ import sys
 
 import google_crc32c
 import zstandard
-from stored.v1 import export_pb2 as export
+from stored.v1 import logfile_pb2 as export
 from stored.v1 import stored_pb2 as stored
 
 HEADER, SEGMENT, END = 1, 2, 3

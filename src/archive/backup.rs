@@ -14,8 +14,8 @@ use crate::archive::shared::Shared;
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{Seq, Snapshot};
 use crate::store::StoreError;
-use crate::store::export::{LogEnd, LogHeader, LogWriter};
 use crate::store::format::FORMAT_VERSION;
+use crate::store::logfile::{LogEnd, LogHeader, LogWriter};
 use crate::store::whole::WholeChange;
 
 /// The number of changes that are sampled to estimate the size of a backup.
@@ -112,7 +112,7 @@ impl Backup {
         let shared = &self.archive.shared;
         let subscriptions = shared.subscriptions.after(None, usize::MAX);
         let end = LogEnd {
-            clock_floor: shared.tail().clock_floor,
+            closed_time: shared.tail().closed_time,
             subscriptions: subscriptions.into_iter().map(|(id, record)| (id, (*record).clone())).collect(),
         };
         let next_seq = writer.next_seq();

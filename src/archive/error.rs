@@ -140,7 +140,7 @@ pub enum Conflict {
     },
     /// The article would be withdrawn or reinstated before it was first observed.
     #[error("{article} was first observed at {first}; it cannot be withdrawn or reinstated before that")]
-    MarkTooEarly {
+    StateTooEarly {
         /// The article that the write was for.
         article: ArticleName,
         /// Its first observe time.

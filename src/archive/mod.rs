@@ -212,14 +212,14 @@ impl Archive {
     /// repeatable.
     async fn close_until(&self, at: Timestamp) -> Result<(), ArchiveError> {
         let tail = self.shared.tail();
-        if tail.position.archive_time.max(tail.clock_floor).is_some_and(|closed| at <= closed) {
+        if tail.position.archive_time.max(tail.closed_time).is_some_and(|closed| at <= closed) {
             return Ok(());
         }
         let now = self.shared.clock.now();
         if at > now {
             return Err(BadBound::TimeInFuture { archive_time: at, now }.into());
         }
-        self.queue.raise_floor(at).await
+        self.queue.raise_closed_time(at).await
     }
 
     /// Reads an article at a read point. An article that does not exist there is [`ArchiveError::Missing`].

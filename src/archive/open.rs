@@ -19,7 +19,7 @@ use crate::archive::recover::verify::Summary;
 use crate::archive::shared::{Shared, Tail};
 use crate::archive::subscriptions::Subscriptions;
 use crate::archive::write::commit_builder::Position;
-use crate::archive::write::queue::{EDITS_MAX, FLOORS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
+use crate::archive::write::queue::{CLOSED_TIMES_MAX, EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
 use crate::archive::write::writer::Writer;
 use crate::clock::Clock;
 use crate::model::{ArticleKey, LogDigest, Seq, Timestamp};
@@ -173,7 +173,7 @@ impl Archive {
         let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation, edit and closed time that the queue admits, and for the messages of the committer
         // and of closing. Sending therefore never blocks.
-        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + FLOORS_MAX + 16);
+        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + 16);
         let writer = Writer::start(
             Arc::clone(&shared),
             (tail, orphan_chunks, watermark),
@@ -203,8 +203,8 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
             origin,
         },
     };
-    let (clock_floor, commits) = (read_clock_floor(tables)?, read_commits(tables)?);
-    Ok(Tail { position, clock_floor, commits, failed: false })
+    let (closed_time, commits) = (read_clock_floor(tables)?, read_commits(tables)?);
+    Ok(Tail { position, closed_time, commits, failed: false })
 }
 
 /// Finds the orphan chunks of a commit that a crash interrupted. They do no harm until something is written at their
@@ -219,7 +219,7 @@ fn orphan_chunks(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
 
 /// Reads the closed time: no later commit gets an archive time at or before it.
 pub(crate) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
-    let Some(bytes) = tables.meta(MetaKey::ClockFloor)? else { return Ok(None) };
+    let Some(bytes) = tables.meta(MetaKey::ClosedTime)? else { return Ok(None) };
     let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
     let unreadable = || StoreError::Damaged { seq: None, detail: "the closed time cannot be read".to_owned() };
     Ok(Some(floor.ok_or_else(unreadable)?))

@@ -52,7 +52,7 @@ pub enum Action {
     /// Record the content of an earlier revision again.
     Rollback(RevisionNumber),
     /// Record a state change.
-    Mark {
+    SetState {
         /// Whether to withdraw the article; otherwise it is reinstated.
         withdrawn: bool,
         /// The reason that the client gave, for people. May be empty.
@@ -147,7 +147,7 @@ pub struct Receipt {
     /// What the operation did.
     pub outcome: Outcome,
     /// The change that created the revision in force at `observe_time`.
-    pub made: Arc<Change>,
+    pub created_by: Arc<Change>,
     /// The number of that revision.
     pub revision: RevisionNumber,
     /// The etag of the article's newest state after the operation; for a repeated request, the state after the first

@@ -22,7 +22,7 @@ use crate::store::Engine;
 pub(crate) struct Tail {
     pub(crate) position: Position,
     /// The closed time: no later commit gets an archive time at or before it.
-    pub(crate) clock_floor: Option<Timestamp>,
+    pub(crate) closed_time: Option<Timestamp>,
     /// The number of commits since the archive was created.
     pub(crate) commits: u64,
     /// Whether the storage failed. The tail does not move after that.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::file::Reader;
 use super::{BackupError, BackupFile, Chain};
 use crate::model::{Seq, Timestamp};
-use crate::store::export::LogEnd;
+use crate::store::logfile::LogEnd;
 use crate::store::whole::WholeChange;
 
 /// The point up to which a chain is read.

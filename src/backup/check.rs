@@ -71,7 +71,9 @@ impl From<StoreError> for Failure {
 /// Checks the content and original of a change.
 fn check_change(whole: &WholeChange, bases: &mut Bases, checked: &mut Checked) -> Result<(), Failure> {
     checked.changes += 1;
-    let Some((made, content)) = whole.change.entry.made.as_ref().zip(whole.content.as_ref()) else { return Ok(()) };
+    let Some((made, content)) = whole.change.entry.new_revision.as_ref().zip(whole.content.as_ref()) else {
+        return Ok(());
+    };
     if let Some((record, original)) = made.original.as_ref().zip(whole.original.as_ref()) {
         if !original.is(record) {
             return Err(Failure::Altered("an original is not the one that was recorded".to_owned()));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use data_encoding::HEXLOWER;
 
 use super::BackupError;
-use crate::store::export::{LogEnd, LogHeader, LogReader};
+use crate::store::logfile::{LogEnd, LogHeader, LogReader};
 
 /// The extension of backup files.
 const ENDING: &str = "dlog";

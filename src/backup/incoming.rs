@@ -9,7 +9,7 @@ use super::file::in_folder;
 use super::{BackupError, BackupFile, Chain};
 use crate::model::{Seq, SubscriptionId};
 use crate::store::engine::{own_file, own_folder};
-use crate::store::export::{LogEnd, LogHeader, LogReader};
+use crate::store::logfile::{LogEnd, LogHeader, LogReader};
 use crate::store::subscription::SubscriptionRecord;
 
 /// The name of a file until it is complete.

@@ -1,6 +1,6 @@
 //! Backups as files: folders of them, which file continues which, and the changes of a whole chain.
 //!
-//! A backup consists of log files ([`crate::store::export`]): one that begins at the first change, and others that each
+//! A backup consists of log files ([`crate::store::logfile`]): one that begins at the first change, and others that each
 //! continue where a previous one ended. The last one may have no changes, only the state that the log does not record:
 //! the positions of durable subscriptions. This module knows nothing of an open archive. Everything read is checked,
 //! and an error names the place where a file is not what was written.
@@ -23,7 +23,7 @@ pub use self::check::{Checked, check};
 pub use self::file::{BackupFile, find};
 pub use self::incoming::{Incoming, receive};
 use crate::model::Seq;
-pub use crate::store::export::{ExportError, LogEnd, LogHeader};
+pub use crate::store::logfile::{ExportError, LogEnd, LogHeader};
 pub use crate::store::whole::WholeChange;
 
 /// Why a backup could not be written or read.

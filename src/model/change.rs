@@ -45,7 +45,7 @@ pub struct ChangeEntry {
     /// The URLs that lead to the article from this change on.
     pub bound_urls: Vec<ArticleUrl>,
     /// The new revision; `None` if the change creates none.
-    pub made: Option<Box<RevisionRecord>>,
+    pub new_revision: Option<Box<RevisionRecord>>,
     /// The reason given with a state change; empty otherwise.
     pub reason: String,
     /// The HTTP facts of an observation that created a revision or was recorded as a sighting.
@@ -87,7 +87,7 @@ pub enum LogKind {
     /// The article was reinstated.
     Reinstated,
     /// A client repeated a recorded state change under a new request id.
-    MarkRepeated,
+    StateRepeated,
     /// URLs were added, and nothing else.
     Aliased,
 }

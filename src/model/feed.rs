@@ -32,7 +32,7 @@ impl ChangeKind {
             LogKind::Reinstated => Self::Reinstated,
             LogKind::Aliased => Self::Aliased,
             LogKind::Sighted | LogKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
-            LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated => Self::Sighted,
+            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated => Self::Sighted,
         }
     }
 }

@@ -223,13 +223,13 @@ impl ArchiveService for ArchiveHandler {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let plain = plain!(request);
-        let action = publish::reason(request.reason).map(|reason| Action::Mark { withdrawn: true, reason });
-        let marked = self.mark(&caller, plain, action, request.validate_only).await?;
+        let action = publish::reason(request.reason).map(|reason| Action::SetState { withdrawn: true, reason });
+        let state_set = self.set_state(&caller, plain, action, request.validate_only).await?;
         Ok(Response::new(pb::WithdrawArticleResponse {
-            article: Some(marked.article),
-            changed: marked.changed,
-            replayed: marked.replayed,
-            snapshot: marked.snapshot,
+            article: Some(state_set.article),
+            changed: state_set.changed,
+            replayed: state_set.replayed,
+            snapshot: state_set.snapshot,
         }))
     }
 
@@ -240,19 +240,19 @@ impl ArchiveService for ArchiveHandler {
         let caller = Caller::of(&request);
         let request = request.into_inner();
         let plain = plain!(request);
-        let action = publish::reason(request.reason).map(|reason| Action::Mark { withdrawn: false, reason });
-        let marked = self.mark(&caller, plain, action, request.validate_only).await?;
+        let action = publish::reason(request.reason).map(|reason| Action::SetState { withdrawn: false, reason });
+        let state_set = self.set_state(&caller, plain, action, request.validate_only).await?;
         Ok(Response::new(pb::ReinstateArticleResponse {
-            article: Some(marked.article),
-            changed: marked.changed,
-            replayed: marked.replayed,
-            snapshot: marked.snapshot,
+            article: Some(state_set.article),
+            changed: state_set.changed,
+            replayed: state_set.replayed,
+            snapshot: state_set.snapshot,
         }))
     }
 }
 
 /// The result of a state change.
-struct Marked {
+struct StateSet {
     article: pb::Article,
     changed: bool,
     replayed: bool,
@@ -281,13 +281,13 @@ impl ArchiveHandler {
         render::published_batch(answer, batch.warnings)
     }
 
-    async fn mark(
+    async fn set_state(
         &self,
         caller: &Caller,
         plain: Plain,
         action: Result<Action, FieldError>,
         validate_only: bool,
-    ) -> Result<Marked, Refusal> {
+    ) -> Result<StateSet, Refusal> {
         let operation = publish::plain(&self.0, plain, action)?;
         let written = self.write_one(caller, operation, validate_only).await?;
         let snapshot = written.snapshot;
@@ -295,7 +295,7 @@ impl ArchiveHandler {
         let as_of = AsOf { observe_time: Some(written.observe_time), known_at };
         let point = self.0.archive.read_point(as_of, Seq::ZERO).await?;
         let article = self.0.archive.article(point, written.article.clone(), View::Basic).await?;
-        Ok(Marked {
+        Ok(StateSet {
             article: pb::Article { etag: written.etag, ..render::article(article) },
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
             replayed: written.replayed,

@@ -20,8 +20,8 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
     pb::Article {
         name: article.name.to_string(),
         state: state.into(),
-        state_time: article.mark.as_ref().map(|mark| timestamp_to_pb(mark.since)),
-        state_reason: article.mark.map(|mark| mark.reason).unwrap_or_default(),
+        state_time: article.state.as_ref().map(|state| timestamp_to_pb(state.since)),
+        state_reason: article.state.map(|state| state.reason).unwrap_or_default(),
         revision: Some(revision(&article.revision)),
         valid_from: Some(timestamp_to_pb(article.valid_from)),
         valid_until: article.valid_until.map(timestamp_to_pb),
@@ -41,7 +41,7 @@ pub(super) fn article_url(url: crate::model::ArticleUrl, since: Timestamp) -> pb
 
 pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
     let name = revision.article.revision(revision.number);
-    let mut rendered = made(name, revision.number, &revision.made, revision.content.as_deref());
+    let mut rendered = made(name, revision.number, &revision.created_by, revision.content.as_deref());
     if let Some((original, data)) = rendered.original.as_mut().zip(revision.original.as_ref()) {
         original.data = data.clone();
     }
@@ -68,7 +68,7 @@ fn made(name: String, number: RevisionNumber, change: &Change, content: Option<&
         fetch: change.entry.fetch.as_deref().map(fetch_to_pb),
         ..pb::Revision::default()
     };
-    if let Some(record) = change.entry.made.as_deref() {
+    if let Some(record) = change.entry.new_revision.as_deref() {
         describe(&mut revision, record);
         revision.content = Some(content.map_or_else(|| basic_content_to_pb(record), content_to_pb));
     }
@@ -94,7 +94,7 @@ pub(super) fn original(original: &OriginalRecord) -> pb::Original {
 }
 
 pub(super) fn written_revision(written: &Receipt) -> pb::Revision {
-    made(written.article.revision(written.revision), written.revision, &written.made, None)
+    made(written.article.revision(written.revision), written.revision, &written.created_by, None)
 }
 
 pub(super) fn outcome(outcome: Outcome) -> pb::ObservationOutcome {

@@ -256,7 +256,7 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::Withdrawn { article, since } => Refusal::new(Code::FailedPrecondition, "ARTICLE_WITHDRAWN", error)
             .with("article", article)
             .with("withdrawn_since", since),
-        Conflict::MarkTooEarly { article, first } => Refusal::new(Code::FailedPrecondition, "MARK_TOO_EARLY", error)
+        Conflict::StateTooEarly { article, first } => Refusal::new(Code::FailedPrecondition, "MARK_TOO_EARLY", error)
             .with("article", article)
             .with("first_observe_time", first),
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)

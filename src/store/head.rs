@@ -30,9 +30,9 @@ pub struct Head {
     /// The revision in force at the end of the observe axis.
     pub newest: InForce,
     /// The state change in force at the end of the observe axis.
-    pub mark: Option<Mark>,
+    pub state: Option<StateChange>,
     /// The latest state change in log order, whether or not it is in force.
-    pub last_mark: Option<Seq>,
+    pub last_state_change: Option<Seq>,
     /// The observe time of the earliest observation.
     pub first_observe_time: Timestamp,
     /// The observe time of the latest observation.
@@ -61,7 +61,7 @@ pub struct InForce {
 
 /// A state change that is in force from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct StateChange {
     /// Whether the article is withdrawn (`true`) or reinstated (`false`).
     pub withdrawn: bool,
     /// The change that recorded it.
@@ -98,7 +98,7 @@ impl Head {
 
     /// Whether the article is withdrawn at the end of the observe axis.
     pub fn withdrawn(&self) -> bool {
-        self.mark.is_some_and(|mark| mark.withdrawn)
+        self.state.is_some_and(|state| state.withdrawn)
     }
 
     /// Adds a change that binds URLs.
@@ -124,12 +124,12 @@ impl Head {
                 since: self.newest.since.micros(),
                 known_seq: self.newest.known_seq.0,
             }),
-            mark: self.mark.map(|mark| stored::Mark {
-                withdrawn: mark.withdrawn,
-                seq: mark.seq.0,
-                since: mark.since.micros(),
+            state: self.state.map(|state| stored::StateChange {
+                withdrawn: state.withdrawn,
+                seq: state.seq.0,
+                since: state.since.micros(),
             }),
-            last_mark_seq: self.last_mark.map_or(0, |seq| seq.0),
+            last_state_seq: self.last_state_change.map_or(0, |seq| seq.0),
             first_observe_time: self.first_observe_time.micros(),
             latest_observe_time: self.latest_observe_time.micros(),
             recent: self.recent.iter().map(recent_to_stored).collect(),
@@ -141,11 +141,13 @@ impl Head {
 
     fn from_stored(message: stored::Head) -> Option<Self> {
         let newest = message.newest?;
-        let mark = match message.mark {
+        let state = match message.state {
             None => None,
-            Some(mark) => {
-                Some(Mark { withdrawn: mark.withdrawn, seq: Seq(mark.seq), since: Timestamp::from_micros(mark.since)? })
-            }
+            Some(state) => Some(StateChange {
+                withdrawn: state.withdrawn,
+                seq: Seq(state.seq),
+                since: Timestamp::from_micros(state.since)?,
+            }),
         };
         Some(Self {
             name: ArticleName {
@@ -161,9 +163,9 @@ impl Head {
                 since: Timestamp::from_micros(newest.since)?,
                 known_seq: Seq(newest.known_seq),
             },
-            mark,
+            state,
             // Position 0 is never a state change: the first change of an archive creates an article.
-            last_mark: (message.last_mark_seq > 0).then_some(Seq(message.last_mark_seq)),
+            last_state_change: (message.last_state_seq > 0).then_some(Seq(message.last_state_seq)),
             first_observe_time: Timestamp::from_micros(message.first_observe_time)?,
             latest_observe_time: Timestamp::from_micros(message.latest_observe_time)?,
             recent: message.recent.iter().map(recent_from_stored).collect(),

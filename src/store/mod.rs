@@ -8,10 +8,10 @@
 
 pub mod content;
 pub mod engine;
-pub mod export;
 pub mod format;
 pub mod head;
 pub mod key;
+pub mod logfile;
 pub mod overlay;
 pub mod parts;
 pub mod record;

@@ -76,8 +76,8 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         previous_offset: entry.previous.map_or(0, |previous| seq.0.saturating_sub(previous.0)),
         request_id: entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default(),
         request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
-        bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.made.as_deref())).collect(),
-        made: entry.made.as_deref().map(revision_to_stored),
+        bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.new_revision.as_deref())).collect(),
+        made: entry.new_revision.as_deref().map(revision_to_stored),
         name: Some(name_to_stored(&entry.name)),
         reason: entry.reason.clone(),
         newest_offset: seq.0.saturating_sub(entry.standing.created_seq.0),
@@ -134,7 +134,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         },
         request: request_from_stored(&message.request_id, &message.request_digest)?,
         bound_urls: message.bound_urls.into_iter().map(bound).collect(),
-        made,
+        new_revision: made,
         reason: message.reason,
         fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
@@ -169,7 +169,7 @@ fn kind_to_stored(kind: LogKind) -> stored::LogKind {
         LogKind::RolledBack => stored::LogKind::RolledBack,
         LogKind::Withdrawn => stored::LogKind::Withdrawn,
         LogKind::Reinstated => stored::LogKind::Reinstated,
-        LogKind::MarkRepeated => stored::LogKind::MarkRepeated,
+        LogKind::StateRepeated => stored::LogKind::StateRepeated,
         LogKind::Aliased => stored::LogKind::Aliased,
     }
 }
@@ -184,7 +184,7 @@ fn kind_from_stored(kind: stored::LogKind) -> Option<LogKind> {
         stored::LogKind::RolledBack => LogKind::RolledBack,
         stored::LogKind::Withdrawn => LogKind::Withdrawn,
         stored::LogKind::Reinstated => LogKind::Reinstated,
-        stored::LogKind::MarkRepeated => LogKind::MarkRepeated,
+        stored::LogKind::StateRepeated => LogKind::StateRepeated,
         stored::LogKind::Aliased => LogKind::Aliased,
     })
 }

@@ -6,7 +6,7 @@
 use std::ops::Bound;
 
 use super::engine::{Direction, EngineError, Read};
-use super::head::{Head, InForce, Mark};
+use super::head::{Head, InForce, StateChange};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
 use super::key::log::LogKey;
@@ -156,15 +156,15 @@ impl<'a> Tables<'a> {
     }
 
     /// The state changes of an article, below `bound`.
-    pub fn marks(
+    pub fn state_changes(
         &self,
         article: ArticleKey,
         times: (Bound<Timestamp>, Bound<Timestamp>),
         direction: Direction,
         bound: Seq,
-    ) -> impl Iterator<Item = Result<Mark, StoreError>> + use<'a> {
+    ) -> impl Iterator<Item = Result<StateChange, StoreError>> + use<'a> {
         let range = TimeTable::State.range(article, times.0, times.1);
-        self.read.scan(range, direction).filter_map(move |entry| mark_entry(entry, bound).transpose())
+        self.read.scan(range, direction).filter_map(move |entry| state_change_entry(entry, bound).transpose())
     }
 
     /// The change that carried out a request; `None` if the request id is new for the article.
@@ -316,9 +316,9 @@ impl Batch {
     }
 
     /// Writes a state change.
-    pub fn put_mark(&mut self, article: ArticleKey, mark: Mark) {
-        let point = TimePoint { observe_time: mark.since, seq: mark.seq };
-        self.put(TimeTable::State.key(article, point).encode(), vec![u8::from(mark.withdrawn)]);
+    pub fn put_state_change(&mut self, article: ArticleKey, state: StateChange) {
+        let point = TimePoint { observe_time: state.since, seq: state.seq };
+        self.put(TimeTable::State.key(article, point).encode(), vec![u8::from(state.withdrawn)]);
     }
 
     /// Writes which change carried out a request.
@@ -393,7 +393,10 @@ fn observed_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) ->
     Ok(Some(Observed { point, revision, created_seq }))
 }
 
-fn mark_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<Mark>, StoreError> {
+fn state_change_entry(
+    entry: Result<(Vec<u8>, Vec<u8>), EngineError>,
+    bound: Seq,
+) -> Result<Option<StateChange>, StoreError> {
     let (key, value) = entry?;
     let malformed = || StoreError::damaged(&key, "a state change cannot be read");
     let Some(ArticleIndexKey::State(_, point)) = ArticleIndexKey::decode(&key) else { return Err(malformed()) };
@@ -405,5 +408,5 @@ fn mark_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Res
         [1] => true,
         _ => return Err(malformed()),
     };
-    Ok(Some(Mark { withdrawn, seq: point.seq, since: point.observe_time }))
+    Ok(Some(StateChange { withdrawn, seq: point.seq, since: point.observe_time }))
 }

@@ -40,7 +40,7 @@ impl WholeChange {
     /// Reads the content and original that the change names. If one of them is damaged, what was read before it is
     /// kept.
     pub fn read_brought(&mut self, from: &dyn Read) -> Result<(), StoreError> {
-        let Some(made) = &self.change.entry.made else { return Ok(()) };
+        let Some(made) = &self.change.entry.new_revision else { return Ok(()) };
         let seq = self.change.seq;
         let content = StoredContent::read(from, seq)?;
         self.content = Some(content.ok_or_else(|| StoreError::damaged_at(seq, "a content is missing"))?);

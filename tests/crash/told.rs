@@ -92,7 +92,7 @@ impl Answer {
                 Outcome::Unchanged => Done::Unchanged,
             },
             revision: written.revision.get(),
-            made: written.made.seq.0,
+            made: written.created_by.seq.0,
             replayed: written.replayed,
             snapshot: Stamp::of(&written.snapshot),
         }

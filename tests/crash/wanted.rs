@@ -86,7 +86,7 @@ impl Wanted {
                 Action::Observe(Box::new(Observation { original, ..Observation::new(content, urls) }))
             }
             What::Rollback(number) => Action::Rollback(RevisionNumber::new(*number).unwrap()),
-            What::Mark { withdrawn } => Action::Mark { withdrawn: *withdrawn, reason: format!("at {}", self.at) },
+            What::Mark { withdrawn } => Action::SetState { withdrawn: *withdrawn, reason: format!("at {}", self.at) },
         };
         let request = self.request.as_ref().map(|id| (RequestId::parse(id).unwrap(), self.digest()));
         Operation { target, observe_time: self.observe_time(), precondition: None, request, action }

@@ -1,4 +1,4 @@
-//! A machine's clock that is wrong: what is reported, and what is refused.
+//! A wrong system clock: what is reported, and what is rejected.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::support;
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
-/// A server of an empty archive in memory, and its clock.
+/// A server of an empty archive in memory, a client, and the archive's clock.
 async fn served(clock_jump_allowed: bool) -> (TestServer, Client, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(support::now()));
     let options = Options { clock_jump_allowed, ..Options::default() };
@@ -51,7 +51,7 @@ fn days_later(days: i64) -> Timestamp {
 }
 
 #[tokio::test]
-async fn nothing_is_written_after_the_clock_has_jumped_ahead_until_it_is_right_again() {
+async fn writes_are_rejected_while_the_clock_is_ahead_after_a_jump() {
     let (server, client, clock) = served(false).await;
     write(&client, "a").await.unwrap();
     assert_eq!(healths(&server).await, [ServingStatus::Serving; 2]);
@@ -59,7 +59,7 @@ async fn nothing_is_written_after_the_clock_has_jumped_ahead_until_it_is_right_a
     let refused = write(&client, "b").await.unwrap_err();
     assert_eq!((refused.code, refused.reason.as_str()), (Code::Unavailable, "CLOCK_JUMPED"));
     assert!(refused.message.starts_with("the clock has jumped 400 days ahead, from about 20"), "{refused:?}");
-    // A read as known in the time that was jumped over would keep archive times above it.
+    // A read as known at a time that was jumped over would force later archive times above it.
     let as_known = pb::GetArticleRequest {
         name: name("a"),
         as_of: Some(pb::AsOf {
@@ -81,7 +81,7 @@ async fn nothing_is_written_after_the_clock_has_jumped_ahead_until_it_is_right_a
     write(&client, "b").await.unwrap();
     assert_eq!(status(&client).await.clock_message, "");
     assert_eq!(healths(&server).await, [ServingStatus::Serving; 2]);
-    // Time that passes is no jump.
+    // Time that passes is not a jump.
     clock.set(days_later(400));
     write(&client, "c").await.unwrap();
     drop(client);
@@ -89,7 +89,7 @@ async fn nothing_is_written_after_the_clock_has_jumped_ahead_until_it_is_right_a
 }
 
 #[tokio::test]
-async fn an_archive_that_lay_idle_says_so_until_something_is_written() {
+async fn a_long_idle_archive_reports_that_until_the_next_write() {
     let directory = tempfile::TempDir::new().unwrap();
     let open = |clock: &Arc<ManualClock>| support::open_directory(directory.path(), &Options::default(), clock);
     let clock = Arc::new(ManualClock::new(support::now()));
@@ -110,7 +110,7 @@ async fn an_archive_that_lay_idle_says_so_until_something_is_written() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_behind_the_last_change_is_reported_and_writes_go_on() {
+async fn a_clock_behind_the_last_change_is_reported_and_writes_continue() {
     let (server, client, clock) = served(true).await;
     write(&client, "a").await.unwrap();
     clock.jump(days_later(365));

@@ -1,4 +1,4 @@
-//! Many writers at once, over real connections: nothing lost, nothing twice, one order for all.
+//! Many writers at once, over real connections: nothing is lost or recorded twice, and all see one order.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::server::{TestServer, content, name, publish};
 const WRITERS: usize = 16;
 const WRITES_EACH: usize = 40;
 
-/// Each writer revises an article of its own and one that all share. After a restart every acknowledged write is
-/// there, under the position it was told.
+/// Each writer revises an article of its own and one that all share. After a restart, every acknowledged write is at
+/// the position that its writer was told.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_write_is_there_after_a_restart() {
     let directory = TempDir::new().unwrap();
@@ -57,7 +57,7 @@ async fn every_acknowledged_write_is_there_after_a_restart() {
     server.stop().await;
 }
 
-/// Writers that read, add one and write back with the etag: a lost update would lower the sum.
+/// Writers read a sum, add one, and write it back with the etag. A lost update would lower the sum.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_update_is_lost_under_an_etag() {
     let directory = TempDir::new().unwrap();
@@ -95,7 +95,7 @@ async fn no_update_is_lost_under_an_etag() {
     server.stop().await;
 }
 
-/// One commit has one archive time, and the next a later one, also when the clock stands still.
+/// Each commit has one archive time, later than that of the commit before, even if the clock stands still.
 #[tokio::test]
 async fn archive_time_rises_from_commit_to_commit() {
     let directory = TempDir::new().unwrap();
@@ -105,17 +105,17 @@ async fn archive_time_rises_from_commit_to_commit() {
     for write in 0..50 {
         let answer = client.archive.record_observation(publish("a", &write.to_string())).await.unwrap().into_inner();
         let time = answer.snapshot.unwrap().archive_time.map(|time| (time.seconds, time.nanos));
-        assert!(time > last, "{time:?} does not follow {last:?}");
+        assert!(time > last, "{time:?} is not later than {last:?}");
         last = time;
     }
     drop(client);
     server.stop().await;
 }
 
-/// The writes of one commit share its archive time, which is therefore taken when the last of them is in it. The stamps
-/// and revisions that were answered are those that a read has.
+/// The writes of one commit share an archive time, which is taken when the last of them has joined the commit. The
+/// snapshots and revisions in the replies are those that a read returns.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_write_is_archived_before_it_was_observed() {
+async fn no_archive_time_is_before_its_observe_time() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let mut writers = Vec::new();

@@ -1,4 +1,4 @@
-//! Connections that cost others nothing, and a server that stops in seconds with any peer connected.
+//! Connections that do not harm others, and a server that stops within seconds whatever its peers do.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,19 +35,19 @@ async fn connect(server: &TestServer, say: &[u8]) -> TcpStream {
     connection
 }
 
-/// Waits until the server has closed a connection, whatever it said before.
+/// Waits until the server has closed a connection, whatever it sent before.
 async fn closed(mut connection: TcpStream) {
     let mut bytes = [0; 1024];
     while connection.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_begin_to_speak_is_closed() {
+async fn a_connection_without_an_http2_preface_is_closed() {
     let server = server(server::Options { greeting_within: Duration::from_millis(50), ..Default::default() }).await;
     for said in [b"".as_slice(), &PREFACE[..10], PREFACE] {
         closed(connect(&server, said).await).await;
     }
-    // One that has begun lives on, and so does one that is in use.
+    // A connection that has sent its preface stays open, and so does one in use.
     let mut begun = connect(&server, &[PREFACE, &EMPTY_SETTINGS].concat()).await;
     let mut client = server.client().await;
     closed(connect(&server, b"").await).await;
@@ -58,7 +58,7 @@ async fn a_connection_that_does_not_begin_to_speak_is_closed() {
 }
 
 #[tokio::test]
-async fn connections_above_the_limit_are_refused_and_the_others_go_on() {
+async fn connections_above_the_limit_are_rejected_and_the_others_continue() {
     let server =
         server(server::Options { connections_max: 4, connections_per_peer_max: Some(3), ..server::Options::default() })
             .await;
@@ -69,7 +69,7 @@ async fn connections_above_the_limit_are_refused_and_the_others_go_on() {
     let third = connect(&server, &greeted).await;
     closed(connect(&server, &greeted).await).await;
     client.archive.record_observation(publish("bridge", "It does not close.")).await.unwrap();
-    // A place that is given back can be taken again.
+    // The slot of a closed connection is free again.
     drop(second);
     loop {
         let mut next = connect(&server, &greeted).await;
@@ -81,9 +81,9 @@ async fn connections_above_the_limit_are_refused_and_the_others_go_on() {
     drop(third);
 }
 
-/// Each kept a server alive for its whole grace period.
+/// Each of these connections once kept the server running for its whole grace period.
 #[tokio::test]
-async fn a_server_stops_within_three_seconds_whoever_is_connected() {
+async fn a_server_stops_within_three_seconds_whatever_is_connected() {
     let greeted = [PREFACE, &EMPTY_SETTINGS].concat();
     for said in [b"".as_slice(), &PREFACE[..10], &greeted] {
         let server = server(server::Options::default()).await;
@@ -98,7 +98,7 @@ async fn a_server_stops_within_three_seconds_whoever_is_connected() {
 }
 
 #[tokio::test]
-async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
+async fn reads_that_wait_for_a_position_end_when_the_server_stops() {
     let server = server(server::Options::default()).await;
     let mut client = server.client().await;
     client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
@@ -107,7 +107,8 @@ async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
     let (mut other, mut third) = (server.client().await, server.client().await);
     let waiting = tokio::spawn(async move { other.archive.get_article(request).await });
     let listing = tokio::spawn(async move { third.archive.list_articles(listed).await });
-    // A call that is answered after them has been read after them, or they begin with a server that stops.
+    // Once a later call is answered, the waiting calls have reached the server, unless they started after it began to
+    // stop.
     client.archive.record_observation(publish("ferry", "It sails.")).await.unwrap();
     let begun = Instant::now();
     server.stop_serving().await;
@@ -117,7 +118,7 @@ async fn a_wait_for_what_is_to_come_ends_when_the_server_stops() {
     }
 }
 
-/// 1,024 subscribers on one connection left its other calls to wait in silence.
+/// With 1,024 subscribers on one connection, its other calls once waited without any error.
 #[tokio::test]
 async fn streams_of_a_connection_leave_room_for_its_other_calls() {
     let server = server(server::Options { calls_per_connection_max: 8, ..server::Options::default() }).await;
@@ -130,14 +131,14 @@ async fn streams_of_a_connection_leave_room_for_its_other_calls() {
     let import = tokio_stream::iter([pb::ImportObservationsRequest::default()]);
     assert_eq!(refused(client.archive.import_observations(import).await.unwrap_err()), "TOO_MANY_STREAMS");
     client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
-    // Another connection has its own, and a stream that ends makes room.
+    // Another connection has a limit of its own, and a stream that ends makes room.
     server.client().await.feed.subscribe(subscribe()).await.unwrap();
     streams.pop();
     while client.feed.subscribe(subscribe()).await.is_err() {}
 }
 
 #[tokio::test]
-async fn one_address_has_a_quarter_of_the_streams_of_changes() {
+async fn one_address_may_open_a_quarter_of_the_change_streams() {
     let server = server(server::Options { subscribers_max: 8, ..server::Options::default() }).await;
     let (mut client, mut other) = (server.client().await, server.client().await);
     let first = client.feed.subscribe(subscribe()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A client with gRPC's default limit of 4 MiB a message reads everything, and every answer to what it writes.
+//! A client with gRPC's default limit of 4 MiB per message can read everything, including every reply to its writes.
 
 use dateline::client::ServerError;
 use dateline::wire::pb;
@@ -11,7 +11,7 @@ use crate::server::{TestServer, at, content, fresh, name, publish};
 
 const ARTICLES: usize = 100;
 
-/// A client that takes at most 4 MiB a message, as those of most languages do.
+/// A client with a limit of 4 MiB per message, the default in most languages.
 async fn default_client(server: &TestServer) -> ArchiveServiceClient<Channel> {
     ArchiveServiceClient::connect(server.url.clone()).await.unwrap()
 }
@@ -20,7 +20,7 @@ fn id(number: usize) -> String {
     format!("a{number:03}")
 }
 
-/// 100 articles with headlines of 60 KB, published by the default client.
+/// Records 100 articles with headlines of 60 KB.
 async fn publish_long_headlines(client: &mut ArchiveServiceClient<Channel>) -> pb::BatchRecordObservationsResponse {
     let requests = (0..ARTICLES).map(|number| pb::RecordObservationRequest {
         content: Some(content(&"h".repeat(60_000), "Words.")),
@@ -31,7 +31,7 @@ async fn publish_long_headlines(client: &mut ArchiveServiceClient<Channel>) -> p
 }
 
 #[tokio::test]
-async fn pages_end_before_they_are_larger_than_a_default_client_takes() {
+async fn pages_of_articles_fit_a_default_client() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     let answer = publish_long_headlines(&mut client).await;
@@ -64,7 +64,7 @@ async fn pages_end_before_they_are_larger_than_a_default_client_takes() {
 }
 
 #[tokio::test]
-async fn pages_of_revisions_end_before_they_are_too_large() {
+async fn pages_of_revisions_fit_a_default_client() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     let requests = (0..80).map(|number| pb::RecordObservationRequest {
@@ -90,7 +90,7 @@ async fn pages_of_revisions_end_before_they_are_too_large() {
 }
 
 #[tokio::test]
-async fn a_batch_names_what_it_has_no_room_for() {
+async fn a_batch_read_names_the_articles_that_did_not_fit() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     publish_long_headlines(&mut client).await;
@@ -116,14 +116,14 @@ async fn a_batch_names_what_it_has_no_room_for() {
 }
 
 #[tokio::test]
-async fn an_article_with_as_much_as_it_may_have_is_readable_whole() {
+async fn an_article_at_all_limits_can_be_read_whole() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     let url = |number: usize| {
         let start = format!("https://news.example/{number}/");
         format!("{start}{}", "p".repeat(4_096 - start.len()))
     };
-    // The record of a change has room for seven of them.
+    // The log record of a change has room for seven of them.
     for (second, first) in (0..256).step_by(7).enumerate() {
         let request = pb::RecordObservationRequest {
             content: Some(content("Words", &"w".repeat(if first == 252 { (1 << 20) - 100 } else { 1 }))),
@@ -134,7 +134,7 @@ async fn an_article_with_as_much_as_it_may_have_is_readable_whole() {
         client.record_observation(request).await.unwrap();
     }
     client.record_observation(publish("0", "Before it by name.")).await.unwrap();
-    assert_eq!(snapshot(&server).await, [[name("0")], [name("a")]], "an event ends before what is too large for it");
+    assert_eq!(snapshot(&server).await, [[name("0")], [name("a")]], "an event ends before what does not fit");
     let request = pb::GetArticleRequest { name: name("a"), ..pb::GetArticleRequest::default() };
     let article = client.get_article(request).await.unwrap().into_inner().article.unwrap();
     assert_eq!(article.urls.len(), 256);
@@ -168,13 +168,13 @@ async fn an_original_too_large_for_an_answer_is_read_as_a_stream() {
 
     let read = |id: &str| pb::ReadOriginalRequest { name: latest(id), ..pb::ReadOriginalRequest::default() };
     let mut parts = client.read_original(read("a")).await.unwrap().into_inner();
-    let Some(Part::Begin(begin)) = parts.message().await.unwrap().unwrap().part else { panic!("no begin") };
+    let Some(Part::Begin(begin)) = parts.message().await.unwrap().unwrap().part else { panic!("no Begin") };
     assert_eq!(begin.name, format!("{}/revisions/1", name("a")));
     let described = begin.original.unwrap();
     assert_eq!((described.media_type.as_str(), described.size_bytes), ("text/html", 8 << 20));
     let mut got = Vec::new();
     while let Some(part) = parts.message().await.unwrap() {
-        let Some(Part::Data(piece)) = part.part else { panic!("a second begin") };
+        let Some(Part::Data(piece)) = part.part else { panic!("a second Begin") };
         got.extend_from_slice(&piece);
     }
     assert!(got == data, "{} bytes", got.len());
@@ -184,7 +184,7 @@ async fn an_original_too_large_for_an_answer_is_read_as_a_stream() {
 }
 
 #[tokio::test]
-async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
+async fn a_stalled_reader_of_an_original_is_cut_off() {
     let directory = tempfile::TempDir::new().unwrap();
     let clock = std::sync::Arc::new(dateline::clock::SystemClock);
     let options = dateline::archive::Options::default();
@@ -198,7 +198,7 @@ async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
     let name = format!("{}/revisions/1", name("a"));
     let request = pb::ReadOriginalRequest { name, ..pb::ReadOriginalRequest::default() };
     let mut parts = client.read_original(request).await.unwrap().into_inner();
-    // The windows of HTTP/2 fill, and then nothing moves for longer than is waited for.
+    // The HTTP/2 windows fill up, and then nothing moves for longer than the timeout.
     tokio::time::sleep(3 * stalled_after).await;
     let ended = loop {
         match parts.message().await {
@@ -210,7 +210,7 @@ async fn a_reader_of_an_original_that_takes_nothing_is_cut_off() {
     server.stop().await;
 }
 
-/// An article with as much as it may have in its standfirst, and next to nothing in its body.
+/// An article whose standfirst is as large as allowed and whose body is tiny.
 fn long_standfirst(id: &str, observed: i64) -> pb::RecordObservationRequest {
     let standfirst = format!("{observed} {}", "s".repeat(1_000_000));
     pb::RecordObservationRequest {
@@ -220,11 +220,11 @@ fn long_standfirst(id: &str, observed: i64) -> pb::RecordObservationRequest {
     }
 }
 
-/// How many of them: two fit an answer.
+/// How many such articles there are; two fit into a reply.
 const LONG: usize = 7;
 
 #[tokio::test]
-async fn what_stands_outside_the_body_counts_for_a_page() {
+async fn all_fields_of_an_article_count_towards_the_size_of_a_page() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     for number in 0..LONG {
@@ -263,7 +263,7 @@ async fn what_stands_outside_the_body_counts_for_a_page() {
 }
 
 #[tokio::test]
-async fn what_stands_outside_the_body_counts_for_a_page_of_revisions() {
+async fn all_fields_of_a_revision_count_towards_the_size_of_a_page() {
     let (_directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     for number in 0..LONG {
@@ -289,7 +289,7 @@ async fn what_stands_outside_the_body_counts_for_a_page_of_revisions() {
     server.stop().await;
 }
 
-/// The articles of each event of a snapshot, as a default client receives them.
+/// The articles in each event of a snapshot, as a default client receives them.
 async fn snapshot(server: &TestServer) -> Vec<Vec<String>> {
     use pb::subscribe_response::Event;
     let mut subscriber = ChangeFeedServiceClient::connect(server.url.clone()).await.unwrap();
@@ -326,9 +326,9 @@ async fn a_snapshot_of_large_articles_reaches_a_default_client() {
     server.stop().await;
 }
 
-/// What is sent is measured again, so only the archive itself says how much was read for it.
+/// The service measures its replies as well, so only the archive itself shows how much was read for a page.
 #[tokio::test]
-async fn no_more_is_read_for_a_page_than_it_may_have() {
+async fn a_page_reads_no_more_contents_than_it_may_return() {
     use dateline::archive::read::article::View;
     use dateline::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
     use dateline::archive::{Archive, Options};
@@ -360,6 +360,6 @@ async fn no_more_is_read_for_a_page_than_it_may_have() {
         archive.articles(cut, names, View::Full).await.unwrap().len(),
         archive.revisions(cut, first, RevisionOrder::NewestFirst, None, (1_000, View::Full)).await.unwrap().items.len(),
     ];
-    assert_eq!(read, [3; 4], "the third goes beyond 2 MiB");
+    assert_eq!(read, [3; 4], "the third exceeds 2 MiB");
     archive.close().await;
 }

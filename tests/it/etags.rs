@@ -1,4 +1,4 @@
-//! Etags: each write answers the article's, and none comes back.
+//! Etags: each write returns the article's etag, and none recurs.
 
 use dateline::client::Client;
 use dateline::wire::pb;
@@ -25,7 +25,7 @@ async fn mark(client: &Client, withdraw: bool, seconds: i64) -> String {
 }
 
 #[tokio::test]
-async fn each_write_answers_the_etag_that_a_read_has_and_none_comes_back() {
+async fn each_write_returns_the_etag_of_a_read_and_no_etag_recurs() {
     let (_directory, _server, client) = fresh().await;
     let mut seen = Vec::new();
     let mut archive = client.archive.clone();
@@ -42,7 +42,8 @@ async fn each_write_answers_the_etag_that_a_read_has_and_none_comes_back() {
     };
     seen.push(archive.rollback_article(rollback).await.unwrap().into_inner().etag);
     assert_eq!(seen.last(), Some(&current(&client).await));
-    // The last two are at one instant: the later one counts, and is no return to what was before.
+    // The last two are at the same instant: the later one is in force, but it does not restore the earlier state's
+    // etag.
     for (withdraw, seconds) in [(true, 30), (false, 40), (true, 50), (false, 60), (true, 60)] {
         seen.push(mark(&client, withdraw, seconds).await);
         assert_eq!(seen.last(), Some(&current(&client).await));
@@ -67,7 +68,7 @@ async fn each_write_answers_the_etag_that_a_read_has_and_none_comes_back() {
     }
 }
 
-/// The observation found the older of two contents at one instant, and was logged as if it had found the newer.
+/// The observation found the older of two contents at one instant, but the log once said that it found the newer.
 #[tokio::test]
 async fn a_repeated_observation_at_a_tie_is_logged_with_what_it_found() {
     let (_directory, _server, client) = fresh().await;
@@ -107,9 +108,9 @@ async fn the_end_of_the_year_9999_reads_as_the_newest() {
     }
 }
 
-/// With the etag of now, the writer would go over what it has never seen.
+/// With the present etag, the writer could overwrite a state that it has never seen.
 #[tokio::test]
-async fn a_replayed_answer_has_the_etag_of_its_own_write() {
+async fn a_replayed_reply_has_the_etag_of_its_own_write() {
     let (_directory, _server, client) = fresh().await;
     let mut archive = client.archive.clone();
     let request = pb::RecordObservationRequest { request_id: "crawl-1".to_owned(), ..publish("bridge", "It closes.") };
@@ -123,7 +124,7 @@ async fn a_replayed_answer_has_the_etag_of_its_own_write() {
     assert_eq!(archive.record_observation(guarded).await.unwrap_err().code(), Code::Aborted);
 }
 
-/// In a batch, each answer has the etag as its own item leaves the article.
+/// In a batch, each reply has the etag of the article after that item.
 #[tokio::test]
 async fn the_last_etag_of_a_batch_guards_the_next_write() {
     let (_directory, _server, client) = fresh().await;

@@ -116,7 +116,7 @@ fn the_fixture_has_every_kind_of_change_and_key() {
     for key in expected {
         assert!(keys.contains_key(&key), "there is no key of {key:?} in {keys:?}");
     }
-    for meta in [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClockFloor, MetaKey::Commits] {
+    for meta in [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClosedTime, MetaKey::Commits] {
         assert!(Tables::new(&engine).meta(meta).unwrap().is_some(), "there is no {meta:?}");
     }
     assert!(Tables::new(&engine).change(Seq::ZERO).unwrap().is_some());

@@ -147,7 +147,7 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
     }
     let etag = article.etag.as_deref().unwrap_or("none");
     write!(text, ", etag {etag}, made {}, latest change {}", article.create_time, article.latest.seq).unwrap();
-    if let Some(mark) = &article.mark {
+    if let Some(mark) = &article.state {
         write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
     }
     // A withdrawn article has no content to show.

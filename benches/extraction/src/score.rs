@@ -54,8 +54,8 @@ fn words(text: &str) -> HashMap<String, usize> {
     }
     words
 }
+
 /// The text reduced to lower-case letters and digits.
-/// Letters and digits, in lower case.
 pub fn normal(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

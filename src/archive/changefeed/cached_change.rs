@@ -28,7 +28,7 @@ pub(crate) struct Stands {
 /// What a filter asks of an article, beside its name and URLs.
 pub(crate) struct Stand {
     /// The change that made the revision in force.
-    pub(crate) made: Arc<Change>,
+    pub(crate) created_by: Arc<Change>,
     pub(crate) since: Timestamp,
     pub(crate) withdrawn: bool,
 }
@@ -98,7 +98,7 @@ impl Stand {
     /// How the article of `change` stands with it.
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let standing = change.entry.standing;
-        Ok(Self { made: newest(reader, change)?, since: standing.since, withdrawn: standing.withdrawn })
+        Ok(Self { created_by: newest(reader, change)?, since: standing.since, withdrawn: standing.withdrawn })
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn fit(reader: &Reader<'_>, query: &FeedQuery, entry: &FeedEntry) -> 
 
 /// Whether an article that stands so matches the filter, but for its URLs.
 fn passes(query: &FeedQuery, stand: &Stand) -> bool {
-    state_passes(&query.filter, stand.withdrawn, stand.since) && attributes_pass(&query.filter, &stand.made)
+    state_passes(&query.filter, stand.withdrawn, stand.since) && attributes_pass(&query.filter, &stand.created_by)
 }
 
 /// Whether a URL that the filter asks for leads to the article before a change, and after it: a change can add one.

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub(crate) use crate::archive::changefeed::cached_change::FeedEntry;
 pub use crate::archive::changefeed::page::{PagePlan, Render};
-pub use crate::archive::changefeed::replay_request::Again;
+pub use crate::archive::changefeed::replay_request::ReplayRequest;
 pub(crate) use crate::archive::changefeed::ring::{End, Recent};
 pub use crate::archive::changefeed::start::FeedStart;
 pub use crate::archive::changefeed::view::ChangeAt;
@@ -137,7 +137,7 @@ pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
 
 /// What a view of a change may take to be kept: the content that the change brought, with room for what changed in it.
 fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
-    let made = change.entry.made.as_deref();
+    let made = change.entry.new_revision.as_deref();
     let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
     // It is told of the change, and of the revision that it made.
     let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());

@@ -15,9 +15,9 @@ use crate::store::StoreError;
 
 /// What a request asks for, beside what its change says of name, time, request id, reason and fetch.
 #[derive(Clone, Debug)]
-pub enum Again {
+pub enum ReplayRequest {
     /// An observation of this revision's content.
-    Publish {
+    Observe {
         /// The revision, with its content.
         revision: Box<RevisionAt>,
         /// Whether it is to be no sighting: it was recorded before or coalesced away, and brought URLs.
@@ -26,19 +26,19 @@ pub enum Again {
     /// A rollback to the revision of this number.
     Rollback(RevisionNumber),
     /// A mark.
-    Mark {
+    SetState {
         /// Withdraw, or reinstate.
         withdrawn: bool,
     },
 }
 
 /// What makes the entry's change again.
-pub(crate) fn again(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Result<Again, ReadError> {
+pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Result<ReplayRequest, ReadError> {
     let change = &feed_entry.change;
     let entry = &change.entry;
     let publish = |number, made, coalesce| {
         let revision = revision_of(reader, entry.name.clone(), number, made, View::Full)?;
-        Ok(Again::Publish { revision: Box::new(revision), coalesce })
+        Ok(ReplayRequest::Observe { revision: Box::new(revision), coalesce })
     };
     match entry.kind {
         LogKind::Created | LogKind::Revised => publish(view::number(change)?, Arc::clone(change), false),
@@ -46,7 +46,7 @@ pub(crate) fn again(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Result<Again
             let nothing = || StoreError::damaged_at(change.seq, "an observation has no revision");
             let number = entry.revision.ok_or_else(nothing)?;
             if entry.by_rollback {
-                return Ok(Again::Rollback(number));
+                return Ok(ReplayRequest::Rollback(number));
             }
             publish(number, view::made(reader, feed_entry, number)?, false)
         }
@@ -62,16 +62,16 @@ pub(crate) fn again(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Result<Again
             }
         },
         LogKind::RolledBack => {
-            let record = entry.made.as_deref();
+            let record = entry.new_revision.as_deref();
             let nothing = || StoreError::damaged_at(change.seq, "a rollback does not say to which revision");
-            Ok(Again::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(nothing)?))
+            Ok(ReplayRequest::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(nothing)?))
         }
-        LogKind::Withdrawn => Ok(Again::Mark { withdrawn: true }),
-        LogKind::Reinstated => Ok(Again::Mark { withdrawn: false }),
-        LogKind::MarkRepeated => {
-            let mark = Steps::Stored(reader.tables()?, entry.article).mark(Some(entry.observe_time), change.seq)?;
+        LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
+        LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
+        LogKind::StateRepeated => {
+            let state = Steps::Stored(reader.tables()?, entry.article).state(Some(entry.observe_time), change.seq)?;
             let nothing = || StoreError::damaged_at(change.seq, "the mark that was repeated is missing");
-            Ok(Again::Mark { withdrawn: mark.ok_or_else(nothing)?.withdrawn })
+            Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(nothing)?.withdrawn })
         }
     }
 }

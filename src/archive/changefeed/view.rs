@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::archive::changefeed::FeedView;
 use crate::archive::changefeed::cached_change::FeedEntry;
 use crate::archive::changefeed::cached_change::newest;
-use crate::archive::changefeed::replay_request::Again;
-use crate::archive::changefeed::replay_request::again;
+use crate::archive::changefeed::replay_request::ReplayRequest;
+use crate::archive::changefeed::replay_request::replay_request;
 use crate::archive::error::{ArchiveError, Missing};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::revision_of;
@@ -32,7 +32,7 @@ pub struct ChangeAt {
     /// What the revision changed, where the change made it and that was asked for.
     pub comparison: Option<Box<Comparison>>,
     /// What makes the change again, where that was asked for.
-    pub again: Option<Again>,
+    pub again: Option<ReplayRequest>,
 }
 
 /// Looks up what a view shows of a change.
@@ -42,7 +42,7 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
     let newest = newest(reader, change)?;
     let newest_number = number(&newest)?;
     let made = match change.entry.revision {
-        _ if change.entry.made.is_some() => Arc::clone(change),
+        _ if change.entry.new_revision.is_some() => Arc::clone(change),
         // A sighting that brought URLs is told as that alone.
         _ if kind == ChangeKind::Aliased => newest,
         Some(revision) if revision != newest_number => made(reader, entry, revision)?,
@@ -54,7 +54,7 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
         FeedView::Diff if made.seq == change.seq => Some(Box::new(compared(reader, entry, number)?)),
         FeedView::Basic | FeedView::Full | FeedView::Diff | FeedView::Request => None,
     };
-    let again = (view == FeedView::Request).then(|| again(reader, entry)).transpose()?;
+    let again = (view == FeedView::Request).then(|| replay_request(reader, entry)).transpose()?;
     Ok(ChangeAt {
         change: Arc::clone(change),
         kind,
@@ -77,7 +77,7 @@ pub(crate) fn made(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNum
 
 pub(crate) fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
     let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
-    made.entry.revision.filter(|_| made.entry.made.is_some()).ok_or_else(unmade)
+    made.entry.revision.filter(|_| made.entry.new_revision.is_some()).ok_or_else(unmade)
 }
 
 /// The revision beside the one in force before it, as known with the change that made it.

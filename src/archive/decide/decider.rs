@@ -1,4 +1,22 @@
-//! One operation's turn: judged on all before it, and turned into one change of the log, or none.
+//! Decides one operation, given everything before it, and stages the log change that it causes, if any.
+//!
+//! The steps, in this order:
+//!
+//! 1. Resolve the target to an article, by name or by URL.
+//! 2. If the request id was used before, return the earlier result ([`super::idempotency`]). This comes before the
+//!    precondition: the first request may itself have changed the state that the precondition asks for.
+//! 3. Check the precondition against the newest state.
+//! 4. Apply the rules of the action: observation, rollback or state change.
+//! 5. Project what follows from the change ([`crate::archive::project::projection`]), and encode its log record.
+//!
+//! Invariants:
+//! - An operation causes at most one change, and that change is complete: it records the decision, so that nothing has to
+//!   be decided again when the log is replayed.
+//! - Nothing is written. A rejected operation leaves no trace.
+//! - Everything here is synchronous and depends only on the tables and the [`Position`]; the same input always gives the
+//!   same change.
+//!
+//! The decider must not know which of the state is durable. It reads through an overlay and sees all as one database.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -24,17 +42,19 @@ use crate::store::head::{Head, InForce};
 use crate::store::record::EncodedChange;
 use crate::store::{Batch, StoreError, Tables};
 
-/// What an operation is judged on.
+/// The state that an operation is decided on.
 pub(crate) struct Decider<'a> {
     pub(crate) tables: Tables<'a>,
     pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
+    /// The end of the log, where the change goes.
     pub(crate) position: Position,
+    /// A provisional archive time; sealing the commit replaces it.
     pub(crate) archive_time: Timestamp,
-    /// The first position of the atomic batch.
+    /// The first position of the atomic batch that the operation is part of.
     pub(crate) batch_first: Seq,
 }
 
-/// One change and all that is written with it, save the source's figures.
+/// A change and everything that is written with it, except the stats of its source.
 pub(crate) struct StagedChange {
     pub(crate) article: ArticleKey,
     pub(crate) head: Head,
@@ -44,7 +64,7 @@ pub(crate) struct StagedChange {
     pub(crate) content: Option<LoadedContent>,
 }
 
-/// What a change brings beside its record.
+/// The payload stored with a change: its content, and its original if there is one.
 pub(crate) struct Payload {
     pub(crate) packed: PackedContent,
     pub(crate) original: Option<PackedOriginal>,
@@ -61,14 +81,14 @@ impl Payload {
     }
 }
 
-/// An article that is there.
+/// An article that exists, with its head before the operation.
 pub(crate) struct ExistingArticle {
     pub(crate) key: ArticleKey,
     pub(crate) head: Head,
 }
 
 impl Decider<'_> {
-    /// Judges the operation. The effect is `None` where nothing is to be written.
+    /// Decides the operation. The staged change is `None` if nothing is to be written.
     pub(crate) fn take(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
         let (mut written, staged) = self.decide(operation)?;
         if !written.replayed {
@@ -77,7 +97,7 @@ impl Decider<'_> {
         Ok((written, staged))
     }
 
-    /// The tag of the newest state of the article that was written to.
+    /// The etag of the article's newest state after the operation.
     fn etag_after(&self, written: &Receipt, staged: Option<&StagedChange>) -> Result<String, ArchiveError> {
         let existing = match staged {
             Some(StagedChange { article, head, .. }) => ExistingArticle { key: *article, head: head.clone() },
@@ -89,11 +109,12 @@ impl Decider<'_> {
         };
         let change = staged.map(|staged| &staged.change);
         let newest = existing.head.newest;
-        let made = match change.into_iter().chain([&written.made]).find(|change| change.seq == newest.created_seq) {
+        let made = match change.into_iter().chain([&written.created_by]).find(|change| change.seq == newest.created_seq)
+        {
             Some(made) => Arc::clone(made),
             None => creating_change(&self.tables, newest.created_seq)?,
         };
-        Ok(etag(newest.revision, existing.head.last_mark, &made))
+        Ok(etag(newest.revision, existing.head.last_state_change, &made))
     }
 
     fn decide(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
@@ -111,9 +132,11 @@ impl Decider<'_> {
             (Action::Observe(observation), Some(existing)) => {
                 self.observe(operation, existing, &NewContent { observation, rollback_of: None })
             }
-            (Action::Rollback(_) | Action::Mark { .. }, None) => Err(Missing::Article(name).into()),
+            (Action::Rollback(_) | Action::SetState { .. }, None) => Err(Missing::Article(name).into()),
             (Action::Rollback(number), Some(existing)) => self.roll_back(operation, existing, *number),
-            (Action::Mark { withdrawn, reason }, Some(existing)) => self.mark(operation, existing, *withdrawn, reason),
+            (Action::SetState { withdrawn, reason }, Some(existing)) => {
+                self.set_state(operation, existing, *withdrawn, reason)
+            }
         }
     }
 
@@ -158,7 +181,7 @@ impl Decider<'_> {
             };
         };
         let made = creating_change(&self.tables, head.newest.created_seq)?;
-        let etag = etag(head.newest.revision, head.last_mark, &made);
+        let etag = etag(head.newest.revision, head.last_state_change, &made);
         let holds = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
             Precondition::Etag(expected) => *expected == etag,
@@ -168,7 +191,7 @@ impl Decider<'_> {
         if holds { Ok(()) } else { Err(conflict.into()) }
     }
 
-    fn mark(
+    fn set_state(
         &self,
         operation: &Operation,
         existing: ExistingArticle,
@@ -178,18 +201,18 @@ impl Decider<'_> {
         let ExistingArticle { key, head } = existing;
         let at = operation.observe_time;
         if at < head.first_observe_time {
-            return Err(Conflict::MarkTooEarly { article: head.name, first: head.first_observe_time }.into());
+            return Err(Conflict::StateTooEarly { article: head.name, first: head.first_observe_time }.into());
         }
         let step = self.revision_at(key, at)?;
         let made = creating_change(&self.tables, step.created_seq)?;
-        let recorded = self.is_marked(key, at, withdrawn)?;
+        let recorded = self.is_state_recorded(key, at, withdrawn)?;
         let outcome = if recorded { Outcome::Unchanged } else { Outcome::Revised };
         let written = self.written(operation, head.name.clone(), outcome, &made, step.revision, Vec::new());
         if recorded && operation.request.is_none() {
             return Ok((written, None));
         }
         let kind = match (recorded, withdrawn) {
-            (true, _) => LogKind::MarkRepeated,
+            (true, _) => LogKind::StateRepeated,
             (false, true) => LogKind::Withdrawn,
             (false, false) => LogKind::Reinstated,
         };
@@ -201,13 +224,13 @@ impl Decider<'_> {
         Ok((written, Some(staged)))
     }
 
-    fn is_marked(&self, key: ArticleKey, at: Timestamp, withdrawn: bool) -> Result<bool, StoreError> {
+    fn is_state_recorded(&self, key: ArticleKey, at: Timestamp, withdrawn: bool) -> Result<bool, StoreError> {
         let exactly = (Bound::Included(at), Bound::Included(at));
-        let last = self.tables.marks(key, exactly, Direction::Reverse, ALL).next().transpose()?;
-        Ok(last.is_some_and(|mark| mark.withdrawn == withdrawn))
+        let last = self.tables.state_changes(key, exactly, Direction::Reverse, ALL).next().transpose()?;
+        Ok(last.is_some_and(|state| state.withdrawn == withdrawn))
     }
 
-    /// The revision in force at `at`.
+    /// The revision in force at `at`; [`Missing::NotYetObserved`] if that is before the first observation.
     pub(crate) fn revision_at(&self, key: ArticleKey, at: Timestamp) -> Result<InForce, ArchiveError> {
         if let Some(step) = Steps::Stored(self.tables, key).in_force(Some(at), ALL)? {
             return Ok(step);
@@ -234,11 +257,11 @@ impl Decider<'_> {
             previous,
             request: operation.request.clone(),
             bound_urls: Vec::new(),
-            made: None,
+            new_revision: None,
             reason: String::new(),
             fetch: None,
             by_rollback: false,
-            // Known when the head is as the change leaves it.
+            // A placeholder. `staged` replaces it, since it depends on the head after the change.
             standing: Standing {
                 created_seq: self.position.next_seq,
                 since: operation.observe_time,
@@ -248,7 +271,7 @@ impl Decider<'_> {
         }
     }
 
-    /// The effect of the change that `entry` says, on an article whose head is `before`, with what it brings.
+    /// Stages the change `entry` to an article whose head is `before`; `None` for a new article.
     pub(crate) fn staged(
         &self,
         before: Option<Head>,
@@ -282,7 +305,7 @@ impl Decider<'_> {
             article,
             observe_time: operation.observe_time,
             outcome,
-            made: Arc::clone(made),
+            created_by: Arc::clone(made),
             revision,
             etag: String::new(),
             replayed: false,
@@ -295,6 +318,6 @@ impl Decider<'_> {
 pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
     match &operation.action {
         Action::Observe(observation) => &observation.urls,
-        Action::Rollback(_) | Action::Mark { .. } => &[],
+        Action::Rollback(_) | Action::SetState { .. } => &[],
     }
 }

@@ -1,9 +1,27 @@
-//! The observation rules: what an observation does, given all that is recorded.
+//! The observation rules: what an observation of an existing article does, given everything recorded.
 //!
-//! Order on the observe axis decides, not arrival. Let p be what is in force at the observation's time and s the
-//! earliest observation after it. The same time and content as a recorded observation is that one; p's content
-//! again is a sighting; s's content was live earlier than known; anything else is a new revision, even where an
-//! older one has the same text.
+//! The order of observe times decides, not the order of arrival. Let `p` be the revision in force at the observe time,
+//! and `s` the one found by the earliest observation after it:
+//!
+//! ```text
+//!            p                 ?                    s
+//! ───────────●─────────────────●────────────────────●─────────▶ observe time
+//!        in force here   the observation     next observation
+//! ```
+//!
+//! | the content | the decision |
+//! | --- | --- |
+//! | is that of an observation recorded at exactly this time | the observation is already recorded |
+//! | equals that of `p` | a sighting of `p`, or nothing if it is coalesced |
+//! | equals that of `s` | `s` was live earlier than known: it is in force from here on |
+//! | is any other | a new revision, even if an older one has the same text |
+//!
+//! The rules are applied in this order. They guarantee that the same observations give the same content at every
+//! instant, whatever their order of arrival; only the numbers of revisions may differ. Ties, two contents at one
+//! instant, are the one exception: the one recorded later is in force.
+//!
+//! Contents are compared by digest alone. This module reads tables and writes nothing; it does not know state changes,
+//! request ids or URLs.
 
 use std::ops::Bound;
 
@@ -15,29 +33,29 @@ use crate::store::key::article::TimeTable;
 use crate::store::tables::Observed;
 use crate::store::{StoreError, Tables};
 
-/// The writer judges on all there is.
+/// The bound that includes every change, durable or not. Only the writer thread may use it.
 pub(crate) const ALL: Seq = Seq(u64::MAX);
 
-/// What an observation is.
+/// What an observation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The same one was recorded before, and found this revision: not always the one in force at its time, which is the
-    /// one recorded last.
+    /// Nothing: the same observation was recorded before, and found this revision. In a tie, that need not be the
+    /// revision in force at its time.
     Recorded(RevisionNumber),
-    /// A sighting so close to the last one that the writer asked for nothing to be written.
+    /// Nothing: it is a sighting within the coalescing time of the previous one.
     Coalesced,
-    /// The content in force, seen again.
+    /// It confirms the revision in force.
     Sighting(InForce),
-    /// The content of the observation after it, which was live earlier than known.
+    /// It shows that the revision found by the next observation was live earlier than known.
     Earlier(InForce),
-    /// A new revision.
+    /// It creates a revision.
     New {
-        /// What was in force before it.
+        /// The revision in force before it.
         before: Option<InForce>,
     },
 }
 
-/// An observation to be judged.
+/// An observation to be decided.
 pub(crate) struct Candidate<'a> {
     pub(crate) article: ArticleKey,
     pub(crate) head: &'a Head,
@@ -46,7 +64,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) coalesce_within_micros: i64,
 }
 
-/// Judges an observation of an article that exists.
+/// Decides what an observation of an existing article does.
 pub(crate) fn decide(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Decision, StoreError> {
     let Candidate { article, head, observe_time: at, digest, .. } = *candidate;
     let in_order = at > head.latest_observe_time;
@@ -72,21 +90,23 @@ pub(crate) fn decide(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<D
     }
 }
 
-/// Whether the digest of the revision that the change at `seq` made may be `digest`, as far as the head remembers.
+/// Whether the revision created at `seq` can have this digest, judging by the digests' first bytes in the head. It
+/// spares the read of the change in most cases.
 fn may_be(head: &Head, seq: Seq, digest: ContentDigest) -> bool {
     let remembered = head.recent.iter().rev().find(|recent| recent.seq == seq);
     remembered.is_none_or(|recent| digest.0.starts_with(&recent.digest_start))
 }
 
-/// The digest of the revision that the change at `seq` made.
+/// Reads the content digest of the revision that the change at `seq` created.
 pub(crate) fn digest_of(tables: &Tables<'_>, seq: Seq) -> Result<ContentDigest, StoreError> {
     let change = tables.change(seq)?;
-    let made = change.and_then(|change| change.entry.made);
+    let made = change.and_then(|change| change.entry.new_revision);
     made.map(|made| made.digest)
-        .ok_or_else(|| StoreError::damaged_at(seq, "the change that made a revision is missing"))
+        .ok_or_else(|| StoreError::damaged_at(seq, "the change that created a revision is missing"))
 }
 
-/// The revision that an observation of this content at exactly this time found, if one is recorded.
+/// The revision that a recorded observation of this content at exactly this time found; `None` if there is no such
+/// observation.
 fn recorded(
     tables: &Tables<'_>,
     article: ArticleKey,
@@ -99,7 +119,7 @@ fn recorded(
         for entry in tables.observed(table, article, exactly, Direction::Forward, ALL) {
             let Observed { revision, created_seq, .. } = entry?;
             if last_checked == Some(revision) {
-                continue; // Many entries at one instant are mostly of one revision.
+                continue; // If one instant has many entries, most are of the same revision.
             }
             last_checked = Some(revision);
             if digest_of(tables, created_seq)? == digest {
@@ -130,7 +150,7 @@ fn sighting(
     Ok(Decision::Sighting(in_force))
 }
 
-/// When the article was observed next after `at`, as known below `below`.
+/// The time of the earliest observation after `at`, as known below the position `below`.
 pub(crate) fn next_observation(
     tables: &Tables<'_>,
     article: ArticleKey,
@@ -146,7 +166,8 @@ fn last_observation(tables: &Tables<'_>, article: ArticleKey, at: Timestamp) -> 
     nearest(tables, (article, ALL), earlier, Direction::Reverse, Timestamp::max)
 }
 
-/// Every step begins at an observation, so the observations are the entries of both tables.
+/// The first observation in the given direction. A new revision has an entry in the table `Time` and a sighting one in
+/// the table `Sighting`, so both are read.
 fn nearest(
     tables: &Tables<'_>,
     (article, below): (ArticleKey, Seq),

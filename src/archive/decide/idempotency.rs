@@ -1,4 +1,7 @@
-//! A request that comes again gets the answer that it got when it was first made.
+//! Idempotency: a repeated request gets the same result as the first one, and changes nothing.
+//!
+//! Nothing about results is stored except the change itself. The result is computed again from the state just after
+//! that change, not from the newest state, so it is the same however much has happened since.
 
 use crate::archive::decide::decider::urls;
 use crate::archive::decide::decider::{Decider, ExistingArticle};
@@ -11,7 +14,8 @@ use crate::model::{Change, LogKind, RequestDigest, RequestId, Seq, Snapshot};
 use crate::store::StoreError;
 
 impl Decider<'_> {
-    /// The answer that the request got when it was first made.
+    /// Rebuilds the receipt of the request `id`, which was carried out by the change at `seq`. A different request
+    /// under the same id is [`Conflict::RequestIdReused`].
     pub(crate) fn replay(
         &self,
         operation: &Operation,
@@ -20,7 +24,7 @@ impl Decider<'_> {
         id: &RequestId,
         digest: RequestDigest,
     ) -> Result<Receipt, ArchiveError> {
-        let missing = || StoreError::damaged_at(seq, "the change that answered a request is missing");
+        let missing = || StoreError::damaged_at(seq, "the change that carried out a request is missing");
         let change = self.tables.change(seq)?.ok_or_else(missing)?;
         let article = existing.head.name.clone();
         if change.entry.request.as_ref().is_none_or(|(_, recorded)| *recorded != digest) {
@@ -29,18 +33,19 @@ impl Decider<'_> {
         let outcome = match change.entry.kind {
             LogKind::Created => Outcome::Created,
             LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated => Outcome::Revised,
-            LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated | LogKind::Aliased => Outcome::Unchanged,
+            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => Outcome::Unchanged,
         };
         let observe_time = change.entry.observe_time;
         let steps = Steps::Stored(self.tables, existing.key);
         let step = steps.in_force(Some(observe_time), seq.next())?.ok_or_else(missing)?;
         let newest = steps.in_force(None, seq.next())?.ok_or_else(missing)?;
-        // Of then, not of now: it must not let a writer go over what has come since, which it does not know.
-        let last_mark = match existing.head.last_mark {
-            Some(last) if last > seq => steps.last_mark(seq.next())?,
+        // The etag of that time, not the current one: it must not let the client overwrite later changes, which it has
+        // not seen.
+        let last_state_change = match existing.head.last_state_change {
+            Some(last) if last > seq => steps.last_state_change(seq.next())?,
             last => last,
         };
-        let etag = etag(newest.revision, last_mark, &*creating_change(&self.tables, newest.created_seq)?);
+        let etag = etag(newest.revision, last_state_change, &*creating_change(&self.tables, newest.created_seq)?);
         let mut warnings = Vec::new();
         for url in urls(operation) {
             let binding = self.tables.url(&url.key, seq.next())?;
@@ -53,7 +58,7 @@ impl Decider<'_> {
             article,
             observe_time,
             outcome,
-            made: creating_change(&self.tables, step.created_seq)?,
+            created_by: creating_change(&self.tables, step.created_seq)?,
             revision: step.revision,
             etag,
             replayed: true,
@@ -62,7 +67,7 @@ impl Decider<'_> {
         })
     }
 
-    /// The stamp at the end of the atomic batch that a change is of.
+    /// The snapshot at the end of the atomic batch that `change` is part of.
     fn snapshot_after_batch_of(&self, change: &Change) -> Result<Snapshot, StoreError> {
         let mut last = change.clone();
         while let Some(next) = self.tables.change(last.seq.next())? {

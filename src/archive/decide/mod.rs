@@ -1,7 +1,7 @@
-//! Decides what one operation does, given everything before it: one change of the log, or none.
+//! Decides what one operation does, given everything before it: one log change, or none.
 //!
-//! The decider reads the state that all earlier operations leave, and writes nothing: what it stages is committed by
-//! [`super::write`]. It knows neither threads nor callers, and its only clock is the time that it is given.
+//! The decider reads the state that all earlier operations leave, and writes nothing; [`super::write`] commits what it
+//! stages. It knows neither threads nor callers, and takes the time as an argument.
 
 pub(crate) mod decider;
 pub(crate) mod decision;

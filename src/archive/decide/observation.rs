@@ -1,4 +1,17 @@
-//! Observations and rollbacks: a content arrives, and makes a revision or confirms one.
+//! Observations and rollbacks: a content arrives, and creates a revision or confirms one.
+//!
+//! [`decision`](super::decision) says which; this module turns that into the change and its payload: it binds URLs,
+//! packs the content as a delta, and counts the words that changed. A rollback is an observation whose content is read
+//! from an earlier revision.
+//!
+//! Invariants:
+//! - A request with an id is always logged, even if it changes nothing, so that a repetition finds it.
+//! - URLs alone are a reason for a change. A URL that belongs to another article stays there, and the receipt says so.
+//! - An observation is rejected if the article is withdrawn at its observe time, unless it is recorded already.
+//! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if its base is still the
+//!   right one. The result is the same with and without it.
+//!
+//! Which index entries follow is not decided here but in [`crate::archive::project::projection`].
 
 use std::sync::Arc;
 
@@ -20,10 +33,10 @@ use crate::store::head::{Head, InForce};
 use crate::store::overlay::Overlay;
 use crate::store::{StoreError, Tables};
 
-/// A content to be archived, and where it comes from.
+/// A content to be recorded, and where it comes from.
 pub(crate) struct NewContent<'a> {
     pub(crate) observation: &'a Observation,
-    /// The revision rolled back to, with the change that made it.
+    /// The number of the revision that is rolled back to, and the change that created it.
     pub(crate) rollback_of: Option<(RevisionNumber, Seq)>,
 }
 
@@ -49,7 +62,7 @@ impl Decider<'_> {
         let entry = ChangeEntry {
             revision: Some(RevisionNumber::FIRST),
             bound_urls,
-            made: Some(Box::new(record)),
+            new_revision: Some(Box::new(record)),
             fetch: observation.fetch.clone(),
             ..self.entry(operation, (key, &name), LogKind::Created, None)
         };
@@ -110,7 +123,7 @@ impl Decider<'_> {
         self.finish(operation, head, entry, payload, warnings)
     }
 
-    /// Makes the change, and answers with what is in force at the observe time after it.
+    /// Stages the change. The receipt has the revision that is in force at the observe time after it.
     fn finish(
         &self,
         operation: &Operation,
@@ -122,7 +135,7 @@ impl Decider<'_> {
         let at = operation.observe_time;
         let (key, name) = (entry.article, before.name.clone());
         let in_order = at > before.latest_observe_time;
-        let outcome = if entry.made.is_some() { Outcome::Revised } else { Outcome::Unchanged };
+        let outcome = if entry.new_revision.is_some() { Outcome::Revised } else { Outcome::Unchanged };
         let staged = self.staged(Some(before), entry, payload)?;
         let here = if in_order {
             staged.head.newest
@@ -156,12 +169,12 @@ impl Decider<'_> {
         let kind = if arrived.rollback_of.is_some() { LogKind::RolledBack } else { LogKind::Revised };
         let revision = Some(head.revision_count.next());
         let fetch = observation.fetch.clone();
-        let entry = ChangeEntry { kind, revision, made: Some(Box::new(record)), fetch, ..entry };
+        let entry = ChangeEntry { kind, revision, new_revision: Some(Box::new(record)), fetch, ..entry };
         Ok((entry, Payload { packed, original, content: loaded(observation) }))
     }
 
-    /// A reference where one of the recent contents is equal, the prepared delta where its base is still the
-    /// latest content, else a delta made now.
+    /// Packs the content: as a reference if a recent content is equal, as the prepared delta if its base is still the
+    /// latest content, or else as a new delta.
     fn pack(&self, head: &Head, arrived: &NewContent<'_>) -> Result<PackedContent, ArchiveError> {
         let observation = arrived.observation;
         let length = observation.bytes.len();
@@ -181,7 +194,7 @@ impl Decider<'_> {
     fn equal_content(&self, head: &Head, arrived: &NewContent<'_>) -> Result<Option<(Seq, u32)>, ArchiveError> {
         let digest = arrived.observation.digest;
         for recent in head.recent.iter().rev().filter(|recent| digest.0.starts_with(&recent.digest_start)) {
-            // The digest leaves out what was guessed, so equal digests are not yet equal bytes.
+            // The digest leaves out guesses, so contents with equal digests may still differ in their bytes.
             let is_equal = digest_of(&self.tables, recent.seq)? == digest
                 && self.content_bytes(recent.seq)? == arrived.observation.bytes;
             if is_equal {
@@ -207,18 +220,18 @@ impl Decider<'_> {
     }
 
     fn refuse_if_withdrawn(&self, head: &Head, key: ArticleKey, at: Timestamp) -> Result<(), ArchiveError> {
-        let Some(last) = head.mark else { return Ok(()) };
-        let mark = if at >= last.since { Some(last) } else { Steps::Stored(self.tables, key).mark(Some(at), ALL)? };
-        match mark {
-            Some(mark) if mark.withdrawn => {
-                Err(Conflict::Withdrawn { article: head.name.clone(), since: mark.since }.into())
+        let Some(last) = head.state else { return Ok(()) };
+        let state = if at >= last.since { Some(last) } else { Steps::Stored(self.tables, key).state(Some(at), ALL)? };
+        match state {
+            Some(state) if state.withdrawn => {
+                Err(Conflict::Withdrawn { article: head.name.clone(), since: state.since }.into())
             }
             _ => Ok(()),
         }
     }
 
-    /// The URLs that begin to lead to the article, or lead to it from an earlier time on, and warnings of those
-    /// that lead elsewhere. `url_count` is how many lead to it already.
+    /// Returns the URLs that the change binds to the article, because they are new or because they are bound from an
+    /// earlier time now, and a warning for each that cannot be bound. `url_count` is how many are bound already.
     fn bind_urls(
         &self,
         article: ArticleKey,
@@ -257,8 +270,8 @@ impl Decider<'_> {
         let missing = || Missing::Revision { article: existing.head.name.clone(), number };
         let seq = seq.ok_or_else(missing)?;
         let made = creating_change(&self.tables, seq)?;
-        let unmade = || StoreError::damaged_at(seq, "the change that made a revision has no record of it");
-        let record = made.entry.made.as_ref().ok_or_else(unmade)?;
+        let unmade = || StoreError::damaged_at(seq, "the change that created a revision has no record of it");
+        let record = made.entry.new_revision.as_ref().ok_or_else(unmade)?;
         let digest = record.digest;
         let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
         let content = contents::load(self.tables.source(), seq, digest, cached)?;
@@ -281,7 +294,7 @@ fn loaded(observation: &Observation) -> LoadedContent {
     LoadedContent { bytes: observation.bytes.clone(), content: Arc::clone(&observation.content) }
 }
 
-/// The original as it was prepared, or packed now.
+/// The packed original: the prepared one, or else packed now.
 fn packed_original(observation: &Observation) -> Option<PackedOriginal> {
     let original = observation.original.as_ref()?;
     let prepared = observation.prepared.as_ref().and_then(|prepared| prepared.original.clone());

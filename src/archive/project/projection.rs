@@ -8,7 +8,7 @@
 use crate::archive::decide::decision::next_observation;
 use crate::archive::project::timeline::Steps;
 use crate::model::{ArticleKey, Change, ChangeEntry, ContentDigest, LogKind, RevisionNumber, Seq, Standing, Timestamp};
-use crate::store::head::{Head, InForce, Mark, RECENT_CONTENTS, RecentContent};
+use crate::store::head::{Head, InForce, RECENT_CONTENTS, RecentContent, StateChange};
 use crate::store::key::article::{TimePoint, TimeTable};
 use crate::store::overlay::Overlay;
 use crate::store::tables::{Observed, UrlBinding};
@@ -50,9 +50,9 @@ pub(crate) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>
     match entry.kind {
         LogKind::Created | LogKind::Revised | LogKind::RolledBack => derivation.revise()?,
         LogKind::Sighted => derivation.sight()?,
-        LogKind::Withdrawn => derivation.mark(true)?,
-        LogKind::Reinstated => derivation.mark(false)?,
-        LogKind::Repeated | LogKind::MarkRepeated | LogKind::Aliased => {}
+        LogKind::Withdrawn => derivation.state(true)?,
+        LogKind::Reinstated => derivation.state(false)?,
+        LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => {}
     }
     derivation.bind_urls()?;
     Ok(derivation.finish())
@@ -97,8 +97,8 @@ impl<'a> Derivation<'a> {
             latest_seq: seq,
             revision_count: RevisionNumber::FIRST,
             newest: InForce { revision: RevisionNumber::FIRST, created_seq: seq, since: at, known_seq: seq },
-            mark: None,
-            last_mark: None,
+            state: None,
+            last_state_change: None,
             first_observe_time: at,
             latest_observe_time: at,
             recent: Vec::new(),
@@ -120,7 +120,7 @@ impl<'a> Derivation<'a> {
         let Cause { seq, entry, .. } = self.cause;
         let is_first = entry.kind == LogKind::Created;
         let number = if is_first { RevisionNumber::FIRST } else { self.head.revision_count.next() };
-        let made = entry.made.as_ref().filter(|_| entry.revision == Some(number));
+        let made = entry.new_revision.as_ref().filter(|_| entry.revision == Some(number));
         let made = made.ok_or_else(|| StoreError::damaged_at(seq, "a change does not make the next revision"))?;
         self.remember(made.digest);
         self.head.revision_count = number;
@@ -163,12 +163,12 @@ impl<'a> Derivation<'a> {
         self.observed(None)
     }
 
-    fn mark(&mut self, withdrawn: bool) -> Result<(), StoreError> {
+    fn state(&mut self, withdrawn: bool) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
-        self.batch.put_mark(self.article, Mark { withdrawn, seq, since: entry.observe_time });
+        self.batch.put_state_change(self.article, StateChange { withdrawn, seq, since: entry.observe_time });
         let after = Overlay::new(self.tables.source(), &self.batch);
-        self.head.mark = Steps::Stored(Tables::new(&after), self.article).mark(None, seq.next())?;
-        self.head.last_mark = Some(seq);
+        self.head.state = Steps::Stored(Tables::new(&after), self.article).state(None, seq.next())?;
+        self.head.last_state_change = Some(seq);
         Ok(())
     }
 
@@ -252,8 +252,8 @@ fn standing(head: &Head, entry: &ChangeEntry) -> Standing {
         LogKind::Created | LogKind::Revised | LogKind::Sighted | LogKind::Repeated | LogKind::RolledBack => {
             entry.revision == Some(head.newest.revision)
         }
-        LogKind::Withdrawn | LogKind::Reinstated | LogKind::MarkRepeated => {
-            head.mark.is_none_or(|mark| entry.observe_time >= mark.since)
+        LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
+            head.state.is_none_or(|state| entry.observe_time >= state.since)
         }
         LogKind::Aliased => true,
     };

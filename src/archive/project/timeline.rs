@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use crate::model::{ArticleKey, RevisionNumber, Seq, Timestamp};
 use crate::store::engine::Direction;
-use crate::store::head::{InForce, Mark};
+use crate::store::head::{InForce, StateChange};
 use crate::store::key::article::TimeTable;
 use crate::store::tables::Observed;
 use crate::store::{StoreError, Tables};
@@ -37,7 +37,7 @@ impl Step for InForce {
     }
 }
 
-impl Step for Mark {
+impl Step for StateChange {
     fn at(&self) -> Timestamp {
         self.since
     }
@@ -113,7 +113,7 @@ pub(crate) struct Timeline {
     /// Complete below this position.
     pub(crate) known_below: Seq,
     points: Vec<Observed>,
-    marks: Vec<Mark>,
+    state_changes: Vec<StateChange>,
     /// The changes that made the revisions, by number.
     revisions: Vec<Seq>,
     url_changes: Vec<Seq>,
@@ -143,17 +143,17 @@ impl Timeline {
         let all = (Bound::Unbounded, Bound::Unbounded);
         let points = tables.observed(TimeTable::Time, article, all, Direction::Forward, below);
         let points = points.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
-        let marks = tables.marks(article, all, Direction::Forward, below);
-        let marks = marks.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
+        let state_changes = tables.state_changes(article, all, Direction::Forward, below);
+        let state_changes = state_changes.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
         let numbers = (Bound::Unbounded, Bound::Unbounded);
         let revisions = tables.revisions(article, numbers, Direction::Forward, below).take(entries_max + 1);
         let revisions = revisions.map(|entry| Ok(entry?.1)).collect::<Result<Vec<_>, StoreError>>()?;
         let url_changes = tables.url_changes(article, below).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
-        let most = points.len().max(marks.len()).max(revisions.len()).max(url_changes.len());
+        let most = points.len().max(state_changes.len()).max(revisions.len()).max(url_changes.len());
         if most > entries_max {
             return Ok(None);
         }
-        let mut timeline = Self { known_below: below, points, marks, revisions, url_changes, changes: None };
+        let mut timeline = Self { known_below: below, points, state_changes, revisions, url_changes, changes: None };
         timeline.changes = timeline.load_changes(tables, article, entries_max)?;
         Ok(Some(timeline))
     }
@@ -175,7 +175,7 @@ impl Timeline {
             return Ok(None);
         }
         changes.extend(self.points.iter().map(|entry| entry.point.seq));
-        changes.extend(self.marks.iter().map(|mark| mark.seq));
+        changes.extend(self.state_changes.iter().map(|state| state.seq));
         changes.extend(self.revisions.iter().chain(&self.url_changes));
         changes.sort_unstable();
         changes.dedup();
@@ -186,7 +186,7 @@ impl Timeline {
     /// Bytes of memory that it takes.
     pub(crate) fn weight_bytes(&self) -> usize {
         self.points.capacity() * size_of::<Observed>()
-            + self.marks.capacity() * size_of::<Mark>()
+            + self.state_changes.capacity() * size_of::<StateChange>()
             + (self.revisions.capacity() + self.url_changes.capacity()) * size_of::<Seq>()
             + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
             + size_of::<Self>()
@@ -244,26 +244,32 @@ impl Steps<'_> {
     }
 
     /// The mark in force at `at`, or at the end of the axis, as known below `below`.
-    pub(crate) fn mark(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<Mark>, StoreError> {
+    pub(crate) fn state(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<StateChange>, StoreError> {
         match self {
             Self::Loaded(timeline) => current(
-                until(&timeline.marks, at, |mark| mark.since).filter(|mark| mark.seq < below).map(|mark| Ok(*mark)),
+                until(&timeline.state_changes, at, |state| state.since)
+                    .filter(|state| state.seq < below)
+                    .map(|state| Ok(*state)),
             ),
             Self::Stored(tables, article) => {
                 let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
-                current(tables.marks(*article, times, Direction::Reverse, below))
+                current(tables.state_changes(*article, times, Direction::Reverse, below))
             }
         }
     }
 
     /// The latest change below `below` that set a mark.
-    pub(crate) fn last_mark(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
+    pub(crate) fn last_state_change(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
         match self {
-            Self::Loaded(timeline) => Ok(timeline.marks.iter().map(|mark| mark.seq).filter(|seq| *seq < below).max()),
+            Self::Loaded(timeline) => {
+                Ok(timeline.state_changes.iter().map(|state| state.seq).filter(|seq| *seq < below).max())
+            }
             Self::Stored(tables, article) => {
                 let all = (Bound::Unbounded, Bound::Unbounded);
-                let marks = tables.marks(*article, all, Direction::Forward, below);
-                marks.map(|mark| mark.map(|mark| mark.seq)).try_fold(None, |last, seq| Ok(last.max(Some(seq?))))
+                let state_changes = tables.state_changes(*article, all, Direction::Forward, below);
+                state_changes
+                    .map(|state| state.map(|state| state.seq))
+                    .try_fold(None, |last, seq| Ok(last.max(Some(seq?))))
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
     Timestamp, UrlKey,
 };
-use crate::store::head::{InForce, Mark};
+use crate::store::head::{InForce, StateChange};
 use crate::store::{StoreError, content};
 
 /// How much of a content is read.
@@ -32,7 +32,7 @@ pub struct ArticleAt {
     /// Its name.
     pub name: ArticleName,
     /// The mark in force.
-    pub mark: Option<MarkAt>,
+    pub state: Option<StateChangeAt>,
     /// The revision in force.
     pub revision: RevisionAt,
     /// Since when it is.
@@ -53,7 +53,7 @@ pub struct ArticleAt {
 
 /// A mark at a cut.
 #[derive(Clone, Debug)]
-pub struct MarkAt {
+pub struct StateChangeAt {
     /// Withdrawn, or reinstated.
     pub withdrawn: bool,
     /// Since when.
@@ -70,7 +70,7 @@ pub struct RevisionAt {
     /// Its number.
     pub number: RevisionNumber,
     /// The change that made it, which has its attributes.
-    pub made: Arc<Change>,
+    pub created_by: Arc<Change>,
     /// What it says; `None` where only the attributes were asked for.
     pub content: Option<Arc<Content>>,
     /// The bytes of the kept original, where they were asked for.
@@ -80,7 +80,7 @@ pub struct RevisionAt {
 impl RevisionAt {
     /// The attributes.
     pub fn record(&self) -> Option<&RevisionRecord> {
-        self.made.entry.made.as_deref()
+        self.created_by.entry.new_revision.as_deref()
     }
 }
 
@@ -91,7 +91,7 @@ impl RevisionAt {
             let labels: usize = record.labels.iter().map(String::len).sum();
             record.headline.len() + record.section.len() + record.canonical_url.len() + labels
         });
-        let fetch = self.made.entry.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes());
+        let fetch = self.created_by.entry.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes());
         attributes + fetch + self.content.as_ref().map_or(0, |content| content.weight_bytes())
     }
 }
@@ -100,14 +100,14 @@ impl ArticleAt {
     /// Bytes of what was read with it, roughly. Whatever may be long counts.
     pub(crate) fn weight_bytes(&self) -> usize {
         let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
-        let reason = self.mark.as_ref().map_or(0, |mark| mark.reason.len());
+        let reason = self.state.as_ref().map_or(0, |state| state.reason.len());
         let fetch = self.latest_fetch().map_or(0, Fetch::text_bytes);
         self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch
     }
 
     /// Whether it is withdrawn.
     pub fn withdrawn(&self) -> bool {
-        self.mark.as_ref().is_some_and(|mark| mark.withdrawn)
+        self.state.as_ref().is_some_and(|state| state.withdrawn)
     }
 
     /// How the page was had by the latest change, where the newest state was read and that change found what is in force:
@@ -121,9 +121,9 @@ impl ArticleAt {
 
 /// The tag of an article's newest revision and state. It changes when either does, and never comes back: it has the
 /// position of the latest mark, whichever that set.
-pub(crate) fn etag(revision: RevisionNumber, last_mark: Option<Seq>, made: &Change) -> String {
-    let digest = made.entry.made.as_ref().map(|made| made.digest.short()).unwrap_or_default();
-    match last_mark {
+pub(crate) fn etag(revision: RevisionNumber, last_state_change: Option<Seq>, made: &Change) -> String {
+    let digest = made.entry.new_revision.as_ref().map(|made| made.digest.short()).unwrap_or_default();
+    match last_state_change {
         None => format!("{revision}-{digest}"),
         Some(seq) => format!("{revision}-{digest}-{seq}"),
     }
@@ -145,7 +145,7 @@ pub(crate) fn article(
 #[derive(Clone, Copy)]
 pub(crate) struct StepsAt {
     pub(crate) step: InForce,
-    pub(crate) mark: Option<Mark>,
+    pub(crate) state: Option<StateChange>,
     pub(crate) valid_until: Option<Timestamp>,
 }
 
@@ -169,9 +169,9 @@ fn unknown(name: &ArticleName) -> ArchiveError {
 pub(crate) fn steps_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry) -> Result<StepsAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
     let all_known = head.latest_seq < below;
-    let newest = |at: Timestamp| at >= head.newest.since && head.mark.is_none_or(|mark| at >= mark.since);
+    let newest = |at: Timestamp| at >= head.newest.since && head.state.is_none_or(|state| at >= state.since);
     if all_known && point.observe_time.is_none_or(newest) {
-        return Ok(StepsAt { step: head.newest, mark: head.mark, valid_until: None });
+        return Ok(StepsAt { step: head.newest, state: head.state, valid_until: None });
     }
     let at = point.observe_time;
     let read = reader.with_steps(entry, below, |steps| {
@@ -180,7 +180,7 @@ pub(crate) fn steps_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry
             Some(at) => steps.valid_until(&step, at, below)?,
             None => None,
         };
-        Ok(Ok(StepsAt { step, mark: steps.mark(at, below)?, valid_until }))
+        Ok(Ok(StepsAt { step, state: steps.state(at, below)?, valid_until }))
     })?;
     read.map_err(|first| {
         let first = first.unwrap_or(head.first_observe_time);
@@ -197,14 +197,14 @@ pub(crate) fn render(
     view: View,
 ) -> Result<ArticleAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
-    let StepsAt { step, mark, valid_until } = steps;
-    let withdrawn = mark.is_some_and(|mark| mark.withdrawn);
+    let StepsAt { step, state, valid_until } = steps;
+    let withdrawn = state.is_some_and(|state| state.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
     let made = reader.change(step.created_seq)?;
-    let etag = match (point.observe_time, head.last_mark) {
+    let etag = match (point.observe_time, head.last_state_change) {
         (Some(_), _) => None,
         (None, Some(last)) if last >= below => {
-            let last = reader.with_steps(entry, below, |steps| steps.last_mark(below))?;
+            let last = reader.with_steps(entry, below, |steps| steps.last_state_change(below))?;
             Some(etag(step.revision, last, &made))
         }
         (None, last) => Some(etag(step.revision, last, &made)),
@@ -223,7 +223,7 @@ pub(crate) fn render(
     };
     Ok(ArticleAt {
         name: head.name.clone(),
-        mark: mark.map(|mark| mark_at(reader, mark)).transpose()?,
+        state: state.map(|state| state_change_at(reader, state)).transpose()?,
         etag,
         revision: revision_of(reader, head.name.clone(), step.revision, made, view)?,
         valid_from: step.since,
@@ -264,9 +264,9 @@ fn latest_in_log(reader: &Reader<'_>, article: ArticleKey, below: Seq) -> Result
     Err(StoreError::damaged_at(below, "an article has no change in the log").into())
 }
 
-fn mark_at(reader: &Reader<'_>, mark: Mark) -> Result<MarkAt, ReadError> {
-    let change = reader.change(mark.seq)?;
-    Ok(MarkAt { withdrawn: mark.withdrawn, since: mark.since, reason: change.entry.reason.clone() })
+fn state_change_at(reader: &Reader<'_>, state: StateChange) -> Result<StateChangeAt, ReadError> {
+    let change = reader.change(state.seq)?;
+    Ok(StateChangeAt { withdrawn: state.withdrawn, since: state.since, reason: change.entry.reason.clone() })
 }
 
 /// The URLs of an article. One that was bound again from an earlier time on is told once, with that time.
@@ -307,11 +307,11 @@ pub(crate) fn revision_of(
         View::Basic => None,
         View::Full => {
             let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
-            let digest = made.entry.made.as_ref().ok_or_else(unmade)?.digest;
+            let digest = made.entry.new_revision.as_ref().ok_or_else(unmade)?.digest;
             Some(reader.content(made.seq, digest)?.content)
         }
     };
-    Ok(RevisionAt { article, number, made, content, original: None })
+    Ok(RevisionAt { article, number, created_by: made, content, original: None })
 }
 
 /// Reads a revision by number, or the one in force.
@@ -353,10 +353,10 @@ fn numbered(
 pub(crate) fn original(reader: &Reader<'_>, revision: &RevisionAt) -> Result<Option<Bytes>, ReadError> {
     let Some(original) = revision.record().and_then(|record| record.original.as_ref()) else { return Ok(None) };
     let tables = reader.tables()?;
-    let data = content::read_original(tables.source(), revision.made.seq, original.size_bytes)?;
+    let data = content::read_original(tables.source(), revision.created_by.seq, original.size_bytes)?;
     let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &data)).into();
     if digest != original.sha256 {
-        return Err(StoreError::damaged_at(revision.made.seq, "an original does not have its digest").into());
+        return Err(StoreError::damaged_at(revision.created_by.seq, "an original does not have its digest").into());
     }
     Ok(Some(data.into()))
 }

@@ -36,7 +36,7 @@ impl Weighter<ArticleName, HeadEntry> for ByBytes {
 
 impl Weighter<Seq, Arc<Change>> for ByBytes {
     fn weight(&self, _: &Seq, change: &Arc<Change>) -> u64 {
-        let made = change.entry.made.as_ref();
+        let made = change.entry.new_revision.as_ref();
         let text = made.map_or(0, |made| 400 + made.headline.len() + made.canonical_url.len() + made.labels.len() * 40);
         let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 100 + fetch.text_bytes());
         (400 + text + fetch + change.entry.bound_urls.len() * 200) as u64

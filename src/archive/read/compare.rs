@@ -93,7 +93,7 @@ fn predecessor(
             Some(StateSelector::At(at)) => steps.in_force(Some(at), below)?.map(|step| step.since),
             None => steps.in_force(point.observe_time, below)?.map(|step| step.since),
         };
-        let since = since.unwrap_or(target.made.entry.observe_time);
+        let since = since.unwrap_or(target.created_by.entry.observe_time);
         steps.in_force(Some(since.saturating_add_micros(-1)), below)
     })?;
     let Some(step) = before else { return Ok(None) };

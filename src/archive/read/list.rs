@@ -192,7 +192,7 @@ fn passes(
     entry: &HeadEntry,
     steps: &StepsAt,
 ) -> Result<bool, ReadError> {
-    let withdrawn = steps.mark.is_some_and(|mark| mark.withdrawn);
+    let withdrawn = steps.state.is_some_and(|state| state.withdrawn);
     if !state_passes(filter, withdrawn, steps.step.since) {
         return Ok(false);
     }

@@ -28,7 +28,7 @@ pub(crate) fn state_passes(filter: &ArticleFilter, withdrawn: bool, since: Times
 
 /// What the filter says of the attributes of a revision, which `made` made. URLs are not looked at.
 pub(crate) fn attributes_pass(filter: &ArticleFilter, made: &Change) -> bool {
-    let Some(record) = made.entry.made.as_deref() else { return false };
+    let Some(record) = made.entry.new_revision.as_deref() else { return false };
     let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
     let speaks = |range: &String| language_matches(range, &record.language);
     (filter.languages.is_empty() || filter.languages.iter().any(speaks))

@@ -43,7 +43,7 @@ impl Weighter<Seq, Bytes> for ByBytes {
 #[derive(Debug, Default)]
 pub(crate) struct Apart {
     /// No archive time at or before this is assigned any more.
-    pub(crate) clock_floor: Option<Timestamp>,
+    pub(crate) closed_time: Option<Timestamp>,
     /// How many commits the database counts.
     pub(crate) commits: u64,
     /// The durable subscriptions. Their positions lie at or before the end of the log.
@@ -102,7 +102,7 @@ impl<'a> Refill<'a> {
     /// Holds what the change brought, which is in `written`, to what it is recorded as.
     fn check_brought(&self, whole: &WholeChange, written: &Batch) -> Result<(), StoreError> {
         let seq = whole.change.seq;
-        let Some(made) = &whole.change.entry.made else { return Ok(()) };
+        let Some(made) = &whole.change.entry.new_revision else { return Ok(()) };
         let committed = Overlay::new(self.engine, &self.batch);
         let read = Overlay::new(&committed, written);
         let content = contents::load(&read, seq, made.digest, |seq| self.contents.get(&seq))?;
@@ -123,8 +123,8 @@ impl<'a> Refill<'a> {
     /// Writes what is left, with what does not follow from the log, and answers where that ends.
     pub(crate) fn finish(mut self, apart: &Apart) -> Result<Snapshot, StoreError> {
         let snapshot = self.snapshot();
-        if let Some(floor) = apart.clock_floor {
-            self.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
+        if let Some(floor) = apart.closed_time {
+            self.batch.put_meta(MetaKey::ClosedTime, floor.micros().to_be_bytes().to_vec());
         }
         if apart.commits > 0 {
             self.batch.put_meta(MetaKey::Commits, apart.commits.to_be_bytes().to_vec());

@@ -136,7 +136,7 @@ fn fill(
     }
     let held = subscriptions.len();
     // Commits are counted on, so that a later backup is told from this one where both end at one position.
-    refill.finish(&Apart { clock_floor: beside.clock_floor, commits, subscriptions })?;
+    refill.finish(&Apart { closed_time: beside.closed_time, commits, subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;

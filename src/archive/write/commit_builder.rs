@@ -85,9 +85,9 @@ impl Writes {
             self.changes.get(index)
         };
         // A change at or after the snapshot was only validated.
-        let is_written = answer.made.seq < answer.snapshot.next_seq;
-        if let Some(made) = sealed(answer.made.seq).filter(|_| is_written) {
-            answer.made = Arc::clone(made);
+        let is_written = answer.created_by.seq < answer.snapshot.next_seq;
+        if let Some(made) = sealed(answer.created_by.seq).filter(|_| is_written) {
+            answer.created_by = Arc::clone(made);
         }
         if let Some(last) = answer.snapshot.next_seq.previous().and_then(sealed) {
             answer.snapshot.archive_time = Some(last.entry.archive_time);
@@ -255,7 +255,7 @@ pub(crate) fn encode_next(position: &Position, entry: ChangeEntry) -> (record::E
 
 /// Reads the change at `seq`, which created a revision. If it is missing or created none, the database is damaged.
 pub(crate) fn creating_change(tables: &Tables<'_>, seq: Seq) -> Result<Arc<Change>, StoreError> {
-    let change = tables.change(seq)?.filter(|change| change.entry.made.is_some());
+    let change = tables.change(seq)?.filter(|change| change.entry.new_revision.is_some());
     let missing = || StoreError::damaged_at(seq, "the change that created a revision is missing");
     Ok(Arc::new(change.ok_or_else(missing)?))
 }

@@ -47,7 +47,7 @@ impl Work {
         let (Target::Named(name) | Target::Found { derived: name, .. }) = &operation.target;
         match &operation.action {
             Action::Observe(observation) => Some(Self { name: name.clone(), observation: observation.clone() }),
-            Action::Rollback(_) | Action::Mark { .. } => None,
+            Action::Rollback(_) | Action::SetState { .. } => None,
         }
     }
 
@@ -65,7 +65,7 @@ impl Work {
         };
         let newest = reader.change(entry.head.newest.created_seq)?;
         let latest = entry.head.recent.last().filter(|latest| latest.seq == newest.seq);
-        let (Some(latest), Some(made)) = (latest, &newest.entry.made) else { return Ok(None) };
+        let (Some(latest), Some(made)) = (latest, &newest.entry.new_revision) else { return Ok(None) };
         if made.digest == observation.digest {
             return Ok(None); // It will be a sighting, which stores no content.
         }

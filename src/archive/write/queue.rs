@@ -5,7 +5,7 @@
 //!
 //! | request | limit | if the limit is reached |
 //! | --- | --- | --- |
-//! | write | 4,096 operations, 128 MiB | fails with QUEUE_FULL or, for a connection with a large share, SHARE_USED |
+//! | write | 4,096 operations, 128 MiB | fails: `QueueFull`, or `ShareUsed` if the connection has writes in the queue |
 //! | import | 2 commits, 32 MiB | waits; connections take turns |
 //! | subscription edit | 1,024 | waits |
 //! | closed time | 1,024 | waits |
@@ -44,7 +44,7 @@ pub(crate) const IMPORTED_MAX: usize = 2 * Limits::COMMIT_CHANGES_MAX;
 pub(crate) const EDITS_MAX: usize = 1_024;
 /// The maximum number of reads that wait for their archive time to be closed. They are separate from the operations so
 /// that readers cannot delay writers either.
-pub(crate) const FLOORS_MAX: usize = 1_024;
+pub(crate) const CLOSED_TIMES_MAX: usize = 1_024;
 /// The maximum size of all queued contents and originals, imports left out.
 const BYTES_MAX: usize = 128 << 20;
 /// The maximum size of all queued contents and originals of imports.
@@ -111,7 +111,7 @@ impl Queue {
             room: Room::new(OPERATIONS_MAX, BYTES_MAX),
             imported: Room::new(IMPORTED_MAX, IMPORTED_BYTES_MAX),
             edits: Arc::new(Semaphore::new(EDITS_MAX)),
-            floors: Arc::new(Semaphore::new(FLOORS_MAX)),
+            floors: Arc::new(Semaphore::new(CLOSED_TIMES_MAX)),
             writer: Mutex::new(Some(writer)),
         }
     }
@@ -162,8 +162,8 @@ impl Queue {
     }
 
     /// Raises the closed time: waits until no later commit can get an archive time at or before `to`.
-    pub(crate) async fn raise_floor(&self, to: Timestamp) -> Result<(), ArchiveError> {
-        self.ask(&self.floors, |answer, permit| WriterMessage::RaiseFloor { to, answer, permit }).await
+    pub(crate) async fn raise_closed_time(&self, to: Timestamp) -> Result<(), ArchiveError> {
+        self.ask(&self.floors, |answer, permit| WriterMessage::RaiseClosedTime { to, answer, permit }).await
     }
 
     /// Changes a durable subscription and returns its new record. Once queued, the edit is carried out, whether or not
@@ -303,7 +303,7 @@ fn weight_bytes(operation: &Operation) -> usize {
                 + observation.bytes.len()
                 + observation.original.as_ref().map_or(0, |original| original.data.len())
         }
-        Action::Rollback(_) | Action::Mark { .. } => 0,
+        Action::Rollback(_) | Action::SetState { .. } => 0,
     }
 }
 
@@ -319,7 +319,7 @@ mod tests {
 
     /// A queue without a writer thread: nothing is carried out until the test receives it.
     fn queue() -> (Queue, Receiver<WriterMessage>) {
-        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + FLOORS_MAX);
+        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + CLOSED_TIMES_MAX);
         (Queue::new(events, std::thread::spawn(|| {})), received)
     }
 
@@ -329,7 +329,7 @@ mod tests {
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
-            action: Action::Mark { withdrawn: true, reason: String::new() },
+            action: Action::SetState { withdrawn: true, reason: String::new() },
         };
         (0..count).map(operation).collect()
     }
@@ -378,7 +378,7 @@ mod tests {
     fn reads_that_wait_for_a_closed_time_take_no_room_from_writes() {
         let (queue, _received) = queue();
         let at = Timestamp::from_micros(0).unwrap();
-        let mut reads: Vec<_> = (0..OPERATIONS_MAX).map(|_| Box::pin(queue.raise_floor(at))).collect();
+        let mut reads: Vec<_> = (0..OPERATIONS_MAX).map(|_| Box::pin(queue.raise_closed_time(at))).collect();
         assert!(reads.iter_mut().all(|read| read.now_or_never().is_none()), "they wait for a reply, or for room");
         assert_eq!(queue.floors.available_permits(), 0);
         let (queued, _) = fill(&queue, &Arc::default());

@@ -1,8 +1,32 @@
-//! The writer: one thread that judges every write in order, and one that commits.
+//! The writer thread: decides every write in order, and overlaps that with the sync of the commit before (group
+//! commit).
 //!
-//! While a commit is being synced, the writer judges the next jobs on the engine and on what is in flight, and
-//! puts the next commit together. Every answer, refusals too, waits until all that it was judged on is durable.
-//! When a commit fails or takes longer than the deadline, the archive is poisoned: nothing is acknowledged any more.
+//! ```text
+//!              time ─────────────────────────────────────────────────▶
+//! writer       decide A B │ decide C D E          │ decide F
+//!                    seal ▼                  seal ▼
+//! committer               │ sync commit (A B)     │ sync commit (C D E)
+//!                                                 ▼
+//! replies                              to A and B │           to C D E …
+//! ```
+//!
+//! The longer a sync takes, the more jobs share the next one; with a single caller, each commit has one job and nothing
+//! waits for company. At most one commit is in flight, and at most one is open.
+//!
+//! Invariants:
+//! - This thread is the only one that assigns positions, archive times and article numbers.
+//! - A reply, even an error, is sent only when everything that it was decided on is durable. So no reply reveals a state
+//!   that a crash could take back.
+//! - When a commit is durable, its writes are taken into memory first, then the tail is announced, then replies are sent.
+//!   A caller that has its reply can read its write.
+//! - If the engine rejects a commit (the disk is full, or a value is too large), nothing of it was written. Everything
+//!   decided on it is rejected too, and the thread goes back to the durable tail.
+//! - If a commit fails in any other way, or exceeds its deadline, the archive is poisoned: nothing is acknowledged again.
+//!   The state on disk is then unknown until the archive is opened again.
+//! - Maintenance (closed times, subscription edits) survives a full disk: it is committed on its own.
+//!
+//! The thread does not know subscribers or connections; a caller is a oneshot sender here. It holds no lock while it
+//! waits.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,56 +52,56 @@ use crate::store::overlay::Overlay;
 use crate::store::subscription::SubscriptionRecord;
 use crate::store::{Batch, Engine, EngineError};
 
-/// The answer to a job: that of each operation, or the index of the one refused.
+/// The reply to a job: a receipt for each operation, or the error that rejected all of them.
 pub type BatchResult = Result<Vec<Receipt>, BatchError>;
 
-/// The answer to a change of a subscription: what it has become.
+/// The reply to a subscription edit: the new record, or `None` if the subscription was deleted.
 type EditResult = Result<Option<Arc<SubscriptionRecord>>, ArchiveError>;
 
-/// Bytes of contents and originals in one commit.
+/// The maximum size of the contents and originals in one commit. A single job may exceed it.
 const COMMIT_BYTES_MAX: usize = 16 << 20;
 
-/// What the writer is told.
+/// A message to the writer thread.
 pub(crate) enum WriterMessage {
-    /// Operations to judge, all or none.
+    /// Carry out these operations, all or none.
     Job {
         operations: Vec<Operation>,
         validate_only: bool,
         answer: oneshot::Sender<BatchResult>,
-        /// Bytes of its contents and originals.
+        /// The size of its contents and originals.
         bytes: usize,
-        /// Its place in the queue, given back when it is answered.
+        /// Its place in the queue, freed once the reply is sent.
         place: Place,
     },
-    /// No archive time at or before this instant is to be assigned any more.
-    RaiseFloor {
+    /// Raise the closed time: assign no archive time at or before this instant from now on.
+    RaiseClosedTime {
         to: Timestamp,
         answer: oneshot::Sender<Result<(), ArchiveError>>,
-        /// Its share of the queue, given back when it is answered.
+        /// Its place in the queue, freed once the reply is sent.
         permit: OwnedSemaphorePermit,
     },
-    /// A durable subscription is to be changed.
+    /// Change a durable subscription.
     Subscription {
         id: SubscriptionId,
         edit: SubscriptionEdit,
         answer: oneshot::Sender<EditResult>,
-        /// Its share of the queue, given back when it is answered.
+        /// Its place in the queue, freed once the reply is sent.
         permit: OwnedSemaphorePermit,
     },
     /// The commit in flight is durable, or failed.
     Committed(Result<(), EngineError>),
-    /// Finish what was accepted, and end.
+    /// Finish what was accepted, then end the thread.
     Close,
 }
 
-/// An answer that waits for a commit.
+/// A reply that waits until a commit is durable.
 enum PendingReply {
     Job {
         answer: oneshot::Sender<BatchResult>,
         result: BatchResult,
         _place: Place,
     },
-    Floor {
+    ClosedTime {
         to: Timestamp,
         answer: oneshot::Sender<Result<(), ArchiveError>>,
         permit: OwnedSemaphorePermit,
@@ -92,19 +116,19 @@ enum PendingReply {
 }
 
 impl PendingReply {
-    /// Corrects an answer that was given before the commit it waits for was sealed.
+    /// Completes the receipts once the commit that they wait for is sealed.
     fn complete(&mut self, sealed: &Writes) {
         match self {
             Self::Job { result: Ok(answers), .. } => answers.iter_mut().for_each(|answer| sealed.complete(answer)),
-            Self::Job { result: Err(_), .. } | Self::Floor { .. } | Self::Edit { .. } => {}
+            Self::Job { result: Err(_), .. } | Self::ClosedTime { .. } | Self::Edit { .. } => {}
         }
     }
 
     fn done(self) {
-        // A caller that has gone does not need its answer; the write stands.
+        // Sending fails if the caller is gone. The write is durable regardless.
         match self {
             Self::Job { answer, result, .. } => drop(answer.send(result)),
-            Self::Floor { answer, .. } => drop(answer.send(Ok(()))),
+            Self::ClosedTime { answer, .. } => drop(answer.send(Ok(()))),
             Self::Edit { answer, result, .. } => drop(answer.send(result)),
         }
     }
@@ -112,66 +136,67 @@ impl PendingReply {
     fn failed(self, error: &ArchiveError) {
         match self {
             Self::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
-            Self::Floor { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::ClosedTime { answer, .. } => drop(answer.send(Err(error.clone()))),
             Self::Edit { answer, .. } => drop(answer.send(Err(error.clone()))),
         }
     }
 }
 
-/// A commit being put together, with the answers that wait for it.
+/// The commit that is being built, with the replies that wait for it.
 struct OpenCommit {
     builder: CommitBuilder,
-    floor: Option<Timestamp>,
-    /// Bytes of contents and originals of its jobs.
+    closed_time: Option<Timestamp>,
+    /// The size of its jobs' contents and originals.
     bytes: usize,
     waiting: Vec<PendingReply>,
 }
 
-/// A commit handed to the engine.
+/// A sealed commit that the committer is making durable.
 struct InFlight {
     batch: Arc<Batch>,
     writes: Writes,
     position: Position,
-    floor: Option<Timestamp>,
+    closed_time: Option<Timestamp>,
     waiting: Vec<PendingReply>,
     since: Instant,
 }
 
-/// How the writer ended.
+/// How the writer thread ended.
 #[derive(PartialEq, Eq)]
 enum Ended {
-    /// All that it took is done.
+    /// Everything that it accepted is done.
     Well,
     /// A commit hangs in the engine.
     Hanging,
 }
 
-/// The writer's thread.
+/// The state of the writer thread.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     events: Receiver<WriterMessage>,
     commits: SyncSender<Arc<Batch>>,
     flush_deadline: Duration,
-    /// Says, beside the database, how far the log is durable; none for an engine in memory.
+    /// Records outside the database how far the log is durable; `None` for an engine in memory.
     watermark: Option<Watermark>,
     next: OpenCommit,
     in_flight: Option<InFlight>,
-    /// Jobs that did not fit into the next commit.
+    /// Jobs that did not fit into the next commit, in order of arrival.
     held: VecDeque<WriterMessage>,
-    /// Edits of subscriptions that did not. They are judged on subscriptions alone, so that no job waits for them.
+    /// Subscription edits that did not fit. They depend only on subscriptions, so jobs need not wait for them.
     held_edits: VecDeque<WriterMessage>,
-    /// The clock floor that is durable or in flight.
-    floor: Option<Timestamp>,
-    /// The commits that are durable.
+    /// The highest closed time, whether durable, in flight or in the open commit.
+    closed_time: Option<Timestamp>,
+    /// The number of durable commits since the archive was created.
     commits_done: u64,
-    /// Whether the last commit was refused for want of room.
+    /// Whether the last commit of jobs was rejected because the disk was full.
     disk_is_full: bool,
     closing: bool,
 }
 
 impl Writer {
-    /// Starts the writer and its committer, at the end of the log. What is left over beyond that, its committer removes
-    /// before it writes there. The committer's own sender of events is `to_self`.
+    /// Starts the writer thread and the commit thread at `tail`. The committer removes `orphan_chunks` before it writes
+    /// at their positions, and reports its results through `to_self`, a sender of the channel that `events` receives
+    /// from.
     pub(crate) fn start(
         shared: Arc<Shared>,
         (tail, orphan_chunks, watermark): (Tail, Vec<Vec<u8>>, Option<Watermark>),
@@ -184,7 +209,7 @@ impl Writer {
         let committer = std::thread::Builder::new()
             .name("dateline-commit".to_owned())
             .spawn(move || committer.run(&batches, &to_self))?;
-        let Tail { position, commits: commits_done, clock_floor: floor, .. } = tail;
+        let Tail { position, commits: commits_done, closed_time, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let next = OpenCommit::new(position);
             let (held, held_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
@@ -199,7 +224,7 @@ impl Writer {
                 in_flight,
                 held,
                 held_edits,
-                floor,
+                closed_time,
                 commits_done,
                 disk_is_full,
                 closing,
@@ -207,7 +232,7 @@ impl Writer {
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
                 Ok(Ended::Well) => writer.release(committer),
                 Ok(Ended::Hanging) => {}
-                Err(_) => writer.poison("the writer panicked"),
+                Err(_) => writer.poison("the writer thread panicked"),
             }
         })
     }
@@ -225,8 +250,8 @@ impl Writer {
         }
     }
 
-    /// Waits for the committer, so that nobody has the engine any more. One that hangs in the engine is left
-    /// behind: it must not keep the process.
+    /// Waits for the commit thread, so that no thread uses the engine after this one has ended. This is not called if a
+    /// commit hangs in the engine, because the process must be able to exit all the same.
     fn release(self, committer: JoinHandle<()>) {
         drop(self.commits);
         if committer.join().is_err() {
@@ -234,7 +259,8 @@ impl Writer {
         }
     }
 
-    /// The next event; `None` when the archive is gone or its storage hangs.
+    /// Waits for the next message; `None` if the archive was dropped, or the commit in flight has exceeded its
+    /// deadline.
     fn wait(&mut self) -> Option<WriterMessage> {
         let Some(in_flight) = &self.in_flight else { return self.events.recv().ok() };
         let left = self.flush_deadline.saturating_sub(in_flight.since.elapsed());
@@ -265,11 +291,12 @@ impl Writer {
             WriterMessage::Close => self.closing = true,
             job @ WriterMessage::Job { .. } => self.decide_or_hold(job, |writer| &mut writer.held),
             edit @ WriterMessage::Subscription { .. } => self.decide_or_hold(edit, |writer| &mut writer.held_edits),
-            WriterMessage::RaiseFloor { to, answer, permit } => self.raise_floor(to, answer, permit),
+            WriterMessage::RaiseClosedTime { to, answer, permit } => self.raise_closed_time(to, answer, permit),
         }
     }
 
-    /// Judges an event, unless it does not fit or others of its kind are held before it.
+    /// Decides a message if it fits into the next commit and no other of its kind is held before it; otherwise holds
+    /// it.
     fn decide_or_hold(&mut self, event: WriterMessage, held: fn(&mut Self) -> &mut VecDeque<WriterMessage>) {
         if held(self).is_empty() && self.fits(&event) {
             self.decide(event);
@@ -286,7 +313,7 @@ impl Writer {
             WriterMessage::Subscription { .. } => {
                 self.next.builder.writes.subscriptions.len() < Limits::COMMIT_CHANGES_MAX
             }
-            WriterMessage::RaiseFloor { .. } | WriterMessage::Committed(_) | WriterMessage::Close => true,
+            WriterMessage::RaiseClosedTime { .. } | WriterMessage::Committed(_) | WriterMessage::Close => true,
         }
     }
 
@@ -296,8 +323,8 @@ impl Writer {
                 self.decide_job(&operations, validate_only, answer, (bytes, place));
             }
             WriterMessage::Subscription { id, edit, answer, permit } => self.decide_edit(id, edit, answer, permit),
-            // These are not held, and need no judging.
-            WriterMessage::RaiseFloor { .. } | WriterMessage::Committed(_) | WriterMessage::Close => {}
+            // These are never held, and need no decision.
+            WriterMessage::RaiseClosedTime { .. } | WriterMessage::Committed(_) | WriterMessage::Close => {}
         }
     }
 
@@ -326,7 +353,7 @@ impl Writer {
         self.next.waiting.push(PendingReply::Job { answer, result, _place: place });
     }
 
-    /// Judges an edit of a subscription on what those before it leave.
+    /// Decides a subscription edit on the state that all edits before it leave.
     fn decide_edit(
         &mut self,
         id: SubscriptionId,
@@ -355,11 +382,12 @@ impl Writer {
         self.next.waiting.push(PendingReply::Edit { id, edit, answer, result, permit });
     }
 
-    /// The archive time of a commit that is sealed now: later than that of every commit before, and than the clock floor.
+    /// The archive time of a commit that is sealed now: the time of the clock, but always later than that of every
+    /// commit before it and than the closed time.
     fn archive_time(&self) -> Timestamp {
-        let last = self.next.builder.start().archive_time.max(self.floor);
+        let last = self.next.builder.start().archive_time.max(self.closed_time);
         let least = last.map_or(Timestamp::MIN, |last| last.saturating_add_micros(1));
-        // What was admitted before the clock jumped is not taken along.
+        // Writes that were admitted before the clock jumped ahead must not get a time from after the jump.
         let now = match self.shared.clock_fault() {
             Some(ClockFault::JumpedAhead { expected, .. }) => expected,
             Some(ClockFault::Behind { .. }) | None => self.shared.clock.now(),
@@ -367,7 +395,7 @@ impl Writer {
         now.max(least)
     }
 
-    fn raise_floor(
+    fn raise_closed_time(
         &mut self,
         to: Timestamp,
         answer: oneshot::Sender<Result<(), ArchiveError>>,
@@ -376,22 +404,22 @@ impl Writer {
         if self.shared.tail().failed {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
-        // A floor stays as an archive time does.
+        // A closed time binds all later archive times, so one from after a jump would do the same harm as a write.
         if let Some(fault @ ClockFault::JumpedAhead { expected, .. }) = self.shared.clock_fault()
             && to > expected
         {
             return drop(answer.send(Err(Unavailable::ClockJumped(fault).into())));
         }
-        // The commit in flight may have an earlier archive time; the caller waits for it.
-        if self.floor.is_none_or(|floor| floor < to) {
-            let floor = to.ceil_to_second();
-            self.floor = Some(floor);
-            self.next.floor = Some(floor);
+        // The commit in flight may still have an archive time at or before `to`; the reply waits until it is durable.
+        if self.closed_time.is_none_or(|closed_time| closed_time < to) {
+            let closed_time = to.ceil_to_second();
+            self.closed_time = Some(closed_time);
+            self.next.closed_time = Some(closed_time);
         }
-        self.next.waiting.push(PendingReply::Floor { to, answer, permit });
+        self.next.waiting.push(PendingReply::ClosedTime { to, answer, permit });
     }
 
-    /// Hands the next commit to the engine, if none is in flight, and takes the jobs that did not fit before.
+    /// Hands the next commit over if none is in flight, then decides the messages that did not fit before.
     fn hand_over(&mut self) {
         while self.in_flight.is_none() && !self.next.is_idle() {
             self.seal_and_send();
@@ -401,7 +429,7 @@ impl Writer {
         }
     }
 
-    /// The next job or edit that was held and fits now.
+    /// Removes the next held message that fits now; jobs come before edits.
     fn next_held(&mut self) -> Option<WriterMessage> {
         if self.held.front().is_some_and(|job| self.fits(job)) {
             return self.held.pop_front();
@@ -413,21 +441,22 @@ impl Writer {
         let archive_time = self.archive_time();
         let mut writes = self.next.builder.seal(archive_time);
         let position = *self.next.builder.start();
-        let OpenCommit { floor, mut waiting, .. } = std::mem::replace(&mut self.next, OpenCommit::new(position));
+        let OpenCommit { closed_time, mut waiting, .. } = std::mem::replace(&mut self.next, OpenCommit::new(position));
         waiting.iter_mut().for_each(|waiting| waiting.complete(&writes));
-        if let Some(floor) = floor {
-            writes.batch.put_meta(MetaKey::ClockFloor, floor.micros().to_be_bytes().to_vec());
+        if let Some(closed_time) = closed_time {
+            writes.batch.put_meta(MetaKey::ClosedTime, closed_time.micros().to_be_bytes().to_vec());
         }
-        // Without a change of the log there is but the clock floor, and edits of subscriptions.
+        // A commit without log changes carries only a closed time and subscription edits.
         writes.batch.maintenance = writes.changes.is_empty();
         if !writes.batch.writes.is_empty() {
             writes.batch.put_meta(MetaKey::Commits, (self.commits_done + 1).to_be_bytes().to_vec());
         }
         let batch = Arc::new(std::mem::take(&mut writes.batch));
-        let in_flight = InFlight { batch: Arc::clone(&batch), writes, position, floor, waiting, since: Instant::now() };
+        let in_flight =
+            InFlight { batch: Arc::clone(&batch), writes, position, closed_time, waiting, since: Instant::now() };
         self.in_flight = Some(in_flight);
         if batch.writes.is_empty() {
-            // Nothing to write: all that the answers were judged on is durable already.
+            // There is nothing to write, so everything that the replies were decided on is durable already.
             return self.committed();
         }
         if self.commits.send(batch).is_err() {
@@ -435,19 +464,19 @@ impl Writer {
         }
     }
 
-    /// Makes what was committed visible, starts the next commit, then answers.
+    /// Makes the durable commit visible, hands over the next one, then sends the replies.
     fn committed(&mut self) {
         let Some(in_flight) = self.in_flight.take() else { return };
-        let InFlight { batch, writes, position, floor, waiting, .. } = in_flight;
+        let InFlight { batch, writes, position, closed_time, waiting, .. } = in_flight;
         self.commits_done += u64::from(!batch.writes.is_empty());
         if self.disk_is_full && !batch.maintenance {
             self.disk_is_full = false;
-            tracing::info!("there is room on the disk again; writes are taken");
+            tracing::info!("the disk has room again; writes are accepted");
         }
         self.shared.take_in(writes);
         self.shared.announce(|tail| {
-            let clock_floor = floor.or(tail.clock_floor);
-            *tail = Tail { position, clock_floor, commits: self.commits_done, failed: tail.failed };
+            let closed_time = closed_time.or(tail.closed_time);
+            *tail = Tail { position, closed_time, commits: self.commits_done, failed: tail.failed };
         });
         self.record_watermark(position);
         self.hand_over();
@@ -457,25 +486,25 @@ impl Writer {
     fn record_watermark(&mut self, position: Position) {
         let Some(watermark) = &mut self.watermark else { return };
         let Position { next_seq, log_digest, .. } = position;
-        let mark = Mark { next_seq: next_seq.0, log_digest: log_digest.0, commits: self.commits_done };
-        if let Err(error) = watermark.record(mark) {
+        let state = Mark { next_seq: next_seq.0, log_digest: log_digest.0, commits: self.commits_done };
+        if let Err(error) = watermark.record(state) {
             tracing::warn!(%error, "the watermark could not be written");
         }
     }
 
-    /// A commit that was refused wrote nothing: what was judged on the commit is refused, and the writer goes back to what is
-    /// durable. Any other failure poisons the archive.
+    /// Handles a failed commit. If the engine rejected it, nothing was written: everything decided on it is rejected
+    /// too, and the thread goes back to the durable tail. Any other failure poisons the archive.
     fn commit_failed(&mut self, error: EngineError) {
         match error {
             EngineError::Full { .. } => {
                 if !self.disk_is_full {
                     self.disk_is_full = true;
-                    tracing::warn!(%error, "the disk is full; writes are refused until there is room");
+                    tracing::warn!(%error, "the disk is full; writes are rejected until it has room");
                 }
                 self.refuse_jobs(&error.into());
             }
             EngineError::TooLarge { .. } => {
-                tracing::warn!(%error, "a commit was refused");
+                tracing::warn!(%error, "the engine rejected a commit");
                 self.refuse_all(&error.into());
             }
             EngineError::Failed(_) | EngineError::Poisoned(_) | EngineError::Damaged(_) => {
@@ -485,13 +514,13 @@ impl Writer {
     }
 
     fn poison(&mut self, reason: &str) {
-        tracing::error!(reason, "the storage failed; no more writes are taken");
+        tracing::error!(reason, "the storage failed; no more writes are accepted");
         self.shared.announce(|tail| tail.failed = true);
         self.refuse_all(&Unavailable::StorageFailed.into());
     }
 
-    /// Refuses what a full disk refuses. The upkeep that shared a commit with it is tried by itself, at once, before
-    /// another job can join it.
+    /// Rejects the jobs that a full disk has no room for. Maintenance that shared a commit with them is retried at once
+    /// in a commit of its own, before another job can join it.
     fn refuse_jobs(&mut self, error: &ArchiveError) {
         if self.in_flight.as_ref().is_none_or(|in_flight| in_flight.batch.maintenance) {
             return self.refuse_all(error);
@@ -501,8 +530,8 @@ impl Writer {
         let (mut maintenance, mut jobs) = (Vec::new(), Vec::new());
         for waiting in waiting {
             match waiting {
-                PendingReply::Floor { to, answer, permit } => {
-                    maintenance.push(WriterMessage::RaiseFloor { to, answer, permit })
+                PendingReply::ClosedTime { to, answer, permit } => {
+                    maintenance.push(WriterMessage::RaiseClosedTime { to, answer, permit })
                 }
                 PendingReply::Edit { id, edit, answer, permit, .. } => {
                     maintenance.push(WriterMessage::Subscription { id, edit, answer, permit });
@@ -521,13 +550,13 @@ impl Writer {
         let tail = self.shared.tail();
         let next = std::mem::replace(&mut self.next, OpenCommit::new(tail.position));
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
-        self.floor = tail.clock_floor;
+        self.closed_time = tail.closed_time;
         in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
         for event in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.held_edits)) {
             match event {
                 WriterMessage::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
                 WriterMessage::Subscription { answer, .. } => drop(answer.send(Err(error.clone()))),
-                WriterMessage::RaiseFloor { .. } | WriterMessage::Committed(_) | WriterMessage::Close => {}
+                WriterMessage::RaiseClosedTime { .. } | WriterMessage::Committed(_) | WriterMessage::Close => {}
             }
         }
     }
@@ -535,10 +564,11 @@ impl Writer {
 
 impl OpenCommit {
     fn new(position: Position) -> Self {
-        Self { builder: CommitBuilder::new(position), floor: None, bytes: 0, waiting: Vec::new() }
+        Self { builder: CommitBuilder::new(position), closed_time: None, bytes: 0, waiting: Vec::new() }
     }
 
-    /// A commit is bounded in bytes, so that a slow disk has it within the deadline; one job always fits.
+    /// Whether a job of `bytes` bytes fits. The limit lets even a slow disk finish a commit within the deadline. An
+    /// empty commit takes any job.
     fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes == 0 || self.bytes + bytes <= COMMIT_BYTES_MAX
     }

@@ -1,35 +1,35 @@
 //! Renders the request that reproduces a change.
 
-use crate::archive::changefeed::Again;
+use crate::archive::changefeed::ReplayRequest;
 use crate::archive::read::article::RevisionAt;
 use crate::model::Change;
 use crate::service::render;
 use crate::wire::{DURATION_MAX, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
 
-pub(super) fn made_again(again: &Again, change: &Change) -> pb::ReplayRequest {
+pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::ReplayRequest {
     use pb::replay_request::Request;
     let entry = &change.entry;
     let name = entry.name.to_string();
     let observe_time = Some(timestamp_to_pb(entry.observe_time));
     let request_id = entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default();
     let reason = entry.reason.clone();
-    let request = match again {
-        Again::Publish { revision, coalesce } => {
+    let request = match replay {
+        ReplayRequest::Observe { revision, coalesce } => {
             let publish = publish(revision, *coalesce, change);
             Request::Publish(pb::RecordObservationRequest { observe_time, request_id, ..publish })
         }
-        Again::Rollback(number) => Request::Rollback(pb::RollbackArticleRequest {
+        ReplayRequest::Rollback(number) => Request::Rollback(pb::RollbackArticleRequest {
             name,
             revision_number: number.get(),
             observe_time,
             request_id,
             ..pb::RollbackArticleRequest::default()
         }),
-        Again::Mark { withdrawn: true } => {
+        ReplayRequest::SetState { withdrawn: true } => {
             let withdraw = pb::WithdrawArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
             Request::Withdraw(withdraw)
         }
-        Again::Mark { withdrawn: false } => {
+        ReplayRequest::SetState { withdrawn: false } => {
             let reinstate =
                 pb::ReinstateArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
             Request::Reinstate(reinstate)
@@ -49,7 +49,7 @@ fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::Record
     let canonical = content.map_or("", |content| content.canonical_url.as_str());
     let urls = entry.bound_urls.iter().map(|url| &url.original).filter(|url| url.as_str() != canonical);
     // An original is stored only with the observation that created the revision.
-    let original = entry.made.as_deref().and_then(|record| record.original.as_ref());
+    let original = entry.new_revision.as_deref().and_then(|record| record.original.as_ref());
     pb::RecordObservationRequest {
         parent: entry.name.source.to_string(),
         article_id: entry.name.article.as_str().to_owned(),

@@ -34,13 +34,13 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     }
     writer.generated(12, at.comparison.as_deref().map(change_diff).as_ref());
     writer.generated(15, entry.fetch.as_deref().map(fetch_to_pb).as_ref());
-    writer.generated(16, at.again.as_ref().map(|again| request::made_again(again, &at.change)).as_ref());
+    writer.generated(16, at.again.as_ref().map(|again| request::replay_request(again, &at.change)).as_ref());
 }
 
 /// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.
 fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
     let ArticleName { source, article } = &revision.article;
-    let (number, made) = (revision.number, &revision.made);
+    let (number, made) = (revision.number, &revision.created_by);
     let digits = number.to_string();
     writer.joined(1, &["sources/", source.as_str(), "/articles/", article.as_str(), "/revisions/", &digits]);
     writer.number(2, number.get().into());

@@ -11,7 +11,7 @@ pub enum MetaKey {
     ArchiveId,
     /// The closed time, a big-endian i64 of microseconds since 1970: no later commit gets an archive time at or before
     /// it.
-    ClockFloor,
+    ClosedTime,
     /// The number of commits so far, a big-endian u64.
     Commits,
 }
@@ -22,7 +22,7 @@ impl MetaKey {
         let name: &[u8] = match self {
             Self::FormatVersion => b"format-version",
             Self::ArchiveId => b"archive-id",
-            Self::ClockFloor => b"clock-floor",
+            Self::ClosedTime => b"clock-floor",
             Self::Commits => b"commits",
         };
         let mut key = vec![Kind::Meta as u8];

@@ -101,7 +101,7 @@ fn answer_holds(
     let of = |text: &str| format!("job {}, {wanted:?}, {answer:?}: {text}", job.number);
     let made = found.log.get(usize::try_from(answer.made).unwrap());
     let made_so = made.is_some_and(|made| {
-        made.entry.made.is_some()
+        made.entry.new_revision.is_some()
             && made.entry.revision.map(dateline::model::RevisionNumber::get) == Some(answer.revision)
             && made.entry.name.to_string() == answer.article
     });
@@ -134,7 +134,7 @@ fn outcome(kind: LogKind) -> Done {
     match kind {
         LogKind::Created => Done::Created,
         LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated => Done::Revised,
-        LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated | LogKind::Aliased => Done::Unchanged,
+        LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => Done::Unchanged,
     }
 }
 
@@ -158,9 +158,9 @@ fn is_recorded(wanted: &Wanted, answer: &Answer, found: &Found) -> bool {
     });
     let digest_of = |change: &Change| {
         let mut made =
-            found.log.iter().filter(|made| made.entry.name == change.entry.name && made.entry.made.is_some());
+            found.log.iter().filter(|made| made.entry.name == change.entry.name && made.entry.new_revision.is_some());
         let made = made.find(|made| made.entry.revision == change.entry.revision);
-        made.and_then(|made| made.entry.made.as_ref()).map(|made| made.digest)
+        made.and_then(|made| made.entry.new_revision.as_ref()).map(|made| made.digest)
     };
     match &wanted.what {
         What::Mark { withdrawn: true } => at_the_time.any(|change| change.entry.kind == LogKind::Withdrawn),

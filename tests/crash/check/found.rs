@@ -60,15 +60,18 @@ impl Found {
     async fn read_contents(&mut self, archive: &Archive, read_before: u64, dice: &mut Dice) -> Result<(), String> {
         let point = archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         for change in &self.log {
-            let (Some(number), true) = (change.entry.revision, change.entry.made.is_some()) else { continue };
+            let (Some(number), true) = (change.entry.revision, change.entry.new_revision.is_some()) else { continue };
             if change.seq.0 < read_before && !dice.percent(3) {
                 continue;
             }
             let (name, selector) = (change.entry.name.clone(), RevisionSelector::Number(number));
             let revision = archive.revision(point, name, selector, View::Full, true).await;
             let revision = revision.map_err(|error| format!("revision created at {}: {error}", change.seq))?;
-            if revision.made.seq != change.seq {
-                return Err(format!("the revision created at {} says it is from {}", change.seq, revision.made.seq));
+            if revision.created_by.seq != change.seq {
+                return Err(format!(
+                    "the revision created at {} says it is from {}",
+                    change.seq, revision.created_by.seq
+                ));
             }
             self.contents.extend(revision.content.map(|content| (change.seq.0, content)));
             self.originals.extend(revision.original.map(|original| (change.seq.0, original)));

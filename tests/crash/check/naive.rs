@@ -50,7 +50,7 @@ impl<'a> Naive<'a> {
 
     /// The changes that created revisions: revision n is at index n - 1.
     pub(super) fn makers(self) -> Vec<&'a Change> {
-        self.0.iter().copied().filter(|change| change.entry.made.is_some()).collect()
+        self.0.iter().copied().filter(|change| change.entry.new_revision.is_some()).collect()
     }
 
     /// The URLs, in the order in which they became known.

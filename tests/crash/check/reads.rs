@@ -90,7 +90,7 @@ fn expected(naive: Naive<'_>, at: Option<Timestamp>) -> Option<Shown> {
         made: made.seq.0,
         latest: naive.0.last()?.seq.0,
         urls: naive.urls(),
-        content: made.entry.made.as_ref().map(|made| made.digest).filter(|_| !withdrawn),
+        content: made.entry.new_revision.as_ref().map(|made| made.digest).filter(|_| !withdrawn),
     })
 }
 
@@ -103,7 +103,7 @@ fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
         },
         withdrawn: article.withdrawn(),
         revisions: usize::try_from(article.revision_count).unwrap(),
-        made: article.revision.made.seq.0,
+        made: article.revision.created_by.seq.0,
         latest: article.latest.seq.0,
         urls: article.urls.iter().map(|(url, _)| url.key.clone()).collect(),
         content: article.revision.content.as_ref().map(|content| ContentDigest::of(content)),

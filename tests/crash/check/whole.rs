@@ -29,7 +29,7 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
                 "a URL",
             );
             // Contents that are not read now were checked before, and the log digests show that they are unchanged.
-            if let (Some(made), Some(stored)) = (&entry.made, found.contents.get(&change.seq.0)) {
+            if let (Some(made), Some(stored)) = (&entry.new_revision, found.contents.get(&change.seq.0)) {
                 let content = text.content();
                 check(made.digest == ContentDigest::of(&content), "the digest");
                 check(**stored == content, "the content");
@@ -39,12 +39,15 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
         }
         What::Rollback(number) => {
             check(matches!(entry.kind, LogKind::RolledBack | LogKind::Sighted | LogKind::Repeated), "the kind");
-            let of = entry.made.as_ref().and_then(|made| made.rollback_of);
-            check(entry.made.is_none() || of.is_some_and(|of| of.get() == *number), "the revision rolled back to");
+            let of = entry.new_revision.as_ref().and_then(|made| made.rollback_of);
+            check(
+                entry.new_revision.is_none() || of.is_some_and(|of| of.get() == *number),
+                "the revision rolled back to",
+            );
         }
         What::Mark { withdrawn } => {
             let set = if *withdrawn { LogKind::Withdrawn } else { LogKind::Reinstated };
-            check(entry.kind == set || entry.kind == LogKind::MarkRepeated, "the kind");
+            check(entry.kind == set || entry.kind == LogKind::StateRepeated, "the kind");
             check(entry.reason == format!("at {}", wanted.at), "the reason");
         }
     }

@@ -8,7 +8,7 @@ use dateline::archive::changefeed::FeedStart;
 use dateline::archive::recover::restore::RestoreError;
 use dateline::backup::{BackupError, BackupFile, ExportError, Until, check};
 use dateline::model::{LogDigest, Seq};
-use dateline::store::export::{LogEnd, LogReader, LogWriter};
+use dateline::store::logfile::{LogEnd, LogReader, LogWriter};
 use dateline::store::whole::WholeChange;
 use tempfile::TempDir;
 

@@ -1,9 +1,9 @@
-//! What `add` reads, says, and leaves unsaid.
+//! What `add` reads and prints, and when it prints nothing.
 
 use super::{Cli, Done, example, json_lines};
 
 #[test]
-fn guesses_are_told_and_what_is_piped_stays_clean() {
+fn guesses_are_reported_on_standard_error_only() {
     let cli = Cli::new();
     let page = example("harbour-bridge.txt");
     let done = cli.run(&["add", &page]);
@@ -18,7 +18,7 @@ fn guesses_are_told_and_what_is_piped_stays_clean() {
 }
 
 #[test]
-fn it_is_quiet_when_nothing_changed() {
+fn add_prints_nothing_when_nothing_changed() {
     let cli = Cli::new();
     assert_eq!(cli.add("a", "Ferry returns", "It did.", &[]).out, "created  press/a  revision 1\n");
     let again = cli.add("a", "Ferry returns", "It did.", &[]);
@@ -28,10 +28,10 @@ fn it_is_quiet_when_nothing_changed() {
 }
 
 #[test]
-fn a_dry_run_leaves_nothing_behind() {
+fn a_dry_run_writes_nothing() {
     let cli = Cli::new();
     assert_eq!(cli.add("a", "Ferry returns", "It did.", &["--dry-run"]).out, "would create  press/a  revision 1\n");
-    assert!(!cli.archive().exists(), "a dry run made an archive");
+    assert!(!cli.archive().exists(), "a dry run created an archive");
     cli.add("a", "Ferry returns", "It did.", &[]);
     let revised = cli.add("a", "Ferry returns", "It did, late.", &["--dry-run"]);
     assert_eq!(revised.out, "would revise  press/a  revision 2  +1 -0 words\n");
@@ -39,7 +39,7 @@ fn a_dry_run_leaves_nothing_behind() {
 }
 
 #[test]
-fn json_that_show_printed_is_read_back() {
+fn json_printed_by_show_can_be_added() {
     let cli = Cli::new();
     cli.ok(&["add", &example("night-ferry.md"), "--observed-at", "2026-04-03T10:00:00Z"]);
     let name = cli.ok(&["list"]).split('\t').next().unwrap().to_owned();
@@ -63,7 +63,7 @@ fn json_that_show_printed_is_read_back() {
 }
 
 #[test]
-fn json_of_others_is_told_apart_from_ours() {
+fn json_ld_and_ninjs_are_distinguished_from_our_json() {
     let cli = Cli::new();
     let article = r#"{"@context": "https://schema.org", "@type": "NewsArticle", "headline": "Ferry returns",
         "url": "https://courier.example/ferry", "publisher": {"name": "The Quay Bell"}, "articleBody": "It did."}"#;
@@ -89,7 +89,7 @@ fn json_of_others_is_told_apart_from_ours() {
 }
 
 #[test]
-fn a_bad_file_does_not_hold_up_the_others() {
+fn a_bad_file_does_not_stop_the_others() {
     let cli = Cli::new();
     let good = cli.file("good.md", "# Ferry returns\n\nIt did.\n");
     let better = cli.file("better.md", "# Bridge closes\n\nIt does.\n");
@@ -110,7 +110,7 @@ fn a_bad_file_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn writers_can_say_what_they_expect() {
+fn preconditions_and_request_ids_are_honoured() {
     let cli = Cli::new();
     let code = |done: Done| done.code;
     let first = cli.add("a", "One", "Text.", &["--if-new", "--request-id", "r1"]);
@@ -127,7 +127,7 @@ fn writers_can_say_what_they_expect() {
 }
 
 #[test]
-fn nothing_of_an_article_reaches_the_terminal_as_a_command() {
+fn text_of_an_article_cannot_control_the_terminal() {
     let cli = Cli::new();
     let content =
         r#"{"headline": "Ferry \u001b[2Jreturns", "blocks": [{"paragraph": {"text": "It \u001b]0;x\u0007 did."}}]}"#;

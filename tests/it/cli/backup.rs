@@ -1,4 +1,4 @@
-//! `backup` and `restore`: with a server and without, and what they say.
+//! `backup` and `restore`: with and without a server, and what they print.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use super::places::holder;
 use super::server::Server;
 use super::{Cli, Done, Running, json_lines};
 
-/// The files of a backup, in the order of their names.
+/// The files of a backup, sorted by name.
 pub(super) fn files(cli: &Cli, folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(cli.path(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -37,7 +37,7 @@ fn an_archive_is_backed_up_and_restored() {
     assert!(said.starts_with("backed up 2 changes from position 0 on, "), "{said}");
     assert_eq!(said.trim().rsplit(": ").next().unwrap(), files(&cli, "backup")[0].to_str().unwrap());
     let again = cli.run(&["backup", &folder]);
-    assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", ""), "there is nothing new to say");
+    assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", ""), "nothing is new");
 
     // The same through a server.
     let server = Server::start(&cli, &[]);
@@ -63,7 +63,7 @@ fn an_archive_is_backed_up_and_restored() {
     let said = json_lines(&cli.ok(&["restore", &folder, "--archive", &earlier, "--to", "1", "--json"]));
     assert_eq!((&said[0]["nextSeq"], &said[0]["setBack"]), (&"1".into(), &serde_json::json!([])));
     assert_eq!(listed(&cli, "earlier").lines().count(), 1);
-    // A full backup of it would have other changes than what lies there.
+    // An incremental backup of it would not fit the backup in the folder.
     cli.add("z", "Another ferry", "It is lost.", &["--archive", &earlier]);
     cli.fails(
         &["backup", &folder, "--archive", &earlier],
@@ -76,9 +76,9 @@ fn an_archive_is_backed_up_and_restored() {
     assert_eq!(listed(&cli, "now"), listed(&cli, "earlier"));
 }
 
-/// A scheduled backup must not stay green over a folder that nothing can be restored from.
+/// A scheduled backup must not keep succeeding if nothing can be restored from its folder.
 #[test]
-fn a_backup_with_a_hole_is_reported_and_the_next_run_saves_everything_again() {
+fn a_backup_with_a_gap_is_reported_and_the_next_run_saves_everything_again() {
     for lost in [0, 1] {
         let cli = Cli::new();
         let folder = place(&cli, "backup");
@@ -105,7 +105,7 @@ fn a_backup_with_a_hole_is_reported_and_the_next_run_saves_everything_again() {
         cli.add("e", "Bridge to close", "It will.", &[]);
         let next = cli.run(&["backup", &folder]);
         assert!(next.out.starts_with("backed up 1 change from position 4 on, "), "{next:?}");
-        assert_eq!(next.err, "", "the full backup has closed the hole");
+        assert_eq!(next.err, "", "the full backup has closed the gap");
         cli.ok(&["backup", "--check", &folder]);
         cli.ok(&["restore", &folder, "--archive", &new]);
         assert_eq!(listed(&cli, "new"), cli.ok(&["list"]));
@@ -129,7 +129,7 @@ fn a_backup_goes_to_standard_output_and_comes_from_a_file() {
 }
 
 #[test]
-fn what_cannot_be_backed_up_checked_or_restored_is_told() {
+fn failures_of_backup_check_and_restore_say_why() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let (folder, other, new) = (place(&cli, "backup"), place(&cli, "other"), place(&cli, "new"));
@@ -171,7 +171,7 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
         (&["restore", &folder], 2, "archive is not empty"),
         (&["restore", &folder, "--archive", &link], 2, "link can't become an archive: it is a symbolic link; name a"),
         (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),
-        // It is the machine that refuses this, and not a mistake in the words.
+        // The environment prevents this one; the arguments are valid.
         (&["restore", &folder, "--archive", &below_file], 1, "could not look at"),
         (&["restore", &folder, "--server", "http://127.0.0.1:1"], 2, "hint: name a new directory with --archive DIR"),
     ] {
@@ -186,13 +186,13 @@ fn what_cannot_be_backed_up_checked_or_restored_is_told() {
     stranger.fails(&["backup", &folder], 4, "is a backup of another archive");
 }
 
-/// A reader of a pipe that reads nothing keeps a backup waiting, and not from ending when it is asked to.
+/// A pipe that nobody reads blocks a backup, but does not keep it from being interrupted.
 #[test]
-fn a_backup_that_is_interrupted_says_what_is_left() {
+fn an_interrupted_backup_says_what_it_left() {
     let cli = Cli::new();
     let server = Server::start(&cli, &[]);
     for number in 0..8_u64 {
-        // Numbers that compress badly, so that all of them are more than a pipe takes.
+        // Numbers that compress badly, so that they do not fit into a pipe.
         let mut state = number + 1;
         let text: Vec<String> = (0..4_000)
             .map(|_| {
@@ -204,7 +204,7 @@ fn a_backup_that_is_interrupted_says_what_is_left() {
     }
     let mut child = cli.command(&["backup", "-"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
-    // When something has come, signals are listened to.
+    // Once something has arrived, signals are handled.
     std::io::Read::read_exact(&mut out, &mut [0; 15]).unwrap();
     let running = Running(child);
     running.signal("INT");

@@ -14,7 +14,7 @@ use crate::support::{block_on, open_directory};
 const YEAR: i64 = 366 * 24 * 60 * 60 * 1_000_000;
 
 #[test]
-fn a_clock_behind_the_last_change_is_told_by_the_commands_and_the_log() {
+fn a_clock_behind_the_last_change_is_reported_by_commands_and_in_the_log() {
     let cli = Cli::new();
     let ahead = Arc::new(ManualClock::new(SystemClock.now().saturating_add_micros(YEAR)));
     let archive = open_directory(&cli.archive(), &Options::default(), &ahead);
@@ -35,7 +35,7 @@ fn a_clock_behind_the_last_change_is_told_by_the_commands_and_the_log() {
     let mut serve = cli.command(&["serve", "--listen", "127.0.0.1:0"]);
     serve.stderr(std::fs::File::create(cli.path("log")).unwrap());
     let mut serving = super::Running(serve.spawn().unwrap());
-    // It is said before it is served.
+    // It is logged before serving starts.
     while !std::fs::read_to_string(cli.path("log")).unwrap().contains("serving") {
         assert!(serving.0.try_wait().unwrap().is_none());
     }

@@ -1,15 +1,15 @@
-//! What others wrote is shown, and never obeyed by the terminal: in each command that prints it.
+//! Text from articles is displayed and never interpreted by the terminal, in every command that prints it.
 
 use dateline::wire::json::to_json;
 use dateline::wire::pb;
 
 use super::Cli;
 
-/// A character of each kind: bidirectional, zero-width, a line separator, a tag, DEL, C1.
+/// Invisible characters of each kind: bidirectional, zero-width, a line separator, a tag, DEL, C1.
 const UNSEEN: [char; 9] =
     ['\u{202e}', '\u{2066}', '\u{2069}', '\u{61c}', '\u{200b}', '\u{2028}', '\u{e0041}', '\u{7f}', '\u{9b}'];
 
-/// Archives two revisions of `press/ferry`, whose words are the same but for `unseen`.
+/// Archives two revisions of `press/ferry` whose words differ only in `unseen`.
 fn archive(cli: &Cli, unseen: &str) {
     for (unseen, day) in [("", 1), (unseen, 2)] {
         let text = format!("Ferry{unseen} sinks off the cape");
@@ -60,7 +60,7 @@ const COMMANDS: [&[&str]; 9] = [
 ];
 
 #[test]
-fn what_cannot_be_seen_is_named_in_every_command_and_escaped_in_json() {
+fn invisible_characters_are_named_in_every_command_and_escaped_in_json() {
     let cli = Cli::new();
     archive(&cli, &UNSEEN.iter().collect::<String>());
     for command in COMMANDS {
@@ -69,7 +69,7 @@ fn what_cannot_be_seen_is_named_in_every_command_and_escaped_in_json() {
                 continue;
             }
             let out = cli.ok(&[more, command].concat());
-            assert!(out.contains("Ferry"), "{command:?} shows nothing: {out}");
+            assert!(out.contains("Ferry"), "{command:?} prints no headline: {out}");
             assert_eq!(raw(&out), None, "{more:?} {command:?}: {out:?}");
             let (name, escape) = (out.contains("<U+202E>"), out.to_lowercase().contains("202e"));
             assert!(if more == ["--json"] { escape && !name } else { name || escape }, "{more:?} {command:?}: {out}");
@@ -78,7 +78,7 @@ fn what_cannot_be_seen_is_named_in_every_command_and_escaped_in_json() {
 }
 
 #[test]
-fn lines_of_an_export_have_no_raw_control_and_make_the_same_archive() {
+fn exported_lines_have_no_raw_control_characters_and_give_the_same_archive() {
     let (cli, again) = (Cli::new(), Cli::new());
     archive(&cli, &UNSEEN.iter().collect::<String>());
     let lines = cli.ok(&["export", "--format", "jsonl"]);
@@ -91,12 +91,12 @@ fn lines_of_an_export_have_no_raw_control_and_make_the_same_archive() {
         let (_, digest) = said.split_once("SHA-256: ").unwrap();
         digest.to_owned()
     };
-    assert!(raw(&said(&cli)).is_some(), "a text for a program is as it was written");
+    assert!(raw(&said(&cli)).is_some(), "a plain text export is verbatim");
     assert_eq!(contents(&cli), contents(&again));
 }
 
 #[test]
-fn a_change_of_nothing_but_a_joiner_is_seen_in_a_diff() {
+fn a_change_of_an_invisible_character_alone_is_visible_in_a_diff() {
     for (unseen, name) in
         [("\u{200d}", "<U+200D>"), ("\u{fe0f}", "<U+FE0F>"), ("\u{a0}", "<U+00A0>"), ("\u{ad}", "<U+00AD>")]
     {
@@ -108,7 +108,7 @@ fn a_change_of_nothing_but_a_joiner_is_seen_in_a_diff() {
 }
 
 #[test]
-fn an_error_that_quotes_a_text_of_others_names_what_cannot_be_seen() {
+fn an_error_that_quotes_input_names_its_invisible_characters() {
     let cli = Cli::new();
     let file = cli.file("bad\u{202e}name.json", "{\"headline\u{202e}\u{9b}\": 1}");
     let done = cli.run(&["add", &file, "--source", "press", "--article", "a", "--format", "json"]);

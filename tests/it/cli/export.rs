@@ -1,4 +1,4 @@
-//! `export`: what is taken out of a real archive by the real binary, whole and cut short.
+//! `export`: what the real binary exports from a real archive, complete or interrupted.
 
 use std::fs;
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write};
@@ -25,14 +25,14 @@ use crate::faults::disk::Disk;
 use crate::faults::noise;
 use crate::{model, support};
 
-/// An archive in which random writes left their changes.
+/// An archive filled by random writes.
 fn random(seed: u64) -> Cli {
     let cli = Cli::new();
     let archive =
         support::open_directory(&cli.archive(), &Options::default(), &Arc::new(ManualClock::new(support::now())));
     support::block_on(async {
         for operations in model::batches_of(seed, 40) {
-            // Some are refused, and that leaves nothing.
+            // Some are rejected, and rejected writes leave no trace.
             drop(archive.write(operations, false).await);
         }
         archive.close().await;
@@ -40,13 +40,13 @@ fn random(seed: u64) -> Cli {
     cli
 }
 
-/// What lines say, without when and where they were recorded.
+/// The requests in the lines, without when and where they were recorded.
 fn requests(lines: &str) -> Vec<pb::ReplayRequest> {
     let request = |line| from_json::<pb::ReplayRequest>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     lines.lines().map(request).map(|request| pb::ReplayRequest { recorded: None, ..request }).collect()
 }
 
-/// What a file of lines holds, whichever way it is compressed.
+/// The text of a file of lines, decompressed if need be.
 fn read(path: &Path) -> String {
     let bytes = fs::read(path).unwrap();
     support::block_on(async {
@@ -72,7 +72,7 @@ fn path(cli: &Cli, name: &str) -> String {
     cli.path(name).to_str().unwrap().to_owned()
 }
 
-/// The names in a folder.
+/// The names in a folder, sorted.
 fn names(folder: PathBuf) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -80,9 +80,9 @@ fn names(folder: PathBuf) -> Vec<String> {
     names
 }
 
-/// The export is made again in an empty archive, request by request, and exported from there: nothing is lost.
+/// The exported requests, sent to an empty archive one by one and exported from there, are the same: nothing is lost.
 #[test]
-fn lines_make_the_same_archive_again() {
+fn exported_lines_reproduce_the_archive() {
     for seed in 0..3 {
         let (cli, other) = (random(seed), Cli::new());
         let lines = cli.ok(&["export", "--originals"]);
@@ -90,7 +90,7 @@ fn lines_make_the_same_archive_again() {
         support::block_on(async {
             let client = Client::connect(&format!("http://{}", served.address)).await.unwrap();
             for mut request in requests(&lines) {
-                // They are in the line already.
+                // They are already in the line.
                 use pb::replay_request::Request::Publish;
                 if let Some(Publish(publish)) = &mut request.request
                     && publish.original.is_some()
@@ -101,7 +101,7 @@ fn lines_make_the_same_archive_again() {
                 }
             }
         });
-        // Through the server, and from the archive itself.
+        // Through the server, and then from the archive itself.
         let again = other.ok(&["export", "--originals"]);
         assert_eq!(requests(&again), requests(&lines), "seed {seed}");
         assert_eq!(served.terminate(), Some(0));
@@ -116,9 +116,9 @@ fn lines_make_the_same_archive_again() {
     }
 }
 
-/// An export as `import` reads it, through a file or a pipe, is the same archive again, but for when it was archived.
+/// Importing an export, through a file or a pipe, gives the same archive apart from its archive times.
 #[test]
-fn what_is_imported_is_exported_again_as_it_was() {
+fn an_import_of_an_export_can_be_exported_unchanged() {
     let timeless = |lines: &str| -> Vec<Value> {
         let mut lines = json_lines(lines);
         lines.iter_mut().for_each(|line| drop(line["recorded"].as_object_mut().unwrap().remove("archiveTime")));
@@ -143,12 +143,12 @@ fn what_is_imported_is_exported_again_as_it_was() {
     }
     let rare = ["withdraw", "reinstate", "rollback", "requestId", "original", "urls", "coalesceWithin", "fetch"];
     for word in rare.map(|word| format!("\"{word}\":")) {
-        assert!(all.contains(&word), "{word} was not among what was exported");
+        assert!(all.contains(&word), "{word} never occurred in an export");
     }
 }
 
 #[test]
-fn a_choice_of_articles_and_of_times_is_exported() {
+fn a_selection_of_articles_and_times_is_exported() {
     let cli = Cli::new();
     let at = |time| ["--observed-at", time];
     let day = |day: u8| format!("2026-05-{day:02}T10:00:00Z");
@@ -180,18 +180,18 @@ fn a_choice_of_articles_and_of_times_is_exported() {
     assert_eq!(lines(&["--source", "press", "--state", "withdrawn"]), ["publish b 02", "withdraw b 03"]);
     assert_eq!(lines(&["--source", "other"]), [""; 0]);
     assert_eq!(lines(&["--at", &two]), ["publish a 01", "publish a 02", "publish b 02"]);
-    // Whose number a rollback names is not known where observations are left out.
+    // A rollback names a revision number, which is unknown if observations are left out.
     assert_eq!(lines(&["--at", &three, "press/a"]), ["publish a 01", "publish a 02", "publish a 03"]);
     assert_eq!(lines(&["--newest"]), ["publish a 03", "publish b 02", "withdraw b 03"]);
     assert_eq!(lines(&["--newest", "--at", &two]), ["publish a 02", "publish b 02"]);
     let recorded = json_lines(&cli.ok(&["export"]))[1]["recorded"]["archiveTime"].clone();
     assert_eq!(lines(&["--known-at", recorded.as_str().unwrap()]), ["publish a 01", "publish a 02"]);
-    // Of what is withdrawn, too, the text is there.
+    // A withdrawn article is exported with its text.
     assert!(cli.ok(&["export", "--newest", "press/b"]).contains("It stands."));
 }
 
 #[test]
-fn an_export_to_a_file_is_whole_or_not_there() {
+fn an_exported_file_is_complete_or_absent() {
     let cli = random(7);
     let lines = cli.ok(&["export"]);
     for name in ["a.jsonl", "deep/er/b.jsonl.gz", "c.jsonl.zst"] {
@@ -206,7 +206,7 @@ fn an_export_to_a_file_is_whole_or_not_there() {
     }
     assert_eq!(names(cli.path("")), ["a.jsonl", "archive", "c.jsonl.zst", "deep"]);
     assert_eq!(names(cli.path("deep/er")), ["b.jsonl.gz"]);
-    // Programs of others read what is compressed.
+    // Standard tools can read the compressed files.
     for (tool, name) in [("gzip", "deep/er/b.jsonl.gz"), ("zstd", "c.jsonl.zst")] {
         match Command::new(tool).arg("-dc").arg(cli.path(name)).output() {
             Ok(done) => assert_eq!(String::from_utf8(done.stdout).unwrap(), lines),
@@ -216,13 +216,13 @@ fn an_export_to_a_file_is_whole_or_not_there() {
     let empty = path(&cli, "empty.gz");
     cli.ok(&["export", "--source", "nobody", "-o", &empty]);
     assert_eq!(read(&cli.path("empty.gz")), "");
-    assert!(fs::metadata(&empty).unwrap().len() > 0, "a member of gzip that holds nothing");
+    assert!(fs::metadata(&empty).unwrap().len() > 0, "an empty gzip member");
     let would = cli.ok(&["export", "-o", &path(&cli, "new.jsonl"), "--dry-run"]);
     assert!(would.starts_with("would export the history of ") && !cli.path("new.jsonl").exists(), "{would}");
 }
 
 #[test]
-fn a_reader_may_go_away() {
+fn an_export_ends_quietly_when_its_reader_closes_the_pipe() {
     let cli = large(12);
     let mut export = cli.command(&["export"]).spawn().unwrap();
     let mut line = String::new();
@@ -233,12 +233,12 @@ fn a_reader_may_go_away() {
     assert!(!said.contains("panicked") && !said.contains("can't be written"), "{said}");
 }
 
-/// An archive of so many articles of a megabyte.
+/// An archive with this many articles of about a megabyte.
 fn large(articles: u64) -> Cli {
     filled(articles, 900_000)
 }
 
-/// An archive of so many articles of so many bytes.
+/// An archive with this many articles of this many bytes.
 fn filled(articles: u64, bytes: usize) -> Cli {
     let cli = Cli::new();
     let archive =
@@ -259,23 +259,23 @@ fn filled(articles: u64, bytes: usize) -> Cli {
     cli
 }
 
-/// A number that is different each time, and the same in each run.
+/// A pseudorandom number; the sequence is the same in each run.
 fn dice(state: &mut u64) -> u64 {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *state >> 33
 }
 
-/// Kills the command at random moments until it comes to its end, and answers how often. Something happens between.
+/// Kills the command at random moments until it completes, and returns the number of kills. Calls `between` after each.
 fn kill_until_done(cli: &Cli, args: &[&str], seed: &mut u64, between: impl Fn(u32)) -> u32 {
     let mut kills = 0;
     loop {
         let mut running = Running(cli.command(args).spawn().unwrap());
-        // It is given more and more time, so that it comes to its end on any machine.
+        // It is given more and more time, so that it completes on any machine.
         let patience = 50 + dice(seed) % (400 + 60 * u64::from(kills));
         for _ in 0..patience / 5 {
             std::thread::sleep(Duration::from_millis(5));
             if let Some(status) = running.0.try_wait().unwrap() {
-                // One that was killed when all was done is told that the file is there.
+                // If it was killed after it had finished, the next run reports that the file exists.
                 let is_done = status.success() || kills > 0 && status.code() == Some(4);
                 assert!(is_done, "{args:?} after {kills} kills: {status}");
                 return kills;
@@ -285,12 +285,12 @@ fn kill_until_done(cli: &Cli, args: &[&str], seed: &mut u64, between: impl Fn(u3
         running.0.wait().unwrap();
         kills += 1;
         between(kills);
-        assert!(kills < 200, "it does not come to its end");
+        assert!(kills < 200, "it never completes");
     }
 }
 
 #[test]
-fn an_export_that_is_killed_goes_on_and_loses_nothing() {
+fn a_killed_export_continues_and_loses_nothing() {
     let cli = large(24);
     let lines = cli.ok(&["export"]);
     let mut seed = 20_261_128;
@@ -299,13 +299,14 @@ fn an_export_that_is_killed_goes_on_and_loses_nothing() {
         println!("{name}: {kills} kills");
         assert!(read(&cli.path(name)) == lines, "{name} after {kills} kills");
     }
-    // One that goes on has the cut that it began with, and the times: a moment later, the same words mean another one.
+    // A continued export keeps the read point and the times of its first run; the same words would mean other times
+    // later.
     let file = path(&cli, "d.jsonl");
     let export = ["export", "-o", &file, "--at", "1 second ago", "--observed-from", "5000 days ago"];
     let mut begun = Running(cli.command(&export).spawn().unwrap());
     while !cli.path("d.jsonl.part.state").exists() {
         std::thread::sleep(Duration::from_millis(1));
-        assert!(begun.0.try_wait().unwrap().is_none(), "it was over before it was looked at");
+        assert!(begun.0.try_wait().unwrap().is_none(), "it ended before it was checked");
     }
     begun.0.kill().unwrap();
     begun.0.wait().unwrap();
@@ -321,7 +322,7 @@ fn an_export_that_is_killed_goes_on_and_loses_nothing() {
 }
 
 #[test]
-fn an_export_that_is_asked_to_stop_says_how_to_go_on() {
+fn an_interrupted_export_says_how_to_continue() {
     let cli = large(24);
     let lines = cli.ok(&["export"]);
     let file = path(&cli, "a.jsonl");
@@ -351,16 +352,16 @@ fn an_export_that_is_asked_to_stop_says_how_to_go_on() {
     assert_eq!(names(cli.path("pages/gazette")).len(), 400);
 }
 
-/// A command that looks at files in which nothing has changed heeds it as well.
+/// The signal is also handled while unchanged files are examined.
 #[test]
-fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
+fn an_export_with_nothing_to_write_can_be_interrupted() {
     let cli = Cli::new();
     ["a", "b", "c"].iter().for_each(|name| drop(cli.add(name, "Ferry", "It sails.", &[])));
     let folder = path(&cli, "pages");
     let export = ["export", "--format", "text", "-o", &folder];
     cli.ok(&export);
-    // A pipe in place of a document tells us when it is looked at. It is not a document, and there is no room to say
-    // so.
+    // A named pipe in place of a document shows when the command opens it. It is not a document, and standard error is
+    // full, so the command cannot report that.
     let foreign = cli.path("pages/press/b.txt");
     fs::remove_file(&foreign).unwrap();
     assert!(Command::new("mkfifo").arg(&foreign).status().unwrap().success());
@@ -378,9 +379,9 @@ fn an_export_that_finds_nothing_to_write_stops_when_it_is_asked_to() {
     assert!(err.contains("interrupted; 1 article left"), "{err}");
 }
 
-/// Fills a pipe, and answers with how many bytes.
+/// Fills a pipe, and returns the number of bytes.
 fn fill(pipe: &PipeWriter) -> usize {
-    // The same pipe, by a handle that does not wait.
+    // The same pipe, through a non-blocking handle.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     let mut pipe = fs::OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap();
@@ -393,15 +394,15 @@ fn fill(pipe: &PipeWriter) -> usize {
     filled
 }
 
-/// A server that does not answer is not waited for.
+/// Waiting for a server that does not reply can be interrupted.
 #[test]
-fn an_export_that_has_not_begun_yet_stops_when_it_is_asked_to() {
+fn an_export_that_waits_for_its_server_can_be_interrupted() {
     let cli = Cli::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut running = Running(cli.command(&["export", "--server", &url]).spawn().unwrap());
     let (mut asked, _) = listener.accept().unwrap();
-    // Once it says no more, it has asked.
+    // Once it sends nothing more, it has sent its request.
     asked.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     while asked.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {}
     running.signal("INT");
@@ -413,12 +414,12 @@ fn an_export_that_has_not_begun_yet_stops_when_it_is_asked_to() {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("it goes on waiting");
+    panic!("it keeps waiting");
 }
 
-/// Files are written also when nobody wants to hear of them any more.
+/// Documents are written even if nobody reads the command's output any more.
 #[test]
-fn documents_are_written_whoever_looks_on() {
+fn documents_are_written_although_the_output_is_closed() {
     let cli = filled(120, 100);
     let folder = path(&cli, "pages");
     let mut export = Running(cli.command(&["export", "--format", "html", "-o", &folder, "--json"]).spawn().unwrap());
@@ -428,7 +429,7 @@ fn documents_are_written_whoever_looks_on() {
 }
 
 #[test]
-fn what_would_be_done_is_json_where_that_is_asked_for() {
+fn a_dry_run_prints_json_on_request() {
     let cli = Cli::new();
     cli.add("a", "Ferry", "It sails.", &[]);
     let file = path(&cli, "a.txt");
@@ -470,7 +471,7 @@ fn documents_go_to_a_folder_and_only_what_changed_is_written_again() {
     assert!(fs::read_to_string(&a).unwrap().contains("\nIt sails.\n"));
     assert!(said(&[]).err.starts_with("2 articles: 0 written, 2 up to date, 0 failed: "));
 
-    // A sighting changes nothing of what it says.
+    // A sighting does not change a document.
     cli.add("a", "Ferry", "It sails.", &[]);
     assert!(said(&[]).err.starts_with("2 articles: 0 written, 2 up to date"));
     cli.add("a", "Ferry", "It stays.", &[]);
@@ -479,7 +480,7 @@ fn documents_go_to_a_folder_and_only_what_changed_is_written_again() {
     assert_eq!((&told[1]["written"], &told[1]["unchanged"]), (&"1".into(), &"1".into()));
     assert!(fs::read_to_string(&a).unwrap().contains("\nIt stays.\n"));
 
-    // What somebody else wrote is left alone.
+    // A file that somebody else wrote is kept.
     fs::write(&a, "my notes").unwrap();
     fs::write(cli.path("documents/press/c.md"), "my notes").unwrap();
     cli.add("c", "Lighthouse", "It shines.", &[]);
@@ -494,12 +495,12 @@ fn documents_go_to_a_folder_and_only_what_changed_is_written_again() {
 }
 
 #[test]
-fn documents_that_were_cut_short_are_gone_on_with() {
+fn a_killed_export_of_documents_continues() {
     let cli = random(11);
     let (folder, mut seed) = (path(&cli, "pages"), 7);
     let export = ["export", "--format", "ninjs", "-o", &folder];
     let whole = path(&cli, "whole");
-    // Between the kills, articles change of which a document is there already, or was about to be.
+    // Between the kills, articles change whose document exists already, or was about to be written.
     let kills = kill_until_done(&cli, &export, &mut seed, |kills| {
         for article in ["changing", "changing-back"] {
             let text = if article == "changing" { kills } else { kills % 2 };
@@ -536,7 +537,7 @@ fn one_article_is_one_document() {
     ] {
         let document = cli.ok(&["export", "press/a", "--format", format]);
         assert!(document.contains(says), "{document}");
-        // What is read back is a sighting.
+        // Adding the document again is a sighting.
         if format != "text" && format != "html" {
             let file = cli.file("document", &document);
             let told = cli.ok(&["add", &file, "--source", "press", "--article", "a", "--json", "--dry-run"]);
@@ -552,7 +553,7 @@ fn one_article_is_one_document() {
     let page = cli.ok(&["diff", "press/a", "--html"]);
     assert!(page.contains("sails</ins>") || page.contains("<del>"), "{page}");
     assert!(page.contains("What changed from revision 1"), "{page}");
-    // Withdrawn, it says so.
+    // The document of a withdrawn article says so.
     cli.ok(&["withdraw", "press/a", "--reason", "<gone>"]);
     let page = cli.ok(&["export", "press/a", "--format", "html"]);
     assert!(page.contains("The publisher took this article down") && page.contains(": &lt;gone&gt;."), "{page}");
@@ -560,7 +561,7 @@ fn one_article_is_one_document() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_combinations_of_arguments_are_rejected() {
     let cli = Cli::new();
     cli.fails(&["export"], 5, "there is no archive");
     cli.add("a", "Ferry", "It sails.", &[]);
@@ -595,7 +596,7 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn an_export_that_finds_the_disk_full_goes_on_when_there_is_room() {
+fn an_export_that_finds_the_disk_full_continues_once_there_is_room() {
     let Some(disk) = Disk::mount() else { return };
     let cli = large(24);
     let lines = cli.ok(&["export"]);
@@ -619,15 +620,15 @@ fn an_export_that_finds_the_disk_full_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn the_lines_in_the_documentation_are_lines() {
+fn the_example_lines_in_the_documentation_are_valid() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FORMAT.md")).unwrap();
     let examples: Vec<_> = text.lines().filter(|line| line.starts_with("{\"")).collect();
     assert_eq!(requests(&examples.join("\n")).len(), 2);
 }
 
-/// A request takes 16 addresses, and an article has up to 256.
+/// A request holds 16 URLs, and an article has up to 256, so the newest state takes several requests.
 #[test]
-fn what_is_in_force_brings_all_addresses() {
+fn an_export_of_the_newest_state_has_all_urls() {
     let (cli, other) = (Cli::new(), Cli::new());
     for page in 0..3 {
         let urls: Vec<_> = (0..15).map(|number| format!("https://a.example/{page}/{number}")).collect();
@@ -651,9 +652,9 @@ fn what_is_in_force_brings_all_addresses() {
     assert_eq!(other.ok(&["log", "press/a", "--json"]).matches("observationCount\":1").count(), 1);
 }
 
-/// A person looks on, and others than the reader of the lines are told.
+/// Notes for a person go to standard error, so that the lines stay clean.
 #[test]
-fn what_is_told_stands_beside_the_lines() {
+fn notes_go_to_standard_error_next_to_the_lines() {
     let cli = random(3);
     let mut export = cli.command(&["export"]);
     let done: Done = export.stdout(Stdio::piped()).output().unwrap().into();

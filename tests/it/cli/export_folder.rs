@@ -12,7 +12,7 @@ fn add(cli: &Cli, source: &str, article: &str) {
     assert_eq!(done.code, 0, "{done:?}");
 }
 
-/// The files of a folder's sources, by their paths within it, and what they say.
+/// The files of the sources in a folder: their relative paths and their text.
 fn files(cli: &Cli, folder: &str) -> BTreeSet<(String, String)> {
     let sources = fs::read_dir(cli.path(folder)).unwrap().map(|entry| entry.unwrap().path());
     let files = sources.filter(|path| path.is_dir()).flat_map(|source| fs::read_dir(source).unwrap());
@@ -32,7 +32,7 @@ fn export<'a>(cli: &Cli, folder: &'a str, more: &[&'a str]) -> Vec<serde_json::V
 }
 
 #[test]
-fn no_link_below_the_folder_is_written_through() {
+fn no_link_in_the_folder_is_followed() {
     let cli = Cli::new();
     add(&cli, "press", "a");
     add(&cli, "wire", "b");
@@ -48,7 +48,7 @@ fn no_link_below_the_folder_is_written_through() {
         assert!(done.err.contains("out/press is a symbolic link"), "{done:?}");
         assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
     }
-    assert!(cli.path("out/wire/b.md").exists(), "the others are written");
+    assert!(cli.path("out/wire/b.md").exists(), "the other documents are written");
 
     fs::remove_file(cli.path("out/press")).unwrap();
     fs::remove_file(cli.path("out/.dateline-export.jsonl")).unwrap();
@@ -64,10 +64,10 @@ fn no_link_below_the_folder_is_written_through() {
 }
 
 #[test]
-fn documents_whose_names_differ_in_case_only_are_told_apart_in_the_same_way_in_each_run() {
+fn documents_whose_names_differ_only_in_case_get_distinct_and_stable_names() {
     let cli = Cli::new();
     let articles = [("press", "a"), ("press", "A"), ("Press", "a"), ("press", "con"), ("nul", "b")];
-    // What is exported alone, and has its name before the others come.
+    // Exported alone, so that it has its name before the others come.
     add(&cli, "press", "a");
     export(&cli, "out", &[]);
     assert!(cli.path("out/press/a.md").exists());
@@ -87,7 +87,7 @@ fn documents_whose_names_differ_in_case_only_are_told_apart_in_the_same_way_in_e
 
     let again = export(&cli, "out", &[]);
     assert_eq!(again.last().unwrap()["unchanged"], "5", "{again:?}");
-    // Only one of two that collide is exported, and has changed.
+    // Only one of two colliding documents is exported, and it has changed.
     let document = "# Of press and A\n\nOther words.\n";
     let done = cli.feed(&["add", "-", "--source", "press", "--article", "A"], document);
     assert_eq!(done.code, 0, "{done:?}");

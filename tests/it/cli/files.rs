@@ -1,4 +1,4 @@
-//! Whose the files of an archive are, and who may reach them.
+//! Who owns the files of an archive, and who may access them.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use super::places::holder;
 use super::server::Server;
 use super::{Cli, Done};
 
-/// Runs a command under the usual umask, which lets all read.
+/// Runs a command under the usual umask, which lets everyone read.
 fn widely(cli: &Cli, args: &[&str]) -> Done {
     let known = cli.command(args);
     let mut command = Command::new("sh");
@@ -29,7 +29,7 @@ fn widely(cli: &Cli, args: &[&str]) -> Done {
     command.output().unwrap().into()
 }
 
-/// A folder and all in it.
+/// A folder and everything in it.
 fn tree(top: &Path) -> Vec<PathBuf> {
     let mut found = vec![top.to_owned()];
     if top.is_dir() {
@@ -39,7 +39,7 @@ fn tree(top: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What others may do something with, in a folder that has some files.
+/// What other users may access, in a folder that has some files.
 fn wide(top: &Path) -> Vec<PathBuf> {
     let found = tree(top);
     assert!(found.len() > 1, "{} has files", top.display());
@@ -47,7 +47,7 @@ fn wide(top: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn an_archive_a_backup_and_what_is_restored_are_the_owners_alone_whatever_the_umask() {
+fn archives_and_backups_are_private_to_their_owner_whatever_the_umask() {
     let cli = Cli::new();
     let (document, backup, restored) =
         (super::example("night-ferry.md"), place(&cli, "backup"), place(&cli, "restored"));
@@ -70,7 +70,7 @@ fn an_archive_a_backup_and_what_is_restored_are_the_owners_alone_whatever_the_um
 }
 
 #[test]
-fn an_archive_that_others_could_reach_is_its_owners_alone_once_it_is_opened() {
+fn opening_an_archive_makes_it_private_to_its_owner() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     for path in tree(&cli.archive()) {
@@ -82,7 +82,7 @@ fn an_archive_that_others_could_reach_is_its_owners_alone_once_it_is_opened() {
 }
 
 #[test]
-fn an_archive_with_a_link_in_it_is_refused_and_what_the_link_leads_to_kept() {
+fn an_archive_with_a_symbolic_link_in_it_is_rejected_and_the_target_unchanged() {
     for name in ["LOCK", "WATERMARK", "db/conf", "db/db", "db"] {
         let cli = Cli::new();
         cli.add("a", "Ferry returns", "It did.", &[]);
@@ -98,11 +98,11 @@ fn an_archive_with_a_link_in_it_is_refused_and_what_the_link_leads_to_kept() {
 }
 
 #[test]
-fn root_leaves_another_users_archive_alone_and_says_how_to_open_it() {
+fn root_does_not_open_another_users_archive_and_says_how_to() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     if fs::metadata(cli.archive()).unwrap().uid() != 0 {
-        eprintln!("not run: only root can give files away");
+        eprintln!("SKIPPED: only root can give files to another user");
         return;
     }
     for path in tree(&cli.archive()) {
@@ -119,7 +119,7 @@ fn root_leaves_another_users_archive_alone_and_says_how_to_open_it() {
 }
 
 #[test]
-fn who_locks_an_archive_and_says_nothing_is_not_taken_for_a_starting_server() {
+fn a_lock_without_an_address_is_not_reported_as_a_starting_server() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let lock = fs::File::open(cli.archive().join("LOCK")).unwrap();
@@ -129,13 +129,13 @@ fn who_locks_an_archive_and_says_nothing_is_not_taken_for_a_starting_server() {
     cli.ok(&["list"]);
 }
 
-/// Takes an archive's lock and writes an address into it, as a program that has got at the archive can.
+/// Locks an archive and writes an address into the lock, as any program with access to the archive could.
 fn claimed(cli: &Cli, address: &str) -> Directory {
     Directory::open(&cli.archive(), holder(Some(address))).unwrap()
 }
 
 #[test]
-fn nothing_is_sent_to_an_address_in_the_lock_that_is_not_this_machines() {
+fn nothing_is_sent_to_a_remote_address_in_the_lock() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     for address in ["192.0.2.1:7411", "[2001:db8::1]:7411", "archive.example.org:7411", "127.0.0.1"] {
@@ -147,7 +147,7 @@ fn nothing_is_sent_to_an_address_in_the_lock_that_is_not_this_machines() {
 }
 
 #[test]
-fn a_server_of_another_archive_that_the_lock_names_gets_nothing() {
+fn nothing_is_sent_to_a_server_of_another_archive_named_in_the_lock() {
     let (cli, other) = (Cli::new(), Cli::new());
     cli.add("a", "Ferry returns", "It did.", &[]);
     let server = Server::start(&other, &[]);
@@ -155,16 +155,16 @@ fn a_server_of_another_archive_that_the_lock_names_gets_nothing() {
     let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
     assert!(add.code == 5 && add.err.contains("a server with another archive responds; nothing was sent"), "{add:?}");
     cli.fails(&["verify", "--wait", "0"], 5, "where a server with another archive responds; nothing was sent");
-    assert_eq!(other.ok(&["list"]), "", "it was sent nothing");
+    assert_eq!(other.ok(&["list"]), "", "nothing was sent to it");
     drop(held);
-    // An archive that no Dateline has opened since ids are written down does not say which it is.
+    // An archive without an ID file cannot be compared with the server's.
     fs::remove_file(cli.archive().join("ID")).unwrap();
     let _held = claimed(&cli, &server.address);
     cli.fails(&["list", "--wait", "0"], 5, "has no archive id");
 }
 
 #[test]
-fn what_listens_and_is_no_dateline_server_is_asked_no_more_than_which_archive_it_has() {
+fn a_listener_that_is_not_a_dateline_server_gets_no_article() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -175,7 +175,7 @@ fn what_listens_and_is_no_dateline_server_is_asked_no_more_than_which_archive_it
         let mut heard = Vec::new();
         connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         connection.shutdown(std::net::Shutdown::Write).unwrap();
-        // It ends with the connection, however that ends.
+        // The read ends with the connection, however that ends.
         drop(connection.read_to_end(&mut heard));
         heard
     });
@@ -186,15 +186,15 @@ fn what_listens_and_is_no_dateline_server_is_asked_no_more_than_which_archive_it
 }
 
 #[test]
-fn another_users_server_that_the_lock_names_gets_nothing() {
+fn nothing_is_sent_to_another_users_server_named_in_the_lock() {
     let (cli, other) = (Cli::new(), Cli::new());
     cli.add("a", "Ferry returns", "It did.", &[]);
     if fs::metadata(cli.archive()).unwrap().uid() != 0 {
-        eprintln!("not run: only root can start a process of another user");
+        eprintln!("SKIPPED: only root can start a process of another user");
         return;
     }
     fs::set_permissions(other.path(""), Permissions::from_mode(0o777)).unwrap();
-    // It says that it has this archive: a copy, as a user who could read the archive once may have.
+    // The server reports this archive's id: it serves a copy, made by a user who could once read the archive.
     let copied = Command::new("cp").arg("-a").args([cli.archive(), other.archive()]).status().unwrap();
     assert!(copied.success());
     for path in tree(&other.archive()) {
@@ -206,5 +206,5 @@ fn another_users_server_that_the_lock_names_gets_nothing() {
     let _held = claimed(&cli, &server.address);
     let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
     assert!(add.code == 5 && add.err.contains("a process of another user (uid 65534) listens"), "{add:?}");
-    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 1, "it was sent nothing");
+    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 1, "nothing was sent to it");
 }

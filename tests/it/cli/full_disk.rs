@@ -1,4 +1,4 @@
-//! A server that is started on a disk on which nothing is left.
+//! A server that is started on a completely full disk.
 
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::faults::noise;
 
 const FLOOR: [&str; 2] = ["--free-space-floor-bytes", "32MiB"];
 
-/// What the engine writes while it opens and reads has its room from the archive itself: it is served, killed, killed
-/// while it opens, and served again.
+/// What the engine writes while it opens and reads fits into space that the archive reserved. So the archive can be
+/// served, killed, killed during opening, and served again.
 #[test]
 fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     let Some(disk) = Disk::mount() else { return };
@@ -20,7 +20,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     std::fs::create_dir(&archive).unwrap();
     symlink(archive, cli.archive()).unwrap();
     let server = Server::start(&cli, &FLOOR);
-    // The last segment of the log is one that was begun after the database was opened.
+    // So much is written that the log's last segment was started after the database was opened.
     for number in 0..16 {
         assert_eq!(cli.add(&format!("a{number}"), "Ferry", &noise(number, 900_000), &[]).code, 0);
     }
@@ -45,7 +45,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
         }
         let status = cli.ok(&["status"]);
         assert!(status.contains("Writes    no: the archive's disk has"), "{status}");
-        // The engine's own thread comes by twice a second.
+        // The engine's own thread runs twice a second.
         std::thread::sleep(Duration::from_millis(1_200));
         assert!(cli.ok(&["show", "press/a15"]) == shown);
         match round {
@@ -66,7 +66,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
     assert!(cli.ok(&["verify"]).contains("17 articles"));
 }
 
-/// Opening makes files: a copy of what it may overwrite, and the engine's snapshot. Another user may have taken the
+/// Opening creates files: a copy of what it may overwrite, and the engine's snapshot. Another user may have taken the
 /// last inode.
 #[test]
 fn an_archive_is_read_on_a_disk_without_a_free_inode() {
@@ -88,11 +88,11 @@ fn an_archive_is_read_on_a_disk_without_a_free_inode() {
         assert_eq!(cli.add("c", "Ferry", "It was.", &[]).code, 0);
         assert!(cli.ok(&["verify"]).contains("3 articles"));
         server.kill();
-        assert!(cli.archive().join("RESERVE").exists(), "what was given up was taken back");
+        assert!(cli.archive().join("RESERVE").exists(), "the reserve was created again");
         std::fs::remove_file(disk.path().join("somebody's 0")).ok();
         disk.take_all_inodes("another's");
     }
-    // Without the file that it gives up for that it cannot open, and says why.
+    // Without the reserve file, whose inode it would free for this, the archive cannot be opened, and says why.
     std::fs::remove_file(cli.archive().join("RESERVE")).unwrap();
     disk.take_all_inodes("the last");
     cli.fails(&["list"], 5, "no inodes are free (`df -i` shows them)");

@@ -1,5 +1,5 @@
-//! A restoring that is killed, at moments that its files tell: none leaves an archive that is not whole, and none is in
-//! the way of the next.
+//! A restore that is killed at moments recognised by its files: it never leaves an incomplete archive, and never blocks
+//! the next restore.
 
 use std::fs;
 use std::io::Write;
@@ -15,14 +15,14 @@ use crate::backup::{stream_backup, written};
 use crate::model::plan::{Text, observe};
 use crate::support::block_on;
 
-/// More changes than go into one commit.
+/// More changes than fit into one commit.
 const CHANGES: u8 = u8::MAX;
 const ROUNDS: i64 = 2;
 
-/// A moment, as it shows in the directory where the archive is put together.
+/// A moment: its name, and how it is recognised in the directory where the archive is put together.
 type Moment = (&'static str, fn(&Path) -> bool);
 
-/// Moments at which a part of the backup has not come yet. Who looks late still finds that each was reached.
+/// Moments before the backup has been sent completely. The restore then waits, so that each moment is observed.
 const BEFORE_THE_END: [Moment; 4] = [
     ("its place is taken", |place| place.join("LOCK").exists()),
     ("the database is being made", |place| {
@@ -30,7 +30,7 @@ const BEFORE_THE_END: [Moment; 4] = [
     }),
     ("the database is there", |place| place.join("unfinished/db").exists()),
     ("changes are on the disk", |place| {
-        // An unoptimised search of ours would take seconds.
+        // A byte search in an unoptimised test build would take seconds.
         Command::new("grep")
             .arg("-qs")
             .arg("Flood takes")
@@ -41,7 +41,7 @@ const BEFORE_THE_END: [Moment; 4] = [
     }),
 ];
 
-/// Moments at which nothing more is waited for, so that it may be over before it is killed.
+/// Moments after everything was sent. The restore may be done before it is killed.
 const AT_THE_END: [Moment; 4] = [
     ("all is written", |place| fs::metadata(place.join("unfinished/WATERMARK")).is_ok_and(|mark| mark.len() > 0)),
     ("it is about to be an archive", |place| place.join("unfinished/VERSION.new").exists()),
@@ -77,8 +77,8 @@ fn a_restore_that_is_killed_leaves_no_archive_and_can_be_run_again() {
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
-/// Restores from what is sent, and kills that when it has come so far, or is over. If not all is sent, it waits for
-/// more.
+/// Restores from `sent`, and kills the restore when the moment is reached or it has ended. Unless `is_all`, it waits
+/// for more input.
 fn kill_when(cli: &Cli, sent: &[u8], is_all: bool, (moment, is_reached): Moment) {
     let command = &["restore", "-", "--archive", &place(cli, "new")];
     let mut running = Running(cli.command(command).stdin(Stdio::piped()).spawn().unwrap());
@@ -89,7 +89,7 @@ fn kill_when(cli: &Cli, sent: &[u8], is_all: bool, (moment, is_reached): Moment)
     }
     let begun = Instant::now();
     while !is_reached(&cli.path("new.restoring")) && running.0.try_wait().unwrap().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come so far: {moment}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never reaches this moment: {moment}");
     }
     running.0.kill().unwrap();
     running.0.wait().unwrap();

@@ -1,4 +1,4 @@
-//! The command line: the real binary, on an archive of its own in a temporary directory.
+//! The command line: the real binary, with an archive of its own in a temporary directory.
 
 mod add;
 mod backup;
@@ -27,12 +27,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-/// An archive in a temporary directory, and the commands that work on it.
+/// An archive in a temporary directory, for commands to work on.
 struct Cli {
     dir: tempfile::TempDir,
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 struct Done {
     code: i32,
@@ -45,7 +45,7 @@ impl Cli {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    /// A file beside the archive.
+    /// The path of a file next to the archive.
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -54,13 +54,13 @@ impl Cli {
         self.path("archive")
     }
 
-    /// Writes a file beside the archive, and answers its path.
+    /// Writes a file next to the archive, and returns its path.
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), content).unwrap();
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// A command that knows this archive and nothing else of the machine.
+    /// A command that sees this archive and none of the machine's settings.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dateline"));
         command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -80,21 +80,21 @@ impl Cli {
         self.command(args).output().unwrap().into()
     }
 
-    /// Runs a command with something on its standard input.
+    /// Runs a command with this standard input.
     fn feed(&self, args: &[&str], input: impl AsRef<[u8]>) -> Done {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_ref()).unwrap();
         child.wait_with_output().unwrap().into()
     }
 
-    /// Runs a command that must succeed, and answers what it printed.
+    /// Runs a command that must succeed, and returns what it printed.
     fn ok(&self, args: &[&str]) -> String {
         let done = self.run(args);
         assert_eq!(done.code, 0, "{args:?}: {done:?}");
         done.out
     }
 
-    /// Runs a command that must fail with `code`, print nothing, and say `words`.
+    /// Runs a command that must fail with exit status `code`, print nothing to standard output, and report `words`.
     fn fails(&self, args: &[&str], code: i32, words: &str) {
         let done = self.run(args);
         assert_eq!((done.code, done.out.as_str()), (code, ""), "{args:?}: {done:?}");
@@ -118,11 +118,11 @@ impl From<Output> for Done {
     }
 }
 
-/// A process that ends with its test.
+/// A process that is killed at the end of its test.
 struct Running(Child);
 
 impl Running {
-    /// Sends it a signal, such as TERM.
+    /// Sends a signal, such as TERM, to the process.
     fn signal(&self, signal: &str) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
@@ -131,13 +131,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         drop(self.0.kill());
         drop(self.0.wait());
     }
 }
 
-/// Each line of an output as JSON.
+/// Each line of the output, parsed as JSON.
 fn json_lines(out: &str) -> Vec<serde_json::Value> {
     out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! Backups that come through standard input, and are read once, on their way.
+//! Backups that come through standard input, and are read in one pass.
 
 use std::fs::File;
 use std::io::Write;
@@ -38,9 +38,9 @@ fn an_archive_is_restored_from_the_backup_that_another_process_makes() {
     cli.ok(&["verify", "--archive", &new]);
 }
 
-/// The file that comes through it takes its place among those that are named.
+/// A file on standard input takes its place among the named files.
 #[test]
-fn standard_input_goes_with_files() {
+fn standard_input_can_be_combined_with_files() {
     let (cli, whole) = archive();
     cli.ok(&["backup", &place(&cli, "backup")]);
     let full = files(&cli, "backup")[0].to_str().unwrap().to_owned();
@@ -64,7 +64,7 @@ fn standard_input_goes_with_files() {
     assert!(alone.err.contains("are in none of the files, and standard input starts after them"), "{alone:?}");
     nothing_is_left(&cli);
     let restored = cli.feed(&["restore", "-", &full, "-", "--archive", &new], &since);
-    assert_eq!((restored.code, restored.err.as_str()), (0, ""), "naming it twice is naming it once");
+    assert_eq!((restored.code, restored.err.as_str()), (0, ""), "naming a file twice makes no difference");
     assert_eq!(listed(&cli, "new"), cli.ok(&["list"]));
     let earlier = place(&cli, "earlier");
     let restored = cli.feed(&["restore", "-", "--archive", &earlier, "--to", "1"], &whole);
@@ -72,7 +72,7 @@ fn standard_input_goes_with_files() {
 }
 
 #[test]
-fn what_is_cut_short_damaged_or_no_backup_leaves_nothing() {
+fn truncated_damaged_or_foreign_input_leaves_no_archive() {
     let (cli, whole) = archive();
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
@@ -100,9 +100,9 @@ fn what_is_cut_short_damaged_or_no_backup_leaves_nothing() {
     assert!(taken.err.contains("archive is not empty"), "{taken:?}");
 }
 
-/// Who forgets the backup is told, instead of having to type one.
+/// If the backup is missing, the command reports that instead of waiting for one to be typed.
 #[test]
-fn a_terminal_is_no_backup() {
+fn a_terminal_is_rejected_as_the_source_of_a_backup() {
     let cli = Cli::new();
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -116,9 +116,9 @@ fn a_terminal_is_no_backup() {
     assert!(!cli.archive().exists());
 }
 
-/// A sender that sends nothing more keeps a restoring waiting, and not from ending when it is asked to.
+/// A sender that stalls blocks a restore, but does not keep it from being interrupted.
 #[test]
-fn a_restore_that_is_interrupted_leaves_nothing() {
+fn an_interrupted_restore_leaves_nothing() {
     let (cli, whole) = archive();
     let mut child =
         cli.command(&["restore", "-", "--archive", &place(&cli, "new")]).stdin(Stdio::piped()).spawn().unwrap();
@@ -127,7 +127,7 @@ fn a_restore_that_is_interrupted_leaves_nothing() {
     let running = Running(child);
     let since = Instant::now();
     while !cli.path("new.restoring").exists() {
-        assert!(since.elapsed() < Duration::from_secs(60), "it does not begin");
+        assert!(since.elapsed() < Duration::from_secs(60), "it never begins");
         std::thread::yield_now();
     }
     running.signal("INT");

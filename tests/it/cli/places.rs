@@ -1,4 +1,4 @@
-//! Where a command looks for the archive, and what it does when that is missing, foreign, held or silent.
+//! Where a command looks for the archive, and what happens if it is missing, foreign, in use or silent.
 
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -18,7 +18,7 @@ pub(super) fn holder(address: Option<&str>) -> Holder {
 }
 
 #[test]
-fn reading_makes_no_archive() {
+fn reading_creates_no_archive() {
     let cli = Cli::new();
     for args in [&["list"][..], &["show", "press/a"], &["status"], &["withdraw", "press/a"]] {
         cli.fails(args, 5, "hint: `dateline add FILE` creates one there");
@@ -27,7 +27,7 @@ fn reading_makes_no_archive() {
 }
 
 #[test]
-fn a_directory_of_something_else_is_left_alone() {
+fn a_directory_that_is_not_an_archive_is_left_alone() {
     let cli = Cli::new();
     std::fs::create_dir(cli.archive()).unwrap();
     std::fs::write(cli.archive().join("holiday.jpg"), "x").unwrap();
@@ -41,20 +41,20 @@ fn a_directory_of_something_else_is_left_alone() {
 }
 
 #[test]
-fn an_archive_that_is_held_is_waited_for() {
+fn a_command_waits_for_an_archive_in_use() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let held = Directory::open(&cli.archive(), holder(None)).unwrap();
     cli.fails(&["list", "--wait", "0"], 5, &format!("is in use by `a test` (process {}", std::process::id()));
     let mut waiting = Running(cli.command(&["list"]).spawn().unwrap());
-    // A command that has not failed by now found the archive held, or finds it free.
+    // The command has not failed: it waits for the archive, or has not yet looked.
     assert!(waiting.0.try_wait().unwrap().is_none());
     drop(held);
     assert!(waiting.0.wait().unwrap().success());
 }
 
 #[test]
-fn a_server_that_is_gone_is_told() {
+fn an_unreachable_server_is_reported() {
     let cli = Cli::new();
     cli.fails(&["list", "--server", "http://127.0.0.1:1"], 5, "the server at http://127.0.0.1:1 can't be reached");
     cli.fails(&["list", "--server", "127.0.0.1:1", "--archive", "x"], 2, "cannot be used with");
@@ -65,7 +65,7 @@ fn a_server_that_is_gone_is_told() {
 }
 
 #[test]
-fn a_server_of_something_else_is_told() {
+fn a_server_that_is_not_dateline_is_reported() {
     let cli = Cli::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -78,7 +78,7 @@ fn a_server_of_something_else_is_told() {
 }
 
 #[test]
-fn a_flag_goes_before_the_environment() {
+fn a_flag_takes_precedence_over_the_environment() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let archive = cli.archive();
@@ -87,15 +87,13 @@ fn a_flag_goes_before_the_environment() {
         command.env("DATELINE_SERVER", "http://127.0.0.1:1");
         super::Done::from(command.output().unwrap())
     };
-    assert_eq!(run(&["list"]).code, 5, "DATELINE_SERVER goes before DATELINE_ARCHIVE");
+    assert_eq!(run(&["list"]).code, 5, "DATELINE_SERVER takes precedence over DATELINE_ARCHIVE");
     assert_eq!(run(&["list", "--archive", archive.to_str().unwrap()]).code, 0);
     let mut command = cli.command(&["add", "--quiet", &super::example("night-ferry.md")]);
     assert!(command.env_remove("DATELINE_ARCHIVE").output().unwrap().status.success());
     assert!(cli.path(".local/share/dateline/VERSION").exists(), "the default is the platform's data directory");
 }
 
-/// `list | while read …` once hung: list held the archive until its last line was read, and who read the lines waited
-/// for the archive.
 #[test]
 fn a_command_that_opens_the_archive_stops_writing_where_serve_does() {
     let cli = Cli::new();
@@ -108,13 +106,15 @@ fn a_command_that_opens_the_archive_stops_writing_where_serve_does() {
     let refused = with_floor(&add, "1000000GiB");
     assert!(refused.code == 1 && refused.err.contains("writes stop below"), "{refused:?}");
     assert!(with_floor(&["status"], "1000000GiB").out.contains("Writes    no: the archive's disk has"));
-    assert_eq!(with_floor(&["show", "press/a"], "1000000GiB").code, 0, "reads go on");
+    assert_eq!(with_floor(&["show", "press/a"], "1000000GiB").code, 0, "reads continue");
     assert_eq!(with_floor(&add, "1MiB").code, 0);
     for args in [["status"], ["verify"]] {
         assert_eq!(with_floor(&args, "much").code, 2, "{args:?}");
     }
 }
 
+/// `list | while read …` once deadlocked: `list` held the archive until its last line was read, and the commands that
+/// read the lines waited for the archive.
 #[test]
 fn commands_on_one_archive_can_be_piped_into_each_other() {
     let cli = Cli::new();
@@ -136,7 +136,7 @@ fn commands_on_one_archive_can_be_piped_into_each_other() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let cli = Cli::new();
     // More than a pipe holds.
     let text = "The ferry sailed. ".repeat(12_000);

@@ -1,11 +1,11 @@
-//! Bad input: each gets its exit status and a message that says what to do, and nothing is lost.
+//! Bad input: each kind gets its exit status and a message that says what to do, and nothing is lost.
 
 use dateline::archive::FORMAT_VERSION;
 
 use super::Cli;
 
 #[test]
-fn documents_that_cannot_be_archived() {
+fn documents_that_cannot_be_archived_are_rejected() {
     let cli = Cli::new();
     let large = format!("# Ferry\n\n{}\n", "word ".repeat(300_000));
     for (name, document, words) in [
@@ -29,14 +29,14 @@ fn documents_that_cannot_be_archived() {
     cli.fails(&["add", &page, "--source", "press", "--observed-at", "2999-01-01"], 2, "ahead of the server's clock");
     cli.fails(&["add", &page, "--source", "press", "--url", "gopher://x"], 2, "urls[0]");
     cli.fails(&["add", &page, "--source", "press", "--article", "ä"], 2, "article_id");
-    // All that is wrong is reported, one a line.
+    // All mistakes are reported, one per line.
     let two = ["add", &page, "--source", "press", "--url", "gopher://x", "--article", "ä"];
     cli.fails(&two, 2, "allowed characters are a-z A-Z 0-9 - . _ ~ (and 1 more field is wrong)\n  urls[0]: ");
     assert_eq!(cli.ok(&["list"]), "");
 }
 
 #[test]
-fn arguments_that_make_no_sense() {
+fn invalid_arguments_are_rejected() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     for (args, code, words) in [
@@ -61,13 +61,13 @@ fn arguments_that_make_no_sense() {
 }
 
 #[test]
-fn a_truncated_database_is_told_and_left_as_it_is() {
+fn a_truncated_database_is_reported_and_not_written_to() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let shown = cli.ok(&["show", "press/a"]);
     let database = cli.archive().join("db/db");
     let whole = std::fs::read(&database).unwrap();
-    // The file is longer than what was written to it.
+    // The file is longer than the data in it.
     let written = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let cut = &whole[..written / 2];
     std::fs::write(&database, cut).unwrap();
@@ -80,9 +80,9 @@ fn a_truncated_database_is_told_and_left_as_it_is() {
     assert_eq!(cli.ok(&["show", "press/a"]), shown);
 }
 
-/// An archive of another version of Dateline is no damage, and is not tried again and again either.
+/// An archive of another version of Dateline is not reported as damaged, and the command does not retry.
 #[test]
-fn an_archive_of_another_format_is_refused_with_what_to_do() {
+fn an_archive_of_another_format_is_rejected_with_advice() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     for format in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
@@ -91,5 +91,5 @@ fn an_archive_of_another_format_is_refused_with_what_to_do() {
         cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("the archive has format {format}"));
     }
     crate::fixture::say_format(&cli.archive(), FORMAT_VERSION);
-    assert!(cli.ok(&["show", "press/a"]).contains("It did."), "it was left as it was");
+    assert!(cli.ok(&["show", "press/a"]).contains("It did."), "the archive is unchanged");
 }

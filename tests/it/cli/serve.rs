@@ -1,4 +1,4 @@
-//! `serve`, and the commands that find it.
+//! `serve`, and the commands that find its server.
 
 use std::process::Child;
 
@@ -6,7 +6,7 @@ use super::server::Server;
 use super::{Cli, Done, json_lines};
 
 #[test]
-fn commands_find_the_server_that_holds_their_archive() {
+fn commands_use_the_server_that_holds_their_archive() {
     let cli = Cli::new();
     let server = Server::start(&cli, &[]);
     assert_eq!(cli.add("a", "Ferry returns", "It did.", &[]).out, "created  press/a  revision 1\n");
@@ -18,7 +18,7 @@ fn commands_find_the_server_that_holds_their_archive() {
 
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(std::fs::read_to_string(cli.archive().join("LOCK")).unwrap().trim(), "");
-    assert_eq!(cli.ok(&["show", "press/a"]), by_lock, "what the server archived is there without it");
+    assert_eq!(cli.ok(&["show", "press/a"]), by_lock, "what was archived through the server is there without it");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn settings_come_from_flags_then_environment_then_file() {
     let urls = ["--url", "https://a.example/1", "--url", "https://a.example/2", "--url", "https://a.example/3"];
     assert!(add(&urls).err.contains("at most 2 are allowed"));
     cli.add("b", "Bridge", "Text.", &["--server", &server.address]);
-    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 2, "pages of one are followed");
+    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 2, "lists are read past the first page");
     assert_eq!(server.terminate(), Some(0));
     assert!(archive.join("VERSION").exists());
 }
@@ -55,7 +55,7 @@ fn a_server_that_cannot_start_says_why() {
     cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "no number of bytes");
     cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "log_filter");
     cli.fails(&["serve", "--server", "http://127.0.0.1:1"], 2, "opens the archive itself");
-    assert!(!cli.archive().exists(), "settings are judged before anything is made");
+    assert!(!cli.archive().exists(), "settings are validated before anything is created");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -64,7 +64,7 @@ fn a_server_that_cannot_start_says_why() {
 }
 
 #[test]
-fn two_commands_at_once_do_not_get_in_each_others_way() {
+fn two_commands_at_once_wait_for_each_other() {
     let cli = Cli::new();
     let commands: Vec<Child> = (0..4)
         .map(|n| {
@@ -79,9 +79,9 @@ fn two_commands_at_once_do_not_get_in_each_others_way() {
     assert_eq!(json_lines(&cli.ok(&["list", "--json"])).len(), 4);
 }
 
-/// Storage must not run out of descriptors before connections do, and most systems begin with few.
+/// Storage must not run out of file descriptors before connections do, and most systems start with a low limit.
 #[test]
-fn a_server_takes_as_many_descriptors_as_it_may_have() {
+fn a_server_raises_its_limit_of_file_descriptors() {
     let cli = Cli::new();
     let serve = cli.command(&["serve", "--listen", "127.0.0.1:0"]);
     let mut limited = std::process::Command::new("sh");

@@ -1,11 +1,11 @@
-//! A real server process, which can be killed and started anew on its port.
+//! A real server process, which can be killed and started again on the same port.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command};
 
 use super::{Cli, Running};
 
-/// A server, and where it listens.
+/// A server process, and its address.
 pub(super) struct Server {
     process: Running,
     pub(super) address: String,
@@ -18,7 +18,7 @@ impl Server {
         Self::of(cli.command(&[&["serve", "--listen", "127.0.0.1:0"], more].concat()))
     }
 
-    /// Serves the archive where an earlier server did.
+    /// Serves the archive on the address of an earlier server.
     pub(super) fn start_on(cli: &Cli, address: &str) -> Self {
         Self::of(cli.command(&["serve", "--listen", address]))
     }
@@ -36,24 +36,24 @@ impl Server {
         Self { process, address, log }
     }
 
-    /// Its process.
+    /// The process id.
     pub(super) fn id(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// Asks it to stop, as a supervisor does, and answers its exit status.
+    /// Asks the server to stop, as a supervisor does, and returns its exit status.
     pub(super) fn terminate(self) -> Option<i32> {
         self.end().0
     }
 
-    /// As [`Self::terminate`], and answers what it logged since it served, too.
+    /// Like [`Self::terminate`], but also returns what the server has logged since it began to serve.
     pub(super) fn end(mut self) -> (Option<i32>, String) {
         self.process.signal("TERM");
         let log = std::io::read_to_string(&mut self.log).unwrap();
         (self.process.0.wait().unwrap().code(), log)
     }
 
-    /// Ends it as a power cut does.
+    /// Kills the server, as a power cut would.
     pub(super) fn kill(mut self) {
         self.process.0.kill().unwrap();
         self.process.0.wait().unwrap();

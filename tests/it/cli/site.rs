@@ -1,8 +1,8 @@
-//! A day of a news site that changes while it is archived: the archive's history is exactly what the site did.
+//! A day of a news site that changes while it is archived: the archive has exactly the history of the site.
 //!
-//! The site is a local server. Each hour stories appear, are edited, edited back, moved and taken down, or fail for a
-//! while, and so does the feed; then `follow` and `add` look. A plain list of what each look must have found is the
-//! truth.
+//! The site is a local server. Every hour its stories appear, are edited, reverted, moved or taken down, or return errors
+//! for a while, as does the feed; then `follow` and `add` run. A plain list of what each run must have found is the
+//! expected history.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,29 +13,29 @@ use crate::fetch::server::{Answer, Server};
 
 const HOURS: u64 = 24;
 
-/// What a story's page is at the moment.
+/// The present state of a story's page.
 #[derive(Clone, Debug)]
 struct Story {
     number: u64,
-    /// Where it is, and where it was before.
+    /// The path of the page, and its path before the last move.
     path: String,
-    /// Number of the text that it has.
+    /// The number of its present text.
     text: u64,
     texts: u64,
-    /// Taken down for good.
+    /// Permanently taken down.
     gone: bool,
-    /// Answers with an error for this hour.
+    /// Returns an error during this hour.
     fails: bool,
 }
 
-/// What the archive must have of a story: each state of its page in turn, with how often it was seen in a row. A page
-/// that has moved names another address as its own, and says something else by that.
+/// What the archive must have of a story: each state of its page, with the number of consecutive sightings. A page that
+/// has moved names another canonical URL, and so its content differs.
 type Found = Vec<(Story, u64)>;
 
 #[derive(Default)]
 struct Site {
     stories: Vec<Story>,
-    /// Earlier paths, with where they lead.
+    /// Earlier paths, and where they redirect to.
     moved: BTreeMap<String, String>,
     feed_fails: bool,
 }
@@ -97,7 +97,7 @@ impl Site {
         }
     }
 
-    /// What happens in an hour.
+    /// Applies the events of one hour.
     fn pass_an_hour(&mut self, dice: &mut Dice) {
         self.feed_fails = dice.percent(15);
         for story in &mut self.stories {
@@ -107,7 +107,7 @@ impl Site {
                     story.texts += 1;
                     story.text = story.texts;
                 }
-                // An edit is taken back.
+                // An edit is reverted.
                 3 => story.text = story.text.saturating_sub(1),
                 4 => {
                     let to = format!("{}-moved", story.path);
@@ -125,7 +125,7 @@ impl Site {
     }
 }
 
-/// What one look at a story finds.
+/// Records what one look at a story finds.
 fn look(story: &Story, found: &mut Found) {
     if story.gone || story.fails {
         return;
@@ -137,7 +137,7 @@ fn look(story: &Story, found: &mut Found) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_history_is_exactly_what_the_site_did() {
+async fn the_archive_has_exactly_the_history_of_the_site() {
     let seed = std::env::var("DATELINE_SITE_SEED").map_or(20_261_125, |seed| seed.parse().unwrap());
     println!("DATELINE_SITE_SEED={seed}");
     let mut dice = Dice::new(seed);
@@ -149,7 +149,7 @@ async fn the_history_is_exactly_what_the_site_did() {
     });
     let cli = Arc::new(Cli::new());
     let mut found: BTreeMap<u64, Found> = BTreeMap::new();
-    // What the feed said when `follow` last archived each of its entries.
+    // What the feed said when `follow` last archived each entry.
     let mut followed: BTreeMap<u64, String> = BTreeMap::new();
     for _ in 0..HOURS {
         site.lock().unwrap().pass_an_hour(&mut dice);
@@ -169,13 +169,13 @@ async fn the_history_is_exactly_what_the_site_did() {
                 }
             }
         }
-        // An entry that has left the feed is forgotten.
+        // An entry that is no longer in the feed is forgotten.
         if !feed_fails {
             followed.retain(|number, _| stories.iter().any(|story| story.number == *number && !story.gone));
         }
         assert_eq!(done.code == 0, all_well, "{done:?}");
 
-        // By the addresses at which they were at first.
+        // By their original addresses.
         let addresses: Vec<_> = stories.iter().map(|story| format!("{origin}/2026/{}", story.number)).collect();
         if !addresses.is_empty() {
             let args: Vec<_> =
@@ -194,7 +194,7 @@ async fn the_history_is_exactly_what_the_site_did() {
     assert_eq!(run(&cli, &["verify"]).await.code, 0);
 }
 
-/// All that the archive has of each story, by each of its addresses.
+/// Checks everything that the archive has of each story, by each of its addresses.
 async fn check(cli: &Arc<Cli>, site: &Arc<Mutex<Site>>, found: &BTreeMap<u64, Found>, origin: &str) {
     let stories = site.lock().unwrap().stories.clone();
     let seen = |story: &&Story| found.get(&story.number).is_some_and(|found| !found.is_empty());
@@ -212,13 +212,13 @@ async fn check(cli: &Arc<Cli>, site: &Arc<Mutex<Site>>, found: &BTreeMap<u64, Fo
             done.out
         );
         let (then, _) = &expected[expected.len() - 1];
-        // The address that was in force then leads to it too.
+        // The canonical URL of that state leads to the article as well.
         let shown = run(cli, &["show", &format!("{origin}{}", then.path)]).await.out;
         assert!(shown.contains(&then.headline()) && shown.contains(&then.sentence()), "{then:?}: {shown}");
     }
 }
 
-/// Each revision reads as the page did.
+/// Checks that the text of each revision is that of the page.
 async fn check_texts(cli: &Arc<Cli>, found: &BTreeMap<u64, Found>, origin: &str) {
     for (number, expected) in found.iter().filter(|(_, expected)| !expected.is_empty()) {
         let first = format!("{origin}/2026/{number}");
@@ -230,7 +230,7 @@ async fn check_texts(cli: &Arc<Cli>, found: &BTreeMap<u64, Found>, origin: &str)
     }
 }
 
-/// Runs a command beside the server, which this runtime drives.
+/// Runs a command without blocking this runtime, which drives the site's server.
 pub(super) async fn run(cli: &Arc<Cli>, args: &[&str]) -> Done {
     let (cli, args) = (Arc::clone(cli), args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
     tokio::task::spawn_blocking(move || cli.run(&args.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap()

@@ -1,11 +1,11 @@
-//! `subscriptions`: who follows, and how far they are.
+//! `subscriptions`: the durable subscriptions and their positions.
 
 use super::server::Server;
 use super::watching::Watching;
 use super::{Cli, json_lines};
 
 #[test]
-fn the_places_of_consumers_are_listed_moved_and_deleted() {
+fn durable_subscriptions_are_listed_moved_and_deleted() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     for article in ["a", "b", "c"] {
@@ -28,9 +28,9 @@ fn the_places_of_consumers_are_listed_moved_and_deleted() {
     cli.fails(&["subscriptions", "delete", "index"], 3, "hint: `dateline subscriptions` lists them");
 }
 
-/// Without a new change a backup saves where consumers are, and says so.
+/// If there is no new change, a backup still saves the positions of consumers, and reports that.
 #[test]
-fn where_consumers_are_is_backed_up() {
+fn positions_of_consumers_are_backed_up() {
     let cli = Cli::new();
     let server = Server::start(&cli, &[]);
     cli.add("a", "Ferry returns", "It did.", &[]);
@@ -49,7 +49,7 @@ fn where_consumers_are_is_backed_up() {
 }
 
 #[test]
-fn a_subscription_with_a_consumer_stays_as_it_is() {
+fn a_subscription_with_a_consumer_is_neither_moved_nor_deleted() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     cli.add("a", "Ferry returns", "It did.", &[]);

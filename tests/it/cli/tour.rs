@@ -1,10 +1,10 @@
-//! What the README does: archive an article, revise it, and read it as it stood.
+//! What the README shows: an article is archived, revised, and read as of an earlier time.
 
 use super::{Cli, example, json_lines};
 
 const BRIDGE: &str = "port-kestrel-courier/harbour-bridge";
 
-/// The bridge article and its revision, as seen on two days.
+/// The bridge article and its revision, observed on two days.
 fn bridge() -> Cli {
     let cli = Cli::new();
     let (first, revised) = (example("harbour-bridge.txt"), example("harbour-bridge-revised.txt"));
@@ -16,7 +16,7 @@ fn bridge() -> Cli {
 }
 
 #[test]
-fn an_article_is_read_as_it_stood() {
+fn an_article_is_read_as_of_an_earlier_time() {
     let cli = bridge();
     let newest = cli.ok(&["show", BRIDGE]);
     assert!(newest.starts_with("Harbour bridge could stay shut into next year"), "{newest}");
@@ -39,7 +39,7 @@ fn an_article_is_read_as_it_stood() {
 }
 
 #[test]
-fn what_changed_reads_well() {
+fn a_diff_is_readable() {
     let cli = bridge();
     let diff = cli.ok(&["diff", BRIDGE]);
     assert!(
@@ -100,7 +100,7 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     let cli = bridge();
     let withdraw = ["withdraw", BRIDGE, "--observed-at", "2026-06-01", "--reason", "the numbers were wrong"];
     assert_eq!(cli.ok(&withdraw), format!("withdrawn  {BRIDGE}  since 2026-06-01T23:59:59.999999Z\n"));
-    assert_eq!(cli.ok(&withdraw), "", "the same mark again is no news");
+    assert_eq!(cli.ok(&withdraw), "", "the same withdrawal again prints nothing");
     let stub = cli.ok(&["show", BRIDGE]);
     assert!(stub.contains("State      withdrawn since 2026-06-01T23:59:59.999999Z: the numbers were wrong"), "{stub}");
     assert!(stub.contains(&format!("dateline show {BRIDGE} --revision 2")) && !stub.contains("Pedestrians"));
@@ -146,7 +146,7 @@ fn every_command_speaks_json() {
 }
 
 #[test]
-fn the_command_line_explains_itself() {
+fn the_help_describes_commands_and_exit_status() {
     let cli = Cli::new();
     assert!(cli.ok(&["--help"]).contains("Exit status: 0 done"));
     assert!(cli.ok(&["add", "--help"]).contains("--keep-original"));

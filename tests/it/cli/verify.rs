@@ -1,4 +1,4 @@
-//! `verify`, on an archive that nobody has, on one that a server has, and on a damaged one.
+//! `verify`: on an archive that is free, on one that a server holds, and on a damaged one.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ fn archive() -> Cli {
 }
 
 #[test]
-fn an_archive_that_is_whole_is_told_so_and_so_is_one_that_a_server_has() {
+fn an_intact_archive_has_no_errors_with_or_without_a_server() {
     let cli = archive();
     let read = "read 2 changes, 1 articles, 2 contents, 1 originals";
     let done = cli.run(&["verify"]);
@@ -34,7 +34,7 @@ fn an_archive_that_is_whole_is_told_so_and_so_is_one_that_a_server_has() {
 }
 
 #[test]
-fn where_there_is_no_archive_nothing_is_made() {
+fn verify_creates_no_archive() {
     let cli = Cli::new();
     cli.fails(&["verify"], 5, "there is no archive in");
     cli.fails(&["verify", "--rebuild"], 5, "there is no archive in");
@@ -42,7 +42,7 @@ fn where_there_is_no_archive_nothing_is_made() {
 }
 
 #[test]
-fn indexes_are_made_anew_and_everything_reads_as_before() {
+fn rebuilt_indexes_give_the_same_answers() {
     let cli = archive();
     let shown = cli.ok(&["log", "port-kestrel-courier/bridge"]);
     let done = cli.ok(&["verify", "--rebuild"]);
@@ -51,12 +51,12 @@ fn indexes_are_made_anew_and_everything_reads_as_before() {
     cli.ok(&["verify"]);
 }
 
-/// Every byte of the log's record of the headline is on the disk as it is. One that rots is told with its place, or the
-/// archive does not open; either is exit status 6, and no file is changed by looking.
+/// The log record of the headline is stored uncompressed. If a byte of it rots, either the damage is reported with its
+/// position or the archive does not open; both are exit status 6, and examining it changes no file.
 #[test]
-fn damage_is_told_with_its_place_and_left_as_it_is() {
+fn damage_is_reported_with_its_position_and_changes_no_file() {
     let cli = archive();
-    // What was written before the last opening is read in place and not replayed.
+    // What was written before the last opening is read in place, and not replayed.
     cli.ok(&["status"]);
     let file = cli.archive().join("db/db");
     let mut bytes = fs::read(&file).unwrap();
@@ -77,7 +77,7 @@ fn damage_is_told_with_its_place_and_left_as_it_is() {
     assert_eq!(cli.run(&["verify", "--rebuild"]).code, 6);
 }
 
-/// The files of the database, with what they hold.
+/// The files of the database and their contents.
 fn files(cli: &Cli) -> Vec<(PathBuf, Vec<u8>)> {
     let entries = fs::read_dir(cli.archive().join("db")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =

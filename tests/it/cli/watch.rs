@@ -1,4 +1,4 @@
-//! `watch`: every change once, across interruptions and servers that come and go.
+//! `watch`: every change once, across interruptions and restarts of the server.
 
 use super::server::Server;
 use super::watching::Watching;
@@ -6,7 +6,7 @@ use super::{Cli, json_lines};
 
 const ALL: [&str; 3] = ["watch", "--from=beginning", "--until-caught-up"];
 
-/// An archive with one change of each kind that writers make.
+/// An archive with one change of each kind that writers can make.
 fn archive() -> Cli {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "The ferry is back.", &["--observed-at", "2026-03-01T10:00:00Z"]);
@@ -27,7 +27,7 @@ fn add(cli: &Cli, numbers: std::ops::Range<usize>) {
     }
 }
 
-/// The articles of lines, in order.
+/// The articles in the lines, in order.
 fn articles(lines: &[String]) -> Vec<&str> {
     lines.iter().map(|line| line.split('\t').nth(2).unwrap()).collect()
 }
@@ -36,14 +36,14 @@ fn names(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("press/n{number}")).collect()
 }
 
-/// The lines without the time, which is the machine's.
+/// The lines without their times, which come from the machine's clock.
 fn without_time(out: &str) -> Vec<&str> {
     let lines = out.lines().map(|line| line.split_once('\t').unwrap());
     lines.inspect(|(time, _)| assert!(time.ends_with('Z'), "{time}")).map(|(_, rest)| rest).collect()
 }
 
 #[test]
-fn a_line_tells_what_changed() {
+fn a_line_says_what_changed() {
     let cli = archive();
     assert_eq!(
         without_time(&cli.ok(&ALL)),
@@ -63,10 +63,10 @@ fn a_line_tells_what_changed() {
 }
 
 #[test]
-fn json_has_a_change_a_line() {
+fn json_has_one_change_per_line() {
     let cli = archive();
     let mut changes = json_lines(&cli.ok(&[&ALL[..], &["--json", "--view", "diff"]].concat()));
-    assert!(changes.pop().unwrap()["bookmark"].is_object(), "the last line is the place");
+    assert!(changes.pop().unwrap()["bookmark"].is_object(), "the last line is the bookmark");
     let kinds: Vec<_> = changes.iter().map(|change| change["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds[..3], ["CHANGE_KIND_CREATED", "CHANGE_KIND_REVISED", "CHANGE_KIND_WITHDRAWN"]);
     assert_eq!(changes[1]["article"], "sources/press/articles/a");
@@ -76,9 +76,9 @@ fn json_has_a_change_a_line() {
     assert_eq!(full[1]["revision"]["content"]["blocks"][0]["paragraph"]["text"], "The ferry is late.");
 }
 
-/// A job that looks now and then needs no durable subscription.
+/// A job that runs from time to time needs no durable subscription.
 #[test]
-fn a_watch_that_ends_by_itself_tells_where_the_next_goes_on() {
+fn a_watch_that_ends_by_itself_says_where_the_next_one_resumes() {
     let cli = Cli::new();
     add(&cli, 0..2);
     let said = |err: &str| {
@@ -101,7 +101,7 @@ fn a_watch_that_ends_by_itself_tells_where_the_next_goes_on() {
 }
 
 #[test]
-fn the_choice_of_articles_is_as_with_list() {
+fn articles_are_selected_as_with_list() {
     let cli = archive();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..1);
@@ -119,7 +119,7 @@ fn the_choice_of_articles_is_as_with_list() {
 }
 
 #[test]
-fn it_begins_where_it_is_told() {
+fn a_watch_begins_where_requested() {
     let cli = Cli::new();
     add(&cli, 0..4);
     let from = |from: &str| cli.ok(&["watch", "--until-caught-up", "--from", from]);
@@ -136,7 +136,7 @@ fn it_begins_where_it_is_told() {
 }
 
 #[test]
-fn an_archive_that_nobody_serves_has_nothing_to_wait_for() {
+fn an_archive_without_a_server_has_nothing_to_wait_for() {
     let cli = Cli::new();
     add(&cli, 0..1);
     cli.fails(&["watch"], 2, "no server holds this archive");
@@ -148,7 +148,7 @@ fn an_archive_that_nobody_serves_has_nothing_to_wait_for() {
 }
 
 #[test]
-fn an_interrupted_watch_tells_where_the_next_goes_on() {
+fn an_interrupted_watch_says_where_the_next_one_resumes() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..3);
@@ -166,7 +166,7 @@ fn an_interrupted_watch_tells_where_the_next_goes_on() {
     cli.fails(&["watch", "--resume", &token, "--until-caught-up"], 2, "with the filter and kinds of that watch");
 }
 
-/// Interrupted at any moment while much arrives: what was printed and what the next one prints are all changes, once.
+/// Interrupted at any moment during many writes: its output and that of the next watch together have all changes, once.
 #[test]
 fn an_interruption_in_the_middle_loses_and_repeats_nothing() {
     let cli = Cli::new();
@@ -184,7 +184,7 @@ fn an_interruption_in_the_middle_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn a_server_that_is_killed_and_started_anew_is_followed_on() {
+fn a_watch_continues_after_the_server_is_killed_and_restarted() {
     let cli = Cli::new();
     let mut server = Server::start(&cli, &[]);
     let address = server.address.clone();
@@ -195,14 +195,14 @@ fn a_server_that_is_killed_and_started_anew_is_followed_on() {
         server.kill();
         let lost = watching.note("connection lost, reconnecting");
         assert!(lost.starts_with("dateline: "), "{lost}");
-        // What is archived while nobody serves is not missed either.
+        // Changes that were archived while no server ran are not missed either.
         add(&cli, round * 4 + 2..round * 4 + 3);
         server = Server::start_on(&cli, &address);
         watching.note("reconnected");
         add(&cli, round * 4 + 3..round * 4 + 4);
         assert_eq!(articles(&watching.lines(2)), names(round * 4 + 2..round * 4 + 4));
     }
-    // An orderly end is an interruption like any other.
+    // An orderly shutdown is an interruption like any other.
     assert_eq!(server.terminate(), Some(0));
     watching.note("connection lost, reconnecting");
     let ended = watching.interrupt();
@@ -212,7 +212,7 @@ fn a_server_that_is_killed_and_started_anew_is_followed_on() {
 }
 
 #[test]
-fn a_durable_watch_goes_on_where_the_last_one_ended() {
+fn a_durable_watch_resumes_where_the_last_one_ended() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..3);
@@ -227,7 +227,7 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     add(&cli, 3..5);
     let next = cli.run(&["watch", "--until-caught-up", "--durable", "index"]);
     assert_eq!(articles(&next.out.lines().map(str::to_owned).collect::<Vec<_>>()), names(3..5));
-    // What is the same may be said again; where it begins is a matter of a new one.
+    // The same options may be given again; the start applies only to a new subscription.
     let again = cli.run(&[&["watch", "--until-caught-up"][..], &durable].concat());
     assert_eq!((again.code, again.out.as_str()), (0, ""));
     assert!(again.err.contains("index is at change 5"), "{again:?}");
@@ -242,7 +242,7 @@ fn a_durable_watch_goes_on_where_the_last_one_ended() {
     }
 }
 
-/// A epoch of before the restart does not hold any more: that is no reason to end.
+/// An epoch from before a restart is no longer valid, which is no reason to end the watch.
 #[test]
 fn a_durable_watch_outlives_its_server() {
     let cli = Cli::new();
@@ -255,16 +255,16 @@ fn a_durable_watch_outlives_its_server() {
         server.kill();
         server = Server::start_on(&cli, &address);
         add(&cli, round..round + 1);
-        assert_eq!(articles(&watching.lines(1)), names(round..round + 1), "a process shows nothing twice");
+        assert_eq!(articles(&watching.lines(1)), names(round..round + 1), "one process prints nothing twice");
     }
     let ended = watching.interrupt();
     assert_eq!((ended.code, ended.out.len()), (0, 0), "{ended:?}");
     assert_eq!(cli.ok(&["subscriptions"]), "index\t4\t0\t0\t-\n");
 }
 
-/// Nobody writes what the filter wants: the place moves on all the same.
+/// No change matches the filter, but the position advances anyway.
 #[test]
-fn a_durable_watch_is_not_behind_while_nothing_matches() {
+fn a_durable_watch_advances_while_nothing_matches() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..5);
@@ -274,12 +274,12 @@ fn a_durable_watch_is_not_behind_while_nothing_matches() {
 }
 
 #[test]
-fn a_command_is_run_until_it_succeeds() {
+fn a_command_is_retried_until_it_succeeds() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..2);
     let (seen, failed) = (cli.path("seen"), cli.path("failed"));
-    // The first run fails, having read nothing.
+    // The first run fails without reading its input.
     let command = format!("test -e {0} || {{ touch {0}; exit 7; }}; cat >> {1}", failed.display(), seen.display());
     let watching =
         Watching::start(&cli, &["--durable", "index", "--from", "beginning", "--until-caught-up", "--exec", &command]);
@@ -293,13 +293,13 @@ fn a_command_is_run_until_it_succeeds() {
     assert_eq!(cli.ok(&["subscriptions"]), "index\t2\t0\t0\t-\n");
 }
 
-/// What a command did not do is not acknowledged: the next consumer gets it.
+/// A change whose command failed is not acknowledged, so the next consumer gets it.
 #[test]
 fn a_command_that_fails_leaves_the_change_for_the_next() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..2);
-    // It succeeds with the first change alone.
+    // The command succeeds only with the first change.
     let watching = Watching::start(&cli, &["--durable", "index", "--from", "0", "--exec", "grep n0"]);
     assert!(watching.line().contains("articles/n0"));
     watching.note("change 1: the command failed (exit status: 1); retry in 1 s");
@@ -311,7 +311,7 @@ fn a_command_that_fails_leaves_the_change_for_the_next() {
 }
 
 #[test]
-fn a_second_consumer_cuts_off_the_first() {
+fn a_second_consumer_fences_off_the_first() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..1);
@@ -323,7 +323,7 @@ fn a_second_consumer_cuts_off_the_first() {
     let hint = ended.err.last().unwrap();
     assert!(hint.starts_with("hint: another consumer has taken over this subscription"), "{ended:?}");
     add(&cli, 1..2);
-    // At least once: what the first had written and not yet acknowledged comes again.
+    // At least once: changes that the first consumer printed but had not yet acknowledged are delivered again.
     let mut line = second.line();
     if line.contains("press/n0") {
         line = second.line();
@@ -332,7 +332,7 @@ fn a_second_consumer_cuts_off_the_first() {
     assert_eq!(second.interrupt().code, 0);
 }
 
-/// The archive is put back to what it was: what the watch showed since then never happened.
+/// An older backup is restored: changes that the watch printed since then are no longer in the archive.
 #[test]
 fn a_restored_backup_is_not_taken_for_the_same_archive() {
     let cli = Cli::new();
@@ -357,10 +357,10 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
     cli.fails(&["watch", "--resume", &ended.token()], 4, hint);
 }
 
-/// A durable watch once said that the connection was back, and went on: its consumer kept what was lost, and was sent
-/// other changes under positions that it knew.
+/// A durable watch once reported that the connection was restored, and continued. Its consumer kept the lost changes,
+/// and was sent other changes under positions that it had seen before.
 #[test]
-fn a_durable_watch_ends_where_the_archive_was_restored_under_it() {
+fn a_durable_watch_ends_when_the_archive_is_restored() {
     for by_backup in [false, true] {
         let cli = Cli::new();
         add(&cli, 0..1);
@@ -377,7 +377,7 @@ fn a_durable_watch_ends_where_the_archive_was_restored_under_it() {
         let watching = Watching::start(&cli, &["--durable", "index"]);
         add(&cli, 1..4);
         assert_eq!(articles(&watching.lines(3)), names(1..4));
-        // That they were acknowledged shows in the position.
+        // The position shows that they were acknowledged.
         while !cli.ok(&["subscriptions"]).starts_with("index\t4\t") {}
         server.kill();
         std::fs::remove_dir_all(cli.archive()).unwrap();
@@ -397,10 +397,10 @@ fn a_durable_watch_ends_where_the_archive_was_restored_under_it() {
     }
 }
 
-/// The place of a durable consumer is in the archive, and a backup has an earlier one. So a consumer that starts after
-/// a restore once went on as though nothing had happened, with what was lost in its index.
+/// The position of a durable consumer is stored in the archive, and a backup has an earlier one. A consumer that
+/// started after a restore once continued silently, with lost changes in its index.
 #[test]
-fn a_durable_watch_that_starts_after_a_restore_is_told_of_it() {
+fn a_durable_watch_that_starts_after_a_restore_fails_with_advice() {
     let cli = Cli::new();
     let folder = cli.path("backup").to_str().unwrap().to_owned();
     let take = ["watch", "--durable", "index", "--from", "beginning", "--until-caught-up"];
@@ -438,21 +438,21 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it() {
+fn a_closed_pipe_ends_the_watch() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..1);
     let mut watching = Watching::start(&cli, &["--from", "beginning"]);
     watching.line();
     watching.stop_reading();
-    // One line for the thread that reads, to find that nobody wants it; one for the pipe.
+    // One line lets the reading thread find out that its output is closed; one fills the pipe.
     add(&cli, 1..4);
     let ended = watching.ended();
     assert_eq!((ended.code, ended.err.len()), (0, 0), "{ended:?}");
 }
 
 #[test]
-fn arguments_that_make_no_sense_are_told() {
+fn invalid_arguments_are_reported() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);
     add(&cli, 0..2);

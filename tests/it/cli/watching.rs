@@ -1,4 +1,4 @@
-//! A `watch` that runs: its lines as they come.
+//! A running `watch`, whose lines are read as they come.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use super::{Cli, Running};
 
-/// Longer than anything here takes: what has not come by then does not come.
+/// Longer than anything here takes; what has not arrived by then will not arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A `watch`, and what it says.
+/// A running `watch` and its output.
 pub(super) struct Watching {
     process: Running,
     out: Receiver<String>,
     err: Receiver<String>,
 }
 
-/// How it ended, and what it said that nobody had waited for.
+/// How the process ended, and the output that was not read before.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) code: i32,
@@ -32,19 +32,19 @@ impl Watching {
         Self { process: Running(child), out, err }
     }
 
-    /// The next line on standard output.
+    /// Waits for the next line on standard output.
     pub(super) fn line(&self) -> String {
         self.out
             .recv_timeout(PATIENCE)
             .unwrap_or_else(|_| panic!("no line came: {:?}", self.err.try_iter().collect::<Vec<_>>()))
     }
 
-    /// The next lines on standard output.
+    /// Waits for the next `count` lines on standard output.
     pub(super) fn lines(&self, count: usize) -> Vec<String> {
         (0..count).map(|_| self.line()).collect()
     }
 
-    /// Waits for a note that has `words`, and answers it.
+    /// Waits for a note on standard error that contains `words`, and returns it.
     pub(super) fn note(&self, words: &str) -> String {
         loop {
             let note = self.err.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no note with {words:?} came"));
@@ -74,19 +74,19 @@ impl Watching {
 }
 
 impl Ended {
-    /// The token with which the next one goes on.
+    /// Waits for the token with which the next watch resumes.
     pub(super) fn token(&self) -> String {
         let note = self.err.iter().find(|note| note.contains("--resume")).unwrap_or_else(|| panic!("{self:?}"));
         note.strip_prefix("dateline: to resume from here: --resume ").unwrap().to_owned()
     }
 }
 
-/// Reads lines on a thread of their own, so that waiting for one can end.
+/// Reads lines on a separate thread, so that waiting for a line can time out.
 fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines() {
-            // Whoever stops reading drops the pipe.
+            // If nothing reads any more, the pipe is dropped.
             let Ok(line) = line else { break };
             if sender.send(line).is_err() {
                 break;
@@ -102,7 +102,7 @@ fn rest(lines: &Receiver<String>) -> Vec<String> {
         match lines.recv_timeout(PATIENCE) {
             Ok(line) => rest.push(line),
             Err(RecvTimeoutError::Disconnected) => return rest,
-            Err(RecvTimeoutError::Timeout) => panic!("it does not end; it said {rest:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("it does not end; it printed {rest:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Pages and feeds by their addresses, good and bad, through the real binary.
+//! Web pages and syndication feeds by URL, good and bad, through the real binary.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ fn url(server: &Server, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_are_archived_several_at_once_and_each_failure_is_told() {
+async fn pages_are_archived_concurrently_and_each_failure_is_reported() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     server.html("/one", &page("One ferry returns"));
     server.html("/two", &page("Two ferries return"));
@@ -42,7 +42,7 @@ async fn pages_are_archived_several_at_once_and_each_failure_is_told() {
     let shown = run(&cli, &["show", &url(&server, "/old"), "--json"]).await;
     assert!(shown.out.contains("sources/tidewater-post/articles/"), "{shown:?}");
 
-    // Seen again as it is, it is quiet.
+    // An unchanged page prints nothing.
     let again = run(&cli, &["add", "--allow-private", &addresses[0]]).await;
     assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", ""), "{again:?}");
     let json = run(&cli, &[&args[..], &["--json", "--quiet"]].concat()).await;
@@ -52,7 +52,7 @@ async fn pages_are_archived_several_at_once_and_each_failure_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_archived_is_told_with_what_to_do() {
+async fn pages_that_cannot_be_archived_are_reported_with_advice() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     let nested = format!("<html><body>{}", "<div>".repeat(200_000));
     let heavy = bytes::Bytes::from(vec![b' '; 100 << 20]);
@@ -94,11 +94,11 @@ async fn what_cannot_be_archived_is_told_with_what_to_do() {
     let forbidden = run(&cli, &["add", "--allow-private", &url(&server, "/private/a")]).await;
     assert_eq!(forbidden.code, 1, "{forbidden:?}");
     assert!(forbidden.err.contains("--ignore-robots"), "{}", forbidden.err);
-    assert_eq!(run(&cli, &["list"]).await.out, "", "nothing of all that was archived");
+    assert_eq!(run(&cli, &["list"]).await.out, "", "none of these was archived");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_is_archived_once_and_again_when_it_says_something_else() {
+async fn a_feed_entry_is_archived_again_only_when_it_changes() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     let edition = Arc::new(AtomicUsize::new(0));
     let of_now = Arc::clone(&edition);
@@ -116,7 +116,7 @@ async fn a_feed_is_archived_once_and_again_when_it_says_something_else() {
     let first = run(&cli, &["follow", "--allow-private", &feed]).await;
     assert_eq!((first.code, first.out.matches("created").count()), (1, 2), "{first:?}");
     assert!(first.err.contains("no headline: the entry has no title"), "{}", first.err);
-    // What could not be read is told once.
+    // An entry that cannot be read is reported once.
     let second = run(&cli, &["follow", "--allow-private", &feed]).await;
     assert_eq!((second.code, second.out.as_str()), (0, ""), "{second:?}");
     edition.store(1, Ordering::SeqCst);
@@ -129,9 +129,9 @@ async fn a_feed_is_archived_once_and_again_when_it_says_something_else() {
     assert!(broken.err.contains("it is a web page, perhaps an error page"), "{}", broken.err);
 }
 
-/// Atom 0.3 has another namespace, under which no entry is known.
+/// Atom 0.3 has another namespace, so none of its entries is recognised.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_feed_in_which_no_entry_is_found_is_not_passed_over_in_silence() {
+async fn a_feed_without_recognised_entries_is_reported() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     let feed = "<feed version='0.3' xmlns='http://purl.org/atom/ns#'><title>Quay</title><entry><title>A</title></entry></feed>";
     server.route("/feed", move |_| Answer::ok("application/atom+xml", feed));
@@ -141,9 +141,9 @@ async fn a_feed_in_which_no_entry_is_found_is_not_passed_over_in_silence() {
     assert!(done.err.contains(&format!("{feed}: no entries found")), "{done:?}");
 }
 
-/// A feed of any length holds up no other one: the rest is read the next time, and none of it is lost.
+/// A feed of any length does not delay the others: the rest is read the next time, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_at_a_feed_judges_a_bounded_number_of_entries_and_tells_how_many_are_left() {
+async fn one_pass_over_a_feed_reads_a_bounded_number_of_entries_and_reports_the_rest() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     let items: String = (0..2_003)
         .rev()
@@ -154,7 +154,7 @@ async fn a_look_at_a_feed_judges_a_bounded_number_of_entries_and_tells_how_many_
         })
         .collect();
     let feed = format!("<rss version='2.0'><channel><title>Quay Notes</title>{items}</channel></rss>");
-    // The feed does not change, so that only a look without validators sees what is left.
+    // The feed does not change, so the rest is only seen if the request has no validators.
     server.route("/feed", move |request| match request.header("if-none-match") {
         Some(_) => Answer::status(304),
         None => Answer::ok("application/rss+xml", feed.clone()).header("etag", "\"1\""),
@@ -173,7 +173,7 @@ async fn a_look_at_a_feed_judges_a_bounded_number_of_entries_and_tells_how_many_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn following_goes_on_until_it_is_told_to_stop() {
+async fn follow_continues_until_it_is_interrupted() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     server.route("/feed.xml", |_| {
         let item = "<item><title>A ferry</title><guid>1</guid><description>It came in.</description></item>";
@@ -188,10 +188,10 @@ async fn following_goes_on_until_it_is_told_to_stop() {
     assert_eq!(run(&cli, &["list"]).await.out.lines().count(), 1);
 }
 
-/// A feed says less of an article than its page does: read after it, its summary would be a revision that lost most
-/// words.
+/// A feed has less of an article than its page. Archived after the page, its summary would be a revision that lost
+/// most of the text.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_feed_says_does_not_revise_a_page() {
+async fn a_feed_entry_does_not_revise_an_archived_page() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
     server.html("/one", &page("One ferry returns"));
     let (address, feed) = (url(&server, "/one"), url(&server, "/feed"));
@@ -204,7 +204,7 @@ async fn what_a_feed_says_does_not_revise_a_page() {
     assert_eq!((followed.code, followed.out.as_str()), (0, ""), "{followed:?}");
     assert_eq!(cli.ok(&["log", &address, "--json"]).lines().count(), 1);
 
-    // Entries that were archived as the feed has them are fetched as pages all the same, when that is asked for.
+    // Entries that were archived from the feed alone are still fetched as pages on request.
     let other = Arc::new(Cli::new());
     run(&other, &["follow", "--allow-private", &feed]).await;
     let pages = run(&other, &["follow", "--allow-private", "--pages", &feed]).await;
@@ -213,7 +213,7 @@ async fn what_a_feed_says_does_not_revise_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_of_another_scheme_is_none() {
+async fn a_url_with_another_scheme_is_rejected() {
     let cli = Arc::new(Cli::new());
     let done = run(&cli, &["add", "ftp://harbour.example/a"]).await;
     assert_eq!(done.code, 2, "{done:?}");

@@ -1,4 +1,4 @@
-//! All that an archive answers, as plain lines, so that two archives can be compared.
+//! Everything that an archive answers, as plain lines, so that two archives can be compared.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,12 +14,12 @@ use dateline::archive::read::list::RevisionEntry;
 use dateline::model::Content;
 use dateline::store::content::to_bytes;
 
-/// What an archive says to one question.
+/// An archive's answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// An answer, also that something is not there.
+    /// A normal answer, including that something does not exist.
     Said(String),
-    /// That it is damaged, or that its storage failed.
+    /// A report of damage or of failed storage.
     Told(String),
 }
 
@@ -38,7 +38,7 @@ impl Answer {
 /// The answers to all questions, by question.
 pub(super) type Answers = BTreeMap<String, Answer>;
 
-/// An answer that is neither what the intact archive says, nor that there is damage.
+/// An answer that differs from the intact archive's and does not report damage.
 #[derive(Clone, Debug)]
 pub(super) struct Difference {
     pub(super) question: String,
@@ -46,16 +46,16 @@ pub(super) struct Difference {
     pub(super) intact: String,
 }
 
-/// What came of comparing.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Compared {
-    /// How many questions were answered with the damage, and with what first.
+    /// How many answers reported damage, and the first of them.
     pub(super) told: u64,
     pub(super) first_told: Option<String>,
     pub(super) differences: Vec<Difference>,
 }
 
-/// Holds the answers of an archive against those of the intact one. Both were asked the same.
+/// Compares the answers of an archive with those of the intact one to the same questions.
 pub(super) fn compare(answers: &Answers, intact: &Answers) -> Compared {
     let mut compared = Compared::default();
     let questions = answers.keys().chain(intact.keys().filter(|question| !answers.contains_key(*question)));
@@ -76,11 +76,11 @@ pub(super) fn compare(answers: &Answers, intact: &Answers) -> Compared {
     compared
 }
 
-/// An article, with its content by digest.
+/// An article, with its content as a digest.
 pub(super) fn article(article: ArticleAt) -> String {
     let revision = revision(article.revision);
     shown(&(
-        (article.name, article.mark, revision, article.valid_from, article.valid_until),
+        (article.name, article.state, revision, article.valid_from, article.valid_until),
         (article.etag, article.urls, article.revision_count, article.create_time, article.latest),
     ))
 }
@@ -88,7 +88,7 @@ pub(super) fn article(article: ArticleAt) -> String {
 pub(super) fn revision(revision: RevisionAt) -> String {
     let content = revision.content.as_ref().map(content);
     let original = revision.original.map(|original| (original.len(), digest(&original)));
-    shown(&(revision.article, revision.number, revision.made, content, original))
+    shown(&(revision.article, revision.number, revision.created_by, content, original))
 }
 
 pub(super) fn entry(entry: RevisionEntry) -> String {
@@ -108,7 +108,7 @@ pub(super) fn change(change: &ChangeAt, bytes: &mut Vec<u8>) {
     bytes.push(b'\n');
 }
 
-/// Anything else.
+/// Any other value.
 pub(super) fn shown(value: &impl Debug) -> String {
     format!("{value:?}")
 }
@@ -118,7 +118,7 @@ fn content(content: &Arc<Content>) -> (usize, u64) {
     (bytes.len(), digest(&bytes))
 }
 
-/// Good enough to tell texts apart that nobody made to collide.
+/// Good enough to distinguish texts that were not built to collide.
 fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);

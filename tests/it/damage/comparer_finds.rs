@@ -1,4 +1,5 @@
-//! The comparer finds what it is there for: two archives that differ in one word, or in what they hold.
+//! Tests of the comparer itself: it finds the differences between archives that differ in one word, or in what they
+//! contain.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::questions::Questions;
 use super::states::{copy, options};
 use crate::support;
 
-/// Two archives with one beginning, so that their histories differ in what happened alone.
+/// Two archives with a common start, so that their log digests differ only because of what happened.
 struct Two {
     directories: [TempDir; 2],
     clock: Arc<ManualClock>,
@@ -28,7 +29,7 @@ impl Two {
         Self { directories, clock }
     }
 
-    /// An archive of two articles, the first with three revisions. The second of them says `word`.
+    /// An archive of two articles, the first with three revisions. The second revision says `word`.
     async fn archive(&self, which: usize, word: &str, with_late_observation: bool) -> Archive {
         let archive = support::open_directory(self.directories[which].path(), &options(), &self.clock);
         for (tick, said) in [(10, "first"), (20, word), (30, "third")] {
@@ -41,7 +42,7 @@ impl Two {
         archive
     }
 
-    /// Which questions, asked about the first, the second answers in another way, and what of them with the damage.
+    /// Builds two archives. Returns the questions that they answer differently, and how many answers reported damage.
     async fn differing(&self, one: (&str, bool), other: (&str, bool)) -> (Vec<String>, u64) {
         let (one, other) = (self.archive(0, one.0, one.1).await, self.archive(1, other.0, other.1).await);
         let questions = Questions::about(&one).await;
@@ -62,13 +63,13 @@ fn observed(article: u8, tick: i64, said: &str) -> Operation {
 }
 
 #[test]
-fn nothing_between_two_that_are_the_same() {
+fn equal_archives_have_no_differences() {
     let found = support::block_on(Two::new().differing(("second", true), ("second", true)));
     assert_eq!(found, (Vec::new(), 0));
 }
 
 #[test]
-fn an_exchanged_text() {
+fn a_different_text_is_found() {
     let (found, told) = support::block_on(Two::new().differing(("second", false), ("secont", false)));
     let name = support::article(0);
     for question in [
@@ -86,7 +87,7 @@ fn an_exchanged_text() {
 }
 
 #[test]
-fn an_observation_that_is_missing() {
+fn a_missing_observation_is_found() {
     let (found, _) = support::block_on(Two::new().differing(("second", true), ("second", false)));
     let name = support::article(0);
     for question in [format!("{name} as of None below 5"), format!("{name} revision 4"), "tail".to_owned()] {
@@ -95,7 +96,7 @@ fn an_observation_that_is_missing() {
 }
 
 #[test]
-fn an_answer_that_is_missing_and_damage_that_is_told() {
+fn missing_answers_are_differences_and_reported_damage_is_counted() {
     let said = |text: &str| Answer::Said(text.to_owned());
     let intact: Answers = [("a", said("1")), ("b", said("2")), ("c", said("3"))].map(|(q, a)| (q.to_owned(), a)).into();
     let mut answers = intact.clone();

@@ -1,4 +1,4 @@
-//! What is done to the files of an archive.
+//! The kinds of damage that are done to the files of an archive.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -14,24 +14,24 @@ pub(super) const BLOCK_BYTES: u64 = 4096;
 /// Damage to one file.
 #[derive(Clone, Debug)]
 pub(super) struct Harm {
-    /// Below the archive's directory.
+    /// The path of the file, below the archive's directory.
     pub(super) file: PathBuf,
     pub(super) kind: Kind,
-    /// What lies there, in words.
+    /// A description of what is stored there.
     pub(super) region: String,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    /// One byte becomes another.
+    /// One byte is changed.
     Byte { at: u64, before: u8, after: u8 },
-    /// A block becomes zero.
+    /// A block is zeroed.
     Zeroed { at: u64 },
-    /// Two blocks change places.
+    /// Two blocks are swapped.
     Exchanged { at: u64, with: u64 },
-    /// The file ends here.
+    /// The file is truncated to `bytes` bytes.
     ReadPoint { bytes: u64, before: u64 },
-    /// A run of other bytes.
+    /// A run of random bytes is written.
     Garbage { at: u64, bytes: Vec<u8> },
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Harm {
 }
 
 impl Harm {
-    /// Something random, mostly where there is data.
+    /// Chooses random damage, usually where there is data.
     pub(super) fn choose(map: &Map, dice: &mut Dice) -> Self {
         let file = map.file(dice);
         let content_bytes = map.bytes_of(&file);
@@ -63,7 +63,7 @@ impl Harm {
             3..5 => Kind::Byte { at, before, after: before ^ u8::try_from(1 + dice.below(255)).unwrap() },
             5..7 if is_large => Kind::Zeroed { at: block },
             7 if is_large => {
-                // Near by, as a disk that mixes up its writes would.
+                // Close by, as if a disk had mixed up its writes.
                 let with = (block + BLOCK_BYTES * (1 + dice.below(64))).min(content_bytes / BLOCK_BYTES * BLOCK_BYTES);
                 let with = if with == block { block - BLOCK_BYTES } else { with };
                 Kind::Exchanged { at: block, with }
@@ -79,7 +79,7 @@ impl Harm {
         Self { file, kind, region }
     }
 
-    /// Undoes it, in an archive that was not opened.
+    /// Undoes the damage, in an archive that has not been opened successfully.
     pub(super) fn mend(&self, directory: &Path, map: &Map) {
         let intact = map.content(&self.file);
         let ranges = match &self.kind {
@@ -96,7 +96,8 @@ impl Harm {
         }
     }
 
-    /// A bit of the log, so many bytes before its end. What was acknowledged last may be no change of an article.
+    /// Flips a bit of the log, `back` bytes before its end. The last acknowledged write need not be a change of an
+    /// article.
     pub(super) fn near_end(map: &Map, back: u64) -> Self {
         let file = PathBuf::from("db/db");
         let at = map.end().saturating_sub(1 + back);
@@ -105,7 +106,7 @@ impl Harm {
         Self { file, kind: Kind::Byte { at, before, after: before ^ 1 }, region }
     }
 
-    /// Does it to the archive in `directory`.
+    /// Does the damage to the archive in `directory`.
     pub(super) fn apply(&self, directory: &Path) {
         let path = directory.join(&self.file);
         let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -139,7 +140,7 @@ impl Harm {
     }
 }
 
-/// Where in its segment an offset of the log lies.
+/// The offset within its segment of an offset in the log.
 pub(super) fn in_segment(at: u64) -> u64 {
     at % SEGMENT_BYTES
 }

@@ -1,8 +1,8 @@
-//! What the archive under test holds: random operations of every kind on a few busy articles, long chains of small
+//! The contents of the archive under test: random operations of every kind on a few busy articles, long chains of small
 //! edits, contents and originals that take several chunks, and durable subscriptions.
 //!
-//! All of it follows from the seed, and so do the answers that an intact archive gives. Where it lies on disk does not:
-//! sled's threads decide that.
+//! All of this follows from the seed, and so do the answers of an intact archive. Where it is stored on disk does not:
+//! that depends on sled's threads.
 
 use dateline::archive::Archive;
 use dateline::archive::BatchError;
@@ -36,7 +36,7 @@ impl Load {
         Self { dice: Dice::new(seed), random: TestRunner::new(config) }
     }
 
-    /// Carries out the nth step.
+    /// Carries out step number `step`.
     pub(super) async fn step(&mut self, archive: &Archive, clock: &ManualClock, step: usize) {
         clock.set(support::now().saturating_add_micros(1_000_000 * i64::try_from(step).unwrap()));
         if step % 12 == 5 {
@@ -52,14 +52,13 @@ impl Load {
             _ => vec![self.large(step)],
         };
         match archive.write(operations, false).await {
-            // Random operations do not always fit: the model's tests look at the reasons.
+            // Random operations may be rejected; the model's tests check the reasons.
             Ok(_) | Err(BatchError { error: ArchiveError::Missing(_) | ArchiveError::Conflict(_), .. }) => {}
             Err(BatchError { error, .. }) => panic!("step {step}: {error}"),
         }
     }
 
-    /// What lies behind the last entry of the log: a subscription that moved, and a floor under the archive times to
-    /// come.
+    /// What comes after the last log entry: a subscription that moved, and a closed time.
     pub(super) async fn end(&mut self, archive: &Archive, clock: &ManualClock) {
         self.subscription(archive).await;
         let now = support::now().saturating_add_micros(86_400_000_000);
@@ -85,7 +84,7 @@ impl Load {
         self.observe(&id, content, step, late, None)
     }
 
-    /// A content, an original, or both, that do not fit one chunk and do not get smaller by packing.
+    /// A content, an original, or both, that are larger than a chunk and do not compress.
     fn large(&mut self, step: usize) -> Operation {
         let id = format!("large-{}", self.dice.below(LARGE_ARTICLES));
         let content_bytes = if self.dice.percent(40) { 70_000 + self.dice.below(90_000) } else { 200 };
@@ -126,7 +125,7 @@ impl Load {
         (0..bytes).map(|_| letter(&mut self.dice)).collect()
     }
 
-    /// Makes a subscription, or attaches to it and acknowledges a part of what it delivers, or removes it.
+    /// Creates a subscription, or attaches to one and acknowledges a part of what it delivers, or deletes it.
     async fn subscription(&mut self, archive: &Archive) {
         let id = SubscriptionId::parse(&format!("consumer-{}", self.dice.below(SUBSCRIPTIONS))).unwrap();
         let tail = archive.tail().next_seq;
@@ -143,7 +142,7 @@ impl Load {
     }
 }
 
-/// Publishes an article that was not there.
+/// Records an observation of a new article.
 pub(super) async fn write_one_more(archive: &Archive) -> Result<(), String> {
     let content = Content { headline: "One more".to_owned(), ..Content::default() };
     let observation = Observation::new(content, vec![support::url(60)]);
@@ -151,7 +150,7 @@ pub(super) async fn write_one_more(archive: &Archive) -> Result<(), String> {
     let operation = support::operation(target, support::at(50), Action::Observe(Box::new(observation)));
     match archive.write(vec![operation], false).await {
         Ok(_) => Ok(()),
-        // Nothing of the kind may be refused for what an intact archive would not refuse.
+        // A damaged archive must not reject it for a reason that an intact one would not have.
         Err(BatchError {
             error: error @ (ArchiveError::Damaged { .. } | ArchiveError::Unavailable(Unavailable::StorageFailed)),
             ..

@@ -1,10 +1,9 @@
-//! Where the messages of a segment of sled's log end. Behind that may lie what was there before, since segments are
-//! used again.
+//! Where the messages of a segment of sled's log end. Older data may follow, because segments are reused.
 
 const HEADER_BYTES: usize = 20;
 const KINDS: std::ops::RangeInclusive<u8> = 1..=11;
 
-/// Behind the last message of a segment, the nth in sled's order.
+/// The offset after the last message of segment `number` in sled's order.
 pub(super) fn end(segment: &[u8], number: u64) -> usize {
     let mut at = HEADER_BYTES;
     while let Some(length) = segment.get(at..).and_then(|rest| length(rest, number)) {
@@ -13,7 +12,7 @@ pub(super) fn end(segment: &[u8], number: u64) -> usize {
     at
 }
 
-/// The length of a message that is of this segment: checksum, kind, length, segment, page, and as many bytes.
+/// The length of a message that belongs to this segment: checksum, kind, length, segment, page, and the data.
 fn length(message: &[u8], segment: u64) -> Option<usize> {
     let kind = *message.get(4)?;
     let (body_bytes, after_length) = number(message, 5)?;
@@ -23,7 +22,7 @@ fn length(message: &[u8], segment: u64) -> Option<usize> {
     (KINDS.contains(&kind) && of_segment == segment && end <= message.len()).then_some(end)
 }
 
-/// A number as sled writes it, and where the next field begins.
+/// A number in sled's encoding, and the offset of the next field.
 fn number(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let first = *bytes.get(at)?;
     let byte = |index: usize| bytes.get(at + index).copied().map(u64::from);

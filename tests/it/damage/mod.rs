@@ -1,14 +1,14 @@
 //! Random damage to an archive on disk.
 //!
-//! An archive of some hundred changes ([`load`]) is left in three ways ([`states`]). A trial ([`trial`]) takes a copy,
-//! damages it ([`harm`], [`region`]), and asks it all that can be asked ([`questions`], [`answers`]). The damage has to
-//! be told or to do no harm: an archive never says anything else than it did before, nor panics, nor hangs.
+//! An archive of some hundred changes ([`load`]) is left in three states ([`states`]). A trial ([`trial`]) takes a
+//! copy, damages it ([`harm`], [`region`]), and asks it everything that can be asked ([`questions`], [`answers`]). The
+//! damage must either be reported or do no harm: an archive never gives another answer than before, panics or hangs.
 //!
-//! `DATELINE_DAMAGE_TRIALS=5000 cargo test --release --test it damage::long -- --ignored --nocapture` runs that many,
-//! from the seed that it prints, or from `DATELINE_DAMAGE_SEED`. `DATELINE_DAMAGE_ONLY=17` runs the seventeenth
-//! alone. Where sled puts things differs from build to build, so to repeat a trial to the byte, both runs have to be
-//! given the same folder in `DATELINE_DAMAGE_KEEP`, where the intact archives stay. `TMPDIR=/dev/shm` makes it several
-//! times faster, since sled syncs what it cuts off.
+//! `DATELINE_DAMAGE_TRIALS=5000 cargo test --release --test it damage::long -- --ignored --nocapture` runs that many
+//! trials, from the seed that it prints or from `DATELINE_DAMAGE_SEED`. `DATELINE_DAMAGE_ONLY=17` runs only the
+//! seventeenth. Where sled stores data differs from build to build, so to repeat a trial exactly, give both runs the
+//! same folder in `DATELINE_DAMAGE_KEEP`, where the intact archives are kept. `TMPDIR=/dev/shm` makes the run several
+//! times faster, because sled syncs when it truncates.
 
 mod answers;
 mod comparer_finds;
@@ -37,20 +37,20 @@ use crate::feed::dice::Dice;
 /// Trials of a normal run, which has to be short, and the steps of its archive.
 const TRIALS: u64 = 16;
 const STEPS: usize = 80;
-/// With so many, each half of the archive takes several of sled's segments.
+/// With this many steps, each half of the archive takes several of sled's segments.
 const STEPS_LONG: usize = 420;
-/// One trial in so many is at the end of the log.
+/// One in this many trials damages the end of the log.
 const NEAR_END: u64 = 6;
 const SEED: u64 = 20_261_125;
 
 #[test]
-fn damage_is_told_or_does_no_harm() {
+fn damage_is_reported_or_harmless() {
     let summary = trials(&Bench::new(SEED, STEPS), TRIALS, None);
     assert_eq!(summary.failures(), 0, "{summary}");
 }
 
 #[test]
-#[ignore = "takes as long as it is told to"]
+#[ignore = "takes as long as the number of trials demands"]
 fn long() {
     let seed = number("DATELINE_DAMAGE_SEED").unwrap_or(SEED);
     let trials_wanted = number("DATELINE_DAMAGE_TRIALS").unwrap_or(1_000);
@@ -63,7 +63,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(value.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
 }
 
-/// The archives of a seed, in their states, with what they say.
+/// The archives of a seed in their three states, and the answers of the intact one.
 struct Bench {
     seed: u64,
     pristine: Pristine,
@@ -91,14 +91,14 @@ impl Bench {
         self.pristine.copy_to(*state, &archive);
         let verdict = trial::run(&archive, harm, &self.intact, map);
         if matches!(verdict, Verdict::Hung) {
-            // Its thread still has the files.
+            // Its thread still has the files open.
             println!("left in {}", directory.keep().display());
         }
         verdict
     }
 }
 
-/// Carries out so many trials, or one of them only.
+/// Carries out `count` trials, or only one of them.
 fn trials(bench: &Bench, count: u64, only: Option<u64>) -> Summary {
     let mut summary = Summary::default();
     for (state, name) in State::ALL.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Panics that nobody catches. Those in a guarded call of the engine come back as errors; but the hook sees all of
-//! them, and so does this.
+//! Panics that escape. Those in a guarded call of the engine come back as errors; but the panic hook sees all of them,
+//! so this module tells them apart.
 
 use std::panic;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -8,7 +8,7 @@ use std::thread;
 static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static INSTALL: Once = Once::new();
 
-/// Begins to watch, and forgets what was seen.
+/// Starts to watch, and forgets earlier panics.
 pub(super) fn watch() {
     INSTALL.call_once(|| {
         let before = panic::take_hook();
@@ -18,7 +18,7 @@ pub(super) fn watch() {
             match origin(&place, &name) {
                 Origin::Guarded => {}
                 Origin::Escaped => seen().push(format!("thread `{name}` at {place}: {panic}")),
-                // Of a test, this one or another.
+                // A panic of a test, this one or another.
                 Origin::Elsewhere => before(panic),
             }
         }));
@@ -26,7 +26,7 @@ pub(super) fn watch() {
     seen().clear();
 }
 
-/// What has escaped since.
+/// The panics that have escaped since.
 pub(super) fn escaped() -> Vec<String> {
     seen().clone()
 }
@@ -36,9 +36,9 @@ fn seen() -> MutexGuard<'static, Vec<String>> {
 }
 
 enum Origin {
-    /// In sled, called by us.
+    /// In sled, in a call of ours.
     Guarded,
-    /// In a thread of sled's, or in our own code.
+    /// In one of sled's own threads, or in our code.
     Escaped,
     Elsewhere,
 }

@@ -1,4 +1,4 @@
-//! What an archive is asked: everything that the intact one can be asked about what it holds.
+//! The questions to an archive: everything that the intact one can be asked about its contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,12 +31,12 @@ const KINDS: [ChangeKind; 7] = [
     ChangeKind::Aliased,
 ];
 
-/// The questions, made from what the intact archive holds.
+/// The questions, derived from the contents of the intact archive.
 pub(super) struct Questions {
     articles: BTreeMap<ArticleName, Article>,
     urls: Vec<ArticleUrl>,
     subscriptions: Vec<SubscriptionId>,
-    /// Where the log can be read from, and its end.
+    /// Snapshots at which the log can be read, and its end.
     stamps: Vec<Snapshot>,
     end: Snapshot,
 }
@@ -49,7 +49,7 @@ struct Article {
 }
 
 impl Article {
-    /// Something that was observed then, and was known with this change.
+    /// Notes the observe time of a change, and the position below which it is known.
     fn happened(&mut self, seq: Seq, at: Timestamp) {
         self.bounds.insert(seq.next());
         self.instants.extend([at, at.saturating_add_micros(-1)]);
@@ -57,7 +57,7 @@ impl Article {
 }
 
 impl Questions {
-    /// All questions about what the intact archive holds.
+    /// All questions about the contents of the intact archive.
     pub(super) async fn about(archive: &Archive) -> Self {
         let end = archive.tail();
         let subscriptions = archive.subscriptions(None, 1_000).await.unwrap().items;
@@ -76,12 +76,12 @@ impl Questions {
         for found in archive.articles_by_name(whole, everything(), None).await.unwrap().items {
             let mut article = Article { revisions: found.revision_count, ..Article::default() };
             article.happened(found.latest.seq, found.latest.entry.observe_time);
-            article.instants.extend(found.mark.map(|mark| mark.since));
+            article.instants.extend(found.state.map(|mark| mark.since));
             let order = (RevisionOrder::OldestFirst, None, (1_000, View::Basic));
             let revisions = archive.revisions(whole, found.name.clone(), order.0, order.1, order.2).await;
             for entry in revisions.unwrap().items {
-                article.happened(entry.revision.made.seq, entry.last_seen);
-                article.happened(entry.revision.made.seq, entry.first_seen);
+                article.happened(entry.revision.created_by.seq, entry.last_seen);
+                article.happened(entry.revision.created_by.seq, entry.first_seen);
             }
             questions.urls.extend(found.urls.into_iter().map(|(url, _)| url));
             questions.articles.insert(found.name, article);
@@ -94,7 +94,7 @@ impl Questions {
         questions
     }
 
-    /// The answers to all questions.
+    /// Asks all questions.
     pub(super) async fn ask(&self, archive: &Archive) -> Answers {
         let mut answers = self.ask_without_contents(archive).await;
         for (name, article) in &self.articles {
@@ -103,7 +103,7 @@ impl Questions {
         answers
     }
 
-    /// The answers to those that take no decoding of what is old.
+    /// Asks the questions that do not decode older contents.
     pub(super) async fn ask_without_contents(&self, archive: &Archive) -> Answers {
         let mut answers = self.ask_of_newest(archive).await;
         for (name, article) in &self.articles {
@@ -120,7 +120,7 @@ impl Questions {
         answers
     }
 
-    /// The answers to what is asked of what is newest, and the feed.
+    /// Asks about the newest state, and reads the feed.
     pub(super) async fn ask_of_newest(&self, archive: &Archive) -> Answers {
         let mut answers = Answers::new();
         answers.insert("tail".to_owned(), Answer::Said(shown(&archive.tail())));
@@ -182,7 +182,7 @@ impl Questions {
             ["by name", "by latest change", "sources"].map(|list| format!("{list} below {bound}"));
         let whole = match point(archive, None, bound).await {
             Ok(whole) => whole,
-            // None of them is answered then.
+            // The read point failed, so none of the lists can be read.
             Err(error) => {
                 let refused = Answer::of::<()>(Err(error), |()| String::new());
                 return answers.extend([by_name, by_latest_change, sources].map(|list| (list, refused.clone())));
@@ -240,7 +240,7 @@ fn everything() -> ArticleQuery {
     }
 }
 
-/// Keeps about so many, spread evenly.
+/// Thins the set out to about `most` entries, evenly.
 fn thin_out<T: Ord + Copy>(set: &mut BTreeSet<T>, most: usize) {
     let step = set.len().div_ceil(most).max(1);
     *set = set.iter().copied().step_by(step).collect();

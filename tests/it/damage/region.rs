@@ -1,4 +1,4 @@
-//! What lies where in the files of an archive, so that damage hits data more often than room, and so that a failure
+//! What is stored where in the files of an archive, so that damage hits data more often than free space, and a failure
 //! says what was hit.
 
 use std::fs;
@@ -8,20 +8,20 @@ use super::harm::BLOCK_BYTES;
 use super::messages;
 use crate::feed::dice::Dice;
 
-/// As the engine makes them.
+/// The engine's segment size.
 pub(super) const SEGMENT_BYTES: u64 = 8 << 20;
 const HEADER_BYTES: u64 = 20;
 
 /// The files of an archive in one state.
 pub(super) struct Map {
     files: Vec<(PathBuf, Vec<u8>)>,
-    /// Blocks of the log that are not zero.
+    /// Offsets of the log's blocks that are not zero.
     written: Vec<u64>,
-    /// The place in sled's order of each segment of the log, where its header tells.
+    /// Each segment's place in sled's order, if its header has one.
     positions: Vec<Option<u64>>,
-    /// Up to which position the snapshot has everything.
+    /// The position up to which sled's snapshot covers the log.
     covered: u64,
-    /// Where the log ends.
+    /// The offset of the end of the log.
     end: u64,
 }
 
@@ -44,14 +44,14 @@ impl Map {
         Self { files, written, positions, covered, end }
     }
 
-    /// A file: the log mostly.
+    /// A random file, usually the log.
     pub(super) fn file(&self, dice: &mut Dice) -> PathBuf {
         let rest: Vec<_> = self.files.iter().filter(|(_, content)| !content.is_empty()).collect();
         if dice.percent(85) { PathBuf::from("db/db") } else { dice.one_of(&rest).0.clone() }
     }
 
-    /// A place in it: in the log where something was written, and more often than by chance in the header of a segment
-    /// or near the end.
+    /// A random offset in a file. In the log it is one that was written, and more often than by chance in the header of
+    /// a segment or near the end.
     pub(super) fn offset(&self, file: &Path, dice: &mut Dice) -> u64 {
         if file != Path::new("db/db") {
             return dice.below(self.bytes_of(file));
@@ -60,7 +60,7 @@ impl Map {
         let at = match dice.below(20) {
             0..2 => dice.below(self.positions.len() as u64) * SEGMENT_BYTES + dice.below(HEADER_BYTES),
             2..4 => *dice.one_of(&self.newest_segment()) + within,
-            // What was written last of all.
+            // The very last data that was written.
             4 => self.end.saturating_sub(1 + dice.below(1_500)),
             5 => dice.below(self.bytes_of(file)),
             _ => dice.one_of(&self.written) + within,
@@ -68,13 +68,13 @@ impl Map {
         at.min(self.bytes_of(file) - 1)
     }
 
-    /// The written blocks of the segment that was written last.
+    /// The written blocks of the newest segment.
     fn newest_segment(&self) -> Vec<u64> {
         let newest = newest(&self.positions);
         self.written.iter().copied().filter(|at| (newest..newest + SEGMENT_BYTES).contains(at)).collect()
     }
 
-    /// Where the log ends.
+    /// The offset of the end of the log.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
@@ -96,7 +96,7 @@ impl Map {
         self.files.iter().map(|(path, _)| path.as_path()).filter(|path| path.starts_with("db"))
     }
 
-    /// What lies there.
+    /// Describes what is stored at an offset.
     pub(super) fn region(&self, file: &Path, at: u64) -> String {
         if file != Path::new("db/db") {
             return "small file".to_owned();
@@ -110,18 +110,18 @@ impl Map {
         let kind = match (position / SEGMENT_BYTES).cmp(&covered) {
             std::cmp::Ordering::Less => "covered".to_owned(),
             std::cmp::Ordering::Equal => format!("covered in part, {} after it", later.len()),
-            std::cmp::Ordering::Greater => format!("behind the snapshot, {} after it", later.len()),
+            std::cmp::Ordering::Greater => format!("after the snapshot, {} after it", later.len()),
         };
         format!("{part} of segment {segment}, {kind}")
     }
 }
 
-/// Where the segment begins that was written last.
+/// The offset of the newest segment.
 fn newest(positions: &[Option<u64>]) -> u64 {
     (0_u64..).zip(positions).max_by_key(|(_, position)| **position).unwrap().0 * SEGMENT_BYTES
 }
 
-/// A segment's place in the order in which they were written.
+/// A segment's place in the order in which segments were written.
 fn position(segment: &[u8]) -> Option<u64> {
     let header = segment.get(..20)?;
     let position = u64::from_le_bytes(header[4..12].try_into().unwrap()) ^ (u64::MAX >> 1);

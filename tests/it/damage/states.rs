@@ -1,4 +1,4 @@
-//! The archives to be damaged: one history, in three states of its files.
+//! The archives to be damaged: one history, with its files in three states.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ use crate::support;
 pub(super) enum State {
     /// Opened since the last write, and closed: sled's snapshot covers everything.
     Covered,
-    /// Closed, with half of it written since it was last opened: that half is replayed.
+    /// Closed, but half of it was written since it was last opened: that half is replayed.
     Behind,
-    /// The same, killed instead of closed.
+    /// As `Behind`, but killed instead of closed.
     Killed,
 }
 
@@ -37,13 +37,13 @@ impl State {
 /// The intact archives.
 pub(super) struct Pristine {
     root: PathBuf,
-    /// Removed with this, where the archives are not to be kept.
+    /// Deletes the archives when dropped, unless they are to be kept.
     _temporary: Option<TempDir>,
 }
 
 impl Pristine {
-    /// Builds them; or takes those that an earlier run left in `DATELINE_DAMAGE_KEEP`, since a trial can be repeated to
-    /// the byte on the same files only.
+    /// Builds the archives, or uses those that an earlier run left in `DATELINE_DAMAGE_KEEP`, because a trial can only
+    /// be repeated exactly on the same files.
     pub(super) fn of(seed: u64, steps: usize) -> Self {
         if let Ok(kept) = std::env::var("DATELINE_DAMAGE_KEEP") {
             let root = Path::new(&kept).join(format!("{seed}-{steps}"));
@@ -87,7 +87,7 @@ fn build(root: &Path, seed: u64, steps: usize) {
             load.step(&whole, &clock, step).await;
         }
         load.end(&whole, &clock).await;
-        // Nothing is under way, and all that was acknowledged has been synced.
+        // No write is in progress, and everything acknowledged has been synced.
         copy(&live, &root.join(State::Killed.folder()));
         whole.close().await;
     });
@@ -98,7 +98,7 @@ fn build(root: &Path, seed: u64, steps: usize) {
     fs::rename(live, root.join(State::Covered.folder())).unwrap();
 }
 
-/// Copies a directory with all that is in it.
+/// Copies a directory recursively.
 pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -112,7 +112,7 @@ pub(super) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// How the archives are opened. What was just opened has nothing in memory yet.
+/// How the archives are opened: with empty caches and the default limits.
 pub(super) fn options() -> Options {
     Options { engine_cache_bytes: 64 << 20, cache_bytes: 64 << 20, free_space_floor_bytes: 0, ..Options::default() }
 }

@@ -1,4 +1,4 @@
-//! What came of many trials.
+//! The results of many trials.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::trial::Verdict;
 pub(super) struct Summary {
     trials: u64,
     verdicts: BTreeMap<&'static str, u64>,
-    /// By state, region and verdict.
+    /// The number of trials by state, region and verdict.
     regions: BTreeMap<String, u64>,
     failures: u64,
     elapsed: Duration,
@@ -28,7 +28,7 @@ impl Summary {
         let (name, detail) = match verdict {
             Verdict::Refused(reason) => ("refused at open", reason.as_str()),
             Verdict::Lost(reason) => ("LOST", reason.as_str()),
-            Verdict::Told(reason) => ("told by a read", reason.as_str()),
+            Verdict::Told(reason) => ("reported by a read", reason.as_str()),
             Verdict::Harmless => ("harmless", ""),
             Verdict::Wrong(reason) => ("WRONG", reason.as_str()),
             Verdict::Spoiled(reason) => ("SPOILED", reason.as_str()),

@@ -21,33 +21,33 @@ use super::states::options;
 use crate::server::holder;
 use crate::support;
 
-/// Nothing takes that long. sled retries a million times where a page is gone, which is about a second.
+/// Nothing takes this long. If a page is gone, sled retries a million times, which takes about a second.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What the intact archive says.
+/// The answers of the intact archive.
 pub(super) struct Intact {
     pub(super) questions: Questions,
     pub(super) answers: Answers,
-    /// To those about what is newest, with one more article.
+    /// Answers about the newest state, with one more article.
     pub(super) after_write: Answers,
-    /// To those that take no decoding, with one more article.
+    /// Answers that need no older contents, with one more article.
     pub(super) opened_again: Answers,
 }
 
-/// What came of a trial.
+/// The outcome of a trial.
 #[derive(Clone, Debug)]
 pub(super) enum Verdict {
-    /// It was not opened.
+    /// The archive did not open.
     Refused(String),
-    /// Opened, written to, and then not opened again: what was acknowledged in between is gone.
+    /// The archive was opened and written to, and then did not open again: acknowledged writes are lost.
     Lost(String),
-    /// At least one question was answered with the damage, and none wrongly.
+    /// At least one answer reported damage, and no answer was wrong.
     Told(String),
-    /// All is as it was.
+    /// All answers are those of the intact archive.
     Harmless,
-    /// Something else was said than the intact archive says.
+    /// An answer differs from the intact archive's and reports no damage.
     Wrong(String),
-    /// A refused opening overwrote what was needed to mend it.
+    /// A failed opening overwrote data that repairing the damage would have needed.
     Spoiled(String),
     Panicked(String),
     Hung,
@@ -59,7 +59,7 @@ impl Verdict {
     }
 }
 
-/// Damages the archive in `directory`, which is a copy of an intact one, and looks what becomes of it.
+/// Damages the archive in `directory`, a copy of an intact one, and examines the result.
 pub(super) fn run(directory: &Path, harm: Option<&Harm>, intact: &Arc<Intact>, map: &Map) -> Verdict {
     if let Some(harm) = harm {
         harm.apply(directory);
@@ -76,7 +76,7 @@ pub(super) fn run(directory: &Path, harm: Option<&Harm>, intact: &Arc<Intact>, m
     if escaped.is_empty() || verdict.is_failure() { verdict } else { Verdict::Panicked(escaped.join("; ")) }
 }
 
-/// Looks at an archive in a thread of its own, which may hang.
+/// Examines an archive in a thread of its own, which may hang.
 fn watched(directory: &Path, intact: &Arc<Intact>) -> Verdict {
     let (done, verdict) = channel();
     let (path, expected) = (directory.to_path_buf(), Arc::clone(intact));
@@ -92,8 +92,8 @@ fn watched(directory: &Path, intact: &Arc<Intact>) -> Verdict {
     }
 }
 
-/// Mends an archive of which the opening was refused, and looks whether it is as it was. That is sure where the refusal
-/// left all files as they were. What nothing refers to any more may have been overwritten.
+/// Undoes the damage to an archive that did not open, and examines it. There is nothing to examine if the failed
+/// opening left all files as they were. It may overwrite only data that nothing refers to any more.
 fn mended(directory: &Path, harm: &Harm, intact: &Arc<Intact>, map: &Map) -> Option<Verdict> {
     harm.mend(directory, map);
     let changed =
@@ -101,7 +101,7 @@ fn mended(directory: &Path, harm: &Harm, intact: &Arc<Intact>, map: &Map) -> Opt
     let verdict = watched(directory, intact);
     let changed = changed.display();
     (!matches!(verdict, Verdict::Harmless))
-        .then(|| Verdict::Spoiled(format!("{changed} was changed, and mended it is {verdict:?}")))
+        .then(|| Verdict::Spoiled(format!("{changed} was changed, and after the repair it is {verdict:?}")))
 }
 
 async fn look(path: &Path, intact: &Intact) -> Verdict {
@@ -158,7 +158,7 @@ fn verdict(compared: &[(&str, Compared)], refused_later: Option<String>) -> Verd
     }
 }
 
-/// Both from a little before where they part.
+/// Shortens both answers to the part from a little before their first difference.
 fn differing(answer: &str, intact: &str) -> (String, String) {
     let common = answer.chars().zip(intact.chars()).take_while(|(one, other)| one == other).count();
     let part = |text: &str| text.chars().skip(common.saturating_sub(160)).take(480).collect();
@@ -166,7 +166,7 @@ fn differing(answer: &str, intact: &str) -> (String, String) {
 }
 
 fn open(path: &Path) -> Result<Archive, OpenArchiveError> {
-    // Behind the archive's floor: only that keeps the next archive time above what was told.
+    // The clock is behind the closed time, so only that keeps the next archive time above those already returned.
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(support::now()));
     Archive::open(path, false, &options(), clock, holder()).map(|(archive, _)| archive)
 }

@@ -1,4 +1,4 @@
-//! Random contents, in the bounds of what formats can hold.
+//! Random contents, within the limits of what the formats can represent.
 
 use dateline::export::Item;
 use dateline::model::{
@@ -6,17 +6,17 @@ use dateline::model::{
 };
 use proptest::prelude::*;
 
-/// Lines of text in all forms: words in several scripts, and what formats have a meaning for.
+/// Parts of lines: words in several scripts, and characters that have a meaning in one of the formats.
 const WORD: &str = "[a-zäßéσλ日本א]{1,7}|[!-~äσ日]{1,6}|-|\\+|#|##|>|=+|1\\.|2\\)|~~~|```|\\*\\*b\\*\\*|\\[a\\]\\(b\\)|<b>|&amp;|&#65;|\\{#a\\}|:--|\\||\\\\";
-/// The same without markup and references, for fields that others read as they stand or as HTML.
+/// The same without markup and character references, for fields that are read verbatim or as HTML.
 const PLAIN_WORD: &str = "[a-zäßéσλ日本א]{1,7}|[!-%'-;=?-~]{1,6}|&|AT&T";
 
-/// Words of a line, with a space between them.
+/// Words separated by spaces.
 fn line(word: &'static str) -> impl Strategy<Value = String> {
     prop::collection::vec(word, 1..6).prop_map(|words| words.join(" "))
 }
 
-/// One line or several.
+/// One or several lines.
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(line(WORD), 1..4).prop_map(|lines| lines.join("\n"))
 }
@@ -29,7 +29,7 @@ fn url() -> impl Strategy<Value = String> {
     "https://www\\.courier\\.example/[a-z0-9_()*~!-]{1,12}(\\?a=[a-z0-9&]{0,5}amp;[a-z_]{0,3})?"
 }
 
-/// A claim that is no more exact than its precision says.
+/// A claimed time that is no more exact than its precision.
 fn claim(precision: impl Strategy<Value = Precision>) -> impl Strategy<Value = Option<ClaimedTime>> {
     let claim = (precision, 1500..2500_i16, 1..=12_i8, 1..=28_i8, 0..86_400_000_000_i64);
     let claim = claim.prop_map(|(precision, year, month, day, micros)| {
@@ -65,7 +65,7 @@ pub(super) fn block() -> impl Strategy<Value = Block> {
     .prop_map(Block::from)
 }
 
-/// A content whose claimed times are so exact.
+/// A content whose claimed times have this precision.
 pub(super) fn content<P: Strategy<Value = Precision>>(precision: fn() -> P) -> impl Strategy<Value = Content> {
     let keywords = prop::collection::btree_set("[a-zä]{1,6}( [a-z,]{1,4}x)?", 0..4);
     let labels = prop::collection::btree_set("[a-z]{1,6}", 0..3);
@@ -95,7 +95,7 @@ pub(super) fn content<P: Strategy<Value = Precision>>(precision: fn() -> P) -> i
     )
 }
 
-/// A revision that says so.
+/// A revision with this content.
 pub(super) fn item(content: Content) -> Item {
     let time = |micros: i64| Timestamp::from_micros(1_762_041_600_000_000 + micros).unwrap();
     Item {

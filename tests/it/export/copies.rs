@@ -1,4 +1,4 @@
-//! The requests of a feed, made again in an empty archive, make the same archive.
+//! The replay requests of a feed, sent to an empty archive, reproduce the archive.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ async fn empty() -> (Arc<Archive>, Client) {
     (archive, Client::over(channel))
 }
 
-/// All changes, in a view.
+/// All changes, in the given view.
 async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
     use pb::feed_start::Position;
     let kinds = (1..=7).collect();
@@ -39,7 +39,7 @@ async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
     }
 }
 
-/// Makes a request again.
+/// Sends a replay request.
 pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals: &Client) {
     let mut archive = client.archive.clone();
     let number = request.recorded.unwrap_or_default().revision_number;
@@ -59,7 +59,7 @@ pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals:
     }
 }
 
-/// What an archive does not decide by itself: when it archived, and what went together.
+/// The change without what the archive assigns: archive times and batches.
 fn timeless(mut change: pb::Change) -> pb::Change {
     change.archive_time = None;
     change.batch_end = false;
@@ -73,7 +73,7 @@ fn timeless(mut change: pb::Change) -> pb::Change {
 }
 
 #[tokio::test]
-async fn a_copy_is_the_same_archive() {
+async fn replayed_requests_reproduce_the_archive() {
     let mut kinds = BTreeSet::new();
     for round in 0..12 {
         let (archive, client) = empty().await;
@@ -81,7 +81,7 @@ async fn a_copy_is_the_same_archive() {
             archive.write(vec![operation], false).await.unwrap();
         }
         for operations in model::batches_of(round, 60) {
-            // Some are refused, and that leaves nothing.
+            // Some are rejected, and rejected writes leave no trace.
             drop(archive.write(operations, false).await);
         }
         let (copy, copied) = empty().await;
@@ -123,8 +123,8 @@ async fn a_copy_is_the_same_archive() {
     }
 }
 
-/// Requests that were made before change nothing. Only marks of both kinds at one instant come again, for of them the
-/// last one alone is looked at.
+/// Sends the requests a second time, which must change nothing. The exception is a withdrawal and a reinstatement at
+/// the same instant: only the last of the two is compared, so the other one is recorded again.
 async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Client) {
     let before = changes(copied, pb::FeedView::Basic).await.len();
     for change in requests {
@@ -135,12 +135,12 @@ async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Clie
     }
 }
 
-/// What random operations hardly ever do: a rollback to before the article was known, which brings no address, and
-/// marks that come again under ids of their own.
+/// Operations that random plans rarely produce: a rollback to before the article was known, which adds no URL, and
+/// repeated state changes with request ids of their own.
 fn rare() -> Vec<Operation> {
     let name = support::article(3);
     let to = |tick, action| support::operation(Target::Named(name.clone()), support::at(tick), action);
-    let mark = |tick, withdrawn| to(tick, Action::Mark { withdrawn, reason: "gone".to_owned() });
+    let mark = |tick, withdrawn| to(tick, Action::SetState { withdrawn, reason: "gone".to_owned() });
     let again = |number, operation| Operation { request: Some(support::request(number, "again")), ..operation };
     vec![
         support::observe(&name, support::at(8), Text(1)),
@@ -167,7 +167,7 @@ async fn articles(client: &Client) -> Vec<String> {
     articles.into_iter().map(|article| article.name).collect()
 }
 
-/// An article as it stood at an instant, without what each archive has of its own.
+/// An article as of an instant, without what differs from archive to archive.
 async fn article(client: &Client, name: &str, tick: i64) -> Option<pb::Article> {
     let observe_time = Some(dateline::wire::timestamp_to_pb(support::at(tick)));
     let as_of = Some(pb::AsOf { observe_time, ..Default::default() });

@@ -1,4 +1,4 @@
-//! What is written in a format is read back as it was, as far as the format can hold it; and ninjs is ninjs.
+//! A document in each format is read back unchanged, as far as the format can represent it; and ninjs is valid ninjs.
 
 use dateline::export::Format;
 use dateline::ingest::{self, Options};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::contents::{any_precision, content, item};
 
-/// Reads a document as a person would who has nothing but its file.
+/// Reads a document from its text alone, as if its file were all there is.
 fn read(format: ingest::Format, document: &str) -> Content {
     let options = Options { format: Some(format), ..Options::default() };
     let read = ingest::read(document.as_bytes(), &options).unwrap_or_else(|error| panic!("{error}: {document}"));
@@ -16,7 +16,7 @@ fn read(format: ingest::Format, document: &str) -> Content {
     known(read.content)
 }
 
-/// A content without what says how it was read: no format holds that, and no digest covers it.
+/// The content without how it was read, which no format represents and no digest covers.
 fn known(mut content: Content) -> Content {
     let claim = |claim: ClaimedTime| ClaimedTime { words: String::new(), found_in: String::new(), ..claim };
     content.publish_time = content.publish_time.map(claim);
@@ -25,12 +25,12 @@ fn known(mut content: Content) -> Content {
     content
 }
 
-/// Whether JSON would be taken for data that says less: a heading that is the headline again.
+/// Whether reading JSON would drop the first block: a subheading that repeats the headline.
 fn repeats_headline(content: &Content) -> bool {
     content.blocks.first().is_some_and(|block| block.kind == BlockKind::Subheading { text: content.headline.clone() })
 }
 
-/// What a block is in Markdown.
+/// The block as it is read back from Markdown.
 fn in_markdown(block: Block) -> Block {
     let kind = match block.kind {
         BlockKind::Embed { url, .. } => BlockKind::Paragraph { text: url },
@@ -83,9 +83,9 @@ proptest! {
         check(&serde_json::from_str(&document).unwrap(), ITEM, "");
     }
 
-    /// Formats are found by what is in a file, too.
+    /// The format is detected from the contents of a file, too.
     #[test]
-    fn a_document_tells_its_format(content in content(any_precision)) {
+    fn the_format_of_a_document_is_detected(content in content(any_precision)) {
         for (format, found) in [
             (Format::JsonLd, ingest::Format::NewsArticle),
             (Format::Ninjs, ingest::Format::Ninjs),
@@ -114,7 +114,7 @@ fn ninjs_is_identified_by_a_uri() {
     }
 }
 
-/// Control and bidirectional characters, zero-width ones and tags, in all fields.
+/// A content with control, bidirectional, zero-width and tag characters in all fields.
 fn unseen() -> Content {
     let text = || "Ferry\u{9b}31m \u{7f}n\u{202e}um\u{2066}b\u{200b}er\u{e0041} \u{2028}one".to_owned();
     let blocks = vec![
@@ -137,7 +137,7 @@ fn unseen() -> Content {
 }
 
 #[test]
-fn what_cannot_be_seen_is_escaped_in_data_and_markdown() {
+fn invisible_characters_are_escaped_in_data_and_markdown() {
     for format in [Format::JsonLd, Format::Ninjs, Format::Markdown] {
         let document = format.write(&item(unseen()));
         let raw = document.chars().find(
@@ -148,7 +148,7 @@ fn what_cannot_be_seen_is_escaped_in_data_and_markdown() {
 }
 
 #[test]
-fn escapes_of_what_cannot_be_seen_are_read_back() {
+fn escaped_invisible_characters_are_read_back() {
     let text = "Ferry\u{9b}31m \u{7f}n\u{202e}um\u{2066}b\u{200b}er\u{e0041} one";
     let content = Content {
         headline: text.to_owned(),
@@ -164,7 +164,7 @@ fn escapes_of_what_cannot_be_seen_are_read_back() {
 }
 
 #[test]
-fn json_ld_does_not_end_the_script_that_it_stands_in() {
+fn json_ld_cannot_end_the_script_element_around_it() {
     let hostile = "</script><!--<script>alert(1)</script>";
     let content = Content {
         headline: hostile.to_owned(),
@@ -179,7 +179,7 @@ fn json_ld_does_not_end_the_script_that_it_stands_in() {
 }
 
 #[test]
-fn markdown_leads_only_to_addresses_of_the_web() {
+fn markdown_links_only_to_web_addresses() {
     for url in [
         "javascript:alert(1)",
         " JavaScript:alert(1)",
@@ -204,16 +204,16 @@ fn markdown_leads_only_to_addresses_of_the_web() {
     }
 }
 
-/// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says of a member that
-/// we write. Objects have no other members than those that it names: it closes them all.
+/// What the schema of ninjs 3.1 (<https://iptc.org/std/ninjs/ninjs-schema_3.1.json>, CC BY 4.0) says about a member
+/// that we write. All its objects are closed: they have no members other than the named ones.
 enum Shape {
     Text,
     OneOf(&'static [&'static str]),
     Uri,
-    /// RFC 3339.
+    /// A time as in RFC 3339.
     DateTime,
     Number,
-    /// Objects of these members.
+    /// An array of objects with these members.
     Objects(&'static [(&'static str, Shape)]),
     Object(&'static [(&'static str, Shape)]),
 }
@@ -262,12 +262,12 @@ const ITEM: &[(&str, Shape)] = &[
     ("altIds", Shape::Objects(&[("role", Shape::Text), ("value", Shape::Text)])),
 ];
 
-/// What the schema requires.
+/// The members that the schema requires.
 const REQUIRED: [(&str, &str); 4] =
     [("", "uri"), (".headlines", "value"), (".descriptions", "value"), (".bodies", "value")];
 
 fn check(value: &Value, members: &[(&str, Shape)], path: &str) {
-    let object = value.as_object().unwrap_or_else(|| panic!("{path} is no object"));
+    let object = value.as_object().unwrap_or_else(|| panic!("{path} is not an object"));
     for (_, required) in REQUIRED.iter().filter(|(at, _)| *at == path) {
         assert!(object.contains_key(*required), "{path} has no {required}");
     }
@@ -275,7 +275,7 @@ fn check(value: &Value, members: &[(&str, Shape)], path: &str) {
         let path = format!("{path}.{name}");
         let (_, shape) =
             members.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{path} is not in the schema"));
-        let text = || value.as_str().unwrap_or_else(|| panic!("{path} is no text"));
+        let text = || value.as_str().unwrap_or_else(|| panic!("{path} is not a string"));
         match shape {
             Shape::Text => drop(text()),
             Shape::OneOf(values) => assert!(values.contains(&text()), "{path} is {value}"),
@@ -288,7 +288,7 @@ fn check(value: &Value, members: &[(&str, Shape)], path: &str) {
             Shape::Objects(members) => {
                 value
                     .as_array()
-                    .unwrap_or_else(|| panic!("{path} is no array"))
+                    .unwrap_or_else(|| panic!("{path} is not an array"))
                     .iter()
                     .for_each(|value| check(value, members, &path));
             }

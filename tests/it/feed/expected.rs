@@ -56,7 +56,7 @@ impl Truth {
         let record = self.record(seq);
         match record.kind {
             _ if self.kind(seq) == pb::ChangeKind::Aliased => true,
-            LogKind::Withdrawn | LogKind::Reinstated | LogKind::MarkRepeated => {
+            LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
                 let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
             }

@@ -196,7 +196,7 @@ impl Truth {
             LogKind::Reinstated => pb::ChangeKind::Reinstated,
             LogKind::Aliased => pb::ChangeKind::Aliased,
             LogKind::Sighted | LogKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
-            LogKind::Sighted | LogKind::Repeated | LogKind::MarkRepeated => pb::ChangeKind::Sighted,
+            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated => pb::ChangeKind::Sighted,
         }
     }
 

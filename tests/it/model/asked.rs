@@ -64,6 +64,6 @@ fn action(what: &Asked) -> Action {
             Action::Observe(Box::new(observation))
         }
         Asked::Rollback(number) => Action::Rollback(support::number(*number)),
-        Asked::Mark { withdrawn, reason } => Action::Mark { withdrawn: *withdrawn, reason: reason.clone() },
+        Asked::Mark { withdrawn, reason } => Action::SetState { withdrawn: *withdrawn, reason: reason.clone() },
     }
 }

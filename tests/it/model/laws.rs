@@ -115,7 +115,7 @@ fn an_import_that_runs_twice_writes_nothing_the_second_time() {
 type Told = Result<Vec<(Outcome, u32, u64)>, (Option<usize>, String)>;
 
 fn told(answer: &BatchResult) -> Told {
-    let told = |written: &Receipt| (written.outcome, written.revision.get(), written.made.seq.0);
+    let told = |written: &Receipt| (written.outcome, written.revision.get(), written.created_by.seq.0);
     match answer {
         Ok(written) => Ok(written.iter().map(told).collect()),
         Err(failed) => Err((failed.failed_item, failed.error.to_string())),

@@ -173,7 +173,7 @@ impl<'a> Known<'a> {
     }
 
     /// The latest change that set a mark.
-    pub(crate) fn last_mark(self, article: &ArticleName) -> Option<u64> {
+    pub(crate) fn last_state_change(self, article: &ArticleName) -> Option<u64> {
         self.marks(article).into_iter().map(|mark| mark.seq).max()
     }
 

@@ -52,7 +52,7 @@ pub(crate) enum Refusal {
     Withdrawn(Timestamp),
     RequestIdReused,
     /// With when it was first seen.
-    MarkTooEarly(Timestamp),
+    StateTooEarly(Timestamp),
 }
 
 /// The model.
@@ -185,12 +185,12 @@ impl Model {
     fn check_expected(&self, article: &ArticleName, request: &Request) -> Result<(), Refusal> {
         let Some(expected) = &request.expected else { return Ok(()) };
         let newest = self.all().observed_at(article, None).map(|newest| newest.revision);
-        let last_mark = self.all().last_mark(article);
+        let last_state_change = self.all().last_state_change(article);
         let holds = match (expected, newest) {
             (Expected::Absent, None) => true,
             (Expected::Absent, Some(_)) => return Err(Refusal::ArticleExists),
             (Expected::State(_) | Expected::Revision(_), None) => return Err(Refusal::UnknownArticle),
-            (Expected::State(state), Some(newest)) => *state == Some((newest, last_mark)),
+            (Expected::State(state), Some(newest)) => *state == Some((newest, last_state_change)),
             (Expected::Revision(number), Some(newest)) => *number == newest,
         };
         if holds { Ok(()) } else { Err(Refusal::RevisionConflict(newest.unwrap_or_default())) }
@@ -269,14 +269,14 @@ impl Model {
     fn mark(&self, withdrawn: bool, reason: &str, record: &mut Record) -> Result<bool, Refusal> {
         let first = self.all().observations(&record.article).first().map(|first| first.at);
         if let Some(first) = first.filter(|first| record.at < *first) {
-            return Err(Refusal::MarkTooEarly(first));
+            return Err(Refusal::StateTooEarly(first));
         }
         let kind = if withdrawn { LogKind::Withdrawn } else { LogKind::Reinstated };
         let last = self.all().marks(&record.article).into_iter().rfind(|mark| mark.at == record.at);
         let recorded = last.is_some_and(|last| last.withdrawn == withdrawn);
         reason.clone_into(&mut record.reason);
         if recorded {
-            record.kind = LogKind::MarkRepeated;
+            record.kind = LogKind::StateRepeated;
             return Ok(record.request.is_some());
         }
         record.kind = kind;

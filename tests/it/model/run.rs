@@ -397,7 +397,7 @@ impl Run {
     /// Reads the etag of what is newest: the same for the same revision and state, and another for any other.
     async fn learn_etag(&mut self, name: &ArticleName) -> Result<Option<String>, Mismatch> {
         let Some(newest) = self.model.all().observed_at(name, None) else { return Ok(None) };
-        let state = (newest.revision, self.model.all().last_mark(name));
+        let state = (newest.revision, self.model.all().last_state_change(name));
         let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let read = self.archive.article(point, name.clone(), View::Basic).await.map_err(|error| error.to_string())?;
         let etag = read.etag.ok_or("the newest state has no etag")?;
@@ -431,7 +431,7 @@ impl Run {
         let Some(expect) = write.expect else { return Ok((None, None)) };
         let (Addressed::Named(name) | Addressed::Found { derived: name, .. }) = to;
         let newest = self.model.all().observed_at(name, None).map_or(1, |newest| newest.revision);
-        let state = (newest, self.model.all().last_mark(name));
+        let state = (newest, self.model.all().last_state_change(name));
         let etag = |known: Option<(String, NewestState)>| match known {
             Some((etag, state)) => (Expected::State(Some(state)), Precondition::Etag(etag)),
             None => (Expected::State(None), Precondition::Etag("nonsense".to_owned())),

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use dateline::archive::ArchiveError;
 use dateline::archive::error::{BadBound, Conflict, Missing, Unavailable};
-use dateline::archive::read::article::{ArticleAt, MarkAt, RevisionAt};
+use dateline::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt};
 use dateline::archive::read::list::RevisionEntry;
 use dateline::archive::request::{Receipt, Warning};
 use dateline::model::diff::word_delta;
@@ -92,7 +92,7 @@ impl ShownChange {
             reason: entry.reason.clone(),
             fetch: entry.fetch.as_deref().cloned(),
             name: entry.name.clone(),
-            made: entry.made.as_ref().map(|made| ShownRecord {
+            made: entry.new_revision.as_ref().map(|made| ShownRecord {
                 text: text_of_digest(made.digest),
                 words: Some(made.word_count),
                 word_delta: made.word_delta,
@@ -143,7 +143,7 @@ impl ShownRevision {
         Self {
             article: revision.article.clone(),
             number: revision.number.get(),
-            made: ShownChange::of(&revision.made),
+            made: ShownChange::of(&revision.created_by),
             text: revision.content.as_ref().map(|content| text_of(content)),
         }
     }
@@ -174,10 +174,10 @@ pub(super) struct ShownArticle {
 
 impl ShownArticle {
     pub(super) fn of(article: &ArticleAt) -> Self {
-        let mark = |mark: &MarkAt| (mark.withdrawn, support::tick(mark.since), mark.reason.clone());
+        let mark = |mark: &StateChangeAt| (mark.withdrawn, support::tick(mark.since), mark.reason.clone());
         Self {
             name: article.name.clone(),
-            mark: article.mark.as_ref().map(mark),
+            mark: article.state.as_ref().map(mark),
             revision: ShownRevision::of(&article.revision),
             valid_from: support::tick(article.valid_from),
             valid_until: article.valid_until.map(support::tick),
@@ -223,7 +223,7 @@ impl Missed {
                 Conflict::Revision { current, .. } => Refusal::RevisionConflict(current.get()),
                 Conflict::Withdrawn { since, .. } => Refusal::Withdrawn(*since),
                 Conflict::RequestIdReused { .. } => Refusal::RequestIdReused,
-                Conflict::MarkTooEarly { first, .. } => Refusal::MarkTooEarly(*first),
+                Conflict::StateTooEarly { first, .. } => Refusal::StateTooEarly(*first),
             }),
             ArchiveError::Bound(bound) => match bound {
                 BadBound::SeqInFuture { .. } => Self::SeqInFuture,
@@ -245,7 +245,7 @@ impl Missed {
             Refusal::UnknownArticle => Self::Article,
             Refusal::UnknownRevision => Self::Revision,
             Refusal::ArticleExists
-            | Refusal::MarkTooEarly(_)
+            | Refusal::StateTooEarly(_)
             | Refusal::RevisionConflict(_)
             | Refusal::Withdrawn(_)
             | Refusal::RequestIdReused => Self::Refused(refusal),
@@ -338,7 +338,7 @@ pub(super) fn answer_of(written: &Receipt) -> Answer {
         at: written.observe_time,
         outcome: written.outcome,
         revision: written.revision.get(),
-        made: written.made.seq.0,
+        made: written.created_by.seq.0,
         replayed: written.replayed,
         foreign_urls: foreign.collect(),
     }

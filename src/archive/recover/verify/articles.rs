@@ -140,7 +140,7 @@ impl Article<'_, '_> {
 
     /// Checks a content and an original; answers the content's depth.
     fn check_brought(&mut self, change: &Change, texts: &mut Texts) -> Result<Option<u32>, Stopped> {
-        let Some(made) = &change.entry.made else { return Ok(None) };
+        let Some(made) = &change.entry.new_revision else { return Ok(None) };
         let seq = change.seq;
         self.report.summary.contents += 1;
         let depth = match check_content(self.read, change, made, texts) {

@@ -111,7 +111,7 @@ impl Entries<'_, '_> {
             Table::Url => self.is_url(key, value),
             Table::Meta => {
                 unseal(key, value)?;
-                let known = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClockFloor, MetaKey::Commits];
+                let known = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClosedTime, MetaKey::Commits];
                 Ok(known.iter().any(|known| known.encode() == key))
             }
             Table::Subscription => {

@@ -159,7 +159,7 @@ impl Reading<'_, '_> {
                 *latest = Some(*seq);
             }
         }
-        if let Some(made) = &entry.made {
+        if let Some(made) = &entry.new_revision {
             self.known.made.add(*seq);
             if made.original.is_some() {
                 self.known.originals.add(*seq);

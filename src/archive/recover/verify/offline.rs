@@ -82,7 +82,7 @@ fn read(
     let end = match tables.last_change() {
         Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
         Err(StoreError::Damaged { seq: Some(seq), .. }) => seq.next(),
-        Err(_) => Seq(watermark.read().map_or(0, |mark| mark.next_seq)),
+        Err(_) => Seq(watermark.read().map_or(0, |state| state.next_seq)),
     };
     crate::archive::recover::verify::read_all(engine, id.as_ref(), end, report)?;
     // By itself it may be of a crash, and cost nothing that was acknowledged.

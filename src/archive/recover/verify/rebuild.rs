@@ -147,7 +147,7 @@ fn read_apart(
     watermark: &Watermark,
     report: &mut Report<'_>,
 ) -> Result<Apart, Failure> {
-    let clock_floor = match read_clock_floor(tables) {
+    let closed_time = match read_clock_floor(tables) {
         Ok(floor) => floor,
         Err(error) => {
             report.find_error(Table::Meta, (None, None), error)?;
@@ -158,10 +158,10 @@ fn read_apart(
         Ok(commits) => commits,
         Err(error) => {
             report.find_error(Table::Meta, (None, None), error)?;
-            watermark.read().map_or(0, |mark| mark.commits)
+            watermark.read().map_or(0, |state| state.commits)
         }
     };
-    Ok(Apart { clock_floor, commits, subscriptions: read_subscriptions(tables, end, report)? })
+    Ok(Apart { closed_time, commits, subscriptions: read_subscriptions(tables, end, report)? })
 }
 
 fn read_subscriptions(

@@ -1,11 +1,11 @@
-//! Git repositories, made with the git command.
+//! Imports of git repositories, which the tests create with the git command.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::super::{Cli, json_lines};
 
-/// A repository in a folder beside the archive.
+/// A repository in a folder next to the archive.
 struct Repository {
     folder: PathBuf,
     minute: u32,
@@ -25,7 +25,7 @@ impl Repository {
         command.args(["-c", "user.name=Ada", "-c", "user.email=ada@harbour.example", "-c", "commit.gpgSign=false"]);
         command.args(args).current_dir(&self.folder);
         command.env("GIT_COMMITTER_DATE", &time).env("GIT_AUTHOR_DATE", &time);
-        // The machine's own settings are nothing to these tests.
+        // The machine's own git settings must not affect the tests.
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
         let output = command.output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
@@ -38,7 +38,7 @@ impl Repository {
         std::fs::write(path, content).unwrap();
     }
 
-    /// Commits all, a minute later.
+    /// Commits everything, a minute after the last commit.
     fn commit(&mut self) {
         self.minute += 1;
         self.git(&["add", "--all"]);
@@ -50,13 +50,13 @@ impl Repository {
     }
 }
 
-/// Posts of different headlines have little in common, so that none is taken for another one renamed.
+/// Posts with different headlines have little text in common, so that git does not take one for a renamed other.
 fn post(headline: &str) -> String {
     let lines: Vec<_> = headline.split(' ').map(|word| format!("{word} is what they say of {word}.\n\n")).collect();
     format!("# {headline}\n\n{}", lines.concat())
 }
 
-/// A repository with a rename, a removal, a return, a merge, and files that are no articles.
+/// A repository with a rename, a removal, a return, a merge, and files that are not articles.
 fn history(cli: &Cli) -> Repository {
     let mut repository = Repository::new(cli);
     repository.write("posts/bridge.md", post("Bridge to close"));
@@ -95,7 +95,7 @@ fn the_history_of_files_becomes_that_of_articles() {
         "{done:?}"
     );
 
-    // Renamed: one article, with both addresses, each from its commit on. The draft was nowhere to be read before the
+    // A renamed file is one article with both URLs, each from its commit on. The draft was not published before the
     // merge.
     let bridge = "https://harbour.example/posts/old%20bridge.md";
     assert_eq!(
@@ -116,7 +116,7 @@ fn the_history_of_files_becomes_that_of_articles() {
 }
 
 #[test]
-fn each_commit_of_a_merged_branch_can_be_had() {
+fn commits_of_a_merged_branch_can_be_imported_one_by_one() {
     let cli = Cli::new();
     let repository = history(&cli);
     cli.run(&["import", "--git", repository.path(), "--every-commit", "--source", "post"]);
@@ -133,9 +133,9 @@ fn each_commit_of_a_merged_branch_can_be_had() {
     );
 }
 
-/// No state of a file is lost for a mistake in its front matter.
+/// No state of a file is lost because of a mistake in its front matter.
 #[test]
-fn a_file_without_a_headline_is_called_by_its_name() {
+fn a_file_without_a_headline_gets_its_file_name() {
     let cli = Cli::new();
     let mut repository = Repository::new(&cli);
     repository.write("bridge.md", "---\ntitle: [\n---\nThe bridge is closed.\n");
@@ -150,7 +150,7 @@ fn a_file_without_a_headline_is_called_by_its_name() {
 }
 
 #[test]
-fn what_is_no_whole_repository_is_refused() {
+fn an_incomplete_or_missing_repository_is_rejected() {
     let cli = Cli::new();
     let mut repository = Repository::new(&cli);
     repository.write("bridge.md", post("Bridge to close"));
@@ -175,7 +175,7 @@ fn what_is_no_whole_repository_is_refused() {
 }
 
 #[test]
-fn a_pattern_that_fits_no_file_is_told() {
+fn a_pattern_that_matches_no_file_is_reported() {
     let cli = Cli::new();
     let mut repository = Repository::new(&cli);
     repository.write("posts/bridge.md", post("Bridge to close"));
@@ -186,7 +186,7 @@ fn a_pattern_that_fits_no_file_is_told() {
 }
 
 #[test]
-fn commits_of_one_second_end_in_what_the_head_says() {
+fn commits_of_the_same_second_end_in_the_state_of_head() {
     let cli = Cli::new();
     let repository = Repository::new(&cli);
     for headline in ["Bridge to close", "Bridge closed", "Bridge to close"] {
@@ -202,7 +202,7 @@ fn commits_of_one_second_end_in_what_the_head_says() {
 }
 
 #[test]
-fn the_environment_puts_no_other_repository_in_the_place_of_the_named_one() {
+fn environment_variables_do_not_redirect_to_another_repository() {
     let cli = Cli::new();
     let mut repository = Repository::new(&cli);
     repository.write("bridge.md", post("Bridge to close"));
@@ -215,6 +215,6 @@ fn the_environment_puts_no_other_repository_in_the_place_of_the_named_one() {
     command.env("GIT_TRACE", &trace).env("GIT_TRACE2_EVENT", &trace).env("GIT_EXEC_PATH", "/nonexistent");
     let done = command.env("GIT_CONFIG_COUNT", "not a number").output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    assert!(!std::path::Path::new(&trace).exists(), "git wrote what it did");
+    assert!(!std::path::Path::new(&trace).exists(), "git wrote its trace");
     assert_eq!(json_lines(&cli.ok(&["list", "--json"])).len(), 1);
 }

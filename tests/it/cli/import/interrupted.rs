@@ -1,4 +1,4 @@
-//! Imports that are broken off, and go on.
+//! Imports that are interrupted and continued.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::super::{Cli, Running};
 use super::{mark, observation};
 
-/// Edits of a few articles with marks between them, in the order of time.
+/// Edits of a few articles with state changes between them, in the order of time.
 fn long_history(lines: u32) -> String {
     let line = |n: u32| match n % 40 {
         38 => mark("withdraw", &format!("a{}", n % 7), n % 60),
@@ -17,10 +17,10 @@ fn long_history(lines: u32) -> String {
     (0..lines).map(|n| line(n) + "\n").collect()
 }
 
-/// Killed again and again, an import makes the archive that it would have made at once. Each time it is killed after so
-/// many answers, which come faster than it remembers how far it is.
+/// An import that is killed repeatedly gives the same archive as one without interruption. Each kill comes after a
+/// number of replies, which arrive faster than checkpoints are saved.
 #[test]
-fn an_import_that_is_killed_goes_on() {
+fn a_killed_import_continues() {
     let history = long_history(4000);
     let whole = Cli::new();
     let done = whole.run(&["import", &whole.file("history.jsonl", &history)]);
@@ -44,9 +44,9 @@ fn an_import_that_is_killed_goes_on() {
     assert!(cli.changes() == whole.changes(), "{}", again.err);
 }
 
-/// A first Ctrl-C ends an import in order: it says how to go on, and the same command goes on there.
+/// The first Ctrl-C ends an import in order: it prints how to continue, and the same command continues there.
 #[test]
-fn an_import_that_is_interrupted_says_how_to_go_on() {
+fn an_interrupted_import_says_how_to_continue() {
     let cli = Cli::new();
     let file = cli.file("history.jsonl", long_history(5_000));
     let mut child = Running(cli.command(&["import", &file, "--json"]).spawn().unwrap());
@@ -65,7 +65,7 @@ fn an_import_that_is_interrupted_says_how_to_go_on() {
     assert_eq!(done.out.lines().count(), 5_000 - answers);
 }
 
-/// Standard input that says nothing more does not keep an import from ending.
+/// An import that waits for standard input can be interrupted.
 #[test]
 fn an_import_that_waits_for_its_input_can_be_interrupted() {
     let cli = Cli::new();
@@ -82,10 +82,10 @@ fn an_import_that_waits_for_its_input_can_be_interrupted() {
     assert!(told.contains("interrupted; 1 item done; nothing is archived twice"), "{told}");
 }
 
-/// A Ctrl-C at a terminal goes to all processes of the command, git among them: what it was about to read is not taken
-/// for read, and the next import goes on there, with the same articles over all their renamings.
+/// A Ctrl-C at a terminal goes to all processes of the command, including git. What the import was about to read does
+/// not count as read, and the next import continues there, with the same articles across all renames.
 #[test]
-fn an_import_of_a_repository_that_is_interrupted_goes_on() {
+fn an_interrupted_import_of_a_repository_continues() {
     let whole = Cli::new();
     let folder = repository_of(&whole, 1500);
     let done = whole.run(&["import", "--git", &folder]);
@@ -112,7 +112,7 @@ fn an_import_of_a_repository_that_is_interrupted_goes_on() {
     assert!(cli.changes() == whole.changes(), "{}", done.err);
 }
 
-/// A repository with so many commits of a few files, each of which is renamed now and then.
+/// A repository with this many commits of a few files, each of which is renamed from time to time.
 fn repository_of(cli: &Cli, commits: u32) -> String {
     let folder = cli.path("harbour.git").to_str().unwrap().to_owned();
     let git = |args: &[&str]| {

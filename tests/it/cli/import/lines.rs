@@ -1,4 +1,4 @@
-//! JSON Lines.
+//! Imports of JSON Lines.
 
 use std::io::Write;
 
@@ -30,7 +30,7 @@ fn history() -> String {
 }
 
 #[test]
-fn a_history_is_imported_once_however_often_and_packed() {
+fn repeated_and_compressed_imports_of_a_history_add_nothing() {
     let cli = Cli::new();
     let text = history();
     let plain = cli.file("history.jsonl", &text);
@@ -41,7 +41,7 @@ fn a_history_is_imported_once_however_often_and_packed() {
         "{first:?}"
     );
     let changes = cli.changes();
-    assert_eq!(changes.len(), 7, "a sighting is told on request only");
+    assert_eq!(changes.len(), 7, "sightings are listed only on request");
     let revisions = [
         "Bridge to close 2025-11-08T10:00:00Z",
         "Bridge to close for a year 2025-11-08T10:02:00Z",
@@ -69,7 +69,7 @@ fn a_history_is_imported_once_however_often_and_packed() {
 }
 
 #[test]
-fn what_is_broken_is_told_with_its_line_and_the_rest_is_imported() {
+fn an_invalid_line_is_reported_with_its_number_and_the_rest_imported() {
     let cli = Cli::new();
     let text = [
         observation("bridge", 0, "Bridge to close"),
@@ -94,7 +94,7 @@ fn what_is_broken_is_told_with_its_line_and_the_rest_is_imported() {
         "2 observations: 1 created, 1 revised, 0 unchanged, 5 failed (1 ARTICLE_UNKNOWN, 1 FIELD_INVALID, 3 UNREADABLE)",
         "5 of 7 items failed",
     ] {
-        assert!(done.err.contains(told), "{told:?} is not told: {}", done.err);
+        assert!(done.err.contains(told), "{told:?} is not reported: {}", done.err);
     }
     let answers = json_lines(&done.out);
     let offsets: Vec<_> = answers.iter().map(|answer| answer["offset"].as_str().unwrap()).collect();
@@ -103,12 +103,12 @@ fn what_is_broken_is_told_with_its_line_and_the_rest_is_imported() {
     assert_eq!(cli.revisions("press/bridge").len(), 2);
 }
 
-/// What comes before a cut is kept, and the whole file goes on from there.
+/// Everything before the truncation is imported, and the complete file continues from there.
 #[test]
-fn a_file_that_is_cut_off_is_imported_up_to_the_cut() {
+fn a_truncated_file_is_imported_up_to_the_truncation() {
     let cli = Cli::new();
     let lines: Vec<_> = (0..50).map(|minute| observation("bridge", minute, &format!("Bridge, {minute}"))).collect();
-    // A member a line, so that it is known what the cut leaves.
+    // One gzip member per line, so that it is clear what a truncated file contains.
     let members: Vec<Vec<u8>> = lines.iter().map(|line| gzip(&format!("{line}\n"))).collect();
     let kept: usize = members[..30].iter().map(Vec::len).sum();
     let whole = members.concat();
@@ -126,7 +126,7 @@ fn a_file_that_is_cut_off_is_imported_up_to_the_cut() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_done() {
+fn invalid_arguments_are_rejected_before_anything_is_imported() {
     let cli = Cli::new();
     let file = cli.file("history.jsonl", history());
     cli.fails(&["import", &cli.path("missing.jsonl").display().to_string()], 1, "missing.jsonl: can't be read");
@@ -141,7 +141,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_done() {
 }
 
 #[test]
-fn a_dry_run_judges_and_writes_nothing() {
+fn a_dry_run_validates_and_writes_nothing() {
     let cli = Cli::new();
     let text = history() + "\n" + &observation("bridge", 9, "");
     let done = cli.run(&["import", &cli.file("history.jsonl", text), "--dry-run"]);
@@ -151,9 +151,9 @@ fn a_dry_run_judges_and_writes_nothing() {
     assert!(!cli.archive().exists());
 }
 
-/// A line of any length takes no more memory than one that is read.
+/// A line that is too long takes no more memory than one that is read, whatever its length.
 #[test]
-fn a_line_that_is_too_long_is_passed_over() {
+fn a_line_that_is_too_long_is_skipped() {
     let cli = Cli::new();
     let long = format!("{{\"publish\":{{\"parent\":\"{}\"}}}}", "x".repeat(33 << 20));
     let text = [observation("bridge", 0, "Bridge"), long, observation("ferry", 0, "Ferry")].join("\n");

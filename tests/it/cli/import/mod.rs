@@ -1,4 +1,4 @@
-//! `import`: whole collections, with what is wrong in them.
+//! `import`: whole collections, including what is wrong in them.
 
 mod git;
 mod interrupted;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::{Cli, json_lines};
 
 impl Cli {
-    /// Everything that was archived, in order, without what each archive has of its own.
+    /// All changes in order, without what differs from archive to archive.
     fn changes(&self) -> Vec<Value> {
         let told = self.ok(&["watch", "--from", "beginning", "--until-caught-up", "--json"]);
         let is_change = |line: &Value| line["bookmark"].is_null();
         json_lines(&told).into_iter().filter(is_change).map(without_archive).collect()
     }
 
-    /// The revisions of an article, the oldest first, as `{headline} {observe time}`.
+    /// The revisions of an article, oldest first, as `{headline} {observe time}`.
     fn revisions(&self, article: &str) -> Vec<String> {
         let told = self.ok(&["log", article, "--oldest-first", "--json"]);
         let line = |revision: Value| {
@@ -45,7 +45,7 @@ fn without_archive(mut message: Value) -> Value {
     message
 }
 
-/// A line of an observation at `minute` past ten.
+/// A line with an observation at `minute` minutes past ten.
 fn observation(article: &str, minute: u32, headline: &str) -> String {
     json!({
         "publish": {

@@ -1,4 +1,4 @@
-//! Web archives.
+//! Imports of web archives (WARC).
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -22,7 +22,7 @@ fn page(url: &str, time: &str, headline: &str) -> String {
     record("response", url, time, "", &answer)
 }
 
-/// A page that calls BRIDGE its canonical address.
+/// The page with a link that names BRIDGE as its canonical URL.
 fn canonical(page: String) -> String {
     let link = format!("</title><link rel='canonical' href='{BRIDGE}'>");
     let length = page.split_once("\r\n\r\n").unwrap().1.len() - "\r\n\r\n".len();
@@ -34,7 +34,7 @@ fn canonical(page: String) -> String {
 const BRIDGE: &str = "https://www.harbour.example/news/bridge";
 
 #[test]
-fn answers_are_observations_and_revisits_sightings() {
+fn responses_become_observations_and_revisits_sightings() {
     let cli = Cli::new();
     let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
     let unknown = "WARC-Refers-To-Target-URI: https://www.harbour.example/never\r\n";
@@ -79,9 +79,9 @@ fn answers_are_observations_and_revisits_sightings() {
     assert_eq!(cli.changes(), changes, "nothing is archived twice");
 }
 
-/// WARC 1.1, 6.7.2: it is the visited address that was seen, and not the one that had the same content before.
+/// WARC 1.1, section 6.7.2: a revisit is a capture of the visited URL, not of the one that had the same content before.
 #[test]
-fn a_revisit_of_another_address_forges_no_revision() {
+fn a_revisit_of_another_url_adds_no_revision_to_the_first() {
     let cli = Cli::new();
     let copy = "https://www.harbour.example/news/copy";
     let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
@@ -97,9 +97,9 @@ fn a_revisit_of_another_address_forges_no_revision() {
     assert_eq!(cli.revisions(copy), ["Bridge to close 2025-11-05T10:00:00Z"]);
 }
 
-/// The content that was found at the other address names it as its own, and is archived without that.
+/// The content first captured at the other URL names that one as canonical; here it is archived without it.
 #[test]
-fn a_revisit_is_of_the_visited_address_whatever_its_content_calls_canonical() {
+fn a_revisit_belongs_to_the_visited_url_whatever_its_content_calls_canonical() {
     let cli = Cli::new();
     let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
     let again = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n";
@@ -127,9 +127,9 @@ fn a_revisit_is_of_the_visited_address_whatever_its_content_calls_canonical() {
     assert_eq!(cli.changes(), changes, "nothing is archived twice");
 }
 
-/// An address that is known as another one of the article is one: its visits are observations of that article.
+/// A URL that is known to belong to an article: its visits are observations of that article.
 #[test]
-fn a_revisit_of_an_articles_other_address_is_a_sighting_of_it() {
+fn a_revisit_of_another_url_of_an_article_is_a_sighting_of_it() {
     let cli = Cli::new();
     let print = "https://www.harbour.example/news/bridge/print";
     let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
@@ -143,9 +143,9 @@ fn a_revisit_of_an_articles_other_address_is_a_sighting_of_it() {
     assert_eq!(cli.revisions(BRIDGE), ["Bridge to close 2025-11-01T10:00:00Z"]);
 }
 
-/// What is broken is told with its place in the file, and costs nothing else.
+/// A broken record is reported with its offset in the file, and affects no other record.
 #[test]
-fn a_broken_record_is_told_and_passed_over() {
+fn a_broken_record_is_reported_and_skipped() {
     let cli = Cli::new();
     let (first, last) = (
         page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close"),
@@ -175,7 +175,7 @@ fn a_broken_record_is_told_and_passed_over() {
 }
 
 #[test]
-fn an_archive_of_the_older_form_is_refused() {
+fn the_older_arc_format_is_rejected_with_advice() {
     let cli = Cli::new();
     cli.fails(
         &["import", &cli.file("old.arc", "filedesc://old.arc 0.0.0.0 20251101 text/plain 9\n")],
@@ -184,9 +184,9 @@ fn an_archive_of_the_older_form_is_refused() {
     );
 }
 
-/// What is too large to be a page is told, and what comes behind it is imported.
+/// A record that is too large to be a page is reported, and the records after it are imported.
 #[test]
-fn a_record_of_two_gibibytes_is_passed_over() {
+fn a_record_of_two_gibibytes_is_skipped() {
     const BYTES: u64 = 2 << 30;
     let cli = Cli::new();
     let path = cli.path("large.warc");
@@ -198,7 +198,7 @@ fn a_record_of_two_gibibytes_is_passed_over() {
     );
     let block = head.find("HTTP/1.1").unwrap() as u64;
     file.write_all(head.as_bytes()).unwrap();
-    // The rest of it is a hole in the file.
+    // The rest of the record is a hole in the file.
     file.seek(SeekFrom::Start(block + BYTES)).unwrap();
     file.write_all(b"\r\n\r\n").unwrap();
     file.write_all(page(BRIDGE, "2025-11-02T10:00:00Z", "Bridge to close").as_bytes()).unwrap();

@@ -63,7 +63,7 @@ impl LogHeader {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogEnd {
     /// The closed time: no later change may get an archive time at or before it.
-    pub clock_floor: Option<Timestamp>,
+    pub closed_time: Option<Timestamp>,
     /// The durable subscriptions. Their positions may be after the end of the file.
     pub subscriptions: Vec<(SubscriptionId, SubscriptionRecord)>,
 }

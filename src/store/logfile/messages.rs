@@ -63,7 +63,7 @@ impl Records {
 
 fn change(seq: Seq, before: LogDigest, record: stored::LogRecord) -> Result<WholeChange, StoreError> {
     let mut change = WholeChange::from_record(seq, before, record.change)?;
-    let made = change.change.entry.made.as_deref();
+    let made = change.change.entry.new_revision.as_deref();
     let (made, kept) = (made.is_some(), made.is_some_and(|made| made.original.is_some()));
     if made != record.content.is_some() || kept != record.original.is_some() {
         return Err(StoreError::damaged_at(
@@ -142,7 +142,7 @@ pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, log_digest: LogDigest, seg
         next_seq: next_seq.0,
         log_digest: log_digest.0.to_vec(),
         segments,
-        clock_floor: end.clock_floor.map(Timestamp::micros),
+        closed_time: end.closed_time.map(Timestamp::micros),
         subscriptions: subscriptions.collect(),
     };
     message.encode_to_vec()
@@ -156,7 +156,7 @@ pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, LogDigest, u64)
         Some((id, subscription::from_stored(entry.subscription?)?))
     });
     let end = LogEnd {
-        clock_floor: optional_time(message.clock_floor)?,
+        closed_time: optional_time(message.closed_time)?,
         subscriptions: subscriptions.collect::<Option<_>>()?,
     };
     Some((end, Seq(message.next_seq), log_digest(&message.log_digest)?, message.segments))
