@@ -143,7 +143,7 @@ fn report(fault: Option<ClockFault>) {
     match fault {
         None => tracing::info!("the clock is plausible again"),
         Some(fault @ ClockFault::Behind { .. }) => tracing::warn!(
-            "{fault}; archive times continue just after that until the clock catches up; see \"The clock was wrong\" in docs/OPERATIONS.md"
+            "{fault}; archive times continue just after that until the clock catches up (docs/OPERATIONS.md, The clock was wrong)"
         ),
         Some(fault @ ClockFault::JumpedAhead { .. }) => {
             tracing::warn!("{fault}; writes are rejected until the clock is corrected, or the archive is opened again")

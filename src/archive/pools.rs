@@ -75,7 +75,7 @@ impl Pool {
             // This happens only when the runtime shuts down.
             Err(error) if error.is_cancelled() => Err(Unavailable::Draining.into()),
             Err(error) => {
-                tracing::error!(%error, "a read panicked");
+                tracing::error!(%error, "blocking work panicked");
                 Err(ArchiveError::Internal)
             }
         }

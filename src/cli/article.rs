@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use super::connect::Session;
 use super::exit::Failure;
-use super::style;
 use crate::model::{ArticleName, NameError, Timestamp};
 use crate::wire::{pb, timestamp_to_pb};
 
@@ -78,14 +77,6 @@ pub(super) fn same_cut(snapshot: Option<&pb::Snapshot>, at: Option<Timestamp>) -
     })
 }
 
-/// Shortens `sources/s/articles/a` to `s/a`, which every command accepts.
-pub(super) fn short(name: &str) -> String {
-    match ArticleName::parse(name) {
-        Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
-        Err(_) => style::safe_line(name.strip_prefix("sources/").unwrap_or(name)),
-    }
-}
-
 /// The name of the article in the name of a revision.
 pub(super) fn of_revision(name: &str) -> &str {
     name.rsplit_once("/revisions/").map_or(name, |(article, _)| article)
@@ -99,7 +90,6 @@ mod tests {
     fn an_article_can_be_named_in_three_ways() {
         let name = ArticleRef::from_str("sources/a/articles/b").unwrap();
         assert_eq!(ArticleRef::from_str("a/b").unwrap(), name);
-        assert_eq!(short("sources/a/articles/b"), "a/b");
         let url = "https://a.example/b/c";
         assert_eq!(ArticleRef::from_str(url).unwrap(), ArticleRef::Url(url.to_owned()));
     }

@@ -12,7 +12,7 @@ use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-use super::args::Globals;
+use super::args::globals::Globals;
 use super::exit::{Exit, Failure};
 use super::{listener, times};
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};

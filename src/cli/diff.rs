@@ -4,7 +4,8 @@
 //! as wdiff does: `[-deleted-]{+inserted+}`. The marks are for readers, and a text that contains them is ambiguous;
 //! `--json` is always exact.
 
-use super::args::{DiffArgs, State};
+use super::args::DiffArgs;
+use super::args::values::State;
 use super::article::{as_of, of_revision, same_cut};
 use super::connect::Session;
 use super::exit::Failure;

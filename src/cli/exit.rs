@@ -120,7 +120,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
     let hint = match error.reason.as_str() {
         "ARTICLE_UNKNOWN" => "`dateline list` lists the articles".to_owned(),
         "REVISION_UNKNOWN" => {
-            format!("`dateline log {}` lists its revisions", super::article::short(metadata("article")))
+            format!("`dateline log {}` lists its revisions", super::short_name::short(metadata("article")))
         }
         "NOT_YET_OBSERVED" | "MARK_TOO_EARLY" => format!("give a time at or after {}", metadata("first_observe_time")),
         "NOT_YET_ARCHIVED" => format!("give a --known-at time at or after {}", metadata("first_archive_time")),
@@ -129,7 +129,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
             "another revision was archived in the meantime: see `dateline log`, then try again".to_owned()
         }
         "ARTICLE_WITHDRAWN" => {
-            format!("run `dateline reinstate {}` first", super::article::short(metadata("article")))
+            format!("run `dateline reinstate {}` first", super::short_name::short(metadata("article")))
         }
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {

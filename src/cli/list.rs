@@ -1,13 +1,15 @@
 //! `list`: lists articles or sources.
 
-use super::args::{FilterArgs, ListArgs, ListOrder, RangeArgs};
-use super::article::{as_of, short};
+use super::args::selection::{FilterArgs, RangeArgs};
+use super::args::{ListArgs, ListOrder};
+use super::article::as_of;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::table::table;
 use super::times::Moment;
 use super::{instant, style};
+use crate::cli::short_name::short;
 use crate::model::SourceId;
 use crate::wire::{pb, timestamp_to_pb};
 

@@ -15,7 +15,7 @@ use anstream::{AutoStream, ColorChoice};
 use prost::Name;
 use terminal_size::{Height, Width};
 
-use super::args::{Color, Globals};
+use super::args::globals::{Color, Globals};
 use super::exit::{Exit, Failure};
 use super::style::{self, Painter};
 use super::times;

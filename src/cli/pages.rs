@@ -5,11 +5,11 @@
 
 use url::Url;
 
+use super::args::web::FetchArgs;
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::report::Archived;
 use super::times;
-use super::web_args::FetchArgs;
 use crate::fetch::{FetchError, Fetched, Fetcher, NotModified, Options, Page, Redirect, Validators};
 use crate::ingest::{self, Document, Format};
 use crate::model::{ArticleName, SourceId, Timestamp};

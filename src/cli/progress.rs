@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::args::Globals;
+use super::args::globals::Globals;
 use super::output::say;
 use super::times;
 

@@ -1,14 +1,15 @@
 //! Reports the outcomes of many documents: a line for each one that changed something, the reason for each failure, and
 //! a summary of the counts at the end.
 
-use super::args::Globals;
-use super::article::{of_revision, short};
+use super::args::globals::Globals;
+use super::article::of_revision;
 use super::exit::Failure;
 use super::failures::{Failures, error_line};
 use super::outcomes::Outcomes;
 use super::output::{Output, say};
 use super::progress::Progress;
 use super::{style, words};
+use crate::cli::short_name::short;
 use crate::ingest::Document;
 use crate::wire::pb;
 use crate::wire::pb::ObservationOutcome as Outcome;

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Globals;
+use super::args::backup::RestoreArgs;
+use super::args::globals::Globals;
 use super::backup::input::{find, is_interruption};
 use super::backup::took;
-use super::backup_args::RestoreArgs;
 use super::connect::{self, archive_directory};
 use super::count;
 use super::exit::{Exit, Failure, interrupted};

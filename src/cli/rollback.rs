@@ -1,11 +1,12 @@
 //! `rollback`: records an earlier revision's content again.
 
 use super::args::RollbackArgs;
-use super::article::{of_revision, short};
+use super::article::of_revision;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::{precondition, style, words};
+use crate::cli::short_name::short;
 use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &RollbackArgs, out: &mut Output) -> Result<(), Failure> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::args::{Globals, ServeArgs};
+use super::args::ServeArgs;
+use super::args::globals::Globals;
 use super::connect::{archive_directory, open_to_serve, patience};
 use super::exit::{Exit, Failure};
 use super::signals::Signals;

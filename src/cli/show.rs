@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::args::ShowArgs;
-use super::article::{as_of, same_cut, short};
+use super::article::{as_of, same_cut};
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::{instant, log, originals, status, style};
+use crate::cli::short_name::short;
 use crate::ingest::times::describe;
 use crate::model::Precision;
 use crate::wire::{self, pb};

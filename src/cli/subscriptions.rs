@@ -1,8 +1,8 @@
 //! `subscriptions`: lists, moves and deletes durable subscriptions.
 
+use super::args::feed::{Start, SubscriptionsAction, SubscriptionsArgs};
 use super::connect::Session;
 use super::exit::Failure;
-use super::feed_args::{Start, SubscriptionsAction, SubscriptionsArgs};
 use super::output::Output;
 use super::style;
 use super::table::table;

@@ -6,11 +6,11 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::args::Globals;
+use super::args::globals::Globals;
+use super::args::verify::VerifyArgs;
 use super::connect::{self, Held, Session};
 use super::exit::{Exit, Failure};
 use super::output::Output;
@@ -27,14 +27,6 @@ use crate::wire::verification::{event_to_pb, summary_to_pb};
 
 /// Steps waiting to be shown; reading pauses while there are more.
 const STEPS_WAITING_MAX: usize = 64;
-
-/// The arguments of `verify`.
-#[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
-    /// Rebuild all indexes from the log and the contents; no server may hold the archive
-    #[arg(long)]
-    pub(super) rebuild: bool,
-}
 
 pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
     let mut report =
@@ -209,7 +201,7 @@ fn line(finding: &pb::VerifyFinding, out: &Output) -> String {
     let painter = out.painter();
     let article = match finding.article.as_str() {
         "" => String::new(),
-        article => format!(", {}", painter.paint(style::NAME, &super::article::short(article))),
+        article => format!(", {}", painter.paint(style::NAME, &super::short_name::short(article))),
     };
     format!("{}{article}: {}", painter.paint(style::BAD, &place), style::safe_line(&finding.detail))
 }

@@ -1,10 +1,10 @@
 //! `withdraw`: records that the publisher took an article down.
 
 use super::args::MarkArgs;
-use super::article::short;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
+use super::short_name::short;
 use super::{instant, precondition, style};
 use crate::wire::{pb, timestamp_to_pb};
 

@@ -1,4 +1,5 @@
-//! How a page was had over HTTP: kept with the observation, and told so that it can be asked for again.
+//! The HTTP facts of a fetch: stored with the observation, and returned so that the page can be requested
+//! conditionally.
 
 use std::ops::ControlFlow;
 
@@ -23,7 +24,7 @@ fn fetch(number: u32) -> pb::Fetch {
     }
 }
 
-/// What was seen at a second, and how the page was had.
+/// An observation at a second, with the facts of its fetch.
 fn seen(seconds: i64, text: &str, fetch: Option<pb::Fetch>) -> pb::RecordObservationRequest {
     pb::RecordObservationRequest { observe_time: Some(at(seconds)), fetch, ..publish("a", text) }
 }
@@ -38,7 +39,7 @@ async fn read(client: &mut Client, as_of: Option<pb::AsOf>) -> (pb::Article, pb:
     (answer.article.unwrap(), answer.snapshot.unwrap())
 }
 
-/// The fetch that made the newest revision, and the one that is told to be asked again.
+/// The fetch of the newest revision, and the article's latest fetch.
 async fn told(client: &mut Client) -> (Option<pb::Fetch>, Option<pb::Fetch>) {
     let (article, _) = read(client, None).await;
     (article.revision.unwrap().fetch, article.latest_fetch)
@@ -55,16 +56,16 @@ async fn roll_back(client: &mut Client, seconds: i64, revision: u32) {
 }
 
 #[tokio::test]
-async fn the_latest_fetch_is_told_while_what_it_found_is_in_force() {
+async fn the_latest_fetch_is_returned_while_what_it_found_is_in_force() {
     let (_directory, server, mut client) = fresh().await;
     let made = write(&mut client, seen(0, "one", Some(fetch(1)))).await;
     assert_eq!(made.revision.unwrap().fetch, Some(fetch(1)));
     assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(1))));
 
-    // A sighting has a fetch of its own, and the revision keeps that which made it.
+    // A sighting has its own fetch, and the revision keeps the one that created it.
     write(&mut client, seen(10, "one", Some(fetch(2)))).await;
     assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(2))));
-    // One that is coalesced away, or was recorded before, changes nothing.
+    // A sighting that is coalesced, or was already recorded, changes nothing.
     let within = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     write(&mut client, pb::RecordObservationRequest { coalesce_within: within, ..seen(20, "one", Some(fetch(3))) })
         .await;
@@ -72,34 +73,34 @@ async fn the_latest_fetch_is_told_while_what_it_found_is_in_force() {
     assert_eq!(told(&mut client).await, (Some(fetch(1)), Some(fetch(2))));
     assert_eq!(server.archive.tail().next_seq.0, 2);
 
-    // An older capture that turns up is not what the page says now.
+    // A late observation is not the page's present state.
     write(&mut client, seen(5, "zero", Some(fetch(4)))).await;
     assert_eq!(told(&mut client).await, (Some(fetch(1)), None));
     write(&mut client, seen(30, "one", Some(fetch(5)))).await;
     assert_eq!(told(&mut client).await.1, Some(fetch(5)));
-    // Nobody said how this one was had.
+    // The fetch of this one is unknown.
     write(&mut client, seen(40, "one", None)).await;
     assert_eq!(told(&mut client).await.1, None);
     write(&mut client, seen(50, "two", Some(fetch(6)))).await;
     assert_eq!(told(&mut client).await, (Some(fetch(6)), Some(fetch(6))));
-    // The publisher's page may say "two" still, so that its tag must not be asked for.
+    // The publisher's page may still say "two", so its validators must not be used.
     roll_back(&mut client, 60, 1).await;
     assert_eq!(told(&mut client).await, (None, None));
     drop(client);
     server.stop().await;
 }
 
-/// A repetition is logged for its request id and says nothing new, also where another content was found at that
+/// A repeated observation is logged for its request id but adds nothing, even if another content was found at that
 /// instant.
 #[tokio::test]
-async fn what_was_recorded_before_has_its_own_fetch() {
+async fn a_repeated_observation_does_not_replace_the_latest_fetch() {
     let (_directory, server, mut client) = fresh().await;
     write(&mut client, seen(0, "one", Some(fetch(1)))).await;
     write(&mut client, seen(0, "two", Some(fetch(2)))).await;
     let again = pb::RecordObservationRequest { request_id: "again".into(), ..seen(0, "one", Some(fetch(1))) };
     let first = write(&mut client, again.clone()).await;
     assert_eq!(told(&mut client).await, (Some(fetch(2)), None));
-    // The fetch is part of what the id stands for.
+    // The fetch is part of what the request id identifies.
     assert!(write(&mut client, again.clone()).await.replayed && !first.replayed);
     let other = pb::RecordObservationRequest { fetch: Some(fetch(3)), ..again };
     let refused = client.archive.record_observation(other).await.unwrap_err();
@@ -109,7 +110,7 @@ async fn what_was_recorded_before_has_its_own_fetch() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_article_tells_no_latest_fetch() {
+async fn a_withdrawn_article_has_no_latest_fetch() {
     let (_directory, server, mut client) = fresh().await;
     write(&mut client, seen(0, "one", Some(fetch(1)))).await;
     let withdraw = pb::WithdrawArticleRequest {
@@ -119,7 +120,8 @@ async fn a_withdrawn_article_tells_no_latest_fetch() {
     };
     client.archive.withdraw_article(withdraw).await.unwrap();
     assert_eq!(told(&mut client).await, (Some(fetch(1)), None));
-    // Found late, before it was taken down: it is what is in force, and yet a page that is up again is news.
+    // A late observation from before the withdrawal: it is in force, but a page that is up again must be recorded as
+    // new.
     write(&mut client, seen(5, "one", Some(fetch(2)))).await;
     assert_eq!(told(&mut client).await, (Some(fetch(1)), None));
     drop(client);
@@ -127,14 +129,14 @@ async fn a_withdrawn_article_tells_no_latest_fetch() {
 }
 
 #[tokio::test]
-async fn a_read_of_the_newest_as_known_then_tells_the_fetch_that_was_known() {
+async fn a_read_of_the_newest_state_as_known_then_has_the_fetch_known_then() {
     let (_directory, server, mut client) = fresh().await;
     write(&mut client, seen(0, "one", Some(fetch(1)))).await;
     let (first, snapshot) = read(&mut client, None).await;
     write(&mut client, seen(10, "one", Some(fetch(2)))).await;
     let known_at = Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq));
     let as_known = pb::AsOf { known_at, log_digest: snapshot.log_digest, ..pb::AsOf::default() };
-    assert_eq!(read(&mut client, Some(as_known)).await.0, first, "a stamp gives the same answer for ever");
+    assert_eq!(read(&mut client, Some(as_known)).await.0, first, "a snapshot always gives the same answer");
     let at_instant = pb::AsOf { observe_time: Some(at(20)), ..pb::AsOf::default() };
     let (then, _) = read(&mut client, Some(at_instant)).await;
     assert_eq!((then.revision.unwrap().fetch, then.latest_fetch), (Some(fetch(1)), None));
@@ -142,7 +144,7 @@ async fn a_read_of_the_newest_as_known_then_tells_the_fetch_that_was_known() {
     server.stop().await;
 }
 
-/// All that is told of fetches: the article, its revisions, and the feed.
+/// Every place where fetches are returned: the article, its revisions, and the feed.
 async fn everything(client: &mut Client) -> (pb::Article, Vec<pb::RevisionEntry>, Vec<pb::Change>) {
     let (article, _) = read(client, None).await;
     let list = pb::ListRevisionsRequest { parent: name("a"), ..pb::ListRevisionsRequest::default() };
@@ -167,7 +169,7 @@ async fn everything_on(directory: &std::path::Path) -> (pb::Article, Vec<pb::Rev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fetches_outlive_a_restart_a_restoring_and_a_rebuilding() {
+async fn fetches_survive_a_restart_a_restore_and_a_rebuild() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let mut client = server.client().await;
@@ -203,7 +205,7 @@ async fn fetches_outlive_a_restart_a_restoring_and_a_rebuilding() {
 }
 
 #[tokio::test]
-async fn a_fetch_within_the_limits_is_kept_verbatim_and_others_are_refused() {
+async fn a_fetch_within_the_limits_is_stored_verbatim_and_others_are_rejected() {
     let (_directory, server, mut client) = fresh().await;
     let with = |change: fn(&mut pb::Fetch)| {
         let mut fetch = fetch(1);
@@ -229,7 +231,7 @@ async fn a_fetch_within_the_limits_is_kept_verbatim_and_others_are_refused() {
         let error = ServerError::from(client.archive.batch_record_observations(batch).await.unwrap_err());
         assert_eq!((error.metadata["item"].as_str(), error.metadata["field"].as_str()), ("requests[1]", field));
     }
-    // What the log's record takes together is bounded.
+    // The size of the whole log record is limited.
     let large =
         pb::RecordObservationRequest { content: Some(content(&"x".repeat(65_500), "t")), ..seen(0, "one", None) };
     let with_fetch = pb::RecordObservationRequest {
@@ -240,7 +242,7 @@ async fn a_fetch_within_the_limits_is_kept_verbatim_and_others_are_refused() {
     assert_eq!(error.reason, "ARTICLE_TOO_LARGE");
     write(&mut client, pb::RecordObservationRequest { article_id: "large".into(), ..large }).await;
 
-    // Not every escape of a URL is one in its key, and no key is made of it.
+    // A URL may contain escapes that its key would not; no key is made from a fetch.
     let longest = pb::Fetch {
         url: format!("https://courier.example/{}", "é".repeat(2_000)),
         etag: "é".repeat(512),

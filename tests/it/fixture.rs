@@ -1,6 +1,6 @@
-//! An archive as this format has it on disk, kept as a file: what was written once can be read for ever.
+//! An archive of this format as stored on disk, kept as a file: what was once written must always be readable.
 //!
-//! `tests/fixtures/README.md` has the rules, and the command that makes the fixture.
+//! `tests/fixtures/README.md` has the rules, and the command that creates the fixture.
 
 mod made;
 
@@ -31,12 +31,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{FORMAT_VERSION}"))
 }
 
-/// Long after everything in the fixture.
+/// A clock long after everything in the fixture.
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(now().saturating_add_micros(3_600_000_000)))
 }
 
-/// Everything, as known at each position, at some instants.
+/// All answers, as known at each position and at some instants.
 async fn portrait_of(archive: &Archive) -> String {
     let bounds: Vec<u64> = (0..archive.tail().next_seq.0).step_by(7).collect();
     let instants: Vec<Timestamp> = [4, 9, 15, 40].into_iter().map(at).collect();
@@ -44,7 +44,7 @@ async fn portrait_of(archive: &Archive) -> String {
 }
 
 #[test]
-#[ignore = "it makes the fixture, which is kept for ever once its format is released"]
+#[ignore = "creates the fixture, which is kept permanently once its format is released"]
 fn make_the_fixture() {
     let directory = TempDir::new().unwrap();
     made::make(directory.path());
@@ -74,7 +74,7 @@ fn the_fixture_is_read_as_it_was_written() {
     });
 }
 
-/// A fixture that lacks something would say nothing of it.
+/// A fixture that lacks something would not show that it can be read.
 #[test]
 fn the_fixture_has_every_kind_of_change_and_key() {
     let portrait = fs::read_to_string(folder().join("portrait.txt")).unwrap();
@@ -122,9 +122,9 @@ fn the_fixture_has_every_kind_of_change_and_key() {
     assert!(Tables::new(&engine).change(Seq::ZERO).unwrap().is_some());
 }
 
-/// Neither what came before nor what will come is taken for damage, and it is left as it is.
+/// An archive of an earlier or a later format is not reported as damaged, and is not changed.
 #[test]
-fn another_format_is_refused_with_what_to_do() {
+fn another_format_is_rejected_with_advice() {
     for found in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
         let directory = unpacked();
         say_format(directory.path(), found);
@@ -142,7 +142,7 @@ fn another_format_is_refused_with_what_to_do() {
     }
 }
 
-/// Makes an archive say that it is of another format.
+/// Changes the format that an archive states.
 pub(crate) fn say_format(path: &Path, version: u32) {
     let mut batch = Batch::default();
     batch.put_meta(MetaKey::FormatVersion, version.to_be_bytes().to_vec());
@@ -167,7 +167,7 @@ fn unpacked() -> TempDir {
         fs::write(path, content).unwrap();
         rest = after;
     }
-    // A folder without files is not packed.
+    // A directory without files is not in the fixture's file.
     fs::create_dir_all(directory.path().join("db/blobs")).unwrap();
     directory
 }
@@ -190,7 +190,7 @@ fn pack(directory: &Path) -> Vec<u8> {
     zstd::encode_all(bytes.as_slice(), 19).unwrap()
 }
 
-/// All files below a folder, in order of their names.
+/// All files below a directory, sorted by name.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();

@@ -1,5 +1,5 @@
-//! The client that follows the feed, against a server that does as it is told: it breaks off, ends and refuses where
-//! the test says so.
+//! The client that subscribes and reconnects, against a scripted server: it breaks off, ends and rejects streams as
+//! each test requires.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -18,29 +18,29 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// What a stream does: its events, and how it ends.
+/// The script of one stream: its events, and how it ends.
 struct Act {
     events: Vec<Event>,
     ends: Ends,
 }
 
 enum Ends {
-    /// With OK.
+    /// The stream ends with OK.
     Well,
-    /// With this status.
+    /// The stream ends with this status.
     With(Status),
-    /// It is not opened, for this reason.
+    /// The stream is rejected with this status.
     Refused(Status),
-    /// Not at all.
+    /// The stream stays open.
     Never,
 }
 
-/// A server that plays its acts one after the other.
+/// A server that plays one act per stream.
 #[derive(Default)]
 struct Script {
     acts: Mutex<VecDeque<Act>>,
     asked: Mutex<Vec<pb::SubscribeRequest>>,
-    /// A stream that does not end holds it.
+    /// Held by each stream that stays open.
     open: Arc<()>,
 }
 
@@ -112,7 +112,7 @@ impl ChangeFeedService for Script {
     }
 }
 
-/// Follows a server that plays `acts`.
+/// Subscribes to a server that plays `acts`.
 async fn follow(request: pb::SubscribeRequest, acts: Vec<Act>) -> (Arc<Script>, Following) {
     let script = Arc::new(Script { acts: Mutex::new(acts.into()), ..Script::default() });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -152,7 +152,7 @@ fn refusal(code: Code, reason: &str) -> Status {
     Status::with_error_details(code, "no", details)
 }
 
-/// The events until it ends or `count` were handed out, in short.
+/// The client's events, abbreviated, until it ends or `count` of them were received.
 async fn told(following: &mut Following, count: usize) -> String {
     let mut told = Vec::new();
     while told.len() < count
@@ -173,7 +173,7 @@ async fn told(following: &mut Following, count: usize) -> String {
     told.join(", ")
 }
 
-/// Where each stream was asked to begin.
+/// The start that each stream requested.
 fn starts(script: &Script) -> Vec<String> {
     let start = |request: &pb::SubscribeRequest| match request.start.clone().and_then(|start| start.position) {
         Some(Position::ResumeToken(token)) => token,
@@ -185,7 +185,7 @@ fn starts(script: &Script) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_way_to_break_off_is_followed_on() {
+async fn the_client_resumes_after_every_kind_of_interruption() {
     let acts = vec![
         Act { events: vec![], ends: Ends::Refused(refusal(Code::Unavailable, "STARTING")) },
         Act { events: vec![started(0, 0), batch(0..2)], ends: Ends::With(Status::unknown("h2 broke")) },
@@ -208,7 +208,7 @@ async fn each_way_to_break_off_is_followed_on() {
 }
 
 #[tokio::test]
-async fn what_no_attempt_would_mend_ends_it() {
+async fn an_error_that_a_retry_cannot_fix_ends_the_client() {
     for (code, reason) in [
         (Code::FailedPrecondition, "HISTORY_DIVERGED"),
         (Code::Aborted, "CONSUMER_FENCED"),
@@ -226,7 +226,7 @@ async fn what_no_attempt_would_mend_ends_it() {
 }
 
 #[tokio::test]
-async fn it_ends_when_caught_up_if_asked() {
+async fn the_client_ends_when_caught_up_on_request() {
     for ends in [Ends::Well, Ends::With(Status::unknown("h2 broke"))] {
         let acts = vec![
             Act { events: vec![started(0, 0), batch(0..1)], ends: Ends::Well },
@@ -240,7 +240,7 @@ async fn it_ends_when_caught_up_if_asked() {
 }
 
 #[tokio::test]
-async fn a_durable_subscription_is_attached_anew() {
+async fn a_durable_subscription_is_attached_again() {
     let acts = vec![
         Act { events: vec![started(0, 4), batch(0..2)], ends: Ends::Well },
         Act { events: vec![started(1, 5), batch(1..2)], ends: Ends::Never },
@@ -252,11 +252,11 @@ async fn a_durable_subscription_is_attached_anew() {
     assert_eq!(following.epoch(), 4);
     assert_eq!(told(&mut following, 5).await, "lost, started 5, t1, 1, t2");
     assert_eq!(following.epoch(), 5);
-    assert_eq!(starts(&script), ["none", "t2"], "the archive knows where, and judges what was seen");
+    assert_eq!(starts(&script), ["none", "t2"], "the archive knows the start; the token is sent to be checked");
 }
 
 #[tokio::test]
-async fn a_snapshot_goes_on_within_itself() {
+async fn a_snapshot_resumes_in_the_middle() {
     let articles = |name: &str, token: &str| {
         let article = pb::Article { name: name.into(), ..pb::Article::default() };
         let bookmark = pb::Bookmark { resume_token: token.into(), ..pb::Bookmark::default() };
@@ -275,12 +275,12 @@ async fn a_snapshot_goes_on_within_itself() {
 }
 
 #[tokio::test]
-async fn its_place_is_behind_what_was_handed_out() {
+async fn the_resume_token_covers_only_what_was_handed_out() {
     let acts = vec![Act { events: vec![started(0, 0), batch(0..2)], ends: Ends::Never }];
     let (_script, mut following) = follow(from_beginning(), acts).await;
     assert_eq!(following.resume_token(), None);
     assert_eq!(told(&mut following, 3).await, "started 0, t0, 0");
-    assert_eq!(following.resume_token(), Some("t0"), "the batch is not yet through");
+    assert_eq!(following.resume_token(), Some("t0"), "the delivery is not yet complete");
     assert!(following.has_arrived());
     assert_eq!(told(&mut following, 2).await, "1, t2");
     assert_eq!(following.resume_token(), Some("t2"));
@@ -288,7 +288,7 @@ async fn its_place_is_behind_what_was_handed_out() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_loses_nothing() {
+async fn a_dropped_call_loses_nothing() {
     let acts = (0..3).map(|n| Act { events: vec![started(n, 0), batch(n..n + 1)], ends: Ends::Well }).collect();
     let (script, mut following) = follow(from_beginning(), acts).await;
     let mut seqs = Vec::new();
@@ -307,8 +307,8 @@ async fn a_call_that_is_dropped_loses_nothing() {
 }
 
 #[tokio::test]
-#[allow(clippy::result_large_err, reason = "an error a test, and no more")]
-async fn the_changes_alone_are_a_stream() {
+#[allow(clippy::result_large_err, reason = "one error per test is not too many")]
+async fn the_changes_alone_can_be_read_as_a_stream() {
     let acts = vec![
         Act { events: vec![started(0, 0), batch(0..2)], ends: Ends::Well },
         Act { events: vec![batch(2..3)], ends: Ends::With(refusal(Code::FailedPrecondition, "HISTORY_DIVERGED")) },
@@ -322,7 +322,7 @@ async fn the_changes_alone_are_a_stream() {
 }
 
 #[tokio::test]
-async fn dropping_it_closes_the_stream() {
+async fn dropping_the_client_closes_the_stream() {
     let acts = vec![Act { events: vec![started(0, 0)], ends: Ends::Never }];
     let (script, mut following) = follow(from_beginning(), acts).await;
     assert_eq!(told(&mut following, 2).await, "started 0, t0");

@@ -1,4 +1,4 @@
-//! Imports of messages that no client of ours would send.
+//! Imports with messages that our own client would never send.
 
 use bytes::BufMut;
 use dateline::wire::pb;
@@ -13,7 +13,7 @@ use tonic_prost::{ProstCodec, ProstDecoder};
 
 use crate::server::{fresh, publish};
 
-/// Sends bytes as they are.
+/// A codec that sends bytes unchanged.
 struct Raw;
 
 impl Codec for Raw {
@@ -41,7 +41,7 @@ impl Encoder for Raw {
     }
 }
 
-/// The offset, and the code and reason of a refusal.
+/// The offset in a reply, and the code and reason if the item was rejected.
 type Told = (u64, Option<(Code, String)>);
 
 async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
@@ -60,7 +60,7 @@ async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
 }
 
 #[tokio::test]
-async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large() {
+async fn an_import_continues_after_a_message_that_is_unreadable_or_too_large() {
     let (_directory, server, client) = fresh().await;
     drop(client);
     let message = |offset, requests| pb::ImportObservationsRequest { offset, requests }.encode_to_vec();
@@ -90,15 +90,15 @@ async fn an_import_goes_on_after_a_message_that_cannot_be_read_or_is_too_large()
         (7, None),
     ];
     assert_eq!(import(server.url.clone(), messages).await, expected);
-    assert_eq!(server.archive.tail().next_seq.0, 3, "the others are written, and nothing else");
+    assert_eq!(server.archive.tail().next_seq.0, 3, "the others are recorded, and nothing else");
     server.stop_serving().await;
 }
 
-/// With one worker, the one that unpacks is the one that serves all callers.
+/// With one worker thread, the thread that decompresses is also the one that serves all callers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn large_messages_are_read_however_they_are_compressed() {
+async fn large_messages_are_read_with_every_compression() {
     let (_directory, server, client) = fresh().await;
-    // Half of it does not get smaller, so that much comes of it.
+    // Half of it does not compress, so that the message stays large.
     let data: Vec<u8> = (0..6_000_000_u32)
         .map(|n| if n % 2 == 0 { (n.wrapping_mul(2_654_435_761) >> 19).to_le_bytes()[0] } else { 7 })
         .collect();

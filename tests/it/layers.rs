@@ -1,14 +1,14 @@
-//! Holds src/ to the plan in docs/ARCHITECTURE.md: which module may use which, and in which files alone a few names
-//! may stand. One crate has no compiler fence between its modules; this is the fence.
+//! Checks src/ against docs/ARCHITECTURE.md: which module may use which, and in which files some names may occur. The
+//! compiler does not enforce boundaries between modules of one crate, so this test does.
 //!
-//! It reads tokens and resolves paths as far as their top-level module. It cannot see through a re-export, so that
-//! `lib.rs` must not re-export, and modules are named by their own path. Comments, literals and what is `#[cfg(test)]`
-//! don't count.
+//! It reads tokens and resolves paths to their top-level module. It cannot see through re-exports, so `lib.rs` must not
+//! re-export anything, and modules must be named by their own path. Comments, literals and `#[cfg(test)]` items are
+//! ignored.
 
 use std::fs;
 use std::path::Path;
 
-/// Each module, and what it may use besides itself.
+/// Each module, and the other modules that it may use.
 const MAY_USE: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("clock", &["model"]),
@@ -28,8 +28,8 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
 ];
 
-/// Files that may use a module which the rest of theirs may not: those that open an archive, the commands that work on
-/// one nobody serves, and the one that reads what a person calls a time.
+/// Files that may use a module which the rest of their module may not: those that open an archive, the commands that
+/// work on an archive offline, and the one that parses times given by users.
 const EXCEPTIONS: [(&str, &str); 6] = [
     ("cli/connect.rs", "archive"),
     ("cli/connect.rs", "clock"),
@@ -39,10 +39,10 @@ const EXCEPTIONS: [(&str, &str); 6] = [
     ("cli/restore.rs", "archive"),
 ];
 
-/// Where gRPC and protobuf are known.
+/// The modules that may use gRPC and protobuf.
 const GRPC_MODULES: [&str; 5] = ["wire", "service", "client", "server", "cli"];
 
-/// The files of the store that turn the model into stored protobuf and back.
+/// The files of the store that convert the model to stored protobuf and back.
 const STORED_CODE: [&str; 6] = [
     "store/content.rs",
     "store/export/messages.rs",
@@ -52,13 +52,13 @@ const STORED_CODE: [&str; 6] = [
     "store/subscription.rs",
 ];
 
-/// The only file that knows sled.
+/// The only file that may use sled.
 const SLED_FILE: &str = "store/engine/sled.rs";
 
-/// The only file that reads the time of day.
+/// The only file that may read the system clock.
 const CLOCK_FILE: &str = "clock.rs";
 
-/// The longest that a file may be, its tests included.
+/// The maximum length of a file in lines, including its tests.
 const LINES_MAX: usize = 600;
 
 #[test]
@@ -71,7 +71,7 @@ fn src_keeps_to_the_architecture() {
     assert!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
 }
 
-/// Collects the Rust files under `directory`, named by their path from src/ with `/`, in order.
+/// Collects the Rust files under `directory` in order, named by their path from src/ with `/`.
 fn read_sources(directory: &Path, above: &str, files: &mut Vec<(String, String)>) -> std::io::Result<()> {
     let mut entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -86,7 +86,7 @@ fn read_sources(directory: &Path, above: &str, files: &mut Vec<(String, String)>
     Ok(())
 }
 
-/// What is wrong with a file, as `src/file:line: message`.
+/// The violations in a file, as `src/file:line: message`.
 fn violations(file: &str, source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let lines = source.lines().count();
@@ -101,7 +101,7 @@ fn violations(file: &str, source: &str) -> Vec<String> {
     found.into_iter().map(|(line, message)| format!("src/{file}:{line}: {message}")).collect()
 }
 
-/// The modules from the crate's root to the one that a file holds; none for lib.rs and main.rs.
+/// The modules from the crate root to the one in this file; empty for lib.rs and main.rs.
 fn module_path(file: &str) -> Vec<&str> {
     let path = file.strip_suffix(".rs").unwrap_or(file);
     let mut modules: Vec<&str> = path.split('/').collect();
@@ -112,7 +112,7 @@ fn module_path(file: &str) -> Vec<&str> {
 }
 
 fn check_layers(file: &str, tokens: &[Token<'_>], found: &mut Vec<(usize, String)>) {
-    // lib.rs is the crate map: it declares all modules.
+    // lib.rs declares all modules.
     if file == "lib.rs" {
         return;
     }
@@ -126,10 +126,10 @@ fn check_layers(file: &str, tokens: &[Token<'_>], found: &mut Vec<(usize, String
         let known = MAY_USE.iter().any(|(name, _)| *name == used.text);
         let excepted = EXCEPTIONS.contains(&(file, used.text));
         if !known {
-            found.push((used.line, format!("`{}` at the crate's root is not in the table of modules", used.text)));
+            found.push((used.line, format!("`{}` at the crate root is not in the table of modules", used.text)));
         } else if used.text != owner && !may_use.contains(&used.text) && !excepted {
             let allowed = if may_use.is_empty() { "nothing".to_owned() } else { may_use.join(", ") };
-            found.push((used.line, format!("`{owner}` uses `{}`, and may use {allowed}", used.text)));
+            found.push((used.line, format!("`{owner}` uses `{}`, but may only use {allowed}", used.text)));
         }
     }
 }
@@ -142,23 +142,23 @@ fn check_names(file: &str, tokens: &[Token<'_>], found: &mut Vec<(usize, String)
             *text = (at + place).checked_sub(2).and_then(|index| tokens.get(index)).map_or("", |token| token.text);
         }
         let [before_last, last, name, next, after_next] = near;
-        // `self::sled` is a module of ours, `sled` and `::sled` are the crate.
+        // `self::sled` is our module; `sled` and `::sled` are the crate.
         let root = last != "::" || !is_word(before_last) || is_before_path(before_last);
         let mut refuse = |message: &str| found.push((token.line, format!("`{name}` {message}")));
         if root && is_grpc(name) && !may_know_grpc(file, owner) && (next, after_next) != ("::", "include_proto") {
             refuse("is known to wire, service, client, server, cli and the stored code of store only");
         }
         if root && name == "sled" && (next == "::" || matches!(last, "use" | "crate")) && file != SLED_FILE {
-            refuse(&format!("is known to src/{SLED_FILE} only"));
+            refuse(&format!("may only occur in src/{SLED_FILE}"));
         }
         let clock = matches!(name, "SystemTime" | "Timestamp" | "Zoned") && (next, after_next) == ("::", "now");
         if clock && file != CLOCK_FILE {
-            refuse(&format!("is asked for the time in src/{CLOCK_FILE} only"));
+            refuse(&format!("may only be read in src/{CLOCK_FILE}"));
         }
     }
 }
 
-/// Whether a path can begin after this word: none of these is a segment of one.
+/// Whether a path can begin after this word, because the word is a keyword and not a path segment.
 fn is_before_path(word: &str) -> bool {
     matches!(word, "as" | "const" | "dyn" | "else" | "for" | "if" | "impl" | "in" | "match" | "mut" | "return" | "use")
 }
@@ -172,10 +172,10 @@ fn may_know_grpc(file: &str, owner: &str) -> bool {
     GRPC_MODULES.contains(&owner) || STORED_CODE.contains(&file)
 }
 
-/// The first segment after the crate's root of each path that leads there, in a file that holds `module`.
+/// The first segment after the crate root of each path that starts there, in a file with the module `module`.
 fn modules_used<'a>(module: &[&str], tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     let mut used = Vec::new();
-    // How many modules deep we are within the file, and at what depth of braces each of them began.
+    // Depth of inline modules in the file, and the brace depth at which each of them began.
     let (mut depth, mut inline) = (0_usize, Vec::new());
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -209,7 +209,7 @@ fn modules_used<'a>(module: &[&str], tokens: &[Token<'a>]) -> Vec<Token<'a>> {
     used
 }
 
-/// Reads the path that begins at `at`, with its groups multiplied out, and answers where it ends.
+/// Reads the path that begins at `at`, with its groups expanded, and returns where it ends.
 fn read_paths<'a>(
     tokens: &[Token<'a>],
     mut at: usize,
@@ -259,8 +259,8 @@ fn read_group<'a>(
     at
 }
 
-/// The segment of `path` that stands right below the crate's root, if the path, read `depth` modules below the root,
-/// comes by there.
+/// The segment of `path` right below the crate root, if the path leads through the root. `depth` is the number of
+/// modules between the root and the place of the path.
 fn from_root<'a>(mut depth: usize, path: &[Token<'a>]) -> Option<Token<'a>> {
     for segment in path {
         match segment.text {
@@ -315,13 +315,13 @@ fn blank_length(text: &str) -> usize {
     text.len() - text.trim_start().len()
 }
 
-/// The length of the comment that `text` begins with; 0 for none.
+/// The length of the comment at the start of `text`; 0 if there is none.
 fn comment_length(text: &str) -> usize {
     if text.starts_with("//") {
         return text.find('\n').unwrap_or(text.len());
     }
     let (mut rest, mut depth) = (text, 0_usize);
-    // Block comments nest.
+    // Block comments can be nested.
     loop {
         if let Some(after) = rest.strip_prefix("/*") {
             (depth, rest) = (depth + 1, after);
@@ -342,7 +342,7 @@ fn comment_length(text: &str) -> usize {
     }
 }
 
-/// The length of the string or character literal that `text` begins with; 0 for none, so for a lifetime.
+/// The length of the string or character literal at the start of `text`; 0 if there is none, as for a lifetime.
 fn literal_length(text: &str) -> usize {
     let body = text.trim_start_matches(['b', 'c', 'r']);
     let prefix = text.strip_suffix(body).unwrap_or_default();
@@ -363,7 +363,7 @@ fn raw_string_length(body: &str) -> usize {
     content.find(&end).map_or(body.len(), |at| hashes.len() + 1 + at + end.len())
 }
 
-/// Whether `'` begins a character here, and not a lifetime.
+/// Whether `'` begins a character literal here, and not a lifetime.
 fn is_character_literal(body: &str) -> bool {
     let mut characters = body.chars();
     let begins = characters.next() == Some('\'');
@@ -384,7 +384,7 @@ fn quoted_length(body: &str, quote: char) -> usize {
     body.len()
 }
 
-/// Leaves out the items that only tests are built with.
+/// Removes items that are only compiled for tests.
 fn without_tests(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
     const FILE: [&str; 8] = ["#", "!", "[", "cfg", "(", "test", ")", "]"];
     const ITEM: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
@@ -407,13 +407,13 @@ fn without_tests(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
     kept
 }
 
-/// What follows the item that `tokens` begins with, attributes and all.
+/// The tokens after the item at the start of `tokens`, including its attributes.
 fn after_item<'t, 'a>(tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
     let (mut rest, mut depth) = (tokens, 0_usize);
     while let Some((token, after)) = rest.split_first() {
         match token.text {
             "(" | "[" | "{" => depth += 1,
-            // The end of what the item stands in.
+            // The end of the block around the item.
             ")" | "]" | "}" if depth == 0 => return rest,
             "}" if depth == 1 => return after,
             ")" | "]" | "}" => depth -= 1,
@@ -430,7 +430,7 @@ fn texts(source: &str) -> Vec<&str> {
 }
 
 #[test]
-fn comments_and_literals_are_no_code() {
+fn comments_and_literals_are_ignored() {
     assert_eq!(texts("a // b\n/// c\nd /* e /* f */ g */ h"), ["a", "d", "h"]);
     assert_eq!(
         texts(r#"a("b \" crate::x", 'c', '\'', '"', b'\\', b"d") e"#),
@@ -451,7 +451,7 @@ fn lines_are_counted_through_comments_and_literals() {
 }
 
 #[test]
-fn test_items_do_not_count() {
+fn test_items_are_ignored() {
     let kept = |source| without_tests(tokens(source)).iter().map(|token| token.text).collect::<Vec<_>>().join(" ");
     assert_eq!(kept("a #[cfg(test)] mod tests { fn f() { } } b"), "a b");
     assert_eq!(kept("a #[cfg(test)] #[path = \"x\"] mod tests; b"), "a b");
@@ -462,7 +462,7 @@ fn test_items_do_not_count() {
 }
 
 #[test]
-fn paths_lead_to_their_top_level_module() {
+fn paths_are_resolved_to_their_top_level_module() {
     let used = |file, source| {
         let tokens = tokens(source);
         modules_used(&module_path(file), &tokens).iter().map(|token| token.text).collect::<Vec<_>>().join(" ")
@@ -488,7 +488,7 @@ fn paths_lead_to_their_top_level_module() {
 }
 
 #[test]
-fn violations_say_where() {
+fn violations_name_file_and_line() {
     assert_eq!(
         violations("model/a.rs", "use super::B;\nuse crate::store::C;\n"),
         ["src/model/a.rs:2: `model` uses `store`, and may use nothing"]
@@ -511,7 +511,7 @@ fn violations_say_where() {
 }
 
 #[test]
-fn some_names_have_one_place() {
+fn some_names_may_occur_in_one_place_only() {
     let count = |file, source| violations(file, source).len();
     assert_eq!(count("archive/a.rs", "use tonic::Status; fn f() -> prost_types::Timestamp {}"), 2);
     assert_eq!(count("archive/a.rs", "use ::tonic::Status;"), 1);

@@ -1,5 +1,5 @@
-//! Tests through the public API: the archive itself, and a real server over a socket. One binary, so that it is
-//! linked once.
+//! Tests through the public API: the archive itself, and a real server over a socket. They form one binary, so that
+//! only one has to be linked.
 #![cfg(test)]
 
 mod backup;

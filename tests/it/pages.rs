@@ -1,6 +1,6 @@
-//! Whole pages of invented publications, in tests/fixtures/pages, each with all that is read of it beside it.
+//! Whole pages of invented publications, in tests/fixtures/pages, each next to everything that is read from it.
 //!
-//! `UPDATE_PAGES=1` writes what is read now, to be looked through as a diff.
+//! `UPDATE_PAGES=1` writes what is read now; review the difference.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn folder() -> PathBuf {
 }
 
 #[test]
-fn pages_are_read_as_they_were() {
+fn pages_are_read_as_recorded() {
     let mut pages: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "html"));
     pages.sort();
@@ -23,7 +23,7 @@ fn pages_are_read_as_they_were() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
-/// What is read of a page otherwise than it is written down, if anything.
+/// How the document read from a page differs from the recorded one, if it does.
 fn difference(page: &Path) -> Option<String> {
     let name = page.file_stem().unwrap().to_str().unwrap();
     let url = format!("https://news.example/{name}").parse().unwrap();
@@ -41,7 +41,7 @@ fn difference(page: &Path) -> Option<String> {
     (read != expected).then(|| format!("{name} was\n{expected}\nand is\n{read}"))
 }
 
-/// All of a document, a line each.
+/// All of a document, with one line per part.
 fn told(document: &Document) -> String {
     let content = &document.content;
     let time = |claim: &Option<ClaimedTime>| claim.as_ref().map(times::describe).unwrap_or_default();

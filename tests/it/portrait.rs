@@ -1,6 +1,6 @@
-//! All that an archive answers, as text: two archives with one portrait cannot be told apart by their readers.
+//! Everything that an archive answers, as text: readers cannot distinguish two archives with the same portrait.
 //!
-//! The lines name what they show, and nothing of our code's types, since some are kept as files for ever.
+//! The lines name what they show and avoid the names of our types, because some of them are kept as files permanently.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use dateline::model::{
 };
 use sha2::{Digest, Sha256};
 
-/// More than any archive here holds, so that one page is all.
+/// More than any archive here has, so that one page is enough.
 const ALL: usize = 10_000;
 
-/// The portrait of an archive. Articles are looked at as known below each of `bounds`, at each of `instants` and at the
-/// end of the observe axis.
+/// The portrait of an archive. Articles are read as known below each of `bounds`, at each of `instants` and at the end
+/// of the observe axis.
 pub(crate) async fn portrait(archive: &Archive, bounds: &[u64], instants: &[Timestamp]) -> String {
     let mut text = String::new();
     let end = archive.tail();
@@ -38,7 +38,7 @@ pub(crate) async fn portrait(archive: &Archive, bounds: &[u64], instants: &[Time
     text
 }
 
-/// Fails unless two portraits are the same, and then shows the first lines that differ.
+/// Fails unless two portraits are the same, and shows the first lines that differ.
 pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
     let mut lines = found.lines().zip(expected.lines()).enumerate();
     if let Some((line, (found, expected))) = lines.find(|(_, (found, expected))| found != expected) {
@@ -47,7 +47,7 @@ pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
     assert_eq!(found.lines().count(), expected.lines().count(), "{when}: lines");
 }
 
-/// Every kind, also the one that is left out by default.
+/// Every kind, including the one that is left out by default.
 fn every_kind() -> ChangeKinds {
     use ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
     ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased])
@@ -65,7 +65,7 @@ async fn changes(archive: &Archive, text: &mut String) {
     };
     let start = archive.feed_start(FeedStart::Beginning).await.unwrap();
     let page = archive.feed_page(start, archive.tail().next_seq, plan).await.unwrap();
-    assert_eq!(page.next, archive.tail(), "one page is the whole log");
+    assert_eq!(page.next, archive.tail(), "the whole log fits into one page");
     for item in page.items {
         writeln!(text, "{}", std::str::from_utf8(&item.bytes).unwrap()).unwrap();
     }
@@ -119,7 +119,7 @@ async fn articles(archive: &Archive, point: ReadPoint, text: &mut String) {
             writeln!(text, "    url {} since {since}", url_shown(url)).unwrap();
             let key = url.key.clone();
             let found = archive.article_by_url(point, url.original.clone(), key, View::Basic).await.unwrap();
-            assert_eq!(found.name, article.name, "the URL leads to the article that says so");
+            assert_eq!(found.name, article.name, "the URL leads to its article");
         }
     }
 }
@@ -150,11 +150,11 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
     if let Some(mark) = &article.state {
         write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
     }
-    // A withdrawn article has no content to show.
+    // A withdrawn article shows no content.
     writeln!(text, ", headline {:?}", article.revision.record().unwrap().headline).unwrap();
 }
 
-/// Figures are told as they are now, whatever else is read.
+/// The counts of a source are always those of the present, whatever else is read.
 async fn sources(archive: &Archive, text: &mut String) {
     let point = archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
     for (source, figures) in archive.sources(point, None, ALL).await.unwrap().items {
@@ -269,7 +269,7 @@ async fn subscriptions(archive: &Archive, text: &mut String) {
     }
 }
 
-/// A text, or what tells it from any other if it is long.
+/// A text, or its length and digest if it is long.
 fn shortened(text: &str) -> String {
     if text.len() <= 1_000 {
         return format!("{text:?}");

@@ -1,12 +1,12 @@
-//! docs/ERRORS.md and the code have the same reasons: a program is written by the one and meets the other.
+//! docs/ERRORS.md and the code have the same reasons: programs are written from the document and run against the code.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where statuses are made, and nowhere else.
+/// The only files that create statuses.
 const STATUSES: [&str; 2] = ["src/service/status.rs", "src/wire/request/refused.rs"];
-/// Where their reasons are.
+/// The files with the reasons.
 const REASONS: [&str; 3] = ["src/service/status.rs", "src/wire/field_errors.rs", "src/wire/request/refused.rs"];
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -27,7 +27,7 @@ fn in_code() -> BTreeSet<String> {
     literals.into_iter().flatten().filter(|text| is_reason(text)).collect()
 }
 
-/// The second column of the table of codes. Each reason is in one row.
+/// The second column of the table of codes. Each reason must be in one row.
 fn in_docs() -> BTreeSet<String> {
     let docs = read("docs/ERRORS.md");
     let rows = docs.lines().skip_while(|line| !line.starts_with("| code | reason |")).skip(2);
@@ -43,7 +43,7 @@ fn every_reason_is_documented_and_every_documented_reason_is_in_the_code() {
     let (code, docs) = (in_code(), in_docs());
     assert!(code.len() > 30, "{code:?}");
     assert_eq!(code.difference(&docs).collect::<Vec<_>>(), Vec::<&String>::new(), "not in docs/ERRORS.md");
-    assert_eq!(docs.difference(&code).collect::<Vec<_>>(), Vec::<&String>::new(), "in docs/ERRORS.md alone");
+    assert_eq!(docs.difference(&code).collect::<Vec<_>>(), Vec::<&String>::new(), "only in docs/ERRORS.md");
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,4 +1,4 @@
-//! Callers whose long messages cost the others nothing.
+//! Clients whose long messages must not affect others.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn channel(server: &TestServer) -> Channel {
     Endpoint::new(server.url.clone()).unwrap().connect().await.unwrap()
 }
 
-/// Begins a publish of 10 MiB, sends a little of it, and no more.
+/// Begins to send an observation of 10 MiB, and stops after a small part of it.
 async fn half_sent(mut channel: Channel, url: String) -> Response<Body> {
     let header = [&[0][..], &u32::try_from(10 * MIB).unwrap().to_be_bytes()].concat();
     let sent = [header, vec![0; 8 << 10]].map(|data| Ok::<_, Status>(Frame::data(Bytes::from(data))));
@@ -45,14 +45,14 @@ fn reason(status: &Status) -> String {
 }
 
 #[tokio::test]
-async fn messages_that_are_half_sent_are_refused_beyond_the_budget_and_others_publish() {
+async fn half_sent_messages_beyond_the_budget_are_rejected_and_others_are_served() {
     let (_directory, server, client) = fresh().await;
     let connection = channel(&server).await;
     let mut begun = JoinSet::new();
     for _ in 0..200 {
         begun.spawn(half_sent(connection.clone(), server.url.clone()));
     }
-    // 25 of 10 MiB are within 256 MiB; all others are told at once.
+    // 25 messages of 10 MiB fit into 256 MiB; the others are rejected at once.
     for _ in 0..175 {
         let answer = timeout(LONG, begun.join_next()).await.unwrap().unwrap().unwrap();
         let status = Status::from_header_map(answer.headers()).unwrap();
@@ -62,7 +62,7 @@ async fn messages_that_are_half_sent_are_refused_beyond_the_budget_and_others_pu
     }
     let mut other = client.archive.clone();
     other.record_observation(publish("a", "Words.")).await.unwrap();
-    // With its calls gone, what they held is there for others.
+    // When its calls end, the memory that they reserved is free again.
     begun.shutdown().await;
     drop(connection);
     let original = pb::Original { data: vec![7; 2 * MIB].into(), ..pb::Original::default() };
@@ -86,7 +86,7 @@ async fn many_compressed_messages_at_once_are_all_answered_and_others_are_served
     let sender = channel(&server).await;
     let mut sent = JoinSet::new();
     for n in 0..32_usize {
-        // Half of it does not get smaller.
+        // Half of it does not compress.
         let data: Vec<u8> = (0..4 * MIB)
             .map(|at| if at % 2 == 0 { ((at * (n + 3) * 7_919) >> 7).to_le_bytes()[0] } else { 7 })
             .collect();

@@ -1,4 +1,4 @@
-//! Tools that know nothing of the contract beforehand, such as grpcurl, learn it from the server.
+//! Tools that do not know the contract, such as grpcurl, learn it from the server.
 
 use prost::Message;
 use prost_types::FileDescriptorProto;
@@ -17,7 +17,7 @@ async fn channel(server: &TestServer) -> Channel {
     Channel::from_shared(server.url.clone()).unwrap().connect().await.unwrap()
 }
 
-/// The services that are listed, and the file in which the first of ours is described.
+/// The services that the server lists, and the file that describes the first of ours.
 macro_rules! reflected {
     ($version:ident, $channel:expr) => {{
         use tonic_reflection::pb::$version::ServerReflectionRequest;
@@ -34,12 +34,12 @@ macro_rules! reflected {
         let Some(MessageResponse::ListServicesResponse(listed)) =
             answered.message().await.unwrap().unwrap().message_response
         else {
-            panic!("the services were asked for");
+            panic!("expected a list of services");
         };
         let Some(MessageResponse::FileDescriptorResponse(files)) =
             answered.message().await.unwrap().unwrap().message_response
         else {
-            panic!("a file was asked for");
+            panic!("expected a file");
         };
         let services: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
         (services, FileDescriptorProto::decode(files.file_descriptor_proto[0].as_slice()).unwrap())

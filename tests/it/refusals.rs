@@ -1,4 +1,4 @@
-//! Bad input: each kind gets its documented code and reason, and nothing of it is written.
+//! Invalid requests: each kind gets its documented code and reason, and nothing of it is written.
 
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
@@ -10,7 +10,7 @@ use crate::server::{at, content, fresh, name, publish};
 #[track_caller]
 fn expect<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> ServerError {
     let status = answer.unwrap_err();
-    let info = status.get_details_error_info().expect("every status carries an ErrorInfo");
+    let info = status.get_details_error_info().expect("every status has an ErrorInfo");
     assert_eq!(info.domain, "dateline.v1");
     if code == Code::InvalidArgument {
         let request = status.get_details_bad_request().expect("INVALID_ARGUMENT names the field");
@@ -26,7 +26,7 @@ async fn refused(client: &mut Client, request: pb::RecordObservationRequest, rea
 }
 
 #[tokio::test]
-async fn a_malformed_publication_is_refused_with_its_field() {
+async fn a_malformed_observation_is_rejected_with_its_field() {
     let (_directory, server, mut client) = fresh().await;
     let good = || publish("a", "one");
     let with_content = |content| pb::RecordObservationRequest { content: Some(content), ..good() };
@@ -67,7 +67,7 @@ async fn a_malformed_publication_is_refused_with_its_field() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_gets_our_error_and_not_the_transports() {
+async fn a_message_that_is_too_large_gets_our_own_error() {
     let (_directory, server, mut client) = fresh().await;
     let large = refused(&mut client, publish("a", &"word ".repeat(300_000)), "ARTICLE_TOO_LARGE").await;
     assert!(large.message.contains("1048576"), "{}", large.message);
@@ -81,7 +81,7 @@ async fn what_is_too_large_gets_our_error_and_not_the_transports() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn elements_of_nothing_are_refused_with_their_field() {
+async fn empty_elements_are_rejected_with_their_field() {
     let (_directory, server, mut client) = fresh().await;
     let blocks = vec![pb::Block::default(); 100_000];
     let request = pb::RecordObservationRequest {
@@ -98,7 +98,7 @@ async fn elements_of_nothing_are_refused_with_their_field() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_told_apart_from_what_was_not_there_yet() {
+async fn an_unknown_article_differs_from_one_not_known_yet() {
     let (_directory, server, mut client) = fresh().await;
     let get = |id: &str, as_of| pb::GetArticleRequest { name: name(id), as_of, ..pb::GetArticleRequest::default() };
     let unknown = client.archive.get_article(get("a", None)).await;
@@ -125,7 +125,7 @@ async fn what_is_not_there_is_told_apart_from_what_was_not_there_yet() {
 }
 
 #[tokio::test]
-async fn the_future_is_out_of_range() {
+async fn a_read_as_known_in_the_future_is_out_of_range() {
     let (_directory, server, mut client) = fresh().await;
     client.archive.record_observation(publish("a", "one")).await.unwrap();
     let known_at = [
@@ -137,7 +137,7 @@ async fn the_future_is_out_of_range() {
         let request = pb::GetArticleRequest { name: name("a"), as_of, ..pb::GetArticleRequest::default() };
         expect(client.archive.get_article(request).await, Code::OutOfRange, "AS_OF_IN_FUTURE");
     }
-    // A later observe time simply reads as the newest.
+    // A later observe time simply reads the newest state.
     let later = prost_types::Timestamp { seconds: 32_503_680_000, nanos: 0 };
     let as_of = Some(pb::AsOf { observe_time: Some(later), ..pb::AsOf::default() });
     let request = pb::GetArticleRequest { name: name("a"), as_of, ..pb::GetArticleRequest::default() };
@@ -146,7 +146,7 @@ async fn the_future_is_out_of_range() {
 }
 
 #[tokio::test]
-async fn a_stamp_or_token_of_another_archive_is_refused() {
+async fn a_snapshot_or_token_of_another_archive_is_rejected() {
     let (_directory, server, mut client) = fresh().await;
     let (_other_directory, other_server, mut other) = fresh().await;
     for client in [&mut client, &mut other] {
@@ -168,7 +168,7 @@ async fn a_stamp_or_token_of_another_archive_is_refused() {
     let get = pb::GetArticleRequest { name: name("a"), as_of: Some(as_of), ..pb::GetArticleRequest::default() };
     expect(other.archive.get_article(get).await, Code::FailedPrecondition, "HISTORY_DIVERGED");
 
-    // A token goes with the request that it was given for.
+    // A token is only valid for the request that it was returned for.
     let elsewhere = pb::ListArticlesRequest { parent: "sources/courier".into(), ..next.clone() };
     expect(client.archive.list_articles(elsewhere).await, Code::InvalidArgument, "PAGE_TOKEN_MISMATCH");
     let garbage = pb::ListArticlesRequest { page_token: "garbage".into(), ..next };
@@ -178,7 +178,7 @@ async fn a_stamp_or_token_of_another_archive_is_refused() {
 }
 
 #[tokio::test]
-async fn a_filter_that_cannot_be_answered_is_refused() {
+async fn an_invalid_filter_is_rejected() {
     let (_directory, server, mut client) = fresh().await;
     let filters = [
         pb::ArticleFilter { sources: vec!["courier".into()], ..pb::ArticleFilter::default() },

@@ -1,4 +1,4 @@
-//! A real server on a port of its own, over a real archive in a temporary directory.
+//! A real server on a port of its own, with a real archive in a temporary directory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// Serves the archive in `directory`, which is made if need be.
+    /// Serves the archive in `directory`, which is created if need be.
     pub(crate) async fn on_directory(directory: &Path) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (archive, _) = Archive::open(directory, true, &Options::default(), clock, holder()).unwrap();
         Self::over(archive, server::Options::default()).await
     }
 
-    /// Serves an archive that is open.
+    /// Serves an open archive.
     pub(crate) async fn over(archive: Archive, options: server::Options) -> Self {
         let archive = Arc::new(archive);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,7 +46,7 @@ impl TestServer {
         Client::connect(&self.url).await.unwrap()
     }
 
-    /// Shuts down as a signal would, and waits for it.
+    /// Shuts down as on a signal, and waits until the archive is closed.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.serving.await.unwrap().unwrap();
@@ -54,19 +54,19 @@ impl TestServer {
         drop(archive);
     }
 
-    /// Shuts down as a signal would, though clients may still be connected.
+    /// Shuts down as on a signal, although clients may still be connected.
     pub(crate) async fn stop_serving(self) {
         self.stop.send(()).unwrap();
         self.serving.await.unwrap().unwrap();
     }
 
-    /// How the server ended by itself.
+    /// Waits until the server ends by itself, and returns how.
     pub(crate) async fn ended(self) -> Result<(), ServeError> {
         self.serving.await.unwrap()
     }
 }
 
-/// A server on a directory that lasts as long as the test.
+/// A server on a directory that exists as long as the test.
 pub(crate) async fn fresh() -> (TempDir, TestServer, Client) {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
@@ -78,7 +78,7 @@ pub(crate) fn holder() -> Holder {
     Holder { pid: std::process::id(), command: "test".into(), address: None, since: "2026-01-01T00:00:00Z".into() }
 }
 
-/// A content of a headline and one paragraph.
+/// A content with a headline and one paragraph.
 pub(crate) fn content(headline: &str, text: &str) -> pb::Content {
     pb::Content { headline: headline.into(), blocks: vec![paragraph(text)], ..pb::Content::default() }
 }
@@ -88,7 +88,7 @@ pub(crate) fn paragraph(text: &str) -> pb::Block {
     pb::Block { kind: Some(kind), confidence_percent: 0 }
 }
 
-/// A request to publish `text` as `sources/courier/articles/{id}`.
+/// A request to record `text` for `sources/courier/articles/{id}`.
 pub(crate) fn publish(id: &str, text: &str) -> pb::RecordObservationRequest {
     pb::RecordObservationRequest {
         parent: "sources/courier".into(),
@@ -102,7 +102,7 @@ pub(crate) fn name(id: &str) -> String {
     format!("sources/courier/articles/{id}")
 }
 
-/// Seconds after the start of 2026.
+/// This many seconds after the start of 2026.
 pub(crate) fn at(seconds: i64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: 1_767_225_600 + seconds, nanos: 0 }
 }

@@ -19,14 +19,14 @@ fn as_of(seconds: i64) -> Option<pb::AsOf> {
 }
 
 #[tokio::test]
-async fn an_article_reads_as_it_stood_on_both_axes() {
+async fn an_article_can_be_read_as_of_both_time_axes() {
     let (_directory, server, mut client) = fresh().await;
     for (seconds, text) in [(0, "12 dead"), (100, "92 dead")] {
         let request = pb::RecordObservationRequest { observe_time: Some(at(seconds)), ..publish("toll", text) };
         client.archive.record_observation(request).await.unwrap();
     }
     let known_before = client.archive.get_article(get("toll", None)).await.unwrap().into_inner().snapshot.unwrap();
-    // An older capture turns up: at second 50 the page said 40.
+    // A late observation: at second 50 the page said 40.
     let late = pb::RecordObservationRequest { observe_time: Some(at(50)), ..publish("toll", "40 dead") };
     client.archive.record_observation(late).await.unwrap();
 
@@ -36,7 +36,7 @@ async fn an_article_reads_as_it_stood_on_both_axes() {
     let then = client.archive.get_article(get("toll", as_of(60))).await.unwrap().into_inner().article.unwrap();
     assert_eq!(text(&then), "40 dead");
     assert_eq!((then.valid_from, then.valid_until), (Some(at(50)), Some(at(100))));
-    // What we knew before the older capture, we still know that we knew.
+    // What the archive knew before that can still be read.
     let known_at = Some(pb::as_of::KnownAt::NextSeq(known_before.next_seq));
     let before = pb::AsOf { observe_time: Some(at(60)), known_at, log_digest: known_before.log_digest };
     let before = client.archive.get_article(get("toll", Some(before))).await.unwrap().into_inner().article.unwrap();
@@ -50,7 +50,7 @@ fn get(id: &str, as_of: Option<pb::AsOf>) -> pb::GetArticleRequest {
 }
 
 #[tokio::test]
-async fn a_request_id_answers_the_same_for_ever_and_after_a_restart() {
+async fn a_request_id_always_gets_the_same_reply_even_after_a_restart() {
     let directory = tempfile::TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let request = pb::RecordObservationRequest { request_id: "crawl-1".into(), ..publish("a", "one") };
@@ -127,7 +127,7 @@ async fn withdrawing_ends_an_article_at_a_time_and_keeps_its_history() {
 }
 
 #[tokio::test]
-async fn a_rollback_publishes_an_earlier_content_as_a_new_revision() {
+async fn a_rollback_records_an_earlier_content_as_a_new_revision() {
     let (_directory, server, mut client) = fresh().await;
     for text in ["one", "two"] {
         client.archive.record_observation(publish("a", text)).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_batch_is_all_or_nothing() {
     let batch = pb::BatchRecordObservationsRequest { requests: requests[..2].to_vec() };
     let done = client.archive.batch_record_observations(batch).await.unwrap().into_inner();
     assert_eq!(done.snapshot.unwrap().next_seq, 2);
-    // A bound inside the batch is lowered to its beginning, where neither article is there yet.
+    // A position inside the batch is lowered to its start, where neither article exists yet.
     let inside = pb::AsOf { known_at: Some(pb::as_of::KnownAt::NextSeq(1)), ..pb::AsOf::default() };
     let error = ServerError::from(client.archive.get_article(get("a", Some(inside))).await.unwrap_err());
     assert_eq!(error.reason, "NOT_YET_ARCHIVED");
@@ -169,7 +169,7 @@ async fn a_batch_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn an_import_answers_each_message_and_survives_a_bad_one() {
+async fn an_import_replies_to_each_message_and_survives_a_bad_one() {
     let (_directory, server, mut client) = fresh().await;
     let message = |offset, requests| pb::ImportObservationsRequest { offset, requests };
     let bad = pb::RecordObservationRequest { content: Some(content("", "no headline")), ..publish("b", "") };
@@ -188,7 +188,7 @@ async fn an_import_answers_each_message_and_survives_a_bad_one() {
     server.stop().await;
 }
 
-/// An import that is left open must not hold up a shutdown; what was acknowledged stands.
+/// An import that is left open must not delay a shutdown, and what was acknowledged is kept.
 #[tokio::test]
 async fn a_shutdown_ends_an_open_import() {
     let (_directory, server, mut client) = fresh().await;
@@ -205,7 +205,7 @@ async fn a_shutdown_ends_an_open_import() {
 }
 
 #[tokio::test]
-async fn pages_are_of_the_first_pages_snapshot() {
+async fn all_pages_have_the_snapshot_of_the_first() {
     let (_directory, server, mut client) = fresh().await;
     for id in ["a", "b", "c", "d"] {
         client.archive.record_observation(publish(id, "one")).await.unwrap();
@@ -244,7 +244,7 @@ async fn an_article_is_found_by_any_spelling_of_its_urls() {
     }
     let other_path = client.archive.lookup_article(lookup("https://courier.example/city/bridge?page=2")).await;
     assert_eq!(other_path.unwrap_err().code(), Code::NotFound);
-    // Another article cannot take the URL, and its writer is told.
+    // Another article cannot take over the URL, and its writer gets a warning.
     let thief = pb::RecordObservationRequest { article_id: "thief".into(), ..request };
     let warned = client.archive.record_observation(thief).await.unwrap().into_inner().warnings;
     assert_eq!(warned.len(), 2);
@@ -253,7 +253,7 @@ async fn an_article_is_found_by_any_spelling_of_its_urls() {
 }
 
 #[tokio::test]
-async fn an_original_is_kept_verbatim() {
+async fn an_original_is_stored_verbatim() {
     let (_directory, server, mut client) = fresh().await;
     let data: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let request = pb::RecordObservationRequest {
@@ -292,7 +292,7 @@ async fn a_read_can_wait_for_a_write() {
 }
 
 #[tokio::test]
-async fn the_present_is_repeatable_once_it_was_asked_for() {
+async fn a_read_as_known_now_is_repeatable() {
     let (_directory, server, mut client) = fresh().await;
     client.archive.record_observation(publish("a", "one")).await.unwrap();
     let now = dateline::clock::Clock::now(&dateline::clock::SystemClock);

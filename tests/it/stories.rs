@@ -1,4 +1,4 @@
-//! Bugs that were, each told as the test that would have found it.
+//! Bugs of the past, each as the test that would have found it.
 
 use dateline::client::ServerError;
 use dateline::wire::pb;
@@ -15,10 +15,10 @@ fn guessed(text: &str, confidence_percent: u32) -> pb::RecordObservationRequest 
     request
 }
 
-/// Two contents of one digest may differ in what was guessed. Taken for equal bytes, the second was stored as a
-/// reference with a length of its own, and could not be read after a restart; nor could what was based on it.
+/// Two contents with one digest may differ in their guesses. They were taken to be equal, so the second was stored as a
+/// reference but with its own length. After a restart, neither it nor contents based on it could be read.
 #[tokio::test]
-async fn a_recurring_text_with_other_guesses_is_read_back_after_a_restart() {
+async fn a_repeated_text_with_other_guesses_can_be_read_after_a_restart() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let mut client = server.client().await;
@@ -42,9 +42,9 @@ async fn a_recurring_text_with_other_guesses_is_read_back_after_a_restart() {
     server.stop().await;
 }
 
-/// A record of the log larger than the engine takes poisoned the archive, though every limit was kept.
+/// A log record that was too large for the engine poisoned the archive, although no documented limit was exceeded.
 #[tokio::test]
-async fn a_record_too_large_for_the_log_is_refused_and_nothing_else_is() {
+async fn only_a_record_too_large_for_the_log_is_rejected() {
     let (_directory, server, mut client) = fresh().await;
     let url = |index: usize| format!("https://courier.example/{index}/{}", "x".repeat(4_000));
     let headline =
@@ -57,16 +57,16 @@ async fn a_record_too_large_for_the_log_is_refused_and_nothing_else_is() {
     let language = pb::Content { language: format!("en-x-{}", "a".repeat(20_000)), ..content("H", "t") };
     let request = pb::RecordObservationRequest { content: Some(language), ..publish("a", "t") };
     let error = ServerError::from(client.archive.record_observation(request).await.unwrap_err());
-    assert_eq!(error.reason, "FIELD_INVALID", "the tag is not repeated in the message");
+    assert_eq!(error.reason, "FIELD_INVALID", "the message does not quote the tag");
     client.archive.record_observation(publish("a", "one")).await.unwrap();
     assert!(!server.archive.has_failed());
     drop(client);
     server.stop().await;
 }
 
-/// Withdraw and Reinstate have the same fields, so one was taken for a repetition of the other.
+/// Withdraw and Reinstate have the same fields, so a request id of one was accepted as a repetition of the other.
 #[tokio::test]
-async fn a_request_id_of_one_method_is_not_that_of_another() {
+async fn a_request_id_cannot_be_reused_with_another_method() {
     let (_directory, server, mut client) = fresh().await;
     let first = pb::RecordObservationRequest { observe_time: Some(at(0)), ..publish("a", "one") };
     client.archive.record_observation(first).await.unwrap();
@@ -88,9 +88,10 @@ async fn a_request_id_of_one_method_is_not_that_of_another() {
     server.stop().await;
 }
 
-/// What is only validated was answered with a stamp at which nothing will be, and a mark was then looked for there.
+/// A validated write was answered with a snapshot beyond the end of the log, and its state change was then looked up
+/// there.
 #[tokio::test]
-async fn validation_answers_with_a_stamp_that_is_there() {
+async fn a_validated_write_returns_an_existing_snapshot() {
     let (_directory, server, mut client) = fresh().await;
     let first = pb::RecordObservationRequest { observe_time: Some(at(0)), ..publish("a", "one") };
     client.archive.record_observation(first).await.unwrap();
@@ -109,9 +110,9 @@ async fn validation_answers_with_a_stamp_that_is_there() {
     server.stop().await;
 }
 
-/// An item that repeats another of the same batch was stamped inside the batch, where the batch is not yet there.
+/// An item that repeats another one of its batch got a snapshot inside the batch, where the batch is not visible yet.
 #[tokio::test]
-async fn a_repetition_within_a_batch_is_stamped_after_the_batch() {
+async fn a_repeated_item_of_a_batch_gets_the_snapshot_after_the_batch() {
     let (_directory, server, mut client) = fresh().await;
     let first =
         pb::RecordObservationRequest { request_id: "r".into(), observe_time: Some(at(0)), ..publish("a", "one") };
@@ -124,9 +125,9 @@ async fn a_repetition_within_a_batch_is_stamped_after_the_batch() {
     server.stop().await;
 }
 
-/// "Modified that day" was said to contradict "published at ten that day".
+/// "Modified that day" was reported as contradicting "published at ten that day".
 #[tokio::test]
-async fn a_claim_of_a_day_contradicts_no_instant_within_it() {
+async fn a_claimed_day_does_not_contradict_an_instant_of_that_day() {
     let (_directory, server, mut client) = fresh().await;
     let claim = |seconds, precision: pb::TimePrecision| {
         Some(pb::ClaimedTime { time: Some(at(seconds)), precision: precision.into(), ..pb::ClaimedTime::default() })
@@ -148,10 +149,10 @@ async fn a_claim_of_a_day_contradicts_no_instant_within_it() {
     server.stop().await;
 }
 
-/// An article took as many URLs as it was given, so that a page with session ids in its address made one whose
-/// reading took longer with every observation.
+/// The number of an article's URLs was not limited. A page with session ids in its address created an article that took
+/// longer to read with every observation.
 #[tokio::test]
-async fn an_article_takes_no_more_urls_than_it_can_tell() {
+async fn the_number_of_urls_of_an_article_is_limited() {
     let (_directory, server, mut client) = fresh().await;
     let mut refused = 0;
     for seconds in 0..20 {
@@ -167,9 +168,9 @@ async fn an_article_takes_no_more_urls_than_it_can_tell() {
     server.stop().await;
 }
 
-/// One small request for the same large article many times was answered with gigabytes.
+/// One small request that names the same large article many times got a reply of gigabytes.
 #[tokio::test]
-async fn a_reply_is_bounded_whatever_the_contents() {
+async fn the_size_of_a_reply_is_limited() {
     let (_directory, server, mut client) = fresh().await;
     for id in ["a", "b", "c", "d", "e", "f"] {
         client.archive.record_observation(publish(id, &format!("{id} ").repeat(400_000))).await.unwrap();

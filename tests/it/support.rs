@@ -1,4 +1,4 @@
-//! What tests are made of: names, instants, contents and operations from plain values, and archives to try them on.
+//! Building blocks of tests: names, instants, contents and operations from plain values, and archives to use them on.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-/// 2 November 2025, 00:00 UTC: where the ticks of the observe axis are counted from.
+/// 2 November 2025, 00:00 UTC: the origin of the ticks on the observe axis.
 const FIRST_TICK: i64 = 1_762_041_600_000_000;
 
-/// An instant of the observe axis. Ticks are microseconds, so that nothing lies between two of them.
+/// An instant on the observe axis. Ticks are microseconds, so there is nothing between two of them.
 pub(crate) fn at(tick: i64) -> Timestamp {
     Timestamp::from_micros(FIRST_TICK + tick).unwrap()
 }
@@ -31,29 +31,29 @@ pub(crate) fn tick(at: Timestamp) -> i64 {
     at.micros() - FIRST_TICK
 }
 
-/// When tests begin on the archive axis: a day after the first tick, and not on a whole second.
+/// Where tests begin on the archive axis: a day after the first tick, and not on a whole second.
 pub(crate) fn now() -> Timestamp {
     at(86_400_000_000 - 7)
 }
 
-/// The source of this number.
+/// The source with this number.
 pub(crate) fn source(number: u8) -> SourceId {
     SourceId::parse(["gazette", "courier"][usize::from(number % 2)]).unwrap()
 }
 
-/// The article of this number: 0 and 2 are the gazette's, 1 and 3 the courier's.
+/// The article with this number: 0 and 2 belong to the gazette, 1 and 3 to the courier.
 pub(crate) fn article(number: u8) -> ArticleName {
     named(number, &format!("article-{number}"))
 }
 
-/// The article of a source that has this id.
+/// The article of a source with this id.
 pub(crate) fn named(source_number: u8, id: &str) -> ArticleName {
     let article = dateline::model::ArticleId::parse(id).unwrap();
     ArticleName { source: source(source_number), article }
 }
 
-/// A URL. The first four numbers are addresses, the next four other spellings of them, and the others are addresses of
-/// their own.
+/// A URL. The first four numbers are URLs, the next four are other spellings of these, and all others are distinct
+/// URLs.
 pub(crate) fn url(number: u8) -> ArticleUrl {
     let spelling = match number {
         0..4 | 8.. => format!("https://www.example.com/news/{number}"),
@@ -62,7 +62,7 @@ pub(crate) fn url(number: u8) -> ArticleUrl {
     ArticleUrl::parse(&spelling).unwrap()
 }
 
-/// A content. They share most of their words, as revisions do, and differ in what lists filter by.
+/// A content. All of them share most of their words, as revisions do, and differ in fields that lists filter by.
 pub(crate) fn content(text: Text) -> Content {
     let number = text.0;
     let dead = [12, 92, 100, 240][usize::from(number % 4)];
@@ -92,13 +92,13 @@ pub(crate) fn content(text: Text) -> Content {
     }
 }
 
-/// The bytes of a page.
+/// An original: the bytes of a page.
 pub(crate) fn original(number: u8) -> Original {
     let page = format!("<html><title>{number}</title></html>").repeat(usize::from(number) + 1);
     Original { media_type: "text/html".to_owned(), data: page.into() }
 }
 
-/// How a page was had. The first number is of a server that tells nothing.
+/// The HTTP facts of a fetch. Number 0 is from a server that sends no validators.
 pub(crate) fn fetch(number: u8) -> Fetch {
     let told = |text: String| if number == 0 { String::new() } else { text };
     Fetch {
@@ -125,7 +125,7 @@ pub(crate) fn canonical_url(content: &Content) -> Option<ArticleUrl> {
     (!content.canonical_url.is_empty()).then(|| ArticleUrl::parse(&content.canonical_url).unwrap())
 }
 
-/// A request id, and the digest of a request that these words tell from others.
+/// A request id, and the digest of a request that these words identify.
 pub(crate) fn request(number: u32, words: &str) -> (RequestId, RequestDigest) {
     (RequestId::parse(&format!("request-{number}")).unwrap(), RequestDigest::of(&[words.as_bytes()]))
 }
@@ -140,13 +140,13 @@ pub(crate) fn at_revision(revision: u32) -> Precondition {
     Precondition::Revision(number(revision))
 }
 
-/// An archive in a directory.
+/// Opens or creates an archive in a directory.
 pub(crate) fn open_directory(path: &std::path::Path, options: &Options, clock: &Arc<ManualClock>) -> Archive {
     let clock: Arc<dyn dateline::clock::Clock> = Arc::clone(clock) as _;
     Archive::open(path, true, options, clock, holder()).unwrap().0
 }
 
-/// Who has the archives of tests.
+/// The lock holder that tests register.
 pub(crate) fn holder() -> Holder {
     Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: now().to_string() }
 }

@@ -1,4 +1,4 @@
-//! What is decided before a handler sees a call, on the wire.
+//! What is decided on the wire, before a handler sees the call.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn empty_message() -> Body {
 }
 
 #[tokio::test]
-async fn only_grpc_is_served_and_no_page_of_a_browser() {
+async fn only_grpc_is_served_and_browsers_are_rejected() {
     let (_directory, server, _client) = fresh().await;
     let mut channel = channel(&server).await;
     for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
@@ -57,7 +57,7 @@ async fn only_grpc_is_served_and_no_page_of_a_browser() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_cannot_be_read_is_refused() {
+async fn an_invalid_deadline_is_rejected() {
     let (_directory, server, client) = fresh().await;
     let mut reader = client.archive.clone();
     let mut request = tonic::Request::new(pb::GetArticleRequest::default());
@@ -84,7 +84,7 @@ async fn a_watch_of_the_health_of_an_unknown_service_stays_open_until_the_server
     let mut unknown = health.watch(ask("no.such.Service")).await.unwrap().into_inner();
     assert_eq!(unknown.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
     let more = tokio::time::timeout(Duration::from_millis(200), unknown.message()).await;
-    assert!(more.is_err(), "it ended: {more:?}");
+    assert!(more.is_err(), "the watch ended: {more:?}");
     let mut known = health.watch(ask("")).await.unwrap().into_inner();
     assert_eq!(known.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     drop(client);

@@ -1,4 +1,12 @@
-//! A change as the feed has it: with what is made of it once for all subscribers.
+//! A change in the feed, with what is computed from it once for all subscribers: the article's state before and after
+//! it, and the encoded change in each view.
+//!
+//! Invariants:
+//! - The encoded change is the same for every subscriber. What differs between them (`left_filter`, `batch_end`) is not
+//!   part of it.
+//! - An encoded change larger than `kept_bytes_max` is not kept, because the ring has accounted for that much and no
+//!   more.
+//! - A reader on an async thread never waits for another thread that is encoding.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 
@@ -8,43 +16,43 @@ use crate::archive::changefeed::FeedView;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, Timestamp};
 
-/// A change, and what is made of it once.
+/// A change with its cached forms.
 pub(crate) struct FeedEntry {
     pub(crate) change: Arc<Change>,
     stands: OnceLock<Stands>,
-    /// An encoded change that takes more is not kept: the ring was not told of so much.
+    /// The maximum size, in bytes, of an encoded change that is kept. The ring counts this much for each view.
     kept_bytes_max: usize,
-    /// The encoded change in each view. What is in the bytes is for the layers above to know.
+    /// The encoded change in each view that is cached. Only the layer above knows the encoding.
     renderings: [Mutex<Option<Bytes>>; 3],
 }
 
-/// How the article stands before and after the change.
+/// The article's state before and after the change.
 pub(crate) struct Stands {
-    /// `None` where the change made the article.
+    /// `None` if the change created the article.
     pub(crate) before: Option<Stand>,
     pub(crate) after: Stand,
 }
 
-/// What a filter asks of an article, beside its name and URLs.
+/// The state that a filter checks, apart from the article's name and URLs.
 pub(crate) struct Stand {
-    /// The change that made the revision in force.
+    /// The change that created the newest revision.
     pub(crate) created_by: Arc<Change>,
     pub(crate) since: Timestamp,
     pub(crate) withdrawn: bool,
 }
 
 impl FeedEntry {
-    /// A change of which nothing that is made is kept: nobody else will read this.
+    /// A change that only one reader uses, so nothing encoded is kept.
     pub(crate) fn unshared(change: Arc<Change>) -> Self {
         Self::new(change, 0)
     }
 
-    /// A change of which what is made is kept, where it takes no more than so many bytes a view.
+    /// A change for the ring. Its encoded form is kept for each view, up to `kept_bytes_max` bytes.
     pub(crate) fn new(change: Arc<Change>, kept_bytes_max: usize) -> Self {
         Self { change, kept_bytes_max, stands: OnceLock::new(), renderings: Default::default() }
     }
 
-    /// How the article stands before and after.
+    /// The article's state before and after the change, read on first use.
     pub(crate) fn stands(&self, reader: &Reader<'_>) -> Result<&Stands, ReadError> {
         if let Some(stands) = self.stands.get() {
             return Ok(stands);
@@ -57,8 +65,8 @@ impl FeedEntry {
         Ok(self.stands.get_or_init(|| stands))
     }
 
-    /// The encoded change, made by `render` if nobody has yet. While another thread makes it, a look-up that must not
-    /// wait is not answered here.
+    /// Returns the encoded change, and calls `render` if it is not cached. While another thread is encoding it, a
+    /// reader on an async thread gets [`ReadError::NotCached`] instead of waiting.
     pub(crate) fn rendering(
         &self,
         reader: &Reader<'_>,
@@ -70,14 +78,15 @@ impl FeedEntry {
             FeedView::Basic => basic,
             FeedView::Full => full,
             FeedView::Diff => diff,
-            // Copies are rare, and are made from the beginning.
+            // Copies of an archive are rare and start from the beginning, far behind the ring, so caching would not
+            // help.
             FeedView::Request => return render(),
         };
         let mut place = match place.try_lock() {
             Ok(place) => place,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                reader.tables()?; // Waiting is for a blocking thread.
+                reader.tables()?; // Only a blocking thread may wait.
                 place.lock().unwrap_or_else(PoisonError::into_inner)
             }
         };
@@ -95,14 +104,14 @@ impl FeedEntry {
 }
 
 impl Stand {
-    /// How the article of `change` stands with it.
+    /// The state of the article of `change`, just after it.
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let standing = change.entry.standing;
         Ok(Self { created_by: newest(reader, change)?, since: standing.since, withdrawn: standing.withdrawn })
     }
 }
 
-/// The change that made the revision in force at the end of the observe axis, as known with `change`.
+/// The change that created the newest revision of the article, as known with `change`.
 pub(crate) fn newest(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Arc<Change>, ReadError> {
     let created_seq = change.entry.standing.created_seq;
     if created_seq == change.seq { Ok(Arc::clone(change)) } else { reader.change(created_seq) }

@@ -1,4 +1,12 @@
-//! Whether a subscriber wants a change.
+//! Decides whether a change matches a subscriber's query.
+//!
+//! A change matches if its kind is selected and its article matches the filter after the change, or did before. If the
+//! query leaves the kinds at their default, it also matches when the change makes the article enter or leave the
+//! filter; `left_filter` tells the subscriber of the latter, so that it can drop the article.
+//!
+//! Only log records are read, never contents, and only the article's state just before and after the change counts. So
+//! the result is the same whenever the change is read. The cheap checks come first: name, then state and attributes,
+//! then URLs.
 
 use crate::archive::changefeed::cached_change::{FeedEntry, Stand};
 use crate::archive::read::article::urls;
@@ -9,14 +17,14 @@ use crate::archive::read::matching::state_passes;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, FeedQuery};
 
-/// A change that is wanted.
+/// The result for a change that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fit {
-    /// The article matched before the change, and no longer does.
+    /// Whether the article matched before the change and no longer does.
     pub(crate) left_filter: bool,
 }
 
-/// Whether the query takes in a change: its article matches after it, or did before.
+/// Checks a change against the query; `None` if it does not match.
 pub(crate) fn fit(reader: &Reader<'_>, query: &FeedQuery, entry: &FeedEntry) -> Result<Option<Fit>, ReadError> {
     let asked_for = query.kinds.contains(ChangeKind::of(&entry.change));
     let may_cross = query.kinds.is_default();
@@ -37,12 +45,13 @@ pub(crate) fn fit(reader: &Reader<'_>, query: &FeedQuery, entry: &FeedEntry) -> 
     Ok(is_wanted.then_some(Fit { left_filter: before && !after }))
 }
 
-/// Whether an article that stands so matches the filter, but for its URLs.
+/// Whether an article in this state matches the filter, URLs left out.
 fn passes(query: &FeedQuery, stand: &Stand) -> bool {
     state_passes(&query.filter, stand.withdrawn, stand.since) && attributes_pass(&query.filter, &stand.created_by)
 }
 
-/// Whether a URL that the filter asks for leads to the article before a change, and after it: a change can add one.
+/// Whether the article has a URL with the filter's prefix, before the change and after it. A change can add URLs but
+/// never removes one.
 fn urls_pass(reader: &Reader<'_>, query: &FeedQuery, change: &Change) -> Result<(bool, bool), ReadError> {
     let Some(prefix) = &query.filter.url_prefix else { return Ok((true, true)) };
     let Some(head) = reader.head(&change.entry.name)? else { return Ok((false, false)) };

@@ -1,10 +1,26 @@
-//! The change feed: the log, read by many from many places, each with a filter of its own.
+//! The change feed: the log as pages of changes, for any number of subscribers, each with a filter of its own.
 //!
-//! A subscriber is a place in the log and nothing more. It waits until the durable end lies beyond its place
-//! ([`Archive::feed_beyond`]) and reads a page ([`Archive::feed_page`]): from what happened lately, which is in memory
-//! and encoded once for all ([`recent`], [`entry`]), else from storage. Writers do not know of subscribers.
+//! ```text
+//! writer thread ──▶ ring of recent changes ──▶ announce the durable tail
+//!                            │                          │
+//!                            ▼                          ▼
+//! subscriber:       3. read a page ◀── 2. tail > position ── 1. wait
+//!                            ▲
+//! storage ───────────────────┘ if the ring no longer has the position
+//! ```
 //!
-//! What a change looks like to others is for the layers above: they bring a function that makes its bytes.
+//! A subscriber is a position in the log and nothing else. It waits until the durable tail is past its position
+//! ([`FeedEnd::beyond`]), then reads a page ([`Archive::feed_page`]).
+//!
+//! Invariants:
+//! - A subscriber misses nothing and sees nothing twice, wherever a page is read from ([`ring`]).
+//! - The writer thread does not know subscribers and never waits for one. Nothing is kept for a subscriber that is
+//!   slow.
+//! - Whether a change matches depends on the log alone ([`filter`]), so a replay gives the same changes as following
+//!   live.
+//! - A change is encoded once per view, however many subscribers read it from the ring ([`cached_change`]).
+//!
+//! The feed does not know how a change is encoded; the layer above passes in a function for that ([`Render`]).
 
 mod cached_change;
 mod filter;
@@ -15,7 +31,7 @@ mod start;
 mod view;
 
 mod sync {
-    //! The lock that the hand-off uses. A test puts another in its place.
+    //! The lock that the ring uses. tests/handoff.rs replaces it with one that explores all interleavings.
     pub(crate) use std::sync::Mutex;
 }
 
@@ -36,64 +52,66 @@ use crate::archive::write::commit_builder::Writes;
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{Change, FeedQuery, Seq, Snapshot};
 
-/// Changes that are kept in memory at most.
+/// The maximum number of changes in the ring.
 pub(crate) const RECENT_CHANGES_MAX: usize = 8_192;
-/// Bytes that they may take, with what is made of them: more than one commit of the largest contents.
+/// The maximum memory of the ring in bytes, with the encoded changes. It has room for more than one commit of the
+/// largest contents.
 pub(crate) const RECENT_BYTES_MAX: usize = 96 << 20;
-/// What an entry takes by itself, roughly, with its record.
+/// The approximate memory of an entry and its log record, in bytes, without encoded changes.
 const ENTRY_BYTES: usize = 2_048;
 const VIEWS: usize = 3;
 
-/// How much of a change is shown.
+/// How much of a change is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedView {
-    /// What the log itself has.
+    /// The attributes that the log has.
     Basic,
-    /// The whole content too.
+    /// The attributes and the whole content.
     Full,
-    /// What the change changed.
+    /// The attributes, and the differences from the content before.
     Diff,
-    /// The request that makes the change again.
+    /// The attributes, and the replay request: the request that would reproduce the change in an empty archive.
     Request,
 }
 
 /// A change of a page.
 #[derive(Clone, Debug)]
 pub struct FeedItem {
-    /// What [`PagePlan::render`] made of it.
+    /// The encoded change, as [`PagePlan::render`] produced it.
     pub bytes: Bytes,
-    /// Whether the article matched before the change and no longer does.
+    /// Whether the article matched the filter before the change and no longer does.
     pub left_filter: bool,
-    /// Whether no change of the same atomic batch that matches follows.
+    /// Whether this is the last matching change of its atomic batch.
     pub batch_end: bool,
 }
 
 /// A page of the feed.
 #[derive(Clone, Debug)]
 pub struct FeedPage {
-    /// The changes that match, in order.
+    /// The matching changes, in order of position.
     pub items: Vec<FeedItem>,
-    /// Where the feed is after them: all below that matches is in this page or in those before.
+    /// Where the feed continues. Every matching change below it is in this page or an earlier one.
     pub next: Snapshot,
-    /// Whether it was read from storage, since it was not in memory any more.
+    /// Whether it was read from storage because the ring no longer had its first change.
     pub from_storage: bool,
 }
 
-/// A subscriber's view of the durable end of the log.
+/// A subscriber's handle on the durable tail.
 #[derive(Clone)]
 pub struct FeedEnd(watch::Receiver<Tail>);
 
 impl FeedEnd {
-    /// The durable end now.
+    /// The position of the durable tail now.
     pub fn now(&self) -> Seq {
         self.0.borrow().position.next_seq
     }
 
-    /// Waits until the durable end lies beyond `next_seq`, and answers it. For ever, once the storage has failed.
+    /// Waits until the durable tail is past `next_seq`, and returns its position. Never returns once the storage has
+    /// failed.
     pub async fn beyond(&mut self, next_seq: Seq) -> Seq {
         match ring::beyond(&mut self.0, next_seq.0).await {
             Some(tail) => tail.position.next_seq,
-            // The archive outlives its subscribers, so this does not happen while there is one.
+            // This happens only if the archive is dropped, which outlives its subscribers.
             None => std::future::pending().await,
         }
     }
@@ -106,26 +124,28 @@ impl End for Tail {
 }
 
 impl Archive {
-    /// The durable end of the log, to be waited for.
+    /// Returns a handle on the durable tail, to wait with.
     pub fn feed_end(&self) -> FeedEnd {
         FeedEnd(self.shared.watch_tail())
     }
 
-    /// Reads a page of the feed from `from` on, below `end`, which must have been a durable end of the log.
+    /// Reads a page of the feed, from `from` on and below `end`. `end` must be a position that was announced as the
+    /// durable tail, so that it is not inside an atomic batch.
     pub async fn feed_page(&self, from: Snapshot, end: Seq, plan: PagePlan) -> Result<FeedPage, ArchiveError> {
         self.read_in(&self.pools.scans, move |reader| page::page(reader, from, end, &plan)).await
     }
 
-    /// The place at `end`, a durable end of the log, where it can be told from memory at once that nothing from `from` up
-    /// to it matches. `None` says nothing but that [`Archive::feed_page`] has to be asked.
+    /// Returns the snapshot at `end`, an announced durable tail, if the data in memory is enough to know that nothing
+    /// from `from` up to it matches. `None` says nothing about that; the caller then reads a page.
     pub fn feed_without_match(&self, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
         page::without_match(&Reader::cached(&self.shared), from, end, query)
     }
 }
 
-/// The changes of a commit, each with the most that it takes of memory, with what is made of it.
+/// The changes of a commit for the ring: each with its position, and with the maximum memory of the entry including its
+/// encoded forms.
 pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
-    // Both are in the order of the log.
+    // Changes and contents are both in order of position.
     let mut contents = writes.contents.iter().peekable();
     writes.changes.iter().map(move |change| {
         let content = contents.next_if(|(seq, _)| *seq == change.seq);
@@ -135,11 +155,12 @@ pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
     })
 }
 
-/// What a view of a change may take to be kept: the content that the change brought, with room for what changed in it.
+/// The maximum size, in bytes, of an encoded change that is kept: an estimate from its content, with room for the
+/// differences, and its attributes.
 fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
     let made = change.entry.new_revision.as_deref();
     let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
-    // It is told of the change, and of the revision that it made.
+    // The fetch is encoded twice: in the change, and in the revision that it created.
     let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
     1_024 + text + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
 }

@@ -1,4 +1,14 @@
-//! One page of the feed: the changes that match from a place on, encoded, and where the feed is after them.
+//! Reads one page of the feed: the matching changes from a position on, encoded, and the position to continue from.
+//!
+//! Invariants:
+//! - A page always makes progress: it examines at least one change, or everything below `end`.
+//! - A page is bounded in changes, in bytes and in changes examined. The last bound keeps a filter that matches nothing
+//!   from reading the whole log in one call.
+//! - `batch_end` is exact: a full page still looks whether the atomic batch of its last change has another match.
+//! - A gap in the log is an error. It is never skipped.
+//!
+//! Changes from the ring share their encoded bytes with all subscribers. Changes from storage are encoded into one
+//! buffer per page, because nobody else will read them.
 
 use std::sync::Arc;
 
@@ -13,30 +23,30 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, FeedQuery, Limits, Seq, Snapshot};
 use crate::store::StoreError;
 
-/// Appends the bytes of a change.
+/// Encodes a change and appends the bytes.
 pub type Render = fn(&ChangeAt, &mut Vec<u8>);
 
-/// What a page is to be.
+/// What a page contains, and when it ends.
 #[derive(Clone)]
 pub struct PagePlan {
-    /// Which changes.
+    /// Selects the changes.
     pub query: Arc<FeedQuery>,
-    /// How much of each.
+    /// How much of each change is delivered.
     pub view: FeedView,
-    /// Makes the bytes of one.
+    /// Encodes a change.
     pub render: Render,
-    /// The page ends with so many changes,
+    /// The maximum number of changes.
     pub changes_max: usize,
-    /// or with the change that takes it to so many bytes,
+    /// The page ends with the change that takes it to this many bytes.
     pub bytes_max: usize,
-    /// or when so many changes were looked at.
+    /// The maximum number of changes examined. The page may exceed it to finish looking through an atomic batch.
     pub examined_max: usize,
 }
 
-/// Reads the page from `from` on, below `end`, which is a durable end of the log.
+/// Reads the page from `from` on and below `end`, which was announced as the durable tail.
 pub(crate) fn page(reader: &Reader<'_>, from: Snapshot, end: Seq, plan: &PagePlan) -> Result<FeedPage, ReadError> {
     let mut reading = Reading::new(from);
-    // With these a page is sure to end: by what it may examine, and then with the atomic batch that it is in.
+    // Enough for any page: what it may examine, and then the rest of the atomic batch that it is in.
     let most = plan.examined_max.saturating_add(Limits::COMMIT_CHANGES_MAX + 1);
     match reader.recent(from.next_seq, end, most) {
         Some(entries) => {
@@ -60,17 +70,17 @@ pub(crate) fn page(reader: &Reader<'_>, from: Snapshot, end: Seq, plan: &PagePla
     if next_seq < end {
         return Err(StoreError::damaged_at(next_seq, "a change of the log is missing").into());
     }
-    // A durable end is the end of an atomic batch.
+    // A durable tail is always the end of an atomic batch.
     reading.end_batch(true);
     Ok(reading.end())
 }
 
-/// What a page of changes from storage is given room for at first: growing takes longer than writing.
+/// The initial capacity, in bytes, of the buffer for changes from storage. Growing it takes longer than filling it.
 const UNSHARED_BYTES: usize = 112 << 10;
-/// Changes that are passed over at once at most.
+/// The maximum number of changes that [`without_match`] examines, since it runs on an async thread.
 const PASSED_MAX: usize = 512;
 
-/// The place at `end`, if what is in memory tells that nothing from `from` up to it matches.
+/// Returns the snapshot at `end` if the data in memory is enough to know that nothing from `from` up to it matches.
 pub(crate) fn without_match(reader: &Reader<'_>, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
     let entries = reader.recent(from.next_seq, end, PASSED_MAX)?;
     let last = entries.last().filter(|last| last.change.seq.next() == end)?;
@@ -78,7 +88,7 @@ pub(crate) fn without_match(reader: &Reader<'_>, from: Snapshot, end: Seq, query
     matches_none.then(|| after(&last.change))
 }
 
-/// The place behind a change.
+/// The snapshot just after a change.
 fn after(change: &Change) -> Snapshot {
     Snapshot {
         next_seq: change.seq.next(),
@@ -92,14 +102,14 @@ struct Reading {
     page: FeedPage,
     examined: usize,
     bytes: usize,
-    /// Changes from storage, which nobody else reads, one behind the other. Each ends where the next begins.
+    /// The encoded changes from storage, one after the other. `ends` has the end of each.
     unshared: Vec<u8>,
     ends: Vec<usize>,
-    /// The first position of the atomic batch of the last change that matched.
+    /// The atomic batch of the last change that matched, by its first position.
     batch: Option<Seq>,
 }
 
-/// Whether a page takes more.
+/// Whether the page has room for more.
 #[derive(PartialEq, Eq)]
 enum Step {
     More,
@@ -118,8 +128,8 @@ impl Reading {
         Self { page, examined: 0, bytes: 0, unshared: Vec::new(), ends: Vec::new(), batch: None }
     }
 
-    /// Takes the next change of the log. A page that is full only looks whether the atomic batch of its last change
-    /// has another one that matches, so that `batch_end` is true where it says so.
+    /// Takes the next change of the log. Once the page is full, this only looks whether the atomic batch of the page's
+    /// last change has another match, to set `batch_end`.
     fn take(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Step, ReadError> {
         let first = entry.change.entry.batch_first;
         let goes_on = self.batch == Some(first);
@@ -144,8 +154,8 @@ impl Reading {
         Ok(Step::More)
     }
 
-    /// The bytes of a recent change, made once for all; none yet of one from storage, whose bytes stand with the others
-    /// of its page.
+    /// Encodes a change. One from the ring returns its bytes, shared by all subscribers. One from storage returns no
+    /// bytes yet; they are appended to the page's buffer, and `end` assigns them.
     fn encoded(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Bytes, ReadError> {
         if self.page.from_storage {
             let before = self.unshared.len();
@@ -163,7 +173,7 @@ impl Reading {
         Ok(bytes)
     }
 
-    /// The page, each of its changes with its bytes.
+    /// Finishes the page: gives each change from storage its bytes.
     fn end(mut self) -> FeedPage {
         let (unshared, mut start) = (Bytes::from(self.unshared), 0);
         for (item, end) in self.page.items.iter_mut().zip(self.ends) {
@@ -177,7 +187,7 @@ impl Reading {
         self.page.items.len() >= plan.changes_max || self.bytes >= plan.bytes_max || self.examined >= plan.examined_max
     }
 
-    /// Says of the last change whether its batch has no more that match.
+    /// Records for the page's last change whether it is the last match of its batch.
     fn end_batch(&mut self, ended: bool) {
         if let Some(last) = self.page.items.last_mut() {
             last.batch_end = ended;

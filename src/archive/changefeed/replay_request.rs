@@ -1,6 +1,11 @@
-//! The request that makes a change again: what an archive is copied by.
+//! The replay request of a change: the request that would reproduce it.
 //!
-//! Made on what the changes before it made, it is judged as it was then, and makes the same change.
+//! Sent to an empty archive in log order, the replay requests of all changes reproduce the archive. Each is decided on
+//! what the requests before it did, as the original was, and so has the same effect. This is what the JSON Lines export
+//! consists of.
+//!
+//! The request is worked out from the log record and from what was known below the change. What the client originally
+//! sent is not stored; where several requests would have had the same effect, this gives one of them.
 
 use std::sync::Arc;
 
@@ -13,26 +18,27 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{LogKind, RevisionNumber};
 use crate::store::StoreError;
 
-/// What a request asks for, beside what its change says of name, time, request id, reason and fetch.
+/// The action of a replay request. Name, time, request id, reason and fetch are those of the change.
 #[derive(Clone, Debug)]
 pub enum ReplayRequest {
-    /// An observation of this revision's content.
+    /// Record an observation of this revision's content.
     Observe {
-        /// The revision, with its content.
+        /// The revision with its content.
         revision: Box<RevisionAt>,
-        /// Whether it is to be no sighting: it was recorded before or coalesced away, and brought URLs.
+        /// Whether the observation must be coalesced, so that it adds only URLs: the original one was recorded before,
+        /// or was coalesced.
         coalesce: bool,
     },
-    /// A rollback to the revision of this number.
+    /// Roll back to the revision of this number.
     Rollback(RevisionNumber),
-    /// A mark.
+    /// Record a state change.
     SetState {
-        /// Withdraw, or reinstate.
+        /// Whether to withdraw the article; otherwise it is reinstated.
         withdrawn: bool,
     },
 }
 
-/// What makes the entry's change again.
+/// Works out the request that would reproduce the entry's change.
 pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Result<ReplayRequest, ReadError> {
     let change = &feed_entry.change;
     let entry = &change.entry;
@@ -43,7 +49,7 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
     match entry.kind {
         LogKind::Created | LogKind::Revised => publish(view::number(change)?, Arc::clone(change), false),
         LogKind::Sighted | LogKind::Repeated => {
-            let nothing = || StoreError::damaged_at(change.seq, "an observation has no revision");
+            let nothing = || StoreError::damaged_at(change.seq, "an observation does not say which revision it found");
             let number = entry.revision.ok_or_else(nothing)?;
             if entry.by_rollback {
                 return Ok(ReplayRequest::Rollback(number));
@@ -52,11 +58,11 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
         }
         LogKind::Aliased => match entry.revision {
             Some(number) => publish(number, view::made(reader, feed_entry, number)?, true),
-            // What was coalesced away at an instant is what is in force there. Older logs do not tell more of what was
-            // recorded there either.
+            // A coalesced observation found the revision in force at its time. Older logs do not say more about one
+            // that was recorded before, either.
             None => {
                 let steps = Steps::Stored(reader.tables()?, entry.article);
-                let nothing = || StoreError::damaged_at(change.seq, "nothing is in force where URLs were seen");
+                let nothing = || StoreError::damaged_at(change.seq, "no revision is in force where URLs were seen");
                 let step = steps.in_force(Some(entry.observe_time), change.seq)?.ok_or_else(nothing)?;
                 publish(step.revision, reader.change(step.created_seq)?, true)
             }
@@ -70,7 +76,7 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {
             let state = Steps::Stored(reader.tables()?, entry.article).state(Some(entry.observe_time), change.seq)?;
-            let nothing = || StoreError::damaged_at(change.seq, "the mark that was repeated is missing");
+            let nothing = || StoreError::damaged_at(change.seq, "the state change that was repeated is missing");
             Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(nothing)?.withdrawn })
         }
     }

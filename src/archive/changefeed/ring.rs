@@ -1,12 +1,29 @@
-//! The hand-off from catching up to following: what happened lately, and where the durable log ends.
+//! The ring of recent changes, and the hand-over from catching up to following.
 //!
-//! The writer makes changes durable, then pushes them here, then announces the new end. A follower waits until the end
-//! lies beyond its place ([`beyond`]) and asks for what lies between ([`Recent::range`]). It gets exactly that, or is
-//! told to read storage, which has all below the end; so it can neither miss a change nor see one twice, however far
-//! behind it is and whatever is pushed out meanwhile. Nothing is kept for a follower, and nobody waits for one.
+//! ```text
+//! position   0 ··················· 90 ······ 120 ─────────── 128
+//! storage    [ everything that is durable                  ]
+//! ring                             [ the latest, no gap    ]
+//! tail                                                     ▲ announced last
 //!
-//! This file knows nothing of changes, and takes its lock from `crate::archive::changefeed::sync`, so that tests/handoff.rs can run it under
-//! all orders of events that matter.
+//! subscriber at 40:   `range` → None       reads storage up to the tail
+//! subscriber at 120:  `range` → 120..128   reads the ring
+//! subscriber at 128:  waits in `beyond`
+//! ```
+//!
+//! The writer thread works in this order: (1) make the changes durable, (2) push them here, (3) announce the new tail.
+//! A subscriber works the other way round: it waits until the announced tail is past its position, then requests the
+//! changes between the two. It gets either exactly those or `None`. In the second case it reads storage, which, because
+//! of (1), has everything below the tail. So it can neither miss a change nor see one twice, however far it is behind,
+//! and whatever is evicted in the meantime.
+//!
+//! Invariants:
+//! - The ring has no gaps: a push that would create one empties it first.
+//! - `range` returns all of the requested changes or none. A shorter result would look like the end of the log.
+//! - Nothing is kept for a subscriber, and nobody waits for one. The lock is held only while pointers are copied.
+//!
+//! This file does not know what it stores. It takes its lock from `super::sync`, so that tests/handoff.rs can run it
+//! under all relevant interleavings.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -17,11 +34,11 @@ use super::sync::Mutex;
 
 /// An announced end of the log.
 pub(crate) trait End {
-    /// All below this position is durable.
+    /// Everything below this position is durable.
     fn next_seq(&self) -> u64;
 }
 
-/// The latest items of the log, without a gap, bounded in number and in bytes.
+/// The latest items of the log, without gaps, bounded in number and in bytes.
 pub(crate) struct Recent<T> {
     ring: Mutex<Ring<T>>,
     items_max: usize,
@@ -29,25 +46,26 @@ pub(crate) struct Recent<T> {
 }
 
 struct Ring<T> {
-    /// The position of the first item; of the next one, while there is none.
+    /// The position of the first item; if the ring is empty, that of the next one to be pushed.
     first: u64,
     items: VecDeque<(T, usize)>,
     bytes: usize,
 }
 
 impl<T: Clone> Recent<T> {
-    /// Room for so many items and bytes. The first item pushed will be at `next_seq`.
+    /// Creates an empty ring with room for `items_max` items and `bytes_max` bytes. The first item pushed is at
+    /// `next_seq`.
     pub(crate) fn new(next_seq: u64, items_max: usize, bytes_max: usize) -> Self {
         let ring = Ring { first: next_seq, items: VecDeque::new(), bytes: 0 };
         Self { ring: Mutex::new(ring), items_max, bytes_max }
     }
 
-    /// Adds what follows the last items: each with its position, and its size in bytes. They must be durable, and their
-    /// end not announced.
+    /// Appends items, each with its position and its size in bytes, and evicts the oldest beyond the bounds. The items
+    /// must be durable, and their end not yet announced.
     pub(crate) fn push(&self, items: impl IntoIterator<Item = (u64, T, usize)>) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for (seq, item, bytes) in items {
-            // Better none than with a gap.
+            // An empty ring is correct, because subscribers then read storage. A ring with a gap is not.
             if ring.first + ring.items.len() as u64 != seq {
                 *ring = Ring { first: seq, items: VecDeque::new(), bytes: 0 };
             }
@@ -61,7 +79,8 @@ impl<T: Clone> Recent<T> {
         }
     }
 
-    /// The items from `from` on and below `end`, at most `most` of them; `None` where the first of them is not here.
+    /// Returns the items from `from` on and below `end`, at most `most` of them. `None` if any of those is not in the
+    /// ring.
     pub(crate) fn range(&self, from: u64, end: u64, most: usize) -> Option<Vec<T>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = usize::try_from(from.checked_sub(ring.first)?).ok()?;
@@ -71,7 +90,7 @@ impl<T: Clone> Recent<T> {
     }
 }
 
-/// Waits until the announced end lies beyond `next_seq`, and answers it; `None` when there will be no more ends.
+/// Waits until the announced tail is past `next_seq`, and returns it; `None` if the sender is gone.
 pub(crate) async fn beyond<E: End + Clone>(ends: &mut watch::Receiver<E>, next_seq: u64) -> Option<E> {
     ends.wait_for(|end| end.next_seq() > next_seq).await.ok().map(|end| end.clone())
 }

@@ -1,40 +1,41 @@
-//! Where a feed begins, resolved once to a place in the log.
+//! Where a feed begins, resolved once to a position in the log.
 
 use crate::archive::read::point;
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{AsOf, KnownAt, LogDigest, Seq, Snapshot, Timestamp};
 
-/// Where a feed begins.
+/// Where a feed begins, as the client says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedStart {
-    /// At the first change of all.
+    /// At the first change of the log.
     Beginning,
-    /// At this position; one inside an atomic batch is lowered to the batch's first.
+    /// At this position. A position inside an atomic batch is lowered to the first of the batch.
     Seq(Seq),
     /// At the first change archived at or after this instant.
     ArchiveTime(Timestamp),
-    /// Exactly here, in a log with this history.
+    /// At exactly this position, which may be inside an atomic batch, of a log with this digest.
     Place {
-        /// The position.
+        /// The position to start at.
         next_seq: Seq,
-        /// The running digest below it.
+        /// The log digest below it.
         log_digest: LogDigest,
     },
-    /// Behind the last durable change.
+    /// At the durable tail: after the last durable change.
     Now,
 }
 
 impl Archive {
-    /// The place at a position that this log has reached.
+    /// The snapshot at a position. One that this log has not reached is [`ArchiveError::Bound`].
     pub(crate) async fn feed_place(&self, next_seq: Seq) -> Result<Snapshot, ArchiveError> {
         let tail = self.shared.tail();
         self.read(move |reader| point::exactly(reader, &tail, next_seq, None)).await
     }
 
-    /// The place where a feed begins.
+    /// Resolves where a feed begins.
     ///
-    /// A position beyond the durable end and a time ahead of the clock are [`ArchiveError::Bound`]; so is a place of
-    /// another history, also one beyond the end of this log.
+    /// A position after the durable tail, a time ahead of the clock, and a place with a different log digest are
+    /// [`ArchiveError::Bound`]. So is a place after the end of this log, because only a different log can have reached
+    /// it.
     pub async fn feed_start(&self, start: FeedStart) -> Result<Snapshot, ArchiveError> {
         let known_at = match start {
             FeedStart::Now => return Ok(self.tail()),
@@ -44,7 +45,8 @@ impl Archive {
             }
             FeedStart::Beginning => KnownAt::NextSeq { next_seq: Seq::ZERO, log_digest: None },
             FeedStart::Seq(next_seq) => KnownAt::NextSeq { next_seq, log_digest: None },
-            // What was archived before it stays so for ever: no commit under way gets such a time any more.
+            // Resolving this raises the closed time, so no commit in flight can still get an archive time before
+            // `time`.
             FeedStart::ArchiveTime(time) => KnownAt::ArchiveTime(time.saturating_add_micros(-1)),
         };
         Ok(self.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await?.snapshot)

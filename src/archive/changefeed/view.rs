@@ -1,4 +1,8 @@
-//! What a subscriber is shown of a change.
+//! Looks up what a view delivers of a change: the revision that it is about, and the content, the differences or the
+//! replay request if the view includes them.
+//!
+//! Everything is read as known with the change, not as known now, so a change looks the same whenever it is delivered.
+//! How it is encoded is not known here.
 
 use std::sync::Arc;
 
@@ -16,26 +20,28 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, RevisionNumber};
 use crate::store::StoreError;
 
-/// A change as it is shown.
+/// A change with everything that a view delivers of it.
 #[derive(Clone, Debug)]
 pub struct ChangeAt {
-    /// The change.
+    /// The log entry.
     pub change: Arc<Change>,
-    /// What it does.
+    /// Its kind, as subscribers select it.
     pub kind: ChangeKind,
-    /// The revision that it made or confirmed; the newest with a mark or URLs. It has the article's name.
+    /// The revision that it created or confirmed; for a state change or URLs alone, the newest. It has the article's
+    /// name.
     pub revision: RevisionAt,
-    /// The revision in force at the end of the observe axis, as known with the change.
+    /// The number of the newest revision, as known with the change.
     pub newest: RevisionNumber,
-    /// Whether what the change says is in force there. Where a URL leads is, however late the look that showed it.
+    /// Whether the revision or state that the change records is the newest. Always true for URLs alone, because a
+    /// binding is valid whenever it was observed.
     pub is_newest: bool,
-    /// What the revision changed, where the change made it and that was asked for.
+    /// The differences from the revision before, if the view is [`FeedView::Diff`] and the change created a revision.
     pub comparison: Option<Box<Comparison>>,
-    /// What makes the change again, where that was asked for.
+    /// The replay request, if the view is [`FeedView::Request`].
     pub again: Option<ReplayRequest>,
 }
 
-/// Looks up what a view shows of a change.
+/// Looks up what `view` delivers of a change.
 pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> Result<ChangeAt, ReadError> {
     let change = &entry.change;
     let kind = ChangeKind::of(change);
@@ -43,7 +49,7 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
     let newest_number = number(&newest)?;
     let made = match change.entry.revision {
         _ if change.entry.new_revision.is_some() => Arc::clone(change),
-        // A sighting that brought URLs is told as that alone.
+        // An observation that added nothing but URLs is delivered as a change of URLs alone.
         _ if kind == ChangeKind::Aliased => newest,
         Some(revision) if revision != newest_number => made(reader, entry, revision)?,
         _ => newest,
@@ -66,7 +72,7 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
     })
 }
 
-/// The change that made a revision of the entry's article.
+/// The change that created a revision of the entry's article.
 pub(crate) fn made(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, ReadError> {
     let seq = entry.change.seq;
     let created_seq = reader.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
@@ -76,16 +82,17 @@ pub(crate) fn made(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNum
 }
 
 pub(crate) fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
-    let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
+    let unmade = || StoreError::damaged_at(made.seq, "the change that created a revision has no record of it");
     made.entry.revision.filter(|_| made.entry.new_revision.is_some()).ok_or_else(unmade)
 }
 
-/// The revision beside the one in force before it, as known with the change that made it.
+/// Compares the revision with the one in force before it, as known with the change that created it.
 fn compared(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, ReadError> {
-    let tables = reader.tables()?; // Comparing is for a blocking thread.
+    let tables = reader.tables()?; // Comparing takes too long for an async thread.
     let change = &entry.change;
     let read = |number, made| revision_of(reader, entry.change.entry.name.clone(), number, made, View::Full);
-    // What it made came into force where it was observed, so that this is one seek, however long the article's history.
+    // The revision came into force at its observe time, so this is a single seek, however long the article's history
+    // is.
     let before = change.entry.observe_time.saturating_add_micros(-1);
     let step = Steps::Stored(tables, change.entry.article).in_force(Some(before), change.seq.next())?;
     let base = step.map(|step| read(step.revision, reader.change(step.created_seq)?)).transpose()?;

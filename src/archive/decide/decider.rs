@@ -10,11 +10,11 @@
 //! 5. Project what follows from the change ([`crate::archive::project::projection`]), and encode its log record.
 //!
 //! Invariants:
-//! - An operation causes at most one change, and that change is complete: it records the decision, so that nothing has to
-//!   be decided again when the log is replayed.
+//! - An operation causes at most one change, and that change is complete: it records the decision, so that nothing has
+//!   to be decided again when the log is replayed.
 //! - Nothing is written. A rejected operation leaves no trace.
-//! - Everything here is synchronous and depends only on the tables and the [`Position`]; the same input always gives the
-//!   same change.
+//! - Everything here is synchronous and depends only on the tables and the [`Position`]; the same input always gives
+//!   the same change.
 //!
 //! The decider must not know which of the state is durable. It reads through an overlay and sees all as one database.
 

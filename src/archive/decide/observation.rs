@@ -8,8 +8,8 @@
 //! - A request with an id is always logged, even if it changes nothing, so that a repetition finds it.
 //! - URLs alone are a reason for a change. A URL that belongs to another article stays there, and the receipt says so.
 //! - An observation is rejected if the article is withdrawn at its observe time, unless it is recorded already.
-//! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if its base is still the
-//!   right one. The result is the same with and without it.
+//! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if its base is still
+//!   the right one. The result is the same with and without it.
 //!
 //! Which index entries follow is not decided here but in [`crate::archive::project::projection`].
 

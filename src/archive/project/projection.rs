@@ -1,9 +1,24 @@
-//! What follows from a change: the article's head after it, and its entries in the indexes.
+//! Projects a change: computes the article's head after it, and the index entries that follow from it.
 //!
-//! The log and the contents are the record, and this is all that the indexes are made by: the writer asks it for each
-//! change that it makes, a restoring or rebuilding asks it for each change of the log, and a verification holds what is
-//! stored against what it says. Nothing is judged here. What an observation does was decided when the change was made;
-//! this reads the decision from the change.
+//! ```text
+//!  head before ─┐
+//!  indexes ─────┼─▶ project ─▶ head after, index entries, standing
+//!  change ──────┘
+//! ```
+//!
+//! The log and the contents are the record; this function is the only source of the indexes. The writer thread calls it
+//! for each new change, a restore or rebuild for each change of the log, and a verification compares its result with
+//! what is stored.
+//!
+//! Invariants:
+//! - It decides nothing. What an observation does was decided before the change was written; here that decision is read
+//!   from the change. So a change of the rules would not alter what an existing log projects to.
+//! - It depends only on the change, the head before it, and index entries of earlier changes. Entries of this change
+//!   and of later ones are ignored, so that a verification can run it over a database that is ahead of the change.
+//! - The change's `standing`, how it leaves its article, is part of the result. For a change of the log it is
+//!   recomputed and compared ([`rederive`]).
+//!
+//! It must not know what a content says, who sent it, or whether the change is durable.
 
 use crate::archive::decide::decision::next_observation;
 use crate::archive::project::timeline::Steps;
@@ -14,38 +29,37 @@ use crate::store::overlay::Overlay;
 use crate::store::tables::{Observed, UrlBinding};
 use crate::store::{Batch, StoreError, Tables};
 
-/// What follows from a change, save for the figures of its source.
+/// What follows from a change, except for the stats of its source.
 pub(crate) struct Derived {
     /// The article's head after it.
     pub(crate) head: Head,
-    /// How the article stands with it.
+    /// The article's state after it, as the change's log record has it.
     pub(crate) standing: Standing,
-    /// The entries of the indexes, the head among them.
+    /// The index entries to write, including the head.
     pub(crate) batch: Batch,
 }
 
-/// A change whose consequences are wanted.
+/// The change to project.
 #[derive(Clone, Copy)]
 pub(crate) struct Cause<'a> {
     /// Its position.
     pub(crate) seq: Seq,
-    /// What it says. Its standing is not looked at.
+    /// Its log record. The standing in it is ignored.
     pub(crate) entry: &'a ChangeEntry,
-    /// How many contents must be read before the one that it brought; `None` where it brought none, or none that can be
-    /// read, so that no other content will be made a delta of it.
+    /// The depth of its content in the delta chain: the number of contents that must be read first. `None` if it has no
+    /// content, or none that can be read, so that no later content becomes a delta of it.
     pub(crate) depth: Option<u32>,
 }
 
-/// Derives what follows from a change. `before` is the article's head before it, which is absent for a new article;
-/// of `tables`, what was written by this change and later ones is not looked at. A change that cannot have followed what
-/// is there is [`StoreError::Damaged`].
+/// Projects a change. `before` is the article's head before it, `None` for a new article. Entries in `tables` from this
+/// change or later ones are ignored. A change that is impossible in this state is [`StoreError::Damaged`].
 pub(crate) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>) -> Result<Derived, StoreError> {
     let Cause { seq, entry, .. } = cause;
     let mut derivation = match (before, entry.kind) {
         (None, LogKind::Created) => Derivation::of_new_article(*tables, cause),
         (Some(head), kind) if kind != LogKind::Created => Derivation::of_article(*tables, cause, head),
-        (None, _) => return Err(StoreError::damaged_at(seq, "a change is of an article that was not created")),
-        (Some(_), _) => return Err(StoreError::damaged_at(seq, "an article is created a second time")),
+        (None, _) => return Err(StoreError::damaged_at(seq, "a change belongs to an article that was never created")),
+        (Some(_), _) => return Err(StoreError::damaged_at(seq, "an article is created twice")),
     };
     match entry.kind {
         LogKind::Created | LogKind::Revised | LogKind::RolledBack => derivation.revise()?,
@@ -58,7 +72,7 @@ pub(crate) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>
     Ok(derivation.finish())
 }
 
-/// As [`derive`], for a change that was made before: one that says otherwise than what follows from it is
+/// Like [`derive`], for a change of the log. If its record does not match the result, the error is
 /// [`StoreError::Damaged`].
 pub(crate) fn rederive(
     tables: &Tables<'_>,
@@ -68,11 +82,11 @@ pub(crate) fn rederive(
 ) -> Result<Derived, StoreError> {
     let Change { seq, entry, .. } = change;
     if entry.previous != before.as_ref().map(|head| head.latest_seq) {
-        return Err(StoreError::damaged_at(*seq, "a change does not name the article's change before it"));
+        return Err(StoreError::damaged_at(*seq, "a change does not refer to the article's previous change"));
     }
     let derived = derive(tables, before, Cause { seq: *seq, entry, depth })?;
     if derived.standing != entry.standing {
-        return Err(StoreError::damaged_at(*seq, "a change says otherwise how its article stands with it"));
+        return Err(StoreError::damaged_at(*seq, "a change's record of its article's state does not match the log"));
     }
     Ok(derived)
 }
@@ -81,7 +95,7 @@ struct Derivation<'a> {
     tables: Tables<'a>,
     cause: Cause<'a>,
     article: ArticleKey,
-    /// The observe time lies beyond all that was observed before.
+    /// Whether the observe time is later than that of every observation before. Then no index has to be read.
     in_order: bool,
     head: Head,
     batch: Batch,
@@ -115,13 +129,13 @@ impl<'a> Derivation<'a> {
         Self { tables, cause, article: cause.entry.article, in_order, head, batch: Batch::default() }
     }
 
-    /// The change made a revision.
+    /// Projects a change that created a revision.
     fn revise(&mut self) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
         let is_first = entry.kind == LogKind::Created;
         let number = if is_first { RevisionNumber::FIRST } else { self.head.revision_count.next() };
         let made = entry.new_revision.as_ref().filter(|_| entry.revision == Some(number));
-        let made = made.ok_or_else(|| StoreError::damaged_at(seq, "a change does not make the next revision"))?;
+        let made = made.ok_or_else(|| StoreError::damaged_at(seq, "a change does not create the next revision"))?;
         self.remember(made.digest);
         self.head.revision_count = number;
         self.batch.put_revision(self.article, number, seq);
@@ -135,7 +149,8 @@ impl<'a> Derivation<'a> {
         self.observed(Some(step))
     }
 
-    /// What is in force again after the revision, and from when: an observation between two sightings of one content.
+    /// The revision that is in force again after the new one, and from when. This happens when the new one is observed
+    /// between two sightings of the same content.
     fn restored(&self) -> Result<Option<(InForce, Timestamp)>, StoreError> {
         let at = self.cause.entry.observe_time;
         let Some(before) = self.in_force_before()? else { return Ok(None) };
@@ -144,10 +159,10 @@ impl<'a> Derivation<'a> {
         Ok(after.filter(|after| after.revision == before.revision).map(|after| (after, next)))
     }
 
-    /// The change saw a revision: again, or earlier than known.
+    /// Projects a sighting, of the revision in force or of one that was live earlier than known.
     fn sight(&mut self) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
-        let unknown = || StoreError::damaged_at(seq, "a change confirms a revision that was not made");
+        let unknown = || StoreError::damaged_at(seq, "a change confirms a revision that was never created");
         let revision = entry.revision.ok_or_else(unknown)?;
         let in_force = self.in_force_before()?;
         let is_again = in_force.is_some_and(|in_force| in_force.revision == revision);
@@ -172,7 +187,7 @@ impl<'a> Derivation<'a> {
         Ok(())
     }
 
-    /// Takes an observation into the head. `made` is the step of the revision that it made.
+    /// Updates the head with an observation. `made` is the step of the revision that it created, if it created one.
     fn observed(&mut self, made: Option<InForce>) -> Result<(), StoreError> {
         let at = self.cause.entry.observe_time;
         if !self.in_order {
@@ -195,7 +210,7 @@ impl<'a> Derivation<'a> {
         }
         let (article, since) = (self.article, entry.observe_time);
         for url in &entry.bound_urls {
-            // One that led here before, from a later time on, is not counted again.
+            // A URL that was already bound, from a later time on, is not counted again.
             let is_new = self.tables.url(&url.key, seq)?.is_none();
             self.head.url_count += u32::from(is_new);
             self.batch.put_url(&url.key, UrlBinding { article, since, seq });
@@ -219,7 +234,7 @@ impl<'a> Derivation<'a> {
         Steps::Stored(self.tables, self.article)
     }
 
-    /// What was in force at the change's observe time before it.
+    /// The revision that was in force at the change's observe time before the change.
     fn in_force_before(&self) -> Result<Option<InForce>, StoreError> {
         if self.in_order {
             return Ok(Some(self.head.newest));
@@ -233,7 +248,7 @@ impl<'a> Derivation<'a> {
         self.batch.put_observed(table, self.article, entry);
     }
 
-    /// Keeps the content in mind for those that come to be made a delta of.
+    /// Adds the content to the recent ones, which later contents can be deltas of.
     fn remember(&mut self, digest: ContentDigest) {
         let Some(depth) = self.cause.depth else { return };
         let recent = &mut self.head.recent;
@@ -246,7 +261,7 @@ impl<'a> Derivation<'a> {
     }
 }
 
-/// How the article stands with a change that leaves it with this head.
+/// The state in which the change leaves its article, given the head after it.
 fn standing(head: &Head, entry: &ChangeEntry) -> Standing {
     let is_newest = match entry.kind {
         LogKind::Created | LogKind::Revised | LogKind::Sighted | LogKind::Repeated | LogKind::RolledBack => {

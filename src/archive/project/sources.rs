@@ -1,14 +1,15 @@
-//! The figures of sources, as they follow from the log.
+//! The stats of sources, as they follow from the log.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Change, ChangeEntry, LogKind, Seq, SourceId};
 use crate::store::stats::SourceStats;
 
-/// A source's figures, and as they were before the last commit that changed them.
+/// A source's stats, and what they were before the last commit that changed them. The engine may show a commit that is
+/// not durable yet; readers whose bound is below it use the second.
 pub(crate) type Figures = (SourceStats, Option<SourceStats>);
 
-/// A source's figures with a change, which follows those that are known of it.
+/// Returns a source's stats after a change. `known` is what they were before it; `None` if it is the source's first.
 pub(crate) fn with_change(known: Option<Figures>, seq: Seq, entry: &ChangeEntry) -> Figures {
     let created = u64::from(entry.kind == LogKind::Created);
     let stats = SourceStats {
@@ -17,7 +18,7 @@ pub(crate) fn with_change(known: Option<Figures>, seq: Seq, entry: &ChangeEntry)
         first_archive_time: known.map_or(entry.archive_time, |(last, _)| last.first_archive_time),
         latest_archive_time: entry.archive_time,
     };
-    // A commit has one archive time, which no other has.
+    // Changes with the same archive time belong to the same commit.
     let before = match known {
         Some((last, before)) if last.latest_archive_time == entry.archive_time => before,
         Some((last, _)) => Some(last),
@@ -26,12 +27,12 @@ pub(crate) fn with_change(known: Option<Figures>, seq: Seq, entry: &ChangeEntry)
     (stats, before)
 }
 
-/// The figures of all sources as the log gives them.
+/// The stats of all sources, computed from the log.
 #[derive(Debug, Default)]
 pub(crate) struct Sources(BTreeMap<SourceId, Figures>);
 
 impl Sources {
-    /// Takes in the next change of the log, and answers its source's figures with it.
+    /// Adds the next change of the log. Returns the stats of its source after it.
     pub(crate) fn take_in(&mut self, change: &Change) -> Figures {
         let source = &change.entry.name.source;
         let stats = with_change(self.0.get(source).copied(), change.seq, &change.entry);
@@ -39,7 +40,7 @@ impl Sources {
         stats
     }
 
-    /// Whether the log has changes of a source.
+    /// Whether any change so far belongs to `source`.
     pub(crate) fn contains(&self, source: &SourceId) -> bool {
         self.0.contains_key(source)
     }

@@ -1,8 +1,31 @@
-//! The two step functions of an article on the observe axis: which revision is in force, and which mark.
+//! The timeline of an article: which revision and which state are in force at each instant of the observe axis, as
+//! known below any position.
 //!
-//! A table holds an entry for each point at which the function was found to change, by `(observe_time, seq)`. Of
-//! the entries at one instant the one learnt last counts. An entry may turn out to repeat the step before it,
-//! when an earlier observation moved the step back; so a step begins at the first of a run of equal entries.
+//! Both are step functions. A table has an entry for each point at which the function was found to change, with the key
+//! `(observe_time, seq)`. Reading as of `T`, known below position `S`, means: among the entries with `seq < S`, take
+//! the last one at or before `T`.
+//!
+//! ```text
+//! seq
+//!  7 │          ● rev 2   ● rev 1     a late observation, at 10:00, of another content
+//!  6 │                                a sighting of rev 1 at 11:00: no entry, nothing changes
+//!  5 │  ● rev 1                       the first observation, at 09:00
+//!    └──┬───────┬─────────┬─────────▶ observe time
+//!     09:00   10:00     11:00
+//!
+//!  known below 7:  rev 1 from 09:00
+//!  known below 8:  rev 1 from 09:00, rev 2 from 10:00, rev 1 again from 11:00
+//! ```
+//!
+//! Two details follow from recording out of order:
+//! - If one instant has several entries, the one recorded last counts.
+//! - An entry may repeat the step before it, because a late observation moved the beginning of the step back. So a step
+//!   begins at the first of a run of equal entries, and readers must join such runs.
+//!
+//! Invariant: every answer is bounded by a position, and the same position always gives the same answer. A [`Timeline`]
+//! in memory is such an answer for one bound; it serves any lower bound, too.
+//!
+//! This module does not know what a content says, nor how an entry came about.
 
 use std::ops::Bound;
 
@@ -15,11 +38,11 @@ use crate::store::{StoreError, Tables};
 
 /// An entry of a step function.
 pub(crate) trait Step: Copy {
-    /// Where it stands on the observe axis.
+    /// Its instant on the observe axis.
     fn at(&self) -> Timestamp;
     /// Whether it continues the same step as `other`.
     fn same_step(&self, other: &Self) -> bool;
-    /// The same step, begun where `first` stands.
+    /// The same step, with the beginning of `first`, the earliest entry of its run.
     fn begun_at(self, first: Self) -> Self;
 }
 
@@ -51,7 +74,7 @@ impl Step for StateChange {
     }
 }
 
-/// The step that is in force at the first of `entries`, which run back in time from there.
+/// The step that is in force at the first of `entries`, which run backwards in time. Two entries are usually enough.
 pub(crate) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreError>>) -> Result<Option<S>, StoreError> {
     let mut step: Option<S> = None;
     let mut first: Option<S> = None;
@@ -62,7 +85,7 @@ pub(crate) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreErro
             continue;
         };
         if entry.at() == seen.at() {
-            continue; // Learnt before the entry that counts at this instant.
+            continue; // It was recorded before the entry that counts at this instant.
         }
         if !entry.same_step(&seen) {
             break;
@@ -72,8 +95,8 @@ pub(crate) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreErro
     Ok(step.zip(first).map(|(step, first)| step.begun_at(first)))
 }
 
-/// Where the step after `step` begins, among `entries`, which run forward in time from beyond the point at which
-/// `step` is in force.
+/// When the step after `step` begins. `entries` run forward in time, starting after an instant at which `step` is in
+/// force.
 pub(crate) fn successor<S: Step>(
     step: &S,
     entries: impl Iterator<Item = Result<S, StoreError>>,
@@ -81,7 +104,7 @@ pub(crate) fn successor<S: Step>(
     let mut last: Option<S> = None;
     for entry in entries {
         let entry = entry?;
-        // An instant is over when the next one begins: only then is its last entry known.
+        // Only when the next instant begins is it known which entry was the last of this one.
         if let Some(last) = last.filter(|last| last.at() != entry.at() && !last.same_step(step)) {
             return Ok(Some(last.at()));
         }
@@ -90,7 +113,7 @@ pub(crate) fn successor<S: Step>(
     Ok(last.filter(|last| !last.same_step(step)).map(|last| last.at()))
 }
 
-/// Where a revision first comes into force, among all `entries`, which run forward in time.
+/// When a revision first comes into force. `entries` are all of the article, forward in time.
 fn first_of(
     revision: RevisionNumber,
     entries: impl Iterator<Item = Result<InForce, StoreError>>,
@@ -98,7 +121,7 @@ fn first_of(
     let mut last: Option<InForce> = None;
     for entry in entries {
         let entry = entry?;
-        // An instant is over when the next one begins: only then is its last entry known.
+        // Only when the next instant begins is it known which entry was the last of this one.
         if let Some(last) = last.filter(|last| last.since != entry.since && last.revision == revision) {
             return Ok(Some(last.since));
         }
@@ -107,24 +130,24 @@ fn first_of(
     Ok(last.filter(|last| last.revision == revision).map(|last| last.since))
 }
 
-/// Both functions of an article in memory, as known below a bound.
+/// The timeline of an article in memory, complete below a position.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
-    /// Complete below this position.
+    /// It has every entry of a change below this position, and none of a later change.
     pub(crate) known_below: Seq,
     points: Vec<Observed>,
     state_changes: Vec<StateChange>,
-    /// The changes that made the revisions, by number.
+    /// The changes that created the revisions, in order of revision number.
     revisions: Vec<Seq>,
     url_changes: Vec<Seq>,
-    /// All changes of the article, in order; `None` where there are too many to keep.
+    /// All changes of the article, in order of position; `None` if there are too many to keep in memory.
     changes: Option<Vec<Seq>>,
 }
 
-/// Where the steps of one article are read: its timeline, where that is loaded, else the tables.
+/// Where the timeline of an article is read from. Both sources give the same answers.
 #[derive(Clone, Copy)]
 pub(crate) enum Steps<'a> {
-    /// From memory.
+    /// From memory. It must cover the bound of the read.
     Loaded(&'a Timeline),
     /// From the tables.
     Stored(Tables<'a>, ArticleKey),
@@ -133,7 +156,8 @@ pub(crate) enum Steps<'a> {
 type Times = (Bound<Timestamp>, Bound<Timestamp>);
 
 impl Timeline {
-    /// Loads the functions of an article; `None` where they have more than `entries_max` entries.
+    /// Loads the timeline of an article as known below `below`; `None` if a part of it has more than `entries_max`
+    /// entries.
     pub(crate) fn load(
         tables: &Tables<'_>,
         article: ArticleKey,
@@ -158,8 +182,8 @@ impl Timeline {
         Ok(Some(timeline))
     }
 
-    /// Each change of an article stands in one of its tables at least: by what it made, saw, marked or bound, or by
-    /// its request's id.
+    /// Collects all changes of the article. Each has an entry in at least one of the article's tables: as a revision, a
+    /// sighting, a state change, a binding of URLs, or under its request id.
     fn load_changes(
         &self,
         tables: &Tables<'_>,
@@ -183,7 +207,7 @@ impl Timeline {
         Ok(Some(changes))
     }
 
-    /// Bytes of memory that it takes.
+    /// The memory that it occupies, in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
         self.points.capacity() * size_of::<Observed>()
             + self.state_changes.capacity() * size_of::<StateChange>()
@@ -194,7 +218,7 @@ impl Timeline {
 }
 
 impl Steps<'_> {
-    /// The revision in force at `at`, or at the end of the axis, as known below `below`.
+    /// The revision in force at `at` (`None`: at the end of the axis), as known below `below`.
     pub(crate) fn in_force(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<InForce>, StoreError> {
         let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
         match self {
@@ -207,7 +231,8 @@ impl Steps<'_> {
         }
     }
 
-    /// When the successor of `step`, which is in force at `at`, came into force.
+    /// When the successor of `step` came into force, as known below `below`. `at` is an instant at which `step` is in
+    /// force.
     pub(crate) fn valid_until(
         &self,
         step: &InForce,
@@ -228,8 +253,8 @@ impl Steps<'_> {
         }
     }
 
-    /// Where a revision first came into force, as known below `below`; `None` if at each instant at which it was
-    /// seen another was learnt later.
+    /// When a revision first came into force, as known below `below`. `None` if it never did, because at each instant
+    /// at which it was seen, another was recorded later.
     pub(crate) fn first_in_force(&self, revision: RevisionNumber, below: Seq) -> Result<Option<Timestamp>, StoreError> {
         match self {
             Self::Loaded(timeline) => {
@@ -243,7 +268,7 @@ impl Steps<'_> {
         }
     }
 
-    /// The mark in force at `at`, or at the end of the axis, as known below `below`.
+    /// The state change in force at `at` (`None`: at the end of the axis), as known below `below`.
     pub(crate) fn state(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<StateChange>, StoreError> {
         match self {
             Self::Loaded(timeline) => current(
@@ -258,7 +283,7 @@ impl Steps<'_> {
         }
     }
 
-    /// The latest change below `below` that set a mark.
+    /// The position of the latest state change below `below`.
     pub(crate) fn last_state_change(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
         match self {
             Self::Loaded(timeline) => {
@@ -274,7 +299,7 @@ impl Steps<'_> {
         }
     }
 
-    /// Where the article was first observed, as known below `below`.
+    /// When the article was first observed, as known below `below`.
     pub(crate) fn first(&self, below: Seq) -> Result<Option<Timestamp>, StoreError> {
         match self {
             Self::Loaded(timeline) => {
@@ -291,7 +316,7 @@ impl Steps<'_> {
 }
 
 impl Steps<'_> {
-    /// How many revisions were known below `below`.
+    /// The number of revisions created below `below`.
     pub(crate) fn revision_count(&self, below: Seq) -> Result<u32, StoreError> {
         match self {
             Self::Loaded(timeline) => {
@@ -306,7 +331,7 @@ impl Steps<'_> {
         }
     }
 
-    /// The latest change below `below`, where it is known without following the log.
+    /// The article's latest change below `below`. `None` if the source does not have it; then the log must be followed.
     pub(crate) fn latest_change(&self, below: Seq) -> Option<Seq> {
         match self {
             Self::Loaded(timeline) => {
@@ -317,7 +342,7 @@ impl Steps<'_> {
         }
     }
 
-    /// The changes below `below` that bind URLs, in order.
+    /// The changes below `below` that bind URLs, in order of position.
     pub(crate) fn url_changes(&self, below: Seq) -> Result<Vec<Seq>, StoreError> {
         match self {
             Self::Loaded(timeline) => {
@@ -338,13 +363,13 @@ fn points<'a>(
     tables.observed(TimeTable::Time, article, times, direction, below).map(|entry| entry.map(InForce::from))
 }
 
-/// The entries at or before `at`, backwards. The entries are sorted by time.
+/// The entries at or before `at`, backwards. `entries` must be sorted by time.
 fn until<T>(entries: &[T], at: Option<Timestamp>, time: impl Fn(&T) -> Timestamp) -> impl Iterator<Item = &T> {
     let end = at.map_or(entries.len(), |at| entries.partition_point(|entry| time(entry) <= at));
     entries.get(..end).unwrap_or_default().iter().rev()
 }
 
-/// The entries after `at`, forwards.
+/// The entries after `at`, forwards. `entries` must be sorted by time.
 fn after<T>(entries: &[T], at: Timestamp, time: impl Fn(&T) -> Timestamp) -> impl Iterator<Item = &T> {
     let start = entries.partition_point(|entry| time(entry) <= at);
     entries.get(start..).unwrap_or_default().iter()

@@ -1,4 +1,8 @@
-//! Reading articles and revisions at a cut.
+//! Reads articles and revisions at a read point.
+//!
+//! If the newest state is requested and the article's head was written below the bound, the head has the answer;
+//! otherwise the timeline is read. A withdrawn article keeps its attributes and its history, but its content is not
+//! returned with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,75 +21,76 @@ use crate::model::{
 use crate::store::head::{InForce, StateChange};
 use crate::store::{StoreError, content};
 
-/// How much of a content is read.
+/// How much of a revision is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// What the log itself has.
+    /// The attributes, which the log has.
     Basic,
-    /// All of it.
+    /// The attributes and the whole content.
     Full,
 }
 
-/// An article at a cut.
+/// An article at a read point.
 #[derive(Clone, Debug)]
 pub struct ArticleAt {
-    /// Its name.
+    /// The article's full name, with its source.
     pub name: ArticleName,
-    /// The mark in force.
+    /// The state change in force; `None` if the article was never withdrawn or reinstated.
     pub state: Option<StateChangeAt>,
-    /// The revision in force.
+    /// The revision in force. If the article is withdrawn, it has no content.
     pub revision: RevisionAt,
-    /// Since when it is.
+    /// The observe time from which the revision is in force.
     pub valid_from: Timestamp,
-    /// When its successor came into force.
+    /// The observe time at which its successor came into force; `None` if none is known.
     pub valid_until: Option<Timestamp>,
-    /// The tag of the newest state, where that is what was read.
+    /// The etag of the newest state; `None` if the read point has an observe time.
     pub etag: Option<String>,
-    /// The URLs that lead to it, with since when, in the order in which they became known.
+    /// The URLs bound to the article, each with the observe time from which it is, in the order in which they were
+    /// recorded.
     pub urls: Vec<(ArticleUrl, Timestamp)>,
-    /// How many revisions were known.
+    /// The number of revisions known at the read point.
     pub revision_count: u32,
     /// The archive time of its first change.
     pub create_time: Timestamp,
-    /// Its latest change.
+    /// Its latest change below the bound, of any kind.
     pub latest: Arc<Change>,
 }
 
-/// A mark at a cut.
+/// The state change in force at a read point.
 #[derive(Clone, Debug)]
 pub struct StateChangeAt {
-    /// Withdrawn, or reinstated.
+    /// Whether the article is withdrawn; otherwise it was reinstated.
     pub withdrawn: bool,
-    /// Since when.
+    /// The observe time from which that is so.
     pub since: Timestamp,
-    /// The reason given.
+    /// The reason that the client gave; may be empty.
     pub reason: String,
 }
 
-/// A revision.
+/// A revision at a read point.
 #[derive(Clone, Debug)]
 pub struct RevisionAt {
-    /// The article.
+    /// The name of its article.
     pub article: ArticleName,
-    /// Its number.
+    /// Its number, counted from 1 within the article.
     pub number: RevisionNumber,
-    /// The change that made it, which has its attributes.
+    /// The change that created it. The attributes are in there.
     pub created_by: Arc<Change>,
-    /// What it says; `None` where only the attributes were asked for.
+    /// Its content; `None` if the view is [`View::Basic`].
     pub content: Option<Arc<Content>>,
-    /// The bytes of the kept original, where they were asked for.
+    /// The bytes of the kept original; `None` if they were not requested, or no original was kept.
     pub original: Option<Bytes>,
 }
 
 impl RevisionAt {
-    /// The attributes.
+    /// The attributes, from the log. `None` cannot happen unless the database is damaged.
     pub fn record(&self) -> Option<&RevisionRecord> {
         self.created_by.entry.new_revision.as_deref()
     }
 }
 
 impl RevisionAt {
-    /// Bytes of what was read with it, roughly. Whatever may be long counts.
+    /// The approximate size in bytes of everything read with it. Every part of variable length counts.
     pub(crate) fn weight_bytes(&self) -> usize {
         let attributes = self.record().map_or(0, |record| {
             let labels: usize = record.labels.iter().map(String::len).sum();
@@ -97,7 +102,7 @@ impl RevisionAt {
 }
 
 impl ArticleAt {
-    /// Bytes of what was read with it, roughly. Whatever may be long counts.
+    /// The approximate size in bytes of everything read with it. Every part of variable length counts.
     pub(crate) fn weight_bytes(&self) -> usize {
         let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
         let reason = self.state.as_ref().map_or(0, |state| state.reason.len());
@@ -105,13 +110,13 @@ impl ArticleAt {
         self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch
     }
 
-    /// Whether it is withdrawn.
+    /// Whether the article is withdrawn at the read point.
     pub fn withdrawn(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state.withdrawn)
     }
 
-    /// How the page was had by the latest change, where the newest state was read and that change found what is in force:
-    /// whoever is told by the page's server that nothing changed since knows that the archive has it.
+    /// The HTTP facts of the latest change's fetch. `None` unless the newest state was read and that change found what
+    /// is in force. So if the site answers a conditional request with "not modified", the archive has the current page.
     pub fn latest_fetch(&self) -> Option<&Fetch> {
         let latest = &self.latest.entry;
         let found_newest = self.etag.is_some() && latest.standing.is_newest && !self.withdrawn();
@@ -119,8 +124,8 @@ impl ArticleAt {
     }
 }
 
-/// The tag of an article's newest revision and state. It changes when either does, and never comes back: it has the
-/// position of the latest mark, whichever that set.
+/// The etag of an article's newest revision and state. It changes when either does, and never recurs, because it
+/// includes the position of the latest state change.
 pub(crate) fn etag(revision: RevisionNumber, last_state_change: Option<Seq>, made: &Change) -> String {
     let digest = made.entry.new_revision.as_ref().map(|made| made.digest.short()).unwrap_or_default();
     match last_state_change {
@@ -129,7 +134,7 @@ pub(crate) fn etag(revision: RevisionNumber, last_state_change: Option<Seq>, mad
     }
 }
 
-/// Reads an article.
+/// Reads an article at a read point.
 pub(crate) fn article(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -141,7 +146,7 @@ pub(crate) fn article(
     render(reader, point, &entry, steps, view)
 }
 
-/// What is in force at a cut.
+/// The revision and the state in force at a read point.
 #[derive(Clone, Copy)]
 pub(crate) struct StepsAt {
     pub(crate) step: InForce,
@@ -149,11 +154,11 @@ pub(crate) struct StepsAt {
     pub(crate) valid_until: Option<Timestamp>,
 }
 
-/// The article of this name, if it is known at the cut.
+/// The head of the article with this name, if the article exists at the read point. The head itself may be newer.
 pub(crate) fn known(reader: &Reader<'_>, point: &ReadPoint, name: &ArticleName) -> Result<HeadEntry, ReadError> {
     let entry = reader.head(name)?.ok_or_else(|| unknown(name))?;
     if entry.head.first_seq >= point.below() {
-        // The one change that an engine may show before it is durable must not be told of.
+        // The engine may show a change before it is durable. Its archive time must not be reported then.
         let first = reader.durable_change(entry.head.first_seq)?;
         let first = first.ok_or_else(|| unknown(name))?.entry.archive_time;
         return Err(ArchiveError::from(Missing::NotYetArchived { article: name.clone(), first }).into());
@@ -165,7 +170,7 @@ fn unknown(name: &ArticleName) -> ArchiveError {
     Missing::Article(name.clone()).into()
 }
 
-/// What is in force at the cut: from the head where that is all that is asked for, else from the indexes.
+/// What is in force at the read point: from the head if that is enough, or else from the timeline.
 pub(crate) fn steps_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry) -> Result<StepsAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
     let all_known = head.latest_seq < below;
@@ -188,7 +193,7 @@ pub(crate) fn steps_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry
     })
 }
 
-/// Puts an article together from what is in force.
+/// Assembles an article from what is in force.
 pub(crate) fn render(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -235,23 +240,24 @@ pub(crate) fn render(
     })
 }
 
-/// The article's latest change below `below`, following the log back from its latest of all.
+/// The article's latest change below `below`, found by following the article's changes back from its newest.
 pub(crate) fn latest_below(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<Arc<Change>, ReadError> {
     let mut seq = entry.head.latest_seq;
     loop {
-        // A head may be written by a commit that is not durable yet.
+        // The head may be from a commit that is not durable yet.
         let Some(change) = reader.change_of_any_commit(seq)? else {
             return latest_in_log(reader, entry.article, below);
         };
         if change.seq < below {
             return Ok(change);
         }
-        let missing = || StoreError::damaged_at(seq, "an article's log has no beginning");
+        let missing = || StoreError::damaged_at(seq, "an article's changes do not lead back to its first");
         seq = change.entry.previous.filter(|previous| *previous < seq).ok_or_else(missing)?;
     }
 }
 
-/// The same, looked for in the log itself: a commit that failed may have left a head without the change that it names.
+/// Like [`latest_below`], by scanning the log itself, because a failed commit may have left a head without the change
+/// that the head names.
 fn latest_in_log(reader: &Reader<'_>, article: ArticleKey, below: Seq) -> Result<Arc<Change>, ReadError> {
     let mut end = below;
     while let Some(seq) = end.previous() {
@@ -269,7 +275,7 @@ fn state_change_at(reader: &Reader<'_>, state: StateChange) -> Result<StateChang
     Ok(StateChangeAt { withdrawn: state.withdrawn, since: state.since, reason: change.entry.reason.clone() })
 }
 
-/// The URLs of an article. One that was bound again from an earlier time on is told once, with that time.
+/// The URLs of an article. One that was bound again, from an earlier time on, is returned once, with that time.
 pub(crate) fn urls(
     reader: &Reader<'_>,
     entry: &HeadEntry,
@@ -295,7 +301,7 @@ pub(crate) fn urls(
     Ok(urls)
 }
 
-/// A revision that `made` made.
+/// Assembles a revision; `made` is the change that created it. Reads the content if the view is [`View::Full`].
 pub(crate) fn revision_of(
     reader: &Reader<'_>,
     article: ArticleName,
@@ -306,7 +312,7 @@ pub(crate) fn revision_of(
     let content = match view {
         View::Basic => None,
         View::Full => {
-            let unmade = || StoreError::damaged_at(made.seq, "the change that made a revision has no record of it");
+            let unmade = || StoreError::damaged_at(made.seq, "the change that created a revision has no record of it");
             let digest = made.entry.new_revision.as_ref().ok_or_else(unmade)?.digest;
             Some(reader.content(made.seq, digest)?.content)
         }
@@ -314,7 +320,7 @@ pub(crate) fn revision_of(
     Ok(RevisionAt { article, number, created_by: made, content, original: None })
 }
 
-/// Reads a revision by number, or the one in force.
+/// Reads a revision by number, or the one in force at the read point.
 pub(crate) fn revision(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -334,7 +340,7 @@ pub(crate) fn revision(
     revision_of(reader, name.clone(), number, made, view)
 }
 
-/// The change that made a revision, if it is known at the cut.
+/// The position of the change that created a revision, if that is known at the read point.
 fn numbered(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -349,19 +355,19 @@ fn numbered(
     Ok(created_seq.ok_or_else(missing)?)
 }
 
-/// Reads the bytes of the original that was kept with a revision.
+/// Reads the bytes of the original that was kept with a revision, and checks them against their SHA-256.
 pub(crate) fn original(reader: &Reader<'_>, revision: &RevisionAt) -> Result<Option<Bytes>, ReadError> {
     let Some(original) = revision.record().and_then(|record| record.original.as_ref()) else { return Ok(None) };
     let tables = reader.tables()?;
     let data = content::read_original(tables.source(), revision.created_by.seq, original.size_bytes)?;
     let digest: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), &data)).into();
     if digest != original.sha256 {
-        return Err(StoreError::damaged_at(revision.created_by.seq, "an original does not have its digest").into());
+        return Err(StoreError::damaged_at(revision.created_by.seq, "an original does not match its digest").into());
     }
     Ok(Some(data.into()))
 }
 
-/// The name of the article that a URL leads to.
+/// The name of the article that a URL is bound to.
 pub(crate) fn by_url(
     reader: &Reader<'_>,
     point: &ReadPoint,

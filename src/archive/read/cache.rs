@@ -1,9 +1,22 @@
-//! What is hot, in memory: heads by name, changes, contents, timelines. Each is bounded in bytes.
+//! In-memory caches of heads, changes, contents and timelines, each bounded in bytes.
 //!
-//! Changes and contents never change, so they are good for ever. A head is put in by the writer, after its commit
-//! is durable and before the new end of the log is announced; a reader that loads one takes the place first, so
-//! that an older head can never displace a newer one. A timeline says how far it is complete, and is good for a
-//! bound beyond that as long as the head says that nothing came after.
+//! Every cached value is correct without expiry, each for its own reason:
+//!
+//! | value | why it cannot be wrong |
+//! | --- | --- |
+//! | change, content | it never changes once it is written |
+//! | head | the writer thread replaces it after the commit is durable and before the tail is announced |
+//! | timeline | it is used up to the position to which it is complete, or further if the head shows no later change |
+//!
+//! The delicate case is a reader that loads a head while the writer thread replaces it. The reader reserves the slot
+//! before it loads; the writer thread's insert takes the slot away, and the reader's older head is then discarded:
+//!
+//! ```text
+//! reader    reserve slot ── load head v1 ───────────── insert v1: fails
+//! writer                          insert head v2 ──┘
+//! ```
+//!
+//! The caches know neither the engine nor the durable tail; callers pass in how to load what is missing.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -55,16 +68,17 @@ impl Weighter<ArticleKey, Arc<Timeline>> for ByBytes {
     }
 }
 
-/// The share of a cache for what was asked for again after it came in.
+/// The fraction of a cache that is reserved for entries used again after they were inserted: for values by article.
 ///
-/// What is kept by name or number stays the same entry while its article lives on, so what was asked for often is
-/// worth the most.
+/// An entry by name or number stays in use as long as its article is, so the most frequently used are worth the most.
 const FREQUENT: f64 = 0.97;
-/// What is kept by position is asked for until it is superseded, however often that was. With a larger share what is
-/// superseded holds out against each newest revision, which is then gone before it is revised or read.
+/// The same fraction, for values by position.
+///
+/// A change or content is used until its revision is superseded, however often it was used before. With a larger
+/// fraction, superseded entries would stay and evict each newest revision before it is revised or read.
 const RECENT: f64 = 0.5;
 
-/// The caches.
+/// The caches of one archive.
 pub(crate) struct Caches {
     heads: Cache<ArticleName, HeadEntry, ByBytes>,
     changes: Cache<Seq, Arc<Change>, ByBytes>,
@@ -73,7 +87,7 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    /// Caches that take `bytes` of memory together: half of it for contents.
+    /// Creates caches that occupy `bytes` of memory together, half of it for contents.
     pub(crate) fn new(bytes: u64) -> Self {
         let (half, sixth) = (bytes / 2, bytes / 6);
         Self {
@@ -88,7 +102,8 @@ impl Caches {
         self.heads.get(name)
     }
 
-    /// The head of this name, loaded where it is not there.
+    /// The head of this name, from the cache or from `load`. A value that is loaded is cached, unless the writer thread
+    /// has inserted a newer one in the meantime.
     pub(crate) fn head_or_load(
         &self,
         name: &ArticleName,
@@ -100,8 +115,8 @@ impl Caches {
             GuardResult::Guard(place) => {
                 let loaded = load()?;
                 if let Some(entry) = &loaded {
-                    // Refused where the writer has put in a newer one meanwhile. What was loaded is still good
-                    // for this read, whose bound is older.
+                    // Fails if the writer thread has inserted a newer head in the meantime. The loaded one is still
+                    // right for this read, whose bound is older than that commit.
                     drop(place.insert(entry.clone()));
                 }
                 Ok(loaded)
@@ -133,7 +148,7 @@ impl Caches {
         self.timelines.insert(article, timeline);
     }
 
-    /// Takes in what a commit wrote. Its end must not be announced before this returns.
+    /// Caches what a durable commit wrote. Its end must not be announced before this returns.
     pub(crate) fn take_in(&self, writes: Writes) {
         for (seq, content) in writes.contents {
             self.contents.insert(seq, content);
@@ -147,7 +162,8 @@ impl Caches {
     }
 }
 
-/// A cache of `bytes` bytes, for entries of about `typical` bytes.
+/// Creates a cache of `bytes` bytes for entries of about `typical` bytes each, with the fraction `hot` of it reserved
+/// for entries that are used again.
 fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64, typical: u64, hot: f64) -> Cache<Key, Value, ByBytes>
 where
     ByBytes: Weighter<Key, Value>,
@@ -159,7 +175,7 @@ where
         Ok(options) => {
             Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
         }
-        // Only a capacity that is not given is refused.
+        // Building fails only if a capacity is missing, and both are set.
         Err(_) => Cache::with_weighter(items, bytes, ByBytes),
     }
 }

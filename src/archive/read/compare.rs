@@ -1,4 +1,4 @@
-//! Two states of an article, compared.
+//! Compares two states of an article, word by word.
 
 use crate::archive::read::article::known;
 use crate::archive::read::article::revision;
@@ -9,7 +9,7 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::diff::{ContentDiff, diff, word_delta};
 use crate::model::{ArticleName, Content, RevisionNumber, RevisionSelector, Timestamp, WordDelta};
 
-/// Which state of an article.
+/// Selects a state of an article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StateSelector {
     /// The revision of this number.
@@ -18,20 +18,21 @@ pub enum StateSelector {
     At(Timestamp),
 }
 
-/// Two states and what differs.
+/// Two states of an article and their differences.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// The earlier state; `None` where the later one has no predecessor.
+    /// The state compared with; `None` if the target has no predecessor, which counts as empty.
     pub base: Option<RevisionAt>,
-    /// The later state.
+    /// The state that is compared.
     pub target: RevisionAt,
-    /// What differs.
+    /// The differences, from the base to the target.
     pub diff: ContentDiff,
-    /// The words that came and went.
+    /// The number of words added and removed.
     pub word_delta: WordDelta,
 }
 
-/// Compares two states. The default target is the newest; the default base is what was in force before the target.
+/// Compares two states. The default target is the state in force at the read point, and the default base is what was in
+/// force before the target.
 pub(crate) fn compare(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -51,7 +52,7 @@ pub(crate) fn compare(
     Ok(beside(base, target))
 }
 
-/// Two revisions that were read whole, compared.
+/// Compares two revisions that were read with their contents.
 pub(crate) fn beside(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
     let nothing = Content::default();
     let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
@@ -77,8 +78,8 @@ fn selected(
     }
 }
 
-/// The revision in force just before the target came into force: for the first time where it was chosen by number,
-/// else before the state that was chosen. A revision may be in force more than once.
+/// The revision in force just before the target came into force. A revision may be in force more than once: one that
+/// was selected by number counts from the first time, one that was selected by instant from that occurrence.
 fn predecessor(
     reader: &Reader<'_>,
     point: &ReadPoint,

@@ -1,4 +1,8 @@
-//! Reading contents through their delta chains.
+//! Reads contents through their delta chains.
+//!
+//! A content is stored whole (a keyframe) or as the difference from an earlier one. Reading follows the chain down to a
+//! keyframe or to a cached content, then applies the differences upwards. A chain only leads to lower positions and has
+//! at most [`DEPTH_LIMIT`] links, so damage cannot make it endless.
 
 use std::sync::Arc;
 
@@ -9,23 +13,24 @@ use crate::store::StoreError;
 use crate::store::content::{self, DEPTH_LIMIT, StoredContent};
 use crate::store::engine::Read;
 
-/// A content as it was read: its encoded bytes, which deltas build on, and what they say.
+/// A content in both forms: encoded, as deltas need it, and decoded.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedContent {
-    /// The encoded bytes.
+    /// The content in the storage encoding, unpacked.
     pub(crate) bytes: Bytes,
-    /// The content.
+    /// The same content, decoded.
     pub(crate) content: Arc<Content>,
 }
 
 impl LoadedContent {
-    /// Bytes of memory that it takes, roughly: the encoded bytes, and as much again in strings.
+    /// The approximate memory that both forms occupy, in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
         self.bytes.len() + self.content.weight_bytes() + 256
     }
 }
 
-/// Reads the encoded bytes of the content that the change at `seq` brought. `cached` may know some already.
+/// Reads the encoded content of the change at `seq`. `cached` looks up contents in memory, and may always return
+/// `None`.
 pub(crate) fn load_bytes(
     read: &dyn Read,
     seq: Seq,
@@ -39,11 +44,11 @@ pub(crate) fn load_bytes(
         if bytes.is_some() {
             break;
         }
-        let missing = || StoreError::damaged_at(seq, "a content, or one that it builds on, is missing");
+        let missing = || StoreError::damaged_at(seq, "a content, or one that its delta chain needs, is missing");
         let stored = StoredContent::read(read, at)?.ok_or_else(missing)?;
         next = stored.base();
         if next.is_some_and(|base| base >= at) || chain.len() >= DEPTH_LIMIT as usize {
-            return Err(StoreError::damaged_at(seq, "the chain of contents below is malformed"));
+            return Err(StoreError::damaged_at(seq, "the delta chain of a content is malformed"));
         }
         chain.push(stored);
     }
@@ -53,7 +58,7 @@ pub(crate) fn load_bytes(
     Ok(bytes.unwrap_or_default())
 }
 
-/// Reads a content and checks that it is the one that was archived.
+/// Reads a content and checks it against `digest`.
 pub(crate) fn load(
     read: &dyn Read,
     seq: Seq,

@@ -1,7 +1,9 @@
-//! Lists: of articles by name or by latest change, of an article's revisions, and of sources.
+//! Lists of articles (by name or by latest change), of an article's revisions, and of sources.
 //!
-//! A list of articles or revisions is of one cut: its pages hand on the stamp of the first, and a position in its
-//! order. A page examines a bounded number of articles, so it may be short, or empty with more to come.
+//! All pages of a list of articles or revisions are read at one read point: each hands on the snapshot of the first
+//! page and its place in the order, so that the list neither skips nor repeats an item while the archive is written to.
+//! A page is bounded in items, in bytes and in articles examined. So it may be short, or even empty, with more to come;
+//! only `next` says whether the list has ended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -26,33 +28,33 @@ use crate::store::key::article::TimeTable;
 use crate::store::stats::SourceStats;
 use crate::store::{StoreError, Tables};
 
-/// How many articles one page examines at most.
+/// The maximum number of articles that one page examines.
 pub const EXAMINED_MAX: usize = 20_000;
-/// A page ends with the item that takes it beyond this, so that no more is read than an answer may hold, roughly:
-/// what is sent of it is measured where it is sent.
+/// A page ends with the item that takes it over this many bytes, so that not much more is read than a reply can hold.
+/// The exact size of the reply is checked where it is encoded.
 pub const PAGE_CONTENT_BYTES: usize = 2 << 20;
 
-/// Which articles, in which order.
+/// A query for a list of articles.
 #[derive(Clone, Debug)]
 pub struct ArticleQuery {
-    /// Of this source; `None` is all.
+    /// Restricts the list to one source; `None` for all.
     pub source: Option<SourceId>,
-    /// Which of them.
+    /// Restricts the list to matching articles.
     pub filter: ArticleFilter,
-    /// How much of each.
+    /// How much of each article is read.
     pub view: View,
-    /// How many a page.
+    /// The maximum number of articles per page.
     pub page_size: usize,
-    /// The page ends with the article that takes its contents beyond this.
+    /// The page ends with the article that takes it over this many bytes.
     pub content_bytes_max: usize,
 }
 
-/// A page of a list, and where the next one begins; `None` after the last.
+/// A page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T, P> {
-    /// The items.
+    /// The items, in the order of the list. May be empty even if more follow.
     pub items: Vec<T>,
-    /// Where the next page begins.
+    /// The place to continue from; `None` if this is the last page.
     pub next: Option<P>,
 }
 
@@ -65,20 +67,20 @@ pub enum RevisionOrder {
     OldestFirst,
 }
 
-/// A revision, and when it was seen.
+/// A revision, with statistics of the observations that found it at or before the read point.
 #[derive(Clone, Debug)]
 pub struct RevisionEntry {
-    /// The revision.
+    /// The revision, with its content if the view includes it.
     pub revision: RevisionAt,
-    /// How many observations found it.
+    /// The number of those observations.
     pub observation_count: u32,
-    /// The earliest of them.
+    /// The observe time of the earliest.
     pub first_seen: Timestamp,
-    /// The latest of them.
+    /// The observe time of the latest.
     pub last_seen: Timestamp,
 }
 
-/// The articles after `after`, by name.
+/// Lists articles in order of name, starting after `after`.
 pub(crate) fn by_name(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -105,7 +107,8 @@ pub(crate) fn by_name(
     Ok(page)
 }
 
-/// The articles after `after` that may be asked for: those that are named, or else all of the source, or of all.
+/// The candidates after `after`, in order of name: the articles that the filter names, or else all of the source or of
+/// the archive.
 fn names<'a>(
     tables: &Tables<'a>,
     point: &ReadPoint,
@@ -126,7 +129,8 @@ fn names<'a>(
     Box::new(named.into_iter().filter_map(there))
 }
 
-/// The articles whose latest change is below `before`, the latest first. A position is the last one examined.
+/// Lists articles in order of their latest change, newest first, starting below `before`. The place to continue from is
+/// the last position examined.
 pub(crate) fn by_latest_change(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -137,7 +141,7 @@ pub(crate) fn by_latest_change(
     let mut page = Page { items: Vec::new(), next: None };
     let mut seq = before.unwrap_or(point.below()).min(point.below());
     let (mut examined, mut bytes) = (0, 0);
-    // An article's latest change below the bound is looked for once, however often the article changed.
+    // Remembered, so that an article's latest change is looked up once, however often the article changed.
     let mut latest: HashMap<ArticleKey, Seq> = HashMap::new();
     while let Some(at) = seq.previous() {
         if page.items.len() == query.page_size || examined == EXAMINED_MAX || bytes > query.content_bytes_max {
@@ -162,12 +166,12 @@ pub(crate) fn by_latest_change(
     Ok(page)
 }
 
-/// What the query says of the name alone.
+/// Whether the article's name matches the query.
 fn is_asked_for(query: &ArticleQuery, name: &ArticleName) -> bool {
     query.source.as_ref().is_none_or(|source| *source == name.source) && name_passes(&query.filter, name)
 }
 
-/// The article, if it is there at the cut and the filter lets it pass.
+/// The article, if it exists at this read point and matches the filter.
 fn examine(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -203,8 +207,8 @@ fn passes(
     Ok(urls(reader, entry, point.below())?.iter().any(|(url, _)| url.key.starts_with(prefix)))
 }
 
-/// The revisions of an article in order of number, from the position on, as far as they were observed at or before
-/// the cut's observe time.
+/// Lists the revisions of an article in order of number, starting after `after`. Only those observed at or before the
+/// read point's observe time are included.
 pub(crate) fn revisions(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -245,7 +249,7 @@ pub(crate) fn revisions(
     Ok(page)
 }
 
-/// When a revision was seen, as far as the cut goes.
+/// Statistics of the observations of a revision, up to the read point.
 #[derive(Clone, Copy)]
 struct Seen {
     count: u32,
@@ -258,8 +262,8 @@ impl Seen {
         Self { count: 1, first: at, last: at }
     }
 
-    /// With the observation that made a revision, which may be later than its sightings; `None` where it was not
-    /// seen at all.
+    /// Combines the observation that created a revision with its sightings, which may be earlier. `None` if neither is
+    /// at or before the read point.
     fn of(made_at: Option<Timestamp>, sightings: Option<&Self>) -> Option<Self> {
         match (made_at.map(Self::once), sightings) {
             (Some(made), Some(sightings)) => Some(made.and(*sightings)),
@@ -276,7 +280,7 @@ impl Seen {
     }
 }
 
-/// The sightings of each revision up to the cut's observe time.
+/// The sightings of each revision up to the read point's observe time.
 fn sightings(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -293,7 +297,7 @@ fn sightings(
     Ok(seen)
 }
 
-/// The sources after `after`, by name.
+/// Lists sources in order of name, starting after `after`.
 pub(crate) fn sources(
     reader: &Reader<'_>,
     below: Seq,

@@ -1,15 +1,17 @@
-//! What a filter says of an article, from its name and the attributes that the log keeps.
+//! Matches articles against a filter, by their name, their state and the attributes that the log has.
+//!
+//! The checks are separate functions, so that callers can make the cheapest ones first. Contents are never read.
 
 use crate::model::filter::language_matches;
 use crate::model::{ArticleFilter, ArticleName, Change, Timestamp};
 
-/// What the filter says of the name alone.
+/// Whether the name matches. This is all there is to check unless [`asks_for_attributes`].
 pub(crate) fn name_passes(filter: &ArticleFilter, name: &ArticleName) -> bool {
     (filter.sources.is_empty() || filter.sources.contains(&name.source))
         && (filter.articles.is_empty() || filter.articles.contains(name))
 }
 
-/// Whether the filter asks for more than a name.
+/// Whether the filter selects by anything other than the name.
 pub(crate) fn asks_for_attributes(filter: &ArticleFilter) -> bool {
     let ArticleFilter { sources: _, articles: _, withdrawn, languages, labels, url_prefix, observe_time, publish_time } =
         filter;
@@ -21,12 +23,12 @@ pub(crate) fn asks_for_attributes(filter: &ArticleFilter) -> bool {
         || !publish_time.is_unbounded()
 }
 
-/// What the filter says of an article in this state, whose revision in force is so since `since`.
+/// Whether an article in this state matches, with a revision in force since `since`.
 pub(crate) fn state_passes(filter: &ArticleFilter, withdrawn: bool, since: Timestamp) -> bool {
     filter.withdrawn.is_none_or(|wanted| wanted == withdrawn) && filter.observe_time.contains(Some(since))
 }
 
-/// What the filter says of the attributes of a revision, which `made` made. URLs are not looked at.
+/// Whether the attributes of the revision that `made` created match. URLs are not checked here.
 pub(crate) fn attributes_pass(filter: &ArticleFilter, made: &Change) -> bool {
     let Some(record) = made.entry.new_revision.as_deref() else { return false };
     let publish_time = record.publish_time.as_ref().map(|claim| claim.time);

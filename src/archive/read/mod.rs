@@ -1,21 +1,23 @@
-//! Reads, at any point of both time axes.
+//! Reads, at any point of both time axes: "what did the article say at T, as the archive knew it at S?"
 //!
 //! ```text
-//!                 archive time: what the archive knew ──▶
-//!             ┌───────────────────────────┬──────────────
-//! observe     │ known, in force           │ not known yet
-//! time: what  │   ● the read point        │
-//! the article ├───────────────────────────┤
-//! said  │     │ known, in force later     │
-//!       ▼     └───────────────────────────┴──────────────
+//!                 log position (what the archive knew) ──▶
+//!                                    S
+//! observe time  ┌────────────────────┐
+//! (what the     │ in force at T:     │ recorded at or after S:
+//! article said) │ the last change    │ not visible, whatever
+//!       │       │ in this area       │ its observe time
+//!       │     T └────────────────────● the read point
+//!       ▼         comes into force
+//!                 after T
 //! ```
 //!
-//! A read first resolves its point on the archive axis to a position: it sees the changes below that, and no others
-//! ([`point`]). On the observe axis it then takes the last revision that was in force at its time. Both are resolved
-//! once, so that everything in one answer belongs together.
+//! A read first resolves S, the archive side of its point, to a position: it sees the changes below that and no others
+//! ([`point`]). Of these, the last one at or before T on the observe axis is in force. Both sides are resolved once, so
+//! everything in one reply belongs to the same state. A side that is left out means its end.
 //!
-//! A read tries the caches first, on the async thread; where something is not there, it runs again on a blocking thread,
-//! with the engine ([`reader`]).
+//! A read runs on the async thread first, with the caches alone. If anything is missing there, the same code runs again
+//! on a blocking thread, with the engine ([`reader`]). It therefore must not have side effects.
 
 pub mod article;
 pub(crate) mod cache;

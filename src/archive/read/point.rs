@@ -1,4 +1,19 @@
-//! A point of both axes, resolved once: every look-up of a read takes the same bound.
+//! Resolves the archive side of a read point to a position, once, so that every lookup of a read has the same bound.
+//!
+//! | the client gives | the position |
+//! | --- | --- |
+//! | nothing | the durable tail |
+//! | a position | that position, lowered to the start of the batch if it is inside an atomic batch |
+//! | a position with its log digest | the same, if this log has that digest there |
+//! | an archive time | the end of the last commit at or before it, found by binary search |
+//!
+//! Invariants:
+//! - A resolved point never changes its meaning. So a position must be durable, and an archive time must be closed
+//!   before it is resolved here; closing it is the caller's job.
+//! - A read never sees a part of an atomic batch. The one exception is [`exactly`], for feeds, which may resume inside
+//!   a batch.
+//!
+//! The observe side needs no resolving, and this module does not look at it.
 
 use std::cmp::Ordering;
 
@@ -8,23 +23,25 @@ use crate::archive::shared::Tail;
 use crate::archive::write::commit_builder::Position;
 use crate::model::{LogDigest, Seq, Snapshot, Timestamp};
 
-/// A resolved point.
+/// A point of both time axes, resolved to one position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadPoint {
-    /// The point of the observe axis; `None` is its end.
+    /// The instant on the observe axis; `None` is the end of the axis.
     pub observe_time: Option<Timestamp>,
-    /// What the read is answered from.
+    /// The state of the log that the read sees.
     pub snapshot: Snapshot,
 }
 
 impl ReadPoint {
-    /// All changes below this position are known, and nothing else.
+    /// The bound of all lookups: changes below this position are visible, and no others.
     pub fn below(&self) -> Seq {
         self.snapshot.next_seq
     }
 }
 
-/// The stamp for "the changes below `next_seq`". A bound inside an atomic batch is lowered to its beginning.
+/// Resolves "known below `next_seq`". A position inside an atomic batch is lowered to the first of the batch. A
+/// position after the tail is [`BadBound::SeqInFuture`], and a log digest other than this log's
+/// [`BadBound::HistoryDiverged`].
 pub(crate) fn at_seq(
     reader: &Reader<'_>,
     tail: &Tail,
@@ -45,7 +62,8 @@ pub(crate) fn at_seq(
     snapshot_below(reader, position, lowered)
 }
 
-/// The stamp for "the changes archived at or before `archive_time`", which must not be able to change any more.
+/// Resolves "known at `archive_time`". The time must be closed: no later commit may get an archive time at or before
+/// it.
 pub(crate) fn at_archive_time(
     reader: &Reader<'_>,
     tail: &Tail,
@@ -67,7 +85,8 @@ pub(crate) fn at_archive_time(
     snapshot_below(reader, position, low)
 }
 
-/// The stamp at exactly this position, inside an atomic batch or not, of a log that has this history where one is given.
+/// Returns the snapshot at exactly this position, which may be inside an atomic batch. A log digest other than this
+/// log's, or a position after the tail, is [`BadBound::HistoryDiverged`].
 pub(crate) fn exactly(
     reader: &Reader<'_>,
     tail: &Tail,
@@ -78,7 +97,7 @@ pub(crate) fn exactly(
     let snapshot = match next_seq.cmp(&position.next_seq) {
         Ordering::Less => Some(snapshot_below(reader, position, next_seq)?),
         Ordering::Equal => Some(position.snapshot()),
-        // A position that this log has never reached is of another one.
+        // The client got the position from a log that had reached it, so that was not this log.
         Ordering::Greater => None,
     };
     let diverged = || ArchiveError::from(BadBound::HistoryDiverged { next_seq });

@@ -1,5 +1,22 @@
-//! Look-ups through the caches. Each read is tried on what is in memory first, on the async thread that asks;
-//! where that does not do, the same code runs again on a blocking thread, with the engine behind the caches.
+//! Lookups through the caches.
+//!
+//! A read is a function of a [`Reader`]. It runs on the async thread first, with a reader that knows only the caches; a
+//! lookup that is not cached fails with [`ReadError::NotCached`], and the same function runs again on a blocking
+//! thread, with a reader that may use the engine. Most reads never leave the async thread, and none ever blocks it.
+//!
+//! ```text
+//! async thread     read(cached reader) ──▶ result
+//!                        │ NotCached
+//! blocking thread        └─▶ read(engine reader) ──▶ result, and the caches filled
+//! ```
+//!
+//! Invariants:
+//! - A lookup that needs the engine obtains it from [`Reader::tables`], so it cannot run on an async thread by mistake.
+//! - The engine may show one commit that is not durable yet. Every lookup is therefore bounded by the durable tail or
+//!   by the read point, which is at or below it. The exceptions are named for it.
+//! - What is read is cached only if it can be used again; long scans do not displace it ([`Reader::unkept`]).
+//!
+//! The reader does not know what a read is for, and does not resolve points.
 
 use std::sync::Arc;
 
@@ -12,15 +29,15 @@ use crate::archive::shared::Shared;
 use crate::model::{ArticleKey, ArticleName, Change, ContentDigest, Seq};
 use crate::store::{StoreError, Tables};
 
-/// A timeline of more entries is not kept in memory; its article is read from the tables.
+/// The maximum number of entries of a timeline that is kept in memory. Longer ones are read from the tables.
 const TIMELINE_ENTRIES_MAX: usize = 16_384;
 
-/// Why a look-up has no answer.
+/// Why a lookup has no result.
 #[derive(Debug)]
 pub(crate) enum ReadError {
-    /// It is not in memory, and the engine must not be asked here.
+    /// The caches do not have it, and this reader may not use the engine. The read must run again with one that may.
     NotCached,
-    /// It failed, or the answer is an error.
+    /// The lookup failed, or the result of the read is an error.
     Failed(ArchiveError),
 }
 
@@ -30,7 +47,7 @@ impl<E: Into<ArchiveError>> From<E> for ReadError {
     }
 }
 
-/// Where look-ups go.
+/// Looks up heads, changes, contents and timelines.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a> {
     shared: &'a Shared,
@@ -39,11 +56,11 @@ pub(crate) struct Reader<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReadMode {
-    /// What is in memory.
+    /// Reads the caches only.
     CacheOnly,
-    /// The engine too, whose answers are kept.
+    /// Reads the caches, then the engine, and caches the result.
     ReadThrough,
-    /// The engine too, without keeping what a long scan sees once.
+    /// Reads the caches, then the engine, and does not cache the result.
     Bypass,
 }
 
@@ -56,7 +73,7 @@ impl<'a> Reader<'a> {
         Self { shared, mode: ReadMode::ReadThrough }
     }
 
-    /// The same, without keeping what is read.
+    /// Returns a reader that caches nothing, for scans that see most of their data once.
     pub(crate) fn unkept(self) -> Self {
         let mode = if self.mode == ReadMode::ReadThrough { ReadMode::Bypass } else { self.mode };
         Self { mode, ..self }
@@ -69,8 +86,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The article of this name, whatever the bound. One that no durable change made is not there, though a commit may
-    /// have left its name.
+    /// The head of the article with this name, whatever the bound of the read; `None` if no durable change created the
+    /// article. The engine may already have its name, from a commit that is not durable yet.
     pub(crate) fn head(&self, name: &ArticleName) -> Result<Option<HeadEntry>, ReadError> {
         if let Some(entry) = self.shared.caches.head(name) {
             return Ok(Some(entry));
@@ -86,12 +103,12 @@ impl<'a> Reader<'a> {
         Ok(entry?)
     }
 
-    /// The article of this number, whatever the bound.
+    /// The head of the article with this number, whatever the bound of the read.
     pub(crate) fn head_of(&self, article: ArticleKey) -> Result<HeadEntry, ReadError> {
         Ok(load_head(&self.tables()?, article)?)
     }
 
-    /// The change at `seq`, which is below the durable tail.
+    /// The change at `seq`, which must be below the durable tail. If it is missing, the database is damaged.
     pub(crate) fn change(&self, seq: Seq) -> Result<Arc<Change>, ReadError> {
         if let Some(change) = self.shared.caches.change(seq) {
             return Ok(change);
@@ -104,12 +121,13 @@ impl<'a> Reader<'a> {
         Ok(change)
     }
 
-    /// Recent changes from `from` on and below `end`, at most `most`; `None` where the first is not in memory.
+    /// The changes from `from` on and below `end`, at most `most`, from the ring; `None` if the ring no longer has the
+    /// first.
     pub(crate) fn recent(&self, from: Seq, end: Seq, most: usize) -> Option<Vec<Arc<FeedEntry>>> {
         self.shared.recent.range(from.0, end.0, most)
     }
 
-    /// The changes from `from` on and below `end`, from storage.
+    /// The changes from `from` on and below `end`, from storage, without caching them.
     pub(crate) fn log(
         self,
         from: Seq,
@@ -119,7 +137,7 @@ impl<'a> Reader<'a> {
         Ok(changes.map(|change| Ok(FeedEntry::unshared(Arc::new(change?)))))
     }
 
-    /// The change at `seq`, if it is durable.
+    /// The change at `seq`; `None` if it is not durable.
     pub(crate) fn durable_change(&self, seq: Seq) -> Result<Option<Arc<Change>>, ReadError> {
         if seq >= self.shared.tail().position.next_seq {
             return Ok(None);
@@ -127,10 +145,10 @@ impl<'a> Reader<'a> {
         self.change(seq).map(Some)
     }
 
-    /// The change at `seq`, of a commit that may not be durable yet. It is not kept. `None` where a commit that failed
-    /// left but a part of itself.
+    /// The change at `seq`, even if its commit is not durable yet. It is not cached. `None` if a failed commit left
+    /// only a part of itself, without this change.
     pub(crate) fn change_of_any_commit(&self, seq: Seq) -> Result<Option<Arc<Change>>, ReadError> {
-        // Asked for first: what is durable now must be there when it is read.
+        // Checked before the read: a change that is durable by now must be found by it.
         let durable = seq < self.shared.tail().position.next_seq;
         if durable || self.shared.caches.change(seq).is_some() {
             return self.unkept().change(seq).map(Some);
@@ -138,7 +156,8 @@ impl<'a> Reader<'a> {
         Ok(self.tables()?.change(seq)?.map(Arc::new))
     }
 
-    /// The content that the change at `seq` brought.
+    /// The content of the revision that the change at `seq` created, checked against `digest` when it is read from
+    /// disk.
     pub(crate) fn content(&self, seq: Seq, digest: ContentDigest) -> Result<LoadedContent, ReadError> {
         if let Some(content) = self.shared.caches.content(seq) {
             return Ok(content);
@@ -152,7 +171,8 @@ impl<'a> Reader<'a> {
         Ok(content)
     }
 
-    /// Calls `read` with where the steps of an article are to be read for a bound.
+    /// Calls `read` with the timeline of an article: the one in memory if it covers the bound, or else the tables.
+    /// Loads the timeline into memory if it is short enough.
     pub(crate) fn with_steps<T>(
         &self,
         entry: &HeadEntry,
@@ -178,7 +198,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A long timeline is not even tried.
+/// Whether the timeline can be short enough to be kept, judging by the number of revisions.
 fn worth_loading(entry: &HeadEntry) -> bool {
     entry.head.revision_count.get() as usize <= TIMELINE_ENTRIES_MAX
 }

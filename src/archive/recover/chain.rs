@@ -1,10 +1,19 @@
-//! That one change of the log may follow another: positions without a gap, the running digest, archive times that rise
-//! from commit to commit, atomic batches that lie within one, and articles in order of their numbers.
+//! Validates the log as a chain: whether a change may follow the one before it.
+//!
+//! The rules that the writer thread keeps, and that are checked here:
+//! - Positions have no gaps.
+//! - The log digest of a change covers its bytes and the digest before it.
+//! - Archive times never fall. Changes with the same one belong to the same commit.
+//! - An atomic batch is contiguous and within one commit.
+//! - Articles get their numbers in the order of their first changes.
+//!
+//! This is about the log alone. It looks at neither contents nor indexes, and the state of an article does not matter
+//! to it.
 
 use crate::model::{ArticleKey, Change, LogDigest, LogKind, Seq, Timestamp};
 use crate::store::StoreError;
 
-/// A place in the log, to which the next change is held.
+/// The end of the part of the log that has been validated: what the next change is checked against.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Succession {
     next_seq: Seq,
@@ -13,7 +22,7 @@ pub(crate) struct Succession {
     next_article: ArticleKey,
 }
 
-/// What matters of the change before.
+/// The parts of the previous change that the next one depends on.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     archive_time: Timestamp,
@@ -21,12 +30,12 @@ struct Last {
 }
 
 impl Succession {
-    /// The beginning of an archive's log.
+    /// Starts at the beginning of an archive's log.
     pub(crate) fn of_archive(id: &[u8; 16]) -> Self {
         Self { next_seq: Seq::ZERO, log_digest: LogDigest::of_archive(id), last: None, next_article: ArticleKey(0) }
     }
 
-    /// Behind a change that is taken as it is, with `next_article` articles below.
+    /// Resumes after a trusted change, with `next_article` articles created so far.
     pub(crate) fn behind(change: &Change, next_article: ArticleKey) -> Self {
         let Change { seq, log_digest, entry } = change;
         let last = Last { archive_time: entry.archive_time, batch_first: entry.batch_first };
@@ -38,22 +47,23 @@ impl Succession {
         self.next_seq
     }
 
-    /// The running digest so far.
+    /// The log digest so far.
     pub(crate) fn log_digest(&self) -> LogDigest {
         self.log_digest
     }
 
-    /// The archive time of the last change.
+    /// The archive time of the last change; `None` at the beginning of the log.
     pub(crate) fn archive_time(&self) -> Option<Timestamp> {
         self.last.map(|last| last.archive_time)
     }
 
-    /// Whether a change would begin a commit.
+    /// Whether `change`, as the next one, begins a commit.
     fn begins_commit(&self, change: &Change) -> bool {
         self.archive_time() != Some(change.entry.archive_time)
     }
 
-    /// Goes on behind `change`, whose bytes are `record`, or tells why it cannot be the next: [`StoreError::Damaged`].
+    /// Validates `change`, whose bytes are `record`, as the next log entry and advances past it. If it cannot be the
+    /// next, the error is [`StoreError::Damaged`], and nothing has advanced.
     pub(crate) fn follow(&mut self, change: &Change, record: &[u8]) -> Result<(), StoreError> {
         let Change { seq, log_digest, entry } = change;
         let damaged = |detail| Err(StoreError::damaged_at(*seq, detail));
@@ -61,19 +71,19 @@ impl Succession {
             return Err(StoreError::damaged_at(self.next_seq, "a change of the log is missing"));
         }
         if self.log_digest.after(*seq, record) != *log_digest {
-            return damaged("the running digest of the log does not match");
+            return damaged("the log digest does not match");
         }
         let begins_commit = self.begins_commit(change);
         if self.last.is_some_and(|last| entry.archive_time < last.archive_time) {
-            return damaged("an archive time lies before the one before it");
+            return damaged("an archive time is earlier than the one before it");
         }
         let goes_on = self.last.is_some_and(|last| !begins_commit && last.batch_first == entry.batch_first);
         if entry.batch_first != *seq && !goes_on {
-            return damaged("an atomic batch does not begin where the change says");
+            return damaged("an atomic batch does not begin where its change says");
         }
         let is_new = entry.kind == LogKind::Created;
         if is_new && entry.article != self.next_article || !is_new && entry.article >= self.next_article {
-            return damaged("an article has another number than the log gives it");
+            return damaged("an article does not have the number that its place in the log gives it");
         }
         self.next_seq = seq.next();
         self.log_digest = *log_digest;

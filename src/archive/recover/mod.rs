@@ -1,7 +1,8 @@
-//! Recovery: a database from a backup or from its log, and the proof that it is right.
+//! Recovery: restoring an archive from a backup, verifying a database, and rebuilding one from its own log.
 //!
-//! Restoring and rebuilding replay a log through the same code ([`replay`]), which checks that each change follows from
-//! the one before it ([`chain`]).
+//! Restore and rebuild replay a log through the same code ([`replay`]). It checks that each change continues the log
+//! ([`chain`]) and projects the indexes as the writer thread does. Verification uses the same checks and the same
+//! projections, so the three cannot disagree about what is right.
 
 pub(crate) mod chain;
 pub(crate) mod replay;

@@ -1,8 +1,19 @@
-//! Fills an empty database with the record of an archive, and derives the indexes: what a restoring and a rebuilding do.
+//! Rebuilds a database by replaying a log; used by restore and by `verify --rebuild`.
 //!
-//! Each change is held to the one before it, each content to its digest and each original to its SHA-256 before it is
-//! written. What was filled is an archive only after [`Refill::finish`]: whoever calls this keeps the database out of
-//! reach until then.
+//! ```text
+//! full changes, in order ──▶ validate as a chain ──▶ check content and original ──▶ project indexes ──▶ engine
+//! ```
+//!
+//! Invariants:
+//! - Nothing is written unchecked: each change is validated against the one before it, each content against its digest,
+//!   and each original against its SHA-256. A rebuild may keep a damaged payload, which it then reports.
+//! - The result is the same database as the one that the writer thread wrote, entry for entry, apart from how contents
+//!   were divided into commits.
+//! - Memory is bounded, however long the log is: writes are committed in batches, and recent contents are cached.
+//! - The database is complete only after [`Refill::finish`]. The caller must keep it out of reach until then; there is
+//!   no marker for an incomplete one.
+//!
+//! This module does not know where the changes come from, nor where the database is.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +34,11 @@ use crate::store::subscription::SubscriptionRecord;
 use crate::store::whole::WholeChange;
 use crate::store::{Batch, Engine, StoreError, Tables};
 
-/// Changes in one commit.
+/// The maximum number of changes in one commit.
 const COMMIT_CHANGES: usize = 256;
-/// Bytes in one commit.
+/// A commit ends with the change that takes it to this many bytes.
 const COMMIT_BYTES: u64 = 8 << 20;
-/// Contents kept in memory, for those that are deltas of them.
+/// Memory for recent contents, in bytes. Later contents are deltas of them.
 const CONTENT_CACHE_BYTES: u64 = 64 << 20;
 
 #[derive(Clone)]
@@ -39,31 +50,32 @@ impl Weighter<Seq, Bytes> for ByBytes {
     }
 }
 
-/// What an archive has beside the log and what follows from it.
+/// State that cannot be derived from the log.
 #[derive(Debug, Default)]
 pub(crate) struct Apart {
-    /// No archive time at or before this is assigned any more.
+    /// The closed time: no later commit gets an archive time at or before it.
     pub(crate) closed_time: Option<Timestamp>,
-    /// How many commits the database counts.
+    /// The number of commits since the archive was created.
     pub(crate) commits: u64,
-    /// The durable subscriptions. Their positions lie at or before the end of the log.
+    /// The durable subscriptions. Their positions must be at or below the end of the log.
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
 }
 
-/// A database that is being filled.
+/// A database that is being rebuilt.
 pub(crate) struct Refill<'a> {
     engine: &'a dyn Engine,
     succession: Succession,
     sources: Sources,
     contents: Cache<Seq, Bytes, ByBytes>,
-    /// What is not committed yet.
+    /// The writes that are not committed yet.
     batch: Batch,
     batch_bytes: u64,
     batch_changes: usize,
 }
 
 impl<'a> Refill<'a> {
-    /// Begins with an empty engine, which becomes a database of the archive of this id.
+    /// Begins with an empty engine, which becomes a database of the archive `archive_id`. An engine that is not empty
+    /// is [`StoreError::Damaged`].
     pub(crate) fn new(engine: &'a dyn Engine, archive_id: [u8; 16]) -> Result<Self, FormatError> {
         let id = format::open(engine, archive_id)?;
         if id != archive_id || Tables::new(engine).last_change()?.is_some() {
@@ -74,7 +86,7 @@ impl<'a> Refill<'a> {
         Ok(Self { engine, succession, sources, contents, batch: Batch::default(), batch_bytes: 0, batch_changes: 0 })
     }
 
-    /// Where the log ends so far.
+    /// The snapshot at the end of the log so far.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             next_seq: self.succession.next_seq(),
@@ -83,7 +95,7 @@ impl<'a> Refill<'a> {
         }
     }
 
-    /// Adds the next change. What does not follow from those before it, or is not what it is recorded as, is
+    /// Adds the next change. If it does not continue the log, or its payload is not what it records, the error is
     /// [`StoreError::Damaged`], and nothing of it is added.
     pub(crate) fn push(&mut self, whole: &WholeChange) -> Result<(), StoreError> {
         let batch = written(whole);
@@ -91,7 +103,7 @@ impl<'a> Refill<'a> {
         self.add(whole, batch)
     }
 
-    /// As [`Self::push`], but takes what the change brought as it is, and answers what is wrong with that.
+    /// Like [`Self::push`], but keeps a damaged payload and returns the damage.
     pub(crate) fn push_as_it_is(&mut self, whole: &WholeChange) -> Result<Option<StoreError>, StoreError> {
         let batch = written(whole);
         let found = self.check_brought(whole, &batch).err();
@@ -99,7 +111,7 @@ impl<'a> Refill<'a> {
         Ok(found)
     }
 
-    /// Holds what the change brought, which is in `written`, to what it is recorded as.
+    /// Checks the change's payload, which is in `written`, against what the change records of it.
     fn check_brought(&self, whole: &WholeChange, written: &Batch) -> Result<(), StoreError> {
         let seq = whole.change.seq;
         let Some(made) = &whole.change.entry.new_revision else { return Ok(()) };
@@ -111,7 +123,7 @@ impl<'a> Refill<'a> {
         payload::check_original(&whole.change, whole.original.as_ref())
     }
 
-    /// Adds a change, all of which but the indexes is in `batch`.
+    /// Adds a change. `batch` has all of it except the indexes.
     fn add(&mut self, whole: &WholeChange, mut batch: Batch) -> Result<(), StoreError> {
         let mut succession = self.succession;
         succession.follow(&whole.change, &whole.record)?;
@@ -120,7 +132,8 @@ impl<'a> Refill<'a> {
         self.take(batch)
     }
 
-    /// Writes what is left, with what does not follow from the log, and answers where that ends.
+    /// Writes the last batch, with the state that cannot be derived from the log. Returns the snapshot at the end of
+    /// the log.
     pub(crate) fn finish(mut self, apart: &Apart) -> Result<Snapshot, StoreError> {
         let snapshot = self.snapshot();
         if let Some(floor) = apart.closed_time {
@@ -136,7 +149,7 @@ impl<'a> Refill<'a> {
         Ok(snapshot)
     }
 
-    /// Adds the indexes.
+    /// Adds the index entries that follow from the change.
     fn derive(&mut self, whole: &WholeChange, batch: &mut Batch) -> Result<(), StoreError> {
         let change = &whole.change;
         let read = Overlay::new(self.engine, &self.batch);

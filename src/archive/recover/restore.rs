@@ -1,10 +1,26 @@
-//! Restoring: an archive made anew, in a new directory, from the files of a backup.
+//! Restores an archive from the log files of a backup, into a new directory.
 //!
-//! It is the archive that was backed up, as it was at the point that is restored: the same id and the same history below
-//! that point, so that what was handed out before it stays valid, and what was handed out beyond it is refused, however
-//! far the restored archive grows. Leases on durable subscriptions go on above all that were ever given, so that none of
-//! the lost archive is good any more, however many the restored one gives. It is put together in a directory beside its own, in `NAME.restoring`, and gets its name
-//! when all of it is durable. What is cut short before leaves the name free, and is removed by the next one.
+//! The result is the archive that was backed up, as it was at the chosen position: the same id, and the same log below
+//! that position.
+//!
+//! ```text
+//! lost archive      0 ──────────────────── 120 ─────────── 190
+//! backup            0 ──────────────────── 120
+//! restored archive  0 ──────────────────── 120 ═══ different changes ═══▶
+//!
+//! token of 80       valid
+//! token of 150      rejected: the log digest at 150 is different
+//! ```
+//!
+//! Invariants:
+//! - Snapshots and tokens from below the position stay valid. Those from above it are rejected, however far the
+//!   restored archive grows, because the log digest differs.
+//! - Epochs of durable subscriptions continue above all that the lost archive can have given, so none of its consumers
+//!   is taken for a current one. Every subscription is held until someone says where its consumer continues.
+//! - The archive is built in `NAME.restoring`, next to its final directory, and gets its name only once all of it is
+//!   durable. A restore that is interrupted leaves the name free, and the next one removes its remains.
+//!
+//! Finding and reading the files of a backup is the job of [`crate::backup`].
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,61 +42,62 @@ use crate::store::format::FormatError;
 use crate::store::subscription::SubscriptionRecord;
 use crate::store::{EngineError, StoreError};
 
-/// Why an archive was not restored. Nothing is left that could be taken for one.
+/// Why an archive was not restored. Nothing remains that could be mistaken for an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The backup can't be read, or is not whole.
+    /// The backup can't be read, or is incomplete.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// What the backup holds is not what was archived.
-    #[error("the backup is damaged{}: {detail}; take another copy of it, or restore to a position before that", at(*.seq))]
+    /// The backup does not have what was archived.
+    #[error("the backup is damaged{}: {detail}; use another copy of it, or restore to an earlier position", at(*.seq))]
     Damaged {
-        /// The change, where it is known.
+        /// The position of the damaged change, if it is known.
         seq: Option<Seq>,
-        /// What was found.
+        /// What is wrong with it.
         detail: String,
     },
     /// The directory can't become an archive.
     #[error(transparent)]
     Directory(#[from] OpenError),
-    /// The place is taken.
-    #[error("{} is not empty; restore into a directory that does not exist, or is empty", .0.display())]
+    /// The destination is a directory that is not empty, or a file.
+    #[error("{} is not empty; restore into a directory that is empty or does not exist", .0.display())]
     Taken(PathBuf),
-    /// No directory can be given this name.
-    #[error("{} can't become an archive: {reason}; name a directory that does not exist, or is empty", .path.display())]
+    /// The destination cannot become a directory of its own.
+    #[error("{} can't become an archive: {reason}; name a directory that is empty or does not exist", .path.display())]
     Unfit {
-        /// The name.
+        /// The destination.
         path: PathBuf,
-        /// What keeps it from being given.
+        /// Why it cannot.
         reason: String,
     },
-    /// The system gave no random bytes for the epochs of durable subscriptions.
-    #[error("the system gives no random bytes: {0}")]
+    /// The operating system returned no random bytes for the epochs of durable subscriptions.
+    #[error("the operating system returned no random bytes: {0}")]
     Randomness(String),
-    /// What was restored could not be written.
+    /// The engine could not write the new database.
     #[error("the archive could not be written: {0}")]
     Write(EngineError),
 }
 
-/// How far above the epoch that a backup knows a restored archive begins at least: more than the lost one can have given.
+/// The minimum distance of a restored epoch from the one in the backup: more than the lost archive can have given
+/// since.
 const LEASES_LOST: u64 = 1 << 32;
-/// How much of a epoch is left to chance, so that two restores of one backup give different ones.
+/// The range of the random part of a restored epoch, so that two restores of one backup give different epochs.
 const LEASES_BY_CHANCE: u64 = 1 << 48;
 
-/// An archive that was restored.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// Where its log ends.
+    /// The durable tail of the restored archive.
     pub end: Snapshot,
-    /// The durable subscriptions that were beyond that, and were set back to it; each with where it was.
+    /// The durable subscriptions whose position was after that and was set back to it; each with its former position.
     pub set_back: Vec<(SubscriptionId, Seq)>,
-    /// How many durable subscriptions there are, those that were set back too. Each is held until it is moved, or its
-    /// consumer shows that it was sent nothing that is lost.
+    /// The number of durable subscriptions, including those set back. Each is held until it is moved, or its consumer
+    /// shows that it has received nothing that is lost.
     pub held: usize,
 }
 
-/// Restores the changes of a backup of the archive of this id into `path`, which must not exist, or be an empty directory.
-/// `progress` is told how far the files were read, in changes and bytes. `None` where it asked for an end.
+/// Restores the archive `archive_id` from the changes of a backup, into `path`, which must not exist or be an empty
+/// directory. `progress` is called after each change. Returns `None` if it requested a stop; nothing remains then.
 pub fn restore_directory(
     changes: Changes,
     archive_id: [u8; 16],
@@ -88,7 +105,7 @@ pub fn restore_directory(
     (options, holder): (&Options, Holder),
     progress: &mut Progress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
-    // A path that ends in a dot leads to a directory, and is no name for one.
+    // A path that ends in `/.` leads to a directory but has no final name. Collecting its components removes that.
     let path: &Path = &path.components().collect::<PathBuf>();
     must_be_free(path)?;
     let staging = beside(path)?;
@@ -106,10 +123,10 @@ pub fn restore_directory(
     restored
 }
 
-/// Told how far the files were read, in changes and bytes; answers whether to go on.
+/// Receives the position below which all changes were read, and the bytes read so far. Returns whether to continue.
 pub type Progress<'a> = dyn FnMut(Seq, u64) -> ControlFlow<()> + 'a;
 
-/// Puts the database together, and closes it. `None` where it was to end before.
+/// Builds the database and closes it. `None` if `progress` requested a stop.
 fn fill(
     directory: &Arc<Directory>,
     mut changes: Changes,
@@ -131,11 +148,12 @@ fn fill(
     let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
         record.epoch = epoch_never_given(record.epoch)?;
-        // Whatever the backup knows of a consumer, it may have gone on since then.
+        // The consumer may have received changes after this backup was made.
         record.restored = true;
     }
     let held = subscriptions.len();
-    // Commits are counted on, so that a later backup is told from this one where both end at one position.
+    // The commit count continues, so that a later backup can be distinguished from this one even if both end at the
+    // same position.
     refill.finish(&Apart { closed_time: beside.closed_time, commits, subscriptions })?;
     drop(engine);
     let path = directory.path();
@@ -147,7 +165,8 @@ fn fill(
 
 type Subscriptions = BTreeMap<SubscriptionId, SubscriptionRecord>;
 
-/// Subscriptions at or below `end`, and which of them were beyond it.
+/// Lowers the positions of subscriptions to at most `end`. Also returns those that were lowered, with their former
+/// positions.
 fn lowered(
     subscriptions: Vec<(SubscriptionId, SubscriptionRecord)>,
     end: Seq,
@@ -162,34 +181,35 @@ fn lowered(
     (lowered.collect(), set_back)
 }
 
-/// A epoch above all that were ever given, given one that was: the archive that was lost may have given others since.
+/// Returns an epoch above all that were ever given. `known` is the one in the backup; the lost archive may have given
+/// more since.
 fn epoch_never_given(known: u64) -> Result<u64, RestoreError> {
     let mut chance = [0; 8];
     getrandom::fill(&mut chance).map_err(|error| RestoreError::Randomness(error.to_string()))?;
     let above = LEASES_LOST + u64::from_be_bytes(chance) % LEASES_BY_CHANCE;
-    // Tens of thousands of restores, one after the other, stay below the highest number.
+    // Even tens of thousands of restores in a row stay below the highest number.
     Ok(known.saturating_add(above))
 }
 
 fn must_be_free(path: &Path) -> Result<(), RestoreError> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        metadata => metadata.map_err(OpenError::io("look at", path))?,
+        metadata => metadata.map_err(OpenError::io("inspect", path))?,
     };
     if metadata.is_symlink() {
         return Err(unfit(path, "it is a symbolic link"));
     }
-    let is_empty = metadata.is_dir() && fs::read_dir(path).map_err(OpenError::io("look into", path))?.next().is_none();
+    let is_empty = metadata.is_dir() && fs::read_dir(path).map_err(OpenError::io("list", path))?.next().is_none();
     if is_empty { Ok(()) } else { Err(RestoreError::Taken(path.to_path_buf())) }
 }
 
-/// Finds out before anything is read what would keep the archive from getting its name when all is done.
+/// Checks, before anything is read, that the archive can get its name in the end.
 fn must_take_name(directory: &Directory, path: &Path) -> Result<(), RestoreError> {
     directory.try_name(path).map_err(|error| {
         if error.kind() == io::ErrorKind::ResourceBusy {
-            unfit(path, "it is a mount point, and an archive is put in the place of a directory")
+            unfit(path, "it is a mount point, and the archive has to replace the directory")
         } else {
-            unfit(path, &format!("nothing can be put in its place ({error})"))
+            unfit(path, &format!("it cannot be replaced ({error})"))
         }
     })
 }
@@ -198,9 +218,10 @@ fn unfit(path: &Path, reason: &str) -> RestoreError {
     RestoreError::Unfit { path: path.to_path_buf(), reason: reason.to_owned() }
 }
 
-/// Where an archive is put together until it gets its name: in the same folder, so that the name can be changed at once.
+/// The directory in which an archive is built until it gets its name. It is in the same folder, so that renaming it is
+/// atomic.
 fn beside(path: &Path) -> Result<PathBuf, RestoreError> {
-    let Some(name) = path.file_name() else { return Err(unfit(path, "it has no name of its own")) };
+    let Some(name) = path.file_name() else { return Err(unfit(path, "it does not end in a name")) };
     let mut name = name.to_os_string();
     name.push(".restoring");
     Ok(path.with_file_name(name))

@@ -1,4 +1,7 @@
-//! What may be done to a durable subscription. The writer judges each edit, in its turn.
+//! Decides edits of durable subscriptions. The writer thread calls this for each edit, in order of arrival.
+//!
+//! An edit depends only on the subscription's record as the edits before it leave it, and on the consumer that is
+//! attached. It does not depend on articles or on the log.
 
 use std::sync::Arc;
 
@@ -8,38 +11,38 @@ use crate::archive::subscriptions::registry::Subscriptions;
 use crate::model::{FeedQuery, Seq, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
-/// What is asked of a subscription.
+/// A requested edit of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) enum SubscriptionEdit {
-    /// Make it.
+    /// Create it.
     Create { query: FeedQuery, next_seq: Seq },
-    /// Remove it.
+    /// Delete it, if no consumer is attached.
     Delete,
-    /// Change what there is.
+    /// Change an existing one.
     Change(SubscriptionChange),
 }
 
-/// A change of a subscription that is there.
+/// A change of an existing subscription.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SubscriptionChange {
-    /// Give a new epoch, which fences off all before it, to a consumer that was sent nothing but this log's changes below
-    /// `seen`, where that is known.
+    /// Attach a consumer: give it a new epoch, which fences off all earlier ones. If `seen` is given, the consumer has
+    /// received nothing but changes of this log below that position.
     Attach { seen: Option<Seq> },
-    /// All below this was dealt with.
+    /// Acknowledge everything below `next_seq`.
     Acknowledge { epoch: u64, next_seq: Seq },
-    /// Go on from here. Leases given before are lost.
+    /// Move it to `next_seq`. Earlier epochs become invalid.
     Seek { next_seq: Seq },
 }
 
-/// What becomes of a subscription: its record, or nothing where it is removed.
+/// The result of an edit: the new record, or `None` if the subscription is deleted.
 pub(crate) struct Judged {
     pub(crate) record: Option<Arc<SubscriptionRecord>>,
     /// Whether there is anything to write.
     pub(crate) differs: bool,
 }
 
-/// Judges an edit on the record as those before it leave it. `count` says how many there are then, which only matters to
-/// one more.
+/// Decides an edit. `current` is the record as the edits before it leave it, and `count` returns the number of
+/// subscriptions at that point; it is called only if one is to be created.
 pub(crate) fn decide(
     subscriptions: &Subscriptions,
     id: &SubscriptionId,
@@ -53,7 +56,7 @@ pub(crate) fn decide(
         SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
         SubscriptionEdit::Create { .. } if count() >= SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
         SubscriptionEdit::Create { query, next_seq } => {
-            // A epoch of one that bore this name before must not fit.
+            // An epoch of an earlier subscription with this id must not be valid for the new one.
             let epoch = u64::try_from(now.micros()).unwrap_or(0);
             let (query, next_seq) = (query.clone(), *next_seq);
             let record = SubscriptionRecord { query, next_seq, epoch, create_time: now, restored: false };

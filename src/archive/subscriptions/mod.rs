@@ -1,9 +1,19 @@
-//! Durable subscriptions: a filter and a position that the archive keeps for one consumer at a time.
+//! Durable subscriptions: a filter, a position and an epoch that the archive keeps for one consumer at a time.
 //!
-//! Each change of a subscription goes through the writer and is durable before it is answered ([`decide`]). What is
-//! durable is in memory too, for reads. Who is attached is known in memory alone: a epoch that was given is durable, so
-//! that after a restart an old one is still old (and after a restore, which begins above all that were given), but what was delivered under it is forgotten, and its consumer attaches
-//! anew. A consumer is fenced off the moment a higher epoch, or the end of its subscription, is durable.
+//! | | kept on disk | after a restart |
+//! | --- | --- | --- |
+//! | filter, position, epoch | yes | unchanged; an old epoch stays old |
+//! | the attached consumer, and what was delivered to it | no | forgotten; the consumer attaches again |
+//!
+//! Invariants:
+//! - Every change of a subscription goes through the writer thread ([`decide`]), and is durable before its reply is
+//!   sent.
+//! - One consumer at a time: attaching raises the epoch. As soon as the higher epoch, or the deletion of the
+//!   subscription, is durable, the consumer with the lower epoch is fenced off.
+//! - Delivery is at least once. Only an acknowledgement moves the position, and only up to what was delivered.
+//! - After a restore, epochs continue above all that were ever given.
+//!
+//! Delivering changes is not done here: a consumer reads the change feed like any other subscriber.
 
 mod decision;
 mod registry;
@@ -24,51 +34,51 @@ use crate::archive::{Archive, ArchiveError, Page};
 use crate::model::{FeedQuery, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
-/// How many subscriptions an archive keeps.
+/// The maximum number of durable subscriptions of an archive.
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
 
-/// A change of a subscription, or nothing, for those that it removed.
+/// The subscriptions that a commit changes: the new record of each, or `None` if it was deleted.
 pub(crate) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
 
 /// A durable subscription as it is now.
 #[derive(Clone, Debug)]
 pub struct SubscriptionAt {
-    /// Its id.
+    /// The id that the client chose.
     pub id: SubscriptionId,
-    /// What is durable of it.
+    /// Its durable part.
     pub record: Arc<SubscriptionRecord>,
-    /// Who has it, or had it last since the archive was opened.
+    /// The consumer that is attached, or that was attached last since the archive was opened.
     pub consumer: Option<ConsumerAt>,
-    /// How many changes lie before its position.
+    /// The number of changes from its position to the durable tail, whether they match or not.
     pub lag_changes: u64,
-    /// When the first of them was archived; `None` where there is none.
+    /// The archive time of the first of them; `None` if there are none.
     pub waiting_since: Option<Timestamp>,
 }
 
 /// A consumer as it is now.
 #[derive(Clone, Debug)]
 pub struct ConsumerAt {
-    /// What it calls itself.
+    /// The label that it gave itself; may be empty.
     pub label: String,
-    /// Its epoch.
+    /// The epoch that it got when it attached.
     pub epoch: u64,
-    /// When it was attached.
+    /// When it attached.
     pub attach_time: Timestamp,
-    /// All below this that matches was sent to it.
+    /// Every matching change below this position was delivered to it.
     pub delivered: Seq,
     /// Whether it is still attached.
     pub attached: bool,
 }
 
-/// A consumer's hold on a subscription. Dropping it lets go.
+/// A consumer's hold on a subscription. Dropping it detaches the consumer.
 pub struct Attachment {
-    /// The subscription.
+    /// The subscription that the consumer is attached to.
     pub id: SubscriptionId,
-    /// The epoch, to be given with acknowledgements.
+    /// The epoch, which acknowledgements must have.
     pub epoch: u64,
-    /// Where the consumer goes on: behind what was acknowledged.
+    /// Where the consumer continues: after the last acknowledgement.
     pub start: Snapshot,
-    /// Which changes.
+    /// Selects the changes to deliver.
     pub query: FeedQuery,
     delivered: Arc<AtomicU64>,
     fence: CancellationToken,
@@ -76,17 +86,19 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Says that all that matches below `next_seq` is about to be sent. An acknowledgement may follow at once.
+    /// Records that every matching change below `next_seq` is about to be sent. Call this before sending, because the
+    /// acknowledgement may arrive at once.
     pub fn deliver(&self, next_seq: Seq) {
         self.delivered.fetch_max(next_seq.0, Ordering::AcqRel);
     }
 
-    /// Whether the epoch is lost.
+    /// Whether the consumer has been fenced off.
     pub fn is_lost(&self) -> bool {
         self.fence.is_cancelled()
     }
 
-    /// Waits until the epoch is lost, and answers how.
+    /// Waits until the consumer is fenced off, and returns why: [`SubscriptionError::ConsumerFenced`], or
+    /// [`SubscriptionError::Unknown`] if the subscription was deleted.
     pub async fn lost(&self) -> ArchiveError {
         self.fence.cancelled().await;
         let gone = self.shared.subscriptions.durable(&self.id).is_none();
@@ -106,7 +118,7 @@ impl Drop for Attachment {
 }
 
 impl Archive {
-    /// Makes a subscription that begins at `next_seq`. Durable when this returns.
+    /// Creates a subscription at the position `next_seq`. Durable when this returns.
     pub async fn create_subscription(
         &self,
         id: SubscriptionId,
@@ -117,12 +129,12 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Removes a subscription that nobody is attached to. Durable when this returns.
+    /// Deletes a subscription to which no consumer is attached. Durable when this returns.
     pub async fn delete_subscription(&self, id: SubscriptionId) -> Result<(), ArchiveError> {
         self.edit(id, SubscriptionEdit::Delete).await.map(drop)
     }
 
-    /// Says that all below `next_seq` was dealt with, under a epoch. Durable when this returns.
+    /// Acknowledges everything below `next_seq`, for the consumer with this epoch. Durable when this returns.
     pub async fn acknowledge_subscription(
         &self,
         id: SubscriptionId,
@@ -133,15 +145,17 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Moves a subscription that nobody is attached to. Durable when this returns.
+    /// Moves a subscription to which no consumer is attached. Durable when this returns.
     pub async fn seek_subscription(&self, id: SubscriptionId, next_seq: Seq) -> Result<SubscriptionAt, ArchiveError> {
         self.change(&id, SubscriptionChange::Seek { next_seq }).await?;
         self.subscription(id).await
     }
 
-    /// Attaches a consumer, and fences off the one before. The new epoch is durable when this returns. `seen` is where a
-    /// consumer was that has read nothing but this archive's log; without it, or below what it acknowledged, a
-    /// subscription that was restored is [`SubscriptionError::Restored`].
+    /// Attaches a consumer and fences off the previous one. The new epoch is durable when this returns.
+    ///
+    /// After a restore, the consumer must show that it has received nothing that was lost: `seen` is a position of this
+    /// archive's log up to which it has read. Without it, or if it is below the acknowledged position, the error is
+    /// [`SubscriptionError::Restored`].
     pub async fn attach_subscription(
         &self,
         id: SubscriptionId,
@@ -165,14 +179,14 @@ impl Archive {
         Ok(Attachment { id, epoch: record.epoch, start, query, delivered, fence, shared: Arc::clone(&self.shared) })
     }
 
-    /// Reads a subscription.
+    /// Reads a subscription in its current state.
     pub async fn subscription(&self, id: SubscriptionId) -> Result<SubscriptionAt, ArchiveError> {
         let record = self.shared.subscriptions.durable(&id);
         let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
         self.subscription_at(id, record).await
     }
 
-    /// Lists subscriptions after `after`, by name, as they are now.
+    /// Lists subscriptions in their current state, in order of id, starting after `after`.
     pub async fn subscriptions(
         &self,
         after: Option<SubscriptionId>,

@@ -1,4 +1,7 @@
-//! Durable subscriptions in memory: what is durable of them, and who is attached.
+//! The in-memory registry of durable subscriptions: their durable records, and the attached consumers.
+//!
+//! One lock guards both, so that registering a consumer and making a newer epoch visible cannot cross: whichever comes
+//! second sees the first.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -12,7 +15,7 @@ use crate::archive::subscriptions::{ConsumerAt, Edited};
 use crate::model::{Seq, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
-/// What is durable, and who is attached.
+/// The registry of one archive.
 pub(crate) struct Subscriptions {
     state: Mutex<State>,
 }
@@ -22,15 +25,15 @@ struct State {
     consumers: BTreeMap<SubscriptionId, Consumer>,
 }
 
-/// Who has a subscription, or had it last.
+/// The consumer that is attached to a subscription, or that was attached last.
 pub(crate) struct Consumer {
     pub(crate) label: String,
     pub(crate) epoch: u64,
     pub(crate) attach_time: Timestamp,
-    /// All below this that matches was sent. The attachment raises it.
+    /// Every matching change below this position was delivered. The attachment raises it.
     pub(crate) delivered: Arc<AtomicU64>,
     pub(crate) attached: bool,
-    /// Is cancelled when the epoch is lost.
+    /// Cancelled when the consumer is fenced off.
     pub(crate) fence: CancellationToken,
 }
 
@@ -55,12 +58,12 @@ impl Subscriptions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is durable of a subscription.
+    /// The durable record of a subscription.
     pub(crate) fn durable(&self, id: &SubscriptionId) -> Option<Arc<SubscriptionRecord>> {
         self.state().durable.get(id).cloned()
     }
 
-    /// How many there are once `edits`, of which the last of a name counts, are durable too.
+    /// The number of subscriptions once `edits` are durable. If several have the same id, the last one counts.
     pub(crate) fn count_with<'a>(&self, edits: impl Iterator<Item = &'a Edited>) -> usize {
         let edited: BTreeMap<_, _> = edits.flatten().collect();
         let state = self.state();
@@ -68,7 +71,7 @@ impl Subscriptions {
         unedited + edited.values().filter(|record| record.is_some()).count()
     }
 
-    /// At most `count` of them after `after`, by name.
+    /// At most `count` subscriptions after `after`, in order of id.
     pub(crate) fn after(
         &self,
         after: Option<&SubscriptionId>,
@@ -80,7 +83,7 @@ impl Subscriptions {
         beyond.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
     }
 
-    /// Takes in what a commit made durable, and fences off those who lost their epoch by it.
+    /// Takes over what a commit made durable, and fences off the consumers whose epoch is no longer current.
     pub(crate) fn take_in(&self, edited: Edited) {
         if edited.is_empty() {
             return;
@@ -101,12 +104,12 @@ impl Subscriptions {
         }
     }
 
-    /// Who has a subscription: its epoch, what was delivered under it, and whether it is still attached.
+    /// The consumer of a subscription, if one has attached since the archive was opened.
     pub(crate) fn consumer(&self, id: &SubscriptionId) -> Option<ConsumerAt> {
         self.state().consumers.get(id).map(Consumer::at)
     }
 
-    /// Puts in the consumer that was given `epoch`, unless that is lost already.
+    /// Registers a consumer, unless its epoch is no longer current.
     pub(crate) fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<(), SubscriptionError> {
         let mut state = self.state();
         let epoch = state.durable.get(id).map(|record| record.epoch);
@@ -122,7 +125,7 @@ impl Subscriptions {
         }
     }
 
-    /// The consumer with this epoch is gone. What was delivered to it can still be acknowledged.
+    /// Records that the consumer with this epoch has detached. What was delivered to it can still be acknowledged.
     pub(crate) fn detach(&self, id: &SubscriptionId, epoch: u64) {
         if let Some(consumer) = self.state().consumers.get_mut(id).filter(|consumer| consumer.epoch == epoch) {
             consumer.attached = false;
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_subscriptions_counts_what_its_own_commit_makes_and_removes() {
+    fn the_limit_counts_subscriptions_created_and_deleted_in_commits_not_yet_durable() {
         let (query, create_time) = (FeedQuery::default(), Timestamp::MIN);
         let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), epoch: 0, create_time, restored: false });
         let kept = |name| (id(name), Some(Arc::clone(&record)));

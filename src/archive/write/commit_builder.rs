@@ -19,7 +19,7 @@
 //!   changes carry provisional ones: the time at which each was decided, and the digest of the log before the commit.
 //!   [`Writes::complete`] replaces them in the receipts.
 //!
-//! The builder knows neither threads nor callers, and what an operation does is not its business but the decider's.
+//! The builder knows neither threads nor callers. What an operation does is the decider's job.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

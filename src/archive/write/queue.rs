@@ -11,8 +11,8 @@
 //! | closed time | 1,024 | waits |
 //!
 //! Invariants:
-//! - No connection can fill the queue: it may have at most as much in it as it leaves free. The first may take half, the
-//!   next half of what is left, and so on, so there is always something left for the next one.
+//! - No connection can fill the queue: it may have at most as much in it as it leaves free. The first may take half,
+//!   the next half of what is left, and so on, so there is always something left for the next one.
 //! - Imports wait for room, so they would always be first in line for it. They have a small room of their own, in which
 //!   only one import of each connection waits at a time.
 //! - Readers and consumers cannot take room from writes.

@@ -15,14 +15,14 @@
 //!
 //! Invariants:
 //! - This thread is the only one that assigns positions, archive times and article numbers.
-//! - A reply, even an error, is sent only when everything that it was decided on is durable. So no reply reveals a state
-//!   that a crash could take back.
-//! - When a commit is durable, its writes are taken into memory first, then the tail is announced, then replies are sent.
-//!   A caller that has its reply can read its write.
+//! - A reply, even an error, is sent only when everything that it was decided on is durable. So no reply reveals a
+//!   state that a crash could take back.
+//! - When a commit is durable, its writes are taken into memory first, then the tail is announced, then replies are
+//!   sent. A caller that has its reply can read its write.
 //! - If the engine rejects a commit (the disk is full, or a value is too large), nothing of it was written. Everything
 //!   decided on it is rejected too, and the thread goes back to the durable tail.
-//! - If a commit fails in any other way, or exceeds its deadline, the archive is poisoned: nothing is acknowledged again.
-//!   The state on disk is then unknown until the archive is opened again.
+//! - If a commit fails in any other way, or exceeds its deadline, the archive is poisoned: nothing is acknowledged
+//!   again. The state on disk is then unknown until the archive is opened again.
 //! - Maintenance (closed times, subscription edits) survives a full disk: it is committed on its own.
 //!
 //! The thread does not know subscribers or connections; a caller is a oneshot sender here. It holds no lock while it

@@ -7,14 +7,15 @@ use std::path::Path;
 use futures_util::stream::{self, StreamExt};
 use url::Url;
 
-use super::args::{AddArgs, Globals};
+use super::args::AddArgs;
+use super::args::globals::Globals;
+use super::args::web::{is_address, web_address};
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::pages::{PageOverrides, Pages};
 use super::report::{Archived, Report};
 use super::signals::Signals;
-use super::web_args::{is_address, web_address};
 use crate::ingest::times::describe_date;
 
 pub(super) use document::standard_input;

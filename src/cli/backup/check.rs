@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::input::{find, is_interruption};
 use crate::backup::{self, BackupError, BackupFile, Chain, Checked};
-use crate::cli::args::Globals;
-use crate::cli::backup_args::BackupArgs;
+use crate::cli::args::backup::BackupArgs;
+use crate::cli::args::globals::Globals;
 use crate::cli::count;
 use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::output::Output;

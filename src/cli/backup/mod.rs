@@ -16,8 +16,8 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 
 pub(super) use self::check::check;
-use super::args::Globals;
-use super::backup_args::BackupArgs;
+use super::args::backup::BackupArgs;
+use super::args::globals::Globals;
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::encoding::Encoding;
+use crate::cli::args::export::ExportArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
 
 /// The destination of an export.

@@ -13,14 +13,14 @@ use super::manifest::{Manifest, NAME, Standing};
 use super::selection::Selection;
 use super::summary::Summary;
 use super::{Place, item, manifest, unless_stopped, unreadable, unwritable};
-use crate::cli::args::Globals;
-use crate::cli::article::short;
+use crate::cli::args::export::ExportArgs;
+use crate::cli::args::globals::Globals;
 use crate::cli::connect::Session;
 use crate::cli::count;
-use crate::cli::exit::{Exit, Failure, interrupted};
-use crate::cli::export_args::ExportArgs;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::replace::replace;
+use crate::cli::short_name::short;
 use crate::cli::signals::Signals;
 use crate::export::Format;
 use crate::model::ArticleName;
@@ -255,9 +255,4 @@ impl<'a> Many<'a> {
             None => Ok(reads),
         }
     }
-}
-
-/// The failure of an export that was interrupted with `left` articles to go.
-pub(super) fn left(left: u64) -> Failure {
-    interrupted(&format!("{} left; the same command continues there", count(left, "article")))
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Print, print};
+use super::fingerprint::{Print, print};
 use crate::export::Format;
 use crate::model::ArticleName;
 

@@ -4,7 +4,7 @@ use tokio::task::JoinHandle;
 use tonic::{Response, Status};
 
 use super::at_cut;
-use super::lines::Page;
+use super::page::Page;
 use super::partial_file::State;
 use super::selection::{Chosen, Selection};
 use crate::cli::connect::Session;

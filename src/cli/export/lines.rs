@@ -16,43 +16,25 @@ use super::Place;
 use super::encoding::Encoding;
 use super::history::History;
 use super::newest::Newest;
+use super::page::Page;
 use super::partial_file::{Found, Part, State};
 use super::selection::Selection;
 use super::unless_stopped;
-use crate::cli::args::Globals;
+use crate::cli::args::export::ExportArgs;
+use crate::cli::args::globals::Globals;
 use crate::cli::connect::Session;
 use crate::cli::count;
 use crate::cli::exit::{Exit, Failure, interrupted};
-use crate::cli::export_args::ExportArgs;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 use crate::cli::status::size;
 use crate::model::Timestamp;
 use crate::wire::json::to_json;
-use crate::wire::pb;
 
 /// Size and age at which a chunk is written, whichever comes first.
 const CHUNK_BYTES: usize = 8 << 20;
 const CHUNK_EVERY: Duration = Duration::from_secs(5);
-
-/// Lines, and where to continue reading after them.
-pub(super) struct Page {
-    pub(super) lines: Vec<u8>,
-    pub(super) count: u64,
-    pub(super) token: String,
-    /// How many changes, or with `--newest` articles, are done after this page.
-    pub(super) done: u64,
-    pub(super) is_last: bool,
-}
-
-impl Page {
-    pub(super) fn add(&mut self, request: &pb::ReplayRequest) {
-        self.lines.extend_from_slice(to_json(request).as_bytes());
-        self.lines.push(b'\n');
-        self.count += 1;
-    }
-}
 
 pub(super) async fn run(
     session: &Session,

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::beneath::Folder;
+use super::fingerprint::{Print, first, print};
 use super::folder::Names;
 use crate::export::Format;
 use crate::model::ArticleName;
@@ -21,9 +22,6 @@ use crate::wire::pb;
 
 /// The name of the manifest within the directory.
 pub(super) const NAME: &str = ".dateline-export.jsonl";
-
-/// A prefix of a digest, long enough to be unique.
-pub(super) type Print = [u8; 16];
 
 /// A line of the manifest.
 #[derive(Debug, Serialize, Deserialize)]
@@ -154,16 +152,8 @@ pub(super) fn of(article: &pb::Article, format: Format) -> String {
     data_encoding::HEXLOWER.encode(&hasher.finalize())
 }
 
-pub(super) fn print(bytes: &[u8]) -> Print {
-    first(&Sha256::digest(bytes))
-}
-
 fn parsed(hexadecimal: &str) -> Print {
     first(&data_encoding::HEXLOWER.decode(hexadecimal.as_bytes()).unwrap_or_default())
-}
-
-fn first(digest: &[u8]) -> Print {
-    digest.first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

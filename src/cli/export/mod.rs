@@ -8,12 +8,14 @@ mod beneath;
 mod destination;
 mod documents;
 mod encoding;
+mod fingerprint;
 mod folder;
 mod history;
 mod item;
 mod lines;
 mod manifest;
 mod newest;
+mod page;
 mod partial_file;
 mod selection;
 mod summary;
@@ -25,10 +27,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::destination::Place;
 pub(super) use self::item::{at_cut, item};
-use super::args::Globals;
+use super::args::export::ExportArgs;
+use super::args::globals::Globals;
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
-use super::export_args::ExportArgs;
 use super::output::Output;
 
 pub(super) async fn run(

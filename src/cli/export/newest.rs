@@ -1,7 +1,7 @@
 //! Reads what is in force of the selected articles, ordered by name and without their history.
 
 use super::at_cut;
-use super::lines::Page;
+use super::page::Page;
 use super::partial_file::State;
 use super::selection::Selection;
 use crate::cli::connect::Session;

@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::at_cut;
 use super::partial_file::State;
-use crate::cli::article::{as_of, same_cut, short};
+use crate::cli::args::export::ExportArgs;
+use crate::cli::article::{as_of, same_cut};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::export_args::ExportArgs;
 use crate::cli::list;
+use crate::cli::short_name::short;
 use crate::model::Timestamp;
 use crate::wire::pb;
 

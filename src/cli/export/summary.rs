@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::documents::left;
-use crate::cli::args::Globals;
-use crate::cli::exit::Failure;
+use crate::cli::args::globals::Globals;
+use crate::cli::count;
+use crate::cli::exit::{Failure, interrupted};
 use crate::cli::failures::{Failures, reason_of};
 use crate::cli::output::{Output, say};
 use crate::cli::progress::Progress;
@@ -107,4 +107,9 @@ impl<'o> Summary<'o> {
         }
         failures.end(total, "articles")
     }
+}
+
+/// The failure of an export that was interrupted with `left` articles to go.
+pub(super) fn left(left: u64) -> Failure {
+    interrupted(&format!("{} left; the same command continues there", count(left, "article")))
 }

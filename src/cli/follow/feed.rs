@@ -12,11 +12,11 @@ use url::Url;
 
 use super::Told;
 use super::state_file::{Kept, Seen};
+use crate::cli::args::web::FollowArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::pages::Pages;
 use crate::cli::report::Archived;
 use crate::cli::state_file::StateFile;
-use crate::cli::web_args::FollowArgs;
 use crate::fetch::{FetchError, Fetched, Page};
 use crate::ingest;
 use crate::ingest::feed::Entry;

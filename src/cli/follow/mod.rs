@@ -12,7 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 use self::feed::{Feed, Round};
 use self::state_file::Seen;
-use super::args::Globals;
+use super::args::globals::Globals;
+use super::args::web::FollowArgs;
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
@@ -20,7 +21,6 @@ use super::pages::{PageOverrides, Pages};
 use super::report::{Archived, Report};
 use super::signals::Signals;
 use super::state_file::{Place, StateFile};
-use super::web_args::FollowArgs;
 
 /// Capacity of the channel; tasks wait while it is full.
 const TOLD_MAX: usize = 64;

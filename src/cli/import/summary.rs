@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Name;
 
 use super::item::Done;
-use crate::cli::args::Globals;
+use crate::cli::args::globals::Globals;
 use crate::cli::count;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::failures::{Failures, error_line};

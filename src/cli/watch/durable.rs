@@ -3,9 +3,9 @@
 use tonic::transport::Channel;
 
 use super::kinds;
+use crate::cli::args::feed::{Start, WatchArgs};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::feed_args::{Start, WatchArgs};
 use crate::cli::output::Output;
 use crate::client::ServerError;
 use crate::model::{Limits, RequestDigest, SubscriptionId};

@@ -2,8 +2,8 @@
 
 use anstyle::Style;
 
-use crate::cli::article::short;
 use crate::cli::output::Output;
+use crate::cli::short_name::short;
 use crate::cli::{instant, style, words};
 use crate::wire::pb;
 

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::durable::Durable;
 use self::lines::Lines;
+use super::args::feed::{Kind, Start, View, WatchArgs};
 use super::connect::Session;
 use super::exit::{Exit, Failure};
-use super::feed_args::{Kind, Start, View, WatchArgs};
 use super::output::Output;
 use super::signals::Signals;
 use super::style;

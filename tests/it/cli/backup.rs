@@ -172,7 +172,7 @@ fn failures_of_backup_check_and_restore_say_why() {
         (&["restore", &folder, "--archive", &link], 2, "link can't become an archive: it is a symbolic link; name a"),
         (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),
         // The environment prevents this one; the arguments are valid.
-        (&["restore", &folder, "--archive", &below_file], 1, "could not look at"),
+        (&["restore", &folder, "--archive", &below_file], 1, "could not inspect"),
         (&["restore", &folder, "--server", "http://127.0.0.1:1"], 2, "hint: name a new directory with --archive DIR"),
     ] {
         cli.fails(args, code, words);

@@ -58,7 +58,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
                 assert_eq!(cli.add("one-more", "Ferry", "Yes.", &[]).code, 0);
                 let (code, log) = server.end();
                 assert_eq!(code, Some(0));
-                let told = ["writes are refused", "writes are taken"];
+                let told = ["writes are rejected", "writes are accepted"];
                 assert_eq!(told.map(|words| log.matches(words).count()), [1, 1], "{log}");
             }
         }

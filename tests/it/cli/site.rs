@@ -1,8 +1,8 @@
 //! A day of a news site that changes while it is archived: the archive has exactly the history of the site.
 //!
-//! The site is a local server. Every hour its stories appear, are edited, reverted, moved or taken down, or return errors
-//! for a while, as does the feed; then `follow` and `add` run. A plain list of what each run must have found is the
-//! expected history.
+//! The site is a local server. Every hour its stories appear, are edited, reverted, moved or taken down, or return
+//! errors for a while, as does the feed; then `follow` and `add` run. A plain list of what each run must have found is
+//! the expected history.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

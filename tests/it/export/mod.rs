@@ -1,4 +1,4 @@
-//! Taking articles out: as requests that make them again, and as documents.
+//! Exporting articles: as replay requests, and as documents.
 
 mod contents;
 pub(crate) mod copies;

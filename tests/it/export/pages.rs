@@ -1,4 +1,4 @@
-//! Pages: nothing of an article gets out of its text, and a page needs nothing but itself.
+//! HTML pages: the text of an article cannot break out of its place, and a page loads nothing else.
 
 use dateline::export::{Format, html};
 use dateline::model::{Block, BlockKind, Content};
@@ -8,7 +8,7 @@ use super::contents::{any_precision, content, item};
 
 const ATTACK: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></style><!--&lt;";
 
-/// A content that attacks in every field.
+/// A content with an attack in every field.
 fn hostile() -> Content {
     let text = || ATTACK.to_owned();
     let blocks = vec![
@@ -37,7 +37,7 @@ fn hostile() -> Content {
     }
 }
 
-/// The names of a page's elements and of their attributes, and the addresses that it leads to.
+/// The names of a page's elements and attributes, and the addresses that it links to.
 fn elements(page: &str) -> (Vec<String>, Vec<String>) {
     let document = dom_query::Document::from(page);
     let (mut names, mut addresses) = (Vec::new(), Vec::new());
@@ -88,7 +88,7 @@ fn hostile_text_stays_text() {
 }
 
 #[test]
-fn a_comparison_shows_changes_of_what_cannot_be_seen() {
+fn a_comparison_shows_changes_of_invisible_characters() {
     let said = |text: &str| Content {
         headline: text.to_owned(),
         blocks: vec![BlockKind::Paragraph { text: text.to_owned() }.into()],
@@ -107,7 +107,7 @@ fn a_comparison_shows_changes_of_what_cannot_be_seen() {
 }
 
 #[test]
-fn a_page_says_what_it_is_of() {
+fn a_page_names_its_article_and_revision() {
     let content = Content { headline: "جسر يغلق".to_owned(), language: "ar".to_owned(), ..Content::default() };
     let page = Format::Html.write(&item(content));
     let document = dom_query::Document::from(page.as_str());

@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system of its own, in a file, which ends with the test.
+//! A disk that is really full: a small file system in a file, which is removed at the end of the test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Makes and mounts it. Where this machine does not allow that, says so and answers nothing.
+    /// Creates and mounts the file system. If this machine does not allow that, reports it and returns `None`.
     pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         match Self::mount_in(dir.path()) {
@@ -28,13 +28,13 @@ impl Disk {
         let (image, mounted) = (dir.join("image"), dir.join("mounted"));
         fs::File::create(&image).and_then(|file| file.set_len(160 << 20)).map_err(|error| error.to_string())?;
         fs::create_dir(&mounted).map_err(|error| error.to_string())?;
-        // No blocks are kept back for root, as whom this may run: free is then what anybody can have. Larger blocks
-        // than mkfs would choose come out even with what is allocated below, to the last.
+        // No blocks are reserved for root, as whom the test may run, so what is free is free for everyone. With blocks
+        // larger than mkfs would choose, the allocations below can fill the disk exactly.
         run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-b", "4096"]).arg(&image))?;
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mounted))
     }
 
-    /// As [`Self::mount`], a file system in memory that takes this many files.
+    /// Like [`Self::mount`], but a file system in memory with this many inodes.
     pub(crate) fn with_inodes(inodes: u32) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mounted = dir.path().join("mounted");
@@ -49,7 +49,7 @@ impl Disk {
         }
     }
 
-    /// Makes empty files until there is no inode left for another.
+    /// Creates empty files until no inode is left.
     pub(crate) fn take_all_inodes(&self, name: &str) {
         let taken =
             (0..10_000).take_while(|number| fs::File::create(self.path().join(format!("{name} {number}"))).is_ok());
@@ -61,19 +61,19 @@ impl Disk {
         self.dir.path().join("mounted")
     }
 
-    /// What is free on it.
+    /// The free space in bytes.
     pub(crate) fn free_bytes(&self) -> u64 {
         let disk = rustix::fs::statvfs(self.path()).unwrap();
         disk.f_bavail * disk.f_frsize
     }
 
-    /// Fills it until so much is left, as somebody else's file does.
+    /// Fills the disk until `left_bytes` are free, as another user's file would.
     pub(crate) fn fill_up_to(&self, name: &str, left_bytes: u64) {
         let file = fs::File::create(self.path().join(name)).unwrap();
         let mut taken = 0;
         loop {
             let more = self.free_bytes().saturating_sub(left_bytes) & !4095;
-            // The file system needs some blocks for itself, so that it takes some rounds to come near.
+            // The file system needs some blocks for itself, so it takes several rounds to get close.
             let allocated = (0..).map(|half| more >> half).take_while(|bytes| *bytes >= 4096).find(|bytes| {
                 rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), taken, *bytes & !4095).is_ok()
             });
@@ -86,14 +86,14 @@ impl Disk {
 
     pub(crate) fn remove(&self, name: &str) {
         fs::remove_file(self.path().join(name)).unwrap();
-        // The blocks are free once the journal says so.
+        // The blocks are free once the journal has been committed.
         run(Command::new("sync").arg("-f").arg(self.path())).unwrap();
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // The loop device goes with the mount. What still has files open keeps it for as long, and no longer.
+        // The loop device is removed with the mount. Files that are still open keep it until they are closed.
         if let Err(reason) = run(Command::new("umount").arg("-l").arg(self.path())) {
             eprintln!("{} stays mounted: {reason}", self.path().display());
         }

@@ -1,5 +1,5 @@
-//! A fault in every commit of a workload, one after the other: whatever was acknowledged is there after a restart and
-//! after a power cut, what was refused is not, and until then readers see what is durable and nothing else.
+//! A fault in every commit of a workload, one at a time. After a restart and after a power cut, everything acknowledged
+//! is there and nothing rejected is; before that, readers see what is durable and nothing else.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::portrait::assert_same;
 use crate::support::block_on;
 use crate::verify::{entries, verified};
 
-/// A commit in memory takes milliseconds. One that took this long on a busy machine would fail the test for nothing.
+/// A commit in memory takes milliseconds. This deadline is so long that even a busy machine never exceeds it.
 const NEVER: Duration = Duration::from_secs(60);
-/// After this a commit that hangs is given up.
+/// The deadline for a commit that hangs.
 const SOON: Duration = Duration::from_millis(100);
-/// So many steps before the fault are played on the same archive, so that its caches and epochs are warm.
+/// This many steps before the fault are played on the same archive, so that caches and epochs are in use.
 const WARM: usize = 3;
 
 type OpenAnew = fn(&MemoryEngine);
 const RESTART: OpenAnew = MemoryEngine::restart;
 const POWER_CUT: OpenAnew = MemoryEngine::lose_unsynced;
 
-/// What an opening finds of a commit that failed.
+/// What is left of a failed commit when the archive is opened again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     Nothing,
@@ -32,31 +32,31 @@ enum Left {
 }
 
 #[test]
-fn a_commit_that_fails_before_it_writes() {
+fn a_commit_that_fails_before_it_writes_leaves_nothing() {
     each_commit(|_| Fault::FailBeforeWrite, Left::Nothing, NEVER);
 }
 
 #[test]
-fn a_commit_that_fails_before_it_is_synced() {
+fn a_commit_that_fails_before_its_sync_is_all_or_nothing() {
     each_commit(|_| Fault::FailBeforeSync, Left::All, NEVER);
 }
 
 #[test]
-fn a_commit_that_writes_a_part() {
+fn a_partly_written_commit_leaves_nothing() {
     each_commit(|_| Fault::Short(0x5555_5555_5555_5555), Left::Nothing, NEVER);
     each_commit(|_| Fault::Short(0xaaaa_aaaa_aaaa_aaaa), Left::Nothing, NEVER);
-    // A beginning, as long as it goes: the log is written first, then contents, and then what is derived from them.
+    // Prefixes of growing length: the log is written first, then contents, and then the indexes.
     each_commit(|index| Fault::Short((1 << (1 + index % 12)) - 1), Left::Nothing, NEVER);
 }
 
 #[test]
-fn a_commit_that_hangs() {
+fn a_commit_that_hangs_is_all_or_nothing() {
     each_commit(|_| Fault::Hang, Left::All, SOON);
 }
 
-/// Refused writes leave no gap: what was refused is tried again, and the log is the same as if nothing had been.
+/// Rejected writes leave no gap: each is repeated, and the log is the same as if the fault had not happened.
 #[test]
-fn a_commit_that_finds_the_disk_full() {
+fn a_commit_that_finds_the_disk_full_can_be_repeated() {
     block_on(async {
         let steps = steps();
         let stages = stages(&steps).await;
@@ -83,7 +83,7 @@ fn a_commit_that_finds_the_disk_full() {
     });
 }
 
-/// Puts the fault into each commit in turn, and opens anew after a restart and after a power cut.
+/// Puts the fault into each commit in turn, and reopens the archive after a restart and after a power cut.
 fn each_commit(fault: fn(usize) -> Fault, left: Left, deadline: Duration) {
     block_on(async {
         let steps = steps();
@@ -101,7 +101,7 @@ fn each_commit(fault: fn(usize) -> Fault, left: Left, deadline: Duration) {
     });
 }
 
-/// A fault in the commit of the step of this index.
+/// A fault in the commit of the step at `index`.
 struct Case<'a> {
     steps: &'a [Step],
     stages: &'a [Stage],
@@ -126,44 +126,44 @@ impl Case<'_> {
         self.poisoned(&mut player).await;
 
         open_anew(&engine);
-        // A commit that hung and goes on has nobody to tell any more.
+        // A commit that hung and then continues has no caller left to reply to.
         engine.release();
         player.archive.close().await;
         drop(player);
         let found = if left == Left::All { &self.stages[index + 1] } else { before };
         same(&found.entries, &entries(&engine), index);
         let mut player = Player::open(&engine, NEVER);
-        assert_same(&player.portrait().await, &found.portrait, &format!("opened anew after step {index}"));
+        assert_same(&player.portrait().await, &found.portrait, &format!("reopened after step {index}"));
         assert_eq!(verified(&player.archive).await.1, [], "step {index}");
         self.goes_on(&mut player, left).await;
     }
 
-    /// An acknowledgement needs the epoch of the step before it.
+    /// The first step that is played. An acknowledgement needs the epoch of the step before it.
     fn first(&self) -> usize {
         let first = self.index.saturating_sub(WARM);
         first - usize::from(matches!(self.steps[first], Step::Acknowledge))
     }
 
-    /// Nothing is written any more, and what is read is what is durable.
+    /// Checks that nothing is written any more, and that reads return what is durable.
     async fn poisoned(&self, player: &mut Player) {
         let index = self.index;
         assert!(player.archive.has_failed());
         let write = self.steps.iter().find(|step| matches!(step, Step::Write(_))).unwrap();
         for step in [write, &Step::Create, &Step::Attach, &Step::AsKnownNow] {
-            // Later than the step that failed, so that the clock floor would have to be raised.
+            // At a later time than the failed step, so that the closed time would have to be raised.
             let refused = player.play(index + 2, step).await;
             assert!(is_storage_failed(&refused), "step {index}, then {step:?}: {refused:?}");
         }
         assert_same(&player.portrait().await, &self.stages[index].portrait, &format!("poisoned at step {index}"));
     }
 
-    /// The step that failed is tried again, where nothing of it is left, and then the next.
+    /// Repeats the failed step if nothing of it is left, and then plays the next one.
     async fn goes_on(&self, player: &mut Player, left: Left) {
         let index = self.index;
         let again = if left == Left::All { index + 1 } else { index };
         for next in again..(again + 2).min(self.steps.len()) {
             if matches!(self.steps[next], Step::Acknowledge) && next == again {
-                // Its epoch ended with the process, and whoever had it attaches anew.
+                // The epoch ended with the process, so the consumer attaches again.
                 player.play(next, &Step::Attach).await.unwrap();
                 player.play(next, &Step::Acknowledge).await.unwrap();
                 return;
@@ -178,7 +178,7 @@ fn is_storage_failed<T>(answer: &Result<T, ArchiveError>) -> bool {
     matches!(answer, Err(ArchiveError::Unavailable(Unavailable::StorageFailed)))
 }
 
-/// Compares without printing all that is stored.
+/// Compares entries without printing all of them.
 fn same(expected: &[Entry], found: &[Entry], index: usize) {
     assert_eq!(found.len(), expected.len(), "entries at step {index}");
     for (found, expected) in found.iter().zip(expected) {

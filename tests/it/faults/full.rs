@@ -19,7 +19,7 @@ use crate::verify::verified;
 const MIB: u64 = 1 << 20;
 const FLOOR: u64 = 32 * MIB;
 
-/// The archive on the disk, served.
+/// Serves the archive on the disk.
 async fn serve(disk: &Disk) -> TestServer {
     let options = Options { free_space_floor_bytes: FLOOR, ..Options::default() };
     let path = disk.path().join("archive");
@@ -27,12 +27,12 @@ async fn serve(disk: &Disk) -> TestServer {
     TestServer::over(archive, server::Options::default()).await
 }
 
-/// Articles that were acknowledged, with what each says.
+/// Acknowledged articles, and the text of each.
 #[derive(Default)]
 struct Acknowledged(BTreeMap<String, String>);
 
 impl Acknowledged {
-    /// Publishes an article with a text that does not compress.
+    /// Records an article with a text that does not compress.
     async fn publish(&mut self, client: &mut Client, text_bytes: usize) -> Result<(), ServerError> {
         let id = format!("a{}", self.0.len());
         let text = noise(self.0.len() as u64, text_bytes);
@@ -41,7 +41,7 @@ impl Acknowledged {
         Ok(())
     }
 
-    /// Publishes until it is refused.
+    /// Records articles until one is rejected.
     async fn until_refused(&mut self, client: &mut Client) -> ServerError {
         loop {
             if let Err(error) = self.publish(client, 768 << 10).await {
@@ -51,16 +51,16 @@ impl Acknowledged {
         }
     }
 
-    /// Reads everything in every way.
+    /// Checks that all acknowledged articles can be read, in every way.
     async fn are_all_there(&self, client: &mut Client) {
         for (id, text) in &self.0 {
             let get = pb::GetArticleRequest { name: name(id), ..pb::GetArticleRequest::default() };
             let article = client.archive.get_article(get).await.unwrap().into_inner().article.unwrap();
             let content = article.revision.unwrap().content.unwrap();
             let Some(pb::block::Kind::Paragraph(paragraph)) = &content.blocks[0].kind else {
-                panic!("{id} has another block")
+                panic!("{id} has a block of another kind")
             };
-            assert!(paragraph.text == *text, "{id} says something else");
+            assert!(paragraph.text == *text, "{id} has another text");
         }
         let list = pb::ListArticlesRequest { page_size: 1_000, ..pb::ListArticlesRequest::default() };
         let list = pb::ListArticlesRequest { parent: "sources/-".into(), ..list };
@@ -75,7 +75,7 @@ fn changes_request() -> pb::ListChangesRequest {
     pb::ListChangesRequest { start, page_size: 1_000, ..pb::ListChangesRequest::default() }
 }
 
-/// A read as known now, of which the archive must keep that nothing is archived at that time any more.
+/// A read as known now, for which the archive has to store a closed time.
 async fn as_known_now(client: &mut Client) -> Result<(), ServerError> {
     let now = std::time::SystemTime::now();
     let known_at = Some(pb::as_of::KnownAt::ArchiveTime(now.into()));
@@ -86,13 +86,13 @@ async fn as_known_now(client: &mut Client) -> Result<(), ServerError> {
 
 fn assert_full(error: &ServerError) {
     assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "STORAGE_FULL"), "{error:?}");
-    assert!(error.message.contains("free some space"), "it says what to do: {}", error.message);
+    assert!(error.message.contains("free some space"), "the message says what to do: {}", error.message);
 }
 
-/// Our own writes fill the disk: they are refused while there is still room for the engine, reads go on, and once there
-/// is room again writes do, without a restart.
+/// Our own writes fill the disk. They are rejected while there is still space for the engine, reads continue, and once
+/// there is space again writes are accepted without a restart.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_filled_by_the_archive() {
+async fn a_disk_filled_by_the_archive_rejects_writes_and_recovers() {
     let Some(disk) = Disk::mount() else { return };
     disk.fill_up_to("ballast", disk.free_bytes() - 72 * MIB);
     let server = serve(&disk).await;
@@ -115,9 +115,9 @@ async fn a_disk_that_is_filled_by_the_archive() {
     all_is_there_after_a_restart(&disk, &acknowledged).await;
 }
 
-/// Somebody else fills the disk, to the last block.
+/// Another program fills the disk, to the last block.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_filled_by_somebody_else() {
+async fn a_disk_filled_by_another_program_rejects_writes_and_recovers() {
     let Some(disk) = Disk::mount() else { return };
     let server = serve(&disk).await;
     let mut client = server.client().await;
@@ -133,7 +133,7 @@ async fn a_disk_that_is_filled_by_somebody_else() {
     assert_full(&acknowledged.publish(&mut client, 1_000).await.unwrap_err());
     assert_full(&as_known_now(&mut client).await.unwrap_err());
     assert_eq!(storage_state(&mut client).await, pb::StorageState::Full);
-    // The engine's own thread comes by twice a second, and must not fail the storage when it does.
+    // The engine's own thread runs twice a second, and must not fail the storage when it does.
     tokio::time::timeout(Duration::from_millis(1_500), server.archive.failed()).await.unwrap_err();
     acknowledged.are_all_there(&mut client).await;
     disk.remove("somebody's");

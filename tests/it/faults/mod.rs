@@ -1,4 +1,5 @@
-//! Faults of the storage, put in on purpose: nothing is acknowledged that is not durable, and everybody is told.
+//! Storage faults that are injected on purpose: nothing is acknowledged that is not durable, and every caller gets an
+//! error.
 
 pub(crate) mod disk;
 mod every;
@@ -44,7 +45,7 @@ async fn health(server: &TestServer) -> i32 {
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap().into_inner().status
 }
 
-/// Letters in which there is nothing to compress but that each has six bits.
+/// Random characters from an alphabet of 64, which compress only to six bits each.
 pub(crate) fn noise(seed: u64, bytes: usize) -> String {
     const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -59,8 +60,8 @@ pub(crate) fn noise(seed: u64, bytes: usize) -> String {
 
 const SOON: Duration = Duration::from_millis(200);
 
-/// A failed sync poisons: the write is refused, so is every later one, reads go on for the grace period, health
-/// says so, and the server ends with an error for its supervisor to see.
+/// A failed sync poisons the archive: that write and every later one are rejected, reads continue for the grace period,
+/// health reports it, and the server ends with an error that its supervisor sees.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_commit_ends_writes_and_then_the_server() {
     let engine = MemoryEngine::new();
@@ -75,14 +76,14 @@ async fn a_failed_commit_ends_writes_and_then_the_server() {
         assert_eq!((error.code, error.reason.as_str()), (Code::Unavailable, "STORAGE_FAILED"));
     }
     let read = client.archive.get_article(get("a")).await.unwrap().into_inner().article.unwrap();
-    assert_eq!(read.revision_count, 1, "what was not acknowledged is not shown");
+    assert_eq!(read.revision_count, 1, "a write that was not acknowledged cannot be read");
     assert_eq!(storage_state(&mut client).await, pb::StorageState::Failed);
     assert_eq!(health(&server).await, ServingStatus::NotServing as i32);
     drop(client);
     assert!(matches!(server.ended().await, Err(ServeError::StorageFailed)));
 }
 
-/// A sync that hangs is no reason to let writers wait for ever, or to tell them that all is well.
+/// If a sync hangs, writers neither wait forever nor get a success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_hangs_is_given_up_at_the_deadline() {
     let engine = MemoryEngine::new();
@@ -98,10 +99,10 @@ async fn a_commit_that_hangs_is_given_up_at_the_deadline() {
     engine.release();
 }
 
-/// A batch that could not be taken at all was blamed on its first item. A client that left that one out and tried again
-/// lost it for nothing.
+/// The rejection of a whole batch was once blamed on its first item. A client that left out this item and retried lost
+/// it for no reason.
 #[tokio::test]
-async fn only_an_item_that_is_at_fault_is_named() {
+async fn an_error_of_a_batch_names_an_item_only_if_that_item_is_at_fault() {
     let engine = MemoryEngine::new();
     let server = TestServer::over(archive_over(&engine, Duration::from_secs(60)), server::Options::default()).await;
     let mut client = server.client().await;
@@ -120,32 +121,31 @@ async fn only_an_item_that_is_at_fault_is_named() {
     assert_eq!((exists.reason.as_str(), exists.metadata["item"].as_str()), ("ARTICLE_EXISTS", "requests[1]"));
 }
 
-/// A full disk refuses writes and nothing else; they are taken again once there is room.
+/// A full disk causes writes to be rejected and nothing else; they are accepted again once there is space.
 #[tokio::test]
-async fn a_full_disk_refuses_writes_until_there_is_room() {
+async fn a_full_disk_rejects_writes_until_there_is_space() {
     let engine = MemoryEngine::new();
     let server = TestServer::over(archive_over(&engine, Duration::from_secs(60)), server::Options::default()).await;
     let mut client = server.client().await;
     client.archive.record_observation(publish("a", "one")).await.unwrap();
     engine.fault_at(1, Fault::Full);
     assert_eq!(storage_state(&mut client).await, pb::StorageState::Full);
-    assert_eq!(health(&server).await, ServingStatus::Serving as i32, "reads go on");
+    assert_eq!(health(&server).await, ServingStatus::Serving as i32, "reads continue");
     let error = ServerError::from(client.archive.record_observation(publish("a", "two")).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "STORAGE_FULL"));
     assert_eq!(storage_state(&mut client).await, pb::StorageState::Serving);
     let answer = client.archive.record_observation(publish("a", "three")).await.unwrap().into_inner();
     let revision = answer.revision.unwrap();
-    assert_eq!((revision.number, revision.seq), (2, 1), "a refused write leaves no gap");
+    assert_eq!((revision.number, revision.seq), (2, 1), "a rejected write leaves no gap");
     let read = client.archive.get_article(get("a")).await.unwrap().into_inner().article.unwrap();
     assert_eq!(read.revision_count, 2);
     drop(client);
     server.stop().await;
 }
 
-/// What reads and consumers need is not refused for the sake of a write that shared its commit, though the disk is too
-/// full for that.
+/// Maintenance writes are carried out even if they share a commit with a write that does not fit on the disk.
 #[tokio::test(flavor = "multi_thread")]
-async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
+async fn maintenance_writes_continue_while_a_full_disk_rejects_others() {
     let engine = MemoryEngine::new();
     let archive = archive_over(&engine, Duration::from_secs(60));
     engine.fault_at(1, Fault::Hang);
@@ -158,7 +158,7 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
     let known_at = KnownAt::ArchiveTime(archive.clock().now());
     let as_of = AsOf { observe_time: None, known_at };
     let reader = SubscriptionId::parse("reader").unwrap();
-    // The writer takes what it is told in order: all of it waits for the first commit when that goes on.
+    // The writer handles its messages in order: all three wait until the first commit continues.
     let (point, created, ()) = tokio::join!(
         archive.read_point(as_of, Seq::ZERO),
         archive.create_subscription(reader.clone(), FeedQuery::default(), Seq::ZERO),
@@ -174,9 +174,9 @@ async fn upkeep_goes_on_where_a_full_disk_refuses_writes() {
     archive_over(&engine, Duration::from_secs(60)).subscription(reader).await.unwrap();
 }
 
-/// A follower of the feed gets all that is durable when the storage fails, nothing else, and then a clear end.
+/// When the storage fails, a subscriber gets everything that is durable, nothing else, and then a clear end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_gets_what_is_durable_and_is_told_the_end() {
+async fn a_subscriber_gets_what_is_durable_and_then_an_error() {
     let engine = MemoryEngine::new();
     let archive = archive_over(&engine, Duration::from_secs(60));
     let options = server::Options { failed_grace: SOON, ..server::Options::default() };
@@ -187,7 +187,7 @@ async fn a_subscriber_gets_what_is_durable_and_is_told_the_end() {
     let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
     let mut events = client.feed.subscribe(request).await.unwrap().into_inner();
     client.archive.record_observation(publish("b", "two")).await.unwrap();
-    // All of the commit is to be seen in the engine, and none of it is durable.
+    // The whole commit is visible in the engine, but none of it is durable.
     engine.fault_at(1, Fault::FailBeforeSync);
     client.archive.record_observation(publish("c", "three")).await.unwrap_err();
     let mut seqs = Vec::new();
@@ -198,12 +198,13 @@ async fn a_subscriber_gets_what_is_durable_and_is_told_the_end() {
                     seqs.extend(batch.changes.iter().map(|change| change.seq));
                 }
             }
-            Ok(None) => panic!("the stream ended as if all were well"),
+            Ok(None) => panic!("the stream ended without an error"),
             Err(status) => break ServerError::from(status),
         }
     };
     assert_eq!(seqs, [0, 1]);
-    // Like all reads it goes on for a while, and then the server ends as it does when it is told to: come again.
+    // Like all reads the stream continues for a while, and then the server ends as on a normal shutdown: the client may
+    // retry.
     assert_eq!((ended.code, ended.reason.as_str()), (Code::Unavailable, "DRAINING"));
     drop((client, events));
     assert!(matches!(server.ended().await, Err(ServeError::StorageFailed)));

@@ -1,5 +1,5 @@
-//! A commit of megabytes is written in parts. A fault in any of them leaves none of it, and nothing that is in the way
-//! of what is written at its position afterwards.
+//! A commit of megabytes is written in parts. A fault in any of them leaves nothing of the commit, and nothing that
+//! affects later writes at its position.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::verify::verified;
 
 const NEVER: Duration = Duration::from_secs(60);
 
-/// An observation with an original of so many kilobytes, in which there is nothing to compress.
+/// An observation with an original of this many kilobytes that do not compress.
 fn with_original(article: u8, kilobytes: usize) -> Operation {
     let mut dice = Dice::new(article.into());
     let data: Vec<u8> = (0..kilobytes << 7).flat_map(|_| dice.below(u64::MAX).to_le_bytes()).collect();
@@ -32,7 +32,7 @@ async fn write(archive: &Archive, operations: Vec<Operation>) -> Result<(), Arch
     archive.write(operations, false).await.map(drop).map_err(|failed| failed.error)
 }
 
-/// An archive with a small article.
+/// An archive with one small article.
 async fn begun() -> (MemoryEngine, Archive) {
     let engine = MemoryEngine::new();
     let archive = archive_over(&engine, NEVER);
@@ -40,18 +40,18 @@ async fn begun() -> (MemoryEngine, Archive) {
     (engine, archive)
 }
 
-/// Two originals that make several parts, and come to be there together.
+/// A batch of two originals, which takes several parts and becomes visible at once.
 fn large(article: u8) -> Vec<Operation> {
     vec![with_original(article, 1_200), with_original(article + 1, 900)]
 }
 
-/// All is there, and what is left over is no damage.
+/// Checks that everything is there, and that orphan chunks do not count as damage.
 async fn assert_whole(archive: &Archive, changes: u64) {
     assert_eq!(archive.tail().next_seq, Seq(changes));
     assert_eq!(verified(archive).await.1, []);
 }
 
-/// What is written next stands where the parts of the other stand: a shorter original, one that is longer, or none.
+/// Writes at the position of the failed commit's parts: a shorter original, a longer one, or none.
 async fn goes_on(archive: &Archive, engine: &MemoryEngine, nth: u64) {
     let end = archive.tail().next_seq.0;
     match nth % 4 {
@@ -66,7 +66,7 @@ async fn goes_on(archive: &Archive, engine: &MemoryEngine, nth: u64) {
     assert_whole(archive, end + 3).await;
 }
 
-/// Puts the fault into each part in turn; answers how many there are. The last one alone is the commit.
+/// Puts the fault into each part in turn, and returns the number of parts. Only the last part is the commit itself.
 async fn each_part(fault: Fault, open_anew: fn(&MemoryEngine), last_stays: bool) -> u64 {
     for nth in 1.. {
         let (engine, archive) = begun().await;
@@ -83,18 +83,18 @@ async fn each_part(fault: Fault, open_anew: fn(&MemoryEngine), last_stays: bool)
         open_anew(&engine);
         let archive = archive_over(&engine, NEVER);
         let stays = archive.tail().next_seq > Seq(1);
-        // Whether the last part is there tells how many there are, and is the same for all faults.
+        // Whether the last part survives depends on the fault alone.
         assert!(!stays || last_stays, "part {nth}");
         let left_over = !beyond(&engine, archive.tail().next_seq).unwrap().is_empty();
-        assert!(left_over || stays || nth == 1, "part {nth}: what was durable is there");
+        assert!(left_over || stays || nth == 1, "part {nth}: the durable parts are there");
         assert_whole(&archive, if stays { 3 } else { 1 }).await;
         goes_on(&archive, &engine, nth).await;
     }
-    unreachable!("some commit is not of the first parts");
+    unreachable!("the loop ends when the fault comes after the last part");
 }
 
 #[test]
-fn a_part_that_fails_leaves_nothing_that_is_in_the_way() {
+fn a_failed_part_does_not_affect_later_writes() {
     block_on(async {
         for (fault, restart_keeps_last) in [
             (Fault::FailBeforeWrite, false),
@@ -107,13 +107,14 @@ fn a_part_that_fails_leaves_nothing_that_is_in_the_way() {
     });
 }
 
-/// The disk becomes full in the midst of a commit. What of it was written is removed before anything else is.
+/// The disk becomes full in the middle of a commit. The parts that were written are removed before anything else is
+/// written.
 #[test]
-fn a_disk_that_becomes_full_between_parts_refuses_all_of_them() {
+fn a_disk_that_becomes_full_between_parts_rejects_the_whole_commit() {
     block_on(async {
         for nth in 1..=4 {
             let (engine, archive) = begun().await;
-            // And again when the parts are removed, or written again.
+            // Again when the parts are removed, or when they are written again.
             for nth in [nth, 1 + nth / 2] {
                 engine.fault_at(nth, Fault::Full);
                 let refused = write(&archive, large(1)).await.unwrap_err();

@@ -1,5 +1,5 @@
-//! A workload of one commit a step, played on a healthy archive first: what it answered, what was stored, and what
-//! readers saw after each step is what every archive with a fault is held against.
+//! A workload with one commit per step. It is played on a healthy archive first: its answers, its entries and what
+//! readers saw after each step are what every archive with a fault is compared with.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::portrait::portrait;
 use crate::support;
 use crate::verify::entries;
 
-/// How long the clock goes on with each step: more than the second that a clock floor is rounded up to.
+/// How far the clock moves with each step: more than the second to which a closed time is rounded up.
 const STEP_MICROS: i64 = 1_700_000;
 
-/// What a workload is made of.
+/// One step of a workload.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Write(Vec<Operation>),
-    /// A read as known now, which raises the clock floor.
+    /// A read as known now, which raises the closed time.
     AsKnownNow,
     Create,
     Attach,
-    /// Acknowledges all there is, under the epoch of the step before.
+    /// Acknowledges everything delivered, under the epoch of the step before.
     Acknowledge,
 }
 
-/// Random batches, and among them everything else that commits.
+/// Random batches, and between them everything else that commits.
 pub(super) fn steps() -> Vec<Step> {
     let mut steps = Vec::new();
     for (index, operations) in model::batches(45).into_iter().enumerate() {
@@ -49,15 +49,15 @@ pub(super) fn steps() -> Vec<Step> {
     steps
 }
 
-/// What a healthy archive was after so many steps.
+/// The state of the healthy archive after some steps.
 pub(super) struct Stage {
     pub(super) entries: Vec<Entry>,
     pub(super) portrait: String,
-    /// What the last step was answered.
+    /// The answer to the last step.
     pub(super) answer: String,
 }
 
-/// The stages before the first step and after each.
+/// The states before the first step and after each step.
 pub(super) async fn stages(steps: &[Step]) -> Vec<Stage> {
     let engine = MemoryEngine::new();
     let mut player = Player::open(&engine, Duration::from_secs(60));
@@ -70,7 +70,7 @@ pub(super) async fn stages(steps: &[Step]) -> Vec<Stage> {
     stages
 }
 
-/// An engine that holds these entries, durably.
+/// An engine that has these entries, durably.
 pub(super) fn engine_with(entries: &[Entry]) -> MemoryEngine {
     let engine = MemoryEngine::new();
     let writes = entries.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
@@ -78,7 +78,7 @@ pub(super) fn engine_with(entries: &[Entry]) -> MemoryEngine {
     engine
 }
 
-/// An archive that is played on.
+/// An archive, and the state of playing a workload on it.
 pub(super) struct Player {
     pub(super) archive: Archive,
     engine: MemoryEngine,
@@ -95,7 +95,7 @@ impl Player {
         Self { archive, engine: engine.clone(), clock, attached: None }
     }
 
-    /// Plays the step of this index, at the time that is its own however often it is tried.
+    /// Plays the step at `index`, always at the time that belongs to this index.
     pub(super) async fn play(&mut self, index: usize, step: &Step) -> Result<String, ArchiveError> {
         self.clock.set(time_of(index));
         match step {
@@ -131,7 +131,7 @@ impl Player {
     pub(super) async fn portrait(&self) -> String {
         let half = self.archive.tail().next_seq.0 / 2;
         let mut text = portrait(&self.archive, &[half], &[support::at(6), support::at(13)]).await;
-        // By name, whether it is an article by now or not.
+        // Looked up by name, because the article may not exist yet.
         let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
         for name in (0..4).map(support::article) {
             let article = self.archive.article(point, name.clone(), View::Full).await;

@@ -1,4 +1,4 @@
-//! The articles of a snapshot: by name, each once, all that match and no other.
+//! The articles of a snapshot: sorted by name, each once, all that match and no others.
 
 use dateline::model::ArticleName;
 use dateline::wire::pb;
@@ -10,11 +10,11 @@ use super::truth::Truth;
 /// A snapshot that is being received.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    /// It is as known below this.
+    /// The snapshot has what is known below this position.
     pub(super) bound: u64,
-    /// The articles that match, by name.
+    /// The matching articles, sorted by name.
     expected: Vec<ArticleName>,
-    /// How many of them came or were passed over.
+    /// How many of them were received or skipped.
     next: usize,
 }
 
@@ -24,7 +24,7 @@ impl Snapshot {
         Self { bound, expected: truth.articles(query, bound), next: 0 }
     }
 
-    /// What is wrong with the article that comes next.
+    /// Checks the next article, and returns what is wrong with it.
     pub(super) fn article(&mut self, truth: &Truth, view: pb::FeedView, said: &pb::Article) -> Vec<Fault> {
         let mut faults = Vec::new();
         let name = said.name.clone();
@@ -49,7 +49,7 @@ impl Snapshot {
         faults
     }
 
-    /// The articles that did not come.
+    /// The articles that were not received.
     pub(super) fn missing(&self) -> Vec<Fault> {
         let missing = self.expected[self.next..].iter();
         missing.map(|name| Fault::ArticleMissing { name: name.to_string() }).collect()

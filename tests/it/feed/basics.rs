@@ -1,4 +1,4 @@
-//! What a subscriber sees: kinds, flags, filters, views, every start, and how streams end.
+//! What a subscriber receives: kinds, flags, filters, views, every kind of start, and how streams end.
 
 use dateline::client::ServerError;
 use dateline::wire::pb;
@@ -20,7 +20,7 @@ fn everything() -> pb::SubscribeRequest {
 }
 
 #[tokio::test]
-async fn each_kind_of_change_is_told_as_what_it_is() {
+async fn each_change_has_its_kind_and_flags() {
     let (_directory, server, mut client) = fresh().await;
     write(&client, seen("a", "one", 0)).await;
     write(&client, seen("a", "two", 10)).await;
@@ -63,15 +63,15 @@ async fn each_kind_of_change_is_told_as_what_it_is() {
     let revision = told[1].revision.as_ref().unwrap();
     let read = pb::GetRevisionRequest { name: revision.name.clone(), view: 1, ..Default::default() };
     let read = client.archive.get_revision(read).await.unwrap().into_inner().revision.unwrap();
-    assert_eq!(*revision, read, "a change tells of a revision what a read does");
+    assert_eq!(*revision, read, "the revision of a change is the same as in a read");
 
     let by_default = all(&client, beginning()).await;
-    assert_eq!(by_default.len(), 7, "mere sightings are left out unless they are asked for");
+    assert_eq!(by_default.len(), 7, "sightings are left out by default");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn an_atomic_batch_arrives_whole_and_its_end_is_marked_where_it_matches() {
+async fn an_atomic_batch_is_delivered_whole_and_its_last_matching_change_is_marked() {
     let (_directory, server, client) = fresh().await;
     write_batch(&client, vec![seen("a", "one", 0), seen("b", "one", 0), seen("a", "two", 10), seen("c", "x", 0)]).await;
     write(&client, seen("b", "two", 20)).await;
@@ -88,7 +88,7 @@ async fn an_atomic_batch_arrives_whole_and_its_end_is_marked_where_it_matches() 
 }
 
 #[tokio::test]
-async fn a_mirror_is_told_what_leaves_its_filter_and_what_enters_it() {
+async fn a_filtered_feed_reports_what_enters_and_what_leaves_the_filter() {
     let (_directory, server, mut client) = fresh().await;
     let labelled = |labels: &[&str], text: &str, seconds| {
         let mut request = seen("a", text, seconds);
@@ -112,10 +112,10 @@ async fn a_mirror_is_told_what_leaves_its_filter_and_what_enters_it() {
     server.stop().await;
 }
 
-/// By default sightings are left out, but not one by which an article enters the filter: here it is learnt that the
-/// revision was live earlier.
+/// Sightings are left out by default, except one by which an article enters the filter: here it shows that the revision
+/// was live earlier than known.
 #[tokio::test]
-async fn a_sighting_that_crosses_the_filter_is_told() {
+async fn a_sighting_that_crosses_the_filter_is_delivered() {
     let (_directory, server, client) = fresh().await;
     write(&client, seen("a", "one", 100)).await;
     write(&client, seen("a", "one", 50)).await;
@@ -129,7 +129,7 @@ async fn a_sighting_that_crosses_the_filter_is_told() {
 }
 
 #[tokio::test]
-async fn a_filter_by_url_takes_in_an_article_from_when_it_has_one() {
+async fn a_filter_by_url_matches_an_article_from_the_change_that_added_the_url() {
     let (_directory, server, client) = fresh().await;
     write(&client, seen("a", "one", 0)).await;
     let url = "https://courier.example/city/bridge";
@@ -142,7 +142,7 @@ async fn a_filter_by_url_takes_in_an_article_from_when_it_has_one() {
 }
 
 #[tokio::test]
-async fn a_view_has_as_much_as_it_says() {
+async fn each_view_has_the_documented_fields() {
     let (_directory, server, client) = fresh().await;
     write(&client, seen("a", "The bridge is shut.", 0)).await;
     write(&client, seen("a", "The bridge is open.", 10)).await;
@@ -164,9 +164,9 @@ async fn a_view_has_as_much_as_it_says() {
     server.stop().await;
 }
 
-/// What is written by hand for the feed is what other reads have as messages.
+/// The feed encodes its messages by hand; they must be equal to those of other reads.
 #[tokio::test]
-async fn a_change_has_of_its_revision_what_a_read_has() {
+async fn the_revision_in_a_change_equals_that_of_a_read() {
     let (_directory, server, mut client) = fresh().await;
     let claim = |words: &str| pb::ClaimedTime {
         time: Some(at(-9)),
@@ -202,7 +202,7 @@ async fn a_change_has_of_its_revision_what_a_read_has() {
 }
 
 #[tokio::test]
-async fn a_feed_begins_where_it_is_asked_to() {
+async fn a_feed_begins_at_the_requested_position() {
     let (_directory, server, client) = fresh().await;
     let mut stamps = Vec::new();
     for text in ["one", "two", "three"] {
@@ -230,7 +230,7 @@ async fn a_feed_begins_where_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn a_snapshot_comes_before_the_changes_since_and_can_be_resumed_within() {
+async fn a_snapshot_precedes_later_changes_and_can_be_resumed_in_the_middle() {
     let (_directory, server, client) = fresh().await;
     for number in 0..130 {
         write(&client, publish(&format!("a{number:03}"), "one")).await;
@@ -252,7 +252,7 @@ async fn a_snapshot_comes_before_the_changes_since_and_can_be_resumed_within() {
         told[..end].iter().all(|event| matches!(event, Event::Started(_) | Event::Delivery(_) | Event::Bookmark(_)))
     );
 
-    // The first event of articles, and then on with its token.
+    // The first delivery of articles; then the subscription continues with its token.
     let Event::Delivery(first) = &told[1] else { panic!("{told:?}") };
     let token = first.bookmark.as_ref().unwrap().resume_token.clone();
     let rest = events(&client, until_caught_up(Position::ResumeToken(token))).await;
@@ -274,13 +274,13 @@ async fn a_live_subscriber_gets_what_is_written_and_a_bookmark_before_the_server
     assert!(matches!(next(&mut stream).await, Event::CaughtUp(_)));
     for seq in 0..5 {
         write(&client, publish("a", &seq.to_string())).await;
-        let Event::Delivery(batch) = next(&mut stream).await else { panic!("a batch was expected") };
+        let Event::Delivery(batch) = next(&mut stream).await else { panic!("expected a delivery") };
         assert_eq!(batch.changes[0].seq, seq);
         assert_eq!(batch.bookmark.unwrap().next_seq, seq + 1);
     }
     drop(client);
     let stopping = tokio::spawn(server.stop());
-    let Event::Bookmark(bookmark) = next(&mut stream).await else { panic!("a bookmark was expected") };
+    let Event::Bookmark(bookmark) = next(&mut stream).await else { panic!("expected a bookmark") };
     assert_eq!(bookmark.next_seq, 5);
     let error = ServerError::from(stream.message().await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::Unavailable, "DRAINING"));
@@ -289,7 +289,7 @@ async fn a_live_subscriber_gets_what_is_written_and_a_bookmark_before_the_server
 }
 
 #[tokio::test]
-async fn an_idle_feed_says_where_it_is() {
+async fn an_idle_feed_sends_bookmarks() {
     let (_directory, server, client) = fresh().await;
     let request = pb::SubscribeRequest {
         heartbeat_interval: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
@@ -300,14 +300,14 @@ async fn an_idle_feed_says_where_it_is() {
     assert!(matches!(next(&mut stream).await, Event::Started(_)));
     assert!(matches!(next(&mut stream).await, Event::CaughtUp(_)));
     write(&client, publish("a", "one")).await;
-    let Event::Bookmark(bookmark) = next(&mut stream).await else { panic!("a bookmark was expected") };
-    assert_eq!(bookmark.next_seq, 1, "progress is told though nothing matches");
+    let Event::Bookmark(bookmark) = next(&mut stream).await else { panic!("expected a bookmark") };
+    assert_eq!(bookmark.next_seq, 1, "progress is reported although nothing matches");
     drop((stream, client));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn pages_have_the_same_feed_and_can_wait_for_more() {
+async fn pages_return_the_same_feed_and_can_wait_for_changes() {
     let (_directory, server, client) = fresh().await;
     write_batch(&client, vec![publish("a", "one"), publish("b", "one"), publish("c", "one")]).await;
     let mut feed = client.feed.clone();
@@ -328,7 +328,7 @@ async fn pages_have_the_same_feed_and_can_wait_for_more() {
     write(&client, publish("d", "one")).await;
     let page = waiting.await.unwrap().unwrap().into_inner();
     assert_eq!(outline(&page.changes), [(3, Created, "d")]);
-    // A page's token goes on as a stream.
+    // A stream can continue from a page's token.
     write(&client, publish("e", "one")).await;
     let told = all(&client, until_caught_up(Position::ResumeToken(page.next_page_token))).await;
     assert_eq!(outline(&told), [(4, Created, "e")]);

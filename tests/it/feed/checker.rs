@@ -1,6 +1,6 @@
-//! The checker: goes through what a subscriber received, event by event, and tells whatever breaks a promise.
+//! The checker: goes through what a subscriber received, event by event, and reports every broken promise.
 //!
-//! It knows of the feed only what the contract says. What the log holds it takes from [`Truth`].
+//! It knows only the contract of the feed. The contents of the log come from [`Truth`].
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -14,7 +14,7 @@ use super::query::Query;
 use super::recording::{Ended, Recording, Session, SnapshotAt, Start, bookmark_of};
 use super::truth::{Truth, Wanted};
 
-/// Every fault of a recording.
+/// All faults of a recording.
 pub(crate) fn check(truth: &Truth, recording: &Recording) -> Vec<Found> {
     let wanted = truth.wanted(&recording.query);
     let mut places = HashMap::new();
@@ -32,14 +32,14 @@ pub(crate) fn check(truth: &Truth, recording: &Recording) -> Vec<Found> {
     found
 }
 
-/// Where a token goes on.
+/// Where a token continues.
 #[derive(Clone, Debug)]
 enum Place {
     Changes(u64),
     Articles(Snapshot),
 }
 
-/// What part of a feed is under way.
+/// Which part of a feed is being received.
 #[derive(Debug)]
 enum Stage {
     Unstarted,
@@ -47,14 +47,14 @@ enum Stage {
     Changes,
 }
 
-/// A session, as far as it was gone through.
+/// The state of checking one session.
 struct Walk<'a> {
     truth: &'a Truth,
     query: &'a Query,
-    /// The changes that match.
+    /// The changes that match the query.
     wanted: &'a [Wanted],
     session: &'a Session,
-    /// The tokens that the subscriber was given so far, in this session and in those before it.
+    /// The tokens that the subscriber has received so far, in this session and earlier ones.
     places: &'a mut HashMap<String, Place>,
     faults: Vec<Fault>,
     stage: Stage,
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The beginning must be where it was asked for.
+    /// Checks that the feed begins where requested.
     fn begin(&mut self, started: &pb::Started) {
         let said = started.bookmark.as_ref().map(|bookmark| bookmark.next_seq);
         let snapshot = started.snapshot.as_ref().map(|snapshot| snapshot.next_seq);
@@ -154,7 +154,7 @@ impl<'a> Walk<'a> {
         }
         let found = snapshot.unwrap_or(said);
         self.begin_at(self.allowed(), found);
-        // Part of a batch can be acknowledged.
+        // An acknowledgement may be inside a batch.
         let may_part = matches!(self.session.start, Start::Acknowledged(_));
         if !may_part && self.truth.parts_a_batch(found) {
             self.faults.push(Fault::BatchParted { next_seq: found });
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
         self.next = self.wanted.partition_point(|wanted| wanted.seq < found);
     }
 
-    /// Where a session may begin that goes on from no other.
+    /// Where a session may begin that does not continue an earlier one.
     fn allowed(&self) -> RangeInclusive<u64> {
         let (truth, now) = (self.truth, self.session.tail_at_start..=self.truth.tail());
         let exactly = |seq| seq..=seq;
@@ -245,7 +245,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What is said of a change must be so.
+    /// Compares a change with the truth.
     fn compare(&mut self, said: &pb::Change) {
         let seq = said.seq;
         let truth = self.truth.change(seq, self.session.view);
@@ -258,7 +258,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// All that matches below a bookmark was delivered, and nothing from it on.
+    /// Checks that everything matching below a bookmark was delivered, and nothing from it on.
     fn bookmark(&mut self, bookmark: Option<&pb::Bookmark>) {
         let Some(bookmark) = bookmark.filter(|bookmark| !bookmark.resume_token.is_empty()) else {
             self.faults.push(Fault::NoBookmark);
@@ -324,7 +324,7 @@ impl<'a> Walk<'a> {
         self.durable = self.durable.max(durable_next_seq);
     }
 
-    /// The changes go on where the snapshot was taken.
+    /// Checks that the changes begin at the position of the snapshot.
     fn end_snapshot(&mut self, bookmark: Option<&pb::Bookmark>) {
         let (bound, found) = (self.start, bookmark.map_or(self.start, |bookmark| bookmark.next_seq));
         if bound != found {

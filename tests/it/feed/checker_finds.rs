@@ -1,4 +1,4 @@
-//! The checker's own test: recordings without fault have none, and each kind of fault, put in on purpose, is found.
+//! Tests of the checker itself: faultless recordings have no faults, and each kind of injected fault is found.
 
 use std::collections::BTreeSet;
 
@@ -26,15 +26,15 @@ fn log() -> Truth {
     let late_url = What::Observe { text: C, urls: vec![3], original: None, fetch: None, coalesce_within: 0 };
     let batches = [
         vec![observe(0, 0, A)],
-        vec![observe(1, 0, B), observe(2, 0, A), observe(0, 2, B)], // The label is gone from article 0.
+        vec![observe(1, 0, B), observe(2, 0, A), observe(0, 2, B)], // Article 0 loses the label.
         vec![act(1, 4, What::Withdraw(0))],
-        vec![observe(0, 1, C)], // Late.
-        vec![observe(0, 3, B)], // Seen again.
+        vec![observe(0, 1, C)], // A late observation.
+        vec![observe(0, 3, B)], // A sighting.
         vec![act(0, 2, alias)],
         vec![observe(0, 6, A), observe(2, 5, B)],
         vec![act(1, 6, What::Reinstate(1))],
         vec![act(0, 8, What::Rollback(2))],
-        vec![act(1, 2, What::Withdraw(1))], // Late.
+        vec![act(1, 2, What::Withdraw(1))], // A late withdrawal.
         vec![act(0, 1, late_url)],
         vec![observe(3, 0, A)],
     ];
@@ -51,7 +51,7 @@ fn acknowledged(batches: impl IntoIterator<Item = Vec<Write>>) -> Vec<Acknowledg
     (0..).zip(batches).map(number).collect()
 }
 
-/// When the batch of this number was archived.
+/// The archive time of the batch with this number.
 fn archived(batch: i64) -> Timestamp {
     support::now().saturating_add_micros(10 * batch)
 }
@@ -63,18 +63,18 @@ fn flood() -> Query {
     }
 }
 
-/// All changes for all.
+/// All changes, for a subscriber without a filter.
 fn whole(truth: &Truth) -> Recording {
     let query = Query::default();
     Recording { sessions: vec![faithful::changes(truth, &query, Start::Beginning, 0)], query }
 }
 
-/// The changes for those who follow a label, of which some articles lose it.
+/// The changes for a subscriber to a label that some articles lose.
 fn labelled(truth: &Truth) -> Recording {
     Recording { sessions: vec![faithful::changes(truth, &flood(), Start::Beginning, 0)], query: flood() }
 }
 
-/// A connection that is lost after the second batch, and one that goes on from there.
+/// A connection that is lost after the second batch, and one that resumes there.
 fn resumed(truth: &Truth) -> Recording {
     let mut recording = whole(truth);
     recording.sessions[0].events.truncate(3);
@@ -91,7 +91,7 @@ fn snapshot(truth: &Truth) -> Recording {
 }
 
 #[test]
-fn a_recording_without_fault_has_none() {
+fn faultless_recordings_have_no_faults() {
     let truth = log();
     for query in query::many() {
         for place in [0, 1, 4, 7, truth.tail()] {
@@ -111,9 +111,9 @@ fn a_recording_without_fault_has_none() {
     }
 }
 
-/// Each start leads to one place, or may lead to those that were the tail at some time of the call.
+/// Each start leads to one position, or to any that was the durable tail at some time during the call.
 #[test]
-fn a_start_means_one_place() {
+fn each_start_leads_to_the_right_position() {
     let truth = log();
     let query = Query::default();
     let places = [
@@ -140,9 +140,9 @@ fn a_start_means_one_place() {
     }
 }
 
-/// A snapshot that is cut off goes on behind the last article whose bookmark was received.
+/// An interrupted snapshot resumes after the last article whose bookmark was received.
 #[test]
-fn a_snapshot_is_resumed_within() {
+fn a_snapshot_can_be_resumed_in_the_middle() {
     let truth = log();
     let whole = snapshot(&truth);
     for kept in 1..=3 {
@@ -151,7 +151,7 @@ fn a_snapshot_is_resumed_within() {
         let mut rest = whole.sessions[0].clone();
         rest.start = Start::Token(place.resume_token.clone());
         rest.events.drain(1..kept);
-        let Some(Event::Started(started)) = rest.events.first_mut() else { panic!("a session starts") };
+        let Some(Event::Started(started)) = rest.events.first_mut() else { panic!("no Started") };
         started.bookmark = Some(place);
         recording.sessions[0].events.truncate(kept);
         recording.sessions.push(rest);
@@ -178,15 +178,15 @@ fn each_kind_of_fault_is_found() {
         assert_eq!(kinds, shows, "case {index}: {found:?}");
         covered.extend(kinds);
     }
-    assert_eq!(covered, kinds_of_fault(), "each kind has a case");
+    assert_eq!(covered, kinds_of_fault(), "each kind of fault has a case");
 }
 
-/// The variant of a fault that is printed so.
+/// The name of a fault's variant, from its debug output.
 fn kind_of(fault: &str) -> String {
     fault.chars().take_while(|character| character.is_alphanumeric()).collect()
 }
 
-/// The variants that the source declares.
+/// The variants declared in the source.
 fn kinds_of_fault() -> BTreeSet<String> {
     let (_, declared) = include_str!("fault.rs").split_once("enum Fault {").unwrap();
     let variants = declared.lines().filter_map(|line| line.strip_prefix("    "));

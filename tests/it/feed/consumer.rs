@@ -1,4 +1,4 @@
-//! A consumer of a durable subscription, that acknowledges some of what it received and comes back at random.
+//! A consumer of a durable subscription that acknowledges some of what it receives, leaves, and comes back at random.
 
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
@@ -10,7 +10,7 @@ use super::query::Query;
 use super::recording::{Ended, Recording, Session, Start, bookmark_of};
 use super::writer::{Progress, is_gone};
 
-/// All that consumers of one durable subscription have in common, one after the other.
+/// The state that successive consumers of one durable subscription share.
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) client: Client,
@@ -18,14 +18,14 @@ pub(super) struct Consumer {
     name: String,
     progress: Progress,
     dice: Dice,
-    /// Up to where it is known to be acknowledged, and up to where it may be: an answer can be lost.
+    /// Below which position everything is known to be acknowledged, and may be: a reply can be lost.
     acknowledged: (u64, u64),
     /// The last epoch.
     epoch: u64,
 }
 
 impl Consumer {
-    /// Makes the nth durable subscription of a run, from the beginning.
+    /// Creates durable subscription `number` of a run, at the beginning of the log.
     pub(super) async fn create(client: Client, progress: Progress, seed: u64, number: u64, query: Query) -> Self {
         let id = format!("consumer-{number}");
         let subscription = pb::Subscription {
@@ -45,14 +45,14 @@ impl Consumer {
         Self { client, recording, name: made.name, progress, dice, acknowledged: (0, 0), epoch: 0 }
     }
 
-    /// Attaches, receives and acknowledges for a while, and leaves. Now and then another consumer takes its place.
+    /// Attaches, receives and acknowledges for a while, and leaves. Sometimes another consumer takes its place.
     pub(super) async fn visit(&mut self) -> Result<(), Status> {
         let events = 2 + self.dice.below(8);
         let mut attached = self.attach().await?;
         let mut result = Ok(true);
         for _ in 0..events {
             result = self.receive(&mut attached).await;
-            // With nothing more to come it would wait for the heartbeat.
+            // With no more changes to come, it would wait for the heartbeat.
             if !matches!(result, Ok(true)) || attached.is_caught_up() {
                 break;
             }
@@ -65,11 +65,11 @@ impl Consumer {
         result.map(drop)
     }
 
-    /// Goes on to the end, and acknowledges all of it.
+    /// Continues to the end, and acknowledges everything.
     pub(super) async fn finish(&mut self) -> Result<(), Status> {
         let mut attached = self.attach().await?;
         while !attached.is_caught_up() {
-            assert!(self.receive(&mut attached).await?, "the stream goes on");
+            assert!(self.receive(&mut attached).await?, "the stream continues");
         }
         let end = attached.session.last_bookmark().map_or(0, |bookmark| bookmark.next_seq);
         self.acknowledge(attached.epoch, end).await?;
@@ -80,7 +80,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Attaches; the epoch rises with each time.
+    /// Attaches, and checks that the epoch has risen.
     async fn attach(&mut self) -> Result<Attached, Status> {
         let request = pb::SubscribeRequest {
             subscription: self.name.clone(),
@@ -98,11 +98,11 @@ impl Consumer {
         let stream = self.client.feed.subscribe(request).await?.into_inner();
         let mut attached = Attached { session, stream, epoch: 0 };
         attached.next().await?;
-        let Some(Event::Started(started)) = attached.session.events.first() else { panic!("a session starts") };
+        let Some(Event::Started(started)) = attached.session.events.first() else { panic!("no Started") };
         assert!(started.epoch > self.epoch, "epoch {} follows {}", started.epoch, self.epoch);
         attached.epoch = started.epoch;
         self.epoch = started.epoch;
-        // An acknowledgement whose answer was lost is known now.
+        // An acknowledgement whose reply was lost becomes known here.
         let place = started.bookmark.as_ref().map_or(0, |bookmark| bookmark.next_seq);
         if (self.acknowledged.0..=self.acknowledged.1).contains(&place) {
             self.acknowledged = (place, place);
@@ -110,12 +110,12 @@ impl Consumer {
         Ok(attached)
     }
 
-    /// Receives one event, and may acknowledge all of it or a part.
+    /// Receives one event, and may acknowledge all or a part of it.
     async fn receive(&mut self, attached: &mut Attached) -> Result<bool, Status> {
         if !attached.next().await? {
             return Ok(false);
         }
-        let event = attached.session.events.last().expect("an event came");
+        let event = attached.session.events.last().expect("an event was received");
         // All of it, or a part of a batch.
         let mut place = bookmark_of(event).map_or(0, |bookmark| bookmark.next_seq);
         if let Event::Delivery(batch) = event
@@ -139,14 +139,14 @@ impl Consumer {
         Ok(())
     }
 
-    /// Another consumer attaches: this one is let go, and cannot acknowledge any more.
+    /// Attaches another consumer; this one is disconnected, and can no longer acknowledge.
     async fn fence_off(&mut self, attached: &mut Attached) -> Result<(), Status> {
         let newer = self.attach().await?;
         self.recording.sessions.push(Session { ended: Ended::Left, ..newer.session });
         let ended = loop {
             match attached.next().await {
                 Ok(true) => {}
-                Ok(false) => panic!("a consumer is fenced off with a reason"),
+                Ok(false) => panic!("a fenced consumer got no reason"),
                 Err(status) if is_gone(&status) => return Err(status),
                 Err(status) => break ServerError::from(status),
             }
@@ -168,7 +168,7 @@ impl Consumer {
     }
 }
 
-/// A session of a consumer that is attached.
+/// The session of an attached consumer.
 struct Attached {
     session: Session,
     stream: Streaming<pb::SubscribeResponse>,
@@ -176,7 +176,7 @@ struct Attached {
 }
 
 impl Attached {
-    /// Receives one event; false where the server ended the stream.
+    /// Receives one event; false if the server ended the stream.
     async fn next(&mut self) -> Result<bool, Status> {
         let Some(message) = self.stream.message().await? else { return Ok(false) };
         self.session.events.push(message.event.expect("a message has an event"));

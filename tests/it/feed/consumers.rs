@@ -1,5 +1,5 @@
-//! Consumers of durable subscriptions under load: at least once, in order, and nothing skipped that was not
-//! acknowledged.
+//! Consumers of durable subscriptions under load: delivery is at least once and in order, and nothing is skipped that
+//! was not acknowledged.
 
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ const WRITERS: u32 = 2;
 const WRITES: u32 = 120;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_durable_subscription_skips_nothing_that_was_not_acknowledged() {
+async fn a_durable_subscription_skips_only_what_was_acknowledged() {
     let seed = seed(5);
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;

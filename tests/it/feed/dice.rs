@@ -1,6 +1,6 @@
-//! Random choices that a seed repeats: SplitMix64 (Steele, Lea and Flood, 2014).
+//! Random choices that a seed reproduces: SplitMix64 (Steele, Lea and Flood, 2014).
 
-/// A source of choices.
+/// A source of random choices.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 
@@ -9,7 +9,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// Choices of their own, for the nth of several tasks.
+    /// An independent source for one of several tasks.
     pub(crate) fn for_task(seed: u64, task: u64) -> Self {
         Self::new(Self(seed ^ task.wrapping_mul(0xd1b5_4a32_d192_ed03)).next())
     }
@@ -22,25 +22,24 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not 0.
+    /// A random number below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// True in so many of a hundred cases.
+    /// True with this probability.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// One of several.
+    /// A random element, of at least one.
     pub(crate) fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let index = self.below(items.len() as u64);
         &items[usize::try_from(index).unwrap()]
     }
 }
 
-/// The seed of a run: `DATELINE_FEED_SEED`, or else the given one. Each test prints it, so that a failure can be tried
-/// again.
+/// The seed of a run: `DATELINE_FEED_SEED`, or the default. Each test prints it, so that a failure can be reproduced.
 pub(crate) fn seed(usual: u64) -> u64 {
     let seed = std::env::var("DATELINE_FEED_SEED").map_or(usual, |seed| seed.parse().expect("a seed is a number"));
     println!("DATELINE_FEED_SEED={seed}");

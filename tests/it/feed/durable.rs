@@ -1,4 +1,4 @@
-//! Durable subscriptions: one consumer at a time, at least once, acknowledged for good.
+//! Durable subscriptions: one consumer at a time, delivery at least once, durable acknowledgements.
 
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
@@ -26,7 +26,7 @@ async fn get(client: &Client) -> pb::Subscription {
     client.feed.clone().get_subscription(request).await.unwrap().into_inner().subscription.unwrap()
 }
 
-/// Attaches a consumer, and answers its epoch and where it begins.
+/// Attaches a consumer, and returns its stream, its epoch and its start.
 async fn attach(client: &Client, consumer: &str) -> (Streaming<pb::SubscribeResponse>, u64, u64) {
     let request = pb::SubscribeRequest {
         subscription: NAME.into(),
@@ -34,7 +34,7 @@ async fn attach(client: &Client, consumer: &str) -> (Streaming<pb::SubscribeResp
         ..pb::SubscribeRequest::default()
     };
     let mut stream = client.feed.clone().subscribe(request).await.unwrap().into_inner();
-    let Event::Started(started) = next(&mut stream).await else { panic!("Started comes first") };
+    let Event::Started(started) = next(&mut stream).await else { panic!("no Started") };
     (stream, started.epoch, started.bookmark.unwrap().next_seq)
 }
 
@@ -44,7 +44,7 @@ async fn acknowledge(client: &Client, epoch: u64, next_seq: u64) -> Result<pb::S
     Ok(answer.into_inner().subscription.unwrap())
 }
 
-/// The seqs of the next batch.
+/// The positions in the next delivery.
 async fn batch(stream: &mut Streaming<pb::SubscribeResponse>) -> Vec<u64> {
     loop {
         if let Event::Delivery(batch) = next(stream).await {
@@ -54,7 +54,7 @@ async fn batch(stream: &mut Streaming<pb::SubscribeResponse>) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn what_was_not_acknowledged_comes_again_also_after_a_restart() {
+async fn unacknowledged_changes_are_delivered_again_even_after_a_restart() {
     let directory = TempDir::new().unwrap();
     let server = TestServer::on_directory(directory.path()).await;
     let client = server.client().await;
@@ -76,7 +76,7 @@ async fn what_was_not_acknowledged_comes_again_also_after_a_restart() {
     let client = server.client().await;
     assert_eq!(get(&client).await.next_seq, 2);
     let lost = acknowledge(&client, epoch, 3).await.unwrap_err();
-    assert_eq!(lost.reason, "CONSUMER_FENCED", "what was delivered is not known any more");
+    assert_eq!(lost.reason, "CONSUMER_FENCED", "the epoch ended with the server");
     let (mut stream, new_epoch, begins) = attach(&client, "second").await;
     assert!(new_epoch > epoch);
     assert_eq!((begins, batch(&mut stream).await), (2, vec![2]));
@@ -96,20 +96,20 @@ async fn a_new_consumer_fences_the_old_one() {
     let error = loop {
         match old.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("the old consumer was let go without a word"),
+            Ok(None) => panic!("the old consumer got no reason"),
             Err(status) => break ServerError::from(status),
         }
     };
     assert_eq!((error.code, error.reason.as_str()), (Code::Aborted, "CONSUMER_FENCED"));
     assert_eq!(acknowledge(&client, old_epoch, 1).await.unwrap_err().reason, "CONSUMER_FENCED");
-    assert_eq!(batch(&mut new).await, [0], "what the old one did not acknowledge comes to the new one");
+    assert_eq!(batch(&mut new).await, [0], "what the old consumer did not acknowledge goes to the new one");
     assert_eq!(acknowledge(&client, new_epoch, 1).await.unwrap().consumer.unwrap().label, "new");
     drop((old, new, client));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn more_than_was_delivered_cannot_be_acknowledged() {
+async fn an_acknowledgement_beyond_what_was_delivered_is_rejected() {
     let (_directory, server, client) = fresh().await;
     write(&client, publish("a", "one")).await;
     create(&client, Position::Beginning(true)).await;
@@ -137,7 +137,7 @@ async fn a_subscription_in_use_is_neither_moved_nor_deleted() {
     let error = ServerError::from(feed.delete_subscription(delete.clone()).await.unwrap_err());
     assert_eq!((error.reason.as_str(), error.metadata["consumer"].as_str()), ("SUBSCRIPTION_IN_USE", "indexer"));
     drop(stream);
-    // The server notices in its own time that the consumer is gone.
+    // The server notices after a while that the consumer has disconnected.
     while get(&client).await.consumer.unwrap().attached {
         tokio::task::yield_now().await;
     }

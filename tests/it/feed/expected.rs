@@ -1,4 +1,4 @@
-//! The messages that the feed must send, as the truth has them.
+//! The messages that the feed must send, according to the truth.
 
 use dateline::model::diff::{diff, word_delta};
 use dateline::model::{ArticleName, ArticleUrl, Content, ContentDigest, LogKind, RevisionRecord, Timestamp};
@@ -18,7 +18,7 @@ impl Truth {
             pb::FeedView::Unspecified | pb::FeedView::Basic => &messages[0],
             pb::FeedView::Full => &messages[1],
             pb::FeedView::Diff => &messages[2],
-            pb::FeedView::Request => panic!("what makes a change again is held against a copy, in `export`"),
+            pb::FeedView::Request => panic!("replay requests are checked in `export`"),
         };
         message.get_or_init(|| self.render(seq, view))
     }
@@ -50,8 +50,8 @@ impl Truth {
         }
     }
 
-    /// Whether what a change says is in force at the end of the observe axis, as known with it. What is said of URLs
-    /// always is: it has no end.
+    /// Whether what a change records is in force at the end of the observe axis, as known with this change. A change of
+    /// URLs always counts as newest, because URLs have no end.
     fn is_newest(&self, seq: u64) -> bool {
         let record = self.record(seq);
         match record.kind {
@@ -69,7 +69,7 @@ impl Truth {
         }
     }
 
-    /// What the revision that a change made differs in from the one in force before it on the observe axis.
+    /// The difference between the revision that a change created and the one in force before it on the observe axis.
     fn diff(&self, seq: u64) -> pb::ChangeDiff {
         let Record { article, revision, .. } = self.record(seq);
         let runs = self.known(article, seq + 1).runs(article);
@@ -108,7 +108,7 @@ impl Truth {
         }
     }
 
-    /// An article of a snapshot: how it stands as known below `bound`.
+    /// An article of a snapshot, as known below `bound`.
     pub(crate) fn article(&self, name: &ArticleName, bound: u64, view: pb::FeedView) -> pb::Article {
         let known = self.known(name, bound);
         let latest = self.latest_below(bound, name).expect("the article is known below the bound");
@@ -147,7 +147,7 @@ fn article_url(url: &ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
     pb::ArticleUrl { url: url.original.clone(), key: url.key.to_string(), observe_time: Some(timestamp_to_pb(since)) }
 }
 
-/// A content as view BASIC shows it.
+/// A content in view BASIC.
 fn basic(content: &Content) -> pb::Content {
     let record = RevisionRecord::of(content, ContentDigest::of(content), content.word_count());
     wire::basic_content_to_pb(&record)

@@ -1,4 +1,4 @@
-//! Sessions as a feed without fault would send them.
+//! Sessions as a faultless feed would send them.
 
 use dateline::wire::{pb, timestamp_to_pb};
 use pb::subscribe_response::Event;
@@ -7,7 +7,7 @@ use super::query::Query;
 use super::recording::{Ended, Session, SnapshotAt, Start};
 use super::truth::Truth;
 
-/// How many changes or articles a batch has.
+/// Changes or articles per delivery.
 const BATCH: usize = 2;
 
 /// All changes from `place` on, for a session that began with `start`.
@@ -44,7 +44,7 @@ fn session(truth: &Truth, start: Start, events: Vec<Event>) -> Session {
     }
 }
 
-/// The changes from `place` on in batches, and that that was all.
+/// The changes from `place` on, in deliveries, and then `CaughtUp`.
 fn from(truth: &Truth, query: &Query, place: u64) -> Vec<Event> {
     let mut wanted = truth.wanted(query);
     wanted.retain(|wanted| wanted.seq >= place);
@@ -70,10 +70,10 @@ pub(super) fn bookmark(truth: &Truth, next_seq: u64) -> Option<pb::Bookmark> {
 }
 
 fn article_bookmark(sent: usize) -> Option<pb::Bookmark> {
-    Some(pb::Bookmark { next_seq: 0, resume_token: format!("behind article {sent}"), archive_time: None })
+    Some(pb::Bookmark { next_seq: 0, resume_token: format!("after article {sent}"), archive_time: None })
 }
 
-/// The token for a place among the changes.
+/// The token of a position in the log.
 pub(super) fn token(next_seq: u64) -> String {
     format!("from {next_seq}")
 }

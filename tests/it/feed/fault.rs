@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use dateline::wire::pb;
 
-/// A fault, and where in the recording it shows.
+/// A fault, and where it is in the recording.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) session: usize,
@@ -12,31 +12,31 @@ pub(crate) struct Found {
     pub(crate) fault: Fault,
 }
 
-/// What is wrong.
+/// A broken promise.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
     /// The first event is not `Started`.
     NotStarted,
-    /// `Started` came again.
+    /// `Started` came a second time.
     StartedAgain,
-    /// The feed, or its snapshot, begins elsewhere than was asked for.
+    /// The feed, or its snapshot, begins elsewhere than requested.
     WrongStart { allowed: RangeInclusive<u64>, found: u64 },
-    /// A snapshot was begun that nobody asked for, or one that was asked for was not.
+    /// A snapshot was begun that was not requested, or a requested one was not begun.
     WrongMode,
-    /// The token that the session began with was given by no session before.
+    /// The session began with a token that no earlier session received.
     UnknownToken,
 
     /// The log has no such change.
     NotInLog { seq: u64 },
-    /// The change does not match.
+    /// The change does not match the query.
     Unwanted { seq: u64 },
-    /// A change came before the start: one that an earlier session had, where a token led here.
+    /// A change came before the start. If the session resumed, an earlier session had that change already.
     BeforeStart { seq: u64, start: u64 },
-    /// A change came twice in a session.
+    /// A change came twice in one session.
     Repeat { seq: u64 },
     /// A change came after a later one.
     Disorder { seq: u64, after: u64 },
-    /// A change that matches was passed over.
+    /// A matching change was skipped.
     Gap { seq: u64, next: u64 },
     /// `left_filter` is wrong.
     WrongLeftFilter { seq: u64, said: bool },
@@ -44,31 +44,31 @@ pub(crate) enum Fault {
     WrongIsNewest { seq: u64, said: bool },
     /// `batch_end` is wrong.
     WrongBatchEnd { seq: u64, said: bool },
-    /// Something else of a change is not as it is in the log.
+    /// Another field of a change differs from the log.
     Misreported { said: Box<pb::Change>, truth: Box<pb::Change> },
 
-    /// An event is without its bookmark, or the bookmark without its token.
+    /// An event has no bookmark, or its bookmark has no token.
     NoBookmark,
-    /// A bookmark goes back.
+    /// A bookmark is before an earlier one.
     BookmarkWentBack { from: u64, to: u64 },
-    /// A bookmark lies beyond the durable tail.
+    /// A bookmark is beyond the durable tail.
     BookmarkBeyondTail { next_seq: u64, tail: u64 },
-    /// A bookmark says that a change was delivered which was not.
+    /// A bookmark claims the delivery of a change that was not delivered.
     BookmarkUntrue { next_seq: u64, undelivered: u64 },
-    /// A bookmark lies at or before a change that was delivered.
+    /// A bookmark is at or before a change that was delivered.
     BookmarkBehind { next_seq: u64, delivered: u64 },
-    /// A bookmark's archive time is not that of the change before it.
+    /// A bookmark's archive time differs from that of the change before it.
     BookmarkMistimed { next_seq: u64 },
-    /// The feed stands inside an atomic batch where it cannot.
+    /// The feed stops inside an atomic batch where it must not.
     BatchParted { next_seq: u64 },
 
-    /// `CaughtUp` came before all was sent that was committed before the call, or before `FellBehind` was sent.
+    /// `CaughtUp` came before everything was sent that was committed before the call or before `FellBehind`.
     CaughtUpEarly { next_seq: u64, durable: u64 },
-    /// `CaughtUp` came again without `FellBehind`.
+    /// `CaughtUp` came again without a `FellBehind` in between.
     CaughtUpAgain,
     /// `FellBehind` came when the feed was not caught up.
     FellBehindWithoutCaughtUp,
-    /// `FellBehind` came with nothing to fall behind of.
+    /// `FellBehind` came although there was nothing new.
     FellBehindUntrue { durable_next_seq: u64, next_seq: u64 },
 
     /// An article came outside a snapshot.
@@ -77,19 +77,19 @@ pub(crate) enum Fault {
     ArticleRepeat { name: String },
     /// An article of a snapshot came after one whose name is greater.
     ArticleDisorder { name: String, after: String },
-    /// An article that matches as of the snapshot was passed over.
+    /// An article that matches as of the snapshot was skipped.
     ArticleMissing { name: String },
     /// An article does not match as of the snapshot.
     ArticleUnwanted { name: String },
-    /// An article is not as it stood at the snapshot.
+    /// An article differs from its state at the snapshot.
     ArticleMisreported { said: Box<pb::Article>, truth: Box<pb::Article> },
     /// A change, or `CaughtUp`, came before the end of the snapshot.
     BeforeSnapshotEnd,
-    /// A snapshot ended outside a snapshot.
+    /// A snapshot ended that had not begun.
     SnapshotEndWithoutSnapshot,
 
-    /// The server ended the stream, with OK, other than after the first `CaughtUp` where that was asked for.
+    /// The server ended the stream with OK, but not after the first `CaughtUp` of a subscription that requested this.
     EndedEarly,
-    /// The stream went on after the `CaughtUp` that was to end it.
+    /// The stream continued after the `CaughtUp` that should have ended it.
     WentOn,
 }

@@ -1,4 +1,4 @@
-//! Writers under load, and subscribers that join at every kind of start, stall, leave at random and come back.
+//! Writers under load, and subscribers that join with every kind of start, stall, leave at random and come back.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -23,24 +23,24 @@ use super::verdict;
 use super::writer::{Progress, Writer};
 
 const WRITERS: u32 = 4;
-/// What a writer writes before there are subscribers, for them to catch up with.
+/// Writes of a writer before there are subscribers, so that they have something to catch up with.
 const WRITES_BEFORE: u32 = 10;
-/// What it writes while there are: it goes on until there were enough hand-offs, and no longer than this.
+/// Its writes while there are subscribers: until there were enough hand-offs, and within these limits.
 const WRITES: RangeInclusive<u32> = 80..=600;
-/// Which of these writes are large batches, in the case of the first writer.
+/// Which writes of the first writer are large batches.
 const LARGE: [u32; 1] = [40];
-/// Subscribers to each query.
+/// Subscribers per query.
 const SUBSCRIBERS: u64 = 3;
-/// Hand-offs from catching up to following, in all.
+/// The number of hand-offs from catching up to live changes that the test needs.
 const HAND_OFFS_MIN: u64 = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_missed_repeated_or_untrue_under_load() {
+async fn the_feed_keeps_its_promises_under_load() {
     let seed = seed(20_251_102);
     let engine = MemoryEngine::new();
     let (progress, hand_offs) = (Progress::new(), Arc::new(watch::Sender::new(0)));
     let mut acknowledged = write_before(&engine, &progress, seed).await;
-    // What was written before the server started is in storage alone.
+    // What was written before the server started is in storage, but not in the ring.
     let server = serve(&engine).await;
     let (stop_writing, writing) = watch::channel(true);
     let mut visits: JoinSet<Subscriber> = JoinSet::new();
@@ -54,13 +54,13 @@ async fn nothing_is_missed_repeated_or_untrue_under_load() {
     server.stop().await;
 
     verdict::assert_faultless(seed, acknowledged, recordings).await;
-    assert!(*hand_offs.borrow() >= HAND_OFFS_MIN, "{} hand-offs are too few to tell", *hand_offs.borrow());
+    assert!(*hand_offs.borrow() >= HAND_OFFS_MIN, "only {} hand-offs", *hand_offs.borrow());
 }
 
-/// A subscriber that does not read is neither skipped nor let go: it is told that it fell behind, gets all that it
-/// missed, and is told when it has it.
+/// A subscriber that does not read is neither skipped nor disconnected: it receives `FellBehind`, everything that it
+/// missed, and then `CaughtUp`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_subscriber_that_stalls_is_told_that_it_fell_behind() {
+async fn a_stalled_subscriber_receives_fell_behind_and_misses_nothing() {
     let seed = seed(3);
     let server = serve(&MemoryEngine::new()).await;
     let (progress, hand_offs) = (Progress::new(), Arc::new(watch::Sender::new(0)));
@@ -86,7 +86,7 @@ async fn a_subscriber_that_stalls_is_told_that_it_fell_behind() {
     verdict::assert_faultless(seed, acknowledged, vec![recording]).await;
 }
 
-/// A server over the archive of an engine.
+/// Serves an archive with this engine.
 async fn serve(engine: &MemoryEngine) -> TestServer {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let archive = Archive::over(Arc::new(engine.clone()), &Options::default(), clock).unwrap();
@@ -108,7 +108,7 @@ async fn write_before(engine: &MemoryEngine, progress: &Progress, seed: u64) -> 
     acknowledged
 }
 
-/// Writers whose numbers begin with `first`.
+/// Writers with numbers from `first` on.
 async fn writers(server: &TestServer, progress: &Progress, seed: u64, first: u32) -> Vec<Writer> {
     let mut writers = Vec::new();
     for number in first..first + WRITERS {
@@ -117,7 +117,7 @@ async fn writers(server: &TestServer, progress: &Progress, seed: u64, first: u32
     writers
 }
 
-/// Some for each query: one of them over a connection that takes little at a time.
+/// Some subscribers for each query, one of them over a connection with small windows.
 async fn subscribers(
     server: &TestServer,
     progress: &Progress,

@@ -1,10 +1,10 @@
 //! The change feed, through a real server.
 //!
-//! The tests with many writers and subscribers hold all that comes through against what the writers were told. Writers
-//! keep what was acknowledged to them ([`writer`]), and the plain model of [`crate::model`] works out what the log must
-//! hold ([`truth`], [`expected`], [`query`]). Subscribers and consumers keep what they received ([`subscriber`],
+//! The tests with many writers and subscribers compare everything that is delivered with the replies to the writers.
+//! Writers keep what was acknowledged ([`writer`]), and the plain model of [`crate::model`] works out what the log must
+//! contain ([`truth`], [`expected`], [`query`]). Subscribers and consumers keep what they receive ([`subscriber`],
 //! [`consumer`], [`recording`]). The [`checker`] compares the two and names each [`fault`]; [`checker_finds`] shows
-//! that it finds every kind of them ([`faithful`], [`spoilt`]).
+//! that it finds every kind of fault ([`faithful`], [`spoilt`]).
 
 mod articles;
 mod basics;
@@ -38,7 +38,7 @@ use dateline::wire::pb::subscribe_response::Event;
 
 use crate::server::publish;
 
-/// A subscription that begins at `position` and ends when it is caught up.
+/// A subscription that begins at `position` and ends once it is caught up.
 fn until_caught_up(position: Position) -> pb::SubscribeRequest {
     pb::SubscribeRequest { end_when_caught_up: true, ..from(position) }
 }
@@ -62,22 +62,22 @@ async fn events(client: &Client, request: pb::SubscribeRequest) -> Vec<Event> {
     events
 }
 
-/// The next event.
+/// Waits for the next event.
 async fn next(stream: &mut tonic::Streaming<pb::SubscribeResponse>) -> Event {
-    stream.message().await.unwrap().expect("the stream goes on").event.unwrap()
+    stream.message().await.unwrap().expect("the stream continues").event.unwrap()
 }
 
-/// The changes among events.
+/// The changes in the events.
 fn changes(events: &[Event]) -> Vec<pb::Change> {
     batches(events).flat_map(|batch| batch.changes.clone()).collect()
 }
 
-/// The batches among events.
+/// The deliveries in the events.
 fn batches(events: &[Event]) -> impl Iterator<Item = &pb::Delivery> {
     events.iter().filter_map(|event| if let Event::Delivery(batch) = event { Some(batch) } else { None })
 }
 
-/// All changes that a subscription gets until it is caught up.
+/// All changes that a subscription receives until it is caught up.
 async fn all(client: &Client, request: pb::SubscribeRequest) -> Vec<pb::Change> {
     changes(&events(client, pb::SubscribeRequest { end_when_caught_up: true, ..request }).await)
 }
@@ -87,7 +87,7 @@ fn outline(changes: &[pb::Change]) -> Vec<(u64, pb::ChangeKind, &str)> {
     changes.iter().map(|change| (change.seq, change.kind(), change.article.rsplit('/').next().unwrap())).collect()
 }
 
-/// A request to publish `text` as `sources/courier/articles/{id}`, seen so many seconds after the start of 2026.
+/// A request to record `text` for `sources/courier/articles/{id}`, observed this many seconds after the start of 2026.
 fn seen(id: &str, text: &str, seconds: i64) -> pb::RecordObservationRequest {
     pb::RecordObservationRequest { observe_time: Some(crate::server::at(seconds)), ..publish(id, text) }
 }

@@ -1,4 +1,4 @@
-//! The real server, as a process that can be killed and started again on the same archive.
+//! The real server as a process that can be killed, and started again on the same archive.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use dateline::client::Client;
 use tokio::sync::watch;
 
-/// Where the server is, and how often it was started; `None` while it is down.
+/// The number of the server's start, and its URL; `None` while it is down.
 type Place = Option<(u32, String)>;
 
 /// A server that goes down and comes up again.
@@ -19,17 +19,17 @@ pub(super) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// A server on an archive, not yet started.
+    /// A server for an archive, not yet started.
     pub(super) fn on(archive: &Path) -> Self {
         Self { archive: archive.to_owned(), running: None, starts: 0, place: watch::Sender::new(None) }
     }
 
-    /// A way to it that outlives its restarts.
+    /// A way to connect to the server that survives its restarts.
     pub(super) fn way(&self) -> Way {
         Way { place: self.place.subscribe(), last: None }
     }
 
-    /// Starts it, and returns when it serves.
+    /// Starts the server, and returns once it serves.
     pub(super) fn start(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dateline"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DATELINE_")) {
@@ -48,11 +48,11 @@ impl ServerProcess {
         let address = line.split("address=").nth(1).unwrap().trim();
         self.starts += 1;
         self.place.send_replace(Some((self.starts, format!("http://{address}"))));
-        // A full pipe would stop it.
+        // A full pipe would block the server.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     }
 
-    /// Ends it as a power cut of the process does: with SIGKILL.
+    /// Ends the server with SIGKILL.
     pub(super) fn kill(&mut self) {
         if let Some(mut child) = self.running.take() {
             self.place.send_replace(None);
@@ -68,21 +68,21 @@ impl Drop for ServerProcess {
     }
 }
 
-/// The way to a server that may be down.
+/// A way to connect to a server that may be down.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     place: watch::Receiver<Place>,
-    /// Where it was last.
+    /// The last server that there was a connection to.
     last: Place,
 }
 
 impl Way {
-    /// A connection, as soon as the server is up, and not the one that there was a connection to.
+    /// Connects as soon as a server is up that is not the last one.
     pub(super) async fn connect_anew(&mut self) -> Client {
         loop {
             let last = self.last.take();
             self.last = self.place.wait_for(|place| place.is_some() && *place != last).await.unwrap().clone();
-            let (_, url) = self.last.as_ref().expect("it is somewhere");
+            let (_, url) = self.last.as_ref().expect("the server is up");
             if let Ok(client) = Client::connect(url).await {
                 return client;
             }

@@ -1,4 +1,4 @@
-//! Which changes a subscriber asked for, judged from the contract's words.
+//! Which changes a subscriber requested, written down from the contract alone.
 
 use dateline::model::filter::language_matches;
 use dateline::model::{Timestamp, UrlKey};
@@ -8,15 +8,15 @@ use crate::support;
 
 use super::truth::Standing;
 
-/// A filter and kinds.
+/// A filter and kinds of changes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     pub(crate) filter: pb::ArticleFilter,
-    /// None: all but OBSERVED.
+    /// If empty, all kinds but SIGHTED.
     pub(crate) kinds: Vec<pb::ChangeKind>,
 }
 
-/// Queries that ask for something of each kind.
+/// Queries that use each field of the filter.
 pub(crate) fn many() -> Vec<Query> {
     let all = pb::ArticleFilter::default;
     let of = |filter| Query { filter, kinds: Vec::new() };
@@ -43,7 +43,7 @@ pub(crate) fn many() -> Vec<Query> {
 }
 
 impl Query {
-    /// Whether an article that stands so passes the filter.
+    /// Whether an article in this state matches the filter.
     pub(crate) fn takes(&self, article: &Standing) -> bool {
         let filter = &self.filter;
         let (name, content) = (article.name.to_string(), article.content);
@@ -60,8 +60,8 @@ impl Query {
             && within(filter.publish_time.as_ref(), publish_time)
     }
 
-    /// Whether a kind is asked for. An observation that nobody asked for is told where the article enters or leaves
-    /// the filter by it.
+    /// Whether a change of this kind is delivered. By default, a sighting is delivered only if the article enters or
+    /// leaves the filter by it.
     pub(crate) fn wants(&self, kind: pb::ChangeKind, crosses_filter: bool) -> bool {
         match self.kinds.as_slice() {
             [] => kind != pb::ChangeKind::Sighted || crosses_filter,

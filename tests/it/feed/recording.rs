@@ -1,4 +1,4 @@
-//! What a subscriber asked for and received, over one connection or several that are joined by resume tokens.
+//! What a subscriber requested and received, over one connection or several that are linked by resume tokens.
 
 use std::ops::RangeInclusive;
 
@@ -8,7 +8,7 @@ use pb::subscribe_response::Event;
 
 use super::query::Query;
 
-/// A subscriber's whole life. All its sessions have the same filter and kinds.
+/// All sessions of a subscriber, which have the same filter and kinds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recording {
     pub(crate) query: Query,
@@ -33,15 +33,15 @@ pub(crate) enum Start {
     Beginning,
     Seq(u64),
     ArchiveTime(Timestamp),
-    /// A token that an earlier session of the recording was given.
+    /// A token that an earlier session of the recording received.
     Token(String),
     Now,
     Snapshot(SnapshotAt),
-    /// Behind what was acknowledged of a durable subscription: one of these positions.
+    /// The acknowledged position of a durable subscription, which is one of these.
     Acknowledged(RangeInclusive<u64>),
 }
 
-/// As of what a snapshot was asked for.
+/// The point at which a snapshot was requested.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SnapshotAt {
     Newest,
@@ -56,11 +56,11 @@ pub(crate) enum Ended {
     Left,
     /// The server ended it with OK.
     Finished,
-    /// The server or the connection failed, which its test has an opinion on.
+    /// The server or the connection failed; the test checks whether that was allowed.
     Failed,
 }
 
-/// The bookmark that an event carries; all but `FellBehind` must.
+/// The bookmark of an event; every event must have one, except `FellBehind`.
 pub(crate) fn bookmark_of(event: &Event) -> Option<&pb::Bookmark> {
     match event {
         Event::Started(started) => started.bookmark.as_ref(),

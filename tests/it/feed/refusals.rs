@@ -1,4 +1,4 @@
-//! Bad input to the feed: each kind gets its documented code and reason.
+//! Invalid requests to the feed: each kind gets its documented code and reason.
 
 use dateline::client::{Client, ServerError};
 use dateline::wire::pb;
@@ -20,7 +20,7 @@ fn is(refused: &(Code, String, String), code: Code, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_start_that_cannot_be_is_refused() {
+async fn an_impossible_start_is_rejected() {
     let (_directory, server, client) = fresh().await;
     write(&client, publish("a", "one")).await;
     let future = prost_types::Timestamp { seconds: 32_503_680_000, nanos: 0 };
@@ -38,7 +38,7 @@ async fn a_start_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_goes_with_its_filter_and_garbage_with_none() {
+async fn a_token_is_bound_to_its_filter_and_garbage_is_rejected() {
     let (_directory, server, client) = fresh().await;
     write(&client, publish("a", "one")).await;
     let told = events(&client, until_caught_up(Position::Beginning(true))).await;
@@ -61,7 +61,7 @@ async fn a_token_goes_with_its_filter_and_garbage_with_none() {
 }
 
 #[tokio::test]
-async fn malformed_fields_are_refused_with_their_names() {
+async fn malformed_fields_are_rejected_by_name() {
     let (_directory, server, client) = fresh().await;
     let good = || from(Position::Now(true));
     let second = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
@@ -84,7 +84,7 @@ async fn malformed_fields_are_refused_with_their_names() {
 }
 
 #[tokio::test]
-async fn subscriptions_are_refused_what_they_cannot_be() {
+async fn invalid_durable_subscriptions_are_rejected() {
     let (_directory, server, client) = fresh().await;
     let mut feed = client.feed.clone();
     let create = |id: &str, position| pb::CreateSubscriptionRequest {

@@ -1,4 +1,5 @@
-//! The server is killed with SIGKILL under writers, subscribers and consumers, and started again on the same archive.
+//! The server is killed with SIGKILL during writes, subscriptions and acknowledgements, and started again on the
+//! archive.
 
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ use super::verdict;
 use super::writer::{Progress, Writer, is_gone};
 
 const KILLS: u64 = 5;
-/// Changes between two kills at least.
+/// Minimum number of changes between two kills.
 const CHANGES: u64 = 60;
 const WRITERS: u32 = 3;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_missed_repeated_or_untrue_when_the_server_is_killed() {
+async fn the_feed_keeps_its_promises_when_the_server_is_killed() {
     let seed = seed(7);
     let directory = TempDir::new().unwrap();
     let mut server = ServerProcess::on(&directory.path().join("archive"));
@@ -64,7 +65,7 @@ async fn nothing_is_missed_repeated_or_untrue_when_the_server_is_killed() {
     verdict::assert_faultless(seed, acknowledged, recordings).await;
 }
 
-/// Writes until it is told to stop. What may or may not have been written is sent again, word for word.
+/// Writes while it may. A write with an unknown outcome is repeated exactly.
 async fn write(mut writer: Writer, mut way: Way, may_write: watch::Receiver<bool>) -> Vec<Acknowledged> {
     while *may_write.borrow() {
         let writes = writer.choose();
@@ -99,7 +100,7 @@ async fn consume(mut consumer: Consumer, mut way: Way, writing: watch::Receiver<
     consumer.recording
 }
 
-/// A connection to the server that comes after the one that is gone. Any other error is one too many.
+/// Connects to the next server after the present one has gone. Any other error fails the test.
 async fn anew(way: &mut Way, status: Status) -> Client {
     assert!(is_gone(&status), "{status:?}");
     way.connect_anew().await

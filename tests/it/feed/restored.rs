@@ -1,5 +1,5 @@
-//! An older copy of the archive is put back. What came after it is lost, and no feed goes on from there in silence:
-//! not while the log is shorter than the lost place, nor when it has grown past it again.
+//! An older copy of the archive is restored. Everything after it is lost, and no feed continues from there silently:
+//! neither while the log is shorter than the lost position, nor after it has grown past it again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use super::writer::{Progress, Writer};
 const SEED: u64 = 11;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_of_a_lost_future_are_refused_for_ever() {
+async fn tokens_from_lost_changes_are_always_rejected() {
     lost_future(copy, copy).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_as_good_after_a_restore_from_a_backup() {
+async fn tokens_behave_the_same_after_a_restore_from_a_backup() {
     lost_future(stream_backup, |backup, archive| {
         drop(backup::restore(&[backup.to_owned()], archive, Until::End).unwrap())
     })
@@ -49,7 +49,7 @@ fn stream_backup(archive: &Path, folder: &Path) {
     backup::keep(&file, folder);
 }
 
-/// `save` copies an archive, and `put_back` makes it anew from the copy.
+/// `save` copies an archive, and `put_back` creates it again from the copy.
 async fn lost_future(save: fn(&Path, &Path), put_back: fn(&Path, &Path)) {
     let directory = TempDir::new().unwrap();
     let (archive, backup) = (directory.path().join("archive"), directory.path().join("backup"));
@@ -82,7 +82,7 @@ async fn lost_future(save: fn(&Path, &Path), put_back: fn(&Path, &Path)) {
     verdict::assert_faultless(SEED, acknowledged, vec![recording]).await;
 }
 
-/// What stays: an archive, and what a subscriber received of it, after a snapshot and without.
+/// What is kept: an archive, and what a subscriber received from it, with and without a snapshot.
 async fn past(archive: &Path) -> (Vec<Acknowledged>, Recording) {
     let server = TestServer::on_directory(archive).await;
     let progress = Progress::new();
@@ -101,7 +101,7 @@ async fn past(archive: &Path) -> (Vec<Acknowledged>, Recording) {
     kept
 }
 
-/// What is lost: how far the archive went on, and what a subscriber received of that.
+/// What is lost: later changes of the archive, and what a subscriber received of them.
 async fn future(archive: &Path) -> (u64, Recording) {
     let server = TestServer::on_directory(archive).await;
     let progress = Progress::new();
@@ -128,7 +128,7 @@ async fn receive(subscriber: &mut Subscriber, start: Start) {
     subscriber.recording.sessions.push(joined.leave());
 }
 
-/// Every token that a subscriber was given.
+/// All tokens that a subscriber received.
 fn tokens(recording: &Recording) -> Vec<String> {
     let events = recording.sessions.iter().flat_map(|session| &session.events);
     events.filter_map(bookmark_of).map(|bookmark| bookmark.resume_token.clone()).collect()
@@ -149,7 +149,7 @@ async fn assert_lost(client: &Client, tokens: &[String]) {
 
 async fn assert_kept(client: &Client, tokens: &[String]) {
     for token in tokens {
-        client.feed.clone().subscribe(subscribe(token)).await.expect("the token still fits");
+        client.feed.clone().subscribe(subscribe(token)).await.expect("the token is still valid");
     }
 }
 
@@ -161,7 +161,7 @@ fn start(token: &str) -> Option<pb::FeedStart> {
     Some(pb::FeedStart { position: Some(Position::ResumeToken(token.to_owned())) })
 }
 
-/// What becomes of a token wherever one can be given.
+/// The outcome of a token in every request that takes one.
 async fn every_way(client: &Client, token: &str) -> Vec<(&'static str, Result<(), Status>)> {
     let mut feed = client.feed.clone();
     let page = pb::ListChangesRequest { page_token: token.to_owned(), ..pb::ListChangesRequest::default() };

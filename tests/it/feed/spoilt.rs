@@ -1,4 +1,4 @@
-//! Faults put into good recordings on purpose, and how each must show.
+//! Faults that are put into faultless recordings, and how the checker must report each.
 
 use dateline::wire::pb;
 use pb::subscribe_response::Event;
@@ -7,22 +7,22 @@ use super::faithful::{self, bookmark};
 use super::recording::{Ended, Recording, SnapshotAt, Start};
 use super::truth::Truth;
 
-/// A fault that is put into a recording.
+/// One fault that is put into a recording.
 pub(super) struct Case {
     pub(super) recording: Base,
-    /// The kinds of fault that are found then, and no others.
+    /// The kinds of fault that must be found, and no others.
     pub(super) shows: &'static [&'static str],
     pub(super) spoil: fn(&mut Recording, &Truth),
 }
 
-/// The recording that it is put into. Each begins with `Started`, and batches of two changes or articles.
+/// The original recording. Each begins with `Started`, and has deliveries of two changes or articles.
 #[derive(Clone, Copy)]
 pub(super) enum Base {
-    /// All changes for all: 0 and 1, 2 and 3, 4 and 5, 7 and 8, ….
+    /// All changes, for a subscriber without a filter: 0 and 1, 2 and 3, 4 and 5, 7 and 8, ….
     Whole,
-    /// The changes of those who follow a label.
+    /// The changes for a subscriber to a label.
     Labelled,
-    /// The same as `Whole`, interrupted after the second batch.
+    /// As `Whole`, but interrupted after the second delivery.
     Resumed,
     /// The articles as known below 8, and the changes from there on.
     Snapshot,
@@ -46,15 +46,15 @@ fn of_sessions() -> Vec<Case> {
         case(Base::Whole, &["WrongStart"], |it, _| it.sessions[0].start = Start::Seq(4)),
         case(Base::Whole, &["WrongMode"], |it, _| it.sessions[0].start = Start::Snapshot(SnapshotAt::NextSeq(0))),
         case(Base::Whole, &["UnknownToken"], |it, _| it.sessions[0].start = Start::Token("stale".into())),
-        // The changes between the token and the start are passed over.
+        // The changes between the token and the start are skipped.
         case(Base::Resumed, &["WrongStart"], |it, truth| {
             let start = it.sessions[1].start.clone();
             it.sessions[1] = faithful::changes(truth, &it.query, start, 5);
         }),
-        // What came before the connection was lost comes again.
+        // Changes from before the interruption are delivered again.
         case(Base::Resumed, &["BeforeStart"], |it, _| {
             let again = changes(it, 2).clone();
-            let Event::Delivery(batch) = &mut it.sessions[1].events[1] else { panic!("a batch follows") };
+            let Event::Delivery(batch) = &mut it.sessions[1].events[1] else { panic!("no delivery") };
             batch.changes.splice(0..0, again);
         }),
         case(Base::Whole, &["EndedEarly"], |it, _| it.sessions[0].ended = Ended::Finished),
@@ -78,12 +78,12 @@ fn of_changes() -> Vec<Case> {
             let invented = pb::Change { seq: 99, ..changes(it, 1)[0].clone() };
             changes(it, 1).push(invented);
         }),
-        // Of another article.
+        // A change of an article that does not match.
         case(Base::Labelled, &["Unwanted"], |it, truth| {
             let other = truth.change(4, pb::FeedView::Basic).clone();
             changes(it, 2).push(other);
         }),
-        // Of a kind that was not asked for.
+        // A change of a kind that was not requested.
         case(Base::Whole, &["Unwanted"], |it, truth| {
             let observed = truth.change(6, pb::FeedView::Basic).clone();
             changes(it, 3).push(observed);
@@ -120,7 +120,7 @@ fn of_bookmarks() -> Vec<Case> {
     vec![
         case(Base::Whole, &["NoBookmark"], |it, _| batch(it, 1).bookmark = None),
         case(Base::Whole, &["NoBookmark"], |it, _| batch(it, 1).bookmark.as_mut().unwrap().resume_token.clear()),
-        // Nothing matches at 6.
+        // No change matches at 6.
         case(Base::Whole, &["BookmarkWentBack"], |it, truth| {
             events(it).splice(4..4, [bookmark_event(truth, 7), bookmark_event(truth, 6)]);
         }),
@@ -141,7 +141,7 @@ fn of_liveness() -> Vec<Case> {
             caught_up_within(it, truth, 3);
             it.sessions[0].tail_at_start = truth.tail();
         }),
-        // The second time, with what it fell behind of not yet sent.
+        // The second `CaughtUp` comes before the changes that it had fallen behind of were sent.
         case(Base::Whole, &["CaughtUpAgain", "CaughtUpEarly"], |it, truth| {
             caught_up_within(it, truth, 3);
             let caught_up = Event::CaughtUp(pb::CaughtUp { bookmark: bookmark(truth, 6) });
@@ -177,7 +177,7 @@ fn of_snapshots() -> Vec<Case> {
         case(Base::Snapshot, &["ArticleDisorder", "ArticleMissing"], |it, _| batch(it, 1).articles.swap(0, 1)),
         case(Base::Snapshot, &["ArticleMissing"], |it, _| drop(batch(it, 1).articles.remove(0))),
         case(Base::Snapshot, &["ArticleMissing"], |it, _| drop(batch(it, 2).articles.pop())),
-        // Article 3 came later.
+        // Article 3 was created later.
         case(Base::Snapshot, &["ArticleUnwanted"], |it, _| {
             let name = "sources/courier/articles/article-3".to_owned();
             batch(it, 2).articles.push(pb::Article { name, ..pb::Article::default() });
@@ -187,7 +187,7 @@ fn of_snapshots() -> Vec<Case> {
             events(it).insert(1, Event::CaughtUp(pb::CaughtUp { bookmark: bookmark(truth, 8) }));
         }),
         case(Base::Snapshot, &["BeforeSnapshotEnd", "BookmarkBehind"], |it, _| {
-            let Event::Delivery(later) = events(it).remove(4) else { panic!("changes follow") };
+            let Event::Delivery(later) = events(it).remove(4) else { panic!("no delivery") };
             batch(it, 2).changes.extend(later.changes);
         }),
         case(Base::Snapshot, &["BookmarkWentBack", "WrongStart"], |it, truth| {
@@ -201,7 +201,7 @@ fn events(recording: &mut Recording) -> &mut Vec<Event> {
 }
 
 fn batch(recording: &mut Recording, event: usize) -> &mut pb::Delivery {
-    let Event::Delivery(batch) = &mut events(recording)[event] else { panic!("event {event} is a batch") };
+    let Event::Delivery(batch) = &mut events(recording)[event] else { panic!("event {event} is not a delivery") };
     batch
 }
 
@@ -222,7 +222,7 @@ fn fell_behind(durable_next_seq: u64) -> Event {
     Event::FellBehind(pb::FellBehind { durable_next_seq })
 }
 
-/// The feed says before `event` that it is caught up, and then that it fell behind.
+/// Inserts `CaughtUp` before `event`, and `FellBehind` after that.
 fn caught_up_within(recording: &mut Recording, truth: &Truth, event: usize) {
     recording.sessions[0].tail_at_start = 0;
     let place = batch(recording, event - 1).bookmark.clone();

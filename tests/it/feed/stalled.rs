@@ -1,4 +1,5 @@
-//! Readers that do not read: they hold up nobody, hold next to nothing, and are let go with their token.
+//! Subscribers that do not read: they block nobody, take almost no memory, and are disconnected with their resume
+//! token.
 
 use std::time::Duration;
 
@@ -16,21 +17,21 @@ use tonic::transport::Endpoint;
 use super::{all, from, next, start, until_caught_up, write};
 use crate::server::{TestServer, publish};
 
-/// A server that gives up on a reader soon.
+/// A server that disconnects stalled readers after a short time.
 async fn impatient() -> TestServer {
     let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
     let options = server::Options { stalled_after: Duration::from_millis(50), ..server::Options::default() };
     TestServer::over(archive, options).await
 }
 
-/// A client whose transport takes little before it is read from.
+/// A client with small HTTP/2 windows.
 async fn narrow(url: &str) -> Client {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     Client::over(endpoint.initial_stream_window_size(65_535).connect().await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stalled_reader_is_let_go_with_its_token_and_misses_nothing() {
+async fn a_stalled_reader_is_disconnected_with_its_token_and_misses_nothing() {
     let server = impatient().await;
     let client = server.client().await;
     let request = pb::CreateSubscriptionRequest {
@@ -50,7 +51,7 @@ async fn a_stalled_reader_is_let_go_with_its_token_and_misses_nothing() {
     for number in 0..20 {
         write(&client, publish(&format!("a{number}"), &"word ".repeat(20_000))).await;
     }
-    // That it was let go shows before it reads again.
+    // The disconnection shows in the subscription before the client reads again.
     let get = pb::GetSubscriptionRequest { name: "subscriptions/index".into() };
     loop {
         let subscription = client.feed.clone().get_subscription(get.clone()).await.unwrap().into_inner().subscription;
@@ -66,12 +67,12 @@ async fn a_stalled_reader_is_let_go_with_its_token_and_misses_nothing() {
                 last_token = batch.bookmark.unwrap().resume_token;
             }
             Ok(Some(_)) => {}
-            Ok(None) => panic!("it was let go without a word"),
+            Ok(None) => panic!("it was disconnected without an error"),
             Err(status) => break ServerError::from(status),
         }
     };
     assert_eq!((error.code, error.reason.as_str()), (Code::ResourceExhausted, "SUBSCRIBER_STALLED"));
-    assert_eq!(error.metadata["resume_token"], last_token, "the token is of what was sent, and of no more");
+    assert_eq!(error.metadata["resume_token"], last_token, "the token covers what was sent, and no more");
     let rest = all(&client, until_caught_up(Position::ResumeToken(last_token))).await;
     seqs.extend(rest.iter().map(|change| change.seq));
     assert_eq!(seqs, (0..20).collect::<Vec<_>>());
@@ -80,7 +81,7 @@ async fn a_stalled_reader_is_let_go_with_its_token_and_misses_nothing() {
 }
 
 #[tokio::test]
-async fn as_many_streams_are_open_as_may_be_and_a_closed_one_makes_room() {
+async fn streams_are_limited_and_a_closed_one_makes_room() {
     let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
     let server = TestServer::over(archive, server::Options { subscribers_max: 1, ..Default::default() }).await;
     let client = server.client().await;

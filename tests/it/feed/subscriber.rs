@@ -1,4 +1,4 @@
-//! A subscriber that joins, stalls, leaves and comes back at random, and keeps all that it received.
+//! A subscriber that joins, stalls, leaves and comes back at random, and keeps everything that it receives.
 
 use std::sync::Arc;
 
@@ -15,27 +15,27 @@ use super::query::Query;
 use super::recording::{Ended, Recording, Session, SnapshotAt, Start, bookmark_of};
 use super::writer::Progress;
 
-/// What a stream may have under way: little, so that a subscriber that does not read is soon felt.
+/// The window of a stream: small, so that a subscriber that does not read soon stalls its stream.
 const WINDOW_BYTES: u32 = 8 << 10;
 
-/// A connection whose streams take little before they are read.
+/// A connection with small windows.
 pub(super) async fn narrow_client(url: &str) -> Client {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap().initial_stream_window_size(WINDOW_BYTES);
     Client::over(endpoint.tcp_nodelay(true).connect().await.unwrap())
 }
 
-/// A subscriber.
+/// A subscriber, and what it has received.
 #[derive(Debug)]
 pub(super) struct Subscriber {
     pub(super) client: Client,
     pub(super) recording: Recording,
     progress: Progress,
     dice: Dice,
-    /// How often it was caught up, in all of the run.
+    /// How many times all subscribers of the run were caught up.
     hand_offs: Arc<watch::Sender<u64>>,
 }
 
-/// A session that is under way.
+/// A session in progress.
 #[derive(Debug)]
 pub(super) struct Joined {
     session: Session,
@@ -44,7 +44,7 @@ pub(super) struct Joined {
 }
 
 impl Joined {
-    /// Receives one event; false where the server ended the stream.
+    /// Receives one event; false if the server ended the stream.
     async fn next(&mut self) -> Result<bool, Status> {
         let Some(message) = self.stream.message().await? else {
             self.session.ended = Ended::Finished;
@@ -58,7 +58,7 @@ impl Joined {
         Ok(true)
     }
 
-    /// Receives until it is told, once more, that it is caught up.
+    /// Receives until the next `CaughtUp`.
     pub(super) async fn until_caught_up(&mut self) -> Result<(), Status> {
         while self.next().await? && !matches!(self.session.events.last(), Some(Event::CaughtUp(_))) {}
         Ok(())
@@ -96,7 +96,7 @@ impl Joined {
         Ok(())
     }
 
-    /// The place of the last `CaughtUp`.
+    /// The position of the last `CaughtUp`.
     fn caught_up_with(&self) -> Option<u64> {
         let caught_up = |event: &&Event| matches!(event, Event::CaughtUp(_));
         let last = self.session.events.iter().rfind(caught_up);
@@ -104,19 +104,19 @@ impl Joined {
     }
 }
 
-/// How long a session lasts, unless the writers are done before.
+/// How long a session lasts, unless the writers finish first.
 #[derive(Clone, Copy, Debug)]
 struct Patience {
-    /// It leaves after so many events,
+    /// It leaves after this many events,
     events: u64,
-    /// or when so many more changes are durable than it was caught up with.
+    /// or when this many more changes are durable than when it was last caught up.
     changes: u64,
-    /// It does not read until so many more changes are durable, once it had so many events.
+    /// After `.0` events, it does not read until `.1` more changes are durable.
     stall: Option<(u64, u64)>,
 }
 
 impl Subscriber {
-    /// The nth subscriber of a run.
+    /// Subscriber `number` of a run.
     pub(super) fn new(
         client: Client,
         progress: Progress,
@@ -129,7 +129,7 @@ impl Subscriber {
         Self { client, recording: Recording { query, sessions: Vec::new() }, progress, dice, hand_offs }
     }
 
-    /// One session, of random length.
+    /// Runs one session of random length.
     pub(super) async fn visit(&mut self, writing: &mut watch::Receiver<bool>) -> Result<(), Status> {
         let start = self.choose_start();
         let patience = self.choose_patience();
@@ -139,7 +139,7 @@ impl Subscriber {
         result
     }
 
-    /// Goes on from the last bookmark to the end.
+    /// Continues from the last bookmark to the end.
     pub(super) async fn finish(&mut self) -> Result<(), Status> {
         let start = self.last_token().map_or(Start::Beginning, Start::Token);
         let mut session = self.session(start);
@@ -198,14 +198,14 @@ impl Subscriber {
     fn choose_patience(&mut self) -> Patience {
         let events = 2 + self.dice.below(6);
         if self.dice.percent(4) {
-            // Long enough to read on through what the transport holds, and to be caught up again.
+            // Long enough to read what the transport has buffered, and to be caught up again.
             let changes = 100 + self.dice.below(500);
             return Patience { events: events + 60, changes: 2 * changes, stall: Some((events, changes)) };
         }
         Patience { events, changes: 1 + self.dice.below(3), stall: None }
     }
 
-    /// Mostly where it was, sometimes somewhere else.
+    /// Usually the last bookmark, sometimes another start.
     fn choose_start(&mut self) -> Start {
         match self.last_token().filter(|_| self.dice.percent(96)) {
             Some(token) => Start::Token(token),
@@ -230,7 +230,7 @@ impl Subscriber {
         }
     }
 
-    /// Any of the bookmarks that it was given.
+    /// A random one of the bookmarks that it received.
     fn some_bookmark(&mut self) -> Option<&pb::Bookmark> {
         let sessions = &self.recording.sessions;
         let events = sessions.iter().flat_map(|session| &session.events).filter_map(bookmark_of);
@@ -248,7 +248,7 @@ fn archived(bookmark: &pb::Bookmark) -> Option<dateline::model::Timestamp> {
     bookmark.archive_time.as_ref().map(|time| wire::timestamp("archive_time", time).unwrap())
 }
 
-/// A start as it is asked for.
+/// The start as a message.
 pub(super) fn position(start: &Start) -> Position {
     let as_of = |known_at| Position::Snapshot(pb::AsOf { known_at, ..pb::AsOf::default() });
     match start {

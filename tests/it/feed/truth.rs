@@ -1,5 +1,5 @@
-//! What the log holds: worked out by the plain model from what was acknowledged to its writers, without a look at the
-//! feed or at the log itself.
+//! The contents of the log, worked out by the plain model from what was acknowledged to writers, without reading the
+//! feed or the log.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -16,24 +16,24 @@ use crate::support;
 
 use super::query::Query;
 
-/// An atomic batch that its writer knows to be durable. All of it was logged.
+/// An atomic batch that was acknowledged, and so was logged completely.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledged {
     pub(crate) first_seq: u64,
     pub(crate) archive_time: Timestamp,
     pub(crate) writes: Vec<Write>,
-    /// What the writer was told of each: whether it made a revision, and the number of the one in force.
+    /// The reply for each write: whether it created a revision, and the number of the revision in force.
     pub(crate) told: Vec<Told>,
 }
 
-/// The part of an answer that is held against the model.
+/// The part of a reply that is compared with the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Published { outcome: dateline::archive::request::Outcome, revision: u32 },
     Marked,
 }
 
-/// How an article stands at the end of the observe axis: what filters ask for.
+/// An article at the end of the observe axis: what filters look at.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) name: ArticleName,
@@ -45,7 +45,7 @@ pub(crate) struct Standing {
     pub(crate) urls: Vec<ArticleUrl>,
 }
 
-/// The changes of one article, with their positions. What is worked out by brute force goes over these alone.
+/// The changes of one article, with their positions. The brute-force model only has to go through these.
 #[derive(Debug, Default)]
 struct History {
     seqs: Vec<u64>,
@@ -53,13 +53,13 @@ struct History {
 }
 
 impl History {
-    /// How many of the changes lie below a bound.
+    /// The number of changes below a position.
     fn below(&self, bound: u64) -> usize {
         self.seqs.partition_point(|seq| *seq < bound)
     }
 }
 
-/// A change that is to be fed to a query, and what is said of it for that query alone.
+/// A change that must be delivered for a query, and its flags for this query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) seq: u64,
@@ -67,22 +67,22 @@ pub(crate) struct Wanted {
     pub(crate) batch_end: bool,
 }
 
-/// The log.
+/// The log, as it must be.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) model: Model,
-    /// How each change left its article, by seq.
+    /// The state of its article after each change, by position.
     after: Vec<Standing>,
-    /// The change before it of the same article, by seq.
+    /// The previous change of the same article, by position.
     previous: Vec<Option<u64>>,
     histories: BTreeMap<ArticleName, History>,
-    /// The changes as messages, by seq and view, once they were asked for.
+    /// The changes as messages, by position and view, filled in on demand.
     pub(super) messages: Vec<[OnceLock<pb::Change>; 3]>,
 }
 
 impl Truth {
-    /// The log that these batches make. Their positions must have neither gaps nor overlaps, and the model must agree
-    /// with what the writers were told.
+    /// The log that these batches form. Their positions must have neither gaps nor overlaps, and the model must agree
+    /// with the replies to the writers.
     pub(crate) fn of(mut acknowledged: Vec<Acknowledged>) -> Self {
         acknowledged.sort_by_key(|batch| batch.first_seq);
         let mut truth = Self::default();
@@ -94,13 +94,13 @@ impl Truth {
 
     fn append(&mut self, batch: &Acknowledged) {
         let first = self.tail();
-        assert_eq!(batch.first_seq, first, "every position of the log was acknowledged to one writer: {batch:?}");
+        assert_eq!(batch.first_seq, first, "each position was acknowledged exactly once: {batch:?}");
         let requests: Vec<_> = batch.writes.iter().map(request).collect();
         let answers = self.model.write(&requests).unwrap_or_else(|refused| panic!("{refused:?} of {batch:?}"));
         let end = self.model.tail();
-        assert_eq!(end - first, batch.writes.len() as u64, "a change for each write of {batch:?}");
+        assert_eq!(end - first, batch.writes.len() as u64, "one change per write of {batch:?}");
         for (answer, told) in answers.iter().zip(&batch.told) {
-            assert!(agree(answer, *told), "the writer was told {told:?}, and the model says {answer:?}");
+            assert!(agree(answer, *told), "the reply was {told:?}, but the model says {answer:?}");
         }
         for seq in first..end {
             self.model.log[index(seq)].archive_time = Some(batch.archive_time);
@@ -137,21 +137,21 @@ impl Truth {
         &self.model.log[index(seq)]
     }
 
-    /// What is known of an article below a bound. Positions in it count the article's changes alone.
+    /// What is known of an article below a position. Positions in the result count only the article's changes.
     pub(super) fn known(&self, name: &ArticleName, bound: u64) -> Known<'_> {
         self.histories.get(name).map_or(Known(&[]), |history| Known(&history.records[..history.below(bound)]))
     }
 
-    /// The change that made a revision.
+    /// The change that created a revision.
     pub(super) fn made(&self, name: &ArticleName, revision: u32) -> (u64, &Record) {
         let History { seqs, records } = &self.histories[name];
         let mut changes = seqs.iter().zip(records);
         let made = changes.find(|(_, record)| makes_revision(record.kind) && record.revision == Some(revision));
-        let (seq, record) = made.expect("the revision was made");
+        let (seq, record) = made.expect("the revision was created");
         (*seq, record)
     }
 
-    /// What a revision says.
+    /// The content of a revision.
     pub(super) fn content(&self, name: &ArticleName, revision: u32) -> &'static Content {
         shown::content(self.made(name, revision).1.text.expect("a revision has a content"))
     }
@@ -164,7 +164,7 @@ impl Truth {
         self.previous[index(seq)].map(|seq| self.after(seq))
     }
 
-    /// The last change of an article below a bound.
+    /// The last change of an article below a position.
     pub(crate) fn latest_below(&self, bound: u64, name: &ArticleName) -> Option<u64> {
         let history = self.histories.get(name)?;
         history.below(bound).checked_sub(1).map(|last| history.seqs[last])
@@ -175,17 +175,17 @@ impl Truth {
         next_seq.checked_sub(1).and_then(|seq| self.record(seq).archive_time)
     }
 
-    /// Whether `next_seq` lies inside an atomic batch.
+    /// Whether `next_seq` is inside an atomic batch.
     pub(crate) fn parts_a_batch(&self, next_seq: u64) -> bool {
         self.model.whole(next_seq) != next_seq
     }
 
-    /// The first position whose change was archived at or after an instant.
+    /// The first position with an archive time at or after an instant.
     pub(crate) fn first_archived_at(&self, instant: Timestamp) -> u64 {
         (0..self.tail()).find(|seq| self.record(*seq).archive_time >= Some(instant)).unwrap_or(self.tail())
     }
 
-    /// The kind under which a change is fed.
+    /// The kind under which a change is delivered.
     pub(crate) fn kind(&self, seq: u64) -> pb::ChangeKind {
         let record = self.record(seq);
         match record.kind {
@@ -200,7 +200,7 @@ impl Truth {
         }
     }
 
-    /// The changes that are to be fed to a query, in order.
+    /// The changes that must be delivered for a query, in order.
     pub(crate) fn wanted(&self, query: &Query) -> Vec<Wanted> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for seq in 0..self.tail() {
@@ -217,7 +217,7 @@ impl Truth {
         wanted
     }
 
-    /// The articles that match a query as known below a bound, by name.
+    /// The articles that match a query as known below a position, sorted by name.
     pub(crate) fn articles(&self, query: &Query, bound: u64) -> Vec<ArticleName> {
         let standing = |name: &ArticleName| self.latest_below(bound, name).map(|seq| self.after(seq));
         let names = self.histories.keys().filter(|name| standing(name).is_some_and(|article| query.takes(article)));

@@ -1,4 +1,4 @@
-//! What a run comes to: every recording is checked against what the writers were told.
+//! The verdict on a run: every recording is checked against the replies to the writers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::checker::check;
 use super::recording::{Recording, Start};
 use super::truth::{Acknowledged, Truth};
 
-/// No recording has a fault, and each reached the end.
+/// Checks that no recording has a fault, and that each reached the end.
 pub(super) async fn assert_faultless(seed: u64, acknowledged: Vec<Acknowledged>, recordings: Vec<Recording>) {
     let truth = Arc::new(Truth::of(acknowledged));
     println!("{} changes; {:?}", truth.tail(), figures(&recordings));
@@ -25,16 +25,16 @@ pub(super) async fn assert_faultless(seed: u64, acknowledged: Vec<Acknowledged>,
     }
     let faults: Vec<_> = checks.join_all().await.into_iter().flatten().collect();
     let some = &faults[..faults.len().min(3)];
-    assert!(faults.is_empty(), "seed {seed}: {} faults, of which the first are {some:?}", faults.len());
+    assert!(faults.is_empty(), "seed {seed}: {} faults, beginning with {some:?}", faults.len());
 }
 
-/// What a subscriber has at the end is all that there is.
+/// Checks that a subscriber has received everything.
 fn assert_reached(truth: &Truth, recording: &Recording) {
     let last = recording.sessions.last().and_then(|session| session.last_bookmark()).unwrap();
     assert_eq!(last.next_seq, truth.tail(), "a subscriber to {:?} did not reach the end", recording.query);
 }
 
-/// How many sessions there were of each kind of start, and how many events.
+/// The number of sessions by kind of start, and the number of events.
 fn figures(recordings: &[Recording]) -> BTreeMap<&'static str, usize> {
     let mut figures = BTreeMap::new();
     let mut count = |what, number| *figures.entry(what).or_default() += number;

@@ -1,4 +1,4 @@
-//! A writer that does everything there is to do, at random, and keeps what was acknowledged to it.
+//! A writer that makes random writes of every kind, and keeps what was acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -16,18 +16,18 @@ use crate::support;
 use super::dice::Dice;
 use super::truth::{Acknowledged, Told};
 
-/// How many articles there are, more than one event of a snapshot holds. The first are the busiest.
+/// The number of articles: more than one delivery of a snapshot holds. The first are the busiest.
 pub(super) const ARTICLES: u64 = 110;
-/// Writes of most atomic batches at most.
+/// Maximum size of a normal atomic batch.
 const BATCH_MAX: u64 = 6;
-/// Writes of a large one, which takes several events of a feed.
+/// The size of a large batch, which takes several deliveries of a feed.
 const LARGE_BATCH: u64 = 250;
-/// How many URLs there are.
+/// The number of URLs.
 const URLS: u8 = 200;
-/// Refusals that a random write may meet.
+/// Reasons for which a random write may be rejected.
 const MAY_BE_REFUSED: [&str; 4] = ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "MARK_TOO_EARLY"];
 
-/// What all writers and subscribers of a run know: how much is durable for certain.
+/// What all writers and subscribers of a run share: which position is certainly durable.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     tail: Arc<watch::Sender<u64>>,
@@ -45,7 +45,7 @@ impl Progress {
         *self.tail.borrow()
     }
 
-    /// The positions that are known to be durable from now on.
+    /// Watches the position that is known to be durable.
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.tail.subscribe()
     }
@@ -59,27 +59,26 @@ impl Progress {
     }
 }
 
-/// A writer.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(super) client: Client,
     progress: Progress,
     dice: Dice,
-    /// The id of its next request; no two writers have one in common.
+    /// The id of its next request; no two writers share an id.
     next_request: u32,
-    /// Observations that were made, to be made again.
+    /// Acknowledged observations, which may be repeated.
     made: Vec<Write>,
     pub(super) acknowledged: Vec<Acknowledged>,
 }
 
 impl Writer {
-    /// The nth writer of a run.
+    /// Writer `number` of a run.
     pub(crate) fn new(client: Client, progress: Progress, seed: u64, number: u32) -> Self {
         let dice = Dice::for_task(seed, u64::from(number));
         Self { client, progress, dice, next_request: number << 20, made: Vec::new(), acknowledged: Vec::new() }
     }
 
-    /// One atomic batch that makes all articles.
+    /// Writes one atomic batch that creates all articles.
     pub(crate) async fn make_articles(&mut self) -> Result<(), Status> {
         let articles = 0..u8::try_from(ARTICLES).unwrap();
         let writes = articles.map(|article| {
@@ -91,20 +90,20 @@ impl Writer {
         self.send(writes).await
     }
 
-    /// One random write. An error is of the transport or of the server.
+    /// Makes one random write. Errors are those of the transport or the server.
     pub(crate) async fn step(&mut self) -> Result<(), Status> {
         let writes = self.choose();
         self.send(writes).await
     }
 
-    /// One large atomic batch. Articles may be withdrawn by then, so it is of the time before anything was.
+    /// Writes one large atomic batch. Articles may be withdrawn by now, so its observe times are before all others.
     pub(super) async fn step_large(&mut self) -> Result<(), Status> {
         let mut writes = self.batch(LARGE_BATCH);
         writes.iter_mut().for_each(|write| write.at = -1 - i64::from(write.request.unwrap_or_default()));
         self.send(writes).await
     }
 
-    /// Sends what may have been sent before, and keeps the answer. What is refused as it may be is no error.
+    /// Sends writes that may have been sent before, and keeps the reply. An expected rejection is not an error.
     pub(super) async fn send(&mut self, writes: Vec<Write>) -> Result<(), Status> {
         match self.call(&writes).await {
             Ok(answer) => {
@@ -149,7 +148,7 @@ impl Writer {
         self.write(article, at, What::Observe { text, urls, original: None, fetch, coalesce_within: 0 })
     }
 
-    /// An observation that was recorded before, under a new id.
+    /// An observation that was recorded before, under a new request id.
     fn again(&mut self) -> Write {
         if self.made.is_empty() {
             return self.observation();
@@ -162,7 +161,7 @@ impl Writer {
         Write { to: To::Article(article), at, what, expect: None, request: Some(self.request()) }
     }
 
-    /// A write with an id is always logged, and its answer says where, also when it is asked for again.
+    /// A request id. A write with an id is always logged, and a repeated one gets a reply that says where.
     fn request(&mut self) -> u32 {
         self.next_request += 1;
         self.next_request
@@ -173,7 +172,7 @@ impl Writer {
         u8::try_from(self.dice.below(most)).unwrap()
     }
 
-    /// Now, or often some time before.
+    /// The present, or often an earlier instant.
     fn instant(&mut self) -> i64 {
         let now = self.progress.tick.fetch_add(2, Ordering::Relaxed);
         if self.dice.percent(30) { now - i64::try_from(self.dice.below(60)).unwrap().min(now) } else { now }
@@ -227,14 +226,14 @@ impl Writer {
     }
 }
 
-/// What a writer was told of a batch.
+/// The reply to a batch.
 struct Answer {
     snapshot: pb::Snapshot,
     told: Vec<Told>,
 }
 
 impl Answer {
-    /// The stamp of a batch is its end.
+    /// The end of a batch is the position of its snapshot.
     fn of(self, writes: Vec<Write>) -> Acknowledged {
         let archive_time = wire::timestamp("archive_time", &self.snapshot.archive_time.unwrap()).unwrap();
         Acknowledged { first_seq: self.snapshot.next_seq - writes.len() as u64, archive_time, writes, told: self.told }
@@ -246,12 +245,12 @@ fn told(outcome: pb::ObservationOutcome, revision: Option<&pb::Revision>) -> Tol
         pb::ObservationOutcome::Created => Outcome::Created,
         pb::ObservationOutcome::Revised => Outcome::Revised,
         pb::ObservationOutcome::Unchanged => Outcome::Unchanged,
-        pb::ObservationOutcome::Unspecified => panic!("an answer has an outcome"),
+        pb::ObservationOutcome::Unspecified => panic!("a reply has an outcome"),
     };
     Told::Published { outcome, revision: revision.unwrap().number }
 }
 
-/// Whether a call failed since the server went away, so that it may be tried again. What the server itself says has a
+/// Whether a call failed because the server has gone, so that it may be repeated. An error from the server itself has a
 /// reason.
 pub(super) fn is_gone(status: &Status) -> bool {
     let of_transport = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
@@ -259,7 +258,7 @@ pub(super) fn is_gone(status: &Status) -> bool {
 }
 
 fn article_name(write: &Write) -> String {
-    let To::Article(number) = write.to else { panic!("{write:?} is of a named article") };
+    let To::Article(number) = write.to else { panic!("{write:?} does not name an article") };
     support::article(number).to_string()
 }
 
@@ -268,8 +267,8 @@ fn request_id(write: &Write) -> String {
 }
 
 fn publish(write: &Write) -> pb::RecordObservationRequest {
-    let What::Observe { text, urls, fetch, .. } = &write.what else { panic!("{write:?} is an observation") };
-    let To::Article(number) = write.to else { panic!("{write:?} is of a named article") };
+    let What::Observe { text, urls, fetch, .. } = &write.what else { panic!("{write:?} is not an observation") };
+    let To::Article(number) = write.to else { panic!("{write:?} does not name an article") };
     let name = support::article(number);
     pb::RecordObservationRequest {
         parent: name.source.to_string(),

@@ -1,4 +1,4 @@
-//! Bodies: packed, large, endless, and broken.
+//! Response bodies: compressed, large, endless, and broken.
 
 use async_compression::Level;
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
@@ -10,7 +10,7 @@ use super::server::{Answer, Server};
 use super::web::Web;
 use super::{error, fetcher, options, page};
 
-/// `bytes`, packed the way that a Content-Encoding says.
+/// `bytes`, compressed with the given Content-Encoding.
 pub(super) async fn packed(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     macro_rules! pack {
         ($encoder:expr) => {{
@@ -35,7 +35,7 @@ fn route(server: &Server, encoding: &'static str, body: Vec<u8>) {
 }
 
 #[tokio::test]
-async fn packed_pages_are_unpacked() {
+async fn compressed_pages_are_decompressed() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     let text = "<p>The death toll rose to 92.</p>\n".repeat(10_000);
@@ -54,7 +54,7 @@ async fn packed_pages_are_unpacked() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_unpacked_is_told() {
+async fn a_body_that_cannot_be_decompressed_is_reported() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     let text = "Words that are not all the same: 1 2 3 4 5 6 7 8 9. ".repeat(50);
@@ -81,7 +81,7 @@ async fn what_cannot_be_unpacked_is_told() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_cut_off_is_no_page() {
+async fn a_truncated_page_is_an_error() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     let packed = packed("gzip", "x".repeat(1000).as_bytes()).await;
@@ -104,7 +104,7 @@ async fn a_page_that_is_cut_off_is_no_page() {
 }
 
 #[tokio::test]
-async fn a_page_may_end_with_the_connection_or_come_in_pieces() {
+async fn a_page_may_end_with_the_connection_or_be_chunked() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     for answer in [
@@ -121,7 +121,7 @@ async fn a_page_may_end_with_the_connection_or_come_in_pieces() {
 }
 
 #[tokio::test]
-async fn the_limit_is_the_largest_page() {
+async fn a_page_of_exactly_the_limit_is_accepted() {
     let server = Server::start().await;
     let fetcher = Fetcher::new(Options { body_bytes_max: 1000, ..options(&Web::of(&server)) });
     for encoding in ["identity", "gzip", "br", "zstd", "deflate"] {
@@ -142,7 +142,7 @@ async fn the_limit_is_the_largest_page() {
 }
 
 #[tokio::test]
-async fn an_endless_page_is_given_up() {
+async fn an_endless_page_is_aborted() {
     let server = Server::start().await;
     let fetcher = Fetcher::new(Options { body_bytes_max: 1 << 20, ..options(&Web::of(&server)) });
     let piece = Bytes::from(format!("10000\r\n{}\r\n", "x".repeat(0x10000)));
@@ -157,7 +157,7 @@ async fn an_endless_page_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_length_over_the_limit_is_believed_at_once() {
+async fn a_declared_length_over_the_limit_is_rejected_at_once() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     server.route("/", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n").and_hold());
@@ -166,7 +166,7 @@ async fn a_length_over_the_limit_is_believed_at_once() {
 }
 
 #[tokio::test]
-async fn a_page_of_100_mb_is_had_if_it_may_be() {
+async fn a_page_of_100_mb_is_fetched_if_the_limit_allows() {
     const BYTES: usize = 100_000_000;
     let server = Server::start().await;
     let body = Bytes::from(vec![b'x'; BYTES]);

@@ -1,4 +1,4 @@
-//! Sites that are silent, and pages that are given up.
+//! Silent sites, and fetches that are abandoned.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::server::{Answer, Gate, Server};
 use super::web::Web;
 use super::{error, fetcher, options, page, pass, url};
 
-/// Long enough for a connection to this machine, and short enough to wait for.
+/// Long enough to connect to this machine, and short enough to wait for.
 const SHORT: Duration = Duration::from_millis(200);
 
 fn phase(error: &FetchError) -> Phase {
@@ -19,7 +19,7 @@ fn phase(error: &FetchError) -> Phase {
 }
 
 #[tokio::test]
-async fn a_site_that_never_answers() {
+async fn a_site_that_never_responds_times_out() {
     let server = Server::start().await;
     server.route("/", |_| Answer::never());
     let web = Web::of(&server);
@@ -35,7 +35,7 @@ async fn a_site_that_never_answers() {
 }
 
 #[tokio::test]
-async fn a_site_that_falls_silent() {
+async fn a_site_that_stops_sending_times_out() {
     let server = Server::start().await;
     server.route("/head", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-").and_hold());
     server.route("/body", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart").and_hold());
@@ -47,9 +47,9 @@ async fn a_site_that_falls_silent() {
 }
 
 #[tokio::test]
-async fn a_site_that_never_comes_to_an_end() {
+async fn a_page_without_an_end_exceeds_the_total_time() {
     let server = Server::start().await;
-    // One byte after the other is never silence, and never too much.
+    // One byte at a time is never silent, and never too large.
     server.route("/", |_| {
         let bytes = std::iter::repeat_with(|| Bytes::from_static(b"x"));
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").pieces(bytes)
@@ -60,7 +60,7 @@ async fn a_site_that_never_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn the_time_is_for_all_redirects_together() {
+async fn the_total_time_includes_all_redirects() {
     let server = Server::start().await;
     let gate = Gate::new();
     server.route("/a", |_| Answer::redirect(302, "/b"));
@@ -76,12 +76,12 @@ async fn the_time_is_for_all_redirects_together() {
         gate.let_through(1);
     });
     assert_eq!(phase(&error.unwrap_err()), Phase::Response);
-    // Half a second was left, of two.
+    // About half a second of the two was left for the last request.
     assert!(begun.elapsed() < Duration::from_millis(3400), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn hosts_that_cannot_be_reached() {
+async fn unreachable_hosts_are_reported() {
     let server = Server::start().await;
     server.html("/", "x");
     let web = Web::new();
@@ -102,7 +102,7 @@ async fn hosts_that_cannot_be_reached() {
 }
 
 #[tokio::test]
-async fn the_next_address_is_tried_beside_one_that_is_silent() {
+async fn the_next_address_is_tried_while_the_first_is_silent() {
     let server = Server::start().await;
     server.html("/", "x");
     let web = Web::new();
@@ -114,7 +114,7 @@ async fn the_next_address_is_tried_beside_one_that_is_silent() {
 }
 
 #[tokio::test]
-async fn giving_a_page_up_ends_its_connection() {
+async fn abandoning_a_fetch_closes_its_connection() {
     let server = Server::start().await;
     server.route("/answer", |_| Answer::never());
     server.route("/body", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart").and_hold());
@@ -122,7 +122,7 @@ async fn giving_a_page_up_ends_its_connection() {
     for (count, path) in [(1, "/answer"), (2, "/body")] {
         let target = url("http://news.example/").join(path).unwrap();
         tokio::select! {
-            _ = fetcher.fetch(&target, None) => panic!("there is no end of the page"),
+            _ = fetcher.fetch(&target, None) => panic!("the page has no end"),
             () = server.until(|seen| seen.requests.len() == count) => {}
         }
         server.until(|seen| seen.closed == count).await;

@@ -1,4 +1,4 @@
-//! Few requests at once.
+//! The limit of concurrent requests per host.
 
 use dateline::fetch::{Fetcher, Options};
 use tokio::task::JoinSet;
@@ -8,7 +8,7 @@ use super::web::Web;
 use super::{options, url};
 
 #[tokio::test]
-async fn two_at_once_and_no_more_at_a_host() {
+async fn at_most_two_requests_per_host_run_at_once() {
     let server = Server::start().await;
     let web = Web::of(&server);
     web.site("other.example", &server);
@@ -23,7 +23,7 @@ async fn two_at_once_and_no_more_at_a_host() {
             fetches.spawn(async move { fetcher.fetch(&url(&format!("http://{host}/")), None).await.map(drop) });
         }
     }
-    // Hosts don't wait for one another.
+    // One host does not wait for another.
     server.until(|seen| seen.requests.len() == 4).await;
     gate.let_through(12);
     while let Some(ended) = fetches.join_next().await {
@@ -35,7 +35,7 @@ async fn two_at_once_and_no_more_at_a_host() {
 }
 
 #[tokio::test]
-async fn a_turn_lasts_until_the_last_byte_and_is_given_back_by_who_gives_up() {
+async fn a_slot_is_held_until_the_last_byte_and_freed_by_an_abandoned_fetch() {
     let server = Server::start().await;
     let web = Web::of(&server);
     server.route("/held", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart").and_hold());
@@ -44,10 +44,10 @@ async fn a_turn_lasts_until_the_last_byte_and_is_given_back_by_who_gives_up() {
     let (held, next) = (url("http://news.example/held"), url("http://news.example/next"));
     let mut waiting = Box::pin(fetcher.fetch(&next, None));
     tokio::select! {
-        // In this order, so that the page which is held asks first.
+        // In this order, so that the page that is held comes first.
         biased;
-        _ = fetcher.fetch(&held, None) => panic!("there is no end of the page"),
-        _ = &mut waiting => panic!("it is not its turn"),
+        _ = fetcher.fetch(&held, None) => panic!("the page has no end"),
+        _ = &mut waiting => panic!("the only slot is taken"),
         () = server.until(|seen| seen.requests.len() == 1) => {}
     }
     assert_eq!(server.targets(), ["/held"]);

@@ -1,4 +1,4 @@
-//! A page of a megabyte that unpacks to a gigabyte takes no more memory than a page may.
+//! A page of a megabyte that decompresses to a gigabyte takes no more memory than the page limit allows.
 
 #![cfg(target_os = "linux")]
 
@@ -10,10 +10,10 @@ use super::server::{Answer, Server};
 use super::web::Web;
 use super::{error, fetcher};
 
-/// Set in the process that has the memory to itself.
+/// Set in the process that runs this test alone.
 const ALONE: &str = "DATELINE_TEST_FETCH_ALONE";
 
-/// The most memory that this process ever had, in bytes.
+/// The peak memory of this process so far, in bytes.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
@@ -21,12 +21,12 @@ fn peak() -> usize {
 }
 
 #[tokio::test]
-async fn a_bomb_is_put_out() {
+async fn a_decompression_bomb_is_contained() {
     if std::env::var_os(ALONE).is_none() {
-        // Other tests run beside this one, so that it is measured in a process of its own.
+        // Other tests run at the same time, so the memory is measured in a separate process.
         let own = std::env::current_exe().unwrap();
         let mut alone = tokio::process::Command::new(own);
-        alone.args(["fetch::memory::a_bomb_is_put_out", "--exact", "--nocapture"]).env(ALONE, "1");
+        alone.args(["fetch::memory::a_decompression_bomb_is_contained", "--exact", "--nocapture"]).env(ALONE, "1");
         let output = alone.output().await.unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains("1 passed"), "{said}");

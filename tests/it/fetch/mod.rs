@@ -1,4 +1,4 @@
-//! The fetcher against a real server, over a web that is made up.
+//! The fetcher against a real server, in a simulated web.
 
 mod bodies;
 mod cut;
@@ -21,7 +21,7 @@ use url::Url;
 
 use self::web::Web;
 
-/// Options for a made-up web, where robots.txt is not what a test is about.
+/// Options for a simulated web, without robots.txt for tests that are not about it.
 fn options(web: &Arc<Web>) -> Options {
     Options { network: Arc::clone(web) as _, obey_robots: false, ..Options::default() }
 }
@@ -34,7 +34,7 @@ fn url(text: &str) -> Url {
     Url::parse(text).unwrap()
 }
 
-/// The page at an address, which must be one.
+/// Fetches the page at an address; it must succeed.
 async fn page(fetcher: &Fetcher, address: &str) -> Page {
     match fetcher.fetch(&url(address), None).await.unwrap() {
         Fetched::Page(page) => page,
@@ -42,12 +42,12 @@ async fn page(fetcher: &Fetcher, address: &str) -> Page {
     }
 }
 
-/// Why there is no page at an address.
+/// Fetches an address that must fail, and returns the error.
 async fn error(fetcher: &Fetcher, address: &str) -> FetchError {
     fetcher.fetch(&url(address), None).await.unwrap_err()
 }
 
-/// Lets time pass while nothing goes on.
+/// Advances the paused clock.
 async fn pass(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;

@@ -1,4 +1,4 @@
-//! Pages that are had, and asked for again.
+//! Pages that are fetched, and fetched again conditionally.
 
 use dateline::fetch::{Fetched, Fetcher, Options, PRODUCT, Validators};
 
@@ -7,7 +7,7 @@ use super::web::Web;
 use super::{error, fetcher, options, page, url};
 
 #[tokio::test]
-async fn a_page_comes_with_what_the_site_says_of_it() {
+async fn a_page_comes_with_its_http_facts() {
     let server = Server::start().await;
     server.route("/a?b=c", |_| {
         Answer::ok("Text/HTML; charset=\"ISO-8859-1\"", "caf\u{e9}".chars().map(|c| c as u8).collect::<Vec<u8>>())
@@ -30,7 +30,7 @@ async fn a_page_comes_with_what_the_site_says_of_it() {
 }
 
 #[tokio::test]
-async fn a_request_says_who_asks_and_nothing_else() {
+async fn a_request_identifies_dateline_and_nothing_else() {
     let server = Server::start().await;
     server.html("/", "x");
     let page = page(&fetcher(&Web::of(&server)), "http://news.example").await;
@@ -51,7 +51,7 @@ async fn a_request_says_who_asks_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again() {
+async fn connections_are_reused() {
     let server = Server::start().await;
     server.html("/1", "x");
     server.html("/2", "y");
@@ -63,7 +63,7 @@ async fn connections_are_used_again() {
 }
 
 #[tokio::test]
-async fn a_page_that_has_not_changed_is_not_sent_again() {
+async fn an_unchanged_page_is_not_transferred_again() {
     let server = Server::start().await;
     server.route("/", |request| match request.header("if-none-match") {
         Some("\"1\"") => Answer::status(304).header("ETag", "\"1\"").header("Last-Modified", "later"),
@@ -83,13 +83,13 @@ async fn a_page_that_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn that_a_page_has_not_changed_is_no_answer_unless_it_was_asked() {
+async fn not_modified_is_an_error_unless_the_request_was_conditional() {
     let server = Server::start().await;
     server.route("/", |_| Answer::status(304));
     let fetcher = fetcher(&Web::of(&server));
     let message = error(&fetcher, "http://news.example/").await.to_string();
     assert!(message.contains("unconditional request"), "{message}");
-    // Those of another page are not sent, and so it was not asked either.
+    // Validators of another page are not sent, so this request is not conditional either.
     let url = url("http://news.example/");
     let other = Validators { url: url.join("/b").unwrap(), etag: Some("\"1\"".to_owned()), last_modified: None };
     fetcher.fetch(&url, Some(&other)).await.unwrap_err();
@@ -99,7 +99,7 @@ async fn that_a_page_has_not_changed_is_no_answer_unless_it_was_asked() {
 }
 
 #[tokio::test]
-async fn addresses_that_are_not_of_the_web_are_told() {
+async fn addresses_outside_the_web_are_reported() {
     let web = Web::new();
     let fetcher = fetcher(&web);
     for (address, told) in [

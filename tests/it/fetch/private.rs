@@ -1,4 +1,4 @@
-//! What is not on the public internet is not read, whoever asks and by whatever way.
+//! Addresses outside the public internet are never connected to, however they are reached.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ fn refused(error: &FetchError) -> IpAddr {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_this_machine_is_connected_to_nothing() {
+async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
     let server = Server::start().await;
     server.html("/", "secret");
     let web = Web::new();
@@ -33,7 +33,7 @@ async fn a_name_that_leads_to_this_machine_is_connected_to_nothing() {
 }
 
 #[tokio::test]
-async fn addresses_in_every_notation_are_read_as_what_they_are() {
+async fn private_addresses_are_recognised_in_every_notation() {
     let web = Web::new();
     let fetcher = fetcher(&web);
     for (host, address) in [
@@ -80,7 +80,7 @@ async fn public_addresses_are_connected_to() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_no_way_in() {
+async fn a_redirect_cannot_lead_to_a_private_address() {
     let server = Server::start().await;
     let web = Web::of(&server);
     web.name("inside.example", &["192.168.0.1"]);
@@ -98,7 +98,7 @@ async fn a_redirect_is_no_way_in() {
 }
 
 #[tokio::test]
-async fn robots_txt_is_no_way_in() {
+async fn robots_txt_cannot_redirect_to_a_private_address() {
     let server = Server::start().await;
     let web = Web::of(&server);
     web.server_at("10.0.0.1", &server);
@@ -111,7 +111,7 @@ async fn robots_txt_is_no_way_in() {
 }
 
 #[tokio::test]
-async fn of_a_name_with_both_the_public_addresses_are_used() {
+async fn only_the_public_addresses_of_a_name_are_used() {
     let server = Server::start().await;
     server.html("/", "x");
     let web = Web::new();
@@ -122,7 +122,7 @@ async fn of_a_name_with_both_the_public_addresses_are_used() {
 }
 
 #[tokio::test]
-async fn it_is_so_on_the_machines_own_network() {
+async fn private_addresses_need_permission_on_the_real_network() {
     let server = Server::start().await;
     server.html("/", "x");
     let own = Options { obey_robots: false, ..Options::default() };
@@ -138,7 +138,7 @@ async fn it_is_so_on_the_machines_own_network() {
 }
 
 #[tokio::test]
-async fn a_name_is_judged_anew_with_every_connection() {
+async fn a_name_is_checked_again_for_every_connection() {
     let server = Server::start().await;
     server.route("/", |_| Answer::ok("text/html", "x").and_close());
     let web = Web::of(&server);

@@ -7,7 +7,7 @@ use super::web::Web;
 use super::{error, fetcher, options, page, url};
 
 #[tokio::test]
-async fn the_page_at_the_end_tells_the_way() {
+async fn a_page_lists_the_redirects_that_led_to_it() {
     let server = Server::start().await;
     let web = Web::of(&server);
     web.site("www.news.example", &server);
@@ -37,7 +37,7 @@ async fn the_page_at_the_end_tells_the_way() {
 }
 
 #[tokio::test]
-async fn circles_are_told() {
+async fn redirect_loops_are_reported() {
     let server = Server::start().await;
     server.route("/a", |_| Answer::redirect(302, "/b"));
     server.route("/b", |_| Answer::redirect(302, "/a"));
@@ -53,7 +53,7 @@ async fn circles_are_told() {
 }
 
 #[tokio::test]
-async fn ten_are_followed_and_no_more() {
+async fn at_most_ten_redirects_are_followed() {
     let server = Server::start().await;
     for number in 0..20 {
         server.route(&format!("/{number}"), move |_| Answer::redirect(302, &format!("/{}", number + 1)));
@@ -71,7 +71,7 @@ async fn ten_are_followed_and_no_more() {
 }
 
 #[tokio::test]
-async fn those_that_lead_nowhere_are_told() {
+async fn invalid_redirects_are_reported() {
     let server = Server::start().await;
     let web = Web::of(&server);
     let fetcher = fetcher(&web);
@@ -102,7 +102,7 @@ async fn those_that_lead_nowhere_are_told() {
 }
 
 #[tokio::test]
-async fn conditions_are_for_the_page_that_they_belong_to() {
+async fn validators_are_sent_only_with_the_page_that_they_belong_to() {
     let server = Server::start().await;
     let web = Web::of(&server);
     web.site("other.example", &server);

@@ -25,7 +25,7 @@ fn robots_asked(server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn a_rule_is_obeyed_and_named() {
+async fn a_rule_is_obeyed_and_quoted() {
     let server = Server::start().await;
     let web = Web::of(&server);
     server.html("/open", "x");
@@ -42,13 +42,13 @@ async fn a_rule_is_obeyed_and_named() {
     assert_eq!((robots.as_str(), rule.as_str()), ("http://news.example/robots.txt", "/closed/"));
     assert!(error.to_string().contains("`Disallow: /closed/` in line 5 of http://news.example/robots.txt"), "{error}");
     assert!(!error.is_transient() && error.retry_after().is_none());
-    // Once to judge, and once as a page.
+    // Once for its rules, and once as a page.
     assert_eq!(server.targets(), ["/robots.txt", "/open", "/closed/but", "/robots.txt"]);
     page(&Fetcher::new(options(&web)), "http://news.example/closed/a?b").await;
 }
 
 #[tokio::test]
-async fn a_page_that_redirects_is_judged_on_both_sides() {
+async fn a_redirect_must_be_allowed_by_both_sites() {
     let server = Server::start().await;
     let web = Web::of(&server);
     web.site("other.example", &server);
@@ -62,7 +62,7 @@ async fn a_page_that_redirects_is_judged_on_both_sides() {
 }
 
 #[tokio::test]
-async fn no_file_allows_everything() {
+async fn a_missing_robots_txt_allows_everything() {
     let server = Server::start().await;
     server.html("/", "x");
     for answer in [
@@ -80,7 +80,7 @@ async fn no_file_allows_everything() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_forbids_everything_for_a_while() {
+async fn an_unreadable_robots_txt_disallows_everything_for_a_while() {
     let server = Server::start().await;
     server.html("/", "x");
     for (answer, told) in [
@@ -110,7 +110,7 @@ async fn a_file_that_cannot_be_read_forbids_everything_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_site_that_cannot_be_reached_is_told_as_that() {
+async fn an_unreachable_site_is_reported_as_unreachable() {
     let web = Web::new();
     web.name("refusing.example", &["9.1.1.1"]);
     web.name("inside.example", &["10.0.0.1"]);
@@ -124,7 +124,7 @@ async fn a_site_that_cannot_be_reached_is_told_as_that() {
 }
 
 #[tokio::test]
-async fn of_a_huge_file_the_beginning_counts() {
+async fn only_the_beginning_of_a_huge_robots_txt_counts() {
     let server = Server::start().await;
     server.html("/a", "x");
     server.html("/b", "x");
@@ -136,7 +136,7 @@ async fn of_a_huge_file_the_beginning_counts() {
 }
 
 #[tokio::test]
-async fn five_redirects_are_followed_to_it() {
+async fn robots_txt_may_be_reached_by_five_redirects() {
     let server = Server::start().await;
     server.html("/", "x");
     server.route("/robots.txt", |_| Answer::redirect(301, "/r1"));
@@ -150,7 +150,7 @@ async fn five_redirects_are_followed_to_it() {
 }
 
 #[tokio::test]
-async fn it_is_read_once_a_day_and_kept_where_it_cannot_be_read() {
+async fn robots_txt_is_read_once_a_day_and_kept_while_unreadable() {
     let server = Server::start().await;
     server.html("/", "x");
     server.route("/robots.txt", |_| Answer::ok("text/plain", "user-agent: *\ndisallow: /closed"));
@@ -171,7 +171,7 @@ async fn it_is_read_once_a_day_and_kept_where_it_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn all_who_wait_share_it_and_go_on_if_one_gives_up() {
+async fn waiting_fetches_share_one_request_even_if_one_is_abandoned() {
     let server = Server::start().await;
     let web = Web::of(&server);
     server.html("/", "x");
@@ -199,7 +199,7 @@ async fn all_who_wait_share_it_and_go_on_if_one_gives_up() {
 }
 
 #[tokio::test]
-async fn each_origin_has_its_own() {
+async fn each_origin_has_its_own_robots_txt() {
     let server = Server::start().await;
     let web = Web::of(&server);
     server.html("/", "x");

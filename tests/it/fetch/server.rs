@@ -1,7 +1,7 @@
-//! A web server for tests that says exactly what it is told to, byte for byte, and remembers what it was asked.
+//! A web server for tests that sends exactly the given bytes, and records the requests.
 //!
-//! It never sleeps. What has to take long waits for a [`Gate`], or holds the connection open for good; what a test
-//! waits for it waits for with [`Server::until`].
+//! It never sleeps. An answer that must take long waits for a [`Gate`] or holds the connection open forever, and a test
+//! waits with [`Server::until`].
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,23 +14,23 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// The server. It ends, and all connections with it, when it is dropped.
+/// The server. Dropping it ends the server and all its connections.
 pub(crate) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
-/// What was asked of the server.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// `GET`.
+    /// The method, such as `GET`.
     pub(crate) method: String,
     /// The path with its query, as sent.
     pub(crate) target: String,
     /// The Host header without its port.
     pub(crate) host: String,
-    /// In order, names in lower case.
+    /// In order, with names in lower case.
     headers: Vec<(String, String)>,
     /// The number of the connection, from 1.
     pub(crate) connection: usize,
@@ -43,24 +43,24 @@ impl Request {
     }
 }
 
-/// What has happened so far.
+/// Everything that has happened so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// All requests, in order.
     pub(crate) requests: Vec<Request>,
-    /// How many connections there have been.
+    /// How many connections were opened.
     pub(crate) opened: usize,
-    /// How many of them have ended.
+    /// How many of them were closed.
     pub(crate) closed: usize,
-    /// Requests that are being answered, by host.
+    /// The requests in progress, by host.
     pub(crate) in_flight: HashMap<String, usize>,
-    /// The most that there ever were at once, by host.
+    /// The maximum of concurrent requests so far, by host.
     pub(crate) peak: HashMap<String, usize>,
-    /// Bytes of bodies that were taken by the network.
+    /// Bytes of bodies that the network has accepted.
     pub(crate) body_bytes: usize,
 }
 
-/// The target that stands for all.
+/// The target of the default answer.
 const ANY: &str = "";
 
 type Route = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
@@ -76,7 +76,7 @@ impl Server {
         Self::start_with(None).await
     }
 
-    /// One that speaks TLS.
+    /// A server that speaks TLS.
     pub(crate) async fn start_secure(acceptor: TlsAcceptor) -> Self {
         Self::start_with(Some(acceptor)).await
     }
@@ -89,39 +89,39 @@ impl Server {
         Self { address, shared, task }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers a target: `/path?query` at every host, `host/path` at one, which goes before. Everything else is a 404.
-    /// What a target was answered with before is forgotten.
+    /// Sets the answer for a target: `/path?query` at every host, or `host/path` at one host, which takes precedence.
+    /// It replaces an earlier answer. Other targets get a 404.
     pub(crate) fn route(&self, target: &str, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
         self.shared.routes.lock().unwrap().insert(target.to_owned(), Arc::new(answer));
     }
 
-    /// Answers every target that has no answer of its own.
+    /// Sets the answer for every target without one of its own.
     pub(crate) fn otherwise(&self, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) {
         self.route(ANY, answer);
     }
 
-    /// Answers a target with a page of HTML.
+    /// Sets an HTML page as the answer for a target.
     pub(crate) fn html(&self, target: &str, body: &str) {
         let body = Bytes::from(body.to_owned());
         self.route(target, move |_| Answer::ok("text/html; charset=utf-8", body.clone()));
     }
 
-    /// What has happened so far.
+    /// Everything that has happened so far.
     pub(crate) fn seen(&self) -> Seen {
         self.shared.seen.borrow().clone()
     }
 
-    /// The targets that were asked for, in order.
+    /// The targets that were requested, in order.
     pub(crate) fn targets(&self) -> Vec<String> {
         self.seen().requests.iter().map(|request| request.target.clone()).collect()
     }
 
-    /// Waits until something has happened.
+    /// Waits until a condition on what has happened is met.
     pub(crate) async fn until(&self, happened: impl FnMut(&Seen) -> bool) {
         self.shared.seen.subscribe().wait_for(happened).await.unwrap();
     }
@@ -133,7 +133,7 @@ impl Drop for Server {
     }
 }
 
-/// What the server says to one request.
+/// The server's answer to one request.
 pub(crate) struct Answer {
     gate: Option<Gate>,
     head: Head,
@@ -142,9 +142,9 @@ pub(crate) struct Answer {
 }
 
 enum Head {
-    /// A status and headers, to which the body's length is added.
+    /// A status and headers; Content-Length is added.
     Made { status: u16, headers: Vec<(String, String)> },
-    /// These bytes.
+    /// These bytes, without anything added.
     Raw(Bytes),
 }
 
@@ -181,18 +181,18 @@ impl Answer {
         Self::status(status).header("Location", location)
     }
 
-    /// These bytes from the status line on, and then the end of the connection.
+    /// These bytes, from the status line on; then the connection is closed.
     pub(crate) fn raw(bytes: impl Into<Bytes>) -> Self {
         let head = Head::Raw(bytes.into());
         Self { gate: None, head, body: Body::Whole(Bytes::new()), end: End::Close }
     }
 
-    /// Nothing, for good.
+    /// No bytes at all, forever.
     pub(crate) fn never() -> Self {
         Self::raw("").and_hold()
     }
 
-    /// With a header.
+    /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         match &mut self.head {
             Head::Made { headers, .. } => headers.push((name.to_owned(), value.to_owned())),
@@ -201,32 +201,32 @@ impl Answer {
         self
     }
 
-    /// With a body.
+    /// Sets the body.
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Body::Whole(body.into());
         self
     }
 
-    /// With a body in pieces as they are, which may never end. Then the connection ends.
+    /// Sets a body of these pieces, which may never end. Then the connection is closed.
     pub(crate) fn pieces(mut self, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
         self.body = Body::Pieces(Box::new(pieces));
         self.end = End::Close;
         self
     }
 
-    /// Then holds the connection open without a word.
+    /// Holds the connection open after the answer, without sending more.
     pub(crate) fn and_hold(mut self) -> Self {
         self.end = End::Hold;
         self
     }
 
-    /// Then ends the connection.
+    /// Closes the connection after the answer.
     pub(crate) fn and_close(mut self) -> Self {
         self.end = End::Close;
         self
     }
 
-    /// Once the gate lets it through.
+    /// Sends the answer once the gate lets it through.
     pub(crate) fn behind(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
         self
@@ -251,7 +251,7 @@ impl Answer {
     }
 }
 
-/// Holds answers back, and lets through as many as it is told to.
+/// Holds answers back, and lets a given number of them through.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Semaphore>);
 
@@ -261,7 +261,7 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets this many more through.
+    /// Lets this many more answers through.
     pub(crate) fn let_through(&self, answers: usize) {
         self.0.add_permits(answers);
     }
@@ -289,10 +289,10 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Ar
     }
 }
 
-/// Serves a connection until one side ends it.
+/// Serves a connection until either side closes it.
 async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, number: usize, shared: &Shared) {
     let Some(acceptor) = acceptor else { return converse(stream, number, shared).await };
-    // A client that doesn't like the certificate ends it here.
+    // A client that rejects the certificate closes the connection here.
     if let Ok(stream) = acceptor.accept(stream).await {
         converse(stream, number, shared).await;
     }
@@ -322,7 +322,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, number: usize
     }
 }
 
-/// Whether the connection goes on.
+/// Sends an answer. Returns whether the connection stays open.
 async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answer, shared: &Shared) -> bool {
     if let Some(gate) = &answer.gate {
         tokio::select! {
@@ -358,7 +358,7 @@ async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answer: Answer,
     }
 }
 
-/// Waits until the other side has ended the connection.
+/// Waits until the client has closed the connection.
 async fn gone(stream: &mut (impl AsyncRead + Unpin)) {
     let mut buffer = [0; 1024];
     while !matches!(stream.read(&mut buffer).await, Ok(0) | Err(_)) {}

@@ -1,4 +1,4 @@
-//! Answers that are no page.
+//! Responses that are not pages.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::web::Web;
 use super::{error, fetcher, page};
 
 #[tokio::test]
-async fn what_the_site_says_is_told() {
+async fn error_statuses_are_reported() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     for (status, told, transient) in [
@@ -43,7 +43,7 @@ async fn what_the_site_says_is_told() {
 }
 
 #[tokio::test]
-async fn when_to_come_back_is_told() {
+async fn retry_after_is_reported() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     for (status, retry_after, seconds) in [
@@ -65,7 +65,7 @@ async fn when_to_come_back_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_told() {
+async fn a_response_that_is_not_http_is_reported() {
     let server = Server::start().await;
     let fetcher = fetcher(&Web::of(&server));
     for bytes in [

@@ -1,8 +1,8 @@
-//! https: who vouches for a site, and what becomes of one that goes back to http.
+//! https: which certificates are trusted, and how a redirect back to http is reported.
 //!
-//! tls/ has an authority of our own and what it vouches for: `news.example`, `www.news.example` and 93.184.216.34, for
-//! a hundred years from 2026. They were made with OpenSSL: `ecparam -name prime256v1 -genkey`, `req -x509`, `x509
-//! -req`.
+//! tls/ has a certificate authority of our own, and the key and certificate of a server for `news.example`,
+//! `www.news.example` and 93.184.216.34, valid for a hundred years from 2026. They were made with OpenSSL: `ecparam
+//! -name prime256v1 -genkey`, `req -x509`, `x509 -req`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const AUTHORITY: &[u8] = include_bytes!("tls/authority.der");
 const CERTIFICATE: &[u8] = include_bytes!("tls/news.example.der");
 const KEY: &[u8] = include_bytes!("tls/news.example.key.der");
 
-/// What makes a server one of `news.example`.
+/// Makes a TLS server identify itself as `news.example`.
 pub(crate) fn acceptor() -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(KEY));
@@ -33,7 +33,7 @@ fn trusting(web: &Arc<Web>) -> Fetcher {
 }
 
 #[tokio::test]
-async fn a_page_over_https() {
+async fn a_page_is_fetched_over_https() {
     let server = Server::start_secure(acceptor()).await;
     server.html("/", "secure");
     let web = Web::of(&server);
@@ -45,12 +45,12 @@ async fn a_page_over_https() {
 }
 
 #[tokio::test]
-async fn who_is_not_vouched_for_is_not_asked() {
+async fn nothing_is_sent_to_a_server_without_a_trusted_certificate() {
     let server = Server::start_secure(acceptor()).await;
     let web = Web::of(&server);
     web.site("other.example", &server);
     let trusting = trusting(&web);
-    // Who knows no authority of ours has a machine's list, or none at all.
+    // Without our authority, the fetcher uses the machine's certificates, or has none.
     let doubting = Fetcher::new(options(&web));
     for (fetcher, address, told) in [
         (&doubting, "https://news.example/", "ca-certificates"),
@@ -65,7 +65,7 @@ async fn who_is_not_vouched_for_is_not_asked() {
 }
 
 #[tokio::test]
-async fn what_is_not_tls_is_told_and_so_is_what_should_not_be() {
+async fn a_mismatch_of_http_and_https_is_reported() {
     let plain = Server::start().await;
     let secure = Server::start_secure(acceptor()).await;
     let web = Web::new();
@@ -82,7 +82,7 @@ async fn what_is_not_tls_is_told_and_so_is_what_should_not_be() {
 }
 
 #[tokio::test]
-async fn a_redirect_back_to_http_is_followed_and_told() {
+async fn a_redirect_back_to_http_is_followed_and_marked() {
     let secure = Server::start_secure(acceptor()).await;
     let plain = Server::start().await;
     let web = Web::new();

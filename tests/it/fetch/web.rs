@@ -1,6 +1,7 @@
-//! A web of a few hosts, made up: names that lead to public addresses, behind which servers of this machine stand.
+//! A simulated web of a few hosts: their names resolve to public addresses, which are mapped to servers on this
+//! machine.
 //!
-//! So the fetcher checks addresses as it does outside of tests, and what it connects to is told.
+//! So the fetcher checks addresses as it does outside of tests, and the addresses that it connects to are recorded.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::server::Server;
 
-/// The web. A name that it doesn't know isn't found, and an address behind which nobody stands refuses.
+/// The web. A name that it does not know is not found, and an address without a server refuses connections.
 #[derive(Default)]
 pub(crate) struct Web {
     names: Mutex<HashMap<String, Vec<IpAddr>>>,
@@ -33,14 +34,14 @@ impl Web {
         Arc::default()
     }
 
-    /// A web with one site, `news.example`.
+    /// A web with one site, `news.example`, on this server.
     pub(crate) fn of(server: &Server) -> Arc<Self> {
         let web = Self::new();
         web.site("news.example", server);
         web
     }
 
-    /// A host that a server stands for, at every port, at a public address of its own.
+    /// Adds a host with a public address of its own, where the server answers at every port.
     pub(crate) fn site(&self, name: &str, server: &Server) {
         let number = u8::try_from(self.servers.lock().unwrap().len() + 1).unwrap();
         let address = IpAddr::from([9, 9, 9, number]);
@@ -48,18 +49,18 @@ impl Web {
         self.server_at(&address.to_string(), server);
     }
 
-    /// A name and where it leads.
+    /// Adds a name, or changes the addresses to which it resolves.
     pub(crate) fn name(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         self.names.lock().unwrap().insert(name.to_owned(), addresses);
     }
 
-    /// A server that stands at an address, at every port.
+    /// Maps an address to a server, at every port.
     pub(crate) fn server_at(&self, address: &str, server: &Server) {
         self.servers.lock().unwrap().insert(address.parse().unwrap(), Place::Server(server.address()));
     }
 
-    /// An address at which connections neither come about nor are refused.
+    /// Adds an address at which connections are neither accepted nor refused.
     pub(crate) fn silence_at(&self, address: &str) {
         self.servers.lock().unwrap().insert(address.parse().unwrap(), Place::Silence);
     }

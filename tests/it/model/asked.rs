@@ -1,4 +1,4 @@
-//! A plan's operations, for the archive and for the model.
+//! The operations of a plan, in the forms that the archive and the model take.
 
 use dateline::archive::request::{Action, Observation, Operation, Precondition, Target};
 use dateline::model::ArticleUrl;
@@ -8,12 +8,12 @@ use super::rules::{Addressed, Asked};
 use super::shown::content;
 use crate::support;
 
-/// The whole request in words, which tell it from any other.
+/// The whole request as text, which distinguishes it from any other.
 pub(crate) fn words(write: &Write) -> String {
     format!("{write:?}")
 }
 
-/// A write as the archive is asked for it.
+/// A write as an operation of the archive.
 pub(crate) fn operation(write: &Write, precondition: Option<Precondition>) -> Operation {
     let target = match addressed(write.to) {
         Addressed::Named(name) => Target::Named(name),

@@ -1,4 +1,4 @@
-//! What holds whatever the rules are in detail: no model is needed to check it.
+//! Laws that hold whatever the detailed rules are: checking them needs no model.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn archive() -> (Place, Arc<Archive>) {
     (place, archive)
 }
 
-/// An observation and how close a sighting writes nothing.
+/// An observation: tick, content, and the `coalesce_within` of a sighting.
 type Sight = (i64, Text, i64);
 
 async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mismatch> {
@@ -41,7 +41,7 @@ async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mis
     Ok(outcomes)
 }
 
-/// What the article said at each instant, and since when and until when.
+/// What the article said at an instant, since when, and until when.
 type Said = (Option<Arc<Content>>, Timestamp, Option<Timestamp>);
 
 async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
@@ -56,14 +56,14 @@ async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
     Ok(said)
 }
 
-/// Contents by tick, and the order in which they arrive.
+/// Contents by tick, in order and shuffled.
 fn arrivals() -> impl Strategy<Value = (Vec<Sight>, Vec<Sight>)> {
     let contents = proptest::collection::btree_map(0..=TICKS, random::text(), 1..=7);
     let in_order = contents.prop_map(|contents| contents.into_iter().map(|(tick, text)| (tick, text, 0)).collect());
     in_order.prop_flat_map(|in_order: Vec<Sight>| (Just(in_order.clone()), Just(in_order).prop_shuffle()))
 }
 
-/// "Whatever the order of arrival, the same observations give the same content at every T."
+/// The same observations give the same content at every instant, whatever the order in which they arrive.
 #[test]
 fn the_order_of_arrival_does_not_change_what_was_said() {
     let result = runner(150).run(&arrivals(), |(in_order, shuffled)| {
@@ -71,7 +71,7 @@ fn the_order_of_arrival_does_not_change_what_was_said() {
             let ((_first, first), (_second, second)) = (archive(), archive());
             import(&first, &in_order).await?;
             import(&second, &shuffled).await?;
-            // A step is the same wherever it was learnt from; a neighbour of the same text is another step.
+            // Only the contents are compared: a run's limits may depend on the order of arrival.
             let contents = |said: Vec<Option<Said>>| said.into_iter().map(|said| said.map(|said| said.0)).collect();
             let (first, second): (Vec<_>, Vec<_>) =
                 (contents(history(&first).await?), contents(history(&second).await?));
@@ -86,14 +86,14 @@ fn sights() -> impl Strategy<Value = Vec<Sight>> {
     proptest::collection::vec((0..=TICKS, random::text(), Just(0_i64)), 1..12)
 }
 
-/// Sights in the order in which they were taken, at different times, some of which are not to be written.
+/// Observations in the order of time, at different instants, some of which are to be coalesced.
 fn sights_in_order() -> impl Strategy<Value = Vec<Sight>> {
     let sights = proptest::collection::btree_map(0..=TICKS, (random::text(), 0..6_i64), 1..=7);
     sights.prop_map(|sights| sights.into_iter().map(|(tick, (text, within))| (tick, text, within)).collect())
 }
 
-/// "Nothing is written, so an import may run twice": in any order, with many looks at one instant; and where sightings
-/// are left out, in the order of time.
+/// Importing the same observations a second time writes nothing: in any order and with several observations at one
+/// instant, or, if sightings are coalesced, in the order of time.
 #[test]
 fn an_import_that_runs_twice_writes_nothing_the_second_time() {
     let result = runner(150).run(&prop_oneof![sights(), sights_in_order()], |sights| {
@@ -111,7 +111,8 @@ fn an_import_that_runs_twice_writes_nothing_the_second_time() {
     result.unwrap();
 }
 
-/// What was done, the revision in force, and the position of the change that made it; or which was refused, and why.
+/// For each write its outcome, the revision in force, and the change that created it; or which write was rejected, and
+/// why.
 type Told = Result<Vec<(Outcome, u32, u64)>, (Option<usize>, String)>;
 
 fn told(answer: &BatchResult) -> Told {
@@ -127,9 +128,9 @@ fn batches() -> impl Strategy<Value = Vec<Vec<Write>>> {
     proptest::collection::vec(proptest::collection::vec(random::write().prop_filter("named", named), 1..4), 1..12)
 }
 
-/// A validated batch is judged as it would be, and neither it nor a refused one leaves a trace.
+/// A validated batch has the outcome of a real one, and neither it nor a rejected batch leaves a trace.
 #[test]
-fn what_is_validated_or_refused_writes_nothing() {
+fn validated_and_rejected_batches_write_nothing() {
     let result = runner(100).run(&batches(), |batches| {
         let outcome: Result<(), Mismatch> = support::block_on(async {
             let (_place, archive) = archive();
@@ -142,7 +143,7 @@ fn what_is_validated_or_refused_writes_nothing() {
                 let written = archive.write(operations, false).await;
                 same(|| format!("the answer to {batch:?}"), told(&validated), told(&written))?;
                 if written.is_err() {
-                    same(|| format!("after refusing {batch:?}"), state().await, before)?;
+                    same(|| format!("after rejecting {batch:?}"), state().await, before)?;
                 }
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! The log itself, read past the archive: gapless, in order, chained, and what the model says of each change.
+//! The log itself, read without the archive: gapless, ordered, with a correct digest, and each change as in the model.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::reads::{Mismatch, same};
 use super::rules::Model;
 use super::shown::ShownChange;
 
-/// Holds each change against the model, and the chain of digests against the bytes. `id` is the archive's.
+/// Compares each change with the model, and the log digests with the bytes. `id` is the archive's id.
 pub(super) fn check(engine: &MemoryEngine, id: &[u8; 16], model: &Model) -> Result<(), Mismatch> {
     let engine: Arc<dyn Engine> = Arc::new(engine.clone());
     let (mut log_digest, mut commit) = (LogDigest::of_archive(id), None);
@@ -23,7 +23,7 @@ pub(super) fn check(engine: &MemoryEngine, id: &[u8; 16], model: &Model) -> Resu
         let (change, bytes) = decode_with_record(&key, &value).map_err(|error| error.to_string())?;
         same(|| "the next position of the log".to_owned(), change.seq, Seq(next))?;
         let Some(record) = model.log.get(usize::try_from(next).unwrap()) else {
-            return Err(format!("the log has a change that the model has not: {change:?}"));
+            return Err(format!("the log has a change that is not in the model: {change:?}"));
         };
         let expected = ShownChange::expected(model.all(), next, record);
         same(|| format!("the change at {next}"), ShownChange::of(&change), expected)?;
@@ -31,7 +31,7 @@ pub(super) fn check(engine: &MemoryEngine, id: &[u8; 16], model: &Model) -> Resu
         same(|| format!("the running digest at {next}"), change.log_digest, log_digest)?;
         let now = (change.entry.archive_time, change.entry.batch_first);
         if commit.is_some_and(|(time, first)| now.0 < time || (now.0 > time && now.1 == first)) {
-            return Err(format!("archive times fall, or part a batch, at {next}"));
+            return Err(format!("archive times decrease, or differ within a batch, at {next}"));
         }
         commit = Some(now);
         next += 1;

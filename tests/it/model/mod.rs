@@ -1,12 +1,12 @@
-//! The archive against a plain model, on random operations.
+//! The archive compared with a plain model, on random operations.
 //!
-//! A plan ([`plan`]) is carried out on an archive and on the model ([`naive`], [`rules`]) side by side ([`run`]). The
-//! answer to every operation is compared, and so is every read ([`reads`]): at each instant of a small observe axis
-//! and beside it, as known below each position of the log, before and after the archive is opened again.
+//! A plan ([`plan`]) is carried out on an archive and on the model ([`naive`], [`rules`]) in parallel ([`run`]). The
+//! answers to every operation are compared, and so are all reads ([`reads`]): at each instant of a small observe axis
+//! and between those instants, as known below each position of the log, before and after the archive is reopened.
 //!
 //! A normal run is the same every time. `DATELINE_PROPTEST_CASES=5000 cargo test --release --test it model` runs that
-//! many cases of each kind, from a new seed. A plan that fails is printed in its smallest form: write it down as a
-//! test in [`stories`], where it says what went wrong.
+//! many cases of each kind, from a new seed. A failing plan is printed in its smallest form: add it to [`stories`] as a
+//! test that says what went wrong.
 
 pub(crate) mod asked;
 mod laws;
@@ -34,13 +34,13 @@ use self::place::Place;
 use self::run::{Figures, play};
 use crate::support;
 
-/// How many cases the environment asks for, where it does.
+/// The number of cases requested in the environment, if any.
 fn cases_wanted() -> Option<u32> {
     let cases = std::env::var("DATELINE_PROPTEST_CASES").ok()?;
     Some(cases.parse().expect("DATELINE_PROPTEST_CASES is a number"))
 }
 
-/// How many cases a property is tried on: so many, or what the environment says, and then from a new seed.
+/// Runs a property on `cases` cases, or as many as the environment requests, and then from a new seed.
 fn runner(cases: u32) -> TestRunner {
     let wanted = cases_wanted();
     let rng_seed = if wanted.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_251_102) };
@@ -48,13 +48,13 @@ fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Config { cases, rng_seed, failure_persistence: None, ..Config::default() })
 }
 
-/// An engine in memory in which random writes left some tens of changes, always the same.
+/// An engine in memory in which random writes have left some tens of changes, always the same.
 pub(crate) fn filled() -> MemoryEngine {
     let engine = MemoryEngine::new();
     let archive = Place::Memory(engine.clone()).open(true, &Arc::new(ManualClock::new(support::now())));
     support::block_on(async {
         for operations in batches(40) {
-            // Some are refused, and that leaves nothing.
+            // Some are rejected, and rejected writes leave no trace.
             drop(archive.write(operations, false).await);
         }
         archive.close().await;
@@ -62,12 +62,12 @@ pub(crate) fn filled() -> MemoryEngine {
     engine
 }
 
-/// So many random batches of operations, always the same.
+/// `count` random batches of operations, always the same.
 pub(crate) fn batches(count: usize) -> Vec<Vec<Operation>> {
     operations(runner(1), count)
 }
 
-/// So many random batches of operations, others for each seed.
+/// `count` random batches of operations, different for each seed.
 pub(crate) fn batches_of(seed: u64, count: usize) -> Vec<Vec<Operation>> {
     let rng_seed = RngSeed::Fixed(seed);
     operations(TestRunner::new(Config { rng_seed, failure_persistence: None, ..Config::default() }), count)
@@ -80,7 +80,7 @@ fn operations(mut runner: TestRunner, count: usize) -> Vec<Vec<Operation>> {
     (0..count).map(|_| batch()).collect()
 }
 
-/// Plays random plans, and tells what came up in them.
+/// Plays random plans, and returns what occurred in them.
 fn play_random(cases: u32, steps_max: usize, place: fn() -> Place) -> Figures {
     let total = RefCell::new(Figures::default());
     let result = runner(cases).run(&random::plans(steps_max), |plan| {
@@ -100,7 +100,7 @@ fn an_archive_in_memory_answers_as_the_model_does() {
     let figures = play_random(100, 24, Place::in_memory);
     println!("{figures:?}");
     for event in EVENTS {
-        assert!(figures.events.contains_key(event), "{event} never came up in {figures:?}");
+        assert!(figures.events.contains_key(event), "{event} never occurred in {figures:?}");
     }
 }
 
@@ -109,7 +109,7 @@ fn an_archive_on_disk_answers_as_the_model_does() {
     println!("{:?}", play_random(6, 30, Place::on_disk));
 }
 
-/// What must come up, or the plans are not worth their while: kinds of change, and reasons for a refusal.
+/// What must occur for the plans to be worthwhile: kinds of change, and reasons of rejections.
 const EVENTS: [&str; 19] = [
     "Created",
     "Revised",

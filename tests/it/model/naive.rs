@@ -1,7 +1,7 @@
-//! The model: a plain list of all that was recorded, and every read worked out by brute force over a part of it.
+//! The model: a plain list of everything that was recorded, from which every read is worked out by brute force.
 //!
-//! It is written from docs/PRODUCT.md's words alone and keeps no index, so that it has nothing to keep in step. The
-//! rules by which a write is judged are in [`super::rules`].
+//! It is written from the documented rules alone and keeps no index, so nothing in it can get out of step. The rules
+//! that decide what a write does are in [`super::rules`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,33 +16,33 @@ pub(crate) struct Record {
     pub(crate) article: ArticleName,
     pub(crate) kind: LogKind,
     pub(crate) at: Timestamp,
-    /// The revision that it made or confirmed; for a repetition, the one that was in force.
+    /// The revision that the change created or confirmed; for a repeated observation, the one that was in force.
     pub(crate) revision: Option<u32>,
-    /// What an observation found.
+    /// The content that an observation found.
     pub(crate) text: Option<Text>,
     pub(crate) rollback_of: Option<u32>,
     pub(crate) original: Option<u8>,
-    /// How the page was had.
+    /// The fetch of the page.
     pub(crate) fetch: Option<u8>,
     pub(crate) word_delta: Option<WordDelta>,
     pub(crate) urls: Vec<ArticleUrl>,
     pub(crate) reason: String,
     pub(crate) request: Option<(u32, String)>,
-    /// What its writer was told.
+    /// The reply to its writer.
     pub(crate) answer: Answer,
     /// The first position of its atomic batch.
     pub(crate) batch_first: u64,
-    /// When it was committed. The archive says so, and is held to the order of these times only.
+    /// When it was committed. The archive assigns this time, and the model only checks that times are in order.
     pub(crate) archive_time: Option<Timestamp>,
 }
 
-/// What a writer is told.
+/// The reply to a writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) article: ArticleName,
     pub(crate) at: Timestamp,
     pub(crate) outcome: Outcome,
-    /// The revision in force at `at`, and the position of the change that made it.
+    /// The revision in force at `at`, and the position of the change that created it.
     pub(crate) revision: u32,
     pub(crate) made: u64,
     pub(crate) replayed: bool,
@@ -59,7 +59,7 @@ pub(crate) struct Sighted {
     pub(crate) text: Text,
 }
 
-/// A mark of one article.
+/// A state change of one article.
 #[derive(Clone, Debug)]
 pub(crate) struct Marked {
     pub(crate) at: Timestamp,
@@ -68,7 +68,7 @@ pub(crate) struct Marked {
     pub(crate) reason: String,
 }
 
-/// The run of instants over which one revision is in force.
+/// A run: the interval over which one revision is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) revision: u32,
@@ -76,7 +76,7 @@ pub(crate) struct Run {
     pub(crate) until: Option<Timestamp>,
 }
 
-/// When a revision was seen.
+/// When a revision was observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) count: u32,
@@ -84,7 +84,7 @@ pub(crate) struct Seen {
     pub(crate) last: Timestamp,
 }
 
-/// A part of the log: the changes that are known below a bound.
+/// A part of the log: the changes that are known below a position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known<'a>(pub(crate) &'a [Record]);
 
@@ -103,7 +103,7 @@ impl<'a> Known<'a> {
         self.0.iter().map(|record| record.article.clone()).collect()
     }
 
-    /// An article's observations in their order: by time, those of one instant as they were learnt.
+    /// An article's observations, by time; at the same instant, in the order in which they were recorded.
     pub(crate) fn observations(self, article: &ArticleName) -> Vec<Sighted> {
         let observed = self.of(article).filter(|(_, record)| is_observation(record.kind)).map(|(seq, record)| {
             Sighted { at: record.at, seq, revision: record.revision.unwrap(), text: record.text.unwrap() }
@@ -120,17 +120,17 @@ impl<'a> Known<'a> {
         observed.pop()
     }
 
-    /// The run that `at` is in.
+    /// The run that contains `at`.
     pub(crate) fn run_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Run> {
         let runs = self.runs(article);
         runs.into_iter().rfind(|run| at.is_none_or(|at| run.from <= at))
     }
 
-    /// The steps of the function from instants to revisions, in order.
+    /// All runs of the article, in order.
     pub(crate) fn runs(self, article: &ArticleName) -> Vec<Run> {
         let mut in_force = BTreeMap::new();
         for observed in self.observations(article) {
-            in_force.insert(observed.at, observed.revision); // The one learnt later replaces.
+            in_force.insert(observed.at, observed.revision); // The later one replaces it.
         }
         let mut runs: Vec<Run> = Vec::new();
         for (from, revision) in in_force {
@@ -144,7 +144,7 @@ impl<'a> Known<'a> {
         runs
     }
 
-    /// An article's marks in their order: by time, those of one instant as they were learnt.
+    /// An article's state changes, by time; at the same instant, in the order in which they were recorded.
     pub(crate) fn marks(self, article: &ArticleName) -> Vec<Marked> {
         let marks = self.of(article).filter(|(_, record)| is_mark(record.kind)).map(|(seq, record)| Marked {
             at: record.at,
@@ -157,11 +157,11 @@ impl<'a> Known<'a> {
         marks
     }
 
-    /// The mark that set the state in force: of a run of marks that say the same, the first.
+    /// The state change that set the state in force: of consecutive ones to the same state, the first.
     pub(crate) fn mark_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Marked> {
         let mut in_force = BTreeMap::new();
         for mark in self.marks(article) {
-            in_force.insert(mark.at, mark); // The one learnt later replaces.
+            in_force.insert(mark.at, mark); // The later one replaces it.
         }
         let mut set: Option<Marked> = None;
         for mark in in_force.into_values().filter(|mark| at.is_none_or(|at| mark.at <= at)) {
@@ -172,7 +172,7 @@ impl<'a> Known<'a> {
         set
     }
 
-    /// The latest change that set a mark.
+    /// The latest change that set a state.
     pub(crate) fn last_state_change(self, article: &ArticleName) -> Option<u64> {
         self.marks(article).into_iter().map(|mark| mark.seq).max()
     }
@@ -181,8 +181,8 @@ impl<'a> Known<'a> {
         self.mark_at(article, at).is_some_and(|mark| mark.withdrawn)
     }
 
-    /// The fetch that a reader of the newest state is told: that of the latest change, if it found what is in force and
-    /// the article is up.
+    /// The latest fetch of the newest state: that of the latest change, if it found what is in force and the article is
+    /// live.
     pub(crate) fn latest_fetch(self, article: &ArticleName) -> Option<u8> {
         let (_, latest) = self.of(article).last()?;
         let newest = self.observed_at(article, None)?;
@@ -190,7 +190,7 @@ impl<'a> Known<'a> {
         latest.fetch.filter(|_| is_up && latest.revision == Some(newest.revision))
     }
 
-    /// The change that made a revision.
+    /// The change that created a revision.
     pub(crate) fn made(self, article: &ArticleName, number: u32) -> Option<(u64, &'a Record)> {
         self.of(article).find(|(_, record)| makes_revision(record.kind) && record.revision == Some(number))
     }
@@ -199,7 +199,7 @@ impl<'a> Known<'a> {
         u32::try_from(self.of(article).filter(|(_, record)| makes_revision(record.kind)).count()).unwrap()
     }
 
-    /// The observations that found a revision, as far as they were made at or before `until`.
+    /// The observations of a revision at or before `until`.
     pub(crate) fn seen(self, article: &ArticleName, number: u32, until: Option<Timestamp>) -> Option<Seen> {
         let mut times = self.observations(article);
         times.retain(|seen| seen.revision == number && until.is_none_or(|until| seen.at <= until));
@@ -207,7 +207,7 @@ impl<'a> Known<'a> {
         Some(Seen { count: u32::try_from(times.len()).unwrap(), first, last })
     }
 
-    /// The URLs that lead to an article, in the order in which they became known, each since its earliest time.
+    /// The URLs of an article in the order in which they became known, each since its earliest time.
     pub(crate) fn urls(self, article: &ArticleName) -> Vec<(ArticleUrl, Timestamp)> {
         let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
         for (_, record) in self.of(article) {
@@ -221,13 +221,13 @@ impl<'a> Known<'a> {
         urls
     }
 
-    /// The article that a URL leads to.
+    /// The article to which a URL belongs.
     pub(crate) fn owner(self, key: &UrlKey) -> Option<ArticleName> {
         let bound = self.0.iter().find(|record| record.urls.iter().any(|url| url.key == *key));
         bound.map(|record| record.article.clone())
     }
 
-    /// The sources, each with how many articles it has, and its first and its last change.
+    /// Each source with its number of articles, its first change and its last.
     pub(crate) fn sources(self) -> BTreeMap<SourceId, (usize, &'a Record, &'a Record)> {
         let mut sources = BTreeMap::new();
         for record in self.0 {

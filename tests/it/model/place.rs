@@ -1,4 +1,4 @@
-//! Where the archive under test lives: in memory, where commits fail on order, or on disk.
+//! Where the archive under test is stored: in memory, where commits can be made to fail, or on disk.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Place {
         })
     }
 
-    /// The engine that fails on order.
+    /// The engine whose commits can be made to fail.
     pub(super) fn faulty(&self) -> Option<&MemoryEngine> {
         match self {
             Self::Memory(engine) => Some(engine),

@@ -1,8 +1,8 @@
-//! What a random run does, as plain values that shrink well and read well in a failure.
+//! What a random run does, as plain values that shrink well and are readable in a failure.
 
 use std::fmt;
 
-/// One of a small alphabet of contents. Two are equal exactly where their numbers are.
+/// One of a few contents. Two are equal exactly if their numbers are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Text(pub(crate) u8);
 
@@ -13,45 +13,45 @@ impl fmt::Debug for Text {
     }
 }
 
-/// A run: the steps, and how the archive is opened.
+/// A run: its steps, and how the archive is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Whether reads have caches, or all go to the engine.
+    /// Whether reads use caches, or always go to the engine.
     pub(crate) caches: bool,
     pub(crate) steps: Vec<Step>,
 }
 
-/// One thing that happens.
+/// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// An atomic batch.
     Write(Vec<Write>),
-    /// The same, without writing.
+    /// The same, but only validated.
     Validate(Vec<Write>),
-    /// A batch that was sent before, word for word: the nth, counted round.
+    /// The nth batch that was sent before, repeated exactly; n wraps around.
     Again(usize),
-    /// Batches that wait for one another's commits, so that several share one.
+    /// Batches that are sent while a commit is in progress, so that several share the next one.
     Burst(Vec<Vec<Write>>),
     /// A batch whose commit fails.
     Fail(Failure, Vec<Write>),
     /// The archive is closed and opened again.
     Reopen,
-    /// The clock is set so many microseconds on, or back.
+    /// The clock is moved on, or back, by this many microseconds.
     Clock(i64),
-    /// A read as known so many microseconds before the clock.
+    /// A read as known this many microseconds before the present.
     AsKnown(i64),
 }
 
 /// How a commit fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The disk is full. Nothing is written, and the archive goes on.
+    /// The disk is full. Nothing is written, and the archive continues.
     Full,
     /// Nothing is written. The archive is opened again.
     BeforeWrite,
-    /// It is written and not synced, the power is cut, and it is gone.
+    /// The commit is written but not synced, the power is cut, and the commit is gone.
     PowerCut,
-    /// It is written and not synced, the process ends, and it is there.
+    /// The commit is written but not synced, the process is killed, and the commit is there.
     Killed,
 }
 
@@ -66,50 +66,51 @@ pub(crate) struct Write {
     pub(crate) request: Option<u32>,
 }
 
-/// Which article.
+/// How a write names its article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum To {
-    /// The nth of those with fixed names.
+    /// The nth of the articles with fixed names.
     Article(u8),
-    /// One of the nth source that a URL leads to, or else the one of its derived name.
+    /// An article of the nth source, found by its URLs, or else a new one with a derived name.
     Found(u8),
 }
 
-/// What is done to it.
+/// What a write does to its article.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// It is seen to say `text`.
+    /// An observation of `text`.
     Observe { text: Text, urls: Vec<u8>, original: Option<u8>, fetch: Option<u8>, coalesce_within: i64 },
-    /// It goes back to a revision.
+    /// A rollback to a revision.
     Rollback(u32),
-    /// It is taken down, for the nth reason.
+    /// A withdrawal, with the nth reason.
     Withdraw(u8),
-    /// It is put up again, for the nth reason.
+    /// A reinstatement, with the nth reason.
     Reinstate(u8),
 }
 
-/// What the newest state is said to be.
+/// A precondition on the newest state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
-    /// The article is not there.
+    /// The article must not exist.
     Absent,
-    /// The etag that the archive gives now.
+    /// The present etag.
     EtagNow,
-    /// The nth etag that it gave for the article so far, counted round; nonsense before it gave one.
+    /// The nth etag that the archive returned for the article so far, where n wraps around; an invalid one if there is
+    /// none.
     EtagOf(usize),
     /// The number of the newest revision.
     RevisionNow,
-    /// This number.
+    /// A revision with this number.
     Revision(u32),
 }
 
-/// An observation without more, for tests that are written by hand.
+/// A plain observation, for tests that are written by hand.
 pub(crate) fn observe(article: u8, at: i64, text: Text) -> Write {
     let what = What::Observe { text, urls: Vec::new(), original: None, fetch: None, coalesce_within: 0 };
     Write { to: To::Article(article), at, what, expect: None, request: None }
 }
 
-/// Any other operation without more.
+/// Any other plain operation.
 pub(crate) fn act(article: u8, at: i64, what: What) -> Write {
     Write { to: To::Article(article), at, what, expect: None, request: None }
 }

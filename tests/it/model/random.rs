@@ -1,4 +1,4 @@
-//! Random plans. Times, contents, URLs and request ids come from small sets, so that they meet all the time.
+//! Random plans. Times, contents, URLs and request ids come from small sets, so that they often coincide.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn failure() -> impl Strategy<Value = Failure> {
     prop_oneof![Just(Failure::Full), Just(Failure::BeforeWrite), Just(Failure::PowerCut), Just(Failure::Killed)]
 }
 
-/// Even ticks, so that each has instants beside it at which nothing happens. The first article is the busiest.
+/// Even ticks only, so that nothing happens at the odd instants in between. The first article is the busiest.
 pub(crate) fn write() -> impl Strategy<Value = Write> {
     let to = prop_oneof![
         12 => Just(To::Article(0)),

@@ -1,4 +1,4 @@
-//! Every read of the archive at a cut, held against the model.
+//! Every read of the archive at a read point, compared with the model.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use super::shown::{
 };
 use crate::support;
 
-/// What differs, with all that is needed to see why.
+/// A difference, with everything that is needed to understand it.
 pub(super) type Mismatch = String;
 
-/// Fails unless both are the same.
+/// Fails unless both values are the same.
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(
     what: impl FnOnce() -> String,
     archive: T,
@@ -30,17 +30,17 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(
     Err(format!("{}\n  archive: {archive:?}\n  model:   {model:?}", what()))
 }
 
-/// The reads of an archive, counted.
+/// The reads of an archive, and their number.
 pub(super) struct Reads<'a> {
     pub(super) archive: &'a Archive,
     pub(super) model: &'a Model,
     pub(super) names: Vec<ArticleName>,
     pub(super) compared: u64,
-    /// Counts the instants looked at, so that views, orders, filters and page sizes take turns.
+    /// Counts the instants read so far, so that views, orders, filters and page sizes alternate.
     pub(super) turn: usize,
 }
 
-/// The instants at which reads look: before, at and after each that operations use, and the end of the axis.
+/// The instants of reads: before, at and after each one that operations use, and the end of the axis.
 pub(super) fn instants(ticks: i64) -> Vec<Option<Timestamp>> {
     let mut instants: Vec<_> = (-1..=2 * ticks + 1).map(|tick| Some(support::at(tick))).collect();
     instants.push(None);
@@ -48,8 +48,8 @@ pub(super) fn instants(ticks: i64) -> Vec<Option<Timestamp>> {
 }
 
 impl Reads<'_> {
-    /// Everything as known below every bound: at the end of the axis, and at every `stride`th instant, beginning with
-    /// another at each bound.
+    /// Reads everything as known below every position: at the end of the axis, and at every `stride`th instant,
+    /// starting with a different one at each position.
     pub(super) async fn all(&mut self, instants: &[Option<Timestamp>], stride: usize) -> Result<(), Mismatch> {
         for bound in 0..=self.model.tail() {
             let point = self.point(bound).await?;
@@ -62,7 +62,7 @@ impl Reads<'_> {
         self.beyond_the_tail().await
     }
 
-    /// The cut for a bound, which must be the bound of a whole batch.
+    /// The read point for a position, which is lowered to the start of an atomic batch.
     pub(super) async fn point(&mut self, bound: u64) -> Result<ReadPoint, Mismatch> {
         let as_of = |next_seq| AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
         let point = self.archive.read_point(as_of(Seq(bound)), Seq::ZERO).await.map_err(|error| error.to_string())?;
@@ -70,12 +70,12 @@ impl Reads<'_> {
         let last = self.model.below(whole).0.last();
         let expected = (whole, last.and_then(|last| last.archive_time));
         self.compared += 1;
-        same(|| format!("stamp for the bound {bound}"), (point.below().0, point.snapshot.archive_time), expected)?;
+        same(|| format!("snapshot for {bound}"), (point.below().0, point.snapshot.archive_time), expected)?;
         let stamped =
             KnownAt::NextSeq { next_seq: point.snapshot.next_seq, log_digest: Some(point.snapshot.log_digest) };
         let again = AsOf { observe_time: None, known_at: stamped };
         let again = self.archive.read_point(again, Seq::ZERO).await.map_err(|error| error.to_string())?;
-        same(|| format!("the stamp for {bound}, given back"), again, point)?;
+        same(|| format!("the snapshot for {bound}, given back"), again, point)?;
         Ok(point)
     }
 
@@ -84,10 +84,10 @@ impl Reads<'_> {
         let as_of = AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
         let refused = self.archive.read_point(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
         self.compared += 1;
-        same(|| "a bound beyond the tail".to_owned(), refused, Err(Missed::SeqInFuture))
+        same(|| "a position beyond the tail".to_owned(), refused, Err(Missed::SeqInFuture))
     }
 
-    /// Everything at every instant, as known at a cut.
+    /// Reads everything at every instant, as known at a read point.
     pub(super) async fn at_bound(&mut self, point: ReadPoint, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
         for at in instants {
             self.turn += 1;
@@ -102,7 +102,7 @@ impl Reads<'_> {
         self.compared_states(point, instants).await
     }
 
-    /// The articles alone, as known at a cut.
+    /// Reads only the articles, as known at a read point.
     pub(super) async fn articles_at(
         &mut self,
         point: ReadPoint,
@@ -202,7 +202,7 @@ impl Reads<'_> {
         let (mut articles, mut after) = (Vec::new(), None);
         loop {
             let page = self.archive.articles_by_name(point, query.clone(), after).await?;
-            assert!(page.items.len() <= query.page_size, "a page that is too long");
+            assert!(page.items.len() <= query.page_size, "a page is too long");
             articles.extend(page.items.iter().map(ShownArticle::of));
             if page.next.is_none() {
                 return Ok(articles);
@@ -219,7 +219,7 @@ impl Reads<'_> {
         let (mut articles, mut before) = (Vec::new(), None);
         loop {
             let page = self.archive.articles_by_latest_change(point, query.clone(), before).await?;
-            assert!(page.items.len() <= query.page_size, "a page that is too long");
+            assert!(page.items.len() <= query.page_size, "a page is too long");
             articles.extend(page.items.iter().map(ShownArticle::of));
             if page.next.is_none() {
                 return Ok(articles);
@@ -228,7 +228,7 @@ impl Reads<'_> {
         }
     }
 
-    /// Whether a list of `query` has the article.
+    /// Whether the list for `query` has the article.
     fn passes(&self, point: ReadPoint, query: &ArticleQuery, name: &ArticleName) -> bool {
         let known = self.model.below(point.below().0);
         let Some(run) = known.run_at(name, point.observe_time) else { return false };
@@ -270,7 +270,7 @@ impl Reads<'_> {
         Ok(())
     }
 
-    /// Each revision by number, with its original, and the one in force.
+    /// Reads each revision by number, with its original, and the one in force.
     async fn revisions_read(&mut self, point: ReadPoint) -> Result<(), Mismatch> {
         let known = self.model.below(point.below().0);
         for name in &self.names.clone() {
@@ -304,11 +304,11 @@ impl Reads<'_> {
         Ok((ShownRevision::of(&read), read.original))
     }
 
-    /// Each state against what was in force before it.
+    /// Compares each state with the one in force before it.
     async fn compared_states(&mut self, point: ReadPoint, instants: &[Option<Timestamp>]) -> Result<(), Mismatch> {
         let known = self.model.below(point.below().0);
         let articles: Vec<_> = known.articles().into_iter().collect();
-        // Comparing takes longer than any other read, so the articles take turns.
+        // Comparisons take longer than any other read, so only one article is compared at a time.
         if let Some(name) = self.turn.checked_rem(articles.len()).map(|turn| &articles[turn]) {
             let runs = known.runs(name);
             let before = |index: usize| index.checked_sub(1).map(|index| runs[index].revision);
@@ -351,7 +351,7 @@ impl Reads<'_> {
         Ok(())
     }
 
-    /// The sources as they are now.
+    /// Reads the sources in their present state.
     pub(super) async fn sources(&mut self) -> Result<(), Mismatch> {
         let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let (mut read, mut after) = (BTreeMap::new(), None);

@@ -1,4 +1,4 @@
-//! How the model judges a write: product.md's rules, read as plainly as they are written.
+//! How the model decides what a write does: the documented rules, in the plainest form.
 
 use dateline::archive::request::Outcome;
 use dateline::model::diff::word_delta;
@@ -8,14 +8,14 @@ use super::naive::{Answer, Known, Record, Sighted, is_observation, makes_revisio
 use super::plan::Text;
 use crate::support;
 
-/// An operation as the model judges it.
+/// An operation in the form that the model takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) to: Addressed,
     pub(crate) at: Timestamp,
     pub(crate) what: Asked,
     pub(crate) expected: Option<Expected>,
-    /// The id, and the whole request in words.
+    /// The request id, and the whole request as text.
     pub(crate) request: Option<(u32, String)>,
 }
 
@@ -35,12 +35,12 @@ pub(crate) enum Asked {
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
     Absent,
-    /// The newest revision and state that an etag stood for; `None` for an etag that was never given.
+    /// The newest revision and state that an etag stood for; `None` for an etag that was never returned.
     State(Option<(u32, Option<u64>)>),
     Revision(u32),
 }
 
-/// Why a write is refused.
+/// Why a write is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     UnknownArticle,
@@ -48,14 +48,14 @@ pub(crate) enum Refusal {
     ArticleExists,
     /// With the number of the newest revision.
     RevisionConflict(u32),
-    /// With since when.
+    /// With the time since when.
     Withdrawn(Timestamp),
     RequestIdReused,
-    /// With when it was first seen.
+    /// With the time of the article's first observation.
     StateTooEarly(Timestamp),
 }
 
-/// The model.
+/// The model: everything that was recorded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) log: Vec<Record>,
@@ -66,22 +66,22 @@ impl Model {
         self.log.len() as u64
     }
 
-    /// All that is known.
+    /// Everything that is known.
     pub(crate) fn all(&self) -> Known<'_> {
         Known(&self.log)
     }
 
-    /// What is known below a bound.
+    /// What is known below a position.
     pub(crate) fn below(&self, bound: u64) -> Known<'_> {
         Known(&self.log[..usize::try_from(bound).unwrap()])
     }
 
-    /// A bound, lowered to the beginning of the atomic batch that it cuts.
+    /// The position, lowered to the start of the atomic batch around it.
     pub(crate) fn whole(&self, bound: u64) -> u64 {
         self.log.get(usize::try_from(bound).unwrap()).map_or(bound, |record| record.batch_first)
     }
 
-    /// Carries out all of `requests`, or none and tells which is refused.
+    /// Carries out all of `requests`, or none; then returns which one is rejected, and why.
     pub(crate) fn write(&mut self, requests: &[Request]) -> Result<Vec<Answer>, (usize, Refusal)> {
         let batch_first = self.tail();
         let mut answers = Vec::new();
@@ -135,7 +135,7 @@ impl Model {
             Asked::Observe { text, urls, original, fetch, coalesce_within } => {
                 self.bind(urls, &mut record);
                 let written = self.observe(*text, *coalesce_within, *original, &mut record)?;
-                // What was recorded before has its own, and what is coalesced away is not recorded.
+                // A repeated observation keeps its own fetch, and a coalesced one is not recorded.
                 record.fetch = fetch.filter(|_| is_observation(record.kind));
                 written || !record.urls.is_empty()
             }
@@ -157,7 +157,7 @@ impl Model {
         Ok((record.answer.clone(), written.then_some(record)))
     }
 
-    /// An article is named, or found by the first of the URLs that leads to one of the source, or gets a new name.
+    /// The article that is named, or that the first known URL belongs to at this source, or else a new name.
     fn article_of(&self, request: &Request) -> ArticleName {
         let (source, derived) = match &request.to {
             Addressed::Named(name) => return name.clone(),
@@ -168,7 +168,7 @@ impl Model {
         owners.find(|owner| owner.source == *source).unwrap_or_else(|| derived.clone())
     }
 
-    /// A request id that the article knows gives the first answer, or none to another request.
+    /// The first reply to a request id that the article knows; an error if the request differs.
     fn replayed(&self, article: &ArticleName, request: &Request) -> Result<Option<Answer>, Refusal> {
         let Some((id, words)) = &request.request else { return Ok(None) };
         let mut known = self.all().of(article).map(|(_, record)| record);
@@ -200,7 +200,7 @@ impl Model {
         if self.all().has(article) { Ok(()) } else { Err(Refusal::UnknownArticle) }
     }
 
-    /// "What an observation does", word for word. Whether it is recorded; URLs apart.
+    /// Decides what an observation does, apart from its URLs. Returns whether it is recorded.
     fn observe(
         &self,
         text: Text,
@@ -223,7 +223,7 @@ impl Model {
         }
         let before: Option<&Sighted> = observed.iter().rfind(|observed| observed.at <= at);
         let next = observed.iter().map(|observed| observed.at).find(|next| *next > at);
-        // Of several at that instant, the one that is in force.
+        // Of several observations at that instant, the one in force.
         let after = next.and_then(|next| known.observed_at(&record.article, Some(next)));
         if let Some(before) = before.filter(|before| before.text == text)
             && !has_id
@@ -249,7 +249,7 @@ impl Model {
         Ok(true)
     }
 
-    /// A URL begins to lead to the article if it leads nowhere yet, or leads to it only from a later time on.
+    /// A URL is recorded if it belongs to no article yet, or to this one, but only from a later time on.
     fn bind(&self, urls: &[ArticleUrl], record: &mut Record) {
         let own = self.all().urls(&record.article);
         for url in urls {
@@ -264,8 +264,8 @@ impl Model {
         }
     }
 
-    /// A mark that says what the last one at exactly that time says is that one. One before the article was first
-    /// seen is refused.
+    /// A state change to the state that the last one at exactly this time set is a repetition. A state change before
+    /// the article's first observation is rejected.
     fn mark(&self, withdrawn: bool, reason: &str, record: &mut Record) -> Result<bool, Refusal> {
         let first = self.all().observations(&record.article).first().map(|first| first.at);
         if let Some(first) = first.filter(|first| record.at < *first) {
@@ -284,7 +284,7 @@ impl Model {
         Ok(true)
     }
 
-    /// Fills in what the writer is told: the revision now in force at the time of the write.
+    /// Completes the reply with the revision in force at the observe time of the write.
     fn complete(&self, record: &mut Record) {
         let in_force = self.all().observed_at(&record.article, Some(record.at)).map(|observed| observed.revision);
         let revision = record.text.and(record.revision).or(in_force).unwrap();

@@ -1,4 +1,4 @@
-//! Carries out a plan on an archive and on the model side by side, and holds every answer against the other's.
+//! Carries out a plan on an archive and on the model in parallel, and compares every answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use super::rules::{Addressed, Expected, Model, Refusal, Request};
 use super::shown::{Missed, answer_of};
 use crate::{backup, support, verify};
 
-/// How many ticks of the observe axis plans use.
+/// Number of ticks of the observe axis that plans use.
 pub(super) const TICKS: i64 = 6;
 
-/// What a run did.
+/// What happened in a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
     pub(super) operations: u64,
     pub(super) reads: u64,
-    /// How many changes there were of each kind, and refusals for each reason.
+    /// The number of changes of each kind, and of rejections by reason.
     pub(super) events: BTreeMap<String, u64>,
 }
 
@@ -49,7 +49,7 @@ impl Figures {
         *self.events.entry(event).or_default() += 1;
     }
 
-    /// Counts a refusal under its reason, without the details.
+    /// Counts a rejection under its reason, without the details.
     fn count_refusal(&mut self, refused: &Missed) {
         let reason =
             if let Missed::Refused(refusal) = refused { format!("{refusal:?}") } else { format!("{refused:?}") };
@@ -60,8 +60,8 @@ impl Figures {
 /// The newest revision and state of an article.
 type NewestState = (u32, Option<u64>);
 
-/// Carries out `plan`, and compares what there is to read: something after each step, and everything at the end,
-/// before and after the archive is opened again.
+/// Carries out `plan`, and compares reads: some after each step, and everything at the end, before and after the
+/// archive is reopened.
 pub(super) fn play(plan: &Plan, place: Place) -> Result<Figures, Mismatch> {
     support::block_on(async {
         let mut run = Run::new(plan, place);
@@ -70,11 +70,11 @@ pub(super) fn play(plan: &Plan, place: Place) -> Result<Figures, Mismatch> {
             run.step(step).await.map_err(|mismatch| format!("step {index}, {step:?}: {mismatch}"))?;
             run.look(index, before).await.map_err(|mismatch| format!("after step {index}, {step:?}: {mismatch}"))?;
         }
-        // A long run looks at every instant.
+        // A long run reads at every instant.
         let strides = if super::cases_wanted().is_some() { (1, 1) } else { (6, 12) };
         run.everything(strides.0).await?;
         run.reopen().await;
-        run.everything(strides.1).await.map_err(|mismatch| format!("opened again: {mismatch}"))?;
+        run.everything(strides.1).await.map_err(|mismatch| format!("reopened: {mismatch}"))?;
         run.verify().await?;
         if run.place.faulty().is_none() {
             run.restored(strides.1).await.map_err(|mismatch| format!("restored from a backup: {mismatch}"))?;
@@ -96,22 +96,22 @@ struct Run {
     names: Vec<ArticleName>,
     /// Every batch that was sent.
     sent: Vec<Vec<Write>>,
-    /// The etags that the archive gave, with what was newest then.
+    /// The etags that the archive returned, with the newest revision and state at that time.
     etags: BTreeMap<ArticleName, Vec<(String, NewestState)>>,
-    /// What was answered as known at an instant, which must stay so.
+    /// The snapshots of reads as known at an instant, which must not change.
     as_known: BTreeMap<Timestamp, Snapshot>,
     figures: Figures,
 }
 
 impl Run {
-    /// The indexes are those that follow from the log, entry by entry.
+    /// Checks that the indexes are those projected from the log, entry by entry.
     async fn verify(&self) -> Result<(), Mismatch> {
         let (summary, findings) = verify::verified(&self.archive).await;
         same(|| "what a verification finds".to_owned(), findings, Vec::new())?;
         same(|| "the changes that were verified".to_owned(), summary.changes, self.model.tail())
     }
 
-    /// An archive that is restored from a backup answers as this one does.
+    /// Checks that an archive restored from a backup gives the same answers.
     async fn restored(&mut self, stride: usize) -> Result<(), Mismatch> {
         let place = Place::on_disk();
         let Place::Disk(directory) = &place else { return Ok(()) };
@@ -169,7 +169,7 @@ impl Run {
         }
     }
 
-    /// Sends a batch, and tells the model of it.
+    /// Sends a batch to the archive and to the model.
     async fn write(&mut self, writes: &[Write], validate_only: bool) -> Result<(), Mismatch> {
         let (requests, operations) = self.resolve(writes).await?;
         let tail = self.archive.tail();
@@ -189,7 +189,7 @@ impl Run {
         Ok(())
     }
 
-    /// A write's stamp is the end of its batch, also where it is answered again.
+    /// Checks that the snapshot of a write is the end of its batch, even if the reply is a repetition.
     async fn check_snapshot(&self, written: &Receipt) -> Result<(), Mismatch> {
         let tail = self.archive.tail();
         if !written.replayed {
@@ -220,12 +220,13 @@ impl Run {
         same(|| "the answer".to_owned(), written, expected)
     }
 
-    /// Takes over what was written, with the archive times that the archive gave it.
+    /// Takes over what the model has written, with the archive times that the archive assigned.
     async fn adopt(&mut self, mut after: Model) -> Result<(), Mismatch> {
         let (before, tail) = (self.model.tail(), self.archive.tail());
         same(|| "the tail".to_owned(), tail.next_seq.0, after.tail())?;
         for seq in before..after.tail() {
-            // A bound that is not inside a batch tells of its last change; the changes of a batch share their time.
+            // A position outside a batch gives the time of the change before it; the changes of a batch share their
+            // time.
             let (index, bound) = (usize::try_from(seq).unwrap(), seq + 1);
             if after.whole(bound) == bound {
                 let known_at = KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None };
@@ -240,14 +241,14 @@ impl Run {
         let last = self.model.log.last().and_then(|last| last.archive_time);
         let first = after.log.get(usize::try_from(before).unwrap()).and_then(|first| first.archive_time);
         if before < after.tail() && first <= last {
-            return Err(format!("archive time {first:?} follows {last:?}"));
+            return Err(format!("archive time {first:?} is not later than {last:?}"));
         }
         self.model = after;
         Ok(())
     }
 
-    /// Several batches while the first one's commit takes its time: those after it share the next commit. Nothing of
-    /// any is to be seen before it is durable.
+    /// Sends several batches during the first one's commit, so that the others share the next commit. Nothing may be
+    /// visible before it is durable.
     async fn burst(&mut self, jobs: &[Vec<Write>]) -> Result<(), Mismatch> {
         let mut after = self.model.clone();
         let (mut expected, mut sent) = (Vec::new(), Vec::new());
@@ -256,7 +257,7 @@ impl Run {
             expected.push(after.write(&requests));
             sent.push(operations);
             if expected.len() == 1 && after.tail() == self.model.tail() {
-                return Ok(()); // Nothing would be committed, so nothing can wait for it.
+                return Ok(()); // Nothing is committed, so there is no commit to wait for.
             }
         }
         let Some(engine) = self.place.faulty().cloned() else { return Ok(()) };
@@ -289,7 +290,7 @@ impl Run {
         hanging.map(drop).map_err(|_| "what was to be committed was not".to_owned())
     }
 
-    /// A batch whose commit fails; if there is anything to commit.
+    /// Sends a batch whose commit fails, if there is anything to commit.
     async fn fail(&mut self, failure: Failure, writes: &[Write]) -> Result<(), Mismatch> {
         let (requests, operations) = self.resolve(writes).await?;
         let mut after = self.model.clone();
@@ -323,13 +324,13 @@ impl Run {
 
     async fn reopen(&mut self) {
         self.archive.close().await;
-        // A database on disk can be opened again only when nobody has it any more.
+        // A database on disk can be reopened only when nothing holds it any more.
         let nothing = Place::in_memory();
         self.archive = nothing.open(false, &self.clock);
         self.archive = self.place.open(self.caches, &self.clock);
     }
 
-    /// What was known at an instant can be read once that is past, and never changes after.
+    /// Checks that what was known at an instant can be read once that instant is past, and never changes afterwards.
     async fn read_as_known(&mut self, instant: Timestamp) -> Result<(), Mismatch> {
         let as_of = AsOf { observe_time: None, known_at: KnownAt::ArchiveTime(instant) };
         let read = self.archive.read_point(as_of, Seq::ZERO).await.map_err(|error| Missed::of(&error));
@@ -338,24 +339,24 @@ impl Run {
         let Ok(ReadPoint { snapshot, .. }) = read else {
             let is_past = instant <= self.clock.now() || last.is_some_and(|last| instant <= last);
             same(|| format!("as known at {instant}"), read, Err(Missed::TimeInFuture))?;
-            return if is_past { Err(format!("{instant} is past and cannot be read")) } else { Ok(()) };
+            return if is_past { Err(format!("{instant} is past, but cannot be read")) } else { Ok(()) };
         };
         let known = self.model.log.iter().filter(|record| record.archive_time <= Some(instant)).count();
         same(|| format!("as known at {instant}"), snapshot.next_seq.0, known as u64)?;
         let first = *self.as_known.entry(instant).or_insert(snapshot);
-        same(|| format!("as known at {instant}, asked again"), snapshot, first)
+        same(|| format!("as known at {instant}, read again"), snapshot, first)
     }
 
     fn reads(&self) -> Reads<'_> {
         let turn = usize::try_from(self.figures.reads).unwrap();
-        // The articles that are there, and one that is not.
+        // The existing articles, and one that does not exist.
         let (mut names, unknown): (Vec<_>, Vec<_>) =
             self.names.iter().cloned().partition(|name| self.model.all().has(name));
         names.extend(unknown.into_iter().next());
         Reads { archive: &self.archive, model: &self.model, names, compared: 0, turn }
     }
 
-    /// Compares a part of what there is to read: what is newest, and now and then what was known before the step.
+    /// Compares some of the reads: of the newest state, and from time to time of what was known before the step.
     async fn look(&mut self, turn: usize, before: u64) -> Result<(), Mismatch> {
         let instants = instants(TICKS);
         let some = [instants[turn * 5 % instants.len()], None];
@@ -377,7 +378,7 @@ impl Run {
         Ok(())
     }
 
-    /// Compares all that there is to read, at every `stride`th instant.
+    /// Compares all reads, at every `stride`th instant.
     async fn everything(&mut self, stride: usize) -> Result<(), Mismatch> {
         let mut reads = self.reads();
         reads.all(&instants(TICKS), stride).await?;
@@ -394,7 +395,8 @@ impl Run {
         }
     }
 
-    /// Reads the etag of what is newest: the same for the same revision and state, and another for any other.
+    /// Reads the etag of the newest state. It must be the same for the same revision and state, and differ for any
+    /// other.
     async fn learn_etag(&mut self, name: &ArticleName) -> Result<Option<String>, Mismatch> {
         let Some(newest) = self.model.all().observed_at(name, None) else { return Ok(None) };
         let state = (newest.revision, self.model.all().last_state_change(name));
@@ -410,7 +412,7 @@ impl Run {
         Ok(Some(etag))
     }
 
-    /// The same operations for the model and for the archive.
+    /// Builds the same operations for the model and for the archive.
     async fn resolve(&mut self, writes: &[Write]) -> Result<(Vec<Request>, Vec<Operation>), Mismatch> {
         let (mut requests, mut operations) = (Vec::new(), Vec::new());
         for write in writes {

@@ -1,5 +1,5 @@
-//! Answers as plain values, from the archive and from the model alike, so that `==` compares all of them and a
-//! difference is printed whole.
+//! Answers as plain values, built from the archive and from the model alike, so that `==` compares all of them and a
+//! difference is printed in full.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use super::plan::Text;
 use super::rules::{Model, Refusal};
 use crate::support;
 
-/// How many contents there are.
+/// Number of different contents.
 pub(crate) const TEXTS: u8 = 5;
 
 static CONTENTS: LazyLock<Vec<(Content, ContentDigest)>> = LazyLock::new(|| {
@@ -40,7 +40,7 @@ pub(crate) fn delta(base: Text, target: Text) -> WordDelta {
     WORD_DELTAS[usize::from(base.0)][usize::from(target.0)]
 }
 
-/// Which of the test contents this is, to the letter.
+/// Which of the test contents this is, if it is exactly one of them.
 pub(super) fn text_of(content: &Content) -> Option<Text> {
     (0..TEXTS).map(Text).find(|text| self::content(*text) == content)
 }
@@ -49,7 +49,6 @@ fn text_of_digest(digest: ContentDigest) -> Option<Text> {
     (0..TEXTS).map(Text).find(|text| CONTENTS[usize::from(text.0)].1 == digest)
 }
 
-/// A change of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShownChange {
     pub(super) seq: u64,
@@ -128,13 +127,12 @@ impl ShownChange {
     }
 }
 
-/// A revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShownRevision {
     article: ArticleName,
     number: u32,
     made: ShownChange,
-    /// What it says, where that is shown; a content that no writer sent is `Some(None)`.
+    /// The content, if it is shown; a content that no writer sent is `Some(None)`.
     text: Option<Option<Text>>,
 }
 
@@ -155,11 +153,11 @@ impl ShownRevision {
     }
 }
 
-/// An article at a cut.
+/// An article at a read point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShownArticle {
     name: ArticleName,
-    /// Withdrawn or not, since when, and why.
+    /// Whether it is withdrawn, since when, and why.
     mark: Option<(bool, i64, String)>,
     revision: ShownRevision,
     valid_from: i64,
@@ -191,7 +189,7 @@ impl ShownArticle {
     }
 }
 
-/// Why there is no answer.
+/// Why a read fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Missed {
     Article,
@@ -253,7 +251,7 @@ impl Missed {
     }
 }
 
-/// What the model says of an article as known below `bound`, at an instant.
+/// What the model says about an article at an instant, as known below `bound`.
 pub(super) fn expected_article(
     model: &Model,
     bound: u64,
@@ -282,7 +280,7 @@ pub(super) fn expected_article(
     })
 }
 
-/// A revision of a list.
+/// An entry in a list of revisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShownEntry {
     revision: ShownRevision,
@@ -327,7 +325,7 @@ pub(super) fn expected_entries(
     Ok(entries.collect())
 }
 
-/// What the archive told a writer.
+/// The archive's reply to a writer.
 pub(super) fn answer_of(written: &Receipt) -> Answer {
     let foreign = written.warnings.iter().map(|warning| match warning {
         Warning::UrlBelongsToOther { url, article } => (url.clone(), article.clone()),

@@ -1,7 +1,7 @@
-//! Verifying and rebuilding: whatever is changed, taken away or put in is found, and what the log says can be made
-//! anew.
+//! Verification and rebuilding: whatever is altered, removed or added is found, and indexes can be rebuilt from the
+//! log.
 //!
-//! That an archive to which nothing happened has no findings is asked of every random plan, in `tests/it/model/run.rs`.
+//! That an intact archive has no findings is checked on every random plan, in `tests/it/model/run.rs`.
 
 mod online;
 mod rebuild;
@@ -14,7 +14,7 @@ use dateline::archive::Archive;
 use dateline::archive::recover::verify::{Event, Finding, Summary};
 use dateline::store::engine::{Direction, Entry, KeyRange, Read};
 
-/// Verifies an open archive.
+/// Verifies an open archive, and returns the summary and the findings.
 pub(crate) async fn verified(archive: &Archive) -> (Summary, Vec<Finding>) {
     let findings = Arc::new(Mutex::new(Vec::new()));
     let found = Arc::clone(&findings);

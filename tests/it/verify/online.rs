@@ -1,4 +1,4 @@
-//! A verification while writers write finds nothing, and holds them up for nothing.
+//! A verification during writes has no findings, and does not block the writers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::model::plan::Text;
 use crate::support;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_written_meanwhile_is_no_finding() {
+async fn writes_during_a_verification_are_not_findings() {
     let engine = Arc::new(MemoryEngine::new());
     let archive = Arc::new(Archive::over(engine, &Options::default(), Arc::new(SystemClock)).unwrap());
     let done = Arc::new(AtomicBool::new(false));
@@ -22,7 +22,7 @@ async fn what_is_written_meanwhile_is_no_finding() {
             tokio::spawn(async move {
                 let mut tick: i64 = 0;
                 while !done.load(Ordering::Relaxed) {
-                    // Now and then an article that nobody knew, else the same few over and over, some of them late.
+                    // Sometimes a new article, otherwise the same few again and again, some of them late.
                     tick += 1;
                     let id = if tick % 5 == 0 { format!("new-{writer}-{tick}") } else { format!("known-{}", tick % 3) };
                     let late = if tick % 4 == 0 { tick / 2 } else { tick };

@@ -1,4 +1,4 @@
-//! Indexes that are made anew are those that were there before, byte by byte, whatever had become of them.
+//! Rebuilt indexes equal the original ones byte for byte, whatever had happened to those.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::support::holder;
 const LOG: u8 = 1;
 const CONTENT: u8 = 2;
 
-/// A directory with a random archive.
+/// A directory with a random archive, and its entries.
 fn archive() -> (TempDir, Vec<Entry>) {
     let directory = TempDir::new().unwrap();
     let all = entries(&filled());
@@ -53,7 +53,7 @@ fn rebuild(path: &Path) -> (Result<(), RebuildError>, Vec<Finding>) {
 }
 
 #[test]
-fn all_indexes_are_made_anew_from_the_log_and_the_contents() {
+fn all_indexes_are_rebuilt_from_the_log_and_the_contents() {
     let (directory, all) = archive();
     let path = directory.path();
     assert_eq!(verify(path), []);
@@ -66,13 +66,13 @@ fn all_indexes_are_made_anew_from_the_log_and_the_contents() {
     rebuilt.unwrap();
     assert_eq!(findings, []);
     assert_eq!(verify(path), []);
-    assert!(entries(&open(path).unwrap()) == all, "other entries than there were");
+    assert!(entries(&open(path).unwrap()) == all, "the entries differ from the original ones");
     assert!(path.join("quarantine/000001/db.new/db").exists(), "the old database is kept");
 }
 
-/// A text that is lost is told, and does not stand in the way of all others.
+/// A lost text is reported, and does not prevent the rebuilding of everything else.
 #[test]
-fn a_damaged_content_is_told_and_the_rest_is_made() {
+fn a_damaged_content_is_reported_and_the_rest_is_rebuilt() {
     let (directory, all) = archive();
     let path = directory.path();
     let (key, value) = all.iter().rfind(|(key, _)| key[0] == CONTENT).unwrap();
@@ -88,7 +88,7 @@ fn a_damaged_content_is_told_and_the_rest_is_made() {
 }
 
 #[test]
-fn a_damaged_log_is_refused_and_nothing_is_changed() {
+fn a_damaged_log_is_rejected_and_nothing_is_changed() {
     let (directory, all) = archive();
     let path = directory.path();
     let (key, _) = all.iter().filter(|(key, _)| key[0] == LOG).nth(7).unwrap();
@@ -100,9 +100,9 @@ fn a_damaged_log_is_refused_and_nothing_is_changed() {
     assert!(!path.join("db.new").exists());
 }
 
-/// A rebuilding that was killed leaves a database that nobody looks at, and the next one makes it anew.
+/// A killed rebuild leaves a database that is never used, and the next rebuild starts from scratch.
 #[test]
-fn one_that_was_cut_short_is_begun_again() {
+fn an_interrupted_rebuild_is_started_again() {
     let (directory, all) = archive();
     let path = directory.path();
     let held = Arc::new(Directory::open(path, holder()).unwrap());

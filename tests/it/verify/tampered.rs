@@ -1,4 +1,4 @@
-//! An archive in memory, and one entry of it after the other tampered with.
+//! An archive in memory, of which one entry at a time is tampered with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::{entries, verified};
 use crate::model::filled;
 use crate::support;
 
-/// An archive that was open before anything happened to it: a verification reads the engine.
+/// An archive that was opened before the tampering; a verification reads the engine.
 struct Tampered {
     engine: MemoryEngine,
     archive: Archive,
@@ -33,7 +33,7 @@ impl Tampered {
         self.engine.commit(&Batch { writes: BTreeMap::from([(key.to_vec(), value)]), ..Batch::default() }).unwrap();
     }
 
-    /// What is found with another value, or none, in the place of an entry's.
+    /// The findings if an entry has another value, or is missing.
     fn with(&self, (key, value): &Entry, other: Option<Vec<u8>>) -> Vec<Finding> {
         self.put(key, other);
         let (summary, findings) = support::block_on(verified(&self.archive));
@@ -47,13 +47,13 @@ const META: u8 = 8;
 const SUBSCRIPTION: u8 = 9;
 
 #[test]
-fn every_entry_that_is_taken_away_is_missed() {
+fn every_missing_entry_is_found() {
     let tampered = Tampered::new();
     for entry in entries(&tampered.engine) {
         let findings = tampered.with(&entry, None);
-        // The archive's own facts are read when it is opened, and a subscription does not follow from the log.
+        // The archive's own metadata is read when it is opened, and a subscription does not follow from the log.
         let may_be_gone = matches!(entry.0[0], META | SUBSCRIPTION);
-        assert!(may_be_gone || !findings.is_empty(), "nothing is found without {:?}", entry.0);
+        assert!(may_be_gone || !findings.is_empty(), "{:?} is missing and nothing is found", entry.0);
     }
     assert_eq!(support::block_on(verified(&tampered.archive)).1, []);
 }
@@ -70,24 +70,24 @@ fn every_flipped_byte_is_found() {
     }
 }
 
-/// Checksums alone would not tell of these: an older value of the same key, as a database that lost a write shows it.
+/// Checksums alone would not detect these: an older value of the same key, as after a lost write of the database.
 #[test]
-fn every_value_that_is_sound_and_not_the_one_that_follows_is_found() {
+fn every_wrong_value_with_a_valid_checksum_is_found() {
     let tampered = Tampered::new();
     for (key, value) in entries(&tampered.engine) {
         let mut payload = unseal(&key, &value).unwrap().to_vec();
         let Some(last) = payload.last_mut() else { continue };
         *last ^= 1;
         let findings = tampered.with(&(key.clone(), value), Some(seal(&key, payload)));
-        // What is no part of the record and does not follow from it may say anything that can be read.
+        // An entry that is not part of the history and does not follow from it may have any valid value.
         let may_differ = matches!(key[0], META | SUBSCRIPTION);
         assert!(may_differ || !findings.is_empty(), "{key:?} has another value and nothing is found");
     }
 }
 
-/// How a page was had is part of the history, though nothing follows from it.
+/// A fetch is part of the history, although nothing follows from it.
 #[test]
-fn a_fetch_that_is_another_is_found() {
+fn an_altered_fetch_is_found() {
     let tampered = Tampered::new();
     let (word, mut altered) = (b"/fetched/1", 0);
     for (key, value) in entries(&tampered.engine) {
@@ -123,13 +123,13 @@ impl Tampered {
     }
 }
 
-/// A finding says where, and reading goes on behind it.
+/// A finding says where it is, and the verification continues after it.
 #[test]
 fn a_finding_names_the_change_and_the_article_and_the_rest_is_read() {
     let tampered = Tampered::new();
     let (whole, _) = support::block_on(verified(&tampered.archive));
     let log = |seq: u64| [&[1_u8][..], &seq.to_be_bytes()].concat();
-    // An article is missed too where the change that made it cannot be read.
+    // If the change that created an article cannot be read, the article counts as missing too.
     let makes_article = |seq: u64| {
         let change = Tables::new(&tampered.engine).change(Seq(seq)).unwrap();
         change.is_some_and(|change| change.entry.kind == LogKind::Created)

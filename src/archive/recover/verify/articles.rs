@@ -1,5 +1,8 @@
-//! One article after the other: its contents and originals against what the log recorded, and all that is kept of it in
-//! the indexes against what follows from its changes.
+//! Second pass: checks one article after the other. Its contents and originals are checked against what the log
+//! recorded, and its index entries against those projected from its changes.
+//!
+//! The changes are replayed in memory, on an engine without entries, so that nothing that is stored can influence what
+//! is expected.
 
 use std::collections::VecDeque;
 
@@ -20,7 +23,7 @@ use crate::store::head::Head;
 use crate::store::overlay::Overlay;
 use crate::store::{Batch, StoreError, Tables};
 
-/// Reads all articles that the log knows.
+/// Checks all articles that the log has.
 pub(crate) fn read_articles(read: &dyn Read, known: &mut Known, report: &mut Report<'_>) -> Result<(), Stopped> {
     report.begin(Phase::Articles, report.summary.changes)?;
     let mut entries = 0;
@@ -41,7 +44,7 @@ struct Article<'r, 'a> {
 }
 
 impl Article<'_, '_> {
-    /// Checks the article, and answers how many entries the indexes have of it.
+    /// Checks the article. Returns the number of index entries that it should have.
     fn check(mut self, latest: Option<Seq>) -> Result<u64, Stopped> {
         let Some(latest) = latest else {
             self.find(Table::Article, None, format!("no change of {} can be read", numbered(self.key)))?;
@@ -49,7 +52,8 @@ impl Article<'_, '_> {
         };
         self.report.summary.articles += 1;
         let head = self.head(latest)?;
-        // What was written after the log was read is in the head. It says how far the indexes are compared.
+        // The article may have been written to since the log was read. Its indexes are then compared up to the change
+        // that the head names.
         let last = head.as_ref().map_or(latest, |head| head.latest_seq.max(latest));
         let (changes, is_whole) = self.changes(last)?;
         let (expected, derived) = self.derive(&changes, is_whole)?;
@@ -62,13 +66,13 @@ impl Article<'_, '_> {
         Ok(expected.writes.len() as u64)
     }
 
-    /// The head, unless it is damaged or older than the log.
+    /// The head; `None`, with a finding, if it is missing, damaged or older than the log.
     fn head(&mut self, latest: Seq) -> Result<Option<Head>, Stopped> {
         match Tables::new(self.read).head(self.key) {
             Ok(Some(head)) if head.latest_seq >= latest => Ok(Some(head)),
             Ok(Some(head)) => {
                 self.name = Some(head.name.clone());
-                let detail = format!("the head is of the change at {}, older than the log", head.latest_seq);
+                let detail = format!("the head ends at change {}, which is older than the log", head.latest_seq);
                 self.find(Table::Article, Some(latest), detail)?;
                 Ok(None)
             }
@@ -83,7 +87,7 @@ impl Article<'_, '_> {
         }
     }
 
-    /// The article's changes in order, and whether they are all.
+    /// The article's changes in order of position, and whether they are complete.
     fn changes(&mut self, last: Seq) -> Result<(Vec<Change>, bool), Stopped> {
         let tables = Tables::new(self.read);
         let mut changes: Vec<Change> = Vec::new();
@@ -93,7 +97,7 @@ impl Article<'_, '_> {
             let change = match tables.change(seq) {
                 Ok(Some(change)) if change.entry.article == self.key => change,
                 Ok(_) => {
-                    let detail = "the article's change is missing, so that what came before it is not compared";
+                    let detail = "a change of the article is missing, so its index entries are not compared";
                     self.find(Table::Article, Some(seq), detail.to_owned())?;
                     is_whole = false;
                     break;
@@ -112,7 +116,7 @@ impl Article<'_, '_> {
         Ok((changes, is_whole))
     }
 
-    /// Checks what each change brought, and derives what follows from all of them.
+    /// Checks the payload of each change, and projects what follows from all of them.
     fn derive(&mut self, changes: &[Change], is_whole: bool) -> Result<(Batch, Option<Head>), Stopped> {
         let mut expected = Batch::default();
         let mut head: Option<Head> = None;
@@ -138,7 +142,7 @@ impl Article<'_, '_> {
         Ok((expected, head.filter(|_| derives)))
     }
 
-    /// Checks a content and an original; answers the content's depth.
+    /// Checks a change's content and original. Returns the content's depth in its delta chain.
     fn check_brought(&mut self, change: &Change, texts: &mut Texts) -> Result<Option<u32>, Stopped> {
         let Some(made) = &change.entry.new_revision else { return Ok(None) };
         let seq = change.seq;
@@ -147,7 +151,7 @@ impl Article<'_, '_> {
             Ok(depth) => Some(depth),
             Err(error) => {
                 self.find_error(Table::Content, Some(seq), error)?;
-                // What is stored of it says its depth still, in most cases.
+                // In most cases the depth can still be read from what is stored.
                 StoredContent::read(self.read, seq).ok().flatten().map(|content| content.depth())
             }
         };
@@ -164,7 +168,7 @@ impl Article<'_, '_> {
     fn compare_heads(&mut self, stored: Option<&Head>, derived: &Head) -> Result<(), Stopped> {
         match stored {
             Some(stored) if stored != derived => {
-                let detail = "the head is other than the log says".to_owned();
+                let detail = "the head does not match the log".to_owned();
                 self.find(Table::Article, Some(derived.latest_seq), detail)
             }
             Some(_) | None => Ok(()),
@@ -180,7 +184,7 @@ impl Article<'_, '_> {
     }
 }
 
-/// The latest contents of an article, for those that are deltas of them.
+/// The latest contents of an article, which the next ones may be deltas of.
 #[derive(Default)]
 struct Texts(VecDeque<(Seq, Bytes)>);
 
@@ -197,7 +201,7 @@ impl Texts {
     }
 }
 
-/// Checks a content against its digest and against what the log's record repeats of it.
+/// Checks a content against its digest, and against the attributes that the log repeats. Returns its depth.
 fn check_content(
     read: &dyn Read,
     change: &Change,
@@ -217,12 +221,12 @@ fn check_content(
         ..RevisionRecord::of(&loaded.content, made.digest, loaded.content.word_count())
     };
     if repeated != *made {
-        return Err(StoreError::damaged_at(seq, "the log records other attributes than the content has"));
+        return Err(StoreError::damaged_at(seq, "the attributes in the log do not match the content"));
     }
     Ok(stored.depth())
 }
 
-/// An engine without entries, under what is derived.
+/// An engine without entries, on which the changes are replayed.
 struct Nothing;
 
 impl Read for Nothing {

@@ -1,4 +1,4 @@
-//! The entries of an article in the indexes, held against those that follow from its changes.
+//! Compares an article's stored index entries with those projected from its changes.
 
 use crate::archive::recover::verify::report::{Report, Stopped};
 use crate::model::verification::{Finding, Table};
@@ -14,13 +14,13 @@ pub(crate) struct Comparison<'r, 'a> {
     pub(crate) read: &'r dyn Read,
     pub(crate) report: &'r mut Report<'a>,
     pub(crate) article: &'r ArticleName,
-    /// The article's latest change that is compared, and where the log ended when it was read. Entries of changes beyond
-    /// both came since.
+    /// The article's latest change that is compared, and the end of the log when it was read. Entries of changes after
+    /// both were added since.
     pub(crate) bounds: (Seq, Seq),
 }
 
 impl Comparison<'_, '_> {
-    /// Compares all entries but the head.
+    /// Compares all entries except the head.
     pub(crate) fn compare(mut self, key: ArticleKey, expected: &Batch) -> Result<(), Stopped> {
         for (entry, value) in &expected.writes {
             if ArticleIndexKey::Head(key).encode() != *entry {
@@ -45,13 +45,13 @@ impl Comparison<'_, '_> {
             Some(value) if Some(value.as_slice()) == expected => Ok(()),
             None => self.find(key, "is missing"),
             Some(value) => match unseal(key, value) {
-                Ok(_) => self.find(key, "is other than the log says"),
+                Ok(_) => self.find(key, "does not match the log"),
                 Err(error) => self.find_error(key, error),
             },
         }
     }
 
-    /// An entry that does not follow from the changes has come since, or should not be.
+    /// Checks a stored entry that was not expected: either it was added since the log was read, or it should not exist.
     fn account_for(&mut self, key: &[u8], value: &[u8], expected: &Batch) -> Result<(), Stopped> {
         if expected.writes.contains_key(key) {
             return Ok(());
@@ -87,7 +87,7 @@ impl Comparison<'_, '_> {
     }
 }
 
-/// What an entry is, in words, and the change that its key names.
+/// Describes an entry for people, with its table and the change that its key names.
 fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
     if let Some(name) = NameKey::decode(key) {
         return (Table::Name, None, format!("the name {}", name.0));
@@ -97,24 +97,24 @@ fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
     }
     let (seq, what) = match ArticleIndexKey::decode(key) {
         Some(ArticleIndexKey::Head(_)) => (None, "the head".to_owned()),
-        Some(ArticleIndexKey::Revision(_, number)) => (None, format!("the entry of revision {number}")),
+        Some(ArticleIndexKey::Revision(_, number)) => (None, format!("the entry for revision {number}")),
         Some(ArticleIndexKey::Time(_, point)) => {
-            (Some(point.seq), format!("the entry of what is in force from {}", point.observe_time))
+            (Some(point.seq), format!("the entry for what is in force from {}", point.observe_time))
         }
         Some(ArticleIndexKey::Sighting(_, point)) => {
-            (Some(point.seq), format!("the entry of the sighting at {}", point.observe_time))
+            (Some(point.seq), format!("the entry for the sighting at {}", point.observe_time))
         }
         Some(ArticleIndexKey::State(_, point)) => {
-            (Some(point.seq), format!("the entry of the mark at {}", point.observe_time))
+            (Some(point.seq), format!("the entry for the state change at {}", point.observe_time))
         }
-        Some(ArticleIndexKey::Request(_, id)) => (None, format!("the entry of the request {id}")),
-        Some(ArticleIndexKey::Url(_, seq)) => (Some(seq), "the entry of a change that binds URLs".to_owned()),
+        Some(ArticleIndexKey::Request(_, id)) => (None, format!("the entry for request {id}")),
+        Some(ArticleIndexKey::Url(_, seq)) => (Some(seq), "the entry for a change that binds URLs".to_owned()),
         None => (None, "an entry with a malformed key".to_owned()),
     };
     (Table::Article, seq, what)
 }
 
-/// The change that wrote an entry of an article.
+/// The change that wrote an index entry; `None` if the entry does not say.
 fn seq_of(key: &[u8], value: &[u8]) -> Option<Seq> {
     match ArticleIndexKey::decode(key)? {
         ArticleIndexKey::Head(_) => None,

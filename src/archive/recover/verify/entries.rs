@@ -1,4 +1,9 @@
-//! Every entry of the database once more, in order of the keys: each has a reason to be there.
+//! Third pass: reads every entry of the database in order of keys, and checks that something in the log accounts for
+//! it.
+//!
+//! Entries that belong to a change or an article were compared before; here it is enough that their change or article
+//! exists. Two kinds of entries are legitimate although the log, as it was read, does not account for them: those
+//! written since, and chunks after the end of the log.
 
 use std::ops::Bound;
 
@@ -19,7 +24,7 @@ use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
 use crate::store::{StoreError, Tables, record, subscription};
 
-/// Reads all entries.
+/// Checks all entries.
 pub(crate) fn read_entries(read: &dyn Read, known: &Known, report: &mut Report<'_>) -> Result<(), Stopped> {
     report.begin(Phase::Entries, known.entries_expected)?;
     let mut entries = Entries { read, known, report };
@@ -37,7 +42,7 @@ struct Entries<'r, 'a> {
 }
 
 impl Entries<'_, '_> {
-    /// Reads from `start` to the end, or to where the storage fails. Answers where to go on.
+    /// Reads from `start` to the end, or to where the storage fails. Returns where to continue.
     fn stretch(&mut self, start: Vec<u8>) -> Result<Option<Vec<u8>>, Stopped> {
         let mut last = start.clone();
         let range = KeyRange { start: Bound::Included(start), end: Bound::Unbounded };
@@ -50,7 +55,8 @@ impl Entries<'_, '_> {
                     last = key;
                 }
                 Err(error) => {
-                    // What belongs to a change or an article has been asked for by its key, and was told of then.
+                    // An entry of a change or an article was read by its key in an earlier pass, which reported this
+                    // error.
                     let table = table_of(&last);
                     if !matches!(table, Table::Log | Table::Content | Table::Original | Table::Article) {
                         self.report.find_error(table, (None, None), error.into())?;
@@ -66,10 +72,10 @@ impl Entries<'_, '_> {
         let table = table_of(key);
         match self.is_accounted_for(table, key, value) {
             Ok(true) => Ok(()),
-            // A chunk that was left over may have been removed since, and its position given to a change.
+            // An orphan chunk may have been removed since, and its position given to a change.
             Ok(false) if self.is_gone(table, key) => Ok(()),
             Ok(false) => {
-                let error = StoreError::damaged(key, "an entry does not follow from the log");
+                let error = StoreError::damaged(key, "nothing in the log accounts for an entry");
                 self.report.find_error(table, (None, None), error)
             }
             Err(error) => self.report.find_error(table, (None, None), error),
@@ -78,7 +84,7 @@ impl Entries<'_, '_> {
 
     fn is_accounted_for(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         match table {
-            // These were compared, change by change and article by article. What is left is what stands beyond.
+            // These were checked by the earlier passes. Only entries after what they read remain.
             Table::Log => match LogKey::decode(key) {
                 Some(LogKey(seq)) => Ok(seq < self.known.end || self.follows(seq, key, value)?),
                 None => Ok(true),
@@ -126,8 +132,8 @@ impl Entries<'_, '_> {
         matches!(table, Table::Content | Table::Original) && self.read.get(key).is_ok_and(|value| value.is_none())
     }
 
-    /// Whether a position lies beyond the end of the log, where the first parts of a commit stand that is under way, or was
-    /// cut short. Nobody reads them.
+    /// Whether a position is after the end of the log. The first parts of a commit that is in flight or was interrupted
+    /// are there. Nothing reads them.
     fn is_beyond(&self, seq: Seq) -> Result<bool, StoreError> {
         Ok(seq >= self.known.end && Tables::new(self.read).last_change()?.is_none_or(|last| seq > last.seq))
     }
@@ -140,7 +146,8 @@ impl Entries<'_, '_> {
         Ok(is_brought && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
     }
 
-    /// One that stands behind the last would have been taken for a part of it.
+    /// Every chunk except the first must follow another one. A chunk after the original's last would have been read as
+    /// a part of the original, so the earlier pass has checked that.
     fn is_chunk_of_original(&self, OriginalKey { seq, chunk }: OriginalKey) -> Result<bool, StoreError> {
         if self.is_beyond(seq)? {
             return Ok(true);
@@ -150,7 +157,7 @@ impl Entries<'_, '_> {
         Ok(is_brought && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())
     }
 
-    /// Whether a change that came since the log was read goes on from the one before it.
+    /// Whether a change that was written since the log was read continues the one before it.
     fn follows(&self, seq: Seq, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         let (change, record) = record::decode_with_record(key, value)?;
         let before = match seq.previous() {
@@ -160,7 +167,8 @@ impl Entries<'_, '_> {
         Ok(before.is_some_and(|before| before.after(seq, record) == change.log_digest))
     }
 
-    /// Whether a change came since the log was read. One that wrote an entry is in the log when the entry can be seen.
+    /// Whether a change was written since the log was read. A change is in the log before its index entries can be
+    /// seen.
     fn is_new(&self, seq: Seq) -> Result<bool, StoreError> {
         let is_in_log = || Ok(Tables::new(self.read).last_change()?.is_some_and(|last| seq <= last.seq));
         if seq < self.known.end { Ok(false) } else { is_in_log() }
@@ -210,7 +218,7 @@ fn table_of(key: &[u8]) -> Table {
     TABLES.iter().find(of_kind).map_or(Table::Unknown, |(_, table)| *table)
 }
 
-/// Where to go on behind `last`, when what comes after it cannot be read: at the next position or article, else at the
+/// Where to continue after `last` if the entry after it cannot be read: at the next position or article, or else at the
 /// next table.
 fn beyond(last: &[u8]) -> Option<Vec<u8>> {
     let (kind, rest) = last.split_first()?;

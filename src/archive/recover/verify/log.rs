@@ -1,4 +1,8 @@
-//! The log, read from its beginning: every change against the one before it, and the figures of sources against all.
+//! First pass: reads the log from its beginning, and checks every change against the one before it and the stats of
+//! sources against all changes.
+//!
+//! After a damaged or missing change, the chain is picked up again at the next one that can be read, which is trusted.
+//! What the later passes need is collected in [`Known`].
 
 use crate::archive::project::sources::Sources;
 use crate::archive::recover::chain::Succession;
@@ -10,23 +14,23 @@ use crate::store::engine::{Direction, Read};
 use crate::store::key::log::LogKey;
 use crate::store::{StoreError, Tables, record};
 
-/// What the log says, as far as the other parts are held against it.
+/// What the log says, as far as the later passes need it.
 pub(crate) struct Known {
-    /// Where the log ended when it was read.
+    /// The end of the log when it was read.
     pub(crate) end: Seq,
-    /// The latest change of each article below that, by its number.
+    /// The latest change of each article below that, indexed by the article's number.
     pub(crate) latest: Vec<Option<Seq>>,
-    /// Which changes made a revision.
+    /// The changes that created a revision.
     pub(crate) made: Marks,
-    /// Which changes brought an original.
+    /// The changes with an original.
     pub(crate) originals: Marks,
-    /// The sources.
+    /// The stats of all sources, as they follow from the log.
     pub(crate) sources: Sources,
-    /// How many entries the database has, about.
+    /// The approximate number of entries in the database, for progress reports.
     pub(crate) entries_expected: u64,
 }
 
-/// A set of positions, a bit for each.
+/// A set of positions, stored as one bit each.
 #[derive(Debug, Default)]
 pub(crate) struct Marks(Vec<u64>);
 
@@ -76,13 +80,13 @@ pub(crate) fn read_log(
 struct Reading<'r, 'a> {
     known: Known,
     stats: StoredStats,
-    /// Where the next change is expected; `None` behind one that could not be read.
+    /// What the next change is checked against; `None` after one that could not be read.
     succession: Option<Succession>,
     report: &'r mut Report<'a>,
 }
 
 impl Reading<'_, '_> {
-    /// Reads on from `at` to the end, or to where the storage fails. Answers where to go on.
+    /// Reads from `at` to the end, or to where the storage fails. Returns where to continue.
     fn stretch(&mut self, read: &dyn Read, mut at: Seq) -> Result<Seq, Stopped> {
         for entry in read.scan(LogKey::between(at, self.known.end), Direction::Forward) {
             let (key, value) = match entry {
@@ -148,7 +152,7 @@ impl Reading<'_, '_> {
 
     fn index(&mut self, change: &Change) {
         let Change { seq, entry, .. } = change;
-        // There are no more articles than changes, so that a number above is of a record that makes no sense.
+        // There cannot be more articles than changes, so a record with a higher number is damaged.
         if let Ok(number) = usize::try_from(entry.article.0)
             && entry.article.0 <= seq.0
         {

@@ -1,12 +1,17 @@
-//! Verifying: everything is read again, and held against what the log says.
+//! Verification: reads everything that is stored and checks it against the log.
 //!
-//! First the log, each change against the one before it ([`log`]). Then each article: its contents against their
-//! digests, its originals, and its entries in the indexes against those that follow from its changes ([`articles`]). Then
-//! all entries of the database, each for a reason to be there ([`entries`]). Whatever is found is told, and reading goes
-//! on behind it.
+//! | pass | reads | checks |
+//! | --- | --- | --- |
+//! | [`log`] | every change | that it continues the one before it, and that the stats of sources follow |
+//! | [`articles`] | each article's contents, originals and index entries | that they match its changes in the log |
+//! | [`entries`] | every entry of the database, in order of keys | that something in the log accounts for it |
 //!
-//! It reads what is stored, past all caches, and writes nothing. Writers may go on meanwhile: what they add is told from
-//! damage by its position.
+//! The last pass finds what the others cannot: entries that nothing refers to.
+//!
+//! Invariants:
+//! - It writes nothing, and bypasses all caches.
+//! - A finding is reported, and reading continues after it. One damaged page does not hide the rest.
+//! - Writers may continue in the meantime. What they add is distinguished from damage by its position.
 
 mod articles;
 mod compare;
@@ -32,7 +37,7 @@ use crate::model::Seq;
 pub use crate::model::verification::{Event, Finding, Phase, Progress, Summary, Table};
 use crate::store::engine::Read;
 
-/// Verifies the archive `id`, whose log ends at `end` or later. `None` where the listener asked for an end.
+/// Verifies the archive `id`, whose log ends at `end` or later. `None` if the listener requested a stop.
 pub(crate) fn verify(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, listener: &mut Listener<'_>) -> Option<Summary> {
     let mut report = Report::new(listener);
     match read_all(read, id, end, &mut report) {
@@ -48,9 +53,10 @@ fn read_all(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, report: &mut Repor
 }
 
 impl Archive {
-    /// Reads everything again, and tells `listener` how far it is and what it finds; on a blocking thread, of which
-    /// [`crate::archive::VERIFICATIONS_MAX`] are kept for this: where all are taken it waits for one. `None` where the listener
-    /// asked for an end, which it does also when its caller is gone.
+    /// Verifies the archive while it is in use, and reports progress and findings to `listener`. Runs on a blocking
+    /// thread; if [`crate::archive::VERIFICATIONS_MAX`] are running already, it waits for one to end. Returns `None` if
+    /// the listener requested a stop. Dropping the future does not stop it, so the listener must do that when its
+    /// caller is gone.
     pub async fn verify(
         &self,
         mut listener: impl FnMut(Event) -> ControlFlow<()> + Send + 'static,

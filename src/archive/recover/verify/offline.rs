@@ -1,7 +1,7 @@
-//! Verifying an archive that nobody has open, also one that will not open.
+//! Verifies an archive that no process has open, including one that refuses to open.
 //!
-//! Opening a damaged database may overwrite what could still be read of it. So all is read before the engine lets go of
-//! its copy of that, and if anything is found, it is put back: verifying leaves a damaged archive as it was.
+//! Opening a damaged database may overwrite what could still be read of it. So the engine keeps a copy of that until
+//! everything is verified. If anything is found, the copy is put back: verifying leaves a damaged archive as it was.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::store::engine::watermark::Watermark;
 use crate::store::format::{self, FormatError};
 use crate::store::{StoreError, Tables};
 
-/// Verifies the archive in `path`, and tells `listener` how far it is and what it finds. `None` where the listener asked
-/// for an end. A database that the engine cannot read at all is [`OpenArchiveError`].
+/// Verifies the archive in `path`, and reports progress and findings to `listener`. `None` if the listener requested a
+/// stop. A database that the engine cannot read at all is [`OpenArchiveError`].
 pub fn verify_directory(
     path: &Path,
     options: &Options,
@@ -33,17 +33,17 @@ pub fn verify_directory(
         let verified = verify_engine(engine, &watermark, listener);
         let is_well = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
         outcome = Some(verified);
-        if is_well { Ok(()) } else { Err("it was only read".to_owned()) }
+        if is_well { Ok(()) } else { Err("it was opened only to be verified".to_owned()) }
     });
     match (outcome, opened) {
         (Some(verified), _) => verified.map_err(|source| OpenArchiveError::Format { path: path.to_path_buf(), source }),
         (None, Err(error)) => Err(error.into()),
-        // An engine that opens was verified.
+        // An engine cannot open without having been verified.
         (None, Ok(_)) => Ok(None),
     }
 }
 
-/// Verifies what is in an engine, and that nothing is missing that was there when the watermark was written.
+/// Verifies the data in an engine, and that nothing is missing that was there when the watermark was written.
 pub(crate) fn verify_engine(
     engine: &SledEngine,
     watermark: &Watermark,
@@ -85,7 +85,7 @@ fn read(
         Err(_) => Seq(watermark.read().map_or(0, |state| state.next_seq)),
     };
     crate::archive::recover::verify::read_all(engine, id.as_ref(), end, report)?;
-    // By itself it may be of a crash, and cost nothing that was acknowledged.
+    // On its own, a recovery warning may be due to a crash that cost nothing acknowledged, so it is not a finding.
     match engine.recovery_warning() {
         Some(recovery_warning) if report.summary.findings > 0 => {
             report.find(find(Table::Unknown, recovery_warning.to_owned()))

@@ -1,28 +1,28 @@
-//! What a change brought, held to what it is recorded as.
+//! Checks a change's payload, its content and its original, against what the change records of it.
 
 use crate::model::{Change, Seq};
 use crate::store::StoreError;
 use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
 use crate::store::engine::Read;
 
-/// Checks that a content says truly how many must be read before it. The content that it builds on, which is in `read`,
-/// is taken to say so.
+/// Checks that a content records its depth in the delta chain correctly. The depth that its base records is trusted;
+/// the base must be in `read`.
 pub(crate) fn check_depth(read: &dyn Read, seq: Seq, content: Option<&StoredContent>) -> Result<(), StoreError> {
     let Some(content) = content else { return Ok(()) };
     let depth = match content.base() {
         None => 0,
         Some(base) => {
-            let missing = || StoreError::damaged_at(seq, "the content that a content builds on is missing");
+            let missing = || StoreError::damaged_at(seq, "the base of a content is missing");
             StoredContent::read(read, base)?.ok_or_else(missing)?.depth() + 1
         }
     };
     if depth != content.depth() || depth >= DEPTH_LIMIT {
-        return Err(StoreError::damaged_at(seq, "a content says otherwise how many must be read before it"));
+        return Err(StoreError::damaged_at(seq, "a content records a wrong depth in its delta chain"));
     }
     Ok(())
 }
 
-/// Checks an original against the size and the SHA-256 that were recorded.
+/// Checks an original against the size and the SHA-256 that the change records.
 pub(crate) fn check_original(change: &Change, original: Option<&StoredOriginal>) -> Result<(), StoreError> {
     let record = change.entry.new_revision.as_ref().and_then(|made| made.original.as_ref());
     let Some((record, original)) = record.zip(original) else { return Ok(()) };

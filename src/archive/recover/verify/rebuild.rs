@@ -1,8 +1,8 @@
-//! Rebuilding: all indexes are made anew from the log and the contents.
+//! Rebuilds all indexes of an archive from its log and its contents.
 //!
-//! They are made in a new database beside the old one, which takes its place when it is complete. So it does not matter
-//! how badly the indexes are damaged, and a rebuilding that is cut short changes nothing. The log must be whole, since
-//! all follows from it. A content or original that is damaged is carried over as it is, and told.
+//! They are built in a new database next to the old one, which takes its place once it is complete. So it does not
+//! matter how badly the old indexes are damaged, and an interrupted rebuild changes nothing. The log must be intact,
+//! because everything follows from it. A damaged content or original is carried over as it is, and reported.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,29 +26,30 @@ use crate::store::subscription::SubscriptionRecord;
 use crate::store::whole::WholeChange;
 use crate::store::{Engine, StoreError, Tables};
 
-/// Why the indexes were not rebuilt. The archive is as it was.
+/// Why the indexes were not rebuilt. The archive is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum RebuildError {
-    /// The archive could not be opened, or what was made could not be put in its place.
+    /// The archive could not be opened, or the new database could not be put in the place of the old one.
     #[error(transparent)]
     Open(#[from] OpenArchiveError),
-    /// The record itself is damaged.
-    #[error("the indexes cannot be rebuilt, since the log itself is damaged: {reason}; restore a backup")]
+    /// The log itself is damaged.
+    #[error("the indexes cannot be rebuilt because the log itself is damaged: {reason}; restore a backup")]
     Log {
-        /// The change at which that was found, where it is known.
+        /// The position of the damaged change, if it is known.
         seq: Option<Seq>,
-        /// What was found.
+        /// What is wrong with it.
         reason: String,
     },
-    /// What was made could not be written.
+    /// The new database could not be written.
     #[error("the new database could not be written: {0}")]
     Write(String),
 }
 
-/// Makes the indexes of the archive in `path` anew, and tells `listener` how far it is, and what could not be carried
-/// over. `None` where the listener asked for an end; the archive is then as it was.
+/// Rebuilds the indexes of the archive in `path`, and reports progress and damaged contents to `listener`. `None` if
+/// the listener requested a stop; the archive is then unchanged.
 ///
-/// It takes as much room beside the archive as that has. The old database goes to the archive's quarantine folder.
+/// This needs as much free disk space as the archive occupies. The old database is moved to the archive's quarantine
+/// folder.
 pub fn rebuild_directory(
     path: &Path,
     options: &Options,
@@ -63,8 +64,8 @@ pub fn rebuild_directory(
         let mut report = Report::new(listener);
         let rebuilt = rebuild(old, &new, &watermark, &mut report);
         outcome = Some(rebuilt.map(|()| report.summary));
-        // Whatever came of it, the old database stays as it was found.
-        Err("it was only read".to_owned())
+        // Whatever the result, the old database must stay as it was found.
+        Err("it was opened only to be read".to_owned())
     });
     let rebuilt = match (outcome, opened) {
         (Some(rebuilt), _) => rebuilt,
@@ -140,7 +141,8 @@ fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut
     refill.finish(&apart).map(drop).map_err(Failure::Write)
 }
 
-/// Reads what does not follow from the log. Where it is damaged, what is known of it must do.
+/// Reads the state that cannot be derived from the log. If a part of it is damaged, reports that and uses the best
+/// estimate.
 fn read_apart(
     tables: &Tables<'_>,
     (end, archive_time): (Seq, Option<Timestamp>),
@@ -174,7 +176,7 @@ fn read_subscriptions(
         match entry {
             Ok((id, record)) => {
                 let next_seq = record.next_seq.min(end);
-                // What its consumer was sent beyond the end is lost.
+                // The consumer has received changes after the end, which are lost.
                 let restored = record.restored || next_seq < record.next_seq;
                 subscriptions.insert(id, SubscriptionRecord { next_seq, restored, ..record });
             }

@@ -1,4 +1,4 @@
-//! What a verification tells while it goes.
+//! Reports progress and findings of a verification while it runs.
 
 use std::ops::ControlFlow;
 
@@ -6,23 +6,23 @@ use crate::model::verification::{Event, Finding, Phase, Progress, Summary, Table
 use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::StoreError;
 
-/// Findings that are told one by one; of more, only the number.
+/// The maximum number of findings that are reported one by one. Further ones are only counted.
 pub const FINDINGS_TOLD_MAX: u64 = 10_000;
 
-/// Whom it is told to; may ask for an end.
+/// Receives the events of a verification. Returning `Break` stops it.
 pub type Listener<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 
-/// The listener asked for an end.
+/// The listener requested a stop.
 pub(crate) struct Stopped;
 
-/// Counts what was read, and tells.
+/// Counts what was read and what was found, and informs the listener.
 pub(crate) struct Report<'a> {
     pub(crate) summary: Summary,
     listener: &'a mut Listener<'a>,
     progress: Progress,
 }
 
-/// How often progress is told, in entries.
+/// The number of entries between two progress events.
 const PROGRESS_EVERY: u64 = 1024;
 
 impl<'a> Report<'a> {
@@ -45,7 +45,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells that the phase is done.
+    /// Reports that the phase is complete.
     pub(crate) fn end(&mut self) -> Result<(), Stopped> {
         self.progress.total = self.progress.done;
         self.tell(Event::Progress(self.progress))
@@ -56,7 +56,7 @@ impl<'a> Report<'a> {
         if self.summary.findings <= FINDINGS_TOLD_MAX { self.tell(Event::Finding(finding)) } else { Ok(()) }
     }
 
-    /// Tells of an error in reading something.
+    /// Reports an error that occurred while reading as a finding.
     pub(crate) fn find_error(
         &mut self,
         table: Table,
@@ -78,7 +78,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// An article's name for a person, where only its number is known.
+/// A name for people for an article of which only the number is known.
 pub(crate) fn numbered(article: ArticleKey) -> String {
     format!("article number {}", article.0)
 }

@@ -1,4 +1,7 @@
-//! The figures of sources, held against what the log says of them.
+//! Checks the stored stats of sources against those that follow from the log.
+//!
+//! The stats are one mutable value per source, so a value can only be compared at the change that wrote it. Stats are
+//! read before the log, and each is compared when the log reaches its change.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +11,24 @@ use crate::model::verification::{Finding, Table};
 use crate::model::{Change, Seq, SourceId};
 use crate::store::Tables;
 
-/// The figures as they are stored. They are read before the log is, so that all that was durable before is in them.
+/// The stats as stored. They are read before the log, so they cover everything that was durable by then.
 pub(crate) struct StoredStats {
     sources: BTreeMap<SourceId, State>,
     durable: Seq,
 }
 
-/// How far a source's figures were compared.
+/// How far a source's stats have been compared.
 enum State {
-    /// They are of a change that is yet to come.
+    /// The log has not reached their change yet.
     Stored(Figures),
-    /// They are those of a change of the log, with which they were compared.
+    /// They match the log at their change.
     Compared,
-    /// Something was found.
+    /// A finding was reported.
     Told,
 }
 
 impl StoredStats {
-    /// Reads all. What lies below `durable` was durable before.
+    /// Reads the stats of all sources. Everything below `durable` must have been durable before.
     pub(crate) fn read(tables: &Tables<'_>, durable: Seq, report: &mut Report<'_>) -> Result<Self, Stopped> {
         let mut sources = BTreeMap::new();
         for source in tables.sources(None, Seq(u64::MAX)) {
@@ -41,23 +44,23 @@ impl StoredStats {
         Ok(stored)
     }
 
-    /// Figures of a change beyond the end of the log.
+    /// Reports stats of a change after the end of the log.
     fn refuse_impossible(&mut self, tables: &Tables<'_>, report: &mut Report<'_>) -> Result<(), Stopped> {
         let end = match tables.last_change() {
             Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
-            // The log itself tells of that.
+            // The pass over the log reports this error.
             Err(_) => self.durable,
         };
         for (source, state) in &mut self.sources {
             if matches!(state, State::Stored((last, _)) if last.seq >= end) {
-                report.find(finding(source, None, "of a change beyond the end of the log"))?;
+                report.find(finding(source, None, "those of a change after the end of the log"))?;
                 *state = State::Told;
             }
         }
         Ok(())
     }
 
-    /// How far the log must be read to compare all.
+    /// The position up to which the log must be read to compare all stats.
     pub(crate) fn end(&self) -> Seq {
         let each = self.sources.values().filter_map(|state| match state {
             State::Stored((last, _)) => Some(last.seq.next()),
@@ -66,14 +69,14 @@ impl StoredStats {
         each.max().unwrap_or(Seq::ZERO).max(self.durable)
     }
 
-    /// Takes the next change of the log, with the figures of its source that follow from it.
+    /// Takes the next change of the log. `expected` are the stats of its source after it.
     pub(crate) fn meet(&mut self, change: &Change, expected: Figures, report: &mut Report<'_>) -> Result<(), Stopped> {
         let source = &change.entry.name.source;
         let is_durable = change.seq < self.durable;
         let (state, found) = match self.sources.get(source) {
             Some(State::Stored((last, _))) if last.seq > change.seq => return Ok(()),
             Some(State::Stored(stats)) if *stats == expected => (State::Compared, None),
-            Some(State::Stored(_)) => (State::Told, Some("other than the log says")),
+            Some(State::Stored(_)) => (State::Told, Some("different from what the log says")),
             Some(State::Compared) if is_durable => (State::Told, Some("older than the log")),
             None if is_durable => (State::Told, Some("missing")),
             Some(State::Compared | State::Told) | None => return Ok(()),
@@ -85,11 +88,11 @@ impl StoredStats {
         Ok(())
     }
 
-    /// Tells of figures that no change of the log accounts for.
+    /// Reports stats that no change of the log accounts for.
     pub(crate) fn finish(&self, report: &mut Report<'_>) -> Result<(), Stopped> {
         for (source, state) in &self.sources {
             if let State::Stored((last, _)) = state {
-                report.find(finding(source, Some(last.seq), "of a change that is not of the source"))?;
+                report.find(finding(source, Some(last.seq), "those of a change that does not belong to the source"))?;
             }
         }
         Ok(())
@@ -97,5 +100,5 @@ impl StoredStats {
 }
 
 fn finding(source: &SourceId, seq: Option<Seq>, found: &str) -> Finding {
-    Finding { table: Table::Source, seq, article: None, detail: format!("the figures of sources/{source} are {found}") }
+    Finding { table: Table::Source, seq, article: None, detail: format!("the stats of sources/{source} are {found}") }
 }

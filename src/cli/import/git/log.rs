@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout};
 
 use super::command::Git;
+use crate::cli::args::import::RepositoryArgs;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::import_args::RepositoryArgs;
 use crate::model::Timestamp;
 
 /// Marks the line of a commit; git starts no other output with this byte.

@@ -3,56 +3,57 @@
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::args::{self, FilterArgs};
-use super::article::ArticleRef;
+use super::super::article::ArticleRef;
+use super::selection::FilterArgs;
+use super::values;
 use crate::model::{NameError, SubscriptionId, Timestamp};
 use crate::wire::pb::feed_start::Position;
 use crate::wire::{pb, timestamp_to_pb};
 
 /// The arguments of `watch`.
 #[derive(Debug, Args)]
-pub(super) struct WatchArgs {
+pub(in crate::cli) struct WatchArgs {
     /// Begin here: beginning, now, the position of a change, or an archive time (a date means its start); with
     /// --durable, where a new subscription begins [default: now]
     #[arg(long, value_name = "beginning|now|SEQ|TIME", value_parser = start)]
-    pub(super) from: Option<Start>,
+    pub(in crate::cli) from: Option<Start>,
     /// Resume from the token that an earlier watch printed when it ended; needs the same filter and kinds
     #[arg(long, value_name = "TOKEN", conflicts_with = "from")]
-    pub(super) resume: Option<String>,
+    pub(in crate::cli) resume: Option<String>,
     /// Select this article; can be repeated
     #[arg(long, short, value_name = "ARTICLE")]
-    pub(super) article: Vec<ArticleRef>,
+    pub(in crate::cli) article: Vec<ArticleRef>,
     #[command(flatten)]
-    pub(super) filter: FilterArgs,
+    pub(in crate::cli) filter: FilterArgs,
     /// Select changes of this kind; can be repeated [default: all but sighted]
     #[arg(long, value_enum)]
-    pub(super) kind: Vec<Kind>,
+    pub(in crate::cli) kind: Vec<Kind>,
     /// Exit after showing everything that is archived, and print a token to resume from; with --json it is also the
     /// last line
     #[arg(long)]
-    pub(super) until_caught_up: bool,
+    pub(in crate::cli) until_caught_up: bool,
     /// Keep the position in the archive under this name; the next watch with the same name continues there
     #[arg(long, value_name = "NAME", value_parser = subscription_id, conflicts_with = "resume")]
-    pub(super) durable: Option<SubscriptionId>,
+    pub(in crate::cli) durable: Option<SubscriptionId>,
     /// Run this shell command for each change, with the change as a line of JSON on its standard input, and repeat it
     /// until it succeeds
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
-    pub(super) exec: Option<String>,
+    pub(in crate::cli) exec: Option<String>,
     /// Include this much of each change in --json and --exec [default: basic]
     #[arg(long, value_enum)]
-    pub(super) view: Option<View>,
+    pub(in crate::cli) view: Option<View>,
 }
 
 /// The arguments of `subscriptions`.
 #[derive(Debug, Args)]
-pub(super) struct SubscriptionsArgs {
+pub(in crate::cli) struct SubscriptionsArgs {
     #[command(subcommand)]
-    pub(super) action: Option<SubscriptionsAction>,
+    pub(in crate::cli) action: Option<SubscriptionsAction>,
 }
 
 /// What to do with a durable subscription; without an action, all of them are listed.
 #[derive(Debug, Subcommand)]
-pub(super) enum SubscriptionsAction {
+pub(in crate::cli) enum SubscriptionsAction {
     /// Delete a subscription that no consumer is attached to
     Delete {
         /// The name of the subscription
@@ -72,7 +73,7 @@ pub(super) enum SubscriptionsAction {
 
 /// Where the change feed begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(in crate::cli) enum Start {
     /// At the first change of the log.
     Beginning,
     /// After the last change.
@@ -85,7 +86,7 @@ pub(super) enum Start {
 
 impl Start {
     /// The start as a message.
-    pub(super) fn to_pb(self) -> pb::FeedStart {
+    pub(in crate::cli) fn to_pb(self) -> pb::FeedStart {
         let position = match self {
             Self::Beginning => Position::Beginning(true),
             Self::Now => Position::Now(true),
@@ -98,7 +99,7 @@ impl Start {
 
 /// The kinds of change in the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     /// A new article
     Created,
     /// A new revision of an article
@@ -117,7 +118,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The kind as a message.
-    pub(super) fn to_pb(self) -> pb::ChangeKind {
+    pub(in crate::cli) fn to_pb(self) -> pb::ChangeKind {
         match self {
             Self::Created => pb::ChangeKind::Created,
             Self::Revised => pb::ChangeKind::Revised,
@@ -132,7 +133,7 @@ impl Kind {
 
 /// How much of each change the feed delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum View {
+pub(in crate::cli) enum View {
     /// Attributes, without the text
     Basic,
     /// Attributes and the whole content
@@ -145,7 +146,7 @@ pub(super) enum View {
 
 impl View {
     /// The view as a message.
-    pub(super) fn to_pb(self) -> pb::FeedView {
+    pub(in crate::cli) fn to_pb(self) -> pb::FeedView {
         match self {
             Self::Basic => pb::FeedView::Basic,
             Self::Full => pb::FeedView::Full,
@@ -165,7 +166,7 @@ fn start(text: &str) -> Result<Start, String> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map(Start::Seq).map_err(|_| "no change has a position this high".to_owned());
     }
-    args::start(text).map(Start::Time).map_err(|error| format!("{error}; or beginning, now, or a change's position"))
+    values::start(text).map(Start::Time).map_err(|error| format!("{error}; or beginning, now, or a change's position"))
 }
 
 /// Parses `indexer` or `subscriptions/indexer`.

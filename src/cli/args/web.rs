@@ -14,64 +14,64 @@ use crate::model::SourceId;
 /// How pages are fetched.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Fetching")]
-pub(super) struct FetchArgs {
+pub(in crate::cli) struct FetchArgs {
     /// Allow URLs on private and loopback addresses
     #[arg(long)]
-    pub(super) allow_private: bool,
+    pub(in crate::cli) allow_private: bool,
     /// Fetch URLs that robots.txt disallows
     #[arg(long)]
-    pub(super) ignore_robots: bool,
+    pub(in crate::cli) ignore_robots: bool,
     /// Give up on a URL after this long
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period)]
-    pub(super) timeout: Duration,
+    pub(in crate::cli) timeout: Duration,
     /// Fetch at most this many URLs at once, and at most two from one host
     #[arg(long, value_name = "N", default_value = "8")]
-    pub(super) jobs: NonZeroUsize,
+    pub(in crate::cli) jobs: NonZeroUsize,
     /// Send this User-Agent header [default: dateline and its version]
     #[arg(long, value_name = "NAME")]
-    pub(super) user_agent: Option<HeaderValue>,
+    pub(in crate::cli) user_agent: Option<HeaderValue>,
 }
 
 /// The arguments of `follow`.
 #[derive(Debug, Args)]
-pub(super) struct FollowArgs {
+pub(in crate::cli) struct FollowArgs {
     /// The URLs of the feeds: RSS, Atom or JSON Feed
     #[arg(required = true, value_name = "URL", value_parser = web_address)]
-    pub(super) feeds: Vec<Url>,
+    pub(in crate::cli) feeds: Vec<Url>,
     /// Archive the pages that the entries link to, instead of the text in the feed
     #[arg(long)]
-    pub(super) pages: bool,
+    pub(in crate::cli) pages: bool,
     /// Keep running, and fetch the feeds again at this interval [default: fetch once]
     #[arg(long, value_name = "TIME", value_parser = interval)]
-    pub(super) every: Option<Duration>,
+    pub(in crate::cli) every: Option<Duration>,
     /// Assign the articles to this source, such as express-gazette [default: the source that the page or the feed
     /// states]
-    #[arg(long, short, value_parser = super::args::source_id)]
-    pub(super) source: Option<SourceId>,
+    #[arg(long, short, value_parser = super::super::args::source_id)]
+    pub(in crate::cli) source: Option<SourceId>,
     /// Add a label to the articles; can be repeated
     #[arg(long)]
-    pub(super) label: Vec<String>,
+    pub(in crate::cli) label: Vec<String>,
     /// Keep the pages' bytes as the revisions' originals
     #[arg(long, requires = "pages")]
-    pub(super) keep_original: bool,
+    pub(in crate::cli) keep_original: bool,
     /// Report what would be archived, and write nothing
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(in crate::cli) dry_run: bool,
     /// Keep track of archived entries in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
-    pub(super) state_dir: Option<PathBuf>,
+    pub(in crate::cli) state_dir: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) fetch: FetchArgs,
+    pub(in crate::cli) fetch: FetchArgs,
 }
 
 /// Whether an argument is a URL to fetch, and not the path of a file.
-pub(super) fn is_address(text: &str) -> bool {
+pub(in crate::cli) fn is_address(text: &str) -> bool {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     scheme.is_some_and(|scheme| matches!(scheme.as_str(), "http" | "https"))
 }
 
 /// Parses an `http` or `https` URL.
-pub(super) fn web_address(text: &str) -> Result<Url, String> {
+pub(in crate::cli) fn web_address(text: &str) -> Result<Url, String> {
     if !is_address(text) {
         return Err("expected a URL that begins with http:// or https://".to_owned());
     }

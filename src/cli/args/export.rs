@@ -4,51 +4,52 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{AsOfArgs, FilterArgs, RangeArgs, revision_number};
-use super::article::ArticleRef;
+use super::super::article::ArticleRef;
+use super::selection::{AsOfArgs, FilterArgs, RangeArgs};
+use super::values::revision_number;
 use crate::export::Format;
 use crate::model::RevisionNumber;
 
 /// The arguments of `export`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct ExportArgs {
+pub(in crate::cli) struct ExportArgs {
     /// The articles to export [default: all that the options below select]
     #[arg(value_name = "ARTICLE")]
-    pub(super) articles: Vec<ArticleRef>,
+    pub(in crate::cli) articles: Vec<ArticleRef>,
     /// Export in this format: jsonl loses nothing and can be imported, the others are for reading
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
-    pub(super) format: ExportFormat,
+    pub(in crate::cli) format: ExportFormat,
     /// Write to this file, or to a file for each article in this directory; - writes to standard output
     #[arg(long, short, value_name = "FILE|DIR")]
-    pub(super) output: Option<PathBuf>,
+    pub(in crate::cli) output: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) filter: FilterArgs,
+    pub(in crate::cli) filter: FilterArgs,
     #[command(flatten)]
-    pub(super) ranges: RangeArgs,
+    pub(in crate::cli) ranges: RangeArgs,
     #[command(flatten)]
-    pub(super) as_of: AsOfArgs,
+    pub(in crate::cli) as_of: AsOfArgs,
     /// Export this revision of the article, whether or not it is in force
     #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with = "at")]
-    pub(super) revision: Option<RevisionNumber>,
+    pub(in crate::cli) revision: Option<RevisionNumber>,
     /// With jsonl, export only what is in force, without the history
     #[arg(long)]
-    pub(super) newest: bool,
+    pub(in crate::cli) newest: bool,
     /// With jsonl, include the kept originals
     #[arg(long)]
-    pub(super) originals: bool,
+    pub(in crate::cli) originals: bool,
     /// Compress with gzip [default: if the file name ends in .gz]
     #[arg(long, conflicts_with = "zstd")]
-    pub(super) gzip: bool,
+    pub(in crate::cli) gzip: bool,
     /// Compress with zstd [default: if the file name ends in .zst]
     #[arg(long)]
-    pub(super) zstd: bool,
+    pub(in crate::cli) zstd: bool,
     /// Overwrite existing files, and discard an unfinished export
     #[arg(long)]
-    pub(super) force: bool,
+    pub(in crate::cli) force: bool,
     /// Report what would be written, and write nothing
     #[arg(long)]
-    pub(super) dry_run: bool,
+    pub(in crate::cli) dry_run: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -61,7 +62,7 @@ An interrupted export continues when the same command is run again.";
 
 /// The formats of exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ExportFormat {
+pub(in crate::cli) enum ExportFormat {
     /// JSON Lines: one observation or state change per line, with everything needed to reproduce it
     Jsonl,
     /// IPTC ninjs 3.1
@@ -78,7 +79,7 @@ pub(super) enum ExportFormat {
 
 impl ExportFormat {
     /// The format of one document; `None` for JSON Lines.
-    pub(super) fn of_documents(self) -> Option<Format> {
+    pub(in crate::cli) fn of_documents(self) -> Option<Format> {
         match self {
             Self::Jsonl => None,
             Self::Ninjs => Some(Format::Ninjs),

@@ -1,0 +1,44 @@
+//! The options that every command accepts.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// The options that every command accepts.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(in crate::cli) struct Globals {
+    // Not clap's own `env`: with it, the environment variable could not give way to the other flag.
+    /// Connect to the server at this URL, such as http://127.0.0.1:7411 [env: DATELINE_SERVER]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "archive")]
+    pub(in crate::cli) server: Option<String>,
+    /// Use the archive in this directory [env: DATELINE_ARCHIVE] [default: in the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(in crate::cli) archive: Option<PathBuf>,
+    /// Wait up to this many seconds for another command that holds the archive
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10)]
+    pub(in crate::cli) wait: u32,
+    /// Print one JSON object per line, with proto3 JSON field names
+    #[arg(long, global = true)]
+    pub(in crate::cli) json: bool,
+    /// Print errors only, and no notes, on standard error
+    #[arg(long, short, global = true)]
+    pub(in crate::cli) quiet: bool,
+    /// Choose when to use colour
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
+    pub(in crate::cli) color: Color,
+    /// Wrap text at this many columns; 0 turns wrapping off [default: the terminal's width; piped text is not wrapped]
+    #[arg(long, global = true, value_name = "COLUMNS")]
+    pub(in crate::cli) width: Option<u16>,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Color {
+    /// If standard output is a terminal that supports it
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

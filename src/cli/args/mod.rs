@@ -1,0 +1,309 @@
+//! The root of the command line, the arguments that several commands share, and those of the short commands.
+
+pub(in crate::cli) mod backup;
+pub(in crate::cli) mod export;
+pub(in crate::cli) mod feed;
+pub(in crate::cli) mod globals;
+pub(in crate::cli) mod import;
+pub(in crate::cli) mod selection;
+pub(in crate::cli) mod values;
+pub(in crate::cli) mod verify;
+pub(in crate::cli) mod web;
+
+use std::path::PathBuf;
+
+use clap::builder::Styles;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use self::backup::{BackupArgs, RestoreArgs};
+use self::export::ExportArgs;
+use self::feed::{SubscriptionsArgs, WatchArgs};
+use self::globals::Globals;
+use self::import::ImportArgs;
+use self::selection::{AsOfArgs, FilterArgs, RangeArgs};
+use self::values::{State, instant, revision_number, source_id, state};
+use self::verify::VerifyArgs;
+use self::web::{FetchArgs, FollowArgs};
+use super::article::ArticleRef;
+use crate::config::Settings;
+use crate::model::{RevisionNumber, SourceId, Timestamp};
+
+/// A versioned archive of news articles
+#[derive(Debug, Parser)]
+#[command(name = "dateline", version, max_term_width = 100, styles = Styles::styled(), after_help = AFTER_HELP)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    pub(in crate::cli) globals: Globals,
+    #[command(subcommand)]
+    pub(in crate::cli) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
+TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
+Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 archive or server \
+unreachable, 6 damaged data.";
+
+/// The commands, in the order in which `--help` lists them.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    /// Archive documents from files or URLs: web pages, text, Markdown, JSON-LD, ninjs or Dateline's own JSON
+    Add(Box<AddArgs>),
+    /// Archive the entries of syndication feeds (RSS, Atom, JSON Feed), once or repeatedly
+    Follow(Box<FollowArgs>),
+    /// Import a whole collection: JSON Lines, web archives (WARC) or the history of a git repository
+    Import(Box<ImportArgs>),
+    /// Show what an article says, or said at a given time
+    Show(ShowArgs),
+    /// List the revisions of an article
+    Log(LogArgs),
+    /// Show what changed between two states of an article, word by word
+    Diff(DiffArgs),
+    /// List articles or sources
+    List(Box<ListArgs>),
+    /// Record that the publisher took an article down; its history stays readable
+    Withdraw(MarkArgs),
+    /// Record that a withdrawn article is up again
+    Reinstate(MarkArgs),
+    /// Record an earlier revision's content again
+    Rollback(RollbackArgs),
+    /// Export articles: their whole history to one file, or each one as a document
+    Export(Box<ExportArgs>),
+    /// Watch the change feed, and print a line or run a command for each change
+    Watch(Box<WatchArgs>),
+    /// List, move or delete durable subscriptions to the change feed
+    Subscriptions(SubscriptionsArgs),
+    /// Back up the archive to a directory while it is in use; later runs save only what is new
+    Backup(BackupArgs),
+    /// Restore an archive from a backup, into the new directory that --archive names
+    Restore(RestoreArgs),
+    /// Read everything that is stored and check it against the log
+    Verify(VerifyArgs),
+    /// Show the archive's status
+    Status,
+    /// Serve the archive over gRPC
+    Serve(Box<ServeArgs>),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The options of every command that writes to an article.
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct WriteArgs {
+    /// Identify this request: repeating it with the same id has no further effect
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) request_id: Option<String>,
+    /// Fail unless this is the article's newest revision
+    #[arg(long, value_name = "N", value_parser = revision_number)]
+    pub(in crate::cli) if_revision: Option<RevisionNumber>,
+    /// Report what would happen, and write nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+}
+
+/// The arguments of `add`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AddArgs {
+    /// The files and URLs to archive; - reads standard input
+    #[arg(required = true, value_name = "FILE|URL")]
+    pub(in crate::cli) documents: Vec<String>,
+    /// Assign the articles to this source, such as express-gazette [default: the source that the document states]
+    #[arg(long, short, value_parser = source_id)]
+    pub(in crate::cli) source: Option<SourceId>,
+    /// Use this article id within the source [default: found by URL, or derived from the URL or the headline]
+    #[arg(long, short, value_name = "ID")]
+    pub(in crate::cli) article: Option<String>,
+    /// Record the content as seen at this time [default: the time that the document states, or now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(in crate::cli) observed_at: Option<Timestamp>,
+    /// Add a URL of the article; can be repeated
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) url: Vec<String>,
+    /// Keep the document's bytes as the revision's original
+    #[arg(long)]
+    pub(in crate::cli) keep_original: bool,
+    /// Fail if the article exists
+    #[arg(long, conflicts_with = "if_revision")]
+    pub(in crate::cli) if_new: bool,
+    /// Add a label to the article; can be repeated
+    #[arg(long)]
+    pub(in crate::cli) label: Vec<String>,
+    /// Set the language, as a BCP 47 tag such as en-GB [default: the language that the document states]
+    #[arg(long, value_name = "TAG")]
+    pub(in crate::cli) language: Option<String>,
+    /// Read the documents in this format
+    #[arg(long, value_enum, default_value_t = DocumentFormat::Auto)]
+    pub(in crate::cli) format: DocumentFormat,
+    #[command(flatten)]
+    pub(in crate::cli) write: WriteArgs,
+    #[command(flatten)]
+    pub(in crate::cli) fetch: FetchArgs,
+    /// The bytes of standard input, if it is among the documents; read before the archive is opened.
+    #[arg(skip)]
+    pub(in crate::cli) standard_input: Option<Result<Vec<u8>, String>>,
+}
+
+/// The formats that `add` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum DocumentFormat {
+    /// Detected from the file's extension and content
+    Auto,
+    /// A news page as extracted text
+    Text,
+    /// Markdown, with or without front matter
+    Markdown,
+    /// A web page; the first --url is the address it was fetched from
+    Html,
+    /// A schema.org NewsArticle or a related type, as JSON-LD
+    NewsArticle,
+    /// An IPTC ninjs item, version 1, 2 or 3
+    Ninjs,
+    /// The proto3 JSON of a dateline.v1.Content, Revision or Article
+    Json,
+}
+
+/// The arguments of `show`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// The article to show
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    #[command(flatten)]
+    pub(in crate::cli) as_of: AsOfArgs,
+    /// Show this revision, whether or not it is in force
+    #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with = "at")]
+    pub(in crate::cli) revision: Option<RevisionNumber>,
+    /// Write the bytes of the kept original, and nothing else
+    #[arg(long, conflicts_with = "json")]
+    pub(in crate::cli) original: bool,
+}
+
+/// The arguments of `log`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LogArgs {
+    /// The article whose revisions to list
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    #[command(flatten)]
+    pub(in crate::cli) as_of: AsOfArgs,
+    /// List the oldest revision first
+    #[arg(long)]
+    pub(in crate::cli) oldest_first: bool,
+    /// List at most this many revisions
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(in crate::cli) limit: Option<usize>,
+}
+
+/// The arguments of `diff`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DiffArgs {
+    /// The article to compare
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    /// Compare from this state, a revision number or a time [default: what was in force before the later state]
+    #[arg(long, value_name = "N|TIME", value_parser = state)]
+    pub(in crate::cli) from: Option<State>,
+    /// Compare to this state, a revision number or a time [default: the newest]
+    #[arg(long, value_name = "N|TIME", value_parser = state)]
+    pub(in crate::cli) to: Option<State>,
+    /// Use only what the archive knew at this time
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(in crate::cli) known_at: Option<Timestamp>,
+    /// Show unchanged paragraphs too
+    #[arg(long)]
+    pub(in crate::cli) full: bool,
+    /// Write an HTML page with the full text of both states: dateline diff … --html > page.html
+    #[arg(long, conflicts_with_all = ["full", "json"])]
+    pub(in crate::cli) html: bool,
+}
+
+/// The options of `list` that select or order articles; `--sources` conflicts with each of them.
+const LIST_OPTIONS: [&str; 13] = [
+    "source",
+    "state",
+    "language",
+    "label",
+    "url_prefix",
+    "published_from",
+    "published_to",
+    "observed_from",
+    "observed_to",
+    "at",
+    "known_at",
+    "sort",
+    "limit",
+];
+
+/// The arguments of `list`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListArgs {
+    /// List sources instead of articles
+    #[arg(long, conflicts_with_all = LIST_OPTIONS)]
+    pub(in crate::cli) sources: bool,
+    #[command(flatten)]
+    pub(in crate::cli) filter: FilterArgs,
+    #[command(flatten)]
+    pub(in crate::cli) ranges: RangeArgs,
+    #[command(flatten)]
+    pub(in crate::cli) as_of: AsOfArgs,
+    /// List articles in this order
+    #[arg(long, value_enum, default_value_t = ListOrder::Name)]
+    pub(in crate::cli) sort: ListOrder,
+    /// List at most this many articles
+    #[arg(long, short = 'n', value_name = "N")]
+    pub(in crate::cli) limit: Option<usize>,
+}
+
+/// The orders in which articles are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ListOrder {
+    /// By name
+    Name,
+    /// Most recently changed first
+    Updated,
+}
+
+/// The arguments of `withdraw` and `reinstate`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct MarkArgs {
+    /// The article to withdraw or reinstate
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    /// Take effect at this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(in crate::cli) observed_at: Option<Timestamp>,
+    /// Record this reason
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) write: WriteArgs,
+}
+
+/// The arguments of `rollback`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RollbackArgs {
+    /// The article to roll back
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    /// Record the content of this revision again
+    #[arg(long, value_name = "N", value_parser = revision_number)]
+    pub(in crate::cli) to: RevisionNumber,
+    /// Take effect at this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(in crate::cli) observed_at: Option<Timestamp>,
+    #[command(flatten)]
+    pub(in crate::cli) write: WriteArgs,
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ServeArgs {
+    /// Read settings from this TOML file; flags and environment variables override it
+    #[arg(long, value_name = "FILE", env = "DATELINE_CONFIG")]
+    pub(in crate::cli) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) settings: Settings,
+}
