@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Black-box consistency checker of a Dateline server (Jepsen-like): random writers, readers and subscribers while the
-server is killed, stopped and started again; then every answer is held against the log, and against a restored backup.
+"""Black-box consistency checker for a Dateline server, in the manner of Jepsen: random writers, readers and subscribers
+while the server is killed, stopped and restarted. Then every answer is checked against the log and a restored backup.
 
 Usage: consistency.py --binary PATH/dateline --proto PATH/proto --dir NEW_FOLDER [--seed N] [--kills 30] [--clients 12]
                       [--port 21210] [--gap 4.0] [--keep] [--sabotage]
 Needs: pip install grpcio grpcio-tools googleapis-common-protos
-Prints figures and each finding; exit status 0 without findings, 1 with. It ends by itself: about kills x (gap + 1) s,
-and a minute for the end. It knows nothing of the server but the proto, README.md and docs/ERRORS.md.
---sabotage falsifies what was received, once of each kind, before it is checked: a run that then finds nothing is no checker.
+Prints counts and each finding. The exit status is 0 without findings and 1 with. A run takes about kills x (gap + 1) s,
+and a minute for the checks. The program knows nothing about the server but the proto, README.md and docs/ERRORS.md.
+--sabotage falsifies one received answer of each kind before the checks, which must then report findings.
 """
 import argparse, asyncio, collections, json, os, random, signal, subprocess, sys, time
 
@@ -19,8 +19,8 @@ ap.add_argument("--seed", type=int, default=None)
 ap.add_argument("--kills", type=int, default=30)
 ap.add_argument("--clients", type=int, default=12)
 ap.add_argument("--port", type=int, default=21210)
-ap.add_argument("--gap", type=float, default=4.0, help="mean seconds between kills")
-ap.add_argument("--pause", type=float, default=0.02, help="longest pause of a client between operations, seconds")
+ap.add_argument("--gap", type=float, default=4.0, help="mean time between kills, in seconds")
+ap.add_argument("--pause", type=float, default=0.02, help="longest pause of a client between operations, in seconds")
 ap.add_argument("--asof", type=int, default=200)
 ap.add_argument("--keep", action="store_true")
 ap.add_argument("--sabotage", action="store_true")
@@ -38,7 +38,7 @@ import google.rpc
 common = os.path.dirname(os.path.dirname(os.path.abspath(list(google.rpc.__path__)[0])))
 files = sorted(os.path.relpath(os.path.join(at, name), A.proto)
                for at, _, names in os.walk(A.proto) for name in names if name.endswith(".proto"))
-files = [name for name in files if not name.startswith("google/")]          # those come with the packages
+files = [name for name in files if not name.startswith("google/")]          # the packages have these
 if protoc.main(["protoc", "-I", A.proto, "-I", well_known, "-I", common, f"--python_out={gen}", f"--grpc_python_out={gen}", *files]):
     sys.exit("protoc failed")
 sys.path.insert(0, gen)
@@ -120,7 +120,7 @@ class Server:
         end = time.time() + limit
         while self.p.poll() is None:
             if time.time() > end:
-                finding("SHUTDOWN_HANGS", f"still there {limit} s after SIGTERM")
+                finding("SHUTDOWN_HANGS", f"still running {limit} s after SIGTERM")
                 self.p.kill()
             await asyncio.sleep(0.02)
         return self.p.returncode
@@ -151,13 +151,13 @@ UNSURE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.S
           grpc.StatusCode.INTERNAL}
 BAD_REASONS = {"INTERNAL", "CHECKSUM_MISMATCH", "STORAGE_FAILED", "HISTORY_DIVERGED", "AS_OF_IN_FUTURE", "STORAGE_FULL", "START_IN_FUTURE"}
 
-# ---------------------------------------------------------------- what was done
-WRITES = []                                    # dicts
-BYID = {}                                      # (article, rid) -> op, answered
-STAMPS = {}                                    # next_seq -> (archive_time, history)
-SEEN_STAMP = 0                                 # greatest next_seq that any answer has had
-ASKS = []                                      # (method, request, answer bytes or code): to be asked again
-READS = []                                     # (name, T, bound, response summary) held against the model in the end
+# ---------------------------------------------------------------- what the clients did
+WRITES = []                                    # every write, as a dict
+BYID = {}                                      # (article, request id) -> acknowledged write
+STAMPS = {}                                    # next_seq -> (archive_time, log_digest)
+SEEN_STAMP = 0                                 # greatest next_seq in any answer
+ASKS = []                                      # (method, request, answer bytes or code): to be repeated
+READS = []                                     # (name, observe time, next_seq, article, how), to be checked against the model
 CAS = []
 stop = False
 
@@ -166,9 +166,9 @@ def note_stamp(s, where):
     global SEEN_STAMP
     k = (us(s.archive_time), s.log_digest)
     if STAMPS.setdefault(s.next_seq, k) != k:
-        finding("STAMP_DIFFERS", f"{where}: next_seq {s.next_seq} had {STAMPS[s.next_seq]}, now {k}")
+        finding("SNAPSHOT_DIFFERS", f"{where}: next_seq {s.next_seq} was {STAMPS[s.next_seq]}, is now {k}")
     SEEN_STAMP = max(SEEN_STAMP, s.next_seq)
-    N["stamps"] += 1
+    N["snapshots"] += 1
 
 
 def content(name, rnd):
@@ -190,7 +190,7 @@ def when(rnd, exact):
     if x < 0.25:
         return None
     if exact:
-        return BASE + rnd.randrange(400) * 1_000_000 + unique()      # nobody else has this one
+        return BASE + rnd.randrange(400) * 1_000_000 + unique()      # unique
     if x < 0.6:
         return BASE + rnd.randrange(60) * 1_000_000
     return BASE + rnd.randrange(400_000) * 1000
@@ -228,7 +228,7 @@ def make_write(rnd):
 
 
 def first_form(resp, first=None):
-    """An answer as it was when it was not a replay. The answers of batches and imports leave out what the writer has."""
+    """A reply as it was before it was a replay. The replies to batches and imports omit what the writer already has."""
     c = type(resp)()
     c.CopyFrom(resp)
     if hasattr(c, "replayed"):
@@ -240,7 +240,7 @@ def first_form(resp, first=None):
 
 
 async def call_write(st, op, timeout):
-    """Once. True where the outcome is known."""
+    """Makes one attempt. Returns whether its outcome is known."""
     floor = SEEN_STAMP
     op["tries"] = op.get("tries", 0) + 1
     try:
@@ -266,7 +266,7 @@ async def call_write(st, op, timeout):
     if getattr(resp, "replayed", False):
         N["replayed"] += 1
     elif resp.snapshot.next_seq < floor and not getattr(resp, "replayed", False) and op["tries"] == 1:
-        N["write stamp below floor"] += 1
+        N["write snapshot below floor"] += 1
     return True
 
 
@@ -291,7 +291,7 @@ async def do_write(st, rnd, op=None):
 
 
 async def do_race(st, rnd):
-    """The same request twice at once."""
+    """Sends the same request twice at the same time."""
     op = make_write(rnd)
     if not op["rid"]:
         return
@@ -326,7 +326,7 @@ async def do_replay(st, rnd):
             q.content.headline += " otherwise"
             try:
                 await st.a.RecordObservation(q, timeout=3)
-                finding("REUSED_ID_TAKEN", f"another request with id {op['rid']} was taken")
+                finding("REUSED_ID_ACCEPTED", f"another request with id {op['rid']} was accepted")
             except grpc.aio.AioRpcError as e:
                 if e.code() not in UNSURE and reason(e) != "REQUEST_ID_REUSED":
                     finding("REUSED_ID_REASON", f"{e.code()} {reason(e)}")
@@ -334,12 +334,12 @@ async def do_replay(st, rnd):
         resp = await getattr(st.a, op["method"])(op["req"], timeout=3)
         N["replays compared"] += 1
         if not resp.replayed:
-            finding("REPLAY_NOT_REPLAYED", f"{op['name']} {op['rid']}: done twice")
+            finding("REPLAY_NOT_REPLAYED", f"{op['name']} {op['rid']}: carried out twice")
         if first_form(resp, op["resp"]) != first_form(op["resp"]):
             finding("REPLAY_DIFFERS", f"{op['method']} {op['name']} {op['rid']}: first\n{op['resp']}\nnow\n{resp}")
     except grpc.aio.AioRpcError as e:
         if e.code() not in UNSURE and reason(e) != "DRAINING":
-            finding("REPLAY_REFUSED", f"{op['method']} {op['name']} {op['rid']}: {e.code().name} {reason(e)} {e.details()}")
+            finding("REPLAY_REJECTED", f"{op['method']} {op['name']} {op['rid']}: {e.code().name} {reason(e)} {e.details()}")
 
 
 async def do_batch(st, rnd):
@@ -428,7 +428,7 @@ async def do_cas(st, rnd):
     except grpc.aio.AioRpcError:
         return
     if not g.article.etag:
-        finding("NO_ETAG", f"newest read of {name} has no etag")
+        finding("NO_ETAG", f"a read of the newest state of {name} has no etag")
         return
     c = content(name, rnd)
     c.blocks[0].paragraph.text = f"CAS {unique()}"
@@ -443,7 +443,7 @@ async def do_cas(st, rnd):
 
 # ---------------------------------------------------------------- reads
 def strip(resp):
-    """What is of the newest alone is left out of the comparison."""
+    """The answer without fields that only a read of the newest state has."""
     c = type(resp)()
     c.CopyFrom(resp)
     arts = list(c.articles) if hasattr(c, "articles") else [c.article] if hasattr(c, "article") else []
@@ -469,11 +469,11 @@ async def ask_again(st, item, where):
     got = await ask(st, method, q)
     if got is None:
         return
-    N["re-asked " + where] += 1
+    N["repeated " + where] += 1
     if got != want:
         t = getattr(a, method + "Response")
         show = lambda x: x if isinstance(x, str) or A.sabotage else str(t.FromString(x))
-        finding("REASKED_DIFFERS", f"({where}) {method}\n{q}\nfirst:\n{show(want)}\nnow:\n{show(got)}")
+        finding("REPEATED_READ_DIFFERS", f"({where}) {method}\n{q}\nfirst:\n{show(want)}\nnow:\n{show(got)}")
 
 
 async def do_read(st, rnd):
@@ -493,7 +493,7 @@ async def do_read(st, rnd):
             as_of.log_digest = STAMPS[bound][1]
         elif bound:
             as_of.archive_time.CopyFrom(ts(STAMPS[bound][0]))
-    if bound is None and rnd.random() < 0.15:  # what is known now, by the clock, must stay so
+    if bound is None and rnd.random() < 0.15:  # what is known at the present time must stay so
         as_of.archive_time.CopyFrom(ts(int(time.time() * 1e6) - 2000))
     if x < 0.6:
         method, q = "GetArticle", a.GetArticleRequest(name=name, as_of=as_of, view=rnd.choice([1, 2]))
@@ -522,20 +522,20 @@ async def do_read(st, rnd):
         if bound is not None and as_of.next_seq:
             ASKS.append((method, q, e.code().name))
             if method == "GetArticle":
-                READS.append((name, us(as_of.observe_time) if as_of.HasField("observe_time") else None, as_of.next_seq, None, "stamp"))
+                READS.append((name, us(as_of.observe_time) if as_of.HasField("observe_time") else None, as_of.next_seq, None, "snapshot"))
         return
     note_stamp(resp.snapshot, method)
     if as_of.WhichOneof("known_at") is None and resp.snapshot.next_seq < floor:
-        finding("STALE_READ", f"{method} answered at {resp.snapshot.next_seq}, {floor} had been answered before it began")
-    # A stamp given back is the bound of the same read.
+        finding("STALE_READ", f"{method} was answered at {resp.snapshot.next_seq}, but {floor} was known before it began")
+    # The same read with the snapshot of its answer must return the same answer.
     again = type(q)()
     again.CopyFrom(q)
     if as_of.WhichOneof("known_at") != "archive_time" or rnd.random() < 0.5:
-        again.as_of.ClearField("knowledge")
+        again.as_of.ClearField("known_at")
         again.as_of.next_seq = resp.snapshot.next_seq
         again.as_of.log_digest = resp.snapshot.log_digest
     if method in ("ListArticles", "ListRevisions"):
-        if resp.next_page_token:              # a page asked for by its token is the same for ever
+        if resp.next_page_token:              # a page token always gives the same page
             page = type(q)()
             page.CopyFrom(q)
             page.page_token = resp.next_page_token
@@ -544,7 +544,7 @@ async def do_read(st, rnd):
                 ASKS.append((method, page, got))
         resp.next_page_token = ""
         if len(resp.articles if method == "ListArticles" else resp.entries) == q.page_size:
-            return                             # only whole answers are compared
+            return                             # only complete answers are compared
     ASKS.append((method, again, strip(resp)))
     if len(ASKS) > 6000:
         ASKS.pop(rnd.randrange(5000))
@@ -578,14 +578,14 @@ async def client(address, seed):
 
 # ---------------------------------------------------------------- subscribers
 class Follower:
-    """Follows by token, from the beginning, a sequence number, a time or a snapshot; breaks off at random."""
+    """Subscribes from the beginning, a position, a time or a snapshot; disconnects at random, and resumes with its token."""
 
     def __init__(self, name, seed, start="beginning", kinds=(), source=None, label=None, view=1, slow=0.0, cut=0.002):
         self.name, self.rnd, self.start, self.kinds, self.source, self.label, self.view = name, random.Random(seed), start, list(kinds), source, label, view
         self.slow, self.cut = slow, cut
         self.seen, self.token, self.next, self.first = [], None, 0, None
         self.mirror = {}
-        self.claims = []                       # (next_seq, number seen) of each bookmark
+        self.claims = []                       # (next_seq, number of changes seen) of each bookmark
         self.caught = 0
         self.joins = 0
 
@@ -615,7 +615,7 @@ class Follower:
 
     def mark(self, b):
         if not b.resume_token:
-            finding("NO_TOKEN", f"{self.name}: a bookmark without token")
+            finding("NO_TOKEN", f"{self.name}: a bookmark has no token")
         self.token = b.resume_token
         if b.next_seq < self.next:
             finding("BOOKMARK_BACK", f"{self.name}: {self.next} then {b.next_seq}")
@@ -636,7 +636,7 @@ class Follower:
         st = Stubs(address)
         while not stop or self.next < final_tail():
             if gave_up():
-                finding("FEED_NOT_THERE", f"{self.name}: at {self.next} of {final_tail()}")
+                finding("FEED_INCOMPLETE", f"{self.name}: at {self.next} of {final_tail()}")
                 break
             self.joins += 1
             try:
@@ -656,12 +656,12 @@ class Follower:
                             note_stamp(e.started.snapshot, "snapshot")
                         self.mark(e.started.bookmark)
                         first = False
-                    elif k == "batch":
-                        for c in e.batch.changes:
+                    elif k == "delivery":
+                        for c in e.delivery.changes:
                             self.change(c)
-                        for x in e.batch.articles:
+                        for x in e.delivery.articles:
                             self.mirror[x.name] = (x.revision.number, x.state)
-                        self.mark(e.batch.bookmark)
+                        self.mark(e.delivery.bookmark)
                     elif k == "bookmark":
                         self.mark(e.bookmark)
                     elif k == "caught_up":
@@ -710,7 +710,7 @@ class Durable:
                 await asyncio.sleep(0.1)
         while not stop or self.acked < final_tail():
             if gave_up():
-                finding("FEED_NOT_THERE", f"{self.name}: at {self.acked} of {final_tail()}")
+                finding("FEED_INCOMPLETE", f"{self.name}: at {self.acked} of {final_tail()}")
                 break
             self.joins += 1
             try:
@@ -727,14 +727,14 @@ class Durable:
                         self.runs.append(run)
                         self.acked = at
                         continue
-                    b = e.bookmark if k == "bookmark" else getattr(e, k).bookmark if k in ("batch", "caught_up") else None
-                    if k == "batch":
-                        run[1].extend(c.seq for c in e.batch.changes)
+                    b = e.bookmark if k == "bookmark" else getattr(e, k).bookmark if k in ("delivery", "caught_up") else None
+                    if k == "delivery":
+                        run[1].extend(c.seq for c in e.delivery.changes)
                     if b is not None:
                         run[2] = b.next_seq
                         upto = b.next_seq
-                        if k == "batch" and e.batch.changes and self.rnd.random() < 0.3:
-                            upto = self.rnd.choice(e.batch.changes).seq + 1
+                        if k == "delivery" and e.delivery.changes and self.rnd.random() < 0.3:
+                            upto = self.rnd.choice(e.delivery.changes).seq + 1
                         if upto > self.acked and (self.rnd.random() < 0.5 or stop):
                             self.tried = max(self.tried, upto)
                             got = await st.f.AcknowledgeSubscription(f.AcknowledgeSubscriptionRequest(name=res, epoch=epoch, next_seq=upto), timeout=3)
@@ -763,7 +763,7 @@ class Poller:
         st = Stubs(address)
         while not stop or self.next < final_tail():
             if gave_up():
-                finding("FEED_NOT_THERE", f"{self.name}: at {self.next} of {final_tail()}")
+                finding("FEED_INCOMPLETE", f"{self.name}: at {self.next} of {final_tail()}")
                 break
             q = f.ListChangesRequest(kinds=ALL_KINDS, page_size=self.rnd.choice([1, 7, 100, 1000]), wait=Duration(seconds=1))
             if self.token:
@@ -779,7 +779,7 @@ class Poller:
                 continue
             for c in p.changes:
                 if c.seq != len(self.seen):
-                    finding("POLL_GAP", f"{self.name}: seq {c.seq} where {len(self.seen)} was due")
+                    finding("POLL_GAP", f"{self.name}: seq {c.seq} where {len(self.seen)} was expected")
                 self.seen.append(c.seq)
             self.token, self.next = p.next_page_token, p.next_seq
             if p.next_seq != len(self.seen):
@@ -844,13 +844,13 @@ async def faults(server, rnd):
             return
         N["ready seconds x100"] += int(100 * (time.time() - begun))
         if kills % 5 == 0:
-            print(f"  {kills} kills, {len(WRITES)} writes, {len(ASKS)} asks kept, stamp {SEEN_STAMP}, findings {sum(map(len, FINDINGS.values()))}", flush=True)
+            print(f"  {kills} kills, {len(WRITES)} writes, {len(ASKS)} reads kept, position {SEEN_STAMP}, findings {sum(map(len, FINDINGS.values()))}", flush=True)
 
 
-# ---------------------------------------------------------------- the model, from the log
+# ---------------------------------------------------------------- the model, built from the log
 class Model:
     def __init__(self, log):
-        self.obs = collections.defaultdict(list)       # name -> [(t, seq, number, key)], each (t, key) once
+        self.obs = collections.defaultdict(list)       # name -> [(t, seq, number, key)]; each (t, key) once
         self.marks = collections.defaultdict(list)     # name -> [(t, seq, state)]
         self.made = collections.defaultdict(list)      # name -> [(seq, number, key)]
         self.log = log
@@ -866,7 +866,7 @@ class Model:
             t = us(q.observe_time)
             if c.kind == 3:
                 if not any(m[0] == t and m[2] == state for m in self.marks[name]):
-                    finding("MARK_DROPPED", f"seq {c.seq} {name}: {kind} at {t} told as OBSERVED, and no such mark before")
+                    finding("STATE_CHANGE_DROPPED", f"seq {c.seq} {name}: {kind} at {t} has kind SIGHTED, but there was no such state change before")
             else:
                 if c.kind != (4 if state == 2 else 5):
                     finding("LOG_KIND", f"seq {c.seq}: {kind} has kind {c.kind}")
@@ -881,7 +881,7 @@ class Model:
             same = [o for o in obs if o[0] == t and o[3] == key]
             number = c.request.recorded.revision_number
             if c.kind == 7 and number == 0:
-                pass                           # URLs alone
+                pass                           # only URLs
             elif not same:
                 p = max((o for o in obs if o[0] <= t), default=None)
                 later = [o for o in obs if o[0] > t]
@@ -895,12 +895,12 @@ class Model:
                     want, wn = "make", {len(made) + 1}
                 makes = c.kind in (1, 2, 6)
                 if want == "make" and not makes or want == "confirm" and makes:
-                    finding("JUDGEMENT", f"seq {c.seq} {name} {kind} at {t}: should {want} {wn}, kind {c.kind} revision {number}; p={p and p[:3]} s={[o[:3] for o in s]}")
+                    finding("DECISION", f"seq {c.seq} {name} {kind} at {t}: should {want} {wn}, kind {c.kind} revision {number}; p={p and p[:3]} s={[o[:3] for o in s]}")
                 elif want != "either" and number not in wn:
-                    finding("JUDGEMENT_NUMBER", f"seq {c.seq} {name} {kind} at {t}: should {want} {wn}, has revision {number}")
+                    finding("DECISION_NUMBER", f"seq {c.seq} {name} {kind} at {t}: should {want} {wn}, has revision {number}")
                 if makes:
                     if number != len(made) + 1:
-                        finding("REVISION_NUMBER", f"seq {c.seq} {name}: revision {number} where {len(made) + 1} was due")
+                        finding("REVISION_NUMBER", f"seq {c.seq} {name}: revision {number} where {len(made) + 1} was expected")
                     made.append((c.seq, number, key))
                 obs.append((t, c.seq, number, key))
             elif c.kind not in (3, 7):
@@ -937,7 +937,7 @@ def check_reads(m):
     for name, t, bound, art, how in READS:
         T = INF if t is None else t
         want = m.in_force(name, T, bound)
-        N["reads held against the model"] += 1
+        N["reads checked against the model"] += 1
         if art is None:
             if want is not None:
                 finding("READ_NOT_FOUND", f"{name} at {t} below {bound} ({how}) was not found; the model has revision {want[2]}")
@@ -951,7 +951,7 @@ def check_reads(m):
         if art.state != m.state(name, T, bound):
             finding("READ_STATE", f"{name} at {t} below {bound} ({how}): state {art.state}, should be {m.state(name, T, bound)}")
         if art.revision.content.blocks and key_of(art.revision.content) != keys[(name, want[2])]:
-            finding("READ_CONTENT", f"{name} at {t} below {bound} ({how}): other content than revision {want[2]}")
+            finding("READ_CONTENT", f"{name} at {t} below {bound} ({how}): the content is not that of revision {want[2]}")
         lo, hi = m.span(name, T, bound)
         if us(art.valid_from) != lo or (us(art.valid_until) if art.HasField("valid_until") else None) != hi:
             finding("READ_SPAN", f"{name} at {t} below {bound} ({how}): valid {us(art.valid_from)}..{us(art.valid_until)}, should be {lo}..{hi}")
@@ -970,12 +970,12 @@ def check_writes(m, log):
     groups = collections.defaultdict(list)
     for op in WRITES:
         where = ids[(op["name"], op["rid"])] if op["rid"] else plain[(op["name"], op["t"])]
-        N["writes held against the log"] += 1
+        N["writes checked against the log"] += 1
         if len(where) > 1:
             finding("WRITTEN_TWICE", f"{op['method']} {op['name']} id={op['rid']} t={op['t']}: seqs {where}, tries {op.get('tries')}")
         if op["status"] == "ok":
             if not where and not (op.get("coalesce") and not op["rid"]):
-                finding("ACKNOWLEDGED_LOST", f"{op['method']} {op['name']} id={op['rid']} t={op['t']}: acknowledged and not in the log; answer {op['resp']}")
+                finding("ACKNOWLEDGED_LOST", f"{op['method']} {op['name']} id={op['rid']} t={op['t']}: acknowledged, but not in the log; reply {op['resp']}")
                 continue
             if where:
                 c = log[where[0]]
@@ -983,30 +983,30 @@ def check_writes(m, log):
                 if op["method"] in ("RecordObservation", "RollbackArticle"):
                     kind = {1: "make", 2: "make", 6: "make"}.get(c.kind, "confirm")
                     if (resp.outcome in (1, 2)) != (kind == "make") and (op["rid"] or op.get("tries") == 1):
-                        finding("OUTCOME", f"{op['name']} {op['rid']}: answered outcome {resp.outcome}, the log has kind {c.kind}")
+                        finding("OUTCOME", f"{op['name']} {op['rid']}: the reply has outcome {resp.outcome}, the log has kind {c.kind}")
                     want = m.in_force(op["name"], us(c.observe_time), c.seq + 1)
                     if resp.revision.number != want[2]:
-                        finding("ANSWER_REVISION", f"{op['name']} {op['rid']} seq {c.seq}: answered revision {resp.revision.number}, should be {want[2]}")
+                        finding("REPLY_REVISION", f"{op['name']} {op['rid']} seq {c.seq}: the reply has revision {resp.revision.number}, should be {want[2]}")
                 if resp.snapshot.next_seq <= c.seq:
-                    finding("STAMP_BEFORE_WRITE", f"{op['name']} {op['rid']} seq {c.seq}: stamp {resp.snapshot.next_seq}")
+                    finding("SNAPSHOT_BEFORE_WRITE", f"{op['name']} {op['rid']} seq {c.seq}: snapshot {resp.snapshot.next_seq}")
                 if us(c.observe_time) != op["t"] and op["t"] is not None:
                     finding("OBSERVE_TIME", f"{op['name']} {op['rid']}: {op['t']} became {us(c.observe_time)}")
                 if op["kind"] == "publish" and key_of(c.request.publish.content) != op["key"]:
                     tie = c.kind in (3, 7) and sum(o[0] == us(c.observe_time) for o in m.obs[op["name"]]) > 1
-                    finding("LOG_CONTENT_OF_TIE" if tie else "LOG_CONTENT", f"{op['name']} id={op['rid']} t={op['t']} seq {c.seq} kind {c.kind}: other content in the log; sent\n{op['req']}\nlog\n{c.request}\nanswer\n{op['resp']}")
+                    finding("LOG_CONTENT_OF_TIE" if tie else "LOG_CONTENT", f"{op['name']} id={op['rid']} t={op['t']} seq {c.seq} kind {c.kind}: the log has another content; sent\n{op['req']}\nlog\n{c.request}\nanswer\n{op['resp']}")
         elif op["status"] == "error":
             if where and op["rid"]:
-                finding("REFUSED_BUT_WRITTEN", f"{op['method']} {op['name']} id={op['rid']}: {op.get('why')} {op.get('errors')} but at seq {where}")
+                finding("REJECTED_BUT_WRITTEN", f"{op['method']} {op['name']} id={op['rid']}: {op.get('why')} {op.get('errors')} but at seq {where}")
         else:
             N["unknown: written" if where else "unknown: not written"] += 1
             if where and op.get("errors") and all(e[1] == "DRAINING" for e in op["errors"]):
-                finding("DRAINING_BUT_WRITTEN", f"{op['name']} {op['rid']}: every try was DRAINING, and it is at {where}")
+                finding("DRAINING_BUT_WRITTEN", f"{op['name']} {op['rid']}: every attempt was DRAINING, but it is at {where}")
             if where and op.get("errors") and all(e[0] == "DEADLINE_EXCEEDED" for e in op["errors"]):
                 N["deadline exceeded: written"] += 1
         if op.get("batch") and op["rid"]:
             groups[op["batch"]].append((where, op))
     for g, items in groups.items():
-        N["batches held"] += 1
+        N["batches checked"] += 1
         there = [w[0] for w, _ in items if w]
         if there and len(there) != len(items):
             finding("BATCH_TORN", f"{len(there)} of {len(items)} are in the log: {[(o['rid'], w, o['status']) for w, o in items]}")
@@ -1018,19 +1018,19 @@ def check_writes(m, log):
         w = ids[(op["name"], op["rid"])]
         if not w:
             continue
-        N["CAS held"] += 1
+        N["CAS checked"] += 1
         before = m.in_force(op["name"], INF, op["cas"])
         st0 = m.state(op["name"], INF, op["cas"])
         now = m.in_force(op["name"], INF, w[0])
         if before[2] != now[2] or st0 != m.state(op["name"], INF, w[0]):
-            finding("LOST_UPDATE", f"{op['name']} seq {w[0]}: etag of {op['cas']} (revision {before[2]}), newest was {now[2]}")
+            finding("LOST_UPDATE", f"{op['name']} seq {w[0]}: etag of {op['cas']} (revision {before[2]}), but the newest was {now[2]}")
 
 
 def check_log(log):
     last, commits = 0, 0
     for i, c in enumerate(log):
         if c.seq != i:
-            finding("LOG_GAP", f"seq {c.seq} at place {i}")
+            finding("LOG_GAP", f"seq {c.seq} where {i} was expected")
         t = us(c.archive_time)
         if t < last:
             finding("ARCHIVE_TIME_BACK", f"seq {c.seq}: {t} after {last}")
@@ -1040,12 +1040,12 @@ def check_log(log):
     N["changes"], N["commits"] = len(log), commits
     for n, (t, h) in STAMPS.items():
         if n > len(log):
-            finding("STAMP_BEYOND", f"stamp {n} of {len(log)}")
+            finding("SNAPSHOT_BEYOND", f"snapshot {n} of {len(log)}")
         elif n and us(log[n - 1].archive_time) != t:
-            finding("STAMP_TIME", f"stamp {n} has {t}, the change before it {us(log[n - 1].archive_time)}")
+            finding("SNAPSHOT_TIME", f"snapshot {n} has {t}, the change before it {us(log[n - 1].archive_time)}")
         elif n < len(log) and us(log[n].archive_time) <= t:
-            N["stamps inside a commit"] += 1
-        N["distinct stamps"] += 1
+            N["snapshots inside a commit"] += 1
+        N["distinct snapshots"] += 1
 
 
 def check_followers(subs, log, mirror_want):
@@ -1060,7 +1060,7 @@ def check_followers(subs, log, mirror_want):
                     finding("DURABLE_SEQ", f"{s.name}: from {at} to {upto}: {len(got)} of {len(exp)}; missing {sorted(set(exp) - set(got))[:5]} extra {sorted(set(got) - set(exp))[:5]}")
                 handled.update(seqs)
             if set(want) - handled:
-                finding("DURABLE_MISSED", f"{s.name}: never saw {sorted(set(want) - handled)[:5]}")
+                finding("DURABLE_MISSED", f"{s.name}: never received {sorted(set(want) - handled)[:5]}")
             N["durable deliveries"] += sum(len(x[1]) for x in s.runs)
             N["durable attachments"] += len(s.runs)
         elif isinstance(s, Poller):
@@ -1086,21 +1086,21 @@ def check_followers(subs, log, mirror_want):
                 if n and bisect.bisect_left(seqs, n) > count:
                     finding("BOOKMARK_UNTRUE", f"{s.name}: bookmark {n} with {count} delivered, {bisect.bisect_left(seqs, n)} match below it")
                     break
-            N["bookmarks held"] += len(s.claims)
+            N["bookmarks checked"] += len(s.claims)
     for s in subs:
         if isinstance(s, Follower) and s.start == "snapshot":
             want = mirror_want[s.label]
             N["mirrors compared"] += 1
             if s.mirror != want:
-                finding("MIRROR", f"{s.name}: {len(s.mirror)} against {len(want)}; differ {[(k, s.mirror.get(k), want.get(k)) for k in set(want) | set(s.mirror) if want.get(k) != s.mirror.get(k)][:5]}")
+                finding("MIRROR", f"{s.name}: {len(s.mirror)} articles instead of {len(want)}; differ {[(k, s.mirror.get(k), want.get(k)) for k in set(want) | set(s.mirror) if want.get(k) != s.mirror.get(k)][:5]}")
 
 
 async def whole_log(st, view):
     log = []
     q = f.SubscribeRequest(start=f.FeedStart(beginning=True), kinds=ALL_KINDS, view=view, end_when_caught_up=True)
     async for e in st.f.Subscribe(q, timeout=300):
-        if e.WhichOneof("event") == "batch":
-            log.extend(e.batch.changes)
+        if e.WhichOneof("event") == "delivery":
+            log.extend(e.delivery.changes)
     return log
 
 
@@ -1173,10 +1173,10 @@ async def main():
         DEADLINE[0] = time.time() + 60
         N["seconds of operations"] = int(time.time() - begun)
         await asyncio.gather(*feeds, *more)
-        print("operations ended; holding the answers against the log", flush=True)
+        print("operations ended; checking the answers against the log", flush=True)
         log = await whole_log(st, 4)
         if len(log) != TAIL[0]:
-            finding("LOG_LENGTH", f"{len(log)} changes fed, GetStatus has {TAIL[0]}")
+            finding("LOG_LENGTH", f"the feed has {len(log)} changes, GetStatus reports {TAIL[0]}")
         if A.sabotage:
             gone = next(o for o in WRITES if o["status"] == "ok" and o["rid"] and o["kind"] == "publish" and o["resp"].outcome == 2)
             for c in log:
@@ -1225,36 +1225,36 @@ async def main():
         server.signal(signal.SIGTERM)
         if await server.wait():
             finding("SIGTERM_STATUS", f"status {server.p.returncode} at the end")
-        print(cli("verify", "--archive", archive).stdout.strip(), "(verify of the folder)", flush=True)
+        print(cli("verify", "--archive", archive).stdout.strip(), "(verify of the directory)", flush=True)
         cli("restore", backup, "--archive", restored)
-        print(cli("verify", "--archive", restored).stdout.strip(), "(verify of the restored)", flush=True)
+        print(cli("verify", "--archive", restored).stdout.strip(), "(verify of the restored archive)", flush=True)
         server = Server(restored, A.port + 1, "restored")
         server.start()
         await server.ready()
         st = Stubs(server.address)
         for item in answers:
-            await ask_again(st, item, "as-of points of the restored")
+            await ask_again(st, item, "as-of points in the restored archive")
         for item in ASKS[:3000]:
-            await ask_again(st, item, "in the restored")
+            await ask_again(st, item, "in the restored archive")
         log2 = await whole_log(st, 4)
         if [raw(c) for c in log] != [raw(c) for c in log2]:
-            finding("RESTORED_LOG", f"{len(log)} and {len(log2)} changes, not equal")
+            finding("RESTORED_LOG", f"{len(log)} and {len(log2)} changes, which differ")
         for op in R.sample(list(BYID.values()), min(200, len(BYID))):
             try:
                 resp = await getattr(st.a, op["method"])(op["req"], timeout=5)
             except grpc.aio.AioRpcError as e:
                 finding("REPLAY_RESTORED", f"{op['method']} {op['rid']}: {e.code().name} {reason(e)} {e.details()}")
                 continue
-            N["replays compared in the restored"] += 1
+            N["replays compared in the restored archive"] += 1
             if not resp.replayed or first_form(resp, op["resp"]) != first_form(op["resp"]):
                 finding("REPLAY_RESTORED", f"{op['method']} {op['name']} {op['rid']}: first\n{op['resp']}\nnow\n{resp}")
         for s in subs:
             if isinstance(s, Follower) and s.token:
                 try:
                     async for e in st.f.Subscribe(f.SubscribeRequest(start=f.FeedStart(resume_token=s.token), filter=s.filter(), kinds=s.kinds, end_when_caught_up=True), timeout=10):
-                        if e.WhichOneof("event") == "batch" and e.batch.changes:
+                        if e.WhichOneof("event") == "delivery" and e.delivery.changes:
                             finding("RESTORED_TOKEN", f"{s.name}: changes after the last token")
-                    N["tokens taken by the restored"] += 1
+                    N["tokens accepted by the restored archive"] += 1
                 except grpc.aio.AioRpcError as e:
                     finding("RESTORED_TOKEN", f"{s.name}: {e.code().name} {reason(e)} {e.details()}")
         server.signal(signal.SIGTERM)
@@ -1274,7 +1274,7 @@ async def main():
 asyncio.run(main())
 ops = sum(v for k, v in N.items() if k.startswith("op "))
 print(f"\noperations {ops}, kills {N['kill -9']} ({N['kills while opening']} while opening), SIGTERM {N['SIGTERM']}, SIGSTOP {N['SIGSTOP']}, "
-      f"reads compared {sum(v for k, v in N.items() if k.startswith('re-asked')) + N['reads held against the model']}, "
+      f"reads compared {sum(v for k, v in N.items() if k.startswith('repeated')) + N['reads checked against the model']}, "
       f"findings {sum(map(len, FINDINGS.values()))}")
 print(json.dumps(dict(sorted(N.items())), indent=1))
 for k, v in FINDINGS.items():

@@ -1,14 +1,14 @@
 //! Rebuilds a database by replaying a log; used by restore and by `verify --rebuild`.
 //!
 //! ```text
-//! full changes, in order ──▶ validate as a chain ──▶ check content and original ──▶ project indexes ──▶ engine
+//! full changes, in order ──▶ check content and original ──▶ validate as a chain ──▶ project indexes ──▶ engine
 //! ```
 //!
 //! Invariants:
 //! - Nothing is written unchecked: each change is validated against the one before it, each content against its digest,
 //!   and each original against its SHA-256. A rebuild may keep a damaged payload, which it then reports.
-//! - The result is the same database as the one that the writer thread wrote, entry for entry, apart from how contents
-//!   were divided into commits.
+//! - The log, the payloads and the indexes come out as the writer thread wrote them, because both project the indexes
+//!   with the same code.
 //! - Memory is bounded, however long the log is: writes are committed in batches, and recent contents are cached.
 //! - The database is complete only after [`Refill::finish`]. The caller must keep it out of reach until then; there is
 //!   no marker for an incomplete one.

@@ -193,13 +193,13 @@ impl Run {
     async fn check_snapshot(&self, written: &Receipt) -> Result<(), Mismatch> {
         let tail = self.archive.tail();
         if !written.replayed {
-            return same(|| "the stamp of a write".to_owned(), written.snapshot, tail);
+            return same(|| "the snapshot of a write".to_owned(), written.snapshot, tail);
         }
         let Snapshot { next_seq, log_digest, .. } = written.snapshot;
         let known_at = KnownAt::NextSeq { next_seq, log_digest: Some(log_digest) };
         let point = self.archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await;
         let point = point.map_err(|error| error.to_string())?;
-        same(|| "the stamp of a write that is answered again".to_owned(), written.snapshot, point.snapshot)
+        same(|| "the snapshot of a repeated write".to_owned(), written.snapshot, point.snapshot)
     }
 
     fn compare_answers(
