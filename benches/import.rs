@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dateline::wire::pb;
-use support::history::LogDigest;
+use support::history::History;
 use support::memory::{memory_of, mib};
 use support::running::{Running, folder_bytes};
 use support::table::Table;
@@ -37,15 +37,15 @@ fn main() -> anyhow::Result<()> {
     let Some(file) = std::env::args().skip(1).find(|argument| argument != "--bench") else {
         anyhow::bail!("give a history: cargo bench --bench import -- FILE");
     };
-    let log_digest = LogDigest::read(Path::new(&file))?;
+    let history = History::read(Path::new(&file))?;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let place = |name: &str| folder.path().join(name);
-    let order: Vec<usize> = (0..log_digest.requests.len()).collect();
-    log_digest.write(&order, &place("history.jsonl"))?;
-    log_digest.write(&shuffled(order), &place("shuffled.jsonl"))?;
+    let order: Vec<usize> = (0..history.requests.len()).collect();
+    history.write(&order, &place("history.jsonl"))?;
+    history.write(&shuffled(order), &place("shuffled.jsonl"))?;
 
     let mut table = Table::default();
-    let (count, mut rounds, mut peak) = (log_digest.requests.len() as f64, Vec::new(), 0);
+    let (count, mut rounds, mut peak) = (history.requests.len() as f64, Vec::new(), 0);
     for round in 0..ROUNDS {
         let floor = read_and_compress(&place("history.jsonl"))?;
         let archive = place(&format!("archive-{round}"));
@@ -62,13 +62,13 @@ fn main() -> anyhow::Result<()> {
     let (took, _) = import(&place("shuffled.jsonl"), &other)?;
     table.fact("import, in a random order", &format!("{:.0}/s", count / took.as_secs_f64()), "");
 
-    sizes(&log_digest, &archive, folder.path(), &mut table)?;
+    sizes(&history, &archive, folder.path(), &mut table)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(compare(&log_digest, &archive, &other, &mut table))?;
+    runtime.block_on(compare(&history, &archive, &other, &mut table))?;
     let title = format!(
         "Import of {} revisions, {} of Markdown",
-        log_digest.requests.len(),
-        mib(log_digest.text_bytes() as u64)
+        history.requests.len(),
+        mib(history.text_bytes() as u64)
     );
     println!("{}", table.render(&title));
     Ok(())
@@ -120,12 +120,12 @@ fn read_and_compress(file: &Path) -> anyhow::Result<Duration> {
     Ok(begun.elapsed())
 }
 
-fn sizes(log_digest: &LogDigest, archive: &Path, folder: &Path, table: &mut Table) -> anyhow::Result<()> {
-    let count = log_digest.requests.len() as f64;
+fn sizes(history: &History, archive: &Path, folder: &Path, table: &mut Table) -> anyhow::Result<()> {
+    let count = history.requests.len() as f64;
     let each = |bytes: u64| format!("{}, {:.0} B a revision", mib(bytes), bytes as f64 / count);
     let git = folder.join("git");
     std::fs::create_dir(&git)?;
-    let git = log_digest.git_bytes(&git)?;
+    let git = history.git_bytes(&git)?;
     let whole = folder_bytes(archive)?;
     table.fact("git gc --aggressive, blobs", &each(git), "");
     table.fact(
@@ -134,19 +134,19 @@ fn sizes(log_digest: &LogDigest, archive: &Path, folder: &Path, table: &mut Tabl
         "≤ 2 × git",
     );
     let texts: usize =
-        log_digest.lines.iter().filter_map(|line| Some(zstd::encode_all(line.text.as_bytes(), 19).ok()?.len())).sum();
+        history.lines.iter().filter_map(|line| Some(zstd::encode_all(line.text.as_bytes(), 19).ok()?.len())).sum();
     table.fact("zstd -19 of each text", &each(texts as u64), "");
     Ok(())
 }
 
 /// Reads every revision back, and compares both archives at every instant.
-async fn compare(log_digest: &LogDigest, archive: &Path, other: &Path, table: &mut Table) -> anyhow::Result<()> {
+async fn compare(history: &History, archive: &Path, other: &Path, table: &mut Table) -> anyhow::Result<()> {
     let (archive, other) = (Running::start(archive).await?, Running::start(other).await?);
     let mut one = archive.clients(1).await?.remove(0).archive;
     let mut two = other.clients(1).await?.remove(0).archive;
     // Of several states within one second, the last is in force.
     let mut last = BTreeMap::new();
-    for request in &log_digest.requests {
+    for request in &history.requests {
         let instant = request.observe_time.map(|time| time.seconds);
         last.insert((request.article_id.as_str(), instant), request);
     }
@@ -155,14 +155,14 @@ async fn compare(log_digest: &LogDigest, archive: &Path, other: &Path, table: &m
         let name = format!("{}/articles/{}", request.parent, request.article_id);
         equal += usize::from(content_at(&mut one, &name, request.observe_time).await? == request.content);
     }
-    let ties = log_digest.requests.len() - last.len();
+    let ties = history.requests.len() - last.len();
     table.fact(
         "read back equal",
         &format!("{equal} of {}, and {ties} followed by another in their second", last.len()),
         "all",
     );
     let (mut same, mut all) = (0, 0);
-    for (name, instants) in log_digest.instants() {
+    for (name, instants) in history.instants() {
         for instant in instants {
             all += 1;
             same += usize::from(

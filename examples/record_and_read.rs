@@ -3,6 +3,8 @@
 //! `cargo run --example record_and_read` starts a server of its own over an archive in memory. A program that uses a
 //! running server needs the first line of [`archive_and_ask`] only: `Client::connect("http://127.0.0.1:7411")`.
 
+#![allow(clippy::print_stdout, reason = "an example shows its result")]
+
 use std::sync::Arc;
 
 use dateline::archive::{Archive, Options};

@@ -3,6 +3,8 @@
 //! `cargo run --example subscribe` starts a server of its own over an archive in memory. The token of the last bookmark
 //! is all that a consumer has to keep: it never expires, and no change is missing or comes twice.
 
+#![allow(clippy::print_stdout, reason = "an example shows its result")]
+
 use std::sync::Arc;
 
 use dateline::archive::{Archive, Options};
@@ -10,7 +12,6 @@ use dateline::client::{Client, Followed};
 use dateline::clock::SystemClock;
 use dateline::server;
 use dateline::wire::pb;
-use tokio_stream::StreamExt;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,7 +48,12 @@ async fn changes_from(
                 changes.push(format!("{} {kind} {}", change.seq, change.article));
             }
             Followed::Bookmark(bookmark) => token = bookmark.resume_token,
-            _ => {}
+            Followed::Started { .. }
+            | Followed::Article(_)
+            | Followed::SnapshotEnd
+            | Followed::CaughtUp
+            | Followed::FellBehind { .. }
+            | Followed::Lost { .. } => {}
         }
     }
     Ok((changes, token))

@@ -22,12 +22,12 @@ pub(crate) struct Line {
 }
 
 /// A history: its revisions, and the requests that archive them.
-pub(crate) struct LogDigest {
+pub(crate) struct History {
     pub(crate) lines: Vec<Line>,
     pub(crate) requests: Vec<pb::RecordObservationRequest>,
 }
 
-impl LogDigest {
+impl History {
     /// Reads a zstd-compressed file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let file = BufReader::new(zstd::stream::read::Decoder::new(File::open(path)?)?);

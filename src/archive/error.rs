@@ -242,7 +242,7 @@ pub enum SubscriptionError {
     /// The archive has the maximum number of subscriptions.
     #[error(
         "the archive has {} subscriptions, which is the maximum; delete one first",
-        crate::archive::subscriptions::SUBSCRIPTIONS_MAX
+        crate::model::Limits::SUBSCRIPTIONS_MAX
     )]
     TooMany,
 }

@@ -20,6 +20,7 @@ mod decide;
 pub mod error;
 mod open;
 mod pools;
+mod position;
 mod project;
 pub mod read;
 pub mod recover;
@@ -27,6 +28,7 @@ pub mod request;
 mod shared;
 pub mod subscriptions;
 mod write;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +49,7 @@ use crate::archive::request::Operation;
 use crate::archive::shared::Shared;
 use crate::archive::write::queue::Queue;
 pub use crate::archive::write::queue::{Pending, Share};
-pub use crate::archive::write::writer::BatchResult;
+pub use crate::archive::write::messages::BatchResult;
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, KnownAt, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,

@@ -12,28 +12,10 @@ use crate::archive::changefeed::{self, FeedEntry, Recent};
 use crate::archive::clock_watch::{ClockFault, ClockWatch};
 use crate::archive::read::cache::Caches;
 use crate::archive::subscriptions::Subscriptions;
-use crate::archive::write::commit_builder::{Position, Writes};
+use crate::archive::position::Tail;
+use crate::archive::writes::Writes;
 use crate::clock::Clock;
-use crate::model::{Snapshot, Timestamp};
 use crate::store::Engine;
-
-/// The durable end of the log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tail {
-    pub(crate) position: Position,
-    /// The closed time: no later commit gets an archive time at or before it.
-    pub(crate) closed_time: Option<Timestamp>,
-    /// The number of commits since the archive was created.
-    pub(crate) commits: u64,
-    /// Whether the storage failed. The tail does not move after that.
-    pub(crate) failed: bool,
-}
-
-impl Tail {
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.position.snapshot()
-    }
-}
 
 /// One instance per open archive.
 pub(crate) struct Shared {

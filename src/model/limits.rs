@@ -22,6 +22,8 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The maximum number of durable subscriptions of an archive.
+    pub const SUBSCRIPTIONS_MAX: usize = 10_000;
     /// The greatest number of changes in one commit, and therefore in one atomic batch.
     pub const COMMIT_CHANGES_MAX: usize = 256;
     /// The greatest value of `content_bytes_max`. A complete article with the maximum number of URLs then stays below

@@ -4,6 +4,7 @@
 //! that is not durable yet, and a read may be of the past.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::engine::{Direction, EngineError, Read};
 use super::head::{Head, InForce, StateChange};
@@ -165,6 +166,13 @@ impl<'a> Tables<'a> {
     ) -> impl Iterator<Item = Result<StateChange, StoreError>> + use<'a> {
         let range = TimeTable::State.range(article, times.0, times.1);
         self.read.scan(range, direction).filter_map(move |entry| state_change_entry(entry, bound).transpose())
+    }
+
+    /// The change at `seq`, which created a revision. If it is missing or created none, the database is damaged.
+    pub fn creating_change(&self, seq: Seq) -> Result<Arc<Change>, StoreError> {
+        let change = self.change(seq)?.filter(|change| change.entry.new_revision.is_some());
+        let missing = || StoreError::damaged_at(seq, "the change that created a revision is missing");
+        Ok(Arc::new(change.ok_or_else(missing)?))
     }
 
     /// The change that carried out a request; `None` if the request id is new for the article.

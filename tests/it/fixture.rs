@@ -86,7 +86,7 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         "RolledBack",
         "Withdrawn",
         "Reinstated",
-        "MarkRepeated",
+        "StateRepeated",
         "Aliased",
     ];
     for kind in kinds {

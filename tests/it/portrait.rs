@@ -23,7 +23,7 @@ const ALL: usize = 10_000;
 pub(crate) async fn portrait(archive: &Archive, bounds: &[u64], instants: &[Timestamp]) -> String {
     let mut text = String::new();
     let end = archive.tail();
-    writeln!(text, "the log ends at {}, with history {}", end.next_seq, hex(&end.log_digest.0)).unwrap();
+    writeln!(text, "the log ends at {}, with log digest {}", end.next_seq, hex(&end.log_digest.0)).unwrap();
     changes(archive, &mut text).await;
     for bound in bounds.iter().copied().chain([end.next_seq.0]) {
         let known_at = KnownAt::NextSeq { next_seq: Seq(bound), log_digest: None };
@@ -75,7 +75,7 @@ fn change_line(shown: &ChangeAt) -> String {
     let change = &shown.change;
     let entry = &change.entry;
     let mut line = format!(
-        "change {} {:?} {}: observed {}, archived {}, batch from {}, history {}",
+        "change {} {:?} {}: observed {}, archived {}, batch from {}, log digest {}",
         change.seq,
         entry.kind,
         entry.name,
@@ -100,7 +100,7 @@ fn change_line(shown: &ChangeAt) -> String {
         write!(line, ", reason {:?}", entry.reason).unwrap();
     }
     if let Some(fetch) = &entry.fetch {
-        write!(line, ", had from {}, etag {:?}, last modified {:?}", fetch.url, fetch.etag, fetch.last_modified)
+        write!(line, ", fetched from {}, etag {:?}, last modified {:?}", fetch.url, fetch.etag, fetch.last_modified)
             .unwrap();
     }
     let standing = entry.standing;
@@ -112,7 +112,7 @@ fn change_line(shown: &ChangeAt) -> String {
 
 async fn articles(archive: &Archive, point: ReadPoint, text: &mut String) {
     let at = point.observe_time.map_or("the end".to_owned(), |at| at.to_string());
-    writeln!(text, "at {at}, known below {}, history {}:", point.below(), hex(&point.snapshot.log_digest.0)).unwrap();
+    writeln!(text, "at {at}, known below {}, log digest {}:", point.below(), hex(&point.snapshot.log_digest.0)).unwrap();
     for article in listed(archive, point).await {
         article_shown(&article, text);
         for (url, since) in &article.urls {
@@ -146,7 +146,7 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
         write!(text, " until {until}").unwrap();
     }
     let etag = article.etag.as_deref().unwrap_or("none");
-    write!(text, ", etag {etag}, made {}, latest change {}", article.create_time, article.latest.seq).unwrap();
+    write!(text, ", etag {etag}, created {}, latest change {}", article.create_time, article.latest.seq).unwrap();
     if let Some(mark) = &article.state {
         write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
     }
@@ -255,7 +255,7 @@ async fn subscriptions(archive: &Archive, text: &mut String) {
         let record = &subscription.record;
         let (id, lag, next_seq) = (&subscription.id, subscription.lag_changes, record.next_seq);
         let (made, epoch) = (record.create_time, record.epoch);
-        write!(text, "subscription {id} made {made}: at {next_seq}, {lag} behind, epoch {epoch}").unwrap();
+        write!(text, "subscription {id} created {made}: at {next_seq}, lag {lag}, epoch {epoch}").unwrap();
         if let Some(since) = subscription.waiting_since {
             write!(text, ", waits since {since}").unwrap();
         }

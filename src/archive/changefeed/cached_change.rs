@@ -12,9 +12,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 
 use bytes::Bytes;
 
+use crate::archive::ArchiveError;
+use crate::archive::error::Missing;
 use crate::archive::changefeed::FeedView;
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{Change, Timestamp};
+use crate::store::StoreError;
+use crate::model::{RevisionNumber, Change, Timestamp};
 
 /// A change with its cached forms.
 pub(crate) struct FeedEntry {
@@ -115,4 +118,19 @@ impl Stand {
 pub(crate) fn newest(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Arc<Change>, ReadError> {
     let created_seq = change.entry.standing.created_seq;
     if created_seq == change.seq { Ok(Arc::clone(change)) } else { reader.change(created_seq) }
+}
+
+/// The change that created a revision of the entry's article.
+pub(crate) fn creating_change(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, ReadError> {
+    let seq = entry.change.seq;
+    let created_seq = reader.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
+    let missing =
+        || ArchiveError::from(Missing::Revision { article: entry.change.entry.name.clone(), number: revision });
+    reader.change(created_seq.ok_or_else(missing)?)
+}
+
+/// The number of the revision that a change created.
+pub(crate) fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
+    let unmade = || StoreError::damaged_at(made.seq, "the change that created a revision has no record of it");
+    made.entry.revision.filter(|_| made.entry.new_revision.is_some()).ok_or_else(unmade)
 }

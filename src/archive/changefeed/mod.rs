@@ -47,8 +47,8 @@ pub(crate) use crate::archive::changefeed::ring::{End, Recent};
 pub use crate::archive::changefeed::start::FeedStart;
 pub use crate::archive::changefeed::view::ChangeAt;
 use crate::archive::read::reader::Reader;
-use crate::archive::shared::Tail;
-use crate::archive::write::commit_builder::Writes;
+use crate::archive::position::Tail;
+use crate::archive::writes::Writes;
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{Change, FeedQuery, Seq, Snapshot};
 

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use crate::archive::changefeed::cached_change::FeedEntry;
-use crate::archive::changefeed::view;
+use crate::archive::changefeed::cached_change::{creating_change, number};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::revision_of;
 use crate::archive::read::article::{RevisionAt, View};
@@ -47,17 +47,17 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
         Ok(ReplayRequest::Observe { revision: Box::new(revision), coalesce })
     };
     match entry.kind {
-        LogKind::Created | LogKind::Revised => publish(view::number(change)?, Arc::clone(change), false),
+        LogKind::Created | LogKind::Revised => publish(number(change)?, Arc::clone(change), false),
         LogKind::Sighted | LogKind::Repeated => {
             let nothing = || StoreError::damaged_at(change.seq, "an observation does not say which revision it found");
             let number = entry.revision.ok_or_else(nothing)?;
             if entry.by_rollback {
                 return Ok(ReplayRequest::Rollback(number));
             }
-            publish(number, view::made(reader, feed_entry, number)?, false)
+            publish(number, creating_change(reader, feed_entry, number)?, false)
         }
         LogKind::Aliased => match entry.revision {
-            Some(number) => publish(number, view::made(reader, feed_entry, number)?, true),
+            Some(number) => publish(number, creating_change(reader, feed_entry, number)?, true),
             // A coalesced observation found the revision in force at its time. Older logs do not say more about one
             // that was recorded before, either.
             None => {

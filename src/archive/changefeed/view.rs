@@ -6,19 +6,18 @@
 
 use std::sync::Arc;
 
+use crate::archive::changefeed::cached_change::{creating_change, number};
 use crate::archive::changefeed::FeedView;
 use crate::archive::changefeed::cached_change::FeedEntry;
 use crate::archive::changefeed::cached_change::newest;
 use crate::archive::changefeed::replay_request::ReplayRequest;
 use crate::archive::changefeed::replay_request::replay_request;
-use crate::archive::error::{ArchiveError, Missing};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::revision_of;
 use crate::archive::read::article::{RevisionAt, View};
 use crate::archive::read::compare::{self, Comparison};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, RevisionNumber};
-use crate::store::StoreError;
 
 /// A change with everything that a view delivers of it.
 #[derive(Clone, Debug)]
@@ -51,7 +50,7 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
         _ if change.entry.new_revision.is_some() => Arc::clone(change),
         // An observation that added nothing but URLs is delivered as a change of URLs alone.
         _ if kind == ChangeKind::Aliased => newest,
-        Some(revision) if revision != newest_number => made(reader, entry, revision)?,
+        Some(revision) if revision != newest_number => creating_change(reader, entry, revision)?,
         _ => newest,
     };
     let content = if view == FeedView::Full && kind != ChangeKind::Withdrawn { View::Full } else { View::Basic };
@@ -70,20 +69,6 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
         comparison,
         again,
     })
-}
-
-/// The change that created a revision of the entry's article.
-pub(crate) fn made(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, ReadError> {
-    let seq = entry.change.seq;
-    let created_seq = reader.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
-    let missing =
-        || ArchiveError::from(Missing::Revision { article: entry.change.entry.name.clone(), number: revision });
-    reader.change(created_seq.ok_or_else(missing)?)
-}
-
-pub(crate) fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
-    let unmade = || StoreError::damaged_at(made.seq, "the change that created a revision has no record of it");
-    made.entry.revision.filter(|_| made.entry.new_revision.is_some()).ok_or_else(unmade)
 }
 
 /// Compares the revision with the one in force before it, as known with the change that created it.

@@ -3,13 +3,12 @@
 //! Nothing about results is stored except the change itself. The result is computed again from the state just after
 //! that change, not from the newest state, so it is the same however much has happened since.
 
-use crate::archive::decide::decider::urls;
-use crate::archive::decide::decider::{Decider, ExistingArticle};
+use crate::archive::decide::urls;
+use crate::archive::decide::{Decider, ExistingArticle};
 use crate::archive::error::{ArchiveError, Conflict};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::etag;
 use crate::archive::request::{Operation, Outcome, Receipt, Warning};
-use crate::archive::write::commit_builder::creating_change;
 use crate::model::{Change, LogKind, RequestDigest, RequestId, Seq, Snapshot};
 use crate::store::StoreError;
 
@@ -45,7 +44,7 @@ impl Decider<'_> {
             Some(last) if last > seq => steps.last_state_change(seq.next())?,
             last => last,
         };
-        let etag = etag(newest.revision, last_state_change, &*creating_change(&self.tables, newest.created_seq)?);
+        let etag = etag(newest.revision, last_state_change, &*self.tables.creating_change(newest.created_seq)?);
         let mut warnings = Vec::new();
         for url in urls(operation) {
             let binding = self.tables.url(&url.key, seq.next())?;
@@ -58,7 +57,7 @@ impl Decider<'_> {
             article,
             observe_time,
             outcome,
-            created_by: creating_change(&self.tables, step.created_seq)?,
+            created_by: self.tables.creating_change(step.created_seq)?,
             revision: step.revision,
             etag,
             replayed: true,

@@ -1,9 +1,325 @@
-//! Decides what one operation does, given everything before it: one log change, or none.
+//! Decides one operation, given everything before it, and stages the log change that it causes, if any.
 //!
-//! The decider reads the state that all earlier operations leave, and writes nothing; [`super::write`] commits what it
-//! stages. It knows neither threads nor callers, and takes the time as an argument.
+//! The steps, in this order:
+//!
+//! 1. Resolve the target to an article, by name or by URL.
+//! 2. If the request id was used before, return the earlier result ([`super::idempotency`]). This comes before the
+//!    precondition: the first request may itself have changed the state that the precondition asks for.
+//! 3. Check the precondition against the newest state.
+//! 4. Apply the rules of the action: observation, rollback or state change.
+//! 5. Project what follows from the change ([`crate::archive::project::projection`]), and encode its log record.
+//!
+//! Invariants:
+//! - An operation causes at most one change, and that change is complete: it records the decision, so that nothing has
+//!   to be decided again when the log is replayed.
+//! - Nothing is written. A rejected operation leaves no trace.
+//! - Everything here is synchronous and depends only on the tables and the [`Position`]; the same input always gives
+//!   the same change.
+//!
+//! The decider must not know which of the state is durable. It reads through an overlay and sees all as one database.
 
-pub(crate) mod decider;
 pub(crate) mod decision;
 pub(crate) mod idempotency;
 pub(crate) mod observation;
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::archive::decide::decision::ALL;
+use crate::archive::decide::observation::NewContent;
+use crate::archive::error::{ArchiveError, Conflict, Missing};
+use crate::archive::project::projection::derive;
+use crate::archive::project::projection::{Cause, Derived};
+use crate::archive::project::timeline::Steps;
+use crate::archive::read::article::etag;
+use crate::archive::read::contents::LoadedContent;
+use crate::archive::request::{Action, Operation, Outcome, Precondition, Receipt, Target, Warning};
+use crate::archive::position::Position;
+use crate::model::{
+    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LogKind, RevisionNumber, Seq, Standing, Timestamp,
+};
+use crate::store::content::{PackedContent, PackedOriginal};
+use crate::store::engine::{Direction, VALUE_BYTES_MAX};
+use crate::store::head::{Head, InForce};
+use crate::store::record::EncodedChange;
+use crate::store::{Batch, StoreError, Tables};
+
+/// The state that an operation is decided on.
+pub(crate) struct Decider<'a> {
+    pub(crate) tables: Tables<'a>,
+    pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
+    /// The end of the log, where the change goes.
+    pub(crate) position: Position,
+    /// A provisional archive time; sealing the commit replaces it.
+    pub(crate) archive_time: Timestamp,
+    /// The first position of the atomic batch that the operation is part of.
+    pub(crate) batch_first: Seq,
+}
+
+/// A change and everything that is written with it, except the stats of its source.
+pub(crate) struct StagedChange {
+    pub(crate) article: ArticleKey,
+    pub(crate) head: Head,
+    pub(crate) batch: Batch,
+    pub(crate) change: Arc<Change>,
+    pub(crate) encoded: EncodedChange,
+    pub(crate) content: Option<LoadedContent>,
+}
+
+/// The payload stored with a change: its content, and its original if there is one.
+pub(crate) struct Payload {
+    pub(crate) packed: PackedContent,
+    pub(crate) original: Option<PackedOriginal>,
+    pub(crate) content: LoadedContent,
+}
+
+impl Payload {
+    fn write(self, seq: Seq, batch: &mut Batch) -> LoadedContent {
+        self.packed.write(seq, batch);
+        if let Some(original) = self.original {
+            original.write(seq, batch);
+        }
+        self.content
+    }
+}
+
+/// An article that exists, with its head before the operation.
+pub(crate) struct ExistingArticle {
+    pub(crate) key: ArticleKey,
+    pub(crate) head: Head,
+}
+
+impl Decider<'_> {
+    /// Decides the operation. The staged change is `None` if nothing is to be written.
+    pub(crate) fn take(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let (mut written, staged) = self.decide(operation)?;
+        if !written.replayed {
+            written.etag = self.etag_after(&written, staged.as_ref())?;
+        }
+        Ok((written, staged))
+    }
+
+    /// The etag of the article's newest state after the operation.
+    fn etag_after(&self, written: &Receipt, staged: Option<&StagedChange>) -> Result<String, ArchiveError> {
+        let existing = match staged {
+            Some(StagedChange { article, head, .. }) => ExistingArticle { key: *article, head: head.clone() },
+            None => {
+                let missing = || Missing::Article(written.article.clone());
+                let key = self.tables.article(&written.article, ALL)?.ok_or_else(missing)?;
+                ExistingArticle { key, head: self.head(key)? }
+            }
+        };
+        let change = staged.map(|staged| &staged.change);
+        let newest = existing.head.newest;
+        let made = match change.into_iter().chain([&written.created_by]).find(|change| change.seq == newest.created_seq)
+        {
+            Some(made) => Arc::clone(made),
+            None => self.tables.creating_change(newest.created_seq)?,
+        };
+        Ok(etag(newest.revision, existing.head.last_state_change, &made))
+    }
+
+    fn decide(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let (name, existing) = self.resolve(operation)?;
+        if let Some((existing, (id, digest))) = existing.as_ref().zip(operation.request.as_ref())
+            && let Some(seq) = self.tables.request(existing.key, id)?
+        {
+            return Ok((self.replay(operation, existing, seq, id, *digest)?, None));
+        }
+        if let Some(precondition) = &operation.precondition {
+            self.check(precondition, &name, existing.as_ref())?;
+        }
+        match (&operation.action, existing) {
+            (Action::Observe(observation), None) => self.create(operation, name, observation),
+            (Action::Observe(observation), Some(existing)) => {
+                self.observe(operation, existing, &NewContent { observation, rollback_of: None })
+            }
+            (Action::Rollback(_) | Action::SetState { .. }, None) => Err(Missing::Article(name).into()),
+            (Action::Rollback(number), Some(existing)) => self.roll_back(operation, existing, *number),
+            (Action::SetState { withdrawn, reason }, Some(existing)) => {
+                self.set_state(operation, existing, *withdrawn, reason)
+            }
+        }
+    }
+
+    fn resolve(&self, operation: &Operation) -> Result<(ArticleName, Option<ExistingArticle>), ArchiveError> {
+        let name = match &operation.target {
+            Target::Named(name) => name.clone(),
+            Target::Found { source, derived } => {
+                let mut found = None;
+                for url in urls(operation) {
+                    let Some(binding) = self.tables.url(&url.key, ALL)? else { continue };
+                    let name = self.head(binding.article)?.name;
+                    if name.source == *source {
+                        found = Some(name);
+                        break;
+                    }
+                }
+                found.unwrap_or_else(|| derived.clone())
+            }
+        };
+        let existing = match self.tables.article(&name, ALL)? {
+            None => None,
+            Some(key) => Some(ExistingArticle { key, head: self.head(key)? }),
+        };
+        Ok((name, existing))
+    }
+
+    pub(crate) fn head(&self, article: ArticleKey) -> Result<Head, StoreError> {
+        let missing = || StoreError::Damaged { seq: None, detail: format!("article {} has no head", article.0) };
+        self.tables.head(article)?.ok_or_else(missing)
+    }
+
+    fn check(
+        &self,
+        precondition: &Precondition,
+        name: &ArticleName,
+        existing: Option<&ExistingArticle>,
+    ) -> Result<(), ArchiveError> {
+        let Some(ExistingArticle { head, .. }) = existing else {
+            return match precondition {
+                Precondition::MustNotExist => Ok(()),
+                Precondition::Etag(_) | Precondition::Revision(_) => Err(Missing::Article(name.clone()).into()),
+            };
+        };
+        let made = self.tables.creating_change(head.newest.created_seq)?;
+        let etag = etag(head.newest.revision, head.last_state_change, &made);
+        let holds = match precondition {
+            Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
+            Precondition::Etag(expected) => *expected == etag,
+            Precondition::Revision(expected) => *expected == head.newest.revision,
+        };
+        let conflict = Conflict::Revision { article: name.clone(), current: head.newest.revision, etag };
+        if holds { Ok(()) } else { Err(conflict.into()) }
+    }
+
+    fn set_state(
+        &self,
+        operation: &Operation,
+        existing: ExistingArticle,
+        withdrawn: bool,
+        reason: &str,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let ExistingArticle { key, head } = existing;
+        let at = operation.observe_time;
+        if at < head.first_observe_time {
+            return Err(Conflict::StateTooEarly { article: head.name, first: head.first_observe_time }.into());
+        }
+        let step = self.revision_at(key, at)?;
+        let made = self.tables.creating_change(step.created_seq)?;
+        let recorded = self.is_state_recorded(key, at, withdrawn)?;
+        let outcome = if recorded { Outcome::Unchanged } else { Outcome::Revised };
+        let written = self.written(operation, head.name.clone(), outcome, &made, step.revision, Vec::new());
+        if recorded && operation.request.is_none() {
+            return Ok((written, None));
+        }
+        let kind = match (recorded, withdrawn) {
+            (true, _) => LogKind::StateRepeated,
+            (false, true) => LogKind::Withdrawn,
+            (false, false) => LogKind::Reinstated,
+        };
+        let entry = ChangeEntry {
+            reason: reason.to_owned(),
+            ..self.entry(operation, (key, &head.name), kind, Some(head.latest_seq))
+        };
+        let staged = self.staged(Some(head), entry, None)?;
+        Ok((written, Some(staged)))
+    }
+
+    fn is_state_recorded(&self, key: ArticleKey, at: Timestamp, withdrawn: bool) -> Result<bool, StoreError> {
+        let exactly = (Bound::Included(at), Bound::Included(at));
+        let last = self.tables.state_changes(key, exactly, Direction::Reverse, ALL).next().transpose()?;
+        Ok(last.is_some_and(|state| state.withdrawn == withdrawn))
+    }
+
+    /// The revision in force at `at`; [`Missing::NotYetObserved`] if that is before the first observation.
+    pub(crate) fn revision_at(&self, key: ArticleKey, at: Timestamp) -> Result<InForce, ArchiveError> {
+        if let Some(step) = Steps::Stored(self.tables, key).in_force(Some(at), ALL)? {
+            return Ok(step);
+        }
+        let head = self.head(key)?;
+        Err(Missing::NotYetObserved { article: head.name, first: head.first_observe_time }.into())
+    }
+
+    pub(crate) fn entry(
+        &self,
+        operation: &Operation,
+        (article, name): (ArticleKey, &ArticleName),
+        kind: LogKind,
+        previous: Option<Seq>,
+    ) -> ChangeEntry {
+        ChangeEntry {
+            article,
+            name: name.clone(),
+            kind,
+            revision: None,
+            observe_time: operation.observe_time,
+            archive_time: self.archive_time,
+            batch_first: self.batch_first,
+            previous,
+            request: operation.request.clone(),
+            bound_urls: Vec::new(),
+            new_revision: None,
+            reason: String::new(),
+            fetch: None,
+            by_rollback: false,
+            // A placeholder. `staged` replaces it, since it depends on the head after the change.
+            standing: Standing {
+                created_seq: self.position.next_seq,
+                since: operation.observe_time,
+                withdrawn: false,
+                is_newest: false,
+            },
+        }
+    }
+
+    /// Stages the change `entry` to an article whose head is `before`; `None` for a new article.
+    pub(crate) fn staged(
+        &self,
+        before: Option<Head>,
+        mut entry: ChangeEntry,
+        payload: Option<Payload>,
+    ) -> Result<StagedChange, ArchiveError> {
+        let (seq, article) = (self.position.next_seq, entry.article);
+        let depth = payload.as_ref().map(|payload| payload.packed.depth());
+        let Derived { head, standing, mut batch } = derive(&self.tables, before, Cause { seq, entry: &entry, depth })?;
+        entry.standing = standing;
+        let content = payload.map(|payload| payload.write(seq, &mut batch));
+        let (encoded, change) = self.position.encode(entry);
+        if encoded.value.len() > VALUE_BYTES_MAX {
+            let what =
+                "the size in bytes of the change's log record (headline, section, labels, URLs, fetch and so on)";
+            return Err(ArchiveError::TooLarge { what, size: encoded.value.len(), size_max: VALUE_BYTES_MAX });
+        }
+        Ok(StagedChange { article, head, batch, change, encoded, content })
+    }
+
+    pub(crate) fn written(
+        &self,
+        operation: &Operation,
+        article: ArticleName,
+        outcome: Outcome,
+        made: &Arc<Change>,
+        revision: RevisionNumber,
+        warnings: Vec<Warning>,
+    ) -> Receipt {
+        Receipt {
+            article,
+            observe_time: operation.observe_time,
+            outcome,
+            created_by: Arc::clone(made),
+            revision,
+            etag: String::new(),
+            replayed: false,
+            warnings,
+            snapshot: self.position.snapshot(),
+        }
+    }
+}
+
+pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
+    match &operation.action {
+        Action::Observe(observation) => &observation.urls,
+        Action::Rollback(_) | Action::SetState { .. } => &[],
+    }
+}

@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use crate::archive::decide::decider::{Decider, ExistingArticle, Payload, StagedChange};
+use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange};
 use crate::archive::decide::decision::decide;
 use crate::archive::decide::decision::digest_of;
 use crate::archive::decide::decision::{ALL, Candidate, Decision};
@@ -23,7 +23,6 @@ use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::contents::{self, LoadedContent};
 use crate::archive::request::{Observation, Operation, Outcome, Receipt, Warning};
-use crate::archive::write::commit_builder::creating_change;
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, ChangeEntry, Limits, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp,
     WordDelta, diff,
@@ -103,7 +102,7 @@ impl Decider<'_> {
             }
             Decision::Recorded(_) | Decision::Coalesced if entry.bound_urls.is_empty() => {
                 let step = self.revision_at(key, at)?;
-                let made = creating_change(&self.tables, step.created_seq)?;
+                let made = self.tables.creating_change(step.created_seq)?;
                 let outcome = Outcome::Unchanged;
                 return Ok((self.written(operation, head.name, outcome, &made, step.revision, warnings), None));
             }
@@ -145,7 +144,7 @@ impl Decider<'_> {
             Steps::Stored(Tables::new(&after), key).in_force(Some(at), ALL)?.ok_or_else(none)?
         };
         let is_own = here.created_seq == self.position.next_seq;
-        let made = if is_own { Arc::clone(&staged.change) } else { creating_change(&self.tables, here.created_seq)? };
+        let made = if is_own { Arc::clone(&staged.change) } else { self.tables.creating_change(here.created_seq)? };
         Ok((self.written(operation, name, outcome, &made, here.revision, warnings), Some(staged)))
     }
 
@@ -239,7 +238,7 @@ impl Decider<'_> {
         urls: &[ArticleUrl],
         mut url_count: u32,
     ) -> Result<(Vec<ArticleUrl>, Vec<Warning>), StoreError> {
-        let (mut below, mut warnings) = (Vec::new(), Vec::new());
+        let (mut bound_urls, mut warnings) = (Vec::new(), Vec::new());
         for url in urls {
             match self.tables.url(&url.key, ALL)? {
                 Some(binding) if binding.article != article => {
@@ -247,17 +246,17 @@ impl Decider<'_> {
                     warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
                 }
                 Some(binding) if binding.since <= at => {}
-                Some(_) => below.push(url.clone()),
+                Some(_) => bound_urls.push(url.clone()),
                 None if url_count >= Limits::ARTICLE_URLS_MAX => {
                     warnings.push(Warning::TooManyUrls { url: url.original.clone() });
                 }
                 None => {
                     url_count += 1;
-                    below.push(url.clone());
+                    bound_urls.push(url.clone());
                 }
             }
         }
-        Ok((below, warnings))
+        Ok((bound_urls, warnings))
     }
 
     pub(crate) fn roll_back(
@@ -269,7 +268,7 @@ impl Decider<'_> {
         let seq = self.tables.revision(existing.key, number, ALL)?;
         let missing = || Missing::Revision { article: existing.head.name.clone(), number };
         let seq = seq.ok_or_else(missing)?;
-        let made = creating_change(&self.tables, seq)?;
+        let made = self.tables.creating_change(seq)?;
         let unmade = || StoreError::damaged_at(seq, "the change that created a revision has no record of it");
         let record = made.entry.new_revision.as_ref().ok_or_else(unmade)?;
         let digest = record.digest;

@@ -26,7 +26,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::archive::project::timeline::Timeline;
 use crate::archive::read::contents::LoadedContent;
-use crate::archive::write::commit_builder::Writes;
+use crate::archive::writes::Writes;
 use crate::model::{ArticleKey, ArticleName, Change, Seq};
 use crate::store::StoreError;
 use crate::store::head::Head;

@@ -19,8 +19,8 @@ use std::cmp::Ordering;
 
 use crate::archive::error::{ArchiveError, BadBound};
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::archive::shared::Tail;
-use crate::archive::write::commit_builder::Position;
+use crate::archive::position::Tail;
+use crate::archive::position::Position;
 use crate::model::{LogDigest, Seq, Snapshot, Timestamp};
 
 /// A point of both time axes, resolved to one position.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::archive::error::SubscriptionError;
-use crate::archive::subscriptions::SUBSCRIPTIONS_MAX;
 use crate::archive::subscriptions::registry::Subscriptions;
+use crate::model::Limits;
 use crate::model::{FeedQuery, Seq, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -54,7 +54,7 @@ pub(crate) fn decide(
     let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
     match edit {
         SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
-        SubscriptionEdit::Create { .. } if count() >= SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
+        SubscriptionEdit::Create { .. } if count() >= Limits::SUBSCRIPTIONS_MAX => Err(SubscriptionError::TooMany),
         SubscriptionEdit::Create { query, next_seq } => {
             // An epoch of an earlier subscription with this id must not be valid for the new one.
             let epoch = u64::try_from(now.micros()).unwrap_or(0);

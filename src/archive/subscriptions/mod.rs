@@ -18,7 +18,6 @@
 mod decision;
 mod registry;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,12 +32,6 @@ pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::{Archive, ArchiveError, Page};
 use crate::model::{FeedQuery, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
-
-/// The maximum number of durable subscriptions of an archive.
-pub const SUBSCRIPTIONS_MAX: usize = 10_000;
-
-/// The subscriptions that a commit changes: the new record of each, or `None` if it was deleted.
-pub(crate) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
 
 /// A durable subscription as it is now.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::error::SubscriptionError;
-use crate::archive::subscriptions::{ConsumerAt, Edited};
+use crate::archive::subscriptions::ConsumerAt;
+use crate::archive::writes::Edited;
 use crate::model::{Seq, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 

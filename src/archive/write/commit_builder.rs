@@ -21,89 +21,20 @@
 //!
 //! The builder knows neither threads nor callers. What an operation does is the decider's job.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::archive::decide::decider::{Decider, StagedChange};
+use crate::archive::position::Position;
+use crate::archive::writes::Writes;
+use crate::archive::decide::{Decider, StagedChange};
 use crate::archive::error::{ArchiveError, BatchError};
-use crate::archive::project::sources::{self, Figures};
+use crate::archive::project::sources::{self};
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Operation, Receipt};
-use crate::archive::subscriptions::Edited;
 use crate::model::{
-    ArticleKey, ArticleName, Change, ChangeEntry, Limits, LogDigest, LogKind, Seq, Snapshot, SourceId, Timestamp,
+    ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp,
 };
 use crate::store::engine::Read;
-use crate::store::head::Head;
 use crate::store::overlay::Overlay;
-use crate::store::{Batch, StoreError, Tables, record};
-
-/// The end of a log, durable or still to be committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    /// The position of the next change.
-    pub(crate) next_seq: Seq,
-    /// The log digest below `next_seq`.
-    pub(crate) log_digest: LogDigest,
-    /// The archive time of the last change; `None` if the log is empty.
-    pub(crate) archive_time: Option<Timestamp>,
-    /// The number that the next new article gets.
-    pub(crate) next_article: ArticleKey,
-    /// The log digest of the empty log, which depends on the archive's id.
-    pub(crate) origin: LogDigest,
-}
-
-impl Position {
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot { next_seq: self.next_seq, archive_time: self.archive_time, log_digest: self.log_digest }
-    }
-}
-
-/// The effects of a commit, or of one of its jobs: what goes to the engine, and what the memory of the archive takes
-/// over once it is durable.
-#[derive(Debug, Default)]
-pub(crate) struct Writes {
-    pub(crate) batch: Batch,
-    pub(crate) changes: Vec<Arc<Change>>,
-    /// The newest head of each article that changed, for the cache.
-    pub(crate) heads: BTreeMap<ArticleKey, (ArticleName, Head)>,
-    /// The new contents in order of position, for the cache.
-    pub(crate) contents: Vec<(Seq, LoadedContent)>,
-    /// The durable subscriptions that changed, in their new state.
-    pub(crate) subscriptions: Edited,
-    /// The stats, from before the commit, of each source that it changes.
-    stats: BTreeMap<SourceId, Option<Figures>>,
-}
-
-impl Writes {
-    /// Completes a receipt that was written before the commit was sealed, with the sealed change and the snapshot's
-    /// final archive time and log digest.
-    pub(crate) fn complete(&self, answer: &mut Receipt) {
-        let sealed = |seq: Seq| {
-            let first = self.changes.first()?.seq;
-            let index = usize::try_from(seq.0.checked_sub(first.0)?).ok()?;
-            self.changes.get(index)
-        };
-        // A change at or after the snapshot was only validated.
-        let is_written = answer.created_by.seq < answer.snapshot.next_seq;
-        if let Some(made) = sealed(answer.created_by.seq).filter(|_| is_written) {
-            answer.created_by = Arc::clone(made);
-        }
-        if let Some(last) = answer.snapshot.next_seq.previous().and_then(sealed) {
-            answer.snapshot.archive_time = Some(last.entry.archive_time);
-            answer.snapshot.log_digest = last.log_digest;
-        }
-    }
-
-    fn append(&mut self, later: Self) {
-        self.batch.writes.extend(later.batch.writes);
-        self.changes.extend(later.changes);
-        self.heads.extend(later.heads);
-        self.contents.extend(later.contents);
-        self.subscriptions.extend(later.subscriptions);
-        self.stats.extend(later.stats);
-    }
-}
+use crate::store::Tables;
 
 /// A commit that is not sealed yet.
 pub(crate) struct CommitBuilder {
@@ -203,7 +134,7 @@ impl CommitBuilder {
         let mut end = self.start;
         for change in &mut writes.changes {
             let entry = ChangeEntry { archive_time, ..change.entry.clone() };
-            let (encoded, sealed) = encode_next(&end, entry);
+            let (encoded, sealed) = end.encode(entry);
             writes.batch.writes.insert(encoded.key, Some(encoded.value));
             if let Some(stats) = writes.stats.get_mut(&sealed.entry.name.source) {
                 *stats = Some(sources::with_change(*stats, sealed.seq, &sealed.entry));
@@ -245,17 +176,3 @@ impl Job {
     }
 }
 
-/// Encodes `entry` as the change at `position`.
-pub(crate) fn encode_next(position: &Position, entry: ChangeEntry) -> (record::EncodedChange, Arc<Change>) {
-    let seq = position.next_seq;
-    let encoded = record::encode(seq, position.log_digest, &entry);
-    let change = Arc::new(Change { seq, log_digest: encoded.log_digest, entry });
-    (encoded, change)
-}
-
-/// Reads the change at `seq`, which created a revision. If it is missing or created none, the database is damaged.
-pub(crate) fn creating_change(tables: &Tables<'_>, seq: Seq) -> Result<Arc<Change>, StoreError> {
-    let change = tables.change(seq)?.filter(|change| change.entry.new_revision.is_some());
-    let missing = || StoreError::damaged_at(seq, "the change that created a revision is missing");
-    Ok(Arc::new(change.ok_or_else(missing)?))
-}

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use crate::archive::write::writer::WriterMessage;
+use crate::archive::write::messages::WriterMessage;
 use crate::store::{Batch, Engine, EngineError, parts};
 
 /// The state of the commit thread.

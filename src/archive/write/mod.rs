@@ -11,6 +11,7 @@
 
 pub(crate) mod commit_builder;
 pub(crate) mod committer;
+pub(crate) mod messages;
 pub(crate) mod prepare;
 pub(crate) mod queue;
 pub(crate) mod writer;

@@ -30,7 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::request::{Action, Operation};
 use crate::archive::subscriptions::SubscriptionEdit;
-use crate::archive::write::writer::{BatchResult, WriterMessage};
+use crate::archive::write::messages::{BatchResult, WriterMessage};
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -58,7 +58,7 @@ pub struct Share {
     operations: AtomicUsize,
     bytes_units: AtomicUsize,
     /// Held by the import that waits for room. Other imports of the connection wait for this lock.
-    decider: tokio::sync::Mutex<()>,
+    import_turn: tokio::sync::Mutex<()>,
 }
 
 /// A job's place in the queue. Dropping it, once the reply is sent, frees the room.
@@ -143,9 +143,9 @@ impl Queue {
         validate_only: bool,
     ) -> Result<Pending, ArchiveError> {
         let (size, bytes) = size(&operations)?;
-        let decider = share.decider.lock().await;
+        let import_turn = share.import_turn.lock().await;
         let place = self.imported.wait_for(size, bytes).await?;
-        drop(decider);
+        drop(import_turn);
         self.queue(operations, validate_only, bytes, place)
     }
 

@@ -38,61 +38,24 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::archive::clock_watch::ClockFault;
-use crate::archive::error::{ArchiveError, BatchError, Unavailable};
-use crate::archive::request::{Operation, Receipt};
-use crate::archive::shared::{Shared, Tail};
+use crate::archive::error::{ArchiveError, Unavailable};
+use crate::archive::request::Operation;
+use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Judged, SubscriptionEdit};
-use crate::archive::write::commit_builder::{BaseState, CommitBuilder, Position, Writes};
+use crate::archive::position::{Position, Tail};
+use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
+use crate::archive::writes::Writes;
 use crate::archive::write::committer::Committer;
+use crate::archive::write::messages::{BatchResult, EditResult, WriterMessage};
 use crate::archive::write::queue::Place;
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
-use crate::store::subscription::SubscriptionRecord;
 use crate::store::{Batch, Engine, EngineError};
-
-/// The reply to a job: a receipt for each operation, or the error that rejected all of them.
-pub type BatchResult = Result<Vec<Receipt>, BatchError>;
-
-/// The reply to a subscription edit: the new record, or `None` if the subscription was deleted.
-type EditResult = Result<Option<Arc<SubscriptionRecord>>, ArchiveError>;
 
 /// The maximum size of the contents and originals in one commit. A single job may exceed it.
 const COMMIT_BYTES_MAX: usize = 16 << 20;
-
-/// A message to the writer thread.
-pub(crate) enum WriterMessage {
-    /// Carry out these operations, all or none.
-    Job {
-        operations: Vec<Operation>,
-        validate_only: bool,
-        answer: oneshot::Sender<BatchResult>,
-        /// The size of its contents and originals.
-        bytes: usize,
-        /// Its place in the queue, freed once the reply is sent.
-        place: Place,
-    },
-    /// Raise the closed time: assign no archive time at or before this instant from now on.
-    RaiseClosedTime {
-        to: Timestamp,
-        answer: oneshot::Sender<Result<(), ArchiveError>>,
-        /// Its place in the queue, freed once the reply is sent.
-        permit: OwnedSemaphorePermit,
-    },
-    /// Change a durable subscription.
-    Subscription {
-        id: SubscriptionId,
-        edit: SubscriptionEdit,
-        answer: oneshot::Sender<EditResult>,
-        /// Its place in the queue, freed once the reply is sent.
-        permit: OwnedSemaphorePermit,
-    },
-    /// The commit in flight is durable, or failed.
-    Committed(Result<(), EngineError>),
-    /// Finish what was accepted, then end the thread.
-    Close,
-}
 
 /// A reply that waits until a commit is durable.
 enum PendingReply {

@@ -30,7 +30,7 @@ pub(super) enum Kind {
     /// Two blocks are swapped.
     Exchanged { at: u64, with: u64 },
     /// The file is truncated to `bytes` bytes.
-    ReadPoint { bytes: u64, before: u64 },
+    Truncated { bytes: u64, before: u64 },
     /// A run of random bytes is written.
     Garbage { at: u64, bytes: Vec<u8> },
 }
@@ -42,7 +42,7 @@ impl fmt::Display for Harm {
             Kind::Byte { at, before, after } => write!(f, "byte {at} from {before:#04x} to {after:#04x}")?,
             Kind::Zeroed { at } => write!(f, "block at {at} zeroed")?,
             Kind::Exchanged { at, with } => write!(f, "blocks at {at} and {with} exchanged")?,
-            Kind::ReadPoint { bytes, before } => write!(f, "cut from {before} bytes to {bytes}")?,
+            Kind::Truncated { bytes, before } => write!(f, "cut from {before} bytes to {bytes}")?,
             Kind::Garbage { at, bytes } => write!(f, "{} bytes of garbage at {at}", bytes.len())?,
         }
         write!(f, " ({})", self.region)
@@ -68,7 +68,7 @@ impl Harm {
                 let with = if with == block { block - BLOCK_BYTES } else { with };
                 Kind::Exchanged { at: block, with }
             }
-            8 => Kind::ReadPoint { bytes: at, before: content_bytes },
+            8 => Kind::Truncated { bytes: at, before: content_bytes },
             _ => {
                 let length = 1 + dice.below(600);
                 let bytes = (0..length).map(|_| u8::try_from(dice.below(256)).unwrap()).collect();
@@ -86,7 +86,7 @@ impl Harm {
             Kind::Byte { at, .. } => vec![(*at, 1)],
             Kind::Zeroed { at } => vec![(*at, BLOCK_BYTES)],
             Kind::Exchanged { at, with } => vec![(*at, BLOCK_BYTES), (*with, BLOCK_BYTES)],
-            Kind::ReadPoint { bytes, before } => vec![(*bytes, before - bytes)],
+            Kind::Truncated { bytes, before } => vec![(*bytes, before - bytes)],
             Kind::Garbage { at, bytes } => vec![(*at, bytes.len() as u64)],
         };
         let file = OpenOptions::new().write(true).open(directory.join(&self.file)).unwrap();
@@ -130,7 +130,7 @@ impl Harm {
                 file.write_all_at(&second[..common], *at).unwrap();
                 file.write_all_at(&first[..common], *with).unwrap();
             }
-            Kind::ReadPoint { bytes, .. } => file.set_len(*bytes).unwrap(),
+            Kind::Truncated { bytes, .. } => file.set_len(*bytes).unwrap(),
             Kind::Garbage { at, bytes } => {
                 let end = fs::metadata(&path).unwrap().len();
                 let room = usize::try_from(end - at).unwrap().min(bytes.len());

@@ -141,7 +141,7 @@ fn of_liveness() -> Vec<Case> {
             caught_up_within(it, truth, 3);
             it.sessions[0].tail_at_start = truth.tail();
         }),
-        // The second `CaughtUp` comes before the changes that it had fallen behind of were sent.
+        // The second `CaughtUp` comes before the changes that `FellBehind` announced were sent.
         case(Base::Whole, &["CaughtUpAgain", "CaughtUpEarly"], |it, truth| {
             caught_up_within(it, truth, 3);
             let caught_up = Event::CaughtUp(pb::CaughtUp { bookmark: bookmark(truth, 6) });

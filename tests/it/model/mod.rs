@@ -118,7 +118,7 @@ const EVENTS: [&str; 19] = [
     "RolledBack",
     "Withdrawn",
     "Reinstated",
-    "MarkRepeated",
+    "StateRepeated",
     "Aliased",
     "replayed",
     "refused: Article",
@@ -127,7 +127,7 @@ const EVENTS: [&str; 19] = [
     "refused: RevisionConflict",
     "refused: Withdrawn",
     "refused: RequestIdReused",
-    "refused: MarkTooEarly",
+    "refused: StateTooEarly",
     "refused: StorageFull",
     "refused: StorageFailed",
 ];

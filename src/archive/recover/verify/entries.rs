@@ -198,7 +198,7 @@ impl Entries<'_, '_> {
         unseal(key, value)?;
         let Some(UrlIndexKey { url, seq }) = UrlIndexKey::decode(key) else { return Ok(false) };
         let change = Tables::new(self.read).change(seq)?;
-        Ok(change.is_some_and(|change| change.entry.bound_urls.iter().any(|below| below.key == url)))
+        Ok(change.is_some_and(|change| change.entry.bound_urls.iter().any(|bound| bound.key == url)))
     }
 }
 

@@ -1,0 +1,52 @@
+//! Messages to the writer thread, and the replies to them.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::archive::error::{ArchiveError, BatchError};
+use crate::archive::request::{Operation, Receipt};
+use crate::archive::subscriptions::SubscriptionEdit;
+use crate::archive::write::queue::Place;
+use crate::model::{SubscriptionId, Timestamp};
+use crate::store::EngineError;
+use crate::store::subscription::SubscriptionRecord;
+
+/// The reply to a job: a receipt for each operation, or the error that rejected all of them.
+pub type BatchResult = Result<Vec<Receipt>, BatchError>;
+
+/// The reply to a subscription edit: the new record, or `None` if the subscription was deleted.
+pub(crate) type EditResult = Result<Option<Arc<SubscriptionRecord>>, ArchiveError>;
+
+/// A message to the writer thread.
+pub(crate) enum WriterMessage {
+    /// Carry out these operations, all or none.
+    Job {
+        operations: Vec<Operation>,
+        validate_only: bool,
+        answer: oneshot::Sender<BatchResult>,
+        /// The size of its contents and originals.
+        bytes: usize,
+        /// Its place in the queue, freed once the reply is sent.
+        place: Place,
+    },
+    /// Raise the closed time: assign no archive time at or before this instant from now on.
+    RaiseClosedTime {
+        to: Timestamp,
+        answer: oneshot::Sender<Result<(), ArchiveError>>,
+        /// Its place in the queue, freed once the reply is sent.
+        permit: OwnedSemaphorePermit,
+    },
+    /// Change a durable subscription.
+    Subscription {
+        id: SubscriptionId,
+        edit: SubscriptionEdit,
+        answer: oneshot::Sender<EditResult>,
+        /// Its place in the queue, freed once the reply is sent.
+        permit: OwnedSemaphorePermit,
+    },
+    /// The commit in flight is durable, or failed.
+    Committed(Result<(), EngineError>),
+    /// Finish what was accepted, then end the thread.
+    Close,
+}

@@ -1,0 +1,62 @@
+//! The effects of a commit: what the engine gets, and what the caches, the ring and the subscriptions take over from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::archive::project::sources::Figures;
+use crate::archive::read::contents::LoadedContent;
+use crate::archive::request::Receipt;
+use crate::model::{ArticleKey, ArticleName, Change, Seq, SourceId, SubscriptionId};
+use crate::store::Batch;
+use crate::store::head::Head;
+use crate::store::subscription::SubscriptionRecord;
+
+/// The subscriptions that a commit changes: the new record of each, or `None` if it was deleted.
+pub(crate) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
+
+/// The effects of a commit, or of one of its jobs: what goes to the engine, and what the memory of the archive takes
+/// over once it is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) batch: Batch,
+    pub(crate) changes: Vec<Arc<Change>>,
+    /// The newest head of each article that changed, for the cache.
+    pub(crate) heads: BTreeMap<ArticleKey, (ArticleName, Head)>,
+    /// The new contents in order of position, for the cache.
+    pub(crate) contents: Vec<(Seq, LoadedContent)>,
+    /// The durable subscriptions that changed, in their new state.
+    pub(crate) subscriptions: Edited,
+    /// The stats, from before the commit, of each source that it changes.
+    pub(crate) stats: BTreeMap<SourceId, Option<Figures>>,
+}
+
+impl Writes {
+    /// Completes a receipt that was written before the commit was sealed, with the sealed change and the snapshot's
+    /// final archive time and log digest.
+    pub(crate) fn complete(&self, answer: &mut Receipt) {
+        let sealed = |seq: Seq| {
+            let first = self.changes.first()?.seq;
+            let index = usize::try_from(seq.0.checked_sub(first.0)?).ok()?;
+            self.changes.get(index)
+        };
+        // A change at or after the snapshot was only validated.
+        let is_written = answer.created_by.seq < answer.snapshot.next_seq;
+        if let Some(made) = sealed(answer.created_by.seq).filter(|_| is_written) {
+            answer.created_by = Arc::clone(made);
+        }
+        if let Some(last) = answer.snapshot.next_seq.previous().and_then(sealed) {
+            answer.snapshot.archive_time = Some(last.entry.archive_time);
+            answer.snapshot.log_digest = last.log_digest;
+        }
+    }
+
+    /// Adds the effects of what comes after these.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.batch.writes.extend(later.batch.writes);
+        self.changes.extend(later.changes);
+        self.heads.extend(later.heads);
+        self.contents.extend(later.contents);
+        self.subscriptions.extend(later.subscriptions);
+        self.stats.extend(later.stats);
+    }
+}
