@@ -65,11 +65,8 @@ fn main() -> anyhow::Result<()> {
     sizes(&history, &archive, folder.path(), &mut table)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(compare(&history, &archive, &other, &mut table))?;
-    let title = format!(
-        "Import of {} revisions, {} of Markdown",
-        history.requests.len(),
-        mib(history.text_bytes() as u64)
-    );
+    let title =
+        format!("Import of {} revisions, {} of Markdown", history.requests.len(), mib(history.text_bytes() as u64));
     println!("{}", table.render(&title));
     Ok(())
 }

@@ -47,9 +47,9 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::{article, compare, list, point};
 use crate::archive::request::Operation;
 use crate::archive::shared::Shared;
+pub use crate::archive::write::messages::BatchResult;
 use crate::archive::write::queue::Queue;
 pub use crate::archive::write::queue::{Pending, Share};
-pub use crate::archive::write::messages::BatchResult;
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, KnownAt, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,

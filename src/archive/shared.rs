@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::archive::changefeed::{self, FeedEntry, Recent};
+use crate::archive::changefeed::entry::{self, FeedEntry};
+use crate::archive::changefeed::ring::Recent;
 use crate::archive::clock_watch::{ClockFault, ClockWatch};
-use crate::archive::read::cache::Caches;
-use crate::archive::subscriptions::Subscriptions;
 use crate::archive::position::Tail;
+use crate::archive::read::cache::Caches;
+use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::writes::Writes;
 use crate::clock::Clock;
 use crate::store::Engine;
@@ -37,8 +38,7 @@ impl Shared {
         tail: Tail,
         subscriptions: Subscriptions,
     ) -> Self {
-        let recent =
-            Recent::new(tail.position.next_seq.0, changefeed::RECENT_CHANGES_MAX, changefeed::RECENT_BYTES_MAX);
+        let recent = Recent::new(tail.position.next_seq.0, entry::RECENT_CHANGES_MAX, entry::RECENT_BYTES_MAX);
         Self { engine, caches, clock, clock_watch, recent, subscriptions, tail: watch::Sender::new(tail) }
     }
 
@@ -57,7 +57,7 @@ impl Shared {
 
     /// Makes the writes of a durable commit visible in memory. Its end must not be announced before this returns.
     pub(crate) fn take_in(&self, mut writes: Writes) {
-        self.recent.push(changefeed::entries(&writes));
+        self.recent.push(entry::entries(&writes));
         self.subscriptions.take_in(std::mem::take(&mut writes.subscriptions));
         self.caches.take_in(writes);
     }

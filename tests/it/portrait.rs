@@ -112,7 +112,8 @@ fn change_line(shown: &ChangeAt) -> String {
 
 async fn articles(archive: &Archive, point: ReadPoint, text: &mut String) {
     let at = point.observe_time.map_or("the end".to_owned(), |at| at.to_string());
-    writeln!(text, "at {at}, known below {}, log digest {}:", point.below(), hex(&point.snapshot.log_digest.0)).unwrap();
+    writeln!(text, "at {at}, known below {}, log digest {}:", point.below(), hex(&point.snapshot.log_digest.0))
+        .unwrap();
     for article in listed(archive, point).await {
         article_shown(&article, text);
         for (url, since) in &article.urls {

@@ -8,53 +8,19 @@
 //!   more.
 //! - A reader on an async thread never waits for another thread that is encoding.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 use bytes::Bytes;
 
 use crate::archive::ArchiveError;
-use crate::archive::error::Missing;
 use crate::archive::changefeed::FeedView;
+use crate::archive::changefeed::entry::{FeedEntry, Stand, Stands};
+use crate::archive::error::Missing;
 use crate::archive::read::reader::{ReadError, Reader};
+use crate::model::{Change, RevisionNumber};
 use crate::store::StoreError;
-use crate::model::{RevisionNumber, Change, Timestamp};
-
-/// A change with its cached forms.
-pub(crate) struct FeedEntry {
-    pub(crate) change: Arc<Change>,
-    stands: OnceLock<Stands>,
-    /// The maximum size, in bytes, of an encoded change that is kept. The ring counts this much for each view.
-    kept_bytes_max: usize,
-    /// The encoded change in each view that is cached. Only the layer above knows the encoding.
-    renderings: [Mutex<Option<Bytes>>; 3],
-}
-
-/// The article's state before and after the change.
-pub(crate) struct Stands {
-    /// `None` if the change created the article.
-    pub(crate) before: Option<Stand>,
-    pub(crate) after: Stand,
-}
-
-/// The state that a filter checks, apart from the article's name and URLs.
-pub(crate) struct Stand {
-    /// The change that created the newest revision.
-    pub(crate) created_by: Arc<Change>,
-    pub(crate) since: Timestamp,
-    pub(crate) withdrawn: bool,
-}
 
 impl FeedEntry {
-    /// A change that only one reader uses, so nothing encoded is kept.
-    pub(crate) fn unshared(change: Arc<Change>) -> Self {
-        Self::new(change, 0)
-    }
-
-    /// A change for the ring. Its encoded form is kept for each view, up to `kept_bytes_max` bytes.
-    pub(crate) fn new(change: Arc<Change>, kept_bytes_max: usize) -> Self {
-        Self { change, kept_bytes_max, stands: OnceLock::new(), renderings: Default::default() }
-    }
-
     /// The article's state before and after the change, read on first use.
     pub(crate) fn stands(&self, reader: &Reader<'_>) -> Result<&Stands, ReadError> {
         if let Some(stands) = self.stands.get() {
@@ -121,7 +87,11 @@ pub(crate) fn newest(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Arc<Ch
 }
 
 /// The change that created a revision of the entry's article.
-pub(crate) fn creating_change(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Arc<Change>, ReadError> {
+pub(crate) fn creating_change(
+    reader: &Reader<'_>,
+    entry: &FeedEntry,
+    revision: RevisionNumber,
+) -> Result<Arc<Change>, ReadError> {
     let seq = entry.change.seq;
     let created_seq = reader.tables()?.revision(entry.change.entry.article, revision, seq.next())?;
     let missing =

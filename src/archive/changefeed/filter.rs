@@ -8,7 +8,8 @@
 //! the result is the same whenever the change is read. The cheap checks come first: name, then state and attributes,
 //! then URLs.
 
-use crate::archive::changefeed::cached_change::{FeedEntry, Stand};
+use crate::archive::changefeed::entry::{FeedEntry, Stand};
+
 use crate::archive::read::article::urls;
 use crate::archive::read::matching::asks_for_attributes;
 use crate::archive::read::matching::attributes_pass;

@@ -23,10 +23,11 @@
 //! The feed does not know how a change is encoded; the layer above passes in a function for that ([`Render`]).
 
 mod cached_change;
+pub(crate) mod entry;
 mod filter;
 mod page;
 mod replay_request;
-mod ring;
+pub(crate) mod ring;
 mod start;
 mod view;
 
@@ -35,31 +36,18 @@ mod sync {
     pub(crate) use std::sync::Mutex;
 }
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tokio::sync::watch;
 
-pub(crate) use crate::archive::changefeed::cached_change::FeedEntry;
 pub use crate::archive::changefeed::page::{PagePlan, Render};
 pub use crate::archive::changefeed::replay_request::ReplayRequest;
-pub(crate) use crate::archive::changefeed::ring::{End, Recent};
+pub(crate) use crate::archive::changefeed::ring::End;
 pub use crate::archive::changefeed::start::FeedStart;
 pub use crate::archive::changefeed::view::ChangeAt;
-use crate::archive::read::reader::Reader;
 use crate::archive::position::Tail;
-use crate::archive::writes::Writes;
+use crate::archive::read::reader::Reader;
 use crate::archive::{Archive, ArchiveError};
-use crate::model::{Change, FeedQuery, Seq, Snapshot};
-
-/// The maximum number of changes in the ring.
-pub(crate) const RECENT_CHANGES_MAX: usize = 8_192;
-/// The maximum memory of the ring in bytes, with the encoded changes. It has room for more than one commit of the
-/// largest contents.
-pub(crate) const RECENT_BYTES_MAX: usize = 96 << 20;
-/// The approximate memory of an entry and its log record, in bytes, without encoded changes.
-const ENTRY_BYTES: usize = 2_048;
-const VIEWS: usize = 3;
+use crate::model::{FeedQuery, Seq, Snapshot};
 
 /// How much of a change is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,27 +128,4 @@ impl Archive {
     pub fn feed_without_match(&self, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
         page::without_match(&Reader::cached(&self.shared), from, end, query)
     }
-}
-
-/// The changes of a commit for the ring: each with its position, and with the maximum memory of the entry including its
-/// encoded forms.
-pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
-    // Changes and contents are both in order of position.
-    let mut contents = writes.contents.iter().peekable();
-    writes.changes.iter().map(move |change| {
-        let content = contents.next_if(|(seq, _)| *seq == change.seq);
-        let kept_bytes_max = kept_bytes_max(change, content.map_or(0, |(_, content)| content.bytes.len()));
-        let entry = Arc::new(FeedEntry::new(Arc::clone(change), kept_bytes_max));
-        (change.seq.0, entry, ENTRY_BYTES + VIEWS * kept_bytes_max)
-    })
-}
-
-/// The maximum size, in bytes, of an encoded change that is kept: an estimate from its content, with room for the
-/// differences, and its attributes.
-fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
-    let made = change.entry.new_revision.as_deref();
-    let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
-    // The fetch is encoded twice: in the change, and in the revision that it created.
-    let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
-    1_024 + text + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::archive::changefeed::cached_change::FeedEntry;
+use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::changefeed::filter::fit;
 use crate::archive::changefeed::view::ChangeAt;
 use crate::archive::changefeed::view::shown;

@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use crate::archive::changefeed::cached_change::FeedEntry;
 use crate::archive::changefeed::cached_change::{creating_change, number};
+use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::revision_of;
 use crate::archive::read::article::{RevisionAt, View};

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::archive::changefeed::cached_change::{creating_change, number};
 use crate::archive::changefeed::FeedView;
-use crate::archive::changefeed::cached_change::FeedEntry;
 use crate::archive::changefeed::cached_change::newest;
+use crate::archive::changefeed::cached_change::{creating_change, number};
+use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::changefeed::replay_request::ReplayRequest;
 use crate::archive::changefeed::replay_request::replay_request;
 use crate::archive::project::timeline::Steps;

@@ -28,13 +28,13 @@ use std::sync::Arc;
 use crate::archive::decide::decision::ALL;
 use crate::archive::decide::observation::NewContent;
 use crate::archive::error::{ArchiveError, Conflict, Missing};
+use crate::archive::position::Position;
 use crate::archive::project::projection::derive;
 use crate::archive::project::projection::{Cause, Derived};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::etag;
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Action, Operation, Outcome, Precondition, Receipt, Target, Warning};
-use crate::archive::position::Position;
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LogKind, RevisionNumber, Seq, Standing, Timestamp,
 };

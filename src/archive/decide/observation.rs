@@ -15,10 +15,10 @@
 
 use std::sync::Arc;
 
-use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange};
 use crate::archive::decide::decision::decide;
 use crate::archive::decide::decision::digest_of;
 use crate::archive::decide::decision::{ALL, Candidate, Decision};
+use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::contents::{self, LoadedContent};

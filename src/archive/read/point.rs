@@ -18,9 +18,9 @@
 use std::cmp::Ordering;
 
 use crate::archive::error::{ArchiveError, BadBound};
-use crate::archive::read::reader::{ReadError, Reader};
-use crate::archive::position::Tail;
 use crate::archive::position::Position;
+use crate::archive::position::Tail;
+use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{LogDigest, Seq, Snapshot, Timestamp};
 
 /// A point of both time axes, resolved to one position.

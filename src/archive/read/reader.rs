@@ -20,7 +20,7 @@
 
 use std::sync::Arc;
 
-use crate::archive::changefeed::FeedEntry;
+use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::error::ArchiveError;
 use crate::archive::project::timeline::{Steps, Timeline};
 use crate::archive::read::cache::HeadEntry;

@@ -16,7 +16,7 @@
 //! Delivering changes is not done here: a consumer reads the change feed like any other subscriber.
 
 mod decision;
-mod registry;
+pub(crate) mod registry;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

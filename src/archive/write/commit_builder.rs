@@ -21,20 +21,17 @@
 //!
 //! The builder knows neither threads nor callers. What an operation does is the decider's job.
 
-
-use crate::archive::position::Position;
-use crate::archive::writes::Writes;
 use crate::archive::decide::{Decider, StagedChange};
 use crate::archive::error::{ArchiveError, BatchError};
+use crate::archive::position::Position;
 use crate::archive::project::sources::{self};
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Operation, Receipt};
-use crate::model::{
-    ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp,
-};
+use crate::archive::writes::Writes;
+use crate::model::{ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp};
+use crate::store::Tables;
 use crate::store::engine::Read;
 use crate::store::overlay::Overlay;
-use crate::store::Tables;
 
 /// A commit that is not sealed yet.
 pub(crate) struct CommitBuilder {
@@ -175,4 +172,3 @@ impl Job {
         self.writes.contents.extend(content.map(|content| (seq, content)));
     }
 }
-

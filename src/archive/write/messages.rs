@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::request::{Operation, Receipt};
 use crate::archive::subscriptions::SubscriptionEdit;
-use crate::archive::write::queue::Place;
+use crate::archive::write::room::Place;
 use crate::model::{SubscriptionId, Timestamp};
 use crate::store::EngineError;
 use crate::store::subscription::SubscriptionRecord;

@@ -14,4 +14,5 @@ pub(crate) mod committer;
 pub(crate) mod messages;
 pub(crate) mod prepare;
 pub(crate) mod queue;
+pub(crate) mod room;
 pub(crate) mod writer;

@@ -20,7 +20,6 @@
 //!
 //! The queue does not look at what an operation does, only at its size.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -31,6 +30,8 @@ use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::request::{Action, Operation};
 use crate::archive::subscriptions::SubscriptionEdit;
 use crate::archive::write::messages::{BatchResult, WriterMessage};
+pub use crate::archive::write::room::Share;
+use crate::archive::write::room::{Place, Room};
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -49,39 +50,6 @@ pub(crate) const CLOSED_TIMES_MAX: usize = 1_024;
 const BYTES_MAX: usize = 128 << 20;
 /// The maximum size of all queued contents and originals of imports.
 const IMPORTED_BYTES_MAX: usize = 32 << 20;
-/// The number of bytes that one permit stands for. The count of permits has only 32 bits.
-const BYTES_UNIT: usize = 1 << 10;
-
-/// The part of the queue that one connection occupies.
-#[derive(Debug, Default)]
-pub struct Share {
-    operations: AtomicUsize,
-    bytes_units: AtomicUsize,
-    /// Held by the import that waits for room. Other imports of the connection wait for this lock.
-    import_turn: tokio::sync::Mutex<()>,
-}
-
-/// A job's place in the queue. Dropping it, once the reply is sent, frees the room.
-pub(crate) struct Place {
-    share: Arc<Share>,
-    operations: usize,
-    bytes_units: usize,
-    _permits: [OwnedSemaphorePermit; 2],
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.share.operations.fetch_sub(self.operations, Ordering::Relaxed);
-        self.share.bytes_units.fetch_sub(self.bytes_units, Ordering::Relaxed);
-    }
-}
-
-/// Permits for operations and for their bytes.
-struct Room {
-    operations: Arc<Semaphore>,
-    bytes_units: Arc<Semaphore>,
-    bytes_units_max: usize,
-}
 
 /// The sending side of the writer thread.
 pub(crate) struct Queue {
@@ -212,66 +180,6 @@ impl Queue {
     }
 }
 
-impl Room {
-    fn new(operations: usize, bytes: usize) -> Self {
-        let bytes_units_max = bytes / BYTES_UNIT;
-        let (operations, bytes_units) =
-            (Arc::new(Semaphore::new(operations)), Arc::new(Semaphore::new(bytes_units_max)));
-        Self { operations, bytes_units, bytes_units_max }
-    }
-
-    fn close(&self) {
-        self.operations.close();
-        self.bytes_units.close();
-    }
-
-    /// Converts bytes to permits, at most half of all of them, so that even the largest job fits into an empty queue.
-    fn units(&self, bytes: usize) -> usize {
-        bytes.div_ceil(BYTES_UNIT).min(self.bytes_units_max / 2)
-    }
-
-    /// Takes room for a connection, if it then leaves at least as much free as it occupies.
-    fn take(&self, share: &Arc<Share>, operations: usize, bytes: usize) -> Result<Place, Unavailable> {
-        let bytes_units = self.units(bytes);
-        let permits = [
-            take_fair(&self.operations, &share.operations, operations)?,
-            take_fair(&self.bytes_units, &share.bytes_units, bytes_units)?,
-        ];
-        share.operations.fetch_add(operations, Ordering::Relaxed);
-        share.bytes_units.fetch_add(bytes_units, Ordering::Relaxed);
-        Ok(Place { share: Arc::clone(share), operations, bytes_units, _permits: permits })
-    }
-
-    /// Waits for room, in order of arrival.
-    async fn wait_for(&self, operations: usize, bytes: usize) -> Result<Place, Unavailable> {
-        let wait = async |semaphore: &Arc<Semaphore>, count| {
-            let permit = Arc::clone(semaphore).acquire_many_owned(permits(count)).await;
-            permit.map_err(|_| Unavailable::Draining)
-        };
-        let permits = [wait(&self.operations, operations).await?, wait(&self.bytes_units, self.units(bytes)).await?];
-        // Imports are limited together and do not count towards the share of a connection.
-        Ok(Place { share: Arc::default(), operations: 0, bytes_units: 0, _permits: permits })
-    }
-}
-
-/// Takes `count` permits, unless a connection that already has `held` of them would then have more than are left.
-fn take_fair(
-    semaphore: &Arc<Semaphore>,
-    held: &AtomicUsize,
-    count: usize,
-) -> Result<OwnedSemaphorePermit, Unavailable> {
-    let held = held.load(Ordering::Relaxed);
-    let left = semaphore.available_permits().saturating_sub(count);
-    if held + count > left && !semaphore.is_closed() {
-        return Err(if held > 0 { Unavailable::ShareUsed } else { Unavailable::QueueFull });
-    }
-    Arc::clone(semaphore).try_acquire_many_owned(permits(count)).map_err(refusal)
-}
-
-fn permits(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
 /// Returns the number of operations and the size of their contents and originals in bytes. More operations than fit
 /// into one commit are [`ArchiveError::TooLarge`].
 fn size(operations: &[Operation]) -> Result<(usize, usize), ArchiveError> {
@@ -286,13 +194,6 @@ impl Drop for Queue {
     /// Ends the writer thread of an archive that was not closed. The thread first finishes what it was given.
     fn drop(&mut self) {
         drop(self.send(WriterMessage::Close));
-    }
-}
-
-fn refusal(error: tokio::sync::TryAcquireError) -> Unavailable {
-    match error {
-        tokio::sync::TryAcquireError::Closed => Unavailable::Draining,
-        tokio::sync::TryAcquireError::NoPermits => Unavailable::QueueFull,
     }
 }
 

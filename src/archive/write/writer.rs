@@ -39,15 +39,15 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::archive::clock_watch::ClockFault;
 use crate::archive::error::{ArchiveError, Unavailable};
+use crate::archive::position::{Position, Tail};
 use crate::archive::request::Operation;
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Judged, SubscriptionEdit};
-use crate::archive::position::{Position, Tail};
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
-use crate::archive::writes::Writes;
 use crate::archive::write::committer::Committer;
 use crate::archive::write::messages::{BatchResult, EditResult, WriterMessage};
-use crate::archive::write::queue::Place;
+use crate::archive::write::room::Place;
+use crate::archive::writes::Writes;
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::key::meta::MetaKey;

@@ -1,0 +1,77 @@
+//! A change of the log as the ring keeps it, with room for what is computed from it once for all subscribers.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+
+use crate::archive::writes::Writes;
+use crate::model::{Change, Timestamp};
+
+/// The maximum number of changes in the ring.
+pub(crate) const RECENT_CHANGES_MAX: usize = 8_192;
+/// The maximum memory of the ring in bytes, with the encoded changes. It has room for more than one commit of the
+/// largest contents.
+pub(crate) const RECENT_BYTES_MAX: usize = 96 << 20;
+/// The approximate memory of an entry and its log record, in bytes, without encoded changes.
+const ENTRY_BYTES: usize = 2_048;
+const VIEWS: usize = 3;
+
+/// A change with its cached forms.
+pub(crate) struct FeedEntry {
+    pub(crate) change: Arc<Change>,
+    pub(super) stands: OnceLock<Stands>,
+    /// The maximum size, in bytes, of an encoded change that is kept. The ring counts this much for each view.
+    pub(super) kept_bytes_max: usize,
+    /// The encoded change in each view that is cached. Only the layer above knows the encoding.
+    pub(super) renderings: [Mutex<Option<Bytes>>; 3],
+}
+
+/// The article's state before and after the change.
+pub(crate) struct Stands {
+    /// `None` if the change created the article.
+    pub(crate) before: Option<Stand>,
+    pub(crate) after: Stand,
+}
+
+/// The state that a filter checks, apart from the article's name and URLs.
+pub(crate) struct Stand {
+    /// The change that created the newest revision.
+    pub(crate) created_by: Arc<Change>,
+    pub(crate) since: Timestamp,
+    pub(crate) withdrawn: bool,
+}
+
+impl FeedEntry {
+    /// A change that only one reader uses, so nothing encoded is kept.
+    pub(crate) fn unshared(change: Arc<Change>) -> Self {
+        Self::new(change, 0)
+    }
+
+    /// A change for the ring. Its encoded form is kept for each view, up to `kept_bytes_max` bytes.
+    pub(crate) fn new(change: Arc<Change>, kept_bytes_max: usize) -> Self {
+        Self { change, kept_bytes_max, stands: OnceLock::new(), renderings: Default::default() }
+    }
+}
+
+/// The changes of a commit for the ring: each with its position, and with the maximum memory of the entry including its
+/// encoded forms.
+pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEntry>, usize)> {
+    // Changes and contents are both in order of position.
+    let mut contents = writes.contents.iter().peekable();
+    writes.changes.iter().map(move |change| {
+        let content = contents.next_if(|(seq, _)| *seq == change.seq);
+        let kept_bytes_max = kept_bytes_max(change, content.map_or(0, |(_, content)| content.bytes.len()));
+        let entry = Arc::new(FeedEntry::new(Arc::clone(change), kept_bytes_max));
+        (change.seq.0, entry, ENTRY_BYTES + VIEWS * kept_bytes_max)
+    })
+}
+
+/// The maximum size, in bytes, of an encoded change that is kept: an estimate from its content, with room for the
+/// differences, and its attributes.
+fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
+    let made = change.entry.new_revision.as_deref();
+    let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
+    // The fetch is encoded twice: in the change, and in the revision that it created.
+    let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
+    1_024 + text + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
+}
