@@ -2,7 +2,7 @@
 //!
 //! | folder | its job |
 //! | --- | --- |
-//! | [`write`] | takes writes through one queue to one writer thread, which commits many of them at once |
+//! | [`write`](mod@write) | takes writes through one queue to one writer thread, which commits many of them at once |
 //! | [`decide`] | decides what one operation does, given everything before it: one log change, or none |
 //! | [`project`] | computes what follows from the log: heads, timelines, source stats |
 //! | [`read`] | resolves a point of both time axes to one position, and reads only what is below it |

@@ -35,8 +35,8 @@ pub(super) struct Bases {
     /// The contents in sequence, each compressed by itself.
     contents: File,
     end: u64,
-    /// For each position from the first on, eight bytes: the offset of its content in `contents` plus one; 0 if there
-    /// is none.
+    /// For each position from the first on, eight bytes: the offset of its content in `contents` plus one; 0 without
+    /// a content.
     index: File,
 }
 

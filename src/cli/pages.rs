@@ -85,7 +85,7 @@ impl<'a> Pages<'a> {
         // The archive takes precedence over the state file.
         let before = name.as_ref().or(before);
         let source = self.source(&document, before, address)?;
-        let beside = Archived::of(&document);
+        let remarks = Archived::of(&document);
         let request = pb::RecordObservationRequest {
             parent: source.to_string(),
             article_id: self.article_id(before),
@@ -94,7 +94,7 @@ impl<'a> Pages<'a> {
             urls: address.map(Url::to_string).into_iter().chain(document.urls).collect(),
             ..pb::RecordObservationRequest::default()
         };
-        self.publish(request, beside).await
+        self.publish(request, remarks).await
     }
 
     /// The newest state of the article that has this URL, with its text.
@@ -156,8 +156,8 @@ impl<'a> Pages<'a> {
         self.wishes.article.clone().or(known).unwrap_or_default()
     }
 
-    /// Applies the overrides of this command, and records the observation. `beside` has the remarks on the document.
-    async fn publish(&self, mut request: pb::RecordObservationRequest, beside: Archived) -> Result<Archived, Failure> {
+    /// Applies the overrides of this command, and records the observation. `remarks` are those on the document.
+    async fn publish(&self, mut request: pb::RecordObservationRequest, remarks: Archived) -> Result<Archived, Failure> {
         if let Some(content) = &mut request.content {
             content.labels.extend(self.wishes.labels.iter().cloned());
             if let Some(language) = &self.wishes.language {
@@ -169,7 +169,7 @@ impl<'a> Pages<'a> {
         request.request_id.clone_from(&self.wishes.request_id);
         request.validate_only = self.wishes.dry_run;
         let published = self.session.archive().record_observation(request).await?.into_inner();
-        Ok(Archived { published, ..beside })
+        Ok(Archived { published, ..remarks })
     }
 }
 

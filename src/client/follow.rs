@@ -209,7 +209,7 @@ impl Following {
             Event::FellBehind(pb::FellBehind { durable_next_seq }) => {
                 self.arrived.push_back(Followed::FellBehind { durable_next_seq });
             }
-            // The event comes before its bookmark, so whoever stores the token has already seen SnapshotEnd.
+            // The event comes before its bookmark, so a consumer that stores the token has already seen SnapshotEnd.
             Event::SnapshotEnd(pb::SnapshotEnd { bookmark }) => {
                 self.arrived.push_back(Followed::SnapshotEnd);
                 self.arrived.extend(bookmark.map(Followed::Bookmark));

@@ -217,12 +217,12 @@ macro_rules! requests {
 }
 
 requests! {
-    AcknowledgeSubscriptionRequest StreamBackupRequest BatchGetArticlesRequest BatchRecordObservationsRequest
-    CreateSubscriptionRequest DeleteSubscriptionRequest DiffRevisionsRequest GetArticleRequest
-    GetRevisionRequest GetStatusRequest GetSubscriptionRequest ImportObservationsRequest ListArticlesRequest
-    ListChangesRequest ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest
-    RecordObservationRequest ReadOriginalRequest ReinstateArticleRequest RollbackArticleRequest
-    SeekSubscriptionRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
+    AcknowledgeSubscriptionRequest BatchGetArticlesRequest BatchRecordObservationsRequest CreateSubscriptionRequest
+    DeleteSubscriptionRequest DiffRevisionsRequest GetArticleRequest GetRevisionRequest GetStatusRequest
+    GetSubscriptionRequest ImportObservationsRequest ListArticlesRequest ListChangesRequest ListRevisionsRequest
+    ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest ReadOriginalRequest RecordObservationRequest
+    ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest StreamBackupRequest SubscribeRequest
+    VerifyRequest WithdrawArticleRequest
 }
 
 /// Longer messages are rejected by their length alone.

@@ -352,6 +352,6 @@ async fn a_backup_from_beyond_the_end_is_rejected_with_the_alternatives() {
     let since = Some(pb::Snapshot { next_seq: 5, ..pb::Snapshot::default() });
     let error = ServerError::from(client.admin.stream_backup(pb::StreamBackupRequest { since }).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::OutOfRange, "START_IN_FUTURE"));
-    assert!(error.message.ends_with("or give the `end` of the last backup of this archive"), "{}", error.message);
+    assert!(error.message.ends_with("or set it to the `end` of the last backup of this archive"), "{}", error.message);
     server.stop().await;
 }

@@ -11,7 +11,7 @@ const WRITERS: usize = 16;
 const WRITES_EACH: usize = 40;
 
 /// Each writer revises an article of its own and one that all share. After a restart, every acknowledged write is at
-/// the position that its writer was told.
+/// the position that its writer received.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_write_is_there_after_a_restart() {
     let directory = TempDir::new().unwrap();

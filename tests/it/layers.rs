@@ -45,8 +45,8 @@ const GRPC_MODULES: [&str; 5] = ["wire", "service", "client", "server", "cli"];
 /// The files of the store that convert the model to stored protobuf and back.
 const STORED_CODE: [&str; 6] = [
     "store/content.rs",
-    "store/export/messages.rs",
-    "store/figures.rs",
+    "store/logfile/messages.rs",
+    "store/stats.rs",
     "store/head.rs",
     "store/record.rs",
     "store/subscription.rs",

@@ -3,7 +3,7 @@
 //! The steps, in this order:
 //!
 //! 1. Resolve the target to an article, by name or by URL.
-//! 2. If the request id was used before, return the earlier result ([`super::idempotency`]). This comes before the
+//! 2. If the request id was used before, return the earlier result ([`idempotency`]). This comes before the
 //!    precondition: the first request may itself have changed the state that the precondition asks for.
 //! 3. Check the precondition against the newest state.
 //! 4. Apply the rules of the action: observation, rollback or state change.

@@ -72,7 +72,7 @@ pub(crate) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>
     Ok(derivation.finish())
 }
 
-/// Like [`derive`], for a change of the log. If its record does not match the result, the error is
+/// Like [`derive()`], for a change of the log. If its record does not match the result, the error is
 /// [`StoreError::Damaged`].
 pub(crate) fn rederive(
     tables: &Tables<'_>,

@@ -20,7 +20,7 @@ pub(in crate::store) fn write(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true))
 }
 
-/// As [`write`], but creates a missing file with mode 0600.
+/// As [`write()`], but creates a missing file with mode 0600.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
 }

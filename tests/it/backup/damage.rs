@@ -206,5 +206,5 @@ fn files_that_are_not_backups_are_reported_as_such() {
     let empty = dateline::backup::find(&[directory.path().to_path_buf()]).unwrap_err();
     assert!(matches!(empty, BackupError::NoFiles(_)), "{empty}");
     let missing = dateline::backup::find(&[directory.path().join("none.dlog")]).unwrap_err();
-    assert!(missing.to_string().contains("none.dlog can't be read"), "{missing}");
+    assert!(missing.to_string().contains("none.dlog cannot be read"), "{missing}");
 }

@@ -124,7 +124,7 @@ fn a_lock_without_an_address_is_not_reported_as_a_starting_server() {
     cli.add("a", "Ferry returns", "It did.", &[]);
     let lock = fs::File::open(cli.archive().join("LOCK")).unwrap();
     lock.lock().unwrap();
-    cli.fails(&["list", "--wait", "0"], 5, "or another program that has locked");
+    cli.fails(&["list", "--wait", "0"], 5, "or another program that locked");
     drop(lock);
     cli.ok(&["list"]);
 }

@@ -37,7 +37,7 @@ fn a_directory_that_is_not_an_archive_is_left_alone() {
     assert_eq!(std::fs::read_dir(cli.archive()).unwrap().count(), 1);
     std::fs::remove_file(cli.archive().join("holiday.jpg")).unwrap();
     std::fs::write(cli.archive().join("VERSION"), "dateline archive, layout 7\n").unwrap();
-    cli.fails(&["list"], 5, "use a newer Dateline");
+    cli.fails(&["list"], 5, "use a newer one");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_server_that_cannot_start_says_why() {
     cli.fails(&["serve", "--config", &config], 2, "dateline.toml, line 3: unknown field `lisen`");
     cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "cannot read the configuration file /nowhere.toml");
     cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
-    cli.fails(&["serve", "--listen", "7411"], 2, "no address and port");
+    cli.fails(&["serve", "--listen", "7411"], 2, "is not an address with a port");
     cli.fails(&["serve", "--batch-items-max", "257"], 2, "batch_items_max: 257 is not between 1 and 256");
     cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "no number of bytes");
     cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "log_filter");

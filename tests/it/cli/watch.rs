@@ -57,7 +57,7 @@ fn a_line_says_what_changed() {
         ]
     );
     assert_eq!(
-        without_time(&cli.ok(&[&ALL[..], &["--kind", "observed"]].concat())),
+        without_time(&cli.ok(&[&ALL[..], &["--kind", "sighted"]].concat())),
         ["observed\tpress/a\tFerry returns\t"]
     );
 }
@@ -143,7 +143,7 @@ fn an_archive_without_a_server_has_nothing_to_wait_for() {
     cli.fails(
         &["watch", "--from", "beginning"],
         2,
-        "hint: --until-caught-up shows what is already archived; `dateline serve`",
+        "hint: --until-caught-up shows what is already archived; if `dateline serve`",
     );
 }
 

@@ -40,7 +40,7 @@ async fn a_rule_is_obeyed_and_quoted() {
     let error = error(&fetcher, "http://news.example/closed/a?b").await;
     let Refusal::Rule { robots, line: 5, rule } = refusal(&error) else { panic!("{error:?}") };
     assert_eq!((robots.as_str(), rule.as_str()), ("http://news.example/robots.txt", "/closed/"));
-    assert!(error.to_string().contains("`Disallow: /closed/` in line 5 of http://news.example/robots.txt"), "{error}");
+    assert!(error.to_string().contains("`Disallow: /closed/`, line 5 of http://news.example/robots.txt"), "{error}");
     assert!(!error.is_transient() && error.retry_after().is_none());
     // Once for its rules, and once as a page.
     assert_eq!(server.targets(), ["/robots.txt", "/open", "/closed/but", "/robots.txt"]);

@@ -23,7 +23,7 @@ use pictures::{Figure, Picture};
 /// The maximum number of open elements. Deeper ones start blocks but are not tracked to their end.
 const DEPTH_MAX: usize = 128;
 
-/// Reads markup into blocks. See [`super::blocks`].
+/// Reads markup into blocks. See [`super::blocks()`].
 pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
     let mut builder = Builder { base, layouts: layout::judge(markup).into_iter(), ..Builder::default() };
     for token in tokens(markup) {
