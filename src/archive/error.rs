@@ -18,7 +18,7 @@ pub enum ArchiveError {
     Conflict(#[from] Conflict),
     /// The requested point of the archive axis cannot be read.
     #[error(transparent)]
-    Bound(#[from] BadBound),
+    Bound(#[from] InvalidReadPoint),
     /// The archive cannot carry out the request at the moment.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -158,7 +158,7 @@ pub enum Conflict {
 
 /// Why a point of the archive axis cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum BadBound {
+pub enum InvalidReadPoint {
     /// The position is beyond the end of the log.
     #[error("position {next_seq} is beyond the end of the log, {tail}; the changes below it may still change")]
     SeqInFuture {

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 pub use crate::archive::clock_watch::ClockFault;
 pub use crate::archive::error::{ArchiveError, BatchError};
-use crate::archive::error::{BadBound, Unavailable};
+use crate::archive::error::{InvalidReadPoint, Unavailable};
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
@@ -206,7 +206,7 @@ impl Archive {
         match tail.position.next_seq {
             end if reached && end >= next_seq => Ok(()),
             _ if tail.failed => Err(Unavailable::StorageFailed.into()),
-            end => Err(BadBound::SeqInFuture { next_seq, tail: end }.into()),
+            end => Err(InvalidReadPoint::SeqInFuture { next_seq, tail: end }.into()),
         }
     }
 
@@ -219,7 +219,7 @@ impl Archive {
         }
         let now = self.shared.clock.now();
         if at > now {
-            return Err(BadBound::TimeInFuture { archive_time: at, now }.into());
+            return Err(InvalidReadPoint::TimeInFuture { archive_time: at, now }.into());
         }
         self.queue.raise_closed_time(at).await
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::archive::project::sources::Figures;
+use crate::archive::project::sources::SourceTotals;
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::Receipt;
 use crate::model::{ArticleKey, ArticleName, Change, Seq, SourceId, SubscriptionId};
@@ -27,7 +27,7 @@ pub(crate) struct Writes {
     /// The durable subscriptions that changed, in their new state.
     pub(crate) subscriptions: Edited,
     /// The stats, from before the commit, of each source that it changes.
-    pub(crate) stats: BTreeMap<SourceId, Option<Figures>>,
+    pub(crate) stats: BTreeMap<SourceId, Option<SourceTotals>>,
 }
 
 impl Writes {

@@ -5,7 +5,7 @@
 //! closed at once: its client notices immediately, and connected clients are not affected.
 //!
 //! A client begins with the HTTP/2 preface and a SETTINGS frame (RFC 9113, section 3.4). A connection on which these
-//! have not arrived within [`Doors::greeting_within`] is closed, and so is one that is still silent when the server
+//! have not arrived within [`ConnectionLimits::greeting_within`] is closed, and so is one that is still silent when the server
 //! stops, because it has no calls in progress.
 
 use std::future::Future;
@@ -51,7 +51,7 @@ pub fn raise_descriptor_limit() -> Option<u64> {
 
 /// Decides which connections a server accepts.
 #[derive(Clone)]
-pub(super) struct Doors {
+pub(super) struct ConnectionLimits {
     places: Arc<Semaphore>,
     places_max: usize,
     per_peer_max: usize,
@@ -64,7 +64,7 @@ pub(super) struct Doors {
     stopping: CancellationToken,
 }
 
-impl Doors {
+impl ConnectionLimits {
     /// Allows at most `connections_max` connections, or fewer if `descriptors` are short, of which one peer may have
     /// `per_peer_max`, or half if that is `None`.
     pub(super) fn new(
@@ -92,10 +92,10 @@ impl Doors {
     /// Accepts connections from `listener`, indefinitely.
     pub(super) fn connections(self, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
         let begin = (listener, self, Refused::default());
-        futures_util::stream::unfold(begin, |(listener, doors, mut refused)| async move {
+        futures_util::stream::unfold(begin, |(listener, limits, mut refused)| async move {
             loop {
                 let connection = match listener.accept().await {
-                    Ok((stream, peer)) => doors.admit(stream, peer),
+                    Ok((stream, peer)) => limits.admit(stream, peer),
                     Err(error) => {
                         tracing::debug!(%error, "a connection was not accepted");
                         tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
@@ -103,7 +103,7 @@ impl Doors {
                     }
                 };
                 match connection {
-                    Ok(connection) => return Some((Ok(connection), (listener, doors, refused))),
+                    Ok(connection) => return Some((Ok(connection), (listener, limits, refused))),
                     Err(reason) => refused.log(reason),
                 }
             }
@@ -289,7 +289,8 @@ mod tests {
     #[test]
     fn descriptors_are_left_for_storage() {
         let max = |most, descriptors| {
-            Doors::new(most, None, descriptors, 1, Duration::ZERO, CancellationToken::new()).connections_max()
+            ConnectionLimits::new(most, None, descriptors, 1, Duration::ZERO, CancellationToken::new())
+                .connections_max()
         };
         assert_eq!(max(10_000, Some(256)), 256 - 64);
         assert_eq!(max(100, Some(1_024)), 100);

@@ -25,7 +25,7 @@ use tower::service_fn;
 
 use self::admission::AdmissionLayer;
 use self::answers::Answers;
-use self::connections::Doors;
+use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
 use crate::archive::Archive;
@@ -136,7 +136,7 @@ pub async fn serve(
     let checks =
         HealthServer::new(HealthHandler::new(SERVICES, serving, Arc::clone(&archive), context.stopping.clone()));
     let router = router(context, &options, Some(checks));
-    let doors = Doors::new(
+    let limits = ConnectionLimits::new(
         options.connections_max,
         options.connections_per_peer_max,
         options.descriptors_max,
@@ -144,9 +144,9 @@ pub async fn serve(
         options.greeting_within,
         stopping.clone(),
     );
-    tracing::info!(connections_max = doors.connections_max(), "connections over the limit will be rejected");
+    tracing::info!(connections_max = limits.connections_max(), "connections over the limit will be rejected");
     let stopped = stopping.clone().cancelled_owned();
-    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(doors.connections(listener), stopped));
+    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(limits.connections(listener), stopped));
     tracing::info!(%address, "serving");
     let failed = async {
         archive.failed().await;

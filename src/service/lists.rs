@@ -124,10 +124,11 @@ impl Context {
         self.visible(min_next_seq).await?;
         match self.archive.read_point(as_of, Seq(min_next_seq)).await {
             // A token with a position after the end of this log was issued by another log.
-            Err(crate::archive::ArchiveError::Bound(crate::archive::error::BadBound::SeqInFuture {
-                next_seq, ..
+            Err(crate::archive::ArchiveError::Bound(crate::archive::error::InvalidReadPoint::SeqInFuture {
+                next_seq,
+                ..
             })) if token.is_some_and(|token| token.snapshot.next_seq == next_seq) => {
-                let diverged = crate::archive::error::BadBound::HistoryDiverged { next_seq };
+                let diverged = crate::archive::error::InvalidReadPoint::HistoryDiverged { next_seq };
                 Err(crate::archive::ArchiveError::from(diverged).into())
             }
             point => Ok(point?),

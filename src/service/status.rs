@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::archive::ArchiveError;
 use crate::archive::error::excerpt;
-use crate::archive::error::{BadBound, Conflict, Missing, SubscriptionError, Unavailable};
+use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable};
 use crate::model::SubscriptionId;
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, pb};
 
@@ -119,8 +119,10 @@ impl Refusal {
     /// Why a feed or a backup cannot begin at the requested position. A position in the future has its own reason, and
     /// `advice` says what to do about it.
     pub(super) fn of_start(error: ArchiveError, advice: &str) -> Self {
-        let is_in_future =
-            matches!(&error, ArchiveError::Bound(BadBound::SeqInFuture { .. } | BadBound::TimeInFuture { .. }));
+        let is_in_future = matches!(
+            &error,
+            ArchiveError::Bound(InvalidReadPoint::SeqInFuture { .. } | InvalidReadPoint::TimeInFuture { .. })
+        );
         let message = format!("{error}; {advice}");
         let mut refusal = Self::from(error);
         if is_in_future {
@@ -266,15 +268,15 @@ fn conflict(error: &Conflict) -> Refusal {
     }
 }
 
-fn bad_bound(error: &BadBound) -> Refusal {
+fn bad_bound(error: &InvalidReadPoint) -> Refusal {
     match error {
-        BadBound::SeqInFuture { next_seq, tail } => Refusal::new(Code::OutOfRange, "AS_OF_IN_FUTURE", error)
+        InvalidReadPoint::SeqInFuture { next_seq, tail } => Refusal::new(Code::OutOfRange, "AS_OF_IN_FUTURE", error)
             .with("next_seq", next_seq)
             .with("durable_next_seq", tail),
-        BadBound::TimeInFuture { archive_time, now } => {
+        InvalidReadPoint::TimeInFuture { archive_time, now } => {
             Refusal::new(Code::OutOfRange, "AS_OF_IN_FUTURE", error).with("archive_time", archive_time).with("now", now)
         }
-        BadBound::HistoryDiverged { next_seq } => {
+        InvalidReadPoint::HistoryDiverged { next_seq } => {
             Refusal::new(Code::FailedPrecondition, "HISTORY_DIVERGED", error).with("next_seq", next_seq)
         }
     }

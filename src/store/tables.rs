@@ -226,7 +226,7 @@ impl<'a> Tables<'a> {
     }
 
     /// A source's statistics as last written, and as they were before that commit.
-    pub fn source_figures(&self, source: &SourceId) -> Result<Option<(SourceStats, Option<SourceStats>)>, StoreError> {
+    pub fn source_stats(&self, source: &SourceId) -> Result<Option<(SourceStats, Option<SourceStats>)>, StoreError> {
         let key = SourceKey(source.clone()).encode();
         self.read.get(&key)?.map(|value| stats::from_value(&key, &value)).transpose()
     }

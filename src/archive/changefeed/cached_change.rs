@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::archive::ArchiveError;
 use crate::archive::changefeed::FeedView;
-use crate::archive::changefeed::entry::{FeedEntry, Stand, Stands};
+use crate::archive::changefeed::entry::{FeedEntry, FilterState, FilterStates};
 use crate::archive::error::Missing;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, RevisionNumber};
@@ -22,16 +22,16 @@ use crate::store::StoreError;
 
 impl FeedEntry {
     /// The article's state before and after the change, read on first use.
-    pub(crate) fn stands(&self, reader: &Reader<'_>) -> Result<&Stands, ReadError> {
-        if let Some(stands) = self.stands.get() {
-            return Ok(stands);
+    pub(crate) fn filter_states(&self, reader: &Reader<'_>) -> Result<&FilterStates, ReadError> {
+        if let Some(filter_states) = self.filter_states.get() {
+            return Ok(filter_states);
         }
         let before = match self.change.entry.previous {
             None => None,
-            Some(previous) => Some(Stand::with(reader, &reader.change(previous)?)?),
+            Some(previous) => Some(FilterState::with(reader, &reader.change(previous)?)?),
         };
-        let stands = Stands { before, after: Stand::with(reader, &self.change)? };
-        Ok(self.stands.get_or_init(|| stands))
+        let filter_states = FilterStates { before, after: FilterState::with(reader, &self.change)? };
+        Ok(self.filter_states.get_or_init(|| filter_states))
     }
 
     /// Returns the encoded change, and calls `render` if it is not cached. While another thread is encoding it, a
@@ -72,7 +72,7 @@ impl FeedEntry {
     }
 }
 
-impl Stand {
+impl FilterState {
     /// The state of the article of `change`, just after it.
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let standing = change.entry.standing;

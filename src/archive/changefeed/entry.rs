@@ -19,7 +19,7 @@ const VIEWS: usize = 3;
 /// A change with its cached forms.
 pub(crate) struct FeedEntry {
     pub(crate) change: Arc<Change>,
-    pub(super) stands: OnceLock<Stands>,
+    pub(super) filter_states: OnceLock<FilterStates>,
     /// The maximum size, in bytes, of an encoded change that is kept. The ring counts this much for each view.
     pub(super) kept_bytes_max: usize,
     /// The encoded change in each view that is cached. Only the layer above knows the encoding.
@@ -27,14 +27,14 @@ pub(crate) struct FeedEntry {
 }
 
 /// The article's state before and after the change.
-pub(crate) struct Stands {
+pub(crate) struct FilterStates {
     /// `None` if the change created the article.
-    pub(crate) before: Option<Stand>,
-    pub(crate) after: Stand,
+    pub(crate) before: Option<FilterState>,
+    pub(crate) after: FilterState,
 }
 
 /// The state that a filter checks, apart from the article's name and URLs.
-pub(crate) struct Stand {
+pub(crate) struct FilterState {
     /// The change that created the newest revision.
     pub(crate) created_by: Arc<Change>,
     pub(crate) since: Timestamp,
@@ -49,7 +49,7 @@ impl FeedEntry {
 
     /// A change for the ring. Its encoded form is kept for each view, up to `kept_bytes_max` bytes.
     pub(crate) fn new(change: Arc<Change>, kept_bytes_max: usize) -> Self {
-        Self { change, kept_bytes_max, stands: OnceLock::new(), renderings: Default::default() }
+        Self { change, kept_bytes_max, filter_states: OnceLock::new(), renderings: Default::default() }
     }
 }
 

@@ -8,7 +8,7 @@
 //! the result is the same whenever the change is read. The cheap checks come first: name, then state and attributes,
 //! then URLs.
 
-use crate::archive::changefeed::entry::{FeedEntry, Stand};
+use crate::archive::changefeed::entry::{FeedEntry, FilterState};
 
 use crate::archive::read::article::urls;
 use crate::archive::read::matching::asks_for_attributes;
@@ -20,34 +20,35 @@ use crate::model::{Change, ChangeKind, FeedQuery};
 
 /// The result for a change that matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fit {
+pub(crate) struct FilterMatch {
     /// Whether the article matched before the change and no longer does.
     pub(crate) left_filter: bool,
 }
 
 /// Checks a change against the query; `None` if it does not match.
-pub(crate) fn fit(reader: &Reader<'_>, query: &FeedQuery, entry: &FeedEntry) -> Result<Option<Fit>, ReadError> {
+pub(crate) fn fit(reader: &Reader<'_>, query: &FeedQuery, entry: &FeedEntry) -> Result<Option<FilterMatch>, ReadError> {
     let asked_for = query.kinds.contains(ChangeKind::of(&entry.change));
     let may_cross = query.kinds.is_default();
     if !(asked_for || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
         return Ok(None);
     }
     if !asks_for_attributes(&query.filter) {
-        return Ok(asked_for.then_some(Fit { left_filter: false }));
+        return Ok(asked_for.then_some(FilterMatch { left_filter: false }));
     }
-    let stands = entry.stands(reader)?;
-    let (was, is) = (stands.before.as_ref().is_some_and(|it| passes(query, it)), passes(query, &stands.after));
+    let filter_states = entry.filter_states(reader)?;
+    let (was, is) =
+        (filter_states.before.as_ref().is_some_and(|it| passes(query, it)), passes(query, &filter_states.after));
     if !(was || is) {
         return Ok(None);
     }
     let (led, leads) = urls_pass(reader, query, &entry.change)?;
     let (before, after) = (was && led, is && leads);
     let is_wanted = (before || after) && (asked_for || before != after);
-    Ok(is_wanted.then_some(Fit { left_filter: before && !after }))
+    Ok(is_wanted.then_some(FilterMatch { left_filter: before && !after }))
 }
 
 /// Whether an article in this state matches the filter, URLs left out.
-fn passes(query: &FeedQuery, stand: &Stand) -> bool {
+fn passes(query: &FeedQuery, stand: &FilterState) -> bool {
     state_passes(&query.filter, stand.withdrawn, stand.since) && attributes_pass(&query.filter, &stand.created_by)
 }
 

@@ -29,8 +29,8 @@ use crate::archive::decide::decision::ALL;
 use crate::archive::decide::observation::NewContent;
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::position::Position;
-use crate::archive::project::projection::derive;
-use crate::archive::project::projection::{Cause, Derived};
+use crate::archive::project::projection::project;
+use crate::archive::project::projection::{Cause, Projected};
 use crate::archive::project::timeline::Steps;
 use crate::archive::read::article::etag;
 use crate::archive::read::contents::LoadedContent;
@@ -282,7 +282,8 @@ impl Decider<'_> {
     ) -> Result<StagedChange, ArchiveError> {
         let (seq, article) = (self.position.next_seq, entry.article);
         let depth = payload.as_ref().map(|payload| payload.packed.depth());
-        let Derived { head, standing, mut batch } = derive(&self.tables, before, Cause { seq, entry: &entry, depth })?;
+        let Projected { head, standing, mut batch } =
+            project(&self.tables, before, Cause { seq, entry: &entry, depth })?;
         entry.standing = standing;
         let content = payload.map(|payload| payload.write(seq, &mut batch));
         let (encoded, change) = self.position.encode(entry);

@@ -16,7 +16,7 @@
 //! - It depends only on the change, the head before it, and index entries of earlier changes. Entries of this change
 //!   and of later ones are ignored, so that a verification can run it over a database that is ahead of the change.
 //! - The change's `standing`, how it leaves its article, is part of the result. For a change of the log it is
-//!   recomputed and compared ([`rederive`]).
+//!   recomputed and compared ([`reproject`]).
 //!
 //! It must not know what a content says, who sent it, or whether the change is durable.
 
@@ -30,7 +30,7 @@ use crate::store::tables::{Observed, UrlBinding};
 use crate::store::{Batch, StoreError, Tables};
 
 /// What follows from a change, except for the stats of its source.
-pub(crate) struct Derived {
+pub(crate) struct Projected {
     /// The article's head after it.
     pub(crate) head: Head,
     /// The article's state after it, as the change's log record has it.
@@ -53,45 +53,45 @@ pub(crate) struct Cause<'a> {
 
 /// Projects a change. `before` is the article's head before it, `None` for a new article. Entries in `tables` from this
 /// change or later ones are ignored. A change that is impossible in this state is [`StoreError::Damaged`].
-pub(crate) fn derive(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>) -> Result<Derived, StoreError> {
+pub(crate) fn project(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>) -> Result<Projected, StoreError> {
     let Cause { seq, entry, .. } = cause;
-    let mut derivation = match (before, entry.kind) {
-        (None, LogKind::Created) => Derivation::of_new_article(*tables, cause),
-        (Some(head), kind) if kind != LogKind::Created => Derivation::of_article(*tables, cause, head),
+    let mut projection = match (before, entry.kind) {
+        (None, LogKind::Created) => Projection::of_new_article(*tables, cause),
+        (Some(head), kind) if kind != LogKind::Created => Projection::of_article(*tables, cause, head),
         (None, _) => return Err(StoreError::damaged_at(seq, "a change belongs to an article that was never created")),
         (Some(_), _) => return Err(StoreError::damaged_at(seq, "an article is created twice")),
     };
     match entry.kind {
-        LogKind::Created | LogKind::Revised | LogKind::RolledBack => derivation.revise()?,
-        LogKind::Sighted => derivation.sight()?,
-        LogKind::Withdrawn => derivation.state(true)?,
-        LogKind::Reinstated => derivation.state(false)?,
+        LogKind::Created | LogKind::Revised | LogKind::RolledBack => projection.revise()?,
+        LogKind::Sighted => projection.sight()?,
+        LogKind::Withdrawn => projection.state(true)?,
+        LogKind::Reinstated => projection.state(false)?,
         LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => {}
     }
-    derivation.bind_urls()?;
-    Ok(derivation.finish())
+    projection.bind_urls()?;
+    Ok(projection.finish())
 }
 
-/// Like [`derive()`], for a change of the log. If its record does not match the result, the error is
+/// Like [`project`], for a change of the log. If its record does not match the result, the error is
 /// [`StoreError::Damaged`].
-pub(crate) fn rederive(
+pub(crate) fn reproject(
     tables: &Tables<'_>,
     before: Option<Head>,
     change: &Change,
     depth: Option<u32>,
-) -> Result<Derived, StoreError> {
+) -> Result<Projected, StoreError> {
     let Change { seq, entry, .. } = change;
     if entry.previous != before.as_ref().map(|head| head.latest_seq) {
         return Err(StoreError::damaged_at(*seq, "a change does not refer to the article's previous change"));
     }
-    let derived = derive(tables, before, Cause { seq: *seq, entry, depth })?;
+    let derived = project(tables, before, Cause { seq: *seq, entry, depth })?;
     if derived.standing != entry.standing {
         return Err(StoreError::damaged_at(*seq, "a change's record of its article's state does not match the log"));
     }
     Ok(derived)
 }
 
-struct Derivation<'a> {
+struct Projection<'a> {
     tables: Tables<'a>,
     cause: Cause<'a>,
     article: ArticleKey,
@@ -101,7 +101,7 @@ struct Derivation<'a> {
     batch: Batch,
 }
 
-impl<'a> Derivation<'a> {
+impl<'a> Projection<'a> {
     fn of_new_article(tables: Tables<'a>, cause: Cause<'a>) -> Self {
         let Cause { seq, entry, .. } = cause;
         let at = entry.observe_time;
@@ -220,14 +220,14 @@ impl<'a> Derivation<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Derived {
+    fn finish(mut self) -> Projected {
         let Cause { seq, entry, .. } = self.cause;
         self.head.latest_seq = seq;
         if let Some((id, _)) = &entry.request {
             self.batch.put_request(self.article, id, seq);
         }
         self.batch.put_head(self.article, &self.head);
-        Derived { standing: standing(&self.head, entry), head: self.head, batch: self.batch }
+        Projected { standing: standing(&self.head, entry), head: self.head, batch: self.batch }
     }
 
     fn steps(&self) -> Steps<'a> {

@@ -7,10 +7,10 @@ use crate::store::stats::SourceStats;
 
 /// A source's stats, and what they were before the last commit that changed them. The engine may show a commit that is
 /// not durable yet; readers whose bound is below it use the second.
-pub(crate) type Figures = (SourceStats, Option<SourceStats>);
+pub(crate) type SourceTotals = (SourceStats, Option<SourceStats>);
 
 /// Returns a source's stats after a change. `known` is what they were before it; `None` if it is the source's first.
-pub(crate) fn with_change(known: Option<Figures>, seq: Seq, entry: &ChangeEntry) -> Figures {
+pub(crate) fn with_change(known: Option<SourceTotals>, seq: Seq, entry: &ChangeEntry) -> SourceTotals {
     let created = u64::from(entry.kind == LogKind::Created);
     let stats = SourceStats {
         seq,
@@ -29,11 +29,11 @@ pub(crate) fn with_change(known: Option<Figures>, seq: Seq, entry: &ChangeEntry)
 
 /// The stats of all sources, computed from the log.
 #[derive(Debug, Default)]
-pub(crate) struct Sources(BTreeMap<SourceId, Figures>);
+pub(crate) struct Sources(BTreeMap<SourceId, SourceTotals>);
 
 impl Sources {
     /// Adds the next change of the log. Returns the stats of its source after it.
-    pub(crate) fn take_in(&mut self, change: &Change) -> Figures {
+    pub(crate) fn take_in(&mut self, change: &Change) -> SourceTotals {
         let source = &change.entry.name.source;
         let stats = with_change(self.0.get(source).copied(), change.seq, &change.entry);
         self.0.insert(source.clone(), stats);

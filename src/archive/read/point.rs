@@ -17,7 +17,7 @@
 
 use std::cmp::Ordering;
 
-use crate::archive::error::{ArchiveError, BadBound};
+use crate::archive::error::{ArchiveError, InvalidReadPoint};
 use crate::archive::position::Position;
 use crate::archive::position::Tail;
 use crate::archive::read::reader::{ReadError, Reader};
@@ -40,8 +40,8 @@ impl ReadPoint {
 }
 
 /// Resolves "known below `next_seq`". A position inside an atomic batch is lowered to the first of the batch. A
-/// position after the tail is [`BadBound::SeqInFuture`], and a log digest other than this log's
-/// [`BadBound::HistoryDiverged`].
+/// position after the tail is [`InvalidReadPoint::SeqInFuture`], and a log digest other than this log's
+/// [`InvalidReadPoint::HistoryDiverged`].
 pub(crate) fn at_seq(
     reader: &Reader<'_>,
     tail: &Tail,
@@ -50,7 +50,7 @@ pub(crate) fn at_seq(
 ) -> Result<Snapshot, ReadError> {
     let position = &tail.position;
     if next_seq > position.next_seq {
-        return Err(ArchiveError::from(BadBound::SeqInFuture { next_seq, tail: position.next_seq }).into());
+        return Err(ArchiveError::from(InvalidReadPoint::SeqInFuture { next_seq, tail: position.next_seq }).into());
     }
     if log_digest.is_some() {
         exactly(reader, tail, next_seq, log_digest)?;
@@ -86,7 +86,7 @@ pub(crate) fn at_archive_time(
 }
 
 /// Returns the snapshot at exactly this position, which may be inside an atomic batch. A log digest other than this
-/// log's, or a position after the tail, is [`BadBound::HistoryDiverged`].
+/// log's, or a position after the tail, is [`InvalidReadPoint::HistoryDiverged`].
 pub(crate) fn exactly(
     reader: &Reader<'_>,
     tail: &Tail,
@@ -100,7 +100,7 @@ pub(crate) fn exactly(
         // The client got the position from a log that had reached it, so that was not this log.
         Ordering::Greater => None,
     };
-    let diverged = || ArchiveError::from(BadBound::HistoryDiverged { next_seq });
+    let diverged = || ArchiveError::from(InvalidReadPoint::HistoryDiverged { next_seq });
     Ok(snapshot
         .filter(|snapshot| log_digest.is_none_or(|log_digest| snapshot.log_digest == log_digest))
         .ok_or_else(diverged)?)

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 
 /// The end of the part of the log that has been validated: what the next change is checked against.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Succession {
+pub(crate) struct Chain {
     next_seq: Seq,
     log_digest: LogDigest,
     last: Option<Last>,
@@ -29,7 +29,7 @@ struct Last {
     batch_first: Seq,
 }
 
-impl Succession {
+impl Chain {
     /// Starts at the beginning of an archive's log.
     pub(crate) fn of_archive(id: &[u8; 16]) -> Self {
         Self { next_seq: Seq::ZERO, log_digest: LogDigest::of_archive(id), last: None, next_article: ArticleKey(0) }

@@ -10,7 +10,7 @@
 //! - The log, the payloads and the indexes come out as the writer thread wrote them, because both project the indexes
 //!   with the same code.
 //! - Memory is bounded, however long the log is: writes are committed in batches, and recent contents are cached.
-//! - The database is complete only after [`Refill::finish`]. The caller must keep it out of reach until then; there is
+//! - The database is complete only after [`LogReplay::finish`]. The caller must keep it out of reach until then; there is
 //!   no marker for an incomplete one.
 //!
 //! This module does not know where the changes come from, nor where the database is.
@@ -21,10 +21,10 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::archive::project::projection::rederive;
+use crate::archive::project::projection::reproject;
 use crate::archive::project::sources::Sources;
 use crate::archive::read::contents;
-use crate::archive::recover::chain::Succession;
+use crate::archive::recover::chain::Chain;
 use crate::archive::recover::verify::payload;
 use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::format::{self, FormatError};
@@ -52,7 +52,7 @@ impl Weighter<Seq, Bytes> for ByBytes {
 
 /// State that cannot be derived from the log.
 #[derive(Debug, Default)]
-pub(crate) struct Apart {
+pub(crate) struct Underived {
     /// The closed time: no later commit gets an archive time at or before it.
     pub(crate) closed_time: Option<Timestamp>,
     /// The number of commits since the archive was created.
@@ -62,9 +62,9 @@ pub(crate) struct Apart {
 }
 
 /// A database that is being rebuilt.
-pub(crate) struct Refill<'a> {
+pub(crate) struct LogReplay<'a> {
     engine: &'a dyn Engine,
-    succession: Succession,
+    chain: Chain,
     sources: Sources,
     contents: Cache<Seq, Bytes, ByBytes>,
     /// The writes that are not committed yet.
@@ -73,7 +73,7 @@ pub(crate) struct Refill<'a> {
     batch_changes: usize,
 }
 
-impl<'a> Refill<'a> {
+impl<'a> LogReplay<'a> {
     /// Begins with an empty engine, which becomes a database of the archive `archive_id`. An engine that is not empty
     /// is [`StoreError::Damaged`].
     pub(crate) fn new(engine: &'a dyn Engine, archive_id: [u8; 16]) -> Result<Self, FormatError> {
@@ -82,16 +82,16 @@ impl<'a> Refill<'a> {
             return Err(StoreError::Damaged { seq: None, detail: "the database is not empty".to_owned() }.into());
         }
         let contents = Cache::with_weighter(4096, CONTENT_CACHE_BYTES, ByBytes);
-        let (succession, sources) = (Succession::of_archive(&archive_id), Sources::default());
-        Ok(Self { engine, succession, sources, contents, batch: Batch::default(), batch_bytes: 0, batch_changes: 0 })
+        let (chain, sources) = (Chain::of_archive(&archive_id), Sources::default());
+        Ok(Self { engine, chain, sources, contents, batch: Batch::default(), batch_bytes: 0, batch_changes: 0 })
     }
 
     /// The snapshot at the end of the log so far.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
-            next_seq: self.succession.next_seq(),
-            archive_time: self.succession.archive_time(),
-            log_digest: self.succession.log_digest(),
+            next_seq: self.chain.next_seq(),
+            archive_time: self.chain.archive_time(),
+            log_digest: self.chain.log_digest(),
         }
     }
 
@@ -125,16 +125,16 @@ impl<'a> Refill<'a> {
 
     /// Adds a change. `batch` has all of it except the indexes.
     fn add(&mut self, whole: &WholeChange, mut batch: Batch) -> Result<(), StoreError> {
-        let mut succession = self.succession;
-        succession.follow(&whole.change, &whole.record)?;
-        self.derive(whole, &mut batch)?;
-        self.succession = succession;
+        let mut chain = self.chain;
+        chain.follow(&whole.change, &whole.record)?;
+        self.project(whole, &mut batch)?;
+        self.chain = chain;
         self.take(batch)
     }
 
     /// Writes the last batch, with the state that cannot be derived from the log. Returns the snapshot at the end of
     /// the log.
-    pub(crate) fn finish(mut self, apart: &Apart) -> Result<Snapshot, StoreError> {
+    pub(crate) fn finish(mut self, apart: &Underived) -> Result<Snapshot, StoreError> {
         let snapshot = self.snapshot();
         if let Some(floor) = apart.closed_time {
             self.batch.put_meta(MetaKey::ClosedTime, floor.micros().to_be_bytes().to_vec());
@@ -150,13 +150,13 @@ impl<'a> Refill<'a> {
     }
 
     /// Adds the index entries that follow from the change.
-    fn derive(&mut self, whole: &WholeChange, batch: &mut Batch) -> Result<(), StoreError> {
+    fn project(&mut self, whole: &WholeChange, batch: &mut Batch) -> Result<(), StoreError> {
         let change = &whole.change;
         let read = Overlay::new(self.engine, &self.batch);
         let tables = Tables::new(&read);
         let head = tables.head(change.entry.article)?;
         let depth = whole.content.as_ref().map(|content| content.depth());
-        let derived = rederive(&tables, head, change, depth)?;
+        let derived = reproject(&tables, head, change, depth)?;
         batch.writes.extend(derived.batch.writes);
         let (stats, before) = self.sources.take_in(change);
         batch.put_source(&change.entry.name.source, stats, before);

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::open::Options;
-use crate::archive::recover::replay::{Apart, Refill};
+use crate::archive::recover::replay::{LogReplay, Underived};
 use crate::backup::{BackupError, Beside, Changes};
 use crate::model::{Seq, Snapshot, SubscriptionId};
 use crate::store::engine::OpenError;
@@ -80,9 +80,9 @@ pub enum RestoreError {
 
 /// The minimum distance of a restored epoch from the one in the backup: more than the lost archive can have given
 /// since.
-const LEASES_LOST: u64 = 1 << 32;
+const EPOCHS_LOST: u64 = 1 << 32;
 /// The range of the random part of a restored epoch, so that two restores of one backup give different epochs.
-const LEASES_BY_CHANCE: u64 = 1 << 48;
+const EPOCHS_BY_CHANCE: u64 = 1 << 48;
 
 /// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,16 +135,16 @@ fn fill(
     progress: &mut Progress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
     let engine = SledEngine::open(Arc::clone(directory), options.engine())?;
-    let mut refill = Refill::new(&engine, archive_id)?;
+    let mut log_replay = LogReplay::new(&engine, archive_id)?;
     while let Some(change) = changes.next_change()? {
-        refill.push(&change)?;
+        log_replay.push(&change)?;
         let (next_seq, bytes) = changes.progress();
         if progress(next_seq, bytes).is_break() {
             return Ok(None);
         }
     }
     let Beside { commits, end: beside } = changes.finish()?;
-    let end = refill.snapshot();
+    let end = log_replay.snapshot();
     let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
         record.epoch = epoch_never_given(record.epoch)?;
@@ -154,7 +154,7 @@ fn fill(
     let held = subscriptions.len();
     // The commit count continues, so that a later backup can be distinguished from this one even if both end at the
     // same position.
-    refill.finish(&Apart { closed_time: beside.closed_time, commits, subscriptions })?;
+    log_replay.finish(&Underived { closed_time: beside.closed_time, commits, subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;
@@ -186,7 +186,7 @@ fn lowered(
 fn epoch_never_given(known: u64) -> Result<u64, RestoreError> {
     let mut chance = [0; 8];
     getrandom::fill(&mut chance).map_err(|error| RestoreError::Randomness(error.to_string()))?;
-    let above = LEASES_LOST + u64::from_be_bytes(chance) % LEASES_BY_CHANCE;
+    let above = EPOCHS_LOST + u64::from_be_bytes(chance) % EPOCHS_BY_CHANCE;
     // Even tens of thousands of restores in a row stay below the highest number.
     Ok(known.saturating_add(above))
 }

@@ -35,7 +35,7 @@ pub(crate) enum SubscriptionChange {
 }
 
 /// The result of an edit: the new record, or `None` if the subscription is deleted.
-pub(crate) struct Judged {
+pub(crate) struct Decided {
     pub(crate) record: Option<Arc<SubscriptionRecord>>,
     /// Whether there is anything to write.
     pub(crate) differs: bool,
@@ -50,7 +50,7 @@ pub(crate) fn decide(
     edit: &SubscriptionEdit,
     now: Timestamp,
     count: impl FnOnce() -> usize,
-) -> Result<Judged, SubscriptionError> {
+) -> Result<Decided, SubscriptionError> {
     let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
     match edit {
         SubscriptionEdit::Create { .. } if current.is_some() => Err(SubscriptionError::Exists(id.clone())),
@@ -60,18 +60,18 @@ pub(crate) fn decide(
             let epoch = u64::try_from(now.micros()).unwrap_or(0);
             let (query, next_seq) = (query.clone(), *next_seq);
             let record = SubscriptionRecord { query, next_seq, epoch, create_time: now, restored: false };
-            Ok(Judged { record: Some(Arc::new(record)), differs: true })
+            Ok(Decided { record: Some(Arc::new(record)), differs: true })
         }
         SubscriptionEdit::Delete => {
             existing(current)?;
             refuse_in_use(subscriptions, id)?;
-            Ok(Judged { record: None, differs: true })
+            Ok(Decided { record: None, differs: true })
         }
         SubscriptionEdit::Change(change) => {
             let record = existing(current)?;
             let changed = changed(subscriptions, id, &record, *change)?;
             let differs = changed != *record;
-            Ok(Judged { record: Some(if differs { Arc::new(changed) } else { record }), differs })
+            Ok(Decided { record: Some(if differs { Arc::new(changed) } else { record }), differs })
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::error::SubscriptionError;
 use crate::archive::shared::Shared;
 pub(crate) use crate::archive::subscriptions::decision::decide;
-pub(crate) use crate::archive::subscriptions::decision::{Judged, SubscriptionChange, SubscriptionEdit};
+pub(crate) use crate::archive::subscriptions::decision::{Decided, SubscriptionChange, SubscriptionEdit};
 use crate::archive::subscriptions::registry::Consumer;
 pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::{Archive, ArchiveError, Page};

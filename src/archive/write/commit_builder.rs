@@ -117,7 +117,7 @@ impl CommitBuilder {
         let Some(staged) = staged else { return Ok(written) };
         let source = &written.article.source;
         if ![&self.writes, &job.writes].iter().any(|writes| writes.stats.contains_key(source)) {
-            let stats = Tables::new(base.read).source_figures(source)?;
+            let stats = Tables::new(base.read).source_stats(source)?;
             job.writes.stats.insert(source.clone(), stats);
         }
         job.add(staged, &written.article);

@@ -43,7 +43,7 @@ impl Committer {
             // It contains no change, and therefore no chunk that could collide with an orphan.
             return self.engine.commit(batch);
         }
-        self.remove_left_over()?;
+        self.remove_orphan_chunks()?;
         let Some((first, last)) = parts::divided(batch) else { return self.engine.commit(batch) };
         for part in first {
             self.orphan_chunks.extend(part.writes.keys().cloned());
@@ -54,7 +54,7 @@ impl Committer {
         Ok(())
     }
 
-    fn remove_left_over(&mut self) -> Result<(), EngineError> {
+    fn remove_orphan_chunks(&mut self) -> Result<(), EngineError> {
         parts::removals(&self.orphan_chunks).try_for_each(|removal| self.engine.commit(&removal))?;
         self.orphan_chunks.clear();
         Ok(())

@@ -42,7 +42,7 @@ use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::position::{Position, Tail};
 use crate::archive::request::Operation;
 use crate::archive::shared::Shared;
-use crate::archive::subscriptions::{self, Judged, SubscriptionEdit};
+use crate::archive::subscriptions::{self, Decided, SubscriptionEdit};
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
 use crate::archive::write::committer::Committer;
 use crate::archive::write::messages::{BatchResult, EditResult, WriterMessage};
@@ -337,7 +337,7 @@ impl Writer {
         let in_flight = self.in_flight.as_ref().map(|in_flight| &in_flight.writes.subscriptions);
         let count = || subscriptions.count_with(in_flight.into_iter().chain([&writes.subscriptions]));
         let decided = subscriptions::decide(subscriptions, &id, current, &edit, self.shared.clock.now(), count);
-        if let Ok(Judged { record, differs: true }) = &decided {
+        if let Ok(Decided { record, differs: true }) = &decided {
             writes.batch.put_subscription(&id, record.as_deref());
             writes.subscriptions.insert(id.clone(), record.clone());
         }

@@ -54,7 +54,7 @@ use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, R
 const SEGMENT_BYTES: usize = 8 << 20;
 /// Maintenance writes may use free space down to the floor divided by this. The rest is for sled, which moves pages by
 /// itself.
-const UPKEEP_SHARE: u64 = 4;
+const MAINTENANCE_SHARE: u64 = 4;
 /// The size of commit for which [`Engine::has_room`] checks, in bytes. Hardly any article is larger.
 const ORDINARY_COMMIT_BYTES: u64 = 1 << 20;
 /// The interval of sled's flush thread, the only place where sled collects garbage.
@@ -202,7 +202,7 @@ impl Engine for SledEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         self.poison.check()?;
         batch.refuse_oversized()?;
-        let floor_bytes = self.free_space_floor_bytes / if batch.maintenance { UPKEEP_SHARE } else { 1 };
+        let floor_bytes = self.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
         let free_bytes = self.poison.watch(self.free_bytes())?;
         let spare_bytes = spare_bytes(free_bytes, batch.bytes(), floor_bytes)?;
         self.poison.watch(self.write(batch))?;

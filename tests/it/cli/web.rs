@@ -163,7 +163,11 @@ async fn one_pass_over_a_feed_reads_a_bounded_number_of_entries_and_reports_the_
     let dry = run(&cli, &["follow", "--allow-private", "--dry-run", &feed]).await;
     assert!(dry.err.contains("2000 new entries are read at once; the other 3 are read next time"), "{}", dry.err);
     let first = run(&cli, &["follow", "--allow-private", &feed]).await;
-    assert!(first.err.contains("2000 created") && first.err.contains("the other 3 are read next time"), "{}", first.err);
+    assert!(
+        first.err.contains("2000 created") && first.err.contains("the other 3 are read next time"),
+        "{}",
+        first.err
+    );
     let second = run(&cli, &["follow", "--allow-private", &feed]).await;
     assert_eq!(second.out.lines().count(), 3, "{second:?}");
     let listed = run(&cli, &["watch", "--from", "beginning", "--until-caught-up"]).await;

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use dateline::archive::ArchiveError;
-use dateline::archive::error::{BadBound, Conflict, Missing, Unavailable};
+use dateline::archive::error::{Conflict, InvalidReadPoint, Missing, Unavailable};
 use dateline::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt};
 use dateline::archive::read::list::RevisionEntry;
 use dateline::archive::request::{Receipt, Warning};
@@ -224,9 +224,9 @@ impl Missed {
                 Conflict::StateTooEarly { first, .. } => Refusal::StateTooEarly(*first),
             }),
             ArchiveError::Bound(bound) => match bound {
-                BadBound::SeqInFuture { .. } => Self::SeqInFuture,
-                BadBound::TimeInFuture { .. } => Self::TimeInFuture,
-                BadBound::HistoryDiverged { .. } => Self::HistoryDiverged,
+                InvalidReadPoint::SeqInFuture { .. } => Self::SeqInFuture,
+                InvalidReadPoint::TimeInFuture { .. } => Self::TimeInFuture,
+                InvalidReadPoint::HistoryDiverged { .. } => Self::HistoryDiverged,
             },
             ArchiveError::Unavailable(Unavailable::StorageFull { .. }) => Self::StorageFull,
             ArchiveError::Unavailable(Unavailable::StorageFailed) => Self::StorageFailed,

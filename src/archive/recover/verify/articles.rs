@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::archive::project::projection::rederive;
+use crate::archive::project::projection::reproject;
 use crate::archive::read::contents;
 use crate::archive::recover::verify::compare::Comparison;
 use crate::archive::recover::verify::log::Known;
@@ -56,7 +56,7 @@ impl Article<'_, '_> {
         // that the head names.
         let last = head.as_ref().map_or(latest, |head| head.latest_seq.max(latest));
         let (changes, is_whole) = self.changes(last)?;
-        let (expected, derived) = self.derive(&changes, is_whole)?;
+        let (expected, derived) = self.project(&changes, is_whole)?;
         if is_whole && let Some(derived) = derived {
             self.compare_heads(head.as_ref(), &derived)?;
             let bounds = (last, self.known.end);
@@ -117,7 +117,7 @@ impl Article<'_, '_> {
     }
 
     /// Checks the payload of each change, and projects what follows from all of them.
-    fn derive(&mut self, changes: &[Change], is_whole: bool) -> Result<(Batch, Option<Head>), Stopped> {
+    fn project(&mut self, changes: &[Change], is_whole: bool) -> Result<(Batch, Option<Head>), Stopped> {
         let mut expected = Batch::default();
         let mut head: Option<Head> = None;
         let mut texts = Texts::default();
@@ -126,7 +126,7 @@ impl Article<'_, '_> {
             let depth = self.check_brought(change, &mut texts)?;
             if derives {
                 let read = Overlay::new(&Nothing, &expected);
-                match rederive(&Tables::new(&read), head.take(), change, depth) {
+                match reproject(&Tables::new(&read), head.take(), change, depth) {
                     Ok(derived) => {
                         head = Some(derived.head);
                         expected.writes.extend(derived.batch.writes);

@@ -108,7 +108,7 @@ impl Entries<'_, '_> {
                 match source {
                     Some(source) if self.known.sources.contains(&source) => Ok(true),
                     Some(source) => {
-                        let stats = Tables::new(self.read).source_figures(&source)?;
+                        let stats = Tables::new(self.read).source_stats(&source)?;
                         stats.map_or(Ok(false), |(last, _)| self.is_new(last.seq))
                     }
                     None => Ok(false),

@@ -5,7 +5,7 @@
 //! What the later passes need is collected in [`Known`].
 
 use crate::archive::project::sources::Sources;
-use crate::archive::recover::chain::Succession;
+use crate::archive::recover::chain::Chain;
 use crate::archive::recover::verify::report::{Report, Stopped};
 use crate::archive::recover::verify::stats::StoredStats;
 use crate::model::verification::{Finding, Phase, Table};
@@ -66,7 +66,7 @@ pub(crate) fn read_log(
     let end = stats.end();
     let (made, originals, sources) = (Marks::default(), Marks::default(), Sources::default());
     let known = Known { end, latest: Vec::new(), made, originals, sources, entries_expected: end.0 };
-    let mut reading = Reading { known, stats, succession: id.map(Succession::of_archive), report };
+    let mut reading = Reading { known, stats, chain: id.map(Chain::of_archive), report };
     reading.report.begin(Phase::Log, end.0)?;
     let mut at = Seq::ZERO;
     while at < end {
@@ -81,7 +81,7 @@ struct Reading<'r, 'a> {
     known: Known,
     stats: StoredStats,
     /// What the next change is checked against; `None` after one that could not be read.
-    succession: Option<Succession>,
+    chain: Option<Chain>,
     report: &'r mut Report<'a>,
 }
 
@@ -122,32 +122,32 @@ impl Reading<'_, '_> {
             1 => "the change is missing".to_owned(),
             count => format!("{count} changes are missing from here on"),
         };
-        self.succession = None;
+        self.chain = None;
         self.report.find(Finding { table: Table::Log, seq: Some(from), article: None, detail })
     }
 
     fn damaged(&mut self, at: Seq, error: StoreError) -> Result<(), Stopped> {
-        self.succession = None;
+        self.chain = None;
         self.report.find_error(Table::Log, (Some(at), None), error)
     }
 
     fn take(&mut self, change: &Change, record: &[u8]) -> Result<(), Stopped> {
         self.report.summary.changes += 1;
-        let followed = match &mut self.succession {
-            Some(succession) => succession.follow(change, record),
+        let followed = match &mut self.chain {
+            Some(chain) => chain.follow(change, record),
             None => Ok(()),
         };
         let entry = &change.entry;
-        if followed.is_err() || self.succession.is_none() {
+        if followed.is_err() || self.chain.is_none() {
             let articles = self.known.latest.len() as u64;
             let next_article = ArticleKey(articles.max(entry.article.0.saturating_add(1)));
-            self.succession = Some(Succession::behind(change, next_article));
+            self.chain = Some(Chain::behind(change, next_article));
         }
         if let Err(error) = followed {
             self.report.find_error(Table::Log, (Some(change.seq), Some(&entry.name)), error)?;
         }
         self.index(change);
-        self.check_figures(change)
+        self.check_stats(change)
     }
 
     fn index(&mut self, change: &Change) {
@@ -171,7 +171,7 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn check_figures(&mut self, change: &Change) -> Result<(), Stopped> {
+    fn check_stats(&mut self, change: &Change) -> Result<(), Stopped> {
         let expected = self.known.sources.take_in(change);
         self.stats.meet(change, expected, self.report)
     }

@@ -30,7 +30,7 @@ pub use crate::archive::recover::verify::offline::verify_directory;
 pub(crate) use crate::archive::recover::verify::offline::verify_engine;
 pub use crate::archive::recover::verify::rebuild::RebuildError;
 pub use crate::archive::recover::verify::rebuild::rebuild_directory;
-pub use crate::archive::recover::verify::report::{FINDINGS_TOLD_MAX, Listener};
+pub use crate::archive::recover::verify::report::{FINDINGS_REPORTED_MAX, Listener};
 use crate::archive::recover::verify::report::{Report, Stopped};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::Seq;

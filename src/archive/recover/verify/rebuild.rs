@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::archive::open::check_watermark;
 use crate::archive::open::read_clock_floor;
 use crate::archive::open::read_commits;
-use crate::archive::recover::replay::{Apart, Refill};
+use crate::archive::recover::replay::{LogReplay, Underived};
 use crate::archive::recover::verify::report::{Listener, Report, Stopped};
 use crate::archive::{OpenArchiveError, Options};
 use crate::model::verification::{Finding, Phase, Summary, Table};
@@ -118,14 +118,14 @@ fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut
     let id = format::read(old).map_err(Failure::Format)?;
     let id = id.ok_or_else(|| lost("the database is empty".to_owned()))?;
     let end = tables.last_change().map_err(Failure::Log)?.map_or(Seq::ZERO, |last| last.seq.next());
-    let mut refill = Refill::new(new, id).map_err(Failure::Format)?;
+    let mut log_replay = LogReplay::new(new, id).map_err(Failure::Format)?;
     report.begin(Phase::Log, end.0)?;
     for seq in (0..end.0).map(Seq) {
         let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
         let whole = WholeChange::read_record(old, seq).and_then(|record| record.ok_or_else(missing));
         let mut whole = whole.map_err(Failure::Log)?;
         let unread = whole.read_brought(old).err();
-        let found = refill.push_as_it_is(&whole).map_err(|error| match error {
+        let found = log_replay.push_as_it_is(&whole).map_err(|error| match error {
             StoreError::Damaged { .. } => Failure::Log(error),
             StoreError::Engine(_) => Failure::Write(error),
         })?;
@@ -137,8 +137,8 @@ fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut
         report.advance()?;
     }
     report.end()?;
-    let apart = read_apart(&tables, (end, refill.snapshot().archive_time), watermark, report)?;
-    refill.finish(&apart).map(drop).map_err(Failure::Write)
+    let apart = read_apart(&tables, (end, log_replay.snapshot().archive_time), watermark, report)?;
+    log_replay.finish(&apart).map(drop).map_err(Failure::Write)
 }
 
 /// Reads the state that cannot be derived from the log. If a part of it is damaged, reports that and uses the best
@@ -148,7 +148,7 @@ fn read_apart(
     (end, archive_time): (Seq, Option<Timestamp>),
     watermark: &Watermark,
     report: &mut Report<'_>,
-) -> Result<Apart, Failure> {
+) -> Result<Underived, Failure> {
     let closed_time = match read_clock_floor(tables) {
         Ok(floor) => floor,
         Err(error) => {
@@ -163,7 +163,7 @@ fn read_apart(
             watermark.read().map_or(0, |state| state.commits)
         }
     };
-    Ok(Apart { closed_time, commits, subscriptions: read_subscriptions(tables, end, report)? })
+    Ok(Underived { closed_time, commits, subscriptions: read_subscriptions(tables, end, report)? })
 }
 
 fn read_subscriptions(

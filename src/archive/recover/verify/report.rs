@@ -7,7 +7,7 @@ use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::StoreError;
 
 /// The maximum number of findings that are reported one by one. Further ones are only counted.
-pub const FINDINGS_TOLD_MAX: u64 = 10_000;
+pub const FINDINGS_REPORTED_MAX: u64 = 10_000;
 
 /// Receives the events of a verification. Returning `Break` stops it.
 pub type Listener<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
@@ -53,7 +53,7 @@ impl<'a> Report<'a> {
 
     pub(crate) fn find(&mut self, finding: Finding) -> Result<(), Stopped> {
         self.summary.findings += 1;
-        if self.summary.findings <= FINDINGS_TOLD_MAX { self.tell(Event::Finding(finding)) } else { Ok(()) }
+        if self.summary.findings <= FINDINGS_REPORTED_MAX { self.tell(Event::Finding(finding)) } else { Ok(()) }
     }
 
     /// Reports an error that occurred while reading as a finding.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::archive::project::sources::Figures;
+use crate::archive::project::sources::SourceTotals;
 use crate::archive::recover::verify::report::{Report, Stopped};
 use crate::model::verification::{Finding, Table};
 use crate::model::{Change, Seq, SourceId};
@@ -20,11 +20,11 @@ pub(crate) struct StoredStats {
 /// How far a source's stats have been compared.
 enum State {
     /// The log has not reached their change yet.
-    Stored(Figures),
+    Stored(SourceTotals),
     /// They match the log at their change.
     Compared,
     /// A finding was reported.
-    Told,
+    Reported,
 }
 
 impl StoredStats {
@@ -32,7 +32,7 @@ impl StoredStats {
     pub(crate) fn read(tables: &Tables<'_>, durable: Seq, report: &mut Report<'_>) -> Result<Self, Stopped> {
         let mut sources = BTreeMap::new();
         for source in tables.sources(None, Seq(u64::MAX)) {
-            let stats = source.and_then(|(source, _)| Ok((tables.source_figures(&source)?, source)));
+            let stats = source.and_then(|(source, _)| Ok((tables.source_stats(&source)?, source)));
             match stats {
                 Ok((Some(stats), source)) => drop(sources.insert(source, State::Stored(stats))),
                 Ok((None, _)) => {}
@@ -54,7 +54,7 @@ impl StoredStats {
         for (source, state) in &mut self.sources {
             if matches!(state, State::Stored((last, _)) if last.seq >= end) {
                 report.find(finding(source, None, "those of a change after the end of the log"))?;
-                *state = State::Told;
+                *state = State::Reported;
             }
         }
         Ok(())
@@ -64,22 +64,27 @@ impl StoredStats {
     pub(crate) fn end(&self) -> Seq {
         let each = self.sources.values().filter_map(|state| match state {
             State::Stored((last, _)) => Some(last.seq.next()),
-            State::Compared | State::Told => None,
+            State::Compared | State::Reported => None,
         });
         each.max().unwrap_or(Seq::ZERO).max(self.durable)
     }
 
     /// Takes the next change of the log. `expected` are the stats of its source after it.
-    pub(crate) fn meet(&mut self, change: &Change, expected: Figures, report: &mut Report<'_>) -> Result<(), Stopped> {
+    pub(crate) fn meet(
+        &mut self,
+        change: &Change,
+        expected: SourceTotals,
+        report: &mut Report<'_>,
+    ) -> Result<(), Stopped> {
         let source = &change.entry.name.source;
         let is_durable = change.seq < self.durable;
         let (state, found) = match self.sources.get(source) {
             Some(State::Stored((last, _))) if last.seq > change.seq => return Ok(()),
             Some(State::Stored(stats)) if *stats == expected => (State::Compared, None),
-            Some(State::Stored(_)) => (State::Told, Some("different from what the log says")),
-            Some(State::Compared) if is_durable => (State::Told, Some("older than the log")),
-            None if is_durable => (State::Told, Some("missing")),
-            Some(State::Compared | State::Told) | None => return Ok(()),
+            Some(State::Stored(_)) => (State::Reported, Some("different from what the log says")),
+            Some(State::Compared) if is_durable => (State::Reported, Some("older than the log")),
+            None if is_durable => (State::Reported, Some("missing")),
+            Some(State::Compared | State::Reported) | None => return Ok(()),
         };
         if let Some(found) = found {
             report.find(finding(source, Some(change.seq), found))?;
