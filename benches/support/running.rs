@@ -26,7 +26,7 @@ impl Running {
     pub(crate) async fn start(path: &Path) -> anyhow::Result<Self> {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
-            Archive::open(&path, true, &Options::default(), Arc::new(SystemClock), holder())
+            Archive::open_or_create(&path, &Options::default(), Arc::new(SystemClock), holder())
         });
         let (archive, _directory) = opened.await??;
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -45,7 +45,7 @@ use crate::archive::read::list::{ArticleQuery, Page, RevisionEntry, RevisionOrde
 pub use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::{article, compare, list, point};
-use crate::archive::request::Operation;
+use crate::archive::request::{Operation, WriteMode};
 use crate::archive::shared::Shared;
 pub use crate::archive::write::messages::BatchResult;
 use crate::archive::write::queue::Queue;
@@ -142,22 +142,17 @@ impl Archive {
     /// Carries out operations atomically: all or none, each decided on the effects of those before it. They are durable
     /// when this returns.
     ///
-    /// If one is rejected, nothing is written, and the error has its index. With `validate_only`, nothing is written in
+    /// If one is rejected, nothing is written, and the error has its index. In [`WriteMode::Validate`], nothing is written in
     /// any case. A full queue is [`Unavailable::QueueFull`].
-    pub async fn write(&self, operations: Vec<Operation>, validate_only: bool) -> BatchResult {
-        self.write_in(&Arc::default(), operations, validate_only).await
+    pub async fn write(&self, operations: Vec<Operation>, mode: WriteMode) -> BatchResult {
+        self.write_in(&Arc::default(), operations, mode).await
     }
 
     /// Like [`Archive::write`], for a caller that shares its part of the queue with others on the same connection. If
     /// they have used it up, the error is [`Unavailable::ShareUsed`].
-    pub async fn write_in(
-        &self,
-        share: &Arc<Share>,
-        mut operations: Vec<Operation>,
-        validate_only: bool,
-    ) -> BatchResult {
+    pub async fn write_in(&self, share: &Arc<Share>, mut operations: Vec<Operation>, mode: WriteMode) -> BatchResult {
         self.prepare(&self.pools.writes, &mut operations).await?;
-        self.queue.submit(share, operations, validate_only)?.answer().await
+        self.queue.submit(share, operations, mode)?.answer().await
     }
 
     /// Like [`Archive::write`], in two steps, for a caller that queues more writes before the first reply arrives.
@@ -167,10 +162,10 @@ impl Archive {
         &self,
         share: &Arc<Share>,
         mut operations: Vec<Operation>,
-        validate_only: bool,
+        mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
         self.prepare(&self.pools.imports, &mut operations).await?;
-        self.queue.submit_imported(share, operations, validate_only).await
+        self.queue.submit_imported(share, operations, mode).await
     }
 
     /// Resolves a point of both time axes to a read point. First waits, for at most [`WAIT_MAX`], until the changes

@@ -123,19 +123,36 @@ impl Archive {
         Self::over(Arc::new(MemoryEngine::new()), options, clock)
     }
 
-    /// Opens the archive in the directory `path`. If there is none and `create` is set, creates one. `holder` is
-    /// written next to the lock, so that another process can report which one holds the archive.
+    /// Opens the archive in the directory `path`, which must be there. `holder` is written next to the lock, so that
+    /// another process can report which one holds the archive.
     ///
     /// Opening reads what was written since the archive was last opened, which takes one to two seconds per gigabyte.
     pub fn open(
         path: &Path,
-        create: bool,
         options: &Options,
         clock: Arc<dyn Clock>,
         holder: Holder,
     ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
-        let directory = if create { Directory::open_or_create(path, holder)? } else { Directory::open(path, holder)? };
+        Self::in_directory(Directory::open(path, holder)?, options, clock)
+    }
+
+    /// Like [`Archive::open`], but creates the archive if there is none.
+    pub fn open_or_create(
+        path: &Path,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+        holder: Holder,
+    ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
+        Self::in_directory(Directory::open_or_create(path, holder)?, options, clock)
+    }
+
+    fn in_directory(
+        directory: Directory,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
         let directory = Arc::new(directory);
+        let path = directory.path();
         let watermark = Watermark::open_in(path)?;
         let whole = |engine: &SledEngine| check_whole(engine, &watermark);
         let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), whole)?;

@@ -14,6 +14,22 @@ use crate::model::{
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
+/// Whether a write is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Every operation is decided, and the batch is written durably.
+    Commit,
+    /// Every operation is decided, and nothing is written.
+    Validate,
+}
+
+impl WriteMode {
+    /// The mode of a request with this `validate_only`.
+    pub fn of(validate_only: bool) -> Self {
+        if validate_only { Self::Validate } else { Self::Commit }
+    }
+}
+
 /// One operation on one article.
 #[derive(Clone, Debug)]
 pub struct Operation {

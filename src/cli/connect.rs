@@ -40,7 +40,7 @@ pub(super) enum Access {
     /// An archive, created if it does not exist.
     Create,
     /// Validation of writes only. If no archive exists, an empty one in memory stands in for it.
-    Judge,
+    Validate,
 }
 
 /// A connection to an archive.
@@ -120,9 +120,10 @@ impl Session {
     async fn local(path: &Path, command: &str, access: Access, patience: Instant) -> Result<Self, Failure> {
         let options = options()?;
         loop {
-            let error = match open(path, access == Access::Create, options.clone(), command).await? {
+            let error = match open(path, access, options.clone(), command).await {
                 Ok((archive, _directory)) => return Self::over(archive).await,
-                Err(error) => error,
+                Err(NotOpened::Archive(error)) => error,
+                Err(NotOpened::Process(failure)) => return Err(failure),
             };
             let refusal = match held(&error) {
                 Held::Server(address) => match Self::of_holder(path, &address).await {
@@ -130,7 +131,7 @@ impl Session {
                     Err(refusal) => refusal,
                 },
                 Held::Command => None,
-                Held::Nobody if access == Access::Judge && is_missing(&error) => return Self::over(empty()?).await,
+                Held::Nobody if access == Access::Validate && is_missing(&error) => return Self::over(empty()?).await,
                 Held::Nobody => return Err(closed(error)),
             };
             if Instant::now() >= patience {
@@ -228,27 +229,39 @@ pub(super) async fn look_again() {
     tokio::time::sleep(LOOK_AGAIN_AFTER).await;
 }
 
-/// Opens an archive. The outer error is a failure of this process; the inner one says why the archive did not open.
-async fn open(
-    path: &Path,
-    create: bool,
-    options: Options,
-    command: &str,
-) -> Result<Result<Archived, OpenArchiveError>, Failure> {
+/// Why an archive was not opened.
+enum NotOpened {
+    /// The archive could not be opened.
+    Archive(OpenArchiveError),
+    /// This process could not try.
+    Process(Failure),
+}
+
+/// Opens an archive, or with [`Access::Create`] creates it if there is none.
+async fn open(path: &Path, access: Access, options: Options, command: &str) -> Result<Archived, NotOpened> {
     let holder = holder(command);
     let path = path.to_path_buf();
-    let opened =
-        tokio::task::spawn_blocking(move || Archive::open(&path, create, &options, Arc::new(SystemClock), holder));
-    opened.await.map_err(|error| Failure::new(Exit::Failed, format!("opening the archive failed: {error}")))
+    let opened = tokio::task::spawn_blocking(move || {
+        let open = if access == Access::Create { Archive::open_or_create } else { Archive::open };
+        open(&path, &options, Arc::new(SystemClock), holder)
+    });
+    match opened.await {
+        Ok(opened) => opened.map_err(NotOpened::Archive),
+        Err(error) => {
+            let failure = Failure::new(Exit::Failed, format!("opening the archive failed: {error}"));
+            Err(NotOpened::Process(failure))
+        }
+    }
 }
 
 /// Opens an archive for a server. Waits until `patience` for a command that holds it, but not for another server, which
 /// would not release it.
 pub(super) async fn open_to_serve(path: &Path, options: Options, patience: Instant) -> Result<Archived, Failure> {
     loop {
-        let error = match open(path, true, options.clone(), "serve").await? {
+        let error = match open(path, Access::Create, options.clone(), "serve").await {
             Ok(opened) => return Ok(opened),
-            Err(error) => error,
+            Err(NotOpened::Archive(error)) => error,
+            Err(NotOpened::Process(failure)) => return Err(failure),
         };
         match held(&error) {
             Held::Command if Instant::now() < patience => look_again().await,

@@ -97,10 +97,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Add(args) => {
             // Read before the archive is opened: our input may come from another command on the same archive.
             args.standard_input = add::standard_input(&args.documents);
-            ("add", if args.write.dry_run { Access::Judge } else { Access::Create })
+            ("add", if args.write.dry_run { Access::Validate } else { Access::Create })
         }
-        Command::Follow(args) => ("follow", if args.dry_run { Access::Judge } else { Access::Create }),
-        Command::Import(args) => ("import", if args.dry_run { Access::Judge } else { Access::Create }),
+        Command::Follow(args) => ("follow", if args.dry_run { Access::Validate } else { Access::Create }),
+        Command::Import(args) => ("import", if args.dry_run { Access::Validate } else { Access::Create }),
         Command::Show(_) => ("show", Access::Existing),
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),

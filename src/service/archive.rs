@@ -13,6 +13,7 @@ use super::status::Refusal;
 use super::{Context, fit, import, render, view};
 use crate::archive::read::article::View;
 use crate::archive::read::compare::StateSelector;
+use crate::archive::request::WriteMode;
 use crate::archive::request::{Action, Receipt};
 use crate::model::name::parse_revision_name;
 use crate::model::{ArticleName, AsOf, KnownAt, Seq};
@@ -266,7 +267,7 @@ impl ArchiveHandler {
         operation: crate::archive::request::Operation,
         validate_only: bool,
     ) -> Result<Receipt, Refusal> {
-        let written = self.0.archive.write_in(&caller.writes, vec![operation], validate_only).await;
+        let written = self.0.archive.write_in(&caller.writes, vec![operation], WriteMode::of(validate_only)).await;
         let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
@@ -277,7 +278,8 @@ impl ArchiveHandler {
         requests: Vec<pb::RecordObservationRequest>,
     ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
         let batch = publish::batch(&self.0, requests)?;
-        let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.validate_only).await;
+        let answer =
+            self.0.archive.write_in(&caller.writes, batch.operations, WriteMode::of(batch.validate_only)).await;
         render::published_batch(answer, batch.warnings)
     }
 

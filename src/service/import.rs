@@ -9,6 +9,7 @@ use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, publish, render};
 use crate::archive::Pending;
+use crate::archive::request::WriteMode;
 use crate::wire::request::Incoming;
 use crate::wire::{field_violations, pb};
 
@@ -86,7 +87,8 @@ async fn begin(
     requests: Vec<pb::RecordObservationRequest>,
 ) -> Result<Begun, Refusal> {
     let batch = publish::batch(context, requests)?;
-    let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.validate_only).await?;
+    let pending =
+        context.archive.begin_write(&caller.writes, batch.operations, WriteMode::of(batch.validate_only)).await?;
     Ok((pending, batch.warnings))
 }
 

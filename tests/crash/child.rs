@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dateline::archive::request::Operation;
+use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
 use dateline::clock::{Clock, SystemClock};
 use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};
@@ -80,7 +81,7 @@ impl Clock for OffClock {
 pub(crate) fn open(path: &Path, clock_off_micros: i64) -> Result<Archive, OpenArchiveError> {
     let holder = Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() };
     let options = Options { free_space_floor_bytes: 64 << 20, ..Options::default() };
-    Ok(Archive::open(path, true, &options, Arc::new(OffClock(clock_off_micros)), holder)?.0)
+    Ok(Archive::open_or_create(path, &options, Arc::new(OffClock(clock_off_micros)), holder)?.0)
 }
 
 async fn live(task: Task) {
@@ -118,7 +119,7 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
         let wanted = work.job();
         let operations: Vec<Operation> = wanted.iter().map(crate::wanted::Wanted::operation).collect();
         Line::Asked { job, wanted }.say();
-        match archive.begin_write(&Arc::default(), operations, false).await {
+        match archive.begin_write(&Arc::default(), operations, WriteMode::Commit).await {
             Ok(pending) => in_flight.push_back((job, pending)),
             Err(error) => Line::Failed(format!("a write was not accepted: {error}")).say(),
         }

@@ -189,7 +189,7 @@ async fn a_stalled_reader_of_an_original_is_cut_off() {
     let clock = std::sync::Arc::new(dateline::clock::SystemClock);
     let options = dateline::archive::Options::default();
     let (archive, _) =
-        dateline::archive::Archive::open(directory.path(), true, &options, clock, crate::server::holder()).unwrap();
+        dateline::archive::Archive::open_or_create(directory.path(), &options, clock, crate::server::holder()).unwrap();
     let stalled_after = std::time::Duration::from_millis(200);
     let options = dateline::server::Options { stalled_after, ..dateline::server::Options::default() };
     let server = TestServer::over(archive, options).await;
@@ -342,8 +342,7 @@ async fn a_page_reads_no_more_contents_than_it_may_return() {
     }
     server.stop().await;
     let clock = std::sync::Arc::new(dateline::clock::SystemClock);
-    let (archive, _) =
-        Archive::open(directory.path(), false, &Options::default(), clock, crate::server::holder()).unwrap();
+    let (archive, _) = Archive::open(directory.path(), &Options::default(), clock, crate::server::holder()).unwrap();
     let cut = archive.read_point(AsOf::default(), Seq(0)).await.unwrap();
     let query = ArticleQuery {
         source: None,

@@ -129,7 +129,7 @@ fn another_format_is_rejected_with_advice() {
         let directory = unpacked();
         say_format(directory.path(), found);
         let clock: Arc<dyn dateline::clock::Clock> = clock();
-        let refused = Archive::open(directory.path(), true, &options(), clock, holder()).map(drop).unwrap_err();
+        let refused = Archive::open_or_create(directory.path(), &options(), clock, holder()).map(drop).unwrap_err();
         assert!(!refused.is_damage());
         let message = refused.to_string();
         for words in [

@@ -26,7 +26,7 @@ impl TestServer {
     /// Serves the archive in `directory`, which is created if need be.
     pub(crate) async fn on_directory(directory: &Path) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (archive, _) = Archive::open(directory, true, &Options::default(), clock, holder()).unwrap();
+        let (archive, _) = Archive::open_or_create(directory, &Options::default(), clock, holder()).unwrap();
         Self::over(archive, server::Options::default()).await
     }
 

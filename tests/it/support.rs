@@ -143,7 +143,7 @@ pub(crate) fn at_revision(revision: u32) -> Precondition {
 /// Opens or creates an archive in a directory.
 pub(crate) fn open_directory(path: &std::path::Path, options: &Options, clock: &Arc<ManualClock>) -> Archive {
     let clock: Arc<dyn dateline::clock::Clock> = Arc::clone(clock) as _;
-    Archive::open(path, true, options, clock, holder()).unwrap().0
+    Archive::open_or_create(path, options, clock, holder()).unwrap().0
 }
 
 /// The lock holder that tests register.

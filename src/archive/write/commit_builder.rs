@@ -26,7 +26,7 @@ use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::position::Position;
 use crate::archive::project::sources::{self};
 use crate::archive::read::contents::LoadedContent;
-use crate::archive::request::{Operation, Receipt};
+use crate::archive::request::{Operation, Receipt, WriteMode};
 use crate::archive::writes::Writes;
 use crate::model::{ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp};
 use crate::store::Tables;
@@ -68,14 +68,14 @@ impl CommitBuilder {
     }
 
     /// Decides the operations of one job at `now`, each on the effects of those before it, and adds the job to the
-    /// commit. If one is rejected, nothing is added, and the error has its index. With `validate_only`, nothing is
+    /// commit. If one is rejected, nothing is added, and the error has its index. In [`WriteMode::Validate`], nothing is
     /// added in any case.
     pub(crate) fn decide(
         &mut self,
         base: BaseState<'_>,
         now: Timestamp,
         operations: &[Operation],
-        validate_only: bool,
+        mode: WriteMode,
     ) -> Result<Vec<Receipt>, BatchError> {
         let mut job = Job { position: self.position, writes: Writes::default() };
         let mut written = Vec::with_capacity(operations.len());
@@ -85,12 +85,12 @@ impl CommitBuilder {
         }
         // Every receipt gets the snapshot at the end of the job, because a read below that would see only a part of an
         // atomic batch. The exception is a repeated request whose first one was committed before this job.
-        let snapshot = if validate_only { self.position.snapshot() } else { job.position.snapshot() };
+        let snapshot = if mode == WriteMode::Validate { self.position.snapshot() } else { job.position.snapshot() };
         let of_this_job = |answer: &&mut Receipt| !answer.replayed || answer.snapshot.next_seq > self.position.next_seq;
         for answer in written.iter_mut().filter(of_this_job) {
             answer.snapshot = snapshot;
         }
-        if !validate_only {
+        if mode == WriteMode::Commit {
             self.position = job.position;
             self.writes.append(job.writes);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::archive::error::{ArchiveError, BatchError};
-use crate::archive::request::{Operation, Receipt};
+use crate::archive::request::{Operation, Receipt, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
 use crate::archive::write::room::Place;
 use crate::model::{SubscriptionId, Timestamp};
@@ -23,7 +23,7 @@ pub(crate) enum WriterMessage {
     /// Carry out these operations, all or none.
     Job {
         operations: Vec<Operation>,
-        validate_only: bool,
+        mode: WriteMode,
         answer: oneshot::Sender<BatchResult>,
         /// The size of its contents and originals.
         bytes: usize,

@@ -27,7 +27,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::archive::error::{ArchiveError, Unavailable};
-use crate::archive::request::{Action, Operation};
+use crate::archive::request::{Action, Operation, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
 use crate::archive::write::messages::{BatchResult, WriterMessage};
 pub use crate::archive::write::room::Share;
@@ -96,11 +96,11 @@ impl Queue {
         &self,
         share: &Arc<Share>,
         operations: Vec<Operation>,
-        validate_only: bool,
+        mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
         let (size, bytes) = size(&operations)?;
         let place = self.room.take(share, size, bytes)?;
-        self.queue(operations, validate_only, bytes, place)
+        self.queue(operations, mode, bytes, place)
     }
 
     /// Queues the operations of an import as soon as there is room for them. Connections take turns.
@@ -108,24 +108,24 @@ impl Queue {
         &self,
         share: &Arc<Share>,
         operations: Vec<Operation>,
-        validate_only: bool,
+        mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
         let (size, bytes) = size(&operations)?;
         let import_turn = share.import_turn.lock().await;
         let place = self.imported.wait_for(size, bytes).await?;
         drop(import_turn);
-        self.queue(operations, validate_only, bytes, place)
+        self.queue(operations, mode, bytes, place)
     }
 
     fn queue(
         &self,
         operations: Vec<Operation>,
-        validate_only: bool,
+        mode: WriteMode,
         bytes: usize,
         place: Place,
     ) -> Result<Pending, ArchiveError> {
         let (answer, answered) = oneshot::channel();
-        self.send(WriterMessage::Job { operations, validate_only, answer, bytes, place })?;
+        self.send(WriterMessage::Job { operations, mode, answer, bytes, place })?;
         Ok(Pending(answered))
     }
 
@@ -239,7 +239,7 @@ mod tests {
     fn fill(queue: &Queue, share: &Arc<Share>) -> (usize, ArchiveError) {
         let mut queued = 0;
         loop {
-            match queue.submit(share, operations(256), false) {
+            match queue.submit(share, operations(256), WriteMode::Commit) {
                 Ok(_) => queued += 1,
                 Err(error) => return (queued, error),
             }
@@ -258,7 +258,7 @@ mod tests {
         for _ in 0..100 {
             fill(&queue, &Arc::default());
         }
-        assert!(queue.submit(&Arc::default(), operations(1), false).is_ok());
+        assert!(queue.submit(&Arc::default(), operations(1), WriteMode::Commit).is_ok());
         // A write no longer counts once it is answered.
         drop(received.try_iter().collect::<Vec<_>>());
         assert_eq!(fill(&queue, &first).0, 8);
@@ -268,11 +268,13 @@ mod tests {
     fn imports_that_wait_for_room_take_no_room_from_other_writes() {
         let (queue, _received) = queue();
         let shares: Vec<Arc<Share>> = (0..30).map(|_| Arc::default()).collect();
-        let mut imports: Vec<_> =
-            shares.iter().map(|share| Box::pin(queue.submit_imported(share, operations(256), false))).collect();
+        let mut imports: Vec<_> = shares
+            .iter()
+            .map(|share| Box::pin(queue.submit_imported(share, operations(256), WriteMode::Commit)))
+            .collect();
         let queued = imports.iter_mut().filter_map(|import| import.now_or_never()).count();
         assert_eq!(queued, 2, "two full commits");
-        assert!(queue.submit(&Arc::default(), operations(256), false).is_ok());
+        assert!(queue.submit(&Arc::default(), operations(256), WriteMode::Commit).is_ok());
     }
 
     #[test]
@@ -291,11 +293,11 @@ mod tests {
         let (queue, received) = queue();
         let (first, second): (Arc<Share>, Arc<Share>) = Default::default();
         let mut of_first: Vec<_> =
-            (0..5).map(|_| Box::pin(queue.submit_imported(&first, operations(256), false))).collect();
+            (0..5).map(|_| Box::pin(queue.submit_imported(&first, operations(256), WriteMode::Commit))).collect();
         let queued = of_first.iter_mut().filter_map(|import| import.now_or_never()).count();
         assert_eq!(queued, 2);
         let mut waiting = of_first.split_off(2);
-        let mut of_second = Box::pin(queue.submit_imported(&second, operations(256), false));
+        let mut of_second = Box::pin(queue.submit_imported(&second, operations(256), WriteMode::Commit));
         assert!((&mut of_second).now_or_never().is_none());
         drop(received.recv().unwrap());
         assert!((&mut waiting[0]).now_or_never().is_some(), "it has waited longest");

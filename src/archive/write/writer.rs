@@ -40,7 +40,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::archive::clock_watch::ClockFault;
 use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::position::{Position, Tail};
-use crate::archive::request::Operation;
+use crate::archive::request::{Operation, WriteMode};
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Decided, SubscriptionEdit};
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
@@ -282,8 +282,8 @@ impl Writer {
 
     fn decide(&mut self, event: WriterMessage) {
         match event {
-            WriterMessage::Job { operations, validate_only, answer, bytes, place } => {
-                self.decide_job(&operations, validate_only, answer, (bytes, place));
+            WriterMessage::Job { operations, mode, answer, bytes, place } => {
+                self.decide_job(&operations, mode, answer, (bytes, place));
             }
             WriterMessage::Subscription { id, edit, answer, permit } => self.decide_edit(id, edit, answer, permit),
             // These are never held, and need no decision.
@@ -294,7 +294,7 @@ impl Writer {
     fn decide_job(
         &mut self,
         operations: &[Operation],
-        validate_only: bool,
+        mode: WriteMode,
         answer: oneshot::Sender<BatchResult>,
         (bytes, place): (usize, Place),
     ) {
@@ -311,7 +311,7 @@ impl Writer {
         let read = Overlay::new(engine.as_ref(), in_flight);
         let cached = |seq| self.shared.caches.content(seq);
         let base = BaseState { read: &read, cached: &cached };
-        let result = self.next.builder.decide(base, self.shared.clock.now(), operations, validate_only);
+        let result = self.next.builder.decide(base, self.shared.clock.now(), operations, mode);
         self.next.bytes += bytes;
         self.next.waiting.push(PendingReply::Job { answer, result, _place: place });
     }

@@ -388,7 +388,7 @@ mod tests {
             request: None,
             action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
         };
-        archive.write(vec![operation], false).await.unwrap();
+        archive.write(vec![operation], crate::archive::request::WriteMode::Commit).await.unwrap();
     }
 
     /// Before this test: if changes that do not match were committed while there was no room to send `CaughtUp`, they

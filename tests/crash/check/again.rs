@@ -2,6 +2,7 @@
 
 use dateline::archive::Archive;
 use dateline::archive::request::Operation;
+use dateline::archive::request::WriteMode;
 use dateline::model::{AsOf, KnownAt, Seq, Timestamp};
 
 use super::Fault;
@@ -33,7 +34,7 @@ pub(super) async fn requests_are_answered_again(
     }
     for asked in asked.chunks(TOGETHER) {
         let operations = asked.iter().map(|(operation, _)| operation.clone()).collect();
-        match archive.write(operations, true).await {
+        match archive.write(operations, WriteMode::Validate).await {
             Err(failed) => {
                 let answer = failed.failed_item.map(|index| &asked[index].1);
                 faults.push(Fault::Lost(format!("repeated, {answer:?} is rejected: {failed}")));

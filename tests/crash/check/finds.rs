@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, BatchError, Options};
 use dateline::clock::SystemClock;
 
@@ -23,7 +24,7 @@ async fn worked_on() -> (Archive, Vec<Line>) {
             let (job, wanted) = (writer << 24 | number, work.job());
             let operations = wanted.iter().map(crate::wanted::Wanted::operation).collect();
             told.push(Line::Asked { job, wanted });
-            told.push(match archive.write(operations, false).await {
+            told.push(match archive.write(operations, WriteMode::Commit).await {
                 Ok(written) => Line::Receipt { job, answers: written.iter().map(Answer::of).collect() },
                 Err(BatchError { error, .. }) => Line::Refused { job, reason: error.to_string() },
             });

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dateline::archive::Archive;
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::recover::restore::RestoreError;
+use dateline::archive::request::WriteMode;
 use dateline::backup::{BackupError, Chain, Until, find};
 use dateline::model::Seq;
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ use crate::support::block_on;
 
 async fn write(archive: &Archive, article: u8, at: i64, text: u8) {
     let operation = asked::operation(&observe(article, at, Text(text)), None);
-    archive.write(vec![operation], false).await.unwrap();
+    archive.write(vec![operation], WriteMode::Commit).await.unwrap();
 }
 
 /// A full backup, and an incremental one after each of some writes.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::archive::changefeed::FeedStart;
+use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, Options};
 use dateline::backup::{BackupFile, Chain, Incoming, Until, check, find};
 use dateline::clock::{Clock, ManualClock};
@@ -35,7 +36,7 @@ impl Saved {
         let archive = Arc::new(Archive::over(engine, &Options::default(), Arc::clone(&clock) as _).unwrap());
         for batch in batches() {
             let operations = batch.iter().map(|write| asked::operation(write, None)).collect();
-            archive.write(operations, false).await.unwrap();
+            archive.write(operations, WriteMode::Commit).await.unwrap();
         }
         archive.create_subscription(index(), FeedQuery::default(), Seq::ZERO).await.unwrap();
         Self { archive, clock, directory: TempDir::new().unwrap() }
@@ -47,7 +48,7 @@ impl Saved {
 
     async fn write(&self, at: i64) {
         let operation = asked::operation(&observe(0, at, Text(1)), None);
-        self.archive.write(vec![operation], false).await.unwrap();
+        self.archive.write(vec![operation], WriteMode::Commit).await.unwrap();
     }
 
     async fn move_to(&self, seq: u64) {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::recover::restore::restore_directory;
 use dateline::archive::recover::restore::{RestoreError, Restored};
+use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, Options};
 use dateline::backup::{self, BackupFile, Chain, Changes, Incoming, Until};
 use dateline::clock::{Clock, ManualClock};
@@ -68,7 +69,7 @@ pub(crate) fn written(batches: &[Vec<Write>]) -> Arc<Archive> {
         for batch in batches {
             clock.set(clock.now().saturating_add_micros(1_000));
             let operations = batch.iter().map(|write| asked::operation(write, None)).collect();
-            archive.write(operations, false).await.unwrap();
+            archive.write(operations, WriteMode::Commit).await.unwrap();
         }
     });
     Arc::new(archive)

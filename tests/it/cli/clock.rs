@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dateline::archive::Options;
+use dateline::archive::request::WriteMode;
 use dateline::clock::{Clock, ManualClock, SystemClock};
 
 use super::server::Server;
@@ -20,7 +21,7 @@ fn a_clock_behind_the_last_change_is_reported_by_commands_and_in_the_log() {
     let archive = open_directory(&cli.archive(), &Options::default(), &ahead);
     block_on(async {
         let operation = asked::operation(&observe(0, 0, Text(0)), None);
-        archive.write(vec![operation], false).await.unwrap();
+        archive.write(vec![operation], WriteMode::Commit).await.unwrap();
         archive.close().await;
     });
     drop(archive);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use dateline::archive::Options;
+use dateline::archive::request::WriteMode;
 use dateline::client::Client;
 use dateline::clock::ManualClock;
 use dateline::wire::json::from_json;
@@ -33,7 +34,7 @@ fn random(seed: u64) -> Cli {
     support::block_on(async {
         for operations in model::batches_of(seed, 40) {
             // Some are rejected, and rejected writes leave no trace.
-            drop(archive.write(operations, false).await);
+            drop(archive.write(operations, WriteMode::Commit).await);
         }
         archive.close().await;
     });
@@ -252,7 +253,7 @@ fn filled(articles: u64, bytes: usize) -> Cli {
             let observation = dateline::archive::request::Observation::new(content, Vec::new());
             let action = dateline::archive::request::Action::Observe(Box::new(observation));
             let target = dateline::archive::request::Target::Named(name);
-            archive.write(vec![support::operation(target, support::at(0), action)], false).await.unwrap();
+            archive.write(vec![support::operation(target, support::at(0), action)], WriteMode::Commit).await.unwrap();
         }
         archive.close().await;
     });

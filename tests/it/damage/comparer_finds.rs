@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use dateline::archive::Archive;
+use dateline::archive::request::WriteMode;
 use dateline::archive::request::{Action, Observation, Operation, Target};
 use dateline::clock::ManualClock;
 use dateline::model::{Block, BlockKind, Content, Original};
@@ -33,11 +34,11 @@ impl Two {
     async fn archive(&self, which: usize, word: &str, with_late_observation: bool) -> Archive {
         let archive = support::open_directory(self.directories[which].path(), &options(), &self.clock);
         for (tick, said) in [(10, "first"), (20, word), (30, "third")] {
-            archive.write(vec![observed(0, tick, said)], false).await.unwrap();
+            archive.write(vec![observed(0, tick, said)], WriteMode::Commit).await.unwrap();
         }
-        archive.write(vec![observed(1, 10, "other")], false).await.unwrap();
+        archive.write(vec![observed(1, 10, "other")], WriteMode::Commit).await.unwrap();
         if with_late_observation {
-            archive.write(vec![observed(0, 15, "late")], false).await.unwrap();
+            archive.write(vec![observed(0, 15, "late")], WriteMode::Commit).await.unwrap();
         }
         archive
     }

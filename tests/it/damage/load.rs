@@ -7,6 +7,7 @@
 use dateline::archive::Archive;
 use dateline::archive::BatchError;
 use dateline::archive::error::Unavailable;
+use dateline::archive::request::WriteMode;
 use dateline::archive::request::{Action, Observation, Operation, Target};
 use dateline::model::{
     ArticleName, AsOf, Block, BlockKind, Content, FeedQuery, KnownAt, Original, Seq, SubscriptionId,
@@ -51,7 +52,7 @@ impl Load {
             }
             _ => vec![self.large(step)],
         };
-        match archive.write(operations, false).await {
+        match archive.write(operations, WriteMode::Commit).await {
             // Random operations may be rejected; the model's tests check the reasons.
             Ok(_) | Err(BatchError { error: ArchiveError::Missing(_) | ArchiveError::Conflict(_), .. }) => {}
             Err(BatchError { error, .. }) => panic!("step {step}: {error}"),
@@ -148,7 +149,7 @@ pub(super) async fn write_one_more(archive: &Archive) -> Result<(), String> {
     let observation = Observation::new(content, vec![support::url(60)]);
     let target = Target::Named(support::named(0, "one-more"));
     let operation = support::operation(target, support::at(50), Action::Observe(Box::new(observation)));
-    match archive.write(vec![operation], false).await {
+    match archive.write(vec![operation], WriteMode::Commit).await {
         Ok(_) => Ok(()),
         // A damaged archive must not reject it for a reason that an intact one would not have.
         Err(BatchError {

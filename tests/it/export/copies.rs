@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use dateline::archive::request::WriteMode;
 use dateline::archive::request::{Action, Operation, Target};
 use dateline::archive::{Archive, Options};
 use dateline::client::Client;
@@ -78,11 +79,11 @@ async fn replayed_requests_reproduce_the_archive() {
     for round in 0..12 {
         let (archive, client) = empty().await;
         for operation in rare() {
-            archive.write(vec![operation], false).await.unwrap();
+            archive.write(vec![operation], WriteMode::Commit).await.unwrap();
         }
         for operations in model::batches_of(round, 60) {
             // Some are rejected, and rejected writes leave no trace.
-            drop(archive.write(operations, false).await);
+            drop(archive.write(operations, WriteMode::Commit).await);
         }
         let (copy, copied) = empty().await;
         let all = changes(&client, pb::FeedView::Request).await;

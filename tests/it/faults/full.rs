@@ -23,7 +23,7 @@ const FLOOR: u64 = 32 * MIB;
 async fn serve(disk: &Disk) -> TestServer {
     let options = Options { free_space_floor_bytes: FLOOR, ..Options::default() };
     let path = disk.path().join("archive");
-    let (archive, _) = Archive::open(&path, true, &options, Arc::new(SystemClock), holder()).unwrap();
+    let (archive, _) = Archive::open_or_create(&path, &options, Arc::new(SystemClock), holder()).unwrap();
     TestServer::over(archive, server::Options::default()).await
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dateline::archive::error::Unavailable;
+use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, ArchiveError, Options};
 use dateline::client::{Client, ServerError};
 use dateline::clock::SystemClock;
@@ -151,10 +152,10 @@ async fn maintenance_writes_continue_while_a_full_disk_rejects_others() {
     engine.fault_at(1, Fault::Hang);
     engine.fault_at(2, Fault::Full);
     let observed = |id, tick| vec![support::observe(&support::named(1, id), support::at(tick), Text(1))];
-    let first = archive.begin_write(&Arc::default(), observed("early", 2), false).await.unwrap();
+    let first = archive.begin_write(&Arc::default(), observed("early", 2), WriteMode::Commit).await.unwrap();
     let hangs = engine.clone();
     tokio::task::spawn_blocking(move || hangs.wait_until_hanging()).await.unwrap();
-    let second = archive.begin_write(&Arc::default(), observed("late", 3), false).await.unwrap();
+    let second = archive.begin_write(&Arc::default(), observed("late", 3), WriteMode::Commit).await.unwrap();
     let known_at = KnownAt::ArchiveTime(archive.clock().now());
     let as_of = AsOf { observe_time: None, known_at };
     let reader = SubscriptionId::parse("reader").unwrap();

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dateline::archive::error::Unavailable;
+use dateline::archive::request::WriteMode;
 use dateline::archive::request::{Action, Observation, Operation, Target};
 use dateline::archive::{Archive, ArchiveError};
 use dateline::model::{Original, Seq};
@@ -29,7 +30,7 @@ fn with_original(article: u8, kilobytes: usize) -> Operation {
 }
 
 async fn write(archive: &Archive, operations: Vec<Operation>) -> Result<(), ArchiveError> {
-    archive.write(operations, false).await.map(drop).map_err(|failed| failed.error)
+    archive.write(operations, WriteMode::Commit).await.map(drop).map_err(|failed| failed.error)
 }
 
 /// An archive with one small article.

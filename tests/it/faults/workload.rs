@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dateline::archive::read::article::View;
 use dateline::archive::request::Operation;
+use dateline::archive::request::WriteMode;
 use dateline::archive::subscriptions::Attachment;
 use dateline::archive::{Archive, ArchiveError, BatchError, Options};
 use dateline::clock::{Clock, ManualClock};
@@ -99,7 +100,7 @@ impl Player {
     pub(super) async fn play(&mut self, index: usize, step: &Step) -> Result<String, ArchiveError> {
         self.clock.set(time_of(index));
         match step {
-            Step::Write(operations) => match self.archive.write(operations.clone(), false).await {
+            Step::Write(operations) => match self.archive.write(operations.clone(), WriteMode::Commit).await {
                 Ok(written) => Ok(format!("{written:?}")),
                 Err(BatchError { error, .. }) => Err(error),
             },

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dateline::archive::read::article::View;
+use dateline::archive::request::WriteMode;
 use dateline::archive::request::{Action, Operation, Outcome, Receipt};
 use dateline::archive::{Archive, BatchResult};
 use dateline::clock::ManualClock;
@@ -35,7 +36,8 @@ async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mis
         if let Action::Observe(observation) = &mut operation.action {
             observation.coalesce_within_micros = *coalesce_within;
         }
-        let written = archive.write(vec![operation], false).await.map_err(|failed| failed.error.to_string())?;
+        let written =
+            archive.write(vec![operation], WriteMode::Commit).await.map_err(|failed| failed.error.to_string())?;
         outcomes.extend(written.iter().map(|written| written.outcome));
     }
     Ok(outcomes)
@@ -138,9 +140,9 @@ fn validated_and_rejected_batches_write_nothing() {
                 let operations: Vec<Operation> = batch.iter().map(|write| operation(write, None)).collect();
                 let state = async || (archive.tail(), archive.article_count(), archive.disk_bytes().await.unwrap());
                 let before = state().await;
-                let validated = archive.write(operations.clone(), true).await;
+                let validated = archive.write(operations.clone(), WriteMode::Validate).await;
                 same(|| format!("after validating {batch:?}"), state().await, before)?;
-                let written = archive.write(operations, false).await;
+                let written = archive.write(operations, WriteMode::Commit).await;
                 same(|| format!("the answer to {batch:?}"), told(&validated), told(&written))?;
                 if written.is_err() {
                     same(|| format!("after rejecting {batch:?}"), state().await, before)?;

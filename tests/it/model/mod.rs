@@ -25,6 +25,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use dateline::archive::request::Operation;
+use dateline::archive::request::WriteMode;
 use dateline::clock::ManualClock;
 use dateline::store::engine::memory::MemoryEngine;
 use proptest::strategy::{Strategy, ValueTree};
@@ -55,7 +56,7 @@ pub(crate) fn filled() -> MemoryEngine {
     support::block_on(async {
         for operations in batches(40) {
             // Some are rejected, and rejected writes leave no trace.
-            drop(archive.write(operations, false).await);
+            drop(archive.write(operations, WriteMode::Commit).await);
         }
         archive.close().await;
     });

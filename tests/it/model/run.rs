@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::read::article::View;
+use dateline::archive::request::WriteMode;
 use dateline::archive::request::{Operation, Precondition, Receipt};
 use dateline::archive::{Archive, BatchResult, ReadPoint};
 use dateline::backup::Until;
@@ -147,13 +148,13 @@ impl Run {
 
     async fn step(&mut self, step: &Step) -> Result<(), Mismatch> {
         match step {
-            Step::Write(writes) => self.write(writes, false).await,
-            Step::Validate(writes) => self.write(writes, true).await,
+            Step::Write(writes) => self.write(writes, WriteMode::Commit).await,
+            Step::Validate(writes) => self.write(writes, WriteMode::Validate).await,
             Step::Again(index) => {
                 let Some(sent) = index.checked_rem(self.sent.len()).map(|index| self.sent[index].clone()) else {
                     return Ok(());
                 };
-                self.write(&sent, false).await
+                self.write(&sent, WriteMode::Commit).await
             }
             Step::Burst(jobs) => self.burst(jobs).await,
             Step::Fail(failure, writes) => self.fail(*failure, writes).await,
@@ -265,7 +266,7 @@ impl Run {
         let mut answers = Vec::new();
         for (index, operations) in sent.into_iter().enumerate() {
             self.figures.operations += operations.len() as u64;
-            let begun = self.archive.begin_write(&Arc::default(), operations, false).await;
+            let begun = self.archive.begin_write(&Arc::default(), operations, WriteMode::Commit).await;
             answers.push(begun.map_err(|error| error.to_string())?);
             if index == 0 {
                 self.until_hanging(&engine).await?;
@@ -304,7 +305,7 @@ impl Run {
                 Failure::PowerCut | Failure::Killed => Fault::FailBeforeSync,
             },
         );
-        let refused = self.archive.write(operations, false).await.map(drop);
+        let refused = self.archive.write(operations, WriteMode::Commit).await.map(drop);
         let refused = refused.map_err(|failed| Missed::of(&failed.error));
         let expected = if failure == Failure::Full { Missed::StorageFull } else { Missed::StorageFailed };
         self.figures.count_refusal(&expected);

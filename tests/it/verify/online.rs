@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, Options};
 use dateline::clock::SystemClock;
 use dateline::store::engine::memory::MemoryEngine;
@@ -28,7 +29,7 @@ async fn writes_during_a_verification_are_not_findings() {
                     let late = if tick % 4 == 0 { tick / 2 } else { tick };
                     let text = Text(u8::try_from(tick % 7).unwrap());
                     let operation = support::observe(&support::named(writer, &id), support::at(late), text);
-                    archive.write(vec![operation], false).await.unwrap();
+                    archive.write(vec![operation], WriteMode::Commit).await.unwrap();
                 }
                 tick
             })
