@@ -171,15 +171,15 @@ impl Run {
     }
 
     /// Sends a batch to the archive and to the model.
-    async fn write(&mut self, writes: &[Write], validate_only: bool) -> Result<(), Mismatch> {
+    async fn write(&mut self, writes: &[Write], mode: WriteMode) -> Result<(), Mismatch> {
         let (requests, operations) = self.resolve(writes).await?;
         let tail = self.archive.tail();
         let mut after = self.model.clone();
         let expected = after.write(&requests);
-        let written = self.archive.write(operations, validate_only).await;
+        let written = self.archive.write(operations, mode).await;
         self.figures.operations += writes.len() as u64;
         self.compare_answers(&written, expected)?;
-        if validate_only || written.is_err() {
+        if mode == WriteMode::Validate || written.is_err() {
             return same(|| "the tail after what writes nothing".to_owned(), self.archive.tail(), tail);
         }
         self.sent.push(writes.to_vec());
