@@ -115,7 +115,7 @@ pub enum ConfigError {
     /// The configuration file cannot be read.
     #[error("cannot read the configuration file {}: {source}", .path.display())]
     Unreadable {
-        /// The configuration file.
+        /// The path of the configuration file.
         path: PathBuf,
         /// The operating system's error.
         source: std::io::Error,
@@ -123,7 +123,7 @@ pub enum ConfigError {
     /// The file is not valid TOML, or has an unknown key or a value of the wrong type.
     #[error("the configuration file {}, line {line}: {reason}", .path.display())]
     Malformed {
-        /// The configuration file.
+        /// The path of the configuration file.
         path: PathBuf,
         /// The line number, from 1.
         line: usize,
@@ -133,7 +133,7 @@ pub enum ConfigError {
     /// A setting has a value that is out of range or malformed.
     #[error("{setting}: {reason}")]
     Invalid {
-        /// The setting's key.
+        /// The key of the setting, such as `listen`.
         setting: &'static str,
         /// What is wrong and which values are accepted.
         reason: String,

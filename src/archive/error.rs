@@ -30,9 +30,9 @@ pub enum ArchiveError {
     TooLarge {
         /// The quantity that is too large, with its unit, as the subject of a sentence.
         what: &'static str,
-        /// Its value.
+        /// How large it is, in that unit.
         size: usize,
-        /// Its limit.
+        /// The most that is allowed, in the same unit.
         size_max: usize,
     },
     /// The data on disk is not what was written.
@@ -77,15 +77,15 @@ pub enum Missing {
     /// The article has no revision of this number, as known at the read point.
     #[error("{article} has no revision {number} at the requested point")]
     Revision {
-        /// The requested article.
+        /// The article, which exists without this revision.
         article: ArticleName,
-        /// The requested number.
+        /// The revision number that was requested.
         number: RevisionNumber,
     },
     /// The article exists, but its first change is later than the read point's archive side.
     #[error("{article} was first archived at {first}, which is after the requested point")]
     NotYetArchived {
-        /// The requested article.
+        /// The article, which a later read point would find.
         article: ArticleName,
         /// The archive time of its first change.
         first: Timestamp,
@@ -93,7 +93,7 @@ pub enum Missing {
     /// The article exists, but it was first observed after the requested instant.
     #[error("{article} was first observed at {first}, which is after the requested time")]
     NotYetObserved {
-        /// The requested article.
+        /// The article, which a later observe time would find.
         article: ArticleName,
         /// Its first observe time, as known at the read point.
         first: Timestamp,
@@ -125,7 +125,7 @@ pub enum Conflict {
     Revision {
         /// The article that the write was for.
         article: ArticleName,
-        /// Its newest revision.
+        /// Its newest revision, which may not have the highest number.
         current: RevisionNumber,
         /// The etag of its newest state.
         etag: String,
@@ -162,7 +162,7 @@ pub enum InvalidReadPoint {
     /// The position is beyond the end of the log.
     #[error("position {next_seq} is beyond the end of the log, {tail}; the changes below it may still change")]
     SeqInFuture {
-        /// The requested position.
+        /// The requested position, which is greater than `tail`.
         next_seq: Seq,
         /// The durable end of the log.
         tail: Seq,
@@ -170,7 +170,7 @@ pub enum InvalidReadPoint {
     /// The instant is ahead of the archive's clock.
     #[error("archive time {archive_time} is in the future (it is {now}); what is known then may still change")]
     TimeInFuture {
-        /// The requested instant.
+        /// The requested archive time, which is later than `now`.
         archive_time: Timestamp,
         /// The time of the archive's clock.
         now: Timestamp,

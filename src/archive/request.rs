@@ -49,7 +49,7 @@ pub struct Operation {
 /// How the client identifies an article.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// By name.
+    /// By its full name, whether the article exists or not.
     Named(ArticleName),
     /// By the first of the operation's URLs that is bound to an article of the source, or else by the derived name.
     Found {
@@ -63,7 +63,7 @@ pub enum Target {
 /// What to do to an article.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Record an observation.
+    /// Record an observation, which creates a revision or confirms one.
     Observe(Box<Observation>),
     /// Record the content of an earlier revision again.
     Rollback(RevisionNumber),

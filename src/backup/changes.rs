@@ -12,7 +12,7 @@ use crate::store::whole::WholeChange;
 /// The point up to which a chain is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Everything.
+    /// All changes of the chain.
     End,
     /// The changes below this position. A position inside an atomic batch is lowered to the start of the batch.
     Seq(Seq),

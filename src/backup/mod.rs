@@ -94,7 +94,7 @@ pub enum BackupError {
     /// The requested position is after the end of the backup.
     #[error("position {asked} is beyond the end of the backup, {end}")]
     Beyond {
-        /// The requested position.
+        /// The position up to which changes were requested.
         asked: Seq,
         /// The end of the last file.
         end: Seq,

@@ -56,7 +56,7 @@ impl Progress {
         })
     }
 
-    /// Never shows anything.
+    /// Shows nothing, for a command that runs until it is stopped.
     pub(super) fn none() -> Self {
         Self::showing(Shown::Nothing)
     }
@@ -119,7 +119,7 @@ impl Progress {
         }
     }
 
-    /// Removes the bar.
+    /// Removes the bar from the terminal, if one is shown.
     pub(super) fn end(&mut self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();

@@ -54,7 +54,7 @@ impl<'a> Report<'a> {
         Self { out, progress: Progress::new(globals), unit, dry_run, total: 0, outcomes, failures }
     }
 
-    /// Announces `more` documents.
+    /// Adds `more` documents to the expected total. If several are expected at first, progress is shown.
     pub(super) fn expect(&mut self, more: u64) {
         if self.total == 0 && more > 1 {
             self.progress.begin("archiving", self.unit, more);

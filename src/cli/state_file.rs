@@ -62,7 +62,7 @@ impl<T: Serialize + DeserializeOwned + Default> StateFile<T> {
         replace_privately(&self.path, &serde_json::to_vec_pretty(&self.value)?)
     }
 
-    /// Removes the file.
+    /// Removes the file; succeeds if there is none.
     pub(super) fn forget(self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

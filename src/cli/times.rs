@@ -14,7 +14,7 @@ use crate::model::{TimeTextError, Timestamp};
 /// The end of a day that a date stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeEnd {
-    /// Its first microsecond.
+    /// The first microsecond of the day.
     First,
     /// Its last microsecond, or now if the day has not ended yet.
     Last,

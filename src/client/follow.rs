@@ -51,7 +51,7 @@ pub enum Followed {
     CaughtUp,
     /// The feed is no longer caught up.
     FellBehind {
-        /// The durable tail.
+        /// The durable tail, which is ahead of the feed's own position.
         durable_next_seq: u64,
     },
     /// The stream broke or could not be opened. A new one is opened automatically.

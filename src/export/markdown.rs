@@ -155,7 +155,7 @@ fn opening(line: &str) -> String {
     }
 }
 
-/// Escapes inline markup.
+/// Escapes the characters that would begin inline markup.
 fn inline(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {

@@ -57,13 +57,13 @@ pub struct Withdrawal {
 /// Document formats that an article can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// IPTC ninjs 3.1.
+    /// IPTC ninjs 3.1, a JSON format for news.
     Ninjs,
     /// schema.org's NewsArticle, as JSON-LD.
     JsonLd,
     /// Markdown with YAML front matter.
     Markdown,
-    /// Plain text.
+    /// Plain text for people, not meant to be ingested again.
     Text,
     /// A self-contained HTML page.
     Html,
@@ -104,7 +104,7 @@ impl Item {
         HEXLOWER.encode(&self.digest.0)
     }
 
-    /// `sources/{source}/articles/{article}/revisions/{number}`.
+    /// The resource name, `sources/{source}/articles/{article}/revisions/{number}`.
     fn revision_name(&self) -> String {
         format!("{}/revisions/{}", self.article, self.revision)
     }

@@ -28,7 +28,7 @@ const CAPACITY_MAX: u64 = 1 << 20;
 /// What to do with a body that is over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excess {
-    /// Fail.
+    /// Fail with [`FetchError::TooLarge`].
     Refuse,
     /// Keep the beginning and discard the rest.
     Drop,

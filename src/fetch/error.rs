@@ -40,7 +40,7 @@ pub enum FetchError {
         url: String,
         /// The host of the URL.
         host: String,
-        /// The resolver's message.
+        /// The resolver's message, or that the name has no address.
         reason: String,
     },
     /// None of the host's addresses accepted a connection.
@@ -60,7 +60,7 @@ pub enum FetchError {
         url: String,
         /// The host of the URL.
         host: String,
-        /// The TLS error.
+        /// Why the handshake failed, as the TLS library reports it.
         reason: String,
     },
     /// A time limit passed.
@@ -84,7 +84,7 @@ pub enum FetchError {
     /// A redirect leads to a URL already visited.
     #[error("{requested} was not fetched: its redirects go in a circle: {}", chain(hops))]
     RedirectLoop {
-        /// The requested URL.
+        /// The URL that was requested, before any redirect.
         requested: String,
         /// The URLs visited, in order. The last one also occurs earlier.
         hops: Vec<Url>,
@@ -92,7 +92,7 @@ pub enum FetchError {
     /// There were more redirects than the limit.
     #[error("{requested} was not fetched: it redirects more than {limit} times: {}", chain(hops))]
     TooManyRedirects {
-        /// The requested URL.
+        /// The URL that was requested, before any redirect.
         requested: String,
         /// The maximum number of redirects followed.
         limit: usize,
@@ -114,7 +114,7 @@ pub enum FetchError {
     Status {
         /// The URL of the page.
         url: String,
-        /// The HTTP status.
+        /// The HTTP status of the response.
         code: StatusCode,
         /// How long the site asks to wait, counted from its response.
         retry_after: Option<Duration>,
@@ -142,7 +142,7 @@ pub enum FetchError {
     CutOff {
         /// The URL of the page.
         url: String,
-        /// The connection's error.
+        /// The innermost cause of the failure, as a message.
         reason: String,
     },
     /// The response violates HTTP.
@@ -150,7 +150,7 @@ pub enum FetchError {
     Protocol {
         /// The URL of the page.
         url: String,
-        /// The violation.
+        /// How the response violates HTTP.
         reason: String,
     },
 }

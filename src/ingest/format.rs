@@ -14,7 +14,7 @@ pub enum Format {
     NewsText,
     /// Markdown, with or without front matter.
     Markdown,
-    /// A web page.
+    /// A web page with its HTML markup.
     Html,
     /// JSON-LD with an article of a schema.org type.
     NewsArticle,

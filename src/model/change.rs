@@ -95,7 +95,7 @@ pub enum LogKind {
 /// The attributes of a revision: everything that lists and filters need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevisionRecord {
-    /// The content digest.
+    /// The digest of the content, which identifies its text and attributes.
     pub digest: ContentDigest,
     /// The number of words in the body, without captions.
     pub word_count: u32,
@@ -103,19 +103,19 @@ pub struct RevisionRecord {
     pub word_delta: Option<WordDelta>,
     /// The revision that was rolled back to; `None` if this revision is not a rollback.
     pub rollback_of: Option<RevisionNumber>,
-    /// As [`Content::headline`].
+    /// The headline; never empty.
     pub headline: String,
-    /// As [`Content::section`].
+    /// The section of the publication, such as `World`; empty if unknown.
     pub section: String,
-    /// As [`Content::language`].
+    /// The language as a BCP 47 tag, such as `en-GB`; empty if unknown.
     pub language: String,
-    /// As [`Content::canonical_url`].
+    /// The URL that the publisher declares as the article's own; empty if unknown.
     pub canonical_url: String,
-    /// As [`Content::labels`].
+    /// The labels that the archive's users assigned, sorted and unique.
     pub labels: Vec<String>,
-    /// As [`Content::publish_time`].
+    /// When the publisher says the article was published; `None` if unknown.
     pub publish_time: Option<ClaimedTime>,
-    /// As [`Content::modify_time`].
+    /// When the publisher says the article was last modified; `None` if unknown.
     pub modify_time: Option<ClaimedTime>,
     /// The description of the original; `None` if none was kept.
     pub original: Option<OriginalRecord>,
@@ -137,7 +137,7 @@ pub struct OriginalRecord {
 pub struct Original {
     /// The media type, such as `text/html`.
     pub media_type: String,
-    /// The bytes, verbatim.
+    /// The bytes as the client sent them.
     pub data: bytes::Bytes,
 }
 

@@ -23,10 +23,10 @@ pub struct ClaimedTime {
 pub enum Precision {
     /// An instant, up to the microsecond.
     Instant,
-    /// A calendar day.
+    /// A calendar day; the time of day does not count.
     Day,
-    /// A calendar month.
+    /// A calendar month; the day does not count.
     Month,
-    /// A calendar year.
+    /// A calendar year; month and day do not count.
     Year,
 }

@@ -71,7 +71,7 @@ pub enum BlockKind {
     },
     /// A quotation that is set apart from the running text.
     Quote {
-        /// The quoted text.
+        /// The quoted text, without the attribution.
         text: String,
         /// Who is quoted; empty if unknown.
         attribution: String,

@@ -38,7 +38,7 @@ pub enum NameError {
     Beginning {
         /// The kind of identifier.
         what: &'static str,
-        /// Its first character.
+        /// Its first character: `-`, `.`, `_` or `~`.
         character: char,
     },
     /// A resource name does not have the expected form.
@@ -46,7 +46,7 @@ pub enum NameError {
     Shape {
         /// The name as given, cut to 160 characters.
         name: String,
-        /// The expected form.
+        /// The expected form, such as `sources/{source}`.
         expected: &'static str,
     },
 }
@@ -70,12 +70,12 @@ pub struct SubscriptionId(Arc<str>);
 pub struct RequestId(Arc<str>);
 
 impl SourceId {
-    /// Parses an identifier.
+    /// Parses an identifier and checks its length and characters.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         check_id("the source id", id).map(|()| Self(id.into()))
     }
 
-    /// Parses `sources/{source}`.
+    /// Parses the resource name `sources/{source}`. Any other form is a [`NameError::Shape`].
     pub fn parse_name(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
             ["sources", source] => Self::parse(source),
@@ -90,7 +90,7 @@ impl SourceId {
 }
 
 impl ArticleId {
-    /// Parses an identifier.
+    /// Parses an identifier and checks its length and characters.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         check_id("the article id", id).map(|()| Self(id.into()))
     }
@@ -102,12 +102,12 @@ impl ArticleId {
 }
 
 impl SubscriptionId {
-    /// Parses an identifier.
+    /// Parses an identifier and checks its length and characters.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         check_id("the subscription id", id).map(|()| Self(id.into()))
     }
 
-    /// Parses `subscriptions/{subscription}`.
+    /// Parses the resource name `subscriptions/{subscription}`. Any other form is a [`NameError::Shape`].
     pub fn parse_name(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
             ["subscriptions", id] => Self::parse(id),
@@ -129,7 +129,7 @@ impl fmt::Display for SubscriptionId {
 }
 
 impl RequestId {
-    /// Parses an identifier.
+    /// Parses an identifier and checks its length and characters.
     pub fn parse(id: &str) -> Result<Self, NameError> {
         let what = "the request id";
         check_length(what, id)?;
@@ -168,7 +168,7 @@ pub struct ArticleName {
 }
 
 impl ArticleName {
-    /// Parses `sources/{source}/articles/{article}`.
+    /// Parses `sources/{source}/articles/{article}`. Any other form is a [`NameError::Shape`].
     pub fn parse(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
             ["sources", source, "articles", article] => {
@@ -224,7 +224,7 @@ impl fmt::Display for RevisionNumber {
 /// The revision that a revision name refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevisionSelector {
-    /// `…/revisions/{n}`.
+    /// `…/revisions/{n}`: the revision with this number.
     Number(RevisionNumber),
     /// `…/revisions/latest`: the revision in force at the read point.
     Latest,

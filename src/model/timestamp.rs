@@ -31,7 +31,7 @@ impl Timestamp {
         Self::from_micros(micros)
     }
 
-    /// Microseconds since 1970.
+    /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
     pub fn micros(self) -> i64 {
         self.0
     }

@@ -18,11 +18,11 @@ pub struct Finding {
 /// A table of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Table {
-    /// The change log.
+    /// The change log, from which all indexes can be rebuilt.
     Log,
-    /// The stored contents.
+    /// The contents of revisions, in chunks.
     Content,
-    /// The kept originals.
+    /// The originals that clients asked to keep, in chunks.
     Original,
     /// The indexes of articles: heads, revisions, times, sightings, states, requests and URLs.
     Article,
@@ -34,7 +34,7 @@ pub enum Table {
     Url,
     /// Facts about the archive as a whole, such as its id and format.
     Meta,
-    /// The durable subscriptions.
+    /// The durable subscriptions, which the log does not record.
     Subscription,
     /// A key that belongs to no known table.
     Unknown,
@@ -43,7 +43,7 @@ pub enum Table {
 /// The progress of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The current phase.
+    /// The current phase, which determines the unit of the counts.
     pub phase: Phase,
     /// How much of the phase is done, in the phase's unit.
     pub done: u64,

@@ -153,7 +153,7 @@ impl Refused {
     }
 }
 
-/// An accepted connection.
+/// An accepted connection. Dropping it frees its place for another one.
 pub(super) struct Connection {
     stream: TcpStream,
     caller: Caller,

@@ -50,7 +50,7 @@ pub struct Base<'a> {
     pub seq: Seq,
     /// How many contents must be read before it.
     pub depth: u32,
-    /// Its encoding, uncompressed.
+    /// Its storage encoding, before compression.
     pub bytes: &'a [u8],
 }
 

@@ -20,7 +20,7 @@ pub enum FormatError {
          version that wrote it, and import that with this one"
     )]
     Version {
-        /// The version found.
+        /// The format version that the database states.
         found: u32,
     },
     /// It could not be read or written.

@@ -19,9 +19,9 @@ pub const URL_CHANGES_KEPT: usize = 8;
 /// The newest state of an article.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The article's name.
+    /// The article's name, with its source.
     pub name: ArticleName,
-    /// Its first change.
+    /// Its first change, which created the article.
     pub first_seq: Seq,
     /// Its latest change, which wrote this head.
     pub latest_seq: Seq,
@@ -49,7 +49,7 @@ pub struct Head {
 /// A revision that is in force from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InForce {
-    /// The revision's number.
+    /// The number of the revision.
     pub revision: RevisionNumber,
     /// The change that created it.
     pub created_seq: Seq,

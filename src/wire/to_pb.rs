@@ -9,13 +9,13 @@ use crate::model::{
     Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
-/// Converts an instant.
+/// Converts an instant without loss of precision.
 pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = time.seconds_and_nanos();
     prost_types::Timestamp { seconds, nanos }
 }
 
-/// Converts a snapshot.
+/// Converts a snapshot; the archive time is unset if the log is empty.
 pub fn snapshot_to_pb(snapshot: &Snapshot) -> pb::Snapshot {
     pb::Snapshot {
         next_seq: snapshot.next_seq.0,

@@ -71,7 +71,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes a `google.protobuf.Timestamp`.
+    /// Writes an instant as a nested `google.protobuf.Timestamp`, even if it is the start of 1970.
     pub fn timestamp(&mut self, field: u32, time: Timestamp) {
         let (seconds, nanos) = time.seconds_and_nanos();
         self.message(field, |writer| {

@@ -491,7 +491,7 @@ fn paths_are_resolved_to_their_top_level_module() {
 fn violations_name_file_and_line() {
     assert_eq!(
         violations("model/a.rs", "use super::B;\nuse crate::store::C;\n"),
-        ["src/model/a.rs:2: `model` uses `store`, and may use nothing"]
+        ["src/model/a.rs:2: `model` uses `store`, but may only use nothing"]
     );
     assert_eq!(
         violations("store/a.rs", "use crate::model::A;\n#[cfg(test)]\nmod tests { use crate::archive::B; }\n"),
@@ -499,7 +499,7 @@ fn violations_name_file_and_line() {
     );
     assert_eq!(
         violations("archive/a.rs", "use crate::A;"),
-        ["src/archive/a.rs:1: `A` at the crate's root is not in the table of modules"]
+        ["src/archive/a.rs:1: `A` at the crate root is not in the table of modules"]
     );
     assert_eq!(violations("utils.rs", ""), ["src/utils.rs:1: the module `utils` is not in the table of modules"]);
     assert_eq!(violations("cli/verify.rs", "use crate::archive::verify;"), [""; 0]);

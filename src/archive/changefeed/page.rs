@@ -29,11 +29,11 @@ pub type Render = fn(&ChangeAt, &mut Vec<u8>);
 /// What a page contains, and when it ends.
 #[derive(Clone)]
 pub struct PagePlan {
-    /// Selects the changes.
+    /// Selects the changes that the page contains.
     pub query: Arc<FeedQuery>,
     /// How much of each change is delivered.
     pub view: FeedView,
-    /// Encodes a change.
+    /// Encodes each change when it is added to the page.
     pub render: Render,
     /// The maximum number of changes.
     pub changes_max: usize,

@@ -22,7 +22,7 @@ use crate::model::{Change, ChangeKind, RevisionNumber};
 /// A change with everything that a view delivers of it.
 #[derive(Clone, Debug)]
 pub struct ChangeAt {
-    /// The log entry.
+    /// The log entry, with its position and log digest.
     pub change: Arc<Change>,
     /// Its kind, as subscribers select it.
     pub kind: ChangeKind,

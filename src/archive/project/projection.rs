@@ -42,7 +42,7 @@ pub(crate) struct Projected {
 /// The change to project.
 #[derive(Clone, Copy)]
 pub(crate) struct Cause<'a> {
-    /// Its position.
+    /// Its position in the log.
     pub(crate) seq: Seq,
     /// Its log record. The standing in it is ignored.
     pub(crate) entry: &'a ChangeEntry,

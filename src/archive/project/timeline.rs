@@ -149,7 +149,7 @@ pub(crate) struct Timeline {
 pub(crate) enum Steps<'a> {
     /// From memory. It must cover the bound of the read.
     Loaded(&'a Timeline),
-    /// From the tables.
+    /// From the tables, for the article with this key. They cover any bound.
     Stored(Tables<'a>, ArticleKey),
 }
 

@@ -65,9 +65,9 @@ pub enum RestoreError {
     /// The destination cannot become a directory of its own.
     #[error("{} can't become an archive: {reason}; name a directory that is empty or does not exist", .path.display())]
     Unfit {
-        /// The destination.
+        /// The path of the destination.
         path: PathBuf,
-        /// Why it cannot.
+        /// What prevents it, such as a symbolic link or a mount point.
         reason: String,
     },
     /// The operating system returned no random bytes for the epochs of durable subscriptions.

@@ -14,7 +14,7 @@ use crate::store::subscription::SubscriptionRecord;
 /// A requested edit of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) enum SubscriptionEdit {
-    /// Create it.
+    /// Create it, unless the id is in use or there are too many subscriptions.
     Create { query: FeedQuery, next_seq: Seq },
     /// Delete it, if no consumer is attached.
     Delete,

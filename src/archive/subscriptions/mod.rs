@@ -38,7 +38,7 @@ use crate::store::subscription::SubscriptionRecord;
 pub struct SubscriptionAt {
     /// The id that the client chose.
     pub id: SubscriptionId,
-    /// Its durable part.
+    /// The part that survives a restart: filter, acknowledged position and epoch.
     pub record: Arc<SubscriptionRecord>,
     /// The consumer that is attached, or that was attached last since the archive was opened.
     pub consumer: Option<ConsumerAt>,
@@ -55,7 +55,7 @@ pub struct ConsumerAt {
     pub label: String,
     /// The epoch that it got when it attached.
     pub epoch: u64,
-    /// When it attached.
+    /// When it attached, by the server's clock.
     pub attach_time: Timestamp,
     /// Every matching change below this position was delivered to it.
     pub delivered: Seq,

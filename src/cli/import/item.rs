@@ -32,13 +32,9 @@ pub(super) struct Done {
 
 /// What an item asks for.
 pub(super) enum Found {
-    /// An observation.
     Publish(Box<pb::RecordObservationRequest>),
-    /// A withdrawal.
     Withdraw(pb::WithdrawArticleRequest),
-    /// A reinstatement.
     Reinstate(pb::ReinstateArticleRequest),
-    /// A rollback.
     Rollback(pb::RollbackArticleRequest),
     /// A sighting of a page that is unchanged since another time.
     Again(Box<Seen>),

@@ -113,7 +113,7 @@ struct Readable {
 
 /// The size of a collection, in the unit of its progress.
 enum Size {
-    /// 0 if unknown.
+    /// The size of the file on disk, before decompression; 0 if unknown.
     Bytes(u64),
     Commits(u64),
 }

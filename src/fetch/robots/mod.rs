@@ -51,7 +51,7 @@ pub enum Refusal {
     Status {
         /// The URL of the robots.txt.
         robots: String,
-        /// The HTTP status.
+        /// The HTTP status: 429, or a failure that is not a client error.
         code: StatusCode,
         /// How long the site asks to wait, counted from its response.
         retry_after: Option<Duration>,
@@ -95,7 +95,6 @@ impl fmt::Display for Refusal {
 /// Cache of the robots.txt of recently visited sites.
 pub(super) struct Robots(Cache<String, Known, Weight>);
 
-/// A cache entry.
 #[derive(Clone)]
 struct Known {
     standing: Arc<Standing>,

@@ -15,7 +15,7 @@ struct Rule {
     pattern: Pattern,
     /// The pattern as written.
     text: String,
-    /// From 1.
+    /// The line of the file, from 1.
     line: usize,
 }
 

@@ -24,7 +24,7 @@ pub(super) enum Element {
     Cell,
     /// Text that keeps its line breaks.
     Verbatim,
-    /// Struck-through text.
+    /// Text that is marked as deleted or struck through.
     Struck,
     /// A short quotation; the element stands for its quotation marks.
     Quoted,

@@ -9,7 +9,7 @@ pub(super) enum Mark {
     Caption,
     /// The name of a picture's creator or owner.
     Credit,
-    /// A correction note.
+    /// A note that says what was corrected.
     Correction,
     /// A visual rendering of a text that is there already.
     Repeated,

@@ -90,7 +90,7 @@ fn date(rest: &mut &[Token]) -> Option<Moment> {
     })
 }
 
-/// `2025-11-08`, `2025/11/08`, `2025-11`.
+/// `2025-11-08` or `2025/11/08`. Without a day only a hyphen is accepted, as in `2025-11`.
 fn year_first(rest: &mut &[Token]) -> Option<Moment> {
     let year = number(rest, 4, 4)?;
     let separator = mark(rest, &['-', '/'])?;
@@ -104,7 +104,7 @@ fn year_first(rest: &mut &[Token]) -> Option<Moment> {
     (separator == '-').then(|| moment(year, month, 1, Precision::Month))?
 }
 
-/// ISO 8601's `2025-W45-6`.
+/// ISO 8601's `2025-W45-6`, the Saturday of week 45.
 fn week_date(rest: &mut &[Token]) -> Option<Moment> {
     let year = number(rest, 4, 4)?;
     mark(rest, &['-'])?;
@@ -164,14 +164,12 @@ fn numeric(rest: &mut &[Token]) -> Option<Moment> {
     }
 }
 
-/// `November 2025`.
 fn month_year(rest: &mut &[Token]) -> Option<Moment> {
     let month = month_word(rest)?;
     let year = number(rest, 4, 4)?;
     moment(year, month, 1, Precision::Month)
 }
 
-/// `2025`.
 fn year_alone(rest: &mut &[Token]) -> Option<Moment> {
     let year = number(rest, 4, 4)?;
     moment(year, 1, 1, Precision::Year)

@@ -11,9 +11,9 @@ use super::words::{Token, tokens};
 /// A time relative to another day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relative {
-    /// A duration ago.
+    /// A duration before the day, such as `2 months ago`.
     Ago(Ago),
-    /// A named weekday.
+    /// A named weekday, such as `on Wednesday`.
     Weekday(Named),
 }
 

@@ -21,7 +21,7 @@ const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "frid
 /// A piece of a line. White space and commas separate tokens and are dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// Digits, as written.
+    /// Digits as written, including leading zeros.
     Number(String),
     /// Letters in lower case, without the dots of abbreviations: `p.m.` is `pm`.
     Word(String),

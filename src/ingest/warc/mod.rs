@@ -80,7 +80,7 @@ pub struct Page {
 /// A visit that found a page unchanged, from a `revisit` record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Revisit {
-    /// The URL visited.
+    /// The URL visited, from `WARC-Target-URI`.
     pub url: String,
     /// When it was visited.
     pub time: Timestamp,

@@ -83,11 +83,11 @@ pub struct Span {
 /// The side that a span is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
-    /// Both.
+    /// The text is on both sides.
     Equal,
-    /// The target only.
+    /// The text is only in the target.
     Insert,
-    /// The base only.
+    /// The text is only in the base.
     Delete,
 }
 

@@ -31,7 +31,6 @@ pub(super) struct Leftover {
     pub(super) index: usize,
     /// The number of blocks before it that stay in place. Blocks of both sides with the same number share a gap.
     pub(super) gap: usize,
-    /// Its text.
     pub(super) text: Text,
     bag: Bag,
 }
@@ -97,7 +96,7 @@ struct Candidate {
 pub(super) struct Pairs {
     /// Pairs in the same gap and in the same order on both sides.
     pub(super) in_place: Vec<(usize, usize)>,
-    /// All other pairs.
+    /// All other pairs, whose blocks have moved.
     pub(super) moved: Vec<(usize, usize)>,
 }
 

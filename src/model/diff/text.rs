@@ -82,7 +82,7 @@ pub(super) enum TokenKind {
         /// Whether it is so short that it is more likely to begin a phrase than to end one.
         leading: bool,
     },
-    /// A URL.
+    /// A URL, kept as one token.
     Url,
     /// A full stop or the like.
     SentenceEnd,
@@ -90,7 +90,7 @@ pub(super) enum TokenKind {
     Closing,
     /// A bracket or a quotation mark that attaches to the following token.
     Opening,
-    /// Any other character.
+    /// Any other character, such as a dash.
     Sign,
 }
 

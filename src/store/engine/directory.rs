@@ -147,7 +147,7 @@ impl Directory {
         }
     }
 
-    /// The archive directory.
+    /// The path of the archive directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

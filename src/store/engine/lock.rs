@@ -16,7 +16,7 @@ use super::own_file;
 /// The process that holds an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its process id.
+    /// Its process id, by which a user can find or stop it.
     pub pid: u32,
     /// Its command line, for people.
     pub command: String,

@@ -78,18 +78,18 @@ pub type Scan<'a> = Box<dyn Iterator<Item = Result<Entry, EngineError>> + 'a>;
 /// The order of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Ascending keys.
+    /// From the smallest key to the largest.
     Forward,
-    /// Descending keys.
+    /// From the largest key to the smallest.
     Reverse,
 }
 
 /// A range of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
-    /// The lower bound.
+    /// The lower bound, whatever the direction of a scan.
     pub start: Bound<Vec<u8>>,
-    /// The upper bound.
+    /// The upper bound, whatever the direction of a scan.
     pub end: Bound<Vec<u8>>,
 }
 

@@ -11,13 +11,13 @@ pub enum OpenError {
     /// The path does not exist or is an empty directory, and the caller did not ask to create an archive.
     #[error("there is no archive in {}; check the path, or create one there", .path.display())]
     Missing {
-        /// The archive directory.
+        /// The directory in which an archive was expected.
         path: PathBuf,
     },
     /// The path is something other than an archive.
     #[error("{} is not a Dateline archive: {reason}; use an archive, or an empty or new directory", .path.display())]
     Foreign {
-        /// The path.
+        /// The path that was given for the archive.
         path: PathBuf,
         /// What was found there.
         reason: String,
@@ -25,13 +25,13 @@ pub enum OpenError {
     /// The directory where an archive should be created is already one.
     #[error("there is an archive in {} already; use a directory that does not exist or is empty", .path.display())]
     Exists {
-        /// The archive directory.
+        /// The directory of the existing archive.
         path: PathBuf,
     },
     /// Another process holds the archive.
     #[error("{} is in use by {}", .path.display(), describe(.path, .holder.as_deref()))]
     InUse {
-        /// The archive directory.
+        /// The directory that the other process has locked.
         path: PathBuf,
         /// The process that holds it; `None` if it has not written its details: it is still starting, or is not
         /// Dateline.
@@ -43,9 +43,9 @@ pub enum OpenError {
         .path.display()
     )]
     UnknownLayout {
-        /// The archive directory.
+        /// The directory of the archive.
         path: PathBuf,
-        /// Its layout.
+        /// The layout that its file `VERSION` states.
         layout: u32,
         /// The highest layout that this build can open.
         known: u32,
@@ -53,9 +53,9 @@ pub enum OpenError {
     /// The database was created with settings, or by an engine version, that this build does not support.
     #[error("this version of Dateline cannot open the database in {}: {reason}", .path.display())]
     Incompatible {
-        /// The database directory.
+        /// The directory of the database, inside the archive.
         path: PathBuf,
-        /// The engine's error.
+        /// The storage engine's own message.
         reason: String,
     },
     /// The database is damaged.
@@ -64,9 +64,9 @@ pub enum OpenError {
         .path.display()
     )]
     Damaged {
-        /// The database directory.
+        /// The directory of the database, inside the archive.
         path: PathBuf,
-        /// What is wrong.
+        /// What is damaged, for the message.
         reason: String,
     },
     /// An operation of the operating system failed.

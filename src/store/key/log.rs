@@ -31,7 +31,7 @@ impl LogKey {
         KeyRange { start: Bound::Included(Self(from).encode()), end: Bound::Excluded(Self(end).encode()) }
     }
 
-    /// The whole log.
+    /// The keys of all changes, in log order.
     pub fn all() -> KeyRange {
         prefix_range(vec![Kind::Log as u8])
     }

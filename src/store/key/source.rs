@@ -23,7 +23,7 @@ impl SourceKey {
         (kind == Kind::Source as u8).then_some(Self(id))
     }
 
-    /// All sources.
+    /// The keys of all sources, sorted by id.
     pub fn all() -> KeyRange {
         prefix_range(vec![Kind::Source as u8])
     }

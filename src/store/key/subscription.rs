@@ -23,7 +23,7 @@ impl SubscriptionKey {
         (kind == Kind::Subscription as u8).then_some(Self(id))
     }
 
-    /// All subscriptions.
+    /// The keys of all subscriptions, sorted by id.
     pub fn all() -> KeyRange {
         prefix_range(vec![Kind::Subscription as u8])
     }

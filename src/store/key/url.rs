@@ -10,7 +10,7 @@ const SEPARATOR: u8 = 0;
 /// The key of one binding of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UrlIndexKey {
-    /// The URL's key.
+    /// The normalised form of the URL, by which keys sort first.
     pub url: UrlKey,
     /// The change that bound it.
     pub seq: Seq,

@@ -33,7 +33,7 @@ pub enum ExportError {
         file: String,
         /// What has the version: `export` for the log file format, or `format` for the storage format.
         what: &'static str,
-        /// The version found.
+        /// The version that the file states.
         found: u32,
         /// The highest version that this build reads.
         known: u32,
@@ -61,7 +61,7 @@ pub enum ExportError {
         offset: u64,
         /// The first change that was not read.
         seq: Seq,
-        /// What is wrong.
+        /// What is wrong with that frame, for the message.
         detail: String,
     },
 }

@@ -36,7 +36,7 @@ const LENGTH_MAX: u64 = 640 << 20;
 pub struct LogHeader {
     /// The version of the archive's storage format.
     pub format_version: u32,
-    /// The archive's id.
+    /// The id of the archive, which a restored archive keeps.
     pub archive_id: [u8; 16],
     /// The position of the first change.
     pub first_seq: Seq,
@@ -44,7 +44,7 @@ pub struct LogHeader {
     pub first_log_digest: LogDigest,
     /// The snapshot after the last change.
     pub end: Snapshot,
-    /// When writing began.
+    /// When writing began, by the archive's clock.
     pub create_time: Timestamp,
     /// The program that wrote the file, such as `dateline 0.1.0`.
     pub writer: String,

@@ -28,7 +28,7 @@ const ENUM_VALUES_MAX: usize = 100;
 /// Determines which limits apply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
-    /// One observation.
+    /// A request with one observation.
     Publish,
     /// A batch of observations.
     Batch,

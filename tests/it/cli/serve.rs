@@ -52,7 +52,7 @@ fn a_server_that_cannot_start_says_why() {
     cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
     cli.fails(&["serve", "--listen", "7411"], 2, "is not an address with a port");
     cli.fails(&["serve", "--batch-items-max", "257"], 2, "batch_items_max: 257 is not between 1 and 256");
-    cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "no number of bytes");
+    cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "is not a number of bytes");
     cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "log_filter");
     cli.fails(&["serve", "--server", "http://127.0.0.1:1"], 2, "opens the archive itself");
     assert!(!cli.archive().exists(), "settings are validated before anything is created");

@@ -58,7 +58,7 @@ fn a_line_says_what_changed() {
     );
     assert_eq!(
         without_time(&cli.ok(&[&ALL[..], &["--kind", "sighted"]].concat())),
-        ["observed\tpress/a\tFerry returns\t"]
+        ["sighted\tpress/a\tFerry returns\t"]
     );
 }
 

@@ -24,7 +24,7 @@ use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
 use crate::store::{StoreError, Tables, record, subscription};
 
-/// Checks all entries.
+/// Checks that the log accounts for every entry. If the storage fails at an entry, the check continues after it.
 pub(crate) fn read_entries(read: &dyn Read, known: &Known, report: &mut Report<'_>) -> Result<(), Stopped> {
     report.begin(Phase::Entries, known.entries_expected)?;
     let mut entries = Entries { read, known, report };

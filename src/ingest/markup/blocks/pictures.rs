@@ -21,7 +21,7 @@ const SHORT_BYTES_MAX: usize = 4_096;
 /// The maximum number of blocks in a correction note.
 const CORRECTION_BLOCKS_MAX: usize = 4;
 
-/// The open figure.
+/// The figure that is open, as far as it has been read.
 #[derive(Default)]
 pub(super) struct Figure {
     url: String,

@@ -91,7 +91,7 @@ impl Preimage {
         File::open(&self.database)?.sync_all()
     }
 
-    /// Removes the copy.
+    /// Removes the copy, or what an earlier process left of one.
     pub(super) fn discard(&self) -> io::Result<()> {
         remove_directory(&self.folder)
     }
