@@ -184,7 +184,9 @@ fn original_data(data: Bytes, limits: &Limits) -> Result<Bytes, FieldError> {
             let problem = format!("has {bytes} bytes; at most {} are allowed", limits.original_bytes_max);
             Err(FieldError::too_large("original.data", problem))
         }
-        _ => Ok(data),
+        // A copy, because the data is a slice of its message: it would keep all of the message in memory until it is
+        // written, including what no limit counts, such as unknown fields.
+        _ => Ok(Bytes::copy_from_slice(&data)),
     }
 }
 
@@ -265,4 +267,24 @@ fn check_batch(requests: &[pb::RecordObservationRequest], limits: &Limits) -> Re
         return Err(FieldError::invalid("requests", "have different values of validate_only; use the same in all"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An original of one byte kept the 17 MiB of its message alive in the queue, where only the byte counted.
+    #[test]
+    fn an_original_does_not_keep_the_rest_of_its_message_in_memory() {
+        let original = pb::Original { data: Bytes::from_static(b"x"), ..pb::Original::default() };
+        let request = pb::RecordObservationRequest { original: Some(original), ..Default::default() };
+        let message = Bytes::from(request.encode_to_vec());
+        let read = pb::RecordObservationRequest::decode(message.clone()).unwrap();
+        let data = read.original.unwrap().data;
+        let range = message.as_ptr_range();
+        assert!(range.contains(&data.as_ptr()), "the decoder takes a slice of the message");
+        let kept = original_data(data, &Limits::default()).unwrap();
+        assert!(!range.contains(&kept.as_ptr()));
+        assert_eq!(kept, "x");
+    }
 }

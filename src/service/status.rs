@@ -65,7 +65,7 @@ impl Refusal {
 
     /// A broken invariant of the server.
     pub(super) fn internal() -> Self {
-        tracing::error!("the archive returned a result that does not fit the request");
+        tracing::error!("a call fails with INTERNAL: an invariant of the server does not hold");
         Self::new(Code::Internal, "INTERNAL", "the server has an internal error; see its log")
     }
 

@@ -18,18 +18,30 @@ pub type BatchResult = Result<Vec<Receipt>, BatchError>;
 /// The reply to a subscription edit: the new record, or `None` if the subscription was deleted.
 pub(crate) type EditResult = Result<Option<Arc<SubscriptionRecord>>, ArchiveError>;
 
+/// The operations of one call, carried out all or none.
+pub(crate) struct Job {
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) mode: WriteMode,
+    pub(crate) answer: oneshot::Sender<BatchResult>,
+    /// The size of its contents and originals.
+    pub(crate) bytes: usize,
+    /// Its place in the queue, freed once the reply is sent.
+    pub(crate) place: Place,
+}
+
+/// A change to a durable subscription.
+pub(crate) struct Edit {
+    pub(crate) id: SubscriptionId,
+    pub(crate) edit: SubscriptionEdit,
+    pub(crate) answer: oneshot::Sender<EditResult>,
+    /// Its place in the queue, freed once the reply is sent.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
 /// A message to the writer thread.
 pub(crate) enum WriterMessage {
-    /// Carry out these operations, all or none.
-    Job {
-        operations: Vec<Operation>,
-        mode: WriteMode,
-        answer: oneshot::Sender<BatchResult>,
-        /// The size of its contents and originals.
-        bytes: usize,
-        /// Its place in the queue, freed once the reply is sent.
-        place: Place,
-    },
+    /// Carry out the operations of a call.
+    Job(Job),
     /// Raise the closed time: assign no archive time at or before this instant from now on.
     RaiseClosedTime {
         to: Timestamp,
@@ -38,13 +50,7 @@ pub(crate) enum WriterMessage {
         permit: OwnedSemaphorePermit,
     },
     /// Change a durable subscription.
-    Subscription {
-        id: SubscriptionId,
-        edit: SubscriptionEdit,
-        answer: oneshot::Sender<EditResult>,
-        /// Its place in the queue, freed once the reply is sent.
-        permit: OwnedSemaphorePermit,
-    },
+    Edit(Edit),
     /// The commit in flight is durable, or failed.
     Committed(Result<(), EngineError>),
     /// Finish what was accepted, then end the thread.

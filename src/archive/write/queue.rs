@@ -29,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::request::{Action, Operation, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
-use crate::archive::write::messages::{BatchResult, WriterMessage};
+use crate::archive::write::messages::{BatchResult, Edit, Job, WriterMessage};
 pub use crate::archive::write::room::Share;
 use crate::archive::write::room::{Place, Room};
 use crate::model::{Limits, SubscriptionId, Timestamp};
@@ -125,7 +125,7 @@ impl Queue {
         place: Place,
     ) -> Result<Pending, ArchiveError> {
         let (answer, answered) = oneshot::channel();
-        self.send(WriterMessage::Job { operations, mode, answer, bytes, place })?;
+        self.send(WriterMessage::Job(Job { operations, mode, answer, bytes, place }))?;
         Ok(Pending(answered))
     }
 
@@ -141,7 +141,7 @@ impl Queue {
         id: SubscriptionId,
         edit: SubscriptionEdit,
     ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
-        self.ask(&self.edits, |answer, permit| WriterMessage::Subscription { id, edit, answer, permit }).await
+        self.ask(&self.edits, |answer, permit| WriterMessage::Edit(Edit { id, edit, answer, permit })).await
     }
 
     /// Sends a message to the writer thread once there is room for it, and waits for the reply.

@@ -40,12 +40,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::archive::clock_watch::ClockFault;
 use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::position::{Position, Tail};
-use crate::archive::request::{Operation, WriteMode};
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Decided, SubscriptionEdit};
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
 use crate::archive::write::committer::Committer;
-use crate::archive::write::messages::{BatchResult, EditResult, WriterMessage};
+use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
 use crate::archive::write::room::Place;
 use crate::archive::writes::Writes;
 use crate::model::{Limits, SubscriptionId, Timestamp};
@@ -144,9 +143,9 @@ pub(crate) struct Writer {
     next: OpenCommit,
     in_flight: Option<InFlight>,
     /// Jobs that did not fit into the next commit, in order of arrival.
-    held: VecDeque<WriterMessage>,
+    held: VecDeque<Job>,
     /// Subscription edits that did not fit. They depend only on subscriptions, so jobs need not wait for them.
-    held_edits: VecDeque<WriterMessage>,
+    held_edits: VecDeque<Edit>,
     /// The highest closed time, whether durable, in flight or in the open commit.
     closed_time: Option<Timestamp>,
     /// The number of durable commits since the archive was created.
@@ -252,52 +251,28 @@ impl Writer {
             WriterMessage::Committed(Ok(())) => self.committed(),
             WriterMessage::Committed(Err(error)) => self.commit_failed(error),
             WriterMessage::Close => self.closing = true,
-            job @ WriterMessage::Job { .. } => self.decide_or_hold(job, |writer| &mut writer.held),
-            edit @ WriterMessage::Subscription { .. } => self.decide_or_hold(edit, |writer| &mut writer.held_edits),
+            WriterMessage::Job(job) if self.held.is_empty() && self.has_room_for(&job) => self.decide_job(job),
+            WriterMessage::Job(job) => self.held.push_back(job),
+            WriterMessage::Edit(edit) if self.held_edits.is_empty() && self.has_room_for_edit() => {
+                self.decide_edit(edit)
+            }
+            WriterMessage::Edit(edit) => self.held_edits.push_back(edit),
             WriterMessage::RaiseClosedTime { to, answer, permit } => self.raise_closed_time(to, answer, permit),
         }
     }
 
-    /// Decides a message if it fits into the next commit and no other of its kind is held before it; otherwise holds
-    /// it.
-    fn decide_or_hold(&mut self, event: WriterMessage, held: fn(&mut Self) -> &mut VecDeque<WriterMessage>) {
-        if held(self).is_empty() && self.fits(&event) {
-            self.decide(event);
-        } else {
-            held(self).push_back(event);
-        }
+    /// Whether a job fits into the next commit.
+    fn has_room_for(&self, job: &Job) -> bool {
+        self.next.builder.has_room_for(job.operations.len()) && self.next.has_room_for(job.bytes)
     }
 
-    fn fits(&self, event: &WriterMessage) -> bool {
-        match event {
-            WriterMessage::Job { operations, bytes, .. } => {
-                self.next.builder.has_room_for(operations.len()) && self.next.has_room_for(*bytes)
-            }
-            WriterMessage::Subscription { .. } => {
-                self.next.builder.writes.subscriptions.len() < Limits::COMMIT_CHANGES_MAX
-            }
-            WriterMessage::RaiseClosedTime { .. } | WriterMessage::Committed(_) | WriterMessage::Close => true,
-        }
+    /// Whether one more subscription edit fits into the next commit.
+    fn has_room_for_edit(&self) -> bool {
+        self.next.builder.writes.subscriptions.len() < Limits::COMMIT_CHANGES_MAX
     }
 
-    fn decide(&mut self, event: WriterMessage) {
-        match event {
-            WriterMessage::Job { operations, mode, answer, bytes, place } => {
-                self.decide_job(&operations, mode, answer, (bytes, place));
-            }
-            WriterMessage::Subscription { id, edit, answer, permit } => self.decide_edit(id, edit, answer, permit),
-            // These are never held, and need no decision.
-            WriterMessage::RaiseClosedTime { .. } | WriterMessage::Committed(_) | WriterMessage::Close => {}
-        }
-    }
-
-    fn decide_job(
-        &mut self,
-        operations: &[Operation],
-        mode: WriteMode,
-        answer: oneshot::Sender<BatchResult>,
-        (bytes, place): (usize, Place),
-    ) {
+    fn decide_job(&mut self, job: Job) {
+        let Job { operations, mode, answer, bytes, place } = job;
         if self.shared.tail().failed {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
@@ -311,19 +286,14 @@ impl Writer {
         let read = Overlay::new(engine.as_ref(), in_flight);
         let cached = |seq| self.shared.caches.content(seq);
         let base = BaseState { read: &read, cached: &cached };
-        let result = self.next.builder.decide(base, self.shared.clock.now(), operations, mode);
+        let result = self.next.builder.decide(base, self.shared.clock.now(), &operations, mode);
         self.next.bytes += bytes;
         self.next.waiting.push(PendingReply::Job { answer, result, _place: place });
     }
 
     /// Decides a subscription edit on the state that all edits before it leave.
-    fn decide_edit(
-        &mut self,
-        id: SubscriptionId,
-        edit: SubscriptionEdit,
-        answer: oneshot::Sender<EditResult>,
-        permit: OwnedSemaphorePermit,
-    ) {
+    fn decide_edit(&mut self, edit: Edit) {
+        let Edit { id, edit, answer, permit } = edit;
         if self.shared.tail().failed {
             return drop(answer.send(Err(Unavailable::StorageFailed.into())));
         }
@@ -386,18 +356,24 @@ impl Writer {
     fn hand_over(&mut self) {
         while self.in_flight.is_none() && !self.next.is_idle() {
             self.seal_and_send();
-            while let Some(event) = self.next_held() {
-                self.decide(event);
-            }
+            self.decide_held();
         }
     }
 
-    /// Removes the next held message that fits now; jobs come before edits.
-    fn next_held(&mut self) -> Option<WriterMessage> {
-        if self.held.front().is_some_and(|job| self.fits(job)) {
-            return self.held.pop_front();
+    /// Decides the held messages that fit now; jobs come before edits.
+    fn decide_held(&mut self) {
+        while let Some(job) = self.held.pop_front() {
+            if !self.has_room_for(&job) {
+                self.held.push_front(job);
+                break;
+            }
+            self.decide_job(job);
         }
-        if self.held_edits.front().is_some_and(|edit| self.fits(edit)) { self.held_edits.pop_front() } else { None }
+        while self.has_room_for_edit()
+            && let Some(edit) = self.held_edits.pop_front()
+        {
+            self.decide_edit(edit);
+        }
     }
 
     fn seal_and_send(&mut self) {
@@ -497,12 +473,12 @@ impl Writer {
                     maintenance.push(WriterMessage::RaiseClosedTime { to, answer, permit })
                 }
                 PendingReply::Edit { id, edit, answer, permit, .. } => {
-                    maintenance.push(WriterMessage::Subscription { id, edit, answer, permit });
+                    maintenance.push(WriterMessage::Edit(Edit { id, edit, answer, permit }));
                 }
                 job @ PendingReply::Job { .. } => jobs.push(job),
             }
         }
-        maintenance.extend(std::mem::take(&mut self.held_edits));
+        maintenance.extend(std::mem::take(&mut self.held_edits).into_iter().map(WriterMessage::Edit));
         self.refuse_all(error);
         jobs.into_iter().for_each(|job| job.failed(error));
         maintenance.into_iter().for_each(|event| self.take(event));
@@ -515,12 +491,11 @@ impl Writer {
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
         self.closed_time = tail.closed_time;
         in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
-        for event in std::mem::take(&mut self.held).into_iter().chain(std::mem::take(&mut self.held_edits)) {
-            match event {
-                WriterMessage::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
-                WriterMessage::Subscription { answer, .. } => drop(answer.send(Err(error.clone()))),
-                WriterMessage::RaiseClosedTime { .. } | WriterMessage::Committed(_) | WriterMessage::Close => {}
-            }
+        for job in std::mem::take(&mut self.held) {
+            drop(job.answer.send(Err(error.clone().into())));
+        }
+        for edit in std::mem::take(&mut self.held_edits) {
+            drop(edit.answer.send(Err(error.clone())));
         }
     }
 }

@@ -170,8 +170,8 @@ where
         Ok(())
     }
 
-    /// Receives the next `length` bytes of a message. The memory of a long message is already reserved, so its sender
-    /// must not be slow: for each MiB begun, it gets the time for which a request may send nothing.
+    /// Receives the next `length` bytes of a message. Its sender gets, for each MiB begun, the time for which a request may
+    /// send nothing: the memory of a long message is already reserved, and others need it.
     async fn bytes(&mut self, length: usize) -> Result<Bytes, Status> {
         if self.data.len() >= length {
             return Ok(self.data.split_to(length));
