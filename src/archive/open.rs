@@ -184,7 +184,7 @@ impl Archive {
         let orphan_chunks = orphan_chunks(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
         let clock_watch = ClockWatch::new(clock.as_ref(), options.clock_jump_allowed);
-        let shared = Arc::new(Shared::new(engine, caches, (clock, clock_watch), tail, subscriptions));
+        let shared = Arc::new(Shared::new(engine, caches, clock, clock_watch, tail, subscriptions));
         // Called for its effect: it logs a fault of the clock.
         shared.clock_fault();
         let watermark = place.map(|(_, watermark)| watermark);

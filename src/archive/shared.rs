@@ -34,7 +34,8 @@ impl Shared {
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
         caches: Caches,
-        (clock, clock_watch): (Arc<dyn Clock>, ClockWatch),
+        clock: Arc<dyn Clock>,
+        clock_watch: ClockWatch,
         tail: Tail,
         subscriptions: Subscriptions,
     ) -> Self {

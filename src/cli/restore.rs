@@ -43,7 +43,7 @@ pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output)
     let began = Instant::now();
     let restored = restore(changes, archive_id, path.clone(), (progress, total), stopping).await?;
     match restored {
-        Some(restored) => tell(&restored, &archive_id, (&path, began.elapsed()), out),
+        Some(restored) => tell(&restored, &archive_id, &path, began.elapsed(), out),
         None => Err(interrupted("the incomplete archive was removed")),
     }
 }
@@ -61,7 +61,7 @@ async fn restore(
             progress.set_bytes(next_seq.0, total, bytes);
             if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        match restore_directory(changes, archive_id, &path, (&options, holder), progress) {
+        match restore_directory(changes, archive_id, &path, &options, holder, progress) {
             Err(RestoreError::Backup(error)) if is_interruption(&error, &stopping) => Ok(None),
             restored => restored,
         }
@@ -73,7 +73,8 @@ async fn restore(
 fn tell(
     restored: &Restored,
     archive_id: &[u8; 16],
-    (path, elapsed): (&Path, Duration),
+    path: &Path,
+    elapsed: Duration,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let (end, set_back) = (restored.end, &restored.set_back);

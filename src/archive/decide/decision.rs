@@ -158,19 +158,20 @@ pub(crate) fn next_observation(
     below: Seq,
 ) -> Result<Option<Timestamp>, StoreError> {
     let later = (Bound::Excluded(at), Bound::Unbounded);
-    nearest(tables, (article, below), later, Direction::Forward, Timestamp::min)
+    nearest(tables, article, below, later, Direction::Forward, Timestamp::min)
 }
 
 fn last_observation(tables: &Tables<'_>, article: ArticleKey, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let earlier = (Bound::Unbounded, Bound::Included(at));
-    nearest(tables, (article, ALL), earlier, Direction::Reverse, Timestamp::max)
+    nearest(tables, article, ALL, earlier, Direction::Reverse, Timestamp::max)
 }
 
 /// The first observation in the given direction. A new revision has an entry in the table `Time` and a sighting one in
 /// the table `Sighting`, so both are read.
 fn nearest(
     tables: &Tables<'_>,
-    (article, below): (ArticleKey, Seq),
+    article: ArticleKey,
+    below: Seq,
     times: (Bound<Timestamp>, Bound<Timestamp>),
     direction: Direction,
     nearer: fn(Timestamp, Timestamp) -> Timestamp,

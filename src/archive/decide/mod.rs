@@ -220,7 +220,7 @@ impl Decider<'_> {
         };
         let entry = ChangeEntry {
             reason: reason.to_owned(),
-            ..self.entry(operation, (key, &head.name), kind, Some(head.latest_seq))
+            ..self.entry(operation, key, &head.name, kind, Some(head.latest_seq))
         };
         let staged = self.staged(Some(head), entry, None)?;
         Ok((written, Some(staged)))
@@ -244,7 +244,8 @@ impl Decider<'_> {
     pub(crate) fn entry(
         &self,
         operation: &Operation,
-        (article, name): (ArticleKey, &ArticleName),
+        article: ArticleKey,
+        name: &ArticleName,
         kind: LogKind,
         previous: Option<Seq>,
     ) -> ChangeEntry {

@@ -63,7 +63,7 @@ impl Decider<'_> {
             bound_urls,
             new_revision: Some(Box::new(record)),
             fetch: observation.fetch.clone(),
-            ..self.entry(operation, (key, &name), LogKind::Created, None)
+            ..self.entry(operation, key, &name, LogKind::Created, None)
         };
         let payload = Payload { packed, original, content: loaded(observation) };
         let staged = self.staged(None, entry, Some(payload))?;
@@ -94,7 +94,7 @@ impl Decider<'_> {
             self.refuse_if_withdrawn(&head, key, at)?;
         }
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
-        let entry = self.entry(operation, (key, &head.name), LogKind::Sighted, Some(head.latest_seq));
+        let entry = self.entry(operation, key, &head.name, LogKind::Sighted, Some(head.latest_seq));
         let entry = ChangeEntry { bound_urls, by_rollback: arrived.rollback_of.is_some(), ..entry };
         let (entry, payload) = match decision {
             Decision::Recorded(revision) if operation.request.is_some() => {

@@ -102,7 +102,8 @@ pub fn restore_directory(
     changes: Changes,
     archive_id: [u8; 16],
     path: &Path,
-    (options, holder): (&Options, Holder),
+    options: &Options,
+    holder: Holder,
     progress: &mut Progress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
     // A path that ends in `/.` leads to a directory but has no final name. Collecting its components removes that.

@@ -52,14 +52,20 @@ pub fn claimed_change(
     let words = words.trim();
     let absolute = absolute::read(words).and_then(instant_of);
     let relative = || match (relative::read(words)?, published.and_then(day_of)) {
-        (Relative::Weekday(named), Some(published)) => start_of(named.between(published, reference)?),
-        (relative, _) => start_of(relative.seen_from(reference?)?),
+        (Relative::Weekday(named), Some(published)) => {
+            let (date, precision) = named.between(published, reference)?;
+            start_of(date, precision)
+        }
+        (relative, _) => {
+            let (date, precision) = relative.seen_from(reference?)?;
+            start_of(date, precision)
+        }
     };
-    let (claim, is_relative) = match absolute {
+    let ((time, precision), is_relative) = match absolute {
         Some(claim) => (claim, false),
         None => (relative()?, true),
     };
-    Some(claimed(claim, words, found_in, is_relative))
+    Some(claimed(time, precision, words, found_in, is_relative))
 }
 
 /// The day of a claim, in UTC, if it is precise to the day.
@@ -70,7 +76,8 @@ fn day_of(claim: &ClaimedTime) -> Option<Date> {
 /// Reads the date at the start of `words` and ignores what follows it. The claim's precision is a day, or less.
 pub fn leading_date(words: &str, found_in: &str) -> Option<ClaimedTime> {
     let moment = absolute::read_leading_date(words)?;
-    Some(claimed(start_of((moment.date, moment.precision))?, words.trim(), found_in, false))
+    let (time, precision) = start_of(moment.date, moment.precision)?;
+    Some(claimed(time, precision, words.trim(), found_in, false))
 }
 
 /// Whether all of `words` is a relative time, such as `2 months ago`.
@@ -110,7 +117,7 @@ pub fn describe_date(date: Date) -> String {
     format!("{} {} {}", date.day(), words::month_name(date.month()), date.year())
 }
 
-fn claimed((time, precision): (Timestamp, Precision), words: &str, found_in: &str, relative: bool) -> ClaimedTime {
+fn claimed(time: Timestamp, precision: Precision, words: &str, found_in: &str, relative: bool) -> ClaimedTime {
     ClaimedTime { time, precision, words: words.to_owned(), found_in: found_in.to_owned(), relative }
 }
 
@@ -120,12 +127,12 @@ fn instant_of(moment: Moment) -> Option<(Timestamp, Precision)> {
             let instant = offset.to_timestamp(moment.date.to_datetime(clock)).ok()?;
             Some((Timestamp::from(instant), Precision::Instant))
         }
-        _ => start_of((moment.date, moment.precision)),
+        _ => start_of(moment.date, moment.precision),
     }
 }
 
 /// The start, in UTC, of the day, month or year that contains the date.
-fn start_of((date, precision): (Date, Precision)) -> Option<(Timestamp, Precision)> {
+fn start_of(date: Date, precision: Precision) -> Option<(Timestamp, Precision)> {
     let start = match precision {
         Precision::Instant | Precision::Day => date,
         Precision::Month => date.first_of_month(),

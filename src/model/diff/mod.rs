@@ -119,7 +119,7 @@ pub fn diff(base: &Content, target: &Content) -> ContentDiff {
         kind: step.kind,
         base_block: step.base,
         target_block: step.target,
-        spans: spans(step, &plan, (&base.blocks, &target.blocks), &vocabulary, &mut aligner),
+        spans: spans(step, &plan, &base.blocks, &target.blocks, &vocabulary, &mut aligner),
     };
     let hunks = plan.steps.iter().map(hunk).collect();
     ContentDiff { fields, hunks }
@@ -128,7 +128,8 @@ pub fn diff(base: &Content, target: &Content) -> ContentDiff {
 fn spans(
     step: &Step,
     plan: &Plan,
-    (base, target): (&[Block], &[Block]),
+    base: &[Block],
+    target: &[Block],
     vocabulary: &Vocabulary<'_>,
     aligner: &mut Aligner,
 ) -> Vec<Span> {

@@ -7,6 +7,7 @@
 //! A subscriber is caught up while every page comes from memory and reaches the durable tail that was current when the
 //! page was begun.
 
+use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ const EVENT_EXAMINED_MAX: usize = 4_096;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(8);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The range of intervals that a client may request, in seconds.
-const HEARTBEAT_RANGE: (u64, u64) = (1, 60);
+const HEARTBEAT_RANGE: RangeInclusive<u64> = 1..=60;
 
 /// The state of one subscriber.
 pub(super) struct Subscriber {

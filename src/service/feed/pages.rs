@@ -1,5 +1,6 @@
 //! The change feed by page.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 /// The most changes that one page examines.
 const PAGE_EXAMINED_MAX: usize = 20_000;
 /// How long a page may wait, in seconds.
-const WAIT_RANGE: (u64, u64) = (0, 30);
+const WAIT_RANGE: RangeInclusive<u64> = 0..=30;
 
 impl Context {
     pub(super) async fn list_changes(&self, request: pb::ListChangesRequest) -> Result<PageFrame, Refusal> {

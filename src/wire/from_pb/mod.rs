@@ -3,6 +3,7 @@
 mod content;
 mod filter;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::field_errors::all;
@@ -102,14 +103,15 @@ pub fn log_digest(path: &str, bytes: &[u8]) -> Result<Option<LogDigest>, FieldEr
     Ok(Some(LogDigest(bytes.try_into().map_err(bad)?)))
 }
 
-/// Validates a duration from `least` to `most`, both in seconds; `default` if unset.
+/// Validates a duration of a number of `seconds` in this range; `default` if unset.
 pub fn duration(
     path: &str,
     given: Option<prost_types::Duration>,
     default: Duration,
-    (least, most): (u64, u64),
+    seconds: RangeInclusive<u64>,
 ) -> Result<Duration, FieldError> {
     let Some(given) = given else { return Ok(default) };
+    let (least, most) = (*seconds.start(), *seconds.end());
     let range = Duration::from_secs(least)..=Duration::from_secs(most);
     let given = unsigned(&given).filter(|given| range.contains(given));
     given.ok_or_else(|| FieldError::invalid(path, format!("must be from {least} s to {most} s")))
@@ -153,7 +155,7 @@ mod tests {
         for (seconds, nanos) in refused {
             let given = prost_types::Duration { seconds, nanos };
             assert!(coalesce_within(Some(&given)).is_err(), "{given:?}");
-            assert!(duration("wait", Some(given), Duration::ZERO, (0, u64::MAX)).is_err(), "{given:?}");
+            assert!(duration("wait", Some(given), Duration::ZERO, 0..=u64::MAX).is_err(), "{given:?}");
         }
         assert_eq!(coalesce_within(Some(&DURATION_MAX)), Ok(315_576_000_000_000_000));
         let longest = prost_types::Duration { nanos: 999_999_999, ..DURATION_MAX };

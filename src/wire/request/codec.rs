@@ -11,8 +11,8 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
 use super::bounds::Bounds;
+use super::call::Call;
 use super::refused::Refused;
-use super::scope::Call;
 use super::walk::elements_bytes;
 
 /// A message up to this length needs no walk: it decodes to at most about 750 bytes for every two of its own.

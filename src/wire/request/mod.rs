@@ -6,14 +6,16 @@
 //! memory it will take is reserved from a budget that all requests of a server share.
 
 mod bounds;
+mod call;
 mod codec;
 mod plan;
 mod receive;
 mod refused;
-mod scope;
+mod service;
 mod unpack;
 mod walk;
 
 pub use bounds::Bounds;
+pub use call::Incoming;
 pub use codec::{RequestCodec, RequestDecoder, read_request};
-pub use scope::{Bounded, Incoming};
+pub use service::Bounded;

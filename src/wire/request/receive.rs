@@ -19,9 +19,9 @@ use hyper::body::{Body, Frame};
 use tokio::time::timeout;
 use tonic::Status;
 
+use super::call::Call;
 use super::codec::offset_alone;
 use super::refused::Refused;
-use super::scope::Call;
 use super::unpack::Packing;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -52,7 +52,7 @@ pub(crate) fn restore(from: &[PathBuf], into: &Path, until: Until) -> Result<Res
     let changes = Changes::of(chain, until)?;
     let options = Options { free_space_floor_bytes: 0, ..Options::default() };
     let go_on = &mut |_, _| ControlFlow::Continue(());
-    restore_directory(changes, archive_id, into, (&options, holder()), go_on).map(|restored| restored.unwrap())
+    restore_directory(changes, archive_id, into, &options, holder(), go_on).map(|restored| restored.unwrap())
 }
 
 /// Opens an archive that no process holds.

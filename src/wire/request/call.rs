@@ -1,22 +1,14 @@
 //! Gives the decoders of a service's calls their bounds, and holds a call's share of the budget until it is answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Request;
-use http_body_util::StreamBody;
-use hyper::body::Body;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::futures::TaskLocalFuture;
 use tonic::Status;
-use tonic::server::NamedService;
-use tower_service::Service;
 
 use super::bounds::{Bounds, RequestKind};
-use super::receive::frames;
 use super::refused::Refused;
-use super::unpack::Packing;
 
 tokio::task_local! {
     static CALL: Arc<Call>;
@@ -51,6 +43,11 @@ impl Call {
     /// The call that the current task handles; `None` on a client.
     pub(super) fn current() -> Option<Arc<Self>> {
         CALL.try_with(Arc::clone).ok()
+    }
+
+    /// Runs `answering`, in which this call is [`Call::current`].
+    pub(super) fn during<F: Future>(self: Arc<Self>, answering: F) -> TaskLocalFuture<Arc<Self>, F> {
+        CALL.scope(self, answering)
     }
 
     /// Whether the call sends a stream of messages.
@@ -138,49 +135,6 @@ impl Incoming {
         if let Some(call) = &self.0 {
             call.let_go();
         }
-    }
-}
-
-/// A service whose requests are bounded.
-#[derive(Clone, Debug)]
-pub struct Bounded<S> {
-    service: S,
-    bounds: Arc<Bounds>,
-}
-
-impl<S> Bounded<S> {
-    /// Wraps a service. Services with the same bounds share one budget.
-    pub fn new(service: S, bounds: &Arc<Bounds>) -> Self {
-        Self { service, bounds: Arc::clone(bounds) }
-    }
-}
-
-impl<S: NamedService> NamedService for Bounded<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S, B> Service<Request<B>> for Bounded<S>
-where
-    S: Service<Request<tonic::body::Body>>,
-    B: Body + Send + Unpin + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = TaskLocalFuture<Arc<Call>, S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-        let call = Arc::new(Call::new(&self.bounds, method));
-        let packing = Packing::of_call(request.headers());
-        let received =
-            request.map(|body| tonic::body::Body::new(StreamBody::new(frames(body, Arc::clone(&call), packing))));
-        CALL.scope(call, self.service.call(received))
     }
 }
 
