@@ -542,9 +542,7 @@ async def do_read(st, rnd):
             got = await ask(st, method, page, 3)
             if got is not None:
                 ASKS.append((method, page, got))
-        resp.next_page_token = ""
-        if len(resp.articles if method == "ListArticles" else resp.entries) == q.page_size:
-            return                             # only complete answers are compared
+            return                             # only complete answers are compared; a short page may have a token too
     ASKS.append((method, again, strip(resp)))
     if len(ASKS) > 6000:
         ASKS.pop(rnd.randrange(5000))
