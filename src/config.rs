@@ -36,10 +36,10 @@ pub struct Settings {
     #[arg(long, env = "DATELINE_ALLOW_CLOCK_JUMP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
     pub allow_clock_jump: Option<bool>,
     /// How long a shutdown waits for accepted writes; everything else gets 1.5 s [default: 30s]
-    #[arg(long, value_name = "TIME", env = "DATELINE_GRACE_PERIOD")]
+    #[arg(long, value_name = "DURATION", env = "DATELINE_GRACE_PERIOD")]
     pub grace_period: Option<Period>,
     /// How long reads continue after a storage failure before the server exits [default: 30s]
-    #[arg(long, value_name = "TIME", env = "DATELINE_FAILED_GRACE_PERIOD")]
+    #[arg(long, value_name = "DURATION", env = "DATELINE_FAILED_GRACE_PERIOD")]
     pub failed_grace_period: Option<Period>,
     /// Which events to log, such as info or dateline=debug [default: info]
     #[arg(long, value_name = "FILTER", env = "DATELINE_LOG_FILTER")]

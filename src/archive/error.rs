@@ -190,7 +190,7 @@ pub enum InvalidReadPoint {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SubscriptionError {
     /// No subscription has this id.
-    #[error("there is no subscription {0}; create it first")]
+    #[error("there is no subscription {0}")]
     Unknown(SubscriptionId),
     /// A subscription with this id exists.
     #[error("{0} already exists; subscribe to it, or choose another id")]

@@ -46,8 +46,6 @@ mod withdraw;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-
 use self::args::globals::Globals;
 use self::args::{Arguments, Command, WriteArgs};
 use self::connect::{Access, Session};
@@ -63,7 +61,7 @@ const ENDING: Duration = Duration::from_millis(500);
 /// Runs the command line of this process, and returns its exit status.
 pub fn main() -> ExitCode {
     say_panics();
-    let Arguments { globals, command } = Arguments::parse();
+    let Arguments { globals, command } = Arguments::of_process();
     let done = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("worker threads can't be started: {error}")))
         .and_then(|runtime| {

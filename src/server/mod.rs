@@ -144,7 +144,7 @@ pub async fn serve(
         options.greeting_within,
         stopping.clone(),
     );
-    tracing::info!(connections_max = limits.connections_max(), "connections over the limit will be rejected");
+    tracing::info!(connections_max = limits.connections_max(), "connection limit");
     let stopped = stopping.clone().cancelled_owned();
     let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(limits.connections(listener), stopped));
     tracing::info!(%address, "serving");

@@ -21,7 +21,7 @@ pub(in crate::cli) struct Globals {
     /// Print one JSON object per line, with proto3 JSON field names
     #[arg(long, global = true)]
     pub(in crate::cli) json: bool,
-    /// Print errors only, and no notes, on standard error
+    /// Print no notes on standard error, only errors
     #[arg(long, short, global = true)]
     pub(in crate::cli) quiet: bool,
     /// Choose when to use colour

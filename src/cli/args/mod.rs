@@ -13,7 +13,7 @@ pub(in crate::cli) mod web;
 use std::path::PathBuf;
 
 use clap::builder::Styles;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::backup::{BackupArgs, RestoreArgs};
 use self::export::ExportArgs;
@@ -38,9 +38,19 @@ pub(in crate::cli) struct Arguments {
     pub(in crate::cli) command: Command,
 }
 
+impl Arguments {
+    /// Reads the arguments of this process. On wrong ones, or with `--help`, prints why or the help, and exits.
+    pub(in crate::cli) fn of_process() -> Self {
+        // The help of each command explains its placeholders, as the help of all commands does.
+        let command = Self::command().mut_subcommands(|command| command.after_help(AFTER_HELP));
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
 const AFTER_HELP: &str = "\
 ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
 TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
+DURATION is 500ms, 30s, 10m or 2h.
 Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 archive or server \
 unreachable, 6 damaged data.";
 
@@ -269,7 +279,7 @@ pub(in crate::cli) enum ListOrder {
 /// The arguments of `withdraw` and `reinstate`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MarkArgs {
-    /// The article to withdraw or reinstate
+    /// The article whose state changes
     #[arg(value_name = "ARTICLE")]
     pub(in crate::cli) article: ArticleRef,
     /// Take effect at this time [default: now]

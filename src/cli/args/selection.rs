@@ -10,7 +10,7 @@ use crate::wire::pb;
 /// The point of both time axes at which a command reads.
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct AsOfArgs {
-    /// Read what was in force at this time
+    /// Read the state at this time, without what was observed later
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(in crate::cli) at: Option<Moment>,
     /// Use only what the archive knew at this time

@@ -22,7 +22,7 @@ pub(in crate::cli) struct FetchArgs {
     #[arg(long)]
     pub(in crate::cli) ignore_robots: bool,
     /// Give up on a URL after this long
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = period)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = period)]
     pub(in crate::cli) timeout: Duration,
     /// Fetch at most this many URLs at once, and at most two from one host
     #[arg(long, value_name = "N", default_value = "8")]
@@ -42,7 +42,7 @@ pub(in crate::cli) struct FollowArgs {
     #[arg(long)]
     pub(in crate::cli) pages: bool,
     /// Keep running, and fetch the feeds again at this interval [default: fetch once]
-    #[arg(long, value_name = "TIME", value_parser = interval)]
+    #[arg(long, value_name = "DURATION", value_parser = interval)]
     pub(in crate::cli) every: Option<Duration>,
     /// Assign the articles to this source, such as express-gazette [default: the source that the page or the feed
     /// states]

@@ -32,7 +32,7 @@ impl Place {
             (true, false) => Ok(Self::File(path.to_owned(), encoding(args, Some(path)))),
             (false, false) if is_one => Ok(Self::File(path.to_owned(), Encoding::Plain)),
             (false, _) if path.is_file() => {
-                Err(usage(format!("{} is a file; documents of several articles go to a directory", path.display())))
+                Err(usage(format!("{} is a file; several articles need a directory", path.display())))
             }
             (false, _) => Ok(Self::Folder(path.to_owned())),
         }
@@ -43,7 +43,7 @@ impl Place {
             return Ok(Self::Stdout(encoding(args, None)));
         }
         if !is_lines && args.articles.len() != 1 {
-            return Err(usage("documents of several articles go to a directory").hint("name it: --output DIR"));
+            return Err(usage("several articles need a directory").hint("name it: --output DIR"));
         }
         if out.json {
             return Err(usage("standard output can't carry both the export and JSON about it")

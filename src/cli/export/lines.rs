@@ -240,7 +240,7 @@ fn summary(state: &State, file: Option<PathBuf>, out: &mut Output) -> Result<(),
             "lines": state.lines.to_string(),
             "bytes": state.part_bytes.to_string(),
             "nextSeq": state.next_seq.to_string(),
-            "log_digest": state.log_digest,
+            "logDigest": state.log_digest,
         }));
     }
     let (lines, bytes) = (count(state.lines, "line"), size(state.part_bytes));

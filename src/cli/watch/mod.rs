@@ -77,7 +77,7 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
 
 fn check(session: &Session, args: &WatchArgs, out: &Output) -> Result<(), Failure> {
     if args.view.is_some() && !out.json && args.exec.is_none() {
-        return Err(Failure::new(Exit::Usage, "--view is for --json and --exec; lines for people are always the same"));
+        return Err(Failure::new(Exit::Usage, "--view has an effect only with --json or --exec"));
     }
     if session.is_embedded() && !args.until_caught_up {
         let message = "no server holds this archive, and nothing can be written to it meanwhile, so there \

@@ -465,7 +465,7 @@ fn invalid_arguments_are_reported() {
         (&["watch", "--durable", "ä"], 2, "the subscription id has the character 'ä'"),
         (&["watch", "--kind", "expunged"], 2, "invalid value"),
         (&["watch", "--exec", ""], 2, "--exec"),
-        (&["watch", "--until-caught-up", "--view", "full"], 2, "--view is for --json and --exec"),
+        (&["watch", "--until-caught-up", "--view", "full"], 2, "--view has an effect only with --json or --exec"),
         (&["watch", "--until-caught-up", "--resume", "garbage"], 2, "resume_token"),
         (&["watch", "--until-caught-up", "--url-prefix", "ftp://x"], 2, "filter.url_prefix"),
         (&["watch", "--until-caught-up", "--article", "https://a.example/x"], 3, "no article is known under the URL"),
