@@ -574,7 +574,7 @@ fn invalid_combinations_of_arguments_are_rejected() {
         (&["press/a", "--format", "html", "--revision", "9"], 3, "revision"),
         (&["press/a", "--format", "html", "--label", "none"], 3, "does not match the other options"),
         (&["--at", "2001-01-01", "press/a"], 3, "there is no article press/a at that time"),
-        (&["--format", "html"], 2, "go to a directory"),
+        (&["--format", "html"], 2, "several articles need a directory"),
         (&["--format", "pdf"], 2, "invalid value 'pdf'"),
         (&["--format", "html", "-o", &file], 2, "is a file"),
         (&["-o", &folder], 2, "is a directory"),
