@@ -7,7 +7,7 @@ use super::{IngestError, json, ninjs};
 /// The maximum size of a document, in bytes: 8 MiB, which is also the default limit for a kept original.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
-/// The formats of documents that can be told apart by their content.
+/// The formats of documents that can be distinguished by their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// A news page as extracted text.
@@ -142,7 +142,7 @@ fn binary(bytes: &[u8]) -> Option<&'static str> {
     known.or_else(|| bytes.contains(&0).then_some("binary data"))
 }
 
-/// What kind of markup or container a text begins with, in words; `None` if it is none of the known ones.
+/// What kind of markup or container a text begins with, in words; `None` for anything but the known ones.
 pub(super) fn markup(text: &str) -> Option<&'static str> {
     const OPENINGS: [(&str, &str); 8] = [
         ("<!doctype html", "HTML"),

@@ -35,7 +35,7 @@ pub(crate) struct Edit {
     pub(crate) edit: SubscriptionEdit,
     pub(crate) answer: oneshot::Sender<EditResult>,
     /// Its place in the queue, freed once the reply is sent.
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 /// A message to the writer thread.

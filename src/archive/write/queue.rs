@@ -58,7 +58,7 @@ pub(crate) struct Queue {
     /// The room of imports.
     imported: Room,
     edits: Arc<Semaphore>,
-    floors: Arc<Semaphore>,
+    closed_times: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -79,7 +79,7 @@ impl Queue {
             room: Room::new(OPERATIONS_MAX, BYTES_MAX),
             imported: Room::new(IMPORTED_MAX, IMPORTED_BYTES_MAX),
             edits: Arc::new(Semaphore::new(EDITS_MAX)),
-            floors: Arc::new(Semaphore::new(CLOSED_TIMES_MAX)),
+            closed_times: Arc::new(Semaphore::new(CLOSED_TIMES_MAX)),
             writer: Mutex::new(Some(writer)),
         }
     }
@@ -131,7 +131,7 @@ impl Queue {
 
     /// Raises the closed time: waits until no later commit can get an archive time at or before `to`.
     pub(crate) async fn raise_closed_time(&self, to: Timestamp) -> Result<(), ArchiveError> {
-        self.ask(&self.floors, |answer, permit| WriterMessage::RaiseClosedTime { to, answer, permit }).await
+        self.ask(&self.closed_times, |answer, permit| WriterMessage::RaiseClosedTime { to, answer, permit }).await
     }
 
     /// Changes a durable subscription and returns its new record. Once queued, the edit is carried out, whether or not
@@ -141,7 +141,7 @@ impl Queue {
         id: SubscriptionId,
         edit: SubscriptionEdit,
     ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
-        self.ask(&self.edits, |answer, permit| WriterMessage::Edit(Edit { id, edit, answer, permit })).await
+        self.ask(&self.edits, |answer, permit| WriterMessage::Edit(Edit { id, edit, answer, _permit: permit })).await
     }
 
     /// Sends a message to the writer thread once there is room for it, and waits for the reply.
@@ -163,7 +163,7 @@ impl Queue {
         self.room.close();
         self.imported.close();
         self.edits.close();
-        self.floors.close();
+        self.closed_times.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
         drop(self.send(WriterMessage::Close));
@@ -283,7 +283,7 @@ mod tests {
         let at = Timestamp::from_micros(0).unwrap();
         let mut reads: Vec<_> = (0..OPERATIONS_MAX).map(|_| Box::pin(queue.raise_closed_time(at))).collect();
         assert!(reads.iter_mut().all(|read| read.now_or_never().is_none()), "they wait for a reply, or for room");
-        assert_eq!(queue.floors.available_permits(), 0);
+        assert_eq!(queue.closed_times.available_permits(), 0);
         let (queued, _) = fill(&queue, &Arc::default());
         assert_eq!(queued, 8, "as many as without waiting reads");
     }

@@ -41,13 +41,13 @@ use crate::archive::clock_watch::ClockFault;
 use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::position::{Position, Tail};
 use crate::archive::shared::Shared;
-use crate::archive::subscriptions::{self, Decided, SubscriptionEdit};
+use crate::archive::subscriptions::{self, Decided};
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
 use crate::archive::write::committer::Committer;
 use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
 use crate::archive::write::room::Place;
 use crate::archive::writes::Writes;
-use crate::model::{Limits, SubscriptionId, Timestamp};
+use crate::model::{Limits, Timestamp};
 use crate::store::engine::watermark::{Mark, Watermark};
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
@@ -58,23 +58,9 @@ const COMMIT_BYTES_MAX: usize = 16 << 20;
 
 /// A reply that waits until a commit is durable.
 enum PendingReply {
-    Job {
-        answer: oneshot::Sender<BatchResult>,
-        result: BatchResult,
-        _place: Place,
-    },
-    ClosedTime {
-        to: Timestamp,
-        answer: oneshot::Sender<Result<(), ArchiveError>>,
-        permit: OwnedSemaphorePermit,
-    },
-    Edit {
-        id: SubscriptionId,
-        edit: SubscriptionEdit,
-        answer: oneshot::Sender<EditResult>,
-        result: EditResult,
-        permit: OwnedSemaphorePermit,
-    },
+    Job { answer: oneshot::Sender<BatchResult>, result: BatchResult, _place: Place },
+    ClosedTime { to: Timestamp, answer: oneshot::Sender<Result<(), ArchiveError>>, permit: OwnedSemaphorePermit },
+    Edit { edit: Edit, result: EditResult },
 }
 
 impl PendingReply {
@@ -91,7 +77,7 @@ impl PendingReply {
         match self {
             Self::Job { answer, result, .. } => drop(answer.send(result)),
             Self::ClosedTime { answer, .. } => drop(answer.send(Ok(()))),
-            Self::Edit { answer, result, .. } => drop(answer.send(result)),
+            Self::Edit { edit, result } => drop(edit.answer.send(result)),
         }
     }
 
@@ -99,7 +85,7 @@ impl PendingReply {
         match self {
             Self::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
             Self::ClosedTime { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Edit { answer, .. } => drop(answer.send(Err(error.clone()))),
+            Self::Edit { edit, .. } => drop(edit.answer.send(Err(error.clone()))),
         }
     }
 }
@@ -293,26 +279,26 @@ impl Writer {
 
     /// Decides a subscription edit on the state that all edits before it leave.
     fn decide_edit(&mut self, edit: Edit) {
-        let Edit { id, edit, answer, permit } = edit;
+        let id = &edit.id;
         if self.shared.tail().failed {
-            return drop(answer.send(Err(Unavailable::StorageFailed.into())));
+            return drop(edit.answer.send(Err(Unavailable::StorageFailed.into())));
         }
         let writes = &mut self.next.builder.writes;
-        let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(&id));
-        let current = match writes.subscriptions.get(&id).or(in_flight) {
+        let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(id));
+        let current = match writes.subscriptions.get(id).or(in_flight) {
             Some(edited) => edited.clone(),
-            None => self.shared.subscriptions.durable(&id),
+            None => self.shared.subscriptions.durable(id),
         };
         let subscriptions = &self.shared.subscriptions;
         let in_flight = self.in_flight.as_ref().map(|in_flight| &in_flight.writes.subscriptions);
         let count = || subscriptions.count_with(in_flight.into_iter().chain([&writes.subscriptions]));
-        let decided = subscriptions::decide(subscriptions, &id, current, &edit, self.shared.clock.now(), count);
+        let decided = subscriptions::decide(subscriptions, id, current, &edit.edit, self.shared.clock.now(), count);
         if let Ok(Decided { record, differs: true }) = &decided {
-            writes.batch.put_subscription(&id, record.as_deref());
+            writes.batch.put_subscription(id, record.as_deref());
             writes.subscriptions.insert(id.clone(), record.clone());
         }
         let result = decided.map(|decided| decided.record).map_err(ArchiveError::from);
-        self.next.waiting.push(PendingReply::Edit { id, edit, answer, result, permit });
+        self.next.waiting.push(PendingReply::Edit { edit, result });
     }
 
     /// The archive time of a commit that is sealed now: the time of the clock, but always later than that of every
@@ -472,9 +458,7 @@ impl Writer {
                 PendingReply::ClosedTime { to, answer, permit } => {
                     maintenance.push(WriterMessage::RaiseClosedTime { to, answer, permit })
                 }
-                PendingReply::Edit { id, edit, answer, permit, .. } => {
-                    maintenance.push(WriterMessage::Edit(Edit { id, edit, answer, permit }));
-                }
+                PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(edit)),
                 job @ PendingReply::Job { .. } => jobs.push(job),
             }
         }
