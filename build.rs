@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .codec_path(REQUESTS)
         .bytes(".dateline.v1.Original.data")
-        .bytes(".dateline.v1.BackUpData.data")
+        .bytes(".dateline.v1.BackupData.data")
         .bytes(".dateline.v1.ReadOriginalResponse.data")
         .compile_fds_with_config(wire, config)?;
     tonic_prost_build::configure()

@@ -110,7 +110,7 @@ fn read_and_compress(file: &Path) -> anyhow::Result<Duration> {
     let mut bytes = 0;
     for line in std::io::BufReader::new(std::fs::File::open(file)?).lines() {
         let line: serde_json::Value = serde_json::from_str(&line?)?;
-        let content = line["publish"]["content"].to_string();
+        let content = line["record"]["content"].to_string();
         bytes += zstd::encode_all(content.as_bytes(), 3)?.len();
     }
     anyhow::ensure!(bytes > 0, "nothing was read");

@@ -58,19 +58,19 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", env = "DATELINE_FREE_SPACE_FLOOR_BYTES")]
     pub free_space_floor_bytes: Option<Bytes>,
     /// Maximum number of open connections; lower if the process may open fewer files [default: 10000]
-    #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_MAX", value_parser = number, hide_short_help = true)]
     pub connections_max: Option<usize>,
     /// Maximum number of open connections from one address [default: half of all]
-    #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_PER_PEER_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_CONNECTIONS_PER_PEER_MAX", value_parser = number, hide_short_help = true)]
     pub connections_per_peer_max: Option<usize>,
     /// Maximum number of concurrent calls on one connection [default: 1024]
-    #[arg(long, value_name = "N", env = "DATELINE_CALLS_PER_CONNECTION_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_CALLS_PER_CONNECTION_MAX", value_parser = number, hide_short_help = true)]
     pub calls_per_connection_max: Option<usize>,
     /// Maximum number of open change streams, over all connections [default: 1000]
-    #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_MAX", value_parser = number, hide_short_help = true)]
     pub subscribers_max: Option<usize>,
     /// Maximum number of open change streams from one address [default: a quarter of all]
-    #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_PER_PEER_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_SUBSCRIBERS_PER_PEER_MAX", value_parser = number, hide_short_help = true)]
     pub subscribers_per_peer_max: Option<usize>,
     /// Maximum size of an article's content [default: 1MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_CONTENT_BYTES_MAX", hide_short_help = true)]
@@ -82,19 +82,19 @@ pub struct Settings {
     #[arg(long, value_name = "BYTES", env = "DATELINE_URL_BYTES_MAX", hide_short_help = true)]
     pub url_bytes_max: Option<Bytes>,
     /// Maximum number of URLs in one request besides the canonical one [default: 16]
-    #[arg(long, value_name = "N", env = "DATELINE_URLS_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_URLS_MAX", value_parser = number, hide_short_help = true)]
     pub urls_max: Option<usize>,
     /// Maximum number of observations in one atomic batch [default and maximum: 256]
-    #[arg(long, value_name = "N", env = "DATELINE_BATCH_ITEMS_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_BATCH_ITEMS_MAX", value_parser = number, hide_short_help = true)]
     pub batch_items_max: Option<usize>,
     /// Maximum size of one atomic batch [default: 16MiB]
     #[arg(long, value_name = "BYTES", env = "DATELINE_BATCH_BYTES_MAX", hide_short_help = true)]
     pub batch_bytes_max: Option<Bytes>,
     /// Maximum number of labels on one article [default: 64]
-    #[arg(long, value_name = "N", env = "DATELINE_LABELS_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_LABELS_MAX", value_parser = number, hide_short_help = true)]
     pub labels_max: Option<usize>,
     /// Maximum number of items on one page of a list [default: 1000]
-    #[arg(long, value_name = "N", env = "DATELINE_PAGE_SIZE_MAX", hide_short_help = true)]
+    #[arg(long, value_name = "N", env = "DATELINE_PAGE_SIZE_MAX", value_parser = number, hide_short_help = true)]
     pub page_size_max: Option<usize>,
 }
 
@@ -131,9 +131,9 @@ pub enum ConfigError {
         reason: String,
     },
     /// A setting has a value that is out of range or malformed.
-    #[error("{setting}: {reason}")]
+    #[error("--{}: {reason}", setting.replace('_', "-"))]
     Invalid {
-        /// The key of the setting, such as `listen`.
+        /// The key of the setting, such as `listen`; the message names its flag.
         setting: &'static str,
         /// What is wrong and which values are accepted.
         reason: String,
@@ -148,7 +148,9 @@ impl Settings {
         toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            ConfigError::Malformed { path: path.to_path_buf(), line, reason: error.message().replace('\n', "; ") }
+            // The library names Rust's types.
+            let reason = error.message().replace('\n', "; ").replace("expected usize", "expected a whole number");
+            ConfigError::Malformed { path: path.to_path_buf(), line, reason }
         })
     }
 
@@ -257,6 +259,11 @@ fn within(
     Err(ConfigError::Invalid { setting, reason: format!("{value} is not between {least} and {most}") })
 }
 
+/// Parses a number of things, such as connections.
+fn number(text: &str) -> Result<usize, &'static str> {
+    text.parse().map_err(|_| "expected a whole number")
+}
+
 /// A number of bytes: `1048576`, `512KiB`, `64MiB` or `2GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes(pub u64);
@@ -294,9 +301,9 @@ impl FromStr for Period {
 }
 
 /// Deserializes a value that a file may give as a string, or as a number if no unit is needed.
-struct Text<T>(std::marker::PhantomData<T>, &'static str);
+struct ParsedText<T>(std::marker::PhantomData<T>, &'static str);
 
-impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
+impl<T: FromStr<Err = String>> Visitor<'_> for ParsedText<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -318,13 +325,14 @@ impl<T: FromStr<Err = String>> Visitor<'_> for Text<T> {
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Text(std::marker::PhantomData, "a number of bytes, such as 1048576 or \"64MiB\""))
+        deserializer
+            .deserialize_any(ParsedText(std::marker::PhantomData, "a number of bytes, such as 1048576 or \"64MiB\""))
     }
 }
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Text(std::marker::PhantomData, "a duration, such as \"30s\""))
+        deserializer.deserialize_any(ParsedText(std::marker::PhantomData, "a duration, such as \"30s\""))
     }
 }
 
@@ -360,6 +368,7 @@ mod tests {
             ("listen = \"[::1]:0\"\nlisen = 1\n", "…/dateline.toml, line 2: unknown field `lisen`"),
             ("\ngrace_period = 30\n", "line 2: \"30\" is not a duration; expected a value such as 500ms, 30s or 2m"),
             ("cache_bytes = \"1 MB\"\n", "line 1: \"1 MB\" is not a number of bytes"),
+            ("\nurls_max = \"many\"\n", "line 2: invalid type: string \"many\", expected a whole number"),
             ("listen = [\n", "line 1: "),
         ] {
             let error = read(text).unwrap_err();
@@ -385,7 +394,7 @@ mod tests {
     #[test]
     fn limits_outside_their_range_are_rejected() {
         let settings = Settings { batch_items_max: Some(257), ..Settings::default() };
-        assert_eq!(settings.limits().unwrap_err().to_string(), "batch_items_max: 257 is not between 1 and 256");
+        assert_eq!(settings.limits().unwrap_err().to_string(), "--batch-items-max: 257 is not between 1 and 256");
         let settings = Settings { content_bytes_max: Some(Bytes(0)), ..Settings::default() };
         assert!(settings.limits().is_err());
     }

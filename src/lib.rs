@@ -13,12 +13,14 @@
 //! - [`ingest`]: converts documents to articles;
 //! - [`export`]: converts articles to documents;
 //! - [`fetch`]: fetches web pages: an address in, bytes out;
+//! - [`capture`]: captures pages, feeds and collections, and exports articles, without a terminal;
 //! - [`config`]: the settings of `serve`;
 //! - [`cli`]: the command line;
 //! - [`clock`] and [`telemetry`]: the time and the diagnostic log.
 
 pub mod archive;
 pub mod backup;
+pub mod capture;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -25,7 +25,7 @@ mod sync {
 #[path = "../src/archive/changefeed/ring.rs"]
 mod recent;
 
-use recent::{End, Recent, beyond};
+use recent::{AnnouncedEnd, Recent, beyond};
 
 const ITEMS: u64 = 7;
 /// Fewer than are written, so that followers find some items evicted from the ring.
@@ -34,7 +34,7 @@ const RECENT_MAX: usize = 2;
 #[derive(Clone, Copy)]
 struct Tail(u64);
 
-impl End for Tail {
+impl AnnouncedEnd for Tail {
     fn next_seq(&self) -> u64 {
         self.0
     }

@@ -46,7 +46,7 @@ impl History {
     pub(crate) fn write(&self, order: &[usize], path: &Path) -> anyhow::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         for index in order {
-            let request = Some(pb::replay_request::Request::Publish(self.requests[*index].clone()));
+            let request = Some(pb::replay_request::Request::Record(self.requests[*index].clone()));
             writeln!(file, "{}", json::to_json(&pb::ReplayRequest { request, recorded: None }))?;
         }
         Ok(file.flush()?)

@@ -15,8 +15,8 @@ use crate::archive::{Archive, ArchiveError};
 use crate::model::{Seq, Snapshot};
 use crate::store::StoreError;
 use crate::store::format::FORMAT_VERSION;
+use crate::store::full_change::FullChange;
 use crate::store::logfile::{LogEnd, LogHeader, LogWriter};
-use crate::store::whole::WholeChange;
 
 /// The number of changes that are sampled to estimate the size of a backup.
 const SAMPLES_MAX: u64 = 32;
@@ -38,11 +38,11 @@ pub struct Backup {
     archive: Arc<Archive>,
     start: Snapshot,
     header: LogHeader,
-    next: Next,
+    next: NextPart,
 }
 
 /// The part of the file that the next piece is from.
-enum Next {
+enum NextPart {
     Header,
     Changes(LogWriter),
     Nothing,
@@ -65,7 +65,7 @@ impl Archive {
             writer: concat!("dateline ", env!("CARGO_PKG_VERSION")).to_owned(),
             commits: tail.commits,
         };
-        Ok(Backup { archive: Arc::clone(self), start, header, next: Next::Header })
+        Ok(Backup { archive: Arc::clone(self), start, header, next: NextPart::Header })
     }
 }
 
@@ -91,10 +91,10 @@ impl Backup {
     /// [`ArchiveError::Damaged`] and ends the backup. If this future is dropped before it returns, the backup cannot be
     /// continued.
     pub async fn next(&mut self) -> Result<Option<BackupPiece>, ArchiveError> {
-        let (writer, data) = match std::mem::replace(&mut self.next, Next::Nothing) {
-            Next::Header => LogWriter::begin(&self.header),
-            Next::Nothing => return Ok(None),
-            Next::Changes(writer) => {
+        let (writer, data) = match std::mem::replace(&mut self.next, NextPart::Nothing) {
+            NextPart::Header => LogWriter::begin(&self.header),
+            NextPart::Nothing => return Ok(None),
+            NextPart::Changes(writer) => {
                 let (shared, end) = (Arc::clone(&self.archive.shared), self.header.end.next_seq);
                 let (writer, piece) = self.archive.pools.scans.run(move || Ok(segment(&shared, writer, end)?)).await?;
                 match piece {
@@ -104,7 +104,7 @@ impl Backup {
             }
         };
         let next_seq = writer.next_seq();
-        self.next = Next::Changes(writer);
+        self.next = NextPart::Changes(writer);
         Ok(Some(BackupPiece { data, next_seq }))
     }
 
@@ -135,8 +135,8 @@ fn segment(shared: &Shared, mut writer: LogWriter, end: Seq) -> Result<(LogWrite
     Ok((writer, None))
 }
 
-fn read(shared: &Shared, seq: Seq) -> Result<WholeChange, StoreError> {
-    let change = WholeChange::read(shared.engine.as_ref(), seq)?;
+fn read(shared: &Shared, seq: Seq) -> Result<FullChange, StoreError> {
+    let change = FullChange::read(shared.engine.as_ref(), seq)?;
     change.ok_or_else(|| StoreError::damaged_at(seq, "a change of the log is missing"))
 }
 
@@ -148,7 +148,7 @@ fn estimate(shared: &Shared, first: Seq, changes: u64) -> Result<u64, StoreError
     for sample in 0..samples {
         let offset = u128::from(changes) * u128::from(sample) / u128::from(samples);
         let change = read(shared, Seq(first.0 + u64::try_from(offset).unwrap_or(0)))?;
-        bytes += change.record.len() / 2 + change.brought_bytes();
+        bytes += change.record.len() / 2 + change.payload_bytes();
     }
     let all = (bytes as u128).saturating_mul(changes.into()) / u128::from(samples.max(1));
     Ok(u64::try_from(all).unwrap_or(u64::MAX).saturating_add(FRAMING_BYTES))

@@ -24,7 +24,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockFault {
     /// The clock is behind the last archive time. Either it is wrong now, or it was wrong at that commit.
-    #[error("the clock is {} behind the last change, which was archived at {last}", Span(*by))]
+    #[error("the clock is {} behind the last change, which was archived at {last}", HumanDuration(*by))]
     Behind {
         /// How far it is behind.
         by: Duration,
@@ -32,7 +32,7 @@ pub enum ClockFault {
         last: Timestamp,
     },
     /// The clock has jumped ahead since it was last read.
-    #[error("the clock has jumped {} ahead, from about {expected}", Span(*by))]
+    #[error("the clock has jumped {} ahead, from about {expected}", HumanDuration(*by))]
     JumpedAhead {
         /// How far it jumped.
         by: Duration,
@@ -43,75 +43,84 @@ pub enum ClockFault {
 
 /// The archive was opened long after its last change: either it was idle, or the clock is ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clock is {} after the last change, which was archived at {last}; if it is wrong, correct it before you write", Span(*by))]
+#[error("the clock is {} after the last change, which was archived at {last}; if it is wrong, correct it before you write", HumanDuration(*by))]
 pub(crate) struct LongPause {
     by: Duration,
     last: Timestamp,
 }
 
-/// Remembers the readings of the clock, to tell a jump from elapsed time.
-pub(crate) struct ClockWatch {
-    jump_allowed: bool,
-    /// The first reading, from when the archive was opened.
-    opened: Timestamp,
-    seen: Mutex<Seen>,
+/// What happens to writes after the clock has jumped ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JumpPolicy {
+    /// They are rejected until the clock is corrected.
+    Reject,
+    /// They are accepted with the time that the clock shows.
+    Accept,
 }
 
-struct Seen {
+/// Remembers the readings of the clock, to tell a jump from elapsed time.
+pub(crate) struct ClockWatch {
+    jump_policy: JumpPolicy,
+    /// The first reading, from when the archive was opened.
+    opened: Timestamp,
+    readings: Mutex<ClockReadings>,
+}
+
+struct ClockReadings {
     /// The latest plausible reading.
     time: Timestamp,
     /// When that was, by the monotonic clock.
     steady: Duration,
     /// The fault that was logged last and has not ended.
-    reported: Option<Kind>,
+    reported: Option<FaultKind>,
     has_written: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FaultKind {
     Behind,
     JumpedAhead,
 }
 
 impl ClockWatch {
     /// Takes a first reading, and assumes that it is right.
-    pub(crate) fn new(clock: &dyn Clock, jump_allowed: bool) -> Self {
+    pub(crate) fn new(clock: &dyn Clock, jump_policy: JumpPolicy) -> Self {
         let (time, steady) = (clock.now(), clock.steady());
-        let seen = Mutex::new(Seen { time, steady, reported: None, has_written: false });
-        Self { jump_allowed, opened: time, seen }
+        let readings = Mutex::new(ClockReadings { time, steady, reported: None, has_written: false });
+        Self { jump_policy, opened: time, readings }
     }
 
     /// Reads the clock and returns its fault, if any. `last` is the last archive time. Logs the beginning and the end
     /// of a fault.
-    pub(crate) fn look(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Option<ClockFault> {
+    pub(crate) fn check(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Option<ClockFault> {
         let (now, steady) = (clock.now(), clock.steady());
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = after(seen.time, steady.saturating_sub(seen.steady));
-        let may_show = last.map_or(expected, |last| last.max(expected));
-        let ahead = between(may_show, now);
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = after(readings.time, steady.saturating_sub(readings.steady));
+        let expected_max = last.map_or(expected, |last| last.max(expected));
+        let ahead = between(expected_max, now);
         let behind = last.map_or(Duration::ZERO, |last| between(now, last));
         let fault = if ahead > JUMP_MAX {
-            Some(ClockFault::JumpedAhead { by: ahead, expected: may_show })
+            Some(ClockFault::JumpedAhead { by: ahead, expected: expected_max })
         } else {
             last.filter(|_| behind > BEHIND_MAX).map(|last| ClockFault::Behind { by: behind, last })
         };
         let fault = match fault {
-            Some(fault @ ClockFault::JumpedAhead { .. }) if self.jump_allowed => {
+            Some(fault @ ClockFault::JumpedAhead { .. }) if self.jump_policy == JumpPolicy::Accept => {
                 tracing::warn!(%fault, "the clock is accepted, because jumps are allowed");
                 None
             }
             fault => fault,
         };
         let kind = fault.map(|fault| match fault {
-            ClockFault::Behind { .. } => Kind::Behind,
-            ClockFault::JumpedAhead { .. } => Kind::JumpedAhead,
+            ClockFault::Behind { .. } => FaultKind::Behind,
+            ClockFault::JumpedAhead { .. } => FaultKind::JumpedAhead,
         });
         // While the clock is set back, its earlier reading is kept, so that correcting it does not count as a jump.
-        if kind != Some(Kind::JumpedAhead) && now >= expected {
-            (seen.time, seen.steady) = (now, steady);
+        if kind != Some(FaultKind::JumpedAhead) && now >= expected {
+            (readings.time, readings.steady) = (now, steady);
         }
-        if seen.reported != kind {
-            seen.reported = kind;
+        if readings.reported != kind {
+            readings.reported = kind;
             report(fault);
         }
         fault
@@ -119,11 +128,11 @@ impl ClockWatch {
 
     /// Checks whether a write may get an archive time now. The error is always [`ClockFault::JumpedAhead`].
     pub(crate) fn admit_write(&self, clock: &dyn Clock, last: Option<Timestamp>) -> Result<(), ClockFault> {
-        if let Some(fault @ ClockFault::JumpedAhead { .. }) = self.look(clock, last) {
+        if let Some(fault @ ClockFault::JumpedAhead { .. }) = self.check(clock, last) {
             return Err(fault);
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if !std::mem::replace(&mut seen.has_written, true)
+        let mut readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut readings.has_written, true)
             && let Some(pause) = self.long_pause(last)
         {
             tracing::warn!("{pause}");
@@ -161,9 +170,9 @@ fn between(earlier: Timestamp, later: Timestamp) -> Duration {
 }
 
 /// Formats a duration for people, in the largest unit of which it has at least two.
-struct Span(Duration);
+struct HumanDuration(Duration);
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
         let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes")];
@@ -192,7 +201,7 @@ mod tests {
     #[test]
     fn a_jump_ahead_is_distinguished_from_elapsed_time() {
         let clock = ManualClock::new(start());
-        let watch = ClockWatch::new(&clock, false);
+        let watch = ClockWatch::new(&clock, JumpPolicy::Reject);
         clock.set(days(40));
         assert_eq!(watch.admit_write(&clock, Some(start())), Ok(()), "40 days have passed");
         clock.jump(days(41));
@@ -204,7 +213,7 @@ mod tests {
         assert!(watch.admit_write(&clock, Some(days(41))).is_err(), "it is still wrong");
         clock.jump(days(42));
         assert_eq!(watch.admit_write(&clock, Some(days(41))), Ok(()), "it was corrected");
-        let allowed = ClockWatch::new(&clock, true);
+        let allowed = ClockWatch::new(&clock, JumpPolicy::Accept);
         clock.jump(days(400));
         assert_eq!(allowed.admit_write(&clock, Some(days(42))), Ok(()));
     }
@@ -212,17 +221,17 @@ mod tests {
     #[test]
     fn a_clock_that_starts_far_behind_may_jump_to_the_right_time() {
         let clock = ManualClock::new(days(-20_000));
-        let watch = ClockWatch::new(&clock, false);
+        let watch = ClockWatch::new(&clock, JumpPolicy::Reject);
         let last = Some(start());
-        assert!(matches!(watch.look(&clock, last), Some(ClockFault::Behind { .. })));
+        assert!(matches!(watch.check(&clock, last), Some(ClockFault::Behind { .. })));
         clock.jump(days(1));
-        assert_eq!(watch.look(&clock, last), None);
+        assert_eq!(watch.check(&clock, last), None);
     }
 
     #[test]
     fn a_long_pause_before_opening_is_reported_until_something_is_written() {
         let clock = ManualClock::new(days(31));
-        let watch = ClockWatch::new(&clock, false);
+        let watch = ClockWatch::new(&clock, JumpPolicy::Reject);
         let message = watch.long_pause(Some(start())).unwrap().to_string();
         let expected = format!("the clock is 31 days after the last change, which was archived at {}", start());
         assert!(message.starts_with(&expected), "{message}");
@@ -231,7 +240,7 @@ mod tests {
         assert_eq!(watch.long_pause(Some(days(1))), None, "30 days are not a long pause");
         assert_eq!(watch.long_pause(None), None);
         // An archive that is idle while it is open is not reported.
-        let watch = ClockWatch::new(&clock, false);
+        let watch = ClockWatch::new(&clock, JumpPolicy::Reject);
         clock.set(days(90));
         assert_eq!(watch.long_pause(Some(days(31))), None);
     }
@@ -239,28 +248,28 @@ mod tests {
     #[test]
     fn setting_a_clock_back_and_correcting_it_is_not_a_jump() {
         let clock = ManualClock::new(start());
-        let watch = ClockWatch::new(&clock, false);
+        let watch = ClockWatch::new(&clock, JumpPolicy::Reject);
         let last = Some(days(-10));
         clock.jump(days(-9));
-        assert_eq!(watch.look(&clock, last), None);
+        assert_eq!(watch.check(&clock, last), None);
         clock.jump(start());
-        assert_eq!(watch.look(&clock, last), None);
+        assert_eq!(watch.check(&clock, last), None);
     }
 
     #[test]
     fn a_clock_more_than_a_minute_behind_the_last_change_is_reported() {
         let clock = ManualClock::new(start());
-        let watch = ClockWatch::new(&clock, false);
+        let watch = ClockWatch::new(&clock, JumpPolicy::Reject);
         let last = Some(start());
         clock.jump(start().saturating_add_micros(-60_000_000));
-        assert_eq!(watch.look(&clock, last), None);
+        assert_eq!(watch.check(&clock, last), None);
         clock.jump(days(-365));
-        let fault = watch.look(&clock, last).unwrap();
+        let fault = watch.check(&clock, last).unwrap();
         assert_eq!(
             fault.to_string(),
             format!("the clock is 365 days behind the last change, which was archived at {}", start())
         );
         assert_eq!(watch.admit_write(&clock, last), Ok(()), "it is only reported");
-        assert_eq!(watch.look(&clock, None), None, "an empty archive has nothing to compare it with");
+        assert_eq!(watch.check(&clock, None), None, "an empty archive has nothing to compare it with");
     }
 }

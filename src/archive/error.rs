@@ -75,7 +75,7 @@ pub enum Missing {
     #[error("no article is known under the URL {}", excerpt(.0))]
     Url(String),
     /// The article has no revision of this number, as known at the read point.
-    #[error("{article} has no revision {number} at the requested point")]
+    #[error("{article} has no revision {number}")]
     Revision {
         /// The article, which exists without this revision.
         article: ArticleName,

@@ -41,7 +41,7 @@ pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
 use crate::archive::read::compare::{Comparison, StateSelector};
-use crate::archive::read::list::{ArticleQuery, Page, RevisionEntry, RevisionOrder};
+use crate::archive::read::list::{ArticleQuery, ListPage, RevisionEntry, RevisionQuery};
 pub use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::{article, compare, list, point};
@@ -49,7 +49,7 @@ use crate::archive::request::{Operation, WriteMode};
 use crate::archive::shared::Shared;
 pub use crate::archive::write::messages::BatchResult;
 use crate::archive::write::queue::Queue;
-pub use crate::archive::write::queue::{Pending, Share};
+pub use crate::archive::write::queue::{Pending, QueueShare};
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, AsOf, KnownAt, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,
@@ -113,7 +113,7 @@ impl Archive {
 
     /// Checks that a write of ordinary size would be accepted now. The error is [`Unavailable::StorageFailed`], or
     /// [`Unavailable::StorageFull`], which clears by itself once the disk has room.
-    pub async fn takes_writes(&self) -> Result<(), ArchiveError> {
+    pub async fn check_writable(&self) -> Result<(), ArchiveError> {
         if self.has_failed() {
             return Err(Unavailable::StorageFailed.into());
         }
@@ -142,17 +142,22 @@ impl Archive {
     /// Carries out operations atomically: all or none, each decided on the effects of those before it. They are durable
     /// when this returns.
     ///
-    /// If one is rejected, nothing is written, and the error has its index. In [`WriteMode::Validate`], nothing is written in
-    /// any case. A full queue is [`Unavailable::QueueFull`].
+    /// If one is rejected, nothing is written, and the error has its index. In [`WriteMode::Validate`], nothing is
+    /// written in any case. A full queue is [`Unavailable::QueueFull`].
     pub async fn write(&self, operations: Vec<Operation>, mode: WriteMode) -> BatchResult {
         self.write_in(&Arc::default(), operations, mode).await
     }
 
     /// Like [`Archive::write`], for a caller that shares its part of the queue with others on the same connection. If
     /// they have used it up, the error is [`Unavailable::ShareUsed`].
-    pub async fn write_in(&self, share: &Arc<Share>, mut operations: Vec<Operation>, mode: WriteMode) -> BatchResult {
+    pub async fn write_in(
+        &self,
+        share: &Arc<QueueShare>,
+        mut operations: Vec<Operation>,
+        mode: WriteMode,
+    ) -> BatchResult {
         self.prepare(&self.pools.writes, &mut operations).await?;
-        self.queue.submit(share, operations, mode)?.answer().await
+        self.queue.submit(share, operations, mode)?.reply().await
     }
 
     /// Like [`Archive::write`], in two steps, for a caller that queues more writes before the first reply arrives.
@@ -160,7 +165,7 @@ impl Archive {
     /// and only one caller of each share waits at a time.
     pub async fn begin_write(
         &self,
-        share: &Arc<Share>,
+        share: &Arc<QueueShare>,
         mut operations: Vec<Operation>,
         mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
@@ -253,20 +258,28 @@ impl Archive {
         .await
     }
 
-    /// Reads one revision, and the bytes of its original if `with_original` is set.
+    /// Reads one revision, without its original.
     pub async fn revision(
         &self,
         point: ReadPoint,
         name: ArticleName,
         selector: RevisionSelector,
         view: View,
-        with_original: bool,
+    ) -> Result<RevisionAt, ArchiveError> {
+        self.read(move |reader| article::revision(reader, &point, &name, selector, view)).await
+    }
+
+    /// Reads one revision, with the bytes of its original if one was kept.
+    pub async fn revision_with_original(
+        &self,
+        point: ReadPoint,
+        name: ArticleName,
+        selector: RevisionSelector,
+        view: View,
     ) -> Result<RevisionAt, ArchiveError> {
         self.read(move |reader| {
             let mut revision = article::revision(reader, &point, &name, selector, view)?;
-            if with_original {
-                revision.original = article::original(reader, &revision)?;
-            }
+            revision.original = article::original(reader, &revision)?;
             Ok(revision)
         })
         .await
@@ -293,7 +306,7 @@ impl Archive {
         point: ReadPoint,
         query: ArticleQuery,
         after: Option<ArticleName>,
-    ) -> Result<Page<ArticleAt, ArticleName>, ArchiveError> {
+    ) -> Result<ListPage<ArticleAt, ArticleName>, ArchiveError> {
         self.read(move |reader| list::by_name(reader, &point, &query, after.as_ref())).await
     }
 
@@ -303,20 +316,19 @@ impl Archive {
         point: ReadPoint,
         query: ArticleQuery,
         before: Option<Seq>,
-    ) -> Result<Page<ArticleAt, Seq>, ArchiveError> {
+    ) -> Result<ListPage<ArticleAt, Seq>, ArchiveError> {
         self.read(move |reader| list::by_latest_change(reader, &point, &query, before)).await
     }
 
-    /// Lists the revisions of an article in the given order of their numbers, starting after `after`.
+    /// Lists the revisions of an article in order of number, starting after `after`.
     pub async fn revisions(
         &self,
         point: ReadPoint,
         name: ArticleName,
-        order: RevisionOrder,
+        query: RevisionQuery,
         after: Option<RevisionNumber>,
-        (page_size, view): (usize, View),
-    ) -> Result<Page<RevisionEntry, RevisionNumber>, ArchiveError> {
-        self.read(move |reader| list::revisions(reader, &point, &name, order, after, (page_size, view))).await
+    ) -> Result<ListPage<RevisionEntry, RevisionNumber>, ArchiveError> {
+        self.read(move |reader| list::revisions(reader, &point, &name, query, after)).await
     }
 
     /// Lists sources in order of name, starting after `after`.
@@ -325,7 +337,7 @@ impl Archive {
         point: ReadPoint,
         after: Option<SourceId>,
         page_size: usize,
-    ) -> Result<Page<(SourceId, SourceStats), SourceId>, ArchiveError> {
+    ) -> Result<ListPage<(SourceId, SourceStats), SourceId>, ArchiveError> {
         self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), page_size)).await
     }
 
@@ -365,7 +377,7 @@ impl Archive {
         F: Fn(&Reader<'_>) -> Result<T, ReadError> + Send + 'static,
     {
         match read(&Reader::cached(&self.shared)) {
-            Ok(answer) => Ok(answer),
+            Ok(result) => Ok(result),
             Err(ReadError::Failed(error)) => Err(error),
             Err(ReadError::NotCached) => self.on_engine(pool, read).await,
         }
@@ -378,7 +390,7 @@ impl Archive {
     {
         let shared = Arc::clone(&self.shared);
         pool.run(move || match read(&Reader::engine(&shared)) {
-            Ok(answer) => Ok(answer),
+            Ok(result) => Ok(result),
             Err(ReadError::Failed(error)) => Err(error),
             Err(ReadError::NotCached) => {
                 tracing::error!("a read that may use the engine reported a cache miss");

@@ -11,23 +11,23 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use crate::archive::Archive;
-use crate::archive::clock_watch::ClockWatch;
+use crate::archive::clock_watch::{ClockWatch, JumpPolicy};
 use crate::archive::pools::Pools;
-use crate::archive::position::{Position, Tail};
+use crate::archive::position::{LogPosition, Tail};
 use crate::archive::read::cache::Caches;
 use crate::archive::recover::verify;
 use crate::archive::recover::verify::Summary;
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::Subscriptions;
 use crate::archive::write::queue::{CLOSED_TIMES_MAX, EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
-use crate::archive::write::writer::Writer;
+use crate::archive::write::writer::{Writer, WriterStart};
 use crate::clock::Clock;
 use crate::model::{ArticleKey, LogDigest, Seq, Timestamp};
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::memory::MemoryEngine;
 use crate::store::engine::sled::{Options as EngineOptions, SledEngine};
-use crate::store::engine::watermark::{Mark, Watermark};
+use crate::store::engine::watermark::{DurableState, Watermark};
 use crate::store::engine::{Engine, EngineError, OpenError};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
@@ -154,10 +154,10 @@ impl Archive {
         let directory = Arc::new(directory);
         let path = directory.path();
         let watermark = Watermark::open_in(path)?;
-        let whole = |engine: &SledEngine| check_whole(engine, &watermark);
-        let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), whole)?;
+        let check = |engine: &SledEngine| check_complete(engine, &watermark);
+        let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), check)?;
         let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
-        if let Err(error) = directory.keep_id(&archive.info.id) {
+        if let Err(error) = directory.store_id(&archive.info.id) {
             tracing::warn!(%error, "the archive's id could not be saved; commands cannot find this server by the archive's directory");
         }
         Ok((archive, directory))
@@ -170,11 +170,11 @@ impl Archive {
 
     fn start(
         engine: Arc<dyn Engine>,
-        place: Option<(&Path, Watermark)>,
+        files: Option<(&Path, Watermark)>,
         options: &Options,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenArchiveError> {
-        let path = place.as_ref().map(|(path, _)| path.to_path_buf());
+        let (path, watermark) = files.map(|(path, watermark)| (path.to_path_buf(), watermark)).unzip();
         let in_format = |source| OpenArchiveError::Format { path: path.clone().unwrap_or_default(), source };
         let id = format::open(engine.as_ref(), new_id()?).map_err(in_format)?;
         let tail = read_tail(&Tables::new(engine.as_ref()), &id).map_err(|error| in_format(error.into()))?;
@@ -183,22 +183,17 @@ impl Archive {
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
         let orphan_chunks = orphan_chunks(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
-        let clock_watch = ClockWatch::new(clock.as_ref(), options.clock_jump_allowed);
+        let jump_policy = if options.clock_jump_allowed { JumpPolicy::Accept } else { JumpPolicy::Reject };
+        let clock_watch = ClockWatch::new(clock.as_ref(), jump_policy);
         let shared = Arc::new(Shared::new(engine, caches, clock, clock_watch, tail, subscriptions));
         // Called for its effect: it logs a fault of the clock.
         shared.clock_fault();
-        let watermark = place.map(|(_, watermark)| watermark);
         // Room for every operation, edit and closed time that the queue admits, and for the messages of the committer
         // and of closing. Sending therefore never blocks.
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + 16);
-        let writer = Writer::start(
-            Arc::clone(&shared),
-            (tail, orphan_chunks, watermark),
-            received,
-            events.clone(),
-            options.flush_deadline,
-        )
-        .map_err(OpenArchiveError::Thread)?;
+        let start = WriterStart { tail, orphan_chunks, watermark, flush_deadline: options.flush_deadline };
+        let writer =
+            Writer::start(Arc::clone(&shared), start, received, events.clone()).map_err(OpenArchiveError::Thread)?;
         let info = ArchiveInfo { id, directory: path, opened };
         let pools = Pools::new(options.readers_max);
         Ok(Self { shared, queue: Queue::new(events, writer), pools, info })
@@ -211,8 +206,8 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
     let last = tables.last_change()?;
     let next_article = tables.last_article()?.map_or(ArticleKey(0), |last| ArticleKey(last.0 + 1));
     let position = match last {
-        None => Position { next_seq: Seq::ZERO, log_digest: origin, archive_time: None, next_article, origin },
-        Some(last) => Position {
+        None => LogPosition { next_seq: Seq::ZERO, log_digest: origin, archive_time: None, next_article, origin },
+        Some(last) => LogPosition {
             next_seq: last.seq.next(),
             log_digest: last.log_digest,
             archive_time: Some(last.entry.archive_time),
@@ -220,7 +215,7 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
             origin,
         },
     };
-    let (closed_time, commits) = (read_clock_floor(tables)?, read_commits(tables)?);
+    let (closed_time, commits) = (read_closed_time(tables)?, read_commits(tables)?);
     Ok(Tail { position, closed_time, commits, failed: false })
 }
 
@@ -235,11 +230,11 @@ fn orphan_chunks(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
 }
 
 /// Reads the closed time: no later commit gets an archive time at or before it.
-pub(crate) fn read_clock_floor(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
+pub(crate) fn read_closed_time(tables: &Tables<'_>) -> Result<Option<Timestamp>, StoreError> {
     let Some(bytes) = tables.meta(MetaKey::ClosedTime)? else { return Ok(None) };
-    let floor = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
+    let closed_time = bytes.try_into().ok().and_then(|bytes| Timestamp::from_micros(i64::from_be_bytes(bytes)));
     let unreadable = || StoreError::Damaged { seq: None, detail: "the closed time cannot be read".to_owned() };
-    Ok(Some(floor.ok_or_else(unreadable)?))
+    Ok(Some(closed_time.ok_or_else(unreadable)?))
 }
 
 /// Reads the number of commits since the archive was created.
@@ -255,7 +250,7 @@ fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> 
 }
 
 /// Checks that nothing that was acknowledged is missing from the database.
-fn check_whole(engine: &SledEngine, watermark: &Watermark) -> Result<(), String> {
+fn check_complete(engine: &SledEngine, watermark: &Watermark) -> Result<(), String> {
     // This code cannot interpret the log of another format version. `format::open` rejects it later, with its own
     // error.
     if !matches!(format::read(engine), Err(FormatError::Version { .. })) {
@@ -273,7 +268,7 @@ fn check_whole(engine: &SledEngine, watermark: &Watermark) -> Result<(), String>
 /// Compares the database with the watermark. A database that lost its end may open without an error; the watermark, a
 /// file outside the database, reveals it. The error says what is missing.
 pub(crate) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Result<(), String> {
-    let Some(Mark { next_seq: recorded, log_digest, commits }) = watermark.read() else { return Ok(()) };
+    let Some(DurableState { next_seq: recorded, log_digest, commits }) = watermark.read() else { return Ok(()) };
     let found = read_commits(tables).map_err(|error| error.to_string())?;
     if found < commits {
         return Err(format!("it had {commits} commits, and now has {found}"));

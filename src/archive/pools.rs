@@ -71,7 +71,7 @@ impl Pool {
             work()
         });
         match done.await {
-            Ok(answer) => answer,
+            Ok(result) => result,
             // This happens only when the runtime shuts down.
             Err(error) if error.is_cancelled() => Err(Unavailable::Draining.into()),
             Err(error) => {

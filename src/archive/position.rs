@@ -7,7 +7,7 @@ use crate::store::record;
 
 /// The end of a log, durable or still to be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub(crate) struct LogPosition {
     /// The position of the next change.
     pub(crate) next_seq: Seq,
     /// The log digest below `next_seq`.
@@ -20,7 +20,7 @@ pub(crate) struct Position {
     pub(crate) origin: LogDigest,
 }
 
-impl Position {
+impl LogPosition {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot { next_seq: self.next_seq, archive_time: self.archive_time, log_digest: self.log_digest }
     }
@@ -34,10 +34,19 @@ impl Position {
     }
 }
 
+/// The snapshot just after a change.
+pub(crate) fn snapshot_after(change: &Change) -> Snapshot {
+    Snapshot {
+        next_seq: change.seq.next(),
+        archive_time: Some(change.entry.archive_time),
+        log_digest: change.log_digest,
+    }
+}
+
 /// The durable end of the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail {
-    pub(crate) position: Position,
+    pub(crate) position: LogPosition,
     /// The closed time: no later commit gets an archive time at or before it.
     pub(crate) closed_time: Option<Timestamp>,
     /// The number of commits since the archive was created.

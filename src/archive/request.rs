@@ -23,18 +23,11 @@ pub enum WriteMode {
     Validate,
 }
 
-impl WriteMode {
-    /// The mode of a request with this `validate_only`.
-    pub fn of(validate_only: bool) -> Self {
-        if validate_only { Self::Validate } else { Self::Commit }
-    }
-}
-
 /// One operation on one article.
 #[derive(Clone, Debug)]
 pub struct Operation {
     /// The article to write to.
-    pub target: Target,
+    pub target: ArticleTarget,
     /// The observe time at which the operation takes effect.
     pub observe_time: Timestamp,
     /// A condition on the article's newest state. If it does not hold, the operation is rejected.
@@ -48,11 +41,11 @@ pub struct Operation {
 
 /// How the client identifies an article.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum ArticleTarget {
     /// By its full name, whether the article exists or not.
     Named(ArticleName),
     /// By the first of the operation's URLs that is bound to an article of the source, or else by the derived name.
-    Found {
+    ByUrl {
         /// The source that the article belongs to.
         source: SourceId,
         /// The name to use if no URL is bound to an article of the source.
@@ -122,7 +115,7 @@ impl Observation {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The change that created the newest content at that time; `None` if the article did not exist.
-    pub against: Option<Seq>,
+    pub base_seq: Option<Seq>,
     /// The content, packed as a delta of that content.
     pub packed: PackedContent,
     /// The words added and removed relative to that content.

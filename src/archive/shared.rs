@@ -1,6 +1,6 @@
 //! The state that the writer thread and all readers share.
 //!
-//! The writer thread is the only one that changes it, in a fixed order: once a commit is durable, [`Shared::take_in`]
+//! The writer thread is the only one that changes it, in a fixed order: once a commit is durable, [`Shared::apply`]
 //! updates the ring of recent changes, the subscriptions and the caches, and only then does [`Shared::announce`] move
 //! the durable tail. Readers take their bound from the tail, so they never see a position before its data is in place.
 
@@ -45,7 +45,7 @@ impl Shared {
 
     /// The clock's fault, if it has one.
     pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
-        self.clock_watch.look(self.clock.as_ref(), self.tail().position.archive_time)
+        self.clock_watch.check(self.clock.as_ref(), self.tail().position.archive_time)
     }
 
     pub(crate) fn tail(&self) -> Tail {
@@ -57,10 +57,10 @@ impl Shared {
     }
 
     /// Makes the writes of a durable commit visible in memory. Its end must not be announced before this returns.
-    pub(crate) fn take_in(&self, mut writes: Writes) {
+    pub(crate) fn apply(&self, mut writes: Writes) {
         self.recent.push(entry::entries(&writes));
-        self.subscriptions.take_in(std::mem::take(&mut writes.subscriptions));
-        self.caches.take_in(writes);
+        self.subscriptions.apply(std::mem::take(&mut writes.subscriptions));
+        self.caches.apply(writes);
     }
 
     pub(crate) fn announce(&self, change: impl FnOnce(&mut Tail)) {

@@ -1,4 +1,5 @@
-//! The effects of a commit: what the engine gets, and what the caches, the ring and the subscriptions take over from it.
+//! The effects of a commit: what the engine gets, and what the caches, the ring and the subscriptions take over from
+//! it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::Receipt;
 use crate::model::{ArticleKey, ArticleName, Change, Seq, SourceId, SubscriptionId};
 use crate::store::Batch;
-use crate::store::head::Head;
+use crate::store::head::ArticleHead;
 use crate::store::subscription::SubscriptionRecord;
 
 /// The subscriptions that a commit changes: the new record of each, or `None` if it was deleted.
@@ -21,7 +22,7 @@ pub(crate) struct Writes {
     pub(crate) batch: Batch,
     pub(crate) changes: Vec<Arc<Change>>,
     /// The newest head of each article that changed, for the cache.
-    pub(crate) heads: BTreeMap<ArticleKey, (ArticleName, Head)>,
+    pub(crate) heads: BTreeMap<ArticleKey, (ArticleName, ArticleHead)>,
     /// The new contents in order of position, for the cache.
     pub(crate) contents: Vec<(Seq, LoadedContent)>,
     /// The durable subscriptions that changed, in their new state.
@@ -33,20 +34,20 @@ pub(crate) struct Writes {
 impl Writes {
     /// Completes a receipt that was written before the commit was sealed, with the sealed change and the snapshot's
     /// final archive time and log digest.
-    pub(crate) fn complete(&self, answer: &mut Receipt) {
+    pub(crate) fn complete(&self, receipt: &mut Receipt) {
         let sealed = |seq: Seq| {
             let first = self.changes.first()?.seq;
             let index = usize::try_from(seq.0.checked_sub(first.0)?).ok()?;
             self.changes.get(index)
         };
         // A change at or after the snapshot was only validated.
-        let is_written = answer.created_by.seq < answer.snapshot.next_seq;
-        if let Some(made) = sealed(answer.created_by.seq).filter(|_| is_written) {
-            answer.created_by = Arc::clone(made);
+        let is_written = receipt.created_by.seq < receipt.snapshot.next_seq;
+        if let Some(created_by) = sealed(receipt.created_by.seq).filter(|_| is_written) {
+            receipt.created_by = Arc::clone(created_by);
         }
-        if let Some(last) = answer.snapshot.next_seq.previous().and_then(sealed) {
-            answer.snapshot.archive_time = Some(last.entry.archive_time);
-            answer.snapshot.log_digest = last.log_digest;
+        if let Some(last) = receipt.snapshot.next_seq.previous().and_then(sealed) {
+            receipt.snapshot.archive_time = Some(last.entry.archive_time);
+            receipt.snapshot.log_digest = last.log_digest;
         }
     }
 

@@ -7,30 +7,20 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use super::BackupError;
 use crate::model::Seq;
-use crate::store::content::{compress, decompress};
+use crate::store::content::{ContentWeighter, compress, decompress};
 
 /// The size of the in-memory cache of contents, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
 /// The length of the prefix of a content in the file, in bytes: its compressed and its uncompressed length.
 const HEAD_BYTES: u64 = 8;
 
-#[derive(Clone)]
-struct ByBytes;
-
-impl Weighter<Seq, Bytes> for ByBytes {
-    fn weight(&self, _: &Seq, bytes: &Bytes) -> u64 {
-        bytes.len() as u64 + 64
-    }
-}
-
 /// The contents of the changes from a position on.
 pub(super) struct Bases {
-    cache: Cache<Seq, Bytes, ByBytes>,
+    cache: Cache<Seq, Bytes, ContentWeighter>,
     first: Seq,
     /// The contents in sequence, each compressed by itself.
     contents: File,
@@ -43,11 +33,11 @@ pub(super) struct Bases {
 impl Bases {
     pub(super) fn from(first: Seq) -> Result<Self, BackupError> {
         Ok(Self {
-            cache: Cache::with_weighter(4096, CACHE_BYTES, ByBytes),
+            cache: Cache::with_weighter(4096, CACHE_BYTES, ContentWeighter),
             first,
-            contents: without_name().map_err(no_room)?,
+            contents: unnamed_file().map_err(unwritable)?,
             end: 0,
-            index: without_name().map_err(no_room)?,
+            index: unnamed_file().map_err(unwritable)?,
         })
     }
 
@@ -58,9 +48,9 @@ impl Bases {
             entry.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
         }
         entry.extend_from_slice(&compressed);
-        self.contents.write_all_at(&entry, self.end).map_err(no_room)?;
-        let place = (self.end + 1).to_be_bytes();
-        self.index.write_all_at(&place, self.in_index(seq)).map_err(no_room)?;
+        self.contents.write_all_at(&entry, self.end).map_err(unwritable)?;
+        let offset = (self.end + 1).to_be_bytes();
+        self.index.write_all_at(&offset, self.in_index(seq)).map_err(unwritable)?;
         self.end += entry.len() as u64;
         self.cache.insert(seq, bytes);
         Ok(())
@@ -73,22 +63,22 @@ impl Bases {
         }
         match self.cache.get(&seq) {
             Some(bytes) => Ok(Some(bytes.clone())),
-            None => self.read(seq).map_err(no_room),
+            None => self.read(seq).map_err(unwritable),
         }
     }
 
     fn read(&self, seq: Seq) -> io::Result<Option<Bytes>> {
-        let mut place = [0; 8];
-        match self.index.read_exact_at(&mut place, self.in_index(seq)) {
+        let mut offset = [0; 8];
+        match self.index.read_exact_at(&mut offset, self.in_index(seq)) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
-        let Some(place) = u64::from_be_bytes(place).checked_sub(1) else { return Ok(None) };
+        let Some(offset) = u64::from_be_bytes(offset).checked_sub(1) else { return Ok(None) };
         let (mut length, mut size) = ([0; 4], [0; 4]);
-        self.contents.read_exact_at(&mut length, place)?;
-        self.contents.read_exact_at(&mut size, place + 4)?;
+        self.contents.read_exact_at(&mut length, offset)?;
+        self.contents.read_exact_at(&mut size, offset + 4)?;
         let mut compressed = vec![0; u32::from_be_bytes(length) as usize];
-        self.contents.read_exact_at(&mut compressed, place + HEAD_BYTES)?;
+        self.contents.read_exact_at(&mut compressed, offset + HEAD_BYTES)?;
         let bytes = decompress(&compressed, None, u32::from_be_bytes(size) as usize);
         bytes.map(|bytes| Some(bytes.into())).ok_or_else(|| ErrorKind::InvalidData.into())
     }
@@ -99,10 +89,10 @@ impl Bases {
 }
 
 /// Creates a temporary file without a name, which disappears when its handle is dropped.
-fn without_name() -> io::Result<File> {
+fn unnamed_file() -> io::Result<File> {
     let mut number = 0_u32;
     loop {
-        let path = place().join(format!("dateline-check-{}-{number}", std::process::id()));
+        let path = temp_folder().join(format!("dateline-check-{}-{number}", std::process::id()));
         match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => return fs::remove_file(&path).map(|()| file),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
@@ -111,12 +101,12 @@ fn without_name() -> io::Result<File> {
     }
 }
 
-fn place() -> PathBuf {
+fn temp_folder() -> PathBuf {
     std::env::temp_dir()
 }
 
-fn no_room(source: io::Error) -> BackupError {
-    BackupError::Unwritable { action: "store contents for checking in", path: place(), source }
+fn unwritable(source: io::Error) -> BackupError {
+    BackupError::Unwritable { action: "store contents for checking in", path: temp_folder(), source }
 }
 
 #[cfg(test)]
@@ -131,7 +121,7 @@ mod tests {
         }
         for forgotten in [false, true] {
             if forgotten {
-                bases.cache = Cache::with_weighter(1, 0, ByBytes);
+                bases.cache = Cache::with_weighter(1, 0, ContentWeighter);
             }
             for (seq, text) in [(4, None), (5, Some("one")), (6, None), (7, Some("three")), (9, Some("")), (10, None)] {
                 assert_eq!(bases.get(Seq(seq)).unwrap().as_deref(), text.map(str::as_bytes), "{seq}");

@@ -8,20 +8,20 @@ use crate::model::{Seq, Snapshot};
 
 /// The files of a backup, in order.
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub struct BackupChain {
     /// At least one file. Each begins at or before the end of the previous one.
     pub files: Vec<BackupFile>,
     /// The number of files that are not needed.
     pub others: usize,
 }
 
-impl Chain {
+impl BackupChain {
     /// Finds the chain that ends with the file that was written last, or with one that continues it. Of several chains,
     /// one whose files meet end to end is preferred, then the one with the fewest files.
     ///
     /// Fails with [`BackupError::OtherArchive`] if the files belong to different archives, and with
     /// [`BackupError::Gap`] or [`BackupError::Diverged`] if no chain leads back to the first change.
-    pub fn of(files: Vec<BackupFile>) -> Result<Self, BackupError> {
+    pub fn from_files(files: Vec<BackupFile>) -> Result<Self, BackupError> {
         let count = files.len();
         let Some(last) = last_of(&files) else {
             return Err(BackupError::NoFiles(std::path::PathBuf::new()));
@@ -37,7 +37,7 @@ impl Chain {
         let chain = search(&files, last, meets).or_else(|| search(&files, last, reaches));
         match chain {
             Some(files) => Ok(Self { others: count - files.len(), files }),
-            None => Err(why_not(&files, last)),
+            None => Err(missing_link(&files, last)),
         }
     }
 
@@ -57,8 +57,8 @@ impl Chain {
 /// after the clock was set back are not left out.
 fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
     let mut last = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq))?;
-    while let Some(behind) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
-        last = behind;
+    while let Some(next) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
+        last = next;
     }
     let end = |file: &BackupFile| (file.header.end.next_seq, file.header.end.log_digest);
     let alike = files.iter().filter(|file| end(file) == end(last));
@@ -83,37 +83,43 @@ fn search(
     last: &BackupFile,
     continues: impl Fn(&BackupFile, &BackupFile) -> bool,
 ) -> Option<Vec<BackupFile>> {
-    // Each file reached, with the index of the file that follows it on the way to the last one.
-    let mut reached = vec![(last, None)];
+    let mut reached = vec![Reached { file: last, next: None }];
     let mut waiting = VecDeque::from([0]);
     while let Some(at) = waiting.pop_front() {
-        let (file, _) = *reached.get(at)?;
+        let file = reached.get(at)?.file;
         if file.header.first_seq == Seq::ZERO {
-            return Some(way(&reached, at));
+            return Some(files_from(&reached, at));
         }
         for before in files {
-            let is_new = !reached.iter().any(|(file, _)| file.path == before.path);
+            let is_new = !reached.iter().any(|reached| reached.file.path == before.path);
             if is_new && before.header.first_seq < file.header.first_seq && continues(before, file) {
                 waiting.push_back(reached.len());
-                reached.push((before, Some(at)));
+                reached.push(Reached { file: before, next: Some(at) });
             }
         }
     }
     None
 }
 
-fn way(reached: &[(&BackupFile, Option<usize>)], from: usize) -> Vec<BackupFile> {
+/// A file that the search has reached.
+struct Reached<'a> {
+    file: &'a BackupFile,
+    /// The index of the file that follows it on the way to the last one; `None` for the last one.
+    next: Option<usize>,
+}
+
+fn files_from(reached: &[Reached<'_>], first: usize) -> Vec<BackupFile> {
     let mut files = Vec::new();
-    let mut next = Some(from);
-    while let Some((file, after)) = next.and_then(|at| reached.get(at)) {
-        files.push((*file).clone());
-        next = *after;
+    let mut next = Some(first);
+    while let Some(reached) = next.and_then(|at| reached.get(at)) {
+        files.push(reached.file.clone());
+        next = reached.next;
     }
     files
 }
 
 /// The error that says what is missing before the earliest file that leads to the last one.
-fn why_not(files: &[BackupFile], last: &BackupFile) -> BackupError {
+fn missing_link(files: &[BackupFile], last: &BackupFile) -> BackupError {
     let mut earliest = last;
     while let Some(before) = files
         .iter()

@@ -1,13 +1,13 @@
-//! Reads the changes of a chain of files up to a point, in whole atomic batches.
+//! Reads the changes of a chain of files up to a point, in complete atomic batches.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use super::file::Reader;
-use super::{BackupError, BackupFile, Chain};
+use super::file::BackupReader;
+use super::{BackupChain, BackupError, BackupFile};
 use crate::model::{Seq, Timestamp};
+use crate::store::full_change::FullChange;
 use crate::store::logfile::LogEnd;
-use crate::store::whole::WholeChange;
 
 /// The point up to which a chain is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Until {
 
 /// The state that the log does not record, as of the point up to which a chain was read, or later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
+pub struct BackupState {
     /// How many commits the database had counted.
     pub commits: u64,
     /// The closed time and the durable subscriptions.
@@ -34,15 +34,17 @@ pub struct Changes {
     until: Until,
     /// The files that are not opened yet.
     files: VecDeque<BackupFile>,
-    current: Option<(PathBuf, Reader)>,
+    current: Option<(PathBuf, BackupReader)>,
     /// Changes that were read but not processed, in order.
-    read: VecDeque<WholeChange>,
+    read: VecDeque<FullChange>,
     /// The atomic batch being read, until it is known to end before the point.
-    batch: Vec<WholeChange>,
+    batch: Vec<FullChange>,
     /// Changes that are known to be before the point.
-    ready: VecDeque<WholeChange>,
+    ready: VecDeque<FullChange>,
     /// The position of the next change to read.
     next_seq: Seq,
+    /// The archive time of the first change of the chain, once it was read.
+    first_archive_time: Option<Timestamp>,
     /// The number of bytes read from the files before the current one.
     bytes_before: u64,
     ended: bool,
@@ -50,12 +52,12 @@ pub struct Changes {
 
 impl Changes {
     /// Starts reading a chain. Fails with [`BackupError::Beyond`] if the point is after its end.
-    pub fn of(chain: Chain, until: Until) -> Result<Self, BackupError> {
+    pub fn new(chain: BackupChain, until: Until) -> Result<Self, BackupError> {
         let end = chain.end().map_or(Seq::ZERO, |end| end.next_seq);
-        if let Until::Seq(asked) = until
-            && asked > end
+        if let Until::Seq(requested) = until
+            && requested > end
         {
-            return Err(BackupError::Beyond { asked, end });
+            return Err(BackupError::Beyond { requested, end });
         }
         Ok(Self {
             until,
@@ -65,20 +67,34 @@ impl Changes {
             batch: Vec::new(),
             ready: VecDeque::new(),
             next_seq: Seq::ZERO,
+            first_archive_time: None,
             bytes_before: 0,
             ended: false,
         })
     }
 
     /// The next change; `None` if there are no more before the point.
-    pub fn next_change(&mut self) -> Result<Option<WholeChange>, BackupError> {
+    pub fn next_change(&mut self) -> Result<Option<FullChange>, BackupError> {
+        self.read_ahead()?;
+        Ok(self.ready.pop_front())
+    }
+
+    /// The archive time of the chain's first change, if the point is before it, so that there is no change to return.
+    /// Must be called before the first [`Self::next_change`]. No change is lost by it.
+    pub fn begins_after_point(&mut self) -> Result<Option<Timestamp>, BackupError> {
+        self.read_ahead()?;
+        Ok(self.first_archive_time.filter(|_| self.ready.is_empty()))
+    }
+
+    /// Reads until the next change is known to be before the point, or the point is reached.
+    fn read_ahead(&mut self) -> Result<(), BackupError> {
         while self.ready.is_empty() && !self.ended {
             match self.read_next()? {
                 None => self.end(true),
                 Some(change) if self.is_beyond(&change) => {
-                    let goes_on =
+                    let same_batch =
                         self.batch.first().is_some_and(|first| first.change.seq == change.change.entry.batch_first);
-                    self.end(!goes_on);
+                    self.end(!same_batch);
                 }
                 Some(change) => {
                     if change.change.entry.batch_first == change.change.seq {
@@ -88,26 +104,26 @@ impl Changes {
                 }
             }
         }
-        Ok(self.ready.pop_front())
+        Ok(())
     }
 
     /// The progress: the position of the next change, and the number of bytes read.
     pub fn progress(&self) -> (Seq, u64) {
-        let offset = self.current.as_ref().map_or(0, |(_, reader)| reader.place().offset());
+        let offset = self.current.as_ref().map_or(0, |(_, reader)| reader.position().offset());
         (self.next_seq, self.bytes_before + offset)
     }
 
     /// Reads the rest of the file that contains the point, and returns the state at its end.
-    pub fn finish(mut self) -> Result<Beside, BackupError> {
+    pub fn finish(mut self) -> Result<BackupState, BackupError> {
         if self.current.is_none() {
             self.open_next()?;
         }
-        let Some((_, reader)) = &mut self.current else { return Ok(Beside::default()) };
+        let Some((_, reader)) = &mut self.current else { return Ok(BackupState::default()) };
         while reader.next_segment()?.is_some() {}
-        Ok(Beside { commits: reader.header().commits, end: reader.end().cloned().unwrap_or_default() })
+        Ok(BackupState { commits: reader.header().commits, end: reader.end().cloned().unwrap_or_default() })
     }
 
-    fn is_beyond(&self, change: &WholeChange) -> bool {
+    fn is_beyond(&self, change: &FullChange) -> bool {
         match self.until {
             Until::End => false,
             Until::Seq(end) => change.change.seq >= end,
@@ -116,8 +132,8 @@ impl Changes {
     }
 
     /// Ends the iteration, and includes the last batch if it is complete. A log always ends with a complete one.
-    fn end(&mut self, batch_is_whole: bool) {
-        if batch_is_whole {
+    fn end(&mut self, batch_is_complete: bool) {
+        if batch_is_complete {
             self.ready.extend(self.batch.drain(..));
         }
         self.batch.clear();
@@ -125,16 +141,17 @@ impl Changes {
     }
 
     /// The next change in the files, regardless of the point.
-    fn read_next(&mut self) -> Result<Option<WholeChange>, BackupError> {
+    fn read_next(&mut self) -> Result<Option<FullChange>, BackupError> {
         loop {
             if let Some(change) = self.read.pop_front() {
+                self.first_archive_time.get_or_insert(change.change.entry.archive_time);
                 self.next_seq = change.change.seq.next();
                 return Ok(Some(change));
             }
             // A file that ends at the point contains it, unless a file without changes follows.
             let file_end = self.current.as_ref().map(|(_, reader)| reader.header().end.next_seq);
-            let stays = self.files.front().is_some_and(|next| next.header.changes() == 0);
-            if !stays && file_end == Some(self.next_seq) && self.until == Until::Seq(self.next_seq) {
+            let more_at_end = self.files.front().is_some_and(|next| next.header.changes() == 0);
+            if !more_at_end && file_end == Some(self.next_seq) && self.until == Until::Seq(self.next_seq) {
                 return Ok(None);
             }
             let segment = match &mut self.current {
@@ -151,7 +168,7 @@ impl Changes {
 
     /// Takes the changes of a segment. If the next file begins within this segment, it must have the same log digest
     /// there, and reading continues in it. If it begins later, this file is read further first.
-    fn take(&mut self, changes: Vec<WholeChange>) -> Result<(), BackupError> {
+    fn take(&mut self, changes: Vec<FullChange>) -> Result<(), BackupError> {
         self.read = changes.into();
         let Some((next, (path, reader))) = self.files.front().zip(self.current.as_ref()) else { return Ok(()) };
         let first = next.header.first_seq;

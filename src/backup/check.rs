@@ -8,7 +8,7 @@ use super::{BackupError, BackupFile};
 use crate::model::{ContentDigest, Seq};
 use crate::store::StoreError;
 use crate::store::content;
-use crate::store::whole::WholeChange;
+use crate::store::full_change::FullChange;
 
 /// What was checked and found intact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,58 +35,58 @@ pub fn check(files: &[BackupFile], mut progress: impl FnMut(&Checked) -> bool) -
         let mut reader = file.read()?;
         let bytes_before = checked.bytes;
         loop {
-            let place = reader.place();
+            let position = reader.position();
             let Some(changes) = reader.next_segment()? else { break };
             for change in &changes {
                 let seq = change.change.seq;
                 match check_change(change, &mut bases, &mut checked) {
                     Ok(()) => {}
-                    Err(Failure::Altered(detail)) => return Err(reader.altered(place, seq, detail).into()),
-                    Err(Failure::Bases(error)) => return Err(error),
+                    Err(CheckFailure::Altered(detail)) => return Err(reader.altered(position, seq, detail).into()),
+                    Err(CheckFailure::Bases(error)) => return Err(error),
                 }
             }
-            checked.bytes = bytes_before + reader.place().offset();
+            checked.bytes = bytes_before + reader.position().offset();
             if !progress(&checked) {
                 return Ok(None);
             }
         }
-        checked.bytes = bytes_before + reader.place().offset();
+        checked.bytes = bytes_before + reader.position().offset();
     }
     Ok(Some(checked))
 }
 
-enum Failure {
+enum CheckFailure {
     /// The content or original of a change does not match the change.
     Altered(String),
     /// Earlier contents could not be stored or read back.
     Bases(BackupError),
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for CheckFailure {
     fn from(error: StoreError) -> Self {
         Self::Altered(error.to_string())
     }
 }
 
 /// Checks the content and original of a change.
-fn check_change(whole: &WholeChange, bases: &mut Bases, checked: &mut Checked) -> Result<(), Failure> {
+fn check_change(full: &FullChange, bases: &mut Bases, checked: &mut Checked) -> Result<(), CheckFailure> {
     checked.changes += 1;
-    let Some((made, content)) = whole.change.entry.new_revision.as_ref().zip(whole.content.as_ref()) else {
+    let Some((new_revision, content)) = full.change.entry.new_revision.as_ref().zip(full.content.as_ref()) else {
         return Ok(());
     };
-    if let Some((record, original)) = made.original.as_ref().zip(whole.original.as_ref()) {
+    if let Some((record, original)) = new_revision.original.as_ref().zip(full.original.as_ref()) {
         if !original.is(record) {
-            return Err(Failure::Altered("an original is not the one that was recorded".to_owned()));
+            return Err(CheckFailure::Altered("an original is not the one that was recorded".to_owned()));
         }
         checked.originals += 1;
     }
     let base = match content.base() {
         None => None,
-        Some(base) if base >= whole.change.seq => {
-            return Err(Failure::Altered("the base of a content comes after it".to_owned()));
+        Some(base) if base >= full.change.seq => {
+            return Err(CheckFailure::Altered("the base of a content comes after it".to_owned()));
         }
         Some(base) => {
-            let Some(bytes) = bases.get(base).map_err(Failure::Bases)? else {
+            let Some(bytes) = bases.get(base).map_err(CheckFailure::Bases)? else {
                 checked.unchecked_contents += 1;
                 return Ok(());
             };
@@ -95,10 +95,10 @@ fn check_change(whole: &WholeChange, bases: &mut Bases, checked: &mut Checked) -
     };
     let bytes = content.unpack(base.as_deref())?;
     let content = content::from_bytes(&bytes);
-    if content.is_none_or(|content| ContentDigest::of(&content) != made.digest) {
-        return Err(Failure::Altered("a content does not have the digest that was recorded".to_owned()));
+    if content.is_none_or(|content| ContentDigest::of(&content) != new_revision.digest) {
+        return Err(CheckFailure::Altered("a content does not have the digest that was recorded".to_owned()));
     }
-    bases.insert(whole.change.seq, bytes.into()).map_err(Failure::Bases)?;
+    bases.insert(full.change.seq, bytes.into()).map_err(CheckFailure::Bases)?;
     checked.contents += 1;
     Ok(())
 }

@@ -17,7 +17,7 @@ const ENDING: &str = "dlog";
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A backup file that is being read.
-pub(super) type Reader = LogReader<BufReader<Box<dyn Read + Send>>>;
+pub(super) type BackupReader = LogReader<BufReader<Box<dyn Read + Send>>>;
 
 /// A backup file whose header has been read.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct BackupFile {
 
 /// A source that can be read only once. Its reader is positioned after the header, until it is taken.
 #[derive(Clone)]
-struct Stream(Arc<Mutex<Option<Reader>>>);
+struct Stream(Arc<Mutex<Option<BackupReader>>>);
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +47,7 @@ impl BackupFile {
     }
 
     /// Reads the header of a stream, such as a pipe. Errors refer to it as `name`.
-    pub fn of_stream(name: &str, bytes: impl Read + Send + 'static) -> Result<Self, BackupError> {
+    pub fn from_stream(name: &str, bytes: impl Read + Send + 'static) -> Result<Self, BackupError> {
         let reader = reader(name, bytes)?;
         let header = reader.header().clone();
         Ok(Self { path: name.into(), header, stream: Some(Stream(Arc::new(Mutex::new(Some(reader))))) })
@@ -62,7 +62,7 @@ impl BackupFile {
     pub(super) fn read_end(&self) -> Result<LogEnd, BackupError> {
         // Most of the file is skipped, so a buffer would be filled for nothing.
         let file = File::open(&self.path).map_err(BackupError::unreadable(&self.path))?;
-        Ok(LogReader::open(&self.path.display().to_string(), file)?.pass_to_end()?)
+        Ok(LogReader::open(&self.path.display().to_string(), file)?.skip_to_end()?)
     }
 
     /// The file name under which a backup is stored: its first position, the position after its last, and the start of
@@ -74,34 +74,34 @@ impl BackupFile {
     }
 
     /// Opens the file to read its changes from the first on. A stream can be read only once.
-    pub(super) fn read(&self) -> Result<Reader, BackupError> {
+    pub(super) fn read(&self) -> Result<BackupReader, BackupError> {
         let Some(Stream(stream)) = &self.stream else { return read(&self.path) };
         let taken = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         taken.ok_or_else(|| BackupError::unreadable(&self.path)(io::Error::other("the stream was already read")))
     }
 }
 
-fn read(path: &Path) -> Result<Reader, BackupError> {
+fn read(path: &Path) -> Result<BackupReader, BackupError> {
     let file = File::open(path).map_err(BackupError::unreadable(path))?;
     reader(&path.display().to_string(), file)
 }
 
-fn reader(name: &str, bytes: impl Read + Send + 'static) -> Result<Reader, BackupError> {
+fn reader(name: &str, bytes: impl Read + Send + 'static) -> Result<BackupReader, BackupError> {
     Ok(LogReader::open(name, BufReader::with_capacity(BUFFER_BYTES, Box::new(bytes) as _))?)
 }
 
-/// Finds the files of a backup: each file in `places`, and all backup files in each folder in `places`.
-pub fn find(places: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
+/// Finds the files of a backup: each file in `paths`, and all backup files in each folder in `paths`.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
     let mut files = Vec::new();
-    for place in places {
-        if place.is_dir() {
-            let found = in_folder(place)?;
+    for path in paths {
+        if path.is_dir() {
+            let found = in_folder(path)?;
             if found.is_empty() {
-                return Err(BackupError::NoFiles(place.clone()));
+                return Err(BackupError::NoFiles(path.clone()));
             }
             files.extend(found);
         } else {
-            files.push(BackupFile::open(place)?);
+            files.push(BackupFile::open(path)?);
         }
     }
     // A file may be listed twice, or both by itself and through its folder.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::file::in_folder;
-use super::{BackupError, BackupFile, Chain};
+use super::{BackupChain, BackupError, BackupFile};
 use crate::model::{Seq, SubscriptionId};
 use crate::store::engine::{own_file, own_folder};
 use crate::store::logfile::{LogEnd, LogHeader, LogReader};
@@ -16,14 +16,14 @@ use crate::store::subscription::SubscriptionRecord;
 const PART: &str = "backup.part";
 
 /// A backup that this process is writing to a folder. Dropping it removes an incomplete file.
-pub struct Incoming {
+pub struct IncomingBackup {
     folder: PathBuf,
     part: PathBuf,
     file: File,
     complete: bool,
 }
 
-impl Incoming {
+impl IncomingBackup {
     /// The file with which the backup in a folder ends, which the next one continues. `None` if the folder does not
     /// exist or has no backup files. Fails if the files do not form a chain from the first change to that file, so that
     /// nothing is appended to a backup that cannot be restored. Only headers are read.
@@ -32,7 +32,7 @@ impl Incoming {
         if files.is_empty() {
             return Ok(None);
         }
-        Ok(Chain::of(files)?.files.pop())
+        Ok(BackupChain::from_files(files)?.files.pop())
     }
 
     /// Begins a backup in a folder, which is created with mode 0700 if it does not exist; the file gets mode 0600. The
@@ -51,8 +51,8 @@ impl Incoming {
             if is_at(&file, &part).map_err(BackupError::unwritable("look at", &part))? {
                 file.set_len(0).map_err(BackupError::unwritable("empty", &part))?;
                 // An older file may have a mode that lets others read it.
-                let narrowed = file.set_permissions(Permissions::from_mode(0o600));
-                narrowed.map_err(BackupError::unwritable("restrict access to", &part))?;
+                let restricted = file.set_permissions(Permissions::from_mode(0o600));
+                restricted.map_err(BackupError::unwritable("restrict access to", &part))?;
                 return Ok(Self { folder: folder.to_path_buf(), part, file, complete: false });
             }
         }
@@ -62,20 +62,21 @@ impl Incoming {
     /// the next change and the number of bytes so far.
     pub fn take(mut self, bytes: impl Read, progress: &mut dyn FnMut(Seq, u64)) -> Result<BackupFile, BackupError> {
         let (header, _) = self.receive(bytes, progress)?;
-        self.keep(header)
+        self.finish(header)
     }
 
     /// As [`Self::take`], for a backup that continues from the end of `latest`. If it has nothing new, neither changes
     /// nor differences in durable subscriptions, no file is kept and the result is `None`.
-    pub fn take_what_is_new(
+    pub fn take_if_new(
         mut self,
         latest: &BackupFile,
         bytes: impl Read,
         progress: &mut dyn FnMut(Seq, u64),
     ) -> Result<Option<BackupFile>, BackupError> {
         let (header, end) = self.receive(bytes, progress)?;
-        let is_new = header.changes() > 0 || subscribed(end) != subscribed(latest.read_end()?);
-        if is_new { self.keep(header).map(Some) } else { Ok(None) }
+        let is_new =
+            header.changes() > 0 || comparable_subscriptions(end) != comparable_subscriptions(latest.read_end()?);
+        if is_new { self.finish(header).map(Some) } else { Ok(None) }
     }
 
     fn receive(
@@ -87,7 +88,7 @@ impl Incoming {
     }
 
     /// Replaces a file with the same name, if there is one: it has the same changes and an earlier state.
-    fn keep(mut self, header: LogHeader) -> Result<BackupFile, BackupError> {
+    fn finish(mut self, header: LogHeader) -> Result<BackupFile, BackupError> {
         self.file.sync_all().map_err(BackupError::unwritable("sync", &self.part))?;
         let path = self.folder.join(BackupFile::name_of(&header));
         fs::rename(&self.part, &path).map_err(BackupError::unwritable("rename the complete file to", &path))?;
@@ -101,7 +102,7 @@ impl Incoming {
     }
 }
 
-impl Drop for Incoming {
+impl Drop for IncomingBackup {
     fn drop(&mut self) {
         if !self.complete {
             // The next backup overwrites it anyway.
@@ -112,7 +113,7 @@ impl Drop for Incoming {
 
 /// The durable subscriptions without epoch and restored flag. A restore sets both anyway, and a consumer that attaches
 /// again without having made progress is not news.
-fn subscribed(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
+fn comparable_subscriptions(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
     let without_epoch = |(id, record)| (id, SubscriptionRecord { epoch: 0, restored: false, ..record });
     end.subscriptions.into_iter().map(without_epoch).collect()
 }
@@ -141,10 +142,10 @@ fn read_all(
 ) -> Result<(LogHeader, LogEnd), BackupError> {
     let mut reader = LogReader::open(name, bytes)?;
     while reader.next_segment()?.is_some() {
-        progress(reader.place().next_seq(), reader.place().offset());
+        progress(reader.position().next_seq(), reader.position().offset());
     }
     // The end frame counts as progress too.
-    progress(reader.place().next_seq(), reader.place().offset());
+    progress(reader.position().next_seq(), reader.position().offset());
     Ok((reader.header().clone(), reader.end().cloned().unwrap_or_default()))
 }
 
@@ -161,9 +162,9 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
         let count = self.bytes.read(buffer)?;
         let taken = buffer.get(..count).unwrap_or_default();
         if let Err(error) = self.into.write_all(taken) {
-            let told = io::Error::from(error.kind());
+            let reported = io::Error::from(error.kind());
             self.failure = Some(error);
-            return Err(told);
+            return Err(reported);
         }
         Ok(count)
     }

@@ -1,9 +1,9 @@
 //! Backups as files: folders of them, which file continues which, and the changes of a whole chain.
 //!
-//! A backup consists of log files ([`crate::store::logfile`]): one that begins at the first change, and others that each
-//! continue where a previous one ended. The last one may have no changes, only the state that the log does not record:
-//! the positions of durable subscriptions. This module knows nothing of an open archive. Everything read is checked,
-//! and an error names the place where a file is not what was written.
+//! A backup consists of log files ([`crate::store::logfile`]): one that begins at the first change, and others that
+//! each continue where a previous one ended. The last one may have no changes, only the state that the log does not
+//! record: the positions of durable subscriptions. This module knows nothing of an open archive. Everything read is
+//! checked, and an error names the place where a file is not what was written.
 
 mod bases;
 mod chain;
@@ -17,21 +17,21 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-pub use self::chain::Chain;
-pub use self::changes::{Beside, Changes, Until};
+pub use self::chain::BackupChain;
+pub use self::changes::{BackupState, Changes, Until};
 pub use self::check::{Checked, check};
 pub use self::file::{BackupFile, find};
-pub use self::incoming::{Incoming, receive};
+pub use self::incoming::{IncomingBackup, receive};
 use crate::model::Seq;
-pub use crate::store::logfile::{ExportError, LogEnd, LogHeader};
-pub use crate::store::whole::WholeChange;
+pub use crate::store::full_change::FullChange;
+pub use crate::store::logfile::{LogEnd, LogFileError, LogHeader};
 
 /// Why a backup could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file is not a valid log file.
     #[error(transparent)]
-    File(#[from] ExportError),
+    File(#[from] LogFileError),
     /// A file or folder could not be read.
     #[error("{} cannot be read: {source}", .path.display())]
     Unreadable {
@@ -92,10 +92,10 @@ pub enum BackupError {
         seq: Seq,
     },
     /// The requested position is after the end of the backup.
-    #[error("position {asked} is beyond the end of the backup, {end}")]
+    #[error("position {requested} is beyond the end of the backup, {end}")]
     Beyond {
         /// The position up to which changes were requested.
-        asked: Seq,
+        requested: Seq,
         /// The end of the last file.
         end: Seq,
     },
@@ -104,7 +104,7 @@ pub enum BackupError {
 impl BackupError {
     /// The file before which changes are missing. An archive cannot be restored from these files, even if each of them
     /// is intact.
-    pub fn hole_before(&self) -> Option<&Path> {
+    pub fn gap_before(&self) -> Option<&Path> {
         match self {
             Self::Gap { path, .. } | Self::Diverged { path, .. } => Some(path),
             Self::File(_)

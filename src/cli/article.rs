@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use super::connect::Session;
 use super::exit::Failure;
+use crate::client::as_of;
 use crate::model::{ArticleName, NameError, Timestamp};
-use crate::wire::{pb, timestamp_to_pb};
+use crate::wire::pb;
 
 /// An article as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,29 +58,6 @@ impl ArticleRef {
         let found = session.archive().lookup_article(request).await?.into_inner();
         Ok(found.article.unwrap_or_default().name)
     }
-}
-
-/// A point of both time axes; `None` for the newest.
-pub(super) fn as_of(at: Option<Timestamp>, known_at: Option<Timestamp>) -> Option<pb::AsOf> {
-    (at.is_some() || known_at.is_some()).then(|| pb::AsOf {
-        observe_time: at.map(timestamp_to_pb),
-        known_at: known_at.map(|time| pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(time))),
-        log_digest: Vec::new(),
-    })
-}
-
-/// The point that repeats another read: its snapshot on the archive axis, and `at` on the observe axis.
-pub(super) fn same_cut(snapshot: Option<&pb::Snapshot>, at: Option<Timestamp>) -> Option<pb::AsOf> {
-    snapshot.map(|snapshot| pb::AsOf {
-        observe_time: at.map(timestamp_to_pb),
-        known_at: Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq)),
-        log_digest: snapshot.log_digest.clone(),
-    })
-}
-
-/// The name of the article in the name of a revision.
-pub(super) fn of_revision(name: &str) -> &str {
-    name.rsplit_once("/revisions/").map_or(name, |(article, _)| article)
 }
 
 #[cfg(test)]

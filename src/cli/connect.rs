@@ -16,6 +16,7 @@ use super::args::globals::Globals;
 use super::exit::{Exit, Failure};
 use super::{listener, times};
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
+use crate::capture::state_file::StateDir;
 use crate::client::{Client, Following};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
@@ -26,11 +27,11 @@ use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 
 /// Interval between attempts to open an archive that another process holds.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Timeout for releasing the archive lock; process exit releases it anyway.
-const LETTING_GO: Duration = Duration::from_secs(1);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout for a server to report which archive it serves.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a command needs of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +60,14 @@ impl Session {
             Some(url) => Self::remote(&url).await,
             None => {
                 let path = archive_directory(globals.archive.as_deref(), None)?;
-                Self::local(&path, command, access, patience(globals)).await
+                Self::local(&path, command, access, wait_deadline(globals)).await
             }
         }
+    }
+
+    /// The clients of all services. They share one connection.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// A client of `ArchiveService`. All clients of a session share its connection.
@@ -95,10 +101,10 @@ impl Session {
         let Some(archive) = self.embedded else { return };
         archive.close().await;
         // The services at the other end of the connection end shortly after it.
-        let held = Arc::downgrade(&archive);
+        let released = Arc::downgrade(&archive);
         drop(archive);
-        let patience = Instant::now() + LETTING_GO;
-        while held.strong_count() > 0 && Instant::now() < patience {
+        let deadline = Instant::now() + RELEASE_TIMEOUT;
+        while released.strong_count() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -109,35 +115,37 @@ impl Session {
             return Err(Failure::new(Exit::Usage, "this version does not support TLS; give an http:// URL"));
         }
         let client = Client::connect(url).await.map_err(|error| {
-            Failure::new(Exit::Unreachable, format!("the server at {url} can't be reached: {}", innermost(&error)))
+            Failure::new(Exit::Unreachable, format!("the server at {url} cannot be reached: {}", innermost(&error)))
                 .hint("is it running? `dateline serve` starts one; without --server, commands open the archive")
         })?;
         Ok(Self { client, embedded: None, server: Some(url.to_owned()) })
     }
 
-    /// Opens an archive, or connects to the server that holds it. Waits until `patience` for any other process that
+    /// Opens an archive, or connects to the server that holds it. Waits until `deadline` for any other process that
     /// holds it.
-    async fn local(path: &Path, command: &str, access: Access, patience: Instant) -> Result<Self, Failure> {
+    async fn local(path: &Path, command: &str, access: Access, deadline: Instant) -> Result<Self, Failure> {
         let options = options()?;
         loop {
             let error = match open(path, access, options.clone(), command).await {
-                Ok((archive, _directory)) => return Self::over(archive).await,
+                Ok((archive, _directory)) => return Self::embed(archive).await,
                 Err(NotOpened::Archive(error)) => error,
                 Err(NotOpened::Process(failure)) => return Err(failure),
             };
-            let refusal = match held(&error) {
-                Held::Server(address) => match Self::of_holder(path, &address).await {
+            let untrusted_server = match locked_by(&error) {
+                LockedBy::Server(address) => match Self::connect_to_holder(path, &address).await {
                     Ok(session) => return Ok(session),
-                    Err(refusal) => refusal,
+                    Err(untrusted_server) => untrusted_server,
                 },
-                Held::Command => None,
-                Held::Nobody if access == Access::Validate && is_missing(&error) => return Self::over(empty()?).await,
-                Held::Nobody => return Err(closed(error)),
+                LockedBy::Command => None,
+                LockedBy::NoProcess if access == Access::Validate && is_missing(&error) => {
+                    return Self::embed(empty()?).await;
+                }
+                LockedBy::NoProcess => return Err(open_failure(error)),
             };
-            if Instant::now() >= patience {
-                return Err(refusal.unwrap_or_else(|| closed(error)));
+            if Instant::now() >= deadline {
+                return Err(untrusted_server.unwrap_or_else(|| open_failure(error)));
             }
-            look_again().await;
+            pause_before_retry().await;
         }
     }
 
@@ -149,36 +157,36 @@ impl Session {
     ///
     /// Fails with the reason why the address is not trusted. Fails with `None` if no server responds: it is starting or
     /// stopping, and the next attempt will find out more.
-    pub(super) async fn of_holder(path: &Path, address: &str) -> Result<Self, Option<Failure>> {
-        let refused = |why: String| {
+    pub(super) async fn connect_to_holder(path: &Path, address: &str) -> Result<Self, Option<Failure>> {
+        let untrusted = |why: String| {
             let message =
                 format!("{} is in use, and its server cannot be trusted: {why}; nothing was sent", path.display());
             Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
         };
         let local = address.parse::<SocketAddr>().ok().filter(|address| address.ip().to_canonical().is_loopback());
         let Some(local) = local else {
-            return Err(refused(format!("the lock names {address}, which is not a loopback address")));
+            return Err(untrusted(format!("the lock names {address}, which is not a loopback address")));
         };
-        if let Some(uid) = listener::stranger_at(local) {
-            return Err(refused(format!(
+        if let Some(uid) = listener::foreign_user_at(local) {
+            return Err(untrusted(format!(
                 "the lock names {address}, where a process of another user (uid {uid}) listens"
             )));
         }
-        let id = match Directory::id_in(path) {
+        let id = match Directory::read_id(path) {
             Ok(Some(id)) => id,
-            Ok(None) => return Err(refused("the directory has no archive id (file ID)".to_owned())),
-            Err(error) => return Err(refused(format!("the archive's id cannot be read: {error}"))),
+            Ok(None) => return Err(untrusted("the directory has no archive id (file ID)".to_owned())),
+            Err(error) => return Err(untrusted(format!("the archive's id cannot be read: {error}"))),
         };
         let session = Self::remote(&format!("http://{address}")).await.map_err(|_| None)?;
-        let asked = tokio::time::timeout(ANSWERS_WITHIN, session.admin().get_status(pb::GetStatusRequest {})).await;
-        let Ok(Ok(answered)) = asked else { return Err(None) };
-        if answered.into_inner().archive_id != id {
-            return Err(refused(format!("the lock names {address}, where a server with another archive responds")));
+        let reply = tokio::time::timeout(STATUS_TIMEOUT, session.admin().get_status(pb::GetStatusRequest {})).await;
+        let Ok(Ok(status)) = reply else { return Err(None) };
+        if status.into_inner().archive_id != id {
+            return Err(untrusted(format!("the lock names {address}, where a server with another archive responds")));
         }
         Ok(session)
     }
 
-    async fn over(archive: Archive) -> Result<Self, Failure> {
+    async fn embed(archive: Archive) -> Result<Self, Failure> {
         let archive = Arc::new(archive);
         let channel = server::in_process(Arc::clone(&archive), &server::Options::default()).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
@@ -186,7 +194,7 @@ impl Session {
     }
 }
 
-type Archived = (Archive, Arc<Directory>);
+type OpenedArchive = (Archive, Arc<Directory>);
 
 /// What this process writes to the lock file about itself while it holds an archive.
 pub(super) fn holder(command: &str) -> Holder {
@@ -199,34 +207,34 @@ pub(super) fn holder(command: &str) -> Holder {
 }
 
 /// The holder of an archive that could not be opened.
-pub(super) enum Held {
+pub(super) enum LockedBy {
     /// A server, with the address at which it says it listens.
     Server(String),
     /// Another command, which will release it when it ends.
     Command,
     /// No process: it could not be opened for another reason.
-    Nobody,
+    NoProcess,
 }
 
 /// Finds the holder of an archive from the error of opening it.
-pub(super) fn held(error: &OpenArchiveError) -> Held {
+pub(super) fn locked_by(error: &OpenArchiveError) -> LockedBy {
     match error {
         OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
             match holder.as_ref().and_then(|holder| holder.address.as_ref()) {
-                Some(address) => Held::Server(address.clone()),
-                None => Held::Command,
+                Some(address) => LockedBy::Server(address.clone()),
+                None => LockedBy::Command,
             }
         }
         OpenArchiveError::Directory(_)
         | OpenArchiveError::Format { .. }
         | OpenArchiveError::Randomness(_)
-        | OpenArchiveError::Thread(_) => Held::Nobody,
+        | OpenArchiveError::Thread(_) => LockedBy::NoProcess,
     }
 }
 
 /// Waits before the next attempt to open an archive that another process holds.
-pub(super) async fn look_again() {
-    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+pub(super) async fn pause_before_retry() {
+    tokio::time::sleep(RETRY_INTERVAL).await;
 }
 
 /// Why an archive was not opened.
@@ -238,7 +246,7 @@ enum NotOpened {
 }
 
 /// Opens an archive, or with [`Access::Create`] creates it if there is none.
-async fn open(path: &Path, access: Access, options: Options, command: &str) -> Result<Archived, NotOpened> {
+async fn open(path: &Path, access: Access, options: Options, command: &str) -> Result<OpenedArchive, NotOpened> {
     let holder = holder(command);
     let path = path.to_path_buf();
     let opened = tokio::task::spawn_blocking(move || {
@@ -254,18 +262,18 @@ async fn open(path: &Path, access: Access, options: Options, command: &str) -> R
     }
 }
 
-/// Opens an archive for a server. Waits until `patience` for a command that holds it, but not for another server, which
+/// Opens an archive for a server. Waits until `deadline` for a command that holds it, but not for another server, which
 /// would not release it.
-pub(super) async fn open_to_serve(path: &Path, options: Options, patience: Instant) -> Result<Archived, Failure> {
+pub(super) async fn open_to_serve(path: &Path, options: Options, deadline: Instant) -> Result<OpenedArchive, Failure> {
     loop {
         let error = match open(path, Access::Create, options.clone(), "serve").await {
             Ok(opened) => return Ok(opened),
             Err(NotOpened::Archive(error)) => error,
             Err(NotOpened::Process(failure)) => return Err(failure),
         };
-        match held(&error) {
-            Held::Command if Instant::now() < patience => look_again().await,
-            Held::Server(_) | Held::Command | Held::Nobody => return Err(closed(error)),
+        match locked_by(&error) {
+            LockedBy::Command if Instant::now() < deadline => pause_before_retry().await,
+            LockedBy::Server(_) | LockedBy::Command | LockedBy::NoProcess => return Err(open_failure(error)),
         }
     }
 }
@@ -275,11 +283,11 @@ fn is_missing(error: &OpenArchiveError) -> bool {
 }
 
 fn empty() -> Result<Archive, Failure> {
-    Archive::in_memory(&Options::default(), Arc::new(SystemClock)).map_err(closed)
+    Archive::in_memory(&Options::default(), Arc::new(SystemClock)).map_err(open_failure)
 }
 
 /// The failure of a command whose archive could not be opened.
-pub(super) fn closed(error: OpenArchiveError) -> Failure {
+pub(super) fn open_failure(error: OpenArchiveError) -> Failure {
     if let OpenArchiveError::Directory(OpenError::Missing { path }) = &error {
         return Failure::new(Exit::Unreachable, format!("there is no archive in {}", path.display()))
             .hint("`dateline add FILE` creates one there; --archive DIR names another");
@@ -314,7 +322,7 @@ pub(super) fn server_url(globals: &Globals) -> Option<String> {
 }
 
 /// The time until which a command waits for another one that holds the archive.
-pub(super) fn patience(globals: &Globals) -> Instant {
+pub(super) fn wait_deadline(globals: &Globals) -> Instant {
     Instant::now() + Duration::from_secs(globals.wait.into())
 }
 
@@ -329,20 +337,30 @@ pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>
     if let Some(configured) = configured {
         return Ok(configured);
     }
-    let homeless = Failure::new(Exit::Usage, "there is no home directory to keep an archive in")
+    let no_home = Failure::new(Exit::Usage, "there is no home directory to keep an archive in")
         .hint("name a directory with --archive DIR, or in DATELINE_ARCHIVE");
-    places().map(|places| places.data_dir()).ok_or(homeless)
+    platform_dirs().map(|dirs| dirs.data_dir()).ok_or(no_home)
 }
 
 /// The state directory of the platform, for what commands keep outside the archive.
-pub(super) fn state_folder() -> Result<PathBuf, Failure> {
-    let homeless = Failure::new(Exit::Usage, "there is no home directory to keep state in")
+fn state_folder() -> Result<PathBuf, Failure> {
+    let no_home = Failure::new(Exit::Usage, "there is no home directory to keep state in")
         .hint("name a directory with --state-dir DIR");
-    places().map(|places| places.state_dir().unwrap_or_else(|| places.data_dir())).ok_or(homeless)
+    platform_dirs().map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_dir())).ok_or(no_home)
+}
+
+/// The directory of a command's state files for this archive: the one given, or the command's own in the platform's
+/// state directory.
+pub(super) async fn state_dir(session: &Session, given: Option<&Path>, command: &str) -> Result<StateDir, Failure> {
+    let folder = match given {
+        Some(folder) => folder.to_owned(),
+        None => state_folder()?.join(command),
+    };
+    Ok(StateDir::of(session.client(), folder).await?)
 }
 
 /// The directories that the platform assigns to this program; `None` without a home directory.
-fn places() -> Option<impl AppStrategy> {
+fn platform_dirs() -> Option<impl AppStrategy> {
     let names = AppStrategyArgs {
         top_level_domain: "org".to_owned(),
         author: "dateline".to_owned(),

@@ -6,15 +6,17 @@
 
 use super::args::DiffArgs;
 use super::args::values::State;
-use super::article::{as_of, of_revision, same_cut};
 use super::connect::Session;
 use super::exit::Failure;
-use super::export::{at_cut, item};
 use super::output::Output;
 use super::style::{self, Painter};
-use super::{instant, words};
+use super::{count, words};
+use crate::capture::article_of_revision;
+use crate::capture::export::{OriginalBytes, item, revision_at};
+use crate::client::{as_of, as_of_snapshot};
 use crate::export::html;
-use crate::model::unseen::visible_change;
+use crate::model::unseen::{Sides, visible_change};
+use crate::wire::instant;
 use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
@@ -45,19 +47,18 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
 
 /// Writes an HTML page with the full text of both states.
 async fn page(session: &Session, diff: &pb::DiffRevisionsResponse, out: &mut Output) -> Result<(), Failure> {
-    let as_of = same_cut(diff.snapshot.as_ref(), None);
+    let as_of = as_of_snapshot(diff.snapshot.as_ref(), None);
     let target = diff.target.clone().unwrap_or_default();
     let request = pb::GetArticleRequest {
-        name: of_revision(&target.name).to_owned(),
+        name: article_of_revision(&target.name).to_owned(),
         as_of: as_of.clone(),
         view: pb::ArticleView::Basic.into(),
         min_next_seq: 0,
     };
     let article = session.archive().get_article(request).await?.into_inner().article.unwrap_or_default();
-    let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
     let read = async |revision: &pb::Revision| {
-        let whole = at_cut(session, revision.name.clone(), as_of.clone(), false).await?;
-        item(&article, whole, revision.number == in_force)
+        let full = revision_at(session.client(), revision.name.clone(), as_of.clone(), OriginalBytes::Omit).await?;
+        Ok::<_, Failure>(item(&article, full)?)
     };
     let base = match &diff.base {
         Some(base) => Some(read(base).await?),
@@ -76,7 +77,7 @@ fn selector(state: State) -> pb::RevisionSelector {
 }
 
 fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Result<(), Failure> {
-    let (painter, has_both) = (out.painter(), has_both(diff));
+    let (painter, sides) = (out.painter(), sides(diff));
     let side = |revision: Option<&pb::Revision>| match revision {
         Some(revision) => {
             let observed = instant(revision.observe_time.as_ref()).map(|time| out.time(time)).unwrap_or_default();
@@ -91,37 +92,39 @@ fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Resu
     for change in &diff.field_changes {
         let label = painter.paint(style::NAME, &format!("{}:", change.field.replace('_', " ")));
         out.line("")?;
-        out.wrapped("", &format!("{label} {}", spans(&change.spans, has_both, painter)))?;
+        out.wrapped("", &format!("{label} {}", spans(&change.spans, sides, painter)))?;
     }
-    body(&diff.hunks, full, has_both, out)
+    body(&diff.hunks, full, sides, out)
 }
 
 /// Prints the blocks that changed, and how many unchanged ones are between them.
-fn body(hunks: &[pb::Hunk], full: bool, has_both: bool, out: &mut Output) -> Result<(), Failure> {
+fn body(hunks: &[pb::Hunk], full: bool, sides: Sides, out: &mut Output) -> Result<(), Failure> {
     let mut unchanged = 0;
     for hunk in hunks {
         if hunk.kind() == pb::HunkKind::Equal && !full {
             unchanged += 1;
             continue;
         }
-        skipped(&mut unchanged, out)?;
+        print_skipped(&mut unchanged, out)?;
         out.line("")?;
-        print_hunk(hunk, has_both, out)?;
+        print_hunk(hunk, sides, out)?;
     }
-    skipped(&mut unchanged, out)
+    print_skipped(&mut unchanged, out)
 }
 
-fn skipped(unchanged: &mut usize, out: &mut Output) -> Result<(), Failure> {
-    let text = match std::mem::take(unchanged) {
-        0 => return Ok(()),
-        1 => "… 1 paragraph unchanged …".to_owned(),
-        count => format!("… {count} paragraphs unchanged …"),
-    };
-    out.line("")?;
-    out.line(out.painter().paint(style::FAINT, &text))
+/// Prints how many unchanged blocks are left out, and starts to count again.
+fn print_skipped(unchanged: &mut u64, out: &mut Output) -> Result<(), Failure> {
+    match std::mem::take(unchanged) {
+        0 => Ok(()),
+        skipped => {
+            let text = format!("… {} unchanged …", count(skipped, "paragraph"));
+            out.line("")?;
+            out.line(out.painter().paint(style::FAINT, &text))
+        }
+    }
 }
 
-fn print_hunk(hunk: &pb::Hunk, has_both: bool, out: &mut Output) -> Result<(), Failure> {
+fn print_hunk(hunk: &pb::Hunk, sides: Sides, out: &mut Output) -> Result<(), Failure> {
     let painter = out.painter();
     let place = |index: Option<u32>| index.map_or(0, |index| u64::from(index) + 1);
     let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);
@@ -137,20 +140,20 @@ fn print_hunk(hunk: &pb::Hunk, has_both: bool, out: &mut Output) -> Result<(), F
     if let Some(remark) = remark {
         out.line(painter.paint(style::NAME, &format!("({remark})")))?;
     }
-    out.wrapped("", &spans(&hunk.spans, has_both, painter))
+    out.wrapped("", &spans(&hunk.spans, sides, painter))
 }
 
-/// Whether the diff has insertions as well as deletions.
-fn has_both(diff: &pb::DiffRevisionsResponse) -> bool {
+/// Whether the diff only inserts or only deletes, or both.
+fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
     let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
     let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
-    has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete)
+    if has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete) { Sides::Both } else { Sides::One }
 }
 
 /// The text of both sides. Invisible characters are named, so that a change of them shows.
-fn spans(spans: &[pb::Span], has_both: bool, painter: Painter) -> String {
+fn spans(spans: &[pb::Span], sides: Sides, painter: Painter) -> String {
     let changed = |span: &pb::Span, style, open, close| {
-        let text = visible_change(&span.text, has_both);
+        let text = visible_change(&span.text, sides);
         // Colour does not show on white space.
         let is_colored = painter.colored && !text.trim().is_empty();
         painter.paint(style, &if is_colored { text.into_owned() } else { mark(open, &text, close) })
@@ -186,8 +189,8 @@ mod tests {
             span(pb::SpanKind::Insert, "could "),
             span(pb::SpanKind::Equal, "close"),
         ];
-        assert_eq!(spans(&line, true, Painter { colored: false }), "Bridge [-to-] {+could+} close");
-        assert!(spans(&line, true, Painter { colored: true }).contains("\u{1b}[32mcould \u{1b}[0m"));
+        assert_eq!(spans(&line, Sides::Both, Painter { colored: false }), "Bridge [-to-] {+could+} close");
+        assert!(spans(&line, Sides::Both, Painter { colored: true }).contains("\u{1b}[32mcould \u{1b}[0m"));
     }
 
     #[test]
@@ -195,10 +198,15 @@ mod tests {
         let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
         let replaced = |old: &str, new: &str| [span(pb::SpanKind::Delete, old), span(pb::SpanKind::Insert, new)];
         let (plain, colored) = (Painter { colored: false }, Painter { colored: true });
-        assert_eq!(spans(&replaced("می\u{200c}خواهم", "میخواهم"), true, plain), "[-می<U+200C>خواهم-]{+میخواهم+}");
-        assert!(spans(&replaced("pay", "pay\u{202e}"), true, colored).contains("\u{1b}[32mpay<U+202E>\u{1b}[0m"));
-        assert!(spans(&replaced(" ", "\u{a0}"), true, colored).contains("\u{1b}[32m<U+00A0>\u{1b}[0m"));
+        assert_eq!(
+            spans(&replaced("می\u{200c}خواهم", "میخواهم"), Sides::Both, plain),
+            "[-می<U+200C>خواهم-]{+میخواهم+}"
+        );
+        assert!(
+            spans(&replaced("pay", "pay\u{202e}"), Sides::Both, colored).contains("\u{1b}[32mpay<U+202E>\u{1b}[0m")
+        );
+        assert!(spans(&replaced(" ", "\u{a0}"), Sides::Both, colored).contains("\u{1b}[32m<U+00A0>\u{1b}[0m"));
         let new = [span(pb::SpanKind::Equal, "a"), span(pb::SpanKind::Insert, " ")];
-        assert_eq!(spans(&new, false, colored), "a\u{1b}[32m{+ +}\u{1b}[0m");
+        assert_eq!(spans(&new, Sides::One, colored), "a\u{1b}[32m{+ +}\u{1b}[0m");
     }
 }

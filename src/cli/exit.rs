@@ -2,6 +2,8 @@
 
 use tonic::{Code, Status};
 
+use super::field_names::option_of;
+use super::short_name::short;
 use crate::client::ServerError;
 
 /// The exit statuses. They are part of the contract with scripts.
@@ -15,7 +17,7 @@ pub(super) enum Exit {
     NotFound = 3,
     /// The request conflicts with the current state of the archive or of a file.
     Conflict = 4,
-    /// The archive or the server can't be reached.
+    /// The archive or the server cannot be reached.
     Unreachable = 5,
     /// Stored data is damaged.
     Damaged = 6,
@@ -32,14 +34,14 @@ pub(super) struct Failure {
     pub(super) hint: Option<String>,
     /// The kind of a failure that did not come from the server, in the form of the reason in `google.rpc.ErrorInfo`.
     /// Empty if it has none.
-    pub(super) kind: &'static str,
+    pub(super) kind: String,
     /// The error that the server returned, if it came from the server.
     pub(super) server: Option<Box<ServerError>>,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, message: impl ToString) -> Self {
-        Self { exit, message: message.to_string(), hint: None, kind: "", server: None }
+        Self { exit, message: message.to_string(), hint: None, kind: String::new(), server: None }
     }
 
     pub(super) fn hint(mut self, hint: impl ToString) -> Self {
@@ -47,14 +49,20 @@ impl Failure {
         self
     }
 
-    pub(super) fn kind(mut self, kind: &'static str) -> Self {
-        self.kind = kind;
+    pub(super) fn kind(mut self, kind: &str) -> Self {
+        self.kind = kind.to_owned();
         self
+    }
+
+    /// The failure of a call whose request was built from the command line. Its invalid fields are named by the options
+    /// that set them; the failure of a request that was read from a file names the fields themselves.
+    pub(super) fn of_call(error: ServerError) -> Self {
+        Self { message: message_of(&error, option_of), ..Self::from(error) }
     }
 
     /// The stable reason of this failure, for programs and for counts by reason.
     pub(super) fn reason(&self) -> &str {
-        self.server.as_ref().map_or(self.kind, |server| &server.reason)
+        self.server.as_ref().map_or(&self.kind, |server| &server.reason)
     }
 }
 
@@ -65,22 +73,39 @@ pub(super) fn interrupted(what_is_left: &str) -> Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        ServerError::from(status).into()
+        Self::of_call(status.into())
     }
 }
 
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        let message = if error.is_of_transport() {
-            format!("the response is not that of a Dateline server: {}", error.message)
-        } else {
-            // The message names the first invalid field and how many others there are.
-            let others = error.field_violations.iter().skip(1);
-            let others = others.map(|bad| format!("\n  {}: {}", bad.field, bad.description));
-            format!("{}{}", error.message, others.collect::<String>())
-        };
-        Self { exit: exit_of(&error), message, hint: hint_of(&error), kind: "", server: Some(Box::new(error)) }
+        let message = message_of(&error, |field| field);
+        Self {
+            exit: exit_of(&error),
+            message,
+            hint: hint_of(&error),
+            kind: String::new(),
+            server: Some(Box::new(error)),
+        }
     }
+}
+
+/// The message for people, with a line for each further invalid field. `name_of` names the fields.
+fn message_of(error: &ServerError, name_of: fn(&str) -> &str) -> String {
+    if error.is_of_transport() {
+        return format!("the response is not that of a Dateline server: {}", error.message);
+    }
+    let mut fields = error.field_violations.iter();
+    // The server's message begins with the first invalid field, and ends with how many others there are.
+    let first = fields.next().map_or("", |first| first.field.as_str());
+    let mut message = match error.message.strip_prefix(first) {
+        Some(rest) if rest.starts_with(':') => format!("{}{rest}", name_of(first)),
+        Some(_) | None => error.message.clone(),
+    };
+    for field in fields {
+        message.push_str(&format!("\n  {}: {}", name_of(&field.field), field.description));
+    }
+    message
 }
 
 fn exit_of(error: &ServerError) -> Exit {
@@ -120,16 +145,20 @@ fn hint_of(error: &ServerError) -> Option<String> {
     let hint = match error.reason.as_str() {
         "ARTICLE_UNKNOWN" => "`dateline list` lists the articles".to_owned(),
         "REVISION_UNKNOWN" => {
-            format!("`dateline log {}` lists its revisions", super::short_name::short(metadata("article")))
+            format!("`dateline log {}` lists its revisions", short(metadata("article")))
         }
-        "NOT_YET_OBSERVED" | "MARK_TOO_EARLY" => format!("give a time at or after {}", metadata("first_observe_time")),
+        "NOT_YET_OBSERVED" | "STATE_CHANGE_TOO_EARLY" => {
+            format!("give a time at or after {}", metadata("first_observe_time"))
+        }
         "NOT_YET_ARCHIVED" => format!("give a --known-at time at or after {}", metadata("first_archive_time")),
         "ARTICLE_EXISTS" => "leave out --if-new to record another observation of it".to_owned(),
-        "REVISION_CONFLICT" => {
-            "another revision was archived in the meantime: see `dateline log`, then try again".to_owned()
-        }
+        "REVISION_CONFLICT" => format!(
+            "`dateline log {}` lists its revisions; --if-revision {} accepts the newest one",
+            short(metadata("article")),
+            metadata("revision_number")
+        ),
         "ARTICLE_WITHDRAWN" => {
-            format!("run `dateline reinstate {}` first", super::short_name::short(metadata("article")))
+            format!("run `dateline reinstate {}` first", short(metadata("article")))
         }
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {

@@ -2,15 +2,16 @@
 
 use super::args::selection::{FilterArgs, RangeArgs};
 use super::args::{ListArgs, ListOrder};
-use super::article::as_of;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::table::table;
 use super::times::Moment;
-use super::{instant, style};
+use super::{count, style};
 use crate::cli::short_name::short;
+use crate::client::as_of;
 use crate::model::SourceId;
+use crate::wire::instant;
 use crate::wire::{pb, timestamp_to_pb};
 
 const PAGE_SIZE: usize = 500;
@@ -117,15 +118,12 @@ async fn sources(session: &Session, out: &mut Output) -> Result<(), Failure> {
 fn source_row(source: &pb::Source, out: &Output) -> [(String, anstyle::Style); 4] {
     let time =
         |time: Option<&prost_types::Timestamp>| instant(time).map(|time| out.brief_time(time)).unwrap_or_default();
-    let count = match source.article_count {
-        1 => "1 article".to_owned(),
-        count => format!("{count} articles"),
-    };
+    let articles = source.article_count;
     let name = source.name.strip_prefix("sources/").unwrap_or(&source.name).to_owned();
     let plain = anstyle::Style::new();
     [
         (name, style::NAME),
-        (if out.is_terminal() { count } else { source.article_count.to_string() }, plain),
+        (if out.is_terminal() { count(articles, "article") } else { articles.to_string() }, plain),
         (time(source.create_time.as_ref()), style::FAINT),
         (time(source.update_time.as_ref()), style::FAINT),
     ]

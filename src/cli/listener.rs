@@ -11,7 +11,7 @@ const LISTENS: &str = "0A";
 
 /// A user, other than root and the user of this process, whose process listens at `address`. `None` if there is no such
 /// process, or if the system has no such table.
-pub(super) fn stranger_at(address: SocketAddr) -> Option<u32> {
+pub(super) fn foreign_user_at(address: SocketAddr) -> Option<u32> {
     let ours = rustix::process::geteuid().as_raw();
     let tables = TABLES.iter().filter_map(|table| fs::read_to_string(table).ok());
     tables.flat_map(|table| listeners(&table, address)).find(|uid| *uid != ours && *uid != 0)
@@ -66,6 +66,6 @@ mod tests {
     #[test]
     fn a_listener_of_the_same_user_is_not_reported() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        assert_eq!(stranger_at(listener.local_addr().unwrap()), None);
+        assert_eq!(foreign_user_at(listener.local_addr().unwrap()), None);
     }
 }

@@ -1,11 +1,12 @@
 //! `log`: lists the revisions of an article.
 
 use super::args::LogArgs;
-use super::article::{as_of, same_cut};
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
-use super::{instant, status, style, words};
+use super::{status, style, words};
+use crate::client::{as_of, as_of_snapshot};
+use crate::wire::instant;
 use crate::wire::pb;
 
 const PAGE_SIZE: usize = 100;
@@ -13,13 +14,16 @@ const PAGE_SIZE: usize = 100;
 pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> Result<(), Failure> {
     let name = args.article.resolve(session, args.as_of.known_at()).await?;
     let limit = args.limit.unwrap_or(usize::MAX);
-    let cut =
-        if out.json { as_of(args.as_of.at(), args.as_of.known_at()) } else { state(session, &name, args, out).await? };
+    let as_of = if out.json {
+        as_of(args.as_of.at(), args.as_of.known_at())
+    } else {
+        print_state(session, &name, args, out).await?
+    };
     let order = if args.oldest_first { pb::RevisionOrder::OldestFirst } else { pb::RevisionOrder::NewestFirst };
     let mut request = pb::ListRevisionsRequest {
         parent: name,
         page_size: i32::try_from(limit.clamp(1, PAGE_SIZE)).unwrap_or_default(),
-        as_of: cut,
+        as_of,
         order: order.into(),
         ..pb::ListRevisionsRequest::default()
     };
@@ -39,7 +43,12 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
 }
 
 /// Prints a line if the article is withdrawn, and returns the point at which to list the revisions.
-async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) -> Result<Option<pb::AsOf>, Failure> {
+async fn print_state(
+    session: &Session,
+    name: &str,
+    args: &LogArgs,
+    out: &mut Output,
+) -> Result<Option<pb::AsOf>, Failure> {
     let request = pb::GetArticleRequest {
         name: name.to_owned(),
         as_of: as_of(args.as_of.at(), args.as_of.known_at()),
@@ -51,7 +60,7 @@ async fn state(session: &Session, name: &str, args: &LogArgs, out: &mut Output) 
     if article.state() == pb::ArticleState::Withdrawn {
         out.line(withdrawn(&article, out))?;
     }
-    Ok(same_cut(found.snapshot.as_ref(), args.as_of.at()))
+    Ok(as_of_snapshot(found.snapshot.as_ref(), args.as_of.at()))
 }
 
 /// Formats the state of a withdrawn article as `withdrawn since …: reason`.

@@ -8,24 +8,23 @@ mod add;
 mod args;
 mod article;
 mod backup;
+mod capture_errors;
 mod completions;
 mod connect;
 mod diff;
 mod exit;
 mod export;
 mod failures;
+mod field_names;
 mod follow;
 mod import;
 mod list;
 mod listener;
 mod log;
-mod originals;
 mod outcomes;
 mod output;
-mod pages;
 mod progress;
 mod reinstate;
-mod replace;
 mod report;
 mod restore;
 mod rollback;
@@ -33,7 +32,6 @@ mod serve;
 mod short_name;
 mod show;
 mod signals;
-mod state_file;
 mod status;
 mod style;
 mod subscriptions;
@@ -63,7 +61,7 @@ pub fn main() -> ExitCode {
     say_panics();
     let Arguments { globals, command } = Arguments::of_process();
     let done = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(Exit::Failed, format!("worker threads can't be started: {error}")))
+        .map_err(|error| Failure::new(Exit::Failed, format!("worker threads cannot be started: {error}")))
         .and_then(|runtime| {
             let done = runtime.block_on(run(&globals, command));
             runtime.shutdown_timeout(ENDING);
@@ -181,17 +179,16 @@ fn precondition(write: &WriteArgs) -> Option<pb::Precondition> {
     Some(pb::Precondition { condition: Some(condition) })
 }
 
-/// Converts a time from a message. One that is unset or outside the calendar is `None`.
-fn instant(time: Option<&prost_types::Timestamp>) -> Option<crate::model::Timestamp> {
-    time.and_then(|time| crate::model::Timestamp::from_seconds_and_nanos(time.seconds, time.nanos))
-}
-
 /// Formats a delta as `+12 -3 words`.
 fn words(delta: pb::WordDelta) -> String {
     format!("+{} -{} words", delta.inserted, delta.deleted)
 }
 
-/// Formats a count with its noun: `1 change`, `2 changes`.
-fn count(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+/// Formats a count with its noun: `1 change`, `2 changes`, `2 entries`.
+fn count(count: u64, noun: &str) -> String {
+    match noun.strip_suffix('y') {
+        _ if count == 1 => format!("1 {noun}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {noun}s"),
+    }
 }

@@ -24,15 +24,15 @@ use crate::model::unseen::in_json;
 use crate::wire::json::to_json;
 
 /// The most output that is held back; longer output is piped while the archive is open.
-const HELD_BYTES_MAX: usize = 64 << 20;
+const BUFFER_BYTES_MAX: usize = 64 << 20;
 
 /// The output of a command.
 pub(super) struct Output {
     target: Target,
     /// Output that is not written yet.
-    held: Vec<u8>,
+    buffer: Vec<u8>,
     /// Whether all output is held back until the end.
-    holding: bool,
+    buffering: bool,
     /// How many lines fit on the screen before a pager is needed; `None` if no pager is wanted.
     screen_lines: Option<usize>,
     /// The terminal's height in lines; `None` without a terminal.
@@ -79,8 +79,8 @@ impl Output {
         };
         Self {
             target: Target::Undecided,
-            held: Vec::new(),
-            holding: false,
+            buffer: Vec::new(),
+            buffering: false,
             screen_lines: None,
             height: size.map(|(_, Height(height))| usize::from(height)),
             closed: false,
@@ -100,7 +100,7 @@ impl Output {
 
     /// Holds back all output until [`Output::finish`], up to a limit.
     pub(super) fn hold(&mut self) {
-        self.holding = true;
+        self.buffering = true;
     }
 
     /// Whether standard output is a terminal.
@@ -169,13 +169,13 @@ impl Output {
 
     /// Ends the output: writes what is held back, and waits for the pager.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
-        self.holding = false;
+        self.buffering = false;
         if matches!(self.target, Target::Undecided) {
             self.decide();
         }
         self.release()?;
         match self.target {
-            Target::Undecided | Target::Stdout => judge(io::stdout().flush(), &mut self.closed),
+            Target::Undecided | Target::Stdout => check_write(io::stdout().flush(), &mut self.closed),
             Target::Pager { mut child, stdin } => {
                 drop(stdin);
                 // The exit status of a pager says nothing about the command.
@@ -189,11 +189,11 @@ impl Output {
         if self.closed {
             return Ok(());
         }
-        self.held.extend_from_slice(bytes);
-        if self.holding && self.held.len() <= HELD_BYTES_MAX {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffering && self.buffer.len() <= BUFFER_BYTES_MAX {
             return Ok(());
         }
-        self.holding = false;
+        self.buffering = false;
         if matches!(self.target, Target::Undecided) {
             if self.screen_lines.is_some() && !self.is_longer_than_the_screen() {
                 return Ok(());
@@ -204,7 +204,7 @@ impl Output {
     }
 
     fn is_longer_than_the_screen(&self) -> bool {
-        let lines = self.held.iter().filter(|byte| **byte == b'\n').count();
+        let lines = self.buffer.iter().filter(|byte| **byte == b'\n').count();
         self.screen_lines.is_some_and(|screen| lines > screen)
     }
 
@@ -214,22 +214,22 @@ impl Output {
     }
 
     fn release(&mut self) -> Result<(), Failure> {
-        let held = std::mem::take(&mut self.held);
+        let bytes = std::mem::take(&mut self.buffer);
         let written = match &mut self.target {
-            Target::Undecided | Target::Stdout => io::stdout().write_all(&held),
-            Target::Pager { stdin, .. } => stdin.write_all(&held),
+            Target::Undecided | Target::Stdout => io::stdout().write_all(&bytes),
+            Target::Pager { stdin, .. } => stdin.write_all(&bytes),
         };
-        judge(written, &mut self.closed)
+        check_write(written, &mut self.closed)
     }
 }
 
-fn judge(written: io::Result<()>, closed: &mut bool) -> Result<(), Failure> {
+fn check_write(written: io::Result<()>, closed: &mut bool) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {
             *closed = true;
             Ok(())
         }
-        Err(error) => Err(Failure::new(Exit::Failed, format!("standard output can't be written: {error}"))),
+        Err(error) => Err(Failure::new(Exit::Failed, format!("standard output cannot be written: {error}"))),
         Ok(()) => Ok(()),
     }
 }

@@ -1,14 +1,17 @@
 //! Progress of long work, on standard error: a bar on a terminal, or a line every ten seconds in a log.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use super::args::globals::Globals;
 use super::output::say;
 use super::times;
 
+/// Work that ends sooner than this shows no bar, which would only flash up.
+const BAR_AFTER: Duration = Duration::from_millis(500);
 /// Interval between lines when there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -24,16 +27,38 @@ pub(super) struct Progress {
 }
 
 enum Shown {
-    Bar(ProgressBar),
+    Bar(Bar),
     Lines { written: Instant },
     Nothing,
+}
+
+/// A bar that is drawn once the command has worked for [`BAR_AFTER`].
+struct Bar {
+    bar: ProgressBar,
+    since: Instant,
+    drawn: bool,
+}
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
+        Self { bar, since: Instant::now(), drawn: false }
+    }
+
+    /// Draws the bar from now on, if it is time.
+    fn draw_if_due(&mut self) {
+        if !self.drawn && self.since.elapsed() >= BAR_AFTER {
+            self.drawn = true;
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
 }
 
 /// The current piece of work.
 struct Work {
     /// What is being done, such as `verifying the log`.
     what: String,
-    /// The name of a unit, in the plural.
+    /// The name of the units, in the plural.
     unit: &'static str,
     done: u64,
     total: u64,
@@ -51,7 +76,7 @@ impl Progress {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         Self::showing(match (globals.quiet, is_terminal) {
             (true, _) => Shown::Nothing,
-            (false, true) => Shown::Bar(ProgressBar::new(0)),
+            (false, true) => Shown::Bar(Bar::new()),
             (false, false) => Shown::Lines { written: Instant::now() },
         })
     }
@@ -78,7 +103,7 @@ impl Progress {
 
     fn begin_work(&mut self, work: Work, template: &str) {
         self.work = work;
-        if let Shown::Bar(bar) = &self.shown {
+        if let Shown::Bar(Bar { bar, .. }) = &self.shown {
             bar.reset();
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
@@ -114,14 +139,14 @@ impl Progress {
     /// Runs `write` while the bar is hidden, since the bar would overwrite its output.
     pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(write),
+            Shown::Bar(Bar { bar, .. }) => bar.suspend(write),
             Shown::Lines { .. } | Shown::Nothing => write(),
         }
     }
 
     /// Removes the bar from the terminal, if one is shown.
     pub(super) fn end(&mut self) {
-        if let Shown::Bar(bar) = &self.shown {
+        if let Shown::Bar(Bar { bar, .. }) = &self.shown {
             bar.finish_and_clear();
         }
     }
@@ -129,7 +154,9 @@ impl Progress {
     fn show(&mut self) {
         let work = &self.work;
         match &mut self.shown {
-            Shown::Bar(bar) => {
+            Shown::Bar(shown) => {
+                shown.draw_if_due();
+                let bar = &shown.bar;
                 if work.total > 0 {
                     bar.set_length(work.total.max(work.done));
                 }
@@ -170,8 +197,8 @@ impl Work {
     /// `12,000 observations, 3 failed, 4,000/s`.
     fn message(&self) -> String {
         let mut message = match self.found {
-            Some(found) => format!("{} {}", HumanCount(found), self.unit),
-            None => self.unit.to_owned(),
+            Some(found) => format!("{} {}", HumanCount(found), self.unit(found)),
+            None => self.unit(self.total.max(self.done)).into_owned(),
         };
         if let Some(bytes) = self.bytes {
             message.push_str(&format!(", {}", HumanBytes(bytes)));
@@ -185,6 +212,15 @@ impl Work {
         message
     }
 
+    /// The name of this many units.
+    fn unit(&self, count: u64) -> Cow<'static, str> {
+        let singular = |unit: &'static str| match unit.strip_suffix("ies") {
+            Some(stem) => Cow::Owned(format!("{stem}y")),
+            None => Cow::Borrowed(unit.strip_suffix('s').unwrap_or(unit)),
+        };
+        if count == 1 { singular(self.unit) } else { Cow::Borrowed(self.unit) }
+    }
+
     /// Units per second; `None` while that is below one.
     fn rate(&self, done: u64) -> Option<u64> {
         let millis = self.since.elapsed().as_millis();
@@ -196,5 +232,38 @@ impl Work {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_at_once_shows_no_bar() {
+        let mut progress = Progress::showing(Shown::Bar(Bar::new()));
+        let is_drawn = |progress: &Progress| matches!(&progress.shown, Shown::Bar(bar) if bar.drawn);
+        progress.begin("checking", "changes", 10);
+        tokio::time::advance(BAR_AFTER - Duration::from_millis(1)).await;
+        progress.set(5, 10);
+        assert!(!is_drawn(&progress));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        progress.set(6, 10);
+        assert!(is_drawn(&progress));
+        // A command has worked that long when its next piece of work begins.
+        progress.begin("checking again", "changes", 10);
+        assert!(is_drawn(&progress));
+    }
+
+    #[test]
+    fn one_unit_is_named_in_the_singular() {
+        let line = |unit, total| Work::new("checking".to_owned(), unit, total).line();
+        assert_eq!(line("changes", 1), "checking: 0 of 1 change");
+        assert_eq!(line("entries", 1), "checking: 0 of 1 entry");
+        assert_eq!(line("entries", 2), "checking: 0 of 2 entries");
+        let found = |found| Work { found: Some(found), ..Work::new("importing".to_owned(), "observations", 0) };
+        assert!(found(1).message().starts_with("1 observation"), "{}", found(1).message());
+        assert!(!found(1).message().starts_with("1 observations"), "{}", found(1).message());
+        assert!(found(2).message().starts_with("2 observations"), "{}", found(2).message());
     }
 }

@@ -1,16 +1,19 @@
 //! `reinstate`: records that a withdrawn article is up again.
 
-use super::args::MarkArgs;
+use super::args::StateChangeArgs;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
-use super::{precondition, withdraw};
+use super::precondition;
+use super::withdraw::{report, state_at};
 use crate::wire::{pb, timestamp_to_pb};
 
-pub(super) async fn run(session: &Session, args: MarkArgs, out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
+    let name = args.article.resolve(session, None).await?;
+    let before = state_at(session, &name, args.observed_at).await;
     let request = pb::ReinstateArticleRequest {
-        name: args.article.resolve(session, None).await?,
+        name,
         observe_time: args.observed_at.map(timestamp_to_pb),
         precondition: precondition(&args.write),
         reason: args.reason,
@@ -21,6 +24,11 @@ pub(super) async fn run(session: &Session, args: MarkArgs, out: &mut Output) -> 
     if out.json {
         return out.message(&done);
     }
-    let article = done.article.unwrap_or_default();
-    withdraw::report(&article, done.changed, if dry_run { "would reinstate" } else { "reinstated" }, out)
+    let is_repeated = !done.changed || before == Some(pb::ArticleState::Live);
+    let outcome = match (is_repeated, dry_run) {
+        (true, _) => "already live",
+        (false, true) => "would reinstate",
+        (false, false) => "reinstated",
+    };
+    report(outcome, &done.article.unwrap_or_default(), out)
 }

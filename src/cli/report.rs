@@ -2,39 +2,16 @@
 //! a summary of the counts at the end.
 
 use super::args::globals::Globals;
-use super::article::of_revision;
 use super::exit::Failure;
 use super::failures::{Failures, error_line};
 use super::outcomes::Outcomes;
 use super::output::{Output, say};
 use super::progress::Progress;
 use super::{style, words};
+use crate::capture::{Captured, article_of_revision};
 use crate::cli::short_name::short;
-use crate::ingest::Document;
 use crate::wire::pb;
 use crate::wire::pb::ObservationOutcome as Outcome;
-
-/// The outcome of one document, and the remarks on it.
-#[derive(Debug, Default)]
-pub(super) struct Archived {
-    pub(super) published: pb::RecordObservationResponse,
-    /// What the reader inferred because the document did not state it, one line each.
-    pub(super) guesses: Vec<String>,
-    /// Other remarks for the user.
-    pub(super) notes: Vec<String>,
-}
-
-impl Archived {
-    /// The remarks on a document that is not archived yet.
-    pub(super) fn of(document: &Document) -> Self {
-        Self { guesses: document.guesses.iter().map(ToString::to_string).collect(), ..Self::default() }
-    }
-
-    /// The resource name of the article; empty before it is archived.
-    pub(super) fn article(&self) -> String {
-        self.published.revision.as_ref().map(|revision| of_revision(&revision.name).to_owned()).unwrap_or_default()
-    }
-}
 
 /// Collects and prints the outcomes of the documents of one command.
 pub(super) struct Report<'a> {
@@ -64,13 +41,13 @@ impl<'a> Report<'a> {
     }
 
     /// Reports the outcome of the document that `label` names.
-    pub(super) fn take(&mut self, label: &str, done: Result<Archived, Failure>) -> Result<(), Failure> {
-        let told = match done {
-            Ok(archived) => self.archived(label, &archived),
+    pub(super) fn take(&mut self, label: &str, done: Result<Captured, Failure>) -> Result<(), Failure> {
+        let printed = match done {
+            Ok(captured) => self.captured(label, &captured),
             Err(failure) => self.failure(label, failure),
         };
         self.show();
-        told
+        printed
     }
 
     /// Counts `more` documents that turned out to be unchanged.
@@ -84,21 +61,21 @@ impl<'a> Report<'a> {
         self.progress.beside(|| self.out.note(style::safe_line(note)));
     }
 
-    fn archived(&mut self, label: &str, archived: &Archived) -> Result<(), Failure> {
-        let Archived { published, guesses, notes } = archived;
-        self.outcomes.add(published.outcome());
-        let is_quiet = published.outcome() == Outcome::Unchanged;
+    fn captured(&mut self, label: &str, captured: &Captured) -> Result<(), Failure> {
+        let Captured { response, guesses, notes } = captured;
+        self.outcomes.add(response.outcome());
+        let is_quiet = response.outcome() == Outcome::Unchanged;
         let Self { out, progress, dry_run, .. } = self;
         progress.beside(|| {
             if !is_quiet && !guesses.is_empty() {
                 out.note(format_args!("{label}: guessed"));
                 guesses.iter().for_each(|guess| out.note(format_args!("  {}", style::safe_line(guess))));
             }
-            let warnings = published.warnings.iter().map(|warning| &warning.message);
+            let warnings = response.warnings.iter().map(|warning| &warning.message);
             for note in warnings.chain(notes.iter().filter(|_| !is_quiet)) {
                 out.note(format_args!("{label}: {}", style::safe_line(note)));
             }
-            if out.json { out.message(published) } else { print(published, *dry_run, out) }
+            if out.json { out.message(response) } else { print(response, *dry_run, out) }
         })
     }
 
@@ -111,7 +88,7 @@ impl<'a> Report<'a> {
         };
         let failure = Failure { message, ..failure };
         let Self { out, progress, total, .. } = self;
-        let told = progress.beside(|| {
+        let printed = progress.beside(|| {
             // A single failure is printed when the command ends. With several documents, that final message is only a
             // count.
             if *total > 1 {
@@ -120,7 +97,7 @@ impl<'a> Report<'a> {
             if out.json { out.message(&error_line(index, &failure)) } else { Ok(()) }
         });
         self.failures.add(failure);
-        told
+        printed
     }
 
     fn done(&self) -> u64 {
@@ -158,8 +135,8 @@ impl<'a> Report<'a> {
 }
 
 /// Prints what was done with one document. An unchanged one is shown on a terminal only.
-fn print(published: &pb::RecordObservationResponse, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
-    let (verb, style) = match (published.outcome(), dry_run) {
+fn print(response: &pb::RecordObservationResponse, dry_run: bool, out: &mut Output) -> Result<(), Failure> {
+    let (verb, style) = match (response.outcome(), dry_run) {
         (Outcome::Created, false) => ("created", style::GOOD),
         (Outcome::Created, true) => ("would create", style::GOOD),
         (Outcome::Revised, false) => ("revised", style::CHANGED),
@@ -169,11 +146,11 @@ fn print(published: &pb::RecordObservationResponse, dry_run: bool, out: &mut Out
     if verb == "unchanged" && !out.is_terminal() {
         return Ok(());
     }
-    let revision = published.revision.clone().unwrap_or_default();
+    let revision = response.revision.clone().unwrap_or_default();
     let painter = out.painter();
-    let name = painter.paint(style::NAME, &short(of_revision(&revision.name)));
+    let name = painter.paint(style::NAME, &short(article_of_revision(&revision.name)));
     let delta = revision.word_delta.filter(|_| verb != "unchanged").map(|delta| format!("  {}", words(delta)));
-    let replayed = if published.replayed { "  (repeated request)" } else { "" };
+    let replayed = if response.replayed { "  (repeated request)" } else { "" };
     let verb = painter.paint(style, verb);
     out.line(format_args!("{verb}  {name}  revision {}{}{replayed}", revision.number, delta.unwrap_or_default()))
 }

@@ -17,11 +17,10 @@ use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
-use crate::archive::OpenError;
-use crate::archive::recover::restore::restore_directory;
-use crate::archive::recover::restore::{RestoreError, Restored};
-use crate::backup::{Chain, Changes, Until};
-use crate::model::Seq;
+use crate::archive::recover::restore::{RestoreError, Restored, restore_directory};
+use crate::archive::{OpenError, Options};
+use crate::backup::{BackupChain, Changes, Until};
+use crate::model::{Seq, Timestamp};
 
 pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -30,47 +29,66 @@ pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output)
     }
     let path = archive_directory(globals.archive.as_deref(), None)?;
     let stopping = Signals::listen()?.token();
-    let chain = Chain::of(find(&args.from, &stopping).await?)?;
+    let chain = BackupChain::from_files(find(&args.from, &stopping).await?)?;
     let until = args.to.unwrap_or(Until::End);
     let total = match (until, chain.end()) {
         (Until::Seq(seq), _) => seq.0,
         (Until::End | Until::ArchiveTime(_), end) => end.map_or(0, |end| end.next_seq.0),
     };
     let archive_id = chain.archive_id();
-    let changes = Changes::of(chain, until)?;
+    let changes = Changes::new(chain, until)?;
     let mut progress = Progress::new(globals);
     progress.begin("restoring", "changes", total);
     let began = Instant::now();
-    let restored = restore(changes, archive_id, path.clone(), (progress, total), stopping).await?;
-    match restored {
-        Some(restored) => tell(&restored, &archive_id, &path, began.elapsed(), out),
+    let job = Job { changes, archive_id, path: path.clone(), options: connect::options()?, progress, total };
+    let restoring = tokio::task::spawn_blocking(move || job.run(&stopping));
+    let restored = restoring.await;
+    match restored.map_err(|error| Failure::new(Exit::Failed, format!("restoring failed: {error}")))?? {
+        Some(restored) => print_summary(&restored, &archive_id, &path, began.elapsed(), out),
         None => Err(interrupted("the incomplete archive was removed")),
     }
 }
 
-async fn restore(
+/// A restore, as the thread that carries it out needs it.
+struct Job {
     changes: Changes,
     archive_id: [u8; 16],
     path: PathBuf,
-    (mut progress, total): (Progress, u64),
-    stopping: CancellationToken,
-) -> Result<Option<Restored>, Failure> {
-    let (options, holder) = (connect::options()?, connect::holder("restore"));
-    let restoring = tokio::task::spawn_blocking(move || {
+    options: Options,
+    progress: Progress,
+    /// The position at which the restored archive will end, or later.
+    total: u64,
+}
+
+impl Job {
+    /// Restores the archive. `None` if a signal asked the command to stop; nothing remains then.
+    fn run(mut self, stopping: &CancellationToken) -> Result<Option<Restored>, Failure> {
+        match self.changes.begins_after_point() {
+            Ok(None) => {}
+            Ok(Some(first)) => return Err(would_be_empty(first)),
+            Err(error) if is_interruption(&error, stopping) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let Self { changes, archive_id, path, options, mut progress, total } = self;
         let progress = &mut |next_seq: Seq, bytes| {
             progress.set_bytes(next_seq.0, total, bytes);
             if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        match restore_directory(changes, archive_id, &path, &options, holder, progress) {
-            Err(RestoreError::Backup(error)) if is_interruption(&error, &stopping) => Ok(None),
-            restored => restored,
+        match restore_directory(changes, archive_id, &path, &options, connect::holder("restore"), progress) {
+            Err(RestoreError::Backup(error)) if is_interruption(&error, stopping) => Ok(None),
+            restored => Ok(restored?),
         }
-    });
-    let restored = restoring.await;
-    Ok(restored.map_err(|error| Failure::new(Exit::Failed, format!("restoring failed: {error}")))??)
+    }
 }
 
-fn tell(
+/// The failure of a restore up to a point before the first change. The result would look like a new archive, and a
+/// mistyped time would not be noticed.
+fn would_be_empty(first: Timestamp) -> Failure {
+    let message = format!("--to is before the first change of the backup, which was archived at {first}");
+    Failure::new(Exit::Usage, message).hint("give that time or a later one, or the position after a change")
+}
+
+fn print_summary(
     restored: &Restored,
     archive_id: &[u8; 16],
     path: &Path,
@@ -99,12 +117,10 @@ fn tell(
     }
     if restored.held > 0 {
         out.note(format_args!(
-            "dateline: {} held until moved, since consumers may have received changes that are now lost: see `dateline \
-             subscriptions seek`",
-            match restored.held {
-                1 => "1 durable subscription is".to_owned(),
-                held => format!("{held} durable subscriptions are"),
-            }
+            "dateline: {} {} held until moved, since consumers may have received changes that are now lost: see \
+             `dateline subscriptions seek`",
+            count(restored.held as u64, "durable subscription"),
+            if restored.held == 1 { "is" } else { "are" }
         ));
     }
     Ok(())

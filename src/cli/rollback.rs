@@ -1,11 +1,11 @@
 //! `rollback`: records an earlier revision's content again.
 
 use super::args::RollbackArgs;
-use super::article::of_revision;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::{precondition, style, words};
+use crate::capture::article_of_revision;
 use crate::cli::short_name::short;
 use crate::wire::{pb, timestamp_to_pb};
 
@@ -34,7 +34,7 @@ pub(super) async fn run(session: &Session, args: &RollbackArgs, out: &mut Output
     let revision = done.revision.unwrap_or_default();
     let painter = out.painter();
     let verb = painter.paint(style::CHANGED, verb);
-    let name = painter.paint(style::NAME, &short(of_revision(&revision.name)));
+    let name = painter.paint(style::NAME, &short(article_of_revision(&revision.name)));
     let delta = revision.word_delta.map(|delta| format!("  {}", words(delta))).unwrap_or_default();
     let number = revision.number;
     out.line(format_args!("{verb}  {name}  revision {number}, with the content of revision {}{delta}", args.to))

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::args::ServeArgs;
 use super::args::globals::Globals;
-use super::connect::{archive_directory, open_to_serve, patience};
+use super::connect::{archive_directory, open_to_serve, wait_deadline};
 use super::exit::{Exit, Failure};
 use super::signals::Signals;
 use crate::config::{ConfigError, Settings};
@@ -22,18 +22,18 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let mut options = server_options(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
-        .map_err(|error| Failure::new(Exit::Usage, format!("log_filter: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
     options.descriptors_max = server::raise_descriptor_limit();
     // Listen before the archive is opened, so that a signal meanwhile is not lost.
     let signals = Signals::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
-    let (opened, directory) = open_to_serve(&path, archive_options(&settings), patience(globals)).await?;
+    let (opened, directory) = open_to_serve(&path, archive_options(&settings), wait_deadline(globals)).await?;
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
     let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
     let bound = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
     directory
         .set_address(&reachable(bound).to_string())
-        .map_err(|error| Failure::new(Exit::Failed, format!("the lock file can't be written: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Failed, format!("the lock file cannot be written: {error}")))?;
     let served = server::serve(listener, Arc::new(opened), options, signals.asked_to_stop()).await;
     drop(directory);
     served.map_err(|error| Failure::new(Exit::Failed, error))
@@ -78,7 +78,7 @@ fn archive_options(settings: &Settings) -> archive::Options {
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("can't listen on {address}: {error}"))
+    Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
         .hint("--listen sets another address; port 0 selects a free port")
 }
 
@@ -98,10 +98,10 @@ mod tests {
 
     #[test]
     fn the_lock_file_names_an_address_that_other_processes_can_reach() {
-        for (bound, told) in
+        for (bound, written) in
             [("0.0.0.0:7411", "127.0.0.1:7411"), ("[::]:7411", "[::1]:7411"), ("127.0.0.2:7411", "127.0.0.2:7411")]
         {
-            assert_eq!(reachable(bound.parse().unwrap()).to_string(), told);
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), written);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! `show`: prints what an article says, or said at a given time.
 
+use crate::capture::originals;
+use crate::client::{as_of, as_of_snapshot};
+use crate::wire::instant;
 use bytes::Bytes;
 
 use super::args::ShowArgs;
-use super::article::{as_of, same_cut};
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::{instant, log, originals, status, style};
+use super::{log, status, style};
 use crate::cli::short_name::short;
 use crate::ingest::times::describe;
 use crate::model::Precision;
@@ -18,11 +20,10 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     if args.original {
         return original(session, &name, args, out).await;
     }
-    let whole = args.revision.is_none();
     let request = pb::GetArticleRequest {
         name: name.clone(),
         as_of: as_of(args.as_of.at(), args.as_of.known_at()),
-        view: if whole { pb::ArticleView::Full } else { pb::ArticleView::Basic }.into(),
+        view: if args.revision.is_none() { pb::ArticleView::Full } else { pb::ArticleView::Basic }.into(),
         min_next_seq: 0,
     };
     let found = session.archive().get_article(request).await?.into_inner();
@@ -32,7 +33,7 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     };
     let request = pb::GetRevisionRequest {
         name: format!("{name}/revisions/{number}"),
-        as_of: same_cut(found.snapshot.as_ref(), None),
+        as_of: as_of_snapshot(found.snapshot.as_ref(), None),
         view: pb::ArticleView::Full.into(),
         ..pb::GetRevisionRequest::default()
     };
@@ -54,21 +55,21 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
         view: pb::ArticleView::Basic.into(),
         ..pb::GetRevisionRequest::default()
     };
-    let answer = session.archive().get_revision(request).await?.into_inner();
-    let revision = answer.revision.unwrap_or_default();
+    let response = session.archive().get_revision(request).await?.into_inner();
+    let revision = response.revision.unwrap_or_default();
     match revision.original {
         Some(_) => {
-            let as_of = same_cut(answer.snapshot.as_ref(), None);
+            let as_of = as_of_snapshot(response.snapshot.as_ref(), None);
             if !out.is_terminal() {
-                return originals::read(session, revision.name, as_of, |piece| out.bytes(&piece)).await;
+                return originals::read(session.client(), revision.name, as_of, |piece| out.bytes(&piece)).await;
             }
-            let mut whole = Vec::new();
+            let mut bytes = Vec::new();
             let keep = |piece: Bytes| {
-                whole.extend_from_slice(&piece);
-                Ok(())
+                bytes.extend_from_slice(&piece);
+                Ok::<_, Failure>(())
             };
-            originals::read(session, revision.name, as_of, keep).await?;
-            out.document(&whole)
+            originals::read(session.client(), revision.name, as_of, keep).await?;
+            out.document(&bytes)
         }
         None => {
             let what = format!("revision {} of {} has no kept original", revision.number, short(name));
@@ -86,7 +87,7 @@ fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), 
     let content = revision.content.clone().unwrap_or_default();
     out.wrapped("", &painter.paint(style::STRONG, &style::safe_line(&content.headline)))?;
     if !content.standfirst.is_empty() {
-        out.wrapped("", &painter.paint(style::LEAN, &style::safe(&content.standfirst)))?;
+        out.wrapped("", &painter.paint(style::ITALIC, &style::safe(&content.standfirst)))?;
     }
     if !content.bylines.is_empty() {
         out.wrapped("", &format!("By {}", style::safe_line(&join(&content.bylines))))?;
@@ -215,7 +216,9 @@ fn print_block(block: &pb::Block, out: &mut Output) -> Result<(), Failure> {
             let text = format!("Embedded: {} {}", embed.text, embed.url);
             out.wrapped("    ", &painter.paint(style::FAINT, &style::safe_line(&text)))
         }
-        Some(Kind::CorrectionNote(note)) => out.wrapped("    ", &painter.paint(style::LEAN, &style::safe(&note.text))),
+        Some(Kind::CorrectionNote(note)) => {
+            out.wrapped("    ", &painter.paint(style::ITALIC, &style::safe(&note.text)))
+        }
     }
 }
 

@@ -1,26 +1,31 @@
 //! `status`: shows the state and size of the archive.
 
+use crate::wire::instant;
+use data_encoding::HEXLOWER;
+use serde_json::Value;
+
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
-use super::{instant, style};
+use super::style;
+use crate::wire::json::to_json;
 use crate::wire::pb;
 
 pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failure> {
     let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
     if out.json {
-        return out.message(&status);
+        return out.line(json(&status));
     }
     let snapshot = status.snapshot.clone().unwrap_or_default();
     let last = instant(snapshot.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
     let writes = match status.storage_state() {
         pb::StorageState::Failed | pb::StorageState::Full => {
-            out.painter().paint(style::BAD, &format!("no: {}", style::safe_line(&status.storage_message)))
+            out.painter().paint(style::BAD, &format!("rejected: {}", style::safe_line(&status.storage_message)))
         }
         pb::StorageState::Serving | pb::StorageState::Unspecified if status.queued_writes > 0 => {
-            format!("yes; {} queued", status.queued_writes)
+            format!("accepted; {} waiting", status.queued_writes)
         }
-        pb::StorageState::Serving | pb::StorageState::Unspecified => "yes".to_owned(),
+        pb::StorageState::Serving | pb::StorageState::Unspecified => "accepted".to_owned(),
     };
     let clock = match style::safe_line(&status.clock_message) {
         message if message.is_empty() => String::new(),
@@ -29,7 +34,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     let server = session.server.as_ref().zip(instant(status.start_time.as_ref()));
     let rows = [
         ("Archive", Some(status.directory.clone())),
-        ("Id", Some(data_encoding::HEXLOWER.encode(&status.archive_id))),
+        ("Id", Some(HEXLOWER.encode(&status.archive_id))),
         ("Articles", Some(status.article_count.to_string())),
         ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),
         ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
@@ -45,6 +50,19 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+/// The status as JSON. The archive's id and the log digest are hexadecimal, as in the output of `backup`, `restore` and
+/// `export`; proto3 JSON would have them in base64.
+fn json(status: &pb::GetStatusResponse) -> Value {
+    let mut json: Value = serde_json::from_str(&to_json(status)).unwrap_or_default();
+    let digest = status.snapshot.as_ref().map(|snapshot| snapshot.log_digest.as_slice()).unwrap_or_default();
+    for (place, bytes) in [("/archiveId", status.archive_id.as_slice()), ("/snapshot/logDigest", digest)] {
+        if let Some(value) = json.pointer_mut(place) {
+            *value = HEXLOWER.encode(bytes).into();
+        }
+    }
+    json
 }
 
 /// Formats a size, such as `12.3 MiB`, to a tenth and without floating point.

@@ -8,7 +8,7 @@ use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
 pub(super) const STRONG: Style = Style::new().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
-pub(super) const LEAN: Style = Style::new().italic();
+pub(super) const ITALIC: Style = Style::new().italic();
 pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const CHANGED: Style = AnsiColor::Yellow.on_default();
@@ -98,7 +98,7 @@ fn carry_styles(lines: &[String]) -> Vec<String> {
 }
 
 /// Truncates a line that is wider than `width` columns, and ends it with an ellipsis.
-pub(super) fn cut(line: &str, width: usize) -> String {
+pub(super) fn truncate(line: &str, width: usize) -> String {
     if textwrap::core::display_width(line) <= width {
         return line.to_owned();
     }
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn wide_characters_count_as_two_columns() {
-        assert_eq!(cut("abcdef", 6), "abcdef");
-        assert_eq!(cut("abcdefg", 6), "abcde…");
-        assert_eq!(cut("東京の朝", 6), "東京…");
+        assert_eq!(truncate("abcdef", 6), "abcdef");
+        assert_eq!(truncate("abcdefg", 6), "abcde…");
+        assert_eq!(truncate("東京の朝", 6), "東京…");
         assert_eq!(pad("東京", 6), "東京  ");
     }
 }

@@ -4,9 +4,8 @@ use super::args::feed::{Start, SubscriptionsAction, SubscriptionsArgs};
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
-use super::style;
 use super::table::table;
-use super::times;
+use super::{count, style, times};
 use crate::model::SubscriptionId;
 use crate::wire::pb;
 
@@ -60,20 +59,19 @@ fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Fai
 fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Style); 5] {
     let plain = anstyle::Style::new();
     let name = subscription.name.strip_prefix("subscriptions/").unwrap_or(&subscription.name).to_owned();
-    let behind = subscription.lag_changes;
+    let lag = subscription.lag_changes;
     let seconds = subscription.lag.as_ref().map_or(0, |lag| lag.seconds);
     let (position, changes, time) = if out.is_terminal() {
-        let changes = match behind {
+        let changes = match lag {
             0 => "caught up".to_owned(),
-            1 => "1 change behind".to_owned(),
-            changes => format!("{changes} changes behind"),
+            lag => format!("{} behind", count(lag, "change")),
         };
-        let time = if behind == 0 { String::new() } else { times::span(seconds) };
+        let time = if lag == 0 { String::new() } else { times::span(seconds) };
         (format!("at change {}", subscription.next_seq), changes, time)
     } else {
-        (subscription.next_seq.to_string(), behind.to_string(), seconds.to_string())
+        (subscription.next_seq.to_string(), lag.to_string(), seconds.to_string())
     };
-    let lag_style = if behind == 0 { style::GOOD } else { style::CHANGED };
+    let lag_style = if lag == 0 { style::GOOD } else { style::CHANGED };
     let nobody = if out.is_terminal() { "no consumer" } else { "-" };
     let attached = subscription.consumer.as_ref().filter(|consumer| consumer.attached);
     let consumer = match attached {

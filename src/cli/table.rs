@@ -28,7 +28,7 @@ pub(super) fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out:
         for (at, ((text, style), width)) in row.iter().zip(widths).enumerate() {
             let last = at + 1 == N;
             let room = if last { left.max(20) } else { width };
-            let cell = style::cut(text, room);
+            let cell = style::truncate(text, room);
             line.push_str(&painter.paint(*style, &cell));
             if !last {
                 line.push_str(&" ".repeat(width.saturating_sub(textwrap::core::display_width(&cell)) + 2));

@@ -4,10 +4,13 @@
 //! everywhere. It stands for the last microsecond of that day, so that `--at 2026-05-16` shows the article as it was
 //! when the day ended. Today has not ended yet, so it stands for the present.
 
+use std::sync::Arc;
+
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, ToSpan, Zoned};
 
+use super::count;
 use crate::clock::{Clock, SystemClock};
 use crate::model::{TimeTextError, Timestamp};
 
@@ -36,14 +39,14 @@ impl Moment {
     }
 }
 
+/// The clock of this machine.
+pub(super) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
 /// The current time, to the microsecond.
 pub(super) fn now() -> Timestamp {
     SystemClock.now()
-}
-
-/// The day of an instant, in UTC.
-pub(super) fn day_of(time: Timestamp) -> Date {
-    time.to_jiff().to_zoned(TimeZone::UTC).date()
 }
 
 /// Parses RFC 3339, a date, `now`, `today`, `yesterday`, or a duration such as `2 days ago`.
@@ -141,10 +144,7 @@ pub(super) fn span(seconds: i64) -> String {
     const UNITS: [(i64, &str); 5] =
         [(365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute")];
     let (length, unit) = UNITS.into_iter().find(|(length, _)| seconds >= *length).unwrap_or((1, "second"));
-    match seconds / length {
-        1 => format!("1 {unit}"),
-        count => format!("{count} {unit}s"),
-    }
+    count(u64::try_from(seconds / length).unwrap_or_default(), unit)
 }
 
 #[cfg(test)]

@@ -11,62 +11,78 @@ use tokio::time::Instant;
 
 use super::args::globals::Globals;
 use super::args::verify::VerifyArgs;
-use super::connect::{self, Held, Session};
+use super::connect::{self, LockedBy, Session};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Progress;
-use super::style;
+use super::{count, style};
 use crate::archive::recover::verify::rebuild_directory;
 use crate::archive::recover::verify::verify_directory;
 use crate::archive::recover::verify::{Listener, RebuildError};
-use crate::archive::{Holder, Options};
+use crate::archive::{Holder, OpenArchiveError, Options};
 use crate::model::verification::Summary;
 use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
 use crate::wire::verification::{event_to_pb, summary_to_pb};
 
-/// Steps waiting to be shown; reading pauses while there are more.
-const STEPS_WAITING_MAX: usize = 64;
+/// Messages waiting to be shown; reading pauses while there are more.
+const MESSAGES_WAITING_MAX: usize = 64;
 
 pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
-    let mut report =
-        Report { out, progress: Progress::new(globals), rebuild: args.rebuild, phase: None, summary: None };
+    let mode = if args.rebuild { Mode::Rebuild } else { Mode::Check };
+    let mut verification = Verification { out, progress: Progress::new(globals), mode, phase: None, summary: None };
     match connect::server_url(globals) {
         Some(_) if args.rebuild => return Err(served()),
-        Some(url) => report.ask(&Session::remote(&url).await?).await?,
+        Some(url) => verification.on_server(&Session::remote(&url).await?).await?,
         None => {
             let path = connect::archive_directory(globals.archive.as_deref(), None)?;
-            report.read_offline(&path, connect::patience(globals)).await?;
+            verification.offline(&path, connect::wait_deadline(globals)).await?;
         }
     }
-    report.finish()
+    verification.finish()
 }
 
 /// The failure of a rebuild while a server holds the archive: that server would keep using the database that was
 /// replaced.
 fn served() -> Failure {
-    Failure::new(Exit::Conflict, "the indexes can't be rebuilt while a server holds the archive").hint("stop it first")
+    Failure::new(Exit::Conflict, "the indexes cannot be rebuilt while a server holds the archive").hint("stop it first")
 }
 
-struct Report<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Only check what is stored.
+    Check,
+    /// Rebuild all indexes first.
+    Rebuild,
+}
+
+struct Verification<'a> {
     out: &'a mut Output,
     progress: Progress,
-    rebuild: bool,
+    mode: Mode,
     phase: Option<i32>,
     summary: Option<pb::VerifySummary>,
 }
 
 /// What the blocking thread sends: progress and findings, then the result.
-enum Step {
+enum Message {
     Event(Event),
     Done(Result<Option<Summary>, RebuildError>),
 }
 
-impl Report<'_> {
+/// Why an archive was not verified by this process.
+enum NotVerified {
+    /// It could not be opened; another process may hold it.
+    Open(OpenArchiveError),
+    /// Any other reason.
+    Failed(Failure),
+}
+
+impl Verification<'_> {
     /// Has the server verify the archive.
-    async fn ask(&mut self, session: &Session) -> Result<(), Failure> {
-        let mut told = session.admin().verify(pb::VerifyRequest {}).await?.into_inner();
-        while let Some(message) = told.message().await? {
+    async fn on_server(&mut self, session: &Session) -> Result<(), Failure> {
+        let mut messages = session.admin().verify(pb::VerifyRequest {}).await?.into_inner();
+        while let Some(message) = messages.message().await? {
             if let Some(event) = message.event {
                 self.take(event)?;
             }
@@ -75,59 +91,58 @@ impl Report<'_> {
     }
 
     /// Verifies the archive here once no command holds it, or has the server that holds it do so.
-    async fn read_offline(&mut self, path: &Path, patience: Instant) -> Result<(), Failure> {
+    async fn offline(&mut self, path: &Path, deadline: Instant) -> Result<(), Failure> {
         loop {
-            let error = match self.read_once(path.to_path_buf()).await? {
+            let error = match self.attempt(path.to_path_buf()).await {
                 Ok(()) => return Ok(()),
-                Err(RebuildError::Open(error)) => error,
-                Err(error @ RebuildError::Log { .. }) => return Err(Failure::new(Exit::Damaged, error)),
-                Err(error @ RebuildError::Write(_)) => return Err(Failure::new(Exit::Failed, error)),
+                Err(NotVerified::Open(error)) => error,
+                Err(NotVerified::Failed(failure)) => return Err(failure),
             };
-            let refusal = match connect::held(&error) {
-                Held::Server(_) if self.rebuild => return Err(served()),
-                Held::Server(address) => match Session::of_holder(path, &address).await {
-                    Ok(session) => return self.ask(&session).await,
-                    Err(refusal) => refusal,
+            let untrusted_server = match connect::locked_by(&error) {
+                LockedBy::Server(_) if self.mode == Mode::Rebuild => return Err(served()),
+                LockedBy::Server(address) => match Session::connect_to_holder(path, &address).await {
+                    Ok(session) => return self.on_server(&session).await,
+                    Err(untrusted_server) => untrusted_server,
                 },
-                Held::Command => None,
-                Held::Nobody => return Err(connect::closed(error)),
+                LockedBy::Command => None,
+                LockedBy::NoProcess => return Err(connect::open_failure(error)),
             };
-            if Instant::now() >= patience {
-                return Err(refusal.unwrap_or_else(|| connect::closed(error)));
+            if Instant::now() >= deadline {
+                return Err(untrusted_server.unwrap_or_else(|| connect::open_failure(error)));
             }
-            connect::look_again().await;
+            connect::pause_before_retry().await;
         }
     }
 
-    async fn read_once(&mut self, path: PathBuf) -> Result<Result<(), RebuildError>, Failure> {
-        let (sender, mut steps) = mpsc::channel(STEPS_WAITING_MAX);
-        let (command, read) = if self.rebuild {
-            ("verify --rebuild", rebuild_directory as Reading)
-        } else {
-            ("verify", verify as Reading)
+    /// Verifies the archive here, if no other process holds it.
+    async fn attempt(&mut self, path: PathBuf) -> Result<(), NotVerified> {
+        let (sender, mut messages) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let (command, check) = match self.mode {
+            Mode::Rebuild => ("verify --rebuild", rebuild_directory as Check),
+            Mode::Check => ("verify", verify as Check),
         };
         let (options, holder) = (connect::options()?, connect::holder(command));
         tokio::task::spawn_blocking(move || {
-            let told = sender.clone();
+            let events = sender.clone();
             let mut listener = move |event| {
-                let is_told = told.blocking_send(Step::Event(event_to_pb(event))).is_ok();
-                if is_told { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                let is_received = events.blocking_send(Message::Event(event_to_pb(event))).is_ok();
+                if is_received { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            let done = read(&path, &options, holder, &mut listener);
+            let result = check(&path, &options, holder, &mut listener);
             // The receiver is gone if the command has ended.
-            drop(sender.blocking_send(Step::Done(done)));
+            drop(sender.blocking_send(Message::Done(result)));
         });
-        while let Some(step) = steps.recv().await {
-            match step {
-                Step::Event(event) => self.take(event)?,
-                Step::Done(Ok(summary)) => {
+        while let Some(message) = messages.recv().await {
+            match message {
+                Message::Event(event) => self.take(event)?,
+                Message::Done(Ok(summary)) => {
                     self.summary = summary.map(summary_to_pb);
-                    return Ok(Ok(()));
+                    return Ok(());
                 }
-                Step::Done(Err(error)) => return Ok(Err(error)),
+                Message::Done(Err(error)) => return Err(error.into()),
             }
         }
-        Err(Failure::new(Exit::Failed, "reading the archive ended unexpectedly"))
+        Err(Failure::new(Exit::Failed, "reading the archive ended unexpectedly").into())
     }
 
     fn take(&mut self, event: Event) -> Result<(), Failure> {
@@ -135,7 +150,7 @@ impl Report<'_> {
             Event::Progress(progress) => {
                 if self.phase != Some(progress.phase) {
                     self.phase = Some(progress.phase);
-                    let (what, unit) = words_of(progress.phase(), self.rebuild);
+                    let (what, unit) = phase_and_unit(progress.phase(), self.mode);
                     self.progress.begin(what, unit, progress.total);
                 }
                 self.progress.set(progress.done, progress.total);
@@ -143,7 +158,7 @@ impl Report<'_> {
             }
             Event::Finding(finding) => {
                 let Self { out, progress, .. } = self;
-                progress.beside(|| if out.json { out.message(&finding) } else { out.line(line(&finding, out)) })
+                progress.beside(|| if out.json { out.message(&finding) } else { out.line(finding_line(&finding, out)) })
             }
             Event::Summary(summary) => {
                 self.summary = Some(summary);
@@ -159,20 +174,35 @@ impl Report<'_> {
         if self.out.json {
             self.out.message(&summary)?;
         } else {
-            self.out.line(read_and_found(&summary, self.rebuild))?;
+            self.out.line(summary_line(&summary, self.mode))?;
         }
-        if self.rebuild {
+        if self.mode == Mode::Rebuild {
             self.out.note("the old database was moved to `quarantine` in the archive's directory, and may be deleted");
         }
         match summary.findings {
             0 => Ok(()),
-            1 => Err(damaged("verification found 1 error", self.rebuild)),
-            findings => Err(damaged(&format!("verification found {findings} errors"), self.rebuild)),
+            findings => Err(damaged(&format!("verification found {}", count(findings, "error")), self.mode)),
         }
     }
 }
 
-type Reading = fn(&Path, &Options, Holder, &mut Listener<'_>) -> Result<Option<Summary>, RebuildError>;
+impl From<Failure> for NotVerified {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<RebuildError> for NotVerified {
+    fn from(error: RebuildError) -> Self {
+        match error {
+            RebuildError::Open(error) => Self::Open(error),
+            RebuildError::Log { .. } => Self::Failed(Failure::new(Exit::Damaged, error)),
+            RebuildError::Write(_) => Self::Failed(Failure::new(Exit::Failed, error)),
+        }
+    }
+}
+
+type Check = fn(&Path, &Options, Holder, &mut Listener<'_>) -> Result<Option<Summary>, RebuildError>;
 
 fn verify(
     path: &Path,
@@ -183,9 +213,9 @@ fn verify(
     Ok(verify_directory(path, options, holder, listener)?)
 }
 
-fn words_of(phase: pb::VerifyPhase, rebuild: bool) -> (&'static str, &'static str) {
+fn phase_and_unit(phase: pb::VerifyPhase, mode: Mode) -> (&'static str, &'static str) {
     match phase {
-        _ if rebuild => ("rebuilding", "changes"),
+        _ if mode == Mode::Rebuild => ("rebuilding", "changes"),
         pb::VerifyPhase::Unspecified | pb::VerifyPhase::Log => ("reading the log", "changes"),
         pb::VerifyPhase::Articles => ("reading the articles", "changes"),
         pb::VerifyPhase::Entries => ("reading all entries", "entries"),
@@ -193,7 +223,7 @@ fn words_of(phase: pb::VerifyPhase, rebuild: bool) -> (&'static str, &'static st
 }
 
 /// Formats a finding, such as `change 17, gazette/ferry: a content cannot be decompressed`.
-fn line(finding: &pb::VerifyFinding, out: &Output) -> String {
+fn finding_line(finding: &pb::VerifyFinding, out: &Output) -> String {
     let place = match finding.seq {
         Some(seq) => format!("change {seq}"),
         None => format!("in the {}", table_of(finding.table())),
@@ -221,25 +251,29 @@ fn table_of(table: pb::VerifyTable) -> &'static str {
     }
 }
 
-fn read_and_found(summary: &pb::VerifySummary, rebuild: bool) -> String {
+fn summary_line(summary: &pb::VerifySummary, mode: Mode) -> String {
     let pb::VerifySummary { changes, articles, contents, originals, entries, findings } = summary;
-    let read = if rebuild {
-        format!("rebuilt all indexes from {changes} changes and {contents} contents")
+    let read = if mode == Mode::Rebuild {
+        format!("rebuilt all indexes from {} and {}", count(*changes, "change"), count(*contents, "content"))
     } else {
         format!(
-            "read {changes} changes, {articles} articles, {contents} contents, {originals} originals, {entries} entries"
+            "read {}, {}, {}, {}, {}",
+            count(*changes, "change"),
+            count(*articles, "article"),
+            count(*contents, "content"),
+            count(*originals, "original"),
+            count(*entries, "entry")
         )
     };
     match findings {
-        0 if rebuild => read,
+        0 if mode == Mode::Rebuild => read,
         0 => format!("{read}: no errors found"),
-        1 => format!("{read}: 1 finding"),
-        findings => format!("{read}: {findings} findings"),
+        findings => format!("{read}: {}", count(*findings, "finding")),
     }
 }
 
-fn damaged(message: &str, rebuild: bool) -> Failure {
-    let hint = if rebuild {
+fn damaged(message: &str, mode: Mode) -> Failure {
+    let hint = if mode == Mode::Rebuild {
         "lost text can be recovered only from a backup: `dateline restore`"
     } else {
         "`dateline verify --rebuild` rebuilds indexes; a damaged log or text needs a backup: `dateline restore`"

@@ -1,17 +1,22 @@
 //! `withdraw`: records that the publisher took an article down.
 
-use super::args::MarkArgs;
+use super::args::StateChangeArgs;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::short_name::short;
-use super::{instant, precondition, style};
+use super::{precondition, style};
+use crate::client::as_of;
+use crate::model::Timestamp;
+use crate::wire::instant;
 use crate::wire::{pb, timestamp_to_pb};
 
-pub(super) async fn run(session: &Session, args: MarkArgs, out: &mut Output) -> Result<(), Failure> {
+pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
+    let name = args.article.resolve(session, None).await?;
+    let before = state_at(session, &name, args.observed_at).await;
     let request = pb::WithdrawArticleRequest {
-        name: args.article.resolve(session, None).await?,
+        name,
         observe_time: args.observed_at.map(timestamp_to_pb),
         precondition: precondition(&args.write),
         reason: args.reason,
@@ -22,19 +27,39 @@ pub(super) async fn run(session: &Session, args: MarkArgs, out: &mut Output) -> 
     if out.json {
         return out.message(&done);
     }
-    let article = done.article.unwrap_or_default();
-    report(&article, done.changed, if dry_run { "would withdraw" } else { "withdrawn" }, out)
+    let is_repeated = !done.changed || before == Some(pb::ArticleState::Withdrawn);
+    let outcome = match (is_repeated, dry_run) {
+        (true, _) => "already withdrawn",
+        (false, true) => "would withdraw",
+        (false, false) => "withdrawn",
+    };
+    report(outcome, &done.article.unwrap_or_default(), out)
 }
 
-/// Prints the outcome of a state change. If it changed nothing, that is shown on a terminal only.
-pub(super) fn report(article: &pb::Article, changed: bool, verb: &str, out: &mut Output) -> Result<(), Failure> {
-    if !changed && !out.is_terminal() {
-        return Ok(());
-    }
-    let verb = if changed { verb } else { "unchanged" };
+/// The state of an article before a state change at `observed_at`. `None` if it cannot be read; the change then fails
+/// with a better error.
+pub(super) async fn state_at(
+    session: &Session,
+    name: &str,
+    observed_at: Option<Timestamp>,
+) -> Option<pb::ArticleState> {
+    let request = pb::GetArticleRequest {
+        name: name.to_owned(),
+        as_of: as_of(observed_at, None),
+        view: pb::ArticleView::Basic.into(),
+        min_next_seq: 0,
+    };
+    let found = session.archive().get_article(request).await.ok()?.into_inner();
+    found.article.map(|article| article.state())
+}
+
+/// Prints the outcome of a state change, such as `withdrawn  gazette/ferry  since 2026-05-16T18:00:00Z`.
+pub(super) fn report(outcome: &str, article: &pb::Article, out: &mut Output) -> Result<(), Failure> {
     let painter = out.painter();
-    let since = instant(article.state_time.as_ref()).map(|since| format!("  since {}", out.time(since)));
-    let verb = painter.paint(style::CHANGED, verb);
+    // After a dry run, the article still has the state from before.
+    let state_time = article.state_time.as_ref().filter(|_| !outcome.starts_with("would"));
+    let since = instant(state_time).map(|since| format!("  since {}", out.time(since)));
+    let outcome = painter.paint(style::CHANGED, outcome);
     let name = painter.paint(style::NAME, &short(&article.name));
-    out.line(format_args!("{verb}  {name}{}", since.unwrap_or_default()))
+    out.line(format_args!("{outcome}  {name}{}", since.unwrap_or_default()))
 }

@@ -75,7 +75,7 @@ pub enum Followed {
 pub struct Following {
     feed: ChangeFeedServiceClient<Channel>,
     request: pb::SubscribeRequest,
-    state: State,
+    state: StreamState,
     /// Events that were received and not handed out yet.
     arrived: VecDeque<Followed>,
     /// The last bookmark that was handed out.
@@ -89,7 +89,7 @@ pub struct Following {
 
 type Opening = dyn Future<Output = Result<Response<Streaming<pb::SubscribeResponse>>, Status>> + Send;
 
-enum State {
+enum StreamState {
     Waiting(Pin<Box<Sleep>>),
     Closed,
     Opening(Pin<Box<Opening>>),
@@ -102,7 +102,7 @@ impl Following {
         Self {
             feed,
             request,
-            state: State::Closed,
+            state: StreamState::Closed,
             arrived: VecDeque::new(),
             place: None,
             epoch: 0,
@@ -159,17 +159,17 @@ impl Following {
     fn poll_response(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<pb::SubscribeResponse, Status>>> {
         loop {
             self.state = match &mut self.state {
-                State::Ended => return Poll::Ready(None),
-                State::Waiting(delay) => {
+                StreamState::Ended => return Poll::Ready(None),
+                StreamState::Waiting(delay) => {
                     ready!(delay.as_mut().poll(context));
-                    State::Closed
+                    StreamState::Closed
                 }
-                State::Closed => State::Opening(self.open()),
-                State::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
-                    Ok(stream) => State::Open(Box::new(stream.into_inner())),
+                StreamState::Closed => StreamState::Opening(self.open()),
+                StreamState::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
+                    Ok(stream) => StreamState::Open(Box::new(stream.into_inner())),
                     Err(status) => return Poll::Ready(Some(Err(status))),
                 },
-                State::Open(stream) => return Pin::new(stream.as_mut()).poll_next(context),
+                StreamState::Open(stream) => return Pin::new(stream.as_mut()).poll_next(context),
             }
         }
     }
@@ -234,7 +234,7 @@ impl Following {
 
     /// Handles the end of a stream: ends the feed, or schedules the next stream.
     fn end(&mut self, error: ServerError) -> Option<Result<Followed, ServerError>> {
-        self.state = State::Ended;
+        self.state = StreamState::Ended;
         if self.caught_up && self.request.end_when_caught_up {
             return None;
         }
@@ -243,7 +243,7 @@ impl Following {
         }
         let retry_in = delay(self.failures, getrandom::u32().unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
-        self.state = State::Waiting(Box::pin(tokio::time::sleep(retry_in)));
+        self.state = StreamState::Waiting(Box::pin(tokio::time::sleep(retry_in)));
         Some(Ok(Followed::Lost { error, retry_in }))
     }
 }
@@ -257,7 +257,7 @@ impl Stream for Following {
             if let Some(event) = following.hand_out() {
                 return Poll::Ready(Some(Ok(event)));
             }
-            if matches!(following.state, State::Ended) {
+            if matches!(following.state, StreamState::Ended) {
                 return Poll::Ready(None);
             }
             match ready!(following.poll_response(context)) {

@@ -5,6 +5,7 @@
 //! details from a status.
 
 mod follow;
+mod points;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 pub use self::follow::{Followed, Following};
+pub use self::points::{as_of, as_of_snapshot};
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;

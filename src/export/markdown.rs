@@ -12,7 +12,7 @@ use crate::model::{Block, BlockKind, ClaimedTime};
 
 pub(super) fn write(item: &Item) -> String {
     let mut document = front_matter(item);
-    let mut mark = Mark::default();
+    let mut mark = ListMarker::default();
     for block in &item.content.blocks {
         let block = block_of(block, &mut mark);
         if !block.is_empty() {
@@ -61,14 +61,14 @@ fn front_matter(item: &Item) -> String {
 
 /// The marker of the preceding list. Two adjacent lists with the same marker would be read as one.
 #[derive(Default)]
-struct Mark {
+struct ListMarker {
     /// Whether the preceding block is an ordered list; `None` if it is not a list.
     before: Option<bool>,
     /// Whether that list uses the alternative marker (`*` or `1)`).
     other: bool,
 }
 
-fn block_of(block: &Block, mark: &mut Mark) -> String {
+fn block_of(block: &Block, mark: &mut ListMarker) -> String {
     let before = mark.before.take();
     match &block.kind {
         BlockKind::Paragraph { text } | BlockKind::CorrectionNote { text } => lines(text, ""),

@@ -17,7 +17,7 @@ use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::FetchError;
-use super::error::Phase;
+use super::error::TimeoutPhase;
 
 /// The Accept-Encoding header that we send.
 pub(super) const ACCEPT_ENCODING: &str = "gzip, br, zstd";
@@ -44,9 +44,9 @@ pub(super) async fn read(
 ) -> Result<Bytes, FetchError> {
     let (head, incoming) = response.into_parts();
     let encodings = encodings(&head.headers);
-    let told = content_length(&head.headers).unwrap_or_default();
+    let stated_bytes = content_length(&head.headers).unwrap_or_default();
     let too_large = || FetchError::TooLarge { url: url.to_string(), limit: bytes_max };
-    if encodings.is_empty() && told > bytes_max && excess == Excess::Refuse {
+    if encodings.is_empty() && stated_bytes > bytes_max && excess == Excess::Refuse {
         return Err(too_large());
     }
     let wire = BodyDataStream::new(incoming).timeout(idle_timeout).map(|piece| match piece {
@@ -59,7 +59,7 @@ pub(super) async fn read(
     let Some(decoder) = decoder(&encodings, Box::pin(StreamReader::new(wire))) else {
         return Err(bad_encoding(format!("only {ACCEPT_ENCODING} are supported")));
     };
-    let mut body = BytesMut::with_capacity(usize::try_from(told.min(CAPACITY_MAX)).unwrap_or_default());
+    let mut body = BytesMut::with_capacity(usize::try_from(stated_bytes.min(CAPACITY_MAX)).unwrap_or_default());
     let mut limited = decoder.take(bytes_max.saturating_add(1));
     loop {
         match limited.read_buf(&mut body).await {
@@ -68,7 +68,7 @@ pub(super) async fn read(
             Err(error) => {
                 return Err(match error.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()) {
                     Some(WireError::Silent) => {
-                        FetchError::Timeout { url: url.to_string(), phase: Phase::Silence, after: idle_timeout }
+                        FetchError::Timeout { url: url.to_string(), phase: TimeoutPhase::Silence, after: idle_timeout }
                     }
                     Some(WireError::Broken(reason)) => {
                         FetchError::CutOff { url: url.to_string(), reason: reason.clone() }

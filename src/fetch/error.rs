@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use url::Url;
 
-use super::Refusal;
+use super::RobotsRefusal;
 
 /// Why a page could not be fetched. `url` is the URL that failed; after a redirect it differs from the requested one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum FetchError {
         /// The URL of the page.
         url: String,
         /// What the fetcher was waiting for.
-        phase: Phase,
+        phase: TimeoutPhase,
         /// The limit that passed.
         after: Duration,
     },
@@ -125,7 +125,7 @@ pub enum FetchError {
         /// The URL of the page.
         url: String,
         /// The rule of the site's robots.txt, or why the file could not be read.
-        refusal: Refusal,
+        refusal: RobotsRefusal,
     },
     /// The body could not be decompressed.
     #[error("{url} could not be fetched: its {encoding:?} body cannot be decompressed: {reason}")]
@@ -174,11 +174,35 @@ impl FetchError {
         }
     }
 
+    /// The stable reason, in the form of the reason in `google.rpc.ErrorInfo`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotHttp { .. } => "NOT_HTTP",
+            Self::PrivateAddress { .. } => "PRIVATE_ADDRESS",
+            Self::Dns { .. } => "NAME_NOT_FOUND",
+            Self::Connect { .. } => "NO_CONNECTION",
+            Self::Timeout { .. } => "TIMEOUT",
+            Self::CutOff { .. } => "CUT_OFF",
+            Self::Status { code, .. } if is_gone(*code) => "NOT_FOUND",
+            Self::Status { .. } => "STATUS",
+            Self::Robots { .. } => "ROBOTS",
+            Self::Tls { .. } => "TLS",
+            Self::TooLarge { .. } => "TOO_LARGE",
+            Self::RedirectLoop { .. } | Self::TooManyRedirects { .. } | Self::RedirectInvalid { .. } => "REDIRECTS",
+            Self::BadEncoding { .. } | Self::Protocol { .. } => "PROTOCOL",
+        }
+    }
+
+    /// Whether the site says that there is no page at this address: 404 or 410.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Status { code, .. } if is_gone(*code))
+    }
+
     /// How long the site asks to wait before the next request, counted from its response.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
-            Self::Robots { refusal: Refusal::Status { retry_after, .. }, .. } => *retry_after,
+            Self::Robots { refusal: RobotsRefusal::Status { retry_after, .. }, .. } => *retry_after,
             Self::Robots { .. }
             | Self::NotHttp { .. }
             | Self::PrivateAddress { .. }
@@ -199,7 +223,7 @@ impl FetchError {
 
 /// What the fetcher was waiting for when a time limit passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum TimeoutPhase {
     /// A connection: DNS, TCP and TLS.
     Connect,
     /// The status line and headers of the response.
@@ -210,7 +234,7 @@ pub enum Phase {
     Body,
 }
 
-impl std::fmt::Display for Phase {
+impl std::fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Connect => "there was no connection",
@@ -227,6 +251,10 @@ pub(super) fn is_transient(code: StatusCode) -> bool {
     const OF_THE_MOMENT: [StatusCode; 3] =
         [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
     OF_THE_MOMENT.contains(&code) || (code.is_server_error() && !LASTING.contains(&code))
+}
+
+fn is_gone(code: StatusCode) -> bool {
+    matches!(code, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 fn status_advice(code: StatusCode, retry_after: Option<Duration>) -> String {

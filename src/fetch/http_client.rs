@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::connect::{ConnectError, Connector};
-use super::error::Phase;
+use super::error::TimeoutPhase;
 use super::{FetchError, Options, body, retry_after};
 
 /// HTML comes first, because sites that check this header serve their normal page to clients that prefer HTML.
@@ -70,24 +70,24 @@ impl HttpClient {
     }
 
     /// Requests a page. The head of the response has to arrive by `deadline`, and within the idle timeout.
-    pub(super) async fn ask(
+    pub(super) async fn request(
         &self,
         url: &Url,
         conditions: Vec<(HeaderName, HeaderValue)>,
         deadline: Instant,
     ) -> Result<HttpOutcome, FetchError> {
         let conditional = !conditions.is_empty();
-        let mut request = self.request(url, conditions)?;
+        let mut request = self.build_request(url, conditions)?;
         let mut connection = capture_connection(&mut request);
         // The idle timeout starts once connected; the connector has its own time limit.
         let silence = async {
             drop(connection.wait_for_connection_metadata().await);
             tokio::time::sleep(self.idle_timeout).await;
         };
-        let late = |after| Err(FetchError::Timeout { url: url.to_string(), phase: Phase::Response, after });
+        let late = |after| Err(FetchError::Timeout { url: url.to_string(), phase: TimeoutPhase::Response, after });
         tokio::select! {
             response = self.client.request(request) => match response {
-                Ok(response) => answer(url, conditional, response),
+                Ok(response) => outcome(url, conditional, response),
                 Err(error) => Err(self.error(url, &error)),
             },
             () = silence => late(self.idle_timeout),
@@ -95,7 +95,7 @@ impl HttpClient {
         }
     }
 
-    fn request(
+    fn build_request(
         &self,
         url: &Url,
         conditions: Vec<(HeaderName, HeaderValue)>,
@@ -138,7 +138,9 @@ impl HttpClient {
             ConnectError::Dns { host, reason } => FetchError::Dns { url, host, reason },
             ConnectError::Connect { host, reason } => FetchError::Connect { url, host, reason },
             ConnectError::Tls { host, reason } => FetchError::Tls { url, host, reason },
-            ConnectError::Timeout => FetchError::Timeout { url, phase: Phase::Connect, after: self.connect_timeout },
+            ConnectError::Timeout => {
+                FetchError::Timeout { url, phase: TimeoutPhase::Connect, after: self.connect_timeout }
+            }
         }
     }
 }
@@ -146,7 +148,7 @@ impl HttpClient {
 /// hyper panics if the limit is lower.
 const HEAD_BYTES_MIN: usize = 8192;
 
-fn answer(url: &Url, conditional: bool, response: Response<Incoming>) -> Result<HttpOutcome, FetchError> {
+fn outcome(url: &Url, conditional: bool, response: Response<Incoming>) -> Result<HttpOutcome, FetchError> {
     let code = response.status();
     match code.as_u16() {
         // 203 means that a proxy changed the page. Every visitor gets that version.

@@ -35,16 +35,17 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-pub use self::error::{FetchError, Phase};
+pub use self::error::{FetchError, TimeoutPhase};
 pub use self::network::{Later, Network, SystemNetwork};
 pub use self::options::Options;
 pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
-pub use self::robots::{Disallowed, PRODUCT, Refusal, Rules};
+pub use self::robots::{Disallowed, PRODUCT, RobotsRefusal, Rules};
 
 use self::body::Excess;
 use self::host_limiter::HostLimiter;
 use self::http_client::{HttpClient, HttpOutcome};
-use self::redirect_chain::RedirectChain;
+use self::page::ContentType;
+use self::redirect_chain::{RedirectChain, Visited};
 use self::robots::Robots;
 
 /// Fetches pages. Cloning is cheap; clones share connections, per-host limits and the robots.txt cache.
@@ -91,10 +92,10 @@ impl Fetcher {
             let begun = Instant::now();
             let deadline = begun + left;
             let conditions = known.map(|known| known.conditions(redirect_chain.here())).unwrap_or_default();
-            match (self.site.http_client.ask(redirect_chain.here(), conditions, deadline).await?, known) {
+            match (self.site.http_client.request(redirect_chain.here(), conditions, deadline).await?, known) {
                 (HttpOutcome::Page(response), _) => return self.page(redirect_chain, response, deadline).await,
                 (HttpOutcome::NotModified(headers), Some(known)) => {
-                    let (requested, url, redirects) = redirect_chain.end();
+                    let Visited { requested, url, redirects } = redirect_chain.end();
                     let validators = Validators { url: url.clone(), ..known.updated(&headers) };
                     return Ok(Fetched::NotModified(NotModified { requested, url, redirects, validators }));
                 }
@@ -118,10 +119,10 @@ impl Fetcher {
         deadline: Instant,
     ) -> Result<Fetched, FetchError> {
         let validators = Validators::read(redirect_chain.here(), response.headers());
-        let (content_type, charset) = page::content_type(response.headers());
+        let ContentType { media_type: content_type, charset } = ContentType::read(response.headers());
         let bytes_max = self.site.options.body_bytes_max;
         let body = self.site.body(redirect_chain.here(), response, bytes_max, Excess::Refuse, deadline).await?;
-        let (requested, url, redirects) = redirect_chain.end();
+        let Visited { requested, url, redirects } = redirect_chain.end();
         Ok(Fetched::Page(Page { requested, url, redirects, content_type, charset, body, validators }))
     }
 }
@@ -138,7 +139,7 @@ impl Site {
     ) -> Result<Bytes, FetchError> {
         let read = body::read(url, response, bytes_max, excess, self.options.idle_timeout);
         timeout_at(deadline, read).await.unwrap_or_else(|_| {
-            Err(FetchError::Timeout { url: url.to_string(), phase: Phase::Body, after: self.options.timeout })
+            Err(FetchError::Timeout { url: url.to_string(), phase: TimeoutPhase::Body, after: self.options.timeout })
         })
     }
 }

@@ -125,16 +125,29 @@ impl fmt::Debug for Page {
     }
 }
 
-/// Reads media type and charset from the Content-Type header, as leniently as browsers do.
-pub(super) fn content_type(headers: &HeaderMap) -> (Option<String>, Option<String>) {
-    let Some(value) = text(headers, &CONTENT_TYPE) else { return (None, None) };
-    let mut parts = value.split(';');
-    let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let charset = parts
-        .filter_map(|parameter| parameter.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-        .map(|(_, value)| value.trim().trim_matches(['"', '\'']).trim().to_owned());
-    (Some(essence).filter(|essence| !essence.is_empty()), charset.filter(|charset| !charset.is_empty()))
+/// What a Content-Type header states.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ContentType {
+    /// The media type without parameters, in lower case.
+    pub(super) media_type: Option<String>,
+    pub(super) charset: Option<String>,
+}
+
+impl ContentType {
+    /// Reads the Content-Type header as leniently as browsers do.
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let Some(value) = text(headers, &CONTENT_TYPE) else { return Self::default() };
+        let mut parts = value.split(';');
+        let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let charset = parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).trim().to_owned());
+        Self {
+            media_type: Some(media_type).filter(|media_type| !media_type.is_empty()),
+            charset: charset.filter(|charset| !charset.is_empty()),
+        }
+    }
 }
 
 /// Returns a header's trimmed value, unless it is empty or not ASCII text.
@@ -147,21 +160,25 @@ pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(value: &str) -> (Option<String>, Option<String>) {
-        content_type(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_str(value).unwrap())]))
+    fn read(value: &str) -> ContentType {
+        ContentType::read(&HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_str(value).unwrap())]))
     }
 
     #[test]
     fn content_types_are_read_as_sites_send_them() {
-        let both = |essence: &str, charset: &str| (Some(essence.to_owned()), Some(charset.to_owned()));
-        assert_eq!(read("text/html; charset=utf-8"), both("text/html", "utf-8"));
-        assert_eq!(read("Text/HTML;CHARSET=\"ISO-8859-1\""), both("text/html", "ISO-8859-1"));
-        assert_eq!(read("text/html;; x=y ; charset = windows-1252 ;z"), both("text/html", "windows-1252"));
-        assert_eq!(read("text/html; charset="), (Some("text/html".to_owned()), None));
-        assert_eq!(read("text/html; charset='"), (Some("text/html".to_owned()), None));
-        assert_eq!(read("; charset=utf-8"), (None, Some("utf-8".to_owned())));
-        assert_eq!(read(""), (None, None));
-        assert_eq!(content_type(&HeaderMap::new()), (None, None));
+        let stated = |media_type: Option<&str>, charset: Option<&str>| ContentType {
+            media_type: media_type.map(str::to_owned),
+            charset: charset.map(str::to_owned),
+        };
+        let html = |charset: &str| stated(Some("text/html"), Some(charset));
+        assert_eq!(read("text/html; charset=utf-8"), html("utf-8"));
+        assert_eq!(read("Text/HTML;CHARSET=\"ISO-8859-1\""), html("ISO-8859-1"));
+        assert_eq!(read("text/html;; x=y ; charset = windows-1252 ;z"), html("windows-1252"));
+        assert_eq!(read("text/html; charset="), stated(Some("text/html"), None));
+        assert_eq!(read("text/html; charset='"), stated(Some("text/html"), None));
+        assert_eq!(read("; charset=utf-8"), stated(None, Some("utf-8")));
+        assert_eq!(read(""), stated(None, None));
+        assert_eq!(ContentType::read(&HeaderMap::new()), stated(None, None));
     }
 
     #[test]

@@ -16,16 +16,24 @@ pub(super) struct RedirectChain {
     redirects: Vec<Redirect>,
 }
 
+/// The way from the requested URL to the page.
+pub(super) struct Visited {
+    pub(super) requested: Url,
+    /// The URL of the page.
+    pub(super) url: Url,
+    pub(super) redirects: Vec<Redirect>,
+}
+
 impl RedirectChain {
     /// Starts at the requested URL; fails if it is not one that may be fetched.
     pub(super) fn new(url: &Url) -> Result<Self, FetchError> {
         let mut url = url.clone();
-        let refused = refuse(&url);
+        let problem = url_problem(&url);
         url.set_fragment(None);
         // Both fail only for URLs that cannot have a user name or password.
         let _ = url.set_password(None);
         let _ = url.set_username("");
-        match refused {
+        match problem {
             Some(reason) => Err(FetchError::NotHttp { url: url.to_string(), reason }),
             None => Ok(Self { visited: vec![url.clone()], here: url, redirects: Vec::new() }),
         }
@@ -53,7 +61,7 @@ impl RedirectChain {
             return Err(invalid("the Location header is missing or empty"));
         }
         let mut to = self.here.join(&location).map_err(|_| invalid("that is not a valid address"))?;
-        if let Some(reason) = refuse(&to) {
+        if let Some(reason) = url_problem(&to) {
             return Err(invalid(reason));
         }
         to.set_fragment(None);
@@ -71,10 +79,10 @@ impl RedirectChain {
         Ok(())
     }
 
-    /// Returns the requested URL, the final URL, and the redirects between them.
-    pub(super) fn end(mut self) -> (Url, Url, Vec<Redirect>) {
+    pub(super) fn end(mut self) -> Visited {
         self.visited.truncate(1);
-        (self.visited.pop().unwrap_or_else(|| self.here.clone()), self.here, self.redirects)
+        let requested = self.visited.pop().unwrap_or_else(|| self.here.clone());
+        Visited { requested, url: self.here, redirects: self.redirects }
     }
 }
 
@@ -101,7 +109,7 @@ const BAD_PORTS: [u16; 83] = [
 ];
 
 /// Why a URL may not be fetched; `None` if it may. Its host's address is checked when the connection is made.
-fn refuse(url: &Url) -> Option<&'static str> {
+fn url_problem(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some("only http and https addresses are fetched");
     }
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn ports_of_other_protocols_are_rejected() {
-        for (url, is_asked) in [
+        for (url, is_allowed) in [
             ("http://tidewater.example:22/", false),
             ("http://tidewater.example:0/", false),
             ("https://tidewater.example:4190/", false),
@@ -130,7 +138,7 @@ mod tests {
             ("http://tidewater.example:8080/", true),
             ("https://tidewater.example/", true),
         ] {
-            assert_eq!(RedirectChain::new(&Url::parse(url).unwrap()).is_ok(), is_asked, "{url}");
+            assert_eq!(RedirectChain::new(&Url::parse(url).unwrap()).is_ok(), is_allowed, "{url}");
         }
     }
 }

@@ -33,8 +33,8 @@ impl Tls {
     async fn read(&self) -> Result<Arc<ClientConfig>, String> {
         let authorities = self.authorities.clone();
         // This may read hundreds of files.
-        let made = tokio::task::spawn_blocking(move || config(authorities)).await;
-        made.map_err(|error| error.to_string())?.map(Arc::new)
+        let config = tokio::task::spawn_blocking(move || config(authorities)).await;
+        config.map_err(|error| error.to_string())?.map(Arc::new)
     }
 }
 

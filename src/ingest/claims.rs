@@ -8,7 +8,7 @@ use super::{Guess, quoted, times};
 
 /// Where a claim was found, and what it can be checked against.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Place<'c> {
+pub(super) struct ClaimContext<'c> {
     /// Where it was found, as recorded in the claim.
     pub(super) found_in: &'static str,
     /// The day that relative times count from.
@@ -23,16 +23,21 @@ pub(super) fn stated_pair(
     found_in: &'static str,
     guesses: &mut Vec<Guess>,
 ) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
-    let place = Place { found_in, ..Place::default() };
+    let place = ClaimContext { found_in, ..ClaimContext::default() };
     let mut claim =
         |what, words: &str, place| if words.is_empty() { None } else { stated(what, words, place, guesses) };
     let published = claim("publish time", published, place);
-    let modified = claim("modify time", modified, Place { published: published.as_ref(), ..place });
+    let modified = claim("modify time", modified, ClaimContext { published: published.as_ref(), ..place });
     (published, modified)
 }
 
 /// Reads a claim. Anything that had to be guessed or was not understood is noted as a guess about `what`.
-pub(super) fn stated(what: &str, words: &str, place: Place<'_>, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
+pub(super) fn stated(
+    what: &str,
+    words: &str,
+    place: ClaimContext<'_>,
+    guesses: &mut Vec<Guess>,
+) -> Option<ClaimedTime> {
     let claim = times::claimed_change(words, place.reference, place.published, place.found_in);
     if let Some(claim) = claim {
         let value = times::describe(&claim);

@@ -19,6 +19,7 @@ mod sanitize;
 mod text;
 pub mod times;
 pub mod warc;
+mod words;
 
 use std::collections::HashSet;
 use std::fmt;

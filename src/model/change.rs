@@ -53,12 +53,12 @@ pub struct ChangeEntry {
     /// Whether a rollback requested the change, which created or confirmed a revision.
     pub by_rollback: bool,
     /// The article's newest state, as known with this change.
-    pub standing: Standing,
+    pub standing: LatestState,
 }
 
 /// An article's state at the end of the observe axis, as known with a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct LatestState {
     /// The change that created the revision in force.
     pub created_seq: Seq,
     /// When that revision came into force, on the observe axis.

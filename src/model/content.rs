@@ -47,6 +47,41 @@ pub struct Block {
     pub confidence_percent: Option<u8>,
 }
 
+/// The number of a kind of block in stored contents and in content digests. A number is never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BlockTag {
+    /// [`BlockKind::Paragraph`].
+    Paragraph = 1,
+    /// [`BlockKind::Subheading`].
+    Subheading = 2,
+    /// [`BlockKind::Caption`].
+    Caption = 3,
+    /// [`BlockKind::Quote`].
+    Quote = 4,
+    /// [`BlockKind::List`].
+    List = 5,
+    /// [`BlockKind::Embed`].
+    Embed = 6,
+    /// [`BlockKind::CorrectionNote`].
+    CorrectionNote = 7,
+}
+
+impl BlockTag {
+    const ALL: [Self; 7] =
+        [Self::Paragraph, Self::Subheading, Self::Caption, Self::Quote, Self::List, Self::Embed, Self::CorrectionNote];
+
+    /// The number.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The tag with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|tag| u32::from(tag.number()) == number)
+    }
+}
+
 /// The kinds of block, each with its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlockKind {
@@ -135,6 +170,19 @@ impl Content {
 }
 
 impl BlockKind {
+    /// The number of the kind.
+    pub fn tag(&self) -> BlockTag {
+        match self {
+            Self::Paragraph { .. } => BlockTag::Paragraph,
+            Self::Subheading { .. } => BlockTag::Subheading,
+            Self::Caption { .. } => BlockTag::Caption,
+            Self::Quote { .. } => BlockTag::Quote,
+            Self::List { .. } => BlockTag::List,
+            Self::Embed { .. } => BlockTag::Embed,
+            Self::CorrectionNote { .. } => BlockTag::CorrectionNote,
+        }
+    }
+
     /// Its texts in order: the items of a list, or else the single text.
     pub fn texts(&self) -> &[String] {
         match self {

@@ -31,7 +31,7 @@ pub struct LogDigest(pub [u8; 16]);
 impl ContentDigest {
     /// The digest of `content`.
     pub fn of(content: &Content) -> Self {
-        let mut hasher = Encoder::new(CONTENT_DOMAIN);
+        let mut hasher = DigestEncoder::new(CONTENT_DOMAIN);
         hasher.content(content);
         Self(hasher.0.finalize().into())
     }
@@ -45,7 +45,7 @@ impl ContentDigest {
 impl RequestDigest {
     /// The digest of a request's parts, each length-prefixed, in the given order.
     pub fn of(parts: &[&[u8]]) -> Self {
-        let mut hasher = Encoder::new(b"dateline request 1\n");
+        let mut hasher = DigestEncoder::new(b"dateline request 1\n");
         for part in parts {
             hasher.bytes(part);
         }
@@ -92,9 +92,9 @@ impl fmt::Debug for LogDigest {
     }
 }
 
-struct Encoder(Sha256);
+struct DigestEncoder(Sha256);
 
-impl Encoder {
+impl DigestEncoder {
     fn new(domain: &[u8]) -> Self {
         Self(Sha256::new_with_prefix(domain))
     }
@@ -134,20 +134,21 @@ impl Encoder {
     }
 
     fn block(&mut self, block: &Block) {
+        self.choice(block.kind.tag().number());
         match &block.kind {
-            BlockKind::Paragraph { text } => self.choice(1).text(text),
-            BlockKind::Subheading { text } => self.choice(2).text(text),
-            BlockKind::Caption { text, image_url, credit } => self.choice(3).text(text).text(image_url).text(credit),
-            BlockKind::Quote { text, attribution } => self.choice(4).text(text).text(attribution),
-            BlockKind::List { items, ordered } => self.choice(5).choice(u8::from(*ordered)).list(items),
-            BlockKind::Embed { url, text } => self.choice(6).text(url).text(text),
-            BlockKind::CorrectionNote { text } => self.choice(7).text(text),
+            BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
+                self.text(text)
+            }
+            BlockKind::Caption { text, image_url, credit } => self.text(text).text(image_url).text(credit),
+            BlockKind::Quote { text, attribution } => self.text(text).text(attribution),
+            BlockKind::List { items, ordered } => self.choice(u8::from(*ordered)).list(items),
+            BlockKind::Embed { url, text } => self.text(url).text(text),
         };
     }
 }
 
 /// The primitives. Each returns the encoder, so that a block is encoded in one chain of calls.
-impl Encoder {
+impl DigestEncoder {
     fn choice(&mut self, choice: u8) -> &mut Self {
         self.0.update([choice]);
         self

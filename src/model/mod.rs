@@ -23,9 +23,9 @@ pub mod url_key;
 pub mod verification;
 
 pub use as_of::{AsOf, KnownAt};
-pub use change::{ArticleKey, Change, ChangeEntry, LogKind, Original, OriginalRecord, RevisionRecord, Standing};
+pub use change::{ArticleKey, Change, ChangeEntry, LatestState, LogKind, Original, OriginalRecord, RevisionRecord};
 pub use claimed::{ClaimedTime, Precision};
-pub use content::{Block, BlockKind, Content};
+pub use content::{Block, BlockKind, BlockTag, Content};
 pub use diff::WordDelta;
 pub use digest::{ContentDigest, LogDigest, RequestDigest};
 pub use feed::{ChangeKind, ChangeKinds, FeedQuery};

@@ -59,6 +59,11 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// The day of this instant, in UTC.
+    pub fn day(self) -> jiff::civil::Date {
+        self.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).date()
+    }
+
     /// The same instant as a jiff timestamp, for calendar arithmetic and formatting.
     pub fn to_jiff(self) -> jiff::Timestamp {
         jiff::Timestamp::UNIX_EPOCH.saturating_add(SignedDuration::from_micros(self.0)).unwrap_or(jiff::Timestamp::MAX)

@@ -22,11 +22,20 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     rewrite(text, false, name)
 }
 
-/// As [`visible`], for a text that was inserted or deleted. If it `has_counterpart`, a text that it replaces or that
-/// replaces it, the two may differ only in invisible characters. Then those are named too that otherwise stay: joiners
-/// within words, and white space other than spaces, tabs and line ends.
-pub fn visible_change(text: &str, has_counterpart: bool) -> Cow<'_, str> {
-    rewrite(text, has_counterpart || text.trim().is_empty(), name)
+/// Which sides a change has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sides {
+    /// It only inserts, or only deletes.
+    One,
+    /// It inserts and deletes, so an inserted text may replace a deleted one.
+    Both,
+}
+
+/// As [`visible`], for a text that was inserted or deleted. If the change has both sides, a text and its replacement
+/// may differ only in invisible characters. Then those are named too that otherwise stay: joiners within words, and
+/// white space other than spaces, tabs and line ends.
+pub fn visible_change(text: &str, sides: Sides) -> Cow<'_, str> {
+    rewrite(text, sides == Sides::Both || text.trim().is_empty(), name)
 }
 
 /// Equivalent JSON, with escapes such as `\u202e` for invisible characters.
@@ -250,11 +259,15 @@ mod tests {
         ];
         for (one, other) in pairs {
             let is_plain = |text: &str| !text.chars().any(|c| is_unseen(c) || (c.is_whitespace() && c != ' '));
-            let [one, other] = [one, other].map(|text| visible_change(text, true).into_owned());
+            let [one, other] = [one, other].map(|text| visible_change(text, Sides::Both).into_owned());
             assert!(one != other && is_plain(&one) && is_plain(&other), "{one} {other}");
         }
-        assert_eq!(visible_change("می\u{200c}خواهم", false), "می\u{200c}خواهم", "a whole new word keeps its joiner");
-        assert_eq!(visible_change("\u{a0}", false), "<U+00A0>", "inserted space alone is named");
+        assert_eq!(
+            visible_change("می\u{200c}خواهم", Sides::One),
+            "می\u{200c}خواهم",
+            "a whole new word keeps its joiner"
+        );
+        assert_eq!(visible_change("\u{a0}", Sides::One), "<U+00A0>", "inserted space alone is named");
     }
 
     #[test]

@@ -16,23 +16,23 @@ use tonic::body::Body;
 use tower::Layer;
 use tower_service::Service;
 
-use super::answers::Answers;
+use super::unread_responses::UnreadResponses;
 use crate::service::Caller;
 use crate::service::status::Refusal;
 
 /// How long before a deadline the server responds that it has passed. The response takes a while to arrive, and tonic
 /// responds CANCELLED at the deadline itself.
-const ANSWERED_AHEAD: Duration = Duration::from_millis(5);
+const RESPONDED_AHEAD: Duration = Duration::from_millis(5);
 
 /// Applies [`Admission`] to a service.
 #[derive(Clone)]
-pub(super) struct AdmissionLayer(pub(super) Answers);
+pub(super) struct AdmissionLayer(pub(super) UnreadResponses);
 
 impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Admission<S> {
-        Admission { inner, answers: self.0.clone() }
+        Admission { inner, responses: self.0.clone() }
     }
 }
 
@@ -40,7 +40,7 @@ impl<S> Layer<S> for AdmissionLayer {
 #[derive(Clone)]
 pub(super) struct Admission<S> {
     inner: S,
-    answers: Answers,
+    responses: UnreadResponses,
 }
 
 impl<S> Service<Request<Body>> for Admission<S>
@@ -57,21 +57,21 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match judge(&request) {
+        match classify(&request) {
             Ok((kind, within)) => {
-                let answered = keep(kind, self.answers.clone(), self.inner.call(request));
+                let responding = keep(kind, self.responses.clone(), self.inner.call(request));
                 match within {
-                    None => Box::pin(answered),
-                    Some(within) => Box::pin(answer(answered, within)),
+                    None => Box::pin(responding),
+                    Some(within) => Box::pin(respond_within(responding, within)),
                 }
             }
-            Err(refused) => Box::pin(std::future::ready(Ok(*refused))),
+            Err(rejection) => Box::pin(std::future::ready(Ok(*rejection))),
         }
     }
 }
 
 /// The kind of response to a call.
-enum Kind {
+enum ResponseKind {
     /// A stream, with its place among the streams of its connection.
     Stream(Option<OwnedSemaphorePermit>),
     One,
@@ -90,29 +90,29 @@ const STREAMS: [&str; 8] = [
 ];
 
 /// Determines the kind of response and how long the caller waits for it, or the error response.
-fn judge(request: &Request<Body>) -> Result<(Kind, Option<Duration>), Box<Response<Body>>> {
-    let within = judge_headers(request.headers())?;
+fn classify(request: &Request<Body>) -> Result<(ResponseKind, Option<Duration>), Box<Response<Body>>> {
+    let within = check_headers(request.headers())?;
     if !STREAMS.contains(&request.uri().path()) {
-        return Ok((Kind::One, within));
+        return Ok((ResponseKind::One, within));
     }
     let place = request.extensions().get().map_or(Ok(None), Caller::stream);
-    Ok((Kind::Stream(place.map_err(|refused| Box::new(Status::from(refused).into_http()))?), within))
+    Ok((ResponseKind::Stream(place.map_err(|refused| Box::new(Status::from(refused).into_http()))?), within))
 }
 
 /// Holds a response until it is read, and the place of a stream until its last response has been sent.
 async fn keep(
-    kind: Kind,
-    answers: Answers,
-    answered: impl Future<Output = Result<Response<Body>, Infallible>>,
+    kind: ResponseKind,
+    responses: UnreadResponses,
+    responding: impl Future<Output = Result<Response<Body>, Infallible>>,
 ) -> Result<Response<Body>, Infallible> {
-    let answer = answered.await?;
+    let response = responding.await?;
     Ok(match kind {
-        Kind::One => answers.keep(answer).await,
-        Kind::Stream(place) => answers.keep_stream(answer, place),
+        ResponseKind::One => responses.keep(response).await,
+        ResponseKind::Stream(place) => responses.keep_stream(response, place),
     })
 }
 
-fn judge_headers(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<Body>>> {
+fn check_headers(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<Body>>> {
     if !is_grpc(headers) {
         return Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
@@ -157,16 +157,16 @@ fn timeout(given: &str) -> Option<Duration> {
 
 /// The response, or the error that it was not ready in time. A stream counts as answered when it begins; its caller
 /// ends it at the deadline.
-async fn answer(
-    answered: impl Future<Output = Result<Response<Body>, Infallible>>,
+async fn respond_within(
+    responding: impl Future<Output = Result<Response<Body>, Infallible>>,
     within: Duration,
 ) -> Result<Response<Body>, Infallible> {
-    let ends = Instant::now() + within - ANSWERED_AHEAD.min(within / 2);
-    let mut answered = pin!(answered);
+    let ends = Instant::now() + within - RESPONDED_AHEAD.min(within / 2);
+    let mut responding = pin!(responding);
     let mut patience = pin!(tokio::time::sleep_until(ends));
     poll_fn(|cx| {
-        if let Poll::Ready(answer) = answered.as_mut().poll(cx) {
-            return Poll::Ready(answer);
+        if let Poll::Ready(response) = responding.as_mut().poll(cx) {
+            return Poll::Ready(response);
         }
         // The clock is checked as well: tonic's own timer may have woken this task just before ours fires.
         if Instant::now() < ends {
@@ -193,13 +193,13 @@ mod tests {
         for milliseconds in [1, 20, 300, 60_000] {
             let begun = Instant::now();
             let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
-            let answer = AdmissionLayer(Answers::new(Duration::MAX))
+            let response = AdmissionLayer(UnreadResponses::new(Duration::MAX))
                 .layer(never)
                 .call(request(&format!("{milliseconds}m")))
                 .await
                 .unwrap();
             assert!(begun.elapsed() <= Duration::from_millis(milliseconds), "{milliseconds} ms: {:?}", begun.elapsed());
-            let status = Status::from_header_map(answer.headers()).unwrap();
+            let status = Status::from_header_map(response.headers()).unwrap();
             assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
             assert_eq!(tonic_types::StatusExt::get_details_error_info(&status).unwrap().reason, "DEADLINE_PASSED");
         }
@@ -211,8 +211,9 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(plain(StatusCode::OK))
         });
-        let answer = AdmissionLayer(Answers::new(Duration::MAX)).layer(slow).call(request("300m")).await.unwrap();
-        assert!(answer.headers().is_empty());
+        let response =
+            AdmissionLayer(UnreadResponses::new(Duration::MAX)).layer(slow).call(request("300m")).await.unwrap();
+        assert!(response.headers().is_empty());
     }
 
     /// A streaming method missing from `STREAMS` would not count towards the limits.

@@ -24,6 +24,7 @@ use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
+use super::Options;
 use crate::service::{Caller, PeerPlace, PerPeer};
 
 /// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
@@ -65,33 +66,27 @@ pub(super) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Allows at most `connections_max` connections, or fewer if `descriptors` are short, of which one peer may have
-    /// `per_peer_max`, or half if that is `None`.
-    pub(super) fn new(
-        connections_max: usize,
-        per_peer_max: Option<usize>,
-        descriptors: Option<u64>,
-        calls_max: usize,
-        greeting_within: Duration,
-        stopping: CancellationToken,
-    ) -> Self {
+    /// Allows at most `connections_max` connections, or fewer if descriptors are short, of which one peer may have
+    /// `connections_per_peer_max`, or half if that is `None`.
+    pub(super) fn new(options: &Options, stopping: CancellationToken) -> Self {
+        let descriptors = options.descriptors_max;
         let for_connections = descriptors.map_or(u64::MAX, |all| all.saturating_sub(DESCRIPTORS_RESERVED).max(1));
-        let places_max = connections_max.min(usize::try_from(for_connections).unwrap_or(usize::MAX));
+        let places_max = options.connections_max.min(usize::try_from(for_connections).unwrap_or(usize::MAX));
         let places_max = places_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(places_max)),
             places_max,
-            per_peer_max: per_peer_max.unwrap_or(places_max / 2).clamp(1, places_max),
+            per_peer_max: options.connections_per_peer_max.unwrap_or(places_max / 2).clamp(1, places_max),
             peers: PerPeer::default(),
-            calls_max,
-            greeting_within,
+            calls_max: options.calls_per_connection_max,
+            greeting_within: options.greeting_within,
             stopping,
         }
     }
 
     /// Accepts connections from `listener`, indefinitely.
     pub(super) fn connections(self, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
-        let begin = (listener, self, Refused::default());
+        let begin = (listener, self, RejectionLog::default());
         futures_util::stream::unfold(begin, |(listener, limits, mut refused)| async move {
             loop {
                 let connection = match listener.accept().await {
@@ -121,7 +116,7 @@ impl ConnectionLimits {
         // A small response must not wait for the next one to fill a packet.
         stream.set_nodelay(true).map_err(|_| "the client disconnected before it was accepted")?;
         let greeting = Greeting {
-            progress: Progress::default(),
+            progress: GreetingProgress::default(),
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
@@ -137,12 +132,12 @@ impl ConnectionLimits {
 
 /// Counts rejected connections between log messages.
 #[derive(Default)]
-struct Refused {
+struct RejectionLog {
     count: u64,
     logged: Option<Instant>,
 }
 
-impl Refused {
+impl RejectionLog {
     fn log(&mut self, reason: &str) {
         self.count += 1;
         if self.logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
@@ -165,7 +160,7 @@ pub(super) struct Connection {
 
 /// A client that has not yet sent its preface and settings.
 struct Greeting {
-    progress: Progress,
+    progress: GreetingProgress,
     deadline: Pin<Box<Sleep>>,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -192,12 +187,12 @@ const HEAD_BYTES: usize = PREFACE_BYTES + 9;
 
 /// How much of the preface and first frame has arrived. The HTTP/2 implementation validates the content.
 #[derive(Default)]
-struct Progress {
+struct GreetingProgress {
     received: usize,
     payload_bytes: usize,
 }
 
-impl Progress {
+impl GreetingProgress {
     /// Counts received bytes, and returns whether the greeting is complete.
     fn take(&mut self, bytes: &[u8]) -> bool {
         for (at, byte) in (self.received..).zip(bytes).take_while(|(at, _)| *at < HEAD_BYTES) {
@@ -277,7 +272,7 @@ mod tests {
     fn a_greeting_is_over_with_the_last_byte_of_its_settings() {
         let whole = greeting();
         for piece in 1..=whole.len() {
-            let mut progress = Progress::default();
+            let mut progress = GreetingProgress::default();
             let mut came = 0;
             for bytes in whole.chunks(piece) {
                 came += bytes.len();
@@ -289,8 +284,8 @@ mod tests {
     #[test]
     fn descriptors_are_left_for_storage() {
         let max = |most, descriptors| {
-            ConnectionLimits::new(most, None, descriptors, 1, Duration::ZERO, CancellationToken::new())
-                .connections_max()
+            let options = Options { connections_max: most, descriptors_max: descriptors, ..Options::default() };
+            ConnectionLimits::new(&options, CancellationToken::new()).connections_max()
         };
         assert_eq!(max(10_000, Some(256)), 256 - 64);
         assert_eq!(max(100, Some(1_024)), 100);

@@ -63,24 +63,24 @@ impl HealthHandler {
     }
 }
 
-type Answers = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+type HealthResponses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Health for HealthHandler {
-    type WatchStream = Answers;
+    type WatchStream = HealthResponses;
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         let service = &request.get_ref().service;
         if service == CLOCK {
-            return Ok(Response::new(told(status(self.archive.clock_fault().is_none()))));
+            return Ok(Response::new(response(status(self.archive.clock_fault().is_none()))));
         }
         if !self.knows(service) {
             return Err(Refusal::service_unknown(service).into());
         }
-        Ok(Response::new(told(status(*self.serving.borrow()))))
+        Ok(Response::new(response(status(*self.serving.borrow()))))
     }
 
-    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Answers>, Status> {
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthResponses>, Status> {
         let statuses: Pin<Box<dyn Stream<Item = ServingStatus> + Send>> = if request.get_ref().service == CLOCK {
             Box::pin(self.clock().map(status))
         } else if self.knows(&request.get_ref().service) {
@@ -88,7 +88,8 @@ impl Health for HealthHandler {
         } else {
             Box::pin(stream::iter([ServingStatus::ServiceUnknown]).chain(stream::pending()))
         };
-        let until_stopped = statuses.map(|status| Ok(told(status))).take_until(self.stopping.clone().cancelled_owned());
+        let until_stopped =
+            statuses.map(|status| Ok(response(status))).take_until(self.stopping.clone().cancelled_owned());
         let last = stream::iter([Err(Status::from(Refusal::draining()))]);
         Ok(Response::new(Box::pin(until_stopped.chain(last))))
     }
@@ -98,6 +99,6 @@ fn status(serving: bool) -> ServingStatus {
     if serving { ServingStatus::Serving } else { ServingStatus::NotServing }
 }
 
-fn told(status: ServingStatus) -> HealthCheckResponse {
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status.into() }
 }

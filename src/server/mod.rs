@@ -1,9 +1,9 @@
 //! Assembles and runs a server: listener, layers, services, shutdown.
 
 mod admission;
-mod answers;
 mod connections;
 mod health;
+mod unread_responses;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,10 +24,10 @@ use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
 
 use self::admission::AdmissionLayer;
-use self::answers::Answers;
 use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
+use self::unread_responses::UnreadResponses;
 use crate::archive::Archive;
 use crate::model::Limits;
 use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, Memory};
@@ -107,7 +107,7 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a shutdown waits for calls in progress to end and connections to close on their own.
 const CALLS_END_WITHIN: Duration = Duration::from_millis(1_500);
 /// How long a shutdown waits for the responses to the last writes to be sent.
-const ANSWERS_LEAVE_WITHIN: Duration = Duration::from_millis(250);
+const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 /// How long a shutdown waits for the tasks of ended streams.
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// How often the clock is checked.
@@ -136,14 +136,7 @@ pub async fn serve(
     let checks =
         HealthServer::new(HealthHandler::new(SERVICES, serving, Arc::clone(&archive), context.stopping.clone()));
     let router = router(context, &options, Some(checks));
-    let limits = ConnectionLimits::new(
-        options.connections_max,
-        options.connections_per_peer_max,
-        options.descriptors_max,
-        options.calls_per_connection_max,
-        options.greeting_within,
-        stopping.clone(),
-    );
+    let limits = ConnectionLimits::new(&options, stopping.clone());
     tracing::info!(connections_max = limits.connections_max(), "connection limit");
     let stopped = stopping.clone().cancelled_owned();
     let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(limits.connections(listener), stopped));
@@ -239,7 +232,7 @@ fn router(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
-        .layer(AdmissionLayer(Answers::new(options.stalled_after)));
+        .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)));
     server
         .add_service(Bounded::new(archive, &bounds))
         .add_service(Bounded::new(feed, &bounds))
@@ -296,7 +289,7 @@ async fn finish(
         tracing::warn!("writes were still in progress when the grace period ended");
         return Ok(());
     }
-    match tokio::time::timeout(ANSWERS_LEAVE_WITHIN, serving).await {
+    match tokio::time::timeout(RESPONSES_LEAVE_WITHIN, serving).await {
         Ok(served) => joined(served),
         Err(_) => {
             tracing::info!("connections were still open when the last write was done");

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status};
 
 use super::Context;
-use super::backup::{self, Sending};
+use super::backup::{self, BackupSender};
 use super::sink::{Messages, Sink};
 use super::status::Refusal;
 use crate::archive::error::Unavailable;
@@ -53,7 +53,7 @@ impl AdminService for AdminHandler {
         let backup = self.context.archive.stream_backup(since).await.map_err(backup::of_start)?;
         let estimated_bytes = backup.estimated_bytes().await.map_err(Refusal::from)?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
-        let sending = Sending::new(sink, &self.context);
+        let sending = BackupSender::new(sink, &self.context);
         self.context.subscribers.spawn(async move {
             sending.send(backup, estimated_bytes).await;
             drop(place);
@@ -68,7 +68,7 @@ impl AdminService for AdminHandler {
         let archive = &self.context.archive;
         let info = archive.info();
         let clock = archive.clock_fault();
-        let refusal = archive.takes_writes().await.err();
+        let refusal = archive.check_writable().await.err();
         let state = match &refusal {
             None => pb::StorageState::Serving,
             Some(ArchiveError::Unavailable(Unavailable::StorageFull { .. })) => pb::StorageState::Full,

@@ -7,10 +7,10 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::Caller;
-use super::publish::{self, Parsed, Plain};
+use super::operation::{self, ArticleRequest, ParsedObservation};
 use super::sink::Messages;
 use super::status::Refusal;
-use super::{Context, fit, import, render, view};
+use super::{Context, RpcResult, import, page_space, render, view};
 use crate::archive::read::article::View;
 use crate::archive::read::compare::StateSelector;
 use crate::archive::request::WriteMode;
@@ -30,12 +30,12 @@ pub struct ArchiveHandler(pub Context);
 
 /// Extracts the fields that rollbacks and state changes share. The generated messages have the same fields but no
 /// common trait.
-macro_rules! plain {
+macro_rules! article_request {
     ($request:expr) => {{
         let mut request = $request.clone();
         request.validate_only = false;
         let digest = request_digest(&request);
-        Plain {
+        ArticleRequest {
             name: request.name,
             observe_time: request.observe_time,
             precondition: request.precondition,
@@ -45,8 +45,6 @@ macro_rules! plain {
     }};
 }
 
-type Answer<T> = Result<Response<T>, Status>;
-
 #[tonic::async_trait]
 impl ArchiveService for ArchiveHandler {
     type ImportObservationsStream = Pin<Box<dyn Stream<Item = Result<pb::ImportObservationsResponse, Status>> + Send>>;
@@ -54,30 +52,31 @@ impl ArchiveService for ArchiveHandler {
     async fn record_observation(
         &self,
         request: Request<pb::RecordObservationRequest>,
-    ) -> Answer<pb::RecordObservationResponse> {
+    ) -> RpcResult<pb::RecordObservationResponse> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let validate_only = request.validate_only;
-        let Parsed { operation, warnings } = publish::publish(&self.0, request).map_err(Refusal::from)?;
-        let written = self.write_one(&caller, operation, validate_only).await?;
-        Ok(Response::new(render::published(&written, warnings)))
+        let mode = write_mode(request.validate_only);
+        let ParsedObservation { operation, warnings } =
+            operation::observation(&self.0, request).map_err(Refusal::from)?;
+        let written = self.write_one(&caller, operation, mode).await?;
+        Ok(Response::new(render::recorded(&written, warnings)))
     }
 
     async fn batch_record_observations(
         &self,
         request: Request<pb::BatchRecordObservationsRequest>,
-    ) -> Answer<pb::BatchRecordObservationsResponse> {
-        Ok(Response::new(self.publish_batch(&Caller::of(&request), request.into_inner().requests).await?))
+    ) -> RpcResult<pb::BatchRecordObservationsResponse> {
+        Ok(Response::new(self.record_batch(&Caller::of(&request), request.into_inner().requests).await?))
     }
 
     async fn import_observations(
         &self,
         request: Request<Streaming<pb::ImportObservationsRequest>>,
-    ) -> Answer<Self::ImportObservationsStream> {
+    ) -> RpcResult<Self::ImportObservationsStream> {
         Ok(Response::new(Box::pin(import::start(self.0.clone(), Caller::of(&request), request.into_inner()))))
     }
 
-    async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> Answer<pb::GetArticleResponse> {
+    async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> RpcResult<pb::GetArticleResponse> {
         let request = request.into_inner();
         let name = article_name("name", &request.name);
         let view = view(request.view, View::Full);
@@ -91,14 +90,14 @@ impl ArchiveService for ArchiveHandler {
         }))
     }
 
-    async fn get_revision(&self, request: Request<pb::GetRevisionRequest>) -> Answer<pb::GetRevisionResponse> {
+    async fn get_revision(&self, request: Request<pb::GetRevisionRequest>) -> RpcResult<pb::GetRevisionResponse> {
         let request = request.into_inner();
         let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
         let view = view(request.view, View::Full);
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
-        let revision = self.0.archive.revision(point, name, selector, view, false).await.map_err(Refusal::from)?;
+        let revision = self.0.archive.revision(point, name, selector, view).await.map_err(Refusal::from)?;
         let revision = if request.include_original { self.0.with_original(point, revision).await? } else { revision };
         Ok(Response::new(pb::GetRevisionResponse {
             revision: Some(render::revision(&revision)),
@@ -108,14 +107,14 @@ impl ArchiveService for ArchiveHandler {
 
     type ReadOriginalStream = Messages<pb::ReadOriginalResponse>;
 
-    async fn read_original(&self, request: Request<pb::ReadOriginalRequest>) -> Answer<Self::ReadOriginalStream> {
+    async fn read_original(&self, request: Request<pb::ReadOriginalRequest>) -> RpcResult<Self::ReadOriginalStream> {
         Ok(Response::new(self.0.read_original(request.into_inner()).await?))
     }
 
     async fn batch_get_articles(
         &self,
         request: Request<pb::BatchGetArticlesRequest>,
-    ) -> Answer<pb::BatchGetArticlesResponse> {
+    ) -> RpcResult<pb::BatchGetArticlesResponse> {
         let request = request.into_inner();
         let view = view(request.view, View::Basic);
         let names = self.batch_names(&request.names, *view.as_ref().unwrap_or(&View::Basic));
@@ -127,7 +126,7 @@ impl ArchiveService for ArchiveHandler {
             snapshot: Some(snapshot_to_pb(&point.snapshot)),
             ..pb::BatchGetArticlesResponse::default()
         };
-        let mut room = fit::Room::default();
+        let mut room = page_space::PageSpace::default();
         let mut found = found.into_iter();
         for name in request.names {
             match found.next().filter(|_| answer.unread_names.is_empty()) {
@@ -142,19 +141,19 @@ impl ArchiveService for ArchiveHandler {
         Ok(Response::new(answer))
     }
 
-    async fn list_articles(&self, request: Request<pb::ListArticlesRequest>) -> Answer<pb::ListArticlesResponse> {
+    async fn list_articles(&self, request: Request<pb::ListArticlesRequest>) -> RpcResult<pb::ListArticlesResponse> {
         Ok(Response::new(self.0.list_articles(request.into_inner()).await?))
     }
 
-    async fn list_sources(&self, request: Request<pb::ListSourcesRequest>) -> Answer<pb::ListSourcesResponse> {
+    async fn list_sources(&self, request: Request<pb::ListSourcesRequest>) -> RpcResult<pb::ListSourcesResponse> {
         Ok(Response::new(self.0.list_sources(request.into_inner()).await?))
     }
 
-    async fn list_revisions(&self, request: Request<pb::ListRevisionsRequest>) -> Answer<pb::ListRevisionsResponse> {
+    async fn list_revisions(&self, request: Request<pb::ListRevisionsRequest>) -> RpcResult<pb::ListRevisionsResponse> {
         Ok(Response::new(self.0.list_revisions(request.into_inner()).await?))
     }
 
-    async fn lookup_article(&self, request: Request<pb::LookupArticleRequest>) -> Answer<pb::LookupArticleResponse> {
+    async fn lookup_article(&self, request: Request<pb::LookupArticleRequest>) -> RpcResult<pb::LookupArticleResponse> {
         let request = request.into_inner();
         let key = wire::check_url("url", &request.url, &self.0.limits);
         let view = view(request.view, View::Basic);
@@ -169,7 +168,7 @@ impl ArchiveService for ArchiveHandler {
         }))
     }
 
-    async fn diff_revisions(&self, request: Request<pb::DiffRevisionsRequest>) -> Answer<pb::DiffRevisionsResponse> {
+    async fn diff_revisions(&self, request: Request<pb::DiffRevisionsRequest>) -> RpcResult<pb::DiffRevisionsResponse> {
         let request = request.into_inner();
         let name = article_name("name", &request.name);
         let base = state_selector("base", request.base);
@@ -201,15 +200,15 @@ impl ArchiveService for ArchiveHandler {
     async fn rollback_article(
         &self,
         request: Request<pb::RollbackArticleRequest>,
-    ) -> Answer<pb::RollbackArticleResponse> {
+    ) -> RpcResult<pb::RollbackArticleResponse> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let action = publish::revision_number("revision_number", request.revision_number).map(Action::Rollback);
-        let plain = plain!(request);
-        let operation = publish::plain(&self.0, plain, action).map_err(Refusal::from)?;
-        let written = self.write_one(&caller, operation, request.validate_only).await?;
+        let action = operation::revision_number("revision_number", request.revision_number).map(Action::Rollback);
+        let plain = article_request!(request);
+        let operation = operation::article_operation(&self.0, plain, action).map_err(Refusal::from)?;
+        let written = self.write_one(&caller, operation, write_mode(request.validate_only)).await?;
         Ok(Response::new(pb::RollbackArticleResponse {
-            revision: Some(render::written_revision(&written)),
+            revision: Some(render::recorded_revision(&written)),
             outcome: render::outcome(written.outcome).into(),
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&written.snapshot)),
@@ -220,12 +219,12 @@ impl ArchiveService for ArchiveHandler {
     async fn withdraw_article(
         &self,
         request: Request<pb::WithdrawArticleRequest>,
-    ) -> Answer<pb::WithdrawArticleResponse> {
+    ) -> RpcResult<pb::WithdrawArticleResponse> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let plain = plain!(request);
-        let action = publish::reason(request.reason).map(|reason| Action::SetState { withdrawn: true, reason });
-        let state_set = self.set_state(&caller, plain, action, request.validate_only).await?;
+        let plain = article_request!(request);
+        let action = operation::reason(request.reason).map(|reason| Action::SetState { withdrawn: true, reason });
+        let state_set = self.set_state(&caller, plain, action, write_mode(request.validate_only)).await?;
         Ok(Response::new(pb::WithdrawArticleResponse {
             article: Some(state_set.article),
             changed: state_set.changed,
@@ -237,12 +236,12 @@ impl ArchiveService for ArchiveHandler {
     async fn reinstate_article(
         &self,
         request: Request<pb::ReinstateArticleRequest>,
-    ) -> Answer<pb::ReinstateArticleResponse> {
+    ) -> RpcResult<pb::ReinstateArticleResponse> {
         let caller = Caller::of(&request);
         let request = request.into_inner();
-        let plain = plain!(request);
-        let action = publish::reason(request.reason).map(|reason| Action::SetState { withdrawn: false, reason });
-        let state_set = self.set_state(&caller, plain, action, request.validate_only).await?;
+        let plain = article_request!(request);
+        let action = operation::reason(request.reason).map(|reason| Action::SetState { withdrawn: false, reason });
+        let state_set = self.set_state(&caller, plain, action, write_mode(request.validate_only)).await?;
         Ok(Response::new(pb::ReinstateArticleResponse {
             article: Some(state_set.article),
             changed: state_set.changed,
@@ -250,6 +249,10 @@ impl ArchiveService for ArchiveHandler {
             snapshot: state_set.snapshot,
         }))
     }
+}
+
+fn write_mode(validate_only: bool) -> WriteMode {
+    if validate_only { WriteMode::Validate } else { WriteMode::Commit }
 }
 
 /// The result of a state change.
@@ -265,33 +268,32 @@ impl ArchiveHandler {
         &self,
         caller: &Caller,
         operation: crate::archive::request::Operation,
-        validate_only: bool,
+        mode: WriteMode,
     ) -> Result<Receipt, Refusal> {
-        let written = self.0.archive.write_in(&caller.writes, vec![operation], WriteMode::of(validate_only)).await;
+        let written = self.0.archive.write_in(&caller.writes, vec![operation], mode).await;
         let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
 
-    async fn publish_batch(
+    async fn record_batch(
         &self,
         caller: &Caller,
         requests: Vec<pb::RecordObservationRequest>,
     ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
-        let batch = publish::batch(&self.0, requests)?;
-        let answer =
-            self.0.archive.write_in(&caller.writes, batch.operations, WriteMode::of(batch.validate_only)).await;
-        render::published_batch(answer, batch.warnings)
+        let batch = operation::batch(&self.0, requests)?;
+        let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.mode).await;
+        render::batch_response(answer, batch.warnings)
     }
 
     async fn set_state(
         &self,
         caller: &Caller,
-        plain: Plain,
+        plain: ArticleRequest,
         action: Result<Action, FieldError>,
-        validate_only: bool,
+        mode: WriteMode,
     ) -> Result<StateSet, Refusal> {
-        let operation = publish::plain(&self.0, plain, action)?;
-        let written = self.write_one(caller, operation, validate_only).await?;
+        let operation = operation::article_operation(&self.0, plain, action)?;
+        let written = self.write_one(caller, operation, mode).await?;
         let snapshot = written.snapshot;
         let known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: None };
         let as_of = AsOf { observe_time: Some(written.observe_time), known_at };
@@ -331,7 +333,7 @@ fn state_selector(field: &str, selector: Option<pb::RevisionSelector>) -> Result
     match selector.and_then(|selector| selector.selector) {
         None => Ok(None),
         Some(Selector::RevisionNumber(number)) => {
-            let number = publish::revision_number(&format!("{field}.revision_number"), number)?;
+            let number = operation::revision_number(&format!("{field}.revision_number"), number)?;
             Ok(Some(StateSelector::Number(number)))
         }
         Some(Selector::ObserveTime(time)) => {

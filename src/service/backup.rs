@@ -22,7 +22,7 @@ pub(super) fn since(snapshot: Option<pb::Snapshot>) -> Result<FeedStart, Refusal
     let next_seq = Seq(snapshot.next_seq);
     Ok(match wire::log_digest("since.log_digest", &snapshot.log_digest)? {
         None => FeedStart::Seq(next_seq),
-        Some(log_digest) => FeedStart::Place { next_seq, log_digest },
+        Some(log_digest) => FeedStart::Exact { next_seq, log_digest },
     })
 }
 
@@ -34,13 +34,27 @@ pub(super) fn of_start(error: ArchiveError) -> Refusal {
     )
 }
 
+/// Why a backup was not sent completely.
+enum SendError {
+    /// The client did not take it.
+    NotTaken(NotTaken),
+    /// The archive could not be read, or the server is stopping.
+    Failed(Refusal),
+}
+
+impl From<NotTaken> for SendError {
+    fn from(not_taken: NotTaken) -> Self {
+        Self::NotTaken(not_taken)
+    }
+}
+
 /// Sends one backup to its client.
-pub(super) struct Sending {
+pub(super) struct BackupSender {
     sink: Sink<pb::StreamBackupResponse>,
     stopping: CancellationToken,
 }
 
-impl Sending {
+impl BackupSender {
     pub(super) fn new(sink: Sink<pb::StreamBackupResponse>, context: &Context) -> Self {
         Self { sink, stopping: context.stopping.clone() }
     }
@@ -50,19 +64,19 @@ impl Sending {
     pub(super) async fn send(self, backup: Backup, estimated_bytes: u64) {
         let sent = tokio::select! {
             biased;
-            () = self.stopping.cancelled() => Ok(Err(Refusal::draining())),
+            () = self.stopping.cancelled() => Err(SendError::Failed(Refusal::draining())),
             sent = self.send_all(backup, estimated_bytes) => sent,
         };
         match sent {
-            Ok(Ok(())) | Err(NotTaken::Gone) => {}
-            Ok(Err(refusal)) => self.sink.end(refusal.into()),
-            Err(NotTaken::Stalled) => self.sink.end_unread(),
+            Ok(()) | Err(SendError::NotTaken(NotTaken::Gone)) => {}
+            Err(SendError::NotTaken(NotTaken::Stalled)) => self.sink.end_unread(),
+            Err(SendError::Failed(refusal)) => self.sink.end(refusal.into()),
         }
     }
 
-    async fn send_all(&self, mut backup: Backup, estimated_bytes: u64) -> Result<Result<(), Refusal>, NotTaken> {
+    async fn send_all(&self, mut backup: Backup, estimated_bytes: u64) -> Result<(), SendError> {
         let header = backup.header();
-        let begin = pb::BackUpBegin {
+        let begin = pb::BackupBegin {
             archive_id: header.archive_id.to_vec(),
             begin: Some(snapshot_to_pb(&backup.start())),
             end: Some(snapshot_to_pb(&header.end)),
@@ -73,8 +87,8 @@ impl Sending {
         loop {
             let piece = match backup.next().await {
                 Ok(Some(piece)) => piece,
-                Ok(None) => return self.sink.taken().await.map(Ok),
-                Err(error) => return Ok(Err(error.into())),
+                Ok(None) => return self.sink.taken().await.map_err(SendError::NotTaken),
+                Err(error) => return Err(SendError::Failed(error.into())),
             };
             let mut rest = Bytes::from(piece.data);
             while !rest.is_empty() {
@@ -83,7 +97,7 @@ impl Sending {
                 if rest.is_empty() {
                     next_seq = piece.next_seq.0;
                 }
-                self.part(Part::Data(pb::BackUpData { data, next_seq })).await?;
+                self.part(Part::Data(pb::BackupData { data, next_seq })).await?;
             }
         }
     }

@@ -17,7 +17,7 @@ pub struct Caller {
     /// The address of the client, if the connection has one.
     pub peer: Option<IpAddr>,
     /// The connection's share of the write queue.
-    pub(super) writes: Arc<archive::Share>,
+    pub(super) writes: Arc<archive::QueueShare>,
     streams: Option<Arc<Streams>>,
 }
 

@@ -7,14 +7,13 @@ use tonic_types::StatusExt;
 use super::caller::Caller;
 use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
-use super::{Context, publish, render};
+use super::{Context, operation, render};
 use crate::archive::Pending;
-use crate::archive::request::WriteMode;
 use crate::wire::request::Incoming;
 use crate::wire::{field_violations, pb};
 
 /// Responses that may wait to be read. A client that reads nothing stalls only its own import.
-const ANSWERS_MAX: usize = 16;
+const RESPONSES_MAX: usize = 16;
 /// Messages of one import that may be queued and not answered yet.
 const MESSAGES_MAX: usize = 32;
 
@@ -24,8 +23,8 @@ pub(super) fn start(
     caller: Caller,
     messages: Streaming<pb::ImportObservationsRequest>,
 ) -> Messages<pb::ImportObservationsResponse> {
-    let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
-    tokio::spawn(import(context, caller, messages, Incoming::of_this_call(), answers));
+    let (responses, stream) = Sink::new(RESPONSES_MAX, context.stalled_after);
+    tokio::spawn(import(context, caller, messages, Incoming::of_this_call(), responses));
     stream
 }
 
@@ -39,44 +38,44 @@ async fn import(
     caller: Caller,
     mut messages: Streaming<pb::ImportObservationsRequest>,
     incoming: Incoming,
-    answers: Sink<pb::ImportObservationsResponse>,
+    responses: Sink<pb::ImportObservationsResponse>,
 ) {
-    let (begun, under_way) = mpsc::channel(MESSAGES_MAX);
-    let answering = tokio::spawn(answer(under_way, answers));
+    let (queue, queued) = mpsc::channel(MESSAGES_MAX);
+    let responding = tokio::spawn(respond(queued, responses));
     loop {
         let message = tokio::select! {
             message = messages.message() => message,
             () = context.stopping.cancelled() => Err(Refusal::draining().into()),
             // The client no longer reads responses, and the next message may never arrive.
-            () = begun.closed() => break,
+            () = queue.closed() => break,
         };
         let message = match message {
             Ok(Some(message)) => message,
             Ok(None) => break,
             Err(status) => {
                 // The import ends, whether or not the client still reads this error.
-                drop(begun.send(Err(status)).await);
+                drop(queue.send(Err(status)).await);
                 break;
             }
         };
-        let result = match incoming.refused() {
+        let result = match incoming.rejection() {
             Some(status) => Err(item_error(&status)),
             None => match begin(&context, &caller, message.requests).await {
                 // The archive itself is unavailable, so later messages would fail too.
                 Err(refusal) if refusal.ends_streams() => {
-                    drop(begun.send(Err(refusal.into())).await);
+                    drop(queue.send(Err(refusal.into())).await);
                     break;
                 }
                 result => result.map_err(Refusal::into_item_error),
             },
         };
         incoming.is_done();
-        if begun.send(Ok((message.offset, result))).await.is_err() {
+        if queue.send(Ok(QueuedMessage { offset: message.offset, result })).await.is_err() {
             break;
         }
     }
-    drop(begun);
-    if let Err(error) = answering.await {
+    drop(queue);
+    if let Err(error) = responding.await {
         tracing::error!(%error, "the task that answers an import ended unexpectedly");
     }
 }
@@ -85,11 +84,10 @@ async fn begin(
     context: &Context,
     caller: &Caller,
     requests: Vec<pb::RecordObservationRequest>,
-) -> Result<Begun, Refusal> {
-    let batch = publish::batch(context, requests)?;
-    let pending =
-        context.archive.begin_write(&caller.writes, batch.operations, WriteMode::of(batch.validate_only)).await?;
-    Ok((pending, batch.warnings))
+) -> Result<QueuedBatch, Refusal> {
+    let batch = operation::batch(context, requests)?;
+    let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.mode).await?;
+    Ok(QueuedBatch { pending, warnings: batch.warnings })
 }
 
 /// Converts the status of a message that was rejected before it was decoded.
@@ -100,42 +98,55 @@ fn item_error(status: &Status) -> pb::ItemError {
     pb::ItemError { code: status.code().into(), reason, message, metadata, field_violations }
 }
 
-/// A queued message, and the warnings from its validation.
-type Begun = (Pending, Vec<Vec<pb::Warning>>);
-/// A message by its offset, queued or rejected; or the status that ends the import.
-type Step = Result<(u64, Result<Begun, pb::ItemError>), Status>;
+/// A batch that is queued to be committed.
+struct QueuedBatch {
+    pending: Pending,
+    /// The warnings from the validation of each item.
+    warnings: Vec<Vec<pb::Warning>>,
+}
+
+/// A message of the import, queued or rejected.
+struct QueuedMessage {
+    offset: u64,
+    result: Result<QueuedBatch, pb::ItemError>,
+}
 
 /// Sends the responses in the order of the messages, each once its message is durable or rejected. If the client takes
 /// no response for `stalled_after`, the import ends: queued messages are carried out, and no more are accepted.
-async fn answer(mut under_way: mpsc::Receiver<Step>, answers: Sink<pb::ImportObservationsResponse>) {
+///
+/// A message that is a status ends the import.
+async fn respond(
+    mut queued: mpsc::Receiver<Result<QueuedMessage, Status>>,
+    responses: Sink<pb::ImportObservationsResponse>,
+) {
     use pb::import_observations_response::Result as ImportResult;
     loop {
         let message = tokio::select! {
-            message = under_way.recv() => message,
-            () = answers.gone() => return,
+            message = queued.recv() => message,
+            () = responses.gone() => return,
         };
         let Some(message) = message else { break };
-        let (offset, begun) = match message {
+        let QueuedMessage { offset, result } = match message {
             Ok(message) => message,
-            Err(status) => return answers.end(status),
+            Err(status) => return responses.end(status),
         };
-        let result = match begun {
-            Ok((pending, warnings)) => match render::published_batch(pending.answer().await, warnings) {
-                Ok(published) => ImportResult::Recorded(published),
-                Err(refusal) if refusal.ends_streams() => return answers.end(refusal.into()),
+        let result = match result {
+            Ok(QueuedBatch { pending, warnings }) => match render::batch_response(pending.reply().await, warnings) {
+                Ok(response) => ImportResult::Recorded(response),
+                Err(refusal) if refusal.ends_streams() => return responses.end(refusal.into()),
                 Err(refusal) => ImportResult::Error(refusal.into_item_error()),
             },
             Err(error) => ImportResult::Error(error),
         };
-        let answer = pb::ImportObservationsResponse { offset, result: Some(result) };
-        match answers.send(answer).await {
+        let response = pb::ImportObservationsResponse { offset, result: Some(result) };
+        match responses.send(response).await {
             Ok(()) => {}
             Err(NotTaken::Gone) => return,
-            Err(NotTaken::Stalled) => return answers.end_unread(),
+            Err(NotTaken::Stalled) => return responses.end_unread(),
         }
     }
-    if answers.taken().await == Err(NotTaken::Stalled) {
-        answers.end_unread();
+    if responses.taken().await == Err(NotTaken::Stalled) {
+        responses.end_unread();
     }
 }
 
@@ -171,8 +182,8 @@ mod tests {
             Result<hyper::body::Frame<bytes::Bytes>, Status>,
         >());
         let messages = Streaming::new_request(decoder, silent, None, None);
-        let (answers, stream) = Sink::new(ANSWERS_MAX, context.stalled_after);
-        let importing = tokio::spawn(import(context, Caller::default(), messages, Incoming::of_this_call(), answers));
+        let (responses, stream) = Sink::new(RESPONSES_MAX, context.stalled_after);
+        let importing = tokio::spawn(import(context, Caller::default(), messages, Incoming::of_this_call(), responses));
         drop(stream);
         tokio::time::timeout(Duration::from_secs(3_600), importing).await.unwrap().unwrap();
     }

@@ -2,10 +2,10 @@
 
 use super::archive::article_name;
 use super::status::Refusal;
-use super::{Context, fit, render, view};
+use super::{Context, page_space, render, view};
 use crate::archive::ReadPoint;
 use crate::archive::read::article::View;
-use crate::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
+use crate::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
 use crate::model::{ArticleName, AsOf, KnownAt, RequestDigest, RevisionNumber, Seq, SourceId};
 use crate::wire::token::{PageToken, TokenError, request_digest};
 use crate::wire::{self, FieldError, all, pb, snapshot_to_pb, timestamp_to_pb};
@@ -43,7 +43,7 @@ impl Context {
             (page.items, page.next.map(|seq| seq.to_string()))
         };
         let mut articles: Vec<_> = articles.into_iter().map(render::article).collect();
-        let cut_off = fit::keep(&mut articles).then(|| articles.last()).flatten();
+        let cut_off = page_space::keep(&mut articles).then(|| articles.last()).flatten();
         let cut_off = cut_off.map(|last| if by_name { last.name.clone() } else { last.seq.to_string() });
         let next = cut_off.or(next);
         Ok(pb::ListArticlesResponse {
@@ -73,9 +73,9 @@ impl Context {
         let (name, as_of, order, view, page_size, token) = all!(name, as_of, order, view, size, token)?;
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
         let point = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
-        let page = self.archive.revisions(point, name, order, after, (page_size, view)).await?;
+        let page = self.archive.revisions(point, name, RevisionQuery { order, view, page_size }, after).await?;
         let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
-        let cut_off = fit::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
+        let cut_off = page_space::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
         let next = cut_off.map(|last| last.revision.number).or(page.next);
         Ok(pb::ListRevisionsResponse {
             entries,

@@ -8,11 +8,11 @@ mod archive;
 mod backup;
 mod caller;
 mod feed;
-mod fit;
 mod import;
 mod lists;
+mod operation;
 mod original;
-mod publish;
+mod page_space;
 mod render;
 mod sink;
 pub mod status;
@@ -34,6 +34,9 @@ use crate::archive::read::article::View;
 use crate::archive::{Archive, ReadPoint};
 use crate::model::{AsOf, Limits, Seq};
 use crate::wire::{FieldError, pb};
+
+/// What a method returns: its response, or the status that says why there is none.
+type RpcResult<T> = Result<tonic::Response<T>, tonic::Status>;
 
 /// The state shared by all handlers.
 #[derive(Clone)]

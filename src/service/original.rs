@@ -13,7 +13,7 @@ use crate::wire::{self, FieldError, all, pb, snapshot_to_pb};
 use pb::read_original_response::Part;
 
 /// The largest original that fits into a response of GetRevision, next to the content.
-pub(super) const ANSWERED_BYTES_MAX: u64 = 2 << 20;
+pub(super) const INLINE_BYTES_MAX: u64 = 2 << 20;
 /// The most bytes of an original in one message.
 const PIECE_BYTES_MAX: usize = 256 << 10;
 
@@ -29,12 +29,12 @@ impl Context {
         mut revision: RevisionAt,
     ) -> Result<RevisionAt, Refusal> {
         let Some(size_bytes) = size(&revision) else { return Ok(revision) };
-        if size_bytes > ANSWERED_BYTES_MAX {
+        if size_bytes > INLINE_BYTES_MAX {
             let name = revision.article.revision(revision.number);
-            return Err(Refusal::original_too_large(&name, size_bytes, ANSWERED_BYTES_MAX));
+            return Err(Refusal::original_too_large(&name, size_bytes, INLINE_BYTES_MAX));
         }
         let number = RevisionSelector::Number(revision.number);
-        let read = self.archive.revision(point, revision.article.clone(), number, View::Basic, true).await?;
+        let read = self.archive.revision_with_original(point, revision.article.clone(), number, View::Basic).await?;
         revision.original = read.original;
         Ok(revision)
     }
@@ -48,13 +48,13 @@ impl Context {
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of) = all!(name, as_of)?;
         let point = self.read_point(as_of, request.min_next_seq).await?;
-        let described = self.archive.revision(point, name.clone(), selector, View::Basic, false).await?;
+        let described = self.archive.revision(point, name.clone(), selector, View::Basic).await?;
         let full_name = name.revision(described.number);
         let Some(size_bytes) = size(&described) else { return Err(Refusal::original_unknown(&full_name)) };
         let kib = u32::try_from(size_bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB);
         let memory = MEMORY.try_acquire_many(kib).map_err(|_| Refusal::originals_being_read())?;
         let number = RevisionSelector::Number(described.number);
-        let read = self.archive.revision(point, name, number, View::Basic, true).await?;
+        let read = self.archive.revision_with_original(point, name, number, View::Basic).await?;
         let data = read.original.clone().ok_or_else(|| Refusal::original_unknown(&full_name))?;
         let begin = pb::OriginalBegin {
             name: full_name,

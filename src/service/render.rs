@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::publish::of_item;
+use super::operation::of_item;
 use super::status::Refusal;
 use crate::archive::error::excerpt;
 use crate::archive::read::article::{ArticleAt, RevisionAt};
@@ -41,7 +41,7 @@ pub(super) fn article_url(url: crate::model::ArticleUrl, since: Timestamp) -> pb
 
 pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
     let name = revision.article.revision(revision.number);
-    let mut rendered = made(name, revision.number, &revision.created_by, revision.content.as_deref());
+    let mut rendered = revision_of(name, revision.number, &revision.created_by, revision.content.as_deref());
     if let Some((original, data)) = rendered.original.as_mut().zip(revision.original.as_ref()) {
         original.data = data.clone();
     }
@@ -58,7 +58,7 @@ pub(super) fn revision_entry(entry: &RevisionEntry) -> pb::RevisionEntry {
 }
 
 /// A revision with `content` or, without it, with the attributes from the log record of the change that created it.
-fn made(name: String, number: RevisionNumber, change: &Change, content: Option<&Content>) -> pb::Revision {
+fn revision_of(name: String, number: RevisionNumber, change: &Change, content: Option<&Content>) -> pb::Revision {
     let mut revision = pb::Revision {
         name,
         number: number.get(),
@@ -93,8 +93,8 @@ pub(super) fn original(original: &OriginalRecord) -> pb::Original {
     }
 }
 
-pub(super) fn written_revision(written: &Receipt) -> pb::Revision {
-    made(written.article.revision(written.revision), written.revision, &written.created_by, None)
+pub(super) fn recorded_revision(written: &Receipt) -> pb::Revision {
+    revision_of(written.article.revision(written.revision), written.revision, &written.created_by, None)
 }
 
 pub(super) fn outcome(outcome: Outcome) -> pb::ObservationOutcome {
@@ -105,10 +105,10 @@ pub(super) fn outcome(outcome: Outcome) -> pb::ObservationOutcome {
     }
 }
 
-pub(super) fn published(written: &Receipt, mut warnings: Vec<pb::Warning>) -> pb::RecordObservationResponse {
+pub(super) fn recorded(written: &Receipt, mut warnings: Vec<pb::Warning>) -> pb::RecordObservationResponse {
     warnings.extend(written.warnings.iter().map(warning));
     pb::RecordObservationResponse {
-        revision: Some(written_revision(written)),
+        revision: Some(recorded_revision(written)),
         outcome: outcome(written.outcome).into(),
         replayed: written.replayed,
         warnings,
@@ -118,7 +118,7 @@ pub(super) fn published(written: &Receipt, mut warnings: Vec<pb::Warning>) -> pb
 }
 
 /// The response to a batch. `warnings` come from its parsing, item by item.
-pub(super) fn published_batch(
+pub(super) fn batch_response(
     answer: BatchResult,
     warnings: Vec<Vec<pb::Warning>>,
 ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
@@ -129,16 +129,16 @@ pub(super) fn published_batch(
     // A repeated item has the snapshot of its original write, which may be much older than the others'.
     let snapshot = written.iter().map(|written| &written.snapshot).max_by_key(|snapshot| snapshot.next_seq);
     let snapshot = snapshot.map(snapshot_to_pb);
-    let responses = written.iter().zip(warnings).map(|(written, warnings)| compact(published(written, warnings)));
+    let responses = written.iter().zip(warnings).map(|(written, warnings)| compact(recorded(written, warnings)));
     Ok(pb::BatchRecordObservationsResponse { responses: responses.collect(), snapshot })
 }
 
 /// Omits what the client sent itself: with 256 long headlines the response would exceed a client's limit.
-fn compact(mut published: pb::RecordObservationResponse) -> pb::RecordObservationResponse {
-    if let Some(revision) = published.revision.as_mut() {
+fn compact(mut recorded: pb::RecordObservationResponse) -> pb::RecordObservationResponse {
+    if let Some(revision) = recorded.revision.as_mut() {
         (revision.content, revision.fetch) = (None, None);
     }
-    published
+    recorded
 }
 
 fn warning(warning: &Warning) -> pb::Warning {

@@ -16,23 +16,23 @@ use tonic::Status;
 use super::status::Refusal;
 
 /// A message that waits for the transport, until it is taken or the stream is ended.
-type Waiting<T> = Arc<Mutex<Option<T>>>;
+type PendingMessage<T> = Arc<Mutex<Option<T>>>;
 
 /// The sending half of a stream.
 pub(super) struct Sink<T> {
-    events: mpsc::Sender<Result<Waiting<T>, Status>>,
+    events: mpsc::Sender<Result<PendingMessage<T>, Status>>,
     /// The last messages, which the transport may not have taken yet.
-    waiting: Mutex<VecDeque<Waiting<T>>>,
+    waiting: Mutex<VecDeque<PendingMessage<T>>>,
     messages: usize,
     /// A reserved place for the final status, so that it can be sent even if the transport takes nothing.
-    end: Option<mpsc::OwnedPermit<Result<Waiting<T>, Status>>>,
+    end: Option<mpsc::OwnedPermit<Result<PendingMessage<T>, Status>>>,
     stalled_after: Duration,
 }
 
 /// The receiving half, from which the transport takes the messages. It also holds the stream's place in its limits for
 /// as long as the transport has it.
 pub struct Messages<T> {
-    received: mpsc::Receiver<Result<Waiting<T>, Status>>,
+    received: mpsc::Receiver<Result<PendingMessage<T>, Status>>,
     _place: Option<Box<dyn Send + Sync>>,
 }
 
@@ -87,7 +87,7 @@ impl<T: Send + 'static> Sink<T> {
         drop(self.hand_over(event));
     }
 
-    fn hand_over(&self, event: T) -> Result<(), mpsc::error::TrySendError<Result<Waiting<T>, Status>>> {
+    fn hand_over(&self, event: T) -> Result<(), mpsc::error::TrySendError<Result<PendingMessage<T>, Status>>> {
         let event = Arc::new(Mutex::new(Some(event)));
         self.events.try_send(Ok(Arc::clone(&event)))?;
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,7 +128,7 @@ impl<T: Send + 'static> Sink<T> {
     }
 }
 
-fn take<T>(waiting: &Waiting<T>) -> Option<T> {
+fn take<T>(waiting: &PendingMessage<T>) -> Option<T> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 

@@ -20,11 +20,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// An error response: why a request was not carried out.
 #[derive(Clone, Debug)]
-pub struct Refusal(Box<Told>);
+pub struct Refusal(Box<RefusalDetails>);
 
 /// The content of an error response.
 #[derive(Clone, Debug)]
-struct Told {
+struct RefusalDetails {
     code: Code,
     reason: &'static str,
     message: String,
@@ -37,7 +37,7 @@ struct Told {
 impl Refusal {
     fn new(code: Code, reason: &'static str, message: impl ToString) -> Self {
         let (metadata, fields, retry_after) = (HashMap::new(), FieldErrors::default(), None);
-        Self(Box::new(Told { code, reason, message: message.to_string(), metadata, fields, retry_after }))
+        Self(Box::new(RefusalDetails { code, reason, message: message.to_string(), metadata, fields, retry_after }))
     }
 
     fn of_fields(mut self, fields: impl Into<FieldErrors>) -> Self {
@@ -169,7 +169,7 @@ impl Refusal {
 
     /// The error as one item of a response with several.
     pub fn into_item_error(self) -> pb::ItemError {
-        let Told { code, reason, message, metadata, fields, .. } = *self.0;
+        let RefusalDetails { code, reason, message, metadata, fields, .. } = *self.0;
         let field =
             |error: &FieldError| pb::FieldViolation { field: error.path.clone(), description: error.problem.clone() };
         let field_violations = fields.listed().iter().map(field).collect();
@@ -178,15 +178,15 @@ impl Refusal {
 }
 
 impl From<Refusal> for Status {
-    fn from(Refusal(told): Refusal) -> Self {
-        let mut details = ErrorDetails::with_error_info(told.reason, ERROR_DOMAIN, told.metadata);
-        for FieldError { path, problem, .. } in told.fields.listed() {
+    fn from(Refusal(parts): Refusal) -> Self {
+        let mut details = ErrorDetails::with_error_info(parts.reason, ERROR_DOMAIN, parts.metadata);
+        for FieldError { path, problem, .. } in parts.fields.listed() {
             details.add_bad_request_violation(path, problem);
         }
-        if let Some(delay) = told.retry_after {
+        if let Some(delay) = parts.retry_after {
             details.set_retry_info(Some(delay));
         }
-        Self::with_error_details(told.code, told.message, details)
+        Self::with_error_details(parts.code, parts.message, details)
     }
 }
 
@@ -258,9 +258,11 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::Withdrawn { article, since } => Refusal::new(Code::FailedPrecondition, "ARTICLE_WITHDRAWN", error)
             .with("article", article)
             .with("withdrawn_since", since),
-        Conflict::StateTooEarly { article, first } => Refusal::new(Code::FailedPrecondition, "MARK_TOO_EARLY", error)
-            .with("article", article)
-            .with("first_observe_time", first),
+        Conflict::StateTooEarly { article, first } => {
+            Refusal::new(Code::FailedPrecondition, "STATE_CHANGE_TOO_EARLY", error)
+                .with("article", article)
+                .with("first_observe_time", first)
+        }
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
             .with("article", article)
             .with("request_id", id)

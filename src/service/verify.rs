@@ -22,11 +22,11 @@ impl Context {
     pub(super) fn verify(&self, place: OwnedSemaphorePermit) -> Messages<pb::VerifyResponse> {
         let (sink, received) = Sink::new(WAITING_MAX, self.stalled_after);
         let sink = Arc::new(sink);
-        let (archive, context, told) = (Arc::clone(&self.archive), self.clone(), Arc::clone(&sink));
+        let (archive, context, listening) = (Arc::clone(&self.archive), self.clone(), Arc::clone(&sink));
         let runtime = Handle::current();
         let listener = move |event| {
             let message = event_to_pb(event).into();
-            match runtime.block_on(context.tell(&told, message)) {
+            match runtime.block_on(context.send(&listening, message)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(NotTaken::Gone | NotTaken::Stalled) => ControlFlow::Break(()),
             }
@@ -34,8 +34,8 @@ impl Context {
         let context = self.clone();
         self.subscribers.spawn(async move {
             let _place = place;
-            let told = match archive.verify(listener).await {
-                Ok(Some(summary)) => match context.tell(&sink, Event::Summary(summary_to_pb(summary)).into()).await {
+            let sent = match archive.verify(listener).await {
+                Ok(Some(summary)) => match context.send(&sink, Event::Summary(summary_to_pb(summary)).into()).await {
                     Ok(()) => context.unless_stopping(sink.taken()).await,
                     not_taken => not_taken,
                 },
@@ -44,7 +44,7 @@ impl Context {
                 Ok(None) => Err(NotTaken::Stalled),
                 Err(error) => return end(sink, error.into()),
             };
-            match told {
+            match sent {
                 Ok(()) => {}
                 Err(_) if context.stopping.is_cancelled() => end(sink, Refusal::draining()),
                 Err(NotTaken::Stalled) => {
@@ -58,7 +58,7 @@ impl Context {
         received
     }
 
-    async fn tell(&self, sink: &Sink<pb::VerifyResponse>, message: pb::VerifyResponse) -> Result<(), NotTaken> {
+    async fn send(&self, sink: &Sink<pb::VerifyResponse>, message: pb::VerifyResponse) -> Result<(), NotTaken> {
         self.unless_stopping(sink.send(message)).await
     }
 

@@ -1,13 +1,15 @@
 //! Storage of contents and originals: delta chains, cut into chunks.
 //!
 //! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a
-//! keyframe, which is whole; as a delta, with an older content of the same article as the zstd prefix; or as a
+//! keyframe, which stands alone; as a delta, with an older content of the same article as the zstd prefix; or as a
 //! reference to an equal content, without data. The record names the base, and the depth: how many contents must be
 //! read before this one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read.
 
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use prost::Message;
+use quick_cache::Weighter;
 use sha2::{Digest, Sha256};
 use zstd::zstd_safe::{CCtx, DCtx, compress_bound};
 
@@ -16,7 +18,7 @@ use super::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
 use super::record::{claim_from_stored, claim_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
-use crate::model::{Block, BlockKind, Content, Original, OriginalRecord, Seq};
+use crate::model::{Block, BlockKind, BlockTag, Content, Original, OriginalRecord, Seq};
 
 /// The exclusive limit of a content's depth: at least every sixteenth content of a chain is a keyframe.
 pub const DEPTH_LIMIT: u32 = 16;
@@ -32,6 +34,16 @@ pub fn to_bytes(content: &Content) -> Vec<u8> {
 /// The inverse of [`to_bytes`]; `None` if the bytes are not the encoding of a content.
 pub fn from_bytes(bytes: &[u8]) -> Option<Content> {
     from_stored(stored::Content::decode(bytes).ok()?)
+}
+
+/// Weighs the encoded contents in a cache by the memory that each occupies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContentWeighter;
+
+impl Weighter<Seq, Bytes> for ContentWeighter {
+    fn weight(&self, _: &Seq, bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + 64
+    }
 }
 
 /// A content, compressed and ready to be stored.
@@ -55,17 +67,17 @@ pub struct Base<'a> {
 }
 
 impl PackedContent {
-    /// Compresses `bytes`: as a delta of `base` if that is not too deep and saves space, otherwise whole.
+    /// Compresses `bytes`: as a delta of `base` if that is not too deep and saves space, otherwise as a keyframe.
     pub fn pack(bytes: &[u8], base: Option<Base<'_>>) -> Self {
         let Some(base) = base.filter(|base| base.depth + 1 < DEPTH_LIMIT) else {
-            return Self::whole(bytes);
+            return Self::keyframe(bytes);
         };
         let data = compress(bytes, Some(base.bytes));
-        // A delta this large means an unrelated text. A whole content of about the same size is then faster to read.
+        // A delta this large means an unrelated text. A keyframe of about the same size is then faster to read.
         if data.len() > bytes.len() / 4 {
-            let whole = Self::whole(bytes);
-            if whole.data.as_ref().is_some_and(|whole| whole.len() <= data.len() + data.len() / 8) {
-                return whole;
+            let keyframe = Self::keyframe(bytes);
+            if keyframe.data.as_ref().is_some_and(|keyframe| keyframe.len() <= data.len() + data.len() / 8) {
+                return keyframe;
             }
         }
         Self { base: Some(base.seq), depth: base.depth + 1, length: bytes.len(), data: Some(data) }
@@ -105,7 +117,7 @@ impl PackedContent {
         StoredContent { seq, head, data: self.data.unwrap_or_default() }.write(batch);
     }
 
-    fn whole(bytes: &[u8]) -> Self {
+    fn keyframe(bytes: &[u8]) -> Self {
         Self { base: None, depth: 0, length: bytes.len(), data: Some(compress(bytes, None)) }
     }
 }
@@ -349,47 +361,32 @@ fn from_stored(content: stored::Content) -> Option<Content> {
 }
 
 fn block_to_stored(block: &Block) -> stored::Block {
-    let mut stored = stored::Block {
-        confidence_percent: u32::from(block.confidence_percent.unwrap_or(0)),
+    let stored = stored::Block {
+        kind: block.kind.tag().number().into(),
+        confidence_percent: block.confidence_percent.unwrap_or(0).into(),
         ..stored::Block::default()
     };
-    let (kind, text) = match &block.kind {
-        BlockKind::Paragraph { text } => (1, text.clone()),
-        BlockKind::Subheading { text } => (2, text.clone()),
-        BlockKind::Caption { text, image_url, credit } => {
-            stored.url.clone_from(image_url);
-            stored.credit.clone_from(credit);
-            (3, text.clone())
+    match block.kind.clone() {
+        BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
+            stored::Block { text, ..stored }
         }
-        BlockKind::Quote { text, attribution } => {
-            stored.credit.clone_from(attribution);
-            (4, text.clone())
-        }
-        BlockKind::List { items, ordered } => {
-            stored.items.clone_from(items);
-            stored.ordered = *ordered;
-            (5, String::new())
-        }
-        BlockKind::Embed { url, text } => {
-            stored.url.clone_from(url);
-            (6, text.clone())
-        }
-        BlockKind::CorrectionNote { text } => (7, text.clone()),
-    };
-    stored::Block { kind, text, ..stored }
+        BlockKind::Caption { text, image_url, credit } => stored::Block { text, url: image_url, credit, ..stored },
+        BlockKind::Quote { text, attribution } => stored::Block { text, credit: attribution, ..stored },
+        BlockKind::List { items, ordered } => stored::Block { items, ordered, ..stored },
+        BlockKind::Embed { url, text } => stored::Block { url, text, ..stored },
+    }
 }
 
 fn block_from_stored(block: stored::Block) -> Option<Block> {
     let text = block.text;
-    let kind = match block.kind {
-        1 => BlockKind::Paragraph { text },
-        2 => BlockKind::Subheading { text },
-        3 => BlockKind::Caption { text, image_url: block.url, credit: block.credit },
-        4 => BlockKind::Quote { text, attribution: block.credit },
-        5 => BlockKind::List { items: block.items, ordered: block.ordered },
-        6 => BlockKind::Embed { url: block.url, text },
-        7 => BlockKind::CorrectionNote { text },
-        _ => return None,
+    let kind = match BlockTag::from_number(block.kind)? {
+        BlockTag::Paragraph => BlockKind::Paragraph { text },
+        BlockTag::Subheading => BlockKind::Subheading { text },
+        BlockTag::Caption => BlockKind::Caption { text, image_url: block.url, credit: block.credit },
+        BlockTag::Quote => BlockKind::Quote { text, attribution: block.credit },
+        BlockTag::List => BlockKind::List { items: block.items, ordered: block.ordered },
+        BlockTag::Embed => BlockKind::Embed { url: block.url, text },
+        BlockTag::CorrectionNote => BlockKind::CorrectionNote { text },
     };
     let confidence = u8::try_from(block.confidence_percent).ok()?;
     Some(Block { kind, confidence_percent: (confidence > 0).then_some(confidence) })

@@ -18,7 +18,7 @@ pub const URL_CHANGES_KEPT: usize = 8;
 
 /// The newest state of an article.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ArticleHead {
     /// The article's name, with its source.
     pub name: ArticleName,
     /// Its first change, which created the article.
@@ -81,7 +81,7 @@ pub struct RecentContent {
     pub depth: u32,
 }
 
-impl Head {
+impl ArticleHead {
     /// The article's head key and the sealed value to store under it.
     pub fn encode(&self, article: ArticleKey) -> (Vec<u8>, Vec<u8>) {
         let key = ArticleIndexKey::Head(article).encode();

@@ -9,6 +9,7 @@
 pub mod content;
 pub mod engine;
 pub mod format;
+pub mod full_change;
 pub mod head;
 pub mod key;
 pub mod logfile;
@@ -19,7 +20,6 @@ pub mod seal;
 pub mod stats;
 pub mod subscription;
 pub mod tables;
-pub mod whole;
 
 #[expect(unreachable_pub, clippy::all, reason = "generated from proto/stored/v1")]
 mod stored {

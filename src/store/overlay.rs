@@ -5,7 +5,6 @@
 
 use std::collections::btree_map;
 use std::iter::Peekable;
-use std::ops::Bound;
 
 use super::engine::{Batch, Direction, EngineError, Entry, KeyRange, Read, Scan};
 
@@ -31,33 +30,24 @@ impl Read for Overlay<'_> {
     }
 
     fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
-        if is_empty(&range) {
+        if range.is_empty() {
             return Box::new(std::iter::empty());
         }
         let writes = self.above.writes.range::<Vec<u8>, _>((range.start.as_ref(), range.end.as_ref()));
         let writes = match direction {
-            Direction::Forward => Writes::Forward(writes),
-            Direction::Reverse => Writes::Reverse(writes.rev()),
+            Direction::Forward => PendingWrites::Forward(writes),
+            Direction::Reverse => PendingWrites::Reverse(writes.rev()),
         };
         Box::new(Merge { below: self.below.scan(range, direction).peekable(), above: writes.peekable(), direction })
     }
 }
 
-/// Whether a range is empty or inverted. `BTreeMap::range` panics on some of these.
-fn is_empty(range: &KeyRange) -> bool {
-    match (&range.start, &range.end) {
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-    }
-}
-
-enum Writes<'a> {
+enum PendingWrites<'a> {
     Forward(btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>),
     Reverse(std::iter::Rev<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>),
 }
 
-impl<'a> Iterator for Writes<'a> {
+impl<'a> Iterator for PendingWrites<'a> {
     type Item = (&'a Vec<u8>, &'a Option<Vec<u8>>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -70,7 +60,7 @@ impl<'a> Iterator for Writes<'a> {
 
 struct Merge<'a> {
     below: Peekable<Scan<'a>>,
-    above: Peekable<Writes<'a>>,
+    above: Peekable<PendingWrites<'a>>,
     direction: Direction,
 }
 
@@ -110,6 +100,7 @@ impl Iterator for Merge<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::ops::Bound;
 
     use proptest::prelude::*;
 
@@ -163,7 +154,7 @@ mod tests {
                 prop_assert_eq!(overlay.get(&[key]).unwrap(), expected.get(&vec![key]).cloned());
             }
             let range = KeyRange { start, end };
-            if !is_empty(&range) {
+            if !range.is_empty() {
                 let expected: Vec<_> = expected.range((range.start.clone(), range.end.clone()))
                     .map(|(key, value)| (key.clone(), value.clone())).collect();
                 let forward: Vec<_> = overlay.scan(range.clone(), Direction::Forward).map(Result::unwrap).collect();

@@ -9,9 +9,9 @@ use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
-    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, Fetch, LogDigest,
-    LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq, SourceId,
-    Standing, Timestamp, UrlKey, WordDelta,
+    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, Fetch,
+    LatestState, LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber,
+    RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -65,6 +65,12 @@ pub(super) fn change_of(seq: Seq, log_digest: LogDigest, record: &[u8]) -> Resul
     Ok(Change { seq, log_digest, entry })
 }
 
+/// The record of the revision that a change created. If the change created none, the database is damaged.
+pub fn created_revision(change: &Change) -> Result<&RevisionRecord, StoreError> {
+    let missing = || StoreError::damaged_at(change.seq, "the change that created a revision has no record of it");
+    change.entry.new_revision.as_deref().ok_or_else(missing)
+}
+
 fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
     stored::Change {
         article: entry.article.0,
@@ -98,23 +104,23 @@ pub(super) fn name_from_stored(name: &stored::ArticleRecord) -> Option<ArticleNa
 }
 
 /// The URL as stored. If it is the new revision's canonical URL, its text is left out: the revision has it already.
-fn bound_url(url: &ArticleUrl, made: Option<&RevisionRecord>) -> stored::BoundUrl {
-    let canonical = made.is_some_and(|made| made.canonical_url == url.original);
+fn bound_url(url: &ArticleUrl, new_revision: Option<&RevisionRecord>) -> stored::BoundUrl {
+    let canonical = new_revision.is_some_and(|revision| revision.canonical_url == url.original);
     let original = if canonical { String::new() } else { url.original.clone() };
     stored::BoundUrl { key: url.key.as_str().to_owned(), original }
 }
 
 fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
-    let made = message.made.map(revision_from_stored).map(|made| made.map(Box::new));
-    let made = transposed(made)?;
-    let canonical = made.as_ref().map(|made| made.canonical_url.clone()).unwrap_or_default();
+    let new_revision = message.made.map(revision_from_stored).map(|revision| revision.map(Box::new));
+    let new_revision = transposed(new_revision)?;
+    let canonical = new_revision.as_ref().map(|revision| revision.canonical_url.clone()).unwrap_or_default();
     let bound = |url: stored::BoundUrl| ArticleUrl {
         original: if url.original.is_empty() { canonical.clone() } else { url.original },
         key: UrlKey::from_stored(&url.key),
     };
     let name = name_from_stored(&message.name?)?;
     let observe_time = Timestamp::from_micros(message.observe_time)?;
-    let standing = Standing {
+    let standing = LatestState {
         created_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
         since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
         withdrawn: message.withdrawn,
@@ -134,7 +140,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         },
         request: request_from_stored(&message.request_id, &message.request_digest)?,
         bound_urls: message.bound_urls.into_iter().map(bound).collect(),
-        new_revision: made,
+        new_revision,
         reason: message.reason,
         fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::engine::{Direction, EngineError, Read};
-use super::head::{Head, InForce, StateChange};
+use super::head::{ArticleHead, InForce, StateChange};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
 use super::key::log::LogKey;
@@ -26,7 +26,7 @@ use crate::model::{
 
 /// An entry of the time table or the sighting table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Observed {
+pub struct TimeEntry {
     /// Its point on the observe axis, and the change that wrote it.
     pub point: TimePoint,
     /// The revision that is in force or was seen at that point.
@@ -102,9 +102,15 @@ impl<'a> Tables<'a> {
     }
 
     /// An article's newest state as last written, whether or not a reader may see it yet.
-    pub fn head(&self, article: ArticleKey) -> Result<Option<Head>, StoreError> {
+    pub fn head(&self, article: ArticleKey) -> Result<Option<ArticleHead>, StoreError> {
         let key = ArticleIndexKey::Head(article).encode();
-        self.read.get(&key)?.map(|value| Head::decode(&key, &value)).transpose()
+        self.read.get(&key)?.map(|value| ArticleHead::decode(&key, &value)).transpose()
+    }
+
+    /// Like [`Self::head`], for an article that exists. If it has no head, the database is damaged.
+    pub fn existing_head(&self, article: ArticleKey) -> Result<ArticleHead, StoreError> {
+        let missing = || StoreError::Damaged { seq: None, detail: format!("article {} has no head", article.0) };
+        self.head(article)?.ok_or_else(missing)
     }
 
     /// The highest internal number of an article; `None` if there are no articles.
@@ -144,16 +150,16 @@ impl<'a> Tables<'a> {
     }
 
     /// The entries of an article in the time table or the sighting table, below `bound`.
-    pub fn observed(
+    pub fn time_entries(
         &self,
         table: TimeTable,
         article: ArticleKey,
         times: (Bound<Timestamp>, Bound<Timestamp>),
         direction: Direction,
         bound: Seq,
-    ) -> impl Iterator<Item = Result<Observed, StoreError>> + use<'a> {
+    ) -> impl Iterator<Item = Result<TimeEntry, StoreError>> + use<'a> {
         let range = table.range(article, times.0, times.1);
-        self.read.scan(range, direction).filter_map(move |entry| observed_entry(entry, bound).transpose())
+        self.read.scan(range, direction).filter_map(move |entry| time_entry(entry, bound).transpose())
     }
 
     /// The state changes of an article, below `bound`.
@@ -210,7 +216,7 @@ impl<'a> Tables<'a> {
     /// The article that a URL leads to, as known below `bound`. The latest binding counts; it is also the earliest on
     /// the observe axis.
     pub fn url(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlBinding>, StoreError> {
-        for entry in self.read.scan(UrlIndexKey::of(url), Direction::Reverse) {
+        for entry in self.read.scan(UrlIndexKey::of_url(url), Direction::Reverse) {
             let (key, value) = entry?;
             let malformed = || StoreError::damaged(&key, "a URL's article cannot be read");
             let seq = UrlIndexKey::decode(&key).ok_or_else(malformed)?.seq;
@@ -287,8 +293,8 @@ impl<'a> Tables<'a> {
     }
 }
 
-impl From<Observed> for InForce {
-    fn from(entry: Observed) -> Self {
+impl From<TimeEntry> for InForce {
+    fn from(entry: TimeEntry) -> Self {
         Self {
             revision: entry.revision,
             created_seq: entry.created_seq,
@@ -306,7 +312,7 @@ impl Batch {
     }
 
     /// Writes an article's head.
-    pub fn put_head(&mut self, article: ArticleKey, head: &Head) {
+    pub fn put_head(&mut self, article: ArticleKey, head: &ArticleHead) {
         let (key, value) = head.encode(article);
         self.writes.insert(key, Some(value));
     }
@@ -317,7 +323,7 @@ impl Batch {
     }
 
     /// Writes an entry of the time table or the sighting table.
-    pub fn put_observed(&mut self, table: TimeTable, article: ArticleKey, entry: Observed) {
+    pub fn put_time_entry(&mut self, table: TimeTable, article: ArticleKey, entry: TimeEntry) {
         let mut value = entry.revision.get().to_be_bytes().to_vec();
         value.extend(entry.created_seq.0.to_be_bytes());
         self.put(table.key(article, entry.point).encode(), value);
@@ -385,7 +391,7 @@ fn name_entry(
     Ok((seq < bound).then_some((name.0, article)))
 }
 
-fn observed_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<Observed>, StoreError> {
+fn time_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<TimeEntry>, StoreError> {
     let (key, value) = entry?;
     let malformed = || StoreError::damaged(&key, "an observation cannot be read");
     let point = match ArticleIndexKey::decode(&key) {
@@ -398,7 +404,7 @@ fn observed_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) ->
     let mut fields = Fields(unseal(&key, &value)?);
     let revision = fields.u32().and_then(RevisionNumber::new).ok_or_else(malformed)?;
     let created_seq = fields.u64().map(Seq).ok_or_else(malformed)?;
-    Ok(Some(Observed { point, revision, created_seq }))
+    Ok(Some(TimeEntry { point, revision, created_seq }))
 }
 
 fn state_change_entry(

@@ -18,7 +18,7 @@ use super::pb;
 use super::request::RequestDecoder;
 
 /// The field number of `delivery` in `SubscribeResponse`.
-const BATCH_FIELD: u32 = 2;
+const DELIVERY_FIELD: u32 = 2;
 /// The field number of `changes` in both `Delivery` and `ListChangesResponse`.
 const CHANGES_FIELD: u32 = 1;
 /// The field number of `left_filter` in `Change`.
@@ -43,9 +43,18 @@ pub struct ChangeFrame {
 #[derive(Clone, Debug)]
 pub enum EventFrame {
     /// Changes, and the feed's position after them.
-    Changes(Box<(Vec<ChangeFrame>, pb::Bookmark)>),
+    Delivery(Box<DeliveryFrame>),
     /// Any event without changes.
     Other(Box<pb::SubscribeResponse>),
+}
+
+/// Changes of a subscription.
+#[derive(Clone, Debug)]
+pub struct DeliveryFrame {
+    /// The changes, in ascending order of seq.
+    pub changes: Vec<ChangeFrame>,
+    /// The feed's position after them.
+    pub bookmark: pb::Bookmark,
 }
 
 /// A page of changes.
@@ -97,9 +106,9 @@ impl Frame for EventFrame {
     fn encoded_len(&self) -> usize {
         match self {
             Self::Other(message) => message.encoded_len(),
-            Self::Changes(batch) => {
-                let length = batch_len(batch);
-                key_len(BATCH_FIELD) + encoded_len_varint(length as u64) + length
+            Self::Delivery(delivery) => {
+                let length = delivery.message_len();
+                key_len(DELIVERY_FIELD) + encoded_len_varint(length as u64) + length
             }
         }
     }
@@ -107,24 +116,25 @@ impl Frame for EventFrame {
     fn encode(&self, buffer: &mut impl BufMut) {
         match self {
             Self::Other(message) => message.encode_raw(buffer),
-            Self::Changes(batch) => {
-                let (changes, bookmark) = batch.as_ref();
-                encode_key(BATCH_FIELD, WireType::LengthDelimited, buffer);
-                encode_varint(batch_len(batch) as u64, buffer);
-                changes.iter().for_each(|change| change.encode_field(buffer));
-                bookmarked(bookmark).encode_raw(buffer);
+            Self::Delivery(delivery) => {
+                encode_key(DELIVERY_FIELD, WireType::LengthDelimited, buffer);
+                encode_varint(delivery.message_len() as u64, buffer);
+                delivery.changes.iter().for_each(|change| change.encode_field(buffer));
+                delivery.without_changes().encode_raw(buffer);
             }
         }
     }
 }
 
-fn batch_len((changes, bookmark): &(Vec<ChangeFrame>, pb::Bookmark)) -> usize {
-    fields_len(changes) + bookmarked(bookmark).encoded_len()
-}
+impl DeliveryFrame {
+    fn message_len(&self) -> usize {
+        fields_len(&self.changes) + self.without_changes().encoded_len()
+    }
 
-/// A delivery that contains only its bookmark.
-fn bookmarked(bookmark: &pb::Bookmark) -> pb::Delivery {
-    pb::Delivery { bookmark: Some(bookmark.clone()), ..pb::Delivery::default() }
+    /// The message with only its bookmark.
+    fn without_changes(&self) -> pb::Delivery {
+        pb::Delivery { bookmark: Some(self.bookmark.clone()), ..pb::Delivery::default() }
+    }
 }
 
 impl Frame for PageFrame {
@@ -204,7 +214,8 @@ mod tests {
         let (frames, changes): (Vec<_>, Vec<_>) =
             [change(0, false, false), change(1, true, false), change(2, true, true)].into_iter().unzip();
         let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), archive_time: None };
-        let event = EventFrame::Changes(Box::new((frames.clone(), bookmark.clone())));
+        let delivery = DeliveryFrame { changes: frames.clone(), bookmark: bookmark.clone() };
+        let event = EventFrame::Delivery(Box::new(delivery));
         let batch = pb::Delivery { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };
         let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Delivery(batch)) };
         assert_eq!(decoded::<pb::SubscribeResponse>(&event), expected);

@@ -101,11 +101,22 @@ fn correct(value: &mut Value, message: &MessageDescriptor) -> Result<(), (String
 
 /// The reason without the position, which `JsonError` has in its own fields.
 fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    let text = in_plain_words(error);
     match text.rsplit_once(" at line ") {
         Some((reason, _)) => reason.to_owned(),
         None => text,
     }
+}
+
+/// The message of a JSON error, without the terms of the parser's implementation.
+pub(crate) fn in_plain_words(error: &serde_json::Error) -> String {
+    const TERMS: [(&str, &str); 4] = [
+        ("expected ident", "expected true, false or null"),
+        ("invalid type: sequence", "this is a list"),
+        ("expected a map", "expected an object"),
+        ("EOF while parsing", "the text ends inside"),
+    ];
+    TERMS.iter().fold(error.to_string(), |text, (term, words)| text.replace(term, words))
 }
 
 fn descriptor<M: Name>() -> Option<MessageDescriptor> {
@@ -146,12 +157,14 @@ mod tests {
     /// Reads a JSON line with this observe time, and returns the time as it was read.
     fn observed(time: &str) -> Result<String, JsonError> {
         let line = format!(
-            r#"{{"publish":{{"content":{{"headline":"at 2016-12-31T23:59:60Z","publishTime":{{"words":":60"}}}},"observeTime":"{time}"}}}}"#
+            r#"{{"record":{{"content":{{"headline":"at 2016-12-31T23:59:60Z","publishTime":{{"words":":60"}}}},"observeTime":"{time}"}}}}"#
         );
         let read: pb::ReplayRequest = from_json(&line)?;
-        let Some(pb::replay_request::Request::Publish(publish)) = read.request else { panic!("it is a publish") };
-        assert_eq!(publish.content.unwrap().headline, "at 2016-12-31T23:59:60Z", "texts stay as they are");
-        Ok(publish.observe_time.unwrap().to_string())
+        let Some(pb::replay_request::Request::Record(observation)) = read.request else {
+            panic!("it is an observation")
+        };
+        assert_eq!(observation.content.unwrap().headline, "at 2016-12-31T23:59:60Z", "texts stay as they are");
+        Ok(observation.observe_time.unwrap().to_string())
     }
 
     #[test]

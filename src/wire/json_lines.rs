@@ -57,7 +57,7 @@ pub enum LineError {
     #[error("column {}: {}", .0.column, .0.reason)]
     Json(JsonError),
     /// The line has none of the requests.
-    #[error("the line has no request; it needs one of publish, withdraw, reinstate, rollback")]
+    #[error("the line has no request; it needs one of record, withdraw, reinstate, rollback")]
     Nothing,
 }
 
@@ -124,8 +124,8 @@ impl Line<'_> {
         if values > LINE_VALUES_MAX {
             return Err(LineError::TooMany { values });
         }
-        let asked: pb::ReplayRequest = from_json(text).map_err(LineError::Json)?;
-        if asked.request.is_some() { Ok(asked) } else { Err(LineError::Nothing) }
+        let request: pb::ReplayRequest = from_json(text).map_err(LineError::Json)?;
+        if request.request.is_some() { Ok(request) } else { Err(LineError::Nothing) }
     }
 }
 
@@ -162,21 +162,21 @@ mod tests {
 
     #[test]
     fn lines_keep_their_numbers() {
-        let text = "\u{feff}{\"publish\":{\"parent\":\"sources/press\"}}\n\n  \r\n{\"publish\"\n{\"publich\":{}}\n{}\n\
+        let text = "\u{feff}{\"record\":{\"parent\":\"sources/press\"}}\n\n  \r\n{\"record\"\n{\"publich\":{}}\n{}\n\
                     {\"recorded\":{\"seq\":\"1\"},\"withdraw\":{}}";
         let read = read(text.as_bytes());
         let numbers: Vec<_> = read.iter().map(|(number, _)| *number).collect();
         assert_eq!(numbers, [1, 4, 5, 6, 7]);
         let [first, broken, unknown, nothing, last] = read.try_into().unwrap();
         assert_eq!((first.1, last.1), (Ok(()), Ok(())));
-        assert!(broken.1.as_ref().unwrap_err().starts_with("column 10: "), "{broken:?}");
+        assert!(broken.1.as_ref().unwrap_err().starts_with("column 9: "), "{broken:?}");
         assert!(unknown.1.as_ref().unwrap_err().contains("publich"), "{unknown:?}");
         assert!(nothing.1.as_ref().unwrap_err().contains("has no request"), "{nothing:?}");
     }
 
     #[test]
     fn a_line_of_a_million_empty_blocks_is_rejected_before_it_is_parsed() {
-        let long = format!("{{\"publish\":{{\"content\":{{\"blocks\":[{{}}{}]}}}}}}", ",{}".repeat(1 << 20));
+        let long = format!("{{\"record\":{{\"content\":{{\"blocks\":[{{}}{}]}}}}}}", ",{}".repeat(1 << 20));
         let read = read(long.as_bytes());
         assert!(read[0].1.as_ref().unwrap_err().contains("values; at most"), "{:?}", read[0].1);
     }

@@ -64,8 +64,8 @@ pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
         ChangeKind::RolledBack,
         ChangeKind::Aliased,
     ];
-    let asked_for = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
-    asked_for.map(|kind| feed_kind_to_pb(kind).into()).collect()
+    let requested = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
+    requested.map(|kind| feed_kind_to_pb(kind).into()).collect()
 }
 
 /// Converts a kind of change.

@@ -14,9 +14,9 @@ const VARINT_BYTES_MAX: usize = 10;
 
 /// Appends the fields of one message to a buffer.
 #[derive(Debug)]
-pub struct Writer<'a>(pub &'a mut Vec<u8>);
+pub struct MessageWriter<'a>(pub &'a mut Vec<u8>);
 
-impl Writer<'_> {
+impl MessageWriter<'_> {
     /// Writes an unsigned integer, unless it is 0.
     pub fn number(&mut self, field: u32, value: u64) {
         if value != 0 {
@@ -81,13 +81,13 @@ impl Writer<'_> {
     }
 
     /// Writes a nested message, even if it has no fields.
-    pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Writer<'_>)) {
+    pub fn message(&mut self, field: u32, write: impl FnOnce(&mut MessageWriter<'_>)) {
         encode_key(field, WireType::LengthDelimited, self.0);
         // The length precedes the message but is known only afterwards. Most often it takes one byte, so one is
         // reserved.
         let place = self.0.len();
         self.0.push(0);
-        write(&mut Writer(self.0));
+        write(&mut MessageWriter(self.0));
         let length = self.0.len() - place - 1;
         match u8::try_from(length) {
             Ok(byte) if byte < 0x80 => {
@@ -128,7 +128,7 @@ mod tests {
         ) {
             let time = Timestamp::from_micros(micros).unwrap();
             let mut bytes = Vec::new();
-            let mut writer = Writer(&mut bytes);
+            let mut writer = MessageWriter(&mut bytes);
             writer.number(1, seq);
             writer.choice(2, pb::ChangeKind::Sighted);
             writer.joined(3, &["a", &seq.to_string()]);

@@ -125,7 +125,7 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
         }
         while in_flight.len() >= in_flight_max || (number + 1 == task.jobs && !in_flight.is_empty()) {
             let Some((job, pending)) = in_flight.pop_front() else { break };
-            tell(job, pending.answer().await);
+            tell(job, pending.reply().await);
         }
         if work.dice().percent(4) {
             know(&archive).await;

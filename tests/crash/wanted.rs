@@ -1,7 +1,7 @@
 //! A child's request as a few numbers, from which both the child and the parent build the operation and its content.
 
 use bytes::Bytes;
-use dateline::archive::request::{Action, Observation, Operation, Target};
+use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
 use dateline::model::{
     ArticleId, ArticleName, ArticleUrl, Block, BlockKind, Content, Original, RequestDigest, RequestId, RevisionNumber,
     SourceId, Timestamp,
@@ -76,9 +76,9 @@ impl Wanted {
 
     fn operation_with(&self, content: Content, original: Option<Original>) -> Operation {
         let target = if self.by_url {
-            Target::Found { source: self.source(), derived: self.name() }
+            ArticleTarget::ByUrl { source: self.source(), derived: self.name() }
         } else {
-            Target::Named(self.name())
+            ArticleTarget::Named(self.name())
         };
         let action = match &self.what {
             What::Observe { urls, .. } => {

@@ -115,7 +115,7 @@ fn records<R: BufRead + Seek>(mut reader: warc::Reader<R>) -> Vec<u64> {
     while let Some(record) = reader.next_record().expect("bytes in memory can be read") {
         assert!(places.len() < RECORDS_MAX, "the number of records is bounded");
         places.push(record.offset);
-        if let warc::Found::Page(page) = record.found {
+        if let warc::RecordContent::Page(page) = record.found {
             assert!(page.body.len() <= ingest::DOCUMENT_BYTES_MAX + (64 << 10) && page.url.starts_with("http"));
         }
     }

@@ -341,7 +341,7 @@ async fn a_state_change_before_the_first_observation_is_a_failed_precondition() 
     client.archive.record_observation(observed).await.unwrap();
     let withdraw = pb::WithdrawArticleRequest { name: name("a"), observe_time: Some(at(99)), ..Default::default() };
     let error = ServerError::from(client.archive.withdraw_article(withdraw).await.unwrap_err());
-    assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "MARK_TOO_EARLY"));
+    assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "STATE_CHANGE_TOO_EARLY"));
     assert_eq!(error.metadata["first_observe_time"], "2026-01-01T00:01:40Z");
     server.stop().await;
 }

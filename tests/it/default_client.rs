@@ -330,7 +330,7 @@ async fn a_snapshot_of_large_articles_reaches_a_default_client() {
 #[tokio::test]
 async fn a_page_reads_no_more_contents_than_it_may_return() {
     use dateline::archive::read::article::View;
-    use dateline::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder};
+    use dateline::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
     use dateline::archive::{Archive, Options};
     use dateline::model::{ArticleName, AsOf, Seq};
     let (directory, server, _) = fresh().await;
@@ -353,11 +353,12 @@ async fn a_page_reads_no_more_contents_than_it_may_return() {
     };
     let names = (0..LONG).map(|number| ArticleName::parse(&name(&id(number))).unwrap()).collect::<Vec<_>>();
     let first = names[0].clone();
+    let revisions = RevisionQuery { order: RevisionOrder::NewestFirst, view: View::Full, page_size: 1_000 };
     let read = [
         archive.articles_by_name(cut, query.clone(), None).await.unwrap().items.len(),
         archive.articles_by_latest_change(cut, query, None).await.unwrap().items.len(),
         archive.articles(cut, names, View::Full).await.unwrap().len(),
-        archive.revisions(cut, first, RevisionOrder::NewestFirst, None, (1_000, View::Full)).await.unwrap().items.len(),
+        archive.revisions(cut, first, revisions, None).await.unwrap().items.len(),
     ];
     assert_eq!(read, [3; 4], "the third exceeds 2 MiB");
     archive.close().await;

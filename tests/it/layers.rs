@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
@@ -23,8 +23,12 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("fetch", &[]),
     ("export", &["model"]),
     ("client", &["wire", "model"]),
+    ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "archive", "model", "config", "telemetry", "clock"]),
-    ("cli", &["client", "wire", "backup", "ingest", "fetch", "export", "model", "config", "server", "telemetry"]),
+    (
+        "cli",
+        &["capture", "client", "wire", "backup", "ingest", "fetch", "export", "model", "config", "server", "telemetry"],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -40,7 +44,7 @@ const EXCEPTIONS: [(&str, &str); 6] = [
 ];
 
 /// The modules that may use gRPC and protobuf.
-const GRPC_MODULES: [&str; 5] = ["wire", "service", "client", "server", "cli"];
+const GRPC_MODULES: [&str; 6] = ["wire", "service", "client", "capture", "server", "cli"];
 
 /// The files of the store that convert the model to stored protobuf and back.
 const STORED_CODE: [&str; 6] = [

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dateline::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
 use dateline::archive::read::article::{ArticleAt, View};
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::archive::{Archive, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, FeedQuery,
@@ -167,9 +167,9 @@ async fn sources(archive: &Archive, text: &mut String) {
 async fn revisions(archive: &Archive, text: &mut String) {
     let point = archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
     for article in listed(archive, point).await {
-        let page = (ALL, View::Basic);
+        let query = RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Basic, page_size: ALL };
         let name = article.name;
-        let listed = archive.revisions(point, name.clone(), RevisionOrder::OldestFirst, None, page).await.unwrap();
+        let listed = archive.revisions(point, name.clone(), query, None).await.unwrap();
         for entry in listed.items {
             let (count, first, last) = (entry.observation_count, entry.first_seen, entry.last_seen);
             let number = entry.revision.number;
@@ -186,7 +186,7 @@ async fn revision(
     selector: RevisionSelector,
     text: &mut String,
 ) {
-    let revision = archive.revision(point, name.clone(), selector, View::Full, true).await.unwrap();
+    let revision = archive.revision_with_original(point, name.clone(), selector, View::Full).await.unwrap();
     let record = revision.record().unwrap();
     write!(text, "  digest {}, {} words", record.digest, record.word_count).unwrap();
     if let Some(delta) = record.word_delta {

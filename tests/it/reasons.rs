@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The only files that create statuses.
-const STATUSES: [&str; 2] = ["src/service/status.rs", "src/wire/request/refused.rs"];
+const STATUSES: [&str; 2] = ["src/service/status.rs", "src/wire/request/error.rs"];
 /// The files with the reasons.
-const REASONS: [&str; 3] = ["src/service/status.rs", "src/wire/field_errors.rs", "src/wire/request/refused.rs"];
+const REASONS: [&str; 3] = ["src/service/status.rs", "src/wire/field_errors.rs", "src/wire/request/error.rs"];
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dateline::archive::request::{Action, Observation, Operation, Precondition, Target};
+use dateline::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
 use dateline::archive::{Archive, Options};
 use dateline::clock::ManualClock;
 use dateline::model::{
@@ -109,7 +109,7 @@ pub(crate) fn fetch(number: u8) -> Fetch {
 }
 
 /// An operation without precondition or request id.
-pub(crate) fn operation(target: Target, observe_time: Timestamp, action: Action) -> Operation {
+pub(crate) fn operation(target: ArticleTarget, observe_time: Timestamp, action: Action) -> Operation {
     Operation { target, observe_time, precondition: None, request: None, action }
 }
 
@@ -117,7 +117,11 @@ pub(crate) fn operation(target: Target, observe_time: Timestamp, action: Action)
 pub(crate) fn observe(name: &ArticleName, observe_time: Timestamp, text: Text) -> Operation {
     let content = content(text);
     let urls = canonical_url(&content).into_iter().collect();
-    operation(Target::Named(name.clone()), observe_time, Action::Observe(Box::new(Observation::new(content, urls))))
+    operation(
+        ArticleTarget::Named(name.clone()),
+        observe_time,
+        Action::Observe(Box::new(Observation::new(content, urls))),
+    )
 }
 
 /// The canonical URL of a content.

@@ -212,7 +212,7 @@ def make_write(rnd):
             q.coalesce_within.CopyFrom(Duration(seconds=5))
         if rnd.random() < 0.05:
             q.urls.append(f"https://www.example.org/{name[8:]}/{rnd.randrange(5)}")
-        return dict(kind="publish", method="RecordObservation", name=name, rid=rid, t=t, req=q, key=key_of(c),
+        return dict(kind="record", method="RecordObservation", name=name, rid=rid, t=t, req=q, key=key_of(c),
                     coalesce=q.HasField("coalesce_within"))
     if x < 0.85:
         return dict(kind="rollback", method="RollbackArticle", name=name, rid=rid, t=t,
@@ -320,7 +320,7 @@ async def do_replay(st, rnd):
     op = BYID[rnd.choice(list(BYID)) if len(BYID) < 50 else R.choice(list(BYID))]
     N["op replay"] += 1
     try:
-        if rnd.random() < 0.15 and op["kind"] == "publish":
+        if rnd.random() < 0.15 and op["kind"] == "record":
             q = a.RecordObservationRequest()
             q.CopyFrom(op["req"])
             q.content.headline += " otherwise"
@@ -346,7 +346,7 @@ async def do_batch(st, rnd):
     ops = []
     for _ in range(rnd.randrange(2, 7)):
         op = make_write(rnd)
-        if op["kind"] == "publish" and op["rid"]:
+        if op["kind"] == "record" and op["rid"]:
             ops.append(op)
     if not ops:
         return
@@ -380,7 +380,7 @@ async def do_batch(st, rnd):
 async def do_import(st, rnd):
     msgs = []
     for k in range(rnd.randrange(3, 12)):
-        ops = [o for o in (make_write(rnd) for _ in range(rnd.randrange(1, 4))) if o["kind"] == "publish" and o["rid"]]
+        ops = [o for o in (make_write(rnd) for _ in range(rnd.randrange(1, 4))) if o["kind"] == "record" and o["rid"]]
         if ops:
             group = unique()
             for o in ops:
@@ -432,7 +432,7 @@ async def do_cas(st, rnd):
         return
     c = content(name, rnd)
     c.blocks[0].paragraph.text = f"CAS {unique()}"
-    op = dict(kind="publish", method="RecordObservation", name=name, rid=f"r{unique()}", t=None, key=key_of(c), coalesce=False, cas=g.snapshot.next_seq,
+    op = dict(kind="record", method="RecordObservation", name=name, rid=f"r{unique()}", t=None, key=key_of(c), coalesce=False, cas=g.snapshot.next_seq,
               req=a.RecordObservationRequest(parent=parent, article_id=aid, content=c, request_id=None, precondition=a.Precondition(etag=g.article.etag)))
     op["req"].request_id = op["rid"]
     await do_write(st, rnd, op)
@@ -872,7 +872,7 @@ class Model:
         else:
             q = getattr(c.request, kind)
             t = us(q.observe_time)
-            if kind == "publish":
+            if kind == "record":
                 key = key_of(q.content)
             else:
                 key = {n: k for _, n, k in made}.get(q.revision_number)
@@ -963,7 +963,7 @@ def check_writes(m, log):
         q = getattr(c.request, c.request.WhichOneof("request"))
         if q.request_id:
             ids[(c.article, q.request_id)].append(c.seq)
-        elif c.request.WhichOneof("request") == "publish":
+        elif c.request.WhichOneof("request") == "record":
             plain[(c.article, us(q.observe_time))].append(c.seq)
     groups = collections.defaultdict(list)
     for op in WRITES:
@@ -989,7 +989,7 @@ def check_writes(m, log):
                     finding("SNAPSHOT_BEFORE_WRITE", f"{op['name']} {op['rid']} seq {c.seq}: snapshot {resp.snapshot.next_seq}")
                 if us(c.observe_time) != op["t"] and op["t"] is not None:
                     finding("OBSERVE_TIME", f"{op['name']} {op['rid']}: {op['t']} became {us(c.observe_time)}")
-                if op["kind"] == "publish" and key_of(c.request.publish.content) != op["key"]:
+                if op["kind"] == "record" and key_of(c.request.record.content) != op["key"]:
                     tie = c.kind in (3, 7) and sum(o[0] == us(c.observe_time) for o in m.obs[op["name"]]) > 1
                     finding("LOG_CONTENT_OF_TIE" if tie else "LOG_CONTENT", f"{op['name']} id={op['rid']} t={op['t']} seq {c.seq} kind {c.kind}: the log has another content; sent\n{op['req']}\nlog\n{c.request}\nanswer\n{op['resp']}")
         elif op["status"] == "error":
@@ -1176,10 +1176,10 @@ async def main():
         if len(log) != TAIL[0]:
             finding("LOG_LENGTH", f"the feed has {len(log)} changes, GetStatus reports {TAIL[0]}")
         if A.sabotage:
-            gone = next(o for o in WRITES if o["status"] == "ok" and o["rid"] and o["kind"] == "publish" and o["resp"].outcome == 2)
+            gone = next(o for o in WRITES if o["status"] == "ok" and o["rid"] and o["kind"] == "record" and o["resp"].outcome == 2)
             for c in log:
-                if c.article == gone["name"] and c.request.publish.request_id == gone["rid"]:
-                    c.request.publish.request_id = "sabotaged"
+                if c.article == gone["name"] and c.request.record.request_id == gone["rid"]:
+                    c.request.record.request_id = "sabotaged"
             name, t, bound, art, how = next(x for x in READS if x[3] is not None)
             art.revision.number += 1
             s = next(x for x in subs if isinstance(x, Follower) and x.name == "all")
@@ -1189,9 +1189,9 @@ async def main():
             n = list(STAMPS)[len(STAMPS) // 2]
             STAMPS[n] = (STAMPS[n][0] + 1, STAMPS[n][1])
             ASKS[0] = (ASKS[0][0], ASKS[0][1], ASKS[0][2] + b"x" if isinstance(ASKS[0][2], bytes) else "OTHER")
-            twice = next(o for o in WRITES if o["status"] == "ok" and o["rid"] and o["kind"] == "publish" and o is not gone)
-            again = next(c for c in log if c.article == twice["name"] and c.kind == 3 and c.request.publish.request_id)
-            again.request.publish.request_id = twice["rid"]
+            twice = next(o for o in WRITES if o["status"] == "ok" and o["rid"] and o["kind"] == "record" and o is not gone)
+            again = next(c for c in log if c.article == twice["name"] and c.kind == 3 and c.request.record.request_id)
+            again.request.record.request_id = twice["rid"]
         check_log(log)
         m = Model(log)
         check_writes(m, log)

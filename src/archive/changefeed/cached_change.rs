@@ -4,7 +4,7 @@
 //! Invariants:
 //! - The encoded change is the same for every subscriber. What differs between them (`left_filter`, `batch_end`) is not
 //!   part of it.
-//! - An encoded change larger than `kept_bytes_max` is not kept, because the ring has accounted for that much and no
+//! - An encoded change larger than `cached_bytes_max` is not kept, because the ring has accounted for that much and no
 //!   more.
 //! - A reader on an async thread never waits for another thread that is encoding.
 
@@ -16,9 +16,11 @@ use crate::archive::ArchiveError;
 use crate::archive::changefeed::FeedView;
 use crate::archive::changefeed::entry::{FeedEntry, FilterState, FilterStates};
 use crate::archive::error::Missing;
+use crate::archive::read::matching::StateInForce;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, RevisionNumber};
 use crate::store::StoreError;
+use crate::store::record::created_revision;
 
 impl FeedEntry {
     /// The article's state before and after the change, read on first use.
@@ -43,7 +45,7 @@ impl FeedEntry {
         render: impl FnOnce() -> Result<Bytes, ReadError>,
     ) -> Result<Bytes, ReadError> {
         let [basic, full, diff] = &self.renderings;
-        let place = match view {
+        let slot = match view {
             FeedView::Basic => basic,
             FeedView::Full => full,
             FeedView::Diff => diff,
@@ -51,20 +53,20 @@ impl FeedEntry {
             // help.
             FeedView::Request => return render(),
         };
-        let mut place = match place.try_lock() {
-            Ok(place) => place,
+        let mut slot = match slot.try_lock() {
+            Ok(slot) => slot,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
                 reader.tables()?; // Only a blocking thread may wait.
-                place.lock().unwrap_or_else(PoisonError::into_inner)
+                slot.lock().unwrap_or_else(PoisonError::into_inner)
             }
         };
-        match &*place {
+        match &*slot {
             Some(bytes) => Ok(bytes.clone()),
             None => {
                 let bytes = render()?;
-                if bytes.len() <= self.kept_bytes_max {
-                    *place = Some(bytes.clone());
+                if bytes.len() <= self.cached_bytes_max {
+                    *slot = Some(bytes.clone());
                 }
                 Ok(bytes)
             }
@@ -76,7 +78,8 @@ impl FilterState {
     /// The state of the article of `change`, just after it.
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let standing = change.entry.standing;
-        Ok(Self { created_by: newest(reader, change)?, since: standing.since, withdrawn: standing.withdrawn })
+        let state = StateInForce { withdrawn: standing.withdrawn, since: standing.since };
+        Ok(Self { created_by: newest(reader, change)?, state })
     }
 }
 
@@ -100,7 +103,8 @@ pub(crate) fn creating_change(
 }
 
 /// The number of the revision that a change created.
-pub(crate) fn number(made: &Change) -> Result<RevisionNumber, StoreError> {
-    let unmade = || StoreError::damaged_at(made.seq, "the change that created a revision has no record of it");
-    made.entry.revision.filter(|_| made.entry.new_revision.is_some()).ok_or_else(unmade)
+pub(crate) fn number(change: &Change) -> Result<RevisionNumber, StoreError> {
+    created_revision(change)?;
+    let missing = || StoreError::damaged_at(change.seq, "the change that created a revision does not say its number");
+    change.entry.revision.ok_or_else(missing)
 }

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 
+use crate::archive::read::matching::StateInForce;
 use crate::archive::writes::Writes;
-use crate::model::{Change, Timestamp};
+use crate::model::Change;
 
 /// The maximum number of changes in the ring.
 pub(crate) const RECENT_CHANGES_MAX: usize = 8_192;
@@ -21,7 +22,7 @@ pub(crate) struct FeedEntry {
     pub(crate) change: Arc<Change>,
     pub(super) filter_states: OnceLock<FilterStates>,
     /// The maximum size, in bytes, of an encoded change that is kept. The ring counts this much for each view.
-    pub(super) kept_bytes_max: usize,
+    pub(super) cached_bytes_max: usize,
     /// The encoded change in each view that is cached. Only the layer above knows the encoding.
     pub(super) renderings: [Mutex<Option<Bytes>>; 3],
 }
@@ -37,8 +38,7 @@ pub(crate) struct FilterStates {
 pub(crate) struct FilterState {
     /// The change that created the newest revision.
     pub(crate) created_by: Arc<Change>,
-    pub(crate) since: Timestamp,
-    pub(crate) withdrawn: bool,
+    pub(crate) state: StateInForce,
 }
 
 impl FeedEntry {
@@ -47,9 +47,9 @@ impl FeedEntry {
         Self::new(change, 0)
     }
 
-    /// A change for the ring. Its encoded form is kept for each view, up to `kept_bytes_max` bytes.
-    pub(crate) fn new(change: Arc<Change>, kept_bytes_max: usize) -> Self {
-        Self { change, kept_bytes_max, filter_states: OnceLock::new(), renderings: Default::default() }
+    /// A change for the ring. Its encoded form is kept for each view, up to `cached_bytes_max` bytes.
+    pub(crate) fn new(change: Arc<Change>, cached_bytes_max: usize) -> Self {
+        Self { change, cached_bytes_max, filter_states: OnceLock::new(), renderings: Default::default() }
     }
 }
 
@@ -60,17 +60,18 @@ pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
     let mut contents = writes.contents.iter().peekable();
     writes.changes.iter().map(move |change| {
         let content = contents.next_if(|(seq, _)| *seq == change.seq);
-        let kept_bytes_max = kept_bytes_max(change, content.map_or(0, |(_, content)| content.bytes.len()));
-        let entry = Arc::new(FeedEntry::new(Arc::clone(change), kept_bytes_max));
-        (change.seq.0, entry, ENTRY_BYTES + VIEWS * kept_bytes_max)
+        let cached_bytes_max = cached_bytes_max(change, content.map_or(0, |(_, content)| content.bytes.len()));
+        let entry = Arc::new(FeedEntry::new(Arc::clone(change), cached_bytes_max));
+        (change.seq.0, entry, ENTRY_BYTES + VIEWS * cached_bytes_max)
     })
 }
 
 /// The maximum size, in bytes, of an encoded change that is kept: an estimate from its content, with room for the
 /// differences, and its attributes.
-fn kept_bytes_max(change: &Change, content_bytes: usize) -> usize {
-    let made = change.entry.new_revision.as_deref();
-    let text = made.map_or(0, |made| made.headline.len() + made.canonical_url.len() + 64 * made.labels.len());
+fn cached_bytes_max(change: &Change, content_bytes: usize) -> usize {
+    let new_revision = change.entry.new_revision.as_deref();
+    let text = new_revision
+        .map_or(0, |revision| revision.headline.len() + revision.canonical_url.len() + 64 * revision.labels.len());
     // The fetch is encoded twice: in the change, and in the revision that it created.
     let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
     1_024 + text + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2

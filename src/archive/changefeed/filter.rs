@@ -9,12 +9,8 @@
 //! then URLs.
 
 use crate::archive::changefeed::entry::{FeedEntry, FilterState};
-
 use crate::archive::read::article::urls;
-use crate::archive::read::matching::asks_for_attributes;
-use crate::archive::read::matching::attributes_pass;
-use crate::archive::read::matching::name_passes;
-use crate::archive::read::matching::state_passes;
+use crate::archive::read::matching::{attributes_pass, checks_attributes, name_passes, state_passes};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, FeedQuery};
 
@@ -26,30 +22,34 @@ pub(crate) struct FilterMatch {
 }
 
 /// Checks a change against the query; `None` if it does not match.
-pub(crate) fn fit(reader: &Reader<'_>, query: &FeedQuery, entry: &FeedEntry) -> Result<Option<FilterMatch>, ReadError> {
-    let asked_for = query.kinds.contains(ChangeKind::of(&entry.change));
+pub(crate) fn filter_match(
+    reader: &Reader<'_>,
+    query: &FeedQuery,
+    entry: &FeedEntry,
+) -> Result<Option<FilterMatch>, ReadError> {
+    let kind_is_selected = query.kinds.contains(ChangeKind::of(&entry.change));
     let may_cross = query.kinds.is_default();
-    if !(asked_for || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
+    if !(kind_is_selected || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
         return Ok(None);
     }
-    if !asks_for_attributes(&query.filter) {
-        return Ok(asked_for.then_some(FilterMatch { left_filter: false }));
+    if !checks_attributes(&query.filter) {
+        return Ok(kind_is_selected.then_some(FilterMatch { left_filter: false }));
     }
     let filter_states = entry.filter_states(reader)?;
-    let (was, is) =
-        (filter_states.before.as_ref().is_some_and(|it| passes(query, it)), passes(query, &filter_states.after));
-    if !(was || is) {
+    let before = filter_states.before.as_ref().is_some_and(|article| passes(query, article));
+    let after = passes(query, &filter_states.after);
+    if !(before || after) {
         return Ok(None);
     }
-    let (led, leads) = urls_pass(reader, query, &entry.change)?;
-    let (before, after) = (was && led, is && leads);
-    let is_wanted = (before || after) && (asked_for || before != after);
-    Ok(is_wanted.then_some(FilterMatch { left_filter: before && !after }))
+    let (url_before, url_after) = urls_pass(reader, query, &entry.change)?;
+    let (before, after) = (before && url_before, after && url_after);
+    let is_match = (before || after) && (kind_is_selected || before != after);
+    Ok(is_match.then_some(FilterMatch { left_filter: before && !after }))
 }
 
 /// Whether an article in this state matches the filter, URLs left out.
-fn passes(query: &FeedQuery, stand: &FilterState) -> bool {
-    state_passes(&query.filter, stand.withdrawn, stand.since) && attributes_pass(&query.filter, &stand.created_by)
+fn passes(query: &FeedQuery, article: &FilterState) -> bool {
+    state_passes(&query.filter, article.state) && attributes_pass(&query.filter, &article.created_by)
 }
 
 /// Whether the article has a URL with the filter's prefix, before the change and after it. A change can add URLs but
@@ -57,6 +57,6 @@ fn passes(query: &FeedQuery, stand: &FilterState) -> bool {
 fn urls_pass(reader: &Reader<'_>, query: &FeedQuery, change: &Change) -> Result<(bool, bool), ReadError> {
     let Some(prefix) = &query.filter.url_prefix else { return Ok((true, true)) };
     let Some(head) = reader.head(&change.entry.name)? else { return Ok((false, false)) };
-    let led = urls(reader, &head, change.seq)?.iter().any(|(url, _)| url.key.starts_with(prefix));
-    Ok((led, led || change.entry.bound_urls.iter().any(|url| url.key.starts_with(prefix))))
+    let before = urls(reader, &head, change.seq)?.iter().any(|(url, _)| url.key.starts_with(prefix));
+    Ok((before, before || change.entry.bound_urls.iter().any(|url| url.key.starts_with(prefix))))
 }

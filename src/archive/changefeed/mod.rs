@@ -41,7 +41,7 @@ use tokio::sync::watch;
 
 pub use crate::archive::changefeed::page::{PagePlan, Render};
 pub use crate::archive::changefeed::replay_request::ReplayRequest;
-pub(crate) use crate::archive::changefeed::ring::End;
+pub(crate) use crate::archive::changefeed::ring::AnnouncedEnd;
 pub use crate::archive::changefeed::start::FeedStart;
 pub use crate::archive::changefeed::view::ChangeAt;
 use crate::archive::position::Tail;
@@ -54,7 +54,7 @@ use crate::model::{FeedQuery, Seq, Snapshot};
 pub enum FeedView {
     /// The attributes that the log has.
     Basic,
-    /// The attributes and the whole content.
+    /// The attributes and the full content.
     Full,
     /// The attributes, and the differences from the content before.
     Diff,
@@ -105,7 +105,7 @@ impl FeedEnd {
     }
 }
 
-impl End for Tail {
+impl AnnouncedEnd for Tail {
     fn next_seq(&self) -> u64 {
         self.position.next_seq.0
     }

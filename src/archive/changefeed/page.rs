@@ -15,12 +15,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::archive::changefeed::entry::FeedEntry;
-use crate::archive::changefeed::filter::fit;
+use crate::archive::changefeed::filter::filter_match;
 use crate::archive::changefeed::view::ChangeAt;
-use crate::archive::changefeed::view::shown;
+use crate::archive::changefeed::view::change_at;
 use crate::archive::changefeed::{FeedItem, FeedPage, FeedView};
+use crate::archive::position::snapshot_after;
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{Change, FeedQuery, Limits, Seq, Snapshot};
+use crate::model::{FeedQuery, Limits, Seq, Snapshot};
 use crate::store::StoreError;
 
 /// Encodes a change and appends the bytes.
@@ -45,7 +46,7 @@ pub struct PagePlan {
 
 /// Reads the page from `from` on and below `end`, which was announced as the durable tail.
 pub(crate) fn page(reader: &Reader<'_>, from: Snapshot, end: Seq, plan: &PagePlan) -> Result<FeedPage, ReadError> {
-    let mut reading = Reading::new(from);
+    let mut reading = PageBuilder::new(from);
     // Enough for any page: what it may examine, and then the rest of the atomic batch that it is in.
     let most = plan.examined_max.saturating_add(Limits::COMMIT_CHANGES_MAX + 1);
     match reader.recent(from.next_seq, end, most) {
@@ -84,21 +85,12 @@ const PASSED_MAX: usize = 512;
 pub(crate) fn without_match(reader: &Reader<'_>, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
     let entries = reader.recent(from.next_seq, end, PASSED_MAX)?;
     let last = entries.last().filter(|last| last.change.seq.next() == end)?;
-    let matches_none = entries.iter().all(|entry| matches!(fit(reader, query, entry), Ok(None)));
-    matches_none.then(|| after(&last.change))
-}
-
-/// The snapshot just after a change.
-fn after(change: &Change) -> Snapshot {
-    Snapshot {
-        next_seq: change.seq.next(),
-        archive_time: Some(change.entry.archive_time),
-        log_digest: change.log_digest,
-    }
+    let matches_none = entries.iter().all(|entry| matches!(filter_match(reader, query, entry), Ok(None)));
+    matches_none.then(|| snapshot_after(&last.change))
 }
 
 /// A page that is being read.
-struct Reading {
+struct PageBuilder {
     page: FeedPage,
     examined: usize,
     bytes: usize,
@@ -111,18 +103,18 @@ struct Reading {
 
 /// Whether the page has room for more.
 #[derive(PartialEq, Eq)]
-enum Step {
+enum PageStatus {
     More,
     Done,
 }
 
-impl Step {
+impl PageStatus {
     fn is_done(&self) -> bool {
         *self == Self::Done
     }
 }
 
-impl Reading {
+impl PageBuilder {
     fn new(from: Snapshot) -> Self {
         let page = FeedPage { items: Vec::new(), next: from, from_storage: false };
         Self { page, examined: 0, bytes: 0, unshared: Vec::new(), ends: Vec::new(), batch: None }
@@ -130,28 +122,28 @@ impl Reading {
 
     /// Takes the next change of the log. Once the page is full, this only looks whether the atomic batch of the page's
     /// last change has another match, to set `batch_end`.
-    fn take(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Step, ReadError> {
+    fn take(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<PageStatus, ReadError> {
         let first = entry.change.entry.batch_first;
-        let goes_on = self.batch == Some(first);
+        let same_batch = self.batch == Some(first);
         let is_full = self.is_full(plan);
-        if is_full && !goes_on {
+        if is_full && !same_batch {
             self.end_batch(true);
-            return Ok(Step::Done);
+            return Ok(PageStatus::Done);
         }
-        let fit = fit(reader, &plan.query, entry)?;
-        if is_full && fit.is_some() {
+        let filter_match = filter_match(reader, &plan.query, entry)?;
+        if is_full && filter_match.is_some() {
             self.end_batch(false);
-            return Ok(Step::Done);
+            return Ok(PageStatus::Done);
         }
-        if let Some(fit) = fit {
-            self.end_batch(!goes_on);
+        if let Some(filter_match) = filter_match {
+            self.end_batch(!same_batch);
             let bytes = self.encoded(reader, plan, entry)?;
-            self.page.items.push(FeedItem { bytes, left_filter: fit.left_filter, batch_end: false });
+            self.page.items.push(FeedItem { bytes, left_filter: filter_match.left_filter, batch_end: false });
             self.batch = Some(first);
         }
         self.examined += 1;
-        self.page.next = after(&entry.change);
-        Ok(Step::More)
+        self.page.next = snapshot_after(&entry.change);
+        Ok(PageStatus::More)
     }
 
     /// Encodes a change. One from the ring returns its bytes, shared by all subscribers. One from storage returns no
@@ -159,14 +151,14 @@ impl Reading {
     fn encoded(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Bytes, ReadError> {
         if self.page.from_storage {
             let before = self.unshared.len();
-            (plan.render)(&shown(reader, entry, plan.view)?, &mut self.unshared);
+            (plan.render)(&change_at(reader, entry, plan.view)?, &mut self.unshared);
             self.ends.push(self.unshared.len());
             self.bytes += self.unshared.len() - before;
             return Ok(Bytes::new());
         }
         let bytes = entry.rendering(reader, plan.view, || {
             let mut bytes = Vec::new();
-            (plan.render)(&shown(reader, entry, plan.view)?, &mut bytes);
+            (plan.render)(&change_at(reader, entry, plan.view)?, &mut bytes);
             Ok(bytes.into())
         })?;
         self.bytes += bytes.len();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::archive::changefeed::cached_change::{creating_change, number};
 use crate::archive::changefeed::entry::FeedEntry;
-use crate::archive::project::timeline::Steps;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::revision_of;
 use crate::archive::read::article::{RevisionAt, View};
 use crate::archive::read::reader::{ReadError, Reader};
@@ -42,15 +42,15 @@ pub enum ReplayRequest {
 pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Result<ReplayRequest, ReadError> {
     let change = &feed_entry.change;
     let entry = &change.entry;
-    let publish = |number, made, coalesce| {
-        let revision = revision_of(reader, entry.name.clone(), number, made, View::Full)?;
+    let publish = |number, created_by, coalesce| {
+        let revision = revision_of(reader, entry.name.clone(), number, created_by, View::Full)?;
         Ok(ReplayRequest::Observe { revision: Box::new(revision), coalesce })
     };
     match entry.kind {
         LogKind::Created | LogKind::Revised => publish(number(change)?, Arc::clone(change), false),
         LogKind::Sighted | LogKind::Repeated => {
-            let nothing = || StoreError::damaged_at(change.seq, "an observation does not say which revision it found");
-            let number = entry.revision.ok_or_else(nothing)?;
+            let missing = || StoreError::damaged_at(change.seq, "an observation does not say which revision it found");
+            let number = entry.revision.ok_or_else(missing)?;
             if entry.by_rollback {
                 return Ok(ReplayRequest::Rollback(number));
             }
@@ -61,23 +61,24 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             // A coalesced observation found the revision in force at its time. Older logs do not say more about one
             // that was recorded before, either.
             None => {
-                let steps = Steps::Stored(reader.tables()?, entry.article);
-                let nothing = || StoreError::damaged_at(change.seq, "no revision is in force where URLs were seen");
-                let step = steps.in_force(Some(entry.observe_time), change.seq)?.ok_or_else(nothing)?;
+                let timeline = TimelineReader::Stored(reader.tables()?, entry.article);
+                let missing = || StoreError::damaged_at(change.seq, "no revision is in force where URLs were seen");
+                let step = timeline.in_force(Some(entry.observe_time), change.seq)?.ok_or_else(missing)?;
                 publish(step.revision, reader.change(step.created_seq)?, true)
             }
         },
         LogKind::RolledBack => {
             let record = entry.new_revision.as_deref();
-            let nothing = || StoreError::damaged_at(change.seq, "a rollback does not say to which revision");
-            Ok(ReplayRequest::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(nothing)?))
+            let missing = || StoreError::damaged_at(change.seq, "a rollback does not say to which revision");
+            Ok(ReplayRequest::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(missing)?))
         }
         LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {
-            let state = Steps::Stored(reader.tables()?, entry.article).state(Some(entry.observe_time), change.seq)?;
-            let nothing = || StoreError::damaged_at(change.seq, "the state change that was repeated is missing");
-            Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(nothing)?.withdrawn })
+            let state =
+                TimelineReader::Stored(reader.tables()?, entry.article).state(Some(entry.observe_time), change.seq)?;
+            let missing = || StoreError::damaged_at(change.seq, "the state change that was repeated is missing");
+            Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(missing)?.withdrawn })
         }
     }
 }

@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use super::sync::Mutex;
 
 /// An announced end of the log.
-pub(crate) trait End {
+pub(crate) trait AnnouncedEnd {
     /// Everything below this position is durable.
     fn next_seq(&self) -> u64;
 }
@@ -79,18 +79,18 @@ impl<T: Clone> Recent<T> {
         }
     }
 
-    /// Returns the items from `from` on and below `end`, at most `most` of them. `None` if any of those is not in the
-    /// ring.
-    pub(crate) fn range(&self, from: u64, end: u64, most: usize) -> Option<Vec<T>> {
+    /// Returns the items from `from` on and below `end`, at most `count_max` of them. `None` if any of those is not in
+    /// the ring.
+    pub(crate) fn range(&self, from: u64, end: u64, count_max: usize) -> Option<Vec<T>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = usize::try_from(from.checked_sub(ring.first)?).ok()?;
-        let count = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(most);
+        let count = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(count_max);
         let items: Vec<T> = ring.items.iter().skip(skipped).take(count).map(|(item, _)| item.clone()).collect();
         (items.len() == count).then_some(items)
     }
 }
 
 /// Waits until the announced tail is past `next_seq`, and returns it; `None` if the sender is gone.
-pub(crate) async fn beyond<E: End + Clone>(ends: &mut watch::Receiver<E>, next_seq: u64) -> Option<E> {
+pub(crate) async fn beyond<E: AnnouncedEnd + Clone>(ends: &mut watch::Receiver<E>, next_seq: u64) -> Option<E> {
     ends.wait_for(|end| end.next_seq() > next_seq).await.ok().map(|end| end.clone())
 }

@@ -14,7 +14,7 @@ pub enum FeedStart {
     /// At the first change archived at or after this instant.
     ArchiveTime(Timestamp),
     /// At exactly this position, which may be inside an atomic batch, of a log with this digest.
-    Place {
+    Exact {
         /// The position to start at.
         next_seq: Seq,
         /// The log digest below it.
@@ -26,20 +26,20 @@ pub enum FeedStart {
 
 impl Archive {
     /// The snapshot at a position. One that this log has not reached is [`ArchiveError::Bound`].
-    pub(crate) async fn feed_place(&self, next_seq: Seq) -> Result<Snapshot, ArchiveError> {
+    pub(crate) async fn snapshot_at(&self, next_seq: Seq) -> Result<Snapshot, ArchiveError> {
         let tail = self.shared.tail();
         self.read(move |reader| point::exactly(reader, &tail, next_seq, None)).await
     }
 
     /// Resolves where a feed begins.
     ///
-    /// A position after the durable tail, a time ahead of the clock, and a place with a different log digest are
-    /// [`ArchiveError::Bound`]. So is a place after the end of this log, because only a different log can have reached
-    /// it.
+    /// A position after the durable tail, a time ahead of the clock, and an exact position with a different log digest
+    /// are [`ArchiveError::Bound`]. So is an exact position after the end of this log, because only a different log can
+    /// have reached it.
     pub async fn feed_start(&self, start: FeedStart) -> Result<Snapshot, ArchiveError> {
         let known_at = match start {
             FeedStart::Now => return Ok(self.tail()),
-            FeedStart::Place { next_seq, log_digest } => {
+            FeedStart::Exact { next_seq, log_digest } => {
                 let tail = self.shared.tail();
                 return self.read(move |reader| point::exactly(reader, &tail, next_seq, Some(log_digest))).await;
             }

@@ -12,7 +12,7 @@ use crate::archive::changefeed::cached_change::{creating_change, number};
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::changefeed::replay_request::ReplayRequest;
 use crate::archive::changefeed::replay_request::replay_request;
-use crate::archive::project::timeline::Steps;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::revision_of;
 use crate::archive::read::article::{RevisionAt, View};
 use crate::archive::read::compare::{self, Comparison};
@@ -37,16 +37,16 @@ pub struct ChangeAt {
     /// The differences from the revision before, if the view is [`FeedView::Diff`] and the change created a revision.
     pub comparison: Option<Box<Comparison>>,
     /// The replay request, if the view is [`FeedView::Request`].
-    pub again: Option<ReplayRequest>,
+    pub replay_request: Option<ReplayRequest>,
 }
 
 /// Looks up what `view` delivers of a change.
-pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> Result<ChangeAt, ReadError> {
+pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> Result<ChangeAt, ReadError> {
     let change = &entry.change;
     let kind = ChangeKind::of(change);
     let newest = newest(reader, change)?;
     let newest_number = number(&newest)?;
-    let made = match change.entry.revision {
+    let created_by = match change.entry.revision {
         _ if change.entry.new_revision.is_some() => Arc::clone(change),
         // An observation that added nothing but URLs is delivered as a change of URLs alone.
         _ if kind == ChangeKind::Aliased => newest,
@@ -54,20 +54,20 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
         _ => newest,
     };
     let content = if view == FeedView::Full && kind != ChangeKind::Withdrawn { View::Full } else { View::Basic };
-    let number = number(&made)?;
+    let number = number(&created_by)?;
     let comparison = match view {
-        FeedView::Diff if made.seq == change.seq => Some(Box::new(compared(reader, entry, number)?)),
+        FeedView::Diff if created_by.seq == change.seq => Some(Box::new(compared(reader, entry, number)?)),
         FeedView::Basic | FeedView::Full | FeedView::Diff | FeedView::Request => None,
     };
-    let again = (view == FeedView::Request).then(|| replay_request(reader, entry)).transpose()?;
+    let replay_request = (view == FeedView::Request).then(|| replay_request(reader, entry)).transpose()?;
     Ok(ChangeAt {
         change: Arc::clone(change),
         kind,
-        revision: revision_of(reader, entry.change.entry.name.clone(), number, made, content)?,
+        revision: revision_of(reader, entry.change.entry.name.clone(), number, created_by, content)?,
         newest: newest_number,
         is_newest: change.entry.standing.is_newest || kind == ChangeKind::Aliased,
         comparison,
-        again,
+        replay_request,
     })
 }
 
@@ -75,11 +75,12 @@ pub(crate) fn shown(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) -> R
 fn compared(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, ReadError> {
     let tables = reader.tables()?; // Comparing takes too long for an async thread.
     let change = &entry.change;
-    let read = |number, made| revision_of(reader, entry.change.entry.name.clone(), number, made, View::Full);
+    let read =
+        |number, created_by| revision_of(reader, entry.change.entry.name.clone(), number, created_by, View::Full);
     // The revision came into force at its observe time, so this is a single seek, however long the article's history
     // is.
     let before = change.entry.observe_time.saturating_add_micros(-1);
-    let step = Steps::Stored(tables, change.entry.article).in_force(Some(before), change.seq.next())?;
+    let step = TimelineReader::Stored(tables, change.entry.article).in_force(Some(before), change.seq.next())?;
     let base = step.map(|step| read(step.revision, reader.change(step.created_seq)?)).transpose()?;
-    Ok(compare::beside(base, read(revision, Arc::clone(change))?))
+    Ok(compare::compare_revisions(base, read(revision, Arc::clone(change))?))
 }

@@ -25,12 +25,12 @@
 
 use std::ops::Bound;
 
-use crate::archive::project::timeline::Steps;
+use crate::archive::project::timeline::TimelineReader;
 use crate::model::{ArticleKey, ContentDigest, RevisionNumber, Seq, Timestamp};
 use crate::store::engine::Direction;
-use crate::store::head::{Head, InForce};
+use crate::store::head::{ArticleHead, InForce};
 use crate::store::key::article::TimeTable;
-use crate::store::tables::Observed;
+use crate::store::tables::TimeEntry;
 use crate::store::{StoreError, Tables};
 
 /// The bound that includes every change, durable or not. Only the writer thread may use it.
@@ -56,25 +56,25 @@ pub(crate) enum Decision {
 }
 
 /// An observation to be decided.
-pub(crate) struct Candidate<'a> {
+pub(crate) struct ObservationCandidate<'a> {
     pub(crate) article: ArticleKey,
-    pub(crate) head: &'a Head,
+    pub(crate) head: &'a ArticleHead,
     pub(crate) observe_time: Timestamp,
     pub(crate) digest: ContentDigest,
     pub(crate) coalesce_within_micros: i64,
 }
 
 /// Decides what an observation of an existing article does.
-pub(crate) fn decide(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<Decision, StoreError> {
-    let Candidate { article, head, observe_time: at, digest, .. } = *candidate;
+pub(crate) fn decide(tables: &Tables<'_>, candidate: &ObservationCandidate<'_>) -> Result<Decision, StoreError> {
+    let ObservationCandidate { article, head, observe_time: at, digest, .. } = *candidate;
     let in_order = at > head.latest_observe_time;
     if !in_order && let Some(revision) = recorded(tables, article, at, digest)? {
         return Ok(Decision::Recorded(revision));
     }
-    let steps = Steps::Stored(*tables, article);
-    let before = if in_order { Some(head.newest) } else { steps.in_force(Some(at), ALL)? };
+    let timeline = TimelineReader::Stored(*tables, article);
+    let before = if in_order { Some(head.newest) } else { timeline.in_force(Some(at), ALL)? };
     if let Some(before) = before
-        && may_be(head, before.created_seq, digest)
+        && may_have_digest(head, before.created_seq, digest)
         && digest_of(tables, before.created_seq)? == digest
     {
         return sighting(tables, candidate, before, in_order);
@@ -82,7 +82,7 @@ pub(crate) fn decide(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<D
     let next = if in_order { None } else { next_observation(tables, article, at, ALL)? };
     let after = match next {
         None => None,
-        Some(next) => steps.in_force(Some(next), ALL)?,
+        Some(next) => timeline.in_force(Some(next), ALL)?,
     };
     match after {
         Some(after) if digest_of(tables, after.created_seq)? == digest => Ok(Decision::Earlier(after)),
@@ -92,16 +92,17 @@ pub(crate) fn decide(tables: &Tables<'_>, candidate: &Candidate<'_>) -> Result<D
 
 /// Whether the revision created at `seq` can have this digest, judging by the digests' first bytes in the head. It
 /// spares the read of the change in most cases.
-fn may_be(head: &Head, seq: Seq, digest: ContentDigest) -> bool {
-    let remembered = head.recent.iter().rev().find(|recent| recent.seq == seq);
-    remembered.is_none_or(|recent| digest.0.starts_with(&recent.digest_start))
+fn may_have_digest(head: &ArticleHead, seq: Seq, digest: ContentDigest) -> bool {
+    let recent = head.recent.iter().rev().find(|recent| recent.seq == seq);
+    recent.is_none_or(|recent| digest.0.starts_with(&recent.digest_start))
 }
 
 /// Reads the content digest of the revision that the change at `seq` created.
 pub(crate) fn digest_of(tables: &Tables<'_>, seq: Seq) -> Result<ContentDigest, StoreError> {
     let change = tables.change(seq)?;
-    let made = change.and_then(|change| change.entry.new_revision);
-    made.map(|made| made.digest)
+    let new_revision = change.and_then(|change| change.entry.new_revision);
+    new_revision
+        .map(|revision| revision.digest)
         .ok_or_else(|| StoreError::damaged_at(seq, "the change that created a revision is missing"))
 }
 
@@ -116,8 +117,8 @@ fn recorded(
     let exactly = (Bound::Included(at), Bound::Included(at));
     let mut last_checked: Option<RevisionNumber> = None;
     for table in [TimeTable::Time, TimeTable::Sighting] {
-        for entry in tables.observed(table, article, exactly, Direction::Forward, ALL) {
-            let Observed { revision, created_seq, .. } = entry?;
+        for entry in tables.time_entries(table, article, exactly, Direction::Forward, ALL) {
+            let TimeEntry { revision, created_seq, .. } = entry?;
             if last_checked == Some(revision) {
                 continue; // If one instant has many entries, most are of the same revision.
             }
@@ -132,7 +133,7 @@ fn recorded(
 
 fn sighting(
     tables: &Tables<'_>,
-    candidate: &Candidate<'_>,
+    candidate: &ObservationCandidate<'_>,
     in_force: InForce,
     in_order: bool,
 ) -> Result<Decision, StoreError> {
@@ -158,12 +159,12 @@ pub(crate) fn next_observation(
     below: Seq,
 ) -> Result<Option<Timestamp>, StoreError> {
     let later = (Bound::Excluded(at), Bound::Unbounded);
-    nearest(tables, article, below, later, Direction::Forward, Timestamp::min)
+    nearest(tables, article, below, later, Direction::Forward)
 }
 
 fn last_observation(tables: &Tables<'_>, article: ArticleKey, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let earlier = (Bound::Unbounded, Bound::Included(at));
-    nearest(tables, article, ALL, earlier, Direction::Reverse, Timestamp::max)
+    nearest(tables, article, ALL, earlier, Direction::Reverse)
 }
 
 /// The first observation in the given direction. A new revision has an entry in the table `Time` and a sighting one in
@@ -174,15 +175,14 @@ fn nearest(
     below: Seq,
     times: (Bound<Timestamp>, Bound<Timestamp>),
     direction: Direction,
-    nearer: fn(Timestamp, Timestamp) -> Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let first = |table| -> Result<Option<Timestamp>, StoreError> {
-        let entry = tables.observed(table, article, times, direction, below).next().transpose()?;
+        let entry = tables.time_entries(table, article, times, direction, below).next().transpose()?;
         Ok(entry.map(|entry| entry.point.observe_time))
     };
-    let (step, sighting) = (first(TimeTable::Time)?, first(TimeTable::Sighting)?);
-    Ok(match (step, sighting) {
-        (Some(step), Some(sighting)) => Some(nearer(step, sighting)),
-        (step, sighting) => step.or(sighting),
+    let times = [first(TimeTable::Time)?, first(TimeTable::Sighting)?].into_iter().flatten();
+    Ok(match direction {
+        Direction::Forward => times.min(),
+        Direction::Reverse => times.max(),
     })
 }

@@ -6,7 +6,8 @@
 use crate::archive::decide::urls;
 use crate::archive::decide::{Decider, ExistingArticle};
 use crate::archive::error::{ArchiveError, Conflict};
-use crate::archive::project::timeline::Steps;
+use crate::archive::position::snapshot_after;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::etag;
 use crate::archive::request::{Operation, Outcome, Receipt, Warning};
 use crate::model::{Change, LogKind, RequestDigest, RequestId, Seq, Snapshot};
@@ -35,13 +36,13 @@ impl Decider<'_> {
             LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => Outcome::Unchanged,
         };
         let observe_time = change.entry.observe_time;
-        let steps = Steps::Stored(self.tables, existing.key);
-        let step = steps.in_force(Some(observe_time), seq.next())?.ok_or_else(missing)?;
-        let newest = steps.in_force(None, seq.next())?.ok_or_else(missing)?;
+        let timeline = TimelineReader::Stored(self.tables, existing.key);
+        let step = timeline.in_force(Some(observe_time), seq.next())?.ok_or_else(missing)?;
+        let newest = timeline.in_force(None, seq.next())?.ok_or_else(missing)?;
         // The etag of that time, not the current one: it must not let the client overwrite later changes, which it has
         // not seen.
         let last_state_change = match existing.head.last_state_change {
-            Some(last) if last > seq => steps.last_state_change(seq.next())?,
+            Some(last) if last > seq => timeline.last_state_change(seq.next())?,
             last => last,
         };
         let etag = etag(newest.revision, last_state_change, &*self.tables.creating_change(newest.created_seq)?);
@@ -49,7 +50,7 @@ impl Decider<'_> {
         for url in urls(operation) {
             let binding = self.tables.url(&url.key, seq.next())?;
             if let Some(binding) = binding.filter(|binding| binding.article != existing.key) {
-                let article = self.head(binding.article)?.name;
+                let article = self.tables.existing_head(binding.article)?.name;
                 warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
             }
         }
@@ -75,10 +76,6 @@ impl Decider<'_> {
             }
             last = next;
         }
-        Ok(Snapshot {
-            next_seq: last.seq.next(),
-            archive_time: Some(last.entry.archive_time),
-            log_digest: last.log_digest,
-        })
+        Ok(snapshot_after(&last))
     }
 }

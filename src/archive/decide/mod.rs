@@ -13,7 +13,7 @@
 //! - An operation causes at most one change, and that change is complete: it records the decision, so that nothing has
 //!   to be decided again when the log is replayed.
 //! - Nothing is written. A rejected operation leaves no trace.
-//! - Everything here is synchronous and depends only on the tables and the [`Position`]; the same input always gives
+//! - Everything here is synchronous and depends only on the tables and the [`LogPosition`]; the same input always gives
 //!   the same change.
 //!
 //! The decider must not know which of the state is durable. It reads through an overlay and sees all as one database.
@@ -28,19 +28,19 @@ use std::sync::Arc;
 use crate::archive::decide::decision::ALL;
 use crate::archive::decide::observation::NewContent;
 use crate::archive::error::{ArchiveError, Conflict, Missing};
-use crate::archive::position::Position;
+use crate::archive::position::LogPosition;
 use crate::archive::project::projection::project;
 use crate::archive::project::projection::{Cause, Projected};
-use crate::archive::project::timeline::Steps;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::etag;
 use crate::archive::read::contents::LoadedContent;
-use crate::archive::request::{Action, Operation, Outcome, Precondition, Receipt, Target, Warning};
+use crate::archive::request::{Action, ArticleTarget, Operation, Outcome, Precondition, Receipt, Warning};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LogKind, RevisionNumber, Seq, Standing, Timestamp,
+    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LatestState, LogKind, RevisionNumber, Seq, Timestamp,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::engine::{Direction, VALUE_BYTES_MAX};
-use crate::store::head::{Head, InForce};
+use crate::store::head::{ArticleHead, InForce};
 use crate::store::record::EncodedChange;
 use crate::store::{Batch, StoreError, Tables};
 
@@ -49,7 +49,7 @@ pub(crate) struct Decider<'a> {
     pub(crate) tables: Tables<'a>,
     pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
     /// The end of the log, where the change goes.
-    pub(crate) position: Position,
+    pub(crate) position: LogPosition,
     /// A provisional archive time; sealing the commit replaces it.
     pub(crate) archive_time: Timestamp,
     /// The first position of the atomic batch that the operation is part of.
@@ -59,7 +59,7 @@ pub(crate) struct Decider<'a> {
 /// A change and everything that is written with it, except the stats of its source.
 pub(crate) struct StagedChange {
     pub(crate) article: ArticleKey,
-    pub(crate) head: Head,
+    pub(crate) head: ArticleHead,
     pub(crate) batch: Batch,
     pub(crate) change: Arc<Change>,
     pub(crate) encoded: EncodedChange,
@@ -86,40 +86,40 @@ impl Payload {
 /// An article that exists, with its head before the operation.
 pub(crate) struct ExistingArticle {
     pub(crate) key: ArticleKey,
-    pub(crate) head: Head,
+    pub(crate) head: ArticleHead,
 }
 
 impl Decider<'_> {
     /// Decides the operation. The staged change is `None` if nothing is to be written.
-    pub(crate) fn take(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
-        let (mut written, staged) = self.decide(operation)?;
-        if !written.replayed {
-            written.etag = self.etag_after(&written, staged.as_ref())?;
+    pub(crate) fn decide(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let (mut receipt, staged) = self.decide_without_etag(operation)?;
+        if !receipt.replayed {
+            receipt.etag = self.etag_after(&receipt, staged.as_ref())?;
         }
-        Ok((written, staged))
+        Ok((receipt, staged))
     }
 
     /// The etag of the article's newest state after the operation.
-    fn etag_after(&self, written: &Receipt, staged: Option<&StagedChange>) -> Result<String, ArchiveError> {
+    fn etag_after(&self, receipt: &Receipt, staged: Option<&StagedChange>) -> Result<String, ArchiveError> {
         let existing = match staged {
             Some(StagedChange { article, head, .. }) => ExistingArticle { key: *article, head: head.clone() },
             None => {
-                let missing = || Missing::Article(written.article.clone());
-                let key = self.tables.article(&written.article, ALL)?.ok_or_else(missing)?;
-                ExistingArticle { key, head: self.head(key)? }
+                let missing = || Missing::Article(receipt.article.clone());
+                let key = self.tables.article(&receipt.article, ALL)?.ok_or_else(missing)?;
+                ExistingArticle { key, head: self.tables.existing_head(key)? }
             }
         };
         let change = staged.map(|staged| &staged.change);
         let newest = existing.head.newest;
-        let made = match change.into_iter().chain([&written.created_by]).find(|change| change.seq == newest.created_seq)
-        {
-            Some(made) => Arc::clone(made),
+        let mut known = change.into_iter().chain([&receipt.created_by]);
+        let created_by = match known.find(|change| change.seq == newest.created_seq) {
+            Some(created_by) => Arc::clone(created_by),
             None => self.tables.creating_change(newest.created_seq)?,
         };
-        Ok(etag(newest.revision, existing.head.last_state_change, &made))
+        Ok(etag(newest.revision, existing.head.last_state_change, &created_by))
     }
 
-    fn decide(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+    fn decide_without_etag(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
         let (name, existing) = self.resolve(operation)?;
         if let Some((existing, (id, digest))) = existing.as_ref().zip(operation.request.as_ref())
             && let Some(seq) = self.tables.request(existing.key, id)?
@@ -144,12 +144,12 @@ impl Decider<'_> {
 
     fn resolve(&self, operation: &Operation) -> Result<(ArticleName, Option<ExistingArticle>), ArchiveError> {
         let name = match &operation.target {
-            Target::Named(name) => name.clone(),
-            Target::Found { source, derived } => {
+            ArticleTarget::Named(name) => name.clone(),
+            ArticleTarget::ByUrl { source, derived } => {
                 let mut found = None;
                 for url in urls(operation) {
                     let Some(binding) = self.tables.url(&url.key, ALL)? else { continue };
-                    let name = self.head(binding.article)?.name;
+                    let name = self.tables.existing_head(binding.article)?.name;
                     if name.source == *source {
                         found = Some(name);
                         break;
@@ -160,14 +160,9 @@ impl Decider<'_> {
         };
         let existing = match self.tables.article(&name, ALL)? {
             None => None,
-            Some(key) => Some(ExistingArticle { key, head: self.head(key)? }),
+            Some(key) => Some(ExistingArticle { key, head: self.tables.existing_head(key)? }),
         };
         Ok((name, existing))
-    }
-
-    pub(crate) fn head(&self, article: ArticleKey) -> Result<Head, StoreError> {
-        let missing = || StoreError::Damaged { seq: None, detail: format!("article {} has no head", article.0) };
-        self.tables.head(article)?.ok_or_else(missing)
     }
 
     fn check(
@@ -182,8 +177,8 @@ impl Decider<'_> {
                 Precondition::Etag(_) | Precondition::Revision(_) => Err(Missing::Article(name.clone()).into()),
             };
         };
-        let made = self.tables.creating_change(head.newest.created_seq)?;
-        let etag = etag(head.newest.revision, head.last_state_change, &made);
+        let created_by = self.tables.creating_change(head.newest.created_seq)?;
+        let etag = etag(head.newest.revision, head.last_state_change, &created_by);
         let holds = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
             Precondition::Etag(expected) => *expected == etag,
@@ -206,12 +201,12 @@ impl Decider<'_> {
             return Err(Conflict::StateTooEarly { article: head.name, first: head.first_observe_time }.into());
         }
         let step = self.revision_at(key, at)?;
-        let made = self.tables.creating_change(step.created_seq)?;
+        let created_by = self.tables.creating_change(step.created_seq)?;
         let recorded = self.is_state_recorded(key, at, withdrawn)?;
         let outcome = if recorded { Outcome::Unchanged } else { Outcome::Revised };
-        let written = self.written(operation, head.name.clone(), outcome, &made, step.revision, Vec::new());
+        let receipt = self.receipt(operation, head.name.clone(), outcome, &created_by, step.revision, Vec::new());
         if recorded && operation.request.is_none() {
-            return Ok((written, None));
+            return Ok((receipt, None));
         }
         let kind = match (recorded, withdrawn) {
             (true, _) => LogKind::StateRepeated,
@@ -223,7 +218,7 @@ impl Decider<'_> {
             ..self.entry(operation, key, &head.name, kind, Some(head.latest_seq))
         };
         let staged = self.staged(Some(head), entry, None)?;
-        Ok((written, Some(staged)))
+        Ok((receipt, Some(staged)))
     }
 
     fn is_state_recorded(&self, key: ArticleKey, at: Timestamp, withdrawn: bool) -> Result<bool, StoreError> {
@@ -234,10 +229,10 @@ impl Decider<'_> {
 
     /// The revision in force at `at`; [`Missing::NotYetObserved`] if that is before the first observation.
     pub(crate) fn revision_at(&self, key: ArticleKey, at: Timestamp) -> Result<InForce, ArchiveError> {
-        if let Some(step) = Steps::Stored(self.tables, key).in_force(Some(at), ALL)? {
+        if let Some(step) = TimelineReader::Stored(self.tables, key).in_force(Some(at), ALL)? {
             return Ok(step);
         }
-        let head = self.head(key)?;
+        let head = self.tables.existing_head(key)?;
         Err(Missing::NotYetObserved { article: head.name, first: head.first_observe_time }.into())
     }
 
@@ -265,7 +260,7 @@ impl Decider<'_> {
             fetch: None,
             by_rollback: false,
             // A placeholder. `staged` replaces it, since it depends on the head after the change.
-            standing: Standing {
+            standing: LatestState {
                 created_seq: self.position.next_seq,
                 since: operation.observe_time,
                 withdrawn: false,
@@ -277,7 +272,7 @@ impl Decider<'_> {
     /// Stages the change `entry` to an article whose head is `before`; `None` for a new article.
     pub(crate) fn staged(
         &self,
-        before: Option<Head>,
+        before: Option<ArticleHead>,
         mut entry: ChangeEntry,
         payload: Option<Payload>,
     ) -> Result<StagedChange, ArchiveError> {
@@ -296,12 +291,12 @@ impl Decider<'_> {
         Ok(StagedChange { article, head, batch, change, encoded, content })
     }
 
-    pub(crate) fn written(
+    pub(crate) fn receipt(
         &self,
         operation: &Operation,
         article: ArticleName,
         outcome: Outcome,
-        made: &Arc<Change>,
+        created_by: &Arc<Change>,
         revision: RevisionNumber,
         warnings: Vec<Warning>,
     ) -> Receipt {
@@ -309,7 +304,7 @@ impl Decider<'_> {
             article,
             observe_time: operation.observe_time,
             outcome,
-            created_by: Arc::clone(made),
+            created_by: Arc::clone(created_by),
             revision,
             etag: String::new(),
             replayed: false,

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use crate::archive::decide::decision::decide;
 use crate::archive::decide::decision::digest_of;
-use crate::archive::decide::decision::{ALL, Candidate, Decision};
+use crate::archive::decide::decision::{ALL, Decision, ObservationCandidate};
 use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
-use crate::archive::project::timeline::Steps;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::contents::{self, LoadedContent};
 use crate::archive::request::{Observation, Operation, Outcome, Receipt, Warning};
 use crate::model::{
@@ -28,8 +28,9 @@ use crate::model::{
     WordDelta, diff,
 };
 use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
-use crate::store::head::{Head, InForce};
+use crate::store::head::{ArticleHead, InForce};
 use crate::store::overlay::Overlay;
+use crate::store::record::created_revision;
 use crate::store::{StoreError, Tables};
 
 /// A content to be recorded, and where it comes from.
@@ -49,7 +50,7 @@ impl Decider<'_> {
         let key = self.position.next_article;
         let at = operation.observe_time;
         let packed = match &observation.prepared {
-            Some(prepared) if prepared.against.is_none() => prepared.packed.clone(),
+            Some(prepared) if prepared.base_seq.is_none() => prepared.packed.clone(),
             _ => PackedContent::pack(&observation.bytes, None),
         };
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, 0)?;
@@ -67,22 +68,22 @@ impl Decider<'_> {
         };
         let payload = Payload { packed, original, content: loaded(observation) };
         let staged = self.staged(None, entry, Some(payload))?;
-        let written = self.written(operation, name, Outcome::Created, &staged.change, RevisionNumber::FIRST, warnings);
-        Ok((written, Some(staged)))
+        let receipt = self.receipt(operation, name, Outcome::Created, &staged.change, RevisionNumber::FIRST, warnings);
+        Ok((receipt, Some(staged)))
     }
 
     pub(crate) fn observe(
         &self,
         operation: &Operation,
         existing: ExistingArticle,
-        arrived: &NewContent<'_>,
+        new_content: &NewContent<'_>,
     ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
         let ExistingArticle { key, head } = existing;
         let at = operation.observe_time;
-        let observation = arrived.observation;
+        let observation = new_content.observation;
         // A request with an id is always logged, so it is never coalesced.
         let coalesce_within_micros = if operation.request.is_some() { 0 } else { observation.coalesce_within_micros };
-        let candidate = Candidate {
+        let candidate = ObservationCandidate {
             article: key,
             head: &head,
             observe_time: at,
@@ -91,20 +92,20 @@ impl Decider<'_> {
         };
         let decision = decide(&self.tables, &candidate)?;
         if !matches!(decision, Decision::Recorded(_)) {
-            self.refuse_if_withdrawn(&head, key, at)?;
+            self.reject_if_withdrawn(&head, key, at)?;
         }
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
         let entry = self.entry(operation, key, &head.name, LogKind::Sighted, Some(head.latest_seq));
-        let entry = ChangeEntry { bound_urls, by_rollback: arrived.rollback_of.is_some(), ..entry };
+        let entry = ChangeEntry { bound_urls, by_rollback: new_content.rollback_of.is_some(), ..entry };
         let (entry, payload) = match decision {
             Decision::Recorded(revision) if operation.request.is_some() => {
                 (ChangeEntry { kind: LogKind::Repeated, revision: Some(revision), ..entry }, None)
             }
             Decision::Recorded(_) | Decision::Coalesced if entry.bound_urls.is_empty() => {
                 let step = self.revision_at(key, at)?;
-                let made = self.tables.creating_change(step.created_seq)?;
+                let created_by = self.tables.creating_change(step.created_seq)?;
                 let outcome = Outcome::Unchanged;
-                return Ok((self.written(operation, head.name, outcome, &made, step.revision, warnings), None));
+                return Ok((self.receipt(operation, head.name, outcome, &created_by, step.revision, warnings), None));
             }
             Decision::Recorded(revision) => {
                 (ChangeEntry { kind: LogKind::Aliased, revision: Some(revision), ..entry }, None)
@@ -115,7 +116,7 @@ impl Decider<'_> {
                 (ChangeEntry { revision: Some(step.revision), fetch, ..entry }, None)
             }
             Decision::New { before } => {
-                let (entry, payload) = self.revise(&head, arrived, before, entry)?;
+                let (entry, payload) = self.revise(&head, new_content, before, entry)?;
                 (entry, Some(payload))
             }
         };
@@ -126,7 +127,7 @@ impl Decider<'_> {
     fn finish(
         &self,
         operation: &Operation,
-        before: Head,
+        before: ArticleHead,
         entry: ChangeEntry,
         payload: Option<Payload>,
         warnings: Vec<Warning>,
@@ -136,36 +137,37 @@ impl Decider<'_> {
         let in_order = at > before.latest_observe_time;
         let outcome = if entry.new_revision.is_some() { Outcome::Revised } else { Outcome::Unchanged };
         let staged = self.staged(Some(before), entry, payload)?;
-        let here = if in_order {
+        let in_force = if in_order {
             staged.head.newest
         } else {
             let after = Overlay::new(self.tables.source(), &staged.batch);
-            let none = || StoreError::Damaged { seq: None, detail: format!("article {} has no revision", key.0) };
-            Steps::Stored(Tables::new(&after), key).in_force(Some(at), ALL)?.ok_or_else(none)?
+            let missing = || StoreError::Damaged { seq: None, detail: format!("article {} has no revision", key.0) };
+            TimelineReader::Stored(Tables::new(&after), key).in_force(Some(at), ALL)?.ok_or_else(missing)?
         };
-        let is_own = here.created_seq == self.position.next_seq;
-        let made = if is_own { Arc::clone(&staged.change) } else { self.tables.creating_change(here.created_seq)? };
-        Ok((self.written(operation, name, outcome, &made, here.revision, warnings), Some(staged)))
+        let is_own = in_force.created_seq == self.position.next_seq;
+        let created_by =
+            if is_own { Arc::clone(&staged.change) } else { self.tables.creating_change(in_force.created_seq)? };
+        Ok((self.receipt(operation, name, outcome, &created_by, in_force.revision, warnings), Some(staged)))
     }
 
     fn revise(
         &self,
-        head: &Head,
-        arrived: &NewContent<'_>,
+        head: &ArticleHead,
+        new_content: &NewContent<'_>,
         before: Option<InForce>,
         entry: ChangeEntry,
     ) -> Result<(ChangeEntry, Payload), ArchiveError> {
-        let observation = arrived.observation;
-        let packed = self.pack(head, arrived)?;
+        let observation = new_content.observation;
+        let packed = self.pack(head, new_content)?;
         let word_delta = before.map(|before| self.word_delta(before, observation)).transpose()?;
         let original = packed_original(observation);
         let record = RevisionRecord {
             word_delta,
-            rollback_of: arrived.rollback_of.map(|(number, _)| number),
+            rollback_of: new_content.rollback_of.map(|(number, _)| number),
             original: original.as_ref().map(|original| original.record.clone()),
             ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
         };
-        let kind = if arrived.rollback_of.is_some() { LogKind::RolledBack } else { LogKind::Revised };
+        let kind = if new_content.rollback_of.is_some() { LogKind::RolledBack } else { LogKind::Revised };
         let revision = Some(head.revision_count.next());
         let fetch = observation.fetch.clone();
         let entry = ChangeEntry { kind, revision, new_revision: Some(Box::new(record)), fetch, ..entry };
@@ -174,38 +176,42 @@ impl Decider<'_> {
 
     /// Packs the content: as a reference if a recent content is equal, as the prepared delta if its base is still the
     /// latest content, or else as a new delta.
-    fn pack(&self, head: &Head, arrived: &NewContent<'_>) -> Result<PackedContent, ArchiveError> {
-        let observation = arrived.observation;
+    fn pack(&self, head: &ArticleHead, new_content: &NewContent<'_>) -> Result<PackedContent, ArchiveError> {
+        let observation = new_content.observation;
         let length = observation.bytes.len();
-        if let Some((seq, depth)) = self.equal_content(head, arrived)?
+        if let Some((seq, depth)) = self.equal_content(head, new_content)?
             && let Some(packed) = PackedContent::equal_to(seq, depth, length)
         {
             return Ok(packed);
         }
         let Some(latest) = head.recent.last() else { return Ok(PackedContent::pack(&observation.bytes, None)) };
-        if let Some(prepared) = observation.prepared.as_ref().filter(|prepared| prepared.against == Some(latest.seq)) {
+        if let Some(prepared) = observation.prepared.as_ref().filter(|prepared| prepared.base_seq == Some(latest.seq)) {
             return Ok(prepared.packed.clone());
         }
         let base = self.content_bytes(latest.seq)?;
         Ok(PackedContent::pack(&observation.bytes, Some(Base { seq: latest.seq, depth: latest.depth, bytes: &base })))
     }
 
-    fn equal_content(&self, head: &Head, arrived: &NewContent<'_>) -> Result<Option<(Seq, u32)>, ArchiveError> {
-        let digest = arrived.observation.digest;
+    fn equal_content(
+        &self,
+        head: &ArticleHead,
+        new_content: &NewContent<'_>,
+    ) -> Result<Option<(Seq, u32)>, ArchiveError> {
+        let digest = new_content.observation.digest;
         for recent in head.recent.iter().rev().filter(|recent| digest.0.starts_with(&recent.digest_start)) {
             // The digest leaves out guesses, so contents with equal digests may still differ in their bytes.
             let is_equal = digest_of(&self.tables, recent.seq)? == digest
-                && self.content_bytes(recent.seq)? == arrived.observation.bytes;
+                && self.content_bytes(recent.seq)? == new_content.observation.bytes;
             if is_equal {
                 return Ok(Some((recent.seq, recent.depth)));
             }
         }
-        let Some((_, seq)) = arrived.rollback_of else { return Ok(None) };
+        let Some((_, seq)) = new_content.rollback_of else { return Ok(None) };
         Ok(StoredContent::read(self.tables.source(), seq)?.map(|stored| (seq, stored.depth())))
     }
 
     fn word_delta(&self, before: InForce, observation: &Observation) -> Result<WordDelta, ArchiveError> {
-        if let Some(prepared) = observation.prepared.as_ref().filter(|it| it.against == Some(before.created_seq)) {
+        if let Some(prepared) = observation.prepared.as_ref().filter(|it| it.base_seq == Some(before.created_seq)) {
             return Ok(prepared.word_delta.unwrap_or_default());
         }
         let bytes = self.content_bytes(before.created_seq)?;
@@ -218,9 +224,13 @@ impl Decider<'_> {
         contents::load_bytes(self.tables.source(), seq, |seq| (self.cached)(seq).map(|content| content.bytes))
     }
 
-    fn refuse_if_withdrawn(&self, head: &Head, key: ArticleKey, at: Timestamp) -> Result<(), ArchiveError> {
+    fn reject_if_withdrawn(&self, head: &ArticleHead, key: ArticleKey, at: Timestamp) -> Result<(), ArchiveError> {
         let Some(last) = head.state else { return Ok(()) };
-        let state = if at >= last.since { Some(last) } else { Steps::Stored(self.tables, key).state(Some(at), ALL)? };
+        let state = if at >= last.since {
+            Some(last)
+        } else {
+            TimelineReader::Stored(self.tables, key).state(Some(at), ALL)?
+        };
         match state {
             Some(state) if state.withdrawn => {
                 Err(Conflict::Withdrawn { article: head.name.clone(), since: state.since }.into())
@@ -242,7 +252,7 @@ impl Decider<'_> {
         for url in urls {
             match self.tables.url(&url.key, ALL)? {
                 Some(binding) if binding.article != article => {
-                    let article = self.head(binding.article)?.name;
+                    let article = self.tables.existing_head(binding.article)?.name;
                     warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
                 }
                 Some(binding) if binding.since <= at => {}
@@ -268,9 +278,8 @@ impl Decider<'_> {
         let seq = self.tables.revision(existing.key, number, ALL)?;
         let missing = || Missing::Revision { article: existing.head.name.clone(), number };
         let seq = seq.ok_or_else(missing)?;
-        let made = self.tables.creating_change(seq)?;
-        let unmade = || StoreError::damaged_at(seq, "the change that created a revision has no record of it");
-        let record = made.entry.new_revision.as_ref().ok_or_else(unmade)?;
+        let created_by = self.tables.creating_change(seq)?;
+        let record = created_revision(&created_by)?;
         let digest = record.digest;
         let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
         let content = contents::load(self.tables.source(), seq, digest, cached)?;

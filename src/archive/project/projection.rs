@@ -21,20 +21,22 @@
 //! It must not know what a content says, who sent it, or whether the change is durable.
 
 use crate::archive::decide::decision::next_observation;
-use crate::archive::project::timeline::Steps;
-use crate::model::{ArticleKey, Change, ChangeEntry, ContentDigest, LogKind, RevisionNumber, Seq, Standing, Timestamp};
-use crate::store::head::{Head, InForce, RECENT_CONTENTS, RecentContent, StateChange};
+use crate::archive::project::timeline::TimelineReader;
+use crate::model::{
+    ArticleKey, Change, ChangeEntry, ContentDigest, LatestState, LogKind, RevisionNumber, Seq, Timestamp,
+};
+use crate::store::head::{ArticleHead, InForce, RECENT_CONTENTS, RecentContent, StateChange};
 use crate::store::key::article::{TimePoint, TimeTable};
 use crate::store::overlay::Overlay;
-use crate::store::tables::{Observed, UrlBinding};
+use crate::store::tables::{TimeEntry, UrlBinding};
 use crate::store::{Batch, StoreError, Tables};
 
 /// What follows from a change, except for the stats of its source.
 pub(crate) struct Projected {
     /// The article's head after it.
-    pub(crate) head: Head,
+    pub(crate) head: ArticleHead,
     /// The article's state after it, as the change's log record has it.
-    pub(crate) standing: Standing,
+    pub(crate) standing: LatestState,
     /// The index entries to write, including the head.
     pub(crate) batch: Batch,
 }
@@ -53,7 +55,11 @@ pub(crate) struct Cause<'a> {
 
 /// Projects a change. `before` is the article's head before it, `None` for a new article. Entries in `tables` from this
 /// change or later ones are ignored. A change that is impossible in this state is [`StoreError::Damaged`].
-pub(crate) fn project(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_>) -> Result<Projected, StoreError> {
+pub(crate) fn project(
+    tables: &Tables<'_>,
+    before: Option<ArticleHead>,
+    cause: Cause<'_>,
+) -> Result<Projected, StoreError> {
     let Cause { seq, entry, .. } = cause;
     let mut projection = match (before, entry.kind) {
         (None, LogKind::Created) => Projection::of_new_article(*tables, cause),
@@ -63,7 +69,7 @@ pub(crate) fn project(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_
     };
     match entry.kind {
         LogKind::Created | LogKind::Revised | LogKind::RolledBack => projection.revise()?,
-        LogKind::Sighted => projection.sight()?,
+        LogKind::Sighted => projection.confirm()?,
         LogKind::Withdrawn => projection.state(true)?,
         LogKind::Reinstated => projection.state(false)?,
         LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => {}
@@ -76,7 +82,7 @@ pub(crate) fn project(tables: &Tables<'_>, before: Option<Head>, cause: Cause<'_
 /// [`StoreError::Damaged`].
 pub(crate) fn reproject(
     tables: &Tables<'_>,
-    before: Option<Head>,
+    before: Option<ArticleHead>,
     change: &Change,
     depth: Option<u32>,
 ) -> Result<Projected, StoreError> {
@@ -84,11 +90,11 @@ pub(crate) fn reproject(
     if entry.previous != before.as_ref().map(|head| head.latest_seq) {
         return Err(StoreError::damaged_at(*seq, "a change does not refer to the article's previous change"));
     }
-    let derived = project(tables, before, Cause { seq: *seq, entry, depth })?;
-    if derived.standing != entry.standing {
+    let projected = project(tables, before, Cause { seq: *seq, entry, depth })?;
+    if projected.standing != entry.standing {
         return Err(StoreError::damaged_at(*seq, "a change's record of its article's state does not match the log"));
     }
-    Ok(derived)
+    Ok(projected)
 }
 
 struct Projection<'a> {
@@ -97,7 +103,7 @@ struct Projection<'a> {
     article: ArticleKey,
     /// Whether the observe time is later than that of every observation before. Then no index has to be read.
     in_order: bool,
-    head: Head,
+    head: ArticleHead,
     batch: Batch,
 }
 
@@ -105,7 +111,7 @@ impl<'a> Projection<'a> {
     fn of_new_article(tables: Tables<'a>, cause: Cause<'a>) -> Self {
         let Cause { seq, entry, .. } = cause;
         let at = entry.observe_time;
-        let head = Head {
+        let head = ArticleHead {
             name: entry.name.clone(),
             first_seq: seq,
             latest_seq: seq,
@@ -124,7 +130,7 @@ impl<'a> Projection<'a> {
         Self { tables, cause, article: entry.article, in_order: true, head, batch }
     }
 
-    fn of_article(tables: Tables<'a>, cause: Cause<'a>, head: Head) -> Self {
+    fn of_article(tables: Tables<'a>, cause: Cause<'a>, head: ArticleHead) -> Self {
         let in_order = cause.entry.observe_time > head.latest_observe_time;
         Self { tables, cause, article: cause.entry.article, in_order, head, batch: Batch::default() }
     }
@@ -134,9 +140,10 @@ impl<'a> Projection<'a> {
         let Cause { seq, entry, .. } = self.cause;
         let is_first = entry.kind == LogKind::Created;
         let number = if is_first { RevisionNumber::FIRST } else { self.head.revision_count.next() };
-        let made = entry.new_revision.as_ref().filter(|_| entry.revision == Some(number));
-        let made = made.ok_or_else(|| StoreError::damaged_at(seq, "a change does not create the next revision"))?;
-        self.remember(made.digest);
+        let new_revision = entry.new_revision.as_ref().filter(|_| entry.revision == Some(number));
+        let missing = || StoreError::damaged_at(seq, "a change does not create the next revision");
+        let new_revision = new_revision.ok_or_else(missing)?;
+        self.add_recent_content(new_revision.digest);
         self.head.revision_count = number;
         self.batch.put_revision(self.article, number, seq);
         let step = InForce { revision: number, created_seq: seq, since: entry.observe_time, known_seq: seq };
@@ -146,7 +153,7 @@ impl<'a> Projection<'a> {
             self.put(TimeTable::Time, from, restored);
         }
         self.put(TimeTable::Time, entry.observe_time, step);
-        self.observed(Some(step))
+        self.update_head(Some(step))
     }
 
     /// The revision that is in force again after the new one, and from when. This happens when the new one is observed
@@ -155,48 +162,49 @@ impl<'a> Projection<'a> {
         let at = self.cause.entry.observe_time;
         let Some(before) = self.in_force_before()? else { return Ok(None) };
         let Some(next) = next_observation(&self.tables, self.article, at, self.cause.seq)? else { return Ok(None) };
-        let after = self.steps().in_force(Some(next), self.cause.seq)?;
+        let after = self.timeline().in_force(Some(next), self.cause.seq)?;
         Ok(after.filter(|after| after.revision == before.revision).map(|after| (after, next)))
     }
 
     /// Projects a sighting, of the revision in force or of one that was live earlier than known.
-    fn sight(&mut self) -> Result<(), StoreError> {
+    fn confirm(&mut self) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
         let unknown = || StoreError::damaged_at(seq, "a change confirms a revision that was never created");
         let revision = entry.revision.ok_or_else(unknown)?;
         let in_force = self.in_force_before()?;
-        let is_again = in_force.is_some_and(|in_force| in_force.revision == revision);
-        let created_seq = match in_force.filter(|_| is_again) {
+        let is_in_force = in_force.is_some_and(|in_force| in_force.revision == revision);
+        let created_seq = match in_force.filter(|_| is_in_force) {
             Some(in_force) => in_force.created_seq,
             None => self.tables.revision(self.article, revision, seq)?.ok_or_else(unknown)?,
         };
         let step = InForce { revision, created_seq, since: entry.observe_time, known_seq: seq };
         self.put(TimeTable::Sighting, entry.observe_time, step);
-        if !is_again {
+        if !is_in_force {
             self.put(TimeTable::Time, entry.observe_time, step);
         }
-        self.observed(None)
+        self.update_head(None)
     }
 
     fn state(&mut self, withdrawn: bool) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
         self.batch.put_state_change(self.article, StateChange { withdrawn, seq, since: entry.observe_time });
         let after = Overlay::new(self.tables.source(), &self.batch);
-        self.head.state = Steps::Stored(Tables::new(&after), self.article).state(None, seq.next())?;
+        self.head.state = TimelineReader::Stored(Tables::new(&after), self.article).state(None, seq.next())?;
         self.head.last_state_change = Some(seq);
         Ok(())
     }
 
-    /// Updates the head with an observation. `made` is the step of the revision that it created, if it created one.
-    fn observed(&mut self, made: Option<InForce>) -> Result<(), StoreError> {
+    /// Updates the head with an observation. `created` is the step of the revision that it created, if it created one.
+    fn update_head(&mut self, created: Option<InForce>) -> Result<(), StoreError> {
         let at = self.cause.entry.observe_time;
         if !self.in_order {
             let after = Overlay::new(self.tables.source(), &self.batch);
-            let newest = Steps::Stored(Tables::new(&after), self.article).in_force(None, self.cause.seq.next())?;
-            let none = || StoreError::damaged_at(self.cause.seq, "an article has no revision in force");
-            self.head.newest = newest.ok_or_else(none)?;
-        } else if let Some(made) = made {
-            self.head.newest = made;
+            let newest =
+                TimelineReader::Stored(Tables::new(&after), self.article).in_force(None, self.cause.seq.next())?;
+            let missing = || StoreError::damaged_at(self.cause.seq, "an article has no revision in force");
+            self.head.newest = newest.ok_or_else(missing)?;
+        } else if let Some(created) = created {
+            self.head.newest = created;
         }
         self.head.first_observe_time = self.head.first_observe_time.min(at);
         self.head.latest_observe_time = self.head.latest_observe_time.max(at);
@@ -230,8 +238,8 @@ impl<'a> Projection<'a> {
         Projected { standing: standing(&self.head, entry), head: self.head, batch: self.batch }
     }
 
-    fn steps(&self) -> Steps<'a> {
-        Steps::Stored(self.tables, self.article)
+    fn timeline(&self) -> TimelineReader<'a> {
+        TimelineReader::Stored(self.tables, self.article)
     }
 
     /// The revision that was in force at the change's observe time before the change.
@@ -239,17 +247,17 @@ impl<'a> Projection<'a> {
         if self.in_order {
             return Ok(Some(self.head.newest));
         }
-        self.steps().in_force(Some(self.cause.entry.observe_time), self.cause.seq)
+        self.timeline().in_force(Some(self.cause.entry.observe_time), self.cause.seq)
     }
 
     fn put(&mut self, table: TimeTable, observe_time: Timestamp, step: InForce) {
         let point = TimePoint { observe_time, seq: self.cause.seq };
-        let entry = Observed { point, revision: step.revision, created_seq: step.created_seq };
-        self.batch.put_observed(table, self.article, entry);
+        let entry = TimeEntry { point, revision: step.revision, created_seq: step.created_seq };
+        self.batch.put_time_entry(table, self.article, entry);
     }
 
     /// Adds the content to the recent ones, which later contents can be deltas of.
-    fn remember(&mut self, digest: ContentDigest) {
+    fn add_recent_content(&mut self, digest: ContentDigest) {
         let Some(depth) = self.cause.depth else { return };
         let recent = &mut self.head.recent;
         if recent.len() >= RECENT_CONTENTS {
@@ -262,7 +270,7 @@ impl<'a> Projection<'a> {
 }
 
 /// The state in which the change leaves its article, given the head after it.
-fn standing(head: &Head, entry: &ChangeEntry) -> Standing {
+fn standing(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
     let is_newest = match entry.kind {
         LogKind::Created | LogKind::Revised | LogKind::Sighted | LogKind::Repeated | LogKind::RolledBack => {
             entry.revision == Some(head.newest.revision)
@@ -272,5 +280,10 @@ fn standing(head: &Head, entry: &ChangeEntry) -> Standing {
         }
         LogKind::Aliased => true,
     };
-    Standing { created_seq: head.newest.created_seq, since: head.newest.since, withdrawn: head.withdrawn(), is_newest }
+    LatestState {
+        created_seq: head.newest.created_seq,
+        since: head.newest.since,
+        withdrawn: head.withdrawn(),
+        is_newest,
+    }
 }

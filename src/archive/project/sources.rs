@@ -33,7 +33,7 @@ pub(crate) struct Sources(BTreeMap<SourceId, SourceTotals>);
 
 impl Sources {
     /// Adds the next change of the log. Returns the stats of its source after it.
-    pub(crate) fn take_in(&mut self, change: &Change) -> SourceTotals {
+    pub(crate) fn apply(&mut self, change: &Change) -> SourceTotals {
         let source = &change.entry.name.source;
         let stats = with_change(self.0.get(source).copied(), change.seq, &change.entry);
         self.0.insert(source.clone(), stats);

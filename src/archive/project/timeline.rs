@@ -33,11 +33,11 @@ use crate::model::{ArticleKey, RevisionNumber, Seq, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::head::{InForce, StateChange};
 use crate::store::key::article::TimeTable;
-use crate::store::tables::Observed;
+use crate::store::tables::TimeEntry;
 use crate::store::{StoreError, Tables};
 
 /// An entry of a step function.
-pub(crate) trait Step: Copy {
+pub(crate) trait TimelineEntry: Copy {
     /// Its instant on the observe axis.
     fn at(&self) -> Timestamp;
     /// Whether it continues the same step as `other`.
@@ -46,7 +46,7 @@ pub(crate) trait Step: Copy {
     fn begun_at(self, first: Self) -> Self;
 }
 
-impl Step for InForce {
+impl TimelineEntry for InForce {
     fn at(&self) -> Timestamp {
         self.since
     }
@@ -60,7 +60,7 @@ impl Step for InForce {
     }
 }
 
-impl Step for StateChange {
+impl TimelineEntry for StateChange {
     fn at(&self) -> Timestamp {
         self.since
     }
@@ -75,7 +75,9 @@ impl Step for StateChange {
 }
 
 /// The step that is in force at the first of `entries`, which run backwards in time. Two entries are usually enough.
-pub(crate) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreError>>) -> Result<Option<S>, StoreError> {
+pub(crate) fn current<S: TimelineEntry>(
+    entries: impl Iterator<Item = Result<S, StoreError>>,
+) -> Result<Option<S>, StoreError> {
     let mut step: Option<S> = None;
     let mut first: Option<S> = None;
     for entry in entries {
@@ -97,7 +99,7 @@ pub(crate) fn current<S: Step>(entries: impl Iterator<Item = Result<S, StoreErro
 
 /// When the step after `step` begins. `entries` run forward in time, starting after an instant at which `step` is in
 /// force.
-pub(crate) fn successor<S: Step>(
+pub(crate) fn successor<S: TimelineEntry>(
     step: &S,
     entries: impl Iterator<Item = Result<S, StoreError>>,
 ) -> Result<Option<Timestamp>, StoreError> {
@@ -135,7 +137,7 @@ fn first_of(
 pub(crate) struct Timeline {
     /// It has every entry of a change below this position, and none of a later change.
     pub(crate) known_below: Seq,
-    points: Vec<Observed>,
+    points: Vec<TimeEntry>,
     state_changes: Vec<StateChange>,
     /// The changes that created the revisions, in order of revision number.
     revisions: Vec<Seq>,
@@ -146,7 +148,7 @@ pub(crate) struct Timeline {
 
 /// Where the timeline of an article is read from. Both sources give the same answers.
 #[derive(Clone, Copy)]
-pub(crate) enum Steps<'a> {
+pub(crate) enum TimelineReader<'a> {
     /// From memory. It must cover the bound of the read.
     Loaded(&'a Timeline),
     /// From the tables, for the article with this key. They cover any bound.
@@ -165,7 +167,7 @@ impl Timeline {
         entries_max: usize,
     ) -> Result<Option<Self>, StoreError> {
         let all = (Bound::Unbounded, Bound::Unbounded);
-        let points = tables.observed(TimeTable::Time, article, all, Direction::Forward, below);
+        let points = tables.time_entries(TimeTable::Time, article, all, Direction::Forward, below);
         let points = points.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
         let state_changes = tables.state_changes(article, all, Direction::Forward, below);
         let state_changes = state_changes.take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
@@ -191,7 +193,7 @@ impl Timeline {
         entries_max: usize,
     ) -> Result<Option<Vec<Seq>>, StoreError> {
         let (below, all) = (self.known_below, (Bound::Unbounded, Bound::Unbounded));
-        let sightings = tables.observed(TimeTable::Sighting, article, all, Direction::Forward, below);
+        let sightings = tables.time_entries(TimeTable::Sighting, article, all, Direction::Forward, below);
         let sightings = sightings.map(|entry| Ok(entry?.point.seq));
         let found = sightings.chain(tables.requests(article, below)).take(entries_max + 1);
         let mut changes = found.collect::<Result<Vec<Seq>, StoreError>>()?;
@@ -209,7 +211,7 @@ impl Timeline {
 
     /// The memory that it occupies, in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
-        self.points.capacity() * size_of::<Observed>()
+        self.points.capacity() * size_of::<TimeEntry>()
             + self.state_changes.capacity() * size_of::<StateChange>()
             + (self.revisions.capacity() + self.url_changes.capacity()) * size_of::<Seq>()
             + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
@@ -217,7 +219,7 @@ impl Timeline {
     }
 }
 
-impl Steps<'_> {
+impl TimelineReader<'_> {
     /// The revision in force at `at` (`None`: at the end of the axis), as known below `below`.
     pub(crate) fn in_force(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<InForce>, StoreError> {
         let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
@@ -308,19 +310,19 @@ impl Steps<'_> {
             }
             Self::Stored(tables, article) => {
                 let all = (Bound::Unbounded, Bound::Unbounded);
-                let first = tables.observed(TimeTable::Time, *article, all, Direction::Forward, below).next();
+                let first = tables.time_entries(TimeTable::Time, *article, all, Direction::Forward, below).next();
                 Ok(first.transpose()?.map(|entry| entry.point.observe_time))
             }
         }
     }
 }
 
-impl Steps<'_> {
+impl TimelineReader<'_> {
     /// The number of revisions created below `below`.
     pub(crate) fn revision_count(&self, below: Seq) -> Result<u32, StoreError> {
         match self {
             Self::Loaded(timeline) => {
-                let count = timeline.revisions.partition_point(|made| *made < below);
+                let count = timeline.revisions.partition_point(|created_seq| *created_seq < below);
                 Ok(u32::try_from(count).unwrap_or(u32::MAX))
             }
             Self::Stored(tables, article) => {
@@ -360,7 +362,7 @@ fn points<'a>(
     direction: Direction,
     below: Seq,
 ) -> impl Iterator<Item = Result<InForce, StoreError>> + use<'a> {
-    tables.observed(TimeTable::Time, article, times, direction, below).map(|entry| entry.map(InForce::from))
+    tables.time_entries(TimeTable::Time, article, times, direction, below).map(|entry| entry.map(InForce::from))
 }
 
 /// The entries at or before `at`, backwards. `entries` must be sorted by time.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::archive::error::{ArchiveError, Missing};
-use crate::archive::project::timeline::Steps;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
@@ -19,6 +19,7 @@ use crate::model::{
     Timestamp, UrlKey,
 };
 use crate::store::head::{InForce, StateChange};
+use crate::store::record::created_revision;
 use crate::store::{StoreError, content};
 
 /// How much of a revision is read.
@@ -26,7 +27,7 @@ use crate::store::{StoreError, content};
 pub enum View {
     /// The attributes, which the log has.
     Basic,
-    /// The attributes and the whole content.
+    /// The attributes and the full content.
     Full,
 }
 
@@ -126,8 +127,8 @@ impl ArticleAt {
 
 /// The etag of an article's newest revision and state. It changes when either does, and never recurs, because it
 /// includes the position of the latest state change.
-pub(crate) fn etag(revision: RevisionNumber, last_state_change: Option<Seq>, made: &Change) -> String {
-    let digest = made.entry.new_revision.as_ref().map(|made| made.digest.short()).unwrap_or_default();
+pub(crate) fn etag(revision: RevisionNumber, last_state_change: Option<Seq>, created_by: &Change) -> String {
+    let digest = created_by.entry.new_revision.as_ref().map(|revision| revision.digest.short()).unwrap_or_default();
     match last_state_change {
         None => format!("{revision}-{digest}"),
         Some(seq) => format!("{revision}-{digest}-{seq}"),
@@ -142,13 +143,13 @@ pub(crate) fn article(
     view: View,
 ) -> Result<ArticleAt, ReadError> {
     let entry = known(reader, point, name)?;
-    let steps = steps_at(reader, point, &entry)?;
-    render(reader, point, &entry, steps, view)
+    let in_force = in_force_at(reader, point, &entry)?;
+    render(reader, point, &entry, in_force, view)
 }
 
 /// The revision and the state in force at a read point.
 #[derive(Clone, Copy)]
-pub(crate) struct StepsAt {
+pub(crate) struct InForceAt {
     pub(crate) step: InForce,
     pub(crate) state: Option<StateChange>,
     pub(crate) valid_until: Option<Timestamp>,
@@ -171,26 +172,28 @@ fn unknown(name: &ArticleName) -> ArchiveError {
 }
 
 /// What is in force at the read point: from the head if that is enough, or else from the timeline.
-pub(crate) fn steps_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry) -> Result<StepsAt, ReadError> {
+pub(crate) fn in_force_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry) -> Result<InForceAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
     let all_known = head.latest_seq < below;
     let newest = |at: Timestamp| at >= head.newest.since && head.state.is_none_or(|state| at >= state.since);
     if all_known && point.observe_time.is_none_or(newest) {
-        return Ok(StepsAt { step: head.newest, state: head.state, valid_until: None });
+        return Ok(InForceAt { step: head.newest, state: head.state, valid_until: None });
     }
     let at = point.observe_time;
-    let read = reader.with_steps(entry, below, |steps| {
-        let Some(step) = steps.in_force(at, below)? else { return Ok(Err(steps.first(below)?)) };
+    let read = reader.with_timeline(entry, below, |timeline| {
+        let Some(step) = timeline.in_force(at, below)? else { return Ok(None) };
         let valid_until = match at {
-            Some(at) => steps.valid_until(&step, at, below)?,
+            Some(at) => timeline.valid_until(&step, at, below)?,
             None => None,
         };
-        Ok(Ok(StepsAt { step, state: steps.state(at, below)?, valid_until }))
+        Ok(Some(InForceAt { step, state: timeline.state(at, below)?, valid_until }))
     })?;
-    read.map_err(|first| {
-        let first = first.unwrap_or(head.first_observe_time);
-        ArchiveError::from(Missing::NotYetObserved { article: head.name.clone(), first }).into()
-    })
+    if let Some(read) = read {
+        return Ok(read);
+    }
+    let first = reader.with_timeline(entry, below, |timeline| timeline.first(below))?;
+    let first = first.unwrap_or(head.first_observe_time);
+    Err(ArchiveError::from(Missing::NotYetObserved { article: head.name.clone(), first }).into())
 }
 
 /// Assembles an article from what is in force.
@@ -198,28 +201,28 @@ pub(crate) fn render(
     reader: &Reader<'_>,
     point: &ReadPoint,
     entry: &HeadEntry,
-    steps: StepsAt,
+    in_force: InForceAt,
     view: View,
 ) -> Result<ArticleAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
-    let StepsAt { step, state, valid_until } = steps;
+    let InForceAt { step, state, valid_until } = in_force;
     let withdrawn = state.is_some_and(|state| state.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
-    let made = reader.change(step.created_seq)?;
+    let created_by = reader.change(step.created_seq)?;
     let etag = match (point.observe_time, head.last_state_change) {
         (Some(_), _) => None,
         (None, Some(last)) if last >= below => {
-            let last = reader.with_steps(entry, below, |steps| steps.last_state_change(below))?;
-            Some(etag(step.revision, last, &made))
+            let last = reader.with_timeline(entry, below, |timeline| timeline.last_state_change(below))?;
+            Some(etag(step.revision, last, &created_by))
         }
-        (None, last) => Some(etag(step.revision, last, &made)),
+        (None, last) => Some(etag(step.revision, last, &created_by)),
     };
     let all_known = head.latest_seq < below;
     let (revision_count, latest) = if all_known {
         (head.revision_count.get(), reader.change(head.latest_seq)?)
     } else {
-        let read = |steps: Steps<'_>| Ok((steps.revision_count(below)?, steps.latest_change(below)));
-        let (count, latest) = reader.with_steps(entry, below, read)?;
+        let read = |timeline: TimelineReader<'_>| Ok((timeline.revision_count(below)?, timeline.latest_change(below)));
+        let (count, latest) = reader.with_timeline(entry, below, read)?;
         let latest = match latest {
             Some(latest) => reader.change(latest)?,
             None => latest_below(reader, entry, below)?,
@@ -230,7 +233,7 @@ pub(crate) fn render(
         name: head.name.clone(),
         state: state.map(|state| state_change_at(reader, state)).transpose()?,
         etag,
-        revision: revision_of(reader, head.name.clone(), step.revision, made, view)?,
+        revision: revision_of(reader, head.name.clone(), step.revision, created_by, view)?,
         valid_from: step.since,
         valid_until,
         urls: urls(reader, entry, below)?,
@@ -283,7 +286,7 @@ pub(crate) fn urls(
 ) -> Result<Vec<(ArticleUrl, Timestamp)>, ReadError> {
     let changes = match &entry.head.url_changes {
         Some(changes) => changes.iter().copied().filter(|seq| *seq < below).collect(),
-        None => reader.with_steps(entry, below, |steps| steps.url_changes(below))?,
+        None => reader.with_timeline(entry, below, |timeline| timeline.url_changes(below))?,
     };
     let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
     let mut places: HashMap<UrlKey, usize> = HashMap::new();
@@ -301,23 +304,22 @@ pub(crate) fn urls(
     Ok(urls)
 }
 
-/// Assembles a revision; `made` is the change that created it. Reads the content if the view is [`View::Full`].
+/// Assembles a revision; `created_by` is the change that created it. Reads the content if the view is [`View::Full`].
 pub(crate) fn revision_of(
     reader: &Reader<'_>,
     article: ArticleName,
     number: RevisionNumber,
-    made: Arc<Change>,
+    created_by: Arc<Change>,
     view: View,
 ) -> Result<RevisionAt, ReadError> {
     let content = match view {
         View::Basic => None,
         View::Full => {
-            let unmade = || StoreError::damaged_at(made.seq, "the change that created a revision has no record of it");
-            let digest = made.entry.new_revision.as_ref().ok_or_else(unmade)?.digest;
-            Some(reader.content(made.seq, digest)?.content)
+            let digest = created_revision(&created_by)?.digest;
+            Some(reader.content(created_by.seq, digest)?.content)
         }
     };
-    Ok(RevisionAt { article, number, created_by: made, content, original: None })
+    Ok(RevisionAt { article, number, created_by, content, original: None })
 }
 
 /// Reads a revision by number, or the one in force at the read point.
@@ -331,13 +333,13 @@ pub(crate) fn revision(
     let entry = known(reader, point, name)?;
     let (number, created_seq) = match selector {
         RevisionSelector::Latest => {
-            let step = steps_at(reader, point, &entry)?.step;
+            let step = in_force_at(reader, point, &entry)?.step;
             (step.revision, step.created_seq)
         }
         RevisionSelector::Number(number) => (number, numbered(reader, point, &entry, number)?),
     };
-    let made = reader.change(created_seq)?;
-    revision_of(reader, name.clone(), number, made, view)
+    let created_by = reader.change(created_seq)?;
+    revision_of(reader, name.clone(), number, created_by, view)
 }
 
 /// The position of the change that created a revision, if that is known at the read point.

@@ -29,40 +29,42 @@ use crate::archive::read::contents::LoadedContent;
 use crate::archive::writes::Writes;
 use crate::model::{ArticleKey, ArticleName, Change, Seq};
 use crate::store::StoreError;
-use crate::store::head::Head;
+use crate::store::head::ArticleHead;
 
 /// An article's number and newest state.
 #[derive(Clone, Debug)]
 pub(crate) struct HeadEntry {
     pub(crate) article: ArticleKey,
-    pub(crate) head: Arc<Head>,
+    pub(crate) head: Arc<ArticleHead>,
 }
 
 #[derive(Clone)]
-struct ByBytes;
+struct CacheWeighter;
 
-impl Weighter<ArticleName, HeadEntry> for ByBytes {
+impl Weighter<ArticleName, HeadEntry> for CacheWeighter {
     fn weight(&self, _: &ArticleName, entry: &HeadEntry) -> u64 {
         (400 + entry.head.recent.len() * 24) as u64
     }
 }
 
-impl Weighter<Seq, Arc<Change>> for ByBytes {
+impl Weighter<Seq, Arc<Change>> for CacheWeighter {
     fn weight(&self, _: &Seq, change: &Arc<Change>) -> u64 {
-        let made = change.entry.new_revision.as_ref();
-        let text = made.map_or(0, |made| 400 + made.headline.len() + made.canonical_url.len() + made.labels.len() * 40);
+        let new_revision = change.entry.new_revision.as_ref();
+        let text = new_revision.map_or(0, |revision| {
+            400 + revision.headline.len() + revision.canonical_url.len() + revision.labels.len() * 40
+        });
         let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 100 + fetch.text_bytes());
         (400 + text + fetch + change.entry.bound_urls.len() * 200) as u64
     }
 }
 
-impl Weighter<Seq, LoadedContent> for ByBytes {
+impl Weighter<Seq, LoadedContent> for CacheWeighter {
     fn weight(&self, _: &Seq, content: &LoadedContent) -> u64 {
         content.weight_bytes() as u64
     }
 }
 
-impl Weighter<ArticleKey, Arc<Timeline>> for ByBytes {
+impl Weighter<ArticleKey, Arc<Timeline>> for CacheWeighter {
     fn weight(&self, _: &ArticleKey, timeline: &Arc<Timeline>) -> u64 {
         timeline.weight_bytes() as u64
     }
@@ -80,10 +82,10 @@ const RECENT: f64 = 0.5;
 
 /// The caches of one archive.
 pub(crate) struct Caches {
-    heads: Cache<ArticleName, HeadEntry, ByBytes>,
-    changes: Cache<Seq, Arc<Change>, ByBytes>,
-    contents: Cache<Seq, LoadedContent, ByBytes>,
-    timelines: Cache<ArticleKey, Arc<Timeline>, ByBytes>,
+    heads: Cache<ArticleName, HeadEntry, CacheWeighter>,
+    changes: Cache<Seq, Arc<Change>, CacheWeighter>,
+    contents: Cache<Seq, LoadedContent, CacheWeighter>,
+    timelines: Cache<ArticleKey, Arc<Timeline>, CacheWeighter>,
 }
 
 impl Caches {
@@ -112,12 +114,12 @@ impl Caches {
         match self.heads.get_value_or_guard(name, None) {
             GuardResult::Value(entry) => Ok(Some(entry)),
             GuardResult::Timeout => load(),
-            GuardResult::Guard(place) => {
+            GuardResult::Guard(guard) => {
                 let loaded = load()?;
                 if let Some(entry) = &loaded {
                     // Fails if the writer thread has inserted a newer head in the meantime. The loaded one is still
                     // right for this read, whose bound is older than that commit.
-                    drop(place.insert(entry.clone()));
+                    drop(guard.insert(entry.clone()));
                 }
                 Ok(loaded)
             }
@@ -149,7 +151,7 @@ impl Caches {
     }
 
     /// Caches what a durable commit wrote. Its end must not be announced before this returns.
-    pub(crate) fn take_in(&self, writes: Writes) {
+    pub(crate) fn apply(&self, writes: Writes) {
         for (seq, content) in writes.contents {
             self.contents.insert(seq, content);
         }
@@ -164,18 +166,18 @@ impl Caches {
 
 /// Creates a cache of `bytes` bytes for entries of about `typical` bytes each, with the fraction `hot` of it reserved
 /// for entries that are used again.
-fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64, typical: u64, hot: f64) -> Cache<Key, Value, ByBytes>
+fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64, typical: u64, hot: f64) -> Cache<Key, Value, CacheWeighter>
 where
-    ByBytes: Weighter<Key, Value>,
+    CacheWeighter: Weighter<Key, Value>,
 {
     let items = usize::try_from(bytes / typical).unwrap_or(usize::MAX).max(16);
     let mut options = OptionsBuilder::new();
     options.estimated_items_capacity(items).weight_capacity(bytes).hot_allocation(hot);
     match options.build() {
         Ok(options) => {
-            Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
+            Cache::with_options(options, CacheWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
         }
         // Building fails only if a capacity is missing, and both are set.
-        Err(_) => Cache::with_weighter(items, bytes, ByBytes),
+        Err(_) => Cache::with_weighter(items, bytes, CacheWeighter),
     }
 }

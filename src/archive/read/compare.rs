@@ -40,20 +40,20 @@ pub(crate) fn compare(
     base: Option<StateSelector>,
     target: Option<StateSelector>,
 ) -> Result<Comparison, ReadError> {
-    let chosen = target;
-    let target = match chosen {
+    let target_selector = target;
+    let target = match target_selector {
         Some(selector) => selected(reader, point, name, selector)?,
         None => revision(reader, point, name, RevisionSelector::Latest, View::Full)?,
     };
     let base = match base {
         Some(selector) => Some(selected(reader, point, name, selector)?),
-        None => predecessor(reader, point, &target, chosen)?,
+        None => predecessor(reader, point, &target, target_selector)?,
     };
-    Ok(beside(base, target))
+    Ok(compare_revisions(base, target))
 }
 
 /// Compares two revisions that were read with their contents.
-pub(crate) fn beside(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
+pub(crate) fn compare_revisions(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
     let nothing = Content::default();
     let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
     let before = base.as_ref().map(content);
@@ -84,20 +84,20 @@ fn predecessor(
     reader: &Reader<'_>,
     point: &ReadPoint,
     target: &RevisionAt,
-    chosen: Option<StateSelector>,
+    target_selector: Option<StateSelector>,
 ) -> Result<Option<RevisionAt>, ReadError> {
     let entry = known(reader, point, &target.article)?;
     let below = point.below();
-    let before = reader.with_steps(&entry, below, |steps| {
-        let since = match chosen {
-            Some(StateSelector::Number(number)) => steps.first_in_force(number, below)?,
-            Some(StateSelector::At(at)) => steps.in_force(Some(at), below)?.map(|step| step.since),
-            None => steps.in_force(point.observe_time, below)?.map(|step| step.since),
+    let before = reader.with_timeline(&entry, below, |timeline| {
+        let since = match target_selector {
+            Some(StateSelector::Number(number)) => timeline.first_in_force(number, below)?,
+            Some(StateSelector::At(at)) => timeline.in_force(Some(at), below)?.map(|step| step.since),
+            None => timeline.in_force(point.observe_time, below)?.map(|step| step.since),
         };
         let since = since.unwrap_or(target.created_by.entry.observe_time);
-        steps.in_force(Some(since.saturating_add_micros(-1)), below)
+        timeline.in_force(Some(since.saturating_add_micros(-1)), below)
     })?;
     let Some(step) = before else { return Ok(None) };
-    let made = reader.change(step.created_seq)?;
-    revision_of(reader, target.article.clone(), step.revision, made, View::Full).map(Some)
+    let created_by = reader.change(step.created_seq)?;
+    revision_of(reader, target.article.clone(), step.revision, created_by, View::Full).map(Some)
 }

@@ -9,17 +9,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use crate::archive::error::ArchiveError;
+use crate::archive::read::article::in_force_at;
 use crate::archive::read::article::known;
 use crate::archive::read::article::latest_below;
 use crate::archive::read::article::render;
 use crate::archive::read::article::revision_of;
-use crate::archive::read::article::steps_at;
 use crate::archive::read::article::urls;
-use crate::archive::read::article::{ArticleAt, RevisionAt, StepsAt, View};
+use crate::archive::read::article::{ArticleAt, InForceAt, RevisionAt, View};
 use crate::archive::read::cache::HeadEntry;
-use crate::archive::read::matching::attributes_pass;
-use crate::archive::read::matching::name_passes;
-use crate::archive::read::matching::state_passes;
+use crate::archive::read::matching::{StateInForce, attributes_pass, name_passes, state_passes};
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
@@ -51,11 +49,22 @@ pub struct ArticleQuery {
 
 /// A page of a list.
 #[derive(Clone, Debug)]
-pub struct Page<T, P> {
+pub struct ListPage<T, P> {
     /// The items, in the order of the list. May be empty even if more follow.
     pub items: Vec<T>,
     /// The place to continue from; `None` if this is the last page.
     pub next: Option<P>,
+}
+
+/// A query for a list of the revisions of an article.
+#[derive(Clone, Copy, Debug)]
+pub struct RevisionQuery {
+    /// The order of the list.
+    pub order: RevisionOrder,
+    /// How much of each revision is read.
+    pub view: View,
+    /// The maximum number of revisions per page.
+    pub page_size: usize,
 }
 
 /// The order of a list of revisions.
@@ -86,9 +95,9 @@ pub(crate) fn by_name(
     point: &ReadPoint,
     query: &ArticleQuery,
     after: Option<&ArticleName>,
-) -> Result<Page<ArticleAt, ArticleName>, ReadError> {
-    let (tables, reader) = (reader.tables()?, reader.unkept());
-    let mut page = Page { items: Vec::new(), next: None };
+) -> Result<ListPage<ArticleAt, ArticleName>, ReadError> {
+    let (tables, reader) = (reader.tables()?, reader.without_caching());
+    let mut page = ListPage { items: Vec::new(), next: None };
     let mut last: Option<ArticleName> = None;
     let mut bytes = 0;
     for (examined, entry) in names(&tables, point, query, after).enumerate() {
@@ -97,7 +106,7 @@ pub(crate) fn by_name(
             page.next = last;
             break;
         }
-        if is_asked_for(query, &name) {
+        if name_matches(query, &name) {
             let item = examine(&reader, point, query, &reader.head_of(article)?)?;
             bytes += item.as_ref().map_or(0, |item| item.weight_bytes());
             page.items.extend(item);
@@ -123,10 +132,10 @@ fn names<'a>(
     named.sort();
     named.dedup();
     let (tables, below) = (*tables, point.below());
-    let there = move |name: &'a ArticleName| {
+    let resolve = move |name: &'a ArticleName| {
         tables.article(name, below).map(|article| article.map(|article| (name.clone(), article))).transpose()
     };
-    Box::new(named.into_iter().filter_map(there))
+    Box::new(named.into_iter().filter_map(resolve))
 }
 
 /// Lists articles in order of their latest change, newest first, starting below `before`. The place to continue from is
@@ -136,9 +145,9 @@ pub(crate) fn by_latest_change(
     point: &ReadPoint,
     query: &ArticleQuery,
     before: Option<Seq>,
-) -> Result<Page<ArticleAt, Seq>, ReadError> {
-    let reader = reader.unkept();
-    let mut page = Page { items: Vec::new(), next: None };
+) -> Result<ListPage<ArticleAt, Seq>, ReadError> {
+    let reader = reader.without_caching();
+    let mut page = ListPage { items: Vec::new(), next: None };
     let mut seq = before.unwrap_or(point.below()).min(point.below());
     let (mut examined, mut bytes) = (0, 0);
     // Remembered, so that an article's latest change is looked up once, however often the article changed.
@@ -157,7 +166,7 @@ pub(crate) fn by_latest_change(
         let entry = reader.head_of(article)?;
         let latest_seq = latest_below(&reader, &entry, point.below())?.seq;
         latest.insert(article, latest_seq);
-        if latest_seq == at && is_asked_for(query, &entry.head.name) {
+        if latest_seq == at && name_matches(query, &entry.head.name) {
             let item = examine(&reader, point, query, &entry)?;
             bytes += item.as_ref().map_or(0, |item| item.weight_bytes());
             page.items.extend(item);
@@ -167,7 +176,7 @@ pub(crate) fn by_latest_change(
 }
 
 /// Whether the article's name matches the query.
-fn is_asked_for(query: &ArticleQuery, name: &ArticleName) -> bool {
+fn name_matches(query: &ArticleQuery, name: &ArticleName) -> bool {
     query.source.as_ref().is_none_or(|source| *source == name.source) && name_passes(&query.filter, name)
 }
 
@@ -178,15 +187,15 @@ fn examine(
     query: &ArticleQuery,
     entry: &HeadEntry,
 ) -> Result<Option<ArticleAt>, ReadError> {
-    let steps = match steps_at(reader, point, entry) {
-        Ok(steps) => steps,
+    let in_force = match in_force_at(reader, point, entry) {
+        Ok(in_force) => in_force,
         Err(ReadError::Failed(ArchiveError::Missing(_))) => return Ok(None),
         Err(error) => return Err(error),
     };
-    if !passes(reader, point, &query.filter, entry, &steps)? {
+    if !passes(reader, point, &query.filter, entry, &in_force)? {
         return Ok(None);
     }
-    render(reader, point, entry, steps, query.view).map(Some)
+    render(reader, point, entry, in_force, query.view).map(Some)
 }
 
 fn passes(
@@ -194,13 +203,13 @@ fn passes(
     point: &ReadPoint,
     filter: &ArticleFilter,
     entry: &HeadEntry,
-    steps: &StepsAt,
+    in_force: &InForceAt,
 ) -> Result<bool, ReadError> {
-    let withdrawn = steps.state.is_some_and(|state| state.withdrawn);
-    if !state_passes(filter, withdrawn, steps.step.since) {
+    let withdrawn = in_force.state.is_some_and(|state| state.withdrawn);
+    if !state_passes(filter, StateInForce { withdrawn, since: in_force.step.since }) {
         return Ok(false);
     }
-    if !attributes_pass(filter, &*reader.change(steps.step.created_seq)?) {
+    if !attributes_pass(filter, &*reader.change(in_force.step.created_seq)?) {
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };
@@ -213,30 +222,29 @@ pub(crate) fn revisions(
     reader: &Reader<'_>,
     point: &ReadPoint,
     name: &ArticleName,
-    order: RevisionOrder,
+    query: RevisionQuery,
     after: Option<RevisionNumber>,
-    (page_size, view): (usize, View),
-) -> Result<Page<RevisionEntry, RevisionNumber>, ReadError> {
+) -> Result<ListPage<RevisionEntry, RevisionNumber>, ReadError> {
     let entry = known(reader, point, name)?;
-    let (tables, reader) = (reader.tables()?, reader.unkept());
+    let (tables, reader) = (reader.tables()?, reader.without_caching());
     let edge = after.map_or(Bound::Unbounded, Bound::Excluded);
-    let (numbers, direction) = match order {
+    let (numbers, direction) = match query.order {
         RevisionOrder::OldestFirst => ((edge, Bound::Unbounded), Direction::Forward),
         RevisionOrder::NewestFirst => ((Bound::Unbounded, edge), Direction::Reverse),
     };
     let sightings = sightings(&reader, point, &entry)?;
-    let mut page = Page { items: Vec::new(), next: None };
+    let mut page = ListPage { items: Vec::new(), next: None };
     let (mut last, mut bytes) = (None, 0);
     for revision in tables.revisions(entry.article, numbers, direction, point.below()) {
         let (number, seq) = revision?;
         let change = reader.change(seq)?;
-        let made_at = Some(change.entry.observe_time).filter(|made| point.observe_time.is_none_or(|at| *made <= at));
-        let Some(seen) = Seen::of(made_at, sightings.get(&number)) else { continue };
-        if page.items.len() == page_size || bytes > PAGE_CONTENT_BYTES {
+        let created_at = Some(change.entry.observe_time).filter(|time| point.observe_time.is_none_or(|at| *time <= at));
+        let Some(seen) = ObservationStats::combine(created_at, sightings.get(&number)) else { continue };
+        if page.items.len() == query.page_size || bytes > PAGE_CONTENT_BYTES {
             page.next = last;
             break;
         }
-        let revision = revision_of(&reader, name.clone(), number, change, view)?;
+        let revision = revision_of(&reader, name.clone(), number, change, query.view)?;
         bytes += revision.weight_bytes();
         page.items.push(RevisionEntry {
             revision,
@@ -251,23 +259,23 @@ pub(crate) fn revisions(
 
 /// Statistics of the observations of a revision, up to the read point.
 #[derive(Clone, Copy)]
-struct Seen {
+struct ObservationStats {
     count: u32,
     first: Timestamp,
     last: Timestamp,
 }
 
-impl Seen {
-    fn once(at: Timestamp) -> Self {
+impl ObservationStats {
+    fn single(at: Timestamp) -> Self {
         Self { count: 1, first: at, last: at }
     }
 
     /// Combines the observation that created a revision with its sightings, which may be earlier. `None` if neither is
     /// at or before the read point.
-    fn of(made_at: Option<Timestamp>, sightings: Option<&Self>) -> Option<Self> {
-        match (made_at.map(Self::once), sightings) {
-            (Some(made), Some(sightings)) => Some(made.and(*sightings)),
-            (made, sightings) => made.or(sightings.copied()),
+    fn combine(created_at: Option<Timestamp>, sightings: Option<&Self>) -> Option<Self> {
+        match (created_at.map(Self::single), sightings) {
+            (Some(created), Some(sightings)) => Some(created.and(*sightings)),
+            (created, sightings) => created.or(sightings.copied()),
         }
     }
 
@@ -285,14 +293,14 @@ fn sightings(
     reader: &Reader<'_>,
     point: &ReadPoint,
     entry: &HeadEntry,
-) -> Result<BTreeMap<RevisionNumber, Seen>, ReadError> {
+) -> Result<BTreeMap<RevisionNumber, ObservationStats>, ReadError> {
     let times = (Bound::Unbounded, point.observe_time.map_or(Bound::Unbounded, Bound::Included));
-    let mut seen: BTreeMap<RevisionNumber, Seen> = BTreeMap::new();
+    let mut seen: BTreeMap<RevisionNumber, ObservationStats> = BTreeMap::new();
     let tables = reader.tables()?;
-    for sighting in tables.observed(TimeTable::Sighting, entry.article, times, Direction::Forward, point.below()) {
+    for sighting in tables.time_entries(TimeTable::Sighting, entry.article, times, Direction::Forward, point.below()) {
         let sighting = sighting?;
-        let once = Seen::once(sighting.point.observe_time);
-        seen.entry(sighting.revision).and_modify(|seen| *seen = seen.and(once)).or_insert(once);
+        let single = ObservationStats::single(sighting.point.observe_time);
+        seen.entry(sighting.revision).and_modify(|seen| *seen = seen.and(single)).or_insert(single);
     }
     Ok(seen)
 }
@@ -303,15 +311,15 @@ pub(crate) fn sources(
     below: Seq,
     after: Option<&SourceId>,
     page_size: usize,
-) -> Result<Page<(SourceId, SourceStats), SourceId>, ReadError> {
+) -> Result<ListPage<(SourceId, SourceStats), SourceId>, ReadError> {
     let mut items: Vec<(SourceId, SourceStats)> = Vec::new();
     for source in reader.tables()?.sources(after, below) {
         let source = source?;
         if items.len() == page_size {
             let next = items.last().map(|(id, _)| id.clone());
-            return Ok(Page { items, next });
+            return Ok(ListPage { items, next });
         }
         items.push(source);
     }
-    Ok(Page { items, next: None })
+    Ok(ListPage { items, next: None })
 }

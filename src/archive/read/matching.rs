@@ -5,14 +5,22 @@
 use crate::model::filter::language_matches;
 use crate::model::{ArticleFilter, ArticleName, Change, Timestamp};
 
-/// Whether the name matches. This is all there is to check unless [`asks_for_attributes`].
+/// The part of an article's state that a filter checks without reading the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StateInForce {
+    pub(crate) withdrawn: bool,
+    /// The observe time from which the revision is in force.
+    pub(crate) since: Timestamp,
+}
+
+/// Whether the name matches. This is all there is to check unless [`checks_attributes`].
 pub(crate) fn name_passes(filter: &ArticleFilter, name: &ArticleName) -> bool {
     (filter.sources.is_empty() || filter.sources.contains(&name.source))
         && (filter.articles.is_empty() || filter.articles.contains(name))
 }
 
 /// Whether the filter selects by anything other than the name.
-pub(crate) fn asks_for_attributes(filter: &ArticleFilter) -> bool {
+pub(crate) fn checks_attributes(filter: &ArticleFilter) -> bool {
     let ArticleFilter { sources: _, articles: _, withdrawn, languages, labels, url_prefix, observe_time, publish_time } =
         filter;
     withdrawn.is_some()
@@ -23,17 +31,18 @@ pub(crate) fn asks_for_attributes(filter: &ArticleFilter) -> bool {
         || !publish_time.is_unbounded()
 }
 
-/// Whether an article in this state matches, with a revision in force since `since`.
-pub(crate) fn state_passes(filter: &ArticleFilter, withdrawn: bool, since: Timestamp) -> bool {
-    filter.withdrawn.is_none_or(|wanted| wanted == withdrawn) && filter.observe_time.contains(Some(since))
+/// Whether an article in this state matches.
+pub(crate) fn state_passes(filter: &ArticleFilter, state: StateInForce) -> bool {
+    filter.withdrawn.is_none_or(|required| required == state.withdrawn)
+        && filter.observe_time.contains(Some(state.since))
 }
 
-/// Whether the attributes of the revision that `made` created match. URLs are not checked here.
-pub(crate) fn attributes_pass(filter: &ArticleFilter, made: &Change) -> bool {
-    let Some(record) = made.entry.new_revision.as_deref() else { return false };
+/// Whether the attributes of the revision that `created_by` created match. URLs are not checked here.
+pub(crate) fn attributes_pass(filter: &ArticleFilter, created_by: &Change) -> bool {
+    let Some(record) = created_by.entry.new_revision.as_deref() else { return false };
     let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
-    let speaks = |range: &String| language_matches(range, &record.language);
-    (filter.languages.is_empty() || filter.languages.iter().any(speaks))
+    let language_passes = |range: &String| language_matches(range, &record.language);
+    (filter.languages.is_empty() || filter.languages.iter().any(language_passes))
         && (filter.labels.is_empty() || filter.labels.iter().any(|label| record.labels.contains(label)))
         && filter.publish_time.contains(publish_time)
 }

@@ -18,8 +18,7 @@
 use std::cmp::Ordering;
 
 use crate::archive::error::{ArchiveError, InvalidReadPoint};
-use crate::archive::position::Position;
-use crate::archive::position::Tail;
+use crate::archive::position::{LogPosition, Tail, snapshot_after};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{LogDigest, Seq, Snapshot, Timestamp};
 
@@ -106,12 +105,9 @@ pub(crate) fn exactly(
         .ok_or_else(diverged)?)
 }
 
-fn snapshot_below(reader: &Reader<'_>, position: &Position, next_seq: Seq) -> Result<Snapshot, ReadError> {
+fn snapshot_below(reader: &Reader<'_>, position: &LogPosition, next_seq: Seq) -> Result<Snapshot, ReadError> {
     match next_seq.previous() {
         None => Ok(Snapshot { next_seq, archive_time: None, log_digest: position.origin }),
-        Some(last) => {
-            let last = reader.change(last)?;
-            Ok(Snapshot { next_seq, archive_time: Some(last.entry.archive_time), log_digest: last.log_digest })
-        }
+        Some(last) => Ok(snapshot_after(&*reader.change(last)?)),
     }
 }

@@ -14,7 +14,7 @@
 //! - A lookup that needs the engine obtains it from [`Reader::tables`], so it cannot run on an async thread by mistake.
 //! - The engine may show one commit that is not durable yet. Every lookup is therefore bounded by the durable tail or
 //!   by the read point, which is at or below it. The exceptions are named for it.
-//! - What is read is cached only if it can be used again; long scans do not displace it ([`Reader::unkept`]).
+//! - What is read is cached only if it can be used again; long scans do not displace it ([`Reader::without_caching`]).
 //!
 //! The reader does not know what a read is for, and does not resolve points.
 
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::error::ArchiveError;
-use crate::archive::project::timeline::{Steps, Timeline};
+use crate::archive::project::timeline::{Timeline, TimelineReader};
 use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::contents::{self, LoadedContent};
 use crate::archive::shared::Shared;
@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns a reader that caches nothing, for scans that see most of their data once.
-    pub(crate) fn unkept(self) -> Self {
+    pub(crate) fn without_caching(self) -> Self {
         let mode = if self.mode == ReadMode::ReadThrough { ReadMode::Bypass } else { self.mode };
         Self { mode, ..self }
     }
@@ -121,10 +121,10 @@ impl<'a> Reader<'a> {
         Ok(change)
     }
 
-    /// The changes from `from` on and below `end`, at most `most`, from the ring; `None` if the ring no longer has the
-    /// first.
-    pub(crate) fn recent(&self, from: Seq, end: Seq, most: usize) -> Option<Vec<Arc<FeedEntry>>> {
-        self.shared.recent.range(from.0, end.0, most)
+    /// The changes from `from` on and below `end`, at most `count_max`, from the ring; `None` if the ring no longer has
+    /// the first.
+    pub(crate) fn recent(&self, from: Seq, end: Seq, count_max: usize) -> Option<Vec<Arc<FeedEntry>>> {
+        self.shared.recent.range(from.0, end.0, count_max)
     }
 
     /// The changes from `from` on and below `end`, from storage, without caching them.
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         // Checked before the read: a change that is durable by now must be found by it.
         let durable = seq < self.shared.tail().position.next_seq;
         if durable || self.shared.caches.change(seq).is_some() {
-            return self.unkept().change(seq).map(Some);
+            return self.without_caching().change(seq).map(Some);
         }
         Ok(self.tables()?.change(seq)?.map(Arc::new))
     }
@@ -173,17 +173,17 @@ impl<'a> Reader<'a> {
 
     /// Calls `read` with the timeline of an article: the one in memory if it covers the bound, or else the tables.
     /// Loads the timeline into memory if it is short enough.
-    pub(crate) fn with_steps<T>(
+    pub(crate) fn with_timeline<T>(
         &self,
         entry: &HeadEntry,
         below: Seq,
-        read: impl FnOnce(Steps<'_>) -> Result<T, StoreError>,
+        read: impl FnOnce(TimelineReader<'_>) -> Result<T, StoreError>,
     ) -> Result<T, ReadError> {
         let loaded = self.shared.caches.timeline(entry.article);
-        let good =
+        let covers =
             |timeline: &Arc<Timeline>| below <= timeline.known_below || entry.head.latest_seq < timeline.known_below;
-        if let Some(timeline) = loaded.filter(good) {
-            return Ok(read(Steps::Loaded(&timeline))?);
+        if let Some(timeline) = loaded.filter(covers) {
+            return Ok(read(TimelineReader::Loaded(&timeline))?);
         }
         let tables = self.tables()?;
         if self.mode == ReadMode::ReadThrough && worth_loading(entry) {
@@ -191,10 +191,10 @@ impl<'a> Reader<'a> {
             if let Some(timeline) = Timeline::load(&tables, entry.article, known_below, TIMELINE_ENTRIES_MAX)? {
                 let timeline = Arc::new(timeline);
                 self.shared.caches.put_timeline(entry.article, Arc::clone(&timeline));
-                return Ok(read(Steps::Loaded(&timeline))?);
+                return Ok(read(TimelineReader::Loaded(&timeline))?);
             }
         }
-        Ok(read(Steps::Stored(tables, entry.article))?)
+        Ok(read(TimelineReader::Stored(tables, entry.article))?)
     }
 }
 
@@ -204,7 +204,5 @@ fn worth_loading(entry: &HeadEntry) -> bool {
 }
 
 fn load_head(tables: &Tables<'_>, article: ArticleKey) -> Result<HeadEntry, StoreError> {
-    let missing = || StoreError::Damaged { seq: None, detail: format!("article {} has no head", article.0) };
-    let head = Arc::new(tables.head(article)?.ok_or_else(missing)?);
-    Ok(HeadEntry { article, head })
+    Ok(HeadEntry { article, head: Arc::new(tables.existing_head(article)?) })
 }

@@ -15,30 +15,30 @@ use crate::store::StoreError;
 
 /// The end of the part of the log that has been validated: what the next change is checked against.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain {
+pub(crate) struct LogChain {
     next_seq: Seq,
     log_digest: LogDigest,
-    last: Option<Last>,
+    last: Option<LastChange>,
     next_article: ArticleKey,
 }
 
 /// The parts of the previous change that the next one depends on.
 #[derive(Clone, Copy, Debug)]
-struct Last {
+struct LastChange {
     archive_time: Timestamp,
     batch_first: Seq,
 }
 
-impl Chain {
+impl LogChain {
     /// Starts at the beginning of an archive's log.
     pub(crate) fn of_archive(id: &[u8; 16]) -> Self {
         Self { next_seq: Seq::ZERO, log_digest: LogDigest::of_archive(id), last: None, next_article: ArticleKey(0) }
     }
 
     /// Resumes after a trusted change, with `next_article` articles created so far.
-    pub(crate) fn behind(change: &Change, next_article: ArticleKey) -> Self {
+    pub(crate) fn resume_after(change: &Change, next_article: ArticleKey) -> Self {
         let Change { seq, log_digest, entry } = change;
-        let last = Last { archive_time: entry.archive_time, batch_first: entry.batch_first };
+        let last = LastChange { archive_time: entry.archive_time, batch_first: entry.batch_first };
         Self { next_seq: seq.next(), log_digest: *log_digest, last: Some(last), next_article }
     }
 
@@ -64,7 +64,7 @@ impl Chain {
 
     /// Validates `change`, whose bytes are `record`, as the next log entry and advances past it. If it cannot be the
     /// next, the error is [`StoreError::Damaged`], and nothing has advanced.
-    pub(crate) fn follow(&mut self, change: &Change, record: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn advance(&mut self, change: &Change, record: &[u8]) -> Result<(), StoreError> {
         let Change { seq, log_digest, entry } = change;
         let damaged = |detail| Err(StoreError::damaged_at(*seq, detail));
         if *seq != self.next_seq {
@@ -77,8 +77,8 @@ impl Chain {
         if self.last.is_some_and(|last| entry.archive_time < last.archive_time) {
             return damaged("an archive time is earlier than the one before it");
         }
-        let goes_on = self.last.is_some_and(|last| !begins_commit && last.batch_first == entry.batch_first);
-        if entry.batch_first != *seq && !goes_on {
+        let same_batch = self.last.is_some_and(|last| !begins_commit && last.batch_first == entry.batch_first);
+        if entry.batch_first != *seq && !same_batch {
             return damaged("an atomic batch does not begin where its change says");
         }
         let is_new = entry.kind == LogKind::Created;
@@ -87,7 +87,7 @@ impl Chain {
         }
         self.next_seq = seq.next();
         self.log_digest = *log_digest;
-        self.last = Some(Last { archive_time: entry.archive_time, batch_first: entry.batch_first });
+        self.last = Some(LastChange { archive_time: entry.archive_time, batch_first: entry.batch_first });
         self.next_article = ArticleKey(self.next_article.0 + u64::from(is_new));
         Ok(())
     }

@@ -10,28 +10,28 @@
 //! - The log, the payloads and the indexes come out as the writer thread wrote them, because both project the indexes
 //!   with the same code.
 //! - Memory is bounded, however long the log is: writes are committed in batches, and recent contents are cached.
-//! - The database is complete only after [`LogReplay::finish`]. The caller must keep it out of reach until then; there is
-//!   no marker for an incomplete one.
+//! - The database is complete only after [`LogReplay::finish`]. The caller must keep it out of reach until then; there
+//!   is no marker for an incomplete one.
 //!
 //! This module does not know where the changes come from, nor where the database is.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::archive::project::projection::reproject;
 use crate::archive::project::sources::Sources;
 use crate::archive::read::contents;
-use crate::archive::recover::chain::Chain;
+use crate::archive::recover::chain::LogChain;
 use crate::archive::recover::verify::payload;
 use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
+use crate::store::content::ContentWeighter;
 use crate::store::format::{self, FormatError};
+use crate::store::full_change::FullChange;
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
 use crate::store::subscription::SubscriptionRecord;
-use crate::store::whole::WholeChange;
 use crate::store::{Batch, Engine, StoreError, Tables};
 
 /// The maximum number of changes in one commit.
@@ -41,18 +41,9 @@ const COMMIT_BYTES: u64 = 8 << 20;
 /// Memory for recent contents, in bytes. Later contents are deltas of them.
 const CONTENT_CACHE_BYTES: u64 = 64 << 20;
 
-#[derive(Clone)]
-struct ByBytes;
-
-impl Weighter<Seq, Bytes> for ByBytes {
-    fn weight(&self, _: &Seq, bytes: &Bytes) -> u64 {
-        bytes.len() as u64 + 64
-    }
-}
-
 /// State that cannot be derived from the log.
 #[derive(Debug, Default)]
-pub(crate) struct Underived {
+pub(crate) struct UnloggedState {
     /// The closed time: no later commit gets an archive time at or before it.
     pub(crate) closed_time: Option<Timestamp>,
     /// The number of commits since the archive was created.
@@ -64,9 +55,9 @@ pub(crate) struct Underived {
 /// A database that is being rebuilt.
 pub(crate) struct LogReplay<'a> {
     engine: &'a dyn Engine,
-    chain: Chain,
+    chain: LogChain,
     sources: Sources,
-    contents: Cache<Seq, Bytes, ByBytes>,
+    contents: Cache<Seq, Bytes, ContentWeighter>,
     /// The writes that are not committed yet.
     batch: Batch,
     batch_bytes: u64,
@@ -81,8 +72,8 @@ impl<'a> LogReplay<'a> {
         if id != archive_id || Tables::new(engine).last_change()?.is_some() {
             return Err(StoreError::Damaged { seq: None, detail: "the database is not empty".to_owned() }.into());
         }
-        let contents = Cache::with_weighter(4096, CONTENT_CACHE_BYTES, ByBytes);
-        let (chain, sources) = (Chain::of_archive(&archive_id), Sources::default());
+        let contents = Cache::with_weighter(4096, CONTENT_CACHE_BYTES, ContentWeighter);
+        let (chain, sources) = (LogChain::of_archive(&archive_id), Sources::default());
         Ok(Self { engine, chain, sources, contents, batch: Batch::default(), batch_bytes: 0, batch_changes: 0 })
     }
 
@@ -97,52 +88,52 @@ impl<'a> LogReplay<'a> {
 
     /// Adds the next change. If it does not continue the log, or its payload is not what it records, the error is
     /// [`StoreError::Damaged`], and nothing of it is added.
-    pub(crate) fn push(&mut self, whole: &WholeChange) -> Result<(), StoreError> {
-        let batch = written(whole);
-        self.check_brought(whole, &batch)?;
-        self.add(whole, batch)
+    pub(crate) fn push(&mut self, full: &FullChange) -> Result<(), StoreError> {
+        let batch = written(full);
+        self.check_payload(full, &batch)?;
+        self.add(full, batch)
     }
 
     /// Like [`Self::push`], but keeps a damaged payload and returns the damage.
-    pub(crate) fn push_as_it_is(&mut self, whole: &WholeChange) -> Result<Option<StoreError>, StoreError> {
-        let batch = written(whole);
-        let found = self.check_brought(whole, &batch).err();
-        self.add(whole, batch)?;
+    pub(crate) fn push_with_damage(&mut self, full: &FullChange) -> Result<Option<StoreError>, StoreError> {
+        let batch = written(full);
+        let found = self.check_payload(full, &batch).err();
+        self.add(full, batch)?;
         Ok(found)
     }
 
     /// Checks the change's payload, which is in `written`, against what the change records of it.
-    fn check_brought(&self, whole: &WholeChange, written: &Batch) -> Result<(), StoreError> {
-        let seq = whole.change.seq;
-        let Some(made) = &whole.change.entry.new_revision else { return Ok(()) };
+    fn check_payload(&self, full: &FullChange, written: &Batch) -> Result<(), StoreError> {
+        let seq = full.change.seq;
+        let Some(new_revision) = &full.change.entry.new_revision else { return Ok(()) };
         let committed = Overlay::new(self.engine, &self.batch);
         let read = Overlay::new(&committed, written);
-        let content = contents::load(&read, seq, made.digest, |seq| self.contents.get(&seq))?;
+        let content = contents::load(&read, seq, new_revision.digest, |seq| self.contents.get(&seq))?;
         self.contents.insert(seq, content.bytes);
-        payload::check_depth(&read, seq, whole.content.as_ref())?;
-        payload::check_original(&whole.change, whole.original.as_ref())
+        payload::check_depth(&read, seq, full.content.as_ref())?;
+        payload::check_original(&full.change, full.original.as_ref())
     }
 
     /// Adds a change. `batch` has all of it except the indexes.
-    fn add(&mut self, whole: &WholeChange, mut batch: Batch) -> Result<(), StoreError> {
+    fn add(&mut self, full: &FullChange, mut batch: Batch) -> Result<(), StoreError> {
         let mut chain = self.chain;
-        chain.follow(&whole.change, &whole.record)?;
-        self.project(whole, &mut batch)?;
+        chain.advance(&full.change, &full.record)?;
+        self.project(full, &mut batch)?;
         self.chain = chain;
         self.take(batch)
     }
 
     /// Writes the last batch, with the state that cannot be derived from the log. Returns the snapshot at the end of
     /// the log.
-    pub(crate) fn finish(mut self, apart: &Underived) -> Result<Snapshot, StoreError> {
+    pub(crate) fn finish(mut self, unlogged: &UnloggedState) -> Result<Snapshot, StoreError> {
         let snapshot = self.snapshot();
-        if let Some(floor) = apart.closed_time {
-            self.batch.put_meta(MetaKey::ClosedTime, floor.micros().to_be_bytes().to_vec());
+        if let Some(closed_time) = unlogged.closed_time {
+            self.batch.put_meta(MetaKey::ClosedTime, closed_time.micros().to_be_bytes().to_vec());
         }
-        if apart.commits > 0 {
-            self.batch.put_meta(MetaKey::Commits, apart.commits.to_be_bytes().to_vec());
+        if unlogged.commits > 0 {
+            self.batch.put_meta(MetaKey::Commits, unlogged.commits.to_be_bytes().to_vec());
         }
-        for (id, record) in &apart.subscriptions {
+        for (id, record) in &unlogged.subscriptions {
             self.batch.put_subscription(id, Some(record));
         }
         self.commit()?;
@@ -150,15 +141,15 @@ impl<'a> LogReplay<'a> {
     }
 
     /// Adds the index entries that follow from the change.
-    fn project(&mut self, whole: &WholeChange, batch: &mut Batch) -> Result<(), StoreError> {
-        let change = &whole.change;
+    fn project(&mut self, full: &FullChange, batch: &mut Batch) -> Result<(), StoreError> {
+        let change = &full.change;
         let read = Overlay::new(self.engine, &self.batch);
         let tables = Tables::new(&read);
         let head = tables.head(change.entry.article)?;
-        let depth = whole.content.as_ref().map(|content| content.depth());
-        let derived = reproject(&tables, head, change, depth)?;
-        batch.writes.extend(derived.batch.writes);
-        let (stats, before) = self.sources.take_in(change);
+        let depth = full.content.as_ref().map(|content| content.depth());
+        let projected = reproject(&tables, head, change, depth)?;
+        batch.writes.extend(projected.batch.writes);
+        let (stats, before) = self.sources.apply(change);
         batch.put_source(&change.entry.name.source, stats, before);
         Ok(())
     }
@@ -177,8 +168,8 @@ impl<'a> LogReplay<'a> {
     }
 }
 
-fn written(whole: &WholeChange) -> Batch {
+fn written(full: &FullChange) -> Batch {
     let mut batch = Batch::default();
-    whole.write(&mut batch);
+    full.write(&mut batch);
     batch
 }

@@ -30,14 +30,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::open::Options;
-use crate::archive::recover::replay::{LogReplay, Underived};
-use crate::backup::{BackupError, Beside, Changes};
+use crate::archive::recover::replay::{LogReplay, UnloggedState};
+use crate::backup::{BackupError, BackupState, Changes};
 use crate::model::{Seq, Snapshot, SubscriptionId};
 use crate::store::engine::OpenError;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::sled::SledEngine;
-use crate::store::engine::watermark::{Mark, Watermark};
+use crate::store::engine::watermark::{DurableState, Watermark};
 use crate::store::format::FormatError;
 use crate::store::subscription::SubscriptionRecord;
 use crate::store::{EngineError, StoreError};
@@ -45,7 +45,7 @@ use crate::store::{EngineError, StoreError};
 /// Why an archive was not restored. Nothing remains that could be mistaken for an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// The backup can't be read, or is incomplete.
+    /// The backup cannot be read, or is incomplete.
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The backup does not have what was archived.
@@ -56,14 +56,14 @@ pub enum RestoreError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The directory can't become an archive.
+    /// The directory cannot become an archive.
     #[error(transparent)]
     Directory(#[from] OpenError),
     /// The destination is a directory that is not empty, or a file.
     #[error("{} is not empty; restore into a directory that is empty or does not exist", .0.display())]
     Taken(PathBuf),
     /// The destination cannot become a directory of its own.
-    #[error("{} can't become an archive: {reason}; name a directory that is empty or does not exist", .path.display())]
+    #[error("{} cannot become an archive: {reason}; name a directory that is empty or does not exist", .path.display())]
     Unfit {
         /// The path of the destination.
         path: PathBuf,
@@ -80,9 +80,9 @@ pub enum RestoreError {
 
 /// The minimum distance of a restored epoch from the one in the backup: more than the lost archive can have given
 /// since.
-const EPOCHS_LOST: u64 = 1 << 32;
+const EPOCH_MARGIN: u64 = 1 << 32;
 /// The range of the random part of a restored epoch, so that two restores of one backup give different epochs.
-const EPOCHS_BY_CHANCE: u64 = 1 << 48;
+const EPOCH_RANDOM_RANGE: u64 = 1 << 48;
 
 /// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,14 +104,14 @@ pub fn restore_directory(
     path: &Path,
     options: &Options,
     holder: Holder,
-    progress: &mut Progress<'_>,
+    progress: &mut RestoreProgress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
     // A path that ends in `/.` leads to a directory but has no final name. Collecting its components removes that.
     let path: &Path = &path.components().collect::<PathBuf>();
-    must_be_free(path)?;
-    let staging = beside(path)?;
+    check_free(path)?;
+    let staging = staging_path(path)?;
     let directory = Arc::new(Directory::begin(&staging, holder)?);
-    let named = must_take_name(&directory, path);
+    let named = check_name(&directory, path);
     let mut restored = named.and_then(|()| fill(&directory, changes, archive_id, options, progress));
     if let Ok(Some(_)) = &restored {
         let finished = directory.finish(path);
@@ -125,7 +125,7 @@ pub fn restore_directory(
 }
 
 /// Receives the position below which all changes were read, and the bytes read so far. Returns whether to continue.
-pub type Progress<'a> = dyn FnMut(Seq, u64) -> ControlFlow<()> + 'a;
+pub type RestoreProgress<'a> = dyn FnMut(Seq, u64) -> ControlFlow<()> + 'a;
 
 /// Builds the database and closes it. `None` if `progress` requested a stop.
 fn fill(
@@ -133,7 +133,7 @@ fn fill(
     mut changes: Changes,
     archive_id: [u8; 16],
     options: &Options,
-    progress: &mut Progress<'_>,
+    progress: &mut RestoreProgress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
     let engine = SledEngine::open(Arc::clone(directory), options.engine())?;
     let mut log_replay = LogReplay::new(&engine, archive_id)?;
@@ -144,34 +144,34 @@ fn fill(
             return Ok(None);
         }
     }
-    let Beside { commits, end: beside } = changes.finish()?;
+    let BackupState { commits, end: backup_end } = changes.finish()?;
     let end = log_replay.snapshot();
-    let (mut subscriptions, set_back) = lowered(beside.subscriptions, end.next_seq);
+    let (mut subscriptions, set_back) = lowered(backup_end.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
-        record.epoch = epoch_never_given(record.epoch)?;
+        record.epoch = unused_epoch(record.epoch)?;
         // The consumer may have received changes after this backup was made.
         record.restored = true;
     }
     let held = subscriptions.len();
     // The commit count continues, so that a later backup can be distinguished from this one even if both end at the
     // same position.
-    log_replay.finish(&Underived { closed_time: beside.closed_time, commits, subscriptions })?;
+    log_replay.finish(&UnloggedState { closed_time: backup_end.closed_time, commits, subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;
-    let recorded = watermark.record(Mark { next_seq: end.next_seq.0, log_digest: end.log_digest.0, commits });
+    let recorded = watermark.record(DurableState { next_seq: end.next_seq.0, log_digest: end.log_digest.0, commits });
     recorded.and_then(|()| watermark.sync()).map_err(OpenError::io("write the watermark of", path))?;
     Ok(Some(Restored { end, set_back, held }))
 }
 
-type Subscriptions = BTreeMap<SubscriptionId, SubscriptionRecord>;
+type SubscriptionRecords = BTreeMap<SubscriptionId, SubscriptionRecord>;
 
 /// Lowers the positions of subscriptions to at most `end`. Also returns those that were lowered, with their former
 /// positions.
 fn lowered(
     subscriptions: Vec<(SubscriptionId, SubscriptionRecord)>,
     end: Seq,
-) -> (Subscriptions, Vec<(SubscriptionId, Seq)>) {
+) -> (SubscriptionRecords, Vec<(SubscriptionId, Seq)>) {
     let mut set_back = Vec::new();
     let lowered = subscriptions.into_iter().map(|(id, record)| {
         if record.next_seq > end {
@@ -184,15 +184,15 @@ fn lowered(
 
 /// Returns an epoch above all that were ever given. `known` is the one in the backup; the lost archive may have given
 /// more since.
-fn epoch_never_given(known: u64) -> Result<u64, RestoreError> {
-    let mut chance = [0; 8];
-    getrandom::fill(&mut chance).map_err(|error| RestoreError::Randomness(error.to_string()))?;
-    let above = EPOCHS_LOST + u64::from_be_bytes(chance) % EPOCHS_BY_CHANCE;
+fn unused_epoch(known: u64) -> Result<u64, RestoreError> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| RestoreError::Randomness(error.to_string()))?;
+    let above = EPOCH_MARGIN + u64::from_be_bytes(random) % EPOCH_RANDOM_RANGE;
     // Even tens of thousands of restores in a row stay below the highest number.
     Ok(known.saturating_add(above))
 }
 
-fn must_be_free(path: &Path) -> Result<(), RestoreError> {
+fn check_free(path: &Path) -> Result<(), RestoreError> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         metadata => metadata.map_err(OpenError::io("inspect", path))?,
@@ -205,7 +205,7 @@ fn must_be_free(path: &Path) -> Result<(), RestoreError> {
 }
 
 /// Checks, before anything is read, that the archive can get its name in the end.
-fn must_take_name(directory: &Directory, path: &Path) -> Result<(), RestoreError> {
+fn check_name(directory: &Directory, path: &Path) -> Result<(), RestoreError> {
     directory.try_name(path).map_err(|error| {
         if error.kind() == io::ErrorKind::ResourceBusy {
             unfit(path, "it is a mount point, and the archive has to replace the directory")
@@ -221,7 +221,7 @@ fn unfit(path: &Path, reason: &str) -> RestoreError {
 
 /// The directory in which an archive is built until it gets its name. It is in the same folder, so that renaming it is
 /// atomic.
-fn beside(path: &Path) -> Result<PathBuf, RestoreError> {
+fn staging_path(path: &Path) -> Result<PathBuf, RestoreError> {
     let Some(name) = path.file_name() else { return Err(unfit(path, "it does not end in a name")) };
     let mut name = name.to_os_string();
     name.push(".restoring");

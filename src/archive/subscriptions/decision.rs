@@ -64,7 +64,7 @@ pub(crate) fn decide(
         }
         SubscriptionEdit::Delete => {
             existing(current)?;
-            refuse_in_use(subscriptions, id)?;
+            reject_if_in_use(subscriptions, id)?;
             Ok(Decided { record: None, differs: true })
         }
         SubscriptionEdit::Change(change) => {
@@ -91,7 +91,7 @@ fn changed(
             Ok(SubscriptionRecord { epoch: record.epoch + 1, restored: false, ..record })
         }
         SubscriptionChange::Seek { next_seq } => {
-            refuse_in_use(subscriptions, id)?;
+            reject_if_in_use(subscriptions, id)?;
             Ok(SubscriptionRecord { epoch: record.epoch + 1, next_seq, restored: false, ..record })
         }
         SubscriptionChange::Acknowledge { epoch, next_seq } => {
@@ -101,7 +101,7 @@ fn changed(
     }
 }
 
-fn refuse_in_use(subscriptions: &Subscriptions, id: &SubscriptionId) -> Result<(), SubscriptionError> {
+fn reject_if_in_use(subscriptions: &Subscriptions, id: &SubscriptionId) -> Result<(), SubscriptionError> {
     match subscriptions.consumer(id) {
         Some(consumer) if consumer.attached => {
             Err(SubscriptionError::InUse { id: id.clone(), consumer: consumer.label })
@@ -117,9 +117,9 @@ fn check_acknowledgement(
     epoch: u64,
     next_seq: Seq,
 ) -> Result<(), SubscriptionError> {
-    let lost = || SubscriptionError::ConsumerFenced { id: id.clone(), epoch };
+    let fenced = || SubscriptionError::ConsumerFenced { id: id.clone(), epoch };
     let consumer = subscriptions.consumer(id).filter(|consumer| consumer.epoch == epoch && record.epoch == epoch);
-    let delivered = consumer.ok_or_else(lost)?.delivered;
+    let delivered = consumer.ok_or_else(fenced)?.delivered;
     if next_seq > delivered {
         return Err(SubscriptionError::AcknowledgedBeyond { id: id.clone(), next_seq, delivered });
     }

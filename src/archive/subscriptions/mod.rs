@@ -29,7 +29,7 @@ pub(crate) use crate::archive::subscriptions::decision::decide;
 pub(crate) use crate::archive::subscriptions::decision::{Decided, SubscriptionChange, SubscriptionEdit};
 use crate::archive::subscriptions::registry::Consumer;
 pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
-use crate::archive::{Archive, ArchiveError, Page};
+use crate::archive::{Archive, ArchiveError, ListPage};
 use crate::model::{FeedQuery, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -86,13 +86,13 @@ impl Attachment {
     }
 
     /// Whether the consumer has been fenced off.
-    pub fn is_lost(&self) -> bool {
+    pub fn is_fenced(&self) -> bool {
         self.fence.is_cancelled()
     }
 
     /// Waits until the consumer is fenced off, and returns why: [`SubscriptionError::ConsumerFenced`], or
     /// [`SubscriptionError::Unknown`] if the subscription was deleted.
-    pub async fn lost(&self) -> ArchiveError {
+    pub async fn fenced(&self) -> ArchiveError {
         self.fence.cancelled().await;
         let gone = self.shared.subscriptions.durable(&self.id).is_none();
         let (id, epoch) = (self.id.clone(), self.epoch);
@@ -157,7 +157,7 @@ impl Archive {
     ) -> Result<Attachment, ArchiveError> {
         let record = self.change(&id, SubscriptionChange::Attach { seen }).await?;
         let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
-        let start = self.feed_place(record.next_seq).await?;
+        let start = self.snapshot_at(record.next_seq).await?;
         let (delivered, fence) = (Arc::new(AtomicU64::new(record.next_seq.0)), CancellationToken::new());
         let consumer = Consumer {
             label,
@@ -184,7 +184,7 @@ impl Archive {
         &self,
         after: Option<SubscriptionId>,
         page_size: usize,
-    ) -> Result<Page<SubscriptionAt, SubscriptionId>, ArchiveError> {
+    ) -> Result<ListPage<SubscriptionAt, SubscriptionId>, ArchiveError> {
         let mut records = self.shared.subscriptions.after(after.as_ref(), page_size.saturating_add(1));
         let more = records.len() > page_size;
         records.truncate(page_size);
@@ -193,7 +193,7 @@ impl Archive {
         for (id, record) in records {
             items.push(self.subscription_at(id, record).await?);
         }
-        Ok(Page { items, next })
+        Ok(ListPage { items, next })
     }
 
     async fn subscription_at(

@@ -18,10 +18,10 @@ use crate::store::subscription::SubscriptionRecord;
 
 /// The registry of one archive.
 pub(crate) struct Subscriptions {
-    state: Mutex<State>,
+    state: Mutex<RegistryState>,
 }
 
-struct State {
+struct RegistryState {
     durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>,
     consumers: BTreeMap<SubscriptionId, Consumer>,
 }
@@ -52,10 +52,10 @@ impl Consumer {
 
 impl Subscriptions {
     pub(crate) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
-        Self { state: Mutex::new(State { durable, consumers: BTreeMap::new() }) }
+        Self { state: Mutex::new(RegistryState { durable, consumers: BTreeMap::new() }) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RegistryState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +85,7 @@ impl Subscriptions {
     }
 
     /// Takes over what a commit made durable, and fences off the consumers whose epoch is no longer current.
-    pub(crate) fn take_in(&self, edited: Edited) {
+    pub(crate) fn apply(&self, edited: Edited) {
         if edited.is_empty() {
             return;
         }

@@ -23,7 +23,7 @@
 
 use crate::archive::decide::{Decider, StagedChange};
 use crate::archive::error::{ArchiveError, BatchError};
-use crate::archive::position::Position;
+use crate::archive::position::LogPosition;
 use crate::archive::project::sources::{self};
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Operation, Receipt, WriteMode};
@@ -36,9 +36,9 @@ use crate::store::overlay::Overlay;
 /// A commit that is not sealed yet.
 pub(crate) struct CommitBuilder {
     /// The end of the log before this commit.
-    start: Position,
+    start: LogPosition,
     /// The end of the log after the jobs accepted so far.
-    position: Position,
+    position: LogPosition,
     pub(crate) writes: Writes,
 }
 
@@ -53,12 +53,12 @@ pub(crate) struct BaseState<'a> {
 
 impl CommitBuilder {
     /// Starts an empty commit at `start`, the end of the previous one.
-    pub(crate) fn new(start: Position) -> Self {
+    pub(crate) fn new(start: LogPosition) -> Self {
         Self { start, position: start, writes: Writes::default() }
     }
 
     /// The end of the log before this commit.
-    pub(crate) fn start(&self) -> &Position {
+    pub(crate) fn start(&self) -> &LogPosition {
         &self.start
     }
 
@@ -68,8 +68,8 @@ impl CommitBuilder {
     }
 
     /// Decides the operations of one job at `now`, each on the effects of those before it, and adds the job to the
-    /// commit. If one is rejected, nothing is added, and the error has its index. In [`WriteMode::Validate`], nothing is
-    /// added in any case.
+    /// commit. If one is rejected, nothing is added, and the error has its index. In [`WriteMode::Validate`], nothing
+    /// is added in any case.
     pub(crate) fn decide(
         &mut self,
         base: BaseState<'_>,
@@ -77,31 +77,32 @@ impl CommitBuilder {
         operations: &[Operation],
         mode: WriteMode,
     ) -> Result<Vec<Receipt>, BatchError> {
-        let mut job = Job { position: self.position, writes: Writes::default() };
-        let mut written = Vec::with_capacity(operations.len());
+        let mut job = JobEffects { position: self.position, writes: Writes::default() };
+        let mut receipts = Vec::with_capacity(operations.len());
         for (index, operation) in operations.iter().enumerate() {
-            let answer = self.decide_one(base, now, &mut job, operation);
-            written.push(answer.map_err(|error| BatchError { failed_item: Some(index), error })?);
+            let receipt = self.decide_one(base, now, &mut job, operation);
+            receipts.push(receipt.map_err(|error| BatchError { failed_item: Some(index), error })?);
         }
         // Every receipt gets the snapshot at the end of the job, because a read below that would see only a part of an
         // atomic batch. The exception is a repeated request whose first one was committed before this job.
         let snapshot = if mode == WriteMode::Validate { self.position.snapshot() } else { job.position.snapshot() };
-        let of_this_job = |answer: &&mut Receipt| !answer.replayed || answer.snapshot.next_seq > self.position.next_seq;
-        for answer in written.iter_mut().filter(of_this_job) {
-            answer.snapshot = snapshot;
+        let is_of_this_job =
+            |receipt: &&mut Receipt| !receipt.replayed || receipt.snapshot.next_seq > self.position.next_seq;
+        for receipt in receipts.iter_mut().filter(is_of_this_job) {
+            receipt.snapshot = snapshot;
         }
         if mode == WriteMode::Commit {
             self.position = job.position;
             self.writes.append(job.writes);
         }
-        Ok(written)
+        Ok(receipts)
     }
 
     fn decide_one(
         &self,
         base: BaseState<'_>,
         now: Timestamp,
-        job: &mut Job,
+        job: &mut JobEffects,
         operation: &Operation,
     ) -> Result<Receipt, ArchiveError> {
         let committed = Overlay::new(base.read, &self.writes.batch);
@@ -113,15 +114,15 @@ impl CommitBuilder {
             archive_time: now,
             batch_first: self.position.next_seq,
         };
-        let (written, staged) = decider.take(operation)?;
-        let Some(staged) = staged else { return Ok(written) };
-        let source = &written.article.source;
+        let (receipt, staged) = decider.decide(operation)?;
+        let Some(staged) = staged else { return Ok(receipt) };
+        let source = &receipt.article.source;
         if ![&self.writes, &job.writes].iter().any(|writes| writes.stats.contains_key(source)) {
             let stats = Tables::new(base.read).source_stats(source)?;
             job.writes.stats.insert(source.clone(), stats);
         }
-        job.add(staged, &written.article);
-        Ok(written)
+        job.add(staged, &receipt.article);
+        Ok(receipt)
     }
 
     /// Gives every change its archive time and log digest and returns the finished writes. The builder continues with
@@ -136,7 +137,7 @@ impl CommitBuilder {
             if let Some(stats) = writes.stats.get_mut(&sealed.entry.name.source) {
                 *stats = Some(sources::with_change(*stats, sealed.seq, &sealed.entry));
             }
-            end = Position {
+            end = LogPosition {
                 next_seq: sealed.seq.next(),
                 log_digest: sealed.log_digest,
                 archive_time: Some(archive_time),
@@ -153,12 +154,12 @@ impl CommitBuilder {
 }
 
 /// The effects of one job while it is being decided.
-struct Job {
-    position: Position,
+struct JobEffects {
+    position: LogPosition,
     writes: Writes,
 }
 
-impl Job {
+impl JobEffects {
     /// Adds the effects of one operation.
     fn add(&mut self, staged: StagedChange, name: &ArticleName) {
         let StagedChange { article, head, mut batch, change, encoded, content } = staged;

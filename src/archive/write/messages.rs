@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::request::{Operation, Receipt, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
-use crate::archive::write::room::Place;
+use crate::archive::write::capacity::QueueSlot;
 use crate::model::{SubscriptionId, Timestamp};
 use crate::store::EngineError;
 use crate::store::subscription::SubscriptionRecord;
@@ -22,18 +22,18 @@ pub(crate) type EditResult = Result<Option<Arc<SubscriptionRecord>>, ArchiveErro
 pub(crate) struct Job {
     pub(crate) operations: Vec<Operation>,
     pub(crate) mode: WriteMode,
-    pub(crate) answer: oneshot::Sender<BatchResult>,
+    pub(crate) reply: oneshot::Sender<BatchResult>,
     /// The size of its contents and originals.
     pub(crate) bytes: usize,
     /// Its place in the queue, freed once the reply is sent.
-    pub(crate) place: Place,
+    pub(crate) slot: QueueSlot,
 }
 
 /// A change to a durable subscription.
 pub(crate) struct Edit {
     pub(crate) id: SubscriptionId,
     pub(crate) edit: SubscriptionEdit,
-    pub(crate) answer: oneshot::Sender<EditResult>,
+    pub(crate) reply: oneshot::Sender<EditResult>,
     /// Its place in the queue, freed once the reply is sent.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
@@ -45,7 +45,7 @@ pub(crate) enum WriterMessage {
     /// Raise the closed time: assign no archive time at or before this instant from now on.
     RaiseClosedTime {
         to: Timestamp,
-        answer: oneshot::Sender<Result<(), ArchiveError>>,
+        reply: oneshot::Sender<Result<(), ArchiveError>>,
         /// Its place in the queue, freed once the reply is sent.
         permit: OwnedSemaphorePermit,
     },

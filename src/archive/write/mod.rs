@@ -9,10 +9,10 @@
 //! While the committer syncs one commit, the writer thread builds the next. Every reply, including an error, waits
 //! until the state that it was decided on is durable, so nothing ever becomes visible that a crash could take back.
 
+pub(crate) mod capacity;
 pub(crate) mod commit_builder;
 pub(crate) mod committer;
 pub(crate) mod messages;
 pub(crate) mod prepare;
 pub(crate) mod queue;
-pub(crate) mod room;
 pub(crate) mod writer;

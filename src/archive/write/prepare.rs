@@ -7,7 +7,7 @@
 
 use crate::archive::pools::Pool;
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::archive::request::{Action, Observation, Operation, Prepared, Target};
+use crate::archive::request::{Action, ArticleTarget, Observation, Operation, Prepared};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleName, diff};
 use crate::store::content::{Base, PackedContent, PackedOriginal};
@@ -19,8 +19,8 @@ const INLINE_BYTES_MAX: usize = 64 << 10;
 impl Archive {
     /// Prepares the observations among `operations`. Blocking work runs on a thread of `pool`.
     pub(crate) async fn prepare(&self, pool: &Pool, operations: &mut [Operation]) -> Result<(), ArchiveError> {
-        let work: Vec<Option<Work>> = operations.iter().map(Work::of).collect();
-        let bytes: usize = work.iter().flatten().map(Work::bytes).sum();
+        let work: Vec<Option<Preparation>> = operations.iter().map(Preparation::from_operation).collect();
+        let bytes: usize = work.iter().flatten().map(Preparation::bytes).sum();
         let run = move |reader: &Reader<'_>| {
             work.iter()
                 .map(|work| work.as_ref().map_or(Ok(None), |work| work.run(reader)))
@@ -37,14 +37,14 @@ impl Archive {
     }
 }
 
-struct Work {
+struct Preparation {
     name: ArticleName,
     observation: Box<Observation>,
 }
 
-impl Work {
-    fn of(operation: &Operation) -> Option<Self> {
-        let (Target::Named(name) | Target::Found { derived: name, .. }) = &operation.target;
+impl Preparation {
+    fn from_operation(operation: &Operation) -> Option<Self> {
+        let (ArticleTarget::Named(name) | ArticleTarget::ByUrl { derived: name, .. }) = &operation.target;
         match &operation.action {
             Action::Observe(observation) => Some(Self { name: name.clone(), observation: observation.clone() }),
             Action::Rollback(_) | Action::SetState { .. } => None,
@@ -61,21 +61,21 @@ impl Work {
         let original = || observation.original.as_ref().map(PackedOriginal::pack);
         let Some(entry) = reader.head(&self.name)? else {
             let packed = PackedContent::pack(&observation.bytes, None);
-            return Ok(Some(Prepared { against: None, packed, word_delta: None, original: original() }));
+            return Ok(Some(Prepared { base_seq: None, packed, word_delta: None, original: original() }));
         };
         let newest = reader.change(entry.head.newest.created_seq)?;
         let latest = entry.head.recent.last().filter(|latest| latest.seq == newest.seq);
-        let (Some(latest), Some(made)) = (latest, &newest.entry.new_revision) else { return Ok(None) };
-        if made.digest == observation.digest {
+        let (Some(latest), Some(new_revision)) = (latest, &newest.entry.new_revision) else { return Ok(None) };
+        if new_revision.digest == observation.digest {
             return Ok(None); // It will be a sighting, which stores no content.
         }
-        let before = reader.content(newest.seq, made.digest)?;
+        let before = reader.content(newest.seq, new_revision.digest)?;
         if before.bytes.len() > INLINE_BYTES_MAX {
             reader.tables()?; // The comparison needs a blocking thread even if the new content is small.
         }
         let base = Base { seq: latest.seq, depth: latest.depth, bytes: &before.bytes };
         Ok(Some(Prepared {
-            against: Some(newest.seq),
+            base_seq: Some(newest.seq),
             packed: PackedContent::pack(&observation.bytes, Some(base)),
             word_delta: Some(diff::word_delta(&before.content, &observation.content)),
             original: original(),

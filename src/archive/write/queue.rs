@@ -29,9 +29,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::archive::error::{ArchiveError, Unavailable};
 use crate::archive::request::{Action, Operation, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
+pub use crate::archive::write::capacity::QueueShare;
+use crate::archive::write::capacity::{JobSize, QueueCapacity, QueueSlot};
 use crate::archive::write::messages::{BatchResult, Edit, Job, WriterMessage};
-pub use crate::archive::write::room::Share;
-use crate::archive::write::room::{Place, Room};
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
@@ -54,9 +54,9 @@ const IMPORTED_BYTES_MAX: usize = 32 << 20;
 /// The sending side of the writer thread.
 pub(crate) struct Queue {
     events: SyncSender<WriterMessage>,
-    room: Room,
+    room: QueueCapacity,
     /// The room of imports.
-    imported: Room,
+    imported: QueueCapacity,
     edits: Arc<Semaphore>,
     closed_times: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -67,7 +67,7 @@ pub struct Pending(oneshot::Receiver<BatchResult>);
 
 impl Pending {
     /// Waits until the operations are durable or rejected.
-    pub async fn answer(self) -> BatchResult {
+    pub async fn reply(self) -> BatchResult {
         self.0.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 }
@@ -76,8 +76,8 @@ impl Queue {
     pub(crate) fn new(events: SyncSender<WriterMessage>, writer: JoinHandle<()>) -> Self {
         Self {
             events,
-            room: Room::new(OPERATIONS_MAX, BYTES_MAX),
-            imported: Room::new(IMPORTED_MAX, IMPORTED_BYTES_MAX),
+            room: QueueCapacity::new(OPERATIONS_MAX, BYTES_MAX),
+            imported: QueueCapacity::new(IMPORTED_MAX, IMPORTED_BYTES_MAX),
             edits: Arc::new(Semaphore::new(EDITS_MAX)),
             closed_times: Arc::new(Semaphore::new(CLOSED_TIMES_MAX)),
             writer: Mutex::new(Some(writer)),
@@ -94,27 +94,27 @@ impl Queue {
     /// the caller waits for the reply.
     pub(crate) fn submit(
         &self,
-        share: &Arc<Share>,
+        share: &Arc<QueueShare>,
         operations: Vec<Operation>,
         mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
-        let (size, bytes) = size(&operations)?;
-        let place = self.room.take(share, size, bytes)?;
-        self.queue(operations, mode, bytes, place)
+        let size = job_size(&operations)?;
+        let slot = self.room.take(share, size)?;
+        self.queue(operations, mode, size.bytes, slot)
     }
 
     /// Queues the operations of an import as soon as there is room for them. Connections take turns.
     pub(crate) async fn submit_imported(
         &self,
-        share: &Arc<Share>,
+        share: &Arc<QueueShare>,
         operations: Vec<Operation>,
         mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
-        let (size, bytes) = size(&operations)?;
+        let size = job_size(&operations)?;
         let import_turn = share.import_turn.lock().await;
-        let place = self.imported.wait_for(size, bytes).await?;
+        let slot = self.imported.wait_for(size).await?;
         drop(import_turn);
-        self.queue(operations, mode, bytes, place)
+        self.queue(operations, mode, size.bytes, slot)
     }
 
     fn queue(
@@ -122,16 +122,16 @@ impl Queue {
         operations: Vec<Operation>,
         mode: WriteMode,
         bytes: usize,
-        place: Place,
+        slot: QueueSlot,
     ) -> Result<Pending, ArchiveError> {
-        let (answer, answered) = oneshot::channel();
-        self.send(WriterMessage::Job(Job { operations, mode, answer, bytes, place }))?;
-        Ok(Pending(answered))
+        let (reply, receiver) = oneshot::channel();
+        self.send(WriterMessage::Job(Job { operations, mode, reply, bytes, slot }))?;
+        Ok(Pending(receiver))
     }
 
     /// Raises the closed time: waits until no later commit can get an archive time at or before `to`.
     pub(crate) async fn raise_closed_time(&self, to: Timestamp) -> Result<(), ArchiveError> {
-        self.ask(&self.closed_times, |answer, permit| WriterMessage::RaiseClosedTime { to, answer, permit }).await
+        self.ask(&self.closed_times, |reply, permit| WriterMessage::RaiseClosedTime { to, reply, permit }).await
     }
 
     /// Changes a durable subscription and returns its new record. Once queued, the edit is carried out, whether or not
@@ -141,7 +141,7 @@ impl Queue {
         id: SubscriptionId,
         edit: SubscriptionEdit,
     ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
-        self.ask(&self.edits, |answer, permit| WriterMessage::Edit(Edit { id, edit, answer, _permit: permit })).await
+        self.ask(&self.edits, |reply, permit| WriterMessage::Edit(Edit { id, edit, reply, _permit: permit })).await
     }
 
     /// Sends a message to the writer thread once there is room for it, and waits for the reply.
@@ -153,9 +153,9 @@ impl Queue {
         let Ok(permit) = Arc::clone(room).acquire_owned().await else {
             return Err(Unavailable::Draining.into());
         };
-        let (answer, answered) = oneshot::channel();
-        self.send(event(answer, permit))?;
-        answered.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
+        let (reply, receiver) = oneshot::channel();
+        self.send(event(reply, permit))?;
+        receiver.await.unwrap_or_else(|_| Err(Unavailable::StorageFailed.into()))
     }
 
     /// Stops accepting requests, and waits until those that were accepted are done.
@@ -180,14 +180,13 @@ impl Queue {
     }
 }
 
-/// Returns the number of operations and the size of their contents and originals in bytes. More operations than fit
-/// into one commit are [`ArchiveError::TooLarge`].
-fn size(operations: &[Operation]) -> Result<(usize, usize), ArchiveError> {
+/// The room that the operations take. More of them than fit into one commit are [`ArchiveError::TooLarge`].
+fn job_size(operations: &[Operation]) -> Result<JobSize, ArchiveError> {
     let (size, size_max) = (operations.len(), Limits::COMMIT_CHANGES_MAX);
     if size > size_max {
         return Err(ArchiveError::TooLarge { what: "the number of operations in an atomic batch", size, size_max });
     }
-    Ok((size, operations.iter().map(weight_bytes).sum()))
+    Ok(JobSize { operations: size, bytes: operations.iter().map(weight_bytes).sum() })
 }
 
 impl Drop for Queue {
@@ -215,7 +214,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::archive::request::{Observation, Target};
+    use crate::archive::request::{ArticleTarget, Observation};
     use crate::model::{ArticleName, BlockKind, Content};
 
     /// A queue without a writer thread: nothing is carried out until the test receives it.
@@ -226,7 +225,7 @@ mod tests {
 
     fn operations(count: usize) -> Vec<Operation> {
         let operation = |_| Operation {
-            target: Target::Named(ArticleName::parse("sources/s/articles/a").unwrap()),
+            target: ArticleTarget::Named(ArticleName::parse("sources/s/articles/a").unwrap()),
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
@@ -236,7 +235,7 @@ mod tests {
     }
 
     /// Queues batches of 256 operations until one is rejected. Returns how many were queued, and the error.
-    fn fill(queue: &Queue, share: &Arc<Share>) -> (usize, ArchiveError) {
+    fn fill(queue: &Queue, share: &Arc<QueueShare>) -> (usize, ArchiveError) {
         let mut queued = 0;
         loop {
             match queue.submit(share, operations(256), WriteMode::Commit) {
@@ -249,7 +248,7 @@ mod tests {
     #[test]
     fn a_connection_may_occupy_as_much_of_the_queue_as_it_leaves_free() {
         let (queue, received) = queue();
-        let (first, second): (Arc<Share>, Arc<Share>) = Default::default();
+        let (first, second): (Arc<QueueShare>, Arc<QueueShare>) = Default::default();
         let (queued, error) = fill(&queue, &first);
         assert_eq!(queued, 8, "half of 4,096");
         assert!(matches!(error, ArchiveError::Unavailable(Unavailable::ShareUsed)), "{error}");
@@ -267,7 +266,7 @@ mod tests {
     #[test]
     fn imports_that_wait_for_room_take_no_room_from_other_writes() {
         let (queue, _received) = queue();
-        let shares: Vec<Arc<Share>> = (0..30).map(|_| Arc::default()).collect();
+        let shares: Vec<Arc<QueueShare>> = (0..30).map(|_| Arc::default()).collect();
         let mut imports: Vec<_> = shares
             .iter()
             .map(|share| Box::pin(queue.submit_imported(share, operations(256), WriteMode::Commit)))
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn connections_take_turns_to_import() {
         let (queue, received) = queue();
-        let (first, second): (Arc<Share>, Arc<Share>) = Default::default();
+        let (first, second): (Arc<QueueShare>, Arc<QueueShare>) = Default::default();
         let mut of_first: Vec<_> =
             (0..5).map(|_| Box::pin(queue.submit_imported(&first, operations(256), WriteMode::Commit))).collect();
         let queued = of_first.iter_mut().filter_map(|import| import.now_or_never()).count();

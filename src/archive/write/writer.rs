@@ -39,16 +39,16 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::archive::clock_watch::ClockFault;
 use crate::archive::error::{ArchiveError, Unavailable};
-use crate::archive::position::{Position, Tail};
+use crate::archive::position::{LogPosition, Tail};
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Decided};
+use crate::archive::write::capacity::QueueSlot;
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
 use crate::archive::write::committer::Committer;
 use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
-use crate::archive::write::room::Place;
 use crate::archive::writes::Writes;
 use crate::model::{Limits, Timestamp};
-use crate::store::engine::watermark::{Mark, Watermark};
+use crate::store::engine::watermark::{DurableState, Watermark};
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
 use crate::store::{Batch, Engine, EngineError};
@@ -58,8 +58,8 @@ const COMMIT_BYTES_MAX: usize = 16 << 20;
 
 /// A reply that waits until a commit is durable.
 enum PendingReply {
-    Job { answer: oneshot::Sender<BatchResult>, result: BatchResult, _place: Place },
-    ClosedTime { to: Timestamp, answer: oneshot::Sender<Result<(), ArchiveError>>, permit: OwnedSemaphorePermit },
+    Job { reply: oneshot::Sender<BatchResult>, result: BatchResult, _slot: QueueSlot },
+    ClosedTime { to: Timestamp, reply: oneshot::Sender<Result<(), ArchiveError>>, permit: OwnedSemaphorePermit },
     Edit { edit: Edit, result: EditResult },
 }
 
@@ -67,25 +67,25 @@ impl PendingReply {
     /// Completes the receipts once the commit that they wait for is sealed.
     fn complete(&mut self, sealed: &Writes) {
         match self {
-            Self::Job { result: Ok(answers), .. } => answers.iter_mut().for_each(|answer| sealed.complete(answer)),
+            Self::Job { result: Ok(receipts), .. } => receipts.iter_mut().for_each(|receipt| sealed.complete(receipt)),
             Self::Job { result: Err(_), .. } | Self::ClosedTime { .. } | Self::Edit { .. } => {}
         }
     }
 
-    fn done(self) {
+    fn send(self) {
         // Sending fails if the caller is gone. The write is durable regardless.
         match self {
-            Self::Job { answer, result, .. } => drop(answer.send(result)),
-            Self::ClosedTime { answer, .. } => drop(answer.send(Ok(()))),
-            Self::Edit { edit, result } => drop(edit.answer.send(result)),
+            Self::Job { reply, result, .. } => drop(reply.send(result)),
+            Self::ClosedTime { reply, .. } => drop(reply.send(Ok(()))),
+            Self::Edit { edit, result } => drop(edit.reply.send(result)),
         }
     }
 
-    fn failed(self, error: &ArchiveError) {
+    fn fail(self, error: &ArchiveError) {
         match self {
-            Self::Job { answer, .. } => drop(answer.send(Err(error.clone().into()))),
-            Self::ClosedTime { answer, .. } => drop(answer.send(Err(error.clone()))),
-            Self::Edit { edit, .. } => drop(edit.answer.send(Err(error.clone()))),
+            Self::Job { reply, .. } => drop(reply.send(Err(error.clone().into()))),
+            Self::ClosedTime { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::Edit { edit, .. } => drop(edit.reply.send(Err(error.clone()))),
         }
     }
 }
@@ -103,7 +103,7 @@ struct OpenCommit {
 struct InFlight {
     batch: Arc<Batch>,
     writes: Writes,
-    position: Position,
+    position: LogPosition,
     closed_time: Option<Timestamp>,
     waiting: Vec<PendingReply>,
     since: Instant,
@@ -113,9 +113,21 @@ struct InFlight {
 #[derive(PartialEq, Eq)]
 enum Ended {
     /// Everything that it accepted is done.
-    Well,
+    Finished,
     /// A commit hangs in the engine.
     Hanging,
+}
+
+/// The state that the writer thread and the committer start with.
+pub(crate) struct WriterStart {
+    /// The durable tail.
+    pub(crate) tail: Tail,
+    /// The keys of the chunks after the end of the log. The committer removes them before it writes at their positions.
+    pub(crate) orphan_chunks: Vec<Vec<u8>>,
+    /// Records outside the database how far the log is durable; `None` for an engine in memory.
+    pub(crate) watermark: Option<Watermark>,
+    /// A commit that takes longer than this poisons the archive.
+    pub(crate) flush_deadline: Duration,
 }
 
 /// The state of the writer thread.
@@ -129,9 +141,9 @@ pub(crate) struct Writer {
     next: OpenCommit,
     in_flight: Option<InFlight>,
     /// Jobs that did not fit into the next commit, in order of arrival.
-    held: VecDeque<Job>,
+    deferred: VecDeque<Job>,
     /// Subscription edits that did not fit. They depend only on subscriptions, so jobs need not wait for them.
-    held_edits: VecDeque<Edit>,
+    deferred_edits: VecDeque<Edit>,
     /// The highest closed time, whether durable, in flight or in the open commit.
     closed_time: Option<Timestamp>,
     /// The number of durable commits since the archive was created.
@@ -142,16 +154,15 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer thread and the commit thread at `tail`. The committer removes `orphan_chunks` before it writes
-    /// at their positions, and reports its results through `to_self`, a sender of the channel that `events` receives
-    /// from.
+    /// Starts the writer thread and the commit thread. The committer reports its results through `to_self`, a sender of
+    /// the channel that `events` receives from.
     pub(crate) fn start(
         shared: Arc<Shared>,
-        (tail, orphan_chunks, watermark): (Tail, Vec<Vec<u8>>, Option<Watermark>),
+        start: WriterStart,
         events: Receiver<WriterMessage>,
         to_self: SyncSender<WriterMessage>,
-        flush_deadline: Duration,
     ) -> std::io::Result<JoinHandle<()>> {
+        let WriterStart { tail, orphan_chunks, watermark, flush_deadline } = start;
         let (commits, batches) = sync_channel::<Arc<Batch>>(1);
         let committer = Committer::new(Arc::clone(&shared.engine), orphan_chunks);
         let committer = std::thread::Builder::new()
@@ -160,7 +171,7 @@ impl Writer {
         let Tail { position, commits: commits_done, closed_time, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let next = OpenCommit::new(position);
-            let (held, held_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
+            let (deferred, deferred_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
             let (disk_is_full, closing) = (false, false);
             let mut writer = Self {
                 shared,
@@ -170,15 +181,15 @@ impl Writer {
                 watermark,
                 next,
                 in_flight,
-                held,
-                held_edits,
+                deferred,
+                deferred_edits,
                 closed_time,
                 commits_done,
                 disk_is_full,
                 closing,
             };
             match catch_unwind(AssertUnwindSafe(|| writer.run())) {
-                Ok(Ended::Well) => writer.release(committer),
+                Ok(Ended::Finished) => writer.release(committer),
                 Ok(Ended::Hanging) => {}
                 Err(_) => writer.poison("the writer thread panicked"),
             }
@@ -187,13 +198,13 @@ impl Writer {
 
     fn run(&mut self) -> Ended {
         loop {
-            let nothing_held = self.held.is_empty() && self.held_edits.is_empty();
-            if self.closing && self.in_flight.is_none() && self.next.is_idle() && nothing_held {
-                return Ended::Well;
+            let nothing_deferred = self.deferred.is_empty() && self.deferred_edits.is_empty();
+            if self.closing && self.in_flight.is_none() && self.next.is_idle() && nothing_deferred {
+                return Ended::Finished;
             }
             let Some(event) = self.wait() else { return Ended::Hanging };
             self.take(event);
-            self.take_all_that_waits();
+            self.drain_messages();
             self.hand_over();
         }
     }
@@ -223,8 +234,8 @@ impl Writer {
         }
     }
 
-    fn take_all_that_waits(&mut self) {
-        while self.held.is_empty() {
+    fn drain_messages(&mut self) {
+        while self.deferred.is_empty() {
             match self.events.try_recv() {
                 Ok(event) => self.take(event),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
@@ -237,13 +248,13 @@ impl Writer {
             WriterMessage::Committed(Ok(())) => self.committed(),
             WriterMessage::Committed(Err(error)) => self.commit_failed(error),
             WriterMessage::Close => self.closing = true,
-            WriterMessage::Job(job) if self.held.is_empty() && self.has_room_for(&job) => self.decide_job(job),
-            WriterMessage::Job(job) => self.held.push_back(job),
-            WriterMessage::Edit(edit) if self.held_edits.is_empty() && self.has_room_for_edit() => {
+            WriterMessage::Job(job) if self.deferred.is_empty() && self.has_room_for(&job) => self.decide_job(job),
+            WriterMessage::Job(job) => self.deferred.push_back(job),
+            WriterMessage::Edit(edit) if self.deferred_edits.is_empty() && self.has_room_for_edit() => {
                 self.decide_edit(edit)
             }
-            WriterMessage::Edit(edit) => self.held_edits.push_back(edit),
-            WriterMessage::RaiseClosedTime { to, answer, permit } => self.raise_closed_time(to, answer, permit),
+            WriterMessage::Edit(edit) => self.deferred_edits.push_back(edit),
+            WriterMessage::RaiseClosedTime { to, reply, permit } => self.raise_closed_time(to, reply, permit),
         }
     }
 
@@ -258,13 +269,13 @@ impl Writer {
     }
 
     fn decide_job(&mut self, job: Job) {
-        let Job { operations, mode, answer, bytes, place } = job;
+        let Job { operations, mode, reply, bytes, slot } = job;
         if self.shared.tail().failed {
-            return drop(answer.send(Err(Unavailable::StorageFailed.into())));
+            return drop(reply.send(Err(Unavailable::StorageFailed.into())));
         }
         let last = self.next.builder.start().archive_time;
         if let Err(fault) = self.shared.clock_watch.admit_write(self.shared.clock.as_ref(), last) {
-            return drop(answer.send(Err(Unavailable::ClockJumped(fault).into())));
+            return drop(reply.send(Err(Unavailable::ClockJumped(fault).into())));
         }
         let engine: &Arc<dyn Engine> = &self.shared.engine;
         let empty = Batch::default();
@@ -274,14 +285,14 @@ impl Writer {
         let base = BaseState { read: &read, cached: &cached };
         let result = self.next.builder.decide(base, self.shared.clock.now(), &operations, mode);
         self.next.bytes += bytes;
-        self.next.waiting.push(PendingReply::Job { answer, result, _place: place });
+        self.next.waiting.push(PendingReply::Job { reply, result, _slot: slot });
     }
 
     /// Decides a subscription edit on the state that all edits before it leave.
     fn decide_edit(&mut self, edit: Edit) {
         let id = &edit.id;
         if self.shared.tail().failed {
-            return drop(edit.answer.send(Err(Unavailable::StorageFailed.into())));
+            return drop(edit.reply.send(Err(Unavailable::StorageFailed.into())));
         }
         let writes = &mut self.next.builder.writes;
         let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(id));
@@ -317,17 +328,17 @@ impl Writer {
     fn raise_closed_time(
         &mut self,
         to: Timestamp,
-        answer: oneshot::Sender<Result<(), ArchiveError>>,
+        reply: oneshot::Sender<Result<(), ArchiveError>>,
         permit: OwnedSemaphorePermit,
     ) {
         if self.shared.tail().failed {
-            return drop(answer.send(Err(Unavailable::StorageFailed.into())));
+            return drop(reply.send(Err(Unavailable::StorageFailed.into())));
         }
         // A closed time binds all later archive times, so one from after a jump would do the same harm as a write.
         if let Some(fault @ ClockFault::JumpedAhead { expected, .. }) = self.shared.clock_fault()
             && to > expected
         {
-            return drop(answer.send(Err(Unavailable::ClockJumped(fault).into())));
+            return drop(reply.send(Err(Unavailable::ClockJumped(fault).into())));
         }
         // The commit in flight may still have an archive time at or before `to`; the reply waits until it is durable.
         if self.closed_time.is_none_or(|closed_time| closed_time < to) {
@@ -335,28 +346,28 @@ impl Writer {
             self.closed_time = Some(closed_time);
             self.next.closed_time = Some(closed_time);
         }
-        self.next.waiting.push(PendingReply::ClosedTime { to, answer, permit });
+        self.next.waiting.push(PendingReply::ClosedTime { to, reply, permit });
     }
 
     /// Hands the next commit over if none is in flight, then decides the messages that did not fit before.
     fn hand_over(&mut self) {
         while self.in_flight.is_none() && !self.next.is_idle() {
             self.seal_and_send();
-            self.decide_held();
+            self.decide_deferred();
         }
     }
 
-    /// Decides the held messages that fit now; jobs come before edits.
-    fn decide_held(&mut self) {
-        while let Some(job) = self.held.pop_front() {
+    /// Decides the deferred messages that fit now; jobs come before edits.
+    fn decide_deferred(&mut self) {
+        while let Some(job) = self.deferred.pop_front() {
             if !self.has_room_for(&job) {
-                self.held.push_front(job);
+                self.deferred.push_front(job);
                 break;
             }
             self.decide_job(job);
         }
         while self.has_room_for_edit()
-            && let Some(edit) = self.held_edits.pop_front()
+            && let Some(edit) = self.deferred_edits.pop_front()
         {
             self.decide_edit(edit);
         }
@@ -367,7 +378,7 @@ impl Writer {
         let mut writes = self.next.builder.seal(archive_time);
         let position = *self.next.builder.start();
         let OpenCommit { closed_time, mut waiting, .. } = std::mem::replace(&mut self.next, OpenCommit::new(position));
-        waiting.iter_mut().for_each(|waiting| waiting.complete(&writes));
+        waiting.iter_mut().for_each(|reply| reply.complete(&writes));
         if let Some(closed_time) = closed_time {
             writes.batch.put_meta(MetaKey::ClosedTime, closed_time.micros().to_be_bytes().to_vec());
         }
@@ -398,20 +409,20 @@ impl Writer {
             self.disk_is_full = false;
             tracing::info!("the disk has room again; writes are accepted");
         }
-        self.shared.take_in(writes);
+        self.shared.apply(writes);
         self.shared.announce(|tail| {
             let closed_time = closed_time.or(tail.closed_time);
             *tail = Tail { position, closed_time, commits: self.commits_done, failed: tail.failed };
         });
         self.record_watermark(position);
         self.hand_over();
-        waiting.into_iter().for_each(PendingReply::done);
+        waiting.into_iter().for_each(PendingReply::send);
     }
 
-    fn record_watermark(&mut self, position: Position) {
+    fn record_watermark(&mut self, position: LogPosition) {
         let Some(watermark) = &mut self.watermark else { return };
-        let Position { next_seq, log_digest, .. } = position;
-        let state = Mark { next_seq: next_seq.0, log_digest: log_digest.0, commits: self.commits_done };
+        let LogPosition { next_seq, log_digest, .. } = position;
+        let state = DurableState { next_seq: next_seq.0, log_digest: log_digest.0, commits: self.commits_done };
         if let Err(error) = watermark.record(state) {
             tracing::warn!(%error, "the watermark could not be written");
         }
@@ -426,11 +437,11 @@ impl Writer {
                     self.disk_is_full = true;
                     tracing::warn!(%error, "the disk is full; writes are rejected until it has room");
                 }
-                self.refuse_jobs(&error.into());
+                self.reject_jobs(&error.into());
             }
             EngineError::TooLarge { .. } => {
                 tracing::warn!(%error, "the engine rejected a commit");
-                self.refuse_all(&error.into());
+                self.reject_all(&error.into());
             }
             EngineError::Failed(_) | EngineError::Poisoned(_) | EngineError::Damaged(_) => {
                 self.poison(&error.to_string());
@@ -441,51 +452,51 @@ impl Writer {
     fn poison(&mut self, reason: &str) {
         tracing::error!(reason, "the storage failed; no more writes are accepted");
         self.shared.announce(|tail| tail.failed = true);
-        self.refuse_all(&Unavailable::StorageFailed.into());
+        self.reject_all(&Unavailable::StorageFailed.into());
     }
 
     /// Rejects the jobs that a full disk has no room for. Maintenance that shared a commit with them is retried at once
     /// in a commit of its own, before another job can join it.
-    fn refuse_jobs(&mut self, error: &ArchiveError) {
+    fn reject_jobs(&mut self, error: &ArchiveError) {
         if self.in_flight.as_ref().is_none_or(|in_flight| in_flight.batch.maintenance) {
-            return self.refuse_all(error);
+            return self.reject_all(error);
         }
         let in_flight = self.in_flight.as_mut().map(|in_flight| std::mem::take(&mut in_flight.waiting));
         let waiting = in_flight.into_iter().flatten().chain(std::mem::take(&mut self.next.waiting));
         let (mut maintenance, mut jobs) = (Vec::new(), Vec::new());
         for waiting in waiting {
             match waiting {
-                PendingReply::ClosedTime { to, answer, permit } => {
-                    maintenance.push(WriterMessage::RaiseClosedTime { to, answer, permit })
+                PendingReply::ClosedTime { to, reply, permit } => {
+                    maintenance.push(WriterMessage::RaiseClosedTime { to, reply, permit })
                 }
                 PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(edit)),
                 job @ PendingReply::Job { .. } => jobs.push(job),
             }
         }
-        maintenance.extend(std::mem::take(&mut self.held_edits).into_iter().map(WriterMessage::Edit));
-        self.refuse_all(error);
-        jobs.into_iter().for_each(|job| job.failed(error));
+        maintenance.extend(std::mem::take(&mut self.deferred_edits).into_iter().map(WriterMessage::Edit));
+        self.reject_all(error);
+        jobs.into_iter().for_each(|job| job.fail(error));
         maintenance.into_iter().for_each(|event| self.take(event));
         self.hand_over();
     }
 
-    fn refuse_all(&mut self, error: &ArchiveError) {
+    fn reject_all(&mut self, error: &ArchiveError) {
         let tail = self.shared.tail();
         let next = std::mem::replace(&mut self.next, OpenCommit::new(tail.position));
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
         self.closed_time = tail.closed_time;
-        in_flight.into_iter().chain(next.waiting).for_each(|waiting| waiting.failed(error));
-        for job in std::mem::take(&mut self.held) {
-            drop(job.answer.send(Err(error.clone().into())));
+        in_flight.into_iter().chain(next.waiting).for_each(|reply| reply.fail(error));
+        for job in std::mem::take(&mut self.deferred) {
+            drop(job.reply.send(Err(error.clone().into())));
         }
-        for edit in std::mem::take(&mut self.held_edits) {
-            drop(edit.answer.send(Err(error.clone())));
+        for edit in std::mem::take(&mut self.deferred_edits) {
+            drop(edit.reply.send(Err(error.clone())));
         }
     }
 }
 
 impl OpenCommit {
-    fn new(position: Position) -> Self {
+    fn new(position: LogPosition) -> Self {
         Self { builder: CommitBuilder::new(position), closed_time: None, bytes: 0, waiting: Vec::new() }
     }
 

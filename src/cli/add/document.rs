@@ -8,13 +8,13 @@ use bytes::Bytes;
 use jiff::civil::Date;
 use url::Url;
 
+use crate::capture::{CaptureError, PageError, article_of_revision};
 use crate::cli::args::{AddArgs, DocumentFormat};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::pages::sourceless;
-use crate::cli::{article, times};
+use crate::cli::times;
 use crate::ingest::{self, DOCUMENT_BYTES_MAX, Format};
 use crate::model::{ArticleName, SourceId};
-use crate::wire::json::from_json;
+use crate::wire::json::{from_json, in_plain_words};
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
 /// The request for a document, and what to report about how it was read.
@@ -87,7 +87,7 @@ pub(super) fn precondition(args: &AddArgs) -> Option<pb::Precondition> {
 }
 
 fn stated_source(source: Option<&str>) -> Result<SourceId, Failure> {
-    let source = source.ok_or_else(sourceless)?;
+    let source = source.ok_or(CaptureError::Page(PageError::NoSource))?;
     SourceId::parse(source).map_err(|error| Failure::new(Exit::Failed, error).hint("name the source with --source"))
 }
 
@@ -99,7 +99,7 @@ pub(in crate::cli) fn standard_input(documents: &[String]) -> Option<Result<Vec<
 fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
     match &args.standard_input {
         Some(read) if path == Path::new("-") => read.clone(),
-        _ => File::open(path).map_err(|error| format!("can't be read: {error}")).and_then(read),
+        _ => File::open(path).map_err(|error| format!("cannot be read: {error}")).and_then(read),
     }
 }
 
@@ -107,7 +107,7 @@ fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
 fn read(from: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     match from.take(DOCUMENT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes) {
-        Err(error) => Err(format!("can't be read: {error}")),
+        Err(error) => Err(format!("cannot be read: {error}")),
         Ok(_) if bytes.len() > DOCUMENT_BYTES_MAX => {
             Err(format!("is larger than {DOCUMENT_BYTES_MAX} bytes, the maximum size of a document"))
         }
@@ -137,7 +137,7 @@ fn format_of(path: &Path, bytes: &[u8], stated: DocumentFormat) -> Option<Format
 /// Reads a document in any format other than Dateline's own JSON.
 fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Reading, Failure> {
     let observed = args.observed_at.unwrap_or_else(times::now);
-    let reference_date = Some(times::day_of(observed));
+    let reference_date = Some(observed.day());
     // The first URL given for a page is the one it was fetched from.
     let url = args.url.first().and_then(|url| Url::parse(url).ok());
     let options = ingest::Options { format, reference_date, url, ..ingest::Options::default() };
@@ -162,7 +162,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         .map_err(|error| failed(format!("byte {} is not UTF-8, and JSON must be", error.valid_up_to())))?;
     let text = text.trim_start_matches('\u{feff}');
     let fields: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| failed(format!("this is not a JSON object: {error}")))?;
+        serde_json::from_str(text).map_err(|error| failed(format!("no JSON object: {}", in_plain_words(&error))))?;
     let has = |field: &str| fields.contains_key(field);
     let refused = |kind: &str, error: crate::wire::json::JsonError| failed(format!("as {kind}, {error}"));
     let mut reading = Reading { media_type: Format::Json.media_type(), ..Reading::default() };
@@ -177,7 +177,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
         (article.name, article.revision.unwrap_or_default())
     } else if has("content") {
         let revision: pb::Revision = from_json(text).map_err(|error| refused("a revision", error))?;
-        (article::of_revision(&revision.name).to_owned(), revision)
+        (article_of_revision(&revision.name).to_owned(), revision)
     } else {
         reading.content = from_json(text).map_err(|error| refused("an article's content", error))?;
         return Ok(reading);

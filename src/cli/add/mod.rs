@@ -13,9 +13,11 @@ use super::args::web::{is_address, web_address};
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
-use super::pages::{PageOverrides, Pages};
-use super::report::{Archived, Report};
+use super::report::Report;
 use super::signals::Signals;
+use super::times;
+use crate::capture::Captured;
+use crate::capture::pages::{PageOverrides, Pages};
 use crate::ingest::times::describe_date;
 
 pub(super) use document::standard_input;
@@ -76,7 +78,7 @@ async fn add_addresses(
     if addresses.is_empty() {
         return Ok(0);
     }
-    let pages = Pages::new(session, &args.fetch, wishes(args));
+    let pages = Pages::new(session.client(), args.fetch.fetcher(), overrides(args), times::clock());
     let stopping = Signals::listen()?.token();
     let archived = stream::iter(addresses).map(|address| {
         let (pages, stopping) = (&pages, &stopping);
@@ -89,14 +91,14 @@ async fn add_addresses(
     let mut left = 0;
     while let Some((address, done)) = archived.next().await {
         match done {
-            Some(done) => report.take(address.as_str(), done)?,
+            Some(done) => report.take(address.as_str(), done.map_err(Failure::from))?,
             None => left += 1,
         }
     }
     Ok(left)
 }
 
-fn wishes(args: &AddArgs) -> PageOverrides {
+fn overrides(args: &AddArgs) -> PageOverrides {
     PageOverrides {
         source: args.source.clone(),
         article: args.article.clone(),
@@ -110,13 +112,13 @@ fn wishes(args: &AddArgs) -> PageOverrides {
     }
 }
 
-async fn add_file(session: &Session, file: &Path, args: &AddArgs) -> Result<Archived, Failure> {
+async fn add_file(session: &Session, file: &Path, args: &AddArgs) -> Result<Captured, Failure> {
     let Prepared { request, guesses, page_date } = prepare(file, args)?;
     let dated = page_date.filter(|_| request.observe_time.is_none());
-    let published = session.archive().record_observation(request).await?.into_inner();
+    let response = session.archive().record_observation(request).await?.into_inner();
     let note = dated.map(|date| {
         let day = describe_date(date);
         format!("the page is dated {day}, but recorded as seen now; --observed-at {date} records it as seen then")
     });
-    Ok(Archived { published, guesses, notes: note.into_iter().collect() })
+    Ok(Captured { response, guesses, notes: note.into_iter().collect() })
 }

@@ -18,8 +18,8 @@ pub(in crate::cli) struct BackupArgs {
     /// Make a full backup instead of an incremental one
     #[arg(long)]
     pub(in crate::cli) full: bool,
-    /// Back up the changes from this position on
-    #[arg(long, value_name = "SEQ", conflicts_with = "full")]
+    /// Back up the changes from this position on [default: continue the backup in the directory]
+    #[arg(long, value_name = "SEQ", conflicts_with = "full", value_parser = values::position)]
     pub(in crate::cli) since: Option<u64>,
     /// Read a backup and check that it is undamaged, instead of making one; needs no archive
     #[arg(long, conflicts_with_all = ["full", "since"])]
@@ -32,7 +32,7 @@ pub(in crate::cli) struct RestoreArgs {
     /// The directory of the backup, or its files; - reads standard input
     #[arg(required = true, value_name = "FROM")]
     pub(in crate::cli) from: Vec<PathBuf>,
-    /// Restore only the changes below this position, or those archived at or before this time [default: all]
+    /// Restore only the changes below this position, or those archived by this time [default: all]
     #[arg(long, value_name = "SEQ|TIME", value_parser = until)]
     pub(in crate::cli) to: Option<Until>,
 }

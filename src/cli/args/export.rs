@@ -20,7 +20,8 @@ pub(in crate::cli) struct ExportArgs {
     /// Export in this format: jsonl loses nothing and can be imported, the others are for reading
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     pub(in crate::cli) format: ExportFormat,
-    /// Write to this file, or to a file for each article in this directory; - writes to standard output
+    /// Write to this file, or to a file per article in this directory; - writes to standard output [default: standard
+    /// output]
     #[arg(long, short, value_name = "FILE|DIR")]
     pub(in crate::cli) output: Option<PathBuf>,
     #[command(flatten)]

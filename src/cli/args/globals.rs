@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::values;
+
 /// The options that every command accepts.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
@@ -15,10 +17,10 @@ pub(in crate::cli) struct Globals {
     /// Use the archive in this directory [env: DATELINE_ARCHIVE] [default: in the platform's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub(in crate::cli) archive: Option<PathBuf>,
-    /// Wait up to this many seconds for another command that holds the archive
-    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10)]
+    /// Wait up to this many seconds for another command that is using the archive
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = values::seconds)]
     pub(in crate::cli) wait: u32,
-    /// Print one JSON object per line, with proto3 JSON field names
+    /// Print one JSON object per line, for programs
     #[arg(long, global = true)]
     pub(in crate::cli) json: bool,
     /// Print no notes on standard error, only errors
@@ -28,7 +30,7 @@ pub(in crate::cli) struct Globals {
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(in crate::cli) color: Color,
     /// Wrap text at this many columns; 0 turns wrapping off [default: the terminal's width; piped text is not wrapped]
-    #[arg(long, global = true, value_name = "COLUMNS")]
+    #[arg(long, global = true, value_name = "COLUMNS", value_parser = values::columns)]
     pub(in crate::cli) width: Option<u16>,
 }
 

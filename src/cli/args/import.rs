@@ -7,6 +7,7 @@ use url::Url;
 
 use super::values::source_id;
 use super::web::web_address;
+use crate::capture::import;
 use crate::model::SourceId;
 
 /// The arguments of `import`.
@@ -37,7 +38,7 @@ pub(in crate::cli) struct ImportArgs {
     /// Read and validate everything, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Keep the progress of interrupted imports in this directory [default: in the platform's state directory]
+    /// Remember how far an interrupted import got in files in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) state_dir: Option<PathBuf>,
 }
@@ -71,4 +72,13 @@ pub(in crate::cli) enum CollectionFormat {
     Jsonl,
     /// A web archive (WARC)
     Warc,
+}
+
+impl From<CollectionFormat> for import::CollectionFormat {
+    fn from(format: CollectionFormat) -> Self {
+        match format {
+            CollectionFormat::Jsonl => Self::JsonLines,
+            CollectionFormat::Warc => Self::WebArchive,
+        }
+    }
 }

@@ -21,7 +21,7 @@ use self::feed::{SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
 use self::selection::{AsOfArgs, FilterArgs, RangeArgs};
-use self::values::{State, instant, revision_number, source_id, state};
+use self::values::{State, article_id, article_url, instant, limit, request_id, revision_number, source_id, state};
 use self::verify::VerifyArgs;
 use self::web::{FetchArgs, FollowArgs};
 use super::article::ArticleRef;
@@ -72,9 +72,9 @@ pub(in crate::cli) enum Command {
     /// List articles or sources
     List(Box<ListArgs>),
     /// Record that the publisher took an article down; its history stays readable
-    Withdraw(MarkArgs),
+    Withdraw(StateChangeArgs),
     /// Record that a withdrawn article is up again
-    Reinstate(MarkArgs),
+    Reinstate(StateChangeArgs),
     /// Record an earlier revision's content again
     Rollback(RollbackArgs),
     /// Export articles: their whole history to one file, or each one as a document
@@ -89,7 +89,7 @@ pub(in crate::cli) enum Command {
     Restore(RestoreArgs),
     /// Read everything that is stored and check it against the log
     Verify(VerifyArgs),
-    /// Show the archive's status
+    /// Show the archive's size and last change, and whether it accepts writes
     Status,
     /// Serve the archive over gRPC
     Serve(Box<ServeArgs>),
@@ -104,7 +104,7 @@ pub(in crate::cli) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct WriteArgs {
     /// Identify this request: repeating it with the same id has no further effect
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = request_id)]
     pub(in crate::cli) request_id: Option<String>,
     /// Fail unless this is the article's newest revision
     #[arg(long, value_name = "N", value_parser = revision_number)]
@@ -124,13 +124,13 @@ pub(in crate::cli) struct AddArgs {
     #[arg(long, short, value_parser = source_id)]
     pub(in crate::cli) source: Option<SourceId>,
     /// Use this article id within the source [default: found by URL, or derived from the URL or the headline]
-    #[arg(long, short, value_name = "ID")]
+    #[arg(long, short, value_name = "ID", value_parser = article_id)]
     pub(in crate::cli) article: Option<String>,
     /// Record the content as seen at this time [default: the time that the document states, or now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(in crate::cli) observed_at: Option<Timestamp>,
     /// Add a URL of the article; can be repeated
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = article_url)]
     pub(in crate::cli) url: Vec<String>,
     /// Keep the document's bytes as the revision's original
     #[arg(long)]
@@ -203,7 +203,7 @@ pub(in crate::cli) struct LogArgs {
     #[arg(long)]
     pub(in crate::cli) oldest_first: bool,
     /// List at most this many revisions
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", value_parser = limit)]
     pub(in crate::cli) limit: Option<usize>,
 }
 
@@ -263,7 +263,7 @@ pub(in crate::cli) struct ListArgs {
     #[arg(long, value_enum, default_value_t = ListOrder::Name)]
     pub(in crate::cli) sort: ListOrder,
     /// List at most this many articles
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", value_parser = limit)]
     pub(in crate::cli) limit: Option<usize>,
 }
 
@@ -278,8 +278,8 @@ pub(in crate::cli) enum ListOrder {
 
 /// The arguments of `withdraw` and `reinstate`.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct MarkArgs {
-    /// The article whose state changes
+pub(in crate::cli) struct StateChangeArgs {
+    /// The article to withdraw or reinstate
     #[arg(value_name = "ARTICLE")]
     pub(in crate::cli) article: ArticleRef,
     /// Take effect at this time [default: now]

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::super::times::Moment;
-use super::values::{first_moment, moment, source_id};
+use super::values::{first_moment, moment, source_id, url_prefix};
 use crate::model::{SourceId, Timestamp};
 use crate::wire::pb;
 
@@ -47,7 +47,7 @@ pub(in crate::cli) struct FilterArgs {
     #[arg(long)]
     pub(in crate::cli) label: Vec<String>,
     /// Select articles with a URL that begins with this one
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = url_prefix)]
     pub(in crate::cli) url_prefix: Option<String>,
 }
 

@@ -1,7 +1,12 @@
 //! Parsers of argument values.
 
+use std::num::NonZeroUsize;
+
 use super::super::times::{self, Moment, TimeEnd};
-use crate::model::{NameError, RevisionNumber, SourceId, Timestamp};
+use crate::model::{ArticleId, NameError, RequestId, RevisionNumber, SourceId, Timestamp, UrlKey};
+
+/// At most this many pages are fetched at once.
+const JOBS_MAX: usize = 64;
 
 /// One side of a comparison: a revision, or whatever was in force at a time.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +20,52 @@ pub(in crate::cli) enum State {
 /// Parses `express-gazette` or `sources/express-gazette`.
 pub(in crate::cli) fn source_id(text: &str) -> Result<SourceId, NameError> {
     SourceId::parse(text.strip_prefix("sources/").unwrap_or(text))
+}
+
+/// Validates the id of an article within its source.
+pub(in crate::cli) fn article_id(text: &str) -> Result<String, NameError> {
+    ArticleId::parse(text).map(|_| text.to_owned())
+}
+
+/// Validates a request id.
+pub(in crate::cli) fn request_id(text: &str) -> Result<String, NameError> {
+    RequestId::parse(text).map(|_| text.to_owned())
+}
+
+/// Validates a URL of an article.
+pub(in crate::cli) fn article_url(text: &str) -> Result<String, String> {
+    UrlKey::of(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Validates the beginning of a URL.
+pub(in crate::cli) fn url_prefix(text: &str) -> Result<String, String> {
+    UrlKey::prefix_of(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Parses how many items are listed at most.
+pub(in crate::cli) fn limit(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or("expected a whole number, at least 1")
+}
+
+/// Parses how many pages are fetched at once.
+pub(in crate::cli) fn jobs(text: &str) -> Result<NonZeroUsize, String> {
+    let jobs = text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= JOBS_MAX);
+    jobs.ok_or_else(|| format!("expected a whole number from 1 to {JOBS_MAX}"))
+}
+
+/// Parses a number of columns of text.
+pub(in crate::cli) fn columns(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("expected a whole number from 0 to {}", u16::MAX))
+}
+
+/// Parses a number of seconds.
+pub(in crate::cli) fn seconds(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "expected a whole number of seconds")
+}
+
+/// Parses the position of a change.
+pub(in crate::cli) fn position(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "expected the position of a change, from 0")
 }
 
 pub(in crate::cli) fn revision_number(text: &str) -> Result<RevisionNumber, &'static str> {

@@ -8,7 +8,9 @@ use clap::Args;
 use http::HeaderValue;
 use url::Url;
 
+use super::values;
 use crate::config::Period;
+use crate::fetch::{Fetcher, Options};
 use crate::model::SourceId;
 
 /// How pages are fetched.
@@ -21,15 +23,29 @@ pub(in crate::cli) struct FetchArgs {
     /// Fetch URLs that robots.txt disallows
     #[arg(long)]
     pub(in crate::cli) ignore_robots: bool,
-    /// Give up on a URL after this long
+    /// Give up on a URL after this time
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = period)]
     pub(in crate::cli) timeout: Duration,
-    /// Fetch at most this many URLs at once, and at most two from one host
-    #[arg(long, value_name = "N", default_value = "8")]
+    /// Fetch at most this many URLs at once, from 1 to 64, and at most two of them from one host
+    #[arg(long, value_name = "N", default_value = "8", value_parser = values::jobs)]
     pub(in crate::cli) jobs: NonZeroUsize,
-    /// Send this User-Agent header [default: dateline and its version]
+    /// Send this User-Agent header to sites [default: dateline and its version]
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) user_agent: Option<HeaderValue>,
+}
+
+impl FetchArgs {
+    /// A fetcher with these options.
+    pub(in crate::cli) fn fetcher(&self) -> Fetcher {
+        let default = Options::default();
+        Fetcher::new(Options {
+            user_agent: self.user_agent.clone().unwrap_or(default.user_agent),
+            timeout: self.timeout,
+            allow_private: self.allow_private,
+            obey_robots: !self.ignore_robots,
+            ..default
+        })
+    }
 }
 
 /// The arguments of `follow`.
@@ -46,7 +62,7 @@ pub(in crate::cli) struct FollowArgs {
     pub(in crate::cli) every: Option<Duration>,
     /// Assign the articles to this source, such as express-gazette [default: the source that the page or the feed
     /// states]
-    #[arg(long, short, value_parser = super::super::args::source_id)]
+    #[arg(long, short, value_parser = values::source_id)]
     pub(in crate::cli) source: Option<SourceId>,
     /// Add a label to the articles; can be repeated
     #[arg(long)]
@@ -57,7 +73,7 @@ pub(in crate::cli) struct FollowArgs {
     /// Report what would be archived, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Keep track of archived entries in this directory [default: in the platform's state directory]
+    /// Remember which entries are archived in files in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) state_dir: Option<PathBuf>,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::input::{find, is_interruption};
-use crate::backup::{self, BackupError, BackupFile, Chain, Checked};
+use crate::backup::{self, BackupChain, BackupError, BackupFile, Checked};
 use crate::cli::args::backup::BackupArgs;
 use crate::cli::args::globals::Globals;
 use crate::cli::count;
@@ -44,16 +44,16 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     if let Some(error) = &incomplete
         && args.places.iter().any(|place| place.is_dir())
     {
-        let message = format!("this backup can't be restored: {error}");
+        let message = format!("this backup cannot be restored: {error}");
         let hint = format!(
             "what is there is undamaged ({}); the next `dateline backup` into that directory makes a full one",
             count(file_count, "file")
         );
         return Err(Failure::new(Exit::Damaged, message).hint(hint));
     }
-    tell(file_count, &checked, out)?;
+    print_summary(file_count, &checked, out)?;
     if let Some(error) = incomplete {
-        out.note(format_args!("dateline: an archive can't be restored from this alone: {error}"));
+        out.note(format_args!("dateline: an archive cannot be restored from this alone: {error}"));
     }
     Ok(())
 }
@@ -62,7 +62,7 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
 /// itself, in the order of their names, and the reason why they are not a backup.
 fn runs(files: Vec<BackupFile>) -> Result<(Vec<Vec<BackupFile>>, Option<BackupError>), BackupError> {
     let alone = |files: Vec<BackupFile>| files.into_iter().map(|file| vec![file]);
-    match Chain::of(files.clone()) {
+    match BackupChain::from_files(files.clone()) {
         Ok(chain) => {
             let needed: Vec<PathBuf> = chain.files.iter().map(|file| file.path.clone()).collect();
             let others = files.into_iter().filter(|file| !needed.contains(&file.path)).collect();
@@ -83,7 +83,7 @@ fn sum(a: Checked, b: Checked) -> Checked {
     }
 }
 
-fn tell(files: u64, checked: &Checked, out: &mut Output) -> Result<(), Failure> {
+fn print_summary(files: u64, checked: &Checked, out: &mut Output) -> Result<(), Failure> {
     let Checked { changes, contents, originals, unchecked_contents, bytes } = *checked;
     if out.json {
         return out.line(serde_json::json!({

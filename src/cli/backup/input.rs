@@ -24,13 +24,13 @@ pub(in crate::cli) async fn find(places: &[PathBuf], stopping: &CancellationToke
         return Ok(files);
     }
     if io::stdin().is_terminal() {
-        let message = "a backup can't be read from a terminal; redirect standard input from a file or a command";
+        let message = "a backup cannot be read from a terminal; redirect standard input from a file or a command";
         return Err(Failure::new(Exit::Usage, message));
     }
     let (sender, pieces) = pieces::channel();
     let stopped = stopping.clone();
     tokio::spawn(async move { stopped.run_until_cancelled(forward(sender)).await });
-    let opening = tokio::task::spawn_blocking(move || BackupFile::of_stream("standard input", pieces));
+    let opening = tokio::task::spawn_blocking(move || BackupFile::from_stream("standard input", pieces));
     match opening.await.map_err(|error| Failure::new(Exit::Failed, format!("reading failed: {error}")))? {
         Ok(file) => files.push(file),
         Err(_) if stopping.is_cancelled() => return Err(interrupted("nothing was read from standard input")),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 
 pub(super) use self::check::check;
+use self::receive::Received;
 use super::args::backup::BackupArgs;
 use super::args::globals::Globals;
 use super::connect::Session;
@@ -25,7 +26,7 @@ use super::progress::Progress;
 use super::signals::Signals;
 use super::status::size;
 use super::times::span;
-use crate::backup::{BackupError, BackupFile, Incoming, LogHeader};
+use crate::backup::{BackupError, BackupFile, IncomingBackup, LogHeader};
 use crate::cli::count;
 use crate::model::Seq;
 use crate::wire::pb;
@@ -46,13 +47,13 @@ pub(super) async fn run(
     let latest = match (&target, args.since) {
         (Target::Folder(folder), None) if !args.full => latest(session, folder, out).await?,
         (Target::Folder(folder), Some(since)) => {
-            must_reach(folder, Seq(since))?;
+            check_since(folder, Seq(since))?;
             None
         }
         (Target::Folder(_) | Target::Stdout, _) => None,
     };
     let since = match (&latest, args.since) {
-        (Some(latest), _) => Some(stamp_of(&latest.header)),
+        (Some(latest), _) => Some(snapshot_at_end(&latest.header)),
         (None, Some(next_seq)) => Some(pb::Snapshot { next_seq, ..pb::Snapshot::default() }),
         (None, None) => None,
     };
@@ -62,7 +63,7 @@ pub(super) async fn run(
     let mut stream = match (stream, &latest) {
         (Ok(stream), _) => stream.into_inner(),
         (Err(status), Some(latest)) => return Err(not_continued(session, status.into(), latest).await),
-        (Err(status), None) => return Err(begins_beyond(status.into())),
+        (Err(status), None) => return Err(with_start_hint(status.into())),
     };
     let begin = receive::begin(&mut stream).await?;
     let (first, end) = (position(begin.begin.as_ref()), position(begin.end.as_ref()));
@@ -76,14 +77,15 @@ pub(super) async fn run(
     let receiving = receive::Receiving { stream, stopping, range: (first, end), progress };
     match target {
         Target::Folder(folder) => {
-            let incoming = Incoming::begin(&folder)?;
-            match receiving.into_folder(incoming, latest).await? {
-                (Some(file), bytes, elapsed) => summary(&file, bytes, elapsed, out),
-                (None, ..) => nothing_new(end, out),
+            let incoming = IncomingBackup::begin(&folder)?;
+            let Received { result, bytes, elapsed } = receiving.into_folder(incoming, latest).await?;
+            match result {
+                Some(file) => summary(&file, bytes, elapsed, out),
+                None => nothing_new(end, out),
             }
         }
         Target::Stdout => {
-            let (header, bytes, elapsed) = receiving.into_stdout().await?;
+            let Received { result: header, bytes, elapsed } = receiving.into_stdout().await?;
             out.note(format_args!("dateline: {}", sentence(&header, bytes, elapsed)));
             Ok(())
         }
@@ -95,10 +97,10 @@ fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
     match args.places.as_slice() {
         [place] if place == Path::new("-") => {
             if out.json {
-                return Err(usage("standard output can't carry both the backup and JSON; leave out --json"));
+                return Err(usage("standard output cannot carry both the backup and JSON; leave out --json"));
             }
             if out.is_terminal() {
-                return Err(usage("a backup can't be written to a terminal; redirect it to a file or a command"));
+                return Err(usage("a backup cannot be written to a terminal; redirect it to a file or a command"));
             }
             Ok(Target::Stdout)
         }
@@ -112,29 +114,29 @@ fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
 /// The file that the next one continues; `None` if a full backup is due. A file that continued a chain with a gap would
 /// look like a backup, but could not be restored.
 async fn latest(session: &Session, folder: &Path, out: &Output) -> Result<Option<BackupFile>, Failure> {
-    let hole = match Incoming::latest(folder) {
+    let gap = match IncomingBackup::latest(folder) {
         Ok(latest) => return Ok(latest),
         Err(error) => error,
     };
-    let Some(file) = hole.hole_before() else { return Err(hole.into()) };
+    let Some(file) = gap.gap_before() else { return Err(gap.into()) };
     let file = BackupFile::open(file)?;
     let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
     if status.archive_id != file.header.archive_id {
         return Err(of_another_archive(&file, &status.archive_id));
     }
     out.note(format_args!(
-        "dateline: warning: the backup in {} could not be restored: {hole}. This run makes a full backup",
+        "dateline: warning: the backup in {} could not be restored: {gap}. This run makes a full backup",
         folder.display()
     ));
     Ok(None)
 }
 
 /// Rejects a `--since` that would leave a gap after the changes that the directory already has.
-fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
-    let latest = match Incoming::latest(folder) {
+fn check_since(folder: &Path, since: Seq) -> Result<(), Failure> {
+    let latest = match IncomingBackup::latest(folder) {
         Ok(latest) => latest,
-        Err(hole) if hole.hole_before().is_some() => {
-            return Err(Failure::from(hole).hint("make a full backup there with --full"));
+        Err(gap) if gap.gap_before().is_some() => {
+            return Err(Failure::from(gap).hint("make a full backup there with --full"));
         }
         Err(error) => return Err(error.into()),
     };
@@ -153,7 +155,7 @@ fn must_reach(folder: &Path, since: Seq) -> Result<(), Failure> {
 }
 
 /// The end of a backup file, as a request needs it.
-fn stamp_of(header: &LogHeader) -> pb::Snapshot {
+fn snapshot_at_end(header: &LogHeader) -> pb::Snapshot {
     let end = header.end;
     pb::Snapshot { next_seq: end.next_seq.0, archive_time: None, log_digest: end.log_digest.0.to_vec() }
 }
@@ -176,7 +178,7 @@ async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile)
         return of_another_archive(latest, &status.archive_id);
     }
     let message = format!(
-        "{file} can't be continued: it ends at position {}, and the archive has other changes below that, since it was \
+        "{file} cannot be continued: it ends at position {}, and the archive has other changes below that, since it was \
          restored to an earlier state",
         header.end.next_seq
     );
@@ -191,7 +193,7 @@ fn of_another_archive(file: &BackupFile, archive_id: &[u8]) -> Failure {
 }
 
 /// Adds a hint to the failure of a `--since` that is beyond the end of the log.
-fn begins_beyond(mut failure: Failure) -> Failure {
+fn with_start_hint(mut failure: Failure) -> Failure {
     if failure.reason() == "START_IN_FUTURE" {
         failure.hint = Some("`dateline status` shows how many changes there are".to_owned());
     }
@@ -203,7 +205,7 @@ fn nothing_new(end: u64, out: &mut Output) -> Result<(), Failure> {
         return out.line(serde_json::json!({ "changes": "0", "nextSeq": end.to_string() }));
     }
     if out.is_terminal() {
-        out.line(format_args!("nothing new: all {end} changes are backed up"))?;
+        out.line(format_args!("nothing new: the backup ends at position {end}, as the archive does"))?;
     }
     Ok(())
 }

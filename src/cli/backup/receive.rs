@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::pieces::{self, Pieces};
-use crate::backup::{BackupError, BackupFile, Incoming, LogHeader, receive};
+use crate::backup::{BackupError, BackupFile, IncomingBackup, LogHeader, receive};
 use crate::cli::exit::{Exit, Failure, interrupted};
 use crate::cli::progress::Progress;
 use crate::model::Seq;
@@ -19,10 +19,10 @@ use crate::wire::pb;
 use crate::wire::pb::stream_backup_response::Part;
 
 /// How long the thread may take to remove an incomplete file.
-const REMOVED_WITHIN: Duration = Duration::from_secs(2);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads the first message of the stream, which says what the backup will contain.
-pub(super) async fn begin(stream: &mut Streaming<pb::StreamBackupResponse>) -> Result<pb::BackUpBegin, Failure> {
+pub(super) async fn begin(stream: &mut Streaming<pb::StreamBackupResponse>) -> Result<pb::BackupBegin, Failure> {
     match stream.message().await?.and_then(|message| message.part) {
         Some(Part::Begin(begin)) => Ok(begin),
         Some(Part::Data(_)) | None => Err(Failure::new(Exit::Failed, "the server did not say what it sends")),
@@ -38,18 +38,24 @@ pub(super) struct Receiving {
     pub(super) progress: Progress,
 }
 
-/// What was received, its size in bytes, and how long it took.
-type Received<T> = (T, u64, Duration);
+/// What was received.
+pub(super) struct Received<T> {
+    pub(super) result: T,
+    /// The size of the backup in bytes.
+    pub(super) bytes: u64,
+    /// How long receiving it took.
+    pub(super) elapsed: Duration,
+}
 
 impl Receiving {
     /// Writes it to a directory, as the file after `latest`; `None` if it has nothing new.
     pub(super) async fn into_folder(
         self,
-        incoming: Incoming,
+        incoming: IncomingBackup,
         latest: Option<BackupFile>,
     ) -> Result<Received<Option<BackupFile>>, Failure> {
         self.into_writer(move |pieces, progress| match latest {
-            Some(latest) => incoming.take_what_is_new(&latest, pieces, progress),
+            Some(latest) => incoming.take_if_new(&latest, pieces, progress),
             None => incoming.take(pieces, progress).map(Some),
         })
         .await
@@ -60,8 +66,8 @@ impl Receiving {
         // Its own handle: a thread that waits for the reader of a pipe must not hold the lock of standard output, which
         // the end of the process needs.
         let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-        let stdout =
-            stdout.map_err(|error| Failure::new(Exit::Failed, format!("standard output can't be written: {error}")))?;
+        let stdout = stdout
+            .map_err(|error| Failure::new(Exit::Failed, format!("standard output cannot be written: {error}")))?;
         self.into_writer(|pieces, progress| {
             receive("standard output", pieces, stdout, progress).map(|(header, _)| header)
         })
@@ -91,8 +97,8 @@ impl Receiving {
             Some(done) => done,
             // The thread removes the incomplete file, unless everything had arrived. If it waits for the reader of a
             // pipe, it does not notice that it should stop.
-            None => match tokio::time::timeout(REMOVED_WITHIN, writing).await {
-                Ok(Ok((Ok(written), bytes, elapsed))) => return Ok((written, bytes, elapsed)),
+            None => match tokio::time::timeout(REMOVAL_TIMEOUT, writing).await {
+                Ok(Ok((Ok(result), bytes, elapsed))) => return Ok(Received { result, bytes, elapsed }),
                 Ok(_) | Err(_) => {
                     return Err(interrupted("what was received was removed, and the backup is unchanged"));
                 }
@@ -102,7 +108,7 @@ impl Receiving {
         forwarded?;
         let ended_early = |error| Failure::new(Exit::Failed, format!("writing the backup failed: {error}"));
         let (written, bytes, elapsed) = written.map_err(ended_early)?;
-        Ok((written?, bytes, elapsed))
+        Ok(Received { result: written?, bytes, elapsed })
     }
 }
 

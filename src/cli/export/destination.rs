@@ -2,21 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use super::encoding::Encoding;
+use crate::capture::export::Encoding;
 use crate::cli::args::export::ExportArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 
 /// The destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Destination {
     Stdout(Encoding),
     File(PathBuf, Encoding),
     /// A directory, with a subdirectory of documents for each source.
     Folder(PathBuf),
 }
 
-impl Place {
+impl Destination {
     pub(super) fn of(args: &ExportArgs, out: &Output) -> Result<Self, Failure> {
         let is_lines = args.format.of_documents().is_none();
         let path = args.output.as_deref().filter(|path| *path != Path::new("-"));
@@ -46,12 +46,12 @@ impl Place {
             return Err(usage("several articles need a directory").hint("name it: --output DIR"));
         }
         if out.json {
-            return Err(usage("standard output can't carry both the export and JSON about it")
+            return Err(usage("standard output cannot carry both the export and JSON about it")
                 .hint("leave out --json, or name a file: --output FILE"));
         }
         let encoding = encoding(args, None);
         if encoding != Encoding::Plain && out.is_terminal() {
-            return Err(usage("compressed lines can't be written to a terminal; name a file: --output FILE"));
+            return Err(usage("compressed lines cannot be written to a terminal; name a file: --output FILE"));
         }
         Ok(Self::Stdout(encoding))
     }

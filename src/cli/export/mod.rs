@@ -1,37 +1,24 @@
 //! `export`: exports articles, either their whole history as JSON Lines ([`lines`]) or each one as a document
 //! ([`documents`]).
-//!
-//! All reads of an export use one snapshot, which is fixed when it begins and stored next to its output. An export that
-//! was interrupted therefore ends with the same result as one that was not.
 
-mod beneath;
 mod destination;
 mod documents;
-mod encoding;
-mod fingerprint;
-mod folder;
-mod history;
-mod item;
 mod lines;
-mod manifest;
-mod newest;
-mod page;
-mod partial_file;
-mod selection;
 mod summary;
 
 use std::future::Future;
-use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
-use self::destination::Place;
-pub(super) use self::item::{at_cut, item};
+use self::destination::Destination;
 use super::args::export::ExportArgs;
 use super::args::globals::Globals;
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
+use super::list;
 use super::output::Output;
+use crate::capture::export::Selection;
+use crate::wire::pb;
 
 pub(super) async fn run(
     session: &Session,
@@ -40,10 +27,10 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     check(args)?;
-    let place = Place::of(args, out)?;
+    let destination = Destination::of(args, out)?;
     match args.format.of_documents() {
-        None => lines::run(session, args, place, globals, out).await,
-        Some(format) => documents::run(session, args, format, place, globals, out).await,
+        None => lines::run(session, args, destination, globals, out).await,
+        Some(format) => documents::run(session, args, format, destination, globals, out).await,
     }
 }
 
@@ -65,31 +52,28 @@ fn check(args: &ExportArgs) -> Result<(), Failure> {
     }
 }
 
+/// Selects the articles, with relative times and URLs resolved now.
+async fn select(session: &Session, args: &ExportArgs) -> Result<Selection, Failure> {
+    let mut filter: pb::ArticleFilter = list::filter(&args.filter, &args.ranges);
+    for article in &args.articles {
+        filter.articles.push(article.resolve(session, args.as_of.known_at()).await?);
+    }
+    filter.articles.sort();
+    filter.articles.dedup();
+    Ok(Selection::new(session.client(), filter, args.as_of.at(), args.as_of.known_at()).await?)
+}
+
 /// Runs a preparation, or fails as interrupted if a signal comes first.
-async fn unless_stopped<T>(
+async fn unless_stopped<T, E>(
     stopping: &CancellationToken,
-    preparing: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+    preparing: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
     tokio::select! {
         biased;
         () = stopping.cancelled() => Err(interrupted("this run wrote nothing")),
-        done = preparing => done,
+        done = preparing => Ok(done?),
     }
-}
-
-/// The failure of writing `path`.
-fn unwritable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
-    move |error| {
-        let failure = Failure::new(Exit::Failed, format!("{} can't be written: {error}", path.display()));
-        let failure = failure.kind("UNWRITABLE");
-        if error.kind() != std::io::ErrorKind::StorageFull {
-            return failure;
-        }
-        failure.hint("free some space, and run the same command again")
-    }
-}
-
-/// The failure of reading `path`.
-fn unreadable(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
-    move |error| Failure::new(Exit::Failed, format!("{} can't be read: {error}", path.display())).kind("UNREADABLE")
 }

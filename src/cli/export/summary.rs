@@ -43,13 +43,13 @@ impl<'o> Summary<'o> {
         self.bytes += bytes as u64;
         let outcome = if self.dry_run { "would write" } else { "written" };
         let Self { out, progress, dry_run, .. } = self;
-        let told = progress.beside(|| match (out.json, *dry_run) {
+        let printed = progress.beside(|| match (out.json, *dry_run) {
             (true, _) => out.line(json!({ "article": name, "file": file, "outcome": outcome })),
             (false, true) => out.line(format_args!("{outcome} {file}")),
             (false, false) => Ok(()),
         });
         self.show();
-        told
+        printed
     }
 
     /// Counts a document that is up to date.
@@ -62,7 +62,7 @@ impl<'o> Summary<'o> {
     pub(super) fn failed(&mut self, name: &str, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{name}: {}", failure.message), ..failure };
         let Self { out, progress, .. } = self;
-        let told = progress.beside(|| {
+        let printed = progress.beside(|| {
             say(format_args!("dateline: {}", failure.message));
             if !out.json {
                 return Ok(());
@@ -72,7 +72,7 @@ impl<'o> Summary<'o> {
         });
         self.failures.add(failure);
         self.show();
-        told
+        printed
     }
 
     fn done(&self) -> u64 {

@@ -1,10 +1,11 @@
-//! Reports the outcomes of a collection: progress, each failure as it happens, and a summary of the counts at the end.
+//! Prints the outcomes of a collection: progress, each failure as it happens, and a summary of the counts at the end.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use prost::Name;
 
-use super::item::Done;
+use crate::capture::import::{Done, Event, ItemRef, Size};
 use crate::cli::args::globals::Globals;
 use crate::cli::count;
 use crate::cli::exit::{Exit, Failure};
@@ -22,122 +23,132 @@ const UNIT: &str = "observations";
 pub(super) struct Summary<'a> {
     out: &'a mut Output,
     progress: Progress,
-    /// How many commits the collection has; 0 if its size is in bytes.
-    commits: u64,
-    /// How far the collection is done.
-    done: Done,
-    /// The snapshot in the archive's last response.
-    snapshot: Option<pb::Snapshot>,
+    /// The size of the collection; `None` until it is opened.
+    size: Option<Size>,
     outcomes: Outcomes,
-    marks: u64,
+    state_changes: u64,
     failures: Failures,
     /// Items that are nothing to archive, by what they are.
-    passed_over: BTreeMap<&'static str, u64>,
+    skipped: BTreeMap<&'static str, u64>,
+    /// Why nothing more can be printed.
+    output_failure: Option<Failure>,
 }
 
 impl<'a> Summary<'a> {
-    /// Continues after the progress of an earlier import, in which `failed` items failed.
-    pub(super) fn new(globals: &Globals, out: &'a mut Output, done: Done, failed: u64) -> Self {
+    pub(super) fn new(globals: &Globals, out: &'a mut Output) -> Self {
         Self {
             out,
             progress: Progress::new(globals),
-            commits: 0,
-            done,
-            snapshot: None,
+            size: None,
             outcomes: Outcomes::default(),
-            marks: 0,
-            failures: Failures::before(failed),
-            passed_over: BTreeMap::new(),
+            state_changes: 0,
+            failures: Failures::default(),
+            skipped: BTreeMap::new(),
+            output_failure: None,
         }
     }
 
-    /// Starts the progress of a collection of this many bytes; 0 if unknown.
-    pub(super) fn begin(&mut self, name: &str, bytes: u64) {
-        self.progress.begin_bytes(format!("importing {name}"), UNIT, bytes);
+    /// Whether the collection was opened.
+    pub(super) fn has_begun(&self) -> bool {
+        self.size.is_some()
     }
 
-    /// As [`Self::begin`], for a collection whose size is counted in commits.
-    pub(super) fn begin_commits(&mut self, name: &str, commits: u64) {
-        self.commits = commits;
-        self.progress.begin(format!("importing {name}"), "commits", commits);
+    /// Why nothing more can be printed, if the output failed.
+    pub(super) fn output_failure(&mut self) -> Option<Failure> {
+        self.output_failure.take()
     }
 
-    /// How far the collection is done.
-    pub(super) fn done(&self) -> Done {
-        self.done
+    /// Counts and prints an event. Breaks if the output failed.
+    pub(super) fn take(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        let printed = match event {
+            Event::Begun { name, size, before, failed } => {
+                self.begin(name, size, before, failed);
+                Ok(())
+            }
+            Event::Recorded(item, response) => self.recorded(item, response),
+            Event::RolledBack(response) => self.rolled_back(&response),
+            Event::Withdrawn(response) => self.state_changed(&response),
+            Event::Reinstated(response) => self.state_changed(&response),
+            Event::Skipped(what) => {
+                *self.skipped.entry(what).or_default() += 1;
+                Ok(())
+            }
+            Event::Failed(item, error) => self.failed(item, error.into()),
+            Event::Reached(done) => {
+                self.reach(done);
+                Ok(())
+            }
+            Event::Note(note) => {
+                self.note(note);
+                Ok(())
+            }
+        };
+        match printed {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                self.output_failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
     }
 
-    /// Records the snapshot in a response, if it has one.
-    pub(super) fn saw(&mut self, snapshot: Option<pb::Snapshot>) {
-        self.snapshot = snapshot.or(self.snapshot.take());
+    fn begin(&mut self, name: &str, size: Size, before: Done, failed: u64) {
+        self.size = Some(size);
+        self.failures = Failures::before(failed);
+        if before.items > 0 {
+            self.note(format_args!("{name}: continues after {}", count(before.items, "item")));
+        }
+        let what = format!("importing {name}");
+        match size {
+            Size::Bytes(bytes) => self.progress.begin_bytes(what, UNIT, bytes),
+            Size::Commits(commits) => self.progress.begin(what, "commits", commits),
+        }
     }
 
-    /// The snapshot in the archive's last response.
-    pub(super) fn snapshot(&self) -> Option<&pb::Snapshot> {
-        self.snapshot.as_ref()
-    }
-
-    /// How many items failed, including those of earlier imports.
-    pub(super) fn failed(&self) -> u64 {
-        self.failures.count()
-    }
-
-    /// Records that all items up to `done` are done.
-    pub(super) fn reach(&mut self, done: Done) {
-        self.done = done;
+    fn reach(&mut self, done: Done) {
         self.progress.set_failed(self.failures.count());
-        match self.commits {
-            0 => self.progress.set_found(self.observations(), done.measure),
-            commits => self.progress.set(done.measure, commits),
+        match self.size {
+            Some(Size::Commits(commits)) => self.progress.set(done.measure, commits),
+            Some(Size::Bytes(_)) | None => self.progress.set_found(self.observations(), done.measure),
         }
     }
 
     /// Reports an observation that was recorded, or was recorded already.
-    pub(super) fn published(
-        &mut self,
-        place: &str,
-        offset: u64,
-        published: pb::RecordObservationResponse,
-    ) -> Result<(), Failure> {
-        self.outcomes.add(published.outcome());
-        if published.outcome() != Outcome::Unchanged {
-            for warning in &published.warnings {
-                self.note(format_args!("{place}: {}", warning.message));
+    fn recorded(&mut self, item: ItemRef<'_>, response: pb::RecordObservationResponse) -> Result<(), Failure> {
+        self.outcomes.add(response.outcome());
+        if response.outcome() != Outcome::Unchanged {
+            for warning in &response.warnings {
+                self.note(format_args!("{}: {}", item.place, warning.message));
             }
         }
-        let responses = pb::BatchRecordObservationsResponse { responses: vec![published], snapshot: None };
+        let responses = pb::BatchRecordObservationsResponse { responses: vec![response], snapshot: None };
         let result = Some(pb::import_observations_response::Result::Recorded(responses));
-        self.line(&pb::ImportObservationsResponse { offset, result })
+        self.line(&pb::ImportObservationsResponse { offset: item.number, result })
     }
 
     /// Reports a rollback that was recorded, or was recorded already.
-    pub(super) fn rolled_back(&mut self, done: &pb::RollbackArticleResponse) -> Result<(), Failure> {
+    fn rolled_back(&mut self, done: &pb::RollbackArticleResponse) -> Result<(), Failure> {
         self.outcomes.add(done.outcome());
         self.line(done)
     }
 
     /// Reports a state change that was recorded, or was recorded already.
-    pub(super) fn marked<M: Name>(&mut self, done: &M) -> Result<(), Failure> {
-        self.marks += 1;
+    fn state_changed<M: Name>(&mut self, done: &M) -> Result<(), Failure> {
+        self.state_changes += 1;
         self.line(done)
     }
 
-    /// Counts an item that is nothing to archive.
-    pub(super) fn passed_over(&mut self, what: &'static str) {
-        *self.passed_over.entry(what).or_default() += 1;
-    }
-
     /// Reports an item that could not be read, or that the archive rejected.
-    pub(super) fn broken(&mut self, place: &str, offset: u64, failure: Failure) -> Result<(), Failure> {
-        let failure = Failure { message: format!("{place}: {}", failure.message), ..failure };
+    fn failed(&mut self, item: ItemRef<'_>, failure: Failure) -> Result<(), Failure> {
+        let failure = Failure { message: format!("{}: {}", item.place, failure.message), ..failure };
         self.progress.beside(|| say(format_args!("dateline: {}", failure.message)));
-        let told = self.line(&error_line(offset, &failure));
+        let printed = self.line(&error_line(item.number, &failure));
         self.failures.add(failure);
-        told
+        printed
     }
 
     /// Prints a note for the user.
-    pub(super) fn note(&self, note: impl std::fmt::Display) {
+    fn note(&self, note: impl std::fmt::Display) {
         self.progress.beside(|| self.out.note(style::safe_line(&note.to_string())));
     }
 
@@ -145,7 +156,7 @@ impl<'a> Summary<'a> {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         self.out.note(self.summary());
-        let total = self.observations() + self.marks + self.failures.count();
+        let total = self.observations() + self.state_changes + self.failures.count();
         match self.failures.count() {
             0 => Ok(()),
             failed => Err(Failure::new(Exit::Failed, format!("{failed} of {} failed", count(total, "item")))),
@@ -166,12 +177,12 @@ impl<'a> Summary<'a> {
     fn summary(&self) -> String {
         let (total, failed) = (count(self.observations(), "observation"), self.failures.summary());
         let mut summary = format!("{total}: {}, {failed}", self.outcomes);
-        if self.marks > 0 {
-            summary.push_str(&format!("; {}", count(self.marks, "state change")));
+        if self.state_changes > 0 {
+            summary.push_str(&format!("; {}", count(self.state_changes, "state change")));
         }
-        let passed_over: Vec<_> = self.passed_over.iter().map(|(what, count)| format!("{what} ({count})")).collect();
-        if !passed_over.is_empty() {
-            summary.push_str(&format!("; skipped: {}", passed_over.join(", ")));
+        let skipped: Vec<_> = self.skipped.iter().map(|(what, count)| format!("{what} ({count})")).collect();
+        if !skipped.is_empty() {
+            summary.push_str(&format!("; skipped: {}", skipped.join(", ")));
         }
         summary
     }

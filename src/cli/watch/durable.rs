@@ -6,12 +6,13 @@ use super::kinds;
 use crate::cli::args::feed::{Start, WatchArgs};
 use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::field_names::option_of;
 use crate::cli::output::Output;
 use crate::client::ServerError;
 use crate::model::{Limits, RequestDigest, SubscriptionId};
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::token::query_digest;
-use crate::wire::{self, pb};
+use crate::wire::{self, FieldErrors, pb};
 
 /// A durable subscription to which this process is attached as the consumer.
 pub(super) struct Durable {
@@ -26,7 +27,7 @@ pub(super) struct Durable {
 
 impl Durable {
     /// Finds the subscription, or creates it from the arguments.
-    pub(super) async fn find_or_make(
+    pub(super) async fn find_or_create(
         session: &Session,
         id: &SubscriptionId,
         args: &WatchArgs,
@@ -47,10 +48,14 @@ impl Durable {
                 found
             }
             None => {
-                let made = make(session, id, args, filter).await?;
+                let created = create(session, id, args, filter).await?;
                 // After a restore, a subscription created since that backup is missing; this note tells its consumer.
-                out.note(format_args!("dateline: created {}, which begins at change {}", id.as_str(), made.next_seq));
-                made
+                out.note(format_args!(
+                    "dateline: created {}, which begins at change {}",
+                    id.as_str(),
+                    created.next_seq
+                ));
+                created
             }
         };
         let (acknowledged_next_seq, done_next_seq) = (found.next_seq, found.next_seq);
@@ -99,7 +104,7 @@ impl Durable {
             }
             Err(error) if error.is_passing() => Ok(true),
             Err(error) if error.reason == "CONSUMER_FENCED" => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Failure::of_call(error)),
         }
     }
 }
@@ -109,11 +114,11 @@ async fn find(session: &Session, id: &SubscriptionId) -> Result<Option<pb::Subsc
     match session.feed().get_subscription(request).await.map_err(ServerError::from) {
         Ok(found) => Ok(Some(found.into_inner().subscription.unwrap_or_default())),
         Err(error) if error.reason == "SUBSCRIPTION_UNKNOWN" => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Failure::of_call(error)),
     }
 }
 
-async fn make(
+async fn create(
     session: &Session,
     id: &SubscriptionId,
     args: &WatchArgs,
@@ -126,8 +131,8 @@ async fn make(
         subscription: Some(subscription),
         start: Some(args.from.unwrap_or(Start::Now).to_pb()),
     };
-    let made = session.feed().create_subscription(request).await?;
-    Ok(made.into_inner().subscription.unwrap_or_default())
+    let created = session.feed().create_subscription(request).await?;
+    Ok(created.into_inner().subscription.unwrap_or_default())
 }
 
 /// Checks that a filter and kinds that are given equal those of the subscription, however they are written.
@@ -137,29 +142,31 @@ fn check(
     args: &WatchArgs,
     filter: &pb::ArticleFilter,
 ) -> Result<(), Failure> {
-    let same = |filters: [Option<pb::ArticleFilter>; 2], kinds: [&[i32]; 2]| {
-        let ([given, found], [given_kinds, found_kinds]) = (filters, kinds);
-        Ok::<_, Failure>(digest(given, given_kinds)? == digest(found, found_kinds)?)
-    };
-    let other = |what: &str| {
+    let differs = |what: &str| {
         let id = id.as_str();
-        Failure::new(Exit::Usage, format!("the subscription {id} has {what}, which can't be changed")).hint(format!(
+        Failure::new(Exit::Usage, format!("the subscription {id} has {what}, which cannot be changed")).hint(format!(
             "leave those options out to continue it, or use another name; `dateline subscriptions delete {id}` \
              makes room for a new one"
         ))
     };
     let chosen = *filter != pb::ArticleFilter::default();
-    if chosen && !same([Some(filter.clone()), found.filter.clone()], [&[], &[]])? {
-        return Err(other("another filter"));
+    if chosen && digest(Some(filter.clone()), &[])? != digest(found.filter.clone(), &[])? {
+        return Err(differs("another filter"));
     }
-    if !args.kind.is_empty() && !same([None, None], [&kinds(args), &found.kinds])? {
-        return Err(other("other kinds of change"));
+    if !args.kind.is_empty() && digest(None, &kinds(args))? != digest(None, &found.kinds)? {
+        return Err(differs("other kinds of change"));
     }
     Ok(())
+}
+
+/// Lists invalid fields by the options that set them.
+fn by_option(errors: &FieldErrors) -> String {
+    let lines = errors.listed().iter().map(|error| format!("{}: {}", option_of(&error.path), error.problem));
+    lines.collect::<Vec<_>>().join("\n  ")
 }
 
 /// The digest with which the server, too, distinguishes filters and kinds.
 fn digest(filter: Option<pb::ArticleFilter>, kinds: &[i32]) -> Result<RequestDigest, Failure> {
     let query = wire::feed_query(filter, kinds, &Limits::default());
-    query.map(|query| query_digest(&query)).map_err(|error| Failure::new(Exit::Usage, error))
+    query.map(|query| query_digest(&query)).map_err(|errors| Failure::new(Exit::Usage, by_option(&errors)))
 }

@@ -45,7 +45,7 @@ pub(super) async fn until_done(
 }
 
 async fn run(command: &str, line: &[u8]) -> Result<ExitStatus, Failure> {
-    let failed = |error| Failure::new(Exit::Failed, format!("the command can't be run: {error}"));
+    let failed = |error| Failure::new(Exit::Failed, format!("the command cannot be run: {error}"));
     let mut shell = Command::new("sh").arg("-c").arg(command).stdin(Stdio::piped()).spawn().map_err(failed)?;
     let stdin = shell.stdin.take();
     let tell = async {

@@ -1,10 +1,11 @@
 //! Formats a change as a line: archive time, kind, article, headline, and what changed in words.
 
+use crate::wire::instant;
 use anstyle::Style;
 
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
-use crate::cli::{instant, style, words};
+use crate::cli::{count, style, words};
 use crate::wire::pb;
 
 /// The width of the longest kinds, `rolled-back` and `reinstated`.
@@ -33,7 +34,7 @@ impl Lines {
         if !out.is_terminal() {
             return [time.as_str(), kind, &article, &headline, &what].join("\t");
         }
-        let article = style::cut(&article, ARTICLE_COLUMNS_MAX);
+        let article = style::truncate(&article, ARTICLE_COLUMNS_MAX);
         self.article_columns = self.article_columns.max(textwrap::core::display_width(&article));
         let taken = time.len() + KIND_COLUMNS + self.article_columns + textwrap::core::display_width(&what) + 8;
         let room = out.width.map_or(usize::MAX, |width| width.saturating_sub(taken).max(HEADLINE_COLUMNS_MIN));
@@ -42,7 +43,7 @@ impl Lines {
             painter.paint(style::FAINT, &time),
             painter.paint(kind_style, &style::pad(kind, KIND_COLUMNS)),
             painter.paint(style::NAME, &style::pad(&article, self.article_columns)),
-            style::cut(&headline, room),
+            style::truncate(&headline, room),
             painter.paint(style::FAINT, &what),
         ];
         line.join("  ").trim_end().to_owned()
@@ -68,7 +69,7 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
     let nothing = pb::Revision::default();
     let revision = change.revision.as_ref().unwrap_or(&nothing);
     let mut what = match change.kind() {
-        pb::ChangeKind::Created => vec![count(revision.word_count)],
+        pb::ChangeKind::Created => vec![count(revision.word_count.into(), "word")],
         pb::ChangeKind::Revised => revision.word_delta.map(words).into_iter().collect(),
         pb::ChangeKind::RolledBack => {
             let again = format!("revision {} again", revision.rollback_of);
@@ -87,8 +88,4 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
     }
     what.retain(|part| !part.is_empty());
     what.join("; ")
-}
-
-fn count(words: u32) -> String {
-    if words == 1 { "1 word".to_owned() } else { format!("{words} words") }
 }

@@ -29,7 +29,7 @@ enum End {
     /// Everything was shown, and no more was requested.
     CaughtUp,
     /// A signal asked it to stop.
-    Asked,
+    Stopped,
     /// The reader of standard output is gone.
     NoReader,
 }
@@ -38,7 +38,7 @@ enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Connection {
     Opening,
-    There,
+    Open,
     Lost,
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
     let stopping = Signals::listen()?.token();
     let filter = filter(session, args).await?;
     let durable = match &args.durable {
-        Some(id) => Some(Durable::find_or_make(session, id, args, &filter, out).await?),
+        Some(id) => Some(Durable::find_or_create(session, id, args, &filter, out).await?),
         None => None,
     };
     // As with other reading commands, the reader may be another command on the same archive. With acknowledgements,
@@ -65,13 +65,13 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         reconnects: !session.is_embedded(),
         connection: Connection::Opening,
         holds_epoch: true,
-        begins: false,
+        is_first_bookmark: false,
     };
     let ended = watch.follow(out).await;
     if let Ok(End::CaughtUp) = ended {
-        watch.write_place(out)?;
+        watch.write_bookmark(out)?;
     }
-    watch.tell_place(&ended, out);
+    watch.print_resume_hint(&ended, out);
     ended.map(drop)
 }
 
@@ -132,7 +132,7 @@ struct Watch<'a> {
     /// Whether the epoch of the durable subscription was current when it was last used.
     holds_epoch: bool,
     /// Whether the next bookmark is the first of its stream, which says where the stream begins.
-    begins: bool,
+    is_first_bookmark: bool,
 }
 
 impl Watch<'_> {
@@ -142,21 +142,21 @@ impl Watch<'_> {
             let stop = self.command.is_some() || !self.following.has_arrived();
             let event = tokio::select! {
                 biased;
-                () = self.stopping.cancelled(), if stop => return Ok(End::Asked),
+                () = self.stopping.cancelled(), if stop => return Ok(End::Stopped),
                 event = self.following.next() => event,
             };
-            let ended = match event.transpose()? {
+            let ended = match event.transpose().map_err(Failure::of_call)? {
                 None => Some(End::CaughtUp),
-                Some(Followed::Change(change)) => self.deal_with(&change, out).await?,
+                Some(Followed::Change(change)) => self.process(&change, out).await?,
                 Some(Followed::Bookmark(bookmark)) => {
-                    self.reached(bookmark.next_seq).await?;
+                    self.handle_bookmark(bookmark.next_seq).await?;
                     None
                 }
                 Some(Followed::Started { .. }) => {
-                    self.started(out);
+                    self.handle_start(out);
                     None
                 }
-                Some(Followed::Lost { error, .. }) => self.lost(error, out)?,
+                Some(Followed::Lost { error, .. }) => self.handle_loss(error, out)?,
                 Some(
                     Followed::Article(_) | Followed::SnapshotEnd | Followed::CaughtUp | Followed::FellBehind { .. },
                 ) => None,
@@ -167,13 +167,13 @@ impl Watch<'_> {
         }
     }
 
-    async fn deal_with(&mut self, change: &pb::Change, out: &mut Output) -> Result<Option<End>, Failure> {
+    async fn process(&mut self, change: &pb::Change, out: &mut Output) -> Result<Option<End>, Failure> {
         if self.durable.as_ref().is_some_and(|durable| !self.holds_epoch || !durable.is_new(change)) {
             return Ok(None);
         }
         if let Some(command) = self.command {
             if !exec::until_done(command, change, &self.stopping, out).await? {
-                return Ok(Some(End::Asked));
+                return Ok(Some(End::Stopped));
             }
             self.done(change);
             self.acknowledge(change.seq.saturating_add(1)).await?;
@@ -187,8 +187,8 @@ impl Watch<'_> {
         }
         if out.is_closed() {
             // Ctrl-C reaches every process of a pipeline, and the reader may end first.
-            let asked = self.stopping.is_cancelled();
-            return Ok(Some(if asked { End::Asked } else { End::NoReader }));
+            let stopped = self.stopping.is_cancelled();
+            return Ok(Some(if stopped { End::Stopped } else { End::NoReader }));
         }
         self.done(change);
         Ok(None)
@@ -200,8 +200,8 @@ impl Watch<'_> {
         }
     }
 
-    async fn reached(&mut self, next_seq: u64) -> Result<(), Failure> {
-        if std::mem::take(&mut self.begins)
+    async fn handle_bookmark(&mut self, next_seq: u64) -> Result<(), Failure> {
+        if std::mem::take(&mut self.is_first_bookmark)
             && let Some(durable) = &mut self.durable
         {
             durable.begins_at(next_seq);
@@ -219,19 +219,19 @@ impl Watch<'_> {
         Ok(())
     }
 
-    fn started(&mut self, out: &Output) {
+    fn handle_start(&mut self, out: &Output) {
         if self.connection == Connection::Lost {
             out.note("dateline: reconnected");
         }
-        (self.connection, self.holds_epoch, self.begins) = (Connection::There, true, true);
+        (self.connection, self.holds_epoch, self.is_first_bookmark) = (Connection::Open, true, true);
     }
 
     /// Deals with a lost connection. One that was never established is an error at once: the URL is more likely wrong
     /// than the server just starting.
-    fn lost(&mut self, error: ServerError, out: &Output) -> Result<Option<End>, Failure> {
+    fn handle_loss(&mut self, error: ServerError, out: &Output) -> Result<Option<End>, Failure> {
         let never_there = self.connection == Connection::Opening && error.is_of_transport();
         if never_there || !self.reconnects {
-            return Err(error.into());
+            return Err(Failure::of_call(error));
         }
         if self.connection != Connection::Lost {
             let why = style::safe_line(&error.message);
@@ -242,7 +242,7 @@ impl Watch<'_> {
     }
 
     /// With `--json`, writes the bookmark as the last line, unless the archive keeps the position.
-    fn write_place(&self, out: &mut Output) -> Result<(), Failure> {
+    fn write_bookmark(&self, out: &mut Output) -> Result<(), Failure> {
         let bookmark =
             self.following.bookmark().filter(|_| out.json && self.durable.is_none() && self.command.is_none());
         let Some(bookmark) = bookmark.cloned() else { return Ok(()) };
@@ -250,13 +250,13 @@ impl Watch<'_> {
     }
 
     /// Prints how to resume from here, if the user may want to.
-    fn tell_place(&self, ended: &Result<End, Failure>, out: &Output) {
+    fn print_resume_hint(&self, ended: &Result<End, Failure>, out: &Output) {
         match (ended, &self.durable, self.following.resume_token()) {
             (Ok(End::NoReader), ..) | (_, None, None) => {}
-            (Ok(End::CaughtUp | End::Asked) | Err(_), None, Some(token)) => {
+            (Ok(End::CaughtUp | End::Stopped) | Err(_), None, Some(token)) => {
                 out.note(format_args!("dateline: to resume from here: --resume {token}"));
             }
-            (Ok(End::Asked), Some(durable), _) => {
+            (Ok(End::Stopped), Some(durable), _) => {
                 out.note(format_args!("dateline: to resume from here: --durable {}", durable.id()));
             }
             // A failure says itself where a durable subscription is and whether it can continue. One that has caught up

@@ -9,7 +9,7 @@ use super::super::Item;
 use super::facts::facts;
 use super::{language, page, time};
 use crate::model::diff::{ContentDiff, Hunk, HunkKind, Span, SpanKind, WordDelta, diff, word_delta};
-use crate::model::unseen::{visible, visible_change};
+use crate::model::unseen::{Sides, visible, visible_change};
 use crate::model::{Block, BlockKind, Content};
 
 /// Writes the page that compares `target` with `base`. Without a base, all of the target is shown as added.
@@ -17,7 +17,7 @@ pub fn compare(base: Option<&Item>, target: &Item) -> String {
     let nothing = Content::default();
     let old = base.map_or(&nothing, |base| &base.content);
     let changes = diff(old, &target.content);
-    let has_both = has_both(&changes);
+    let sides = sides(&changes);
     let ContentDiff { fields, hunks } = changes;
     let mut main = String::new();
     let headline = visible(&target.content.headline);
@@ -36,13 +36,13 @@ pub fn compare(base: Option<&Item>, target: &Item) -> String {
                 "<tr><th scope=\"row\">{}</th><td{}>{}</td></tr>\n",
                 escape_text(name),
                 attributes(target),
-                spans(&change.spans, has_both)
+                spans(&change.spans, sides)
             ));
         }
         main.push_str("</table>\n");
     }
     main.push_str(&format!("<article{}>\n", attributes(target)));
-    hunks.iter().for_each(|change| main.push_str(&hunk(change, old, &target.content, has_both)));
+    hunks.iter().for_each(|change| main.push_str(&hunk(change, old, &target.content, sides)));
     main.push_str("</article>\n");
     base.into_iter().for_each(|base| main.push_str(&facts(base, "The earlier revision")));
     main.push_str(&facts(target, "The later revision"));
@@ -58,11 +58,11 @@ fn side(item: &Item) -> String {
     format!("revision {}, observed {}", item.revision, time(item.observe_time))
 }
 
-fn hunk(hunk: &Hunk, base: &Content, target: &Content, has_both: bool) -> String {
+fn hunk(hunk: &Hunk, base: &Content, target: &Content, sides: Sides) -> String {
     let block =
         hunk.target_block.map(|at| target.blocks.get(at)).or_else(|| hunk.base_block.map(|at| base.blocks.get(at)));
     let kind = block.flatten().map(|block: &Block| &block.kind);
-    let inner = spans(&hunk.spans, has_both);
+    let inner = spans(&hunk.spans, sides);
     let element = match kind {
         Some(BlockKind::Subheading { .. }) => format!("<h2>{inner}</h2>"),
         Some(BlockKind::Caption { .. }) => format!("<figure><figcaption>{inner}</figcaption></figure>"),
@@ -92,17 +92,17 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content, has_both: bool) -> String
     format!("<div class=\"hunk {class}\">{remark}{element}</div>\n")
 }
 
-/// Whether the change has both insertions and deletions.
-fn has_both(diff: &ContentDiff) -> bool {
+/// Whether the change only inserts or only deletes, or both.
+fn sides(diff: &ContentDiff) -> Sides {
     let spans = diff.fields.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
     let has = |kind| spans.clone().flatten().any(|span| span.kind == kind);
-    has(SpanKind::Insert) && has(SpanKind::Delete)
+    if has(SpanKind::Insert) && has(SpanKind::Delete) { Sides::Both } else { Sides::One }
 }
 
 /// The text of both sides. Invisible characters are shown by name, so that a change of them is visible.
-fn spans(spans: &[Span], has_both: bool) -> String {
+fn spans(spans: &[Span], sides: Sides) -> String {
     let marked = |name: &str, begins: &str, ends: &str, text: &str| {
-        let text = visible_change(text, has_both);
+        let text = visible_change(text, sides);
         let text = escape_text(&*text);
         format!("<{name}><span class=\"apart\">[{begins}: </span>{text}<span class=\"apart\"> {ends}]</span></{name}>")
     };

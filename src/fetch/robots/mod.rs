@@ -18,7 +18,7 @@ use url::Url;
 
 pub use self::rules::{Disallowed, Rules};
 use super::body::Excess;
-use super::error::{Phase, is_transient};
+use super::error::{TimeoutPhase, is_transient};
 use super::http_client::HttpOutcome;
 use super::redirect_chain::RedirectChain;
 use super::{FetchError, Site};
@@ -37,7 +37,7 @@ const CACHE_BYTES_MAX: u64 = 32 << 20;
 
 /// Why a site's robots.txt does not allow fetching a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RobotsRefusal {
     /// A rule of the file forbids it.
     Rule {
         /// The URL of the robots.txt.
@@ -65,7 +65,7 @@ pub enum Refusal {
     },
 }
 
-impl Refusal {
+impl RobotsRefusal {
     /// Whether the refusal may be temporary, so that a retry makes sense.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -76,7 +76,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RobotsRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule { robots, line, rule } => {
@@ -93,27 +93,27 @@ impl fmt::Display for Refusal {
 }
 
 /// Cache of the robots.txt of recently visited sites.
-pub(super) struct Robots(Cache<String, Known, Weight>);
+pub(super) struct Robots(Cache<String, CachedPolicy, Weight>);
 
 #[derive(Clone)]
-struct Known {
-    standing: Arc<Standing>,
+struct CachedPolicy {
+    policy: Arc<RobotsPolicy>,
     until: Instant,
 }
 
-enum Standing {
+enum RobotsPolicy {
     Rules(Rules),
-    Closed(Refusal),
+    Closed(RobotsRefusal),
 }
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<String, Known> for Weight {
-    fn weight(&self, site: &String, known: &Known) -> u64 {
-        let rules = match &*known.standing {
-            Standing::Rules(rules) => rules.weight(),
-            Standing::Closed(_) => 0,
+impl Weighter<String, CachedPolicy> for Weight {
+    fn weight(&self, site: &String, known: &CachedPolicy) -> u64 {
+        let rules = match &*known.policy {
+            RobotsPolicy::Rules(rules) => rules.weight(),
+            RobotsPolicy::Closed(_) => 0,
         };
         u64::try_from(site.len() + rules + 512).unwrap_or(u64::MAX)
     }
@@ -130,51 +130,51 @@ impl Robots {
     /// If the site cannot be reached at all, returns the error that fetching the page would have returned.
     pub(super) async fn check(&self, site: &Site, url: &Url) -> Result<(), FetchError> {
         let Ok(robots) = url.join("/robots.txt") else { return Ok(()) };
-        let standing = match self.standing(site, &robots).await {
-            Ok(standing) => standing,
+        let policy = match self.policy(site, &robots).await {
+            Ok(policy) => policy,
             Err(error) => return Err(about(error, url)),
         };
-        let refusal = match &*standing {
-            Standing::Closed(_) if url.path() == robots.path() => return Ok(()),
-            Standing::Closed(refusal) => refusal.clone(),
-            Standing::Rules(rules) => {
+        let refusal = match &*policy {
+            RobotsPolicy::Closed(_) if url.path() == robots.path() => return Ok(()),
+            RobotsPolicy::Closed(refusal) => refusal.clone(),
+            RobotsPolicy::Rules(rules) => {
                 let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
                 let Some(rule) = rules.keeps_out(&path) else { return Ok(()) };
-                Refusal::Rule { robots: robots.to_string(), line: rule.line, rule: rule.text }
+                RobotsRefusal::Rule { robots: robots.to_string(), line: rule.line, rule: rule.text }
             }
         };
         Err(FetchError::Robots { url: url.to_string(), refusal })
     }
 
-    async fn standing(&self, site: &Site, robots: &Url) -> Result<Arc<Standing>, FetchError> {
+    async fn policy(&self, site: &Site, robots: &Url) -> Result<Arc<RobotsPolicy>, FetchError> {
         let now = Instant::now();
         let entry = self.0.entry_async(robots.as_str(), |_, known| {
             if now < known.until { EntryAction::Retain(known.clone()) } else { EntryAction::ReplaceWithGuard }
         });
         let (place, old) = match entry.await {
-            EntryResult::Retained(known) | EntryResult::Removed(_, known) => return Ok(known.standing),
-            EntryResult::Replaced(place, old) => (place, Some(old.standing)),
+            EntryResult::Retained(known) | EntryResult::Removed(_, known) => return Ok(known.policy),
+            EntryResult::Replaced(place, old) => (place, Some(old.policy)),
             EntryResult::Vacant(place) => (place, None),
             // Cannot happen: only lookups with a time limit return it.
-            EntryResult::Timeout => return Ok(Arc::new(Standing::Rules(Rules::default()))),
+            EntryResult::Timeout => return Ok(Arc::new(RobotsPolicy::Rules(Rules::default()))),
         };
         let read = read(site, robots).await?;
-        let (standing, kept_for) = match (read, old) {
-            (Standing::Closed(_), Some(old)) if matches!(*old, Standing::Rules(_)) => (old, RETRIED_AFTER),
-            (closed @ Standing::Closed(_), _) => (Arc::new(closed), RETRIED_AFTER),
-            (rules @ Standing::Rules(_), _) => (Arc::new(rules), KEPT_FOR),
+        let (policy, kept_for) = match (read, old) {
+            (RobotsPolicy::Closed(_), Some(old)) if matches!(*old, RobotsPolicy::Rules(_)) => (old, RETRIED_AFTER),
+            (closed @ RobotsPolicy::Closed(_), _) => (Arc::new(closed), RETRIED_AFTER),
+            (rules @ RobotsPolicy::Rules(_), _) => (Arc::new(rules), KEPT_FOR),
         };
         // If the cache rejects the entry, the file is fetched again next time.
-        let _ = place.insert(Known { standing: Arc::clone(&standing), until: Instant::now() + kept_for });
-        Ok(standing)
+        let _ = place.insert(CachedPolicy { policy: Arc::clone(&policy), until: Instant::now() + kept_for });
+        Ok(policy)
     }
 }
 
 /// Fetches and reads the file. An error means that the site cannot be reached.
-async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
+async fn read(site: &Site, robots: &Url) -> Result<RobotsPolicy, FetchError> {
     let mut redirect_chain = RedirectChain::new(robots)?;
     let error = match get(site, &mut redirect_chain).await {
-        Ok(bytes) => return Ok(Standing::Rules(Rules::read(&bytes, PRODUCT))),
+        Ok(bytes) => return Ok(RobotsPolicy::Rules(Rules::read(&bytes, PRODUCT))),
         Err(error) => error,
     };
     if redirect_chain.redirects() == 0 && is_of_the_site(&error) {
@@ -184,13 +184,15 @@ async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
     match error {
         // Any client error means that there is no file, except 429 Too Many Requests, which says nothing about it.
         FetchError::Status { code, .. } if code.is_client_error() && code != StatusCode::TOO_MANY_REQUESTS => {
-            Ok(Standing::Rules(Rules::default()))
+            Ok(RobotsPolicy::Rules(Rules::default()))
         }
         FetchError::Status { code, retry_after, .. } => {
-            Ok(Standing::Closed(Refusal::Status { robots, code, retry_after }))
+            Ok(RobotsPolicy::Closed(RobotsRefusal::Status { robots, code, retry_after }))
         }
         // The same as a missing file (RFC 9309, 2.3.1.2).
-        FetchError::TooManyRedirects { .. } | FetchError::RedirectLoop { .. } => Ok(Standing::Rules(Rules::default())),
+        FetchError::TooManyRedirects { .. } | FetchError::RedirectLoop { .. } => {
+            Ok(RobotsPolicy::Rules(Rules::default()))
+        }
         error @ (FetchError::NotHttp { .. }
         | FetchError::PrivateAddress { .. }
         | FetchError::Dns { .. }
@@ -203,7 +205,7 @@ async fn read(site: &Site, robots: &Url) -> Result<Standing, FetchError> {
         | FetchError::BadEncoding { .. }
         | FetchError::CutOff { .. }
         | FetchError::Protocol { .. }) => {
-            Ok(Standing::Closed(Refusal::Unreachable { robots, reason: error.to_string() }))
+            Ok(RobotsPolicy::Closed(RobotsRefusal::Unreachable { robots, reason: error.to_string() }))
         }
     }
 }
@@ -213,7 +215,7 @@ async fn get(site: &Site, redirect_chain: &mut RedirectChain) -> Result<bytes::B
     loop {
         let turn = site.host_limiter.take(redirect_chain.here().host_str().unwrap_or_default()).await;
         let begun = Instant::now();
-        match site.http_client.ask(redirect_chain.here(), Vec::new(), begun + left).await? {
+        match site.http_client.request(redirect_chain.here(), Vec::new(), begun + left).await? {
             HttpOutcome::Page(response) => {
                 return site.body(redirect_chain.here(), response, BYTES_MAX, Excess::Drop, begun + left).await;
             }
@@ -234,7 +236,7 @@ fn is_of_the_site(error: &FetchError) -> bool {
             | FetchError::Dns { .. }
             | FetchError::Connect { .. }
             | FetchError::Tls { .. }
-            | FetchError::Timeout { phase: Phase::Connect, .. }
+            | FetchError::Timeout { phase: TimeoutPhase::Connect, .. }
     )
 }
 

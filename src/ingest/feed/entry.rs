@@ -32,7 +32,7 @@ impl About {
 }
 
 pub(super) fn read(mut entry: model::Entry, about: &About, stamps: &Stamps, options: &Options) -> Entry {
-    let times = Times { published: stamps.claim(entry.published), updated: stamps.claim(entry.updated) };
+    let times = EntryTimes { published: stamps.claim(entry.published), updated: stamps.claim(entry.updated) };
     entry.published = Stamps::instant(entry.published);
     entry.updated = Stamps::instant(entry.updated);
     // The entry contains no maps, so it always serialises to the same bytes.
@@ -43,12 +43,17 @@ pub(super) fn read(mut entry: model::Entry, about: &About, stamps: &Stamps, opti
 }
 
 /// The claimed times of an entry.
-struct Times {
+struct EntryTimes {
     published: Option<ClaimedTime>,
     updated: Option<ClaimedTime>,
 }
 
-fn document(entry: &model::Entry, url: Option<&Url>, about: &About, times: Times) -> Result<Document, IngestError> {
+fn document(
+    entry: &model::Entry,
+    url: Option<&Url>,
+    about: &About,
+    times: EntryTimes,
+) -> Result<Document, IngestError> {
     let headline = entry.title.as_ref().map(plain).unwrap_or_default();
     if headline.is_empty() {
         return Err(IngestError::NoHeadline { reason: "the entry has no title".to_owned() });

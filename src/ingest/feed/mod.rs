@@ -71,11 +71,11 @@ fn read_text(text: &str, options: &Options) -> Result<Feed, IngestError> {
         .id_generator(|links, title, _| derived_id(links, title.as_ref().map(|title| title.content.as_str())))
         .timestamp_parser(stamps.reader())
         .build();
-    let feed = parser.parse(text.as_bytes()).map_err(|error| refused(text, &error))?;
+    let feed = parser.parse(text.as_bytes()).map_err(|error| feed_error(text, &error))?;
     let about = entry::About::of(&feed);
     let mut entries: Vec<Entry> =
         feed.entries.into_iter().map(|entry| entry::read(entry, &about, &stamps, options)).collect();
-    tell_apart(&mut entries);
+    make_ids_unique(&mut entries);
     Ok(Feed { title: about.title, entries })
 }
 
@@ -87,7 +87,7 @@ fn derived_id(links: &[Link], title: Option<&str>) -> String {
 
 /// Makes ids unique. Entries with the same id are distinguished by their URLs; of those with the same URL too, only the
 /// first is kept, which is the newest.
-fn tell_apart(entries: &mut Vec<Entry>) {
+fn make_ids_unique(entries: &mut Vec<Entry>) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for entry in &*entries {
         *counts.entry(entry.id.clone()).or_default() += 1;
@@ -103,7 +103,7 @@ fn tell_apart(entries: &mut Vec<Entry>) {
     });
 }
 
-fn refused(text: &str, error: &ParseFeedError) -> IngestError {
+fn feed_error(text: &str, error: &ParseFeedError) -> IngestError {
     let reason = match markup(text) {
         Some("HTML") => "it is a web page, perhaps an error page".to_owned(),
         _ if text.is_empty() => "it is empty".to_owned(),

@@ -9,7 +9,7 @@ use dom_query::Document as Tree;
 use dom_smoothie::{Config, Readability, ReadabilityError};
 use url::Url;
 
-use super::head::Head;
+use super::head::PageMetadata;
 use crate::ingest::{Guess, IngestError, markup};
 use crate::model::{Block, BlockKind};
 
@@ -23,7 +23,7 @@ const WORDS_OF_NOTICE_MAX: usize = 80;
 
 /// A body, with the title and the byline that were found in the page's text.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub(super) struct PageBody {
     pub(super) blocks: Vec<Block>,
     /// The title as printed on the page; empty if none was found.
     pub(super) title: String,
@@ -32,7 +32,12 @@ pub(super) struct Body {
 }
 
 /// Extracts the body. It is cut out of `tree`, which is therefore consumed.
-pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec<Guess>) -> Result<Body, IngestError> {
+pub(super) fn read(
+    tree: Tree,
+    url: Option<&Url>,
+    head: &PageMetadata,
+    guesses: &mut Vec<Guess>,
+) -> Result<PageBody, IngestError> {
     let config = Config { max_elements_to_parse: ELEMENTS_MAX, keep_classes: true, ..Config::default() };
     let find = || Readability::with_document(tree, url.map(Url::as_str), Some(config))?.parse();
     // dom_smoothie 0.19 panics when it slices some video addresses inside a character. A page must not end the process.
@@ -40,12 +45,12 @@ pub(super) fn read(tree: Tree, url: Option<&Url>, head: &Head, guesses: &mut Vec
         what: "the extraction of the text failed on its markup".to_owned(),
     })?;
     let mut body = match found {
-        Ok(found) => Body { blocks: markup::blocks(&found.content, url), title: found.title, byline: found.byline },
+        Ok(found) => PageBody { blocks: markup::blocks(&found.content, url), title: found.title, byline: found.byline },
         Err(ReadabilityError::TooManyElements(found, most)) => {
             let what = format!("it has {found} elements; the limit is {most}");
             return Err(IngestError::Unreasonable { what });
         }
-        Err(ReadabilityError::GrabFailed | ReadabilityError::BadDocumentURL) => Body::default(),
+        Err(ReadabilityError::GrabFailed | ReadabilityError::BadDocumentURL) => PageBody::default(),
     };
     let words = words(&body.blocks);
     if words < self::words(&head.data.body) / 2 {

@@ -2,51 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::normal;
 use crate::ingest::Guess;
+use crate::ingest::words::{BOILERPLATE_TEXTS, PICTURE_LABELS, fold_text};
 use crate::model::{Block, BlockKind};
-
-/// The whole text of a boilerplate block, reduced to its letters and digits in lower case. None of these could be a
-/// sentence of an article.
-const SIGNS: [&str; 34] = [
-    "advertisement",
-    "advertisementcontinuereadingthemainstory",
-    "advertisementscrolltocontinue",
-    "advertising",
-    "anuncio",
-    "anzeige",
-    "articlecontinuesafterad",
-    "articlecontinuesafteradvertisement",
-    "articlecontinuesbelow",
-    "backtotop",
-    "clickheretosubscribe",
-    "continuereadingthemainstory",
-    "copylink",
-    "gotocomments",
-    "playvideo",
-    "publicidad",
-    "publicidade",
-    "publicité",
-    "reklama",
-    "reusecontent",
-    "scrolltocontinue",
-    "sharethis",
-    "sharethisarticle",
-    "sharethisstory",
-    "signupforournewsletter",
-    "signuptoournewsletter",
-    "skipadvertisement",
-    "skiptocontent",
-    "skiptomaincontent",
-    "sponsored",
-    "storycontinuesbelow",
-    "storycontinuesbelowadvertisement",
-    "viewphoto",
-    "werbung",
-];
-
-/// Labels that pages print above a picture or video, for readers who cannot see it.
-const KINDS: [&str; 7] = ["photo", "image", "video", "foto", "bild", "play", "slideshow"];
 
 /// Drops boilerplate blocks and records them as guesses.
 pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block> {
@@ -54,10 +12,10 @@ pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block
     let mut kept: Vec<Block> = Vec::with_capacity(blocks.len());
     for block in blocks {
         let is_picture = matches!(block.kind, BlockKind::Caption { .. } | BlockKind::Embed { .. });
-        if is_picture && let Some(above) = kept.pop_if(|above| says_one_of(above, &KINDS)) {
+        if is_picture && let Some(above) = kept.pop_if(|above| says_one_of(above, &PICTURE_LABELS)) {
             note(&above, &mut left_out);
         }
-        if says_one_of(&block, &SIGNS) { note(&block, &mut left_out) } else { kept.push(block) }
+        if says_one_of(&block, &BOILERPLATE_TEXTS) { note(&block, &mut left_out) } else { kept.push(block) }
     }
     for (text, count) in left_out {
         let times = if count == 1 { String::new() } else { format!(", {count} times") };
@@ -68,7 +26,7 @@ pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block
 
 fn says_one_of(block: &Block, signs: &[&str]) -> bool {
     let (BlockKind::Paragraph { text } | BlockKind::Subheading { text }) = &block.kind else { return false };
-    text.len() <= 80 && signs.contains(&normal(text).as_str())
+    text.len() <= 80 && signs.contains(&fold_text(text).as_str())
 }
 
 fn note(block: &Block, left_out: &mut BTreeMap<String, usize>) {

@@ -1,5 +1,6 @@
 //! Reads a byline from a page's text.
 
+use crate::ingest::words::TIME_WORDS;
 use crate::ingest::{times, without_by};
 
 /// Only this many words of a byline are read.
@@ -42,9 +43,8 @@ fn without_verb(byline: &str) -> &str {
 
 /// Whether the word introduces a time.
 fn is_label(word: &str) -> bool {
-    const LABELS: [&str; 4] = ["published", "updated", "posted", "modified"];
     let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-    LABELS.iter().any(|label| word.eq_ignore_ascii_case(label))
+    TIME_WORDS.iter().any(|label| word.eq_ignore_ascii_case(label))
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@
 use dom_query::{Document as Tree, Selection};
 use url::Url;
 
-use super::{normal, site};
-use crate::ingest::claims::{Place, stated};
+use super::site;
+use crate::ingest::claims::{ClaimContext, stated};
 use crate::ingest::news_article::{self, NewsArticle};
+use crate::ingest::words::fold_text;
 use crate::ingest::{Guess, Options, article_url, distinct, is_absolute_url, language_tag, markup, quoted, without_by};
 use crate::model::ClaimedTime;
 
@@ -50,7 +51,7 @@ const SCRIPTS_MAX: usize = 64;
 
 /// What a page says about its article. Texts are on one line, and empty if the page does not say.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct PageMetadata {
     pub(super) headline: String,
     pub(super) description: String,
     pub(super) authors: Vec<String>,
@@ -68,12 +69,12 @@ pub(super) struct Head {
 }
 
 /// Collects what the tree says. Conclusions and omissions are added to `guesses`.
-pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> Head {
-    let page = Page { tree, metas: metas(tree) };
+pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> PageMetadata {
+    let page = MetadataSource { tree, metas: metas(tree) };
     let mut data = data(&page, options, guesses);
     guesses.append(&mut data.guesses);
     let publication = data.publication.clone().or_else(|| page.first(&PUBLICATIONS));
-    let mut head = Head {
+    let mut head = PageMetadata {
         headline: page.headline(&data, publication.as_deref(), guesses),
         description: or(&data.description, || page.first(&DESCRIPTIONS)),
         authors: page.authors(&data),
@@ -82,7 +83,7 @@ pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> 
         keywords: page.keywords(&data),
         rights: or(&data.rights, || page.first(&RIGHTS)),
         publication,
-        ..Head::default()
+        ..PageMetadata::default()
     };
     head.publish_time = data.publish_time.clone().or_else(|| page.published(options, guesses));
     head.modify_time = data.modify_time.clone().or_else(|| page.modified(options, head.publish_time.as_ref(), guesses));
@@ -97,7 +98,7 @@ pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> 
 ///
 /// A page may also have the data of other articles. If the page's address is known, data for another address is not
 /// used, even if the page has no other data.
-fn data(page: &Page<'_>, options: &Options, guesses: &mut Vec<Guess>) -> NewsArticle {
+fn data(page: &MetadataSource<'_>, options: &Options, guesses: &mut Vec<Guess>) -> NewsArticle {
     let scripts = page.tree.select("script[type='application/ld+json']");
     let scripts: Vec<String> = scripts.iter().take(SCRIPTS_MAX).map(|script| script.text().to_string()).collect();
     // Anything that is neither an absolute URL nor a path only names the node.
@@ -145,12 +146,12 @@ const UNMARKED_TIMES: [&str; 3] = [
     "header time[datetime]:not([itemprop~='dateModified'])",
 ];
 
-struct Page<'t> {
+struct MetadataSource<'t> {
     tree: &'t Tree,
     metas: Vec<(String, String)>,
 }
 
-impl Page<'_> {
+impl MetadataSource<'_> {
     /// The content of the first `meta` with one of these names; earlier names take precedence.
     fn first(&self, names: &[&str]) -> Option<String> {
         self.named(names).map(|(_, content)| content.to_owned()).next()
@@ -236,7 +237,12 @@ impl Page<'_> {
         // own.
         let first = || self.time(&UNMARKED_TIMES);
         let (words, found_in) = meta.or_else(marked).or_else(first)?;
-        stated("publish time", &words, Place { found_in, reference: options.reference_date, published: None }, guesses)
+        stated(
+            "publish time",
+            &words,
+            ClaimContext { found_in, reference: options.reference_date, published: None },
+            guesses,
+        )
     }
 
     fn modified(
@@ -247,7 +253,7 @@ impl Page<'_> {
     ) -> Option<ClaimedTime> {
         let meta = self.first(&MODIFIED).map(|words| (words, "meta"));
         let (words, found_in) = meta.or_else(|| self.time(&["[itemprop='dateModified']"]))?;
-        stated("modify time", &words, Place { found_in, reference: options.reference_date, published }, guesses)
+        stated("modify time", &words, ClaimContext { found_in, reference: options.reference_date, published }, guesses)
     }
 
     /// The machine-readable time of the first element that matches, or else its words.
@@ -297,8 +303,8 @@ fn is_of_site(url: &str, options: &Options) -> bool {
 
 /// Whether a text contains another one, compared by letters and digits.
 fn has_words(text: &str, part: &str) -> bool {
-    let part = normal(part);
-    !part.is_empty() && normal(text).contains(&part)
+    let part = fold_text(part);
+    !part.is_empty() && fold_text(text).contains(&part)
 }
 
 /// Strips the publication from the end of a title such as `Ferry returns - The Tidewater Post`.

@@ -1,7 +1,7 @@
 //! Drops what other fields already say from the top of a body: the headline, and lines with the authors and the date.
 
-use super::{is_same_text, normal};
 use crate::ingest::times;
+use crate::ingest::words::{BYLINE_JOINTS, REPEATED_TIME_LABELS, is_reading_time, is_same_text};
 use crate::model::{Block, BlockKind, ClaimedTime, Precision};
 
 /// The headline is looked for in this many blocks, since a kicker or a picture may precede it.
@@ -57,7 +57,7 @@ fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2])
             says = true;
         }
     }
-    for label in LABELS {
+    for label in REPEATED_TIME_LABELS {
         rest = replace_label(&rest, label);
     }
     for part in rest.split(['|', '·', '•']) {
@@ -73,25 +73,6 @@ fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2])
     says
 }
 
-/// Words that pages print before a time. Longer labels come first, because shorter ones are parts of them.
-const LABELS: [&str; 13] = [
-    "first published on",
-    "first published",
-    "last updated on",
-    "last updated",
-    "last modified",
-    "published on",
-    "published",
-    "updated on",
-    "updated",
-    "posted on",
-    "posted",
-    "publié le",
-    "veröffentlicht am",
-];
-/// Words that pages print before, between and after authors.
-const JOINTS: [&str; 9] = ["by", "and", "on", "par", "von", "por", "door", "di", "et"];
-
 /// Strips the signs and words that join a part to its neighbours.
 fn without_joints(part: &str) -> &str {
     let mut part = part;
@@ -99,7 +80,7 @@ fn without_joints(part: &str) -> &str {
         let trimmed = part.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ':' | '-' | '–' | '—' | '/'));
         let first = trimmed.split_whitespace().next().unwrap_or_default();
         let last = trimmed.split_whitespace().next_back().unwrap_or_default();
-        let is_joint = |word: &str| JOINTS.iter().any(|joint| word.eq_ignore_ascii_case(joint));
+        let is_joint = |word: &str| BYLINE_JOINTS.iter().any(|joint| word.eq_ignore_ascii_case(joint));
         part = match trimmed {
             _ if is_joint(first) => trimmed.strip_prefix(first).unwrap_or_default(),
             _ if is_joint(last) => trimmed.strip_suffix(last).unwrap_or_default(),
@@ -138,12 +119,6 @@ fn is_time(words: &str, times: [Option<&ClaimedTime>; 2]) -> bool {
         return false;
     };
     known().any(|known| known.time.micros().abs_diff(claim.time.micros()) < DAY_MICROS)
-}
-
-fn is_reading_time(words: &str) -> bool {
-    let normal = normal(words);
-    let unit = normal.trim_start_matches(|c: char| c.is_ascii_digit());
-    unit.len() < normal.len() && matches!(unit, "minread" | "minuteread" | "minutesread" | "minsread" | "mnread")
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ mod site;
 mod standfirst;
 mod tag;
 
-use crate::model::{Block, Content};
+use crate::model::Content;
 
 use super::{Document, Guess, IngestError, Options};
-use body::Body;
-use head::Head;
+use body::PageBody;
+use head::PageMetadata;
 
 pub(super) use site::source_of;
 
@@ -31,9 +31,9 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestEr
     }
     let tree = parse::parse(&text)?;
     let head = head::read(&tree, options, &mut guesses);
-    let is_apart = standfirst::is_apart(&tree, &head.description);
-    preprocess::make(&tree);
-    let Body { blocks, title, byline } = body::read(tree, options.url.as_ref(), &head, &mut guesses)?;
+    let placement = standfirst::placement(&tree, &head.description);
+    preprocess::preprocess(&tree);
+    let PageBody { blocks, title, byline } = body::read(tree, options.url.as_ref(), &head, &mut guesses)?;
     let headline = if head.headline.is_empty() { title } else { head.headline.clone() };
     if headline.is_empty() {
         return Err(IngestError::NoHeadline { reason: "the page has neither a title nor a heading".to_owned() });
@@ -41,13 +41,14 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestEr
     let bylines = bylines(&head, byline, &mut guesses);
     let mut blocks = boilerplate::without(blocks, &mut guesses);
     header_lines::drop_headline(&mut blocks, &headline);
-    let standfirst = standfirst::take(&head, &mut blocks, is_apart);
+    let standfirst = standfirst::take(&head, &mut blocks, placement);
     header_lines::drop_repeated(&mut blocks, &bylines, [head.publish_time.as_ref(), head.modify_time.as_ref()]);
-    Ok(document(head, bylines, (headline, standfirst, blocks), guesses))
+    let read = Content { headline, standfirst, bylines, blocks, ..Content::default() };
+    Ok(document(head, read, guesses))
 }
 
 /// The authors that the page's metadata names, or else a byline found in its text.
-fn bylines(head: &Head, byline: Option<String>, guesses: &mut Vec<Guess>) -> Vec<String> {
+fn bylines(head: &PageMetadata, byline: Option<String>, guesses: &mut Vec<Guess>) -> Vec<String> {
     match byline.as_deref().and_then(byline::name) {
         Some(byline) if head.authors.is_empty() => {
             guesses.push(Guess::new("byline", byline.clone(), "by its position and markup on the page"));
@@ -57,16 +58,9 @@ fn bylines(head: &Head, byline: Option<String>, guesses: &mut Vec<Guess>) -> Vec
     }
 }
 
-fn document(
-    head: Head,
-    bylines: Vec<String>,
-    (headline, standfirst, blocks): (String, String, Vec<Block>),
-    guesses: Vec<Guess>,
-) -> Document {
+/// Completes what was read from the page with its metadata.
+fn document(head: PageMetadata, read: Content, guesses: Vec<Guess>) -> Document {
     let content = Content {
-        headline,
-        standfirst,
-        bylines,
         section: head.section,
         language: head.language,
         canonical_url: head.canonical_url,
@@ -74,19 +68,9 @@ fn document(
         modify_time: head.modify_time,
         keywords: head.keywords,
         rights: head.rights,
-        blocks,
-        ..Content::default()
+        ..read
     };
     Document { content, publication: head.publication, urls: head.urls, guesses, ..Document::default() }
-}
-
-fn is_same_text(one: &str, other: &str) -> bool {
-    normal(one) == normal(other)
-}
-
-/// The letters and digits of a text, in lower case, so that texts can be compared without regard to typography.
-fn normal(text: &str) -> String {
-    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

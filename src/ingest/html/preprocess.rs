@@ -13,7 +13,7 @@ use crate::ingest::{is_correction, markup};
 const ELEMENTS_MAX: usize = 1_000;
 /// An attribute that makes Readability keep a frame: it keeps each one with the address of a video site in any
 /// attribute.
-const OF_A_FILM: (&str, &str) = ("data-kept", "//archive.org");
+const VIDEO_MARK: (&str, &str) = ("data-kept", "//archive.org");
 /// An element with more words or nodes contains more than a correction note.
 const NOTE_WORDS_MAX: usize = 150;
 const NOTE_NODES_MAX: usize = 300;
@@ -24,7 +24,7 @@ const NO_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comm
     .vjs-control-bar, .vjs-modal-dialog, .vjs-error-display, .mejs-controls, .jw-controls, .plyr__controls, .mw-editsection";
 
 /// Applies these rewrites in place.
-pub(super) fn make(tree: &Tree) {
+pub(super) fn preprocess(tree: &Tree) {
     for node in tree.select(NO_TEXT).nodes() {
         // A class on the whole page says nothing about one part of it.
         if !node.is("html, body, main, article") {
@@ -62,7 +62,7 @@ fn of_amp(tree: &Tree) {
                 node.rename("iframe");
                 node.remove_children();
                 node.set_attr("src", &format!("{address}{value}"));
-                node.set_attr(OF_A_FILM.0, OF_A_FILM.1);
+                node.set_attr(VIDEO_MARK.0, VIDEO_MARK.1);
             }
         }
     }
@@ -77,7 +77,7 @@ fn keep_frame(frame: &NodeRef<'_>) {
     };
     if frame.has_class("mastodon-embed") || is_of_article(&url) {
         frame.set_attr("src", &url);
-        frame.set_attr(OF_A_FILM.0, OF_A_FILM.1);
+        frame.set_attr(VIDEO_MARK.0, VIDEO_MARK.1);
     }
 }
 

@@ -6,8 +6,8 @@
 
 use dom_query::{Document as Tree, NodeRef};
 
-use super::head::Head;
-use super::{is_same_text, normal};
+use super::head::PageMetadata;
+use crate::ingest::words::{fold_text, is_same_text};
 use crate::model::{Block, BlockKind};
 
 /// A neighbouring paragraph counts only if it has more letters and digits than this.
@@ -17,20 +17,34 @@ const PADDING_BYTES_MAX: usize = 1_000;
 /// The description is looked for in this many blocks: pictures, a kicker or the headline may precede it.
 const OPENING_BLOCKS_MAX: usize = 4;
 
-/// Whether the page sets its description apart from the paragraphs of the article, or does not show it at all.
-pub(super) fn is_apart(tree: &Tree, description: &str) -> bool {
-    let wanted = normal(description);
-    if wanted.is_empty() {
-        return true;
+/// Where a page shows its description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// Set apart from the paragraphs of the article, or nowhere.
+    Apart,
+    /// As one paragraph among the others.
+    AmongParagraphs,
+}
+
+/// Finds the description on the page.
+pub(super) fn placement(tree: &Tree, description: &str) -> Placement {
+    let folded = fold_text(description);
+    if folded.is_empty() {
+        return Placement::Apart;
     }
     let candidates = tree.select("p");
     // Paragraphs may nest, so a much longer one is skipped before its letters are compared.
     let is_near = |text: &str| text.len() <= 2 * description.len() + PADDING_BYTES_MAX;
     let found = candidates.nodes().iter().find(|node| {
         let text = node.text();
-        is_near(&text) && normal(&text) == wanted
+        is_near(&text) && fold_text(&text) == folded
     });
-    found.is_none_or(|node| is_marked(node) || is_emphasised(node, &wanted) || !has_paragraphs_beside(node))
+    match found {
+        Some(node) if !is_marked(node) && !is_emphasised(node, &folded) && has_sibling_paragraphs(node) => {
+            Placement::AmongParagraphs
+        }
+        _ => Placement::Apart,
+    }
 }
 
 /// Whether a class, id or `itemprop` of the element or its parent is one that standfirsts have.
@@ -59,14 +73,14 @@ fn is_marked(node: &NodeRef<'_>) -> bool {
 }
 
 /// Whether the element's first child holds the whole text in bold or italics.
-fn is_emphasised(node: &NodeRef<'_>, wanted: &str) -> bool {
+fn is_emphasised(node: &NodeRef<'_>, folded: &str) -> bool {
     node.first_element_child().is_some_and(|child| {
         let name = child.node_name();
-        matches!(name.as_deref(), Some("b" | "strong" | "i" | "em")) && normal(&child.text()) == wanted
+        matches!(name.as_deref(), Some("b" | "strong" | "i" | "em")) && fold_text(&child.text()) == folded
     })
 }
 
-fn has_paragraphs_beside(node: &NodeRef<'_>) -> bool {
+fn has_sibling_paragraphs(node: &NodeRef<'_>) -> bool {
     let Some(parent) = node.parent() else { return false };
     parent.children_it(false).any(|other| {
         let is_paragraph = other.id != node.id && other.has_name("p");
@@ -75,7 +89,7 @@ fn has_paragraphs_beside(node: &NodeRef<'_>) -> bool {
 }
 
 /// Returns the standfirst, empty if there is none, and removes it from the body where the page sets it apart.
-pub(super) fn take(head: &Head, blocks: &mut Vec<Block>, is_apart: bool) -> String {
+pub(super) fn take(head: &PageMetadata, blocks: &mut Vec<Block>, placement: Placement) -> String {
     let description = head.description.trim();
     let is_cut = description.ends_with('…') || description.ends_with("...");
     if description.is_empty() || is_cut || is_same_text(description, &head.headline) {
@@ -83,7 +97,7 @@ pub(super) fn take(head: &Head, blocks: &mut Vec<Block>, is_apart: bool) -> Stri
     }
     if let Some(at) = blocks.iter().take(OPENING_BLOCKS_MAX).position(|block| is_text(block, description)) {
         let is_heading = blocks.get(at).is_some_and(|block| matches!(block.kind, BlockKind::Subheading { .. }));
-        if blocks.len() > 1 && (is_apart || is_heading) {
+        if blocks.len() > 1 && (placement == Placement::Apart || is_heading) {
             blocks.remove(at);
             return description.to_owned();
         }
@@ -99,14 +113,14 @@ fn is_text(block: &Block, text: &str) -> bool {
 
 /// Whether the body's paragraphs, read as one text, begin with the words of the description.
 fn repeats_opening(blocks: &[Block], description: &str) -> bool {
-    let wanted = normal(description.trim_end_matches(['…', '.', ' ']));
+    let folded = fold_text(description.trim_end_matches(['…', '.', ' ']));
     let mut opening = String::new();
     for block in blocks {
         let BlockKind::Paragraph { text } = &block.kind else { continue };
-        opening.push_str(&normal(text));
-        if opening.len() >= wanted.len() {
+        opening.push_str(&fold_text(text));
+        if opening.len() >= folded.len() {
             break;
         }
     }
-    opening.starts_with(&wanted)
+    opening.starts_with(&folded)
 }

@@ -5,12 +5,12 @@
 pub(super) struct OpenTag {
     /// The number of attributes that have begun so far.
     pub(super) attributes: usize,
-    state: State,
+    state: TagState,
 }
 
 /// The states of the HTML tokenizer (WHATWG HTML, 13.2.5) that matter for where an attribute begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum TagState {
     #[default]
     Open,
     EndTagOpen,
@@ -30,14 +30,14 @@ impl OpenTag {
     pub(super) fn read(&mut self, piece: &str) {
         for byte in piece.bytes() {
             let next = self.state.after(byte);
-            let begins = next == State::Name && !matches!(self.state, State::Name);
+            let begins = next == TagState::Name && !matches!(self.state, TagState::Name);
             self.attributes += usize::from(begins);
             self.state = next;
         }
     }
 }
 
-impl State {
+impl TagState {
     fn after(self, byte: u8) -> Self {
         let blank = byte.is_ascii_whitespace();
         match self {

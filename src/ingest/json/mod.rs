@@ -47,13 +47,13 @@ pub(super) fn field_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // Reading ends at the first mistake; the names before it remain.
-    let _ = Names(&mut names).deserialize(&mut deserializer);
+    let _ = RepeatedNames(&mut names).deserialize(&mut deserializer);
     names
 }
 
-struct Names<'n>(&'n mut Vec<String>);
+struct RepeatedNames<'n>(&'n mut Vec<String>);
 
-impl<'de> DeserializeSeed<'de> for Names<'_> {
+impl<'de> DeserializeSeed<'de> for RepeatedNames<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -61,7 +61,7 @@ impl<'de> DeserializeSeed<'de> for Names<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Names<'_> {
+impl<'de> Visitor<'de> for RepeatedNames<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,7 +14,7 @@ use super::tags;
 
 /// The body of a document, in document order.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub(super) struct MarkdownBody {
     pub(super) pieces: Vec<Piece>,
     /// Names of the HTML elements whose formatting or content was lost.
     pub(super) tags: BTreeSet<String>,
@@ -30,9 +30,9 @@ pub(super) struct Piece {
 /// Reads the Markdown after the front matter.
 ///
 /// Strike-through stays as written (`~~12~~ 92`), since the plain text "12 92" would change the meaning.
-pub(super) fn read(markdown: &str) -> Body {
+pub(super) fn read(markdown: &str) -> MarkdownBody {
     let options = Options::ENABLE_TABLES | Options::ENABLE_FOOTNOTES | Options::ENABLE_HEADING_ATTRIBUTES;
-    let mut builder = Builder::default();
+    let mut builder = MarkdownBuilder::default();
     for event in Parser::new_ext(markdown, options) {
         builder.event(event);
     }
@@ -41,14 +41,14 @@ pub(super) fn read(markdown: &str) -> Body {
 }
 
 #[derive(Debug, Default)]
-struct Builder {
-    body: Body,
+struct MarkdownBuilder {
+    body: MarkdownBody,
     /// The text of the current block.
     text: String,
     /// The pictures of the current block.
-    figures: Vec<Figure>,
+    figures: Vec<Image>,
     /// The outermost quotation or list.
-    outer: Option<Outer>,
+    outer: Option<OuterBlock>,
     /// Number of quotations and lists around the current position.
     depth: usize,
     heading_level: Option<u8>,
@@ -60,19 +60,19 @@ struct Builder {
 }
 
 #[derive(Debug)]
-enum Outer {
+enum OuterBlock {
     Quote(Vec<String>),
     List { items: Vec<String>, ordered: bool },
 }
 
 #[derive(Debug, Default)]
-struct Figure {
+struct Image {
     url: String,
     title: String,
     description: String,
 }
 
-impl Builder {
+impl MarkdownBuilder {
     fn event(&mut self, event: Event<'_>) {
         match event {
             Event::Start(tag) => self.start(tag),
@@ -95,8 +95,8 @@ impl Builder {
                 self.flush();
                 self.heading_level = Some(level_number(level));
             }
-            Tag::BlockQuote(_) => self.enclose(Outer::Quote(Vec::new())),
-            Tag::List(first) => self.enclose(Outer::List { items: Vec::new(), ordered: first.is_some() }),
+            Tag::BlockQuote(_) => self.enclose(OuterBlock::Quote(Vec::new())),
+            Tag::List(first) => self.enclose(OuterBlock::List { items: Vec::new(), ordered: first.is_some() }),
             Tag::Item => self.start_item(),
             Tag::CodeBlock(_) => {
                 self.flush();
@@ -104,7 +104,7 @@ impl Builder {
             }
             Tag::Image { dest_url, title, .. } => {
                 self.in_figure = true;
-                let figure = Figure { url: dest_url.into_string(), title: title.into_string(), ..Figure::default() };
+                let figure = Image { url: dest_url.into_string(), title: title.into_string(), ..Image::default() };
                 self.figures.push(figure);
             }
             Tag::FootnoteDefinition(name) => {
@@ -159,7 +159,7 @@ impl Builder {
         }
     }
 
-    fn enclose(&mut self, outer: Outer) {
+    fn enclose(&mut self, outer: OuterBlock) {
         self.flush();
         self.depth += 1;
         self.outer.get_or_insert(outer);
@@ -172,8 +172,8 @@ impl Builder {
             return;
         }
         match self.outer.take() {
-            Some(Outer::Quote(paragraphs)) => self.quote(paragraphs),
-            Some(Outer::List { mut items, ordered }) => {
+            Some(OuterBlock::Quote(paragraphs)) => self.quote(paragraphs),
+            Some(OuterBlock::List { mut items, ordered }) => {
                 items.retain(|item| !item.is_empty());
                 if !items.is_empty() {
                     self.block(BlockKind::List { items, ordered });
@@ -201,7 +201,7 @@ impl Builder {
 
     fn start_item(&mut self) {
         self.flush();
-        if let Some(Outer::List { items, .. }) = &mut self.outer {
+        if let Some(OuterBlock::List { items, .. }) = &mut self.outer {
             items.push(String::new());
         }
     }
@@ -215,8 +215,8 @@ impl Builder {
         if !text.is_empty() {
             let text = std::mem::take(&mut self.note) + &text;
             match &mut self.outer {
-                Some(Outer::Quote(paragraphs)) => paragraphs.push(text),
-                Some(Outer::List { items, .. }) => add_to_item(items, &text),
+                Some(OuterBlock::Quote(paragraphs)) => paragraphs.push(text),
+                Some(OuterBlock::List { items, .. }) => add_to_item(items, &text),
                 None => self.leaf(text, level, verbatim),
             }
         }
@@ -238,7 +238,7 @@ impl Builder {
     }
 
     fn captions(&mut self) {
-        for Figure { url, title, description } in std::mem::take(&mut self.figures) {
+        for Image { url, title, description } in std::mem::take(&mut self.figures) {
             let text = if description.trim().is_empty() { title } else { description };
             self.block(BlockKind::Caption { text: text.trim().to_owned(), image_url: url, credit: String::new() });
         }

@@ -2,10 +2,10 @@
 
 use crate::model::{ClaimedTime, Content, Precision};
 
-use super::super::claims::{self, Place};
+use super::super::claims::{self, ClaimContext};
 use super::super::{Document, Guess, Options, is_absolute_url, stated_language, times};
-use super::front::Entries;
-use super::value::Value;
+use super::front::FrontEntries;
+use super::value::FrontValue;
 
 /// The keys for each field, in order of preference. Keys are compared in lower case and without `_` and `-`.
 const HEADLINE: [&str; 2] = ["headline", "title"];
@@ -23,7 +23,7 @@ const LABELS: [&str; 1] = ["labels"];
 const OBSERVED: [&str; 4] = ["observetime", "observedat", "retrieved", "fetched"];
 
 /// Reads the entries. Those that are not understood are listed in the document's guesses.
-pub(super) fn read(entries: Entries, options: &Options) -> Document {
+pub(super) fn read(entries: FrontEntries, options: &Options) -> Document {
     let mut front = Front { entries, guesses: Vec::new() };
     let mut document = Document::default();
     let content = &mut document.content;
@@ -47,16 +47,16 @@ pub(super) fn read(entries: Entries, options: &Options) -> Document {
 }
 
 struct Front {
-    entries: Entries,
+    entries: FrontEntries,
     guesses: Vec<Guess>,
 }
 
 impl Front {
     /// Removes and returns the first entry, in the order of `keys`, that `read` understands.
-    fn take<T>(&mut self, keys: &[&str], read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+    fn take<T>(&mut self, keys: &[&str], read: impl Fn(&FrontValue) -> Option<T>) -> Option<T> {
         for key in keys {
             let found = self.entries.iter().enumerate().find_map(|(at, (name, value))| {
-                let found = (normal(name) == *key).then(|| read(value))??;
+                let found = (fold_key(name) == *key).then(|| read(value))??;
                 Some((at, found))
             });
             if let Some((at, found)) = found {
@@ -68,7 +68,7 @@ impl Front {
     }
 
     fn text(&mut self, keys: &[&str]) -> Option<String> {
-        self.take(keys, Value::text)
+        self.take(keys, FrontValue::text)
     }
 
     fn texts(&mut self, keys: &[&str]) -> Vec<String> {
@@ -77,7 +77,7 @@ impl Front {
 
     /// Words from a list, or from one text with commas.
     fn words(&mut self, keys: &[&str]) -> Vec<String> {
-        let split = |value: &Value| match value.text() {
+        let split = |value: &FrontValue| match value.text() {
             Some(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(String::from).collect(),
             None => value.texts(),
         };
@@ -97,13 +97,13 @@ impl Front {
         options: &Options,
     ) -> Option<ClaimedTime> {
         let words = self.text(keys)?;
-        let place = Place { found_in: "front matter", reference: options.reference_date, published };
+        let place = ClaimContext { found_in: "front matter", reference: options.reference_date, published };
         claims::stated(what, &words, place, &mut self.guesses)
     }
 
     /// Takes the first absolute URL as the canonical one, and the others as further URLs. Relative URLs are ignored.
     fn urls(&mut self, content: &mut Content, urls: &mut Vec<String>) {
-        let absolute = |value: &Value| value.text().filter(|url| is_absolute_url(url));
+        let absolute = |value: &FrontValue| value.text().filter(|url| is_absolute_url(url));
         content.canonical_url = self.take(&URL, absolute).unwrap_or_default();
         while let Some(url) = self.take(&URL, absolute) {
             if url != content.canonical_url {
@@ -122,7 +122,8 @@ impl Front {
     /// The guesses, with the keys that were not used. Keys with empty values are not reported.
     fn finish(self) -> Vec<Guess> {
         let Self { entries, mut guesses } = self;
-        let said = |value: &Value| value.text().is_some() || matches!(value, Value::List(_) | Value::Map(_));
+        let said =
+            |value: &FrontValue| value.text().is_some() || matches!(value, FrontValue::List(_) | FrontValue::Map(_));
         let keys: Vec<String> = entries.into_iter().filter(|(_, value)| said(value)).map(|(key, _)| key).collect();
         if !keys.is_empty() {
             guesses.push(Guess::new("ignored", keys.join(", "), "front matter that has no place in an article"));
@@ -131,6 +132,6 @@ impl Front {
     }
 }
 
-fn normal(key: &str) -> String {
+fn fold_key(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }

@@ -6,16 +6,16 @@
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
 use super::super::IngestError;
-use super::value::Value;
+use super::value::FrontValue;
 
 /// Maximum size of front matter, in bytes.
 const FRONT_BYTES_MAX: usize = 64 << 10;
 
 /// Keys and values, in order. A key may occur more than once.
-pub(super) type Entries = Vec<(String, Value)>;
+pub(super) type FrontEntries = Vec<(String, FrontValue)>;
 
 /// Splits a document into the entries of its front matter, if it has any, and the text after it.
-pub(super) fn split(text: &str) -> Result<(Entries, &str), IngestError> {
+pub(super) fn split(text: &str) -> Result<(FrontEntries, &str), IngestError> {
     let start = text.len() - text.trim_start().len();
     let (blank, document) = text.split_at(start);
     let above = blank.matches('\n').count();
@@ -48,9 +48,9 @@ fn enclosed<'a>(document: &'a str, fence: &str) -> Option<(&'a str, &'a str)> {
 }
 
 /// The entries, or the number of the faulty line within the front matter (from 1) and the reason.
-type Parsed = Result<Entries, (usize, String)>;
+type ParsedEntries = Result<FrontEntries, (usize, String)>;
 
-fn yaml(front: &str) -> Parsed {
+fn yaml(front: &str) -> ParsedEntries {
     // Empty front matter, or one with comments only, parses as null and has no entries.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -73,23 +73,23 @@ fn yaml(front: &str) -> Parsed {
         underscored_numbers_as_strings: true,
         with_snippet: false,
     };
-    let value: Value = serde_saphyr::from_str_with_options(front, options).map_err(|error| {
+    let value: FrontValue = serde_saphyr::from_str_with_options(front, options).map_err(|error| {
         let line = error.location().and_then(|location| usize::try_from(location.line()).ok());
         (line.unwrap_or(1).max(1), reason(&error.to_string()))
     })?;
     match value {
-        Value::Map(entries) => Ok(entries),
-        Value::Null => Ok(Vec::new()),
-        Value::Text(_) | Value::List(_) => Err((1, "is not a list of `key: value` lines".into())),
+        FrontValue::Map(entries) => Ok(entries),
+        FrontValue::Null => Ok(Vec::new()),
+        FrontValue::Text(_) | FrontValue::List(_) => Err((1, "is not a list of `key: value` lines".into())),
     }
 }
 
-fn toml(front: &str) -> Parsed {
+fn toml(front: &str) -> ParsedEntries {
     let table: toml::Table = front.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| front.get(..span.start)).unwrap_or_default();
         (before.matches('\n').count() + 1, reason(error.message()))
     })?;
-    Ok(table.into_iter().map(|(key, value)| (key, Value::from(value))).collect())
+    Ok(table.into_iter().map(|(key, value)| (key, FrontValue::from(value))).collect())
 }
 
 /// The first line of a parser's message, without the position, which is reported separately.

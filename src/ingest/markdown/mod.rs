@@ -13,7 +13,7 @@ mod value;
 use crate::model::BlockKind;
 
 use super::{Document, Guess, IngestError, Options, quoted};
-use blocks::{Body, Piece};
+use blocks::{MarkdownBody, Piece};
 
 /// Reads a Markdown document. Fails if it has no headline and `options.untitled` gives none.
 pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
@@ -22,7 +22,7 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
         (Err(error), Some(name)) => (unread(name, &error), text),
         (split, _) => split.map(|(front, body)| (fields::read(front, options), body))?,
     };
-    let Body { mut pieces, tags } = blocks::read(body);
+    let MarkdownBody { mut pieces, tags } = blocks::read(body);
     if document.content.headline.is_empty() {
         take_headline(&mut pieces, &mut document);
     } else {

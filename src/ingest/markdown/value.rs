@@ -6,16 +6,16 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A value of front matter.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum FrontValue {
     Null,
     /// A string; also a number, boolean or date, as text.
     Text(String),
-    List(Vec<Value>),
+    List(Vec<FrontValue>),
     /// The entries in order. A key may occur more than once.
-    Map(Vec<(String, Value)>),
+    Map(Vec<(String, FrontValue)>),
 }
 
-impl Value {
+impl FrontValue {
     /// The text of this value, trimmed; `None` if it is empty or not a text.
     pub(super) fn text(&self) -> Option<String> {
         match self {
@@ -40,7 +40,7 @@ impl Value {
     }
 }
 
-impl From<toml::Value> for Value {
+impl From<toml::Value> for FrontValue {
     fn from(value: toml::Value) -> Self {
         match value {
             toml::Value::String(text) => Self::Text(text),
@@ -56,7 +56,7 @@ impl From<toml::Value> for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for FrontValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -65,69 +65,69 @@ impl<'de> Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+    type Value = FrontValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<FrontValue, E> {
+        Ok(FrontValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_none<E>(self) -> Result<FrontValue, E> {
+        Ok(FrontValue::Null)
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        Value::deserialize(deserializer)
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<FrontValue, D::Error> {
+        FrontValue::deserialize(deserializer)
     }
 
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-        Ok(Value::Text(truth.to_string()))
+    fn visit_bool<E>(self, truth: bool) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(truth.to_string()))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
+    fn visit_i64<E>(self, number: i64) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(number.to_string()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
+    fn visit_u64<E>(self, number: u64) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(number.to_string()))
     }
 
-    fn visit_i128<E>(self, number: i128) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
+    fn visit_i128<E>(self, number: i128) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(number.to_string()))
     }
 
-    fn visit_u128<E>(self, number: u128) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
+    fn visit_u128<E>(self, number: u128) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(number.to_string()))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Text(number.to_string()))
+    fn visit_f64<E>(self, number: f64) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(number.to_string()))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(text.to_owned()))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(text))
+    fn visit_string<E>(self, text: String) -> Result<FrontValue, E> {
+        Ok(FrontValue::Text(text))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<FrontValue, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
-        Ok(Value::List(list))
+        Ok(FrontValue::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<FrontValue, A::Error> {
         let mut map = Vec::new();
-        while let Some((key, value)) = entries.next_entry::<Value, Value>()? {
+        while let Some((key, value)) = entries.next_entry::<FrontValue, FrontValue>()? {
             map.push((key.text().unwrap_or_default(), value));
         }
-        Ok(Value::Map(map))
+        Ok(FrontValue::Map(map))
     }
 }

@@ -3,26 +3,26 @@
 //! This is known only at the end of each, so the markup is scanned once before it is read.
 
 use super::element::Element;
-use super::tokens::{Tag, Token, tokens};
+use super::tokens::{MarkupToken, Tag, tokens};
 
 /// The maximum nesting depth of tables and lists that are examined. Deeper ones count as real tables and lists.
 const DEPTH_MAX: usize = 128;
 
 /// Decides for each table and list, in the order of their start tags, whether it only lays out text.
-pub(super) fn judge(markup: &str) -> Vec<bool> {
-    let mut judge = Judge::default();
+pub(super) fn layouts(markup: &str) -> Vec<bool> {
+    let mut classifier = LayoutClassifier::default();
     for token in tokens(markup) {
         match token {
-            Token::Start(tag) if !tag.is_closed() => judge.start(tag),
-            Token::Start(tag) if begins(Element::of(&tag.name())) => judge.verdicts.push(false),
-            Token::End(name) => judge.end(&name),
-            Token::Start(_) | Token::Text(_) | Token::Verbatim(_) | Token::Math(..) => {}
+            MarkupToken::Start(tag) if !tag.is_closed() => classifier.start(tag),
+            MarkupToken::Start(tag) if begins(Element::of(&tag.name())) => classifier.verdicts.push(false),
+            MarkupToken::End(name) => classifier.end(&name),
+            MarkupToken::Start(_) | MarkupToken::Text(_) | MarkupToken::Verbatim(_) | MarkupToken::Math(..) => {}
         }
     }
-    while !judge.open.is_empty() {
-        judge.close();
+    while !classifier.open.is_empty() {
+        classifier.close();
     }
-    judge.verdicts
+    classifier.verdicts
 }
 
 /// Whether an element is a table or a list.
@@ -31,14 +31,14 @@ pub(super) fn begins(element: Element) -> bool {
 }
 
 #[derive(Default)]
-struct Judge {
+struct LayoutClassifier {
     verdicts: Vec<bool>,
-    open: Vec<Seen>,
+    open: Vec<TableFacts>,
 }
 
 /// What was found in a table or list, not counting the content of tables and lists within it.
 #[derive(Default)]
-struct Seen {
+struct TableFacts {
     index: usize,
     name: String,
     is_list: bool,
@@ -57,7 +57,7 @@ struct Seen {
     others: usize,
 }
 
-impl Judge {
+impl LayoutClassifier {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only a few elements show what a table is for")]
     fn start(&mut self, tag: Tag<'_>) {
         let name = tag.name();
@@ -77,13 +77,13 @@ impl Judge {
         }
         if begins(element) {
             let role = tag.attribute("role").unwrap_or_default();
-            let seen = Seen {
+            let seen = TableFacts {
                 index: self.verdicts.len(),
                 is_list: element != Element::Table,
                 says_layout: matches!(role.as_str(), "presentation" | "none"),
                 says_data: tag.attribute("summary").is_some_and(|summary| !summary.is_empty()),
                 name,
-                ..Seen::default()
+                ..TableFacts::default()
             };
             self.verdicts.push(false);
             if self.open.len() < DEPTH_MAX {
@@ -111,7 +111,7 @@ impl Judge {
     }
 }
 
-impl Seen {
+impl TableFacts {
     fn cell(&mut self, name: &str) {
         self.says_data |= name == "th";
         self.cells += 1;

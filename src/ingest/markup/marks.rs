@@ -4,7 +4,7 @@ use super::tokens::Tag;
 
 /// The role of an element according to its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum ClassRole {
     /// The text under a picture.
     Caption,
     /// The name of a picture's creator or owner.
@@ -15,7 +15,7 @@ pub(super) enum Mark {
     Repeated,
 }
 
-impl Mark {
+impl ClassRole {
     /// Whether it makes the element a block, whatever its name is.
     pub(super) fn is_block(self) -> bool {
         self != Self::Repeated
@@ -23,7 +23,7 @@ impl Mark {
 }
 
 /// The role that the class of an element gives it; `None` for elements whose class says nothing reliable.
-pub(super) fn mark(tag: Tag<'_>) -> Option<Mark> {
+pub(super) fn mark(tag: Tag<'_>) -> Option<ClassRole> {
     const MARKED: [&str; 14] =
         ["p", "div", "span", "small", "em", "i", "cite", "center", "section", "aside", "figcaption", "td", "dd", "dt"];
     let class = tag.attribute("class").filter(|class| !class.is_empty())?;
@@ -31,16 +31,16 @@ pub(super) fn mark(tag: Tag<'_>) -> Option<Mark> {
         return None;
     }
     if class.split_ascii_whitespace().any(|name| name == "katex-html") {
-        return Some(Mark::Repeated);
+        return Some(ClassRole::Repeated);
     }
     let names = class.split_ascii_whitespace().filter(|name| !is_of_outer(name));
     let words: Vec<String> = names.flat_map(words).collect();
     let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
     match has(&CAPTIONS) {
-        _ if has(&CREDITS) => Some(Mark::Credit),
-        true if has(&CREDITS_OF_CAPTIONS) => Some(Mark::Credit),
-        true => Some(Mark::Caption),
-        false => has(&CORRECTIONS).then_some(Mark::Correction),
+        _ if has(&CREDITS) => Some(ClassRole::Credit),
+        true if has(&CREDITS_OF_CAPTIONS) => Some(ClassRole::Credit),
+        true => Some(ClassRole::Caption),
+        false => has(&CORRECTIONS).then_some(ClassRole::Correction),
     }
 }
 
@@ -78,13 +78,13 @@ fn words(name: &str) -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tokens::{Token, tokens};
+    use super::super::tokens::{MarkupToken, tokens};
     use super::*;
 
-    fn of(markup: &str) -> Option<Mark> {
+    fn of(markup: &str) -> Option<ClassRole> {
         tokens(markup).find_map(|token| match token {
-            Token::Start(tag) => mark(tag),
-            Token::Text(_) | Token::Verbatim(_) | Token::End(_) | Token::Math(..) => None,
+            MarkupToken::Start(tag) => mark(tag),
+            MarkupToken::Text(_) | MarkupToken::Verbatim(_) | MarkupToken::End(_) | MarkupToken::Math(..) => None,
         })
     }
 
@@ -93,12 +93,12 @@ mod tests {
         for class in
             ["caption", "wp-caption-text", "media__caption", "styles_caption__Pe5JC", "imageCaption", "a tr-caption"]
         {
-            assert_eq!(of(&format!("<p class='{class}'>")), Some(Mark::Caption), "{class}");
+            assert_eq!(of(&format!("<p class='{class}'>")), Some(ClassRole::Caption), "{class}");
         }
         for class in ["credit", "photo-credit", "widget-image__credits", "caption-credit", "caption__source"] {
-            assert_eq!(of(&format!("<span class='{class}'>")), Some(Mark::Credit), "{class}");
+            assert_eq!(of(&format!("<span class='{class}'>")), Some(ClassRole::Credit), "{class}");
         }
-        assert_eq!(of("<aside class='article-correction'>"), Some(Mark::Correction));
+        assert_eq!(of("<aside class='article-correction'>"), Some(ClassRole::Correction));
         for class in
             ["has-caption", "fig--narrow-caption", "tr-caption-container", "_pcaption-w-auto", "accredited", ""]
         {

@@ -4,11 +4,11 @@
 //! takes precedence, then the alternative text; the last resort is the sequence of the elements' symbols.
 
 use super::one_line;
-use super::tokens::{Tag, Token, tokens};
+use super::tokens::{MarkupToken, Tag, tokens};
 
 /// The text of a formula, from its start tag and its inner markup.
 pub(super) fn text(tag: Tag<'_>, inner: &str) -> String {
-    let Read { tex, signs } = read(inner);
+    let Formula { tex, signs } = read(inner);
     let stated = tag.attribute("alttext").unwrap_or_default();
     let texts = [tex, stated, signs].map(|text| bare(&one_line(&text)).to_owned());
     texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
@@ -22,32 +22,32 @@ pub(super) fn bare(tex: &str) -> &str {
 }
 
 #[derive(Default)]
-struct Read {
+struct Formula {
     tex: String,
     signs: String,
 }
 
-fn read(inner: &str) -> Read {
-    let mut read = Read::default();
+fn read(inner: &str) -> Formula {
+    let mut read = Formula::default();
     // The name of the open annotation, and whether it is TeX.
     let mut annotation: Option<(String, bool)> = None;
     for token in tokens(inner) {
         match token {
-            Token::Start(tag) if annotation.is_none() && tag.name().starts_with("annotation") => {
+            MarkupToken::Start(tag) if annotation.is_none() && tag.name().starts_with("annotation") => {
                 let is_tex = tag.attribute("encoding").is_some_and(|encoding| encoding.to_lowercase().contains("tex"));
                 annotation = Some((tag.name(), is_tex));
             }
-            Token::End(name) if annotation.as_ref().is_some_and(|(open, _)| *open == name) => annotation = None,
-            Token::Text(text) => read.push(&htmlize::unescape(text), &annotation),
-            Token::Verbatim(text) => read.push(text, &annotation),
+            MarkupToken::End(name) if annotation.as_ref().is_some_and(|(open, _)| *open == name) => annotation = None,
+            MarkupToken::Text(text) => read.push(&htmlize::unescape(text), &annotation),
+            MarkupToken::Verbatim(text) => read.push(text, &annotation),
             // Each symbol is an element of its own.
-            Token::Start(_) | Token::End(_) | Token::Math(..) => read.signs.push(' '),
+            MarkupToken::Start(_) | MarkupToken::End(_) | MarkupToken::Math(..) => read.signs.push(' '),
         }
     }
     read
 }
 
-impl Read {
+impl Formula {
     fn push(&mut self, text: &str, annotation: &Option<(String, bool)>) {
         match annotation {
             Some((_, true)) => self.tex.push_str(text),

@@ -21,7 +21,7 @@ use crate::model::Block;
 
 use element::Element;
 pub(super) use post::is_of;
-use tokens::{Token, tokens};
+use tokens::{MarkupToken, tokens};
 
 /// The blocks of the markup, in order. Addresses are resolved against `base`; without it, only absolute ones are kept.
 pub(super) fn blocks(markup: &str, base: Option<&Url>) -> Vec<Block> {
@@ -33,12 +33,12 @@ pub(super) fn text(markup: &str) -> String {
     let mut text = String::new();
     for token in tokens(markup) {
         match token {
-            Token::Text(piece) => text.push_str(&htmlize::unescape(piece)),
-            Token::Verbatim(piece) => text.push_str(piece),
-            Token::Math(tag, inner) => text.push_str(&math::text(tag, inner)),
-            Token::Start(tag) if Element::of(&tag.name()).is_inline() => {}
-            Token::End(name) if Element::of(&name).is_inline() => {}
-            Token::Start(_) | Token::End(_) => text.push(' '),
+            MarkupToken::Text(piece) => text.push_str(&htmlize::unescape(piece)),
+            MarkupToken::Verbatim(piece) => text.push_str(piece),
+            MarkupToken::Math(tag, inner) => text.push_str(&math::text(tag, inner)),
+            MarkupToken::Start(tag) if Element::of(&tag.name()).is_inline() => {}
+            MarkupToken::End(name) if Element::of(&name).is_inline() => {}
+            MarkupToken::Start(_) | MarkupToken::End(_) => text.push(' '),
         }
     }
     one_line(&text)
@@ -79,9 +79,9 @@ pub(super) fn is_markup(text: &str) -> bool {
         "ul",
     ];
     tokens(text).any(|token| match token {
-        Token::End(name) => KNOWN.contains(&name.as_str()),
-        Token::Start(tag) => tag.name() == "br",
-        Token::Text(_) | Token::Verbatim(_) | Token::Math(..) => false,
+        MarkupToken::End(name) => KNOWN.contains(&name.as_str()),
+        MarkupToken::Start(tag) => tag.name() == "br",
+        MarkupToken::Text(_) | MarkupToken::Verbatim(_) | MarkupToken::Math(..) => false,
     })
 }
 

@@ -5,7 +5,7 @@
 
 /// A piece of markup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Token<'m> {
+pub(super) enum MarkupToken<'m> {
     /// Text with character references.
     Text(&'m str),
     /// Text without character references, from a CDATA section.
@@ -102,9 +102,9 @@ pub(super) struct Tokens<'m> {
 }
 
 impl<'m> Iterator for Tokens<'m> {
-    type Item = Token<'m>;
+    type Item = MarkupToken<'m>;
 
-    fn next(&mut self) -> Option<Token<'m>> {
+    fn next(&mut self) -> Option<MarkupToken<'m>> {
         loop {
             let rest = self.rest;
             if rest.is_empty() {
@@ -114,7 +114,7 @@ impl<'m> Iterator for Tokens<'m> {
                 let end = rest.find('<').unwrap_or(rest.len());
                 let (text, rest) = rest.split_at_checked(end)?;
                 self.rest = rest;
-                return Some(Token::Text(text));
+                return Some(MarkupToken::Text(text));
             };
             let at = self.markup.len() - after.len();
             if after.starts_with("!--") && at + "!--".len() < self.comments_end {
@@ -123,7 +123,7 @@ impl<'m> Iterator for Tokens<'m> {
             } else if let Some(section) = after.strip_prefix("![CDATA[").filter(|_| at < self.sections_end) {
                 let (text, rest) = section.split_once("]]>").unwrap_or((section, ""));
                 self.rest = rest;
-                return Some(Token::Verbatim(text));
+                return Some(MarkupToken::Verbatim(text));
             } else if at >= self.tags_end {
                 return self.less_than(after);
             } else if after.starts_with(['!', '?']) {
@@ -131,27 +131,27 @@ impl<'m> Iterator for Tokens<'m> {
             } else if let Some(end) = after.strip_prefix('/').filter(|end| begins_name(end)) {
                 let (inner, rest) = end.split_once('>').unwrap_or((end, ""));
                 self.rest = rest;
-                return Some(Token::End(name(inner)));
+                return Some(MarkupToken::End(name(inner)));
             } else if begins_name(after) {
                 let (inner, rest) = split_tag(after);
                 let tag = Tag { inner };
                 self.rest = rest;
                 match self.content_of(tag) {
-                    Content::Text => return Some(Token::Start(tag)),
-                    Content::Frame if !tag.is_closed() => {
-                        self.pass_over("iframe");
-                        return Some(Token::Start(tag));
+                    ElementContent::Text => return Some(MarkupToken::Start(tag)),
+                    ElementContent::Frame if !tag.is_closed() => {
+                        self.skip_to_end("iframe");
+                        return Some(MarkupToken::Start(tag));
                     }
-                    Content::Frame => return Some(Token::Start(tag)),
-                    Content::Formula => {
-                        if let Some(formula) = self.pass_over("math") {
-                            return Some(Token::Math(tag, formula));
+                    ElementContent::Frame => return Some(MarkupToken::Start(tag)),
+                    ElementContent::Formula => {
+                        if let Some(formula) = self.skip_to_end("math") {
+                            return Some(MarkupToken::Math(tag, formula));
                         }
                     }
-                    Content::None(name) if !tag.is_closed() => {
-                        self.pass_over(name);
+                    ElementContent::None(name) if !tag.is_closed() => {
+                        self.skip_to_end(name);
                     }
-                    Content::None(_) => {}
+                    ElementContent::None(_) => {}
                 }
             } else {
                 return self.less_than(after);
@@ -162,25 +162,25 @@ impl<'m> Iterator for Tokens<'m> {
 
 impl<'m> Tokens<'m> {
     /// Returns a `<` that begins no markup as text.
-    fn less_than(&mut self, after: &'m str) -> Option<Token<'m>> {
+    fn less_than(&mut self, after: &'m str) -> Option<MarkupToken<'m>> {
         let (bracket, _) = self.rest.split_at_checked(1)?;
         self.rest = after;
-        Some(Token::Text(bracket))
+        Some(MarkupToken::Text(bracket))
     }
 
     /// How to read the content of the element that starts here.
-    fn content_of(&self, tag: Tag<'_>) -> Content {
+    fn content_of(&self, tag: Tag<'_>) -> ElementContent {
         const SKIPPED: [&str; 5] = ["script", "style", "head", "template", "svg"];
         let name = tag.name();
         match name.as_str() {
-            "math" if !tag.is_closed() => Content::Formula,
-            "iframe" => Content::Frame,
-            _ => SKIPPED.into_iter().find(|known| *known == name).map_or(Content::Text, Content::None),
+            "math" if !tag.is_closed() => ElementContent::Formula,
+            "iframe" => ElementContent::Frame,
+            _ => SKIPPED.into_iter().find(|known| *known == name).map_or(ElementContent::Text, ElementContent::None),
         }
     }
 
     /// Skips the content of the element that is open here, and returns it; `None` if the element has no end tag.
-    fn pass_over(&mut self, name: &'static str) -> Option<&'m str> {
+    fn skip_to_end(&mut self, name: &'static str) -> Option<&'m str> {
         if self.unended.contains(&name) {
             return None;
         }
@@ -194,7 +194,7 @@ impl<'m> Tokens<'m> {
 }
 
 /// How the content of an element is read.
-enum Content {
+enum ElementContent {
     /// Text and other elements.
     Text,
     /// Nothing that belongs to the body: skipped. Holds the element's name.

@@ -13,7 +13,7 @@ use super::NewsArticle;
 use super::graph::{Graph, Node, article_type};
 
 /// Reads the article that one node describes.
-pub(super) struct Fields<'g, 'v> {
+pub(super) struct ArticleFields<'g, 'v> {
     graph: &'g Graph<'v>,
     node: &'v Node,
     guesses: Vec<Guess>,
@@ -65,7 +65,7 @@ const KNOWN: [&str; 42] = [
     "wordCount",
 ];
 
-impl<'g, 'v> Fields<'g, 'v> {
+impl<'g, 'v> ArticleFields<'g, 'v> {
     pub(super) fn new(graph: &'g Graph<'v>, node: &'v Node) -> Self {
         Self { graph, node, guesses: Vec::new() }
     }

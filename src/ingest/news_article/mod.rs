@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::model::{Block, ClaimedTime};
 
 use super::{Document, Guess, IngestError, json};
-use fields::Fields;
+use fields::ArticleFields;
 use graph::Graph;
 
 /// An article as described in JSON-LD. Texts are on one line and without markup; they are empty if not stated.
@@ -57,7 +57,7 @@ pub(super) fn find(scripts: &[String], is_own: &dyn Fn(&str) -> Option<bool>) ->
     let graphs: Vec<Graph> = values.iter().map(Graph::of).collect();
     let articles = graphs.iter().filter_map(|graph| graph.article(is_own).map(|(rank, node)| (rank, graph, node)));
     let (_, graph, node) = articles.min_by_key(|(rank, ..)| *rank)?;
-    Some(Fields::new(graph, node).read())
+    Some(ArticleFields::new(graph, node).read())
 }
 
 /// Reads a file of JSON-LD.
@@ -70,7 +70,7 @@ pub(super) fn read(text: &str) -> Result<Document, IngestError> {
 fn article_in(value: &Value) -> Option<NewsArticle> {
     let graph = Graph::of(value);
     let (_, node) = graph.article(&|_| None)?;
-    Some(Fields::new(&graph, node).read())
+    Some(ArticleFields::new(&graph, node).read())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::model::{BlockKind, ClaimedTime, Content};
 use super::super::{
     Document, Guess, IngestError, article_url, claims, distinct, note_ignored, quoted, stated_language, without_by,
 };
-use super::item::Item;
+use super::item::NinjsObject;
 use super::{pictures, texts};
 
 /// Properties that are read, or that describe the item as a record rather than its content. Others are noted as
@@ -51,7 +51,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Converts an item. An item without a body is kept, with a note; one without a headline is an error.
-pub(super) fn of(item: &Item<'_>) -> Result<Document, IngestError> {
+pub(super) fn of(item: &NinjsObject<'_>) -> Result<Document, IngestError> {
     let item = *item;
     let mut guesses = Vec::new();
     let (headline, lesser_headline) = texts::headline(item, &mut guesses);
@@ -95,7 +95,7 @@ fn drop_repeated_headline(blocks: &mut Vec<crate::model::Block>, headline: &str)
 }
 
 /// The text that the item marks as standing under its headline, or else its description.
-fn standfirst(stated: [String; 2], item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
+fn standfirst(stated: [String; 2], item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> String {
     let description = if item.kind() == "picture" { String::new() } else { texts::description(item) };
     let mut stated = stated.into_iter().filter(|text| !text.is_empty());
     if let Some(standfirst) = stated.next() {
@@ -109,24 +109,24 @@ fn standfirst(stated: [String; 2], item: Item<'_>, guesses: &mut Vec<Guess>) -> 
     description
 }
 
-fn bylines(item: Item<'_>) -> Vec<String> {
+fn bylines(item: NinjsObject<'_>) -> Vec<String> {
     let by = item.text(&["by", "byline"]);
     if !by.is_empty() {
         return vec![without_by(&by).to_owned()];
     }
-    let wrote = |person: &Item<'_>| ["author", "creator"].iter().any(|rel| person.text(&["rel"]).ends_with(rel));
+    let wrote = |person: &NinjsObject<'_>| ["author", "creator"].iter().any(|rel| person.text(&["rel"]).ends_with(rel));
     let people = item.objects(&["people", "person"]).into_iter().filter(wrote);
     people.map(|person| person.text(&["name"])).filter(|name| !name.is_empty()).collect()
 }
 
-fn language(item: Item<'_>, guesses: &mut Vec<Guess>) -> String {
+fn language(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> String {
     stated_language(&item.text(&["language"]), guesses)
 }
 
 /// The publication and modification times. The first version of an item is its publication, and later versions are
 /// modifications. If the item states neither a version number nor the time of its first version, its own time counts as
 /// that of a modification.
-fn times(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
+fn times(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
     let (first, version) = (item.text(&["firstCreated"]), item.text(&["versionCreated"]));
     let is_first = first.is_empty() && matches!(item.text(&["version"]).as_str(), "0" | "1");
     let (published, modified) = if is_first { (version, String::new()) } else { (first, version) };
@@ -134,10 +134,10 @@ fn times(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Opti
     claims::stated_pair([&published, &modified], "ninjs", guesses)
 }
 
-fn publication(item: Item<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
+fn publication(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
     let sources = item.objects(&["infoSources", "infoSource"]);
-    let role = |source: &Item<'_>| source.text(&["role", "rel"]).to_ascii_lowercase();
-    let publishes = |source: &Item<'_>| ["publisher", "provider"].iter().any(|word| role(source).contains(word));
+    let role = |source: &NinjsObject<'_>| source.text(&["role", "rel"]).to_ascii_lowercase();
+    let publishes = |source: &NinjsObject<'_>| ["publisher", "provider"].iter().any(|word| role(source).contains(word));
     let publisher = sources.into_iter().find(publishes);
     if let Some(name) = publisher.map(|source| source.text(&["name"])).filter(|name| !name.is_empty()) {
         return Some(name);
@@ -147,22 +147,22 @@ fn publication(item: Item<'_>, guesses: &mut Vec<Guess>) -> Option<String> {
     Some(holder)
 }
 
-fn keywords(item: Item<'_>) -> Vec<String> {
+fn keywords(item: NinjsObject<'_>) -> Vec<String> {
     distinct(item.objects(&["subjects", "subject"]).into_iter().map(|subject| subject.text(&["name"])))
 }
 
-fn rights(item: Item<'_>) -> String {
+fn rights(item: NinjsObject<'_>) -> String {
     let notice = item.text(&["copyrightNotice"]);
     let holder = item.text(&["copyrightHolder"]);
     let notice = if notice.is_empty() && !holder.is_empty() { format!("© {holder}") } else { notice };
-    let linked = item.value("rightsInfo").and_then(serde_json::Value::as_object).map(Item::of);
+    let linked = item.value("rightsInfo").and_then(serde_json::Value::as_object).map(NinjsObject::of);
     let linked = linked.map(|rights| rights.text(&["linkedRights"])).unwrap_or_default();
     let parts = [notice, item.text(&["usageTerms"]), linked];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Notes an embargo, and the properties that were not used.
-fn note_rest(item: Item<'_>, guesses: &mut Vec<Guess>) {
+fn note_rest(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) {
     let embargo = item.text(&["embargoedUntil", "embargoed"]);
     if !embargo.is_empty() {
         guesses.push(Guess::new("embargo", embargo, "not to be published before then"));

@@ -6,11 +6,11 @@ use super::super::markup;
 
 /// A JSON object in ninjs: an item, an association, or a part of either.
 #[derive(Clone, Copy)]
-pub(super) struct Item<'v> {
+pub(super) struct NinjsObject<'v> {
     fields: &'v Map<String, Value>,
 }
 
-impl<'v> Item<'v> {
+impl<'v> NinjsObject<'v> {
     pub(super) fn of(fields: &'v Map<String, Value>) -> Self {
         Self { fields }
     }
@@ -42,12 +42,12 @@ impl<'v> Item<'v> {
 
     /// The objects of the first of these properties that has any: the elements of an array or, in version 1, the values
     /// of an object.
-    pub(super) fn objects(self, names: &[&str]) -> Vec<Item<'v>> {
+    pub(super) fn objects(self, names: &[&str]) -> Vec<NinjsObject<'v>> {
         let objects = names.iter().filter_map(|name| {
             let value = self.value(name)?;
             let named = || value.as_object().map(|named| named.values().filter_map(Value::as_object).collect());
             let items = value.as_array().map(|items| items.iter().filter_map(Value::as_object).collect());
-            items.or_else(named).map(|objects: Vec<_>| objects.into_iter().map(Item::of).collect())
+            items.or_else(named).map(|objects: Vec<_>| objects.into_iter().map(NinjsObject::of).collect())
         });
         objects.into_iter().find(|objects: &Vec<_>| !objects.is_empty()).unwrap_or_default()
     }

@@ -21,7 +21,7 @@ mod texts;
 use serde_json::Value;
 
 use super::{Document, IngestError, json};
-use item::Item;
+use item::NinjsObject;
 
 /// Properties that, together with `uri`, identify an object as a ninjs item.
 const MARKS: [&str; 16] = [
@@ -57,13 +57,13 @@ pub(super) fn read(text: &str) -> Result<Document, IngestError> {
         let reason = "a ninjs item is a JSON object; give each item in a file of its own".to_owned();
         return Err(IngestError::NoArticle { reason });
     };
-    let item = Item::of(fields);
+    let item = NinjsObject::of(fields);
     check(&item)?;
     document::of(&item)
 }
 
 /// Rejects items that must not be published, and items that are not articles.
-fn check(item: &Item<'_>) -> Result<(), IngestError> {
+fn check(item: &NinjsObject<'_>) -> Result<(), IngestError> {
     let status = item.text(&["pubStatus"]).to_ascii_lowercase();
     match status.as_str() {
         "withheld" => return Err(IngestError::NotPublished { status: "withheld" }),

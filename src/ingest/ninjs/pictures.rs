@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::model::{Block, BlockKind};
 
 use super::super::{Guess, is_absolute_url};
-use super::item::Item;
+use super::item::NinjsObject;
 use super::texts;
 
 /// Appends the captions of an item's pictures to its body. A caption that the body already has in place is not
 /// repeated; the association only supplies the URL or the credit that it lacks.
-pub(super) fn add(item: Item<'_>, blocks: &mut Vec<Block>, guesses: &mut Vec<Guess>) {
+pub(super) fn add(item: NinjsObject<'_>, blocks: &mut Vec<Block>, guesses: &mut Vec<Guess>) {
     let mut placed: HashMap<String, usize> = HashMap::new();
     for (at, block) in blocks.iter().enumerate() {
         if let BlockKind::Caption { text, .. } = &block.kind {
@@ -41,7 +41,7 @@ fn is_picture(kind: &str) -> bool {
 }
 
 /// The caption, URL and credit of a picture; `None` if it has neither caption nor credit.
-fn caption(picture: Item<'_>) -> Option<[String; 3]> {
+fn caption(picture: NinjsObject<'_>) -> Option<[String; 3]> {
     let (caption, credit) = texts::caption(picture);
     let by = picture.text(&["by", "byline", "copyrightHolder", "copyrightNotice"]);
     let credit = if credit.is_empty() { by } else { credit };
@@ -65,7 +65,7 @@ fn place(caption: Option<[String; 3]>, blocks: &mut Vec<Block>, placed: &mut Has
 }
 
 /// The URL of the widest rendition that is an image; empty if there is none.
-fn rendition(picture: Item<'_>) -> String {
+fn rendition(picture: NinjsObject<'_>) -> String {
     let renditions = picture.objects(&["renditions"]).into_iter().filter_map(|rendition| {
         let kind = rendition.text(&["contentType", "mimetype"]);
         let href = rendition.raw_text("href").filter(|href| is_absolute_url(href))?;

@@ -6,21 +6,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::model::Block;
 
 use super::super::{Guess, body, markup, quoted};
-use super::item::{Item, line};
+use super::item::{NinjsObject, line};
 
 /// One of an item's alternative texts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'v> {
+pub(super) struct NinjsText<'v> {
     /// Its purpose in the provider's words, such as `main` or `deck`; may be empty.
     role: &'v str,
     content_type: &'v str,
     value: &'v str,
 }
 
-impl<'v> Text<'v> {
+impl<'v> NinjsText<'v> {
     /// All texts of a kind: those of an array such as `headlines`, of `{role, contentType, value}`, and those of
     /// version 1, such as `headline_deck`, whose role is in the name.
-    fn all(item: Item<'v>, array: &str, prefix: &str) -> Vec<Self> {
+    fn all(item: NinjsObject<'v>, array: &str, prefix: &str) -> Vec<Self> {
         let objects = item.objects(&[array]);
         let texts = objects.into_iter().filter_map(|text| {
             let part = |name: &str| text.raw_text(name).unwrap_or_default();
@@ -84,10 +84,10 @@ const STANDFIRST_ROLES: [&str; 14] = [
 ];
 
 /// Returns the headline, and the standfirst if another headline serves as one. Either may be empty.
-pub(super) fn headline(item: Item<'_>, guesses: &mut Vec<Guess>) -> (String, String) {
-    let own = item.raw_text("headline").map(|value| Text { role: "main", content_type: "", value });
-    let headlines: Vec<Text<'_>> = own.into_iter().chain(Text::all(item, "headlines", "headline_")).collect();
-    let is_lesser = |text: &Text<'_>| text.has_role(&STANDFIRST_ROLES);
+pub(super) fn headline(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (String, String) {
+    let own = item.raw_text("headline").map(|value| NinjsText { role: "main", content_type: "", value });
+    let headlines: Vec<NinjsText<'_>> = own.into_iter().chain(NinjsText::all(item, "headlines", "headline_")).collect();
+    let is_lesser = |text: &NinjsText<'_>| text.has_role(&STANDFIRST_ROLES);
     let main = headlines.iter().position(|text| text.role.eq_ignore_ascii_case("main"));
     let main = main.or_else(|| headlines.iter().position(|text| text.role.is_empty()));
     let main = main.or_else(|| headlines.iter().position(|text| !is_lesser(text))).unwrap_or(0);
@@ -114,19 +114,19 @@ pub(super) fn headline(item: Item<'_>, guesses: &mut Vec<Guess>) -> (String, Str
 }
 
 /// The description that can serve as the standfirst; a picture's caption, credit or note cannot.
-pub(super) fn description(item: Item<'_>) -> String {
-    let descriptions = Text::all(item, "descriptions", "description_");
+pub(super) fn description(item: NinjsObject<'_>) -> String {
+    let descriptions = NinjsText::all(item, "descriptions", "description_");
     let description = descriptions.iter().find(|text| !text.has_role(&["caption", "credit", "note"]));
     description.map(|text| line(text.value)).unwrap_or_default()
 }
 
 /// Returns the caption and the credit among the descriptions of a picture. Either may be empty.
-pub(super) fn caption(picture: Item<'_>) -> (String, String) {
-    let descriptions = Text::all(picture, "descriptions", "description_");
+pub(super) fn caption(picture: NinjsObject<'_>) -> (String, String) {
+    let descriptions = NinjsText::all(picture, "descriptions", "description_");
     let credit = descriptions.iter().find(|text| text.has_role(&["credit"]));
     let others = || descriptions.iter().filter(|text| !text.has_role(&["credit", "note"]));
     let caption = others().find(|text| text.has_role(&["caption"])).or_else(|| others().next());
-    let text = |text: Option<&Text<'_>>| text.map(|text| line(text.value)).unwrap_or_default();
+    let text = |text: Option<&NinjsText<'_>>| text.map(|text| line(text.value)).unwrap_or_default();
     (text(caption), text(credit))
 }
 
@@ -134,10 +134,10 @@ pub(super) fn caption(picture: Item<'_>) -> (String, String) {
 ///
 /// Bodies are mostly the same text in several forms; the best and longest of these is used. A body with a different
 /// text is appended, since running text is never dropped.
-pub(super) fn body(item: Item<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, String) {
+pub(super) fn body(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, String) {
     let (lesser, mut bodies): (Vec<_>, Vec<_>) =
-        Text::all(item, "bodies", "body_").into_iter().partition(|text| text.has_role(&STANDFIRST_ROLES));
-    let is_main = |text: &Text<'_>| text.role.eq_ignore_ascii_case("main");
+        NinjsText::all(item, "bodies", "body_").into_iter().partition(|text| text.has_role(&STANDFIRST_ROLES));
+    let is_main = |text: &NinjsText<'_>| text.role.eq_ignore_ascii_case("main");
     bodies.sort_by_key(|text| (text.form(), !is_main(text), std::cmp::Reverse(text.value.len())));
     // A summary without any other body is the body.
     let (lesser, bodies) = if bodies.is_empty() { (Vec::new(), lesser) } else { (lesser, bodies) };

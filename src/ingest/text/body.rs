@@ -3,14 +3,14 @@
 use crate::model::{Block, BlockKind};
 
 use super::super::{Guess, is_absolute_url, is_correction, quoted};
-use super::captions::{self, Kind};
+use super::captions::{self, ShortLine};
 use super::credit;
 use super::head::ends_sentence;
-use super::segments::{Segment, list_item};
+use super::segments::{TextSegment, list_item};
 
 /// The body of a page.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Body {
+pub(super) struct TextBody {
     pub(super) blocks: Vec<Block>,
     /// The copyright line at the end; empty if there is none.
     pub(super) rights: String,
@@ -20,9 +20,9 @@ pub(super) struct Body {
 }
 
 /// Reads the units found before the meta lines, then those after.
-pub(super) fn read(leading: &[Segment], rest: &[Segment]) -> Body {
-    let mut segments: Vec<Segment> = leading.iter().chain(rest).cloned().collect();
-    let mut body = Body::default();
+pub(super) fn read(leading: &[TextSegment], rest: &[TextSegment]) -> TextBody {
+    let mut segments: Vec<TextSegment> = leading.iter().chain(rest).cloned().collect();
+    let mut body = TextBody::default();
     take_footer(&mut segments, &mut body);
     let mut at = 0;
     while let Some(segment) = segments.get(at) {
@@ -30,7 +30,7 @@ pub(super) fn read(leading: &[Segment], rest: &[Segment]) -> Body {
         if let Some(list) = items.list {
             body.push(list, 95, None);
         } else {
-            body.read_unit(segment, &segments, at);
+            body.read_segment(segment, &segments, at);
         }
         at += items.segments.max(1);
     }
@@ -38,7 +38,7 @@ pub(super) fn read(leading: &[Segment], rest: &[Segment]) -> Body {
 }
 
 /// Takes the copyright line and lines with only a URL off the end.
-fn take_footer(segments: &mut Vec<Segment>, body: &mut Body) {
+fn take_footer(segments: &mut Vec<TextSegment>, body: &mut TextBody) {
     while let Some(last) = segments.pop() {
         if is_rights(&last.text) && body.rights.is_empty() {
             body.rights = last.text;
@@ -64,7 +64,7 @@ struct Items {
 
 /// Reads the list at the start of `segments`, if there is one. A single item is not a list, since a line of dialogue may
 /// start with a dash.
-fn list(segments: &[Segment]) -> Items {
+fn list(segments: &[TextSegment]) -> Items {
     let mut items = Vec::new();
     let mut ordered = false;
     for segment in segments {
@@ -83,7 +83,7 @@ fn list(segments: &[Segment]) -> Items {
     }
 }
 
-impl Body {
+impl TextBody {
     fn push(&mut self, kind: BlockKind, percent: u8, guess: Option<(&str, &str, &str)>) {
         self.blocks.push(Block { kind, confidence_percent: Some(percent) });
         if let Some((what, text, why)) = guess {
@@ -92,7 +92,7 @@ impl Body {
         }
     }
 
-    fn read_unit(&mut self, segment: &Segment, segments: &[Segment], at: usize) {
+    fn read_segment(&mut self, segment: &TextSegment, segments: &[TextSegment], at: usize) {
         let text = segment.text.clone();
         if is_correction(&text) {
             let kind = BlockKind::CorrectionNote { text: text.clone() };
@@ -107,11 +107,11 @@ impl Body {
             return self.push(BlockKind::Paragraph { text }, percent, None);
         };
         let (what, kind) = match verdict.kind {
-            Kind::Caption => {
+            ShortLine::Caption => {
                 let kind = BlockKind::Caption { text: text.clone(), image_url: String::new(), credit: String::new() };
                 ("caption", kind)
             }
-            Kind::Subheading => ("subheading", BlockKind::Subheading { text: text.clone() }),
+            ShortLine::Subheading => ("subheading", BlockKind::Subheading { text: text.clone() }),
         };
         self.push(kind, verdict.percent, Some((what, &text, &verdict.why)));
     }

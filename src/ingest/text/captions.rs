@@ -8,12 +8,13 @@
 use std::collections::HashSet;
 
 use super::super::quoted;
+use super::super::words::{BOILERPLATE_FIRST_WORDS, PRINTED_PICTURE_LABELS};
 use super::head::ends_sentence;
-use super::segments::{Segment, list_item};
+use super::segments::{TextSegment, list_item};
 
 /// The kinds of short line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ShortLine {
     Caption,
     Subheading,
 }
@@ -21,7 +22,7 @@ pub(super) enum Kind {
 /// How a short line was classified, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
-    pub(super) kind: Kind,
+    pub(super) kind: ShortLine,
     /// Confidence, from 55 to 85: the weights do not justify more.
     pub(super) percent: u8,
     /// The deciding features, in words for a person.
@@ -34,7 +35,7 @@ const WORDS_MAX: usize = 20;
 const LONG: usize = 20;
 
 /// Classifies the unit at index `at`; `None` if it is a paragraph.
-pub(super) fn classify(segments: &[Segment], at: usize) -> Option<Verdict> {
+pub(super) fn classify(segments: &[TextSegment], at: usize) -> Option<Verdict> {
     let segment = segments.get(at)?;
     let question = segment.text.ends_with('?') && segment.words() <= 8;
     if segment.words() > WORDS_MAX || ends_sentence(&segment.text) && !question || is_text(&segment.text) {
@@ -42,12 +43,12 @@ pub(super) fn classify(segments: &[Segment], at: usize) -> Option<Verdict> {
     }
     let features = features(segments, at, segment, question);
     let weight: i32 = features.iter().map(|(weight, _)| weight).sum();
-    let kind = if weight > 0 { Kind::Caption } else { Kind::Subheading };
+    let kind = if weight > 0 { ShortLine::Caption } else { ShortLine::Subheading };
     let percent = u8::try_from((55 + weight.abs() * 7 / 10).min(85)).unwrap_or(85);
     let ending = if question { "a question" } else { "no end punctuation" };
     let words = if segment.words() == 1 { "1 word".to_owned() } else { format!("{} words", segment.words()) };
     let mut why = format!("{ending}, {words}");
-    let deciding = features.iter().filter(|(weight, _)| (*weight > 0) == (kind == Kind::Caption));
+    let deciding = features.iter().filter(|(weight, _)| (*weight > 0) == (kind == ShortLine::Caption));
     for (_, reason) in deciding.filter(|(_, reason)| !reason.is_empty()) {
         why = format!("{why}, {reason}");
     }
@@ -56,20 +57,18 @@ pub(super) fn classify(segments: &[Segment], at: usize) -> Option<Verdict> {
 
 /// Whether a short line is running text or boilerplate: part of a sentence, a list item, a link, a button.
 fn is_text(text: &str) -> bool {
-    const FURNITURE: [&str; 10] =
-        ["advertisement", "click", "continue", "listen", "read", "related", "share", "sign", "subscribe", "watch"];
     let first = text.split_whitespace().next().map(bare).unwrap_or_default().to_lowercase();
     let opens = text.trim_start_matches(['"', '\'', '“', '‘', '«', '(', '[']).chars().next();
     opens.is_some_and(|c| c.is_lowercase() || matches!(c, '+' | '*' | '•' | '-' | '–' | '—' | '/' | '©'))
         || text.ends_with([':', ',', ';', '-', '–', '—', '：', '，'])
         || !text.contains(char::is_alphabetic)
         || text.contains("://")
-        || FURNITURE.contains(&first.as_str())
-        || matches!(text, "Image" | "Photo" | "Picture" | "Video")
+        || BOILERPLATE_FIRST_WORDS.contains(&first.as_str())
+        || PRINTED_PICTURE_LABELS.contains(&text)
 }
 
 /// The features of a short line, each with its weight. Positive weights suggest a caption.
-fn features(segments: &[Segment], at: usize, segment: &Segment, question: bool) -> Vec<(i32, String)> {
+fn features(segments: &[TextSegment], at: usize, segment: &TextSegment, question: bool) -> Vec<(i32, String)> {
     let text = segment.text.as_str();
     let around = neighbours(segments, at);
     let mut features = vec![(length_weight(segment.words()), String::new())];
@@ -143,8 +142,8 @@ const PLACE: [&str; 16] = [
 ];
 
 /// The feature of the line's position among the units.
-fn place_in_body(segments: &[Segment], at: usize) -> Option<(i32, String)> {
-    let is_long = |segment: &Segment| segment.words() >= LONG || ends_sentence(&segment.text);
+fn place_in_body(segments: &[TextSegment], at: usize) -> Option<(i32, String)> {
+    let is_long = |segment: &TextSegment| segment.words() >= LONG || ends_sentence(&segment.text);
     match segments.get(at + 1) {
         None => Some((30, "nothing follows it".into())),
         Some(_) if at == 0 => Some((15, "above the first paragraph".into())),
@@ -153,7 +152,7 @@ fn place_in_body(segments: &[Segment], at: usize) -> Option<(i32, String)> {
 }
 
 /// The two units before and the two after, as one text.
-fn neighbours(segments: &[Segment], at: usize) -> String {
+fn neighbours(segments: &[TextSegment], at: usize) -> String {
     let window = segments.iter().enumerate().skip(at.saturating_sub(2)).take(5);
     let texts: Vec<&str> = window.filter(|(index, _)| *index != at).map(|(_, segment)| segment.text.as_str()).collect();
     texts.join("\n")
@@ -188,33 +187,33 @@ fn bare(word: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn judge(line: &str) -> Option<(Kind, u8)> {
+    fn classified(line: &str) -> Option<(ShortLine, u8)> {
         let long = "The harbour authority said on Monday that Mira Sand, its engineer, had closed the Kestrel bridge to all \
             lorries until the cracks in two of its four main girders were understood.";
         let page = [long, long, line, long, long];
-        let segments: Vec<Segment> =
-            page.iter().map(|text| Segment { text: (*text).into(), line: 1, follows_directly: false }).collect();
+        let segments: Vec<TextSegment> =
+            page.iter().map(|text| TextSegment { text: (*text).into(), line: 1, follows_directly: false }).collect();
         classify(&segments, 2).map(|verdict| (verdict.kind, verdict.percent))
     }
 
     #[test]
     fn captions_and_subheadings_are_distinguished() {
         for (line, kind) in [
-            ("Kestrel bridge at dusk", Kind::Caption),
-            ("Mira Sand", Kind::Caption),
-            ("Mira Sand speaks to reporters on the quay", Kind::Caption),
-            ("Lorries wait for the ferry after the closure of the bridge", Kind::Caption),
-            ("An aerial view of the bridge", Kind::Caption),
-            ("Lasting damage", Kind::Subheading),
-            ("What happens next?", Kind::Subheading),
-            ("How the cracks were found", Kind::Subheading),
-            ("Background", Kind::Subheading),
-            ("Ferries can carry more than the town thinks", Kind::Subheading),
-            ("‘We are not going to gamble with lives’", Kind::Subheading),
-            ("3. Look at the bridge from below", Kind::Subheading),
-            ("The long way round", Kind::Subheading),
+            ("Kestrel bridge at dusk", ShortLine::Caption),
+            ("Mira Sand", ShortLine::Caption),
+            ("Mira Sand speaks to reporters on the quay", ShortLine::Caption),
+            ("Lorries wait for the ferry after the closure of the bridge", ShortLine::Caption),
+            ("An aerial view of the bridge", ShortLine::Caption),
+            ("Lasting damage", ShortLine::Subheading),
+            ("What happens next?", ShortLine::Subheading),
+            ("How the cracks were found", ShortLine::Subheading),
+            ("Background", ShortLine::Subheading),
+            ("Ferries can carry more than the town thinks", ShortLine::Subheading),
+            ("‘We are not going to gamble with lives’", ShortLine::Subheading),
+            ("3. Look at the bridge from below", ShortLine::Subheading),
+            ("The long way round", ShortLine::Subheading),
         ] {
-            let (found, percent) = judge(line).unwrap();
+            let (found, percent) = classified(line).unwrap();
             assert_eq!(found, kind, "{line:?}");
             assert!((55..=85).contains(&percent), "{line:?}: {percent}");
         }
@@ -223,7 +222,7 @@ mod tests {
     #[test]
     fn sentences_are_paragraphs() {
         for line in ["It was shut.", "\"We knew nothing.\"", "He listed the reasons:"] {
-            assert_eq!(judge(line), None, "{line:?}");
+            assert_eq!(classified(line), None, "{line:?}");
         }
     }
 }

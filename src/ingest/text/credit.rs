@@ -1,5 +1,6 @@
 //! Recognises picture credits. A line with one is certainly a caption.
 
+use super::super::words::SMALL_IN_CREDITS;
 use super::head::ends_sentence;
 
 /// Splits a line with a picture credit or label into caption and credit: `The quay. Photograph: Ana Reis`,
@@ -49,10 +50,10 @@ fn is_agency_line(text: &str) -> bool {
 
 /// Whether the text looks like names of people and agencies: up to eight words, each capitalised.
 fn is_credit(text: &str) -> bool {
-    const SMALL: [&str; 6] = ["and", "for", "via", "of", "the", "de"];
     let words: Vec<&str> = text.split_whitespace().collect();
-    let named =
-        |word: &&str| word.starts_with(char::is_uppercase) || SMALL.contains(word) || word.starts_with(['/', '©']);
+    let named = |word: &&str| {
+        word.starts_with(char::is_uppercase) || SMALL_IN_CREDITS.contains(word) || word.starts_with(['/', '©'])
+    };
     (1..=8).contains(&words.len()) && words.iter().all(named)
 }
 

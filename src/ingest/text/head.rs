@@ -2,9 +2,10 @@
 
 use jiff::civil::Date;
 
+use super::super::words::{PRESS_WORDS, SMALL_IN_MASTHEADS};
 use super::super::{IngestError, times};
 use super::meta::{self, Meta};
-use super::segments::Segment;
+use super::segments::TextSegment;
 
 /// Maximum number of words in a headline; a longer first unit is running text.
 const HEADLINE_WORDS_MAX: usize = 40;
@@ -13,14 +14,14 @@ const STANDFIRST_WORDS_MAX: usize = 60;
 
 /// The top of a page, in its parts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Head {
+pub(super) struct PageTop {
     pub(super) masthead: Option<Masthead>,
     pub(super) page_date: Option<Date>,
     pub(super) headline: String,
     pub(super) standfirst: String,
     pub(super) meta: Meta,
     /// Units before the last meta line that belong to the body, such as the caption of the leading picture.
-    pub(super) leading: Vec<Segment>,
+    pub(super) leading: Vec<TextSegment>,
 }
 
 /// The publication as printed at the top of the page.
@@ -32,8 +33,8 @@ pub(super) struct Masthead {
 }
 
 /// Separates the top of a page from its body.
-pub(super) fn split(segments: &[Segment]) -> Result<(Head, &[Segment]), IngestError> {
-    let mut head = Head::default();
+pub(super) fn split(segments: &[TextSegment]) -> Result<(PageTop, &[TextSegment]), IngestError> {
+    let mut head = PageTop::default();
     let rest = take_masthead(segments, &mut head);
     let rest = take_kicker(rest, &mut head);
     let (headline, rest) = rest.split_first().ok_or(IngestError::Empty)?;
@@ -55,7 +56,7 @@ pub(super) fn split(segments: &[Segment]) -> Result<(Head, &[Segment]), IngestEr
 ///
 /// A date near the top is the page's date if a headline follows it. Otherwise the headline is above it, and the date
 /// belongs to the article.
-fn take_masthead<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
+fn take_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
     const TOP: usize = 4;
     let dated = segments.iter().take(TOP).position(|segment| dated_line(&segment.text).is_some());
     if let Some((at, (before, [line, rest @ ..]))) = dated.map(|at| (at, segments.split_at(at)))
@@ -78,7 +79,7 @@ fn take_masthead<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] 
 }
 
 /// Recognises a masthead without a date, by a logo with the initials of its name or by a word from newspaper names.
-fn undated_masthead<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
+fn undated_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
     let (logo, rest) = match segments {
         [logo, rest @ ..] if is_logo(&logo.text) && !rest.is_empty() => (Some(logo), rest),
         _ => (None, segments),
@@ -95,7 +96,7 @@ fn undated_masthead<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segmen
 }
 
 /// Takes a section name above the headline.
-fn take_kicker<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
+fn take_kicker<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
     match segments {
         [kicker, rest @ ..] if meta::is_known_section(&kicker.text) && is_headline(rest) => {
             head.meta.section = Some(kicker.text.clone());
@@ -109,7 +110,7 @@ fn take_kicker<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
 ///
 /// Prose between the headline and a meta line is the standfirst. Without a meta line, prose is the first paragraph, or
 /// the standfirst if no blank line separates it from the headline.
-fn take_meta<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
+fn take_meta<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
     const NEAR: usize = 7;
     const PROSE_MAX: usize = 2;
     let mut taken = 0;
@@ -148,7 +149,7 @@ fn take_meta<'a>(segments: &'a [Segment], head: &mut Head) -> &'a [Segment] {
     }
 }
 
-fn is_standfirst(segment: &Segment) -> bool {
+fn is_standfirst(segment: &TextSegment) -> bool {
     (8..=STANDFIRST_WORDS_MAX).contains(&segment.words())
         || ends_sentence(&segment.text) && segment.words() <= STANDFIRST_WORDS_MAX
 }
@@ -168,7 +169,7 @@ fn dated_line(line: &str) -> Option<(Date, Option<&str>)> {
 
 /// Whether the first unit can be a headline: it is short, does not end a sentence, is not a meta line, and is not the
 /// last.
-fn is_headline(segments: &[Segment]) -> bool {
+fn is_headline(segments: &[TextSegment]) -> bool {
     match segments {
         [segment, _, ..] => {
             let short = segment.words() <= HEADLINE_WORDS_MAX;
@@ -180,7 +181,7 @@ fn is_headline(segments: &[Segment]) -> bool {
     }
 }
 
-fn is_masthead_like(segment: &Segment) -> bool {
+fn is_masthead_like(segment: &TextSegment) -> bool {
     segment.words() <= 6
         && segment.text.chars().count() <= 60
         && !ends_sentence(&segment.text)
@@ -201,51 +202,9 @@ fn is_initials(logo: &str, name: &str) -> bool {
 
 /// Whether a name is in title case and has a word that is common in newspaper names.
 fn has_press_word(name: &str) -> bool {
-    const WORDS: [&str; 40] = [
-        "advertiser",
-        "argus",
-        "bulletin",
-        "chronicle",
-        "courier",
-        "daily",
-        "dispatch",
-        "echo",
-        "enquirer",
-        "evening",
-        "examiner",
-        "express",
-        "gazette",
-        "globe",
-        "guardian",
-        "herald",
-        "independent",
-        "inquirer",
-        "journal",
-        "leader",
-        "ledger",
-        "mail",
-        "mercury",
-        "mirror",
-        "monitor",
-        "news",
-        "observer",
-        "post",
-        "press",
-        "record",
-        "recorder",
-        "register",
-        "review",
-        "sentinel",
-        "standard",
-        "star",
-        "telegraph",
-        "times",
-        "tribune",
-        "weekly",
-    ];
-    const SMALL: [&str; 6] = ["of", "and", "the", "&", "for", "on"];
-    let titled = name.split_whitespace().all(|word| word.starts_with(char::is_uppercase) || SMALL.contains(&word));
-    titled && name.split_whitespace().any(|word| WORDS.contains(&word.to_lowercase().as_str()))
+    let titled =
+        name.split_whitespace().all(|word| word.starts_with(char::is_uppercase) || SMALL_IN_MASTHEADS.contains(&word));
+    titled && name.split_whitespace().any(|word| PRESS_WORDS.contains(&word.to_lowercase().as_str()))
 }
 
 /// Whether the text ends like a sentence, ignoring closing quotes and brackets.

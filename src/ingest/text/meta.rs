@@ -2,6 +2,9 @@
 
 use crate::model::Precision;
 
+use super::super::words::{
+    MODIFIED_LABELS, PUBLISHED_LABELS, SECTIONS, SMALL_IN_BYLINES, SMALL_IN_SECTIONS, is_separated_reading_time,
+};
 use super::super::{is_absolute_url, times};
 
 /// The facts about an article in its meta lines.
@@ -33,34 +36,6 @@ impl Meta {
         self.published.is_some() || self.modified.is_some()
     }
 }
-
-/// Section names that are common enough to be recognised without a time next to them.
-const SECTIONS: [&str; 24] = [
-    "World",
-    "Politics",
-    "Business",
-    "Sport",
-    "Sports",
-    "Culture",
-    "Opinion",
-    "Science",
-    "Technology",
-    "Tech",
-    "Health",
-    "Local",
-    "National",
-    "International",
-    "Economy",
-    "Environment",
-    "Education",
-    "Travel",
-    "Arts",
-    "Entertainment",
-    "News",
-    "Local news",
-    "World news",
-    "City",
-];
 
 /// Whether all of the text is the name of a common section.
 pub(super) fn is_known_section(text: &str) -> bool {
@@ -101,7 +76,7 @@ fn several(line: &str) -> Option<Meta> {
     let mut meta = Meta::default();
     let mut section = None;
     let parts = parts(line);
-    for part in parts.iter().filter(|part| !is_reading_time(part)) {
+    for part in parts.iter().filter(|part| !is_separated_reading_time(part)) {
         match single(part) {
             Some(found) => meta.absorb(found),
             None if section.is_none() && is_section(part) => section = Some((*part).to_owned()),
@@ -123,20 +98,12 @@ pub(super) fn parts(line: &str) -> Vec<&str> {
         .collect()
 }
 
-fn is_reading_time(part: &str) -> bool {
-    let words: Vec<String> = part.split_whitespace().map(str::to_lowercase).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    matches!(words.as_slice(), [_, "min" | "mins" | "minute" | "minutes" | "minute's", "read"] | [_, "read"])
-}
-
 /// `2 months ago`, `Published: March 3, 2026`, `Last updated on 3 March 2026`.
 fn time(part: &str) -> Option<Meta> {
-    const PUBLISHED: [&str; 3] = ["first published", "published", "posted"];
-    const MODIFIED: [&str; 5] = ["last updated", "last modified", "updated", "modified", "amended"];
-    if let Some(words) = labelled_time(part, &MODIFIED) {
+    if let Some(words) = labelled_time(part, &MODIFIED_LABELS) {
         return Some(Meta { modified: Some(words), ..Meta::default() });
     }
-    let words = labelled_time(part, &PUBLISHED).or_else(|| is_time(part).then(|| part.to_owned()))?;
+    let words = labelled_time(part, &PUBLISHED_LABELS).or_else(|| is_time(part).then(|| part.to_owned()))?;
     Some(Meta { published: Some(words), ..Meta::default() })
 }
 
@@ -167,10 +134,9 @@ fn section_and_time(part: &str) -> Option<Meta> {
 
 /// Whether the text is up to four words in title case, such as `Arts & Culture` or `Letters to the Editor`.
 fn is_section(text: &str) -> bool {
-    const SMALL: [&str; 9] = ["and", "of", "the", "in", "to", "on", "&", "for", "news"];
     let mut words = text.split_whitespace();
     let first = words.next().is_some_and(|word| word.starts_with(char::is_uppercase));
-    let named = |word: &str| word.starts_with(char::is_uppercase) || SMALL.contains(&word);
+    let named = |word: &str| word.starts_with(char::is_uppercase) || SMALL_IN_SECTIONS.contains(&word);
     first && words.clone().count() < 4 && words.all(named) && !text.ends_with(['.', '?', '!', ':', '"'])
 }
 
@@ -187,8 +153,7 @@ fn byline(part: &str) -> Option<Meta> {
         is_name(names) && names.split_whitespace().count() <= WORDS_MAX && !names.ends_with(['.', '!', '?', ':']);
     // A paragraph or headline may start with "By Friday". A name is a single word or has a second name after the first.
     let mut words = names.split_whitespace().skip(1);
-    let named =
-        words.next().is_none_or(|word| is_name(word) || matches!(word, "and" | "de" | "van" | "von" | "da" | "del"));
+    let named = words.next().is_none_or(|word| is_name(word) || SMALL_IN_BYLINES.contains(&word));
     (shape && named).then(|| Meta { bylines: vec![names.to_owned()], ..Meta::default() })
 }
 

@@ -29,7 +29,7 @@ use jiff::civil::Date;
 use crate::model::{ClaimedTime, Content};
 
 use super::{Document, Guess, IngestError, Options, times};
-use head::Head;
+use head::PageTop;
 use meta::Meta;
 
 /// Reads a news page. Fails if the first line after the masthead is too long to be a headline.
@@ -79,7 +79,7 @@ enum Reference {
     Given(Date),
 }
 
-fn masthead(head: &Head, guesses: &mut Vec<Guess>) -> (Option<String>, Option<Date>) {
+fn masthead(head: &PageTop, guesses: &mut Vec<Guess>) -> (Option<String>, Option<Date>) {
     let publication = head.masthead.as_ref().map(|masthead| {
         guesses.push(Guess::new("publication", masthead.name.clone(), masthead.why));
         masthead.name.clone()

@@ -4,7 +4,7 @@ use super::super::format::is_blank;
 
 /// A self-contained piece of the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
+pub(super) struct TextSegment {
     /// The text on one line, trimmed.
     pub(super) text: String,
     /// Number of the line on which it starts, from 1.
@@ -13,7 +13,7 @@ pub(super) struct Segment {
     pub(super) follows_directly: bool,
 }
 
-impl Segment {
+impl TextSegment {
     /// The number of words, separated by white space. In scripts without spaces between words, two characters count as
     /// one word.
     pub(super) fn words(&self) -> usize {
@@ -23,20 +23,20 @@ impl Segment {
 }
 
 /// Splits a page into units.
-pub(super) fn segments(text: &str) -> Vec<Segment> {
+pub(super) fn segments(text: &str) -> Vec<TextSegment> {
     let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(index, line)| (index + 1, clean(line))).collect();
     let chunks: Vec<&[(usize, &str)]> =
         lines.split(|(_, line)| line.is_empty()).filter(|chunk| !chunk.is_empty()).collect();
     let width = wrap_width(&chunks);
-    chunks.into_iter().flat_map(|chunk| chunk_units(chunk, width)).collect()
+    chunks.into_iter().flat_map(|chunk| chunk_segments(chunk, width)).collect()
 }
 
 fn clean(line: &str) -> &str {
     line.trim_matches(is_blank)
 }
 
-fn chunk_units(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<Segment> {
-    let segment = |(index, (line, text)): (usize, &(usize, &str))| Segment {
+fn chunk_segments(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<TextSegment> {
+    let segment = |(index, (line, text)): (usize, &(usize, &str))| TextSegment {
         text: (*text).to_owned(),
         line: *line,
         follows_directly: index > 0,
@@ -46,7 +46,7 @@ fn chunk_units(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<Segment> {
     }
     let text = chunk.iter().map(|(_, text)| *text).collect::<Vec<_>>().join(" ");
     let line = chunk.first().map_or(1, |(line, _)| *line);
-    vec![Segment { text, line, follows_directly: false }]
+    vec![TextSegment { text, line, follows_directly: false }]
 }
 
 /// The width at which the document is hard-wrapped; `None` if each line is a unit of its own.

@@ -6,11 +6,11 @@ use jiff::tz::Offset;
 
 use crate::model::Precision;
 
-use super::words::{Token, month, tokens, weekday};
+use super::words::{TimeToken, month, tokens, weekday};
 
 /// A point in time as written, not converted to UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(super) struct WrittenTime {
     /// The date in the zone in which it is written; the first day of the month or year if no day is given.
     pub(super) date: Date,
     /// Precision of the date alone: day, month or year.
@@ -20,7 +20,7 @@ pub(super) struct Moment {
 }
 
 /// Reads a line that consists of a date, with or without a time of day.
-pub(super) fn read(line: &str) -> Option<Moment> {
+pub(super) fn read(line: &str) -> Option<WrittenTime> {
     let tokens = tokens(line);
     let mut rest = tokens.as_slice();
     let mut moment = date(&mut rest)?;
@@ -35,7 +35,7 @@ pub(super) fn read(line: &str) -> Option<Moment> {
 }
 
 /// Reads what may follow a date or weekday: a time of day, with its zone if that is unambiguous.
-pub(super) fn time_of_day(mut rest: &[Token]) -> Option<(Time, Option<Offset>)> {
+pub(super) fn time_of_day(mut rest: &[TimeToken]) -> Option<(Time, Option<Offset>)> {
     skip_joint(&mut rest);
     let clock = basic_clock(&mut rest).or_else(|| clock(&mut rest))?;
     let zone = zone(rest)?;
@@ -43,14 +43,14 @@ pub(super) fn time_of_day(mut rest: &[Token]) -> Option<(Time, Option<Offset>)> 
 }
 
 /// A time of day as written. The seconds may be 60.
-struct Clock {
+struct ClockTime {
     hour: u32,
     minute: u32,
     second: u32,
     nanos: i32,
 }
 
-impl Clock {
+impl ClockTime {
     /// The time of day. Second 60 becomes the last microsecond of its minute, and is valid only in the UTC minute
     /// 23:59.
     fn time_in(&self, zone: Option<Offset>) -> Option<Time> {
@@ -70,12 +70,12 @@ impl Clock {
 }
 
 /// Reads the date at the start of a line and ignores the rest.
-pub(super) fn read_leading_date(line: &str) -> Option<Moment> {
+pub(super) fn read_leading_date(line: &str) -> Option<WrittenTime> {
     date(&mut tokens(line).as_slice()).filter(|moment| moment.precision == Precision::Day)
 }
 
-fn date(rest: &mut &[Token]) -> Option<Moment> {
-    if let [Token::Word(word), after @ ..] = *rest
+fn date(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
+    if let [TimeToken::Word(word), after @ ..] = *rest
         && weekday(word).is_some()
     {
         *rest = after;
@@ -91,7 +91,7 @@ fn date(rest: &mut &[Token]) -> Option<Moment> {
 }
 
 /// `2025-11-08` or `2025/11/08`. Without a day only a hyphen is accepted, as in `2025-11`.
-fn year_first(rest: &mut &[Token]) -> Option<Moment> {
+fn year_first(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let year = number(rest, 4, 4)?;
     let separator = mark(rest, &['-', '/'])?;
     let month = number(rest, 1, 2)?;
@@ -105,7 +105,7 @@ fn year_first(rest: &mut &[Token]) -> Option<Moment> {
 }
 
 /// ISO 8601's `2025-W45-6`, the Saturday of week 45.
-fn week_date(rest: &mut &[Token]) -> Option<Moment> {
+fn week_date(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let year = number(rest, 4, 4)?;
     mark(rest, &['-'])?;
     skip_word(rest, &["w"])?;
@@ -113,26 +113,26 @@ fn week_date(rest: &mut &[Token]) -> Option<Moment> {
     mark(rest, &['-'])?;
     let weekday = Weekday::from_monday_one_offset(i8::try_from(number(rest, 1, 1)?).ok()?).ok()?;
     let date = ISOWeekDate::new(i16::try_from(year).ok()?, i8::try_from(week).ok()?, weekday).ok()?.date();
-    (date.year() > 0).then_some(Moment { date, precision: Precision::Day, clock: None })
+    (date.year() > 0).then_some(WrittenTime { date, precision: Precision::Day, clock: None })
 }
 
 /// ISO 8601's `2025-312`, the day of the year.
-fn ordinal(rest: &mut &[Token]) -> Option<Moment> {
+fn ordinal(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let year = i16::try_from(number(rest, 4, 4)?).ok()?;
     mark(rest, &['-'])?;
     let day = i16::try_from(number(rest, 3, 3)?).ok()?;
     let date = Date::new(year, 1, 1).ok()?.with().day_of_year(day).build().ok()?;
-    (year > 0).then_some(Moment { date, precision: Precision::Day, clock: None })
+    (year > 0).then_some(WrittenTime { date, precision: Precision::Day, clock: None })
 }
 
 /// ISO 8601's basic form, `20251108`.
-fn basic(rest: &mut &[Token]) -> Option<Moment> {
+fn basic(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let digits = number(rest, 8, 8)?;
     moment(digits / 10_000, digits / 100 % 100, digits % 100, Precision::Day)
 }
 
 /// `8 November 2025`, `8th of November, 2025`.
-fn day_month_year(rest: &mut &[Token]) -> Option<Moment> {
+fn day_month_year(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let day = day(rest)?;
     skip_word(rest, &["of"]);
     let month = month_word(rest)?;
@@ -141,7 +141,7 @@ fn day_month_year(rest: &mut &[Token]) -> Option<Moment> {
 }
 
 /// `November 8, 2025`, `Nov. 8th 2025`.
-fn month_day_year(rest: &mut &[Token]) -> Option<Moment> {
+fn month_day_year(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let month = month_word(rest)?;
     let day = day(rest)?;
     let year = number(rest, 4, 4)?;
@@ -149,7 +149,7 @@ fn month_day_year(rest: &mut &[Token]) -> Option<Moment> {
 }
 
 /// `08.11.2025`, and `28/11/2025` or `11/28/2025` if only one order of day and month is a valid date.
-fn numeric(rest: &mut &[Token]) -> Option<Moment> {
+fn numeric(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let first = number(rest, 1, 2)?;
     let separator = mark(rest, &['.', '/'])?;
     let second = number(rest, 1, 2)?;
@@ -164,25 +164,25 @@ fn numeric(rest: &mut &[Token]) -> Option<Moment> {
     }
 }
 
-fn month_year(rest: &mut &[Token]) -> Option<Moment> {
+fn month_year(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let month = month_word(rest)?;
     let year = number(rest, 4, 4)?;
     moment(year, month, 1, Precision::Month)
 }
 
-fn year_alone(rest: &mut &[Token]) -> Option<Moment> {
+fn year_alone(rest: &mut &[TimeToken]) -> Option<WrittenTime> {
     let year = number(rest, 4, 4)?;
     moment(year, 1, 1, Precision::Year)
 }
 
-fn moment(year: u32, month: u32, day: u32, precision: Precision) -> Option<Moment> {
+fn moment(year: u32, month: u32, day: u32, precision: Precision) -> Option<WrittenTime> {
     let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
     let date = Date::new(year, month, day).ok().filter(|_| year > 0)?;
-    Some(Moment { date, precision, clock: None })
+    Some(WrittenTime { date, precision, clock: None })
 }
 
 /// `18:00`, `18:00:30.5`, `18.30`, `6:30 p.m.`, `6 pm`.
-fn clock(rest: &mut &[Token]) -> Option<Clock> {
+fn clock(rest: &mut &[TimeToken]) -> Option<ClockTime> {
     let hour = number(rest, 1, 2)?;
     let mut minute = None;
     let (mut second, mut nanos) = (0, 0);
@@ -201,19 +201,19 @@ fn clock(rest: &mut &[Token]) -> Option<Clock> {
         Some(_) => hour % 12,
         None => minute.map(|_| hour)?,
     };
-    Some(Clock { hour, minute: minute.unwrap_or(0), second, nanos })
+    Some(ClockTime { hour, minute: minute.unwrap_or(0), second, nanos })
 }
 
 /// The time of day of ISO 8601's basic form: `180000`.
-fn basic_clock(rest: &mut &[Token]) -> Option<Clock> {
+fn basic_clock(rest: &mut &[TimeToken]) -> Option<ClockTime> {
     let mut after = *rest;
     let digits = number(&mut after, 6, 6)?;
     *rest = after;
-    Some(Clock { hour: digits / 10_000, minute: digits / 100 % 100, second: digits % 100, nanos: 0 })
+    Some(ClockTime { hour: digits / 10_000, minute: digits / 100 % 100, second: digits % 100, nanos: 0 })
 }
 
-fn fraction(rest: &mut &[Token]) -> Option<i32> {
-    let [Token::Number(digits), after @ ..] = *rest else { return None };
+fn fraction(rest: &mut &[TimeToken]) -> Option<i32> {
+    let [TimeToken::Number(digits), after @ ..] = *rest else { return None };
     *rest = after;
     let nanos: String = digits.chars().chain("000000000".chars()).take(9).collect();
     nanos.parse().ok()
@@ -221,36 +221,38 @@ fn fraction(rest: &mut &[Token]) -> Option<i32> {
 
 /// Reads the rest of a line as a zone. `Some(None)` means that the zone is missing or ambiguous (`EST` is New York or
 /// Sydney, `ET` depends on the season), and `None` that the rest is not a zone.
-fn zone(rest: &[Token]) -> Option<Option<Offset>> {
+fn zone(rest: &[TimeToken]) -> Option<Option<Offset>> {
     match rest {
-        [Token::Mark('('), inner @ .., Token::Mark(')')] => zone(inner),
-        [named @ .., Token::Mark(')' | ']')] => zone(before_comment(named)?),
-        [Token::Word(word)] if matches!(word.as_str(), "z" | "utc" | "gmt") => Some(Some(Offset::UTC)),
-        [Token::Word(word)] if word == "cet" => Some(Offset::from_hours(1).ok()),
-        [Token::Word(word)] if word == "cest" => Some(Offset::from_hours(2).ok()),
-        [Token::Word(word), offset @ ..] if matches!(word.as_str(), "utc" | "gmt") => numeric_zone(offset).map(Some),
-        [Token::Mark(_), ..] => numeric_zone(rest).map(Some),
-        words => (words.len() <= 3 && words.iter().all(|token| matches!(token, Token::Word(_)))).then_some(None),
+        [TimeToken::Mark('('), inner @ .., TimeToken::Mark(')')] => zone(inner),
+        [named @ .., TimeToken::Mark(')' | ']')] => zone(before_comment(named)?),
+        [TimeToken::Word(word)] if matches!(word.as_str(), "z" | "utc" | "gmt") => Some(Some(Offset::UTC)),
+        [TimeToken::Word(word)] if word == "cet" => Some(Offset::from_hours(1).ok()),
+        [TimeToken::Word(word)] if word == "cest" => Some(Offset::from_hours(2).ok()),
+        [TimeToken::Word(word), offset @ ..] if matches!(word.as_str(), "utc" | "gmt") => {
+            numeric_zone(offset).map(Some)
+        }
+        [TimeToken::Mark(_), ..] => numeric_zone(rest).map(Some),
+        words => (words.len() <= 3 && words.iter().all(|token| matches!(token, TimeToken::Word(_)))).then_some(None),
     }
 }
 
 /// The part before brackets that repeat the zone's name: `GMT+0100 (Central European Time)`, `+01:00[Europe/Berlin]`.
-fn before_comment(rest: &[Token]) -> Option<&[Token]> {
-    let open = rest.iter().rposition(|token| matches!(token, Token::Mark('(' | '[')))?;
+fn before_comment(rest: &[TimeToken]) -> Option<&[TimeToken]> {
+    let open = rest.iter().rposition(|token| matches!(token, TimeToken::Mark('(' | '[')))?;
     rest.get(..open).filter(|before| !before.is_empty())
 }
 
 /// `+01:00`, `-0400`, `+2`.
-fn numeric_zone(rest: &[Token]) -> Option<Offset> {
+fn numeric_zone(rest: &[TimeToken]) -> Option<Offset> {
     let (sign, digits, minutes) = match rest {
-        [Token::Mark(sign), Token::Number(hours), Token::Mark(':'), Token::Number(minutes)] => {
+        [TimeToken::Mark(sign), TimeToken::Number(hours), TimeToken::Mark(':'), TimeToken::Number(minutes)] => {
             (sign, hours.clone(), minutes.clone())
         }
-        [Token::Mark(sign), Token::Number(digits)] if digits.len() == 4 => {
+        [TimeToken::Mark(sign), TimeToken::Number(digits)] if digits.len() == 4 => {
             let (hours, minutes) = digits.split_at(2);
             (sign, hours.to_owned(), minutes.to_owned())
         }
-        [Token::Mark(sign), Token::Number(hours)] => (sign, hours.clone(), String::from("0")),
+        [TimeToken::Mark(sign), TimeToken::Number(hours)] => (sign, hours.clone(), String::from("0")),
         _ => return None,
     };
     let sign = match sign {
@@ -263,40 +265,40 @@ fn numeric_zone(rest: &[Token]) -> Option<Offset> {
     Offset::from_seconds(sign * (i32::from(hours) * 3_600 + i32::from(minutes) * 60)).ok()
 }
 
-fn number(rest: &mut &[Token], digits_min: usize, digits_max: usize) -> Option<u32> {
-    let [Token::Number(digits), after @ ..] = *rest else { return None };
+fn number(rest: &mut &[TimeToken], digits_min: usize, digits_max: usize) -> Option<u32> {
+    let [TimeToken::Number(digits), after @ ..] = *rest else { return None };
     *rest = after;
     if (digits_min..=digits_max).contains(&digits.len()) { digits.parse().ok() } else { None }
 }
 
-fn day(rest: &mut &[Token]) -> Option<u32> {
+fn day(rest: &mut &[TimeToken]) -> Option<u32> {
     let day = number(rest, 1, 2)?;
     skip_word(rest, &["st", "nd", "rd", "th"]);
     Some(day)
 }
 
-fn month_word(rest: &mut &[Token]) -> Option<u32> {
-    let [Token::Word(word), after @ ..] = *rest else { return None };
+fn month_word(rest: &mut &[TimeToken]) -> Option<u32> {
+    let [TimeToken::Word(word), after @ ..] = *rest else { return None };
     *rest = after;
     month(word).and_then(|month| u32::try_from(month).ok())
 }
 
-fn mark(rest: &mut &[Token], marks: &[char]) -> Option<char> {
-    let [Token::Mark(mark), after @ ..] = *rest else { return None };
+fn mark(rest: &mut &[TimeToken], marks: &[char]) -> Option<char> {
+    let [TimeToken::Mark(mark), after @ ..] = *rest else { return None };
     let mark = marks.iter().copied().find(|known| known == mark)?;
     *rest = after;
     Some(mark)
 }
 
-fn skip_word(rest: &mut &[Token], words: &[&str]) -> Option<String> {
-    let [Token::Word(word), after @ ..] = *rest else { return None };
+fn skip_word(rest: &mut &[TimeToken], words: &[&str]) -> Option<String> {
+    let [TimeToken::Word(word), after @ ..] = *rest else { return None };
     let word = words.contains(&word.as_str()).then(|| word.clone())?;
     *rest = after;
     Some(word)
 }
 
 /// Skips what may separate a date from a time of day: `T`, `at`, a dash, a bar or a dot.
-fn skip_joint(rest: &mut &[Token]) {
+fn skip_joint(rest: &mut &[TimeToken]) {
     if skip_word(rest, &["t", "at"]).is_none() {
         mark(rest, &['-', '–', '—', '|', '·', '•']);
     }

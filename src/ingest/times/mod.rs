@@ -30,7 +30,7 @@ use jiff::tz::Offset;
 
 use crate::model::{ClaimedTime, Precision, Timestamp};
 
-use absolute::Moment;
+use absolute::WrittenTime;
 use relative::Relative;
 
 /// Reads a claimed time. All of `words` has to be part of it.
@@ -121,7 +121,7 @@ fn claimed(time: Timestamp, precision: Precision, words: &str, found_in: &str, r
     ClaimedTime { time, precision, words: words.to_owned(), found_in: found_in.to_owned(), relative }
 }
 
-fn instant_of(moment: Moment) -> Option<(Timestamp, Precision)> {
+fn instant_of(moment: WrittenTime) -> Option<(Timestamp, Precision)> {
     match moment.clock {
         Some((clock, Some(offset))) => {
             let instant = offset.to_timestamp(moment.date.to_datetime(clock)).ok()?;

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use crate::model::Precision;
 
 use super::weekday::{self, Named};
-use super::words::{Token, tokens};
+use super::words::{TimeToken, tokens};
 
 /// A time relative to another day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(super) fn read(line: &str) -> Option<Relative> {
 }
 
 /// `2 months ago`, `yesterday`.
-fn span(tokens: &[Token]) -> Option<Ago> {
+fn span(tokens: &[TimeToken]) -> Option<Ago> {
     let pieces: Option<Vec<&str>> = tokens.iter().map(piece).collect();
     let pieces = pieces?;
     match without_hedge(&pieces) {
@@ -76,10 +76,10 @@ fn span(tokens: &[Token]) -> Option<Ago> {
     }
 }
 
-fn piece(token: &Token) -> Option<&str> {
+fn piece(token: &TimeToken) -> Option<&str> {
     match token {
-        Token::Number(text) | Token::Word(text) => Some(text),
-        Token::Mark(_) => None,
+        TimeToken::Number(text) | TimeToken::Word(text) => Some(text),
+        TimeToken::Mark(_) => None,
     }
 }
 

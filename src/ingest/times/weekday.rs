@@ -9,7 +9,7 @@ use jiff::civil::{Date, Weekday};
 use crate::model::Precision;
 
 use super::absolute;
-use super::words::{Token, weekday};
+use super::words::{TimeToken, weekday};
 
 /// A weekday as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,25 +55,25 @@ fn days_before(day: Date, days: i64) -> Option<Date> {
 }
 
 /// Reads a line that consists of a weekday, with or without a part of the day or a time of day.
-pub(super) fn read(tokens: &[Token]) -> Option<Named> {
+pub(super) fn read(tokens: &[TimeToken]) -> Option<Named> {
     let rest = match tokens {
-        [Token::Word(word), rest @ ..] if word == "on" => rest,
+        [TimeToken::Word(word), rest @ ..] if word == "on" => rest,
         _ => tokens,
     };
     let (last, rest) = match rest {
-        [Token::Word(word), rest @ ..] if word == "last" => (true, rest),
+        [TimeToken::Word(word), rest @ ..] if word == "last" => (true, rest),
         _ => (false, rest),
     };
-    let [Token::Word(name), rest @ ..] = rest else { return None };
+    let [TimeToken::Word(name), rest @ ..] = rest else { return None };
     let weekday = weekday(name)?;
     (is_part_of_day(rest) || absolute::time_of_day(rest).is_some()).then_some(Named { weekday, last })
 }
 
 /// Whether the tokens are a part of the day, or empty.
-fn is_part_of_day(rest: &[Token]) -> bool {
+fn is_part_of_day(rest: &[TimeToken]) -> bool {
     match rest {
         [] => true,
-        [Token::Word(part)] => matches!(part.as_str(), "morning" | "afternoon" | "evening" | "night"),
+        [TimeToken::Word(part)] => matches!(part.as_str(), "morning" | "afternoon" | "evening" | "night"),
         _ => false,
     }
 }

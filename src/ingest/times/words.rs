@@ -20,7 +20,7 @@ const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "frid
 
 /// A piece of a line. White space and commas separate tokens and are dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum TimeToken {
     /// Digits as written, including leading zeros.
     Number(String),
     /// Letters in lower case, without the dots of abbreviations: `p.m.` is `pm`.
@@ -30,25 +30,25 @@ pub(super) enum Token {
 }
 
 /// Splits a line into tokens.
-pub(super) fn tokens(line: &str) -> Vec<Token> {
+pub(super) fn tokens(line: &str) -> Vec<TimeToken> {
     let mut tokens = Vec::new();
     let mut rest = line;
     while let Some(first) = rest.chars().next() {
         let number = leading(rest, |c| c.is_ascii_digit());
         let word = leading(rest, char::is_alphabetic);
         let length = if let Some(digits) = number {
-            tokens.push(Token::Number(digits.to_owned()));
+            tokens.push(TimeToken::Number(digits.to_owned()));
             digits.len()
         } else if let Some(letters) = word {
             let dotted = leading(rest, |c| c.is_alphabetic() || c == '.').unwrap_or(letters);
-            tokens.push(Token::Word(dotted.replace('.', "").to_lowercase()));
+            tokens.push(TimeToken::Word(dotted.replace('.', "").to_lowercase()));
             dotted.len()
         } else {
             let after = rest.get(first.len_utf8()..).unwrap_or_default();
             let decimal =
-                matches!(tokens.last(), Some(Token::Number(_))) && after.starts_with(|c: char| c.is_ascii_digit());
+                matches!(tokens.last(), Some(TimeToken::Number(_))) && after.starts_with(|c: char| c.is_ascii_digit());
             if !(first.is_whitespace() || first == ',' || first == '.' && !decimal) {
-                tokens.push(Token::Mark(first));
+                tokens.push(TimeToken::Mark(first));
             }
             first.len_utf8()
         };

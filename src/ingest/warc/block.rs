@@ -10,19 +10,34 @@ use crate::ingest::DOCUMENT_BYTES_MAX;
 const KEPT_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + (64 << 10);
 
 /// A block as read.
-pub(super) struct Block {
-    /// The block, up to the limit; empty if it is not wanted.
+pub(super) struct RecordBlock {
+    /// The block, up to the limit; empty if it was skipped.
     pub(super) kept: Vec<u8>,
     /// Number of bytes read. This is less than the header states if the file ends early, or if a gzip member starts
     /// with another record.
     pub(super) bytes: u64,
 }
 
-/// Reads a block of `length` bytes, and keeps the bytes only if it is wanted.
-pub(super) fn read<R: BufRead + Seek>(input: &mut Input<R>, length: u64, is_wanted: bool) -> io::Result<Block> {
-    let mut block = Block { kept: Vec::new(), bytes: 0 };
-    while block.bytes < length {
-        let left = usize::try_from(length - block.bytes).unwrap_or(usize::MAX);
+/// Reads a block of `length` bytes.
+pub(super) fn read<R: BufRead + Seek>(input: &mut Input<R>, length: u64) -> io::Result<RecordBlock> {
+    let mut kept: Vec<u8> = Vec::new();
+    let bytes = consume(input, length, |part| {
+        let room = KEPT_BYTES_MAX - kept.len();
+        kept.extend_from_slice(part.get(..room).unwrap_or(part));
+    })?;
+    Ok(RecordBlock { kept, bytes })
+}
+
+/// Reads a block of `length` bytes without keeping any of them.
+pub(super) fn skip<R: BufRead + Seek>(input: &mut Input<R>, length: u64) -> io::Result<RecordBlock> {
+    Ok(RecordBlock { kept: Vec::new(), bytes: consume(input, length, |_| {})? })
+}
+
+/// Passes up to `length` bytes to `keep`, and returns how many there were.
+fn consume<R: BufRead + Seek>(input: &mut Input<R>, length: u64, mut keep: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut bytes = 0;
+    while bytes < length {
+        let left = usize::try_from(length - bytes).unwrap_or(usize::MAX);
         let chunk = input.fill()?;
         if chunk.is_empty() {
             break;
@@ -32,13 +47,10 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<R>, length: u64, is_want
         }
         let chunk = input.fill()?;
         let part = chunk.get(..left).unwrap_or(chunk);
-        if is_wanted {
-            let room = KEPT_BYTES_MAX - block.kept.len();
-            block.kept.extend_from_slice(part.get(..room).unwrap_or(part));
-        }
+        keep(part);
         let part = part.len();
-        block.bytes += part as u64;
+        bytes += part as u64;
         input.consume(part);
     }
-    Ok(block)
+    Ok(bytes)
 }

@@ -1,8 +1,13 @@
 //! The header of a record: a version line, then named fields.
 
-/// The fields of a header in order, with names in lower case.
-#[derive(Debug, Default)]
-pub(super) struct Header(Vec<(String, String)>);
+/// The header of a record.
+#[derive(Debug)]
+pub(super) struct Header {
+    /// The fields in order, with names in lower case.
+    fields: Vec<(String, String)>,
+    /// The length of the record's block in bytes, as stated.
+    pub(super) block_bytes: u64,
+}
 
 impl Header {
     /// Parses the lines of a header, skipping the version line. A line that starts with white space continues the field
@@ -26,12 +31,14 @@ impl Header {
             };
             fields.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
         }
-        Ok(Self(fields))
+        let mut header = Self { fields, block_bytes: 0 };
+        header.block_bytes = header.content_length()?;
+        Ok(header)
     }
 
     /// Looks up a field by its lower-case name; empty if it is missing.
     pub(super) fn field(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
     /// Looks up a field that contains a URL. Some writers put it between `<` and `>`, as WARC 1.0 specified.
@@ -40,8 +47,7 @@ impl Header {
         address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(address)
     }
 
-    /// The length of the record's block in bytes, as stated.
-    pub(super) fn length(&self) -> Result<u64, String> {
+    fn content_length(&self) -> Result<u64, String> {
         let length = self.field("content-length");
         if length.is_empty() {
             return Err("its header has no Content-Length".to_owned());

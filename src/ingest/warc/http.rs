@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{Found, Page};
+use super::{Page, RecordContent};
 use crate::ingest::DOCUMENT_BYTES_MAX;
 use crate::model::Timestamp;
 
@@ -11,32 +11,32 @@ const FIELDS_MAX: usize = 256;
 
 /// Whether the header shows that a response is not a page but, for example, a redirect, an error or an image. 304 Not
 /// Modified counts as a page.
-pub(super) fn is_of_no_page(answer: &[u8]) -> bool {
+pub(super) fn is_of_no_page(response: &[u8]) -> bool {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut fields);
     // A header that cannot be read shows nothing.
-    let read = parse(&mut head, answer).is_ok();
+    let read = parse(&mut head, response).is_ok();
     let content_type = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-type"));
     let is_html = content_type.is_none_or(|field| is_html(&String::from_utf8_lossy(field.value)));
     read && (!is_html || !matches!(head.code, None | Some(200 | 304)))
 }
 
-fn parse<'b>(head: &mut httparse::Response<'_, 'b>, answer: &'b [u8]) -> httparse::Result<usize> {
+fn parse<'b>(head: &mut httparse::Response<'_, 'b>, response: &'b [u8]) -> httparse::Result<usize> {
     httparse::ParserConfig::default()
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)
         .ignore_invalid_headers_in_responses(true)
-        .parse_response(head, answer)
+        .parse_response(head, response)
 }
 
 /// Reads the page in a response, or says why it is not a page.
-pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
+pub(super) fn page(response: &[u8], url: String, time: Timestamp) -> RecordContent {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut fields);
-    let body = match parse(&mut head, answer) {
-        Ok(httparse::Status::Complete(end)) => answer.get(end..).unwrap_or_default(),
-        Ok(httparse::Status::Partial) => return Found::Broken("its HTTP header is incomplete".to_owned()),
-        Err(error) => return Found::Broken(format!("it is not an HTTP response: {error}")),
+    let body = match parse(&mut head, response) {
+        Ok(httparse::Status::Complete(end)) => response.get(end..).unwrap_or_default(),
+        Ok(httparse::Status::Partial) => return RecordContent::Broken("its HTTP header is incomplete".to_owned()),
+        Err(error) => return RecordContent::Broken(format!("it is not an HTTP response: {error}")),
     };
     let field = |name: &str| {
         let field = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
@@ -44,13 +44,13 @@ pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
     };
     let content_type = field("content-type");
     if head.code != Some(200) {
-        return Found::Other("responses that are not pages");
+        return RecordContent::Other("responses that are not pages");
     }
     if !content_type.is_empty() && !is_html(&content_type) {
-        return Found::Other("files that are not pages");
+        return RecordContent::Other("files that are not pages");
     }
     match decoded(body, &field("transfer-encoding"), &field("content-encoding")) {
-        Ok(body) => Found::Page(Page {
+        Ok(body) => RecordContent::Page(Page {
             url,
             time,
             body,
@@ -58,7 +58,7 @@ pub(super) fn page(answer: &[u8], url: String, time: Timestamp) -> Found {
             etag: field("etag"),
             last_modified: field("last-modified"),
         }),
-        Err(reason) => Found::Broken(reason),
+        Err(reason) => RecordContent::Broken(reason),
     }
 }
 

@@ -15,7 +15,7 @@ const MEMBER: &[u8] = b"\x1f\x8b\x08";
 
 /// A reader with lookahead that knows offsets and member boundaries.
 pub(super) struct Input<R: BufRead> {
-    source: Source<R>,
+    source: InputState<R>,
     chunk: Vec<u8>,
     /// Number of bytes of the chunk that are consumed.
     at: usize,
@@ -25,10 +25,10 @@ pub(super) struct Input<R: BufRead> {
     begins_member: bool,
 }
 
-enum Source<R: BufRead> {
-    Plain(Told<R>),
-    Between(Told<R>),
-    Within(Box<GzDecoder<Told<R>>>),
+enum InputState<R: BufRead> {
+    Plain(CountingReader<R>),
+    Between(CountingReader<R>),
+    Within(Box<GzDecoder<CountingReader<R>>>),
     /// Placeholder while switching between the other variants.
     Nowhere,
 }
@@ -37,16 +37,16 @@ impl<R: BufRead + Seek> Input<R> {
     /// Detects from the first bytes whether the file is compressed.
     pub(super) fn new(mut from: R) -> io::Result<Self> {
         let is_gzip = from.fill_buf()?.starts_with(MAGIC);
-        let told = Told { from, offset: 0 };
-        let source = if is_gzip { Source::Between(told) } else { Source::Plain(told) };
+        let file = CountingReader { from, offset: 0 };
+        let source = if is_gzip { InputState::Between(file) } else { InputState::Plain(file) };
         Ok(Self { source, chunk: Vec::new(), at: 0, offset: 0, begins_member: false })
     }
 
     /// File offset of the next byte, or of the member that it belongs to.
     pub(super) fn offset(&self) -> u64 {
         match self.source {
-            Source::Plain(_) => self.offset + self.at as u64,
-            Source::Between(_) | Source::Within(_) | Source::Nowhere => self.offset,
+            InputState::Plain(_) => self.offset + self.at as u64,
+            InputState::Between(_) | InputState::Within(_) | InputState::Nowhere => self.offset,
         }
     }
 
@@ -59,8 +59,8 @@ impl<R: BufRead + Seek> Input<R> {
     pub(super) fn fill(&mut self) -> io::Result<&[u8]> {
         if self.at == self.chunk.len() {
             self.forget();
-            if let Source::Plain(told) = &self.source {
-                self.offset = told.offset;
+            if let InputState::Plain(file) = &self.source {
+                self.offset = file.offset;
             }
             while self.read_more()? == 0 && self.next_member()? {}
         }
@@ -92,38 +92,38 @@ impl<R: BufRead + Seek> Input<R> {
     /// Seeks back to an offset that was returned earlier. Returns whether that succeeded; it cannot in a compressed
     /// file.
     pub(super) fn go_back(&mut self, offset: u64) -> bool {
-        let Source::Plain(told) = &mut self.source else { return false };
-        if told.from.seek(SeekFrom::Start(offset)).is_err() {
+        let InputState::Plain(file) = &mut self.source else { return false };
+        if file.from.seek(SeekFrom::Start(offset)).is_err() {
             return false;
         }
-        told.offset = offset;
+        file.offset = offset;
         self.forget();
         true
     }
 
     /// Skips from damage to what looks like the start of the next member, and returns whether there is one. The search
     /// starts at the damaged member if the file can seek.
-    pub(super) fn pass_over_damage(&mut self) -> io::Result<bool> {
+    pub(super) fn skip_damage(&mut self) -> io::Result<bool> {
         self.forget();
-        let Some(mut told) = self.take_file() else { return Ok(false) };
+        let Some(mut file) = self.take_file() else { return Ok(false) };
         // Because of the damage, the decoder may have read into the members after this one.
-        let behind = self.offset + 1;
-        if told.from.seek(SeekFrom::Start(behind)).is_ok() {
-            told.offset = behind;
-        } else if told.offset < behind && !told.fill_buf()?.is_empty() {
-            told.consume(1);
+        let after_damage = self.offset + 1;
+        if file.from.seek(SeekFrom::Start(after_damage)).is_ok() {
+            file.offset = after_damage;
+        } else if file.offset < after_damage && !file.fill_buf()?.is_empty() {
+            file.consume(1);
         }
-        let found = seek_member(&mut told);
-        self.source = Source::Between(told);
+        let found = seek_member(&mut file);
+        self.source = InputState::Between(file);
         found
     }
 
     /// Takes the underlying file out of the source; `None` if the file is not compressed.
-    fn take_file(&mut self) -> Option<Told<R>> {
-        match std::mem::replace(&mut self.source, Source::Nowhere) {
-            Source::Within(decoder) => Some(decoder.into_inner()),
-            Source::Between(told) => Some(told),
-            other @ (Source::Plain(_) | Source::Nowhere) => {
+    fn take_file(&mut self) -> Option<CountingReader<R>> {
+        match std::mem::replace(&mut self.source, InputState::Nowhere) {
+            InputState::Within(decoder) => Some(decoder.into_inner()),
+            InputState::Between(file) => Some(file),
+            other @ (InputState::Plain(_) | InputState::Nowhere) => {
                 self.source = other;
                 None
             }
@@ -141,11 +141,11 @@ impl<R: BufRead + Seek> Input<R> {
 
     /// Reads more bytes of the member, or of a plain file, into the chunk. Returns how many.
     fn read_more(&mut self) -> io::Result<usize> {
-        let is_plain = matches!(self.source, Source::Plain(_));
+        let is_plain = matches!(self.source, InputState::Plain(_));
         let from: &mut dyn Read = match &mut self.source {
-            Source::Plain(told) => told,
-            Source::Within(decoder) => decoder,
-            Source::Between(_) | Source::Nowhere => return Ok(0),
+            InputState::Plain(file) => file,
+            InputState::Within(decoder) => decoder,
+            InputState::Between(_) | InputState::Nowhere => return Ok(0),
         };
         // Drop consumed bytes first, so that the chunk stays small however far ahead a caller peeks.
         if self.at > 0 {
@@ -164,26 +164,26 @@ impl<R: BufRead + Seek> Input<R> {
 
     /// Starts reading the next member. Returns whether there is one.
     fn next_member(&mut self) -> io::Result<bool> {
-        let Some(mut told) = self.take_file() else { return Ok(false) };
-        let (offset, is_end) = (told.offset, told.fill_buf().map(<[u8]>::is_empty));
+        let Some(mut file) = self.take_file() else { return Ok(false) };
+        let (offset, is_end) = (file.offset, file.fill_buf().map(<[u8]>::is_empty));
         if !matches!(is_end, Ok(false)) {
-            self.source = Source::Between(told);
+            self.source = InputState::Between(file);
             return is_end.map(|_| false);
         }
-        self.source = Source::Within(Box::new(GzDecoder::new(told)));
+        self.source = InputState::Within(Box::new(GzDecoder::new(file)));
         (self.offset, self.begins_member) = (offset, true);
         Ok(true)
     }
 }
 
 /// A reader that counts the bytes consumed.
-struct Told<R> {
+struct CountingReader<R> {
     from: R,
     /// Number of bytes consumed: the offset of the next one.
     offset: u64,
 }
 
-impl<R: BufRead> Read for Told<R> {
+impl<R: BufRead> Read for CountingReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(into)?;
         self.offset += read as u64;
@@ -191,7 +191,7 @@ impl<R: BufRead> Read for Told<R> {
     }
 }
 
-impl<R: BufRead> BufRead for Told<R> {
+impl<R: BufRead> BufRead for CountingReader<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.from.fill_buf()
     }
@@ -212,9 +212,9 @@ fn read(from: &mut dyn Read, into: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Skips to the next bytes that may start a member, and returns whether there are any.
-fn seek_member(told: &mut impl BufRead) -> io::Result<bool> {
+fn seek_member(file: &mut impl BufRead) -> io::Result<bool> {
     loop {
-        let buffer = told.fill_buf()?;
+        let buffer = file.fill_buf()?;
         if buffer.is_empty() {
             return Ok(false);
         }
@@ -225,6 +225,6 @@ fn seek_member(told: &mut impl BufRead) -> io::Result<bool> {
             // The start of a member may extend past the end of the buffer.
             None => buffer.len().saturating_sub(MEMBER.len() - 1).max(1),
         };
-        told.consume(passed);
+        file.consume(passed);
     }
 }

@@ -14,7 +14,7 @@ mod input;
 
 use std::io::{self, BufRead, ErrorKind, Seek};
 
-use self::block::Block;
+use self::block::RecordBlock;
 use self::header::Header;
 use self::input::Input;
 use crate::model::Timestamp;
@@ -44,12 +44,12 @@ pub struct Record {
     /// Offset in the file of the record's first byte or, in a compressed file, of the gzip member that contains it.
     pub offset: u64,
     /// What the record contains.
-    pub found: Found,
+    pub found: RecordContent,
 }
 
 /// What a record contains.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum RecordContent {
     /// A page that a server returned.
     Page(Page),
     /// A visit that found a page unchanged.
@@ -90,13 +90,27 @@ pub struct Revisit {
     pub refers_to_time: Option<Timestamp>,
 }
 
+/// Why a record could not be read.
+enum RecordError {
+    /// The record is broken, with the reason.
+    Broken(String),
+    /// The file could not be read.
+    Io(io::Error),
+}
+
+impl From<io::Error> for RecordError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl<R: BufRead + Seek> Reader<R> {
     /// Reads `from` from its current position on. Offsets count from there.
     pub fn new(from: R) -> io::Result<Self> {
         Ok(Self { input: Input::new(from)?, ended: false, read_again: 0 })
     }
 
-    /// Returns the next record, or `None` after the last. Damaged records are returned as [`Found::Broken`]; an error
+    /// Returns the next record, or `None` after the last. Damaged records are returned as [`RecordContent::Broken`]; an error
     /// means that the file itself could not be read.
     pub fn next_record(&mut self) -> io::Result<Option<Record>> {
         if self.ended {
@@ -108,8 +122,8 @@ impl<R: BufRead + Seek> Reader<R> {
             Err(error) if is_of_the_content(&error) => {
                 let reason = format!("its compression is damaged: {error}");
                 offset = self.input.offset();
-                self.ended = !self.input.pass_over_damage()?;
-                Some(Record { offset, found: Found::Broken(reason) })
+                self.ended = !self.input.skip_damage()?;
+                Some(Record { offset, found: RecordContent::Broken(reason) })
             }
             Err(error) => return Err(error),
         };
@@ -118,8 +132,8 @@ impl<R: BufRead + Seek> Reader<R> {
     }
 
     /// Reads the next record and sets `offset` to its offset as soon as it is known.
-    fn record(&mut self, offset: &mut u64) -> io::Result<Option<Found>> {
-        self.pass_over_line_ends()?;
+    fn record(&mut self, offset: &mut u64) -> io::Result<Option<RecordContent>> {
+        self.skip_line_ends()?;
         let start = self.input.peek(VERSION_OF_ARC.len())?;
         let (is_end, is_record, is_arc) =
             (start.is_empty(), start.starts_with(VERSION), start.starts_with(VERSION_OF_ARC));
@@ -131,68 +145,77 @@ impl<R: BufRead + Seek> Reader<R> {
             self.ended = true;
             let reason =
                 "ARC files, the format before WARC, are not supported; convert this one with `warcio recompress`";
-            return Ok(Some(Found::Broken(reason.to_owned())));
+            return Ok(Some(RecordContent::Broken(reason.to_owned())));
         }
         if !is_record {
             return self.broken("no record starts here".to_owned(), None);
         }
-        let (length, header) = match self.header()? {
+        let header = match self.header() {
             Ok(header) => header,
-            Err(reason) => return self.broken(reason, None),
+            Err(RecordError::Broken(reason)) => return self.broken(reason, None),
+            Err(RecordError::Io(error)) => return Err(error),
         };
-        let behind_header = self.input.offset();
-        let wanted = wanted(&header);
-        let block = block::read(&mut self.input, length, wanted.is_ok())?;
-        if let Err(reason) = self.check_end(&block, length)? {
-            return self.broken(reason, Some(behind_header));
+        let after_header = self.input.offset();
+        match self.content(&header) {
+            Ok(found) => Ok(Some(found)),
+            Err(RecordError::Broken(reason)) => self.broken(reason, Some(after_header)),
+            Err(RecordError::Io(error)) => Err(error),
         }
-        Ok(Some(match wanted {
-            Ok(kind) => read_block(kind, &header, &block),
-            Err(what) => Found::Other(what),
-        }))
     }
 
     /// Skips a record that cannot be read, and reports it.
-    fn broken(&mut self, reason: String, behind_header: Option<u64>) -> io::Result<Option<Found>> {
-        self.go_to_next_record(behind_header)?;
-        Ok(Some(Found::Broken(reason)))
+    fn broken(&mut self, reason: String, after_header: Option<u64>) -> io::Result<Option<RecordContent>> {
+        self.go_to_next_record(after_header)?;
+        Ok(Some(RecordContent::Broken(reason)))
     }
 
-    /// Reads the header and returns it with the length of the block that it states, or says what is wrong with it.
-    fn header(&mut self) -> io::Result<Result<(u64, Header), String>> {
+    fn header(&mut self) -> Result<Header, RecordError> {
         let lines = self.header_lines()?;
-        Ok(lines.and_then(|lines| {
-            let header = Header::read(&lines)?;
-            Ok((header.length()?, header))
-        }))
+        Header::read(&lines).map_err(RecordError::Broken)
     }
 
-    /// Reads the lines up to an empty one, or says why that is not possible.
-    fn header_lines(&mut self) -> io::Result<Result<Vec<u8>, String>> {
+    /// Reads the lines up to an empty one.
+    fn header_lines(&mut self) -> Result<Vec<u8>, RecordError> {
         let mut lines = Vec::new();
         loop {
             let buffer = self.input.fill()?;
             let end = buffer.iter().position(|byte| *byte == b'\n');
             let part = end.map_or(buffer.len(), |end| end + 1);
             if part == 0 {
-                return Ok(Err("the file ends within its header".to_owned()));
+                return Err(RecordError::Broken("the file ends within its header".to_owned()));
             }
             lines.extend_from_slice(buffer.get(..part).unwrap_or_default());
             self.input.consume(part);
             if lines.ends_with(b"\n\r\n") || lines.ends_with(b"\n\n") {
-                return Ok(Ok(lines));
+                return Ok(lines);
             }
             if lines.len() > HEADER_BYTES_MAX {
-                return Ok(Err(format!("its header is longer than {HEADER_BYTES_MAX} bytes")));
+                return Err(RecordError::Broken(format!("its header is longer than {HEADER_BYTES_MAX} bytes")));
             }
         }
     }
 
+    /// Reads the block of a record, if records of its kind are archived.
+    fn content(&mut self, header: &Header) -> Result<RecordContent, RecordError> {
+        let kind = archived_kind(header);
+        let length = header.block_bytes;
+        let block = match kind {
+            Ok(_) => block::read(&mut self.input, length)?,
+            Err(_) => block::skip(&mut self.input, length)?,
+        };
+        self.check_end(&block, length)?;
+        Ok(match kind {
+            Ok(kind) => read_block(kind, header, &block),
+            Err(what) => RecordContent::Other(what),
+        })
+    }
+
     /// Checks the stated length of a block: another record or the end of the file has to follow it.
-    fn check_end(&mut self, block: &Block, length: u64) -> io::Result<Result<(), String>> {
+    fn check_end(&mut self, block: &RecordBlock, length: u64) -> Result<(), RecordError> {
         if block.bytes < length {
             let what = if self.input.fill()?.is_empty() { "the file ends" } else { "another record starts" };
-            return Ok(Err(format!("{what} after {} of the {length} bytes that its header states", block.bytes)));
+            let reason = format!("{what} after {} of the {length} bytes that its header states", block.bytes);
+            return Err(RecordError::Broken(reason));
         }
         // Do not look past the end of the gzip member: the next member may be damaged without affecting this record.
         loop {
@@ -200,16 +223,17 @@ impl<R: BufRead + Seek> Reader<R> {
             let ends = next.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             // The file may end within the first bytes of the next record.
             if ends == 0 && (next.starts_with(VERSION) || VERSION.starts_with(next)) {
-                return Ok(Ok(()));
+                return Ok(());
             }
             if ends == 0 {
-                return Ok(Err(format!("no record follows the {length} bytes that its header states")));
+                let reason = format!("no record follows the {length} bytes that its header states");
+                return Err(RecordError::Broken(reason));
             }
             self.input.consume(ends);
         }
     }
 
-    fn pass_over_line_ends(&mut self) -> io::Result<()> {
+    fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let buffer = self.input.fill()?;
             let ends = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -222,8 +246,8 @@ impl<R: BufRead + Seek> Reader<R> {
 
     /// Skips to the next line that starts a record. In a plain file the search starts right after the broken record's
     /// header.
-    fn go_to_next_record(&mut self, behind_header: Option<u64>) -> io::Result<()> {
-        if let Some(offset) = behind_header {
+    fn go_to_next_record(&mut self, after_header: Option<u64>) -> io::Result<()> {
+        if let Some(offset) = after_header {
             let again = self.input.offset().saturating_sub(offset);
             if self.read_again.saturating_add(again) <= READ_AGAIN_MIN + 4 * offset && self.input.go_back(offset) {
                 self.read_again += again;
@@ -248,39 +272,44 @@ impl<R: BufRead + Seek> Reader<R> {
 
 /// The kinds of record that can contain a page.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ArchivedKind {
     Response,
     Resource,
     Revisit,
 }
 
 /// Returns a record's kind by its header, or a description if records of that kind are not archived.
-fn wanted(header: &Header) -> Result<Kind, &'static str> {
+fn archived_kind(header: &Header) -> Result<ArchivedKind, &'static str> {
     let url = header.address("warc-target-uri");
     let is_of_the_web = url.starts_with("http://") || url.starts_with("https://");
     match header.field("warc-type") {
         "response" | "resource" | "revisit" if !is_of_the_web => Err("records that are not of web pages"),
-        "response" => Ok(Kind::Response),
-        "resource" if http::is_html(header.field("content-type")) => Ok(Kind::Resource),
-        "revisit" => Ok(Kind::Revisit),
+        "response" => Ok(ArchivedKind::Response),
+        "resource" if http::is_html(header.field("content-type")) => Ok(ArchivedKind::Resource),
+        "revisit" => Ok(ArchivedKind::Revisit),
         "resource" => Err("files that are not pages"),
         "continuation" => Err("parts of segmented records"),
         _ => Err("requests and crawl metadata"),
     }
 }
 
-fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
+fn read_block(kind: ArchivedKind, header: &Header, block: &RecordBlock) -> RecordContent {
     let time = match header.field("warc-date").parse::<Timestamp>() {
         Ok(time) => time,
-        Err(_) => return Found::Broken(format!("its WARC-Date is not a valid time: {:?}", header.field("warc-date"))),
+        Err(_) => {
+            return RecordContent::Broken(format!(
+                "its WARC-Date is not a valid time: {:?}",
+                header.field("warc-date")
+            ));
+        }
     };
     let url = header.address("warc-target-uri").to_owned();
-    if let Kind::Revisit = kind {
+    if let ArchivedKind::Revisit = kind {
         if http::is_of_no_page(&block.kept) {
-            return Found::Other("revisits that are not of pages");
+            return RecordContent::Other("revisits that are not of pages");
         }
         let before = header.address("warc-refers-to-target-uri");
-        return Found::Revisit(Revisit {
+        return RecordContent::Revisit(Revisit {
             refers_to_url: if before.is_empty() { url.clone() } else { before.to_owned() },
             refers_to_time: header.field("warc-refers-to-date").parse().ok(),
             url,
@@ -288,11 +317,11 @@ fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
         });
     }
     if let Some(reason) = incomplete(header, block) {
-        return Found::Broken(reason);
+        return RecordContent::Broken(reason);
     }
     match kind {
-        Kind::Response => http::page(&block.kept, url, time),
-        Kind::Resource | Kind::Revisit => Found::Page(Page {
+        ArchivedKind::Response => http::page(&block.kept, url, time),
+        ArchivedKind::Resource | ArchivedKind::Revisit => RecordContent::Page(Page {
             url,
             time,
             body: block.kept.clone(),
@@ -304,7 +333,7 @@ fn read_block(kind: Kind, header: &Header, block: &Block) -> Found {
 }
 
 /// Why a record does not contain the complete response; `None` if it does.
-fn incomplete(header: &Header, block: &Block) -> Option<String> {
+fn incomplete(header: &Header, block: &RecordBlock) -> Option<String> {
     let cut = header.field("warc-truncated");
     if !cut.is_empty() {
         return Some(format!("the crawler truncated it ({cut})"));

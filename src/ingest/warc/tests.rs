@@ -47,11 +47,11 @@ fn read(bytes: &[u8]) -> Vec<Record> {
 
 /// The records in short: each with its offset, and its URL or `broken` with the reason.
 fn seen(bytes: &[u8]) -> Vec<(u64, String)> {
-    let name = |found: Found| match found {
-        Found::Page(page) => page.url.rsplit('/').next().unwrap().to_owned(),
-        Found::Revisit(revisit) => format!("again {}", revisit.url),
-        Found::Other(what) => what.to_owned(),
-        Found::Broken(reason) => format!("broken: {reason}"),
+    let name = |found: RecordContent| match found {
+        RecordContent::Page(page) => page.url.rsplit('/').next().unwrap().to_owned(),
+        RecordContent::Revisit(revisit) => format!("again {}", revisit.url),
+        RecordContent::Other(what) => what.to_owned(),
+        RecordContent::Broken(reason) => format!("broken: {reason}"),
     };
     read(bytes).into_iter().map(|record| (record.offset, name(record.found))).collect()
 }
@@ -66,9 +66,9 @@ fn a_leap_second_keeps_its_order_and_is_valid_only_in_the_last_minute_of_a_day()
     let at = |time: &str| {
         let text = String::from_utf8(response("http://q.example/a")).unwrap().replace("2025-11-08T10:00:00.25Z", time);
         match read(text.as_bytes()).remove(0).found {
-            Found::Page(page) => page.time.to_string(),
-            Found::Revisit(_) | Found::Other(_) => panic!("it is a page"),
-            Found::Broken(reason) => reason,
+            RecordContent::Page(page) => page.time.to_string(),
+            RecordContent::Revisit(_) | RecordContent::Other(_) => panic!("it is a page"),
+            RecordContent::Broken(reason) => reason,
         }
     };
     assert_eq!(at("2016-12-31T23:59:60.2Z"), "2016-12-31T23:59:59.999999Z");
@@ -92,7 +92,9 @@ fn a_page_is_decoded_as_the_server_sent_it() {
         ("Content-Encoding: br\r\n", &packed, PAGE.to_owned()),
     ] {
         let records = read(&record("response", "https://example.org/a", &answer(fields, body)));
-        let [Record { offset: 0, found: Found::Page(page) }] = records.as_slice() else { panic!("{records:?}") };
+        let [Record { offset: 0, found: RecordContent::Page(page) }] = records.as_slice() else {
+            panic!("{records:?}")
+        };
         assert_eq!(String::from_utf8_lossy(&page.body), expected, "{fields}");
         assert_eq!((page.charset.as_deref(), page.etag.as_str()), (Some("utf-8"), "\"a1\""));
         assert_eq!(page.time.to_string(), "2025-11-08T10:00:00.25Z");
@@ -226,7 +228,7 @@ fn reading_again_after_broken_headers_is_bounded() {
 fn a_body_with_an_impossible_chunk_length_is_taken_as_it_is() {
     let body = b"FFFFFFFFFFFFFFFF\r\nx";
     let records = read(&record("response", "https://example.org/a", &answer("Transfer-Encoding: chunked\r\n", body)));
-    assert!(matches!(&records[0].found, Found::Page(page) if page.body == body), "{records:?}");
+    assert!(matches!(&records[0].found, RecordContent::Page(page) if page.body == body), "{records:?}");
 }
 
 #[test]

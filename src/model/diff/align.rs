@@ -21,7 +21,7 @@ const UNSEEN: u32 = u32::MAX;
 
 /// A range in which the two sides differ. At most one of its two ranges is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct ChangedRange {
     /// The tokens that are only in the base.
     pub(super) base: Range<usize>,
     /// The tokens that are only in the target.
@@ -45,13 +45,18 @@ impl Aligner {
     ///
     /// If an insertion or deletion could be placed at several positions, the first one with the highest `rate` is
     /// chosen. `rate` receives the first and the last token that would be marked as changed.
-    pub(super) fn align(&mut self, base: &[Token], target: &[Token], rate: impl Fn(Token, Token) -> u8) -> Vec<Change> {
+    pub(super) fn align(
+        &mut self,
+        base: &[Token],
+        target: &[Token],
+        rate: impl Fn(Token, Token) -> u8,
+    ) -> Vec<ChangedRange> {
         let mut changes = Vec::new();
         if base.len().max(target.len()) <= PIECE_TOKENS_MAX {
             self.align_piece(
                 base,
                 target,
-                Change { base: 0..base.len(), target: 0..target.len() },
+                ChangedRange { base: 0..base.len(), target: 0..target.len() },
                 &rate,
                 &mut changes,
             );
@@ -67,9 +72,9 @@ impl Aligner {
         &mut self,
         base: &[Token],
         target: &[Token],
-        piece: Change,
+        piece: ChangedRange,
         rate: &impl Fn(Token, Token) -> u8,
-        changes: &mut Vec<Change>,
+        changes: &mut Vec<ChangedRange>,
     ) {
         let (from, to) = (part(base, &piece.base), part(target, &piece.target));
         if from == to {
@@ -94,7 +99,7 @@ impl Aligner {
             let (before, after) = (usize_range(hunk.before), usize_range(hunk.after));
             let base = piece.base.start + before.start..piece.base.start + before.end;
             let target = piece.target.start + after.start..piece.target.start + after.end;
-            push(changes, Change { base, target });
+            push(changes, ChangedRange { base, target });
         }
     }
 
@@ -140,21 +145,21 @@ fn best_end(hunk: &Range<u32>, earliest_end: u32, rate: impl Fn(Range<u32>) -> O
 }
 
 /// Cuts two long sequences into pieces of at most [`PIECE_TOKENS_MAX`] tokens per side, leaving out equal tokens.
-fn pieces(base: &[Token], target: &[Token]) -> Vec<Change> {
+fn pieces(base: &[Token], target: &[Token]) -> Vec<ChangedRange> {
     let same = |(a, b): &(&Token, &Token)| a == b;
     let head = base.iter().zip(target).take_while(same).count();
     let (base_rest, target_rest) = (base.get(head..).unwrap_or_default(), target.get(head..).unwrap_or_default());
     let tail = base_rest.iter().rev().zip(target_rest.iter().rev()).take_while(same).count();
-    let whole = Change { base: head..base.len() - tail, target: head..target.len() - tail };
+    let whole = ChangedRange { base: head..base.len() - tail, target: head..target.len() - tail };
 
     let mut pieces = Vec::new();
     let (mut base_at, mut target_at) = (head, head);
     for (base_anchor, target_anchor) in anchors(part(base, &whole.base), part(target, &whole.target)) {
         let (base_end, target_end) = (head + base_anchor, head + target_anchor);
-        cut_evenly(&Change { base: base_at..base_end, target: target_at..target_end }, &mut pieces);
+        cut_evenly(&ChangedRange { base: base_at..base_end, target: target_at..target_end }, &mut pieces);
         (base_at, target_at) = (base_end + 1, target_end + 1);
     }
-    cut_evenly(&Change { base: base_at..whole.base.end, target: target_at..whole.target.end }, &mut pieces);
+    cut_evenly(&ChangedRange { base: base_at..whole.base.end, target: target_at..whole.target.end }, &mut pieces);
     pieces
 }
 
@@ -201,19 +206,19 @@ fn longest_increasing(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     chain
 }
 
-fn cut_evenly(stretch: &Change, pieces: &mut Vec<Change>) {
+fn cut_evenly(stretch: &ChangedRange, pieces: &mut Vec<ChangedRange>) {
     let (base_len, target_len) = (stretch.base.len(), stretch.target.len());
     let count = base_len.max(target_len).div_ceil(PIECE_TOKENS_MAX);
     let cut = |range: &Range<usize>, n: usize| range.start + range.len() * n / count;
     for n in 0..count {
         let base = cut(&stretch.base, n)..cut(&stretch.base, n + 1);
         let target = cut(&stretch.target, n)..cut(&stretch.target, n + 1);
-        pieces.push(Change { base, target });
+        pieces.push(ChangedRange { base, target });
     }
 }
 
 /// Appends a change, or extends the last one if they touch.
-fn push(changes: &mut Vec<Change>, change: Change) {
+fn push(changes: &mut Vec<ChangedRange>, change: ChangedRange) {
     match changes.last_mut() {
         Some(last) if last.base.end == change.base.start && last.target.end == change.target.start => {
             last.base.end = change.base.end;

@@ -4,14 +4,14 @@ use imara_diff::{Interner, Token};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::HunkKind;
-use super::align::{Aligner, Change, position};
+use super::align::{Aligner, ChangedRange, position};
 use super::similar::{self, Leftover, MOVED_WORDS_MIN};
-use super::text::{BlockKey, Part, Text, Vocabulary, parts};
+use super::text::{BlockKey, TextLine, TokenText, Vocabulary, parts};
 use crate::model::Block;
 
 /// A block that is on one side, or a pair of blocks that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct BlockStep {
     /// What happened to the block.
     pub(super) kind: HunkKind,
     /// Its index in the base; `None` if inserted.
@@ -21,22 +21,22 @@ pub(super) struct Step {
 }
 
 /// How the base body became the target body.
-pub(super) struct Plan {
+pub(super) struct BlockAlignment {
     /// Every block of both sides exactly once, in the order of the target, with deleted blocks where they were.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<BlockStep>,
     /// The texts of the base's blocks that have no equal block in the target.
-    pub(super) base_texts: Texts,
+    pub(super) base_texts: BlockTexts,
     /// The texts of the target's blocks that have no equal block in the base.
-    pub(super) target_texts: Texts,
+    pub(super) target_texts: BlockTexts,
 }
 
 /// The texts of some blocks, by index.
 #[derive(Default)]
-pub(super) struct Texts(Vec<Leftover>);
+pub(super) struct BlockTexts(Vec<Leftover>);
 
-impl Texts {
+impl BlockTexts {
     /// The text of a block; `None` if the other side has an equal block.
-    pub(super) fn get(&self, block: Option<usize>) -> Option<&Text> {
+    pub(super) fn get(&self, block: Option<usize>) -> Option<&TokenText> {
         let at = self.0.binary_search_by_key(&block?, |leftover| leftover.index).ok()?;
         self.0.get(at).map(|leftover| &leftover.text)
     }
@@ -48,7 +48,7 @@ pub(super) fn plan<'a>(
     target: &'a [Block],
     vocabulary: &mut Vocabulary<'a>,
     aligner: &mut Aligner,
-) -> Plan {
+) -> BlockAlignment {
     let (base_keys, target_keys) = keys(base, target);
     let mut matching = Matching::new(base.len(), target.len());
     matching.keep_all_but(&aligner.align(&base_keys, &target_keys, |_, _| 0));
@@ -57,15 +57,15 @@ pub(super) fn plan<'a>(
     let base_texts = leftovers(base, &matching.base, vocabulary);
     let target_texts = leftovers(target, &matching.target, vocabulary);
     let pairs = similar::pair(&base_texts, &target_texts);
-    let in_place = pairs.in_place.into_iter().map(|pair| (pair, Place::Kept));
-    for ((base_at, target_at), place) in in_place.chain(pairs.moved.into_iter().map(|pair| (pair, Place::Moved))) {
+    let in_place = pairs.in_place.into_iter().map(|pair| (pair, PairOrder::Kept));
+    for ((base_at, target_at), place) in in_place.chain(pairs.moved.into_iter().map(|pair| (pair, PairOrder::Moved))) {
         if let (Some(base), Some(target)) = (base_texts.get(base_at), target_texts.get(target_at)) {
             matching.join(base.index, target.index, place);
         }
     }
     let steps = matching
         .steps(|base_at, target_at| base_keys.get(base_at).is_some_and(|key| target_keys.get(target_at) == Some(key)));
-    Plan { steps, base_texts: Texts(base_texts), target_texts: Texts(target_texts) }
+    BlockAlignment { steps, base_texts: BlockTexts(base_texts), target_texts: BlockTexts(target_texts) }
 }
 
 /// Numbers the blocks so that equal blocks have equal numbers.
@@ -83,8 +83,8 @@ fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: 
     let mut leftovers = Vec::new();
     for (index, (block, partner)) in blocks.iter().zip(partners).enumerate() {
         match partner {
-            Some(Partner { place: Place::Kept, .. }) => gap += 1,
-            Some(Partner { place: Place::Moved, .. }) => {}
+            Some(Partner { place: PairOrder::Kept, .. }) => gap += 1,
+            Some(Partner { place: PairOrder::Moved, .. }) => {}
             None => {
                 let text = vocabulary.split(parts(&block.kind));
                 leftovers.push(Leftover::new(index, gap, text, vocabulary));
@@ -96,7 +96,7 @@ fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: 
 
 /// Whether a pair is in the same order as the other kept pairs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum PairOrder {
     Kept,
     Moved,
 }
@@ -105,7 +105,7 @@ enum Place {
 #[derive(Clone, Copy)]
 struct Partner {
     index: usize,
-    place: Place,
+    place: PairOrder,
 }
 
 /// The pairs found so far.
@@ -119,19 +119,19 @@ impl Matching {
         Self { base: vec![None; base_len], target: vec![None; target_len] }
     }
 
-    fn join(&mut self, base: usize, target: usize, place: Place) {
+    fn join(&mut self, base: usize, target: usize, place: PairOrder) {
         if let (Some(from), Some(to)) = (self.base.get_mut(base), self.target.get_mut(target)) {
             *from = Some(Partner { index: target, place });
             *to = Some(Partner { index: base, place });
         }
     }
 
-    fn keep_all_but(&mut self, changes: &[Change]) {
-        let end = Change { base: self.base.len()..self.base.len(), target: self.target.len()..self.target.len() };
+    fn keep_all_but(&mut self, changes: &[ChangedRange]) {
+        let end = ChangedRange { base: self.base.len()..self.base.len(), target: self.target.len()..self.target.len() };
         let (mut base_at, mut target_at) = (0, 0);
         for change in changes.iter().chain([&end]) {
             for (base, target) in (base_at..change.base.start).zip(target_at..change.target.start) {
-                self.join(base, target, Place::Kept);
+                self.join(base, target, PairOrder::Kept);
             }
             (base_at, target_at) = (change.base.end, change.target.end);
         }
@@ -150,21 +150,21 @@ impl Matching {
         for (key, base_at, target_at) in pairs {
             let is_only_one = [&base_counts, &target_counts].iter().all(|counts| counts.get(key) == Some(&1));
             if is_only_one || base.get(base_at).is_some_and(is_long_enough) {
-                self.join(base_at, target_at, Place::Moved);
+                self.join(base_at, target_at, PairOrder::Moved);
             }
         }
     }
 
-    fn steps(&self, is_equal: impl Fn(usize, usize) -> bool) -> Vec<Step> {
+    fn steps(&self, is_equal: impl Fn(usize, usize) -> bool) -> Vec<BlockStep> {
         let mut steps = Vec::with_capacity(self.base.len().max(self.target.len()));
         let mut gone = self.gone_from(0);
         for (target_at, partner) in self.target.iter().enumerate() {
             steps.append(&mut gone);
-            let step = |kind, base| Step { kind, base, target: Some(target_at) };
+            let step = |kind, base| BlockStep { kind, base, target: Some(target_at) };
             match partner {
                 None => steps.push(step(HunkKind::Insert, None)),
-                Some(Partner { index, place: Place::Moved }) => steps.push(step(HunkKind::Move, Some(*index))),
-                Some(Partner { index, place: Place::Kept }) => {
+                Some(Partner { index, place: PairOrder::Moved }) => steps.push(step(HunkKind::Move, Some(*index))),
+                Some(Partner { index, place: PairOrder::Kept }) => {
                     let kind = if is_equal(*index, target_at) { HunkKind::Equal } else { HunkKind::Modify };
                     steps.push(step(kind, Some(*index)));
                     gone = self.gone_from(index + 1);
@@ -176,12 +176,12 @@ impl Matching {
     }
 
     /// The deleted blocks from `start` up to the next block that is kept in place.
-    fn gone_from(&self, start: usize) -> Vec<Step> {
-        let is_kept = |partner: &Option<Partner>| partner.is_some_and(|partner| partner.place == Place::Kept);
+    fn gone_from(&self, start: usize) -> Vec<BlockStep> {
+        let is_kept = |partner: &Option<Partner>| partner.is_some_and(|partner| partner.place == PairOrder::Kept);
         let rest = self.base.iter().enumerate().skip(start);
         rest.take_while(|(_, partner)| !is_kept(partner))
             .filter(|(_, partner)| partner.is_none())
-            .map(|(base_at, _)| Step { kind: HunkKind::Delete, base: Some(base_at), target: None })
+            .map(|(base_at, _)| BlockStep { kind: HunkKind::Delete, base: Some(base_at), target: None })
             .collect()
     }
 }
@@ -216,8 +216,8 @@ fn counts(keys: &[Token], questions: usize) -> Vec<u32> {
 fn is_long_enough(block: &Block) -> bool {
     let words = parts(&block.kind).flat_map(|part| {
         match part {
-            Part::Prose(prose) => prose,
-            Part::Url(_) => "",
+            TextLine::Prose(prose) => prose,
+            TextLine::Url(_) => "",
         }
         .unicode_words()
     });

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::align::Aligner;
-use super::text::{Part, Vocabulary};
+use super::text::{TextLine, Vocabulary};
 use super::words::{self, Side};
 use super::{FieldChange, Span};
 use crate::model::{ClaimedTime, Content, Precision};
@@ -22,33 +22,33 @@ pub(super) fn changes(base: &Content, target: &Content, aligner: &mut Aligner) -
 
 /// The value of a field.
 #[derive(PartialEq, Eq)]
-enum Value<'a> {
+enum FieldValue<'a> {
     Prose(Cow<'a, str>),
     Url(&'a str),
 }
 
-impl Value<'_> {
-    fn part(&self) -> Part<'_> {
+impl FieldValue<'_> {
+    fn part(&self) -> TextLine<'_> {
         match self {
-            Self::Prose(text) => Part::Prose(text),
-            Self::Url(url) => Part::Url(url),
+            Self::Prose(text) => TextLine::Prose(text),
+            Self::Url(url) => TextLine::Url(url),
         }
     }
 }
 
 /// Every field except the body, in the order of [`Content`].
-fn fields(content: &Content) -> [(&'static str, Value<'_>); 11] {
-    let text = |text| Value::Prose(Cow::Borrowed(text));
-    let list = |list: &[String]| Value::Prose(Cow::Owned(list.join(LIST_SEPARATOR)));
+fn fields(content: &Content) -> [(&'static str, FieldValue<'_>); 11] {
+    let text = |text| FieldValue::Prose(Cow::Borrowed(text));
+    let list = |list: &[String]| FieldValue::Prose(Cow::Owned(list.join(LIST_SEPARATOR)));
     let time =
-        |time: &Option<ClaimedTime>| Value::Prose(Cow::Owned(time.as_ref().map(render_time).unwrap_or_default()));
+        |time: &Option<ClaimedTime>| FieldValue::Prose(Cow::Owned(time.as_ref().map(render_time).unwrap_or_default()));
     [
         ("headline", text(&content.headline)),
         ("standfirst", text(&content.standfirst)),
         ("bylines", list(&content.bylines)),
         ("section", text(&content.section)),
         ("language", text(&content.language)),
-        ("canonical_url", Value::Url(&content.canonical_url)),
+        ("canonical_url", FieldValue::Url(&content.canonical_url)),
         ("publish_time", time(&content.publish_time)),
         ("modify_time", time(&content.modify_time)),
         ("keywords", list(&content.keywords)),
@@ -72,7 +72,7 @@ fn render_time(claimed: &ClaimedTime) -> String {
     }
 }
 
-fn spans(base: &Value<'_>, target: &Value<'_>, aligner: &mut Aligner) -> Vec<Span> {
+fn spans(base: &FieldValue<'_>, target: &FieldValue<'_>, aligner: &mut Aligner) -> Vec<Span> {
     let (base, target) = (base.part(), target.part());
     let mut vocabulary = Vocabulary::default();
     let (base_text, target_text) = (vocabulary.split([base].into_iter()), vocabulary.split([target].into_iter()));

@@ -18,9 +18,9 @@ mod words;
 
 use std::borrow::Cow;
 
-use self::align::{Aligner, Change};
-use self::blocks::{Plan, Step};
-use self::text::{Part, Vocabulary};
+use self::align::{Aligner, ChangedRange};
+use self::blocks::{BlockAlignment, BlockStep};
+use self::text::{TextLine, Vocabulary};
 use self::words::Side;
 use super::{Block, Content};
 
@@ -115,7 +115,7 @@ pub fn diff(base: &Content, target: &Content) -> ContentDiff {
     let fields = fields::changes(base, target, &mut aligner);
     let mut vocabulary = Vocabulary::default();
     let plan = blocks::plan(&base.blocks, &target.blocks, &mut vocabulary, &mut aligner);
-    let hunk = |step: &Step| Hunk {
+    let hunk = |step: &BlockStep| Hunk {
         kind: step.kind,
         base_block: step.base,
         target_block: step.target,
@@ -126,8 +126,8 @@ pub fn diff(base: &Content, target: &Content) -> ContentDiff {
 }
 
 fn spans(
-    step: &Step,
-    plan: &Plan,
+    step: &BlockStep,
+    plan: &BlockAlignment,
     base: &[Block],
     target: &[Block],
     vocabulary: &Vocabulary<'_>,
@@ -171,8 +171,8 @@ pub fn word_delta(base: &Content, target: &Content) -> WordDelta {
 
 fn field_delta(base: &str, target: &str, aligner: &mut Aligner) -> WordDelta {
     let mut vocabulary = Vocabulary::default();
-    let base = vocabulary.split([Part::Prose(base)].into_iter());
-    let target = vocabulary.split([Part::Prose(target)].into_iter());
+    let base = vocabulary.split([TextLine::Prose(base)].into_iter());
+    let target = vocabulary.split([TextLine::Prose(target)].into_iter());
     let changes = words::changes(aligner, &vocabulary, &base, &target);
     words::count(&vocabulary, &base, &target, &changes)
 }
@@ -182,11 +182,11 @@ fn body_delta(base: &[Block], target: &[Block], aligner: &mut Aligner) -> WordDe
     let plan = blocks::plan(base, target, &mut vocabulary, aligner);
     plan.steps.iter().fold(WordDelta::default(), |delta, step| {
         let (from, to) = (plan.base_texts.get(step.base), plan.target_texts.get(step.target));
-        let nothing = text::Text::default();
+        let nothing = text::TokenText::default();
         let changes = match (from, to) {
             (None, None) => return delta,
             (Some(from), Some(to)) => words::changes(aligner, &vocabulary, from, to),
-            (from, to) => vec![Change {
+            (from, to) => vec![ChangedRange {
                 base: 0..from.map_or(0, |text| text.tokens.len()),
                 target: 0..to.map_or(0, |text| text.tokens.len()),
             }],

@@ -5,7 +5,7 @@
 
 use imara_diff::Token;
 
-use super::text::{Text, Vocabulary};
+use super::text::{TokenText, Vocabulary};
 
 /// The similarity, in thousandths, from which a block counts as the same one with changed words. Unrelated English
 /// paragraphs reach about 200 through their articles and prepositions.
@@ -31,13 +31,13 @@ pub(super) struct Leftover {
     pub(super) index: usize,
     /// The number of blocks before it that stay in place. Blocks of both sides with the same number share a gap.
     pub(super) gap: usize,
-    pub(super) text: Text,
+    pub(super) text: TokenText,
     bag: Bag,
 }
 
 impl Leftover {
     /// The block at `index` in gap `gap`.
-    pub(super) fn new(index: usize, gap: usize, text: Text, vocabulary: &Vocabulary<'_>) -> Self {
+    pub(super) fn new(index: usize, gap: usize, text: TokenText, vocabulary: &Vocabulary<'_>) -> Self {
         let bag = Bag::new(&text, vocabulary);
         Self { index, gap, text, bag }
     }
@@ -55,7 +55,7 @@ struct Bag {
 }
 
 impl Bag {
-    fn new(text: &Text, vocabulary: &Vocabulary<'_>) -> Self {
+    fn new(text: &TokenText, vocabulary: &Vocabulary<'_>) -> Self {
         let weigh = |token: &Token| (token.0, vocabulary.bytes(*token).min(WEIGHT_MAX));
         let with_meaning = text.tokens.iter().filter(|token| vocabulary.kind(**token).has_meaning());
         let mut words: Vec<_> = with_meaning.map(weigh).collect();
@@ -85,7 +85,7 @@ impl Bag {
 
 /// Two leftovers that may be the same block, by their positions in the lists of leftovers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Candidate {
+struct PairCandidate {
     base: usize,
     target: usize,
     score: u32,
@@ -103,25 +103,25 @@ pub(super) struct Pairs {
 /// Pairs each leftover with at most one leftover of the other side. Both lists must be sorted by index.
 pub(super) fn pair(base: &[Leftover], target: &[Leftover]) -> Pairs {
     let candidates = score(base, target);
-    let same_gap = |candidate: &Candidate| {
+    let same_gap = |candidate: &PairCandidate| {
         base.get(candidate.base).map(|block| block.gap) == target.get(candidate.target).map(|block| block.gap)
     };
     let better_elsewhere = BetterElsewhere::new(base.len(), target.len(), &candidates);
-    let near: Vec<Candidate> =
+    let near: Vec<PairCandidate> =
         candidates.iter().filter(|one| same_gap(one) && !better_elsewhere.than(one)).copied().collect();
     let in_place = heaviest_chain(near, target.len());
     let moved = pair_moved(base, target, candidates, &in_place);
     Pairs { in_place, moved }
 }
 
-fn score(base: &[Leftover], target: &[Leftover]) -> Vec<Candidate> {
+fn score(base: &[Leftover], target: &[Leftover]) -> Vec<PairCandidate> {
     let mut pairs = pairs_by_place(base, target);
     pairs.extend(pairs_by_rare_words(base, target));
     pairs.sort_unstable();
     pairs.dedup();
     let scored = pairs.into_iter().filter_map(|(base_at, target_at)| {
         let score = base.get(base_at)?.bag.similarity(&target.get(target_at)?.bag);
-        (score >= SAME_MIN).then_some(Candidate { base: base_at, target: target_at, score })
+        (score >= SAME_MIN).then_some(PairCandidate { base: base_at, target: target_at, score })
     });
     scored.collect()
 }
@@ -198,7 +198,7 @@ struct BetterElsewhere {
 }
 
 impl BetterElsewhere {
-    fn new(base_len: usize, target_len: usize, candidates: &[Candidate]) -> Self {
+    fn new(base_len: usize, target_len: usize, candidates: &[PairCandidate]) -> Self {
         let mut best = Self { base: vec![0; base_len], target: vec![0; target_len] };
         for candidate in candidates {
             for score in best.base.get_mut(candidate.base).into_iter().chain(best.target.get_mut(candidate.target)) {
@@ -208,14 +208,14 @@ impl BetterElsewhere {
         best
     }
 
-    fn than(&self, candidate: &Candidate) -> bool {
+    fn than(&self, candidate: &PairCandidate) -> bool {
         let best = self.base.get(candidate.base).max(self.target.get(candidate.target));
         candidate.score < MOVED_MIN && best.is_some_and(|score| *score >= MOVED_MIN)
     }
 }
 
 /// The candidates that do not cross and together have the greatest similarity.
-fn heaviest_chain(mut candidates: Vec<Candidate>, target_len: usize) -> Vec<(usize, usize)> {
+fn heaviest_chain(mut candidates: Vec<PairCandidate>, target_len: usize) -> Vec<(usize, usize)> {
     // The candidates of one base block go from the last target to the first, so that no chain contains two of them.
     candidates.sort_unstable_by(|a, b| a.base.cmp(&b.base).then(b.target.cmp(&a.target)));
     let mut best = BestBefore(vec![ChainEnd::default(); target_len]);
@@ -272,7 +272,7 @@ impl BestBefore {
 fn pair_moved(
     base: &[Leftover],
     target: &[Leftover],
-    mut candidates: Vec<Candidate>,
+    mut candidates: Vec<PairCandidate>,
     in_place: &[(usize, usize)],
 ) -> Vec<(usize, usize)> {
     let (mut base_taken, mut target_taken) = (vec![false; base.len()], vec![false; target.len()]);
@@ -299,12 +299,12 @@ fn pair_moved(
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::Part;
+    use super::super::text::TextLine;
     use super::*;
 
     fn leftovers<'a>(vocabulary: &mut Vocabulary<'a>, blocks: &[(usize, &'a str)]) -> Vec<Leftover> {
         let mut leftover = |(index, &(gap, text)): (usize, &(usize, &'a str))| {
-            let text = vocabulary.split([Part::Prose(text)].into_iter());
+            let text = vocabulary.split([TextLine::Prose(text)].into_iter());
             Leftover::new(index, gap, text, vocabulary)
         };
         blocks.iter().enumerate().map(&mut leftover).collect()

@@ -17,14 +17,14 @@ const LEADING_WORD_BYTES_MAX: usize = 3;
 
 /// One attribute of a block or field, which is one line of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(super) enum TextLine<'a> {
     /// Running text, which is compared word by word.
     Prose(&'a str),
     /// A URL, which changes as a whole and contains no words.
     Url(&'a str),
 }
 
-impl<'a> Part<'a> {
+impl<'a> TextLine<'a> {
     /// The text of the part.
     pub(super) fn text(self) -> &'a str {
         match self {
@@ -34,7 +34,7 @@ impl<'a> Part<'a> {
 }
 
 /// The parts of a block: all its attributes except empty ones.
-pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = Part<'_>> {
+pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = TextLine<'_>> {
     let (prose, url, items): ([&str; 2], &str, &[String]) = match kind {
         BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
             ([text, ""], "", &[])
@@ -46,15 +46,15 @@ pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = Part<'_>> {
     };
     prose
         .into_iter()
-        .map(Part::Prose)
-        .chain([Part::Url(url)])
-        .chain(items.iter().map(|item| Part::Prose(item)))
+        .map(TextLine::Prose)
+        .chain([TextLine::Url(url)])
+        .chain(items.iter().map(|item| TextLine::Prose(item)))
         .filter(|part| !part.text().is_empty())
 }
 
 /// The text of a block, one part per line.
 pub(super) fn render(kind: &BlockKind) -> Cow<'_, str> {
-    let mut parts = parts(kind).map(Part::text);
+    let mut parts = parts(kind).map(TextLine::text);
     let first = Cow::Borrowed(parts.next().unwrap_or_default());
     parts.fold(first, |mut text, part| {
         text.to_mut().push_str(PART_SEPARATOR);
@@ -126,19 +126,19 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Splits a text into tokens.
-    pub(super) fn split(&mut self, parts: impl Iterator<Item = Part<'a>>) -> Text {
-        let mut text = Text::default();
+    pub(super) fn split(&mut self, parts: impl Iterator<Item = TextLine<'a>>) -> TokenText {
+        let mut text = TokenText::default();
         let mut offset = 0;
         for part in parts {
             match part {
-                Part::Prose(prose) => {
+                TextLine::Prose(prose) => {
                     for (at, word) in prose.split_word_bound_indices() {
                         if !word.chars().all(char::is_whitespace) {
                             text.push(self.intern(false, word), offset + at..offset + at + word.len());
                         }
                     }
                 }
-                Part::Url(url) => text.push(self.intern(true, url), offset..offset + url.len()),
+                TextLine::Url(url) => text.push(self.intern(true, url), offset..offset + url.len()),
             }
             offset += part.text().len() + PART_SEPARATOR.len();
         }
@@ -157,14 +157,14 @@ impl<'a> Vocabulary<'a> {
 /// A text as tokens: words as Unicode (UAX #29) splits them, punctuation marks and URLs. White space is what remains
 /// between tokens, so that it never makes two texts similar.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct TokenText {
     /// The tokens, in order.
     pub(super) tokens: Vec<Token>,
     /// For each token its byte range in the rendered text.
     pub(super) ranges: Vec<Range<usize>>,
 }
 
-impl Text {
+impl TokenText {
     fn push(&mut self, token: Token, range: Range<usize>) {
         self.tokens.push(token);
         self.ranges.push(range);
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn split(text: &str) -> Vec<&str> {
-        let text_of = Vocabulary::default().split([Part::Prose(text)].into_iter());
+        let text_of = Vocabulary::default().split([TextLine::Prose(text)].into_iter());
         text_of.ranges.into_iter().map(|range| &text[range]).collect()
     }
 

@@ -2,8 +2,8 @@
 
 use imara_diff::Token;
 
-use super::align::{Aligner, Change};
-use super::text::{Text, TokenKind, Vocabulary};
+use super::align::{Aligner, ChangedRange};
+use super::text::{TokenKind, TokenText, Vocabulary};
 use super::{Span, SpanKind, WordDelta};
 
 /// At most this many equal words between two changes are absorbed by them …
@@ -12,7 +12,12 @@ const SLIVER_WORDS_MAX: usize = 2;
 const SLIVER_RATIO: usize = 3;
 
 /// The changes from one text to another, as ranges of their tokens.
-pub(super) fn changes(aligner: &mut Aligner, vocabulary: &Vocabulary<'_>, base: &Text, target: &Text) -> Vec<Change> {
+pub(super) fn changes(
+    aligner: &mut Aligner,
+    vocabulary: &Vocabulary<'_>,
+    base: &TokenText,
+    target: &TokenText,
+) -> Vec<ChangedRange> {
     let changes =
         aligner.align(&base.tokens, &target.tokens, |first, last| rate(vocabulary.kind(first), vocabulary.kind(last)));
     join_over_slivers(changes, |change| Meaning::of(vocabulary, base, target, change))
@@ -39,7 +44,7 @@ struct Meaning {
 }
 
 impl Meaning {
-    fn of(vocabulary: &Vocabulary<'_>, base: &Text, target: &Text, change: &Change) -> Self {
+    fn of(vocabulary: &Vocabulary<'_>, base: &TokenText, target: &TokenText, change: &ChangedRange) -> Self {
         let count = |tokens: Option<&[Token]>| {
             tokens.unwrap_or_default().iter().filter(|&&token| vocabulary.kind(token).has_meaning()).count()
         };
@@ -56,14 +61,14 @@ impl Meaning {
 
 /// Joins neighbouring changes if the equal tokens between them are too few to help a reader: punctuation alone between
 /// changed words, or a word or two between long changes.
-fn join_over_slivers(changes: Vec<Change>, meaning: impl Fn(&Change) -> Meaning) -> Vec<Change> {
-    let mut joined: Vec<Change> = Vec::with_capacity(changes.len());
+fn join_over_slivers(changes: Vec<ChangedRange>, meaning: impl Fn(&ChangedRange) -> Meaning) -> Vec<ChangedRange> {
+    let mut joined: Vec<ChangedRange> = Vec::with_capacity(changes.len());
     let mut last_meaning = Meaning { base: 0, target: 0 };
     for change in changes {
         let this = meaning(&change);
         if let Some(last) = joined.last_mut() {
             let between =
-                Change { base: last.base.end..change.base.start, target: last.target.end..change.target.start };
+                ChangedRange { base: last.base.end..change.base.start, target: last.target.end..change.target.start };
             let sliver = meaning(&between);
             if is_sliver(sliver.base, last_meaning.most().min(this.most())) {
                 last.base.end = change.base.end;
@@ -84,7 +89,12 @@ fn is_sliver(words: usize, words_of_smaller_change: usize) -> bool {
 }
 
 /// Counts the words that `changes` insert and delete.
-pub(super) fn count(vocabulary: &Vocabulary<'_>, base: &Text, target: &Text, changes: &[Change]) -> WordDelta {
+pub(super) fn count(
+    vocabulary: &Vocabulary<'_>,
+    base: &TokenText,
+    target: &TokenText,
+    changes: &[ChangedRange],
+) -> WordDelta {
     changes.iter().fold(WordDelta::default(), |delta, change| {
         let inserted = count_words(vocabulary, target.tokens.get(change.target.clone()).unwrap_or_default());
         let deleted = count_words(vocabulary, base.tokens.get(change.base.clone()).unwrap_or_default());
@@ -104,11 +114,11 @@ pub(super) struct Side<'a> {
     /// The text as rendered.
     pub(super) rendered: &'a str,
     /// The same text as tokens.
-    pub(super) text: &'a Text,
+    pub(super) text: &'a TokenText,
 }
 
 /// Interleaves both texts. White space goes with the token after it.
-pub(super) fn spans(base: Side<'_>, target: Side<'_>, changes: &[Change]) -> Vec<Span> {
+pub(super) fn spans(base: Side<'_>, target: Side<'_>, changes: &[ChangedRange]) -> Vec<Span> {
     let mut spans = Spans::default();
     let (mut base, mut target) = (Cursor::new(base), Cursor::new(target));
     for change in changes {
@@ -237,14 +247,14 @@ fn common_space(base: impl Iterator<Item = char>, target: impl Iterator<Item = c
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::Part;
+    use super::super::text::TextLine;
     use super::*;
 
     /// Both texts in one, with `[-deleted-]` and `{+inserted+}` marks.
     fn marked(base: &str, target: &str) -> String {
         let mut vocabulary = Vocabulary::default();
-        let base_text = vocabulary.split([Part::Prose(base)].into_iter());
-        let target_text = vocabulary.split([Part::Prose(target)].into_iter());
+        let base_text = vocabulary.split([TextLine::Prose(base)].into_iter());
+        let target_text = vocabulary.split([TextLine::Prose(target)].into_iter());
         let changes = changes(&mut Aligner::default(), &vocabulary, &base_text, &target_text);
         let (base, target) = (Side { rendered: base, text: &base_text }, Side { rendered: target, text: &target_text });
         spans(base, target, &changes)

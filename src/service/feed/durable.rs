@@ -4,8 +4,8 @@ use prost::Message;
 
 use super::super::lists::{page_token, position};
 use super::super::status::Refusal;
-use super::super::{Context, fit, render};
-use super::query::{Asked, Start};
+use super::super::{Context, page_space, render};
+use super::query::{RequestedQuery, RequestedStart};
 use crate::archive::subscriptions::{ConsumerAt, SubscriptionAt};
 use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
 use crate::wire::token::{PageToken, query_digest, request_digest};
@@ -31,12 +31,12 @@ impl Context {
         };
         let query = wire::feed_query(given.filter, &given.kinds, &self.limits);
         let query = query.map_err(|errors| errors.within("subscription"));
-        let start = Start::read_in_log(request.start);
+        let start = RequestedStart::read_in_log(request.start);
         let (id, (), query, start) = all!(id, size, query, start)?;
-        let asked = Asked::new(query);
-        let place = self.begin_in_log(start, asked.digest).await?;
-        let made = self.archive.create_subscription(id, asked.query, place.next_seq).await?;
-        Ok(self.show_subscription(&made))
+        let requested = RequestedQuery::new(query);
+        let place = self.begin_in_log(start, requested.digest).await?;
+        let created = self.archive.create_subscription(id, requested.query, place.next_seq).await?;
+        Ok(self.show_subscription(&created))
     }
 
     pub(super) async fn get_subscription(&self, name: &str) -> Result<pb::Subscription, Refusal> {
@@ -55,7 +55,8 @@ impl Context {
         let after = position(token.as_ref(), |text| SubscriptionId::parse(text).ok())?;
         let page = self.archive.subscriptions(after, page_size).await?;
         let mut subscriptions: Vec<_> = page.items.iter().map(|item| self.show_subscription(item)).collect();
-        let cut_off = fit::keep(&mut subscriptions).then(|| page.items.get(..subscriptions.len())?.last()).flatten();
+        let cut_off =
+            page_space::keep(&mut subscriptions).then(|| page.items.get(..subscriptions.len())?.last()).flatten();
         let position = cut_off.map(|last| last.id.clone()).or(page.next).map(|id| id.as_str().to_owned());
         let snapshot = self.archive.tail();
         Ok(pb::ListSubscriptionsResponse {
@@ -90,7 +91,7 @@ impl Context {
     ) -> Result<pb::Subscription, Refusal> {
         let id = parse(&request.name);
         let start = match request.start {
-            Some(start) if start.position.is_some() => Start::read_in_log(Some(start)),
+            Some(start) if start.position.is_some() => RequestedStart::read_in_log(Some(start)),
             Some(_) | None => Err(FieldError::invalid("start", "is missing").into()),
         };
         let (id, start) = all!(id, start)?;

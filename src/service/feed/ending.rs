@@ -31,22 +31,22 @@ pub(super) enum Interruption {
 
 impl Interruption {
     /// Whether the stream must end now.
-    pub(super) fn has_come(context: &Context, attachment: Option<&Attachment>) -> bool {
-        context.stopping.is_cancelled() || attachment.is_some_and(Attachment::is_lost)
+    pub(super) fn has_occurred(context: &Context, attachment: Option<&Attachment>) -> bool {
+        context.stopping.is_cancelled() || attachment.is_some_and(Attachment::is_fenced)
     }
 
     /// Waits until the stream must end.
-    pub(super) async fn come(context: &Context, attachment: Option<&Attachment>) -> Self {
-        let lost = async {
+    pub(super) async fn wait(context: &Context, attachment: Option<&Attachment>) -> Self {
+        let fenced = async {
             match attachment {
-                Some(attachment) => attachment.lost().await,
+                Some(attachment) => attachment.fenced().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
             () = context.stopping.cancelled() => Self::Stopping,
-            error = lost => Self::ConsumerFenced(Box::new(error)),
+            error = fenced => Self::ConsumerFenced(Box::new(error)),
         }
     }
 }

@@ -18,14 +18,14 @@ use super::super::Context;
 use super::super::sink::{NotTaken, Sink};
 use super::super::status::Refusal;
 use super::ending::{Ending, Interruption};
-use super::memory::{self, Share};
-use super::query::{Asked, Begin, feed_view};
+use super::memory::{self, MemoryShare};
+use super::query::{Begin, RequestedQuery, feed_view};
 use super::show;
-use super::wanted::{Wanted, attach};
+use super::subscribe_target::{SubscribeTarget, attach};
 use crate::archive::changefeed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
 use crate::model::{FeedQuery, RequestDigest, Snapshot};
-use crate::wire::frame::EventFrame;
+use crate::wire::frame::{DeliveryFrame, EventFrame};
 use crate::wire::pb::subscribe_response::Event;
 use crate::wire::token::SnapshotPlace;
 use crate::wire::{self, all, pb, snapshot_to_pb};
@@ -61,7 +61,7 @@ pub(super) struct Subscriber {
     /// When the next bookmark is due.
     bookmark_due: Instant,
     /// The memory of the last event, held until the transport has taken it.
-    waits: Option<Share>,
+    waits: Option<MemoryShare>,
     /// The position before the last event, which the transport may not have taken.
     before: (Snapshot, Option<SnapshotPlace>),
 }
@@ -83,19 +83,19 @@ impl Subscriber {
         let view = feed_view(request.view);
         let interval = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE);
         let end_when_caught_up = request.end_when_caught_up;
-        let wanted = Wanted::read(request, &context.limits);
-        let (view, heartbeat, wanted) = all!(view, interval, wanted)?;
+        let target = SubscribeTarget::read(request, &context.limits);
+        let (view, heartbeat, target) = all!(view, interval, target)?;
         // Subscribed to before the position is resolved, so that no new tail is missed.
         let end = context.archive.feed_end();
-        let (Asked { query, digest }, begin, attachment) = match wanted {
-            Wanted::Feed(asked, start) => {
-                let begin = context.begin(start, asked.digest).await?;
-                (asked, begin, None)
+        let (RequestedQuery { query, digest }, begin, attachment) = match target {
+            SubscribeTarget::Feed(requested, start) => {
+                let begin = context.begin(start, requested.digest).await?;
+                (requested, begin, None)
             }
-            Wanted::Durable { id, consumer, seen } => {
+            SubscribeTarget::Durable { id, consumer, seen } => {
                 let attachment = attach(context, id, consumer, seen).await?;
                 let begin = Begin { place: attachment.start, snapshot: None };
-                (Asked::new(attachment.query.clone()), begin, Some(attachment))
+                (RequestedQuery::new(attachment.query.clone()), begin, Some(attachment))
             }
         };
         let before = (begin.place, begin.snapshot.clone());
@@ -167,7 +167,7 @@ impl Subscriber {
     pub(super) async fn room(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let interruption = tokio::select! {
             biased;
-            interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
+            interruption = Interruption::wait(&self.context, self.attachment.as_ref()) => interruption,
             room = sink.room() => {
                 room.map_err(|not_taken| self.not_taken(not_taken))?;
                 self.waits = None;
@@ -185,7 +185,7 @@ impl Subscriber {
         &mut self,
         sink: &Sink<EventFrame>,
         event: EventFrame,
-        share: Option<Share>,
+        share: Option<MemoryShare>,
     ) -> Result<(), Ending> {
         sink.send(event).await.map_err(|not_taken| self.not_taken(not_taken))?;
         self.waits = share;
@@ -202,12 +202,12 @@ impl Subscriber {
 
     /// Waits for this much memory while the client is connected. The subscriber holds no memory meanwhile: after
     /// [`Self::room`] no event is pending.
-    pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<Share, Ending> {
+    pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<MemoryShare, Ending> {
         let interruption = tokio::select! {
             biased;
             share = self.context.memory.take(bytes) => return share.ok_or(Ending::Gone),
             () = sink.gone() => return Err(Ending::Gone),
-            interruption = Interruption::come(&self.context, self.attachment.as_ref()) => interruption,
+            interruption = Interruption::wait(&self.context, self.attachment.as_ref()) => interruption,
         };
         Err(self.interrupted(interruption, sink))
     }
@@ -251,8 +251,8 @@ impl Subscriber {
             return if Instant::now() >= self.bookmark_due { self.send_bookmark(sink).await } else { Ok(()) };
         }
         let changes = page.items.into_iter().map(show::frame).collect();
-        let bookmark = self.bookmark_at(&page.next);
-        self.send(sink, EventFrame::Changes(Box::new((changes, bookmark))), Some(share)).await?;
+        let delivery = DeliveryFrame { changes, bookmark: self.bookmark_at(&page.next) };
+        self.send(sink, EventFrame::Delivery(Box::new(delivery)), Some(share)).await?;
         // Not earlier: if the reader stalls, its token must point before the changes it did not get.
         self.place = page.next;
         self.bookmark_due = Instant::now() + self.heartbeat;
@@ -289,7 +289,7 @@ impl Subscriber {
     /// Skips changes that do not match without a turn for each, and waits between looks so that more can accumulate.
     /// Otherwise each commit would wake all of a thousand subscribers that wait for something rare.
     async fn next_wake(&mut self, sink: &Sink<EventFrame>) -> Wake {
-        let mut interruption = pin!(Interruption::come(&self.context, self.attachment.as_ref()));
+        let mut interruption = pin!(Interruption::wait(&self.context, self.attachment.as_ref()));
         let mut gone = pin!(sink.gone());
         let mut due = pin!(tokio::time::sleep_until(self.bookmark_due));
         loop {
@@ -309,7 +309,7 @@ impl Subscriber {
             if Instant::now() >= self.bookmark_due {
                 return Wake::BookmarkDue;
             }
-            if sink.is_gone() || Interruption::has_come(&self.context, self.attachment.as_ref()) {
+            if sink.is_gone() || Interruption::has_occurred(&self.context, self.attachment.as_ref()) {
                 return Wake::More; // The next turn handles both cases first.
             }
         }
@@ -339,7 +339,7 @@ impl Subscriber {
     }
 
     /// Which articles a snapshot contains, and how much of each.
-    pub(super) fn asked(&self) -> (&FeedQuery, FeedView) {
+    pub(super) fn requested(&self) -> (&FeedQuery, FeedView) {
         (&self.plan.query, self.plan.view)
     }
 }
@@ -363,7 +363,7 @@ mod tests {
 
     use super::super::memory::Memory;
     use super::*;
-    use crate::archive::request::{Action, Observation, Operation, Target};
+    use crate::archive::request::{Action, ArticleTarget, Observation, Operation};
     use crate::archive::{Archive, Options};
     use crate::clock::SystemClock;
     use crate::model::{ArticleName, Content, Limits, Timestamp};
@@ -383,7 +383,7 @@ mod tests {
         let name = ArticleName::parse(&format!("sources/{source}/articles/a")).unwrap();
         let content = Content { headline: source.to_owned(), ..Content::default() };
         let operation = Operation {
-            target: Target::Named(name),
+            target: ArticleTarget::Named(name),
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
@@ -415,7 +415,7 @@ mod tests {
         // The delivery is now waiting for the transport, and the subscriber is waiting to send CaughtUp.
         tokio::task::yield_now().await;
         write(&archive, "other").await;
-        assert!(matches!(next().await, EventFrame::Changes(_)));
+        assert!(matches!(next().await, EventFrame::Delivery(_)));
         let EventFrame::Other(message) = next().await else { panic!("only one change matches") };
         let Some(Event::CaughtUp(caught_up)) = message.event else { panic!("{message:?} came before CaughtUp") };
         assert_eq!(caught_up.bookmark.unwrap().next_seq, 2);
@@ -443,7 +443,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(60)).await;
         let mut read = begin().await;
         let begun = Instant::now();
-        assert!(matches!(read.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
+        assert!(matches!(read.next().await.unwrap().unwrap(), EventFrame::Delivery(_)));
         assert!(begun.elapsed() <= memory::STALLED_AFTER * 2, "{:?}", begun.elapsed());
         let status = unread.next().await.unwrap().unwrap_err();
         assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
@@ -457,7 +457,7 @@ mod tests {
         let (sink, mut received) = Sink::new(1, context.stalled_after);
         tokio::spawn(subscriber.run(sink));
         assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Other(_)), "Started");
-        assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Changes(_)));
+        assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Delivery(_)));
     }
 
     /// If every subscriber kept the memory of one event while it waited for the next, none could continue.
@@ -473,7 +473,7 @@ mod tests {
             loop {
                 let event = tokio::time::timeout(Duration::from_secs(30), received.next()).await;
                 let event = event.unwrap_or_else(|_| panic!("the event of {source} never arrives")).unwrap().unwrap();
-                if matches!(event, EventFrame::Changes(_)) {
+                if matches!(event, EventFrame::Delivery(_)) {
                     break;
                 }
             }

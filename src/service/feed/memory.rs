@@ -27,7 +27,7 @@ pub struct Memory {
 
 /// A reserved share of the memory. Dropping it releases the share.
 #[derive(Debug)]
-pub(super) struct Share(OwnedSemaphorePermit);
+pub(super) struct MemoryShare(OwnedSemaphorePermit);
 
 impl Default for Memory {
     fn default() -> Self {
@@ -43,13 +43,13 @@ impl Memory {
     }
 
     /// Waits for this many bytes, or for all memory if `bytes` is more than that.
-    pub(super) async fn take(&self, bytes: usize) -> Option<Share> {
+    pub(super) async fn take(&self, bytes: usize) -> Option<MemoryShare> {
         let count = units(bytes).min(self.units_max);
         if let Ok(permit) = Arc::clone(&self.units).try_acquire_many_owned(count) {
-            return Some(Share(permit));
+            return Some(MemoryShare(permit));
         }
-        let _waiting = Waiting::new(&self.waiting);
-        Arc::clone(&self.units).acquire_many_owned(count).await.ok().map(Share)
+        let _waiting = WaitingSubscriber::new(&self.waiting);
+        Arc::clone(&self.units).acquire_many_owned(count).await.ok().map(MemoryShare)
     }
 
     /// Waits until a reader that takes nothing must be ended in favour of others.
@@ -63,7 +63,7 @@ impl Memory {
     }
 
     /// Whether the share covers `bytes`, or is as large as a share can be. Memory beyond that is released.
-    pub(super) fn fits(&self, share: &mut Share, bytes: usize) -> bool {
+    pub(super) fn fits(&self, share: &mut MemoryShare, bytes: usize) -> bool {
         let (held, needed) = (share.0.num_permits(), usize::try_from(units(bytes).min(self.units_max)).unwrap_or(0));
         drop(share.0.split(held.saturating_sub(needed)));
         held >= needed
@@ -75,16 +75,16 @@ fn units(bytes: usize) -> u32 {
 }
 
 /// Counts a subscriber as waiting until it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingSubscriber<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingSubscriber<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingSubscriber<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -9,18 +9,18 @@ mod query;
 mod request;
 mod show;
 mod snapshot;
-mod wanted;
+mod subscribe_target;
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 pub use self::memory::Memory;
-use super::Context;
 use super::caller::{Caller, PeerPlace, PerPeer};
 use super::sink::{Messages, Sink};
 use super::status::Refusal;
+use super::{Context, RpcResult};
 use crate::wire::frame::{EventFrame, PageFrame};
 use crate::wire::pb;
 use crate::wire::pb::change_feed_service_server::ChangeFeedService;
@@ -45,8 +45,8 @@ impl FeedHandler {
     }
 
     /// Takes a place among all streams, and one among those of the peer.
-    fn place(&self, caller: &Caller) -> Result<(OwnedSemaphorePermit, Option<PeerPlace>), Refusal> {
-        let of_peer = match caller.peer {
+    fn place(&self, caller: &Caller) -> Result<StreamPlace, Refusal> {
+        let peer_place = match caller.peer {
             None => None,
             Some(peer) => {
                 let refused = || Refusal::too_many_streams_of("this address", self.per_peer_max);
@@ -54,17 +54,22 @@ impl FeedHandler {
             }
         };
         let stream = Arc::clone(&self.streams).try_acquire_owned();
-        Ok((stream.map_err(|_| Refusal::too_many_streams(self.streams_max))?, of_peer))
+        let permit = stream.map_err(|_| Refusal::too_many_streams(self.streams_max))?;
+        Ok(StreamPlace { _permit: permit, _peer_place: peer_place })
     }
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+/// The place of an open stream among all streams and among those of its peer. Dropping it frees both.
+struct StreamPlace {
+    _permit: OwnedSemaphorePermit,
+    _peer_place: Option<PeerPlace>,
+}
 
 #[tonic::async_trait]
 impl ChangeFeedService for FeedHandler {
     type SubscribeStream = Messages<EventFrame>;
 
-    async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Answer<Self::SubscribeStream> {
+    async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> RpcResult<Self::SubscribeStream> {
         let place = self.place(&Caller::of(&request))?;
         let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
@@ -72,14 +77,14 @@ impl ChangeFeedService for FeedHandler {
         Ok(Response::new(received.with(place)))
     }
 
-    async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> Answer<PageFrame> {
+    async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> RpcResult<PageFrame> {
         Ok(Response::new(self.context.list_changes(request.into_inner()).await?))
     }
 
     async fn create_subscription(
         &self,
         request: Request<pb::CreateSubscriptionRequest>,
-    ) -> Answer<pb::CreateSubscriptionResponse> {
+    ) -> RpcResult<pb::CreateSubscriptionResponse> {
         let subscription = Some(self.context.create_subscription(request.into_inner()).await?);
         Ok(Response::new(pb::CreateSubscriptionResponse { subscription }))
     }
@@ -87,7 +92,7 @@ impl ChangeFeedService for FeedHandler {
     async fn get_subscription(
         &self,
         request: Request<pb::GetSubscriptionRequest>,
-    ) -> Answer<pb::GetSubscriptionResponse> {
+    ) -> RpcResult<pb::GetSubscriptionResponse> {
         let subscription = Some(self.context.get_subscription(&request.into_inner().name).await?);
         Ok(Response::new(pb::GetSubscriptionResponse { subscription }))
     }
@@ -95,14 +100,14 @@ impl ChangeFeedService for FeedHandler {
     async fn list_subscriptions(
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
-    ) -> Answer<pb::ListSubscriptionsResponse> {
+    ) -> RpcResult<pb::ListSubscriptionsResponse> {
         Ok(Response::new(self.context.list_subscriptions(request.into_inner()).await?))
     }
 
     async fn delete_subscription(
         &self,
         request: Request<pb::DeleteSubscriptionRequest>,
-    ) -> Answer<pb::DeleteSubscriptionResponse> {
+    ) -> RpcResult<pb::DeleteSubscriptionResponse> {
         self.context.delete_subscription(&request.into_inner().name).await?;
         Ok(Response::new(pb::DeleteSubscriptionResponse {}))
     }
@@ -110,7 +115,7 @@ impl ChangeFeedService for FeedHandler {
     async fn acknowledge_subscription(
         &self,
         request: Request<pb::AcknowledgeSubscriptionRequest>,
-    ) -> Answer<pb::AcknowledgeSubscriptionResponse> {
+    ) -> RpcResult<pb::AcknowledgeSubscriptionResponse> {
         let subscription = Some(self.context.acknowledge_subscription(request.into_inner()).await?);
         Ok(Response::new(pb::AcknowledgeSubscriptionResponse { subscription }))
     }
@@ -118,7 +123,7 @@ impl ChangeFeedService for FeedHandler {
     async fn seek_subscription(
         &self,
         request: Request<pb::SeekSubscriptionRequest>,
-    ) -> Answer<pb::SeekSubscriptionResponse> {
+    ) -> RpcResult<pb::SeekSubscriptionResponse> {
         let subscription = Some(self.context.seek_subscription(request.into_inner()).await?);
         Ok(Response::new(pb::SeekSubscriptionResponse { subscription }))
     }

@@ -19,12 +19,12 @@ pub(super) struct Begin {
 
 /// A query, and the digest that binds its tokens.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestedQuery {
     pub(super) query: FeedQuery,
     pub(super) digest: RequestDigest,
 }
 
-impl Asked {
+impl RequestedQuery {
     pub(super) fn new(query: FeedQuery) -> Self {
         Self { digest: query_digest(&query), query }
     }
@@ -32,7 +32,7 @@ impl Asked {
 
 /// The start of a feed as requested.
 #[derive(Clone, Debug)]
-pub(super) enum Start {
+pub(super) enum RequestedStart {
     At(FeedStart),
     /// The position in a token. `field` contained the token, and `query` is the digest of the query it was issued for.
     Token {
@@ -55,7 +55,7 @@ pub(super) fn feed_view(view: i32) -> Result<FeedView, FieldError> {
     }
 }
 
-impl Start {
+impl RequestedStart {
     pub(super) fn read(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
         use pb::feed_start::Position;
         let only_true = |field: &str| FieldError::invalid(format!("start.{field}"), "must be true if set");
@@ -71,7 +71,7 @@ impl Start {
         }))
     }
 
-    /// Like [`Start::read`], where a snapshot is not allowed.
+    /// Like [`RequestedStart::read`], where a snapshot is not allowed.
     pub(super) fn read_in_log(start: Option<pb::FeedStart>) -> Result<Self, FieldErrors> {
         match Self::read(start)? {
             Self::Snapshot(_) => {
@@ -100,20 +100,20 @@ impl Start {
 
 impl Context {
     /// Resolves the start of a feed. `digest` is the digest of its query.
-    pub(super) async fn begin(&self, start: Start, digest: RequestDigest) -> Result<Begin, Refusal> {
+    pub(super) async fn begin(&self, start: RequestedStart, digest: RequestDigest) -> Result<Begin, Refusal> {
         match start {
-            Start::At(start) => {
+            RequestedStart::At(start) => {
                 let place = self.archive.feed_start(start).await.map_err(of_start)?;
                 Ok(Begin { place, snapshot: None })
             }
-            Start::Token { query, field, .. } if query != digest => {
+            RequestedStart::Token { query, field, .. } if query != digest => {
                 Err(FieldError::token(field, TokenError::OtherRequest).into())
             }
-            Start::Token { token: ResumeToken { next_seq, log_digest, snapshot }, .. } => {
-                let place = self.archive.feed_start(FeedStart::Place { next_seq, log_digest }).await?;
+            RequestedStart::Token { token: ResumeToken { next_seq, log_digest, snapshot }, .. } => {
+                let place = self.archive.feed_start(FeedStart::Exact { next_seq, log_digest }).await?;
                 Ok(Begin { place, snapshot })
             }
-            Start::Snapshot(as_of) => {
+            RequestedStart::Snapshot(as_of) => {
                 let place = match as_of.known_at {
                     KnownAt::Newest => self.archive.tail(),
                     KnownAt::NextSeq { .. } | KnownAt::ArchiveTime(_) => {
@@ -127,8 +127,8 @@ impl Context {
 
     /// Like [`Context::begin`], where a snapshot is not allowed. A token is checked against this log first, so a token
     /// of another log gets that error even if it is inside a snapshot.
-    pub(super) async fn begin_in_log(&self, start: Start, digest: RequestDigest) -> Result<Snapshot, Refusal> {
-        let field = if let Start::Token { field, .. } = &start { *field } else { "start" };
+    pub(super) async fn begin_in_log(&self, start: RequestedStart, digest: RequestDigest) -> Result<Snapshot, Refusal> {
+        let field = if let RequestedStart::Token { field, .. } = &start { *field } else { "start" };
         let begin = self.begin(start, digest).await?;
         if begin.snapshot.is_some() {
             return Err(FieldError::invalid(field, "is inside a snapshot; only Subscribe can continue it").into());

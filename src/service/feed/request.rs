@@ -15,8 +15,8 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
     let reason = entry.reason.clone();
     let request = match replay {
         ReplayRequest::Observe { revision, coalesce } => {
-            let publish = publish(revision, *coalesce, change);
-            Request::Publish(pb::RecordObservationRequest { observe_time, request_id, ..publish })
+            let observation = observation(revision, *coalesce, change);
+            Request::Record(pb::RecordObservationRequest { observe_time, request_id, ..observation })
         }
         ReplayRequest::Rollback(number) => Request::Rollback(pb::RollbackArticleRequest {
             name,
@@ -43,7 +43,7 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
     pb::ReplayRequest { request: Some(request), recorded: Some(recorded) }
 }
 
-fn publish(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::RecordObservationRequest {
+fn observation(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::RecordObservationRequest {
     let entry = &change.entry;
     let content = revision.content.as_deref();
     let canonical = content.map_or("", |content| content.canonical_url.as_str());

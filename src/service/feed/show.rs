@@ -8,7 +8,7 @@ use crate::archive::read::compare::Comparison;
 use crate::model::{ArticleName, RequestDigest, RevisionRecord, Snapshot};
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
-use crate::wire::writer::Writer;
+use crate::wire::writer::MessageWriter;
 use crate::wire::{
     claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
 };
@@ -17,7 +17,7 @@ use crate::wire::{
 pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     let entry = &at.change.entry;
     let state = if entry.standing.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
-    let mut writer = Writer(bytes);
+    let mut writer = MessageWriter(bytes);
     writer.number(1, at.change.seq.0);
     writer.choice(2, feed_kind_to_pb(at.kind));
     let ArticleName { source, article } = &at.revision.article;
@@ -34,19 +34,22 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     }
     writer.generated(12, at.comparison.as_deref().map(change_diff).as_ref());
     writer.generated(15, entry.fetch.as_deref().map(fetch_to_pb).as_ref());
-    writer.generated(16, at.again.as_ref().map(|again| request::replay_request(again, &at.change)).as_ref());
+    writer.generated(
+        16,
+        at.replay_request.as_ref().map(|replayed| request::replay_request(replayed, &at.change)).as_ref(),
+    );
 }
 
 /// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.
-fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
+fn encode_revision(revision: &RevisionAt, writer: &mut MessageWriter<'_>) {
     let ArticleName { source, article } = &revision.article;
-    let (number, made) = (revision.number, &revision.created_by);
+    let (number, created_by) = (revision.number, &revision.created_by);
     let digits = number.to_string();
     writer.joined(1, &["sources/", source.as_str(), "/articles/", article.as_str(), "/revisions/", &digits]);
     writer.number(2, number.get().into());
-    writer.number(3, made.seq.0);
-    writer.timestamp(4, made.entry.observe_time);
-    writer.timestamp(5, made.entry.archive_time);
+    writer.number(3, created_by.seq.0);
+    writer.timestamp(4, created_by.entry.observe_time);
+    writer.timestamp(5, created_by.entry.archive_time);
     let Some(record) = revision.record() else { return };
     writer.bytes(6, &record.digest.0);
     match &revision.content {
@@ -57,11 +60,11 @@ fn encode_revision(revision: &RevisionAt, writer: &mut Writer<'_>) {
     writer.generated(9, record.word_delta.map(word_delta_to_pb).as_ref());
     writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
     writer.generated(11, record.original.as_ref().map(render::original).as_ref());
-    writer.generated(12, made.entry.fetch.as_deref().map(fetch_to_pb).as_ref());
+    writer.generated(12, created_by.entry.fetch.as_deref().map(fetch_to_pb).as_ref());
 }
 
 /// Writes the part of a `Content` that the log record has.
-fn encode_basic_content(record: &RevisionRecord, writer: &mut Writer<'_>) {
+fn encode_basic_content(record: &RevisionRecord, writer: &mut MessageWriter<'_>) {
     writer.text(1, &record.headline);
     writer.text(4, &record.section);
     writer.text(5, &record.language);

@@ -8,11 +8,11 @@ use super::show;
 use crate::archive::ReadPoint;
 use crate::archive::changefeed::FeedView;
 use crate::archive::read::article::{ArticleAt, View};
-use crate::archive::read::list::{ArticleQuery, Page};
+use crate::archive::read::list::{ArticleQuery, ListPage};
 use crate::model::ArticleName;
 use crate::service::sink::Sink;
 use crate::service::status::Refusal;
-use crate::service::{fit, render};
+use crate::service::{page_space, render};
 use crate::wire::frame::EventFrame;
 use crate::wire::pb;
 use crate::wire::pb::subscribe_response::Event;
@@ -27,18 +27,18 @@ const EVENT_CONTENT_BYTES: usize = 128 << 10;
 const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
 
 /// The articles of one event: as many of a page as fit into a message.
-struct Articles {
+struct ArticlePage {
     articles: Vec<pb::Article>,
     last: Option<ArticleName>,
     /// Where the snapshot continues; `None` after its last article.
     next: Option<ArticleName>,
 }
 
-impl Articles {
-    fn of(page: Page<ArticleAt, ArticleName>) -> Self {
+impl ArticlePage {
+    fn of(page: ListPage<ArticleAt, ArticleName>) -> Self {
         let names: Vec<ArticleName> = page.items.iter().map(|article| article.name.clone()).collect();
         let mut articles: Vec<pb::Article> = page.items.into_iter().map(render::article).collect();
-        let dropped = fit::keep(&mut articles);
+        let dropped = page_space::keep(&mut articles);
         let last = names.into_iter().take(articles.len()).last();
         let next = if dropped { last.clone() } else { page.next };
         Self { articles, last, next }
@@ -49,10 +49,10 @@ impl Subscriber {
     /// Sends the next articles of the snapshot, or SnapshotEnd after the last.
     pub(super) async fn send_articles(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let Some(SnapshotPlace { after }) = self.snapshot.clone() else { return Ok(()) };
-        let (asked, view) = self.asked();
+        let (requested, view) = self.requested();
         let query = ArticleQuery {
             source: None,
-            filter: asked.filter.clone(),
+            filter: requested.filter.clone(),
             view: if view == FeedView::Basic { View::Basic } else { View::Full },
             page_size: EVENT_ARTICLES_MAX,
             content_bytes_max: EVENT_CONTENT_BYTES,
@@ -62,7 +62,7 @@ impl Subscriber {
         let (page, share) = loop {
             let mut share = self.memory(sink, bytes).await?;
             let page = self.context.archive.articles_by_name(point, query.clone(), after.clone()).await;
-            let page = Articles::of(page.map_err(Refusal::from)?);
+            let page = ArticlePage::of(page.map_err(Refusal::from)?);
             bytes = page.articles.iter().map(Message::encoded_len).sum();
             if self.context.memory.fits(&mut share, bytes) {
                 break (page, share);

@@ -172,10 +172,10 @@ impl Directory {
         self.path.join("before-opening")
     }
 
-    /// Stores the archive's id for [`Self::id_in`], unless it is already stored.
-    pub fn keep_id(&self, id: &[u8; 16]) -> io::Result<()> {
+    /// Stores the archive's id for [`Self::read_id`], unless it is already stored.
+    pub fn store_id(&self, id: &[u8; 16]) -> io::Result<()> {
         let path = self.path.join(ID);
-        if Self::id_in(&self.path)?.as_ref() == Some(id) {
+        if Self::read_id(&self.path)?.as_ref() == Some(id) {
             return Ok(());
         }
         let new = self.path.join(ID_NEW);
@@ -189,7 +189,7 @@ impl Directory {
 
     /// The id of the archive at `path`, which another process may hold. `None` if the file is missing, because no
     /// version of Dateline that writes it has opened the archive, or if it is malformed.
-    pub fn id_in(path: &Path) -> io::Result<Option<[u8; 16]>> {
+    pub fn read_id(path: &Path) -> io::Result<Option<[u8; 16]>> {
         let file = match own_file::read(&path.join(ID)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
@@ -487,13 +487,13 @@ mod tests {
     fn the_id_of_an_archive_can_be_read_while_it_is_held() {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::open_or_create(dir.path(), holder()).unwrap();
-        assert_eq!(Directory::id_in(dir.path()).unwrap(), None);
+        assert_eq!(Directory::read_id(dir.path()).unwrap(), None);
         for id in [[7; 16], [7; 16], [9; 16]] {
-            directory.keep_id(&id).unwrap();
-            assert_eq!(Directory::id_in(dir.path()).unwrap(), Some(id));
+            directory.store_id(&id).unwrap();
+            assert_eq!(Directory::read_id(dir.path()).unwrap(), Some(id));
         }
         fs::write(dir.path().join("ID"), "0707").unwrap();
-        assert_eq!(Directory::id_in(dir.path()).unwrap(), None);
+        assert_eq!(Directory::read_id(dir.path()).unwrap(), None);
     }
 
     #[test]

@@ -33,18 +33,18 @@ pub enum Fault {
 /// An in-memory engine. See the module documentation.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryEngine {
-    shared: Arc<Shared>,
+    shared: Arc<MemoryShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct MemoryShared {
+    state: Mutex<MemoryState>,
     /// Signalled whenever `hanging` or `released` changes.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct MemoryState {
     visible: BTreeMap<Vec<u8>, Vec<u8>>,
     /// For each key written since the last sync, its value before that. A power cut restores it.
     unsynced: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
@@ -116,13 +116,13 @@ impl MemoryEngine {
         state.poison = Poison::default();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next entry of `range`. The lock is not held between entries, so that a caller may commit while it scans.
     fn step(&self, range: &KeyRange, direction: Direction) -> Option<Result<Entry, EngineError>> {
-        if is_empty(range) {
+        if range.is_empty() {
             return None;
         }
         let state = self.state();
@@ -131,12 +131,12 @@ impl MemoryEngine {
             Direction::Forward => entries.next(),
             Direction::Reverse => entries.next_back(),
         }?;
-        Some(state.refuse_unreadable(key).map(|()| (key.clone(), value.clone())))
+        Some(state.check_readable(key).map(|()| (key.clone(), value.clone())))
     }
 }
 
-impl State {
-    fn refuse_unreadable(&self, key: &[u8]) -> Result<(), EngineError> {
+impl MemoryState {
+    fn check_readable(&self, key: &[u8]) -> Result<(), EngineError> {
         match &self.unreadable {
             Some(prefix) if key.starts_with(prefix) => Err(EngineError::Damaged("unreadable on demand".to_owned())),
             Some(_) | None => Ok(()),
@@ -172,7 +172,7 @@ impl State {
 impl Read for MemoryEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         let state = self.state();
-        state.refuse_unreadable(key)?;
+        state.check_readable(key)?;
         Ok(state.visible.get(key).cloned())
     }
 
@@ -194,7 +194,7 @@ impl Engine for MemoryEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         let mut state = self.state();
         state.poison.check()?;
-        batch.refuse_oversized()?;
+        batch.check_sizes()?;
         state.commits += 1;
         let commit = state.commits;
         match state.faults.remove(&commit) {
@@ -234,15 +234,6 @@ impl Engine for MemoryEngine {
     fn disk_bytes(&self) -> Result<u64, EngineError> {
         let state = self.state();
         Ok(state.visible.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum())
-    }
-}
-
-/// Whether a range is empty or inverted. `BTreeMap::range` panics on some of these.
-fn is_empty(range: &KeyRange) -> bool {
-    match (&range.start, &range.end) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(start), Bound::Included(end)) => start > end,
-        (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => start >= end,
     }
 }
 

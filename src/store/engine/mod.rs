@@ -93,6 +93,19 @@ pub struct KeyRange {
     pub end: Bound<Vec<u8>>,
 }
 
+impl KeyRange {
+    /// Whether the range is empty or inverted. `BTreeMap::range` panics on some of these.
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        match (&self.start, &self.end) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+            (Bound::Included(start), Bound::Included(end)) => start > end,
+            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => {
+                start >= end
+            }
+        }
+    }
+}
+
 /// Writes that become durable together. A later write of a key replaces an earlier one in the batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -113,7 +126,7 @@ impl Batch {
 
     /// Rejects keys above [`KEY_BYTES_MAX`] and values above [`VALUE_BYTES_MAX`]. Writing one is a bug in the layer
     /// above, never a user's mistake.
-    fn refuse_oversized(&self) -> Result<(), EngineError> {
+    fn check_sizes(&self) -> Result<(), EngineError> {
         for (key, value) in &self.writes {
             let value_bytes = value.as_ref().map_or(0, Vec::len);
             for (size, size_max) in [(key.len(), KEY_BYTES_MAX), (value_bytes, VALUE_BYTES_MAX)] {

@@ -30,42 +30,43 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits();
     let flags = i32::try_from(flags).map_err(io::Error::other)?;
     let file = options.custom_flags(flags).open(path).map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::LOOP) => refused(&name_of(path), "is a symbolic link; remove it"),
+        Some(Errno::LOOP) => rejected(&name_of(path), "is a symbolic link; remove it"),
         _ => error,
     })?;
-    judge(path, &file.metadata()?)?;
+    check_metadata(path, &file.metadata()?)?;
     Ok(file)
 }
 
-fn judge(path: &Path, found: &Metadata) -> io::Result<()> {
-    if !found.is_file() {
-        return Err(refused(&name_of(path), "is not a regular file; remove it"));
+fn check_metadata(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    if !metadata.is_file() {
+        return Err(rejected(&name_of(path), "is not a regular file; remove it"));
     }
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(another_users(Path::new(&name_of(path)), found.uid()));
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(owned_by_other(Path::new(&name_of(path)), metadata.uid()));
     }
-    if found.nlink() > 1 {
-        let why = "has a second name elsewhere (a hard link), under which it would change too; open a copy (`cp -a`)";
-        return Err(refused(&name_of(path), why));
+    if metadata.nlink() > 1 {
+        let reason = "has a second name elsewhere (a hard link), under which it would change too; open a copy \
+                      (`cp -a`)";
+        return Err(rejected(&name_of(path), reason));
     }
     Ok(())
 }
 
 /// The error for an entry of another user. It applies to root too: opening an archive always writes to it, and the
 /// owner could not open what root wrote.
-pub(super) fn another_users(path: &Path, uid: u32) -> io::Error {
-    let why = format!(
+pub(super) fn owned_by_other(path: &Path, uid: u32) -> io::Error {
+    let reason = format!(
         "belongs to another user (uid {uid}), and opening an archive writes to it; run as that user: sudo -u '#{uid}' dateline …"
     );
-    refused(&path.to_string_lossy(), &why)
+    rejected(&path.to_string_lossy(), &reason)
 }
 
 /// The error for an entry that is rejected, with its name and the reason.
-pub(super) fn refused(name: &str, why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, format!("{name} {why}"))
+pub(super) fn rejected(name: &str, reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("{name} {reason}"))
 }
 
-fn name_of(path: &Path) -> String {
+pub(super) fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 

@@ -10,12 +10,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use super::own_file::{another_users, refused};
+use super::own_file::{name_of, owned_by_other, rejected};
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// The permission bits of everyone except the owner.
-const OTHERS: u32 = 0o077;
+const OTHERS_MODE: u32 = 0o077;
 const ROOT: u32 = 0;
 
 /// The entries that this build opens in an archive. Others are ignored; `quarantine` is only written to.
@@ -36,28 +36,28 @@ const ENTRIES: [&str; 11] = [
 /// Checks the archive directory at `path`: fails with the name of any entry that is a link or belongs to another user,
 /// and removes the permissions of other users from the rest.
 pub(super) fn claim(path: &Path) -> io::Result<()> {
-    let mut narrowed = 0;
+    let mut restricted = 0;
     // The path itself may contain links: it is the caller's choice, not part of the archive.
-    let found = fs::metadata(path)?;
-    if is_ours(&found) {
-        narrow(path, &found, &mut narrowed);
-    } else if found.uid() != ROOT {
-        return Err(another_users(path, found.uid()));
-    } else if found.mode() & 0o022 != 0 {
+    let metadata = fs::metadata(path)?;
+    if is_ours(&metadata) {
+        restrict(path, &metadata, &mut restricted);
+    } else if metadata.uid() != ROOT {
+        return Err(owned_by_other(path, metadata.uid()));
+    } else if metadata.mode() & 0o022 != 0 {
         // A mount point, for example. This process must not change root's directories.
         tracing::warn!(archive = %path.display(), "other users can replace the archive: its directory belongs to root and is writable by others");
     }
     for name in ENTRIES {
-        visit(&path.join(name), name, name != "quarantine", &mut narrowed)?;
+        visit(&path.join(name), name, name != "quarantine", &mut restricted)?;
     }
-    if narrowed > 0 {
-        tracing::warn!(archive = %path.display(), entries = narrowed, "other users had access to the archive; now only its owner has");
+    if restricted > 0 {
+        tracing::warn!(archive = %path.display(), entries = restricted, "other users had access to the archive; now only its owner has");
     }
     Ok(())
 }
 
 /// Removes the permissions of other users from what another library has just created in `folder`, which is ours.
-pub(super) fn narrow_all(folder: &Path) -> io::Result<()> {
+pub(super) fn restrict_all(folder: &Path) -> io::Result<()> {
     visit(folder, &name_of(folder), true, &mut 0)
 }
 
@@ -73,23 +73,23 @@ pub(crate) fn create_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
-fn visit(path: &Path, name: &str, with_entries: bool, narrowed: &mut usize) -> io::Result<()> {
-    let found = match fs::symlink_metadata(path) {
+fn visit(path: &Path, name: &str, with_entries: bool, restricted: &mut usize) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(path) {
         // A file may disappear while others are checked.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
+        metadata => metadata?,
     };
-    if found.is_symlink() {
-        return Err(refused(
+    if metadata.is_symlink() {
+        return Err(rejected(
             name,
             "is a symbolic link, which is not followed in an archive; replace it with its target",
         ));
     }
-    if !is_ours(&found) {
-        return Err(another_users(Path::new(name), found.uid()));
+    if !is_ours(&metadata) {
+        return Err(owned_by_other(Path::new(name), metadata.uid()));
     }
-    narrow(path, &found, narrowed);
-    if !found.is_dir() || !with_entries {
+    restrict(path, &metadata, restricted);
+    if !metadata.is_dir() || !with_entries {
         return Ok(());
     }
     let entries = match fs::read_dir(path) {
@@ -98,18 +98,18 @@ fn visit(path: &Path, name: &str, with_entries: bool, narrowed: &mut usize) -> i
     };
     for entry in entries {
         let entry = entry?;
-        visit(&entry.path(), &format!("{name}/{}", entry.file_name().to_string_lossy()), true, narrowed)?;
+        visit(&entry.path(), &format!("{name}/{}", entry.file_name().to_string_lossy()), true, restricted)?;
     }
     Ok(())
 }
 
-fn narrow(path: &Path, found: &Metadata, narrowed: &mut usize) {
-    if found.mode() & OTHERS == 0 {
+fn restrict(path: &Path, metadata: &Metadata, restricted: &mut usize) {
+    if metadata.mode() & OTHERS_MODE == 0 {
         return;
     }
-    let mode = if found.is_dir() { FOLDER_MODE } else { FILE_MODE };
+    let mode = if metadata.is_dir() { FOLDER_MODE } else { FILE_MODE };
     match fs::set_permissions(path, Permissions::from_mode(mode)) {
-        Ok(()) => *narrowed += 1,
+        Ok(()) => *restricted += 1,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         // Some file systems have a single mode for everything.
         Err(error) => {
@@ -118,12 +118,8 @@ fn narrow(path: &Path, found: &Metadata, narrowed: &mut usize) {
     }
 }
 
-fn is_ours(found: &Metadata) -> bool {
-    found.uid() == rustix::process::geteuid().as_raw()
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+fn is_ours(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
 #[cfg(test)]
@@ -181,8 +177,8 @@ mod tests {
                 Err(_) => {}
             }
             symlink(&victim, &link).unwrap();
-            let refused = claim(dir.path()).unwrap_err().to_string();
-            assert!(refused.starts_with(&format!("{name} is a symbolic link")), "{refused}");
+            let rejected = claim(dir.path()).unwrap_err().to_string();
+            assert!(rejected.starts_with(&format!("{name} is a symbolic link")), "{rejected}");
             assert_eq!((fs::read(&victim).unwrap().as_slice(), mode(&victim)), (b"kept".as_slice(), 0o644));
         }
     }
@@ -196,8 +192,8 @@ mod tests {
         for name in ["db", "db/conf", "db/blobs", "db/snap.0000000000000000", "quarantine", "LOCK"] {
             let dir = archive();
             chown(dir.path().join(name), Some(65_534), None).unwrap();
-            let refused = claim(dir.path()).unwrap_err().to_string();
-            assert!(refused.starts_with(&format!("{name} belongs to another user (uid 65534)")), "{refused}");
+            let rejected = claim(dir.path()).unwrap_err().to_string();
+            assert!(rejected.starts_with(&format!("{name} belongs to another user (uid 65534)")), "{rejected}");
         }
         let dir = archive();
         chown(dir.path(), Some(65_534), None).unwrap();

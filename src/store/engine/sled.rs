@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use self::blobs::{Blobs, first_blob};
+use self::blobs::{BlobsFolder, first_blob};
 use self::preimage::Preimage;
 use self::reserve::Reserve;
 use self::segments::Survey;
@@ -86,9 +86,9 @@ impl Default for Options {
 pub struct SledEngine {
     // Fields are dropped in order: the database closes, `log` waits until it has, and then the archive is released.
     db: ::sled::Db,
-    log: Log,
+    log: DatabaseFile,
     path: PathBuf,
-    blobs: Blobs,
+    blobs: BlobsFolder,
     reserve: Reserve,
     free_space_floor_bytes: u64,
     poison: Poison,
@@ -120,15 +120,15 @@ impl SledEngine {
         if !path.exists() {
             create(&directory, options)?;
         }
-        refuse_incomplete(&path)?;
+        check_complete(&path)?;
         remove_unfinished_snapshots(&path).map_err(OpenError::io("remove unfinished snapshots in", &path))?;
         let recovery_warning = survey_log(&path)?;
         let preimage = save_preimage(&directory, options)?;
-        let removed = reserve::give_up_when_full(directory.path());
+        let removed = reserve::release_when_full(directory.path());
         let removed = removed.map_err(OpenError::io("make room in", directory.path()))?;
         // We keep `directory`: if the engine is rejected, the lock must not be released before everything is restored.
-        let opened = Self::open_as_it_is(Arc::clone(&directory), path.clone(), options);
-        reserve::take_back(directory.path(), removed);
+        let opened = Self::open_unchecked(Arc::clone(&directory), path.clone(), options);
+        reserve::reclaim(directory.path(), removed);
         let opened = opened.and_then(|engine| {
             let engine = Self { recovery_warning, ..engine };
             match check(&engine) {
@@ -137,18 +137,21 @@ impl SledEngine {
             }
         });
         if let Some(preimage) = preimage {
-            settle(&directory, &preimage, opened.is_err())?;
+            if opened.is_err() {
+                restore(&directory, &preimage)?;
+            }
+            preimage.discard().map_err(OpenError::io("remove", preimage.folder()))?;
         }
         opened
     }
 
-    fn open_as_it_is(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
+    fn open_unchecked(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
         let db = open_database(&path, options)?;
-        own_folder::narrow_all(&path).map_err(OpenError::io("open", &path))?;
+        own_folder::restrict_all(&path).map_err(OpenError::io("open", &path))?;
         // sled has just written a snapshot and removed an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
-        let log = Log::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
-        let (blobs, reserve, poison) = (Blobs::of(&path), Reserve::of(directory.path()), Poison::default());
+        let log = DatabaseFile::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
+        let (blobs, reserve, poison) = (BlobsFolder::new(&path), Reserve::new(directory.path()), Poison::default());
         let free_space_floor_bytes = options.free_space_floor_bytes;
         Ok(Self { db, log, path, blobs, reserve, free_space_floor_bytes, poison, recovery_warning: None, directory })
     }
@@ -201,7 +204,7 @@ impl Read for SledEngine {
 impl Engine for SledEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
         self.poison.check()?;
-        batch.refuse_oversized()?;
+        batch.check_sizes()?;
         let floor_bytes = self.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
         let free_bytes = self.poison.watch(self.free_bytes())?;
         let spare_bytes = spare_bytes(free_bytes, batch.bytes(), floor_bytes)?;
@@ -223,9 +226,9 @@ impl Engine for SledEngine {
 }
 
 /// Our own handle on the file `db`: to sync it, and to detect when sled has closed its handle. Dropping waits for that.
-struct Log(File);
+struct DatabaseFile(File);
 
-impl Log {
+impl DatabaseFile {
     fn open(database: &Path) -> io::Result<Self> {
         own_file::write(&database.join("db")).map(Self)
     }
@@ -244,7 +247,7 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for DatabaseFile {
     fn drop(&mut self) {
         if let Err(error) = self.wait_until_closed() {
             tracing::error!(%error, "the database was not closed");
@@ -288,7 +291,7 @@ fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
         directory.quarantine(&new).map_err(OpenError::io("move away", &new))?;
     }
     drop(open_database(&new, options)?);
-    let closed = Log::open(&new).and_then(|log| log.wait_until_closed());
+    let closed = DatabaseFile::open(&new).and_then(|log| log.wait_until_closed());
     closed.map_err(OpenError::io("close", &new))?;
     sync_creation(&new).map_err(OpenError::io("sync", &new))?;
     fs::rename(&new, &path).map_err(OpenError::io("rename", &new))?;
@@ -303,7 +306,7 @@ fn sync_creation(path: &Path) -> io::Result<()> {
 }
 
 /// Rejects a database with missing files. This must happen before opening, which creates missing files as empty ones.
-fn refuse_incomplete(path: &Path) -> Result<(), OpenError> {
+fn check_complete(path: &Path) -> Result<(), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.to_path_buf(), reason };
     // Up to these sizes sled treats a file as empty: a configuration, and the header of a first segment.
     for (name, empty_bytes) in [("conf", 8), ("db", 20)] {
@@ -332,9 +335,9 @@ fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
 fn survey_log(path: &Path) -> Result<Option<String>, OpenError> {
     let surveyed = preimage::covered(path).and_then(|covered| segments::survey(path, covered));
     match surveyed.map_err(OpenError::io("read", path))? {
-        Survey::Whole => Ok(None),
-        Survey::Doubtful(reason) => Ok(Some(reason)),
-        Survey::Severed(reason) => Err(OpenError::Damaged { path: path.to_path_buf(), reason }),
+        Survey::Intact => Ok(None),
+        Survey::PartlyUnreadable(reason) => Ok(Some(reason)),
+        Survey::TailUnreadable(reason) => Err(OpenError::Damaged { path: path.to_path_buf(), reason }),
     }
 }
 
@@ -357,15 +360,14 @@ fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preim
     Ok(Some(preimage))
 }
 
-/// Restores everything after a failure, and removes the copy.
-fn settle(directory: &Directory, preimage: &Preimage, failed: bool) -> Result<(), OpenError> {
-    let restore = || Log::open(&directory.database())?.wait_until_closed().and_then(|()| preimage.restore());
-    if failed && let Err(source) = restore() {
+/// Restores everything that a failed opening may have overwritten. If that fails, the copy is moved to quarantine.
+fn restore(directory: &Directory, preimage: &Preimage) -> Result<(), OpenError> {
+    let closed = DatabaseFile::open(&directory.database()).and_then(|log| log.wait_until_closed());
+    closed.and_then(|()| preimage.restore()).map_err(|source| {
         // The copy is all that remains of what was overwritten: the next opening must not replace it.
         let path = directory.quarantine(preimage.folder()).unwrap_or_else(|_| preimage.folder().to_path_buf());
-        return Err(OpenError::Io { action: "restore the database from the copy in", path, source });
-    }
-    preimage.discard().map_err(OpenError::io("remove", preimage.folder()))
+        OpenError::Io { action: "restore the database from the copy in", path, source }
+    })
 }
 
 /// The free space above the floor that remains after a commit of this many bytes.
@@ -386,7 +388,7 @@ fn has_inodes(path: &Path, count: u64) -> io::Result<bool> {
 }
 
 /// Clarifies an error about a full disk: the system reports a lack of inodes in the same way as a lack of space.
-fn of_inodes(path: &Path, error: io::Error) -> io::Error {
+fn explain_full_disk(path: &Path, error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::StorageFull && matches!(has_inodes(path, 1), Ok(false)) {
         return io::Error::new(
             error.kind(),
@@ -409,7 +411,7 @@ fn open_database(path: &Path, options: Options) -> Result<::sled::Db, OpenError>
     let damaged = |reason| OpenError::Damaged { path: path.to_path_buf(), reason };
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
-        Ok(Err(::sled::Error::Io(error))) => Err(OpenError::io("open", path)(of_inodes(path, error))),
+        Ok(Err(::sled::Error::Io(error))) => Err(OpenError::io("open", path)(explain_full_disk(path, error))),
         Ok(Err(::sled::Error::Unsupported(reason))) => {
             Err(OpenError::Incompatible { path: path.to_path_buf(), reason })
         }

@@ -14,7 +14,7 @@ use super::directory::Directory;
 use super::lock::Holder;
 use super::memory::{Fault, MemoryEngine};
 use super::sled::{Options, SledEngine};
-use super::watermark::{Mark, Watermark};
+use super::watermark::{DurableState, Watermark};
 use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRange, OpenError, Read, VALUE_BYTES_MAX};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -293,7 +293,10 @@ fn a_database_with_missing_files_is_rejected_and_not_started_over() {
         for emptied in [false, true] {
             let dir = tempfile::tempdir().unwrap();
             open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-            Watermark::open(dir.path()).unwrap().record(Mark { next_seq: 1, log_digest: [0; 16], commits: 1 }).unwrap();
+            Watermark::open(dir.path())
+                .unwrap()
+                .record(DurableState { next_seq: 1, log_digest: [0; 16], commits: 1 })
+                .unwrap();
 
             let damaged = dir.path().join(file);
             match (damaged.is_dir(), emptied) {
@@ -327,12 +330,12 @@ fn a_failed_opening_leaves_all_files_unchanged() {
     drop(engine);
     let pristine = contents(&dir.path().join("db"));
     let end = fs::metadata(dir.path().join("db/db")).unwrap().len();
-    let refused = (1..10).filter(|tenth| {
+    let rejected = (1..10).filter(|tenth| {
         contents(&dir.path().join("db")).keys().for_each(|path| fs::remove_file(path).unwrap());
         pristine.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
         damage_and_open(dir.path(), end / 10 * tenth)
     });
-    assert!(refused.count() > 1);
+    assert!(rejected.count() > 1);
 }
 
 /// A damaged header made a segment look empty, or long covered by the snapshot, so it was not copied. sled treated it
@@ -349,9 +352,9 @@ fn a_rejected_opening_leaves_a_segment_with_a_damaged_header_unchanged() {
     }
     let path = dir.path().join("db/db");
     let log = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    let refuse = || SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, |_| Err("anyhow".to_owned()));
+    let reject = || SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, |_| Err("anyhow".to_owned()));
     // Any opening zeroes an older segment that nothing refers to any more. That is no loss.
-    assert!(refuse().is_err());
+    assert!(reject().is_err());
     for segment in 0..fs::metadata(&path).unwrap().len() >> 23 {
         let mut header = [0; 4096];
         log.read_exact_at(&mut header, segment << 23).unwrap();
@@ -364,7 +367,7 @@ fn a_rejected_opening_leaves_a_segment_with_a_damaged_header_unchanged() {
         }
         log.write_all_at(&damaged, segment << 23).unwrap();
         let before = contents(&dir.path().join("db"));
-        assert!(refuse().is_err());
+        assert!(reject().is_err());
         assert!(contents(&dir.path().join("db")) == before, "segment {segment}, {:?}", &damaged[..20]);
         log.write_all_at(&header, segment << 23).unwrap();
     }
@@ -380,8 +383,8 @@ fn a_rejected_opening_leaves_a_truncated_header_unchanged() {
     let log = fs::OpenOptions::new().write(true).open(dir.path().join("db/db")).unwrap();
     log.set_len((2 << 23) + 12).unwrap();
     let before = contents(&dir.path().join("db"));
-    let refuse = |_: &SledEngine| Err("anyhow".to_owned());
-    assert!(SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, refuse).is_err());
+    let reject = |_: &SledEngine| Err("anyhow".to_owned());
+    assert!(SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, reject).is_err());
     assert!(contents(&dir.path().join("db")) == before);
 }
 
@@ -476,7 +479,7 @@ fn a_failed_commit_poisons_memory_as_it_does_sled() {
 /// Part of a commit may be visible while the process lives, but not after reopening.
 #[test]
 fn reopening_the_memory_engine_undoes_a_short_write() {
-    for open_anew in [MemoryEngine::restart, MemoryEngine::lose_unsynced] {
+    for reopen in [MemoryEngine::restart, MemoryEngine::lose_unsynced] {
         let engine = MemoryEngine::new();
         engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
         engine.fault_at(1, Fault::Short(0b101));
@@ -485,7 +488,7 @@ fn reopening_the_memory_engine_undoes_a_short_write() {
         assert!(matches!(engine.commit(&batch(&[])), Err(EngineError::Poisoned(_))));
         let part = [(b"a".to_vec(), b"2".to_vec()), (b"c".to_vec(), b"2".to_vec())];
         assert_eq!(scanned(&engine, &ALL, Direction::Forward), part);
-        open_anew(&engine);
+        reopen(&engine);
         assert_eq!(scanned(&engine, &ALL, Direction::Forward), [(b"a".to_vec(), b"1".to_vec())]);
         engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap();
     }

@@ -30,7 +30,7 @@ const SLOT_DISTANCE: u64 = 4096;
 
 /// The durable state at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct DurableState {
     /// The position of the next change.
     pub next_seq: u64,
     /// The log digest below that position.
@@ -43,7 +43,7 @@ pub struct Mark {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     turn: u64,
-    mark: Mark,
+    mark: DurableState,
 }
 
 /// The watermark file of an archive. Only the process that holds the archive's lock may use it.
@@ -69,12 +69,12 @@ impl Watermark {
 
     /// The durable state as last recorded; `None` if the file is new or damaged.
     #[must_use]
-    pub fn read(&self) -> Option<Mark> {
+    pub fn read(&self) -> Option<DurableState> {
         self.latest.map(|slot| slot.mark)
     }
 
     /// Records the durable state. Call this only after the commit has returned. It does not sync.
-    pub fn record(&mut self, mark: Mark) -> io::Result<()> {
+    pub fn record(&mut self, mark: DurableState) -> io::Result<()> {
         let turn = self.latest.map_or(0, |slot| slot.turn.wrapping_add(1));
         let slot = Slot { turn, mark };
         self.file.write_all_at(&encode(slot), (turn % 2) * SLOT_DISTANCE)?;
@@ -112,7 +112,7 @@ fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Slot> {
     let (next_seq, rest) = rest.split_first_chunk::<8>()?;
     let (log_digest, commits) = rest.split_first_chunk::<16>()?;
     let intact = magic == MAGIC && u32::from_be_bytes(*checksum) == crc32c::crc32c(body);
-    let mark = Mark {
+    let mark = DurableState {
         next_seq: u64::from_be_bytes(*next_seq),
         log_digest: *log_digest,
         commits: u64::from_be_bytes(commits.try_into().ok()?),
@@ -126,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    fn mark(next_seq: u64) -> Mark {
-        Mark { next_seq, log_digest: [7; 16], commits: next_seq + 1 }
+    fn mark(next_seq: u64) -> DurableState {
+        DurableState { next_seq, log_digest: [7; 16], commits: next_seq + 1 }
     }
 
     #[test]

@@ -167,10 +167,10 @@ impl TimeTable {
     }
 }
 
-/// `whole`, narrowed to the given bounds. An unbounded one keeps that of `whole`.
-fn within(whole: KeyRange, start: Bound<Vec<u8>>, end: Bound<Vec<u8>>) -> KeyRange {
-    let or = |given: Bound<Vec<u8>>, own| if given == Bound::Unbounded { own } else { given };
-    KeyRange { start: or(start, whole.start), end: or(end, whole.end) }
+/// `range`, narrowed to the given bounds. An unbounded one keeps that of `range`.
+fn within(range: KeyRange, start: Bound<Vec<u8>>, end: Bound<Vec<u8>>) -> KeyRange {
+    let or = |bound: Bound<Vec<u8>>, own| if bound == Bound::Unbounded { own } else { bound };
+    KeyRange { start: or(start, range.start), end: or(end, range.end) }
 }
 
 fn prefix(article: ArticleKey, subkind: Subkind) -> Vec<u8> {

@@ -35,7 +35,7 @@ impl UrlIndexKey {
     }
 
     /// The bindings of one URL, in log order.
-    pub fn of(url: &UrlKey) -> KeyRange {
+    pub fn of_url(url: &UrlKey) -> KeyRange {
         prefix_range(prefix(url))
     }
 }

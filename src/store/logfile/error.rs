@@ -2,12 +2,12 @@
 
 use std::io;
 
-use super::EXPORT_VERSION;
+use super::LOG_FILE_VERSION;
 use crate::model::Seq;
 
 /// Why a log file cannot be used. `file` is the name that the caller gave when opening it.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub enum LogFileError {
     /// It could not be read.
     #[error("{file} cannot be read at byte {offset}: {source}")]
     Unreadable {
@@ -19,8 +19,8 @@ pub enum ExportError {
         source: io::Error,
     },
     /// It is not a log file.
-    #[error("{file} is not a backup: its first line does not say `dateline log {EXPORT_VERSION}`")]
-    NotAnExport {
+    #[error("{file} is not a backup: its first line does not say `dateline log {LOG_FILE_VERSION}`")]
+    NotALogFile {
         /// The name of the file.
         file: String,
     },
@@ -66,12 +66,12 @@ pub enum ExportError {
     },
 }
 
-impl ExportError {
+impl LogFileError {
     /// Whether the file could be read but is not what was written.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::CutShort { .. } | Self::Altered { .. } => true,
-            Self::Unreadable { .. } | Self::NotAnExport { .. } | Self::Newer { .. } => false,
+            Self::Unreadable { .. } | Self::NotALogFile { .. } | Self::Newer { .. } => false,
         }
     }
 }

@@ -12,13 +12,13 @@ pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FrameKind {
     Header = 1,
     Segment = 2,
     End = 3,
 }
 
-impl Kind {
+impl FrameKind {
     fn from_byte(byte: u8) -> Option<Self> {
         [Self::Header, Self::Segment, Self::End].into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -26,7 +26,7 @@ impl Kind {
 
 /// Appends a frame with this number in its file to `bytes`. The payload must be shorter than [`LENGTH_MAX`], which the
 /// limits on input ensure.
-pub(super) fn write(number: u64, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>) {
+pub(super) fn write(number: u64, kind: FrameKind, payload: &[u8], bytes: &mut Vec<u8>) {
     let head = head(kind, payload.len());
     bytes.extend_from_slice(&head);
     bytes.extend_from_slice(payload);
@@ -34,9 +34,9 @@ pub(super) fn write(number: u64, kind: Kind, payload: &[u8], bytes: &mut Vec<u8>
 }
 
 /// Decodes the bytes before a payload: the frame's kind and the payload's length.
-pub(super) fn read_head(head: [u8; HEAD_BYTES]) -> Result<(Kind, u32), String> {
+pub(super) fn read_head(head: [u8; HEAD_BYTES]) -> Result<(FrameKind, u32), String> {
     let [kind, length @ ..] = head;
-    let kind = Kind::from_byte(kind).ok_or_else(|| format!("unknown kind of frame {kind}"))?;
+    let kind = FrameKind::from_byte(kind).ok_or_else(|| format!("unknown kind of frame {kind}"))?;
     let length = u32::from_be_bytes(length);
     if u64::from(length) > LENGTH_MAX {
         return Err(format!("a frame of {length} bytes exceeds the maximum"));
@@ -50,7 +50,7 @@ pub(super) fn checksum(number: u64, head: &[u8; HEAD_BYTES], payload: &[u8]) -> 
     crc32c::crc32c_append(sum, payload).to_be_bytes()
 }
 
-fn head(kind: Kind, length: usize) -> [u8; HEAD_BYTES] {
+fn head(kind: FrameKind, length: usize) -> [u8; HEAD_BYTES] {
     let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
     [kind as u8, a, b, c, d]
 }

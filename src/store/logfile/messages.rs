@@ -5,12 +5,12 @@ use prost::Message;
 use super::{LogEnd, LogHeader};
 use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::content::{StoredContent, StoredOriginal};
+use crate::store::full_change::FullChange;
 use crate::store::subscription;
-use crate::store::whole::WholeChange;
 use crate::store::{StoreError, stored};
 
 /// A segment, with its records still compressed.
-pub(super) struct Segment {
+pub(super) struct PackedSegment {
     pub(super) first_seq: Seq,
     pub(super) count: u32,
     /// The log digest after the last change.
@@ -26,7 +26,7 @@ pub(super) struct Records(stored::LogRecords);
 
 impl Records {
     /// Adds a change and returns its encoded size in bytes.
-    pub(super) fn push(&mut self, change: WholeChange) -> usize {
+    pub(super) fn push(&mut self, change: FullChange) -> usize {
         let content = change.content.as_ref().map(StoredContent::to_message);
         let original = change.original.map(|original| original.0);
         let record = stored::LogRecord { change: change.record, content, original };
@@ -52,7 +52,7 @@ impl Records {
         self,
         mut seq: Seq,
         mut before: LogDigest,
-    ) -> impl Iterator<Item = Result<WholeChange, StoreError>> {
+    ) -> impl Iterator<Item = Result<FullChange, StoreError>> {
         self.0.records.into_iter().map(move |record| {
             let change = change(seq, before, record)?;
             (seq, before) = (seq.next(), change.change.log_digest);
@@ -61,11 +61,12 @@ impl Records {
     }
 }
 
-fn change(seq: Seq, before: LogDigest, record: stored::LogRecord) -> Result<WholeChange, StoreError> {
-    let mut change = WholeChange::from_record(seq, before, record.change)?;
-    let made = change.change.entry.new_revision.as_deref();
-    let (made, kept) = (made.is_some(), made.is_some_and(|made| made.original.is_some()));
-    if made != record.content.is_some() || kept != record.original.is_some() {
+fn change(seq: Seq, before: LogDigest, record: stored::LogRecord) -> Result<FullChange, StoreError> {
+    let mut change = FullChange::from_record(seq, before, record.change)?;
+    let new_revision = change.change.entry.new_revision.as_deref();
+    let has_content = new_revision.is_some();
+    let has_original = new_revision.is_some_and(|revision| revision.original.is_some());
+    if has_content != record.content.is_some() || has_original != record.original.is_some() {
         return Err(StoreError::damaged_at(
             seq,
             "the content or original of a change is missing, or does not belong to it",
@@ -110,7 +111,7 @@ pub(super) fn decode_header(payload: &[u8]) -> Option<LogHeader> {
     })
 }
 
-pub(super) fn encode_segment(segment: Segment) -> Vec<u8> {
+pub(super) fn encode_segment(segment: PackedSegment) -> Vec<u8> {
     let message = stored::LogSegment {
         first_seq: segment.first_seq.0,
         count: segment.count,
@@ -121,9 +122,9 @@ pub(super) fn encode_segment(segment: Segment) -> Vec<u8> {
     message.encode_to_vec()
 }
 
-pub(super) fn decode_segment(payload: &[u8]) -> Option<Segment> {
+pub(super) fn decode_segment(payload: &[u8]) -> Option<PackedSegment> {
     let message = stored::LogSegment::decode(payload).ok()?;
-    Some(Segment {
+    Some(PackedSegment {
         first_seq: Seq(message.first_seq),
         count: message.count,
         log_digest: log_digest(&message.log_digest)?,

@@ -15,15 +15,15 @@ mod read;
 mod source;
 mod write;
 
-pub use self::error::ExportError;
+pub use self::error::LogFileError;
 pub use self::read::LogReader;
-pub use self::source::Place;
+pub use self::source::FramePosition;
 pub use self::write::LogWriter;
 use super::subscription::SubscriptionRecord;
 use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 
 /// The version of the log file format that this code writes, and the highest that it reads.
-pub const EXPORT_VERSION: u32 = 1;
+pub const LOG_FILE_VERSION: u32 = 1;
 /// A segment ends with the change that brings it to this many bytes before compression, so that it is larger only if a
 /// single change is.
 pub const SEGMENT_BYTES: usize = 1 << 20;

@@ -4,25 +4,25 @@ use std::io::{Read, Seek};
 
 use zstd::stream::read::Decoder;
 
-use super::frame::Kind;
-use super::messages::{self, Records, Segment};
-use super::source::{Place, Source};
-use super::{ExportError, LENGTH_MAX, LogEnd, LogHeader};
+use super::frame::FrameKind;
+use super::messages::{self, PackedSegment, Records};
+use super::source::{FramePosition, FrameReader};
+use super::{LENGTH_MAX, LogEnd, LogFileError, LogHeader};
 use crate::model::{LogDigest, Seq};
 use crate::store::format::FORMAT_VERSION;
-use crate::store::whole::WholeChange;
+use crate::store::full_change::FullChange;
 
 /// A log file that is being read.
 pub struct LogReader<R> {
-    source: Source<R>,
+    source: FrameReader<R>,
     header: LogHeader,
     end: Option<LogEnd>,
 }
 
 impl<R: Read> LogReader<R> {
     /// Reads the first line and the header. Errors refer to the file as `file`.
-    pub fn open(file: &str, bytes: R) -> Result<Self, ExportError> {
-        let mut source = Source::open(file, bytes)?;
+    pub fn open(file: &str, bytes: R) -> Result<Self, LogFileError> {
+        let mut source = FrameReader::open(file, bytes)?;
         let header = read_header(&mut source)?;
         Ok(Self { source, header, end: None })
     }
@@ -33,8 +33,8 @@ impl<R: Read> LogReader<R> {
     }
 
     /// The place in the file where the next segment begins.
-    pub fn place(&self) -> Place {
-        self.source.place
+    pub fn position(&self) -> FramePosition {
+        self.source.position
     }
 
     /// The content of the end frame; `None` until the whole file has been read.
@@ -43,29 +43,29 @@ impl<R: Read> LogReader<R> {
     }
 
     /// Reads the changes of the next segment; `None` if the file has ended and is complete.
-    pub fn next_segment(&mut self) -> Result<Option<Vec<WholeChange>>, ExportError> {
+    pub fn next_segment(&mut self) -> Result<Option<Vec<FullChange>>, LogFileError> {
         if self.end.is_some() {
             return Ok(None);
         }
         let (kind, payload) = self.source.read_frame()?;
         match kind {
-            Kind::Header => Err(self.source.altered("a second header")),
-            Kind::Segment => self.read_segment(&payload).map(Some),
-            Kind::End => self.read_end(&payload).map(|()| None),
+            FrameKind::Header => Err(self.source.altered("a second header")),
+            FrameKind::Segment => self.read_segment(&payload).map(Some),
+            FrameKind::End => self.read_end(&payload).map(|()| None),
         }
     }
 
-    /// Builds an error about the change at `seq`, in the segment at `place`.
-    pub fn altered(&self, place: Place, seq: Seq, detail: impl Into<String>) -> ExportError {
+    /// Builds an error about the change at `seq`, in the segment at `position`.
+    pub fn altered(&self, position: FramePosition, seq: Seq, detail: impl Into<String>) -> LogFileError {
         let file = self.source.file.clone();
-        ExportError::Altered { file, offset: place.offset, seq, detail: detail.into() }
+        LogFileError::Altered { file, offset: position.offset, seq, detail: detail.into() }
     }
 
-    fn read_segment(&mut self, payload: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
+    fn read_segment(&mut self, payload: &[u8]) -> Result<Vec<FullChange>, LogFileError> {
         let altered = |detail: &str| self.source.altered(detail);
-        let place = self.source.place;
+        let position = self.source.position;
         let segment = messages::decode_segment(payload).ok_or_else(|| altered("a segment cannot be read"))?;
-        if segment.first_seq != place.next_seq || segment.count == 0 {
+        if segment.first_seq != position.next_seq || segment.count == 0 {
             return Err(altered("a segment does not begin at the next change"));
         }
         let records = unpack(&segment).and_then(|bytes| Records::decode(&bytes));
@@ -73,7 +73,7 @@ impl<R: Read> LogReader<R> {
         if records.count() != segment.count {
             return Err(altered("a segment does not have the number of changes that it states"));
         }
-        let changes = records.into_changes(place.next_seq, place.log_digest).collect::<Result<Vec<_>, _>>();
+        let changes = records.into_changes(position.next_seq, position.log_digest).collect::<Result<Vec<_>, _>>();
         let changes = changes.map_err(|error| altered(&error.to_string()))?;
         let last = changes.last().map(|last| (last.change.seq.next(), last.change.log_digest));
         let Some((next_seq, log_digest)) = last.filter(|(next_seq, _)| *next_seq <= self.header.end.next_seq) else {
@@ -82,24 +82,25 @@ impl<R: Read> LogReader<R> {
         if log_digest != segment.log_digest {
             return Err(altered("the changes of a segment do not have the log digest that it states"));
         }
-        (self.source.place.next_seq, self.source.place.log_digest) = (next_seq, log_digest);
-        self.source.step_over(payload.len());
+        (self.source.position.next_seq, self.source.position.log_digest) = (next_seq, log_digest);
+        self.source.advance(payload.len());
         Ok(changes)
     }
 
-    fn read_end(&mut self, payload: &[u8]) -> Result<(), ExportError> {
+    fn read_end(&mut self, payload: &[u8]) -> Result<(), LogFileError> {
         let end = messages::decode_end(payload).ok_or_else(|| self.source.altered("the end cannot be read"))?;
         let (end, next_seq, log_digest, segments) = end;
-        let Place { next_seq: here, log_digest: digest, frame, .. } = self.source.place;
+        let FramePosition { next_seq: current_seq, log_digest: current_digest, frame, .. } = self.source.position;
         let snapshot = self.header.end;
-        if (here, digest) != (snapshot.next_seq, snapshot.log_digest) || (here, digest) != (next_seq, log_digest) {
+        let current = (current_seq, current_digest);
+        if current != (snapshot.next_seq, snapshot.log_digest) || current != (next_seq, log_digest) {
             return Err(self.source.altered("the end is not at the change that the header states"));
         }
         if segments + 1 != frame {
             return Err(self.source.altered("the number of segments is not the one that the end states"));
         }
-        self.source.step_over(payload.len());
-        self.source.must_end()?;
+        self.source.advance(payload.len());
+        self.source.expect_end()?;
         self.end = Some(end);
         Ok(())
     }
@@ -107,12 +108,12 @@ impl<R: Read> LogReader<R> {
 
 impl<R: Read + Seek> LogReader<R> {
     /// Skips the changes without reading them, and returns the content of the end frame.
-    pub fn pass_to_end(mut self) -> Result<LogEnd, ExportError> {
-        while self.source.pass_over_segment()? {}
-        (self.source.place.next_seq, self.source.place.log_digest) =
+    pub fn skip_to_end(mut self) -> Result<LogEnd, LogFileError> {
+        while self.source.skip_segment()? {}
+        (self.source.position.next_seq, self.source.position.log_digest) =
             (self.header.end.next_seq, self.header.end.log_digest);
         let (kind, payload) = self.source.read_frame()?;
-        if kind != Kind::End {
+        if kind != FrameKind::End {
             return Err(self.source.altered("a second header"));
         }
         self.read_end(&payload)?;
@@ -120,9 +121,9 @@ impl<R: Read + Seek> LogReader<R> {
     }
 }
 
-fn read_header<R: Read>(source: &mut Source<R>) -> Result<LogHeader, ExportError> {
+fn read_header<R: Read>(source: &mut FrameReader<R>) -> Result<LogHeader, LogFileError> {
     let (kind, payload) = source.read_frame()?;
-    let header = if kind == Kind::Header { messages::decode_header(&payload) } else { None };
+    let header = if kind == FrameKind::Header { messages::decode_header(&payload) } else { None };
     let header = header.ok_or_else(|| source.altered("the header cannot be read"))?;
     if header.format_version > FORMAT_VERSION {
         return Err(source.newer("format", header.format_version, FORMAT_VERSION));
@@ -136,14 +137,14 @@ fn read_header<R: Read>(source: &mut Source<R>) -> Result<LogHeader, ExportError
     {
         return Err(source.altered("the fields of the header contradict each other"));
     }
-    (source.place.next_seq, source.place.log_digest) = first;
-    source.step_over(payload.len());
+    (source.position.next_seq, source.position.log_digest) = first;
+    source.advance(payload.len());
     Ok(header)
 }
 
 /// Decompresses the records of a segment. The length that the segment declares is an upper bound, so that a false one
 /// cannot exhaust memory.
-fn unpack(segment: &Segment) -> Option<Vec<u8>> {
+fn unpack(segment: &PackedSegment) -> Option<Vec<u8>> {
     if segment.length > LENGTH_MAX {
         return None;
     }

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::frame::{self, CHECKSUM_BYTES, HEAD_BYTES, Kind};
-use super::{EXPORT_VERSION, ExportError};
+use super::frame::{self, CHECKSUM_BYTES, FrameKind, HEAD_BYTES};
+use super::{LOG_FILE_VERSION, LogFileError};
 use crate::model::{LogDigest, Seq};
 
 const FIRST_WORDS: &[u8] = b"dateline log ";
@@ -12,7 +12,7 @@ const VERSION_BYTES_MAX: usize = 8;
 
 /// A place in a file at which a frame begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FramePosition {
     /// The offset in the file, in bytes.
     pub(super) offset: u64,
     /// The number of the frame.
@@ -23,7 +23,7 @@ pub struct Place {
     pub(super) log_digest: LogDigest,
 }
 
-impl Place {
+impl FramePosition {
     /// The offset in the file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
@@ -36,26 +36,26 @@ impl Place {
 }
 
 /// A log file as a sequence of frames.
-pub(super) struct Source<R> {
+pub(super) struct FrameReader<R> {
     /// The name of the file in errors.
     pub(super) file: String,
     pub(super) bytes: R,
     /// The frame to read next, or the one that was just read and not stepped over yet.
-    pub(super) place: Place,
+    pub(super) position: FramePosition,
 }
 
-impl<R: Read> Source<R> {
+impl<R: Read> FrameReader<R> {
     /// Reads the first line, which identifies the file.
-    pub(super) fn open(file: &str, bytes: R) -> Result<Self, ExportError> {
-        let place = Place { offset: 0, frame: 0, next_seq: Seq::ZERO, log_digest: LogDigest([0; 16]) };
-        let mut source = Self { file: file.to_owned(), bytes, place };
-        let not_an_export = || ExportError::NotAnExport { file: file.to_owned() };
+    pub(super) fn open(file: &str, bytes: R) -> Result<Self, LogFileError> {
+        let position = FramePosition { offset: 0, frame: 0, next_seq: Seq::ZERO, log_digest: LogDigest([0; 16]) };
+        let mut source = Self { file: file.to_owned(), bytes, position };
+        let not_a_log_file = || LogFileError::NotALogFile { file: file.to_owned() };
         let mut line = Vec::new();
         while line.len() < FIRST_WORDS.len() + VERSION_BYTES_MAX && line.last() != Some(&b'\n') {
             let byte = match source.read_bytes(line.len(), 1) {
                 // Not even a first line: only a beginning of one counts as a log file that is cut short.
-                Err(ExportError::CutShort { .. }) if line.is_empty() || !is_beginning(&line) => {
-                    return Err(not_an_export());
+                Err(LogFileError::CutShort { .. }) if line.is_empty() || !is_beginning(&line) => {
+                    return Err(not_a_log_file());
                 }
                 byte => byte?,
             };
@@ -63,37 +63,37 @@ impl<R: Read> Source<R> {
         }
         let version = line.strip_prefix(FIRST_WORDS).and_then(|rest| rest.strip_suffix(b"\n"));
         match version.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok()) {
-            Some(EXPORT_VERSION) => {}
-            Some(found) if found > EXPORT_VERSION => return Err(source.newer("export", found, EXPORT_VERSION)),
-            Some(_) | None => return Err(not_an_export()),
+            Some(LOG_FILE_VERSION) => {}
+            Some(found) if found > LOG_FILE_VERSION => return Err(source.newer("export", found, LOG_FILE_VERSION)),
+            Some(_) | None => return Err(not_a_log_file()),
         }
-        source.place.offset = line.len() as u64;
+        source.position.offset = line.len() as u64;
         Ok(source)
     }
 
     /// Reads the frame at the current place and verifies its checksum.
-    pub(super) fn read_frame(&mut self) -> Result<(Kind, Vec<u8>), ExportError> {
+    pub(super) fn read_frame(&mut self) -> Result<(FrameKind, Vec<u8>), LogFileError> {
         let head = self.read_bytes(0, HEAD_BYTES as u64)?;
         let head = head.try_into().map_err(|_| self.altered("a frame's header cannot be read"))?;
         let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
         let payload = self.read_bytes(HEAD_BYTES, length.into())?;
         let checksum = self.read_bytes(HEAD_BYTES + payload.len(), CHECKSUM_BYTES as u64)?;
-        if checksum != frame::checksum(self.place.frame, &head, &payload) {
+        if checksum != frame::checksum(self.position.frame, &head, &payload) {
             return Err(self.altered("a checksum does not match"));
         }
         Ok((kind, payload))
     }
 
     /// Moves the place past a frame whose payload has this many bytes.
-    pub(super) fn step_over(&mut self, payload_bytes: usize) {
-        self.place.offset += (HEAD_BYTES + payload_bytes + CHECKSUM_BYTES) as u64;
-        self.place.frame += 1;
+    pub(super) fn advance(&mut self, payload_bytes: usize) {
+        self.position.offset += (HEAD_BYTES + payload_bytes + CHECKSUM_BYTES) as u64;
+        self.position.frame += 1;
     }
 
     /// Fails if there is anything after the end frame.
-    pub(super) fn must_end(&mut self) -> Result<(), ExportError> {
+    pub(super) fn expect_end(&mut self) -> Result<(), LogFileError> {
         match self.read_bytes(0, 1) {
-            Err(ExportError::CutShort { .. }) => Ok(()),
+            Err(LogFileError::CutShort { .. }) => Ok(()),
             Err(error) => Err(error),
             Ok(_) => Err(self.altered("something follows the end")),
         }
@@ -101,7 +101,7 @@ impl<R: Read> Source<R> {
 
     /// Reads `count` bytes, `within` bytes after the current place. Memory is allocated as bytes arrive, whatever
     /// `count` is.
-    fn read_bytes(&mut self, within: usize, count: u64) -> Result<Vec<u8>, ExportError> {
+    fn read_bytes(&mut self, within: usize, count: u64) -> Result<Vec<u8>, LogFileError> {
         let mut bytes = Vec::new();
         match self.bytes.by_ref().take(count).read_to_end(&mut bytes) {
             Err(source) => Err(self.unreadable(within + bytes.len(), source)),
@@ -110,37 +110,37 @@ impl<R: Read> Source<R> {
         }
     }
 
-    pub(super) fn altered(&self, detail: impl Into<String>) -> ExportError {
-        let Place { offset, next_seq: seq, .. } = self.place;
-        ExportError::Altered { file: self.file.clone(), offset, seq, detail: detail.into() }
+    pub(super) fn altered(&self, detail: impl Into<String>) -> LogFileError {
+        let FramePosition { offset, next_seq: seq, .. } = self.position;
+        LogFileError::Altered { file: self.file.clone(), offset, seq, detail: detail.into() }
     }
 
-    fn cut_short(&self, within: usize) -> ExportError {
-        let Place { offset, next_seq: seq, .. } = self.place;
-        ExportError::CutShort { file: self.file.clone(), offset: offset + within as u64, seq }
+    fn cut_short(&self, within: usize) -> LogFileError {
+        let FramePosition { offset, next_seq: seq, .. } = self.position;
+        LogFileError::CutShort { file: self.file.clone(), offset: offset + within as u64, seq }
     }
 
-    fn unreadable(&self, within: usize, source: io::Error) -> ExportError {
-        let offset = self.place.offset + within as u64;
-        ExportError::Unreadable { file: self.file.clone(), offset, source }
+    fn unreadable(&self, within: usize, source: io::Error) -> LogFileError {
+        let offset = self.position.offset + within as u64;
+        LogFileError::Unreadable { file: self.file.clone(), offset, source }
     }
 
-    pub(super) fn newer(&self, what: &'static str, found: u32, known: u32) -> ExportError {
-        ExportError::Newer { file: self.file.clone(), what, found, known }
+    pub(super) fn newer(&self, what: &'static str, found: u32, known: u32) -> LogFileError {
+        LogFileError::Newer { file: self.file.clone(), what, found, known }
     }
 }
 
-impl<R: Read + Seek> Source<R> {
+impl<R: Read + Seek> FrameReader<R> {
     /// Skips the frame if it is a segment, without reading its payload. Returns whether it was one.
-    pub(super) fn pass_over_segment(&mut self) -> Result<bool, ExportError> {
+    pub(super) fn skip_segment(&mut self) -> Result<bool, LogFileError> {
         let head = self.read_bytes(0, HEAD_BYTES as u64)?;
         let head = head.try_into().map_err(|_| self.altered("a frame's header cannot be read"))?;
         let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
-        let is_segment = kind == Kind::Segment;
+        let is_segment = kind == FrameKind::Segment;
         let forward = if is_segment { i64::from(length) + CHECKSUM_BYTES as i64 } else { -(HEAD_BYTES as i64) };
         self.bytes.seek(SeekFrom::Current(forward)).map_err(|error| self.unreadable(HEAD_BYTES, error))?;
         if is_segment {
-            self.step_over(length as usize);
+            self.advance(length as usize);
         }
         Ok(is_segment)
     }

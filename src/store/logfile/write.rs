@@ -1,11 +1,11 @@
 //! Writes a log file, one piece at a time.
 
-use super::frame::{self, Kind};
-use super::messages::{self, Records, Segment};
-use super::{EXPORT_VERSION, LogEnd, LogHeader, SEGMENT_BYTES};
+use super::frame::{self, FrameKind};
+use super::messages::{self, PackedSegment, Records};
+use super::{LOG_FILE_VERSION, LogEnd, LogHeader, SEGMENT_BYTES};
 use crate::model::{LogDigest, Seq};
 use crate::store::content::compress;
-use crate::store::whole::WholeChange;
+use crate::store::full_change::FullChange;
 
 /// A log file that is being written. The pieces that its methods return, concatenated, are the file.
 pub struct LogWriter {
@@ -25,7 +25,7 @@ impl LogWriter {
     /// Begins a file and returns its first piece.
     pub fn begin(header: &LogHeader) -> (Self, Vec<u8>) {
         let mut piece = first_line();
-        frame::write(0, Kind::Header, &messages::encode_header(header), &mut piece);
+        frame::write(0, FrameKind::Header, &messages::encode_header(header), &mut piece);
         let writer = Self {
             frames: 1,
             records: Records::default(),
@@ -48,7 +48,7 @@ impl LogWriter {
     }
 
     /// Adds the next change. Returns a piece when a segment is full.
-    pub fn push(&mut self, change: WholeChange) -> Option<Vec<u8>> {
+    pub fn push(&mut self, change: FullChange) -> Option<Vec<u8>> {
         (self.next_seq, self.log_digest) = (change.change.seq.next(), change.change.log_digest);
         self.bytes += self.records.push(change);
         (self.bytes >= SEGMENT_BYTES).then(|| self.end_segment())
@@ -59,7 +59,7 @@ impl LogWriter {
         let mut piece = self.end_segment();
         // All frames except the header are segments.
         let payload = messages::encode_end(end, self.next_seq, self.log_digest, self.frames - 1);
-        frame::write(self.frames, Kind::End, &payload, &mut piece);
+        frame::write(self.frames, FrameKind::End, &payload, &mut piece);
         piece
     }
 
@@ -71,7 +71,7 @@ impl LogWriter {
         let records = std::mem::take(&mut self.records);
         let count = records.count();
         let encoded = records.encode();
-        let segment = Segment {
+        let segment = PackedSegment {
             first_seq: self.first_seq,
             count,
             log_digest: self.log_digest,
@@ -79,7 +79,7 @@ impl LogWriter {
             records: compress(&encoded, None),
         };
         let mut piece = Vec::new();
-        frame::write(self.frames, Kind::Segment, &messages::encode_segment(segment), &mut piece);
+        frame::write(self.frames, FrameKind::Segment, &messages::encode_segment(segment), &mut piece);
         (self.frames, self.bytes, self.first_seq) = (self.frames + 1, 0, self.next_seq);
         piece
     }
@@ -87,5 +87,5 @@ impl LogWriter {
 
 /// The line that a log file begins with.
 pub(super) fn first_line() -> Vec<u8> {
-    format!("dateline log {EXPORT_VERSION}\n").into_bytes()
+    format!("dateline log {LOG_FILE_VERSION}\n").into_bytes()
 }

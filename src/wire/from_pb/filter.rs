@@ -121,7 +121,7 @@ fn time_range(path: &str, range: Option<pb::TimeRange>) -> Result<TimeRange, Fie
     let (start, end): (Option<Timestamp>, Option<Timestamp>) = all!(start, end)?;
     match start.zip(end) {
         Some((start, end)) if start > end => {
-            let problem = format!("ends before it starts: start_time is {start}, end_time is {end}");
+            let problem = format!("the range starts at {start}, after its end at {end}");
             Err(FieldError::filter(path, problem).into())
         }
         _ => Ok(TimeRange { start, end }),

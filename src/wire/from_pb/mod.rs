@@ -14,6 +14,11 @@ pub use content::{claimed_time, content, fetch};
 pub(super) use filter::FILTER_VALUES_MAX;
 pub use filter::{article_filter, feed_query};
 
+/// Converts an instant. One that is unset or outside the calendar is `None`.
+pub fn instant(time: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+    time.and_then(|time| Timestamp::from_seconds_and_nanos(time.seconds, time.nanos))
+}
+
 /// Validates an instant in the field `path`.
 pub fn timestamp(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp, FieldError> {
     let read = Timestamp::from_seconds_and_nanos(time.seconds, time.nanos);

@@ -29,7 +29,7 @@ const ENUM_VALUES_MAX: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestKind {
     /// A request with one observation.
-    Publish,
+    Observation,
     /// A batch of observations.
     Batch,
     /// A batch of observations in one message of a stream.
@@ -42,7 +42,7 @@ impl RequestKind {
     /// The kind of a method's requests.
     pub(super) fn of_method(method: &str) -> Self {
         match method {
-            "RecordObservation" => Self::Publish,
+            "RecordObservation" => Self::Observation,
             "BatchRecordObservations" => Self::Batch,
             "ImportObservations" => Self::Import,
             _ => Self::Other,
@@ -78,18 +78,18 @@ impl Bounds {
     /// The length of the longest message of a kind, in bytes.
     pub(super) fn bytes_max(&self, kind: RequestKind) -> usize {
         match kind {
-            RequestKind::Publish => self.publish_bytes_max(),
+            RequestKind::Observation => self.observation_bytes_max(),
             RequestKind::Batch | RequestKind::Import => self.batch_bytes_max(),
             RequestKind::Other => MIB.max(self.limits.page_size_max * NAME_BYTES),
         }
     }
 
-    fn publish_bytes_max(&self) -> usize {
+    fn observation_bytes_max(&self) -> usize {
         self.limits.content_bytes_max + self.limits.original_bytes_max + OTHER_BYTES
     }
 
     fn batch_bytes_max(&self) -> usize {
-        (self.limits.batch_bytes_max + OTHER_BYTES).max(self.publish_bytes_max())
+        (self.limits.batch_bytes_max + OTHER_BYTES).max(self.observation_bytes_max())
     }
 
     /// Reserves memory for a message until the permit is dropped. `None` if not enough is free.

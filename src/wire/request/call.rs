@@ -8,7 +8,7 @@ use tokio::task::futures::TaskLocalFuture;
 use tonic::Status;
 
 use super::bounds::{Bounds, RequestKind};
-use super::refused::Refused;
+use super::error::RequestError;
 
 tokio::task_local! {
     static CALL: Arc<Call>;
@@ -22,7 +22,7 @@ pub struct Call {
     message: Mutex<Option<Message>>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
     /// Why the last decoded message was rejected, if the stream continues nevertheless.
-    refused: Mutex<Option<Status>>,
+    rejection: Mutex<Option<Status>>,
 }
 
 /// A received message and, if it is long, the slot in which it is decoded.
@@ -36,7 +36,7 @@ impl Call {
             kind: RequestKind::of_method(method),
             message: Mutex::default(),
             held: Mutex::default(),
-            refused: Mutex::default(),
+            rejection: Mutex::default(),
         }
     }
 
@@ -72,11 +72,11 @@ impl Call {
 
     /// Reserves memory for the call's message. Memory it already holds counts towards that. It is released when the
     /// call and its decoder have been dropped.
-    pub(super) fn hold(&self, bytes: usize) -> Result<(), Refused> {
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), RequestError> {
         let mut held = lock(&self.held);
         let more = bytes.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
         if more > 0 {
-            let more = self.bounds.take(self.kind, more).ok_or(Refused::Busy)?;
+            let more = self.bounds.take(self.kind, more).ok_or(RequestError::Busy)?;
             match held.as_mut() {
                 Some(held) => held.merge(more),
                 None => *held = Some(more),
@@ -86,8 +86,8 @@ impl Call {
     }
 
     /// Reserves memory for the next message, waiting until there is enough.
-    pub(super) async fn hold_once_there_is_room(&self, bytes: usize) -> Result<(), Refused> {
-        let taken = self.bounds.take_once_there_is_room(self.kind, bytes).await.ok_or(Refused::Busy)?;
+    pub(super) async fn hold_once_there_is_room(&self, bytes: usize) -> Result<(), RequestError> {
+        let taken = self.bounds.take_once_there_is_room(self.kind, bytes).await.ok_or(RequestError::Busy)?;
         *lock(&self.held) = Some(taken);
         Ok(())
     }
@@ -105,8 +105,8 @@ impl Call {
     }
 
     /// Records that the message being decoded is rejected.
-    pub(super) fn refuse(&self, refused: Refused) {
-        *lock(&self.refused) = Some(refused.into());
+    pub(super) fn reject(&self, error: RequestError) {
+        *lock(&self.rejection) = Some(error.into());
     }
 }
 
@@ -125,8 +125,8 @@ impl Incoming {
     }
 
     /// Why the last message was rejected, or `None` if it was not. A rejected message contains only its offset.
-    pub fn refused(&self) -> Option<Status> {
-        lock(&self.0.as_ref()?.refused).take()
+    pub fn rejection(&self) -> Option<Status> {
+        lock(&self.0.as_ref()?.rejection).take()
     }
 
     /// Releases the memory of the last message: its content is now bounded elsewhere, and the next message may take
@@ -157,12 +157,12 @@ mod tests {
         let bounds = bounds();
         let [first, second] = [Call::new(&bounds, PUBLISH), Call::new(&bounds, PUBLISH)];
         first.hold(200 << 20).unwrap();
-        assert!(matches!(second.hold(100 << 20), Err(Refused::Busy)));
+        assert!(matches!(second.hold(100 << 20), Err(RequestError::Busy)));
         // Memory the call already holds is not reserved twice.
         first.hold(200 << 20).unwrap();
         first.hold_no_more_than(100 << 20);
         second.hold(100 << 20).unwrap();
-        assert!(matches!(second.hold(200 << 20), Err(Refused::Busy)));
+        assert!(matches!(second.hold(200 << 20), Err(RequestError::Busy)));
         drop(first);
         second.hold(200 << 20).unwrap();
     }

@@ -12,7 +12,7 @@ use tonic_prost::{ProstCodec, ProstEncoder};
 
 use super::bounds::Bounds;
 use super::call::Call;
-use super::refused::Refused;
+use super::error::RequestError;
 use super::walk::elements_bytes;
 
 /// A message up to this length needs no walk: it decodes to at most about 750 bytes for every two of its own.
@@ -90,24 +90,24 @@ pub fn read_request<U: Message + Name + Default>(bytes: Bytes, bounds: &Arc<Boun
 /// only, because an error would end the stream.
 fn read<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Result<U, Status> {
     match within_bounds(call, bytes.clone()) {
-        Err(refused) if call.is_import() => {
-            call.refuse(refused);
+        Err(error) if call.is_import() => {
+            call.reject(error);
             Ok(U::decode(offset_alone(&bytes).as_slice()).unwrap_or_default())
         }
         read => Ok(read?),
     }
 }
 
-fn within_bounds<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Result<U, Refused> {
+fn within_bounds<U: Message + Name + Default>(call: &Call, bytes: Bytes) -> Result<U, RequestError> {
     if bytes.len() > SMALL_BYTES {
         let bytes_max = call.bytes_max();
         if bytes.len() > bytes_max {
-            return Err(Refused::TooLong { bytes: bytes.len(), bytes_max });
+            return Err(RequestError::TooLong { bytes: bytes.len(), bytes_max });
         }
         let elements = elements_bytes(&bytes, U::NAME, &call.bounds)?;
         call.hold(bytes.len() + elements)?;
     }
-    U::decode(bytes).map_err(|error| Refused::Malformed(error.to_string()))
+    U::decode(bytes).map_err(|error| RequestError::Malformed(error.to_string()))
 }
 
 /// The part of an import message that is decoded if the rest is rejected.
@@ -151,7 +151,7 @@ mod tests {
 
     /// Decodes bytes as a request that must be rejected. Returns the reason of the error and the field it names.
     #[track_caller]
-    fn refused<U: Message + Name + Default + std::fmt::Debug>(bytes: Vec<u8>) -> (String, String) {
+    fn rejection<U: Message + Name + Default + std::fmt::Debug>(bytes: Vec<u8>) -> (String, String) {
         let status = read_request::<U>(bytes.into(), &bounds()).unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
         let info = status.get_details_error_info().unwrap();
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_batch_of_a_million_empty_requests_is_rejected_before_it_is_decoded() {
         let bytes = field(1, &[]).repeat(1 << 20);
-        assert_eq!(refused::<pb::BatchRecordObservationsRequest>(bytes), because("FIELD_INVALID", "requests"));
+        assert_eq!(rejection::<pb::BatchRecordObservationsRequest>(bytes), because("FIELD_INVALID", "requests"));
     }
 
     #[test]
@@ -182,28 +182,28 @@ mod tests {
         let blocks = content(field(12, &[]).repeat(20_001)).encode_to_vec();
         let labels = content(field(11, &[]).repeat(3_000)).encode_to_vec();
         assert_eq!(
-            refused::<pb::RecordObservationRequest>(blocks.clone()),
+            rejection::<pb::RecordObservationRequest>(blocks.clone()),
             because("ARTICLE_TOO_LARGE", "content.blocks")
         );
-        assert_eq!(refused::<pb::RecordObservationRequest>(labels), because("FIELD_INVALID", "content.labels"));
+        assert_eq!(rejection::<pb::RecordObservationRequest>(labels), because("FIELD_INVALID", "content.labels"));
         let batch = [field(1, b""), field(1, &blocks)].concat();
-        let told = because("ARTICLE_TOO_LARGE", "content.blocks");
-        assert_eq!(refused::<pb::BatchRecordObservationsRequest>(batch), told);
+        let expected = because("ARTICLE_TOO_LARGE", "content.blocks");
+        assert_eq!(rejection::<pb::BatchRecordObservationsRequest>(batch), expected);
         let filter = pb::ArticleFilter { sources: vec![String::new(); 3_000], ..pb::ArticleFilter::default() };
         let list = pb::ListArticlesRequest { filter: Some(filter), ..pb::ListArticlesRequest::default() };
         assert_eq!(
-            refused::<pb::ListArticlesRequest>(list.encode_to_vec()),
+            rejection::<pb::ListArticlesRequest>(list.encode_to_vec()),
             because("FILTER_INVALID", "filter.sources")
         );
         let list = pb::ListChangesRequest { kinds: vec![1; 5_000], ..pb::ListChangesRequest::default() };
-        assert_eq!(refused::<pb::ListChangesRequest>(list.encode_to_vec()), because("FILTER_INVALID", "kinds"));
+        assert_eq!(rejection::<pb::ListChangesRequest>(list.encode_to_vec()), because("FILTER_INVALID", "kinds"));
     }
 
     #[test]
     fn a_field_that_arrives_in_parts_is_counted_as_one() {
         let part = field(3, &field(12, &[]).repeat(10_001));
-        let told = because("ARTICLE_TOO_LARGE", "content.blocks");
-        assert_eq!(refused::<pb::RecordObservationRequest>(part.repeat(2)), told);
+        let expected = because("ARTICLE_TOO_LARGE", "content.blocks");
+        assert_eq!(rejection::<pb::RecordObservationRequest>(part.repeat(2)), expected);
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
         let content = pb::Content { blocks: vec![block; 100], ..pb::Content::default() };
         let request =
             pb::RecordObservationRequest { content: Some(content), ..pb::RecordObservationRequest::default() };
-        let (reason, field) = refused::<pb::RecordObservationRequest>(request.encode_to_vec());
+        let (reason, field) = rejection::<pb::RecordObservationRequest>(request.encode_to_vec());
         assert_eq!(reason, "ARTICLE_TOO_LARGE");
         assert!(field.starts_with("content.blocks[") && field.ends_with("].list.items"), "{field}");
     }
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_read_request_has_at_most_one_mebibyte() {
         let request = pb::GetArticleRequest { name: "x".repeat(1 << 20), ..pb::GetArticleRequest::default() };
-        assert_eq!(refused::<pb::GetArticleRequest>(request.encode_to_vec()).0, "MESSAGE_TOO_LARGE");
+        assert_eq!(rejection::<pb::GetArticleRequest>(request.encode_to_vec()).0, "MESSAGE_TOO_LARGE");
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
                 ("a group that never began", [text.as_slice(), &[0x0c]].concat()),
             ];
             for (what, bytes) in cases {
-                assert_eq!(refused::<pb::GetArticleRequest>(bytes).0, "MESSAGE_MALFORMED", "{what}, {length} bytes");
+                assert_eq!(rejection::<pb::GetArticleRequest>(bytes).0, "MESSAGE_MALFORMED", "{what}, {length} bytes");
             }
         }
     }
@@ -253,13 +253,13 @@ mod tests {
         for (bytes, offset, reason) in cases {
             let message: pb::ImportObservationsRequest = read(&call, bytes.into()).unwrap();
             assert_eq!(message, pb::ImportObservationsRequest { offset, requests: Vec::new() });
-            let info = incoming.refused().and_then(|status| status.get_details_error_info()).unwrap();
+            let info = incoming.rejection().and_then(|status| status.get_details_error_info()).unwrap();
             assert_eq!(info.reason, reason);
-            assert!(incoming.refused().is_none(), "it is reported once");
+            assert!(incoming.rejection().is_none(), "it is reported once");
         }
         let message: pb::ImportObservationsRequest = read(&call, good.into()).unwrap();
         assert_eq!(message.requests.len(), 1);
-        assert!(incoming.refused().is_none());
+        assert!(incoming.rejection().is_none());
     }
 
     #[test]

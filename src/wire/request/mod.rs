@@ -8,9 +8,9 @@
 mod bounds;
 mod call;
 mod codec;
+mod error;
 mod plan;
 mod receive;
-mod refused;
 mod service;
 mod unpack;
 mod walk;

@@ -8,7 +8,7 @@ use super::super::{DESCRIPTOR, pb};
 use super::bounds::{Bound, UNKNOWN, bound};
 
 /// The requests of all methods, and the messages they contain.
-pub(super) struct Plan {
+pub(super) struct RequestPlan {
     messages: Vec<MessagePlan>,
     requests: Vec<(String, usize)>,
     /// The total number of repeated fields.
@@ -42,15 +42,16 @@ pub(super) struct Repeated {
 }
 
 /// `None` if the contract cannot be decoded, which the tests rule out.
-static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| Some(Plan::of(&DescriptorPool::decode(DESCRIPTOR).ok()?)));
+static PLAN: LazyLock<Option<RequestPlan>> =
+    LazyLock::new(|| Some(RequestPlan::of(&DescriptorPool::decode(DESCRIPTOR).ok()?)));
 
 /// The plan, and the index of a request in it.
-pub(super) fn of_request(name: &str) -> Option<(&'static Plan, usize)> {
+pub(super) fn of_request(name: &str) -> Option<(&'static RequestPlan, usize)> {
     let plan = PLAN.as_ref()?;
     Some((plan, plan.request(name)?))
 }
 
-impl Plan {
+impl RequestPlan {
     fn of(pool: &DescriptorPool) -> Self {
         let mut plan = Self { messages: Vec::new(), requests: Vec::new(), repeated: 0 };
         let mut seen = Vec::new();

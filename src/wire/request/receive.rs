@@ -21,7 +21,7 @@ use tonic::Status;
 
 use super::call::Call;
 use super::codec::offset_alone;
-use super::refused::Refused;
+use super::error::RequestError;
 use super::unpack::Packing;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -83,7 +83,7 @@ where
         let mut header = self.bytes(HEADER_BYTES).await?;
         // The previous message is still in memory, except in an import.
         if self.messages > 0 && !self.call.is_import() {
-            return Err(Refused::Malformed("the call has more than one message".into()).into());
+            return Err(RequestError::Malformed("the call has more than one message".into()).into());
         }
         self.messages += 1;
         let packing = match (header.get_u8(), self.packing) {
@@ -100,7 +100,7 @@ where
         };
         let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
         if length > self.longest() {
-            return Err(Refused::TooLong { bytes: length, bytes_max: self.call.bytes_max() }.into());
+            return Err(RequestError::TooLong { bytes: length, bytes_max: self.call.bytes_max() }.into());
         }
         self.call.let_go();
         if length > FREE_BYTES {
@@ -128,7 +128,7 @@ where
             return Ok(self.call.hold(bytes)?);
         }
         let taken = timeout(self.call.bounds.stalled_after, self.call.hold_once_there_is_room(bytes)).await;
-        Ok(taken.unwrap_or(Err(Refused::Busy))?)
+        Ok(taken.unwrap_or(Err(RequestError::Busy))?)
     }
 
     /// Decompresses a message. A long one waits for a slot, and runs where it holds up no other call.
@@ -144,7 +144,7 @@ where
             if !self.call.is_import() {
                 return Err(busy.into());
             }
-            self.call.refuse(busy);
+            self.call.reject(busy);
             self.call.put_message(offset_alone(&first.bytes).into(), None);
             return Ok(());
         }
@@ -179,7 +179,7 @@ where
         let patience = self.call.bounds.stalled_after;
         let most = patience.saturating_mul(u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1));
         let received = timeout(most, self.bytes_in_parts(length)).await;
-        received.unwrap_or_else(|_| Err(Refused::Stalled(most).into()))
+        received.unwrap_or_else(|_| Err(RequestError::Stalled(most).into()))
     }
 
     async fn bytes_in_parts(&mut self, length: usize) -> Result<Bytes, Status> {
@@ -204,7 +204,9 @@ where
                 Some(frame) => Ok(frame),
                 None => timeout(patience, self.body.frame()).await,
             };
-            let Some(frame) = received.map_err(|_| Status::from(Refused::Stalled(patience)))? else { return Ok(false) };
+            let Some(frame) = received.map_err(|_| Status::from(RequestError::Stalled(patience)))? else {
+                return Ok(false);
+            };
             match frame.map_err(|error| Status::from_error(error.into()))?.into_data() {
                 Ok(mut data) => self.data = data.copy_to_bytes(data.remaining()),
                 Err(frame) => {
@@ -238,12 +240,12 @@ mod tests {
     const STALLED_AFTER: Duration = Duration::from_secs(60);
 
     /// A call whose body consists of the given bytes and does not end.
-    struct Receiving {
+    struct TestCall {
         call: Arc<Call>,
         frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>>,
     }
 
-    impl Receiving {
+    impl TestCall {
         fn new(bounds: &Arc<Bounds>, method: &str, packing: Option<Packing>, sent: Vec<Vec<u8>>) -> Self {
             let call = Arc::new(Call::new(bounds, method));
             let sent = stream::iter(sent).map(|data| Ok::<_, Infallible>(Frame::data(Bytes::from(data))));
@@ -266,7 +268,7 @@ mod tests {
         }
 
         /// Receives what was sent. Returns the error if the call is rejected without waiting.
-        fn is_refused_at_once(&mut self) -> Option<(Code, String)> {
+        fn rejected_at_once(&mut self) -> Option<(Code, String)> {
             self.next().now_or_never().map(|message| message.unwrap_err())
         }
     }
@@ -292,23 +294,23 @@ mod tests {
     #[tokio::test]
     async fn unfinished_messages_count_against_the_budget_and_short_ones_do_not() {
         let bounds = bounds();
-        let begun = |length| Receiving::new(&bounds, "RecordObservation", None, vec![header(0, length), vec![7; 100]]);
+        let begun = |length| TestCall::new(&bounds, "RecordObservation", None, vec![header(0, length), vec![7; 100]]);
         let mut calls: Vec<_> = (0..100).map(|_| begun(10 << 20)).collect();
-        let refused: Vec<_> = calls.iter_mut().filter_map(Receiving::is_refused_at_once).collect();
+        let refused: Vec<_> = calls.iter_mut().filter_map(TestCall::rejected_at_once).collect();
         assert_eq!(refused, vec![busy(); 75], "25 of 10 MiB are within 256 MiB");
         let mut short: Vec<_> = (0..1_000).map(|_| begun(FREE_BYTES)).collect();
-        assert!(short.iter_mut().all(|call| call.is_refused_at_once().is_none()));
+        assert!(short.iter_mut().all(|call| call.rejected_at_once().is_none()));
         // A call's memory is released when the call ends.
         drop(calls);
-        assert_eq!(begun(10 << 20).is_refused_at_once(), None);
+        assert_eq!(begun(10 << 20).rejected_at_once(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stalled_request_ends_and_an_import_may_pause_between_messages() {
         let stalled = Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned()));
         for sent in [vec![], vec![header(0, 3)], vec![message(0, b"whole"), vec![0]]] {
-            let mut import = Receiving::new(&bounds(), "ImportObservations", None, sent.clone());
-            let mut publish = Receiving::new(&bounds(), "RecordObservation", None, sent.clone());
+            let mut import = TestCall::new(&bounds(), "ImportObservations", None, sent.clone());
+            let mut publish = TestCall::new(&bounds(), "RecordObservation", None, sent.clone());
             if sent.len() == 2 {
                 assert_eq!(
                     (import.next().await.unwrap(), publish.next().await.unwrap()),
@@ -333,11 +335,11 @@ mod tests {
             Some((vec![7], ()))
         }));
         let body = StreamBody::new(Box::pin(trickle).map(|data| Ok::<_, Infallible>(Frame::data(Bytes::from(data)))));
-        let mut receiving = Receiving { frames: Box::pin(frames(body, Arc::clone(&call), None)), call };
+        let mut receiving = TestCall { frames: Box::pin(frames(body, Arc::clone(&call), None)), call };
         let began = tokio::time::Instant::now();
         assert_eq!(receiving.next().await, Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned())));
         assert_eq!(began.elapsed().as_secs(), 4 * 60);
-        assert!(bounds.take(RequestKind::Publish, 250 << 20).is_some(), "its memory is released");
+        assert!(bounds.take(RequestKind::Observation, 250 << 20).is_some(), "its memory is released");
     }
 
     #[tokio::test]
@@ -352,8 +354,8 @@ mod tests {
             ("ImportObservations", u32::MAX as usize, Some(too_long)),
         ] {
             for packed in [0, 1] {
-                let mut call = Receiving::new(&bounds(), method, Some(Packing::Zstd), vec![header(packed, length)]);
-                assert_eq!(call.is_refused_at_once(), expected, "{method} {length} {packed}");
+                let mut call = TestCall::new(&bounds(), method, Some(Packing::Zstd), vec![header(packed, length)]);
+                assert_eq!(call.rejected_at_once(), expected, "{method} {length} {packed}");
             }
         }
     }
@@ -364,12 +366,12 @@ mod tests {
         let bytes = sent.iter().flat_map(|bytes| message(0, bytes)).collect::<Vec<u8>>();
         for piece in [1, 6, 4_096, bytes.len()] {
             let pieces = bytes.chunks(piece).map(<[u8]>::to_vec).collect();
-            let mut import = Receiving::new(&bounds(), "ImportObservations", None, pieces);
+            let mut import = TestCall::new(&bounds(), "ImportObservations", None, pieces);
             for expected in &sent {
                 assert_eq!(import.next().await.unwrap(), expected);
             }
         }
-        let mut publish = Receiving::new(&bounds(), "RecordObservation", None, vec![bytes]);
+        let mut publish = TestCall::new(&bounds(), "RecordObservation", None, vec![bytes]);
         publish.next().await.unwrap();
         let second = publish.next().await;
         assert_eq!(second, Err((Code::InvalidArgument, "MESSAGE_MALFORMED".to_owned())), "a request is one message");
@@ -378,12 +380,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_import_waits_for_memory_and_is_rejected_after_a_timeout() {
         let bounds = bounds();
-        let import = |sent| Receiving::new(&bounds, "ImportObservations", None, sent);
+        let import = |sent| TestCall::new(&bounds, "ImportObservations", None, sent);
         let mut begun: Vec<_> = (0..7).map(|_| import(vec![header(0, 17 << 20)])).collect();
-        assert!(begun.iter_mut().all(|import| import.is_refused_at_once().is_none()));
+        assert!(begun.iter_mut().all(|import| import.rejected_at_once().is_none()));
         let whole = vec![7; 17 << 20];
         let mut waiting = import(vec![message(0, &whole)]);
-        assert_eq!(waiting.is_refused_at_once(), None);
+        assert_eq!(waiting.rejected_at_once(), None);
         begun.pop();
         assert_eq!(waiting.next().await.unwrap(), whole);
         assert_eq!(import(vec![message(0, &whole)]).next().await, Err(busy()));
@@ -395,14 +397,14 @@ mod tests {
         let [short, long] = [1 << 10, 9 << 20].map(|length| zstd::encode_all(vec![7; length].as_slice(), 3).unwrap());
         assert!(long.len() < FREE_BYTES);
         let publish =
-            |bytes: &[u8]| Receiving::new(&bounds, "RecordObservation", Some(Packing::Zstd), vec![message(1, bytes)]);
+            |bytes: &[u8]| TestCall::new(&bounds, "RecordObservation", Some(Packing::Zstd), vec![message(1, bytes)]);
         let mut slots = Vec::new();
         while let Some(slot) = bounds.slot().now_or_never() {
             slots.push(slot.unwrap());
         }
         assert!(slots.len() >= 2);
         let mut waiting = publish(&long);
-        assert_eq!(waiting.is_refused_at_once(), None, "it waits");
+        assert_eq!(waiting.rejected_at_once(), None, "it waits");
         assert_eq!(publish(&short).next().await.unwrap().len(), 1 << 10);
         slots.pop();
         assert_eq!(waiting.next().await.unwrap().len(), 9 << 20);
@@ -418,7 +420,7 @@ mod tests {
     async fn a_message_that_decompresses_to_too_much_is_rejected_early() {
         let bomb = zstd::encode_all(vec![0; 200 << 20].as_slice(), 1).unwrap();
         assert!(bomb.len() < FREE_BYTES);
-        let mut call = Receiving::new(&bounds(), "GetArticle", Some(Packing::Zstd), vec![message(1, &bomb)]);
+        let mut call = TestCall::new(&bounds(), "GetArticle", Some(Packing::Zstd), vec![message(1, &bomb)]);
         assert_eq!(call.next().await, Err((Code::ResourceExhausted, String::new())));
     }
 }

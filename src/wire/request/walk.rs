@@ -3,8 +3,8 @@
 
 use super::super::FieldError;
 use super::bounds::{Bounds, ELEMENTS_BYTES_MAX};
-use super::plan::{self, FieldPlan, Plan, Repeated};
-use super::refused::Refused;
+use super::error::RequestError;
+use super::plan::{self, FieldPlan, Repeated, RequestPlan};
 
 /// The number of repeated fields that can be counted.
 pub(super) const SLOTS: usize = 32;
@@ -16,46 +16,46 @@ type Counts = [usize; SLOTS];
 
 /// The memory that the elements of a request will take, in bytes, not counting their text; or why the request is
 /// rejected.
-pub(super) fn elements_bytes(bytes: &[u8], request: &str, bounds: &Bounds) -> Result<usize, Refused> {
+pub(super) fn elements_bytes(bytes: &[u8], request: &str, bounds: &Bounds) -> Result<usize, RequestError> {
     let (plan, message) = plan::of_request(request).ok_or_else(|| cut("its method is not in the contract"))?;
-    let mut walk = Walk { plan, bounds, bytes: 0 };
+    let mut walk = MessageWalk { plan, bounds, bytes: 0 };
     walk.message(bytes, message, 0, &mut [0; SLOTS])?;
     Ok(walk.bytes)
 }
 
-struct Walk<'a> {
-    plan: &'a Plan,
+struct MessageWalk<'a> {
+    plan: &'a RequestPlan,
     bounds: &'a Bounds,
     /// The memory of the elements counted so far, in bytes.
     bytes: usize,
 }
 
 /// The value of a field as encoded.
-enum Value<'a> {
+enum EncodedValue<'a> {
     Number,
     Bytes(&'a [u8]),
     GroupStart,
     GroupEnd,
 }
 
-impl Walk<'_> {
-    fn message(&mut self, mut rest: &[u8], at: usize, depth: usize, counts: &mut Counts) -> Result<(), Refused> {
+impl MessageWalk<'_> {
+    fn message(&mut self, mut rest: &[u8], at: usize, depth: usize, counts: &mut Counts) -> Result<(), RequestError> {
         let plan = self.plan;
         let Some(message) = plan.message(at) else { return Ok(()) };
         if depth > DEPTH_MAX {
-            return Err(Refused::Malformed("its messages are nested too deeply".to_owned()));
+            return Err(RequestError::Malformed("its messages are nested too deeply".to_owned()));
         }
         // The contract has no groups, so their content is skipped.
         let mut groups = 0_usize;
         while !rest.is_empty() {
             let (number, value) = next(&mut rest)?;
             match value {
-                Value::GroupStart => groups += 1,
-                Value::GroupEnd => {
+                EncodedValue::GroupStart => groups += 1,
+                EncodedValue::GroupEnd => {
                     groups = groups.checked_sub(1).ok_or_else(|| cut("a group ends that never started"))?
                 }
-                Value::Number | Value::Bytes(_) if groups > 0 => {}
-                Value::Number | Value::Bytes(_) => {
+                EncodedValue::Number | EncodedValue::Bytes(_) if groups > 0 => {}
+                EncodedValue::Number | EncodedValue::Bytes(_) => {
                     if let Some(field) = message.fields.iter().find(|field| field.number == number) {
                         self.field(field, &value, depth, counts)?;
                     }
@@ -68,13 +68,13 @@ impl Walk<'_> {
     fn field(
         &mut self,
         field: &FieldPlan,
-        value: &Value<'_>,
+        value: &EncodedValue<'_>,
         depth: usize,
         counts: &mut Counts,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), RequestError> {
         let bytes = match value {
-            Value::Bytes(bytes) => *bytes,
-            Value::Number | Value::GroupStart | Value::GroupEnd => &[],
+            EncodedValue::Bytes(bytes) => *bytes,
+            EncodedValue::Number | EncodedValue::GroupStart | EncodedValue::GroupEnd => &[],
         };
         let Some(repeated) = &field.repeated else {
             // A message field that occurs twice is merged into one message, so both occurrences count.
@@ -87,8 +87,8 @@ impl Walk<'_> {
         };
         let elements = match value {
             // Each number ends with a byte whose highest bit is not set.
-            Value::Bytes(run) if field.is_packed => run.iter().filter(|byte| **byte < 0x80).count(),
-            Value::Bytes(_) | Value::Number | Value::GroupStart | Value::GroupEnd => 1,
+            EncodedValue::Bytes(run) if field.is_packed => run.iter().filter(|byte| **byte < 0x80).count(),
+            EncodedValue::Bytes(_) | EncodedValue::Number | EncodedValue::GroupStart | EncodedValue::GroupEnd => 1,
         };
         let count = self.count(field, repeated, elements, counts)?;
         let Some(inner) = field.message else { return Ok(()) };
@@ -103,55 +103,55 @@ impl Walk<'_> {
         repeated: &Repeated,
         elements: usize,
         counts: &mut Counts,
-    ) -> Result<usize, Refused> {
-        let refused = |problem| {
+    ) -> Result<usize, RequestError> {
+        let rejection = |problem| {
             let (path, kind) = (field.name.clone(), repeated.bound.kind);
-            Refused::Field(FieldError { path, problem, kind })
+            RequestError::Field(FieldError { path, problem, kind })
         };
-        let count = counts.get_mut(repeated.slot).ok_or_else(|| refused("cannot be counted".to_owned()))?;
+        let count = counts.get_mut(repeated.slot).ok_or_else(|| rejection("cannot be counted".to_owned()))?;
         *count += elements;
         let elements_max = (repeated.bound.elements_max)(&self.bounds.limits);
         if *count > elements_max {
-            return Err(refused(format!("has too many elements; at most {elements_max} are allowed")));
+            return Err(rejection(format!("has too many elements; at most {elements_max} are allowed")));
         }
         self.bytes += elements * repeated.bytes;
         if self.bytes > ELEMENTS_BYTES_MAX {
             let problem = "brings the lists of this message to more than 64 MiB of elements once decoded; split it \
                            into several messages";
-            return Err(refused(problem.to_owned()));
+            return Err(rejection(problem.to_owned()));
         }
         Ok(*count)
     }
 }
 
 /// Reads the next field of a message.
-fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, Value<'a>), Refused> {
+fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, EncodedValue<'a>), RequestError> {
     let key = u32::try_from(varint(rest)?).map_err(|_| cut("a field number is too large"))?;
     let value = match key & 7 {
         0 => {
             varint(rest)?;
-            Value::Number
+            EncodedValue::Number
         }
         1 => {
             take(rest, 8)?;
-            Value::Number
+            EncodedValue::Number
         }
         2 => {
             let length = varint(rest)?;
-            Value::Bytes(take(rest, usize::try_from(length).unwrap_or(usize::MAX))?)
+            EncodedValue::Bytes(take(rest, usize::try_from(length).unwrap_or(usize::MAX))?)
         }
-        3 => Value::GroupStart,
-        4 => Value::GroupEnd,
+        3 => EncodedValue::GroupStart,
+        4 => EncodedValue::GroupEnd,
         5 => {
             take(rest, 4)?;
-            Value::Number
+            EncodedValue::Number
         }
         _ => return Err(cut("a field has a wire type that does not exist")),
     };
     Ok((key >> 3, value))
 }
 
-fn varint(rest: &mut &[u8]) -> Result<u64, Refused> {
+fn varint(rest: &mut &[u8]) -> Result<u64, RequestError> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let (byte, after) = rest.split_first().ok_or_else(|| cut("it ends in the middle of a number"))?;
@@ -164,19 +164,22 @@ fn varint(rest: &mut &[u8]) -> Result<u64, Refused> {
     Err(cut("a number has more than ten bytes"))
 }
 
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], Refused> {
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], RequestError> {
     let (taken, after) = rest.split_at_checked(length).ok_or_else(|| cut("it ends in the middle of a field"))?;
     *rest = after;
     Ok(taken)
 }
 
-fn cut(problem: &str) -> Refused {
-    Refused::Malformed(problem.to_owned())
+fn cut(problem: &str) -> RequestError {
+    RequestError::Malformed(problem.to_owned())
 }
 
-fn within(error: Refused, outer: &str) -> Refused {
+fn within(error: RequestError, outer: &str) -> RequestError {
     match error {
-        Refused::Field(error) => Refused::Field(error.within(outer)),
-        other @ (Refused::Malformed(_) | Refused::TooLong { .. } | Refused::Busy | Refused::Stalled(_)) => other,
+        RequestError::Field(error) => RequestError::Field(error.within(outer)),
+        other @ (RequestError::Malformed(_)
+        | RequestError::TooLong { .. }
+        | RequestError::Busy
+        | RequestError::Stalled(_)) => other,
     }
 }

@@ -65,7 +65,7 @@ impl Found {
                 continue;
             }
             let (name, selector) = (change.entry.name.clone(), RevisionSelector::Number(number));
-            let revision = archive.revision(point, name, selector, View::Full, true).await;
+            let revision = archive.revision_with_original(point, name, selector, View::Full).await;
             let revision = revision.map_err(|error| format!("revision created at {}: {error}", change.seq))?;
             if revision.created_by.seq != change.seq {
                 return Err(format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dateline::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
 use dateline::archive::read::article::{ArticleAt, View};
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, AsOf, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot, Timestamp,
@@ -32,8 +32,8 @@ pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Ti
         for name in &names {
             let article = archive.article(point, name.clone(), View::Full).await.map(without_etag);
             said.push(text(&article));
-            let page = (PAGE_SIZE, View::Full);
-            let revisions = archive.revisions(point, name.clone(), RevisionOrder::OldestFirst, None, page).await;
+            let query = RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Full, page_size: PAGE_SIZE };
+            let revisions = archive.revisions(point, name.clone(), query, None).await;
             said.push(text(&revisions));
         }
         for number in 0..9 {
@@ -73,7 +73,7 @@ async fn revisions(archive: &Archive, point: ReadPoint, name: &ArticleName) -> V
     let mut said = Vec::new();
     for number in 1.. {
         let selector = RevisionSelector::Number(support::number(number));
-        match archive.revision(point, name.clone(), selector, View::Full, true).await {
+        match archive.revision_with_original(point, name.clone(), selector, View::Full).await {
             Ok(revision) => said.push(format!("{revision:?}")),
             Err(ArchiveError::Missing(_)) => break,
             Err(error) => panic!("{error}"),

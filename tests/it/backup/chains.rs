@@ -7,7 +7,7 @@ use dateline::archive::Archive;
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::recover::restore::RestoreError;
 use dateline::archive::request::WriteMode;
-use dateline::backup::{BackupError, Chain, Until, find};
+use dateline::backup::{BackupChain, BackupError, Until, find};
 use dateline::model::Seq;
 use tempfile::TempDir;
 
@@ -99,7 +99,7 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
         let behind = keep(&stream_backup(&restored, end).await, &folder).path;
         // The new file begins at 12, where the second file of the old backup ends, but its log digest differs.
         let mixed = [files[0].clone(), files[1].clone(), behind.clone()];
-        let refused = Chain::of(find(&mixed).unwrap()).unwrap_err();
+        let refused = BackupChain::from_files(find(&mixed).unwrap()).unwrap_err();
         assert!(matches!(refused, BackupError::Diverged { seq: Seq(12), .. }), "{refused}");
         // If it begins inside an older file, the mismatch shows when the files are read.
         let mixed = [files[0].clone(), files[1].clone(), files[2].clone(), behind];
@@ -107,7 +107,7 @@ fn files_from_before_and_after_a_restore_do_not_make_one_backup() {
         assert!(matches!(refused, RestoreError::Backup(BackupError::Diverged { .. })), "{refused}");
         // A full backup of the new state is chosen, whatever other files are in the folder.
         let full = keep(&stream_backup(&restored, FeedStart::Beginning).await, &directory.path().join("backup")).path;
-        let chain = Chain::of(find(&[directory.path().join("backup")]).unwrap()).unwrap();
+        let chain = BackupChain::from_files(find(&[directory.path().join("backup")]).unwrap()).unwrap();
         assert_eq!((chain.files.len(), chain.others), (1, 3));
         assert_eq!(chain.files[0].path, full);
         restored.close().await;
@@ -120,6 +120,6 @@ fn files_of_two_archives_are_rejected() {
     for archive in [written(&batches()), written(&batches())] {
         keep(&block_on(stream_backup(&archive, FeedStart::Beginning)), directory.path());
     }
-    let refused = Chain::of(find(&[directory.path().to_path_buf()]).unwrap()).unwrap_err();
+    let refused = BackupChain::from_files(find(&[directory.path().to_path_buf()]).unwrap()).unwrap_err();
     assert!(matches!(refused, BackupError::OtherArchive { .. }), "{refused}");
 }

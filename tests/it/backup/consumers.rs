@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, Options};
-use dateline::backup::{BackupFile, Chain, Incoming, Until, check, find};
+use dateline::backup::{BackupChain, BackupFile, IncomingBackup, Until, check, find};
 use dateline::clock::{Clock, ManualClock};
 use dateline::model::{FeedQuery, Seq, SubscriptionId};
 use dateline::store::engine::memory::MemoryEngine;
@@ -83,10 +83,10 @@ impl Saved {
 
 /// Makes an incremental backup, as the command does.
 async fn new_since(archive: &Arc<Archive>, folder: &Path) -> Option<BackupFile> {
-    let latest = Incoming::latest(folder).unwrap().unwrap();
+    let latest = IncomingBackup::latest(folder).unwrap().unwrap();
     let end = latest.header.end;
-    let file = stream_backup(archive, FeedStart::Place { next_seq: end.next_seq, log_digest: end.log_digest }).await;
-    Incoming::begin(folder).unwrap().take_what_is_new(&latest, file.as_slice(), &mut |_, _| {}).unwrap()
+    let file = stream_backup(archive, FeedStart::Exact { next_seq: end.next_seq, log_digest: end.log_digest }).await;
+    IncomingBackup::begin(folder).unwrap().take_if_new(&latest, file.as_slice(), &mut |_, _| {}).unwrap()
 }
 
 fn names(folder: &Path) -> usize {
@@ -112,7 +112,7 @@ fn positions_of_consumers_are_saved_without_a_new_change() {
         for until in [Until::End, Until::Seq(Seq(11))] {
             assert_eq!(saved.restored(until).await, 7, "{until:?}");
         }
-        let chain = Chain::of(find(&[saved.folder()]).unwrap()).unwrap();
+        let chain = BackupChain::from_files(find(&[saved.folder()]).unwrap()).unwrap();
         assert_eq!((chain.files.len(), chain.others), (2, 0));
         assert_eq!(check(&chain.files, |_| true).unwrap().unwrap().changes, 11);
 
@@ -123,7 +123,7 @@ fn positions_of_consumers_are_saved_without_a_new_change() {
         saved.move_to(12).await;
         assert!(saved.new_since().await.is_some());
         assert_eq!(saved.restored(Until::End).await, 12);
-        let chain = Chain::of(find(&[saved.folder()]).unwrap()).unwrap();
+        let chain = BackupChain::from_files(find(&[saved.folder()]).unwrap()).unwrap();
         assert_eq!((chain.files.len(), chain.others), (3, 1), "the file at the earlier tail is no longer needed");
         saved.archive.delete_subscription(index()).await.unwrap();
         assert!(saved.new_since().await.is_some(), "a deleted subscription needs a backup");
@@ -197,8 +197,8 @@ fn the_end_of_the_latest_file_is_checked_where_it_is_read() {
                 None => altered.truncate(bytes.len() - 1),
             }
             std::fs::write(&file.path, altered).unwrap();
-            let incoming = Incoming::begin(&saved.folder()).unwrap();
-            let refused = incoming.take_what_is_new(&file, end.as_slice(), &mut |_, _| {}).unwrap_err();
+            let incoming = IncomingBackup::begin(&saved.folder()).unwrap();
+            let refused = incoming.take_if_new(&file, end.as_slice(), &mut |_, _| {}).unwrap_err();
             assert!(refused.is_damage() && refused.to_string().contains(words), "{refused}");
         }
         assert_eq!(names(&saved.folder()), 1);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use dateline::archive::Archive;
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::recover::restore::RestoreError;
-use dateline::backup::{BackupError, BackupFile, ExportError, Until, check};
+use dateline::backup::{BackupError, BackupFile, LogFileError, Until, check};
 use dateline::model::{LogDigest, Seq};
+use dateline::store::full_change::FullChange;
 use dateline::store::logfile::{LogEnd, LogReader, LogWriter};
-use dateline::store::whole::WholeChange;
 use tempfile::TempDir;
 
 use super::{batches, keep, restore, stream_backup, written};
@@ -17,7 +17,7 @@ use crate::feed::dice::Dice;
 use crate::support::block_on;
 
 /// Reads a file; an error has the offset at which the file is damaged.
-fn read(bytes: &[u8]) -> Result<Vec<WholeChange>, ExportError> {
+fn read(bytes: &[u8]) -> Result<Vec<FullChange>, LogFileError> {
     let mut reader = LogReader::open("the file", bytes)?;
     let mut changes = Vec::new();
     while let Some(segment) = reader.next_segment()? {
@@ -36,11 +36,11 @@ fn a_file_truncated_at_any_byte_is_reported_as_cut_short() {
     read(&file).unwrap();
     for length in 1..file.len() {
         let error = read(&file[..length]).unwrap_err();
-        let ExportError::CutShort { file, offset, seq } = error else { panic!("{length}: {error}") };
+        let LogFileError::CutShort { file, offset, seq } = error else { panic!("{length}: {error}") };
         assert_eq!((file.as_str(), offset), ("the file", length as u64));
         assert!(seq <= Seq(11));
     }
-    assert!(matches!(read(&[]), Err(ExportError::NotAnExport { .. })));
+    assert!(matches!(read(&[]), Err(LogFileError::NotALogFile { .. })));
     let told = read(&file[..file.len() - 1]).unwrap_err().to_string();
     assert!(told.starts_with("the file is cut short: it ends at byte "), "{told}");
 }
@@ -54,10 +54,10 @@ fn a_file_with_any_byte_altered_is_rejected() {
             altered[at] ^= flip;
             match read(&altered).unwrap_err() {
                 // An error may point before the byte, but only to the beginning of its frame.
-                ExportError::Altered { offset, .. } => assert!(offset <= at as u64, "{at}: {offset}"),
-                ExportError::CutShort { offset, .. } => assert_eq!(offset, file.len() as u64, "{at}"),
-                ExportError::NotAnExport { .. } | ExportError::Newer { .. } => assert!(at < 15, "{at}"),
-                error @ ExportError::Unreadable { .. } => panic!("{at}: {error}"),
+                LogFileError::Altered { offset, .. } => assert!(offset <= at as u64, "{at}: {offset}"),
+                LogFileError::CutShort { offset, .. } => assert_eq!(offset, file.len() as u64, "{at}"),
+                LogFileError::NotALogFile { .. } | LogFileError::Newer { .. } => assert!(at < 15, "{at}"),
+                error @ LogFileError::Unreadable { .. } => panic!("{at}: {error}"),
             }
         }
     }
@@ -102,7 +102,7 @@ fn swapped_repeated_and_missing_frames_are_detected() {
 }
 
 /// The same log with one segment per change, after `alter` has modified the changes.
-fn rewritten(archive: &Arc<Archive>, alter: impl Fn(&mut Vec<WholeChange>)) -> Vec<u8> {
+fn rewritten(archive: &Arc<Archive>, alter: impl Fn(&mut Vec<FullChange>)) -> Vec<u8> {
     let file = full(archive);
     let header = LogReader::open("the file", file.as_slice()).unwrap().header().clone();
     let mut changes = read(&file).unwrap();
@@ -122,7 +122,7 @@ fn rewritten(archive: &Arc<Archive>, alter: impl Fn(&mut Vec<WholeChange>)) -> V
 fn swapped_contents_and_originals_are_detected_even_if_all_checksums_match() {
     let archive = written(&batches());
     let directory = TempDir::new().unwrap();
-    let exchanged = |what: &dyn Fn(&mut WholeChange, &mut WholeChange)| {
+    let exchanged = |what: &dyn Fn(&mut FullChange, &mut FullChange)| {
         rewritten(&archive, |changes| {
             let (first, last) = changes.split_at_mut(2);
             // Both changes carry a content without a base, and an original.
@@ -153,9 +153,9 @@ fn altered_changes_are_detected_by_the_log_digest() {
         let last = changes.last_mut().unwrap();
         last.change.log_digest = LogDigest([9; 16]);
     });
-    assert!(matches!(read(&altered), Err(ExportError::Altered { .. })));
+    assert!(matches!(read(&altered), Err(LogFileError::Altered { .. })));
     let shorter = rewritten(&archive, |changes| changes.truncate(4));
-    assert!(matches!(read(&shorter), Err(ExportError::Altered { .. })), "the header announces more changes");
+    assert!(matches!(read(&shorter), Err(LogFileError::Altered { .. })), "the header announces more changes");
 }
 
 /// Restores from files that are truncated or altered in their second half.
@@ -202,7 +202,7 @@ fn files_that_are_not_backups_are_reported_as_such() {
     let path = directory.path().join("letter.txt");
     std::fs::write(&path, "Dear reader").unwrap();
     let refused = BackupFile::open(&path).unwrap_err();
-    assert!(matches!(refused, BackupError::File(ExportError::NotAnExport { .. })), "{refused}");
+    assert!(matches!(refused, BackupError::File(LogFileError::NotALogFile { .. })), "{refused}");
     let empty = dateline::backup::find(&[directory.path().to_path_buf()]).unwrap_err();
     assert!(matches!(empty, BackupError::NoFiles(_)), "{empty}");
     let missing = dateline::backup::find(&[directory.path().join("none.dlog")]).unwrap_err();

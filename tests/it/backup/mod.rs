@@ -21,7 +21,7 @@ use dateline::archive::recover::restore::restore_directory;
 use dateline::archive::recover::restore::{RestoreError, Restored};
 use dateline::archive::request::WriteMode;
 use dateline::archive::{Archive, Options};
-use dateline::backup::{self, BackupFile, Chain, Changes, Incoming, Until};
+use dateline::backup::{self, BackupChain, BackupFile, Changes, IncomingBackup, Until};
 use dateline::clock::{Clock, ManualClock};
 use dateline::store::engine::memory::MemoryEngine;
 
@@ -42,14 +42,14 @@ pub(crate) async fn stream_backup(archive: &Arc<Archive>, since: FeedStart) -> V
 
 /// Stores a backup file in a folder, as the command does.
 pub(crate) fn keep(file: &[u8], folder: &Path) -> BackupFile {
-    Incoming::begin(folder).unwrap().take(file, &mut |_, _| {}).unwrap()
+    IncomingBackup::begin(folder).unwrap().take(file, &mut |_, _| {}).unwrap()
 }
 
 /// Restores an archive from folders and files.
 pub(crate) fn restore(from: &[PathBuf], into: &Path, until: Until) -> Result<Restored, RestoreError> {
-    let chain = Chain::of(backup::find(from)?)?;
+    let chain = BackupChain::from_files(backup::find(from)?)?;
     let archive_id = chain.archive_id();
-    let changes = Changes::of(chain, until)?;
+    let changes = Changes::new(chain, until)?;
     let options = Options { free_space_floor_bytes: 0, ..Options::default() };
     let go_on = &mut |_, _| ControlFlow::Continue(());
     restore_directory(changes, archive_id, into, &options, holder(), go_on).map(|restored| restored.unwrap())

@@ -79,7 +79,7 @@ fn instants() -> Vec<Option<Timestamp>> {
 }
 
 /// A backup, as a client receives it.
-async fn received(client: &Client, since: Option<pb::Snapshot>) -> (pb::BackUpBegin, Vec<u8>) {
+async fn received(client: &Client, since: Option<pb::Snapshot>) -> (pb::BackupBegin, Vec<u8>) {
     let first = since.as_ref().map_or(0, |since| since.next_seq);
     let mut stream = client.admin.clone().stream_backup(pb::StreamBackupRequest { since }).await.unwrap().into_inner();
     let Some(Part::Begin(begin)) = stream.message().await.unwrap().unwrap().part else { panic!("no Begin") };

@@ -6,7 +6,7 @@ use std::path::Path;
 use dateline::archive::Directory;
 use dateline::archive::changefeed::FeedStart;
 use dateline::archive::recover::restore::RestoreError;
-use dateline::backup::{BackupError, Incoming, Until};
+use dateline::backup::{BackupError, IncomingBackup, Until};
 use dateline::model::Seq;
 use tempfile::TempDir;
 
@@ -148,15 +148,15 @@ fn one_backup_at_a_time_is_written_to_a_folder_and_a_partial_file_has_no_final_n
     let directory = TempDir::new().unwrap();
     let folder = directory.path().join("backup");
     let file = block_on(stream_backup(&written(&batches()), FeedStart::Beginning));
-    let first = Incoming::begin(&folder).unwrap();
-    assert!(matches!(Incoming::begin(&folder), Err(BackupError::InUse(_))));
+    let first = IncomingBackup::begin(&folder).unwrap();
+    assert!(matches!(IncomingBackup::begin(&folder), Err(BackupError::InUse(_))));
     assert!(first.take(&file[..file.len() / 2], &mut |_, _| {}).is_err());
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-    assert!(Incoming::latest(&folder).unwrap().is_none());
+    assert!(IncomingBackup::latest(&folder).unwrap().is_none());
     // The partial file of a killed backup is overwritten.
     fs::write(folder.join("backup.part"), vec![7; 100_000]).unwrap();
     let kept = keep(&file, &folder);
     assert_eq!(fs::read(&kept.path).unwrap(), file);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-    assert_eq!(Incoming::latest(&folder).unwrap().unwrap().path, kept.path);
+    assert_eq!(IncomingBackup::latest(&folder).unwrap().unwrap().path, kept.path);
 }

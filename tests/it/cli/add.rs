@@ -106,7 +106,7 @@ fn a_bad_file_does_not_stop_the_others() {
     assert_eq!(lines[0]["outcome"], "OBSERVATION_OUTCOME_UNCHANGED");
     assert_eq!(lines[1]["offset"], "1");
     assert!(lines[1]["error"]["message"].as_str().unwrap().contains("not UTF-8"));
-    assert!(lines[2]["error"]["message"].as_str().unwrap().contains("can't be read"));
+    assert!(lines[2]["error"]["message"].as_str().unwrap().contains("cannot be read"));
 }
 
 #[test]
@@ -123,6 +123,8 @@ fn preconditions_and_request_ids_are_honoured() {
     let late = cli.add("a", "Three", "Text.", &["--if-revision", "1"]);
     assert!(late.code == 4 && late.err.contains("is at revision 2"), "{late:?}");
     cli.fails(&["withdraw", "press/a", "--if-revision", "1"], 4, "is at revision 2");
+    let wrong = ["withdraw", "press/a", "--if-revision", "7"];
+    cli.fails(&wrong, 4, "hint: `dateline log press/a` lists its revisions; --if-revision 2 accepts the newest one");
     cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id identifies one request");
 }
 

@@ -49,6 +49,12 @@ fn an_archive_is_backed_up_and_restored() {
     assert_eq!(nothing, [serde_json::json!({ "changes": "0", "nextSeq": "3" })]);
     let full = json_lines(&cli.ok(&["backup", &folder, "--full", "--json"]));
     assert_eq!((&full[0]["firstSeq"], &full[0]["nextSeq"]), (&"0".into(), &"3".into()));
+    // An archive and its backup can be compared by the id that both commands print.
+    let status = json_lines(&cli.ok(&["status", "--json"]));
+    assert_eq!(status[0]["archiveId"], full[0]["archiveId"]);
+    assert!(cli.ok(&["status"]).contains(full[0]["archiveId"].as_str().unwrap()));
+    let digest = status[0]["snapshot"]["logDigest"].as_str().unwrap();
+    assert!(digest.len() == 32 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
 
     let checked = cli.ok(&["backup", "--check", &folder]);
     assert!(checked.starts_with("no errors found: 3 files, 6 changes, 6 contents, 4 originals, "), "{checked}");
@@ -89,7 +95,7 @@ fn a_backup_with_a_gap_is_reported_and_the_next_run_saves_everything_again() {
         std::fs::remove_file(&files(&cli, "backup")[lost]).unwrap();
         let new = place(&cli, "new");
         cli.fails(&["backup", "--check", &folder], 6, "are in none of the files");
-        cli.fails(&["backup", "--check", &folder, "--json"], 6, "this backup can't be restored");
+        cli.fails(&["backup", "--check", &folder, "--json"], 6, "this backup cannot be restored");
         cli.fails(&["restore", &folder, "--archive", &new], 6, "are in none of the files");
         cli.fails(&["backup", &folder, "--since", "3"], 6, "hint: make a full backup there with --full");
         assert_eq!(files(&cli, "backup").len(), 2);
@@ -168,8 +174,10 @@ fn failures_of_backup_check_and_restore_say_why() {
         (&["restore", &empty, "--archive", &new], 2, "there is no backup in"),
         (&["restore", &folder, "--archive", &new, "--to", "9"], 2, "position 9 is beyond the end of the backup, 1"),
         (&["restore", &folder, "--archive", &new, "--to", "soon"], 2, "expected a time"),
+        (&["restore", &folder, "--archive", &new, "--to", "2001-01-01"], 2, "before the first change of the backup"),
+        (&["restore", &folder, "--archive", &new, "--to", "0"], 2, "hint: give that time or a later one, or the"),
         (&["restore", &folder], 2, "archive is not empty"),
-        (&["restore", &folder, "--archive", &link], 2, "link can't become an archive: it is a symbolic link; name a"),
+        (&["restore", &folder, "--archive", &link], 2, "link cannot become an archive: it is a symbolic link; name a"),
         (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),
         // The environment prevents this one; the arguments are valid.
         (&["restore", &folder, "--archive", &below_file], 1, "could not inspect"),

@@ -92,8 +92,8 @@ fn exported_lines_reproduce_the_archive() {
             let client = Client::connect(&format!("http://{}", served.address)).await.unwrap();
             for mut request in requests(&lines) {
                 // They are already in the line.
-                use pb::replay_request::Request::Publish;
-                if let Some(Publish(publish)) = &mut request.request
+                use pb::replay_request::Request::Record;
+                if let Some(Record(publish)) = &mut request.request
                     && publish.original.is_some()
                 {
                     drop(client.archive.clone().record_observation(publish.clone()).await.unwrap());
@@ -173,20 +173,20 @@ fn a_selection_of_articles_and_times_is_exported() {
         };
         json_lines(&cli.ok(&[&["export"], args].concat())).into_iter().map(said).collect()
     };
-    let a = ["publish a 01", "publish a 02", "rollback a 03"];
-    assert_eq!(lines(&[]), [&a[..], &["publish b 02", "withdraw b 03"]].concat());
+    let a = ["record a 01", "record a 02", "rollback a 03"];
+    assert_eq!(lines(&[]), [&a[..], &["record b 02", "withdraw b 03"]].concat());
     assert_eq!(lines(&["--label", "boats"]), a);
     assert_eq!(lines(&["press/a"]), a);
     assert_eq!(lines(&["https://a.example/1"]), a);
-    assert_eq!(lines(&["--source", "press", "--state", "withdrawn"]), ["publish b 02", "withdraw b 03"]);
+    assert_eq!(lines(&["--source", "press", "--state", "withdrawn"]), ["record b 02", "withdraw b 03"]);
     assert_eq!(lines(&["--source", "other"]), [""; 0]);
-    assert_eq!(lines(&["--at", &two]), ["publish a 01", "publish a 02", "publish b 02"]);
+    assert_eq!(lines(&["--at", &two]), ["record a 01", "record a 02", "record b 02"]);
     // A rollback names a revision number, which is unknown if observations are left out.
-    assert_eq!(lines(&["--at", &three, "press/a"]), ["publish a 01", "publish a 02", "publish a 03"]);
-    assert_eq!(lines(&["--newest"]), ["publish a 03", "publish b 02", "withdraw b 03"]);
-    assert_eq!(lines(&["--newest", "--at", &two]), ["publish a 02", "publish b 02"]);
+    assert_eq!(lines(&["--at", &three, "press/a"]), ["record a 01", "record a 02", "record a 03"]);
+    assert_eq!(lines(&["--newest"]), ["record a 03", "record b 02", "withdraw b 03"]);
+    assert_eq!(lines(&["--newest", "--at", &two]), ["record a 02", "record b 02"]);
     let recorded = json_lines(&cli.ok(&["export"]))[1]["recorded"]["archiveTime"].clone();
-    assert_eq!(lines(&["--known-at", recorded.as_str().unwrap()]), ["publish a 01", "publish a 02"]);
+    assert_eq!(lines(&["--known-at", recorded.as_str().unwrap()]), ["record a 01", "record a 02"]);
     // A withdrawn article is exported with its text.
     assert!(cli.ok(&["export", "--newest", "press/b"]).contains("It stands."));
 }
@@ -231,7 +231,7 @@ fn an_export_ends_quietly_when_its_reader_closes_the_pipe() {
     let mut said = String::new();
     assert_eq!((export.wait().unwrap().code(), requests(&line).len()), (Some(0), 1));
     export.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert!(!said.contains("panicked") && !said.contains("can't be written"), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("cannot be written"), "{said}");
 }
 
 /// An archive with this many articles of about a megabyte.
@@ -252,7 +252,7 @@ fn filled(articles: u64, bytes: usize) -> Cli {
             let name = support::named(0, &format!("a{number:03}"));
             let observation = dateline::archive::request::Observation::new(content, Vec::new());
             let action = dateline::archive::request::Action::Observe(Box::new(observation));
-            let target = dateline::archive::request::Target::Named(name);
+            let target = dateline::archive::request::ArticleTarget::Named(name);
             archive.write(vec![support::operation(target, support::at(0), action)], WriteMode::Commit).await.unwrap();
         }
         archive.close().await;
@@ -581,15 +581,15 @@ fn invalid_combinations_of_arguments_are_rejected() {
         (&["-o", &file], 4, "exists"),
         (&["-o", "/dev/null", "--force"], 2, "is not a regular file"),
         (&["press/a", "--format", "text", "-o", "/dev/null", "--force"], 2, "is not a regular file"),
-        (&["--json"], 2, "standard output can't carry both"),
+        (&["--json"], 2, "standard output cannot carry both"),
         (&["--gzip", "--zstd"], 2, "cannot be used with"),
         (&["--revision", "1"], 2, "--revision is for documents"),
         (&["--format", "text", "--newest", "press/a"], 2, "--newest is for JSON Lines"),
         (&["--format", "text", "--gzip", "press/a"], 2, "are for JSON Lines"),
         (&["--format", "text", "--originals", "press/a"], 2, "--originals is for JSON Lines"),
         (&["--format", "text", "--revision", "1", "-o", "x"], 2, "--revision is for one article"),
-        (&["-o", "/dev/null/x.jsonl"], 1, "can't be written"),
-        (&["--format", "html", "-o", "/dev/null/x"], 1, "can't be written"),
+        (&["-o", "/dev/null/x.jsonl"], 1, "cannot be written"),
+        (&["--format", "html", "-o", "/dev/null/x"], 1, "cannot be written"),
     ] {
         cli.fails(&[&["export"], args].concat(), code, words);
     }

@@ -55,7 +55,7 @@ fn no_link_in_the_folder_is_followed() {
     symlink(cli.path("victim/lines"), cli.path("out/.dateline-export.jsonl")).unwrap();
     let done = cli.run(&[&args[..], &["--force"]].concat());
     assert_eq!(done.code, 1, "{done:?}");
-    assert!(done.err.contains(".dateline-export.jsonl can't be read: it is a symbolic link"), "{done:?}");
+    assert!(done.err.contains(".dateline-export.jsonl cannot be read: it is a symbolic link"), "{done:?}");
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
 
     fs::remove_file(cli.path("out/.dateline-export.jsonl")).unwrap();

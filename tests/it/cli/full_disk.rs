@@ -44,7 +44,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
             assert!(refused.code == 1 && refused.err.contains("free some space"), "{refused:?}");
         }
         let status = cli.ok(&["status"]);
-        assert!(status.contains("Writes    no: the archive's disk has"), "{status}");
+        assert!(status.contains("Writes    rejected: the archive's disk has"), "{status}");
         // The engine's own thread runs twice a second.
         std::thread::sleep(Duration::from_millis(1_200));
         assert!(cli.ok(&["show", "press/a15"]) == shown);
@@ -53,7 +53,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
             1 => assert_eq!(server.terminate(), Some(0)),
             _ => {
                 (0..3).for_each(|round| disk.remove(&format!("somebody's {round}")));
-                assert!(cli.ok(&["status"]).contains("Writes    yes"));
+                assert!(cli.ok(&["status"]).contains("Writes    accepted"));
                 assert_eq!(cli.add("one-more", "Ferry", "Yes.", &[]).code, 0);
                 assert_eq!(cli.add("one-more", "Ferry", "Yes.", &[]).code, 0);
                 let (code, log) = server.end();

@@ -56,7 +56,7 @@ fn standard_input_can_be_combined_with_files() {
     );
     let alone = cli.feed(&["backup", "--check", "-"], &since);
     assert_eq!(alone.code, 0, "{alone:?}");
-    assert!(alone.err.contains("an archive can't be restored from this alone"), "{alone:?}");
+    assert!(alone.err.contains("an archive cannot be restored from this alone"), "{alone:?}");
 
     let new = place(&cli, "new");
     let alone = cli.feed(&["restore", "-", "--archive", &new], &since);
@@ -111,7 +111,7 @@ fn a_terminal_is_rejected_as_the_source_of_a_backup() {
         let person = ioctl_tiocgptpeer(&terminal, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         let done: Done = cli.command(command).stdin(File::from(person)).output().unwrap().into();
         assert_eq!((done.code, done.out.as_str()), (2, ""), "{done:?}");
-        assert!(done.err.contains("a backup can't be read from a terminal"), "{done:?}");
+        assert!(done.err.contains("a backup cannot be read from a terminal"), "{done:?}");
     }
     assert!(!cli.archive().exists());
 }

@@ -56,7 +56,7 @@ fn a_command_waits_for_an_archive_in_use() {
 #[test]
 fn an_unreachable_server_is_reported() {
     let cli = Cli::new();
-    cli.fails(&["list", "--server", "http://127.0.0.1:1"], 5, "the server at http://127.0.0.1:1 can't be reached");
+    cli.fails(&["list", "--server", "http://127.0.0.1:1"], 5, "the server at http://127.0.0.1:1 cannot be reached");
     cli.fails(&["list", "--server", "127.0.0.1:1", "--archive", "x"], 2, "cannot be used with");
     cli.fails(&["list", "--server", "https://127.0.0.1:1"], 2, "does not support TLS");
     cli.add("a", "Ferry returns", "It did.", &[]);
@@ -105,7 +105,7 @@ fn a_command_that_opens_the_archive_stops_writing_where_serve_does() {
     let add = ["add", &example("night-ferry.md"), "--source", "press"];
     let refused = with_floor(&add, "1000000GiB");
     assert!(refused.code == 1 && refused.err.contains("writes stop below"), "{refused:?}");
-    assert!(with_floor(&["status"], "1000000GiB").out.contains("Writes    no: the archive's disk has"));
+    assert!(with_floor(&["status"], "1000000GiB").out.contains("Writes    rejected: the archive's disk has"));
     assert_eq!(with_floor(&["show", "press/a"], "1000000GiB").code, 0, "reads continue");
     assert_eq!(with_floor(&add, "1MiB").code, 0);
     for args in [["status"], ["verify"]] {

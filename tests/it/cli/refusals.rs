@@ -17,21 +17,29 @@ fn documents_that_cannot_be_archived_are_rejected() {
         ("huge.md", vec![b'a'; (8 << 20) + 1], "the maximum size of a document"),
         ("bare.json", br#"{"headline": ""}"#.to_vec(), "content.headline: is empty"),
         ("typo.json", b"{\n\"headlin\": \"x\"}".to_vec(), "as an article's content, line 2"),
-        ("list.json", b"[1]".to_vec(), "not a JSON object"),
+        ("list.json", b"[1]".to_vec(), "no JSON object: this is a list, expected an object"),
+        ("word.json", b"{\"headline\": nope}".to_vec(), "no JSON object: expected true, false or null at line 1"),
     ] {
         let file = cli.file(name, document);
         cli.fails(&["add", &file, "--source", "press"], 1, words);
         cli.fails(&["add", &file, "--source", "press"], 1, name);
     }
-    cli.fails(&["add", &cli.path("none.txt").to_string_lossy()], 1, "can't be read: No such file");
+    cli.fails(&["add", &cli.path("none.txt").to_string_lossy()], 1, "cannot be read: No such file");
     let page = cli.file("page.md", "# Ferry returns\n\nIt did.\n");
     cli.fails(&["add", &page], 2, "hint: name it: --source express-gazette");
     cli.fails(&["add", &page, "--source", "press", "--observed-at", "2999-01-01"], 2, "ahead of the server's clock");
-    cli.fails(&["add", &page, "--source", "press", "--url", "gopher://x"], 2, "urls[0]");
-    cli.fails(&["add", &page, "--source", "press", "--article", "ä"], 2, "article_id");
-    // All mistakes are reported, one per line.
-    let two = ["add", &page, "--source", "press", "--url", "gopher://x", "--article", "ä"];
-    cli.fails(&two, 2, "allowed characters are a-z A-Z 0-9 - . _ ~ (and 1 more field is wrong)\n  urls[0]: ");
+    cli.fails(&["add", &page, "--source", "press", "--url", "gopher://x"], 2, "--url <URL>");
+    cli.fails(&["add", &page, "--source", "press", "--article", "ä"], 2, "--article <ID>");
+    let ahead = ["add", &page, "--source", "press", "--observed-at", "2999-01-01"];
+    cli.fails(&ahead, 2, "page.md: --observed-at: 2999-01-01T23:59:59.999999Z is more than one minute ahead");
+    // All mistakes are reported, one per line, and a field without an option keeps its name.
+    let label = "label ".repeat(30);
+    let two = [&ahead[..], &["--label", &label]].concat();
+    cli.fails(
+        &two,
+        1,
+        "content.labels[0]: must have 1 to 128 bytes (and 1 more field is wrong)\n  --observed-at: 2999",
+    );
     assert_eq!(cli.ok(&["list"]), "");
 }
 
@@ -47,7 +55,20 @@ fn invalid_arguments_are_rejected() {
         (&["show", "press/a", "--known-at", "2999-01-01"], 2, "is in the future"),
         (&["show", "press/a", "--revision", "0"], 2, "from 1"),
         (&["add", "x", "--source=-x"], 2, "the source id begins with '-'; it must begin with a letter or a digit"),
-        (&["list", "--url-prefix", "ftp://x"], 2, "filter.url_prefix"),
+        (&["list", "--url-prefix", "ftp://x"], 2, "--url-prefix <URL>"),
+        (
+            &["list", "--observed-from", "2026-02-01", "--observed-to", "2026-01-01"],
+            2,
+            "--observed-from and --observed-to: the",
+        ),
+        (&["list", "--limit", "0"], 2, "'--limit <N>': expected a whole number, at least 1"),
+        (&["log", "press/a", "-n", "many"], 2, "'--limit <N>': expected a whole number, at least 1"),
+        (&["show", "press/a", "--width", "abc"], 2, "'--width <COLUMNS>': expected a whole number from 0 to 65535"),
+        (&["show", "press/a", "--wait=-1"], 2, "expected a whole number of seconds"),
+        (&["add", "x", "--jobs", "0"], 2, "'--jobs <N>': expected a whole number from 1 to 64"),
+        (&["add", "x", "--jobs", "65"], 2, "'--jobs <N>': expected a whole number from 1 to 64"),
+        (&["withdraw", "press/a", "--request-id", ""], 2, "'--request-id <ID>': the request id is empty"),
+        (&["backup", "x", "--since", "first"], 2, "'--since <SEQ>': expected the position of a change, from 0"),
         (&["list", "--sources", "--state", "live"], 2, "cannot be used with"),
         (&["show", "press/b"], 3, "there is no article sources/press/articles/b"),
         (&["show", "https://a.example/x"], 3, "no article is known under the URL"),
@@ -58,6 +79,9 @@ fn invalid_arguments_are_rejected() {
     ] {
         cli.fails(args, code, words);
     }
+    // Without --at and --known-at, the message does not speak of a time.
+    let done = cli.run(&["show", "press/a", "--revision", "2"]);
+    assert!(done.err.starts_with("dateline: sources/press/articles/a has no revision 2\n"), "{done:?}");
 }
 
 #[test]

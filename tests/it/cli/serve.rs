@@ -50,17 +50,18 @@ fn a_server_that_cannot_start_says_why() {
     cli.fails(&["serve", "--config", &config], 2, "dateline.toml, line 3: unknown field `lisen`");
     cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "cannot read the configuration file /nowhere.toml");
     cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
-    cli.fails(&["serve", "--listen", "7411"], 2, "is not an address with a port");
-    cli.fails(&["serve", "--batch-items-max", "257"], 2, "batch_items_max: 257 is not between 1 and 256");
+    cli.fails(&["serve", "--listen", "7411"], 2, "--listen: \"7411\" is not an address with a port");
+    cli.fails(&["serve", "--batch-items-max", "257"], 2, "--batch-items-max: 257 is not between 1 and 256");
+    cli.fails(&["serve", "--urls-max", "many"], 2, "expected a whole number");
     cli.fails(&["serve", "--cache-bytes", "1MB"], 2, "is not a number of bytes");
-    cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "log_filter");
+    cli.fails(&["serve", "--log-filter", "x=y=z"], 2, "--log-filter: ");
     cli.fails(&["serve", "--server", "http://127.0.0.1:1"], 2, "opens the archive itself");
     assert!(!cli.archive().exists(), "settings are validated before anything is created");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let done = cli.run(&["serve", "--listen", &address]);
-    assert!(done.code == 1 && done.err.contains("can't listen on"), "{done:?}");
+    assert!(done.code == 1 && done.err.contains("cannot listen on"), "{done:?}");
 }
 
 #[test]

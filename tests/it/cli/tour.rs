@@ -100,7 +100,13 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     let cli = bridge();
     let withdraw = ["withdraw", BRIDGE, "--observed-at", "2026-06-01", "--reason", "the numbers were wrong"];
     assert_eq!(cli.ok(&withdraw), format!("withdrawn  {BRIDGE}  since 2026-06-01T23:59:59.999999Z\n"));
-    assert_eq!(cli.ok(&withdraw), "", "the same withdrawal again prints nothing");
+    let again = format!("already withdrawn  {BRIDGE}  since 2026-06-01T23:59:59.999999Z\n");
+    assert_eq!(cli.ok(&withdraw), again);
+    assert_eq!(
+        cli.ok(&["withdraw", BRIDGE, "--observed-at", "2026-06-03", "--dry-run"]),
+        again,
+        "also at a later time"
+    );
     let stub = cli.ok(&["show", BRIDGE]);
     assert!(stub.contains("State      withdrawn since 2026-06-01T23:59:59.999999Z: the numbers were wrong"), "{stub}");
     assert!(stub.contains(&format!("dateline show {BRIDGE} --revision 2")) && !stub.contains("Pedestrians"));
@@ -111,7 +117,11 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     assert_eq!(cli.ok(&["list", "--state", "live"]), "");
     cli.fails(&["rollback", BRIDGE, "--to", "1"], 4, &format!("hint: run `dateline reinstate {BRIDGE}` first"));
 
-    cli.ok(&["reinstate", BRIDGE, "--observed-at", "2026-06-02"]);
+    let reinstate = ["reinstate", BRIDGE, "--observed-at", "2026-06-02"];
+    let planned = cli.ok(&[&reinstate[..], &["--dry-run"]].concat());
+    assert_eq!(planned, format!("would reinstate  {BRIDGE}\n"));
+    assert_eq!(cli.ok(&reinstate), format!("reinstated  {BRIDGE}  since 2026-06-02T23:59:59.999999Z\n"));
+    assert_eq!(cli.ok(&reinstate), format!("already live  {BRIDGE}  since 2026-06-02T23:59:59.999999Z\n"));
     let planned = cli.ok(&["rollback", BRIDGE, "--to", "1", "--dry-run"]);
     assert!(planned.starts_with(&format!("would roll back  {BRIDGE}  revision 3")), "{planned}");
     let done = cli.ok(&["rollback", BRIDGE, "--to", "1"]);

@@ -18,7 +18,7 @@ fn archive() -> Cli {
 #[test]
 fn an_intact_archive_has_no_errors_with_or_without_a_server() {
     let cli = archive();
-    let read = "read 2 changes, 1 articles, 2 contents, 1 originals";
+    let read = "read 2 changes, 1 article, 2 contents, 1 original, ";
     let done = cli.run(&["verify"]);
     assert!(done.out.starts_with(read) && done.out.ends_with("entries: no errors found\n"), "{done:?}");
     assert_eq!((done.code, done.err.as_str()), (0, ""));

@@ -238,7 +238,7 @@ fn a_durable_watch_resumes_where_the_last_one_ended() {
     }
     for different in [["--source", "other"], ["--kind", "created"]] {
         let args = [&["watch", "--durable", "index", "--until-caught-up"][..], &different].concat();
-        cli.fails(&args, 2, "which can't be changed");
+        cli.fails(&args, 2, "which cannot be changed");
     }
 }
 
@@ -466,10 +466,10 @@ fn invalid_arguments_are_reported() {
         (&["watch", "--kind", "expunged"], 2, "invalid value"),
         (&["watch", "--exec", ""], 2, "--exec"),
         (&["watch", "--until-caught-up", "--view", "full"], 2, "--view has an effect only with --json or --exec"),
-        (&["watch", "--until-caught-up", "--resume", "garbage"], 2, "resume_token"),
-        (&["watch", "--until-caught-up", "--url-prefix", "ftp://x"], 2, "filter.url_prefix"),
+        (&["watch", "--until-caught-up", "--resume", "garbage"], 2, "dateline: --resume: "),
+        (&["watch", "--until-caught-up", "--url-prefix", "ftp://x"], 2, "--url-prefix <URL>"),
         (&["watch", "--until-caught-up", "--article", "https://a.example/x"], 3, "no article is known under the URL"),
-        (&["watch", "--server", "http://127.0.0.1:1"], 5, "can't be reached"),
+        (&["watch", "--server", "http://127.0.0.1:1"], 5, "cannot be reached"),
         (&["subscriptions", "delete", "none"], 3, "`dateline subscriptions` lists them"),
         (&["subscriptions", "seek", "none", "--from", "now"], 3, "`dateline subscriptions` lists them"),
         (&["subscriptions", "seek", "none"], 2, "--from"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dateline::archive::Archive;
 use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, Observation, Operation, Target};
+use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
 use dateline::clock::ManualClock;
 use dateline::model::{Block, BlockKind, Content, Original};
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ fn observed(article: u8, tick: i64, said: &str) -> Operation {
     let mut observation = Observation::new(Content { blocks, ..Content::default() }, vec![support::url(article)]);
     let data = format!("<p>{said}</p>").into();
     observation.original = Some(Original { media_type: "text/html".to_owned(), data });
-    let target = Target::Named(support::article(article));
+    let target = ArticleTarget::Named(support::article(article));
     support::operation(target, support::at(tick), Action::Observe(Box::new(observation)))
 }
 

@@ -8,7 +8,7 @@ use dateline::archive::Archive;
 use dateline::archive::BatchError;
 use dateline::archive::error::Unavailable;
 use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, Observation, Operation, Target};
+use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
 use dateline::model::{
     ArticleName, AsOf, Block, BlockKind, Content, FeedQuery, KnownAt, Original, Seq, SubscriptionId,
 };
@@ -115,7 +115,7 @@ impl Load {
         let mut observation = Observation::new(content, urls);
         observation.original = original;
         let name: ArticleName = support::named(1, id);
-        support::operation(Target::Named(name), support::at(at), Action::Observe(Box::new(observation)))
+        support::operation(ArticleTarget::Named(name), support::at(at), Action::Observe(Box::new(observation)))
     }
 
     fn letters(&mut self, bytes: u64) -> String {
@@ -147,7 +147,7 @@ impl Load {
 pub(super) async fn write_one_more(archive: &Archive) -> Result<(), String> {
     let content = Content { headline: "One more".to_owned(), ..Content::default() };
     let observation = Observation::new(content, vec![support::url(60)]);
-    let target = Target::Named(support::named(0, "one-more"));
+    let target = ArticleTarget::Named(support::named(0, "one-more"));
     let operation = support::operation(target, support::at(50), Action::Observe(Box::new(observation)));
     match archive.write(vec![operation], WriteMode::Commit).await {
         Ok(_) => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dateline::archive::changefeed::{FeedView, PagePlan, Render};
 use dateline::archive::read::article::View;
 use dateline::archive::read::compare::StateSelector;
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, ChangeKind, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq,
@@ -19,6 +19,8 @@ use crate::support;
 const FEED_PAGE: usize = 24;
 /// Comparing large contents takes longer than everything else.
 const COMPARISONS_MAX: u32 = 6;
+const ALL_REVISIONS: RevisionQuery =
+    RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Basic, page_size: 1_000 };
 
 /// Every kind of change.
 const KINDS: [ChangeKind; 7] = [
@@ -77,8 +79,7 @@ impl Questions {
             let mut article = Article { revisions: found.revision_count, ..Article::default() };
             article.happened(found.latest.seq, found.latest.entry.observe_time);
             article.instants.extend(found.state.map(|mark| mark.since));
-            let order = (RevisionOrder::OldestFirst, None, (1_000, View::Basic));
-            let revisions = archive.revisions(whole, found.name.clone(), order.0, order.1, order.2).await;
+            let revisions = archive.revisions(whole, found.name.clone(), ALL_REVISIONS, None).await;
             for entry in revisions.unwrap().items {
                 article.happened(entry.revision.created_by.seq, entry.last_seen);
                 article.happened(entry.revision.created_by.seq, entry.first_seen);
@@ -163,11 +164,10 @@ impl Questions {
         let whole = ReadPoint { observe_time: None, snapshot: self.end };
         for number in (1..=article.revisions).map(support::number) {
             let selector = RevisionSelector::Number(number);
-            let read = archive.revision(whole, name.clone(), selector, View::Full, true).await;
+            let read = archive.revision_with_original(whole, name.clone(), selector, View::Full).await;
             answers.insert(format!("{name} revision {number}"), Answer::of(read, answers::revision));
         }
-        let order = RevisionOrder::OldestFirst;
-        let read = archive.revisions(whole, name.clone(), order, None, (1_000, View::Basic)).await;
+        let read = archive.revisions(whole, name.clone(), ALL_REVISIONS, None).await;
         let show = |items: Vec<_>| items.into_iter().map(answers::entry).collect::<Vec<_>>().join("\n");
         answers.insert(format!("{name} revisions"), Answer::of(read.map(|page| page.items), show));
         let step = usize::try_from(1 + article.revisions / COMPARISONS_MAX).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, Operation, Target};
+use dateline::archive::request::{Action, ArticleTarget, Operation};
 use dateline::archive::{Archive, Options};
 use dateline::client::Client;
 use dateline::clock::ManualClock;
@@ -45,7 +45,7 @@ pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals:
     let mut archive = client.archive.clone();
     let number = request.recorded.unwrap_or_default().revision_number;
     match request.request.unwrap() {
-        Request::Publish(mut publish) => {
+        Request::Record(mut publish) => {
             if let Some(original) = &mut publish.original {
                 let name = format!("{}/articles/{}/revisions/{number}", publish.parent, publish.article_id);
                 let request = pb::GetRevisionRequest { name, include_original: true, ..Default::default() };
@@ -109,13 +109,13 @@ async fn replayed_requests_reproduce_the_archive() {
     println!("{kinds:?}");
     use pb::ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
     for (kind, request) in [
-        (Created, "publish"),
-        (Revised, "publish"),
-        (Sighted, "publish"),
+        (Created, "record"),
+        (Revised, "record"),
+        (Sighted, "record"),
         (Sighted, "rollback"),
         (Sighted, "withdraw"),
         (Sighted, "reinstate"),
-        (Aliased, "publish"),
+        (Aliased, "record"),
         (RolledBack, "rollback"),
         (Withdrawn, "withdraw"),
         (Reinstated, "reinstate"),
@@ -140,7 +140,7 @@ async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Clie
 /// repeated state changes with request ids of their own.
 fn rare() -> Vec<Operation> {
     let name = support::article(3);
-    let to = |tick, action| support::operation(Target::Named(name.clone()), support::at(tick), action);
+    let to = |tick, action| support::operation(ArticleTarget::Named(name.clone()), support::at(tick), action);
     let mark = |tick, withdrawn| to(tick, Action::SetState { withdrawn, reason: "gone".to_owned() });
     let again = |number, operation| Operation { request: Some(support::request(number, "again")), ..operation };
     vec![
@@ -155,7 +155,7 @@ fn rare() -> Vec<Operation> {
 
 fn kind_of(request: &Request) -> &'static str {
     match request {
-        Request::Publish(_) => "publish",
+        Request::Record(_) => "record",
         Request::Withdraw(_) => "withdraw",
         Request::Reinstate(_) => "reinstate",
         Request::Rollback(_) => "rollback",

@@ -165,8 +165,8 @@ async fn maintenance_writes_continue_while_a_full_disk_rejects_others() {
         archive.create_subscription(reader.clone(), FeedQuery::default(), Seq::ZERO),
         async { engine.release() },
     );
-    first.answer().await.unwrap();
-    let refused = second.answer().await.unwrap_err().error;
+    first.reply().await.unwrap();
+    let refused = second.reply().await.unwrap_err().error;
     assert!(matches!(refused, ArchiveError::Unavailable(Unavailable::StorageFull { .. })), "{refused:?}");
     assert_eq!(point.unwrap().snapshot, archive.tail());
     created.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dateline::archive::error::Unavailable;
 use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, Observation, Operation, Target};
+use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
 use dateline::archive::{Archive, ArchiveError};
 use dateline::model::{Original, Seq};
 use dateline::store::engine::memory::{Fault, MemoryEngine};
@@ -26,7 +26,7 @@ fn with_original(article: u8, kilobytes: usize) -> Operation {
     let original = Original { media_type: "text/html".to_owned(), data: data.into() };
     let observation = Observation::new(support::content(Text(1)), Vec::new());
     let action = Action::Observe(Box::new(Observation { original: Some(original), ..observation }));
-    support::operation(Target::Named(support::article(article)), support::at(3), action)
+    support::operation(ArticleTarget::Named(support::article(article)), support::at(3), action)
 }
 
 async fn write(archive: &Archive, operations: Vec<Operation>) -> Result<(), ArchiveError> {

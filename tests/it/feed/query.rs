@@ -6,7 +6,7 @@ use dateline::wire::{self, pb, timestamp_to_pb};
 
 use crate::support;
 
-use super::truth::Standing;
+use super::truth::LatestState;
 
 /// A filter and kinds of changes.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ pub(crate) fn many() -> Vec<Query> {
 
 impl Query {
     /// Whether an article in this state matches the filter.
-    pub(crate) fn takes(&self, article: &Standing) -> bool {
+    pub(crate) fn takes(&self, article: &LatestState) -> bool {
         let filter = &self.filter;
         let (name, content) = (article.name.to_string(), article.content);
         let state = if article.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
@@ -74,7 +74,7 @@ fn any<T>(wanted: &[T], holds: impl Fn(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(holds)
 }
 
-fn begins_so(article: &Standing, prefix: &str) -> bool {
+fn begins_so(article: &LatestState, prefix: &str) -> bool {
     let prefix = UrlKey::prefix_of(prefix).unwrap();
     article.urls.iter().any(|url| url.key.as_str().starts_with(prefix.as_str()))
 }

@@ -35,7 +35,7 @@ pub(crate) enum Told {
 
 /// An article at the end of the observe axis: what filters look at.
 #[derive(Clone, Debug)]
-pub(crate) struct Standing {
+pub(crate) struct LatestState {
     pub(crate) name: ArticleName,
     pub(crate) revision: u32,
     pub(crate) content: &'static Content,
@@ -72,7 +72,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Truth {
     pub(crate) model: Model,
     /// The state of its article after each change, by position.
-    after: Vec<Standing>,
+    after: Vec<LatestState>,
     /// The previous change of the same article, by position.
     previous: Vec<Option<u64>>,
     histories: BTreeMap<ArticleName, History>,
@@ -115,10 +115,10 @@ impl Truth {
         }
     }
 
-    fn standing(&self, name: &ArticleName, bound: u64) -> Standing {
+    fn standing(&self, name: &ArticleName, bound: u64) -> LatestState {
         let known = self.known(name, bound);
         let run = known.run_at(name, None).expect("an article with a change has a revision");
-        Standing {
+        LatestState {
             name: name.clone(),
             revision: run.revision,
             content: self.content(name, run.revision),
@@ -156,11 +156,11 @@ impl Truth {
         shown::content(self.made(name, revision).1.text.expect("a revision has a content"))
     }
 
-    pub(crate) fn after(&self, seq: u64) -> &Standing {
+    pub(crate) fn after(&self, seq: u64) -> &LatestState {
         &self.after[index(seq)]
     }
 
-    pub(crate) fn before(&self, seq: u64) -> Option<&Standing> {
+    pub(crate) fn before(&self, seq: u64) -> Option<&LatestState> {
         self.previous[index(seq)].map(|seq| self.after(seq))
     }
 

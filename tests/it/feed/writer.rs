@@ -25,7 +25,8 @@ const LARGE_BATCH: u64 = 250;
 /// The number of URLs.
 const URLS: u8 = 200;
 /// Reasons for which a random write may be rejected.
-const MAY_BE_REFUSED: [&str; 4] = ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "MARK_TOO_EARLY"];
+const MAY_BE_REFUSED: [&str; 4] =
+    ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "STATE_CHANGE_TOO_EARLY"];
 
 /// What all writers and subscribers of a run share: which position is certainly durable.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dateline::fetch::{FetchError, Fetcher, Options, Phase};
+use dateline::fetch::{FetchError, Fetcher, Options, TimeoutPhase};
 
 use super::server::{Answer, Gate, Server};
 use super::web::Web;
@@ -12,7 +12,7 @@ use super::{error, fetcher, options, page, pass, url};
 /// Long enough to connect to this machine, and short enough to wait for.
 const SHORT: Duration = Duration::from_millis(200);
 
-fn phase(error: &FetchError) -> Phase {
+fn phase(error: &FetchError) -> TimeoutPhase {
     let FetchError::Timeout { phase, .. } = error else { panic!("{error:?}") };
     assert!(error.is_transient());
     *phase
@@ -25,11 +25,11 @@ async fn a_site_that_never_responds_times_out() {
     let web = Web::of(&server);
     let hurried = Fetcher::new(Options { idle_timeout: SHORT, ..options(&web) });
     let error_idle = error(&hurried, "http://news.example/").await;
-    assert_eq!(phase(&error_idle), Phase::Response);
+    assert_eq!(phase(&error_idle), TimeoutPhase::Response);
     assert!(error_idle.to_string().contains("no answer within 200ms"), "{error_idle}");
     let hurried = Fetcher::new(Options { timeout: SHORT, ..options(&web) });
     let error_total = error(&hurried, "http://news.example/").await;
-    assert_eq!(phase(&error_total), Phase::Response);
+    assert_eq!(phase(&error_total), TimeoutPhase::Response);
     assert!(error_total.to_string().contains("no answer within 200ms"), "{error_total}");
     server.until(|seen| seen.closed == 2).await;
 }
@@ -41,8 +41,8 @@ async fn a_site_that_stops_sending_times_out() {
     server.route("/body", |_| Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart").and_hold());
     let web = Web::of(&server);
     let hurried = Fetcher::new(Options { idle_timeout: Duration::from_secs(1), ..options(&web) });
-    assert_eq!(phase(&error(&hurried, "http://news.example/head").await), Phase::Response);
-    assert_eq!(phase(&error(&hurried, "http://news.example/body").await), Phase::Silence);
+    assert_eq!(phase(&error(&hurried, "http://news.example/head").await), TimeoutPhase::Response);
+    assert_eq!(phase(&error(&hurried, "http://news.example/body").await), TimeoutPhase::Silence);
     server.until(|seen| seen.closed == 2).await;
 }
 
@@ -55,7 +55,7 @@ async fn a_page_without_an_end_exceeds_the_total_time() {
         Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n").pieces(bytes)
     });
     let large = Options { body_bytes_max: u64::MAX, timeout: Duration::from_secs(1), ..options(&Web::of(&server)) };
-    assert_eq!(phase(&error(&Fetcher::new(large), "http://news.example/").await), Phase::Body);
+    assert_eq!(phase(&error(&Fetcher::new(large), "http://news.example/").await), TimeoutPhase::Body);
     server.until(|seen| seen.closed == 1).await;
 }
 
@@ -75,7 +75,7 @@ async fn the_total_time_includes_all_redirects() {
         pass(Duration::from_millis(1500)).await;
         gate.let_through(1);
     });
-    assert_eq!(phase(&error.unwrap_err()), Phase::Response);
+    assert_eq!(phase(&error.unwrap_err()), TimeoutPhase::Response);
     // About half a second of the two was left for the last request.
     assert!(begun.elapsed() < Duration::from_millis(3400), "{:?}", begun.elapsed());
 }
@@ -97,7 +97,7 @@ async fn unreachable_hosts_are_reported() {
     let error_refused = error(&hurried, "http://refusing.example/").await;
     assert!(matches!(error_refused, FetchError::Connect { .. }) && error_refused.is_transient(), "{error_refused:?}");
     let error_silent = error(&hurried, "http://silent.example/").await;
-    assert_eq!(phase(&error_silent), Phase::Connect);
+    assert_eq!(phase(&error_silent), TimeoutPhase::Connect);
     assert!(error_silent.to_string().contains("no connection within 200ms"), "{error_silent}");
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::fetch::{FetchError, Fetcher, Options, Refusal};
+use dateline::fetch::{FetchError, Fetcher, Options, RobotsRefusal};
 use tokio::task::JoinSet;
 
 use super::server::{Answer, Gate, Server};
@@ -14,7 +14,7 @@ fn obedient(web: &Arc<Web>) -> Fetcher {
     Fetcher::new(Options { obey_robots: true, ..options(web) })
 }
 
-fn refusal(error: &FetchError) -> &Refusal {
+fn refusal(error: &FetchError) -> &RobotsRefusal {
     let FetchError::Robots { refusal, .. } = error else { panic!("{error:?}") };
     assert!(error.to_string().contains("--ignore-robots"));
     refusal
@@ -38,7 +38,7 @@ async fn a_rule_is_obeyed_and_quoted() {
     page(&fetcher, "http://news.example/closed/but").await;
     page(&fetcher, "http://news.example/robots.txt").await;
     let error = error(&fetcher, "http://news.example/closed/a?b").await;
-    let Refusal::Rule { robots, line: 5, rule } = refusal(&error) else { panic!("{error:?}") };
+    let RobotsRefusal::Rule { robots, line: 5, rule } = refusal(&error) else { panic!("{error:?}") };
     assert_eq!((robots.as_str(), rule.as_str()), ("http://news.example/robots.txt", "/closed/"));
     assert!(error.to_string().contains("`Disallow: /closed/`, line 5 of http://news.example/robots.txt"), "{error}");
     assert!(!error.is_transient() && error.retry_after().is_none());
@@ -56,7 +56,7 @@ async fn a_redirect_must_be_allowed_by_both_sites() {
     server.route("/", |_| Answer::redirect(302, "http://other.example/a"));
     server.html("/a", "x");
     let error = error(&obedient(&web), "http://news.example/").await;
-    let Refusal::Rule { robots, .. } = refusal(&error) else { panic!("{error:?}") };
+    let RobotsRefusal::Rule { robots, .. } = refusal(&error) else { panic!("{error:?}") };
     assert_eq!(robots, "http://other.example/robots.txt");
     assert_eq!(server.targets(), ["/robots.txt", "/", "/robots.txt"]);
 }

@@ -1,6 +1,6 @@
 //! The operations of a plan, in the forms that the archive and the model take.
 
-use dateline::archive::request::{Action, Observation, Operation, Precondition, Target};
+use dateline::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
 use dateline::model::ArticleUrl;
 
 use super::plan::{To, What, Write};
@@ -16,8 +16,8 @@ pub(crate) fn words(write: &Write) -> String {
 /// A write as an operation of the archive.
 pub(crate) fn operation(write: &Write, precondition: Option<Precondition>) -> Operation {
     let target = match addressed(write.to) {
-        Addressed::Named(name) => Target::Named(name),
-        Addressed::Found { source, derived } => Target::Found { source, derived },
+        Addressed::Named(name) => ArticleTarget::Named(name),
+        Addressed::Found { source, derived } => ArticleTarget::ByUrl { source, derived },
     };
     Operation {
         precondition,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dateline::archive::read::article::View;
 use dateline::archive::read::compare::StateSelector;
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder};
+use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::filter::language_matches;
 use dateline::model::{ArticleFilter, ArticleName, AsOf, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey};
@@ -148,7 +148,7 @@ impl Reads<'_> {
             {
                 entries.reverse();
             }
-            let read = self.entries(point, name, order, (1 + turn % 3, view)).await;
+            let read = self.entries(point, name, RevisionQuery { order, view, page_size: 1 + turn % 3 }).await;
             self.compared += 1;
             same(|| Self::place(point, &format!("revisions of {name}")), read, expected)?;
         }
@@ -159,15 +159,14 @@ impl Reads<'_> {
         &self,
         point: ReadPoint,
         name: &ArticleName,
-        order: RevisionOrder,
-        (page_size, view): (usize, View),
+        query: RevisionQuery,
     ) -> Result<Vec<ShownEntry>, Missed> {
         let (mut entries, mut after) = (Vec::new(), None);
         loop {
-            let page = self.archive.revisions(point, name.clone(), order, after, (page_size, view)).await;
+            let page = self.archive.revisions(point, name.clone(), query, after).await;
             let page = page.map_err(|error| Missed::of(&error))?;
-            if page.items.len() > page_size {
-                return Err(Missed::Other(format!("a page of {} with {} items", page_size, page.items.len())));
+            if page.items.len() > query.page_size {
+                return Err(Missed::Other(format!("a page of {} with {} items", query.page_size, page.items.len())));
             }
             entries.extend(page.items.iter().map(ShownEntry::of));
             if page.next.is_none() {
@@ -298,8 +297,12 @@ impl Reads<'_> {
         name: &ArticleName,
         selector: RevisionSelector,
     ) -> Result<(ShownRevision, Option<bytes::Bytes>), Missed> {
-        let with_original = selector != RevisionSelector::Latest;
-        let read = self.archive.revision(point, name.clone(), selector, View::Full, with_original).await;
+        let read = match selector {
+            RevisionSelector::Latest => self.archive.revision(point, name.clone(), selector, View::Full).await,
+            RevisionSelector::Number(_) => {
+                self.archive.revision_with_original(point, name.clone(), selector, View::Full).await
+            }
+        };
         let read = read.map_err(|error| Missed::of(&error))?;
         Ok((ShownRevision::of(&read), read.original))
     }

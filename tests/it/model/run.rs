@@ -275,7 +275,7 @@ impl Run {
         self.look(0, self.model.tail()).await.map_err(|mismatch| format!("during a commit: {mismatch}"))?;
         engine.release();
         for (answer, expected) in answers.into_iter().zip(expected) {
-            self.compare_answers(&answer.answer().await, expected)?;
+            self.compare_answers(&answer.reply().await, expected)?;
         }
         self.adopt(after).await
     }

@@ -10,44 +10,48 @@ use bytes::Bytes;
 
 use crate::archive::project::projection::reproject;
 use crate::archive::read::contents;
-use crate::archive::recover::verify::compare::Comparison;
-use crate::archive::recover::verify::log::Known;
+use crate::archive::recover::verify::compare::IndexComparison;
+use crate::archive::recover::verify::log::LogSummary;
 use crate::archive::recover::verify::payload;
-use crate::archive::recover::verify::report::numbered;
-use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::archive::recover::verify::report::describe_article;
+use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::model::verification::{Finding, Phase, Table};
 use crate::model::{ArticleKey, ArticleName, Change, RevisionRecord, Seq};
 use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
 use crate::store::engine::{Direction, EngineError, Entry, KeyRange, Read, Scan};
-use crate::store::head::Head;
+use crate::store::head::ArticleHead;
 use crate::store::overlay::Overlay;
 use crate::store::{Batch, StoreError, Tables};
 
 /// Checks all articles that the log has.
-pub(crate) fn read_articles(read: &dyn Read, known: &mut Known, report: &mut Report<'_>) -> Result<(), Stopped> {
+pub(crate) fn read_articles(
+    read: &dyn Read,
+    known: &mut LogSummary,
+    report: &mut VerificationReport<'_>,
+) -> Result<(), Stopped> {
     report.begin(Phase::Articles, report.summary.changes)?;
     let mut entries = 0;
     for (number, latest) in (0..).zip(&known.latest) {
-        let article = Article { read, known, report, key: ArticleKey(number), name: None };
+        let article = ArticleCheck { read, known, report, key: ArticleKey(number), name: None };
         entries += article.check(*latest)?;
     }
     known.entries_expected += entries + report.summary.contents + report.summary.originals;
     report.end()
 }
 
-struct Article<'r, 'a> {
+struct ArticleCheck<'r, 'a> {
     read: &'r dyn Read,
-    known: &'r Known,
-    report: &'r mut Report<'a>,
+    known: &'r LogSummary,
+    report: &'r mut VerificationReport<'a>,
     key: ArticleKey,
     name: Option<ArticleName>,
 }
 
-impl Article<'_, '_> {
+impl ArticleCheck<'_, '_> {
     /// Checks the article. Returns the number of index entries that it should have.
     fn check(mut self, latest: Option<Seq>) -> Result<u64, Stopped> {
         let Some(latest) = latest else {
-            self.find(Table::Article, None, format!("no change of {} can be read", numbered(self.key)))?;
+            self.add(Table::Article, None, format!("no change of {} can be read", describe_article(self.key)))?;
             return Ok(0);
         };
         self.report.summary.articles += 1;
@@ -55,33 +59,37 @@ impl Article<'_, '_> {
         // The article may have been written to since the log was read. Its indexes are then compared up to the change
         // that the head names.
         let last = head.as_ref().map_or(latest, |head| head.latest_seq.max(latest));
-        let (changes, is_whole) = self.changes(last)?;
-        let (expected, derived) = self.project(&changes, is_whole)?;
-        if is_whole && let Some(derived) = derived {
-            self.compare_heads(head.as_ref(), &derived)?;
+        let (changes, is_complete) = self.changes(last)?;
+        let (expected, projected) = self.project(&changes, is_complete)?;
+        if is_complete && let Some(projected) = projected {
+            self.compare_heads(head.as_ref(), &projected)?;
             let bounds = (last, self.known.end);
-            Comparison { read: self.read, report: self.report, article: &derived.name, bounds }
+            IndexComparison { read: self.read, report: self.report, article: &projected.name, bounds }
                 .compare(self.key, &expected)?;
         }
         Ok(expected.writes.len() as u64)
     }
 
     /// The head; `None`, with a finding, if it is missing, damaged or older than the log.
-    fn head(&mut self, latest: Seq) -> Result<Option<Head>, Stopped> {
+    fn head(&mut self, latest: Seq) -> Result<Option<ArticleHead>, Stopped> {
         match Tables::new(self.read).head(self.key) {
             Ok(Some(head)) if head.latest_seq >= latest => Ok(Some(head)),
             Ok(Some(head)) => {
                 self.name = Some(head.name.clone());
                 let detail = format!("the head ends at change {}, which is older than the log", head.latest_seq);
-                self.find(Table::Article, Some(latest), detail)?;
+                self.add(Table::Article, Some(latest), detail)?;
                 Ok(None)
             }
             Ok(None) => {
-                self.find(Table::Article, Some(latest), format!("the head of {} is missing", numbered(self.key)))?;
+                self.add(
+                    Table::Article,
+                    Some(latest),
+                    format!("the head of {} is missing", describe_article(self.key)),
+                )?;
                 Ok(None)
             }
             Err(error) => {
-                self.find_error(Table::Article, Some(latest), error)?;
+                self.add_error(Table::Article, Some(latest), error)?;
                 Ok(None)
             }
         }
@@ -92,19 +100,19 @@ impl Article<'_, '_> {
         let tables = Tables::new(self.read);
         let mut changes: Vec<Change> = Vec::new();
         let mut next = Some(last);
-        let mut is_whole = true;
+        let mut is_complete = true;
         while let Some(seq) = next {
             let change = match tables.change(seq) {
                 Ok(Some(change)) if change.entry.article == self.key => change,
                 Ok(_) => {
                     let detail = "a change of the article is missing, so its index entries are not compared";
-                    self.find(Table::Article, Some(seq), detail.to_owned())?;
-                    is_whole = false;
+                    self.add(Table::Article, Some(seq), detail.to_owned())?;
+                    is_complete = false;
                     break;
                 }
                 Err(error) => {
-                    self.find_error(Table::Article, Some(seq), error)?;
-                    is_whole = false;
+                    self.add_error(Table::Article, Some(seq), error)?;
+                    is_complete = false;
                     break;
                 }
             };
@@ -113,87 +121,87 @@ impl Article<'_, '_> {
             changes.push(change);
         }
         changes.reverse();
-        Ok((changes, is_whole))
+        Ok((changes, is_complete))
     }
 
     /// Checks the payload of each change, and projects what follows from all of them.
-    fn project(&mut self, changes: &[Change], is_whole: bool) -> Result<(Batch, Option<Head>), Stopped> {
+    fn project(&mut self, changes: &[Change], is_complete: bool) -> Result<(Batch, Option<ArticleHead>), Stopped> {
         let mut expected = Batch::default();
-        let mut head: Option<Head> = None;
-        let mut texts = Texts::default();
-        let mut derives = is_whole;
+        let mut head: Option<ArticleHead> = None;
+        let mut recent_contents = RecentContents::default();
+        let mut can_project = is_complete;
         for change in changes {
-            let depth = self.check_brought(change, &mut texts)?;
-            if derives {
-                let read = Overlay::new(&Nothing, &expected);
+            let depth = self.check_payload(change, &mut recent_contents)?;
+            if can_project {
+                let read = Overlay::new(&EmptyEngine, &expected);
                 match reproject(&Tables::new(&read), head.take(), change, depth) {
-                    Ok(derived) => {
-                        head = Some(derived.head);
-                        expected.writes.extend(derived.batch.writes);
+                    Ok(projected) => {
+                        head = Some(projected.head);
+                        expected.writes.extend(projected.batch.writes);
                     }
                     Err(error) => {
-                        self.find_error(Table::Log, Some(change.seq), error)?;
-                        derives = false;
+                        self.add_error(Table::Log, Some(change.seq), error)?;
+                        can_project = false;
                     }
                 }
             }
             self.report.advance()?;
         }
-        Ok((expected, head.filter(|_| derives)))
+        Ok((expected, head.filter(|_| can_project)))
     }
 
     /// Checks a change's content and original. Returns the content's depth in its delta chain.
-    fn check_brought(&mut self, change: &Change, texts: &mut Texts) -> Result<Option<u32>, Stopped> {
-        let Some(made) = &change.entry.new_revision else { return Ok(None) };
+    fn check_payload(&mut self, change: &Change, recent_contents: &mut RecentContents) -> Result<Option<u32>, Stopped> {
+        let Some(new_revision) = &change.entry.new_revision else { return Ok(None) };
         let seq = change.seq;
         self.report.summary.contents += 1;
-        let depth = match check_content(self.read, change, made, texts) {
+        let depth = match check_content(self.read, change, new_revision, recent_contents) {
             Ok(depth) => Some(depth),
             Err(error) => {
-                self.find_error(Table::Content, Some(seq), error)?;
+                self.add_error(Table::Content, Some(seq), error)?;
                 // In most cases the depth can still be read from what is stored.
                 StoredContent::read(self.read, seq).ok().flatten().map(|content| content.depth())
             }
         };
-        if made.original.is_some() {
+        if new_revision.original.is_some() {
             self.report.summary.originals += 1;
             let original = StoredOriginal::read(self.read, seq);
             if let Err(error) = original.and_then(|original| payload::check_original(change, Some(&original))) {
-                self.find_error(Table::Original, Some(seq), error)?;
+                self.add_error(Table::Original, Some(seq), error)?;
             }
         }
         Ok(depth)
     }
 
-    fn compare_heads(&mut self, stored: Option<&Head>, derived: &Head) -> Result<(), Stopped> {
+    fn compare_heads(&mut self, stored: Option<&ArticleHead>, projected: &ArticleHead) -> Result<(), Stopped> {
         match stored {
-            Some(stored) if stored != derived => {
+            Some(stored) if stored != projected => {
                 let detail = "the head does not match the log".to_owned();
-                self.find(Table::Article, Some(derived.latest_seq), detail)
+                self.add(Table::Article, Some(projected.latest_seq), detail)
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn find(&mut self, table: Table, seq: Option<Seq>, detail: String) -> Result<(), Stopped> {
-        self.report.find(Finding { table, seq, article: self.name.clone(), detail })
+    fn add(&mut self, table: Table, seq: Option<Seq>, detail: String) -> Result<(), Stopped> {
+        self.report.add(Finding { table, seq, article: self.name.clone(), detail })
     }
 
-    fn find_error(&mut self, table: Table, seq: Option<Seq>, error: StoreError) -> Result<(), Stopped> {
-        self.report.find_error(table, (seq, self.name.as_ref()), error)
+    fn add_error(&mut self, table: Table, seq: Option<Seq>, error: StoreError) -> Result<(), Stopped> {
+        self.report.add_error(table, seq, self.name.as_ref(), error)
     }
 }
 
 /// The latest contents of an article, which the next ones may be deltas of.
 #[derive(Default)]
-struct Texts(VecDeque<(Seq, Bytes)>);
+struct RecentContents(VecDeque<(Seq, Bytes)>);
 
-impl Texts {
+impl RecentContents {
     fn get(&self, seq: Seq) -> Option<Bytes> {
         self.0.iter().find(|(at, _)| *at == seq).map(|(_, bytes)| bytes.clone())
     }
 
-    fn keep(&mut self, seq: Seq, bytes: Bytes) {
+    fn insert(&mut self, seq: Seq, bytes: Bytes) {
         if self.0.len() > DEPTH_LIMIT as usize {
             self.0.pop_front();
         }
@@ -205,31 +213,31 @@ impl Texts {
 fn check_content(
     read: &dyn Read,
     change: &Change,
-    made: &RevisionRecord,
-    texts: &mut Texts,
+    new_revision: &RevisionRecord,
+    recent_contents: &mut RecentContents,
 ) -> Result<u32, StoreError> {
     let seq = change.seq;
     let missing = || StoreError::damaged_at(seq, "a content is missing");
     let stored = StoredContent::read(read, seq)?.ok_or_else(missing)?;
-    let loaded = contents::load(read, seq, made.digest, |seq| texts.get(seq))?;
-    texts.keep(seq, loaded.bytes);
+    let loaded = contents::load(read, seq, new_revision.digest, |seq| recent_contents.get(seq))?;
+    recent_contents.insert(seq, loaded.bytes);
     payload::check_depth(read, seq, Some(&stored))?;
     let repeated = RevisionRecord {
-        word_delta: made.word_delta,
-        rollback_of: made.rollback_of,
-        original: made.original.clone(),
-        ..RevisionRecord::of(&loaded.content, made.digest, loaded.content.word_count())
+        word_delta: new_revision.word_delta,
+        rollback_of: new_revision.rollback_of,
+        original: new_revision.original.clone(),
+        ..RevisionRecord::of(&loaded.content, new_revision.digest, loaded.content.word_count())
     };
-    if repeated != *made {
+    if repeated != *new_revision {
         return Err(StoreError::damaged_at(seq, "the attributes in the log do not match the content"));
     }
     Ok(stored.depth())
 }
 
 /// An engine without entries, on which the changes are replayed.
-struct Nothing;
+struct EmptyEngine;
 
-impl Read for Nothing {
+impl Read for EmptyEngine {
     fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         Ok(None)
     }

@@ -1,6 +1,6 @@
 //! Compares an article's stored index entries with those projected from its changes.
 
-use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::model::verification::{Finding, Table};
 use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::engine::{Direction, Read};
@@ -10,16 +10,16 @@ use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
 use crate::store::{Batch, StoreError, Tables};
 
-pub(crate) struct Comparison<'r, 'a> {
+pub(crate) struct IndexComparison<'r, 'a> {
     pub(crate) read: &'r dyn Read,
-    pub(crate) report: &'r mut Report<'a>,
+    pub(crate) report: &'r mut VerificationReport<'a>,
     pub(crate) article: &'r ArticleName,
     /// The article's latest change that is compared, and the end of the log when it was read. Entries of changes after
     /// both were added since.
     pub(crate) bounds: (Seq, Seq),
 }
 
-impl Comparison<'_, '_> {
+impl IndexComparison<'_, '_> {
     /// Compares all entries except the head.
     pub(crate) fn compare(mut self, key: ArticleKey, expected: &Batch) -> Result<(), Stopped> {
         for (entry, value) in &expected.writes {
@@ -30,7 +30,7 @@ impl Comparison<'_, '_> {
         for entry in self.read.scan(ArticleIndexKey::of_article(key), Direction::Forward) {
             match entry {
                 Ok((entry, value)) => self.account_for(&entry, &value, expected)?,
-                Err(error) => return self.report.find_error(Table::Article, (None, Some(self.article)), error.into()),
+                Err(error) => return self.report.add_error(Table::Article, None, Some(self.article), error.into()),
             }
         }
         Ok(())
@@ -39,14 +39,14 @@ impl Comparison<'_, '_> {
     fn compare_entry(&mut self, key: &[u8], expected: Option<&[u8]>) -> Result<(), Stopped> {
         let found = match self.read.get(key) {
             Ok(found) => found,
-            Err(error) => return self.find_error(key, error.into()),
+            Err(error) => return self.add_error(key, error.into()),
         };
         match &found {
             Some(value) if Some(value.as_slice()) == expected => Ok(()),
-            None => self.find(key, "is missing"),
+            None => self.add(key, "is missing"),
             Some(value) => match unseal(key, value) {
-                Ok(_) => self.find(key, "does not match the log"),
-                Err(error) => self.find_error(key, error),
+                Ok(_) => self.add(key, "does not match the log"),
+                Err(error) => self.add_error(key, error),
             },
         }
     }
@@ -57,16 +57,16 @@ impl Comparison<'_, '_> {
             return Ok(());
         }
         if let Err(error) = unseal(key, value) {
-            return self.find_error(key, error);
+            return self.add_error(key, error);
         }
         let (latest, end) = self.bounds;
         match seq_of(key, value) {
             Some(seq) if seq > latest && seq >= end => match self.is_of_article(seq) {
                 Ok(true) => Ok(()),
-                Ok(false) => self.find(key, "does not follow from the log"),
-                Err(error) => self.find_error(key, error),
+                Ok(false) => self.add(key, "does not follow from the log"),
+                Err(error) => self.add_error(key, error),
             },
-            Some(_) | None => self.find(key, "does not follow from the log"),
+            Some(_) | None => self.add(key, "does not follow from the log"),
         }
     }
 
@@ -75,15 +75,15 @@ impl Comparison<'_, '_> {
         Ok(change.is_some_and(|change| change.entry.name == *self.article))
     }
 
-    fn find(&mut self, key: &[u8], found: &str) -> Result<(), Stopped> {
+    fn add(&mut self, key: &[u8], found: &str) -> Result<(), Stopped> {
         let (table, seq, what) = describe(key);
         let (article, detail) = (Some(self.article.clone()), format!("{what} {found}"));
-        self.report.find(Finding { table, seq, article, detail })
+        self.report.add(Finding { table, seq, article, detail })
     }
 
-    fn find_error(&mut self, key: &[u8], error: StoreError) -> Result<(), Stopped> {
+    fn add_error(&mut self, key: &[u8], error: StoreError) -> Result<(), Stopped> {
         let (table, seq, _) = describe(key);
-        self.report.find_error(table, (seq, Some(self.article)), error)
+        self.report.add_error(table, seq, Some(self.article), error)
     }
 }
 

@@ -7,8 +7,8 @@
 
 use std::ops::Bound;
 
-use crate::archive::recover::verify::log::Known;
-use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::archive::recover::verify::log::LogSummary;
+use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::model::verification::{Phase, Table};
 use crate::model::{ArticleKey, LogKind, Seq};
 use crate::store::content::StoredContent;
@@ -25,25 +25,29 @@ use crate::store::seal::unseal;
 use crate::store::{StoreError, Tables, record, subscription};
 
 /// Checks that the log accounts for every entry. If the storage fails at an entry, the check continues after it.
-pub(crate) fn read_entries(read: &dyn Read, known: &Known, report: &mut Report<'_>) -> Result<(), Stopped> {
+pub(crate) fn read_entries(
+    read: &dyn Read,
+    known: &LogSummary,
+    report: &mut VerificationReport<'_>,
+) -> Result<(), Stopped> {
     report.begin(Phase::Entries, known.entries_expected)?;
-    let mut entries = Entries { read, known, report };
+    let mut entries = EntryCheck { read, known, report };
     let mut next = Some(Vec::new());
     while let Some(start) = next {
-        next = entries.stretch(start)?;
+        next = entries.scan_from(start)?;
     }
     report.end()
 }
 
-struct Entries<'r, 'a> {
+struct EntryCheck<'r, 'a> {
     read: &'r dyn Read,
-    known: &'r Known,
-    report: &'r mut Report<'a>,
+    known: &'r LogSummary,
+    report: &'r mut VerificationReport<'a>,
 }
 
-impl Entries<'_, '_> {
+impl EntryCheck<'_, '_> {
     /// Reads from `start` to the end, or to where the storage fails. Returns where to continue.
-    fn stretch(&mut self, start: Vec<u8>) -> Result<Option<Vec<u8>>, Stopped> {
+    fn scan_from(&mut self, start: Vec<u8>) -> Result<Option<Vec<u8>>, Stopped> {
         let mut last = start.clone();
         let range = KeyRange { start: Bound::Included(start), end: Bound::Unbounded };
         for entry in self.read.scan(range, Direction::Forward) {
@@ -59,7 +63,7 @@ impl Entries<'_, '_> {
                     // error.
                     let table = table_of(&last);
                     if !matches!(table, Table::Log | Table::Content | Table::Original | Table::Article) {
-                        self.report.find_error(table, (None, None), error.into())?;
+                        self.report.add_error(table, None, None, error.into())?;
                     }
                     return Ok(beyond(&last));
                 }
@@ -76,9 +80,9 @@ impl Entries<'_, '_> {
             Ok(false) if self.is_gone(table, key) => Ok(()),
             Ok(false) => {
                 let error = StoreError::damaged(key, "nothing in the log accounts for an entry");
-                self.report.find_error(table, (None, None), error)
+                self.report.add_error(table, None, None, error)
             }
-            Err(error) => self.report.find_error(table, (None, None), error),
+            Err(error) => self.report.add_error(table, None, None, error),
         }
     }
 
@@ -142,8 +146,8 @@ impl Entries<'_, '_> {
         if self.is_beyond(seq)? {
             return Ok(true);
         }
-        let is_brought = self.known.made.contains(seq) || self.is_new(seq)?;
-        Ok(is_brought && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
+        let has_payload = self.known.contents.contains(seq) || self.is_new(seq)?;
+        Ok(has_payload && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
     }
 
     /// Every chunk except the first must follow another one. A chunk after the original's last would have been read as
@@ -152,9 +156,9 @@ impl Entries<'_, '_> {
         if self.is_beyond(seq)? {
             return Ok(true);
         }
-        let is_brought = self.known.originals.contains(seq) || self.is_new(seq)?;
-        let Some(chunk) = chunk.checked_sub(1) else { return Ok(is_brought) };
-        Ok(is_brought && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())
+        let has_payload = self.known.originals.contains(seq) || self.is_new(seq)?;
+        let Some(chunk) = chunk.checked_sub(1) else { return Ok(has_payload) };
+        Ok(has_payload && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())
     }
 
     /// Whether a change that was written since the log was read continues the one before it.

@@ -2,11 +2,11 @@
 //! sources against all changes.
 //!
 //! After a damaged or missing change, the chain is picked up again at the next one that can be read, which is trusted.
-//! What the later passes need is collected in [`Known`].
+//! What the later passes need is collected in [`LogSummary`].
 
 use crate::archive::project::sources::Sources;
-use crate::archive::recover::chain::Chain;
-use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::archive::recover::chain::LogChain;
+use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::archive::recover::verify::stats::StoredStats;
 use crate::model::verification::{Finding, Phase, Table};
 use crate::model::{ArticleKey, Change, Seq};
@@ -15,13 +15,13 @@ use crate::store::key::log::LogKey;
 use crate::store::{StoreError, Tables, record};
 
 /// What the log says, as far as the later passes need it.
-pub(crate) struct Known {
+pub(crate) struct LogSummary {
     /// The end of the log when it was read.
     pub(crate) end: Seq,
     /// The latest change of each article below that, indexed by the article's number.
     pub(crate) latest: Vec<Option<Seq>>,
-    /// The changes that created a revision.
-    pub(crate) made: Marks,
+    /// The changes with a content: those that created a revision.
+    pub(crate) contents: Marks,
     /// The changes with an original.
     pub(crate) originals: Marks,
     /// The stats of all sources, as they follow from the log.
@@ -36,7 +36,7 @@ pub(crate) struct Marks(Vec<u64>);
 
 impl Marks {
     fn add(&mut self, seq: Seq) {
-        let (word, bit) = place(seq);
+        let (word, bit) = word_and_bit(seq);
         if self.0.len() <= word {
             self.0.resize(word + 1, 0);
         }
@@ -46,12 +46,12 @@ impl Marks {
     }
 
     pub(crate) fn contains(&self, seq: Seq) -> bool {
-        let (word, bit) = place(seq);
+        let (word, bit) = word_and_bit(seq);
         self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 }
 
-fn place(seq: Seq) -> (usize, u64) {
+fn word_and_bit(seq: Seq) -> (usize, u64) {
     (usize::try_from(seq.0 / 64).unwrap_or(usize::MAX), 1 << (seq.0 % 64))
 }
 
@@ -60,34 +60,34 @@ pub(crate) fn read_log(
     read: &dyn Read,
     id: Option<&[u8; 16]>,
     end: Seq,
-    report: &mut Report<'_>,
-) -> Result<Known, Stopped> {
+    report: &mut VerificationReport<'_>,
+) -> Result<LogSummary, Stopped> {
     let stats = StoredStats::read(&Tables::new(read), end, report)?;
     let end = stats.end();
-    let (made, originals, sources) = (Marks::default(), Marks::default(), Sources::default());
-    let known = Known { end, latest: Vec::new(), made, originals, sources, entries_expected: end.0 };
-    let mut reading = Reading { known, stats, chain: id.map(Chain::of_archive), report };
-    reading.report.begin(Phase::Log, end.0)?;
+    let (contents, originals, sources) = (Marks::default(), Marks::default(), Sources::default());
+    let known = LogSummary { end, latest: Vec::new(), contents, originals, sources, entries_expected: end.0 };
+    let mut check = LogCheck { known, stats, chain: id.map(LogChain::of_archive), report };
+    check.report.begin(Phase::Log, end.0)?;
     let mut at = Seq::ZERO;
     while at < end {
-        at = reading.stretch(read, at)?;
+        at = check.scan_from(read, at)?;
     }
-    reading.stats.finish(reading.report)?;
-    reading.report.end()?;
-    Ok(reading.known)
+    check.stats.finish(check.report)?;
+    check.report.end()?;
+    Ok(check.known)
 }
 
-struct Reading<'r, 'a> {
-    known: Known,
+struct LogCheck<'r, 'a> {
+    known: LogSummary,
     stats: StoredStats,
     /// What the next change is checked against; `None` after one that could not be read.
-    chain: Option<Chain>,
-    report: &'r mut Report<'a>,
+    chain: Option<LogChain>,
+    report: &'r mut VerificationReport<'a>,
 }
 
-impl Reading<'_, '_> {
+impl LogCheck<'_, '_> {
     /// Reads from `at` to the end, or to where the storage fails. Returns where to continue.
-    fn stretch(&mut self, read: &dyn Read, mut at: Seq) -> Result<Seq, Stopped> {
+    fn scan_from(&mut self, read: &dyn Read, mut at: Seq) -> Result<Seq, Stopped> {
         for entry in read.scan(LogKey::between(at, self.known.end), Direction::Forward) {
             let (key, value) = match entry {
                 Ok(entry) => entry,
@@ -123,28 +123,28 @@ impl Reading<'_, '_> {
             count => format!("{count} changes are missing from here on"),
         };
         self.chain = None;
-        self.report.find(Finding { table: Table::Log, seq: Some(from), article: None, detail })
+        self.report.add(Finding { table: Table::Log, seq: Some(from), article: None, detail })
     }
 
     fn damaged(&mut self, at: Seq, error: StoreError) -> Result<(), Stopped> {
         self.chain = None;
-        self.report.find_error(Table::Log, (Some(at), None), error)
+        self.report.add_error(Table::Log, Some(at), None, error)
     }
 
     fn take(&mut self, change: &Change, record: &[u8]) -> Result<(), Stopped> {
         self.report.summary.changes += 1;
-        let followed = match &mut self.chain {
-            Some(chain) => chain.follow(change, record),
+        let advanced = match &mut self.chain {
+            Some(chain) => chain.advance(change, record),
             None => Ok(()),
         };
         let entry = &change.entry;
-        if followed.is_err() || self.chain.is_none() {
+        if advanced.is_err() || self.chain.is_none() {
             let articles = self.known.latest.len() as u64;
             let next_article = ArticleKey(articles.max(entry.article.0.saturating_add(1)));
-            self.chain = Some(Chain::behind(change, next_article));
+            self.chain = Some(LogChain::resume_after(change, next_article));
         }
-        if let Err(error) = followed {
-            self.report.find_error(Table::Log, (Some(change.seq), Some(&entry.name)), error)?;
+        if let Err(error) = advanced {
+            self.report.add_error(Table::Log, Some(change.seq), Some(&entry.name), error)?;
         }
         self.index(change);
         self.check_stats(change)
@@ -163,16 +163,16 @@ impl Reading<'_, '_> {
                 *latest = Some(*seq);
             }
         }
-        if let Some(made) = &entry.new_revision {
-            self.known.made.add(*seq);
-            if made.original.is_some() {
+        if let Some(new_revision) = &entry.new_revision {
+            self.known.contents.add(*seq);
+            if new_revision.original.is_some() {
                 self.known.originals.add(*seq);
             }
         }
     }
 
     fn check_stats(&mut self, change: &Change) -> Result<(), Stopped> {
-        let expected = self.known.sources.take_in(change);
-        self.stats.meet(change, expected, self.report)
+        let expected = self.known.sources.apply(change);
+        self.stats.compare(change, expected, self.report)
     }
 }

@@ -31,7 +31,7 @@ pub(crate) use crate::archive::recover::verify::offline::verify_engine;
 pub use crate::archive::recover::verify::rebuild::RebuildError;
 pub use crate::archive::recover::verify::rebuild::rebuild_directory;
 pub use crate::archive::recover::verify::report::{FINDINGS_REPORTED_MAX, Listener};
-use crate::archive::recover::verify::report::{Report, Stopped};
+use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::Seq;
 pub use crate::model::verification::{Event, Finding, Phase, Progress, Summary, Table};
@@ -39,14 +39,19 @@ use crate::store::engine::Read;
 
 /// Verifies the archive `id`, whose log ends at `end` or later. `None` if the listener requested a stop.
 pub(crate) fn verify(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, listener: &mut Listener<'_>) -> Option<Summary> {
-    let mut report = Report::new(listener);
+    let mut report = VerificationReport::new(listener);
     match read_all(read, id, end, &mut report) {
         Ok(()) => Some(report.summary),
         Err(Stopped) => None,
     }
 }
 
-fn read_all(read: &dyn Read, id: Option<&[u8; 16]>, end: Seq, report: &mut Report<'_>) -> Result<(), Stopped> {
+fn read_all(
+    read: &dyn Read,
+    id: Option<&[u8; 16]>,
+    end: Seq,
+    report: &mut VerificationReport<'_>,
+) -> Result<(), Stopped> {
     let mut known = log::read_log(read, id, end, report)?;
     articles::read_articles(read, &mut known, report)?;
     entries::read_entries(read, &known, report)

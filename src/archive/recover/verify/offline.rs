@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::archive::open::check_watermark;
-use crate::archive::recover::verify::report::{Listener, Report, Stopped};
+use crate::archive::recover::verify::report::{Listener, Stopped, VerificationReport};
 use crate::archive::{OpenArchiveError, Options};
 use crate::model::Seq;
 use crate::model::verification::{Finding, Summary, Table};
@@ -54,7 +54,7 @@ pub(crate) fn verify_engine(
         Err(FormatError::Store(error)) => Err(error),
         Ok(id) => Ok(id),
     };
-    let mut report = Report::new(listener);
+    let mut report = VerificationReport::new(listener);
     Ok(match read(engine, id, watermark, &mut report) {
         Ok(()) => Some(report.summary),
         Err(Stopped) => None,
@@ -65,19 +65,19 @@ fn read(
     engine: &SledEngine,
     id: Result<Option<[u8; 16]>, StoreError>,
     watermark: &Watermark,
-    report: &mut Report<'_>,
+    report: &mut VerificationReport<'_>,
 ) -> Result<(), Stopped> {
-    let find = |table, detail| Finding { table, seq: None, article: None, detail };
+    let finding = |table, detail| Finding { table, seq: None, article: None, detail };
     let id = match id {
         Ok(id) => id,
         Err(error) => {
-            report.find(find(Table::Meta, error.to_string()))?;
+            report.add(finding(Table::Meta, error.to_string()))?;
             None
         }
     };
     let tables = Tables::new(engine);
     if let Err(reason) = check_watermark(watermark, &tables) {
-        report.find(find(Table::Log, reason))?;
+        report.add(finding(Table::Log, reason))?;
     }
     let end = match tables.last_change() {
         Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
@@ -88,7 +88,7 @@ fn read(
     // On its own, a recovery warning may be due to a crash that cost nothing acknowledged, so it is not a finding.
     match engine.recovery_warning() {
         Some(recovery_warning) if report.summary.findings > 0 => {
-            report.find(find(Table::Unknown, recovery_warning.to_owned()))
+            report.add(finding(Table::Unknown, recovery_warning.to_owned()))
         }
         Some(_) | None => Ok(()),
     }

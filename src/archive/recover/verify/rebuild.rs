@@ -9,21 +9,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::archive::open::check_watermark;
-use crate::archive::open::read_clock_floor;
+use crate::archive::open::read_closed_time;
 use crate::archive::open::read_commits;
-use crate::archive::recover::replay::{LogReplay, Underived};
-use crate::archive::recover::verify::report::{Listener, Report, Stopped};
+use crate::archive::recover::replay::{LogReplay, UnloggedState};
+use crate::archive::recover::verify::report::{Listener, Stopped, VerificationReport};
 use crate::archive::{OpenArchiveError, Options};
 use crate::model::verification::{Finding, Phase, Summary, Table};
-use crate::model::{Seq, SubscriptionId, Timestamp};
+use crate::model::{Seq, Snapshot, SubscriptionId};
 use crate::store::engine::Read;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::sled::SledEngine;
 use crate::store::engine::watermark::Watermark;
 use crate::store::format::{self, FormatError};
+use crate::store::full_change::FullChange;
 use crate::store::subscription::SubscriptionRecord;
-use crate::store::whole::WholeChange;
 use crate::store::{Engine, StoreError, Tables};
 
 /// Why the indexes were not rebuilt. The archive is unchanged.
@@ -61,7 +61,7 @@ pub fn rebuild_directory(
     let new = SledEngine::create_replacement(&directory, options.engine()).map_err(OpenArchiveError::from)?;
     let mut outcome = None;
     let opened = SledEngine::open_checked(directory, options.engine(), |old| {
-        let mut report = Report::new(listener);
+        let mut report = VerificationReport::new(listener);
         let rebuilt = rebuild(old, &new, &watermark, &mut report);
         outcome = Some(rebuilt.map(|()| report.summary));
         // Whatever the result, the old database must stay as it was found.
@@ -76,25 +76,25 @@ pub fn rebuild_directory(
     };
     match rebuilt {
         Ok(summary) => {
-            new.take_place().map_err(OpenArchiveError::from)?;
+            new.replace_database().map_err(OpenArchiveError::from)?;
             Ok(Some(summary))
         }
         Err(failure) => {
             new.discard().map_err(OpenArchiveError::from)?;
-            failure.into_answer(path)
+            failure.into_result(path)
         }
     }
 }
 
-enum Failure {
+enum RebuildFailure {
     Stopped,
     Format(FormatError),
     Log(StoreError),
     Write(StoreError),
 }
 
-impl Failure {
-    fn into_answer(self, path: &Path) -> Result<Option<Summary>, RebuildError> {
+impl RebuildFailure {
+    fn into_result(self, path: &Path) -> Result<Option<Summary>, RebuildError> {
         match self {
             Self::Stopped => Ok(None),
             Self::Format(source) => Err(OpenArchiveError::Format { path: path.to_path_buf(), source }.into()),
@@ -105,72 +105,77 @@ impl Failure {
     }
 }
 
-impl From<Stopped> for Failure {
+impl From<Stopped> for RebuildFailure {
     fn from(_: Stopped) -> Self {
         Self::Stopped
     }
 }
 
-fn rebuild(old: &dyn Read, new: &dyn Engine, watermark: &Watermark, report: &mut Report<'_>) -> Result<(), Failure> {
+fn rebuild(
+    old: &dyn Read,
+    new: &dyn Engine,
+    watermark: &Watermark,
+    report: &mut VerificationReport<'_>,
+) -> Result<(), RebuildFailure> {
     let tables = Tables::new(old);
-    let lost = |detail| Failure::Log(StoreError::Damaged { seq: None, detail });
+    let lost = |detail| RebuildFailure::Log(StoreError::Damaged { seq: None, detail });
     check_watermark(watermark, &tables).map_err(lost)?;
-    let id = format::read(old).map_err(Failure::Format)?;
+    let id = format::read(old).map_err(RebuildFailure::Format)?;
     let id = id.ok_or_else(|| lost("the database is empty".to_owned()))?;
-    let end = tables.last_change().map_err(Failure::Log)?.map_or(Seq::ZERO, |last| last.seq.next());
-    let mut log_replay = LogReplay::new(new, id).map_err(Failure::Format)?;
+    let end = tables.last_change().map_err(RebuildFailure::Log)?.map_or(Seq::ZERO, |last| last.seq.next());
+    let mut log_replay = LogReplay::new(new, id).map_err(RebuildFailure::Format)?;
     report.begin(Phase::Log, end.0)?;
     for seq in (0..end.0).map(Seq) {
         let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
-        let whole = WholeChange::read_record(old, seq).and_then(|record| record.ok_or_else(missing));
-        let mut whole = whole.map_err(Failure::Log)?;
-        let unread = whole.read_brought(old).err();
-        let found = log_replay.push_as_it_is(&whole).map_err(|error| match error {
-            StoreError::Damaged { .. } => Failure::Log(error),
-            StoreError::Engine(_) => Failure::Write(error),
+        let full = FullChange::read_record(old, seq).and_then(|record| record.ok_or_else(missing));
+        let mut full = full.map_err(RebuildFailure::Log)?;
+        let unread = full.read_payload(old).err();
+        let found = log_replay.push_with_damage(&full).map_err(|error| match error {
+            StoreError::Damaged { .. } => RebuildFailure::Log(error),
+            StoreError::Engine(_) => RebuildFailure::Write(error),
         })?;
-        report.summary.contents += u64::from(whole.content.is_some());
+        report.summary.contents += u64::from(full.content.is_some());
         if let Some(error) = unread.or(found) {
-            report.find_error(Table::Content, (Some(seq), Some(&whole.change.entry.name)), error)?;
+            report.add_error(Table::Content, Some(seq), Some(&full.change.entry.name), error)?;
         }
         report.summary.changes += 1;
         report.advance()?;
     }
     report.end()?;
-    let apart = read_apart(&tables, (end, log_replay.snapshot().archive_time), watermark, report)?;
-    log_replay.finish(&apart).map(drop).map_err(Failure::Write)
+    let unlogged = read_unlogged(&tables, log_replay.snapshot(), watermark, report)?;
+    log_replay.finish(&unlogged).map(drop).map_err(RebuildFailure::Write)
 }
 
 /// Reads the state that cannot be derived from the log. If a part of it is damaged, reports that and uses the best
 /// estimate.
-fn read_apart(
+fn read_unlogged(
     tables: &Tables<'_>,
-    (end, archive_time): (Seq, Option<Timestamp>),
+    end: Snapshot,
     watermark: &Watermark,
-    report: &mut Report<'_>,
-) -> Result<Underived, Failure> {
-    let closed_time = match read_clock_floor(tables) {
-        Ok(floor) => floor,
+    report: &mut VerificationReport<'_>,
+) -> Result<UnloggedState, RebuildFailure> {
+    let closed_time = match read_closed_time(tables) {
+        Ok(closed_time) => closed_time,
         Err(error) => {
-            report.find_error(Table::Meta, (None, None), error)?;
-            archive_time
+            report.add_error(Table::Meta, None, None, error)?;
+            end.archive_time
         }
     };
     let commits = match read_commits(tables) {
         Ok(commits) => commits,
         Err(error) => {
-            report.find_error(Table::Meta, (None, None), error)?;
+            report.add_error(Table::Meta, None, None, error)?;
             watermark.read().map_or(0, |state| state.commits)
         }
     };
-    Ok(Underived { closed_time, commits, subscriptions: read_subscriptions(tables, end, report)? })
+    Ok(UnloggedState { closed_time, commits, subscriptions: read_subscriptions(tables, end.next_seq, report)? })
 }
 
 fn read_subscriptions(
     tables: &Tables<'_>,
     end: Seq,
-    report: &mut Report<'_>,
-) -> Result<BTreeMap<SubscriptionId, SubscriptionRecord>, Failure> {
+    report: &mut VerificationReport<'_>,
+) -> Result<BTreeMap<SubscriptionId, SubscriptionRecord>, RebuildFailure> {
     let mut subscriptions = BTreeMap::new();
     for entry in tables.subscriptions() {
         match entry {
@@ -182,7 +187,7 @@ fn read_subscriptions(
             }
             Err(error) => {
                 let detail = error.to_string();
-                report.find(Finding { table: Table::Subscription, seq: None, article: None, detail })?;
+                report.add(Finding { table: Table::Subscription, seq: None, article: None, detail })?;
             }
         }
     }

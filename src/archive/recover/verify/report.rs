@@ -16,7 +16,7 @@ pub type Listener<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;
 pub(crate) struct Stopped;
 
 /// Counts what was read and what was found, and informs the listener.
-pub(crate) struct Report<'a> {
+pub(crate) struct VerificationReport<'a> {
     pub(crate) summary: Summary,
     listener: &'a mut Listener<'a>,
     progress: Progress,
@@ -25,7 +25,7 @@ pub(crate) struct Report<'a> {
 /// The number of entries between two progress events.
 const PROGRESS_EVERY: u64 = 1024;
 
-impl<'a> Report<'a> {
+impl<'a> VerificationReport<'a> {
     pub(crate) fn new(listener: &'a mut Listener<'a>) -> Self {
         let progress = Progress { phase: Phase::Log, done: 0, total: 0 };
         Self { summary: Summary::default(), listener, progress }
@@ -33,13 +33,13 @@ impl<'a> Report<'a> {
 
     pub(crate) fn begin(&mut self, phase: Phase, total: u64) -> Result<(), Stopped> {
         self.progress = Progress { phase, done: 0, total };
-        self.tell(Event::Progress(self.progress))
+        self.send(Event::Progress(self.progress))
     }
 
     pub(crate) fn advance(&mut self) -> Result<(), Stopped> {
         self.progress.done += 1;
         if self.progress.done.is_multiple_of(PROGRESS_EVERY) {
-            self.tell(Event::Progress(self.progress))
+            self.send(Event::Progress(self.progress))
         } else {
             Ok(())
         }
@@ -48,29 +48,32 @@ impl<'a> Report<'a> {
     /// Reports that the phase is complete.
     pub(crate) fn end(&mut self) -> Result<(), Stopped> {
         self.progress.total = self.progress.done;
-        self.tell(Event::Progress(self.progress))
+        self.send(Event::Progress(self.progress))
     }
 
-    pub(crate) fn find(&mut self, finding: Finding) -> Result<(), Stopped> {
+    /// Counts a finding, and sends it to the listener unless there were too many already.
+    pub(crate) fn add(&mut self, finding: Finding) -> Result<(), Stopped> {
         self.summary.findings += 1;
-        if self.summary.findings <= FINDINGS_REPORTED_MAX { self.tell(Event::Finding(finding)) } else { Ok(()) }
+        if self.summary.findings <= FINDINGS_REPORTED_MAX { self.send(Event::Finding(finding)) } else { Ok(()) }
     }
 
-    /// Reports an error that occurred while reading as a finding.
-    pub(crate) fn find_error(
+    /// Adds an error that occurred while reading as a finding. If `seq` is `None`, it gets the position that the error
+    /// names.
+    pub(crate) fn add_error(
         &mut self,
         table: Table,
-        (seq, article): (Option<Seq>, Option<&ArticleName>),
+        seq: Option<Seq>,
+        article: Option<&ArticleName>,
         error: StoreError,
     ) -> Result<(), Stopped> {
         let (found_at, detail) = match error {
             StoreError::Damaged { seq, detail } => (seq, detail),
             StoreError::Engine(error) => (None, error.to_string()),
         };
-        self.find(Finding { table, seq: seq.or(found_at), article: article.cloned(), detail })
+        self.add(Finding { table, seq: seq.or(found_at), article: article.cloned(), detail })
     }
 
-    fn tell(&mut self, event: Event) -> Result<(), Stopped> {
+    fn send(&mut self, event: Event) -> Result<(), Stopped> {
         match (self.listener)(event) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Stopped),
@@ -79,6 +82,6 @@ impl<'a> Report<'a> {
 }
 
 /// A name for people for an article of which only the number is known.
-pub(crate) fn numbered(article: ArticleKey) -> String {
+pub(crate) fn describe_article(article: ArticleKey) -> String {
     format!("article number {}", article.0)
 }

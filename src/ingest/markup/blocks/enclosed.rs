@@ -5,13 +5,13 @@ use crate::model::BlockKind;
 use super::super::element::Element;
 use super::super::tokens::Tag;
 use super::super::{one_line, post};
-use super::{Builder, add};
+use super::{BlockBuilder, add};
 
 /// The outermost open quotation or list.
 #[derive(Default)]
-pub(super) struct Outer {
-    /// The items of a list, and whether it is ordered; `None` for a quotation.
-    pub(super) list: Option<(Vec<String>, bool)>,
+pub(super) struct Enclosure {
+    /// The list; `None` for a quotation.
+    pub(super) list: Option<List>,
     paragraphs: Vec<String>,
     attribution: String,
     /// Whether a class marks the quotation as a post of a social network.
@@ -20,11 +20,17 @@ pub(super) struct Outer {
     post: Option<String>,
 }
 
-impl Outer {
+/// A list so far.
+pub(super) struct List {
+    pub(super) items: Vec<String>,
+    ordered: bool,
+}
+
+impl Enclosure {
     /// Starts a quotation or list; `None` if the element is neither.
     pub(super) fn begin(element: Element, tag: Tag<'_>) -> Option<Self> {
         if let Element::List { ordered } = element {
-            return Some(Self { list: Some((Vec::new(), ordered)), ..Self::default() });
+            return Some(Self { list: Some(List { items: Vec::new(), ordered }), ..Self::default() });
         }
         let is_post = post::is_marked(tag);
         let stated = post::stated(tag).filter(|url| is_post || post::is_post(url));
@@ -41,12 +47,19 @@ impl Outer {
     }
 
     /// Adds a completed text.
-    pub(super) fn add(&mut self, text: &str, is_credit: bool) {
+    pub(super) fn add_text(&mut self, text: &str) {
         match &mut self.list {
-            Some((items, _)) if items.is_empty() => items.push(text.to_owned()),
-            Some((items, _)) => items.last_mut().into_iter().for_each(|item| add(item, text, "\n")),
-            None if is_credit => add(&mut self.attribution, &one_line(text), " "),
+            Some(List { items, .. }) if items.is_empty() => items.push(text.to_owned()),
+            Some(List { items, .. }) => items.last_mut().into_iter().for_each(|item| add(item, text, "\n")),
             None => self.paragraphs.push(text.to_owned()),
+        }
+    }
+
+    /// Adds a text that names the author of a quotation. A list has no author, so there it is a text like others.
+    pub(super) fn add_attribution(&mut self, text: &str) {
+        match self.list {
+            Some(_) => self.add_text(text),
+            None => add(&mut self.attribution, &one_line(text), " "),
         }
     }
 
@@ -58,13 +71,13 @@ impl Outer {
     }
 }
 
-impl Builder<'_> {
+impl BlockBuilder<'_> {
     pub(super) fn end_outer(&mut self) {
         let Some(outer) = self.outer.take() else { return };
         let address = outer.post.clone().filter(|_| outer.is_post()).and_then(|url| self.absolute(&url));
-        let Outer { list, paragraphs, attribution, .. } = outer;
+        let Enclosure { list, paragraphs, attribution, .. } = outer;
         match list {
-            Some((mut items, ordered)) => {
+            Some(List { mut items, ordered }) => {
                 items.retain(|item| !item.is_empty());
                 if !items.is_empty() {
                     self.block(BlockKind::List { items, ordered });

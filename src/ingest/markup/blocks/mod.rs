@@ -14,25 +14,25 @@ use crate::model::{Block, BlockKind, Limits};
 
 use super::super::is_correction;
 use super::element::Element;
-use super::marks::{self, Mark};
-use super::tokens::{Tag, Token, tokens};
+use super::marks::{self, ClassRole};
+use super::tokens::{MarkupToken, Tag, tokens};
 use super::{layout, math, one_line, post};
-use enclosed::Outer;
-use pictures::{Figure, Picture};
+use enclosed::{Enclosure, List};
+use pictures::{OpenFigure, Picture};
 
 /// The maximum number of open elements. Deeper ones start blocks but are not tracked to their end.
 const DEPTH_MAX: usize = 128;
 
 /// Reads markup into blocks. See [`super::blocks()`].
 pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
-    let mut builder = Builder { base, layouts: layout::judge(markup).into_iter(), ..Builder::default() };
+    let mut builder = BlockBuilder { base, layouts: layout::layouts(markup).into_iter(), ..BlockBuilder::default() };
     for token in tokens(markup) {
         match token {
-            Token::Text(text) => builder.push(&htmlize::unescape(text)),
-            Token::Verbatim(text) => builder.push(text),
-            Token::Math(tag, inner) => builder.formula(math::text(tag, inner)),
-            Token::Start(tag) => builder.start(tag),
-            Token::End(name) => builder.end(&name),
+            MarkupToken::Text(text) => builder.push(&htmlize::unescape(text)),
+            MarkupToken::Verbatim(text) => builder.push(text),
+            MarkupToken::Math(tag, inner) => builder.formula(math::text(tag, inner)),
+            MarkupToken::Start(tag) => builder.start(tag),
+            MarkupToken::End(name) => builder.end(&name),
         }
     }
     builder.close_to(0);
@@ -41,7 +41,7 @@ pub(super) fn read(markup: &str, base: Option<&Url>) -> Vec<Block> {
 }
 
 #[derive(Default)]
-struct Builder<'b> {
+struct BlockBuilder<'b> {
     base: Option<&'b Url>,
     blocks: Vec<Block>,
     /// The text of the block being read. Its line breaks are deliberate; other white space is already collapsed.
@@ -50,8 +50,8 @@ struct Builder<'b> {
     /// For each table and list still to come, whether it only lays out text.
     layouts: std::vec::IntoIter<bool>,
     /// The outermost open quotation or list.
-    outer: Option<Outer>,
-    figure: Figure,
+    outer: Option<Enclosure>,
+    figure: OpenFigure,
     /// The last picture outside a figure, until something claims it.
     picture: Option<Picture>,
     /// The last formula, as long as no text has followed it.
@@ -73,10 +73,10 @@ struct Open {
     lays_out: bool,
     /// Whether its text is the credit of the figure or the attribution of the quotation.
     is_credit: bool,
-    mark: Option<Mark>,
+    mark: Option<ClassRole>,
     /// Whether it is within a figure, a quotation or a list.
     is_within: bool,
-    /// [`Builder::flushes`] at its start.
+    /// [`BlockBuilder::flushes`] at its start.
     flushes: usize,
     /// The number of blocks at its start.
     blocks: usize,
@@ -97,7 +97,7 @@ struct Depth {
     verbatim: usize,
 }
 
-impl Builder<'_> {
+impl BlockBuilder<'_> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only a few elements matter here")]
     fn start(&mut self, tag: Tag<'_>) {
         let name = tag.name();
@@ -117,7 +117,7 @@ impl Builder<'_> {
         }
         let is_credit = self.is_credit(element, tag);
         let mark = self.mark(tag);
-        if !element.is_inline() || is_credit || mark.is_some_and(Mark::is_block) {
+        if !element.is_inline() || is_credit || mark.is_some_and(ClassRole::is_block) {
             self.close_paragraph();
             self.part();
         }
@@ -135,9 +135,9 @@ impl Builder<'_> {
     }
 
     /// The role that its class gives the element, outside tables. It repeats a text only if a formula was just read.
-    fn mark(&self, tag: Tag<'_>) -> Option<Mark> {
+    fn mark(&self, tag: Tag<'_>) -> Option<ClassRole> {
         let mark = marks::mark(tag).filter(|_| self.depth.tables == 0);
-        mark.filter(|mark| *mark != Mark::Repeated || !self.formula.is_empty())
+        mark.filter(|mark| *mark != ClassRole::Repeated || !self.formula.is_empty())
     }
 
     /// Whether the element names the credit of the open figure or the attribution of the open quotation.
@@ -146,7 +146,7 @@ impl Builder<'_> {
         if self.depth.figures + self.depth.captions > 0 && element != Element::Caption {
             let class = tag.attribute("class").unwrap_or_default().to_ascii_lowercase();
             let named = ["credit", "byline", "photographer"].iter().any(|known| class.contains(known));
-            return named || tag.name() == "media-producer" || marks::mark(tag) == Some(Mark::Credit);
+            return named || tag.name() == "media-producer" || marks::mark(tag) == Some(ClassRole::Credit);
         }
         // Within a sentence, `cite` marks the title of a work.
         quoted && (element == Element::Footer || element == Element::Cite && self.text.trim().is_empty())
@@ -155,10 +155,10 @@ impl Builder<'_> {
     fn open(&mut self, open: Open, tag: Tag<'_>) {
         self.count(&open, true);
         if self.outer.is_none() && !open.lays_out {
-            self.outer = Outer::begin(open.element, tag);
+            self.outer = Enclosure::begin(open.element, tag);
         }
         if open.element == Element::Item
-            && let Some(Outer { list: Some((items, _)), .. }) = &mut self.outer
+            && let Some(Enclosure { list: Some(List { items, .. }), .. }) = &mut self.outer
         {
             items.push(String::new());
         }
@@ -174,15 +174,15 @@ impl Builder<'_> {
         let depth = &mut self.depth;
         let encloses = matches!(open.element, Element::Quote | Element::List { .. }) && !open.lays_out;
         // Within a figure, a quotation or a list, the text of a caption is kept separate while it is read.
-        let is_told = open.mark == Some(Mark::Caption) && open.is_within;
+        let is_separate = open.mark == Some(ClassRole::Caption) && open.is_within;
         let counts = [
             (encloses, &mut depth.outer),
             (open.element == Element::Heading, &mut depth.headings),
             (open.element == Element::Figure, &mut depth.figures),
-            (open.element == Element::Caption || is_told, &mut depth.captions),
+            (open.element == Element::Caption || is_separate, &mut depth.captions),
             (open.is_credit, &mut depth.credits),
-            (open.mark == Some(Mark::Caption) && !is_told, &mut depth.marked_captions),
-            (open.mark == Some(Mark::Repeated), &mut depth.repeated),
+            (open.mark == Some(ClassRole::Caption) && !is_separate, &mut depth.marked_captions),
+            (open.mark == Some(ClassRole::Repeated), &mut depth.repeated),
             (open.element == Element::Table && !open.lays_out, &mut depth.tables),
             (open.element == Element::Verbatim, &mut depth.verbatim),
         ];
@@ -217,7 +217,7 @@ impl Builder<'_> {
                 Element::Row if self.depth.tables > 0 => self.end_row(),
                 Element::Block if open.name == "caption" && self.depth.tables > 0 => self.end_row(),
                 Element::Cell if self.depth.tables > 0 => {}
-                element if element.is_inline() && !open.is_credit && !open.mark.is_some_and(Mark::is_block) => {}
+                element if element.is_inline() && !open.is_credit && !open.mark.is_some_and(ClassRole::is_block) => {}
                 Element::Table if self.depth.tables == 1 && !open.lays_out => self.flush(),
                 _ => self.part(),
             }
@@ -337,7 +337,7 @@ impl Builder<'_> {
         } else if self.depth.captions > 0 {
             add(&mut self.figure.caption, &one_line(text), " ");
         } else if let Some(outer) = &mut self.outer {
-            outer.add(text, self.depth.credits > 0);
+            if self.depth.credits > 0 { outer.add_attribution(text) } else { outer.add_text(text) }
         } else if self.depth.headings > 0 {
             let text = one_line(text);
             // Drop the sign that links to the heading itself.

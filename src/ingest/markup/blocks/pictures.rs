@@ -7,10 +7,10 @@
 use crate::ingest::text::credited;
 use crate::model::{Block, BlockKind};
 
-use super::super::marks::Mark;
+use super::super::marks::ClassRole;
 use super::super::tokens::Tag;
 use super::super::{math, one_line};
-use super::{Builder, Open, add};
+use super::{BlockBuilder, Open, add};
 
 /// The maximum number of paragraphs, and of words, in a caption.
 const CAPTION_PARAGRAPHS_MAX: usize = 3;
@@ -23,7 +23,7 @@ const CORRECTION_BLOCKS_MAX: usize = 4;
 
 /// The figure that is open, as far as it has been read.
 #[derive(Default)]
-pub(super) struct Figure {
+pub(super) struct OpenFigure {
     url: String,
     pub(super) caption: String,
     pub(super) credit: String,
@@ -43,7 +43,7 @@ fn caption_of(text: String, image_url: String, credit: String) -> BlockKind {
     BlockKind::Caption { text, image_url, credit }
 }
 
-impl Builder<'_> {
+impl BlockBuilder<'_> {
     pub(super) fn picture(&mut self, tag: Tag<'_>) {
         self.formula_picture(tag);
         let url = tag.attribute("src").or_else(|| tag.attribute("source")).unwrap_or_default();
@@ -73,7 +73,7 @@ impl Builder<'_> {
 
     /// Turns the words of a figure into a caption. A picture without words has none.
     pub(super) fn end_figure(&mut self, open: &Open) {
-        let Figure { mut url, caption, credit } = std::mem::take(&mut self.figure);
+        let OpenFigure { mut url, caption, credit } = std::mem::take(&mut self.figure);
         if url.is_empty() {
             url = self.picture_before(open);
         }
@@ -90,17 +90,17 @@ impl Builder<'_> {
     /// Converts the blocks of an element to what its class says it is.
     pub(super) fn end_marked(&mut self, open: &Open) {
         if open.is_within {
-            if open.mark == Some(Mark::Caption) && self.depth.figures + self.depth.captions == 0 {
+            if open.mark == Some(ClassRole::Caption) && self.depth.figures + self.depth.captions == 0 {
                 self.keep_long_caption();
                 self.end_figure(open);
             }
             return;
         }
         match open.mark {
-            Some(Mark::Caption) => self.end_marked_caption(open),
-            Some(Mark::Credit) => self.end_marked_credit(open),
-            Some(Mark::Correction) => self.end_marked_correction(open),
-            Some(Mark::Repeated) | None => {}
+            Some(ClassRole::Caption) => self.end_marked_caption(open),
+            Some(ClassRole::Credit) => self.end_marked_credit(open),
+            Some(ClassRole::Correction) => self.end_marked_correction(open),
+            Some(ClassRole::Repeated) | None => {}
         }
     }
 
@@ -109,7 +109,7 @@ impl Builder<'_> {
         if self.figure.caption.split_whitespace().count() > CAPTION_WORDS_MAX
             && let Some(outer) = &mut self.outer
         {
-            outer.add(&std::mem::take(&mut self.figure.caption), false);
+            outer.add_text(&std::mem::take(&mut self.figure.caption));
         }
     }
 

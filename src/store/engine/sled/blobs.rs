@@ -14,15 +14,15 @@ use crate::store::engine::EngineError;
 
 /// The folder `blobs/` of one open database.
 #[derive(Debug)]
-pub(super) struct Blobs {
+pub(super) struct BlobsFolder {
     folder: PathBuf,
     /// The modification time that the folder had when it was last found empty.
     found_empty: Mutex<Option<SystemTime>>,
 }
 
-impl Blobs {
-    /// The folder of the database at `path`. The first [`Blobs::check`] lists it.
-    pub(super) fn of(path: &Path) -> Self {
+impl BlobsFolder {
+    /// The folder of the database at `path`. The first [`BlobsFolder::check`] lists it.
+    pub(super) fn new(path: &Path) -> Self {
         Self { folder: folder(path), found_empty: Mutex::new(None) }
     }
 
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_folder_is_listed_only_when_it_has_changed() {
         let database = tempfile::tempdir().unwrap();
-        let blobs = Blobs::of(database.path());
+        let blobs = BlobsFolder::new(database.path());
         blobs.check().unwrap();
         fs::create_dir(database.path().join("blobs")).unwrap();
         blobs.check().unwrap();

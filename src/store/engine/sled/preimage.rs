@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use super::super::directory::remove_directory;
 use super::super::{own_file, own_folder};
 use super::SEGMENT_BYTES;
-use super::segments::{HEADER_BYTES, Segment, read, segment};
+use super::segments::{HEADER_BYTES, SegmentState, read, segment};
 
 /// The state of a database before it was opened.
 #[derive(Debug)]
@@ -115,11 +115,11 @@ fn covered_by(snapshot: &Path) -> Option<u64> {
 }
 
 /// Whether opening may truncate or zero the segment.
-fn may_be_cut(segment: Segment, covered: u64) -> bool {
+fn may_be_cut(segment: SegmentState, covered: u64) -> bool {
     match segment {
-        Segment::Empty => false,
-        Segment::Unreadable => true,
-        Segment::Of { position, .. } => position >= covered / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64,
+        SegmentState::Empty => false,
+        SegmentState::Unreadable => true,
+        SegmentState::Log { position, .. } => position >= covered / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64,
     }
 }
 

@@ -8,14 +8,14 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::super::OpenError;
 use super::super::directory::{Directory, remove_directory, sync_directory};
-use super::{Log, Options, SledEngine, sync_creation};
+use super::{DatabaseFile, Options, SledEngine, sync_creation};
 
 impl SledEngine {
     /// Creates an empty database next to the archive's own. Removes the remains of an earlier, interrupted replacement.
     pub fn create_replacement(directory: &Arc<Directory>, options: Options) -> Result<Self, OpenError> {
         let path = directory.new_database();
         remove_directory(&path).map_err(OpenError::io("remove", &path))?;
-        Self::open_as_it_is(Arc::clone(directory), path, options)
+        Self::open_unchecked(Arc::clone(directory), path, options)
     }
 
     /// Closes a replacement and removes it.
@@ -27,14 +27,14 @@ impl SledEngine {
 
     /// Closes a replacement and exchanges it with the archive's database, which goes to quarantine. The exchange is
     /// atomic: the archive is complete before and after it. The archive's database must be closed.
-    pub fn take_place(self) -> Result<(), OpenError> {
+    pub fn replace_database(self) -> Result<(), OpenError> {
         let (directory, new) = (Arc::clone(&self.directory), self.path.clone());
-        let place = directory.database();
+        let database = directory.database();
         drop(self);
-        let closed = Log::open(&new).and_then(|log| log.wait_until_closed());
+        let closed = DatabaseFile::open(&new).and_then(|log| log.wait_until_closed());
         closed.map_err(OpenError::io("close", &new))?;
         sync_creation(&new).map_err(OpenError::io("sync", &new))?;
-        exchange(&new, &place).map_err(OpenError::io("exchange", &place))?;
+        exchange(&new, &database).map_err(OpenError::io("exchange", &database))?;
         sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))?;
         // The old database has the replacement's name now.
         directory.quarantine(&new).map(drop).map_err(OpenError::io("move away", &new))
@@ -43,12 +43,12 @@ impl SledEngine {
 
 /// Exchanges two names. If the file system cannot do that, two renames take its place, and a crash between them leaves
 /// no database in place: opening then reports that it is missing, and a new rebuild finds nothing to read.
-fn exchange(new: &Path, place: &Path) -> std::io::Result<()> {
-    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
+fn exchange(new: &Path, database: &Path) -> std::io::Result<()> {
+    match renameat_with(CWD, new, CWD, database, RenameFlags::EXCHANGE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            let aside = place.with_extension("old");
-            fs::rename(place, &aside)?;
-            fs::rename(new, place)?;
+            let aside = database.with_extension("old");
+            fs::rename(database, &aside)?;
+            fs::rename(new, database)?;
             fs::rename(aside, new)
         }
         exchanged => Ok(exchanged?),

@@ -41,7 +41,7 @@ pub(super) struct Reserve {
 
 impl Reserve {
     /// The reserve of the archive in the directory `archive`.
-    pub(super) fn of(archive: &Path) -> Self {
+    pub(super) fn new(archive: &Path) -> Self {
         Self { path: path(archive), log_ahead: AtomicU64::new(0) }
     }
 
@@ -76,7 +76,7 @@ impl Reserve {
 
 /// Releases the blocks of the reserve if there is less free space than its size, or the whole file if there is no free
 /// inode. Returns the length of a reserve that was removed.
-pub(super) fn give_up_when_full(archive: &Path) -> io::Result<Option<u64>> {
+pub(super) fn release_when_full(archive: &Path) -> io::Result<Option<u64>> {
     let bytes = match fs::metadata(path(archive)) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -100,17 +100,17 @@ pub(super) fn give_up_when_full(archive: &Path) -> io::Result<Option<u64>> {
 
 /// Allocates the whole length of the reserve, if there is one, or as much of it as there is space for. If it was
 /// `removed`, with this length, it is created again first; if that fails, a later commit does it.
-pub(super) fn take_back(archive: &Path, removed: Option<u64>) {
-    let made_again = removed.map(|bytes| own_file::create(&path(archive))?.set_len(bytes));
-    if let Some(Err(error)) = made_again {
+pub(super) fn reclaim(archive: &Path, removed: Option<u64>) {
+    let recreated = removed.map(|bytes| own_file::create(&path(archive))?.set_len(bytes));
+    if let Some(Err(error)) = recreated {
         tracing::info!(%error, "could not create the reserve for opening the archive on a full disk again");
     }
     let Ok(reserve) = own_file::write(&path(archive)) else { return };
     let bytes = reserve.metadata().map_or(0, |metadata| metadata.len());
-    let taken = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
-    if bytes > 0 && !taken(8) {
+    let allocate = |eighths: u64| fallocate(&reserve, FallocateFlags::empty(), 0, bytes * eighths / 8).is_ok();
+    if bytes > 0 && !allocate(8) {
         tracing::info!(bytes, "the reserve for opening the archive on a full disk could not be fully allocated");
-        (1..8).rev().any(taken);
+        (1..8).rev().any(allocate);
     }
 }
 

@@ -30,13 +30,13 @@ const KIND_MAX: u8 = 11;
 
 /// The state of a segment according to its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(super) enum SegmentState {
     /// It is all zeros, or shorter than a header.
     Empty,
     /// Its header cannot be read.
     Unreadable,
     /// It contains a part of the log.
-    Of {
+    Log {
         /// The position of that part in the log.
         position: u64,
         /// The position up to which the log was stable when the segment was started.
@@ -48,36 +48,36 @@ pub(super) enum Segment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Survey {
     /// Everything that sled will replay before the tail can be read.
-    Whole,
+    Intact,
     /// Sled will not replay something, which was either torn and never acknowledged, or is lost. Describes the place.
-    Doubtful(String),
+    PartlyUnreadable(String),
     /// The segment that sled would continue to write to cannot be read, so that new data would be lost at the next
     /// opening.
-    Severed(String),
+    TailUnreadable(String),
 }
 
 /// Examines the segment at `offset`.
-pub(super) fn segment(log: &File, offset: u64) -> io::Result<Segment> {
+pub(super) fn segment(log: &File, offset: u64) -> io::Result<SegmentState> {
     let header = read(log, offset, HEADER_BYTES)?;
-    let Some(header) = header.first_chunk() else { return Ok(Segment::Empty) };
+    let Some(header) = header.first_chunk() else { return Ok(SegmentState::Empty) };
     if let Some(segment) = parse(header) {
         return Ok(segment);
     }
     let is_empty = read(log, offset, SEGMENT_BYTES)?.iter().all(|byte| *byte == 0);
-    Ok(if is_empty { Segment::Empty } else { Segment::Unreadable })
+    Ok(if is_empty { SegmentState::Empty } else { SegmentState::Unreadable })
 }
 
-fn parse(header: &[u8; HEADER_BYTES]) -> Option<Segment> {
+fn parse(header: &[u8; HEADER_BYTES]) -> Option<SegmentState> {
     let (stored, fields) = header.split_first_chunk::<4>()?;
     let (position, stable) = fields.split_first_chunk::<8>()?;
-    let turned = |bytes: [u8; 8]| u64::from_le_bytes(bytes) ^ (u64::MAX >> 1);
-    let position = turned(*position);
-    let is_whole = crc32(&[fields]) == u32::from_le_bytes(*stored) ^ u32::MAX;
+    let flip = |bytes: [u8; 8]| u64::from_le_bytes(bytes) ^ (u64::MAX >> 1);
+    let position = flip(*position);
+    let is_intact = crc32(&[fields]) == u32::from_le_bytes(*stored) ^ u32::MAX;
     let is_aligned = position.is_multiple_of(SEGMENT_BYTES as u64);
     // -1 means that nothing is stable yet.
-    let stable = turned(*stable.first_chunk()?);
+    let stable = flip(*stable.first_chunk()?);
     let stable = if stable.cast_signed() < 0 { 0 } else { stable };
-    (is_whole && is_aligned).then_some(Segment::Of { position, stable })
+    (is_intact && is_aligned).then_some(SegmentState::Log { position, stable })
 }
 
 /// Examines the log in `database`, whose snapshot covers everything below the position `covered`.
@@ -88,11 +88,11 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
     let (mut replayed, mut tail, mut unreadable) = (Vec::new(), 0, None);
     for offset in (0..bytes).step_by(SEGMENT_BYTES) {
         match segment(&log, offset)? {
-            Segment::Empty => {}
-            Segment::Unreadable => {
+            SegmentState::Empty => {}
+            SegmentState::Unreadable => {
                 unreadable.get_or_insert_with(|| format!("the header of the segment at byte {offset} cannot be read"));
             }
-            Segment::Of { position, stable } => {
+            SegmentState::Log { position, stable } => {
                 tail = tail.max(stable / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64);
                 if position >= covered_from {
                     replayed.push((position, offset));
@@ -101,16 +101,18 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
         }
     }
     if replayed.is_empty() && covered > covered_from {
-        return Ok(Survey::Severed(unreadable.unwrap_or_else(|| "the last segment of the log is missing".to_owned())));
+        return Ok(Survey::TailUnreadable(
+            unreadable.unwrap_or_else(|| "the last segment of the log is missing".to_owned()),
+        ));
     }
     // In the tail, which a crash may have torn, the log ends at the first unreadable message.
     for (position, offset) in replayed.into_iter().filter(|(position, _)| *position < tail) {
         let number = position / SEGMENT_BYTES as u64;
         if let Some(at) = first_unreadable(&read(&log, offset, SEGMENT_BYTES)?, number) {
-            return Ok(Survey::Doubtful(format!("what follows byte {} cannot be read", offset + at as u64)));
+            return Ok(Survey::PartlyUnreadable(format!("what follows byte {} cannot be read", offset + at as u64)));
         }
     }
-    Ok(unreadable.map_or(Survey::Whole, Survey::Doubtful))
+    Ok(unreadable.map_or(Survey::Intact, Survey::PartlyUnreadable))
 }
 
 /// The offset of the first unreadable message in a segment.
@@ -135,9 +137,9 @@ fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
     let (_page, rest) = number(rest)?;
     let header = covered.get(..covered.len().checked_sub(rest.len())?)?;
     let body = rest.get(..usize::try_from(body_bytes).ok()?)?;
-    let is_whole = crc32(&[body, header]) == u32::from_le_bytes(*stored) ^ u32::MAX;
+    let is_intact = crc32(&[body, header]) == u32::from_le_bytes(*stored) ^ u32::MAX;
     let is_known = (1..=KIND_MAX).contains(kind) && of_segment == segment;
-    (is_whole && is_known).then_some((*kind, stored.len() + header.len() + body.len()))
+    (is_intact && is_known).then_some((*kind, stored.len() + header.len() + body.len()))
 }
 
 /// Decodes a number in sled's variable-length encoding. Returns it with the remaining bytes.
@@ -202,8 +204,8 @@ mod tests {
         let log = File::open(database.join("db")).unwrap();
         let segments = (0..log.metadata().unwrap().len()).step_by(SEGMENT_BYTES).map(|offset| segment(&log, offset));
         let positions = segments.filter_map(|segment| match segment.unwrap() {
-            Segment::Of { position, .. } => Some(position),
-            Segment::Empty | Segment::Unreadable => None,
+            SegmentState::Log { position, .. } => Some(position),
+            SegmentState::Empty | SegmentState::Unreadable => None,
         });
         positions.max().unwrap()
     }

@@ -73,9 +73,9 @@ fn an_invalid_line_is_reported_with_its_number_and_the_rest_imported() {
     let cli = Cli::new();
     let text = [
         observation("bridge", 0, "Bridge to close"),
-        "{\"publish\":{\"parent\":".to_owned(),
+        "{\"record\":{\"parent\":".to_owned(),
         String::new(),
-        r#"{"publish":{"parent":"sources/press","articleID":"x"}}"#.to_owned(),
+        r#"{"record":{"parent":"sources/press","articleID":"x"}}"#.to_owned(),
         observation("bridge", 1, ""),
         r#"{"withdraw":{"name":"sources/press/articles/unknown","observeTime":"2025-11-08T10:00:00Z"}}"#.to_owned(),
         "{}".to_owned(),
@@ -86,8 +86,8 @@ fn an_invalid_line_is_reported_with_its_number_and_the_rest_imported() {
     let done = cli.run(&["import", &file, "--json"]);
     assert_eq!(done.code, 1, "{done:?}");
     for told in [
-        "broken.jsonl, line 2: column 21:",
-        "broken.jsonl, line 4: column 48: unrecognized field name 'articleID'",
+        "broken.jsonl, line 2: column 20:",
+        "broken.jsonl, line 4: column 47: unrecognized field name 'articleID'",
         "broken.jsonl, line 5: content.headline: is empty",
         "broken.jsonl, line 6: there is no article",
         "broken.jsonl, line 7: the line has no request",
@@ -116,7 +116,7 @@ fn a_truncated_file_is_imported_up_to_the_truncation() {
         let cut = cli.file(name, &whole[..cut]);
         let done = cli.run(&["import", &cut]);
         assert_eq!(done.code, 1, "{done:?}");
-        assert!(done.err.contains("the file can't be read from here on"), "{done:?}");
+        assert!(done.err.contains("the file cannot be read from here on"), "{done:?}");
         assert!(done.err.contains("CUT_OFF"), "{done:?}");
         assert!(cli.revisions("press/bridge").len() >= 30);
     }
@@ -129,7 +129,7 @@ fn a_truncated_file_is_imported_up_to_the_truncation() {
 fn invalid_arguments_are_rejected_before_anything_is_imported() {
     let cli = Cli::new();
     let file = cli.file("history.jsonl", history());
-    cli.fails(&["import", &cli.path("missing.jsonl").display().to_string()], 1, "missing.jsonl: can't be read");
+    cli.fails(&["import", &cli.path("missing.jsonl").display().to_string()], 1, "missing.jsonl: cannot be read");
     cli.fails(&["import", cli.dir.path().to_str().unwrap()], 1, "give it with --git");
     cli.fails(&["import", &file, "--source", "other"], 2, "options for documents do not apply to JSON Lines");
     cli.fails(&["import", "-", "-"], 2, "standard input can be read only once");
@@ -155,7 +155,7 @@ fn a_dry_run_validates_and_writes_nothing() {
 #[test]
 fn a_line_that_is_too_long_is_skipped() {
     let cli = Cli::new();
-    let long = format!("{{\"publish\":{{\"parent\":\"{}\"}}}}", "x".repeat(33 << 20));
+    let long = format!("{{\"record\":{{\"parent\":\"{}\"}}}}", "x".repeat(33 << 20));
     let text = [observation("bridge", 0, "Bridge"), long, observation("ferry", 0, "Ferry")].join("\n");
     let done = cli.run(&["import", &cli.file("long.jsonl", text)]);
     assert_eq!(done.code, 1, "{done:?}");

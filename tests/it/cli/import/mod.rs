@@ -48,7 +48,7 @@ fn without_archive(mut message: Value) -> Value {
 /// A line with an observation at `minute` minutes past ten.
 fn observation(article: &str, minute: u32, headline: &str) -> String {
     json!({
-        "publish": {
+        "record": {
             "parent": "sources/press",
             "articleId": article,
             "content": { "headline": headline, "blocks": [{ "paragraph": { "text": format!("{headline}, it is said.") } }] },

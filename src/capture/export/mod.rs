@@ -1,0 +1,29 @@
+//! Exports articles, either their history as JSON Lines ([`LinesExport`]) or each one as a document
+//! ([`DocumentsExport`]).
+//!
+//! All reads of an export use one snapshot, which is fixed when it begins and stored next to its output. An export that
+//! was interrupted therefore ends with the same result as one that was not.
+
+mod documents;
+mod encoding;
+mod error;
+mod file_names;
+mod fingerprint;
+mod folder;
+mod history;
+mod item;
+mod lines;
+mod manifest;
+mod newest;
+mod page;
+mod partial_file;
+mod selection;
+
+pub use self::documents::{DocumentEvent, DocumentsExport, DocumentsOptions, Report, document, write_document};
+pub use self::encoding::Encoding;
+pub use self::error::{ExportError, FileConflict};
+pub use self::item::{OriginalBytes, item, revision_at};
+pub use self::lines::{LinesExport, LinesOptions};
+pub use self::page::Page;
+pub use self::partial_file::{Earlier, ExportState, PartialFile};
+pub use self::selection::Selection;

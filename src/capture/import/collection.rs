@@ -1,0 +1,153 @@
+//! Opens collections: JSON Lines, web archives, git repositories.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::git::Repository;
+use super::input::{self, Position, Raw};
+use super::item::{ItemSender, Stopped};
+use super::overrides::Overrides;
+use super::{ImportOptions, lines, web_archive};
+use crate::capture::CaptureError;
+
+/// Where a collection is.
+#[derive(Clone, Debug)]
+pub enum CollectionSource {
+    /// A file, or standard input for `-`.
+    File(PathBuf),
+    /// Any directory in a git repository.
+    Repository(PathBuf),
+}
+
+impl CollectionSource {
+    /// The path, without links and relative parts if it exists.
+    pub(super) fn canonical_path(&self) -> PathBuf {
+        match self {
+            Self::File(path) | Self::Repository(path) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
+        }
+    }
+}
+
+/// The formats of collections in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectionFormat {
+    /// JSON Lines as an export writes them: one request per line.
+    JsonLines,
+    /// A web archive: WARC or ARC.
+    WebArchive,
+}
+
+/// The size of a collection, in the unit of its progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The size of the file on disk, before decompression; 0 if unknown.
+    Bytes(u64),
+    /// The number of commits in a repository's history.
+    Commits(u64),
+}
+
+/// A collection that was opened.
+pub(super) struct Collection {
+    /// The name, for people.
+    pub(super) name: String,
+    /// Identifies this state of the collection; `None` if it can be read only once, so that its progress is not saved.
+    pub(super) state: Option<String>,
+    pub(super) size: Size,
+    contents: Contents,
+}
+
+enum Contents {
+    Lines(Raw, Position),
+    WebArchive(Raw, Position),
+    Repository(Box<Repository>),
+}
+
+impl Collection {
+    /// Opens a collection, and detects the format of a file. Blocks.
+    pub(super) fn open(source: &CollectionSource, options: &ImportOptions) -> Result<Self, CaptureError> {
+        match source {
+            CollectionSource::File(path) => Self::open_file(path, options),
+            CollectionSource::Repository(folder) => {
+                let repository = Repository::open(folder, &options.repository, &options.overrides)?;
+                Ok(Self {
+                    name: folder.display().to_string(),
+                    state: Some(repository.state()),
+                    size: Size::Commits(repository.commits),
+                    contents: Contents::Repository(Box::new(repository)),
+                })
+            }
+        }
+    }
+
+    fn open_file(path: &Path, options: &ImportOptions) -> Result<Self, CaptureError> {
+        let opened = Self::try_open_file(path, options);
+        let opened =
+            opened.map_err(|error| CaptureError::Collection { collection: path.display().to_string(), error })?;
+        if matches!(opened.contents, Contents::Lines(..)) && !options.overrides.are_none() {
+            return Err(CaptureError::Overrides { collection: opened.name });
+        }
+        Ok(opened)
+    }
+
+    fn try_open_file(path: &Path, options: &ImportOptions) -> io::Result<Self> {
+        let is_standard_input = path == Path::new("-");
+        let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
+        let (mut raw, position) = input::open(path)?;
+        let format = match options.format {
+            Some(format) => format,
+            None => detect(path, &input::first_bytes(&mut raw)?)?,
+        };
+        // With other overrides it is a different import.
+        let state = state.map(|state| format!("{state}, {format:?}, {:?}", options.overrides));
+        let contents = match format {
+            CollectionFormat::JsonLines => Contents::Lines(raw, position),
+            CollectionFormat::WebArchive if input::is_zstd(&mut raw)? => {
+                let reason = "web archives in zstd are not supported; `zstd -d` decompresses them";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
+            }
+            CollectionFormat::WebArchive => Contents::WebArchive(raw, position),
+        };
+        let name = if is_standard_input { "standard input".to_owned() } else { path.display().to_string() };
+        Ok(Self { name, state, size: Size::Bytes(bytes), contents })
+    }
+
+    /// Reads the collection and sends its items, starting after the first `skip` items. Blocks.
+    pub(super) fn read(self, overrides: &Overrides, skip: u64, items: &ItemSender) -> Result<(), Stopped> {
+        match self.contents {
+            Contents::Lines(raw, position) => lines::read(&self.name, raw, &position, skip, items),
+            Contents::WebArchive(raw, position) => {
+                web_archive::read(&self.name, raw, &position, overrides, skip, items)
+            }
+            Contents::Repository(repository) => repository.read(skip, items),
+        }
+    }
+}
+
+fn detect(path: &Path, first_bytes: &[u8]) -> io::Result<CollectionFormat> {
+    if web_archive::is_named_so(path) || web_archive::is_web_archive(first_bytes) {
+        return Ok(CollectionFormat::WebArchive);
+    }
+    if lines::may_be(first_bytes) {
+        return Ok(CollectionFormat::JsonLines);
+    }
+    let reason = "this is neither JSON Lines nor a web archive; `dateline add` takes documents";
+    Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
+/// Identifies the state of a file by its length and modification time, as `make` does. Returns it with the length;
+/// `None` and 0 for anything but a regular file.
+fn state_of(path: &Path) -> io::Result<(Option<String>, u64)> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "it is a directory; for a git repository, give it with --git",
+        ));
+    }
+    if !metadata.is_file() {
+        return Ok((None, 0));
+    }
+    let state = metadata.modified().map(|modified| format!("{} bytes, {modified:?}", metadata.len()));
+    Ok((state.ok(), metadata.len()))
+}

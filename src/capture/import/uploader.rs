@@ -1,0 +1,323 @@
+//! Sends the items of a collection to the archive.
+//!
+//! Observations go through `ImportObservations`, many in progress at a time, and are answered in order. Every other
+//! item is sent by itself once all items before it are answered, since its effect depends on them. So the progress is
+//! always a complete prefix of the collection: an item counts as done when it and all before it are answered.
+
+use std::collections::VecDeque;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Streaming};
+use url::Url;
+
+use super::checkpoint::Checkpoint;
+use super::event::{Event, ItemRef};
+use super::item::{Action, Done, Item, QueuedItem, Revisit};
+use super::tracker::Tracker;
+use crate::capture::CaptureError;
+use crate::client::{Client, ServerError};
+use crate::ingest;
+use crate::model::UrlKey;
+use crate::wire::pb;
+use crate::wire::pb::import_observations_response::Result as ImportResult;
+
+/// The most observations that are sent and not answered yet.
+const IN_PROGRESS_MAX: usize = 512;
+
+/// Sends the items of one collection.
+pub(super) struct Uploader<'a> {
+    client: &'a Client,
+    requests: mpsc::Sender<pb::ImportObservationsRequest>,
+    responses: Streaming<pb::ImportObservationsResponse>,
+    /// Items that are not reported yet. The first one, if any, is waiting for the archive's response.
+    in_progress: VecDeque<InProgress>,
+    /// The item to send next.
+    next: Option<QueuedItem>,
+    dry_run: bool,
+}
+
+/// An item that is not reported yet.
+struct InProgress {
+    place: String,
+    done: Done,
+    state: ItemState,
+    _permit: OwnedSemaphorePermit,
+}
+
+enum ItemState {
+    /// Sent, and not answered yet.
+    Sent,
+    Skipped(&'static str),
+    Failed(CaptureError),
+    Aborted(CaptureError),
+}
+
+/// How uploading ended, if it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// All items are done.
+    Complete,
+    /// The caller stopped it first.
+    Stopped,
+}
+
+impl<'a> Uploader<'a> {
+    pub(super) async fn new(client: &'a Client, dry_run: bool) -> Result<Self, CaptureError> {
+        let (requests, stream) = mpsc::channel(1);
+        let responses = client.archive.clone().import_observations(ReceiverStream::new(stream)).await?.into_inner();
+        Ok(Self { client, requests, responses, in_progress: VecDeque::new(), next: None, dry_run })
+    }
+
+    /// Sends all items and reports their outcomes, until there are no more or the caller stops it. It then waits for the
+    /// items in progress.
+    pub(super) async fn run(
+        mut self,
+        mut items: mpsc::Receiver<QueuedItem>,
+        stopping: &CancellationToken,
+        tracker: &mut Tracker<'_>,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<Ended, CaptureError> {
+        let (mut ended, mut end) = (false, Ended::Complete);
+        loop {
+            self.report_done(tracker)?;
+            checkpoint.reached(tracker);
+            if tracker.is_cut_off() {
+                return Ok(Ended::Stopped);
+            }
+            let in_turn = self.next.as_ref().is_some_and(|next| !matches!(next.item.action, Action::Record(_)));
+            if self.in_progress.is_empty() {
+                match self.next.take_if(|_| in_turn) {
+                    Some(next) => {
+                        self.send_alone(next.item, tracker).await?;
+                        continue;
+                    }
+                    None if ended && self.next.is_none() => return Ok(end),
+                    None => {}
+                }
+            }
+            let has_room = self.in_progress.len() < IN_PROGRESS_MAX;
+            let (may_send, may_take) = match &self.next {
+                Some(_) => (has_room && !in_turn, false),
+                None => (false, has_room && !ended),
+            };
+            tokio::select! {
+                biased;
+                () = stopping.cancelled(), if !ended => {
+                    (ended, end, self.next) = (true, Ended::Stopped, None);
+                }
+                response = self.responses.message(), if !self.in_progress.is_empty() => self.take(response, tracker)?,
+                slot = self.requests.clone().reserve_owned(), if may_send => {
+                    let slot = slot.map_err(|_| CaptureError::BrokenOff)?;
+                    self.in_progress.extend(self.next.take().map(|next| send(slot, next, self.dry_run)));
+                }
+                arrived = items.recv(), if may_take => match arrived {
+                    Some(arrived) => self.arrive(arrived),
+                    None => ended = true,
+                },
+            }
+        }
+    }
+
+    /// Takes an item from the reader. An item that needs no request waits until those before it are reported.
+    fn arrive(&mut self, arrived: QueuedItem) {
+        let QueuedItem { item: Item { place, action, done }, permit } = arrived;
+        let state = match action {
+            Action::Skip(what) => ItemState::Skipped(what),
+            Action::Fail(error) => ItemState::Failed(error),
+            Action::Abort(error) => ItemState::Aborted(error),
+            action @ (Action::Record(_)
+            | Action::Withdraw(_)
+            | Action::Reinstate(_)
+            | Action::Rollback(_)
+            | Action::Sight(_)) => {
+                self.next = Some(QueuedItem { item: Item { place, action, done }, permit });
+                return;
+            }
+        };
+        self.in_progress.push_back(InProgress { place, done, state, _permit: permit });
+    }
+
+    /// Reports the items before the first one that the archive has not answered.
+    fn report_done(&mut self, tracker: &mut Tracker<'_>) -> Result<(), CaptureError> {
+        while let Some(first) = self.in_progress.pop_front_if(|first| !matches!(first.state, ItemState::Sent)) {
+            match first.state {
+                ItemState::Sent => {}
+                ItemState::Skipped(what) => tracker.report(Event::Skipped(what)),
+                ItemState::Failed(error) => {
+                    tracker.fail(ItemRef { place: &first.place, number: first.done.items }, error)
+                }
+                ItemState::Aborted(error) => return Err(error),
+            }
+            tracker.reach(first.done);
+        }
+        Ok(())
+    }
+
+    /// Processes the response to the first item in progress.
+    fn take(
+        &mut self,
+        response: Result<Option<pb::ImportObservationsResponse>, tonic::Status>,
+        tracker: &mut Tracker<'_>,
+    ) -> Result<(), CaptureError> {
+        let result = response?.and_then(|response| response.result).ok_or(CaptureError::BrokenOff)?;
+        let Some(first) = self.in_progress.pop_front() else { return Ok(()) };
+        let item = ItemRef { place: &first.place, number: first.done.items };
+        match result {
+            ImportResult::Recorded(recorded) => {
+                tracker.saw(recorded.snapshot);
+                recorded.responses.into_iter().for_each(|response| tracker.report(Event::Recorded(item, response)));
+            }
+            ImportResult::Error(error) => rejected(error.into(), item, tracker)?,
+        }
+        tracker.reach(first.done);
+        Ok(())
+    }
+
+    /// Sends one item by itself.
+    async fn send_alone(&mut self, item: Item, tracker: &mut Tracker<'_>) -> Result<(), CaptureError> {
+        let Item { place, action, done } = item;
+        let item = ItemRef { place: &place, number: done.items };
+        let mut archive = self.client.archive.clone();
+        let error = match action {
+            // It depends on earlier items, which a dry run does not record.
+            _ if self.dry_run => {
+                tracker.report(Event::Skipped("state changes and others that depend on earlier items"));
+                None
+            }
+            Action::Withdraw(request) => match archive.withdraw_article(request).await {
+                Ok(done) => {
+                    tracker.report(Event::Withdrawn(done.into_inner()));
+                    None
+                }
+                Err(status) => Some(status.into()),
+            },
+            Action::Reinstate(request) => match archive.reinstate_article(request).await {
+                Ok(done) => {
+                    tracker.report(Event::Reinstated(done.into_inner()));
+                    None
+                }
+                Err(status) => Some(status.into()),
+            },
+            Action::Rollback(request) => match archive.rollback_article(request).await {
+                Ok(done) => {
+                    tracker.report(Event::RolledBack(done.into_inner()));
+                    None
+                }
+                Err(status) => Some(status.into()),
+            },
+            Action::Sight(revisit) => match self.record_revisit(*revisit).await {
+                Ok(response) => {
+                    tracker.report(Event::Recorded(item, response));
+                    None
+                }
+                // Most of these are visits to images and the like, which were skipped when they were first returned.
+                Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "NOT_YET_OBSERVED") => {
+                    tracker.report(Event::Skipped("visits to pages that are not archived"));
+                    None
+                }
+                Err(error) => Some(error),
+            },
+            Action::Record(_) | Action::Skip(_) | Action::Fail(_) | Action::Abort(_) => None,
+        };
+        if let Some(error) = error {
+            rejected(error, item, tracker)?;
+        }
+        tracker.reach(done);
+        Ok(())
+    }
+
+    /// Records a sighting of the content that the archive has for a URL.
+    async fn record_revisit(&self, revisit: Revisit) -> Result<pb::RecordObservationResponse, ServerError> {
+        let mut archive = self.client.archive.clone();
+        let key = UrlKey::of(&revisit.url).ok();
+        let is_of_the_address = revisit.request.urls.iter().any(|url| UrlKey::of(url).ok() == key);
+        let observe_time = revisit.at.or(revisit.request.observe_time);
+        let seen_at = revisit.url.clone();
+        let found = archive
+            .lookup_article(pb::LookupArticleRequest {
+                url: revisit.url,
+                view: pb::ArticleView::Full.into(),
+                as_of: Some(pb::AsOf { observe_time, ..pb::AsOf::default() }),
+                ..pb::LookupArticleRequest::default()
+            })
+            .await?
+            .into_inner();
+        let article = found.article.unwrap_or_default();
+        let mut request = revisit.request;
+        request.content = article.revision.and_then(|revision| revision.content);
+        let (parent, id) = article.name.rsplit_once("/articles/").unwrap_or_default();
+        if is_of_the_address || self.leads_to(request.urls.first(), &article.name).await? {
+            (request.parent, request.article_id) = (parent.to_owned(), id.to_owned());
+        } else {
+            be_of_its_address(&mut request, &seen_at, parent);
+        }
+        Ok(archive.record_observation(request).await?.into_inner())
+    }
+
+    /// Whether the URL belongs to this article.
+    async fn leads_to(&self, url: Option<&String>, article: &str) -> Result<bool, ServerError> {
+        let Some(url) = url.cloned() else { return Ok(false) };
+        let asked = pb::LookupArticleRequest { url, ..pb::LookupArticleRequest::default() };
+        match self.client.archive.clone().lookup_article(asked).await {
+            Ok(found) => Ok(found.into_inner().article.is_some_and(|found| found.name == article)),
+            Err(status) => match ServerError::from(status) {
+                error if error.reason == "ARTICLE_UNKNOWN" => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+}
+
+/// Turns content found at another URL into an observation of the request's own URL (WARC 1.1, 6.7.2).
+///
+/// The revisit says nothing about the article that the content came from. Everything that would lead to that article is
+/// removed: the canonical URL and, if the two URLs are on different sites and no source was given, its source.
+fn be_of_its_address(request: &mut pb::RecordObservationRequest, other: &str, parent: &str) {
+    if let Some(content) = &mut request.content {
+        content.canonical_url.clear();
+    }
+    if !request.parent.is_empty() {
+        return;
+    }
+    let site = |url: &str| ingest::site(&Url::parse(url).ok()?);
+    let (own, other) = (request.urls.first().and_then(|url| site(url)), site(other));
+    request.parent = match own {
+        Some(own) if Some(&own) != other.as_ref() => format!("sources/{own}"),
+        _ => parent.to_owned(),
+    };
+}
+
+fn send(slot: mpsc::OwnedPermit<pb::ImportObservationsRequest>, queued: QueuedItem, dry_run: bool) -> InProgress {
+    let QueuedItem { item: Item { place, action, done }, permit } = queued;
+    if let Action::Record(mut request) = action {
+        request.validate_only = dry_run;
+        slot.send(pb::ImportObservationsRequest { offset: done.items, requests: vec![*request] });
+    }
+    InProgress { place, done, state: ItemState::Sent, _permit: permit }
+}
+
+/// Reports a rejected item. Fails if the error is temporary, since all items after it would be rejected too.
+fn rejected(error: ServerError, item: ItemRef<'_>, tracker: &mut Tracker<'_>) -> Result<(), CaptureError> {
+    if error.is_passing() {
+        return Err(error.into());
+    }
+    tracker.fail(item, error.into());
+    Ok(())
+}
+
+impl From<pb::ItemError> for ServerError {
+    fn from(error: pb::ItemError) -> Self {
+        let pb::ItemError { code, reason, message, metadata, mut field_violations } = error;
+        // Each message here has a single request, so the index before its errors says nothing.
+        let unnumbered = |text: String| match text.strip_prefix("requests[0]") {
+            Some(rest) => rest.trim_start_matches(['.', ':', ' ']).to_owned(),
+            None => text,
+        };
+        for violation in &mut field_violations {
+            violation.field = unnumbered(std::mem::take(&mut violation.field));
+        }
+        Self { code: Code::from(code), reason, message: unnumbered(message), metadata, field_violations }
+    }
+}

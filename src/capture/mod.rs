@@ -1,0 +1,52 @@
+//! Captures articles for the archive and takes them out again: pages, feeds, whole collections and exports.
+//!
+//! It knows the archive as a [`Client`](crate::client::Client) does, and neither terminal nor exit status: the caller
+//! passes options, receives events, and decides what to print.
+//!
+//! - [`pages`]: fetches pages and records what they say;
+//! - [`follow`]: archives the entries of syndication feeds, once or repeatedly;
+//! - [`import`]: archives whole collections: JSON Lines, web archives, git repositories;
+//! - [`export`]: writes articles as JSON Lines or as documents;
+//! - [`state_file`]: what a run keeps for the next one, outside the archive.
+
+mod error;
+pub mod export;
+pub mod follow;
+pub mod import;
+pub mod originals;
+pub mod pages;
+pub mod replace;
+pub mod state_file;
+
+pub use self::error::{CaptureError, PageError};
+use crate::ingest::Document;
+use crate::wire::pb;
+
+/// The outcome of one document, and the remarks on it.
+#[derive(Debug, Default)]
+pub struct Captured {
+    /// The archive's response.
+    pub response: pb::RecordObservationResponse,
+    /// What the reader inferred because the document did not state it, one line each.
+    pub guesses: Vec<String>,
+    /// Other remarks for the user, one line each.
+    pub notes: Vec<String>,
+}
+
+impl Captured {
+    /// The remarks on a document that is not archived yet.
+    pub fn of(document: &Document) -> Self {
+        Self { guesses: document.guesses.iter().map(ToString::to_string).collect(), ..Self::default() }
+    }
+
+    /// The resource name of the article; empty before it is archived.
+    pub fn article(&self) -> String {
+        let revision = self.response.revision.as_ref();
+        revision.map(|revision| article_of_revision(&revision.name).to_owned()).unwrap_or_default()
+    }
+}
+
+/// The name of the article in the name of a revision.
+pub fn article_of_revision(name: &str) -> &str {
+    name.rsplit_once("/revisions/").map_or(name, |(article, _)| article)
+}

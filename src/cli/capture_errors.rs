@@ -1,0 +1,121 @@
+//! Exit statuses and hints for the errors of capturing and exporting.
+
+use super::exit::{Exit, Failure};
+use super::short_name::short;
+use crate::capture::export::{ExportError, FileConflict};
+use crate::capture::import::GitError;
+use crate::capture::{CaptureError, PageError};
+use crate::fetch::FetchError;
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        if let CaptureError::Server(error) = error {
+            return (*error).into();
+        }
+        let failure = Self::new(exit_of_capture(&error), &error).kind(error.reason());
+        Self { hint: hint_of_capture(&error), ..failure }
+    }
+}
+
+fn exit_of_capture(error: &CaptureError) -> Exit {
+    match error {
+        CaptureError::Fetch(error) => exit_of_fetch(error),
+        CaptureError::Page(PageError::NoSource | PageError::Feed { .. })
+        | CaptureError::Git(GitError::NoSource)
+        | CaptureError::Overrides { .. } => Exit::Usage,
+        CaptureError::Page(PageError::FrontPage { .. })
+        | CaptureError::Git(GitError::NoCommit { .. } | GitError::NoMatch { .. }) => Exit::NotFound,
+        CaptureError::BrokenOff => Exit::Unreachable,
+        CaptureError::Server(_)
+        | CaptureError::Unreadable(_)
+        | CaptureError::Page(_)
+        | CaptureError::Item(_)
+        | CaptureError::Git(_)
+        | CaptureError::Collection { .. }
+        | CaptureError::State { .. }
+        | CaptureError::Reader(_) => Exit::Failed,
+    }
+}
+
+fn exit_of_fetch(error: &FetchError) -> Exit {
+    if matches!(error, FetchError::NotHttp { .. } | FetchError::PrivateAddress { .. }) {
+        Exit::Usage
+    } else if error.is_missing() {
+        Exit::NotFound
+    } else if error.is_transient() {
+        Exit::Unreachable
+    } else {
+        Exit::Failed
+    }
+}
+
+fn hint_of_capture(error: &CaptureError) -> Option<String> {
+    let hint = match error {
+        CaptureError::Page(PageError::NoSource) => "name it: --source express-gazette",
+        CaptureError::Page(PageError::FrontPage { .. }) => {
+            "the page is probably gone; `dateline withdraw` records that"
+        }
+        CaptureError::Page(PageError::Feed { url }) => {
+            return Some(format!("`dateline follow {url}` archives its entries"));
+        }
+        CaptureError::Git(GitError::NotInstalled) => "install git; it is needed to read a repository",
+        CaptureError::Git(GitError::Shallow { .. }) => {
+            "`git fetch --unshallow` gets them; --allow-shallow imports what is there"
+        }
+        CaptureError::Git(GitError::NoCommit { .. }) => "`git branch --all` lists the branches; --branch names one",
+        CaptureError::Git(GitError::NoMatch { .. }) => {
+            "patterns start at the top of the repository; `*` stays in one directory: '**/*.md' is all Markdown"
+        }
+        CaptureError::Git(GitError::NoSource) => "name the source: --source express-gazette",
+        CaptureError::Overrides { .. } => "leave out --source, --label, --keep-original",
+        CaptureError::State { .. } => {
+            "--state-dir names another directory; without saved state the command starts over, and archives nothing twice"
+        }
+        CaptureError::BrokenOff => "run the same command again: it continues where it stopped",
+        CaptureError::Server(_)
+        | CaptureError::Fetch(_)
+        | CaptureError::Unreadable(_)
+        | CaptureError::Page(_)
+        | CaptureError::Item(_)
+        | CaptureError::Git(_)
+        | CaptureError::Collection { .. }
+        | CaptureError::Reader(_) => return None,
+    };
+    Some(hint.to_owned())
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let (exit, hint) = match &error {
+            ExportError::Server(error) => return Self::of_call((**error).clone()),
+            ExportError::UnknownArticle { article, is_as_of } => {
+                let then = if *is_as_of { " at that time" } else { "" };
+                let message = format!("there is no article {}{then}", short(article));
+                let failure = Self::new(Exit::NotFound, message).kind(error.reason());
+                return failure.hint("`dateline list` lists the articles");
+            }
+            ExportError::NotSelected => (Exit::NotFound, None),
+            ExportError::State(_) | ExportError::Conflict(FileConflict::NotAState(_)) => {
+                (Exit::Conflict, Some("give --force to start over"))
+            }
+            ExportError::Conflict(FileConflict::OtherOptions(_)) => {
+                (Exit::Conflict, Some("run the command that began it, or give --force to start over"))
+            }
+            ExportError::Conflict(FileConflict::Exists(_) | FileConflict::NoState(_)) => {
+                (Exit::Conflict, Some("name another file, or give --force to overwrite it"))
+            }
+            ExportError::Conflict(FileConflict::Foreign(_)) => (Exit::Conflict, Some("--force overwrites it")),
+            ExportError::Write { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
+                (Exit::Failed, Some("free some space, and run the same command again"))
+            }
+            ExportError::Write { .. }
+            | ExportError::Read { .. }
+            | ExportError::Invalid { .. }
+            | ExportError::NoRequest
+            | ExportError::Compression(_)
+            | ExportError::Task(_) => (Exit::Failed, None),
+        };
+        let failure = Self::new(exit, &error).kind(error.reason());
+        Self { hint: hint.map(str::to_owned), ..failure }
+    }
+}

@@ -1,0 +1,65 @@
+//! Keeps responses within gRPC's default limit of 4 MiB per message.
+//!
+//! This is the only place that measures responses. Code that reads the archive for a page has a rough bound of its own,
+//! so that it does not read much more than is sent.
+
+use prost::Message;
+
+/// The items of a page take at most this many bytes together, unless the first alone takes more.
+pub(super) const PAGE_BYTES_MAX: usize = 2 << 20;
+
+/// The framing of an item in its list: a tag, and a length of up to four bytes.
+const FRAME_BYTES: usize = 5;
+
+/// The space of a page that is used so far.
+#[derive(Debug, Default)]
+pub(super) struct PageSpace {
+    taken: usize,
+}
+
+impl PageSpace {
+    /// Takes the space for an item if there is enough. The first item always fits.
+    pub(super) fn has(&mut self, item: &impl Message) -> bool {
+        let taken = self.taken.saturating_add(item.encoded_len() + FRAME_BYTES);
+        let fits = self.taken == 0 || taken <= PAGE_BYTES_MAX;
+        if fits {
+            self.taken = taken;
+        }
+        fits
+    }
+}
+
+/// Keeps the items that fit. Returns whether any were dropped.
+pub(super) fn keep<T: Message>(items: &mut Vec<T>) -> bool {
+    let mut room = PageSpace::default();
+    let kept = items.iter().take_while(|item| room.has(*item)).count();
+    let drops = kept < items.len();
+    items.truncate(kept);
+    drops
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(lengths: &[usize]) -> Vec<String> {
+        lengths.iter().map(|length| "x".repeat(*length)).collect()
+    }
+
+    #[test]
+    fn a_page_ends_before_the_item_that_does_not_fit() {
+        let mut items = texts(&[1 << 20, 900_000, 200_000]);
+        assert!(keep(&mut items));
+        assert_eq!(items.len(), 2);
+        assert!(!keep(&mut items));
+        assert_eq!(items.len(), 2);
+    }
+
+    #[test]
+    fn a_page_has_its_first_item_however_large_that_is() {
+        let mut items = texts(&[3 << 20, 1]);
+        assert!(keep(&mut items));
+        assert_eq!(items.len(), 1);
+        assert!(!keep(&mut Vec::<String>::new()));
+    }
+}

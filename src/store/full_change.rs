@@ -1,0 +1,74 @@
+//! Full changes: a change with its content and original. They are the record itself, from which all indexes are
+//! projected, so they are what is copied from one database to another.
+
+use super::content::{StoredContent, StoredOriginal};
+use super::engine::Read;
+use super::key::log::LogKey;
+use super::{Batch, StoreError, record};
+use crate::model::{Change, LogDigest, Seq};
+
+/// A change with its content and original, as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FullChange {
+    /// The change, decoded from `record`.
+    pub change: Change,
+    /// The change's protobuf bytes, which the log digest covers.
+    pub record: Vec<u8>,
+    /// The content stored with it.
+    pub content: Option<StoredContent>,
+    /// The original stored with it.
+    pub original: Option<StoredOriginal>,
+}
+
+impl FullChange {
+    /// Reads the change at `seq`; `None` at or after the end of the log. If the change names a content or original that
+    /// is missing, that is damage.
+    pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
+        let Some(mut full) = Self::read_record(from, seq)? else { return Ok(None) };
+        full.read_payload(from)?;
+        Ok(Some(full))
+    }
+
+    /// Reads the change at `seq` without its content and original.
+    pub fn read_record(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
+        let key = LogKey(seq).encode();
+        let Some(value) = from.get(&key)? else { return Ok(None) };
+        let (change, record) = record::decode_with_record(&key, &value)?;
+        Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
+    }
+
+    /// Reads the content and original that the change names. If one of them is damaged, what was read before it is
+    /// kept.
+    pub fn read_payload(&mut self, from: &dyn Read) -> Result<(), StoreError> {
+        let Some(new_revision) = &self.change.entry.new_revision else { return Ok(()) };
+        let seq = self.change.seq;
+        let content = StoredContent::read(from, seq)?;
+        self.content = Some(content.ok_or_else(|| StoreError::damaged_at(seq, "a content is missing"))?);
+        self.original = new_revision.original.as_ref().map(|_| StoredOriginal::read(from, seq)).transpose()?;
+        Ok(())
+    }
+
+    /// The stored size of the content and the original, in bytes.
+    pub fn payload_bytes(&self) -> usize {
+        let content = self.content.as_ref().map_or(0, StoredContent::data_bytes);
+        content + self.original.as_ref().map_or(0, |original| original.0.len())
+    }
+
+    /// Decodes the change at `seq` from `record`, given the log digest `before` it.
+    pub(super) fn from_record(seq: Seq, before: LogDigest, record: Vec<u8>) -> Result<Self, StoreError> {
+        let change = record::change_of(seq, before.after(seq, &record), &record)?;
+        Ok(Self { change, record, content: None, original: None })
+    }
+
+    /// Adds the change, its content and its original to a batch, but no indexes.
+    pub fn write(&self, batch: &mut Batch) {
+        let (key, value) = record::to_entry(self.change.seq, self.change.log_digest, &self.record);
+        batch.writes.insert(key, Some(value));
+        if let Some(content) = &self.content {
+            content.write(batch);
+        }
+        if let Some(original) = &self.original {
+            original.write(self.change.seq, batch);
+        }
+    }
+}
