@@ -66,6 +66,14 @@ lint:
     cargo clippy --all-targets -- -D warnings
     buf lint
     cargo deny check bans licenses sources
+    cargo machete --skip-target-dir
+
+# Check each of cargo's features by itself
+[group('check')]
+features:
+    for feature in client archive ingest; do \
+        cargo clippy --lib --no-default-features --features "$feature" -- -D warnings || exit; \
+    done
 
 # Format the code
 [group('check')]

@@ -17,20 +17,38 @@
 //! - [`config`]: the settings of `serve`;
 //! - [`cli`]: the command line;
 //! - [`clock`] and [`telemetry`]: the time and the diagnostic log.
+//!
+//! Cargo features select the layers. `client`, `archive` (with `store`, `backup`, `service` and `server`) and `ingest`
+//! (with `export` and `fetch`) can each be used without the others; `cli`, the default, is everything. `model` and
+//! `clock` are always there, and `wire` comes with the layers that use it.
 
+#[cfg(feature = "archive")]
 pub mod archive;
+#[cfg(feature = "archive")]
 pub mod backup;
+#[cfg(feature = "cli")]
 pub mod capture;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "ingest")]
 pub mod export;
+#[cfg(feature = "ingest")]
 pub mod fetch;
+#[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod model;
+#[cfg(feature = "archive")]
 pub mod server;
+#[cfg(feature = "archive")]
 pub mod service;
+#[cfg(feature = "archive")]
 pub mod store;
+#[cfg(feature = "cli")]
 pub mod telemetry;
+#[cfg(feature = "wire")]
 pub mod wire;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tonic::Status;
 
-use super::import::{GitError, ItemError};
+use super::import::{CollectionError, GitError, ItemError};
 use crate::client::ServerError;
 use crate::fetch::FetchError;
 use crate::ingest::IngestError;
@@ -37,7 +37,7 @@ pub enum CaptureError {
         /// The path of the file.
         collection: String,
         /// Why it could not be opened.
-        error: io::Error,
+        error: CollectionError,
     },
     /// Overrides were given for JSON Lines, which carry everything themselves.
     #[error("{collection}: options for documents do not apply to JSON Lines")]

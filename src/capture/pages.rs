@@ -121,7 +121,7 @@ impl<'a> Pages<'a> {
         Ok(found.article.filter(|article| self.is_wanted(&article.name)))
     }
 
-    /// Whether this command may write to an article, given `--source` and `--article`.
+    /// Whether this run may write to an article, given the source and the article id in the overrides.
     fn is_wanted(&self, name: &str) -> bool {
         let Ok(name) = ArticleName::parse(name) else { return false };
         self.overrides.source.as_ref().is_none_or(|source| *source == name.source)
@@ -173,7 +173,7 @@ impl<'a> Pages<'a> {
         self.overrides.article.clone().or(known).unwrap_or_default()
     }
 
-    /// Applies the overrides of this command, and records the observation. `remarks` are those on the document.
+    /// Applies the overrides, and records the observation. `remarks` are those on the document.
     async fn record(
         &self,
         mut request: pb::RecordObservationRequest,

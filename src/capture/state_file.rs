@@ -1,5 +1,5 @@
-//! State files: what commands keep from one run to the next, outside the archive and on the machine they run on. There
-//! is one JSON file for each archive and thing, such as a feed or a collection.
+//! State files: what imports and feeds keep from one run to the next, outside the archive and on the machine they run
+//! on. There is one JSON file for each archive and thing, such as a feed or a collection.
 //!
 //! State files are not part of the record. Losing one costs some repeated work, which changes nothing.
 
@@ -38,15 +38,15 @@ impl StateDir {
 }
 
 /// The state file of one thing.
-pub struct StateFile<T> {
+pub(super) struct StateFile<T> {
     path: PathBuf,
-    /// The state, as read or as last changed; [`Self::keep`] writes it.
-    pub value: T,
+    /// The state, as read or as last changed; [`Self::save`] writes it.
+    pub(super) value: T,
 }
 
 impl<T: Serialize + DeserializeOwned + Default> StateFile<T> {
     /// Reads the state of a thing; the default if there is no file.
-    pub fn of(state_dir: &StateDir, thing: &str) -> io::Result<Self> {
+    pub(super) fn of(state_dir: &StateDir, thing: &str) -> io::Result<Self> {
         let digest = Sha256::new().chain_update(&state_dir.archive_id).chain_update(thing).finalize();
         let name = HEXLOWER.encode(digest.get(..16).unwrap_or(&digest));
         let path = state_dir.folder.join(format!("{name}.json"));
@@ -60,12 +60,12 @@ impl<T: Serialize + DeserializeOwned + Default> StateFile<T> {
 
     /// Writes the state durably. Only this user can read the file, since it has URLs and names from the archive. It is
     /// replaced as a whole, so it is never half written.
-    pub fn keep(&self) -> io::Result<()> {
+    pub(super) fn save(&self) -> io::Result<()> {
         replace_privately(&self.path, &serde_json::to_vec_pretty(&self.value)?)
     }
 
     /// Removes the file; succeeds if there is none.
-    pub fn forget(self) -> io::Result<()> {
+    pub(super) fn remove(self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

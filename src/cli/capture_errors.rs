@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure};
 use super::short_name::short;
 use crate::capture::export::{ExportError, FileConflict};
-use crate::capture::import::GitError;
+use crate::capture::import::{CollectionError, GitError};
 use crate::capture::{CaptureError, PageError};
 use crate::fetch::FetchError;
 
@@ -12,7 +12,25 @@ impl From<CaptureError> for Failure {
         if let CaptureError::Server(error) = error {
             return (*error).into();
         }
-        let failure = Self::new(exit_of_capture(&error), &error).kind(error.reason());
+        // One page of many is reported without its hint, so these are part of the message.
+        let remedy = match &error {
+            CaptureError::Fetch(FetchError::PrivateAddress { .. }) => {
+                "; pass --allow-private to fetch from private networks"
+            }
+            CaptureError::Fetch(FetchError::Robots { .. }) => "; if you may fetch it anyway, pass --ignore-robots",
+            CaptureError::Fetch(_)
+            | CaptureError::Server(_)
+            | CaptureError::Unreadable(_)
+            | CaptureError::Page(_)
+            | CaptureError::Item(_)
+            | CaptureError::Git(_)
+            | CaptureError::Collection { .. }
+            | CaptureError::Overrides { .. }
+            | CaptureError::State { .. }
+            | CaptureError::BrokenOff
+            | CaptureError::Reader(_) => "",
+        };
+        let failure = Self::new(exit_of_capture(&error), format!("{error}{remedy}")).kind(error.reason());
         Self { hint: hint_of_capture(&error), ..failure }
     }
 }
@@ -67,9 +85,15 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
             "patterns start at the top of the repository; `*` stays in one directory: '**/*.md' is all Markdown"
         }
         CaptureError::Git(GitError::NoSource) => "name the source: --source express-gazette",
+        CaptureError::Collection { error: CollectionError::Directory, .. } => {
+            "for a git repository, give it with --git"
+        }
+        CaptureError::Collection { error: CollectionError::UnknownFormat, .. } => "`dateline add` takes documents",
+        CaptureError::Collection { error: CollectionError::Zstd, .. } => "`zstd -d` decompresses them",
         CaptureError::Overrides { .. } => "leave out --source, --label, --keep-original",
         CaptureError::State { .. } => {
-            "--state-dir names another directory; without saved state the command starts over, and archives nothing twice"
+            "--state-dir names another directory; without saved state the command starts over, and archives nothing \
+             twice"
         }
         CaptureError::BrokenOff => "run the same command again: it continues where it stopped",
         CaptureError::Server(_)
@@ -78,7 +102,7 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         | CaptureError::Page(_)
         | CaptureError::Item(_)
         | CaptureError::Git(_)
-        | CaptureError::Collection { .. }
+        | CaptureError::Collection { error: CollectionError::Read(_), .. }
         | CaptureError::Reader(_) => return None,
     };
     Some(hint.to_owned())
@@ -104,7 +128,11 @@ impl From<ExportError> for Failure {
             ExportError::Conflict(FileConflict::Exists(_) | FileConflict::NoState(_)) => {
                 (Exit::Conflict, Some("name another file, or give --force to overwrite it"))
             }
-            ExportError::Conflict(FileConflict::Foreign(_)) => (Exit::Conflict, Some("--force overwrites it")),
+            ExportError::Conflict(FileConflict::Foreign(_)) => {
+                // One of many documents, which are reported without their hints.
+                let message = format!("{error}; --force overwrites it");
+                return Self::new(Exit::Conflict, message).kind(error.reason());
+            }
             ExportError::Write { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
                 (Exit::Failed, Some("free some space, and run the same command again"))
             }

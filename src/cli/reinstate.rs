@@ -24,11 +24,13 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     if out.json {
         return out.message(&done);
     }
-    let is_repeated = !done.changed || before == Some(pb::ArticleState::Live);
-    let outcome = match (is_repeated, dry_run) {
-        (true, _) => "already live",
-        (false, true) => "would reinstate",
-        (false, false) => "reinstated",
+    let outcome = match (done.changed, before == Some(pb::ArticleState::Live), dry_run) {
+        (false, _, _) => "already live",
+        // Recorded, with a time and a reason of its own.
+        (true, true, true) => "would reinstate again",
+        (true, true, false) => "reinstated again",
+        (true, false, true) => "would reinstate",
+        (true, false, false) => "reinstated",
     };
     report(outcome, &done.article.unwrap_or_default(), out)
 }

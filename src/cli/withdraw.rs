@@ -27,11 +27,13 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     if out.json {
         return out.message(&done);
     }
-    let is_repeated = !done.changed || before == Some(pb::ArticleState::Withdrawn);
-    let outcome = match (is_repeated, dry_run) {
-        (true, _) => "already withdrawn",
-        (false, true) => "would withdraw",
-        (false, false) => "withdrawn",
+    let outcome = match (done.changed, before == Some(pb::ArticleState::Withdrawn), dry_run) {
+        (false, _, _) => "already withdrawn",
+        // Recorded, with a time and a reason of its own.
+        (true, true, true) => "would withdraw again",
+        (true, true, false) => "withdrawn again",
+        (true, false, true) => "would withdraw",
+        (true, false, false) => "withdrawn",
     };
     report(outcome, &done.article.unwrap_or_default(), out)
 }

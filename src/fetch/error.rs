@@ -21,10 +21,7 @@ pub enum FetchError {
         reason: &'static str,
     },
     /// The host is this machine, or is on a network that is not public.
-    #[error(
-        "{url} was not fetched: {host} is at {address}, which is not on the public internet; \
-         pass --allow-private to fetch from private networks"
-    )]
+    #[error("{url} was not fetched: {host} is at {address}, which is not on the public internet")]
     PrivateAddress {
         /// The URL of the page.
         url: String,
@@ -120,7 +117,7 @@ pub enum FetchError {
         retry_after: Option<Duration>,
     },
     /// The site's robots.txt does not allow fetching the page.
-    #[error("{url} was not fetched: {refusal}; if you may fetch it anyway, pass --ignore-robots")]
+    #[error("{url} was not fetched: {refusal}")]
     Robots {
         /// The URL of the page.
         url: String,

@@ -53,7 +53,7 @@ pub struct ChangeEntry {
     /// Whether a rollback requested the change, which created or confirmed a revision.
     pub by_rollback: bool,
     /// The article's newest state, as known with this change.
-    pub standing: LatestState,
+    pub latest_state: LatestState,
 }
 
 /// An article's state at the end of the observe axis, as known with a change.

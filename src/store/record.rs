@@ -86,10 +86,10 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         made: entry.new_revision.as_deref().map(revision_to_stored),
         name: Some(name_to_stored(&entry.name)),
         reason: entry.reason.clone(),
-        newest_offset: seq.0.saturating_sub(entry.standing.created_seq.0),
-        newest_since_offset: entry.standing.since.micros_since(entry.observe_time),
-        withdrawn: entry.standing.withdrawn,
-        superseded: !entry.standing.is_newest,
+        newest_offset: seq.0.saturating_sub(entry.latest_state.created_seq.0),
+        newest_since_offset: entry.latest_state.since.micros_since(entry.observe_time),
+        withdrawn: entry.latest_state.withdrawn,
+        superseded: !entry.latest_state.is_newest,
         fetch: entry.fetch.as_deref().map(fetch_to_stored),
         by_rollback: entry.by_rollback,
     }
@@ -120,7 +120,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     };
     let name = name_from_stored(&message.name?)?;
     let observe_time = Timestamp::from_micros(message.observe_time)?;
-    let standing = LatestState {
+    let latest_state = LatestState {
         created_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
         since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
         withdrawn: message.withdrawn,
@@ -144,7 +144,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         reason: message.reason,
         fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
-        standing,
+        latest_state,
     })
 }
 

@@ -1,5 +1,8 @@
 //! Converts messages to and from proto3 JSON, using their descriptors. Source:
 //! <https://protobuf.dev/programming-guides/json/>.
+//!
+//! This takes reflection (prost-reflect). The code that pbjson-build can generate instead has no conversion for
+//! prost's `Timestamp` and `Duration`, and cannot write an enum value that it does not know.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;

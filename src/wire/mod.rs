@@ -5,24 +5,32 @@
 //! wrong. No layer above this one sees an unchecked message.
 
 mod field_errors;
+#[cfg(feature = "archive")]
 pub mod frame;
 mod from_pb;
+#[cfg(feature = "cli")]
 pub mod json;
+#[cfg(feature = "cli")]
 pub mod json_lines;
+#[cfg(feature = "archive")]
 pub mod request;
 mod to_pb;
 pub mod token;
 pub mod verification;
+#[cfg(feature = "archive")]
 pub mod writer;
 
 #[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/dateline/v1")]
 pub mod pb {
     //! The messages and services of `dateline.v1`.
     tonic::include_proto!("dateline.v1");
+    #[cfg(feature = "client")]
     include!(concat!(env!("OUT_DIR"), "/feed_client/dateline.v1.ChangeFeedService.rs"));
+    #[cfg(feature = "archive")]
     include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.ChangeFeedService.rs"));
 }
 
+#[cfg(feature = "archive")]
 pub(crate) use field_errors::all;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors, every, field_violations};
 pub use from_pb::{

@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("export", &["model"]),
     ("client", &["wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "archive", "model", "config", "telemetry", "clock"]),
+    ("server", &["service", "wire", "archive", "model", "clock"]),
     (
         "cli",
         &["capture", "client", "wire", "backup", "ingest", "fetch", "export", "model", "config", "server", "telemetry"],

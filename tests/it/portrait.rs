@@ -103,9 +103,9 @@ fn change_line(shown: &ChangeAt) -> String {
         write!(line, ", fetched from {}, etag {:?}, last modified {:?}", fetch.url, fetch.etag, fetch.last_modified)
             .unwrap();
     }
-    let standing = entry.standing;
-    let (withdrawn, newest) = (standing.withdrawn, standing.is_newest);
-    write!(line, ", newest since {} by {}", standing.since, standing.created_seq).unwrap();
+    let latest_state = entry.latest_state;
+    let (withdrawn, newest) = (latest_state.withdrawn, latest_state.is_newest);
+    write!(line, ", newest since {} by {}", latest_state.since, latest_state.created_seq).unwrap();
     write!(line, ", withdrawn {withdrawn}, is newest {newest}, newest revision {}", shown.newest).unwrap();
     line
 }

@@ -77,15 +77,15 @@ impl FeedEntry {
 impl FilterState {
     /// The state of the article of `change`, just after it.
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
-        let standing = change.entry.standing;
-        let state = StateInForce { withdrawn: standing.withdrawn, since: standing.since };
+        let latest_state = change.entry.latest_state;
+        let state = StateInForce { withdrawn: latest_state.withdrawn, since: latest_state.since };
         Ok(Self { created_by: newest(reader, change)?, state })
     }
 }
 
 /// The change that created the newest revision of the article, as known with `change`.
 pub(crate) fn newest(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Arc<Change>, ReadError> {
-    let created_seq = change.entry.standing.created_seq;
+    let created_seq = change.entry.latest_state.created_seq;
     if created_seq == change.seq { Ok(Arc::clone(change)) } else { reader.change(created_seq) }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
         kind,
         revision: revision_of(reader, entry.change.entry.name.clone(), number, created_by, content)?,
         newest: newest_number,
-        is_newest: change.entry.standing.is_newest || kind == ChangeKind::Aliased,
+        is_newest: change.entry.latest_state.is_newest || kind == ChangeKind::Aliased,
         comparison,
         replay_request,
     })

@@ -260,7 +260,7 @@ impl Decider<'_> {
             fetch: None,
             by_rollback: false,
             // A placeholder. `staged` replaces it, since it depends on the head after the change.
-            standing: LatestState {
+            latest_state: LatestState {
                 created_seq: self.position.next_seq,
                 since: operation.observe_time,
                 withdrawn: false,
@@ -278,9 +278,9 @@ impl Decider<'_> {
     ) -> Result<StagedChange, ArchiveError> {
         let (seq, article) = (self.position.next_seq, entry.article);
         let depth = payload.as_ref().map(|payload| payload.packed.depth());
-        let Projected { head, standing, mut batch } =
+        let Projected { head, latest_state, mut batch } =
             project(&self.tables, before, Cause { seq, entry: &entry, depth })?;
-        entry.standing = standing;
+        entry.latest_state = latest_state;
         let content = payload.map(|payload| payload.write(seq, &mut batch));
         let (encoded, change) = self.position.encode(entry);
         if encoded.value.len() > VALUE_BYTES_MAX {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  head before ─┐
-//!  indexes ─────┼─▶ project ─▶ head after, index entries, standing
+//!  indexes ─────┼─▶ project ─▶ head after, index entries, latest state
 //!  change ──────┘
 //! ```
 //!
@@ -15,7 +15,7 @@
 //!   from the change. So a change of the rules would not alter what an existing log projects to.
 //! - It depends only on the change, the head before it, and index entries of earlier changes. Entries of this change
 //!   and of later ones are ignored, so that a verification can run it over a database that is ahead of the change.
-//! - The change's `standing`, how it leaves its article, is part of the result. For a change of the log it is
+//! - The change's `latest_state`, how it leaves its article, is part of the result. For a change of the log it is
 //!   recomputed and compared ([`reproject`]).
 //!
 //! It must not know what a content says, who sent it, or whether the change is durable.
@@ -36,7 +36,7 @@ pub(crate) struct Projected {
     /// The article's head after it.
     pub(crate) head: ArticleHead,
     /// The article's state after it, as the change's log record has it.
-    pub(crate) standing: LatestState,
+    pub(crate) latest_state: LatestState,
     /// The index entries to write, including the head.
     pub(crate) batch: Batch,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Projected {
 pub(crate) struct Cause<'a> {
     /// Its position in the log.
     pub(crate) seq: Seq,
-    /// Its log record. The standing in it is ignored.
+    /// Its log record. The latest state in it is ignored.
     pub(crate) entry: &'a ChangeEntry,
     /// The depth of its content in the delta chain: the number of contents that must be read first. `None` if it has no
     /// content, or none that can be read, so that no later content becomes a delta of it.
@@ -91,7 +91,7 @@ pub(crate) fn reproject(
         return Err(StoreError::damaged_at(*seq, "a change does not refer to the article's previous change"));
     }
     let projected = project(tables, before, Cause { seq: *seq, entry, depth })?;
-    if projected.standing != entry.standing {
+    if projected.latest_state != entry.latest_state {
         return Err(StoreError::damaged_at(*seq, "a change's record of its article's state does not match the log"));
     }
     Ok(projected)
@@ -235,7 +235,7 @@ impl<'a> Projection<'a> {
             self.batch.put_request(self.article, id, seq);
         }
         self.batch.put_head(self.article, &self.head);
-        Projected { standing: standing(&self.head, entry), head: self.head, batch: self.batch }
+        Projected { latest_state: latest_state(&self.head, entry), head: self.head, batch: self.batch }
     }
 
     fn timeline(&self) -> TimelineReader<'a> {
@@ -270,7 +270,7 @@ impl<'a> Projection<'a> {
 }
 
 /// The state in which the change leaves its article, given the head after it.
-fn standing(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
+fn latest_state(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
     let is_newest = match entry.kind {
         LogKind::Created | LogKind::Revised | LogKind::Sighted | LogKind::Repeated | LogKind::RolledBack => {
             entry.revision == Some(head.newest.revision)

@@ -120,7 +120,7 @@ impl ArticleAt {
     /// is in force. So if the site answers a conditional request with "not modified", the archive has the current page.
     pub fn latest_fetch(&self) -> Option<&Fetch> {
         let latest = &self.latest.entry;
-        let found_newest = self.etag.is_some() && latest.standing.is_newest && !self.withdrawn();
+        let found_newest = self.etag.is_some() && latest.latest_state.is_newest && !self.withdrawn();
         latest.fetch.as_deref().filter(|_| found_newest)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 use super::folder::Folder;
 use super::item::item;
@@ -122,6 +123,8 @@ impl<'a> DocumentsExport<'a> {
 
     /// Writes every document that is missing or out of date, until `stopping` is cancelled. Documents that cannot be
     /// written are reported as [`DocumentEvent::Failed`]. What was written is durable when this returns.
+    ///
+    /// To stop it, cancel `stopping`. If the caller stops waiting instead, the last documents may not be durable.
     pub async fn run(&mut self, stopping: &CancellationToken, report: &mut Report<'_>) -> Result<(), ExportError> {
         let done = self.write_all(stopping, report).await;
         let synced = self.written.values().try_for_each(|file| self.folder.sync(file));
@@ -261,15 +264,19 @@ impl<'a> DocumentsExport<'a> {
         });
         let mut reads: Vec<Result<_, ExportError>> = stream::iter(reads).buffered(CONCURRENT_WRITES).collect().await;
         // An unreachable server fails all reads, and is reported once.
-        let unreachable =
-            |read: &Result<_, ExportError>| matches!(read, Err(ExportError::Server(error)) if error.is_passing());
-        if let Some(failed) = reads.iter().position(unreachable)
+        if let Some(failed) = reads.iter().position(|read| read.as_ref().err().is_some_and(is_unreachable))
             && let Err(error) = reads.swap_remove(failed)
         {
             return Err(error);
         }
         Ok(reads)
     }
+}
+
+/// Whether an error says that the archive cannot be reached, so that other reads fail as well.
+fn is_unreachable(error: &ExportError) -> bool {
+    let ExportError::Server(error) = error else { return false };
+    error.is_of_transport() || matches!(error.code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
 }
 
 /// Breaks if either one does.

@@ -5,7 +5,7 @@ use tonic::{Response, Status};
 
 use super::ExportError;
 use super::item::{OriginalBytes, revision_at};
-use super::lines::LinesOptions;
+use super::options::LinesOptions;
 use super::page::Page;
 use super::partial_file::ExportState;
 use super::selection::{SelectedArticles, Selection};
@@ -80,9 +80,9 @@ impl<'a> History<'a> {
         let mut replay = change.request.ok_or(ExportError::NoRequest)?;
         let number = replay.recorded.as_ref().map_or(0, |recorded| recorded.revision_number);
         replay.request = match replay.request.take() {
-            Some(Request::Record(mut publish)) => {
-                publish.original = self.original(&article, number, publish.original.take()).await?;
-                Some(Request::Record(publish))
+            Some(Request::Record(mut record)) => {
+                record.original = self.original(&article, number, record.original.take()).await?;
+                Some(Request::Record(record))
             }
             // Later observations are left out, so revisions may have other numbers where this is imported.
             Some(Request::Rollback(rollback)) if self.selection.at.is_some() => {

@@ -12,6 +12,7 @@ use super::ExportError;
 use super::encoding::Encoding;
 use super::history::History;
 use super::newest::Newest;
+use super::options::LinesOptions;
 use super::page::Page;
 use super::partial_file::{ExportState, PartialFile};
 use super::selection::Selection;
@@ -20,17 +21,6 @@ use crate::client::Client;
 /// Size and age at which a chunk is written, whichever comes first.
 const CHUNK_BYTES: usize = 8 << 20;
 const CHUNK_EVERY: Duration = Duration::from_secs(5);
-
-/// What JSON Lines contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinesOptions {
-    /// Whether only what is in force is exported, instead of the whole history.
-    pub newest: bool,
-    /// Whether the kept originals are included.
-    pub originals: bool,
-    /// The compression.
-    pub encoding: Encoding,
-}
 
 /// An export of JSON Lines, to a file or to the caller.
 pub struct LinesExport<'a> {
@@ -53,6 +43,8 @@ enum Source<'a> {
 
 impl<'a> LinesExport<'a> {
     /// Begins an export, or continues one from `state`. Without a file, [`Self::write`] returns the lines.
+    ///
+    /// If the caller stops waiting, no file was touched: the file is opened last, and without waiting.
     pub async fn begin(
         client: &'a Client,
         selection: &'a Selection,
@@ -86,7 +78,10 @@ impl<'a> LinesExport<'a> {
         &self.state
     }
 
-    /// Reads the next page. Cancel safe: nothing is lost if the caller stops waiting.
+    /// Reads the next page; there is none after [`Page::is_last`].
+    ///
+    /// If the caller stops waiting, the page is lost to this export, which can then only be [flushed](Self::flush). A
+    /// new export continues from its state.
     pub async fn page(&mut self) -> Result<Page, ExportError> {
         match &mut self.source {
             Source::History(history) => history.page().await,
@@ -121,7 +116,7 @@ impl<'a> LinesExport<'a> {
         }
     }
 
-    /// Renames a complete file to its target, and returns the target; `None` if there is no file.
+    /// Renames a complete file to its target, and returns the final state and the target; `None` if there is no file.
     pub fn complete(self) -> Result<(ExportState, Option<PathBuf>), ExportError> {
         let target = self.file.map(PartialFile::complete).transpose()?;
         Ok((self.state, target))

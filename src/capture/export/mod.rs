@@ -15,6 +15,7 @@ mod item;
 mod lines;
 mod manifest;
 mod newest;
+mod options;
 mod page;
 mod partial_file;
 mod selection;
@@ -23,7 +24,8 @@ pub use self::documents::{DocumentEvent, DocumentsExport, DocumentsOptions, Repo
 pub use self::encoding::Encoding;
 pub use self::error::{ExportError, FileConflict};
 pub use self::item::{OriginalBytes, item, revision_at};
-pub use self::lines::{LinesExport, LinesOptions};
+pub use self::lines::LinesExport;
+pub use self::options::LinesOptions;
 pub use self::page::Page;
 pub use self::partial_file::{Earlier, ExportState, PartialFile};
 pub use self::selection::Selection;

@@ -2,7 +2,7 @@
 
 use super::ExportError;
 use super::item::{OriginalBytes, revision_at};
-use super::lines::LinesOptions;
+use super::options::LinesOptions;
 use super::page::Page;
 use super::partial_file::ExportState;
 use super::selection::Selection;

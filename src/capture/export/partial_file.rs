@@ -15,10 +15,11 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
+use super::selection::Selection;
 use super::{ExportError, FileConflict};
 use crate::capture::replace::{replace, sync_folder};
 use crate::model::Timestamp;
-use crate::wire::json::from_json;
+use crate::wire::json::{from_json, to_json};
 use crate::wire::pb;
 
 /// The progress of an export, as stored in its state file.
@@ -36,7 +37,8 @@ pub struct ExportState {
     pub at_micros: Option<i64>,
     /// The page token to continue from; empty for the beginning.
     pub page_token: String,
-    /// The position after the last exported change or, with `--newest`, how many articles are exported.
+    /// The position after the last exported change or, with [`LinesOptions::newest`](super::LinesOptions::newest), how
+    /// many articles are exported.
     pub done: u64,
     /// Valid bytes of the part.
     pub part_bytes: u64,
@@ -49,6 +51,18 @@ pub struct ExportState {
 }
 
 impl ExportState {
+    /// The state of an export that begins. `asked` is a digest of its options.
+    pub fn new(asked: String, selection: &Selection) -> Self {
+        Self {
+            asked,
+            next_seq: selection.snapshot.next_seq,
+            log_digest: HEXLOWER.encode(&selection.snapshot.log_digest),
+            filter: to_json(&selection.filter),
+            at_micros: selection.at.map(Timestamp::micros),
+            ..Self::default()
+        }
+    }
+
     /// The snapshot that is read.
     pub fn snapshot(&self) -> pb::Snapshot {
         let log_digest = HEXLOWER.decode(self.log_digest.as_bytes()).unwrap_or_default();

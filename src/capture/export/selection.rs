@@ -33,16 +33,16 @@ impl Selection {
     ) -> Result<Self, ExportError> {
         let snapshot = snapshot(client, as_of(None, known_at)).await?;
         let selection = Self { filter, snapshot, at };
-        selection.check_articles(client).await?;
+        selection.check_articles(client, at.is_some() || known_at.is_some()).await?;
         Ok(selection)
     }
 
-    /// The selection of an unfinished export. It keeps the snapshot, the articles and the times with which it began, even
-    /// if the same words would mean something else by now.
+    /// The selection of an unfinished export. It keeps the snapshot, the articles and the times with which it began,
+    /// even if the same words would mean something else by now.
     pub async fn resume(client: &Client, state: &ExportState) -> Result<Self, ExportError> {
         let snapshot = snapshot(client, as_of_snapshot(Some(&state.snapshot()), None)).await?;
         let selection = Self { filter: state.filter()?, snapshot, at: state.at() };
-        selection.check_articles(client).await?;
+        selection.check_articles(client, selection.at.is_some()).await?;
         Ok(selection)
     }
 
@@ -94,8 +94,8 @@ impl Selection {
         }
     }
 
-    /// Fails if a named article does not exist at the point that is read.
-    async fn check_articles(&self, client: &Client) -> Result<(), ExportError> {
+    /// Fails if a named article does not exist at the point that is read. `is_as_of` says whether a time was requested.
+    async fn check_articles(&self, client: &Client, is_as_of: bool) -> Result<(), ExportError> {
         for names in self.filter.articles.chunks(usize::try_from(PAGE_SIZE).unwrap_or(1)) {
             let mut unread = names.to_vec();
             while !unread.is_empty() {
@@ -104,11 +104,11 @@ impl Selection {
                     as_of: self.as_of(),
                     ..pb::BatchGetArticlesRequest::default()
                 };
-                let answer = client.archive.clone().batch_get_articles(request).await?.into_inner();
-                if let Some(name) = answer.missing_names.first() {
-                    return Err(ExportError::UnknownArticle { article: name.clone(), is_as_of: self.at.is_some() });
+                let response = client.archive.clone().batch_get_articles(request).await?.into_inner();
+                if let Some(name) = response.missing_names.first() {
+                    return Err(ExportError::UnknownArticle { article: name.clone(), is_as_of });
                 }
-                unread = answer.unread_names;
+                unread = response.unread_names;
             }
         }
         Ok(())

@@ -124,7 +124,7 @@ impl Feed {
             untouched.chain(archived.into_iter().filter_map(|entry| entry.kept)).collect::<BTreeMap<_, _>>();
         self.state_file.value.validators = page.validators.filter(|_| is_complete);
         if !round.options.dry_run
-            && let Err(error) = self.state_file.keep()
+            && let Err(error) = self.state_file.save()
         {
             let note = format!("{}: the state of the feed cannot be saved: {error}", self.address);
             round.report(FeedEvent::Note(note)).await;
@@ -160,7 +160,7 @@ async fn archive(entry: Entry, seen: &BTreeMap<String, SeenEntry>, round: &Round
             Err(error) => Err(error.into()),
         },
     };
-    let again = done.as_ref().is_err_and(may_succeed_later);
+    let again = done.as_ref().is_err_and(|error| round.retries(error));
     let article = done.as_ref().map(Captured::article).unwrap_or_default();
     round.report(FeedEvent::Done(label, Box::new(done))).await;
     let kept = if again { known.cloned() } else { Some(SeenEntry { fingerprint, article }) };
@@ -171,23 +171,32 @@ fn fingerprint(entry: &Entry) -> String {
     HEXLOWER.encode(&entry.fingerprint)
 }
 
-/// Whether an error may be gone by the next time. The content of the entry will still be the same, so an error of the
-/// archive is retried unless it is about the content.
-fn may_succeed_later(error: &CaptureError) -> bool {
-    let CaptureError::Server(error) = error else { return error.is_transient() };
-    !matches!(
-        error.code,
-        Code::InvalidArgument
-            | Code::OutOfRange
+impl Round<'_> {
+    /// Whether an entry is tried again next time, although it has not changed. What the archive rejects about a content
+    /// is final for the text of an entry, but a page may be another one by then.
+    fn retries(&self, error: &CaptureError) -> bool {
+        let CaptureError::Server(error) = error else { return error.is_transient() };
+        match error.code {
+            Code::InvalidArgument => self.options.pages,
+            Code::OutOfRange
             | Code::NotFound
             | Code::AlreadyExists
             | Code::Aborted
             | Code::FailedPrecondition
-            | Code::DataLoss
-    )
-}
+            | Code::DataLoss => false,
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::Unauthenticated => true,
+        }
+    }
 
-impl Round<'_> {
     async fn report(&self, event: FeedEvent) {
         // Work in progress is finished and kept in the state file even if nobody listens any more.
         drop(self.events.send(event).await);

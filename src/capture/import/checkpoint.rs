@@ -1,4 +1,4 @@
-//! Saves the progress of an import, so that the same command continues there.
+//! Saves the progress of an import, so that the next import of the same collection continues there.
 //!
 //! Progress is saved now and then, not with every item. After a crash, the items since the last time are imported
 //! again, which changes nothing: the archive recognises observations that it already has.
@@ -95,7 +95,7 @@ impl Checkpoint {
                 (snapshot.next_seq, snapshot.log_digest.to_vec());
         }
         self.written = Instant::now();
-        if let Err(error) = state_file.keep()
+        if let Err(error) = state_file.save()
             && self.failure.is_none()
         {
             let failure = format!("the progress of the import cannot be saved: {error}");
@@ -106,7 +106,7 @@ impl Checkpoint {
 
     /// Removes the saved progress of a collection that is done.
     pub(super) fn remove(self, tracker: &mut Tracker<'_>) {
-        if let Some(Err(error)) = self.state_file.map(StateFile::forget) {
+        if let Some(Err(error)) = self.state_file.map(StateFile::remove) {
             tracker.note(format!("the saved progress of the import cannot be removed: {error}"));
         }
     }

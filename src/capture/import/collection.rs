@@ -38,6 +38,23 @@ pub enum CollectionFormat {
     WebArchive,
 }
 
+/// Why a collection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectionError {
+    /// The system reports an error.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// The path of a file is that of a directory.
+    #[error("it is a directory")]
+    Directory,
+    /// The file has none of the formats of collections.
+    #[error("this is neither JSON Lines nor a web archive")]
+    UnknownFormat,
+    /// The file is a web archive that is compressed with zstd.
+    #[error("web archives in zstd are not supported")]
+    Zstd,
+}
+
 /// The size of a collection, in the unit of its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
@@ -90,7 +107,7 @@ impl Collection {
         Ok(opened)
     }
 
-    fn try_open_file(path: &Path, options: &ImportOptions) -> io::Result<Self> {
+    fn try_open_file(path: &Path, options: &ImportOptions) -> Result<Self, CollectionError> {
         let is_standard_input = path == Path::new("-");
         let (state, bytes) = if is_standard_input { (None, 0) } else { state_of(path)? };
         let (mut raw, position) = input::open(path)?;
@@ -102,10 +119,7 @@ impl Collection {
         let state = state.map(|state| format!("{state}, {format:?}, {:?}", options.overrides));
         let contents = match format {
             CollectionFormat::JsonLines => Contents::Lines(raw, position),
-            CollectionFormat::WebArchive if input::is_zstd(&mut raw)? => {
-                let reason = "web archives in zstd are not supported; `zstd -d` decompresses them";
-                return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
-            }
+            CollectionFormat::WebArchive if input::is_zstd(&mut raw)? => return Err(CollectionError::Zstd),
             CollectionFormat::WebArchive => Contents::WebArchive(raw, position),
         };
         let name = if is_standard_input { "standard input".to_owned() } else { path.display().to_string() };
@@ -124,26 +138,22 @@ impl Collection {
     }
 }
 
-fn detect(path: &Path, first_bytes: &[u8]) -> io::Result<CollectionFormat> {
-    if web_archive::is_named_so(path) || web_archive::is_web_archive(first_bytes) {
+fn detect(path: &Path, first_bytes: &[u8]) -> Result<CollectionFormat, CollectionError> {
+    if web_archive::has_web_archive_name(path) || web_archive::is_web_archive(first_bytes) {
         return Ok(CollectionFormat::WebArchive);
     }
-    if lines::may_be(first_bytes) {
+    if lines::may_be_json_lines(first_bytes) {
         return Ok(CollectionFormat::JsonLines);
     }
-    let reason = "this is neither JSON Lines nor a web archive; `dateline add` takes documents";
-    Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+    Err(CollectionError::UnknownFormat)
 }
 
 /// Identifies the state of a file by its length and modification time, as `make` does. Returns it with the length;
 /// `None` and 0 for anything but a regular file.
-fn state_of(path: &Path) -> io::Result<(Option<String>, u64)> {
+fn state_of(path: &Path) -> Result<(Option<String>, u64), CollectionError> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
-        return Err(io::Error::new(
-            io::ErrorKind::IsADirectory,
-            "it is a directory; for a git repository, give it with --git",
-        ));
+        return Err(CollectionError::Directory);
     }
     if !metadata.is_file() {
         return Ok((None, 0));

@@ -48,6 +48,6 @@ pub struct ItemRef<'a> {
     pub number: u64,
 }
 
-/// Receives the events of an import. [`ControlFlow::Break`] stops it at once, as if the process were killed: what the
-/// archive has not acknowledged is imported again by the next run.
+/// Receives the events of an import. [`ControlFlow::Break`] stops it at once, without waiting for the items in
+/// progress. The next import continues with the item of that event.
 pub type Report<'a> = dyn FnMut(Event<'_>) -> ControlFlow<()> + Send + 'a;

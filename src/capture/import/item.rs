@@ -132,7 +132,7 @@ impl ItemSender {
         self.to.blocking_send(QueuedItem { item, permit }).map_err(|_| Stopped)
     }
 
-    /// Sends the failure of a file that can't be read further: it is truncated, its compression is damaged, or the
+    /// Sends the failure of a file that cannot be read further: it is truncated, its compression is damaged, or the
     /// system reports an error.
     pub(super) fn send_cut_off(&self, place: String, error: io::Error, done: Done) -> Result<(), Stopped> {
         self.send(Item { place, action: Action::Fail(ItemError::CutOff(error).into()), done }, 0)

@@ -35,9 +35,9 @@ pub(super) fn read(name: &str, raw: Raw, position: &Position, skip: u64, items: 
 
 /// Whether a file with this beginning may be JSON Lines: the first line is an object, or there are only blanks and so
 /// no line.
-pub(super) fn may_be(opening: &[u8]) -> bool {
-    let opening = opening.strip_prefix(b"\xef\xbb\xbf").unwrap_or(opening).trim_ascii_start();
-    opening.is_empty() || opening.starts_with(b"{")
+pub(super) fn may_be_json_lines(first_bytes: &[u8]) -> bool {
+    let text = first_bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first_bytes).trim_ascii_start();
+    text.is_empty() || text.starts_with(b"{")
 }
 
 fn action(replay: pb::ReplayRequest) -> Action {

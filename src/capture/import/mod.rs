@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::checkpoint::{Checkpoint, SavedProgress};
 use self::collection::Collection;
-pub use self::collection::{CollectionFormat, CollectionSource, Size};
+pub use self::collection::{CollectionError, CollectionFormat, CollectionSource, Size};
 pub use self::event::{Event, ItemRef, Report};
 pub use self::git::{GitError, RepositoryOptions};
 use self::item::ItemSender;
@@ -76,6 +76,9 @@ impl Importer<'_> {
     /// Imports one collection. Items that cannot be read and those that the archive rejects are reported as
     /// [`Event::Failed`]; the import itself fails only if it cannot continue. An earlier import of the same state of
     /// the collection is continued.
+    ///
+    /// To stop it, cancel [`Self::stopping`]. If the caller stops waiting instead, the items since the last saved
+    /// progress are imported again, which changes nothing.
     pub async fn import<'r>(
         &self,
         source: &CollectionSource,
@@ -99,7 +102,8 @@ impl Importer<'_> {
             return Ok(ImportEnd::Complete);
         }
         checkpoint.save(&mut tracker);
-        uploaded.map(|_| ImportEnd::Stopped { done: tracker.done(), is_saved: state.is_some() })
+        let is_saved = self.state_dir.is_some() && state.is_some();
+        uploaded.map(|_| ImportEnd::Stopped { done: tracker.done(), is_saved })
     }
 
     /// Reads the items after `before`, and sends them to the archive.

@@ -57,14 +57,19 @@ impl<'a> Tracker<'a> {
 
     /// Reports an item that could not be read, or that the archive rejected.
     pub(super) fn fail(&mut self, item: ItemRef<'_>, error: CaptureError) {
-        self.failed += 1;
         self.report(Event::Failed(item, error));
+        if !self.is_cut_off {
+            self.failed += 1;
+        }
     }
 
-    /// Reports that all items up to `done` are done.
+    /// Reports that all items up to `done` are done. An item whose outcome the receiver did not take is not done, so
+    /// that the next import reports it again.
     pub(super) fn reach(&mut self, done: Done) {
-        self.done = done;
-        self.report(Event::Reached(done));
+        if !self.is_cut_off {
+            self.done = done;
+            self.report(Event::Reached(done));
+        }
     }
 
     pub(super) fn note(&mut self, note: String) {

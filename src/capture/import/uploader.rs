@@ -70,8 +70,8 @@ impl<'a> Uploader<'a> {
         Ok(Self { client, requests, responses, in_progress: VecDeque::new(), next: None, dry_run })
     }
 
-    /// Sends all items and reports their outcomes, until there are no more or the caller stops it. It then waits for the
-    /// items in progress.
+    /// Sends all items and reports their outcomes, until there are no more or the caller stops it. It then waits for
+    /// the items in progress.
     pub(super) async fn run(
         mut self,
         mut items: mpsc::Receiver<QueuedItem>,
@@ -86,9 +86,9 @@ impl<'a> Uploader<'a> {
             if tracker.is_cut_off() {
                 return Ok(Ended::Stopped);
             }
-            let in_turn = self.next.as_ref().is_some_and(|next| !matches!(next.item.action, Action::Record(_)));
+            let is_sent_alone = self.next.as_ref().is_some_and(|next| !matches!(next.item.action, Action::Record(_)));
             if self.in_progress.is_empty() {
-                match self.next.take_if(|_| in_turn) {
+                match self.next.take_if(|_| is_sent_alone) {
                     Some(next) => {
                         self.send_alone(next.item, tracker).await?;
                         continue;
@@ -99,7 +99,7 @@ impl<'a> Uploader<'a> {
             }
             let has_room = self.in_progress.len() < IN_PROGRESS_MAX;
             let (may_send, may_take) = match &self.next {
-                Some(_) => (has_room && !in_turn, false),
+                Some(_) => (has_room && !is_sent_alone, false),
                 None => (false, has_room && !ended),
             };
             tokio::select! {
@@ -232,7 +232,7 @@ impl<'a> Uploader<'a> {
     async fn record_revisit(&self, revisit: Revisit) -> Result<pb::RecordObservationResponse, ServerError> {
         let mut archive = self.client.archive.clone();
         let key = UrlKey::of(&revisit.url).ok();
-        let is_of_the_address = revisit.request.urls.iter().any(|url| UrlKey::of(url).ok() == key);
+        let is_same_url = revisit.request.urls.iter().any(|url| UrlKey::of(url).ok() == key);
         let observe_time = revisit.at.or(revisit.request.observe_time);
         let seen_at = revisit.url.clone();
         let found = archive
@@ -248,19 +248,19 @@ impl<'a> Uploader<'a> {
         let mut request = revisit.request;
         request.content = article.revision.and_then(|revision| revision.content);
         let (parent, id) = article.name.rsplit_once("/articles/").unwrap_or_default();
-        if is_of_the_address || self.leads_to(request.urls.first(), &article.name).await? {
+        if is_same_url || self.belongs_to(request.urls.first(), &article.name).await? {
             (request.parent, request.article_id) = (parent.to_owned(), id.to_owned());
         } else {
-            be_of_its_address(&mut request, &seen_at, parent);
+            attribute_to_own_url(&mut request, &seen_at, parent);
         }
         Ok(archive.record_observation(request).await?.into_inner())
     }
 
     /// Whether the URL belongs to this article.
-    async fn leads_to(&self, url: Option<&String>, article: &str) -> Result<bool, ServerError> {
+    async fn belongs_to(&self, url: Option<&String>, article: &str) -> Result<bool, ServerError> {
         let Some(url) = url.cloned() else { return Ok(false) };
-        let asked = pb::LookupArticleRequest { url, ..pb::LookupArticleRequest::default() };
-        match self.client.archive.clone().lookup_article(asked).await {
+        let request = pb::LookupArticleRequest { url, ..pb::LookupArticleRequest::default() };
+        match self.client.archive.clone().lookup_article(request).await {
             Ok(found) => Ok(found.into_inner().article.is_some_and(|found| found.name == article)),
             Err(status) => match ServerError::from(status) {
                 error if error.reason == "ARTICLE_UNKNOWN" => Ok(false),
@@ -274,7 +274,7 @@ impl<'a> Uploader<'a> {
 ///
 /// The revisit says nothing about the article that the content came from. Everything that would lead to that article is
 /// removed: the canonical URL and, if the two URLs are on different sites and no source was given, its source.
-fn be_of_its_address(request: &mut pb::RecordObservationRequest, other: &str, parent: &str) {
+fn attribute_to_own_url(request: &mut pb::RecordObservationRequest, other: &str, parent: &str) {
     if let Some(content) = &mut request.content {
         content.canonical_url.clear();
     }

@@ -110,12 +110,12 @@ fn sighting(revisit: warc::Revisit, overrides: &Overrides) -> Action {
 }
 
 /// Whether a file has the beginning of a web archive.
-pub(super) fn is_web_archive(opening: &[u8]) -> bool {
-    opening.starts_with(b"WARC/") || opening.starts_with(b"filedesc:")
+pub(super) fn is_web_archive(first_bytes: &[u8]) -> bool {
+    first_bytes.starts_with(b"WARC/") || first_bytes.starts_with(b"filedesc:")
 }
 
 /// Whether a file has the name of a web archive.
-pub(super) fn is_named_so(path: &Path) -> bool {
+pub(super) fn has_web_archive_name(path: &Path) -> bool {
     let name = path.to_string_lossy().to_ascii_lowercase();
     [".warc", ".warc.gz", ".arc", ".arc.gz"].iter().any(|ending| name.ends_with(ending))
 }

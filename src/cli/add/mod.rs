@@ -16,8 +16,8 @@ use super::output::Output;
 use super::report::Report;
 use super::signals::Signals;
 use super::times;
-use crate::capture::Captured;
 use crate::capture::pages::{PageOverrides, Pages};
+use crate::capture::{CaptureError, Captured};
 use crate::ingest::times::describe_date;
 
 pub(super) use document::standard_input;
@@ -91,11 +91,19 @@ async fn add_addresses(
     let mut left = 0;
     while let Some((address, done)) = archived.next().await {
         match done {
-            Some(done) => report.take(address.as_str(), done.map_err(Failure::from))?,
+            Some(done) => report.take(address.as_str(), done.map_err(failure_of))?,
             None => left += 1,
         }
     }
     Ok(left)
+}
+
+/// The failure of a page. Its request was built from the command line, so invalid fields are named by their options.
+fn failure_of(error: CaptureError) -> Failure {
+    if let CaptureError::Server(error) = error {
+        return Failure::of_call(*error);
+    }
+    error.into()
 }
 
 fn overrides(args: &AddArgs) -> PageOverrides {

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::summary::Summary;
 use super::{Destination, select, unless_stopped};
 use crate::capture::export::{
-    DocumentEvent, DocumentsExport, DocumentsOptions, FileConflict, Selection, document, write_document,
+    DocumentEvent, DocumentsExport, DocumentsOptions, ExportError, FileConflict, Selection, document, write_document,
 };
 use crate::cli::args::export::ExportArgs;
 use crate::cli::args::globals::Globals;
 use crate::cli::connect::Session;
 use crate::cli::count;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
 use crate::cli::signals::Signals;
@@ -56,7 +56,7 @@ pub(super) async fn run(
 
 fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> Result<(), Failure> {
     if path.exists() && !args.force {
-        let failure = Failure::from(crate::capture::export::ExportError::from(FileConflict::Exists(path.to_owned())));
+        let failure = Failure::from(ExportError::from(FileConflict::Exists(path.to_owned())));
         return Err(failure.hint("give --force to overwrite it"));
     }
     let verb = if args.dry_run { "would write" } else { "wrote" };
@@ -106,7 +106,15 @@ async fn many(
         if is_pointless { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let done = export.run(&stopping, &mut report).await;
+    done.map_err(failure_of)?;
     shown?;
-    done?;
     summary.finish(&export.folder(), stopping.is_cancelled())
+}
+
+fn failure_of(error: ExportError) -> Failure {
+    let failure = Failure::from(error);
+    match failure.exit {
+        Exit::Unreachable => failure.hint("run the same command again to continue"),
+        Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Conflict | Exit::Damaged => failure,
+    }
 }

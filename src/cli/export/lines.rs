@@ -19,8 +19,6 @@ use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 use crate::cli::status::size;
-use crate::model::Timestamp;
-use crate::wire::json::to_json;
 
 pub(super) async fn run(
     session: &Session,
@@ -57,14 +55,7 @@ pub(super) async fn run(
     if args.dry_run {
         return unless_stopped(&stopping, print_plan(session, &selection, args, earlier.as_ref(), out)).await;
     }
-    let state = earlier.unwrap_or_else(|| ExportState {
-        asked,
-        next_seq: selection.snapshot.next_seq,
-        log_digest: HEXLOWER.encode(&selection.snapshot.log_digest),
-        filter: to_json(&selection.filter),
-        at_micros: selection.at.map(Timestamp::micros),
-        ..ExportState::default()
-    });
+    let state = earlier.unwrap_or_else(|| ExportState::new(asked, &selection));
     let options = LinesOptions { newest: args.newest, originals: args.originals, encoding };
     let is_file = file.is_some();
     let export = LinesExport::begin(session.client(), &selection, options, file, state);
@@ -154,10 +145,10 @@ async fn print_plan(
         }));
     }
     let what = if args.newest { "what is in force of" } else { "the history of" };
-    let goes_on = if earlier.is_some() { ", continuing the unfinished export" } else { "" };
+    let continuing = if earlier.is_some() { ", continuing the unfinished export" } else { "" };
     let file = file.unwrap_or_else(|| "standard output".to_owned());
-    let (articles, cut) = (count(articles, "article"), selection.snapshot.next_seq);
-    out.line(format_args!("would export {what} {articles}, as known at position {cut}, to {file}{goes_on}"))
+    let (articles, position) = (count(articles, "article"), selection.snapshot.next_seq);
+    out.line(format_args!("would export {what} {articles}, as known at position {position}, to {file}{continuing}"))
 }
 
 /// Prints the summary. If the export went to standard output, the summary goes to standard error.

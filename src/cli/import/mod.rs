@@ -71,6 +71,7 @@ async fn import(
     let mut summary = Summary::new(globals, out);
     let ended = importer.import(collection, &mut |event| summary.take(event)).await;
     if let Some(failure) = summary.output_failure() {
+        summary.finish().ok();
         return Err(failure);
     }
     match ended {

@@ -16,7 +16,7 @@ use crate::wire::{
 /// Appends the encoded `Change`, without the flags that differ between subscribers.
 pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     let entry = &at.change.entry;
-    let state = if entry.standing.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+    let state = if entry.latest_state.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
     let mut writer = MessageWriter(bytes);
     writer.number(1, at.change.seq.0);
     writer.choice(2, feed_kind_to_pb(at.kind));

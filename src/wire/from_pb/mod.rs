@@ -11,6 +11,7 @@ use super::{DURATION_MAX, FieldError, FieldErrors, pb};
 use crate::model::{AsOf, KnownAt, Limits, LogDigest, Seq, Timestamp, UrlKey};
 
 pub use content::{claimed_time, content, fetch};
+#[cfg(feature = "archive")]
 pub(super) use filter::FILTER_VALUES_MAX;
 pub use filter::{article_filter, feed_query};
 

@@ -1,8 +1,11 @@
 //! Finds the repeated fields of each request in the compiled contract.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use prost::Message;
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
 use super::super::{DESCRIPTOR, pb};
 use super::bounds::{Bound, UNKNOWN, bound};
@@ -43,7 +46,10 @@ pub(super) struct Repeated {
 
 /// `None` if the contract cannot be decoded, which the tests rule out.
 static PLAN: LazyLock<Option<RequestPlan>> =
-    LazyLock::new(|| Some(RequestPlan::of(&DescriptorPool::decode(DESCRIPTOR).ok()?)));
+    LazyLock::new(|| Some(RequestPlan::of(&FileDescriptorSet::decode(DESCRIPTOR).ok()?)));
+
+/// The messages of the contract, by the names with which fields and methods refer to them.
+type Messages<'a> = HashMap<String, &'a DescriptorProto>;
 
 /// The plan, and the index of a request in it.
 pub(super) fn of_request(name: &str) -> Option<(&'static RequestPlan, usize)> {
@@ -52,14 +58,15 @@ pub(super) fn of_request(name: &str) -> Option<(&'static RequestPlan, usize)> {
 }
 
 impl RequestPlan {
-    fn of(pool: &DescriptorPool) -> Self {
+    fn of(contract: &FileDescriptorSet) -> Self {
         let mut plan = Self { messages: Vec::new(), requests: Vec::new(), repeated: 0 };
+        let messages = messages(contract);
         let mut seen = Vec::new();
-        for request in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            let request = request.input();
-            if plan.request(request.name()).is_none() {
-                let at = plan.add(&request, &mut seen);
-                plan.requests.push((request.name().to_owned(), at));
+        for request in requests(contract) {
+            let name = last_part(request);
+            if plan.request(name).is_none() {
+                let at = plan.add(request, &messages, &mut seen);
+                plan.requests.push((name.to_owned(), at));
             }
         }
         plan
@@ -74,33 +81,40 @@ impl RequestPlan {
     }
 
     /// Adds a message and all messages it contains, unless it was added before.
-    fn add(&mut self, message: &MessageDescriptor, seen: &mut Vec<(String, usize)>) -> usize {
-        if let Some((_, at)) = seen.iter().find(|(name, _)| name == message.full_name()) {
+    fn add<'a>(&mut self, message: &'a str, messages: &Messages<'a>, seen: &mut Vec<(&'a str, usize)>) -> usize {
+        if let Some((_, at)) = seen.iter().find(|(name, _)| *name == message) {
             return *at;
         }
         let at = self.messages.len();
         self.messages.push(MessagePlan::default());
-        seen.push((message.full_name().to_owned(), at));
-        let fields: Vec<_> = message.fields().filter_map(|field| self.field(&field, seen)).collect();
+        seen.push((message, at));
+        let described = messages.get(message).map(|described| described.field.as_slice()).unwrap_or_default();
+        let fields = described.iter().filter_map(|field| self.field(message, field, messages, seen)).collect();
         if let Some(added) = self.messages.get_mut(at) {
             added.fields = fields;
         }
         at
     }
 
-    fn field(&mut self, field: &FieldDescriptor, seen: &mut Vec<(String, usize)>) -> Option<FieldPlan> {
-        let kind = field.kind();
-        let inner = kind.as_message().map(|message| self.add(message, seen));
+    fn field<'a>(
+        &mut self,
+        parent: &str,
+        field: &'a FieldDescriptorProto,
+        messages: &Messages<'a>,
+        seen: &mut Vec<(&'a str, usize)>,
+    ) -> Option<FieldPlan> {
+        let inner = message_of(field).map(|message| self.add(message, messages, seen));
         let message = inner.filter(|at| self.message(*at).is_some_and(|message| !message.fields.is_empty()));
-        let repeated = (field.is_list() || field.is_map()).then(|| {
-            let name = format!("{}.{}", field.parent_message().name(), field.name());
+        let is_repeated = field.label() == Label::Repeated;
+        let repeated = is_repeated.then(|| {
+            let name = format!("{}.{}", last_part(parent), field.name());
             self.repeated += 1;
-            Repeated { slot: self.repeated - 1, bound: bound(&name).unwrap_or(UNKNOWN), bytes: element_bytes(&kind) }
+            Repeated { slot: self.repeated - 1, bound: bound(&name).unwrap_or(UNKNOWN), bytes: element_bytes(field) }
         });
-        let is_packed = field.is_list() && !matches!(kind, Kind::Message(_) | Kind::String | Kind::Bytes);
+        let is_packed = is_repeated && !matches!(field.r#type(), Type::Message | Type::String | Type::Bytes);
         let is_counted = repeated.is_some() || message.is_some();
         is_counted.then(|| FieldPlan {
-            number: field.number(),
+            number: field.number().cast_unsigned(),
             name: field.name().to_owned(),
             repeated,
             is_packed,
@@ -109,11 +123,41 @@ impl RequestPlan {
     }
 }
 
+fn messages(contract: &FileDescriptorSet) -> Messages<'_> {
+    fn add<'a>(outer: &str, message: &'a DescriptorProto, found: &mut Messages<'a>) {
+        let name = format!("{outer}.{}", message.name());
+        message.nested_type.iter().for_each(|inner| add(&name, inner, found));
+        found.insert(name, message);
+    }
+    let mut found = Messages::new();
+    for file in &contract.file {
+        let package = format!(".{}", file.package());
+        file.message_type.iter().for_each(|message| add(&package, message, &mut found));
+    }
+    found
+}
+
+/// The names of the messages that the methods take.
+fn requests(contract: &FileDescriptorSet) -> impl Iterator<Item = &str> {
+    let services = contract.file.iter().flat_map(|file| &file.service);
+    services.flat_map(|service| &service.method).map(|method| method.input_type())
+}
+
+/// The name of the message that a field holds; a map holds messages of a key and a value.
+fn message_of(field: &FieldDescriptorProto) -> Option<&str> {
+    (field.r#type() == Type::Message).then(|| field.type_name())
+}
+
+/// A message's name without its package.
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
 /// The memory of one element. A vector may have capacity for twice its elements, and each element is allocated
 /// separately.
-fn element_bytes(kind: &Kind) -> usize {
+fn element_bytes(field: &FieldDescriptorProto) -> usize {
     const PIECE: usize = 32;
-    let own = match kind.as_message().map(MessageDescriptor::name) {
+    let own = match message_of(field).map(last_part) {
         Some("RecordObservationRequest") => size_of::<pb::RecordObservationRequest>(),
         Some("Block") => size_of::<pb::Block>(),
         // No other message is repeated in a request today. A future one may be as large as these.
@@ -127,24 +171,22 @@ fn element_bytes(kind: &Kind) -> usize {
 mod tests {
     use super::*;
 
-    fn repeated_fields(message: &MessageDescriptor, found: &mut Vec<String>) {
-        for field in message.fields() {
-            if field.is_list() || field.is_map() {
-                found.push(format!("{}.{}", message.name(), field.name()));
+    fn repeated_fields(message: &str, messages: &Messages<'_>, found: &mut Vec<String>) {
+        for field in &messages[message].field {
+            if field.label() == Label::Repeated {
+                found.push(format!("{}.{}", last_part(message), field.name()));
             }
-            if let Some(inner) = field.kind().as_message() {
-                repeated_fields(inner, found);
+            if let Some(inner) = message_of(field) {
+                repeated_fields(inner, messages, found);
             }
         }
     }
 
     #[test]
     fn every_repeated_field_of_every_request_has_a_bound() {
-        let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
+        let contract = FileDescriptorSet::decode(DESCRIPTOR).unwrap();
         let mut found = Vec::new();
-        for service in pool.services() {
-            service.methods().for_each(|method| repeated_fields(&method.input(), &mut found));
-        }
+        requests(&contract).for_each(|request| repeated_fields(request, &messages(&contract), &mut found));
         found.sort();
         found.dedup();
         assert!(found.contains(&"Content.blocks".to_owned()), "{found:?}");

@@ -110,12 +110,12 @@ impl Truth {
             let history = self.histories.entry(name.clone()).or_default();
             history.seqs.push(seq);
             history.records.push(record);
-            self.after.push(self.standing(&name, seq + 1));
+            self.after.push(self.latest_state(&name, seq + 1));
             self.messages.push(Default::default());
         }
     }
 
-    fn standing(&self, name: &ArticleName, bound: u64) -> LatestState {
+    fn latest_state(&self, name: &ArticleName, bound: u64) -> LatestState {
         let known = self.known(name, bound);
         let run = known.run_at(name, None).expect("an article with a change has a revision");
         LatestState {
@@ -219,8 +219,8 @@ impl Truth {
 
     /// The articles that match a query as known below a position, sorted by name.
     pub(crate) fn articles(&self, query: &Query, bound: u64) -> Vec<ArticleName> {
-        let standing = |name: &ArticleName| self.latest_below(bound, name).map(|seq| self.after(seq));
-        let names = self.histories.keys().filter(|name| standing(name).is_some_and(|article| query.takes(article)));
+        let latest_state = |name: &ArticleName| self.latest_below(bound, name).map(|seq| self.after(seq));
+        let names = self.histories.keys().filter(|name| latest_state(name).is_some_and(|article| query.takes(article)));
         names.cloned().collect()
     }
 }

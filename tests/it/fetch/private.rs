@@ -10,7 +10,7 @@ use super::{error, fetcher, options, page};
 
 fn refused(error: &FetchError) -> IpAddr {
     let FetchError::PrivateAddress { address, .. } = error else { panic!("{error:?}") };
-    assert!(error.to_string().contains("--allow-private") && !error.is_transient());
+    assert!(error.to_string().contains("not on the public internet") && !error.is_transient());
     *address
 }
 
