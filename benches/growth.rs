@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 use support::callers::{Publisher, Reader, deal};
 use support::corpus::{Corpus, import};
 use support::load::{Caller, Load, load};

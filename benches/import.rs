@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 use support::history::History;
 use support::memory::{memory_of, mib};
 use support::running::{Running, folder_bytes};

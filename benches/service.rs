@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dateline::config::LogFormat;
-use dateline::store::engine::directory::Directory;
-use dateline::store::engine::sled::{Options as EngineOptions, SledEngine};
-use dateline::store::engine::{Direction, KeyRange, Read};
-use dateline::telemetry;
-use dateline::wire::pb;
+use dateline::internals::config::LogFormat;
+use dateline::internals::store::engine::directory::Directory;
+use dateline::internals::store::engine::sled::{Options as EngineOptions, SledEngine};
+use dateline::internals::store::engine::{Direction, KeyRange, Read};
+use dateline::internals::telemetry;
+use dateline::internals::wire::pb;
 use prost::Message;
 use support::callers::{Publisher, Reader, deal};
 use support::corpus::{Corpus, import};
@@ -434,7 +434,7 @@ struct Stored {
 }
 
 fn logical_bytes(path: &Path) -> anyhow::Result<Stored> {
-    use dateline::store::key::Kind;
+    use dateline::internals::store::key::Kind;
     use std::ops::Bound::Unbounded;
     let directory = std::sync::Arc::new(Directory::open(path, holder())?);
     let engine = SledEngine::open(directory, EngineOptions::default())?;

@@ -7,15 +7,12 @@
 
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::{Client, Followed};
-use dateline::clock::SystemClock;
 use dateline::server;
-use dateline::wire::pb;
+use dateline::{Archive, ArchiveOptions, Client, Followed, SystemClock, pb};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock))?);
+    let archive = Arc::new(Archive::in_memory(&ArchiveOptions::default(), Arc::new(SystemClock))?);
     let client = Client::over(server::in_process(archive, &server::Options::default()).await?);
     for change in follow_twice(client).await? {
         println!("{change}");
@@ -74,7 +71,7 @@ async fn record(client: &mut Client, id: &str) -> Result<(), tonic::Status> {
 #[cfg(test)]
 #[tokio::test]
 async fn a_consumer_resumes_where_it_stopped() -> Result<(), Box<dyn std::error::Error>> {
-    let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock))?);
+    let archive = Arc::new(Archive::in_memory(&ArchiveOptions::default(), Arc::new(SystemClock))?);
     let client = Client::over(server::in_process(archive, &server::Options::default()).await?);
     let expected = ["0 created sources/gazette/articles/bridge", "1 created sources/gazette/articles/ferry"];
     assert_eq!(follow_twice(client).await?, expected);

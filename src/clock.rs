@@ -1,5 +1,6 @@
 //! The only module that reads the system time. All other code receives a [`Clock`].
 
+#[cfg(any(test, feature = "internals"))]
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,9 +39,11 @@ const STEADY: ClockId = ClockId::Boottime;
 const STEADY: ClockId = ClockId::Monotonic;
 
 /// A clock for tests, which reports what it was last set to.
+#[cfg(any(test, feature = "internals"))]
 #[derive(Debug)]
 pub struct ManualClock(Mutex<(Timestamp, Duration)>);
 
+#[cfg(any(test, feature = "internals"))]
 impl ManualClock {
     /// A clock that is set to `now` and whose steady time is zero.
     pub fn new(now: Timestamp) -> Self {
@@ -64,6 +67,7 @@ impl ManualClock {
     }
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         self.shown().0

@@ -150,6 +150,10 @@ impl Settings {
             let line = before.matches('\n').count() + 1;
             // The library names Rust's types.
             let reason = error.message().replace('\n', "; ").replace("expected usize", "expected a whole number");
+            let reason = match text.lines().nth(line - 1).and_then(key_of) {
+                Some(key) if !reason.contains(key) => format!("{key}: {reason}"),
+                Some(_) | None => reason,
+            };
             ConfigError::Malformed { path: path.to_path_buf(), line, reason }
         })
     }
@@ -233,6 +237,13 @@ impl Settings {
             page_size_max: within("page_size_max", self.page_size_max, default.page_size_max, 1, 10_000)?,
         })
     }
+}
+
+/// The key that a line of a TOML file sets.
+fn key_of(line: &str) -> Option<&str> {
+    let (key, _) = line.split_once('=')?;
+    let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    Some(key.trim()).filter(|key| !key.is_empty() && key.chars().all(is_part))
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -366,9 +377,10 @@ mod tests {
     fn a_mistake_is_reported_with_its_line() {
         for (text, expected) in [
             ("listen = \"[::1]:0\"\nlisen = 1\n", "…/dateline.toml, line 2: unknown field `lisen`"),
-            ("\ngrace_period = 30\n", "line 2: \"30\" is not a duration; expected a value such as 500ms, 30s or 2m"),
-            ("cache_bytes = \"1 MB\"\n", "line 1: \"1 MB\" is not a number of bytes"),
-            ("\nurls_max = \"many\"\n", "line 2: invalid type: string \"many\", expected a whole number"),
+            ("\ngrace_period = 30\n", "line 2: grace_period: \"30\" is not a duration; expected a value such as 500ms"),
+            ("cache_bytes = \"1 MB\"\n", "line 1: cache_bytes: \"1 MB\" is not a number of bytes"),
+            ("\nurls_max = \"many\"\n", "line 2: urls_max: invalid type: string \"many\", expected a whole number"),
+            ("page_size_max = -3\n", "line 1: page_size_max: invalid value: integer `-3`, expected a whole number"),
             ("listen = [\n", "line 1: "),
         ] {
             let error = read(text).unwrap_err();

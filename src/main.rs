@@ -1,5 +1,5 @@
 //! The `dateline` command.
 
 fn main() -> std::process::ExitCode {
-    dateline::cli::main()
+    dateline::main()
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use dateline::client::Client;
-use dateline::wire::pb;
+use dateline::internals::client::Client;
+use dateline::internals::wire::pb;
 
 use super::load::Caller;
 use super::prose::Writer;

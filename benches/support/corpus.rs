@@ -1,7 +1,7 @@
 //! Articles with many revisions, imported over gRPC.
 
-use dateline::client::Client;
-use dateline::wire::pb;
+use dateline::internals::client::Client;
+use dateline::internals::wire::pb;
 use prost_types::Timestamp;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

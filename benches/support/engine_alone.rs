@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dateline::store::engine::directory::Directory;
-use dateline::store::engine::sled::{Options, SledEngine};
-use dateline::store::engine::{Batch, Engine};
-use dateline::store::key::Kind;
+use dateline::internals::store::engine::directory::Directory;
+use dateline::internals::store::engine::sled::{Options, SledEngine};
+use dateline::internals::store::engine::{Batch, Engine};
+use dateline::internals::store::key::Kind;
 
 use super::prose::Rng;
 use super::running::holder;

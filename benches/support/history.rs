@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dateline::ingest::{self, Format, Options};
+use dateline::internals::ingest::{self, Format, Options};
+use dateline::internals::wire::{content_to_pb, json, pb, timestamp_to_pb};
 use dateline::model::Timestamp;
-use dateline::wire::{content_to_pb, json, pb, timestamp_to_pb};
 use serde::Deserialize;
 
 /// One revision, as a line of the file has it.

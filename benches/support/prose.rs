@@ -1,6 +1,6 @@
 //! Articles of plain words, and small edits of them, all generated from a seed.
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 
 /// Common words first: the earlier a word is in the list, the more often it is picked.
 const WORDS: &str = "the of to and a in that is was for on with as by it at from be has have are said will not but \

@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::Client;
-use dateline::clock::SystemClock;
-use dateline::server::{self, ServeError};
-use dateline::store::engine::lock::Holder;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::Client;
+use dateline::internals::clock::SystemClock;
+use dateline::internals::server::{self, ServeError};
+use dateline::internals::store::engine::lock::Holder;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -4,6 +4,7 @@
 //! text. Details that only the operator can use are logged where the error occurs and are not part of it.
 
 use crate::archive::clock_watch::ClockFault;
+use crate::model::url_key::without_credentials;
 use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
 use crate::store::StoreError;
 
@@ -72,7 +73,7 @@ pub enum Missing {
     #[error("there is no article {0}")]
     Article(ArticleName),
     /// No article was recorded under this URL.
-    #[error("no article is known under the URL {}", excerpt(.0))]
+    #[error("no article is known under the URL {}", excerpt(&without_credentials(.0)))]
     Url(String),
     /// The article has no revision of this number, as known at the read point.
     #[error("{article} has no revision {number}")]
@@ -118,13 +119,12 @@ pub enum Conflict {
     #[error("{0} already exists")]
     ArticleExists(ArticleName),
     /// The article's newest state is not the one that the precondition requires.
-    #[error(
-        "{article} is at revision {current} (etag {etag}), which is not what the precondition requires; read it again \
-         before you retry"
-    )]
+    #[error("{article} {}", difference(*.current, .etag, *.required))]
     Revision {
         /// The article that the write was for.
         article: ArticleName,
+        /// The newest revision that the precondition requires; `None` if it requires an etag.
+        required: Option<RevisionNumber>,
         /// Its newest revision, which may not have the highest number.
         current: RevisionNumber,
         /// The etag of its newest state.
@@ -154,6 +154,17 @@ pub enum Conflict {
         /// The id that was used twice.
         id: RequestId,
     },
+}
+
+/// Says how an article's newest state differs from the one that a precondition requires.
+fn difference(current: RevisionNumber, etag: &str, required: Option<RevisionNumber>) -> String {
+    match required {
+        Some(required) => format!("is at revision {current}, not at revision {required}"),
+        None => format!(
+            "does not have the required etag: it is at revision {current}, with etag {etag}; read it again before you \
+             retry"
+        ),
+    }
 }
 
 /// Why a point of the archive axis cannot be read.

@@ -271,16 +271,16 @@ pub(crate) fn check_watermark(watermark: &Watermark, tables: &Tables<'_>) -> Res
     let Some(DurableState { next_seq: recorded, log_digest, commits }) = watermark.read() else { return Ok(()) };
     let found = read_commits(tables).map_err(|error| error.to_string())?;
     if found < commits {
-        return Err(format!("it had {commits} commits, and now has {found}"));
+        return Err(format!("the database had {commits} commits, and now has {found}"));
     }
     let Some(last) = Seq(recorded).previous() else { return Ok(()) };
     match tables.change(last).map_err(|error| error.to_string())? {
         Some(change) if change.log_digest.0 == log_digest => Ok(()),
-        Some(_) => Err(format!("its log below position {recorded} is not the one that was written")),
+        Some(_) => Err(format!("the log below position {recorded} is not the one that was written")),
         None => {
             let end = tables.last_change().map_err(|error| error.to_string())?;
             let end = end.map_or(Seq::ZERO, |last| last.seq.next());
-            Err(format!("its log had {recorded} changes, and now ends at position {end}"))
+            Err(format!("the log had {recorded} changes, and now ends at position {end}"))
         }
     }
 }

@@ -11,8 +11,6 @@ use crate::model::{Seq, Snapshot};
 pub struct BackupChain {
     /// At least one file. Each begins at or before the end of the previous one.
     pub files: Vec<BackupFile>,
-    /// The number of files that are not needed.
-    pub others: usize,
 }
 
 impl BackupChain {
@@ -22,7 +20,6 @@ impl BackupChain {
     /// Fails with [`BackupError::OtherArchive`] if the files belong to different archives, and with
     /// [`BackupError::Gap`] or [`BackupError::Diverged`] if no chain leads back to the first change.
     pub fn from_files(files: Vec<BackupFile>) -> Result<Self, BackupError> {
-        let count = files.len();
         let Some(last) = last_of(&files) else {
             return Err(BackupError::NoFiles(std::path::PathBuf::new()));
         };
@@ -36,7 +33,7 @@ impl BackupChain {
         }
         let chain = search(&files, last, meets).or_else(|| search(&files, last, reaches));
         match chain {
-            Some(files) => Ok(Self { others: count - files.len(), files }),
+            Some(files) => Ok(Self { files }),
             None => Err(missing_link(&files, last)),
         }
     }

@@ -23,8 +23,7 @@ pub use self::check::{Checked, check};
 pub use self::file::{BackupFile, find};
 pub use self::incoming::{IncomingBackup, receive};
 use crate::model::Seq;
-pub use crate::store::full_change::FullChange;
-pub use crate::store::logfile::{LogEnd, LogFileError, LogHeader};
+pub use crate::store::logfile::{LogFileError, LogHeader};
 
 /// Why a backup could not be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -73,7 +73,9 @@ impl<'a> Pages<'a> {
                 let document = read(&page, observed)?;
                 let name = known.and_then(|known| ArticleName::parse(&known.name).ok());
                 let request = self.request(&page, &document, name.as_ref().or(before), observed)?;
-                self.record(request, Captured::of(&document)).await
+                let notes =
+                    page.redirects.iter().find(|hop| hop.is_downgrade()).map(downgrade_note).into_iter().collect();
+                self.record(request, Captured { notes, ..Captured::of(&document) }).await
             }
         }
     }
@@ -241,6 +243,11 @@ fn sighting(known: pb::Article, unchanged: &NotModified, observed: Timestamp) ->
 /// All URLs of a page: its own, and those that redirected to it.
 fn addresses(url: &Url, redirects: &[Redirect]) -> impl Iterator<Item = String> {
     [url.to_string()].into_iter().chain(redirects.iter().map(|hop| hop.from.to_string()))
+}
+
+/// Anyone on the network path may have changed a page that came without TLS.
+fn downgrade_note(hop: &Redirect) -> String {
+    format!("{} redirects from https to http; the page was fetched without encryption", hop.from)
 }
 
 /// Rejects a redirect to the front page of the site, which usually means that the article is gone. Otherwise, the front

@@ -5,11 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Replaces a file durably, and creates its directory if necessary.
+/// Replaces a file durably. Its directory must exist.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
-    }
     let new = new_name(path);
     // A file that an earlier run left there may be a link.
     drop(fs::remove_file(&new));
@@ -17,8 +14,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(path)
 }
 
-/// As [`replace`], but readable by this user only, whatever the umask: the file has mode 0600, and directories created
-/// for it have 0700.
+/// As [`replace`], but readable by this user only, whatever the umask: the file has mode 0600. Missing directories are
+/// created, with mode 0700.
 pub fn replace_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -52,6 +49,13 @@ fn new_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.new"))
 }
 
+/// The directory that contains `path`, if it does not exist.
+pub fn missing_parent(path: &Path) -> Option<&Path> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    let found = fs::metadata(folder);
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound).then_some(folder)
+}
+
 /// Makes the name of a file durable, by syncing its directory.
 pub fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -81,6 +85,9 @@ mod tests {
     fn a_file_is_replaced_as_a_whole_or_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/a");
+        replace(&file, b"one").unwrap_err();
+        assert!(!folder.path().join("deep").exists(), "a directory was created");
+        fs::create_dir_all(folder.path().join("deep/er")).unwrap();
         replace(&file, b"one").unwrap();
         replace(&file, b"two").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"two");

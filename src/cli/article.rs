@@ -36,6 +36,11 @@ impl FromStr for ArticleRef {
             ["sources", source, "articles", article, "revisions", number] => {
                 Err(format!("that names a revision; write {source}/{article} --revision {number} instead"))
             }
+            // A source with one of these two names can still be given in full.
+            ["sources", source] => {
+                Err(format!("that names a source; `dateline list --source {source}` lists its articles"))
+            }
+            ["articles", article] => Err(format!("the source is missing; write source/{article}")),
             [source, article] => parse(&format!("sources/{source}/articles/{article}")).map_err(form),
             _ => parse(text).map_err(form),
         }
@@ -80,6 +85,8 @@ mod tests {
             ("a/", "the article id is empty"),
             ("ä/b", "the source id has the character 'ä'"),
             ("sources/a/articles/b/revisions/3", "that names a revision; write a/b --revision 3 instead"),
+            ("sources/a", "that names a source; `dateline list --source a` lists its articles"),
+            ("articles/b", "the source is missing; write source/b"),
         ] {
             let error = ArticleRef::from_str(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?}: {error}");

@@ -136,6 +136,7 @@ impl From<ExportError> for Failure {
             ExportError::Write { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
                 (Exit::Failed, Some("free some space, and run the same command again"))
             }
+            ExportError::NoFolder(_) => (Exit::Failed, Some("create it first, or correct the path")),
             ExportError::Write { .. }
             | ExportError::Read { .. }
             | ExportError::Invalid { .. }

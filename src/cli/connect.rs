@@ -11,6 +11,7 @@ use std::time::Duration;
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use tokio::time::Instant;
 use tonic::transport::Channel;
+use url::Url;
 
 use super::args::globals::Globals;
 use super::exit::{Exit, Failure};
@@ -20,6 +21,7 @@ use crate::capture::state_file::StateDir;
 use crate::client::{Client, Following};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
+use crate::model::url_key::without_credentials;
 use crate::server;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
@@ -56,7 +58,7 @@ impl Session {
     /// Connects to a server or opens an archive, as the arguments and the environment say. While an archive is open,
     /// its lock file names `command` to other processes.
     pub(super) async fn open(globals: &Globals, command: &str, access: Access) -> Result<Self, Failure> {
-        match server_url(globals) {
+        match server_url(globals)? {
             Some(url) => Self::remote(&url).await,
             None => {
                 let path = archive_directory(globals.archive.as_deref(), None)?;
@@ -308,17 +310,39 @@ pub(super) fn open_failure(error: OpenArchiveError) -> Failure {
 
 /// The URL of the server to use, if any. Flags take precedence over the environment, so `--archive` overrides
 /// DATELINE_SERVER.
-pub(super) fn server_url(globals: &Globals) -> Option<String> {
+pub(super) fn server_url(globals: &Globals) -> Result<Option<String>, Failure> {
     let url = match (&globals.server, &globals.archive) {
         (Some(url), _) => url.clone(),
-        (None, Some(_)) => return None,
-        (None, None) => std::env::var("DATELINE_SERVER").ok()?,
+        (None, Some(_)) => return Ok(None),
+        (None, None) => std::env::var("DATELINE_SERVER").unwrap_or_default(),
     };
-    match url.as_str() {
-        "" => None,
-        url if url.contains("://") => Some(url.to_owned()),
-        address => Some(format!("http://{address}")),
+    let url = match url.as_str() {
+        "" => return Ok(None),
+        url if url.contains("://") => url.to_owned(),
+        address => format!("http://{address}"),
+    };
+    check_server_url(&url)?;
+    Ok(Some(url))
+}
+
+/// Rejects a URL that names more than a server, since the rest would be ignored.
+fn check_server_url(url: &str) -> Result<(), Failure> {
+    let invalid = |reason: &str| {
+        let message = format!("{} is not the URL of a server: {reason}", without_credentials(url));
+        Failure::new(Exit::Usage, message)
+    };
+    let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+    let server = parsed.origin().ascii_serialization();
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Err(invalid("it must begin with http://"));
     }
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err(invalid("user name and password are not supported").hint(format!("give {server}")));
+    }
+    if parsed.path() != "/" || parsed.query().is_some() || parsed.fragment().is_some() {
+        return Err(invalid("it names something on the server").hint(format!("give {server}")));
+    }
+    Ok(())
 }
 
 /// The time until which a command waits for another one that holds the archive.

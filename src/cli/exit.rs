@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use super::field_names::option_of;
+use super::field_names::{json_name, option_of};
 use super::short_name::short;
 use crate::client::ServerError;
 
@@ -55,9 +55,14 @@ impl Failure {
     }
 
     /// The failure of a call whose request was built from the command line. Its invalid fields are named by the options
-    /// that set them; the failure of a request that was read from a file names the fields themselves.
+    /// that set them.
     pub(super) fn of_call(error: ServerError) -> Self {
-        Self { message: message_of(&error, option_of), ..Self::from(error) }
+        Self { message: message_of(&error, |field| option_of(field).to_owned()), ..Self::from(error) }
+    }
+
+    /// The failure of a call whose request came from a collection. Its invalid fields have their names in JSON.
+    pub(super) fn of_item(error: ServerError) -> Self {
+        Self { message: message_of(&error, json_name), ..Self::from(error) }
     }
 
     /// The stable reason of this failure, for programs and for counts by reason.
@@ -79,7 +84,7 @@ impl From<Status> for Failure {
 
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
-        let message = message_of(&error, |field| field);
+        let message = message_of(&error, str::to_owned);
         Self {
             exit: exit_of(&error),
             message,
@@ -91,9 +96,12 @@ impl From<ServerError> for Failure {
 }
 
 /// The message for people, with a line for each further invalid field. `name_of` names the fields.
-fn message_of(error: &ServerError, name_of: fn(&str) -> &str) -> String {
+fn message_of(error: &ServerError, name_of: fn(&str) -> String) -> String {
+    if let Some(answer) = foreign_answer(error) {
+        return format!("the response is not that of a Dateline server: {answer}");
+    }
     if error.is_of_transport() {
-        return format!("the response is not that of a Dateline server: {}", error.message);
+        return format!("the connection to the server broke: {}", error.message);
     }
     let mut fields = error.field_violations.iter();
     // The server's message begins with the first invalid field, and ends with how many others there are.
@@ -108,8 +116,26 @@ fn message_of(error: &ServerError, name_of: fn(&str) -> &str) -> String {
     message
 }
 
+/// What the peer answered, if it is not a Dateline server; `None` for an answer of such a server, and if the connection
+/// broke. Only the message of the client library tells the two apart. A Dateline server gives every error a reason.
+fn foreign_answer(error: &ServerError) -> Option<&str> {
+    let message = error.message.as_str();
+    let is_unknown_call = error.code == Code::Unimplemented;
+    let is_foreign = is_unknown_call
+        || message.starts_with("protocol error: received message")
+        || message == "Missing response message."
+        // Another protocol, such as HTTP/1.1, whose first bytes were read as a frame of HTTP/2.
+        || message.contains("frame with invalid size");
+    match message.strip_prefix("grpc-status header missing, mapped from ") {
+        _ if !error.reason.is_empty() => None,
+        Some(status) => Some(status),
+        None if is_unknown_call && message.is_empty() => Some("it does not know this call"),
+        None => Some(message).filter(|_| is_foreign),
+    }
+}
+
 fn exit_of(error: &ServerError) -> Exit {
-    if error.is_of_transport() {
+    if error.is_of_transport() || foreign_answer(error).is_some() {
         return Exit::Unreachable;
     }
     if error.reason == "REQUEST_ID_REUSED" {
@@ -147,10 +173,6 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "REVISION_UNKNOWN" => {
             format!("`dateline log {}` lists its revisions", short(metadata("article")))
         }
-        "NOT_YET_OBSERVED" | "STATE_CHANGE_TOO_EARLY" => {
-            format!("give a time at or after {}", metadata("first_observe_time"))
-        }
-        "NOT_YET_ARCHIVED" => format!("give a --known-at time at or after {}", metadata("first_archive_time")),
         "ARTICLE_EXISTS" => "leave out --if-new to record another observation of it".to_owned(),
         "REVISION_CONFLICT" => format!(
             "`dateline log {}` lists its revisions; --if-revision {} accepts the newest one",
@@ -158,35 +180,81 @@ fn hint_of(error: &ServerError) -> Option<String> {
             metadata("revision_number")
         ),
         "ARTICLE_WITHDRAWN" => {
-            format!("run `dateline reinstate {}` first", short(metadata("article")))
+            format!("`dateline reinstate {}` records that it is up again", short(metadata("article")))
         }
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {
             "`dateline subscriptions` lists them; `dateline watch --durable NAME` creates one".to_owned()
         }
         "SUBSCRIPTION_EXISTS" => "`dateline watch --durable NAME` continues it".to_owned(),
-        "SUBSCRIPTION_IN_USE" => "stop its consumer first; `dateline subscriptions` shows which one that is".to_owned(),
-        "CONSUMER_FENCED" => {
-            "another consumer has taken over this subscription; give each consumer a subscription of its own".to_owned()
-        }
+        "CONSUMER_FENCED" => "give each consumer a subscription of its own".to_owned(),
         "HISTORY_DIVERGED" if !metadata("subscription").is_empty() => {
             let id = metadata("subscription");
             let id = id.strip_prefix("subscriptions/").unwrap_or(id);
-            format!(
-                "the archive was restored from a backup, so this consumer may have processed lost changes. \
-                 Begin again: `dateline subscriptions seek {id} --from beginning`, or from the last correct position"
-            )
+            format!("`dateline subscriptions seek {id} --from beginning` moves it to the beginning of the log")
         }
-        "HISTORY_DIVERGED" => {
-            "this is a different archive, or it was restored from a backup: begin again with --from".to_owned()
+        "PAGE_TOKEN_MISMATCH" if error.message.contains("other fields") => {
+            "the filter and the kinds must be those of the watch that printed the token".to_owned()
         }
-        "PAGE_TOKEN_MISMATCH" => {
-            "give --resume the token exactly as printed, with the filter and kinds of that watch".to_owned()
-        }
-        "START_IN_FUTURE" => "--from now begins at the end".to_owned(),
         "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
-        _ if error.code == Code::Unimplemented => "check that it is a Dateline server of this version".to_owned(),
+        _ if foreign_answer(error).is_some() => "check that it is a Dateline server of this version".to_owned(),
+        _ if error.is_of_transport() => {
+            "check that the server is running, and that it is a Dateline server of this version".to_owned()
+        }
         _ => return None,
     };
     Some(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: Code, message: &str) -> ServerError {
+        Status::new(code, message).into()
+    }
+
+    #[test]
+    fn a_broken_connection_is_not_a_foreign_server() {
+        let lost = "protocol error: missing grpc-status trailer, stream was terminated without a final status";
+        for (code, message) in [
+            (Code::Unavailable, "connection reset by peer"),
+            (Code::Unknown, "transport error"),
+            (Code::Unknown, lost),
+            (Code::Internal, "h2 protocol error: http2 error"),
+            (Code::Cancelled, "operation was canceled"),
+        ] {
+            let failure = Failure::from(error(code, message));
+            assert_eq!(failure.message, format!("the connection to the server broke: {message}"));
+            assert_eq!(failure.exit, Exit::Unreachable);
+        }
+    }
+
+    #[test]
+    fn an_answer_of_something_else_is_not_a_broken_connection() {
+        for (code, message, answer) in [
+            (
+                Code::Unimplemented,
+                "grpc-status header missing, mapped from HTTP status code 404",
+                "HTTP status code 404",
+            ),
+            (
+                Code::PermissionDenied,
+                "grpc-status header missing, mapped from HTTP status code 403",
+                "HTTP status code 403",
+            ),
+            (Code::Unimplemented, "", "it does not know this call"),
+            (Code::Internal, "Missing response message.", "Missing response message."),
+            (
+                Code::Internal,
+                "connection error detected: frame with invalid size",
+                "connection error detected: frame with invalid size",
+            ),
+        ] {
+            let failure = Failure::from(error(code, message));
+            assert_eq!(failure.message, format!("the response is not that of a Dateline server: {answer}"));
+            assert_eq!(failure.exit, Exit::Unreachable);
+            assert!(failure.hint.is_some_and(|hint| hint.contains("a Dateline server of this version")));
+        }
+    }
 }

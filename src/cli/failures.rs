@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::exit::{Exit, Failure};
+use super::units;
 use crate::wire::pb;
 use crate::wire::pb::import_observations_response::Result as ImportResult;
 
@@ -31,20 +32,27 @@ impl Failures {
         self.count
     }
 
-    /// Summarises the failures: `3 failed (2 NOT_FOUND, 1 TIMEOUT)`.
+    /// Summarises the failures: `3 failed (2 NOT_FOUND, 1 TIMEOUT)`, or `3 failed` if none has a reason of its own.
     pub(super) fn summary(&self) -> String {
-        let reasons: Vec<_> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-        format!("{} failed{reasons}", self.count)
+        let (of_none, of_their_own): (Vec<_>, Vec<_>) =
+            self.reasons.iter().partition(|(reason, _)| reason.as_str() == NO_REASON);
+        if of_their_own.is_empty() {
+            return format!("{} failed", self.count);
+        }
+        let reasons = of_their_own.iter().map(|(reason, count)| format!("{count} {reason}"));
+        let others = of_none.iter().map(|(_, count)| format!("{count} other"));
+        let reasons: Vec<_> = reasons.chain(others).collect();
+        format!("{} failed ({})", self.count, reasons.join(", "))
     }
 
-    /// The result of a command that processed `total` items, of which `unit` is the name: success if none failed. A
-    /// single failure keeps its exit status and hint.
-    pub(super) fn end(self, total: u64, unit: &str) -> Result<(), Failure> {
+    /// The result of a command that processed `total` items, of which `unit` is the name in the plural: success if none
+    /// failed. A single failure keeps its exit status and hint.
+    pub(super) fn end(self, total: u64, unit: &'static str) -> Result<(), Failure> {
+        let message = format!("{} of {total} {} failed", self.count, units(total, unit));
         match (self.count, self.last) {
             (0, _) => Ok(()),
-            (1, Some(last)) => Err(Failure { message: format!("1 of {total} {unit} failed"), ..last }),
-            (failed, _) => Err(Failure::new(Exit::Failed, format!("{failed} of {total} {unit} failed"))),
+            (1, Some(last)) => Err(Failure { message, ..last }),
+            (_, _) => Err(Failure::new(Exit::Failed, message)),
         }
     }
 
@@ -54,9 +62,12 @@ impl Failures {
     }
 }
 
+/// The reason of a failure that has none of its own.
+const NO_REASON: &str = "FAILED";
+
 /// The reason under which a failure is counted; FAILED if it has none of its own.
 pub(super) fn reason_of(failure: &Failure) -> &str {
-    if failure.reason().is_empty() { "FAILED" } else { failure.reason() }
+    if failure.reason().is_empty() { NO_REASON } else { failure.reason() }
 }
 
 /// A failure as a line of `--json`. `offset` says which item failed.
@@ -70,4 +81,32 @@ pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportObservatio
         field_violations: server.map(|server| server.field_violations.clone()).unwrap_or_default(),
     };
     pb::ImportObservationsResponse { offset, result: Some(ImportResult::Error(error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_named_if_they_say_more_than_that_something_failed() {
+        let summary = |kinds: &[&str]| {
+            let mut failures = Failures::default();
+            kinds.iter().for_each(|kind| failures.add(Failure::new(Exit::Failed, "no").kind(kind)));
+            failures.summary()
+        };
+        assert_eq!(summary(&[]), "0 failed");
+        assert_eq!(summary(&["", ""]), "2 failed");
+        assert_eq!(summary(&["TIMEOUT", "", "EXISTS", "TIMEOUT"]), "4 failed (1 EXISTS, 2 TIMEOUT, 1 other)");
+    }
+
+    #[test]
+    fn one_item_is_named_in_the_singular() {
+        let end = |total| {
+            let mut failures = Failures::default();
+            failures.add(Failure::new(Exit::NotFound, "no"));
+            failures.end(total, "entries").unwrap_err()
+        };
+        assert_eq!((end(1).message.as_str(), end(1).exit), ("1 of 1 entry failed", Exit::NotFound));
+        assert_eq!(end(2).message, "1 of 2 entries failed");
+    }
 }

@@ -7,8 +7,7 @@ const NAMES: [(&str, &str); 34] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
-    // The option is checked before a request is sent, so a wrong URL here came from a document or a page.
-    ("urls", "the article's URLs"),
+    ("urls", "the list of URLs"),
     ("url", "ARTICLE"),
     ("observe_time", "--observed-at"),
     ("reason", "--reason"),
@@ -41,10 +40,29 @@ const NAMES: [(&str, &str); 34] = [
     ("subscription_id", "--durable"),
 ];
 
-/// The option or argument that sets the field with this path, such as `urls[0]`; the path itself if there is none.
+/// The option or argument that sets the field with this path, such as `filter.labels[0]`; the path itself if there is
+/// none.
 pub(super) fn option_of(path: &str) -> &str {
+    // `--url` is checked before a request is sent, but not for its length; the URL may also be that of a page.
+    if path.starts_with("urls[") {
+        return "a URL of the article";
+    }
     let is_of = |field: &str| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
     NAMES.iter().find(|(field, _)| is_of(field)).map_or(path, |(_, option)| option)
+}
+
+/// The name of a field in JSON: each part of its path in lower camel case, so that `article_id` becomes `articleId`.
+pub(super) fn json_name(path: &str) -> String {
+    let mut name = String::with_capacity(path.len());
+    let mut is_after_underscore = false;
+    for character in path.chars() {
+        match character {
+            '_' => is_after_underscore = true,
+            _ if std::mem::take(&mut is_after_underscore) => name.push(character.to_ascii_uppercase()),
+            _ => name.push(character),
+        }
+    }
+    name
 }
 
 #[cfg(test)]
@@ -67,10 +85,24 @@ mod tests {
             ("start.resume_token", "--resume"),
             ("content.headline", "content.headline"),
             ("content.labels[0]", "content.labels[0]"),
+            ("urls", "the list of URLs"),
+            ("urls[2]", "a URL of the article"),
             ("urls_max", "urls_max"),
             ("", ""),
         ] {
             assert_eq!(option_of(path), name);
+        }
+    }
+
+    #[test]
+    fn a_field_in_a_line_is_named_as_the_line_names_it() {
+        for (path, name) in [
+            ("article_id", "articleId"),
+            ("content.publish_time.found_in", "content.publishTime.foundIn"),
+            ("content.blocks[2].caption.image_url", "content.blocks[2].caption.imageUrl"),
+            ("urls[0]", "urls[0]"),
+        ] {
+            assert_eq!(json_name(path), name);
         }
     }
 

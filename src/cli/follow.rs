@@ -9,7 +9,7 @@ use super::exit::{Failure, interrupted};
 use super::output::Output;
 use super::report::Report;
 use super::signals::Signals;
-use super::times;
+use super::{count, times};
 use crate::capture::follow::{Feed, FeedEvent, FollowOptions, follow};
 use crate::capture::pages::{PageOverrides, Pages};
 
@@ -61,8 +61,7 @@ pub(super) async fn run(
         // A command that runs until it is stopped has succeeded.
         (_, true, Some(_)) => Ok(()),
         (Ok(()), true, None) if remaining > 0 => {
-            let entries = if remaining == 1 { "entry" } else { "entries" };
-            Err(interrupted(&format!("{remaining} {entries} left; the same command continues there")))
+            Err(interrupted(&format!("{} left; the same command continues there", count(remaining, "entry"))))
         }
         (done, _, _) => done,
     }

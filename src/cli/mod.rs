@@ -41,6 +41,7 @@ mod verify;
 mod watch;
 mod withdraw;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -190,5 +191,14 @@ fn count(count: u64, noun: &str) -> String {
         _ if count == 1 => format!("1 {noun}"),
         Some(stem) => format!("{count} {stem}ies"),
         None => format!("{count} {noun}s"),
+    }
+}
+
+/// The name of this many units, of which `plural` is the plural: `change`, `changes`; `entry`, `entries`.
+fn units(count: u64, plural: &'static str) -> Cow<'static, str> {
+    match plural.strip_suffix("ies") {
+        _ if count != 1 => Cow::Borrowed(plural),
+        Some(stem) => Cow::Owned(format!("{stem}y")),
+        None => Cow::Borrowed(plural.strip_suffix('s').unwrap_or(plural)),
     }
 }

@@ -1,6 +1,5 @@
 //! Progress of long work, on standard error: a bar on a terminal, or a line every ten seconds in a log.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -8,7 +7,7 @@ use tokio::time::Instant;
 
 use super::args::globals::Globals;
 use super::output::say;
-use super::times;
+use super::{times, units};
 
 /// Work that ends sooner than this shows no bar, which would only flash up.
 const BAR_AFTER: Duration = Duration::from_millis(500);
@@ -197,8 +196,8 @@ impl Work {
     /// `12,000 observations, 3 failed, 4,000/s`.
     fn message(&self) -> String {
         let mut message = match self.found {
-            Some(found) => format!("{} {}", HumanCount(found), self.unit(found)),
-            None => self.unit(self.total.max(self.done)).into_owned(),
+            Some(found) => format!("{} {}", HumanCount(found), units(found, self.unit)),
+            None => units(self.total.max(self.done), self.unit).into_owned(),
         };
         if let Some(bytes) = self.bytes {
             message.push_str(&format!(", {}", HumanBytes(bytes)));
@@ -210,15 +209,6 @@ impl Work {
             message.push_str(&format!(", {}/s", HumanCount(rate)));
         }
         message
-    }
-
-    /// The name of this many units.
-    fn unit(&self, count: u64) -> Cow<'static, str> {
-        let singular = |unit: &'static str| match unit.strip_suffix("ies") {
-            Some(stem) => Cow::Owned(format!("{stem}y")),
-            None => Cow::Borrowed(unit.strip_suffix('s').unwrap_or(unit)),
-        };
-        if count == 1 { singular(self.unit) } else { Cow::Borrowed(self.unit) }
     }
 
     /// Units per second; `None` while that is below one.

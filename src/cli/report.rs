@@ -7,7 +7,7 @@ use super::failures::{Failures, error_line};
 use super::outcomes::Outcomes;
 use super::output::{Output, say};
 use super::progress::Progress;
-use super::{style, words};
+use super::{style, units, words};
 use crate::capture::{Captured, article_of_revision};
 use crate::cli::short_name::short;
 use crate::wire::pb;
@@ -114,7 +114,8 @@ impl<'a> Report<'a> {
     /// Summarises the outcomes: `12 pages: 3 created, 1 revised, 7 unchanged, 1 failed`, and how many failed for each
     /// reason.
     fn summary(&self) -> String {
-        format!("{} {}: {}, {}", self.done(), self.unit, self.outcomes, self.failures.summary())
+        let (done, failed) = (self.done(), self.failures.summary());
+        format!("{done} {}: {}, {failed}", units(done, self.unit), self.outcomes)
     }
 
     /// Stops showing progress, for a command that runs until it is stopped.

@@ -25,7 +25,7 @@ impl Signals {
         self.next().await;
         tokio::spawn(async move {
             self.next().await;
-            tracing::warn!("asked a second time; calls under way are cut off");
+            tracing::warn!("second signal: stopping at once, without waiting for calls in progress");
             std::process::exit(Exit::Failed as i32);
         });
     }

@@ -31,7 +31,7 @@ const MESSAGES_WAITING_MAX: usize = 64;
 pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
     let mode = if args.rebuild { Mode::Rebuild } else { Mode::Check };
     let mut verification = Verification { out, progress: Progress::new(globals), mode, phase: None, summary: None };
-    match connect::server_url(globals) {
+    match connect::server_url(globals)? {
         Some(_) if args.rebuild => return Err(served()),
         Some(url) => verification.on_server(&Session::remote(&url).await?).await?,
         None => {
@@ -268,7 +268,7 @@ fn summary_line(summary: &pb::VerifySummary, mode: Mode) -> String {
     match findings {
         0 if mode == Mode::Rebuild => read,
         0 => format!("{read}: no errors found"),
-        findings => format!("{read}: {}", count(*findings, "finding")),
+        findings => format!("{read}: {} found", count(*findings, "error")),
     }
 }
 

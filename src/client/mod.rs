@@ -8,6 +8,7 @@ mod follow;
 mod points;
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
@@ -87,8 +88,18 @@ impl From<Status> for ServerError {
         let info = status.get_details_error_info();
         let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
         let field_violations = field_violations(&status);
-        Self { code: status.code(), reason, message: status.message().to_owned(), metadata, field_violations }
+        Self { code: status.code(), reason, message: message_of(&status), metadata, field_violations }
     }
+}
+
+/// The innermost cause of a status that came from this side, such as a broken connection, since the outer messages say
+/// little ("transport error"); the message of any other status.
+fn message_of(status: &Status) -> String {
+    let Some(mut cause) = status.source() else { return status.message().to_owned() };
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 impl ServerError {

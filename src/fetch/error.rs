@@ -21,7 +21,7 @@ pub enum FetchError {
         reason: &'static str,
     },
     /// The host is this machine, or is on a network that is not public.
-    #[error("{url} was not fetched: {host} is at {address}, which is not on the public internet")]
+    #[error("{url} was not fetched: {} not on the public internet", whereabouts(host, *address))]
     PrivateAddress {
         /// The URL of the page.
         url: String,
@@ -266,6 +266,14 @@ fn status_advice(code: StatusCode, retry_after: Option<Duration>) -> String {
         _ => "it offers no page at this address",
     }
     .to_owned()
+}
+
+/// The beginning of a sentence about a host: where it is, unless its name is its address.
+fn whereabouts(host: &str, address: IpAddr) -> String {
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(named) if named == address => format!("{host} is"),
+        Ok(_) | Err(_) => format!("{host} is at {address}, which is"),
+    }
 }
 
 /// An unknown issuer usually means that this machine has no list of certificate authorities.

@@ -36,10 +36,14 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use self::error::{FetchError, TimeoutPhase};
-pub use self::network::{Later, Network, SystemNetwork};
+#[cfg(feature = "internals")]
+pub use self::network::Later;
+pub use self::network::{Network, SystemNetwork};
 pub use self::options::Options;
 pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
-pub use self::robots::{Disallowed, PRODUCT, RobotsRefusal, Rules};
+pub use self::robots::RobotsRefusal;
+#[cfg(feature = "internals")]
+pub use self::robots::{Disallowed, PRODUCT, Rules};
 
 use self::body::Excess;
 use self::host_limiter::HostLimiter;

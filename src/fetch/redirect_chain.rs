@@ -30,9 +30,7 @@ impl RedirectChain {
         let mut url = url.clone();
         let problem = url_problem(&url);
         url.set_fragment(None);
-        // Both fail only for URLs that cannot have a user name or password.
-        let _ = url.set_password(None);
-        let _ = url.set_username("");
+        remove_credentials(&mut url);
         match problem {
             Some(reason) => Err(FetchError::NotHttp { url: url.to_string(), reason }),
             None => Ok(Self { visited: vec![url.clone()], here: url, redirects: Vec::new() }),
@@ -52,17 +50,22 @@ impl RedirectChain {
     /// Follows a redirect. Rejects invalid targets, loops, and more than `limit` redirects.
     pub(super) fn follow(&mut self, status: StatusCode, location: &[u8], limit: usize) -> Result<(), FetchError> {
         let location = ascii(location);
-        let invalid = |reason| FetchError::RedirectInvalid {
+        let invalid = |location: &str, reason| FetchError::RedirectInvalid {
             url: self.here.to_string(),
             location: location.chars().take(SHOWN_CHARS_MAX).collect(),
             reason,
         };
         if location.trim().is_empty() {
-            return Err(invalid("the Location header is missing or empty"));
+            return Err(invalid(&location, "the Location header is missing or empty"));
         }
-        let mut to = self.here.join(&location).map_err(|_| invalid("that is not a valid address"))?;
+        let joined = self.here.join(&location);
+        let mut to = joined.map_err(|_| invalid(&location, "that is not a valid address"))?;
         if let Some(reason) = url_problem(&to) {
-            return Err(invalid(reason));
+            if !has_credentials(&to) {
+                return Err(invalid(&location, reason));
+            }
+            remove_credentials(&mut to);
+            return Err(invalid(to.as_str(), reason));
         }
         to.set_fragment(None);
         let looped = self.visited.contains(&to);
@@ -108,12 +111,23 @@ const BAD_PORTS: [u16; 83] = [
     5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ];
 
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// Removes the user name and password, which no message shows.
+fn remove_credentials(url: &mut Url) {
+    // Both fail only for URLs that cannot have them.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+}
+
 /// Why a URL may not be fetched; `None` if it may. Its host's address is checked when the connection is made.
 fn url_problem(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some("only http and https addresses are fetched");
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_credentials(url) {
         return Some("an address with a user name or password is not fetched; remove them");
     }
     if url.port().is_some_and(|port| BAD_PORTS.contains(&port)) {

@@ -9,6 +9,7 @@
 //!
 //! Keys are stored: changing these rules changes the storage format.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -205,7 +206,19 @@ fn refused(url: &str, error: ParseError) -> UrlError {
 }
 
 fn excerpt(url: &str) -> String {
-    url.chars().take(160).collect()
+    without_credentials(url).chars().take(160).collect()
+}
+
+/// A URL without user name and password, for messages. Any other text stays as it is.
+pub fn without_credentials(url: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return Cow::Borrowed(url) };
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((credentials, _)) => {
+            Cow::Owned(format!("{scheme}://{}", rest.get(credentials.len() + 1..).unwrap_or_default()))
+        }
+        None => Cow::Borrowed(url),
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +229,21 @@ mod tests {
 
     fn key(url: &str) -> String {
         UrlKey::of(url).unwrap_or_else(|error| panic!("{error}")).to_string()
+    }
+
+    #[test]
+    fn a_message_has_no_password() {
+        for (url, shown) in [
+            ("https://u:p@a.example/x", "https://a.example/x"),
+            ("https://u:p@ss@a.example?q=@", "https://a.example?q=@"),
+            ("https://u@a.example", "https://a.example"),
+            ("https://a.example/@u:p", "https://a.example/@u:p"),
+            ("u:p@a.example", "u:p@a.example"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+        let error = UrlKey::of("ftp://u:secret@a.example").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::archive::read::article::{ArticleAt, RevisionAt};
 use crate::archive::read::list::RevisionEntry;
 use crate::archive::request::{Outcome, Receipt, Warning};
 use crate::archive::{BatchError, BatchResult};
+use crate::model::url_key::without_credentials;
 use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{
     basic_content_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
@@ -145,13 +146,17 @@ fn warning(warning: &Warning) -> pb::Warning {
     match warning {
         Warning::UrlBelongsToOther { url, article } => pb::Warning {
             reason: "URL_BELONGS_TO_OTHER_ARTICLE".to_owned(),
-            message: format!("{} was not added: it already belongs to {article}", excerpt(url)),
+            message: format!(
+                "{} was not recorded for this article, since it belongs to {article}; if they are the same article, \
+                 record the content under that name",
+                excerpt(&without_credentials(url))
+            ),
         },
         Warning::TooManyUrls { url } => pb::Warning {
             reason: "TOO_MANY_URLS".to_owned(),
             message: format!(
-                "{} was not added: the article already has {} URLs, the maximum",
-                excerpt(url),
+                "{} was not recorded for this article, which already has {} URLs, the maximum",
+                excerpt(&without_credentials(url)),
                 Limits::ARTICLE_URLS_MAX
             ),
         },

@@ -251,7 +251,7 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::ArticleExists(name) => {
             Refusal::new(Code::AlreadyExists, "ARTICLE_EXISTS", error).with("article", name)
         }
-        Conflict::Revision { article, current, etag } => Refusal::new(Code::Aborted, "REVISION_CONFLICT", error)
+        Conflict::Revision { article, current, etag, .. } => Refusal::new(Code::Aborted, "REVISION_CONFLICT", error)
             .with("article", article)
             .with("revision_number", current)
             .with("etag", etag),

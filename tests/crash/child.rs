@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::request::Operation;
-use dateline::archive::request::WriteMode;
-use dateline::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
-use dateline::clock::{Clock, SystemClock};
+use dateline::internals::archive::request::Operation;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
+use dateline::internals::clock::{Clock, SystemClock};
 use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -133,11 +133,13 @@ async fn write(archive: Arc<Archive>, task: Task, writer: u64) {
     }
 }
 
-fn tell(job: u64, answer: dateline::archive::BatchResult) {
+fn tell(job: u64, answer: dateline::internals::archive::BatchResult) {
     match answer {
         Ok(written) => Line::Receipt { job, answers: written.iter().map(Answer::of).collect() }.say(),
         Err(BatchError {
-            error: error @ (dateline::archive::ArchiveError::Missing(_) | dateline::archive::ArchiveError::Conflict(_)),
+            error:
+                error @ (dateline::internals::archive::ArchiveError::Missing(_)
+                | dateline::internals::archive::ArchiveError::Conflict(_)),
             ..
         }) => {
             Line::Refused { job, reason: error.to_string() }.say();

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use dateline::archive::request::{Outcome, Receipt};
+use dateline::internals::archive::request::{Outcome, Receipt};
 use dateline::model::{Snapshot, Timestamp};
 use serde::{Deserialize, Serialize};
 

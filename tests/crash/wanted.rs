@@ -1,7 +1,7 @@
 //! A child's request as a few numbers, from which both the child and the parent build the operation and its content.
 
 use bytes::Bytes;
-use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
 use dateline::model::{
     ArticleId, ArticleName, ArticleUrl, Block, BlockKind, Content, Original, RequestDigest, RequestId, RevisionNumber,
     SourceId, Timestamp,

@@ -1,7 +1,7 @@
 //! Every bad field of a request is reported, not just the first.
 
-use dateline::client::{Client, ServerError};
-use dateline::wire::pb;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
 use pb::feed_start::Position;
 use pb::import_observations_response::Result as ImportResult;
 use prost_types::{Duration, Timestamp};

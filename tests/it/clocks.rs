@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::{Client, ServerError};
-use dateline::clock::{Clock, ManualClock};
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::clock::{Clock, ManualClock};
+use dateline::internals::server;
+use dateline::internals::wire::{pb, timestamp_to_pb};
 use dateline::model::Timestamp;
-use dateline::server;
-use dateline::wire::{pb, timestamp_to_pb};
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;

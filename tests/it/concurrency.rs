@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 use tempfile::TempDir;
 
 use crate::server::{TestServer, content, name, publish};

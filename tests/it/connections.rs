@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dateline::archive::{Archive, Options};
-use dateline::clock::SystemClock;
-use dateline::server;
-use dateline::wire::pb;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::SystemClock;
+use dateline::internals::server;
+use dateline::internals::wire::pb;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -19,7 +19,7 @@ fn subscribe() -> pb::SubscribeRequest {
 }
 
 fn refused(status: tonic::Status) -> String {
-    dateline::client::ServerError::from(status).reason
+    dateline::internals::client::ServerError::from(status).reason
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -44,7 +44,7 @@ targets! {
 /// A new request of the contract that is missing here would not be fuzzed.
 #[test]
 fn every_request_of_the_contract_is_fuzzed() {
-    let pool = prost_reflect::DescriptorPool::decode(dateline::wire::DESCRIPTOR).unwrap();
+    let pool = prost_reflect::DescriptorPool::decode(dateline::internals::wire::DESCRIPTOR).unwrap();
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let mut requests: Vec<_> = methods.map(|method| method.input().name().to_owned()).collect();
     requests.sort();

@@ -1,9 +1,9 @@
 //! A client with gRPC's default limit of 4 MiB per message can read everything, including every reply to its writes.
 
-use dateline::client::ServerError;
-use dateline::wire::pb;
-use dateline::wire::pb::archive_service_client::ArchiveServiceClient;
-use dateline::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
+use dateline::internals::client::ServerError;
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::archive_service_client::ArchiveServiceClient;
+use dateline::internals::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -186,12 +186,18 @@ async fn an_original_too_large_for_an_answer_is_read_as_a_stream() {
 #[tokio::test]
 async fn a_stalled_reader_of_an_original_is_cut_off() {
     let directory = tempfile::TempDir::new().unwrap();
-    let clock = std::sync::Arc::new(dateline::clock::SystemClock);
-    let options = dateline::archive::Options::default();
-    let (archive, _) =
-        dateline::archive::Archive::open_or_create(directory.path(), &options, clock, crate::server::holder()).unwrap();
+    let clock = std::sync::Arc::new(dateline::internals::clock::SystemClock);
+    let options = dateline::internals::archive::Options::default();
+    let (archive, _) = dateline::internals::archive::Archive::open_or_create(
+        directory.path(),
+        &options,
+        clock,
+        crate::server::holder(),
+    )
+    .unwrap();
     let stalled_after = std::time::Duration::from_millis(200);
-    let options = dateline::server::Options { stalled_after, ..dateline::server::Options::default() };
+    let options =
+        dateline::internals::server::Options { stalled_after, ..dateline::internals::server::Options::default() };
     let server = TestServer::over(archive, options).await;
     let mut client = default_client(&server).await;
     client.record_observation(with_original("a", vec![7; 8 << 20])).await.unwrap();
@@ -329,9 +335,9 @@ async fn a_snapshot_of_large_articles_reaches_a_default_client() {
 /// The service measures its replies as well, so only the archive itself shows how much was read for a page.
 #[tokio::test]
 async fn a_page_reads_no_more_contents_than_it_may_return() {
-    use dateline::archive::read::article::View;
-    use dateline::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
-    use dateline::archive::{Archive, Options};
+    use dateline::internals::archive::read::article::View;
+    use dateline::internals::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
+    use dateline::internals::archive::{Archive, Options};
     use dateline::model::{ArticleName, AsOf, Seq};
     let (directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
@@ -341,7 +347,7 @@ async fn a_page_reads_no_more_contents_than_it_may_return() {
         client.record_observation(long_standfirst(&id(number + 1), 0)).await.unwrap();
     }
     server.stop().await;
-    let clock = std::sync::Arc::new(dateline::clock::SystemClock);
+    let clock = std::sync::Arc::new(dateline::internals::clock::SystemClock);
     let (archive, _) = Archive::open(directory.path(), &Options::default(), clock, crate::server::holder()).unwrap();
     let cut = archive.read_point(AsOf::default(), Seq(0)).await.unwrap();
     let query = ArticleQuery {

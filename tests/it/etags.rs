@@ -1,7 +1,7 @@
 //! Etags: each write returns the article's etag, and none recurs.
 
-use dateline::client::Client;
-use dateline::wire::pb;
+use dateline::internals::client::Client;
+use dateline::internals::wire::pb;
 use tonic::Code;
 
 use crate::server::{at, fresh, name, publish};

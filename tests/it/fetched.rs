@@ -3,13 +3,13 @@
 
 use std::ops::ControlFlow;
 
-use dateline::archive::Options;
-use dateline::archive::changefeed::FeedStart;
-use dateline::archive::recover::verify::rebuild_directory;
-use dateline::archive::recover::verify::verify_directory;
-use dateline::backup::Until;
-use dateline::client::{Client, ServerError};
-use dateline::wire::pb;
+use dateline::internals::archive::Options;
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::archive::recover::verify::rebuild_directory;
+use dateline::internals::archive::recover::verify::verify_directory;
+use dateline::internals::backup::Until;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
 use tempfile::TempDir;
 
 use crate::backup::{keep, restore, stream_backup};

@@ -9,14 +9,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::recover::verify::verify_directory;
-use dateline::archive::{Archive, Directory, FORMAT_VERSION, Options};
-use dateline::clock::ManualClock;
+use dateline::internals::archive::recover::verify::verify_directory;
+use dateline::internals::archive::{Archive, Directory, FORMAT_VERSION, Options};
+use dateline::internals::clock::ManualClock;
+use dateline::internals::store::engine::Engine;
+use dateline::internals::store::engine::sled::{Options as EngineOptions, SledEngine};
+use dateline::internals::store::key::meta::MetaKey;
+use dateline::internals::store::{Batch, Tables};
 use dateline::model::{Seq, Timestamp};
-use dateline::store::engine::Engine;
-use dateline::store::engine::sled::{Options as EngineOptions, SledEngine};
-use dateline::store::key::meta::MetaKey;
-use dateline::store::{Batch, Tables};
 use tempfile::TempDir;
 
 use crate::portrait::{assert_same, portrait};
@@ -128,7 +128,7 @@ fn another_format_is_rejected_with_advice() {
     for found in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
         let directory = unpacked();
         say_format(directory.path(), found);
-        let clock: Arc<dyn dateline::clock::Clock> = clock();
+        let clock: Arc<dyn dateline::internals::clock::Clock> = clock();
         let refused = Archive::open_or_create(directory.path(), &options(), clock, holder()).map(drop).unwrap_err();
         assert!(!refused.is_damage());
         let message = refused.to_string();

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dateline::client::{Client, Followed, Following, ServerError};
-use dateline::wire::frame::{EventFrame, PageFrame};
-use dateline::wire::pb;
-use dateline::wire::pb::change_feed_service_server::{ChangeFeedService, ChangeFeedServiceServer};
-use dateline::wire::pb::feed_start::Position;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::client::{Client, Followed, Following, ServerError};
+use dateline::internals::wire::frame::{EventFrame, PageFrame};
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::change_feed_service_server::{ChangeFeedService, ChangeFeedServiceServer};
+use dateline::internals::wire::pb::feed_start::Position;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};

@@ -1,8 +1,8 @@
 //! Imports with messages that our own client would never send.
 
 use bytes::BufMut;
-use dateline::wire::pb;
-use dateline::wire::pb::import_observations_response::Result as ImportResult;
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::import_observations_response::Result as ImportResult;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::client::Grpc;

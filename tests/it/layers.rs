@@ -1,8 +1,8 @@
 //! Checks src/ against docs/ARCHITECTURE.md: which module may use which, and in which files some names may occur. The
 //! compiler does not enforce boundaries between modules of one crate, so this test does.
 //!
-//! It reads tokens and resolves paths to their top-level module. It cannot see through re-exports, so `lib.rs` must not
-//! re-export anything, and modules must be named by their own path. Comments, literals and `#[cfg(test)]` items are
+//! It reads tokens and resolves paths to their top-level module. It cannot see through re-exports, so code in src/ names
+//! modules by their own path, and not by what `lib.rs` re-exports for users of the library. Comments, literals and `#[cfg(test)]` items are
 //! ignored.
 
 use std::fs;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use dateline::ingest::{self, Document, Format, Options, times};
+use dateline::internals::ingest::{self, Document, Format, Options, times};
 use dateline::model::{BlockKind, ClaimedTime};
 
 fn folder() -> PathBuf {

@@ -5,10 +5,10 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use dateline::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
-use dateline::archive::read::article::{ArticleAt, View};
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
-use dateline::archive::{Archive, ReadPoint};
+use dateline::internals::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
+use dateline::internals::archive::read::article::{ArticleAt, View};
+use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
+use dateline::internals::archive::{Archive, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, FeedQuery,
     KnownAt, RevisionSelector, Seq, Timestamp,

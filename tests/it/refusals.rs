@@ -1,7 +1,7 @@
 //! Invalid requests: each kind gets its documented code and reason, and nothing of it is written.
 
-use dateline::client::{Client, ServerError};
-use dateline::wire::pb;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 

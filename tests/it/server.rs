@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::Client;
-use dateline::clock::{Clock, SystemClock};
-use dateline::server::{self, ServeError};
-use dateline::store::engine::lock::Holder;
-use dateline::wire::pb;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::Client;
+use dateline::internals::clock::{Clock, SystemClock};
+use dateline::internals::server::{self, ServeError};
+use dateline::internals::store::engine::lock::Holder;
+use dateline::internals::wire::pb;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;

@@ -1,7 +1,7 @@
 //! The contract, call by call, over a real connection.
 
-use dateline::client::ServerError;
-use dateline::wire::pb;
+use dateline::internals::client::ServerError;
+use dateline::internals::wire::pb;
 use tonic::Code;
 
 use crate::server::{TestServer, at, content, fresh, name, publish};
@@ -88,6 +88,7 @@ async fn preconditions_guard_the_newest_state() {
         ServerError::from(client.archive.record_observation(with(Condition::Etag(etag), "x")).await.unwrap_err());
     assert_eq!((stale.code, stale.reason.as_str()), (Code::Aborted, "REVISION_CONFLICT"));
     assert_eq!(stale.metadata.get("revision_number").map(String::as_str), Some("2"));
+    assert!(stale.message.contains(" does not have the required etag: it is at revision 2"), "{}", stale.message);
     client.archive.record_observation(with(Condition::RevisionNumber(2), "three")).await.unwrap();
     server.stop().await;
 }
@@ -249,6 +250,9 @@ async fn an_article_is_found_by_any_spelling_of_its_urls() {
     let warned = client.archive.record_observation(thief).await.unwrap().into_inner().warnings;
     assert_eq!(warned.len(), 2);
     assert_eq!(warned[0].reason, "URL_BELONGS_TO_OTHER_ARTICLE");
+    let (owner, _) = made.name.rsplit_once("/revisions/").unwrap();
+    let belongs = format!(" was not recorded for this article, since it belongs to {owner}; if they are the same");
+    assert!(warned[0].message.contains(&belongs), "{}", warned[0].message);
     server.stop().await;
 }
 
@@ -295,8 +299,8 @@ async fn a_read_can_wait_for_a_write() {
 async fn a_read_as_known_now_is_repeatable() {
     let (_directory, server, mut client) = fresh().await;
     client.archive.record_observation(publish("a", "one")).await.unwrap();
-    let now = dateline::clock::Clock::now(&dateline::clock::SystemClock);
-    let now = pb::as_of::KnownAt::ArchiveTime(dateline::wire::timestamp_to_pb(now));
+    let now = dateline::internals::clock::Clock::now(&dateline::internals::clock::SystemClock);
+    let now = pb::as_of::KnownAt::ArchiveTime(dateline::internals::wire::timestamp_to_pb(now));
     let as_of = Some(pb::AsOf { known_at: Some(now), ..pb::AsOf::default() });
     let read = client.archive.get_article(get("a", as_of.clone())).await.unwrap().into_inner();
     client.archive.record_observation(publish("a", "two")).await.unwrap();

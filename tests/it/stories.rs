@@ -1,7 +1,7 @@
 //! Bugs of the past, each as the test that would have found it.
 
-use dateline::client::ServerError;
-use dateline::wire::pb;
+use dateline::internals::client::ServerError;
+use dateline::internals::wire::pb;
 use tempfile::TempDir;
 use tonic::Code;
 

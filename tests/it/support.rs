@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use dateline::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
-use dateline::archive::{Archive, Options};
-use dateline::clock::ManualClock;
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::ManualClock;
+use dateline::internals::store::engine::lock::Holder;
 use dateline::model::{
     ArticleName, ArticleUrl, Block, BlockKind, ClaimedTime, Content, Fetch, Original, Precision, RequestDigest,
     RequestId, RevisionNumber, SourceId, Timestamp,
 };
-use dateline::store::engine::lock::Holder;
 
 use crate::model::plan::Text;
 
@@ -146,7 +146,7 @@ pub(crate) fn at_revision(revision: u32) -> Precondition {
 
 /// Opens or creates an archive in a directory.
 pub(crate) fn open_directory(path: &std::path::Path, options: &Options, clock: &Arc<ManualClock>) -> Archive {
-    let clock: Arc<dyn dateline::clock::Clock> = Arc::clone(clock) as _;
+    let clock: Arc<dyn dateline::internals::clock::Clock> = Arc::clone(clock) as _;
     Archive::open_or_create(path, options, clock, holder()).unwrap().0
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 use tonic::body::Body;
 use tonic::client::GrpcService;
 use tonic::codegen::http;

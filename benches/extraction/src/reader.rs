@@ -1,6 +1,6 @@
 //! The extractors under comparison, each with its default settings.
 
-use dateline::ingest;
+use dateline::internals::ingest;
 use dateline::model::BlockKind;
 use dom_query::Document as Tree;
 

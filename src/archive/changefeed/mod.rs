@@ -39,7 +39,9 @@ mod sync {
 use bytes::Bytes;
 use tokio::sync::watch;
 
-pub use crate::archive::changefeed::page::{PagePlan, Render};
+pub use crate::archive::changefeed::page::PagePlan;
+#[cfg(feature = "internals")]
+pub use crate::archive::changefeed::page::Render;
 pub use crate::archive::changefeed::replay_request::ReplayRequest;
 pub(crate) use crate::archive::changefeed::ring::AnnouncedEnd;
 pub use crate::archive::changefeed::start::FeedStart;

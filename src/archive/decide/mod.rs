@@ -179,12 +179,12 @@ impl Decider<'_> {
         };
         let created_by = self.tables.creating_change(head.newest.created_seq)?;
         let etag = etag(head.newest.revision, head.last_state_change, &created_by);
-        let holds = match precondition {
+        let (holds, required) = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
-            Precondition::Etag(expected) => *expected == etag,
-            Precondition::Revision(expected) => *expected == head.newest.revision,
+            Precondition::Etag(expected) => (*expected == etag, None),
+            Precondition::Revision(expected) => (*expected == head.newest.revision, Some(*expected)),
         };
-        let conflict = Conflict::Revision { article: name.clone(), current: head.newest.revision, etag };
+        let conflict = Conflict::Revision { article: name.clone(), required, current: head.newest.revision, etag };
         if holds { Ok(()) } else { Err(conflict.into()) }
     }
 
@@ -221,10 +221,16 @@ impl Decider<'_> {
         Ok((receipt, Some(staged)))
     }
 
+    /// Whether the state was declared at exactly this time before, even if another one was declared there later: as
+    /// with contents, importing the same changes twice must change nothing.
     fn is_state_recorded(&self, key: ArticleKey, at: Timestamp, withdrawn: bool) -> Result<bool, StoreError> {
         let exactly = (Bound::Included(at), Bound::Included(at));
-        let last = self.tables.state_changes(key, exactly, Direction::Reverse, ALL).next().transpose()?;
-        Ok(last.is_some_and(|state| state.withdrawn == withdrawn))
+        for state in self.tables.state_changes(key, exactly, Direction::Reverse, ALL) {
+            if state?.withdrawn == withdrawn {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The revision in force at `at`; [`Missing::NotYetObserved`] if that is before the first observation.

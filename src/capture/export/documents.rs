@@ -1,6 +1,8 @@
 //! Exports documents: that of one article, or those of many articles to a file each.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use super::folder::Folder;
+use super::folder::{Folder, check_parent};
 use super::item::item;
 use super::manifest::{self, Document, FileStatus, Manifest};
 use super::selection::Selection;
@@ -40,7 +42,7 @@ pub async fn document(
     Ok(format.write(&item(&article, revision)?))
 }
 
-/// Writes a document to a file, and replaces an existing one. Durable when it returns.
+/// Writes a document to a file, and replaces an existing one. Its directory must exist. Durable when it returns.
 pub fn write_document(path: &Path, document: &str) -> Result<(), ExportError> {
     replace(path, document.as_bytes()).map_err(ExportError::writing(path))
 }
@@ -80,7 +82,7 @@ pub enum DocumentEvent<'a> {
 }
 
 /// Receives the events of an export. [`ControlFlow::Break`] ends it before the next group of articles.
-pub type Report<'a> = dyn FnMut(DocumentEvent<'_>) -> ControlFlow<()> + Send + 'a;
+pub(super) type Report<'a> = dyn FnMut(DocumentEvent<'_>) -> ControlFlow<()> + Send + 'a;
 
 /// An export of many documents to one directory.
 pub struct DocumentsExport<'a> {
@@ -101,15 +103,16 @@ struct Outdated {
 }
 
 impl<'a> DocumentsExport<'a> {
-    /// Opens the directory, and creates it unless nothing is to be written.
+    /// Opens the directory, and creates it unless nothing is to be written. The one that contains it must exist.
     pub fn open(
         client: &'a Client,
         selection: &'a Selection,
         options: DocumentsOptions,
         folder: &Path,
     ) -> Result<Self, ExportError> {
+        check_parent(folder)?;
         if !options.dry_run {
-            std::fs::create_dir_all(folder).map_err(ExportError::writing(folder))?;
+            create_folder(folder).map_err(ExportError::writing(folder))?;
         }
         let folder = Arc::new(Folder::open(folder).map_err(ExportError::reading(folder))?);
         let manifest = Manifest::of(Arc::clone(&folder)).map_err(ExportError::reading(&folder.path(manifest::NAME)))?;
@@ -270,6 +273,14 @@ impl<'a> DocumentsExport<'a> {
             return Err(error);
         }
         Ok(reads)
+    }
+}
+
+/// Creates a directory unless it exists.
+fn create_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(_) if path.is_dir() => Ok(()),
+        created => created,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tonic::Status;
 
+use crate::capture::replace::missing_parent;
 use crate::client::ServerError;
 use crate::wire::json::JsonError;
 
@@ -22,6 +23,9 @@ pub enum ExportError {
         /// Why it could not be written.
         error: io::Error,
     },
+    /// The directory that is to contain the output does not exist.
+    #[error("{} does not exist", .0.display())]
+    NoFolder(PathBuf),
     /// A file could not be read.
     #[error("{} cannot be read: {error}", path.display())]
     Read {
@@ -91,7 +95,7 @@ impl ExportError {
     pub fn reason(&self) -> &str {
         match self {
             Self::Server(error) => &error.reason,
-            Self::Write { .. } => "UNWRITABLE",
+            Self::Write { .. } | Self::NoFolder(_) => "UNWRITABLE",
             Self::Read { .. } | Self::Invalid { .. } => "UNREADABLE",
             Self::Conflict(FileConflict::OtherOptions(_)) => "OTHER_EXPORT",
             Self::Conflict(_) | Self::State(_) => "EXISTS",
@@ -103,7 +107,10 @@ impl ExportError {
 
     /// The error of writing `path`.
     pub(super) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self::Write { path: path.to_owned(), error }
+        move |error| match missing_parent(path) {
+            Some(folder) if error.kind() == io::ErrorKind::NotFound => Self::NoFolder(folder.to_owned()),
+            Some(_) | None => Self::Write { path: path.to_owned(), error },
+        }
     }
 
     /// The error of reading `path`.

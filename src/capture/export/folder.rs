@@ -8,6 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 
+use super::ExportError;
+use crate::capture::replace::missing_parent;
+
+/// Fails if the directory in which `path` is to be created does not exist. An export does not create it: the path may
+/// be mistyped.
+pub fn check_parent(path: &Path) -> Result<(), ExportError> {
+    missing_parent(path).map_or(Ok(()), |folder| Err(ExportError::NoFolder(folder.to_owned())))
+}
+
 /// An open directory. Its files are named by their relative paths: `file` or `source/file`.
 #[derive(Debug)]
 pub(super) struct Folder {

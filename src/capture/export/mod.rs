@@ -20,12 +20,12 @@ mod page;
 mod partial_file;
 mod selection;
 
-pub use self::documents::{DocumentEvent, DocumentsExport, DocumentsOptions, Report, document, write_document};
+pub use self::documents::{DocumentEvent, DocumentsExport, DocumentsOptions, document, write_document};
 pub use self::encoding::Encoding;
 pub use self::error::{ExportError, FileConflict};
+pub use self::folder::check_parent;
 pub use self::item::{OriginalBytes, item, revision_at};
 pub use self::lines::LinesExport;
 pub use self::options::LinesOptions;
-pub use self::page::Page;
 pub use self::partial_file::{Earlier, ExportState, PartialFile};
 pub use self::selection::Selection;

@@ -15,6 +15,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
+use super::folder::check_parent;
 use super::selection::Selection;
 use super::{ExportError, FileConflict};
 use crate::capture::replace::{replace, sync_folder};
@@ -111,8 +112,9 @@ impl PartialFile {
     }
 
     /// Looks for an export to continue. An existing target, or an export with other options, is an error unless it may
-    /// be overwritten.
+    /// be overwritten. So is a directory that does not exist.
     pub fn find(&self, asked: &str) -> Result<Earlier, ExportError> {
+        check_parent(&self.target)?;
         let begun = if self.overwrite { None } else { self.begun()? };
         match begun {
             Some(state) if state.asked != asked => Err(FileConflict::OtherOptions(self.part()).into()),
@@ -155,9 +157,6 @@ impl PartialFile {
     pub fn open(&mut self, whole_bytes: u64) -> Result<(), ExportError> {
         let path = self.part();
         let open = || {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                fs::create_dir_all(folder)?;
-            }
             // A link would make us write elsewhere.
             let mut options = OpenOptions::new();
             let mut file = options.create(true).truncate(false).write(true).custom_flags(our_own()).open(&path)?;
@@ -321,6 +320,18 @@ mod tests {
             assert_eq!(fs::read_to_string(again.complete().unwrap()).unwrap(), "one\n");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn no_directory_is_created_for_a_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut part = PartialFile::new(folder.path().join("typo/a.jsonl"), Encoding::Plain);
+        let errors = [part.find(ASKED).err().unwrap(), part.open(0).unwrap_err()];
+        for error in errors {
+            assert!(error.to_string().ends_with("/typo does not exist"), "{error}");
+            assert_eq!(error.reason(), "UNWRITABLE");
+        }
+        assert!(!folder.path().join("typo").exists());
     }
 
     #[test]

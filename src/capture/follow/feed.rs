@@ -20,6 +20,7 @@ use crate::fetch::{FetchError, Fetched, Page};
 use crate::ingest;
 use crate::ingest::feed::Entry;
 use crate::model::ArticleName;
+use crate::model::url_key::without_credentials;
 
 /// The longest interval between fetches of a feed that keeps failing.
 const BACK_OFF_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,7 +65,7 @@ impl Feed {
             self.failures = if fetched.is_ok() { 0 } else { self.failures.saturating_add(1) };
             let asked_for = fetched.as_ref().err().and_then(|failure| failure.retry_after);
             if let Err(failure) = fetched {
-                round.report(FeedEvent::Done(self.address.to_string(), Box::new(Err(failure.error)))).await;
+                round.report(FeedEvent::Done(shown(&self.address), Box::new(Err(failure.error)))).await;
             }
             let Some(every) = round.options.every else { return };
             let pause = pause(every, self.failures, asked_for, random());
@@ -95,20 +96,23 @@ impl Feed {
             charset: page.charset.clone(),
             ..ingest::Options::default()
         };
-        let feed = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
-        if feed.entries.is_empty() {
-            let note = format!("{}: no entries found; supported formats are Atom 1.0, RSS and JSON Feed", self.address);
+        let entries = ingest::feed::read(&page.body, &options).map_err(unreadable)?;
+        if entries.is_empty() {
+            let note = format!(
+                "{}: no entries found; supported formats are Atom 1.0, RSS and JSON Feed",
+                shown(&self.address)
+            );
             round.report(FeedEvent::Note(note)).await;
         }
         let seen = std::mem::take(&mut self.state_file.value.entries);
         let is_seen = |entry: &Entry| seen.get(&entry.id).is_some_and(|kept| kept.fingerprint == fingerprint(entry));
-        let (old, mut new): (Vec<_>, Vec<_>) = feed.entries.into_iter().partition(is_seen);
+        let (old, mut new): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_seen);
         // Feeds list the newest entry first. Entries that are left now will count as new next time.
         let left = new.split_off(new.len().min(ENTRIES_MAX));
         if !left.is_empty() {
             let note = format!(
                 "{}: at most {ENTRIES_MAX} new entries are read at once; the other {} are read next time",
-                self.address,
+                shown(&self.address),
                 left.len()
             );
             round.report(FeedEvent::Note(note)).await;
@@ -126,7 +130,7 @@ impl Feed {
         if !round.options.dry_run
             && let Err(error) = self.state_file.save()
         {
-            let note = format!("{}: the state of the feed cannot be saved: {error}", self.address);
+            let note = format!("{}: the state of the feed cannot be saved: {error}", shown(&self.address));
             round.report(FeedEvent::Note(note)).await;
         }
         Ok(())
@@ -149,7 +153,7 @@ async fn archive(entry: Entry, seen: &BTreeMap<String, SeenEntry>, round: &Round
         round.report(FeedEvent::Remaining(1)).await;
         return Outcome { is_done: false, kept: known.cloned().map(|kept| (entry.id, kept)) };
     }
-    let label = entry.url.as_ref().map_or_else(|| entry.id.clone(), Url::to_string);
+    let label = entry.url.as_ref().map_or_else(|| entry.id.clone(), shown);
     let fingerprint = fingerprint(&entry);
     let before = known.and_then(|kept| ArticleName::parse(&kept.article).ok());
     let done = match (&entry.url, round.options.pages) {
@@ -165,6 +169,11 @@ async fn archive(entry: Entry, seen: &BTreeMap<String, SeenEntry>, round: &Round
     round.report(FeedEvent::Done(label, Box::new(done))).await;
     let kept = if again { known.cloned() } else { Some(SeenEntry { fingerprint, article }) };
     Outcome { is_done: !again, kept: kept.map(|kept| (entry.id, kept)) }
+}
+
+/// A URL for people, without user name and password.
+fn shown(url: &Url) -> String {
+    without_credentials(url.as_str()).into_owned()
 }
 
 fn fingerprint(entry: &Entry) -> String {

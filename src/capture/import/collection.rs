@@ -99,8 +99,7 @@ impl Collection {
 
     fn open_file(path: &Path, options: &ImportOptions) -> Result<Self, CaptureError> {
         let opened = Self::try_open_file(path, options);
-        let opened =
-            opened.map_err(|error| CaptureError::Collection { collection: path.display().to_string(), error })?;
+        let opened = opened.map_err(|error| CaptureError::Collection { collection: name_of(path), error })?;
         if matches!(opened.contents, Contents::Lines(..)) && !options.overrides.are_none() {
             return Err(CaptureError::Overrides { collection: opened.name });
         }
@@ -122,8 +121,7 @@ impl Collection {
             CollectionFormat::WebArchive if input::is_zstd(&mut raw)? => return Err(CollectionError::Zstd),
             CollectionFormat::WebArchive => Contents::WebArchive(raw, position),
         };
-        let name = if is_standard_input { "standard input".to_owned() } else { path.display().to_string() };
-        Ok(Self { name, state, size: Size::Bytes(bytes), contents })
+        Ok(Self { name: name_of(path), state, size: Size::Bytes(bytes), contents })
     }
 
     /// Reads the collection and sends its items, starting after the first `skip` items. Blocks.
@@ -136,6 +134,11 @@ impl Collection {
             Contents::Repository(repository) => repository.read(skip, items),
         }
     }
+}
+
+/// The name of a file for people.
+fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
 fn detect(path: &Path, first_bytes: &[u8]) -> Result<CollectionFormat, CollectionError> {

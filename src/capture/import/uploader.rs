@@ -183,7 +183,7 @@ impl<'a> Uploader<'a> {
         let error = match action {
             // It depends on earlier items, which a dry run does not record.
             _ if self.dry_run => {
-                tracker.report(Event::Skipped("state changes and others that depend on earlier items"));
+                tracker.report(Event::Skipped("items that a dry run cannot check, such as state changes"));
                 None
             }
             Action::Withdraw(request) => match archive.withdraw_article(request).await {

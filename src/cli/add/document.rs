@@ -43,7 +43,7 @@ struct Reading {
 /// Reads a file, or standard input for `-`, and builds its request. Arguments take precedence over what the document
 /// states.
 pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> {
-    let bytes = bytes_of(path, args).map_err(|error| Failure::new(Exit::Failed, error))?;
+    let bytes = bytes_of(path, args).map_err(|error| unreadable(path, error))?;
     let reading = match format_of(path, &bytes, args.format) {
         Some(Format::Json) => article_json(&bytes)?,
         format => document(format, &bytes, args)?,
@@ -101,6 +101,24 @@ fn bytes_of(path: &Path, args: &AddArgs) -> Result<Vec<u8>, String> {
         Some(read) if path == Path::new("-") => read.clone(),
         _ => File::open(path).map_err(|error| format!("cannot be read: {error}")).and_then(read),
     }
+}
+
+fn unreadable(path: &Path, error: String) -> Failure {
+    let failure = Failure::new(Exit::Failed, error);
+    match meant_address(path) {
+        Some(address) => failure.hint(format!("for a web page, give its URL: {address}")),
+        None => failure,
+    }
+}
+
+/// The URL that the name of a missing file probably stands for, as `example.org/x` does.
+fn meant_address(path: &Path) -> Option<String> {
+    let text = path.to_str()?;
+    let (host, _) = text.split_once('/')?;
+    let (name, domain) = host.rsplit_once('.')?;
+    let is_domain = domain.len() > 1 && domain.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_host = is_domain && name.starts_with(|character: char| character.is_ascii_alphanumeric());
+    (is_host && !Path::new(host).exists()).then(|| format!("https://{text}"))
 }
 
 /// Reads at most the largest size of a document, and fails if there is more.

@@ -15,10 +15,11 @@ use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::report::Report;
 use super::signals::Signals;
-use super::times;
+use super::{count, times};
 use crate::capture::pages::{PageOverrides, Pages};
 use crate::capture::{CaptureError, Captured};
 use crate::ingest::times::describe_date;
+use crate::model::url_key::without_credentials;
 
 pub(super) use document::standard_input;
 use document::{Prepared, prepare};
@@ -34,27 +35,38 @@ pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, ou
     report.expect(args.documents.len() as u64);
     for file in files {
         let done = add_file(session, file, args).await;
-        report.take(&file.display().to_string(), done)?;
+        report.take(&label_of(file), done)?;
     }
     let left = add_addresses(session, addresses, args, &mut report).await?;
     match report.finish() {
         Ok(()) if left > 0 => Err(interrupted(&format!(
-            "{left} of {} were not archived; give them again to archive them",
-            args.documents.len()
+            "{left} of {} left; give them again to archive them",
+            count(args.documents.len() as u64, "document")
         ))),
         done => done,
     }
 }
 
+/// The name of a document for people.
+fn label_of(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
 fn address(text: &str) -> Result<Url, Failure> {
-    web_address(text).map_err(|error| Failure::new(Exit::Usage, format!("{text}: {error}")))
+    let invalid = |error| Failure::new(Exit::Usage, format!("{}: {error}", without_credentials(text)));
+    web_address(text).map_err(invalid)
 }
 
 fn check(args: &AddArgs, files: &[&Path], addresses: &[Url]) -> Result<(), Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
     let is_of_the_web = |file: &&&Path| file.to_string_lossy().contains("://") && !file.exists();
     if let Some(address) = files.iter().find(is_of_the_web) {
-        return usage(&format!("{}: expected a URL that begins with http:// or https://", address.display()));
+        let address = address.to_string_lossy();
+        let address = without_credentials(&address);
+        return usage(&format!("{address}: expected a URL that begins with http:// or https://"));
+    }
+    if files.iter().any(|file| file.as_os_str().is_empty()) {
+        return usage("an empty name is not a file");
     }
     if args.documents.len() > 1 && args.write.request_id.is_some() {
         return usage("--request-id identifies one request; give it with one document only");
@@ -91,7 +103,7 @@ async fn add_addresses(
     let mut left = 0;
     while let Some((address, done)) = archived.next().await {
         match done {
-            Some(done) => report.take(address.as_str(), done.map_err(failure_of))?,
+            Some(done) => report.take(&without_credentials(address.as_str()), done.map_err(failure_of))?,
             None => left += 1,
         }
     }

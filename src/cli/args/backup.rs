@@ -43,5 +43,5 @@ fn until(text: &str) -> Result<Until, String> {
         let seq = text.parse().map_err(|_| "no change has a position this high".to_owned())?;
         return Ok(Until::Seq(Seq(seq)));
     }
-    values::instant(text).map(Until::ArchiveTime)
+    values::instant(text).map(Until::ArchiveTime).map_err(|error| format!("{error}; or a change's position"))
 }

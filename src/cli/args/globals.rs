@@ -29,7 +29,8 @@ pub(in crate::cli) struct Globals {
     /// Choose when to use colour
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Color::Auto)]
     pub(in crate::cli) color: Color,
-    /// Wrap text at this many columns; 0 turns wrapping off [default: the terminal's width; piped text is not wrapped]
+    /// Wrap text at this many columns, at least 20; 0 turns wrapping off [default: the terminal's width; piped text is
+    /// not wrapped]
     #[arg(long, global = true, value_name = "COLUMNS", value_parser = values::columns)]
     pub(in crate::cli) width: Option<u16>,
 }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::values::source_id;
+use super::values::{glob, label, source_id};
 use super::web::web_address;
 use crate::capture::import;
 use crate::model::SourceId;
@@ -23,14 +24,12 @@ pub(in crate::cli) struct ImportArgs {
     /// Import the history of the files in this git repository, named by any directory in it
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) git: Option<PathBuf>,
-    #[command(flatten)]
-    pub(in crate::cli) repository: RepositoryArgs,
     /// Assign the articles to this source, such as express-gazette; not for JSON Lines, which name their sources
     /// [default: the source that a page states, or its site; for a repository, the name of its directory]
     #[arg(long, short, value_parser = source_id)]
     pub(in crate::cli) source: Option<SourceId>,
     /// Add a label to the articles; can be repeated; not for JSON Lines
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub(in crate::cli) label: Vec<String>,
     /// Keep the documents' bytes as the revisions' originals; not for JSON Lines, which carry their own
     #[arg(long)]
@@ -41,6 +40,9 @@ pub(in crate::cli) struct ImportArgs {
     /// Remember how far an interrupted import got in files in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) state_dir: Option<PathBuf>,
+    // Last, since its help heading also applies to what follows.
+    #[command(flatten)]
+    pub(in crate::cli) repository: RepositoryArgs,
 }
 
 /// Which part of a git repository's history is imported.
@@ -49,10 +51,16 @@ pub(in crate::cli) struct ImportArgs {
 pub(in crate::cli) struct RepositoryArgs {
     /// Import the files that match this pattern, relative to the top of the repository; * matches within one directory,
     /// ** across directories; can be repeated [default: **/*.md]
-    #[arg(long, value_name = "PATTERN", requires = "git", conflicts_with = "files")]
+    #[arg(long, value_name = "PATTERN", requires = "git", conflicts_with = "files", value_parser = glob)]
     pub(in crate::cli) glob: Vec<String>,
     /// Import the history of this branch, tag or commit
-    #[arg(long, value_name = "NAME", requires = "git", default_value = "HEAD")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "git",
+        default_value = "HEAD",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub(in crate::cli) branch: String,
     /// Import each commit of a merged branch, instead of the merge as one commit
     #[arg(long, requires = "git", conflicts_with = "files")]

@@ -21,7 +21,9 @@ use self::feed::{SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
 use self::selection::{AsOfArgs, FilterArgs, RangeArgs};
-use self::values::{State, article_id, article_url, instant, limit, request_id, revision_number, source_id, state};
+use self::values::{
+    State, article_id, article_url, instant, label, language, limit, request_id, revision_number, source_id, state,
+};
 use self::verify::VerifyArgs;
 use self::web::{FetchArgs, FollowArgs};
 use super::article::ArticleRef;
@@ -72,8 +74,10 @@ pub(in crate::cli) enum Command {
     /// List articles or sources
     List(Box<ListArgs>),
     /// Record that the publisher took an article down; its history stays readable
+    #[command(mut_arg("article", |article| article.help("The article to withdraw")))]
     Withdraw(StateChangeArgs),
     /// Record that a withdrawn article is up again
+    #[command(mut_arg("article", |article| article.help("The article to reinstate")))]
     Reinstate(StateChangeArgs),
     /// Record an earlier revision's content again
     Rollback(RollbackArgs),
@@ -139,10 +143,10 @@ pub(in crate::cli) struct AddArgs {
     #[arg(long, conflicts_with = "if_revision")]
     pub(in crate::cli) if_new: bool,
     /// Add a label to the article; can be repeated
-    #[arg(long)]
+    #[arg(long, value_parser = label)]
     pub(in crate::cli) label: Vec<String>,
     /// Set the language, as a BCP 47 tag such as en-GB [default: the language that the document states]
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = language)]
     pub(in crate::cli) language: Option<String>,
     /// Read the documents in this format
     #[arg(long, value_enum, default_value_t = DocumentFormat::Auto)]
@@ -279,7 +283,7 @@ pub(in crate::cli) enum ListOrder {
 /// The arguments of `withdraw` and `reinstate`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StateChangeArgs {
-    /// The article to withdraw or reinstate
+    /// The article
     #[arg(value_name = "ARTICLE")]
     pub(in crate::cli) article: ArticleRef,
     /// Take effect at this time [default: now]

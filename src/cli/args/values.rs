@@ -1,9 +1,11 @@
 //! Parsers of argument values.
 
 use std::num::NonZeroUsize;
+use std::str::Chars;
 
 use super::super::times::{self, Moment, TimeEnd};
 use crate::model::{ArticleId, NameError, RequestId, RevisionNumber, SourceId, Timestamp, UrlKey};
+use crate::wire::{check_label, language_tag};
 
 /// At most this many pages are fetched at once.
 const JOBS_MAX: usize = 64;
@@ -42,9 +44,45 @@ pub(in crate::cli) fn url_prefix(text: &str) -> Result<String, String> {
     UrlKey::prefix_of(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+/// Validates a label.
+pub(in crate::cli) fn label(text: &str) -> Result<String, String> {
+    check_label(text).map(|()| text.to_owned())
+}
+
+/// Validates the language of an article.
+pub(in crate::cli) fn language(text: &str) -> Result<String, String> {
+    language_tag(text).map(|_| text.to_owned())
+}
+
+/// Validates a pattern of files. git, which applies it, would match nothing if a bracket is not closed.
+pub(in crate::cli) fn glob(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        return Err("the pattern is empty");
+    }
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == '\\' {
+            characters.next();
+        } else if character == '[' && !is_closed(&mut characters) {
+            return Err("a bracket is not closed; \\[ stands for the character itself");
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// Skips the rest of a set of characters, and returns whether it is closed. Its first character may be a bracket.
+fn is_closed(characters: &mut Chars<'_>) -> bool {
+    let first = match characters.next() {
+        Some('!' | '^') => characters.next(),
+        first => first,
+    };
+    first.is_some() && characters.any(|character| character == ']')
+}
+
 /// Parses how many items are listed at most.
-pub(in crate::cli) fn limit(text: &str) -> Result<usize, &'static str> {
-    text.parse().ok().filter(|limit| *limit > 0).ok_or("expected a whole number, at least 1")
+pub(in crate::cli) fn limit(text: &str) -> Result<usize, String> {
+    let limit = text.parse().ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| format!("expected a whole number from 1 to {}", usize::MAX))
 }
 
 /// Parses how many pages are fetched at once.
@@ -59,8 +97,8 @@ pub(in crate::cli) fn columns(text: &str) -> Result<u16, String> {
 }
 
 /// Parses a number of seconds.
-pub(in crate::cli) fn seconds(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "expected a whole number of seconds")
+pub(in crate::cli) fn seconds(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("expected a whole number of seconds from 0 to {}", u32::MAX))
 }
 
 /// Parses the position of a change.
@@ -93,5 +131,20 @@ pub(in crate::cli) fn state(text: &str) -> Result<State, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(State::Revision(revision_number(text)?));
     }
-    instant(text).map(State::At)
+    instant(text).map(State::At).map_err(|error| format!("{error}; or a revision number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_has_no_open_bracket() {
+        for valid in ["**/*.md", "[a-z].md", "[]].md", "[!]a].md", r"\[.md", r"a\\[b]"] {
+            assert_eq!(glob(valid).as_deref(), Ok(valid));
+        }
+        for invalid in ["", "[", "[]", "[^]", "a/[b", r"\\["] {
+            assert!(glob(invalid).is_err(), "{invalid}");
+        }
+    }
 }

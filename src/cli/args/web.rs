@@ -24,13 +24,13 @@ pub(in crate::cli) struct FetchArgs {
     #[arg(long)]
     pub(in crate::cli) ignore_robots: bool,
     /// Give up on a URL after this time
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = period)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = timeout)]
     pub(in crate::cli) timeout: Duration,
     /// Fetch at most this many URLs at once, from 1 to 64, and at most two of them from one host
     #[arg(long, value_name = "N", default_value = "8", value_parser = values::jobs)]
     pub(in crate::cli) jobs: NonZeroUsize,
     /// Send this User-Agent header to sites [default: dateline and its version]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = user_agent)]
     pub(in crate::cli) user_agent: Option<HeaderValue>,
 }
 
@@ -65,7 +65,7 @@ pub(in crate::cli) struct FollowArgs {
     #[arg(long, short, value_parser = values::source_id)]
     pub(in crate::cli) source: Option<SourceId>,
     /// Add a label to the articles; can be repeated
-    #[arg(long)]
+    #[arg(long, value_parser = values::label)]
     pub(in crate::cli) label: Vec<String>,
     /// Keep the pages' bytes as the revisions' originals
     #[arg(long, requires = "pages")]
@@ -96,6 +96,20 @@ pub(in crate::cli) fn web_address(text: &str) -> Result<Url, String> {
 
 fn period(text: &str) -> Result<Duration, String> {
     text.parse::<Period>().map(|period| period.0)
+}
+
+/// Parses a time limit, which is not zero.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let period = period(text)?;
+    if period.is_zero() { Err("the time must be longer than 0".to_owned()) } else { Ok(period) }
+}
+
+/// Parses the value of the User-Agent header.
+fn user_agent(text: &str) -> Result<HeaderValue, &'static str> {
+    if text.trim().is_empty() {
+        return Err("the name is empty");
+    }
+    HeaderValue::from_str(text).map_err(|_| "contains a line break or another character that a header cannot have")
 }
 
 /// Parses the interval of `--every`, which is at least one second.

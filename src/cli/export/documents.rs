@@ -8,7 +8,8 @@ use serde_json::json;
 use super::summary::Summary;
 use super::{Destination, select, unless_stopped};
 use crate::capture::export::{
-    DocumentEvent, DocumentsExport, DocumentsOptions, ExportError, FileConflict, Selection, document, write_document,
+    DocumentEvent, DocumentsExport, DocumentsOptions, ExportError, FileConflict, Selection, check_parent, document,
+    write_document,
 };
 use crate::cli::args::export::ExportArgs;
 use crate::cli::args::globals::Globals;
@@ -59,6 +60,7 @@ fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> 
         let failure = Failure::from(ExportError::from(FileConflict::Exists(path.to_owned())));
         return Err(failure.hint("give --force to overwrite it"));
     }
+    check_parent(path)?;
     let verb = if args.dry_run { "would write" } else { "wrote" };
     if !args.dry_run {
         write_document(path, document)?;

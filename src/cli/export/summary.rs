@@ -100,7 +100,8 @@ impl<'o> Summary<'o> {
         } else {
             let verb = if dry_run { "to be written" } else { "written" };
             let (failed, folder) = (failures.summary(), folder.display());
-            out.note(format_args!("{done} articles: {written} {verb}, {unchanged} up to date, {failed}: {folder}"));
+            let done = count(done, "article");
+            out.note(format_args!("{done}: {written} {verb}, {unchanged} up to date, {failed}: {folder}"));
         }
         if is_interrupted && done < total {
             return Err(left(total - done));

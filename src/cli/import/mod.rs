@@ -33,7 +33,9 @@ pub(super) async fn run(
     let options = options(args);
     let importer =
         Importer { client: session.client(), options: &options, state_dir: state_dir.as_ref(), stopping: &stopping };
-    let mut collections = collections(args)?.into_iter();
+    let collections = collections(args)?;
+    let total = collections.len() as u64;
+    let mut collections = collections.into_iter();
     let mut failed = Vec::new();
     while let Some(collection) = collections.next() {
         let ended = import(&importer, &collection, globals, out).await;
@@ -56,7 +58,8 @@ pub(super) async fn run(
     match failed.as_slice() {
         [] => Ok(()),
         [exit, ..] => {
-            Err(Failure::new(*exit, format!("{} failed, at least in part", count(failed.len() as u64, "file"))))
+            let message = format!("{} of {} had errors, which are reported above", failed.len(), count(total, "file"));
+            Err(Failure::new(*exit, message))
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use prost::Name;
 
+use crate::capture::CaptureError;
 use crate::capture::import::{Done, Event, ItemRef, Size};
 use crate::cli::args::globals::Globals;
 use crate::cli::count;
@@ -73,6 +74,7 @@ impl<'a> Summary<'a> {
                 *self.skipped.entry(what).or_default() += 1;
                 Ok(())
             }
+            Event::Failed(item, CaptureError::Server(error)) => self.failed(item, Failure::of_item(*error)),
             Event::Failed(item, error) => self.failed(item, error.into()),
             Event::Reached(done) => {
                 self.reach(done);

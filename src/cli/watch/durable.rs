@@ -144,17 +144,18 @@ fn check(
 ) -> Result<(), Failure> {
     let differs = |what: &str| {
         let id = id.as_str();
-        Failure::new(Exit::Usage, format!("the subscription {id} has {what}, which cannot be changed")).hint(format!(
-            "leave those options out to continue it, or use another name; `dateline subscriptions delete {id}` \
-             makes room for a new one"
+        let message = format!("{what} is not that of the subscription {id}, which cannot be changed");
+        Failure::new(Exit::Usage, message).hint(format!(
+            "leave {what} out to continue it, or use another name; `dateline subscriptions delete {id}` makes room \
+             for a new one"
         ))
     };
     let chosen = *filter != pb::ArticleFilter::default();
     if chosen && digest(Some(filter.clone()), &[])? != digest(found.filter.clone(), &[])? {
-        return Err(differs("another filter"));
+        return Err(differs("the filter"));
     }
     if !args.kind.is_empty() && digest(None, &kinds(args))? != digest(None, &found.kinds)? {
-        return Err(differs("other kinds of change"));
+        return Err(differs("--kind"));
     }
     Ok(())
 }

@@ -16,7 +16,9 @@ use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::time::Instant;
 use url::Url;
 
-pub use self::rules::{Disallowed, Rules};
+#[cfg(feature = "internals")]
+pub use self::rules::Disallowed;
+pub use self::rules::Rules;
 use super::body::Excess;
 use super::error::{TimeoutPhase, is_transient};
 use super::http_client::HttpOutcome;

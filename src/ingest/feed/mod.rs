@@ -18,15 +18,6 @@ use super::format::{DOCUMENT_BYTES_MAX, markup};
 use super::html::charset;
 use super::{Document, IngestError, Options, unless_it_panics};
 
-/// A feed as read.
-#[derive(Clone, Debug)]
-pub struct Feed {
-    /// The title that the feed states; empty if it states none.
-    pub title: String,
-    /// The entries in feed order, which is usually newest first. No two have the same id.
-    pub entries: Vec<Entry>,
-}
-
 /// One entry of a feed.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -40,12 +31,12 @@ pub struct Entry {
     pub document: Result<Document, IngestError>,
 }
 
-/// Reads a feed. Relative links are resolved against `options.url`, the feed's own address.
+/// Reads the entries of a feed, in feed order, which is usually newest first. No two have the same id. Relative links are resolved against `options.url`, the feed's own address.
 ///
 /// # Errors
 /// [`IngestError::NotAFeed`] if the bytes are not a feed, [`IngestError::TooLarge`] if there are too many, and
 /// [`IngestError::Unreasonable`] if the parser panics.
-pub fn read(bytes: &[u8], options: &Options) -> Result<Feed, IngestError> {
+pub fn read(bytes: &[u8], options: &Options) -> Result<Vec<Entry>, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: bytes.len() });
     }
@@ -63,7 +54,7 @@ fn text_of(bytes: &[u8], options: &Options) -> String {
     declaration.map_or(rest, |(_, rest)| rest).to_owned()
 }
 
-fn read_text(text: &str, options: &Options) -> Result<Feed, IngestError> {
+fn read_text(text: &str, options: &Options) -> Result<Vec<Entry>, IngestError> {
     let stamps = Stamps::default();
     let parser = parser::Builder::new()
         .base_uri(options.url.as_ref())
@@ -76,7 +67,7 @@ fn read_text(text: &str, options: &Options) -> Result<Feed, IngestError> {
     let mut entries: Vec<Entry> =
         feed.entries.into_iter().map(|entry| entry::read(entry, &about, &stamps, options)).collect();
     make_ids_unique(&mut entries);
-    Ok(Feed { title: about.title, entries })
+    Ok(entries)
 }
 
 /// An id for an entry without one. It is the same each time the feed is read, unlike that of feed-rs, which may be

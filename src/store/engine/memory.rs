@@ -3,6 +3,7 @@
 //! A handle is cheap to clone, and all clones share one state, so that a test keeps one while the archive has another.
 //! [`MemoryEngine::restart`] and [`MemoryEngine::lose_unsynced`] act on that state and clear the poison, as reopening
 //! does.
+#![cfg_attr(not(any(test, feature = "internals")), expect(dead_code, reason = "only tests plan faults"))]
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -51,7 +51,7 @@ pub(super) fn claim(path: &Path) -> io::Result<()> {
         visit(&path.join(name), name, name != "quarantine", &mut restricted)?;
     }
     if restricted > 0 {
-        tracing::warn!(archive = %path.display(), entries = restricted, "other users had access to the archive; now only its owner has");
+        tracing::warn!(archive = %path.display(), entries = restricted, "other users could access the archive's files; access is now limited to their owner");
     }
     Ok(())
 }

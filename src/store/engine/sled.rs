@@ -163,12 +163,6 @@ impl SledEngine {
         self.recovery_warning.as_deref()
     }
 
-    /// The archive that this database belongs to.
-    #[must_use]
-    pub fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
     fn free_bytes(&self) -> Result<u64, EngineError> {
         free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")))
     }

@@ -17,7 +17,6 @@ mod write;
 
 pub use self::error::LogFileError;
 pub use self::read::LogReader;
-pub use self::source::FramePosition;
 pub use self::write::LogWriter;
 use super::subscription::SubscriptionRecord;
 use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};

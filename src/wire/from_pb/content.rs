@@ -87,13 +87,18 @@ fn header_text(path: &str, text: String, bytes_max: usize) -> Result<String, Fie
 }
 
 fn language(path: &str, tag: &str) -> Result<String, FieldError> {
+    language_tag(tag).map_err(|problem| FieldError::invalid(path, problem))
+}
+
+/// Canonicalises a language tag; an empty one stays empty. Fails with what is wrong with it.
+pub fn language_tag(tag: &str) -> Result<String, String> {
     if tag.is_empty() {
         return Ok(String::new());
     }
     if tag.len() > Limits::NAME_BYTES_MAX {
-        return Err(FieldError::invalid(path, format!("is longer than {} bytes", Limits::NAME_BYTES_MAX)));
+        return Err(format!("is longer than {} bytes", Limits::NAME_BYTES_MAX));
     }
-    let malformed = |error| FieldError::invalid(path, format!("{tag:?} is not a BCP 47 language tag: {error}"));
+    let malformed = |error| format!("{tag:?} is not a BCP 47 language tag: {error}");
     Ok(LanguageTag::parse_and_normalize(tag).map_err(malformed)?.into_inner())
 }
 
@@ -109,14 +114,19 @@ fn labels(labels: Vec<String>, limits: &Limits) -> Result<Vec<String>, FieldErro
 }
 
 fn label(index: usize, label: String) -> Result<String, FieldError> {
-    let bad = |problem: String| Err(FieldError::invalid(format!("content.labels[{index}]"), problem));
+    check_label(&label).map_err(|problem| FieldError::invalid(format!("content.labels[{index}]"), problem))?;
+    Ok(label)
+}
+
+/// Validates a label. Fails with what is wrong with it.
+pub fn check_label(label: &str) -> Result<(), String> {
     if label.is_empty() || label.len() > Limits::NAME_BYTES_MAX {
-        return bad(format!("must have 1 to {} bytes", Limits::NAME_BYTES_MAX));
+        return Err(format!("must have 1 to {} bytes", Limits::NAME_BYTES_MAX));
     }
     if label.contains(char::is_control) {
-        return bad("contains a control character, which is not allowed".to_owned());
+        return Err("contains a control character, which is not allowed".to_owned());
     }
-    Ok(label)
+    Ok(())
 }
 
 fn optional_claim(path: &str, claim: Option<pb::ClaimedTime>) -> Result<Option<ClaimedTime>, FieldErrors> {

@@ -10,6 +10,7 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
+#[cfg(any(test, feature = "internals"))]
 use super::bounds::Bounds;
 use super::call::Call;
 use super::error::RequestError;
@@ -82,6 +83,7 @@ impl<U: Message + Name + Default> Decoder for RequestDecoder<U> {
 }
 
 /// Decodes a request that did not arrive through a call, with the same checks as on a server.
+#[cfg(any(test, feature = "internals"))]
 pub fn read_request<U: Message + Name + Default>(bytes: Bytes, bounds: &Arc<Bounds>) -> Result<U, Status> {
     read(&Call::new(bounds, U::NAME.strip_suffix("Request").unwrap_or(U::NAME)), bytes)
 }

@@ -17,5 +17,7 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use call::Incoming;
-pub use codec::{RequestCodec, RequestDecoder, read_request};
+#[cfg(feature = "internals")]
+pub use codec::read_request;
+pub use codec::{RequestCodec, RequestDecoder};
 pub use service::Bounded;

@@ -1,8 +1,8 @@
 //! A request that was answered once is answered the same again.
 
-use dateline::archive::Archive;
-use dateline::archive::request::Operation;
-use dateline::archive::request::WriteMode;
+use dateline::internals::archive::Archive;
+use dateline::internals::archive::request::Operation;
+use dateline::internals::archive::request::WriteMode;
 use dateline::model::{AsOf, KnownAt, Seq, Timestamp};
 
 use super::Fault;

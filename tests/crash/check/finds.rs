@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use dateline::archive::request::WriteMode;
-use dateline::archive::{Archive, BatchError, Options};
-use dateline::clock::SystemClock;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::{Archive, BatchError, Options};
+use dateline::internals::clock::SystemClock;
 
 use super::found::Found;
 use super::jobs::{End, jobs};

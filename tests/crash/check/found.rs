@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dateline::archive::Archive;
-use dateline::archive::changefeed::{ChangeAt, FeedView, PagePlan};
-use dateline::archive::read::article::View;
+use dateline::internals::archive::Archive;
+use dateline::internals::archive::changefeed::{ChangeAt, FeedView, PagePlan};
+use dateline::internals::archive::read::article::View;
+use dateline::internals::store::key::log::LogKey;
+use dateline::internals::store::record;
 use dateline::model::{
     AsOf, Change, ChangeKind, ChangeKinds, Content, FeedQuery, LogDigest, RevisionSelector, Seq, Snapshot,
 };
-use dateline::store::key::log::LogKey;
-use dateline::store::record;
 
 use crate::dice::Dice;
 

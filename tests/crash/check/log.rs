@@ -1,7 +1,7 @@
 //! The log on its own: nothing is missing from it, and each change follows from the one before.
 
+use dateline::internals::store::record;
 use dateline::model::{Change, Timestamp};
-use dateline::store::record;
 use sha2::{Digest, Sha256};
 
 use super::Fault;

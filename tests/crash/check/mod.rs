@@ -19,8 +19,8 @@ mod whole;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use dateline::archive::Archive;
-use dateline::archive::recover::verify::{Event, Summary};
+use dateline::internals::archive::Archive;
+use dateline::internals::archive::recover::verify::{Event, Summary};
 
 use self::found::Found;
 use crate::dice::Dice;

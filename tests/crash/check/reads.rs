@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use dateline::archive::error::Missing;
-use dateline::archive::read::article::{ArticleAt, View};
-use dateline::archive::{Archive, ArchiveError, ReadPoint};
+use dateline::internals::archive::error::Missing;
+use dateline::internals::archive::read::article::{ArticleAt, View};
+use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{ArticleName, AsOf, Change, ContentDigest, KnownAt, Seq, Timestamp, UrlKey};
 
 use super::found::Found;

@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use dateline::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
-use dateline::archive::read::article::{ArticleAt, View};
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
-use dateline::archive::{Archive, ArchiveError, ReadPoint};
+use dateline::internals::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
+use dateline::internals::archive::read::article::{ArticleAt, View};
+use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
+use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, AsOf, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot, Timestamp,
 };

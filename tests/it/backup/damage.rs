@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::Archive;
-use dateline::archive::changefeed::FeedStart;
-use dateline::archive::recover::restore::RestoreError;
-use dateline::backup::{BackupError, BackupFile, LogFileError, Until, check};
+use dateline::internals::archive::Archive;
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::archive::recover::restore::RestoreError;
+use dateline::internals::backup::{BackupError, BackupFile, LogFileError, Until, check};
+use dateline::internals::store::full_change::FullChange;
+use dateline::internals::store::logfile::{LogEnd, LogReader, LogWriter};
 use dateline::model::{LogDigest, Seq};
-use dateline::store::full_change::FullChange;
-use dateline::store::logfile::{LogEnd, LogReader, LogWriter};
 use tempfile::TempDir;
 
 use super::{batches, keep, restore, stream_backup, written};
@@ -203,8 +203,8 @@ fn files_that_are_not_backups_are_reported_as_such() {
     std::fs::write(&path, "Dear reader").unwrap();
     let refused = BackupFile::open(&path).unwrap_err();
     assert!(matches!(refused, BackupError::File(LogFileError::NotALogFile { .. })), "{refused}");
-    let empty = dateline::backup::find(&[directory.path().to_path_buf()]).unwrap_err();
+    let empty = dateline::internals::backup::find(&[directory.path().to_path_buf()]).unwrap_err();
     assert!(matches!(empty, BackupError::NoFiles(_)), "{empty}");
-    let missing = dateline::backup::find(&[directory.path().join("none.dlog")]).unwrap_err();
+    let missing = dateline::internals::backup::find(&[directory.path().join("none.dlog")]).unwrap_err();
     assert!(missing.to_string().contains("none.dlog cannot be read"), "{missing}");
 }

@@ -16,14 +16,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::changefeed::FeedStart;
-use dateline::archive::recover::restore::restore_directory;
-use dateline::archive::recover::restore::{RestoreError, Restored};
-use dateline::archive::request::WriteMode;
-use dateline::archive::{Archive, Options};
-use dateline::backup::{self, BackupChain, BackupFile, Changes, IncomingBackup, Until};
-use dateline::clock::{Clock, ManualClock};
-use dateline::store::engine::memory::MemoryEngine;
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::archive::recover::restore::restore_directory;
+use dateline::internals::archive::recover::restore::{RestoreError, Restored};
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::backup::{self, BackupChain, BackupFile, Changes, IncomingBackup, Until};
+use dateline::internals::clock::{Clock, ManualClock};
+use dateline::internals::store::engine::memory::MemoryEngine;
 
 use crate::model::asked;
 use crate::model::plan::{Text, What, Write, act, observe};

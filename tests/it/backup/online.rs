@@ -1,9 +1,9 @@
 //! Backups of an archive during writes.
 
-use dateline::backup::Until;
-use dateline::client::Client;
+use dateline::internals::backup::Until;
+use dateline::internals::client::Client;
+use dateline::internals::wire::pb;
 use dateline::model::{Seq, Timestamp};
-use dateline::wire::pb;
 use pb::stream_backup_response::Part;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -120,7 +120,7 @@ async fn backups_that_nobody_reads_block_neither_calls_nor_shutdown() {
     }
     let again = || async { client.admin.clone().stream_backup(pb::StreamBackupRequest::default()).await.map(drop) };
     let refused = again().await.unwrap_err();
-    assert_eq!(dateline::client::ServerError::from(refused).reason, "TOO_MANY_STREAMS");
+    assert_eq!(dateline::internals::client::ServerError::from(refused).reason, "TOO_MANY_STREAMS");
     client.archive.clone().record_observation(crate::server::publish("b", "It is written.")).await.unwrap();
     drop(streams.pop());
     // The slot of the closed backup is free once the server has noticed that it is closed.

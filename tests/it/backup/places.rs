@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use dateline::archive::Directory;
-use dateline::archive::changefeed::FeedStart;
-use dateline::archive::recover::restore::RestoreError;
-use dateline::backup::{BackupError, IncomingBackup, Until};
+use dateline::internals::archive::Directory;
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::archive::recover::restore::RestoreError;
+use dateline::internals::backup::{BackupError, IncomingBackup, Until};
 use dateline::model::Seq;
 use tempfile::TempDir;
 

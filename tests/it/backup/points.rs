@@ -1,7 +1,7 @@
 //! Restoring to every point of a small archive, by position and by time.
 
-use dateline::archive::changefeed::FeedStart;
-use dateline::backup::Until;
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::backup::Until;
 use dateline::model::{AsOf, KnownAt, Seq};
 use tempfile::TempDir;
 
@@ -68,13 +68,13 @@ fn a_time_may_be_before_or_after_all_commits() {
 }
 
 /// The end of the batch before `bound`.
-async fn restorable(archive: &dateline::archive::Archive, bound: Seq) -> Seq {
+async fn restorable(archive: &dateline::internals::archive::Archive, bound: Seq) -> Seq {
     let known_at = KnownAt::NextSeq { next_seq: bound, log_digest: None };
     archive.read_point(AsOf { observe_time: None, known_at }, Seq::ZERO).await.unwrap().below()
 }
 
 /// A backup as it would have been when the log ended at `end`: that of an archive restored to this point.
-async fn back_up_until(archive: &std::sync::Arc<dateline::archive::Archive>, end: Seq) -> Vec<u8> {
+async fn back_up_until(archive: &std::sync::Arc<dateline::internals::archive::Archive>, end: Seq) -> Vec<u8> {
     let directory = TempDir::new().unwrap();
     let (folder, into) = (directory.path().join("backup"), directory.path().join("archive"));
     keep(&stream_backup(archive, FeedStart::Beginning).await, &folder);

@@ -1,10 +1,10 @@
 //! Snapshots, page tokens and subscriptions of an archive that was backed up, used with the one that was restored.
 //! Resume tokens are in `tests/it/feed/restored.rs`.
 
-use dateline::backup::Until;
-use dateline::client::{Client, ServerError};
+use dateline::internals::backup::Until;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
 use dateline::model::Seq;
-use dateline::wire::pb;
 use pb::feed_start::Position;
 use pb::subscribe_response::Event;
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ use tonic::{Code, Streaming};
 
 use super::{keep, restore, stream_backup};
 use crate::server::{TestServer, publish};
-use dateline::archive::changefeed::FeedStart;
+use dateline::internals::archive::changefeed::FeedStart;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshots_and_tokens_are_valid_up_to_the_restored_point_and_rejected_beyond_it() {

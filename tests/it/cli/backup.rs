@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use dateline::store::engine::directory::Directory;
+use dateline::internals::store::engine::directory::Directory;
 
 use super::places::holder;
 use super::server::Server;
@@ -176,6 +176,7 @@ fn failures_of_backup_check_and_restore_say_why() {
         (&["restore", &folder, "--archive", &new, "--to", "soon"], 2, "expected a time"),
         (&["restore", &folder, "--archive", &new, "--to", "2001-01-01"], 2, "before the first change of the backup"),
         (&["restore", &folder, "--archive", &new, "--to", "0"], 2, "hint: give that time or a later one, or the"),
+        (&["restore", &folder, "--archive", &new, "--to", "abc"], 2, "; or a change's position"),
         (&["restore", &folder], 2, "archive is not empty"),
         (&["restore", &folder, "--archive", &link], 2, "link cannot become an archive: it is a symbolic link; name a"),
         (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dateline::archive::Options;
-use dateline::archive::request::WriteMode;
-use dateline::clock::{Clock, ManualClock, SystemClock};
+use dateline::internals::archive::Options;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::clock::{Clock, ManualClock, SystemClock};
 
 use super::server::Server;
 use super::{Cli, json_lines};

@@ -1,7 +1,7 @@
 //! Text from articles is displayed and never interpreted by the terminal, in every command that prints it.
 
-use dateline::wire::json::to_json;
-use dateline::wire::pb;
+use dateline::internals::wire::json::to_json;
+use dateline::internals::wire::pb;
 
 use super::Cli;
 

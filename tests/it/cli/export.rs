@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use dateline::archive::Options;
-use dateline::archive::request::WriteMode;
-use dateline::client::Client;
-use dateline::clock::ManualClock;
-use dateline::wire::json::from_json;
-use dateline::wire::pb;
+use dateline::internals::archive::Options;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::client::Client;
+use dateline::internals::clock::ManualClock;
+use dateline::internals::wire::json::from_json;
+use dateline::internals::wire::pb;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
@@ -195,6 +195,7 @@ fn a_selection_of_articles_and_times_is_exported() {
 fn an_exported_file_is_complete_or_absent() {
     let cli = random(7);
     let lines = cli.ok(&["export"]);
+    fs::create_dir_all(cli.path("deep/er")).unwrap();
     for name in ["a.jsonl", "deep/er/b.jsonl.gz", "c.jsonl.zst"] {
         let file = path(&cli, name);
         let said = cli.ok(&["export", "-o", &file]);
@@ -250,9 +251,9 @@ fn filled(articles: u64, bytes: usize) -> Cli {
             let text = noise(number, bytes);
             content.blocks.push(dateline::model::BlockKind::Paragraph { text }.into());
             let name = support::named(0, &format!("a{number:03}"));
-            let observation = dateline::archive::request::Observation::new(content, Vec::new());
-            let action = dateline::archive::request::Action::Observe(Box::new(observation));
-            let target = dateline::archive::request::ArticleTarget::Named(name);
+            let observation = dateline::internals::archive::request::Observation::new(content, Vec::new());
+            let action = dateline::internals::archive::request::Action::Observe(Box::new(observation));
+            let target = dateline::internals::archive::request::ArticleTarget::Named(name);
             archive.write(vec![support::operation(target, support::at(0), action)], WriteMode::Commit).await.unwrap();
         }
         archive.close().await;
@@ -427,6 +428,29 @@ fn documents_are_written_although_the_output_is_closed() {
     drop(export.0.stdout.take());
     assert_eq!(export.0.wait().unwrap().code(), Some(0));
     assert_eq!(names(cli.path("pages/gazette")).len(), 120);
+}
+
+/// A mistyped path once created the directories in it, and the export succeeded.
+#[test]
+fn an_export_creates_no_directory_but_that_of_its_documents() {
+    let cli = Cli::new();
+    cli.add("a", "Ferry", "It sails.", &[]);
+    for (args, name) in [
+        (&["--format", "jsonl"][..], "typo/a.jsonl"),
+        (&["--format", "text", "press/a"], "typo/a.txt"),
+        (&["--format", "text"], "typo/pages"),
+    ] {
+        let file = path(&cli, name);
+        let folder = path(&cli, "typo");
+        for dry_run in [None, Some("--dry-run")] {
+            let mut args = [&["export", "-o", &file], args].concat();
+            args.extend(dry_run);
+            cli.fails(&args, 1, &format!("dateline: {folder} does not exist\nhint: create it first"));
+        }
+        assert!(!cli.path("typo").exists(), "{args:?}");
+    }
+    cli.ok(&["export", "--format", "text", "-o", &path(&cli, "pages/")]);
+    assert_eq!(names(cli.path("pages/press")), ["a.txt"]);
 }
 
 #[test]

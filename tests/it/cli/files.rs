@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dateline::store::engine::directory::Directory;
+use dateline::internals::store::engine::directory::Directory;
 
 use super::backup::place;
 use super::places::holder;

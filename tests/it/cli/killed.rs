@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dateline::archive::changefeed::FeedStart;
+use dateline::internals::archive::changefeed::FeedStart;
 
 use super::backup::{listed, place};
 use super::{Cli, Running};

@@ -1,6 +1,6 @@
 //! Bad input: each kind gets its exit status and a message that says what to do, and nothing is lost.
 
-use dateline::archive::FORMAT_VERSION;
+use dateline::internals::archive::FORMAT_VERSION;
 
 use super::Cli;
 
@@ -25,6 +25,12 @@ fn documents_that_cannot_be_archived_are_rejected() {
         cli.fails(&["add", &file, "--source", "press"], 1, name);
     }
     cli.fails(&["add", &cli.path("none.txt").to_string_lossy()], 1, "cannot be read: No such file");
+    cli.fails(&["add", "a.example/x"], 1, "hint: for a web page, give its URL: https://a.example/x\n");
+    let missing = cli.run(&["add", "notes.d/x"]);
+    assert!(!missing.err.contains("hint"), "{missing:?}");
+    cli.fails(&["add", ""], 2, "an empty name is not a file");
+    let empty = cli.feed(&["add", "-", "--source", "press"], "");
+    assert!(empty.err.starts_with("dateline: standard input: the document is empty"), "{empty:?}");
     let page = cli.file("page.md", "# Ferry returns\n\nIt did.\n");
     cli.fails(&["add", &page], 2, "hint: name it: --source express-gazette");
     cli.fails(&["add", &page, "--source", "press", "--observed-at", "2999-01-01"], 2, "ahead of the server's clock");
@@ -33,13 +39,28 @@ fn documents_that_cannot_be_archived_are_rejected() {
     let ahead = ["add", &page, "--source", "press", "--observed-at", "2999-01-01"];
     cli.fails(&ahead, 2, "page.md: --observed-at: 2999-01-01T23:59:59.999999Z is more than one minute ahead");
     // All mistakes are reported, one per line, and a field without an option keeps its name.
-    let label = "label ".repeat(30);
-    let two = [&ahead[..], &["--label", &label]].concat();
+    let bare = cli.file("bare.json", r#"{"headline": ""}"#);
     cli.fails(
-        &two,
+        &["add", &bare, "--source", "press", "--observed-at", "2999-01-01"],
         1,
-        "content.labels[0]: must have 1 to 128 bytes (and 1 more field is wrong)\n  --observed-at: 2999",
+        "content.headline: is empty; an article needs a headline (and 1 more field is wrong)\n  --observed-at: 2999",
     );
+    // What an option says is wrong usage, and not an error in the document.
+    let long = "label ".repeat(30);
+    for (option, value, words) in [
+        ("--label", "", "'--label <LABEL>': must have 1 to 128 bytes"),
+        ("--label", long.as_str(), "'--label <LABEL>': must have 1 to 128 bytes"),
+        ("--label", "a\nb", "'--label <LABEL>': contains a control character"),
+        ("--language", "x_y", "'--language <TAG>': \"x_y\" is not a BCP 47 language tag"),
+    ] {
+        cli.fails(&["add", &page, "--source", "press", option, value], 2, words);
+    }
+    for command in [&["follow", "https://a.example/feed"][..], &["import", &page]] {
+        cli.fails(&[command, &["--label", ""]].concat(), 2, "'--label <LABEL>': must have 1 to 128 bytes");
+    }
+    let url = format!("https://a.example/{}", "x".repeat(5_000));
+    let words = "a URL of the article: has 5018 bytes; at most 4096 are allowed";
+    cli.fails(&["add", &page, "--source", "press", "--url", &url], 2, words);
     assert_eq!(cli.ok(&["list"]), "");
 }
 
@@ -61,12 +82,19 @@ fn invalid_arguments_are_rejected() {
             2,
             "--observed-from and --observed-to: the",
         ),
-        (&["list", "--limit", "0"], 2, "'--limit <N>': expected a whole number, at least 1"),
-        (&["log", "press/a", "-n", "many"], 2, "'--limit <N>': expected a whole number, at least 1"),
+        (&["list", "--limit", "0"], 2, "'--limit <N>': expected a whole number from 1 to 18446744073709551615"),
+        (&["log", "press/a", "-n", "many"], 2, "'--limit <N>': expected a whole number from 1 to "),
         (&["show", "press/a", "--width", "abc"], 2, "'--width <COLUMNS>': expected a whole number from 0 to 65535"),
-        (&["show", "press/a", "--wait=-1"], 2, "expected a whole number of seconds"),
+        (&["show", "press/a", "--wait=-1"], 2, "expected a whole number of seconds from 0 to 4294967295"),
         (&["add", "x", "--jobs", "0"], 2, "'--jobs <N>': expected a whole number from 1 to 64"),
         (&["add", "x", "--jobs", "65"], 2, "'--jobs <N>': expected a whole number from 1 to 64"),
+        (&["add", "x", "--timeout", "0s"], 2, "'--timeout <DURATION>': the time must be longer than 0"),
+        (&["add", "x", "--user-agent", ""], 2, "'--user-agent <NAME>': the name is empty"),
+        (&["add", "x", "--user-agent", "a\nb"], 2, "'--user-agent <NAME>': contains a line break"),
+        (&["import", "--git", ".", "--glob", "["], 2, "'--glob <PATTERN>': a bracket is not closed"),
+        (&["import", "--git", ".", "--branch", ""], 2, "'--branch <NAME>'"),
+        (&["show", "sources/press"], 2, "`dateline list --source press` lists its articles"),
+        (&["show", "articles/a"], 2, "the source is missing; write source/a"),
         (&["withdraw", "press/a", "--request-id", ""], 2, "'--request-id <ID>': the request id is empty"),
         (&["backup", "x", "--since", "first"], 2, "'--since <SEQ>': expected the position of a change, from 0"),
         (&["list", "--sources", "--state", "live"], 2, "cannot be used with"),
@@ -74,10 +102,23 @@ fn invalid_arguments_are_rejected() {
         (&["show", "https://a.example/x"], 3, "no article is known under the URL"),
         (&["show", "press/a", "--revision", "2"], 3, "hint: `dateline log press/a` lists its revisions"),
         (&["diff", "press/a", "--from", "7"], 3, "has no revision 7"),
+        (&["diff", "press/a", "--from", "first"], 2, "; or a revision number"),
         (&["withdraw", "press/b"], 3, "there is no article"),
         (&["rollback", "press/a", "--to", "2"], 3, "has no revision 2"),
     ] {
         cli.fails(args, code, words);
+    }
+    // No message repeats a password.
+    for (args, code) in [
+        (&["add", "https://u:secret@a.example/x"][..], 2),
+        (&["add", "https://u:secret@a.example/x", "https://u:secret@a.example/y"], 1),
+        (&["add", "ftp://u:secret@a.example/x"], 2),
+        (&["follow", "https://u:secret@a.example/x"], 2),
+        (&["show", "https://u:secret@a.example/x"], 3),
+    ] {
+        let done = cli.run(args);
+        assert!(done.code == code && done.err.contains("://a.example/x"), "{done:?}");
+        assert!(!done.err.contains("secret"), "{done:?}");
     }
     // Without --at and --known-at, the message does not speak of a time.
     let done = cli.run(&["show", "press/a", "--revision", "2"]);

@@ -33,7 +33,8 @@ fn an_article_is_read_as_of_an_earlier_time() {
     assert!(before.contains("In force   from 2026-05-16T23:59:59.999999Z until 2026-05-21T08:00:00Z"));
     assert_eq!(cli.ok(&["show", BRIDGE, "--at", "2026-05-16T23:59:59.999999Z"]), before);
     assert!(cli.ok(&["show", BRIDGE, "--revision", "1"]).contains("a report of 2019 that it never published"));
-    cli.fails(&["show", BRIDGE, "--at", "2026-05-15"], 3, "hint: give a time at or after 2026-05-16T23:59:59.999999Z");
+    let words = "was first observed at 2026-05-16T23:59:59.999999Z, which is after the requested time\n";
+    cli.fails(&["show", BRIDGE, "--at", "2026-05-15"], 3, words);
     cli.fails(&["show", BRIDGE, "--known-at", "2026-05-20"], 3, "first archived at");
     assert!(cli.ok(&["show", BRIDGE, "--width", "60"]).lines().all(|line| line.chars().count() <= 60));
 }
@@ -102,11 +103,10 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     assert_eq!(cli.ok(&withdraw), format!("withdrawn  {BRIDGE}  since 2026-06-01T23:59:59.999999Z\n"));
     let again = format!("already withdrawn  {BRIDGE}  since 2026-06-01T23:59:59.999999Z\n");
     assert_eq!(cli.ok(&withdraw), again);
-    assert_eq!(
-        cli.ok(&["withdraw", BRIDGE, "--observed-at", "2026-06-03", "--dry-run"]),
-        again,
-        "also at a later time"
-    );
+    let later = ["withdraw", BRIDGE, "--observed-at", "2026-06-03"];
+    assert_eq!(cli.ok(&[&later[..], &["--dry-run"]].concat()), format!("would withdraw again  {BRIDGE}\n"));
+    let again = format!("withdrawn again  {BRIDGE}  since 2026-06-01T23:59:59.999999Z\n");
+    assert_eq!(cli.ok(&later), again, "it is recorded, and the article is withdrawn since the first time");
     let stub = cli.ok(&["show", BRIDGE]);
     assert!(stub.contains("State      withdrawn since 2026-06-01T23:59:59.999999Z: the numbers were wrong"), "{stub}");
     assert!(stub.contains(&format!("dateline show {BRIDGE} --revision 2")) && !stub.contains("Pedestrians"));
@@ -115,13 +115,13 @@ fn an_article_is_withdrawn_reinstated_and_rolled_back() {
     assert!(cli.ok(&["log", BRIDGE]).starts_with("withdrawn since"));
     assert_eq!(cli.ok(&["list", "--state", "withdrawn"]).lines().count(), 1);
     assert_eq!(cli.ok(&["list", "--state", "live"]), "");
-    cli.fails(&["rollback", BRIDGE, "--to", "1"], 4, &format!("hint: run `dateline reinstate {BRIDGE}` first"));
+    cli.fails(&["rollback", BRIDGE, "--to", "1"], 4, &format!("hint: `dateline reinstate {BRIDGE}` records"));
 
-    let reinstate = ["reinstate", BRIDGE, "--observed-at", "2026-06-02"];
+    let reinstate = ["reinstate", BRIDGE, "--observed-at", "2026-06-04"];
     let planned = cli.ok(&[&reinstate[..], &["--dry-run"]].concat());
     assert_eq!(planned, format!("would reinstate  {BRIDGE}\n"));
-    assert_eq!(cli.ok(&reinstate), format!("reinstated  {BRIDGE}  since 2026-06-02T23:59:59.999999Z\n"));
-    assert_eq!(cli.ok(&reinstate), format!("already live  {BRIDGE}  since 2026-06-02T23:59:59.999999Z\n"));
+    assert_eq!(cli.ok(&reinstate), format!("reinstated  {BRIDGE}  since 2026-06-04T23:59:59.999999Z\n"));
+    assert_eq!(cli.ok(&reinstate), format!("already live  {BRIDGE}  since 2026-06-04T23:59:59.999999Z\n"));
     let planned = cli.ok(&["rollback", BRIDGE, "--to", "1", "--dry-run"]);
     assert!(planned.starts_with(&format!("would roll back  {BRIDGE}  revision 3")), "{planned}");
     let done = cli.ok(&["rollback", BRIDGE, "--to", "1"]);
@@ -160,6 +160,16 @@ fn the_help_describes_commands_and_exit_status() {
     let cli = Cli::new();
     assert!(cli.ok(&["--help"]).contains("Exit status: 0 done"));
     assert!(cli.ok(&["add", "--help"]).contains("--keep-original"));
+    for (command, other) in [("withdraw", "reinstate"), ("reinstate", "withdraw")] {
+        let help = cli.ok(&[command, "--help"]);
+        assert!(help.contains(&format!("The article to {command}\n")), "{help}");
+        assert!(!help.contains(&format!("The article to {other}")), "{help}");
+    }
+    let help = cli.ok(&["import", "--help"]);
+    let (options, of_repositories) = help.split_once("Git repositories:").unwrap();
+    for option in ["--source", "--label", "--keep-original", "--dry-run", "--state-dir"] {
+        assert!(options.contains(option) && !of_repositories.contains(option), "{option} in {help}");
+    }
     assert!(cli.ok(&["completions", "bash"]).contains("_dateline()"));
     cli.fails(&["frobnicate"], 2, "unrecognized subcommand");
 }

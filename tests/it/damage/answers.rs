@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use dateline::archive::ArchiveError;
-use dateline::archive::changefeed::ChangeAt;
-use dateline::archive::error::Unavailable;
-use dateline::archive::read::article::{ArticleAt, RevisionAt};
-use dateline::archive::read::compare::Comparison;
-use dateline::archive::read::list::RevisionEntry;
+use dateline::internals::archive::ArchiveError;
+use dateline::internals::archive::changefeed::ChangeAt;
+use dateline::internals::archive::error::Unavailable;
+use dateline::internals::archive::read::article::{ArticleAt, RevisionAt};
+use dateline::internals::archive::read::compare::Comparison;
+use dateline::internals::archive::read::list::RevisionEntry;
+use dateline::internals::store::content::to_bytes;
 use dateline::model::Content;
-use dateline::store::content::to_bytes;
 
 /// An archive's answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use dateline::archive::Archive;
-use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
-use dateline::clock::ManualClock;
+use dateline::internals::archive::Archive;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::clock::ManualClock;
 use dateline::model::{Block, BlockKind, Content, Original};
 use tempfile::TempDir;
 

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dateline::archive::changefeed::{FeedView, PagePlan, Render};
-use dateline::archive::read::article::View;
-use dateline::archive::read::compare::StateSelector;
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
-use dateline::archive::{Archive, ArchiveError, ReadPoint};
+use dateline::internals::archive::changefeed::{FeedView, PagePlan, Render};
+use dateline::internals::archive::read::article::View;
+use dateline::internals::archive::read::compare::StateSelector;
+use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
+use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, ChangeKind, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq,
     Snapshot, SubscriptionId, Timestamp,

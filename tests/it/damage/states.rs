@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::clock::ManualClock;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::ManualClock;
 use tempfile::TempDir;
 
 use super::load::Load;

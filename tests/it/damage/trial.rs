@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use dateline::archive::{Archive, OpenArchiveError};
-use dateline::clock::{Clock, ManualClock};
+use dateline::internals::archive::{Archive, OpenArchiveError};
+use dateline::internals::clock::{Clock, ManualClock};
 
 use super::answers::{Answers, Compared, compare};
 use super::harm::Harm;

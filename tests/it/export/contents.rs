@@ -1,6 +1,6 @@
 //! Random contents, within the limits of what the formats can represent.
 
-use dateline::export::Item;
+use dateline::internals::export::Item;
 use dateline::model::{
     ArticleName, Block, BlockKind, ClaimedTime, Content, ContentDigest, Precision, RevisionNumber, Timestamp,
 };

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, ArticleTarget, Operation};
-use dateline::archive::{Archive, Options};
-use dateline::client::Client;
-use dateline::clock::ManualClock;
-use dateline::server;
-use dateline::wire::pb;
-use dateline::wire::pb::replay_request::Request;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Action, ArticleTarget, Operation};
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::Client;
+use dateline::internals::clock::ManualClock;
+use dateline::internals::server;
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::replay_request::Request;
 
 use crate::model::plan::Text;
 use crate::{model, support};
@@ -170,7 +170,7 @@ async fn articles(client: &Client) -> Vec<String> {
 
 /// An article as of an instant, without what differs from archive to archive.
 async fn article(client: &Client, name: &str, tick: i64) -> Option<pb::Article> {
-    let observe_time = Some(dateline::wire::timestamp_to_pb(support::at(tick)));
+    let observe_time = Some(dateline::internals::wire::timestamp_to_pb(support::at(tick)));
     let as_of = Some(pb::AsOf { observe_time, ..Default::default() });
     let request = pb::GetArticleRequest { name: name.to_owned(), as_of, ..Default::default() };
     let mut article = client.archive.clone().get_article(request).await.ok()?.into_inner().article.unwrap();

@@ -1,7 +1,7 @@
 //! A document in each format is read back unchanged, as far as the format can represent it; and ninjs is valid ninjs.
 
-use dateline::export::Format;
-use dateline::ingest::{self, Options};
+use dateline::internals::export::Format;
+use dateline::internals::ingest::{self, Options};
 use dateline::model::{Block, BlockKind, ClaimedTime, Content, Precision};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -78,7 +78,7 @@ proptest! {
     #[test]
     fn ninjs_has_the_members_of_its_schema_and_no_others(content in content(any_precision), withdrawn in any::<bool>()) {
         let mut item = item(content);
-        item.withdrawn = withdrawn.then(|| dateline::export::Withdrawal { since: None, reason: String::new() });
+        item.withdrawn = withdrawn.then(|| dateline::internals::export::Withdrawal { since: None, reason: String::new() });
         let document = Format::Ninjs.write(&item);
         check(&serde_json::from_str(&document).unwrap(), ITEM, "");
     }

@@ -1,6 +1,6 @@
 //! HTML pages: the text of an article cannot break out of its place, and a page loads nothing else.
 
-use dateline::export::{Format, html};
+use dateline::internals::export::{Format, html};
 use dateline::model::{Block, BlockKind, Content};
 use proptest::prelude::*;
 
@@ -75,7 +75,7 @@ fn assert_harmless(page: &str) {
 fn hostile_text_stays_text() {
     let mut item = item(hostile());
     item.urls = vec!["javascript:alert(1)".to_owned(), ATTACK.to_owned()];
-    item.withdrawn = Some(dateline::export::Withdrawal { since: None, reason: ATTACK.to_owned() });
+    item.withdrawn = Some(dateline::internals::export::Withdrawal { since: None, reason: ATTACK.to_owned() });
     let page = Format::Html.write(&item);
     assert_harmless(&page);
     let said = dom_query::Document::from(page.as_str()).select("article > p").first().text().to_string();

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use dateline::archive::ArchiveError;
-use dateline::archive::error::Unavailable;
-use dateline::store::engine::Entry;
-use dateline::store::engine::memory::{Fault, MemoryEngine};
+use dateline::internals::archive::ArchiveError;
+use dateline::internals::archive::error::Unavailable;
+use dateline::internals::store::engine::Entry;
+use dateline::internals::store::engine::memory::{Fault, MemoryEngine};
 
 use super::workload::{Player, Stage, Step, engine_with, stages, steps};
 use crate::portrait::assert_same;

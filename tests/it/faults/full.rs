@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::{Client, ServerError};
-use dateline::clock::SystemClock;
-use dateline::server;
-use dateline::wire::pb;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::clock::SystemClock;
+use dateline::internals::server;
+use dateline::internals::wire::pb;
 use tonic::Code;
 
 use super::disk::Disk;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use dateline::archive::error::Unavailable;
-use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, ArticleTarget, Observation, Operation};
-use dateline::archive::{Archive, ArchiveError};
+use dateline::internals::archive::error::Unavailable;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::archive::{Archive, ArchiveError};
+use dateline::internals::store::engine::memory::{Fault, MemoryEngine};
+use dateline::internals::store::parts::beyond;
 use dateline::model::{Original, Seq};
-use dateline::store::engine::memory::{Fault, MemoryEngine};
-use dateline::store::parts::beyond;
 
 use super::archive_over;
 use crate::feed::dice::Dice;

@@ -5,15 +5,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::read::article::View;
-use dateline::archive::request::Operation;
-use dateline::archive::request::WriteMode;
-use dateline::archive::subscriptions::Attachment;
-use dateline::archive::{Archive, ArchiveError, BatchError, Options};
-use dateline::clock::{Clock, ManualClock};
+use dateline::internals::archive::read::article::View;
+use dateline::internals::archive::request::Operation;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::subscriptions::Attachment;
+use dateline::internals::archive::{Archive, ArchiveError, BatchError, Options};
+use dateline::internals::clock::{Clock, ManualClock};
+use dateline::internals::store::engine::memory::MemoryEngine;
+use dateline::internals::store::engine::{Batch, Engine, Entry};
 use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};
-use dateline::store::engine::memory::MemoryEngine;
-use dateline::store::engine::{Batch, Engine, Entry};
 
 use crate::model;
 use crate::portrait::portrait;

@@ -1,7 +1,7 @@
 //! The articles of a snapshot: sorted by name, each once, all that match and no others.
 
+use dateline::internals::wire::pb;
 use dateline::model::ArticleName;
-use dateline::wire::pb;
 
 use super::fault::Fault;
 use super::query::Query;

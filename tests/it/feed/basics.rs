@@ -1,10 +1,12 @@
 //! What a subscriber receives: kinds, flags, filters, views, every kind of start, and how streams end.
 
-use dateline::client::ServerError;
-use dateline::wire::pb;
-use dateline::wire::pb::ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
-use dateline::wire::pb::feed_start::Position;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::client::ServerError;
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::ChangeKind::{
+    Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn,
+};
+use dateline::internals::wire::pb::feed_start::Position;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use tonic::Code;
 
 use super::{all, batches, changes, events, from, next, outline, seen, until_caught_up, write, write_batch};

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use dateline::wire::{pb, timestamp_to_pb};
+use dateline::internals::wire::{pb, timestamp_to_pb};
 use pb::subscribe_response::Event;
 
 use super::articles::Snapshot;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use dateline::internals::wire::pb;
 use dateline::model::Timestamp;
-use dateline::wire::pb;
 use pb::subscribe_response::Event;
 
 use crate::model::plan::{Text, What, Write, act, observe};

@@ -1,7 +1,7 @@
 //! A consumer of a durable subscription that acknowledges some of what it receives, leaves, and comes back at random.
 
-use dateline::client::{Client, ServerError};
-use dateline::wire::pb;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
 use pb::subscribe_response::Event;
 use tonic::{Code, Status, Streaming};
 

@@ -1,9 +1,9 @@
 //! Durable subscriptions: one consumer at a time, delivery at least once, durable acknowledgements.
 
-use dateline::client::{Client, ServerError};
-use dateline::wire::pb;
-use dateline::wire::pb::feed_start::Position;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::feed_start::Position;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use tempfile::TempDir;
 use tonic::{Code, Streaming};
 

@@ -1,8 +1,8 @@
 //! The messages that the feed must send, according to the truth.
 
+use dateline::internals::wire::{self, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
 use dateline::model::diff::{diff, word_delta};
 use dateline::model::{ArticleName, ArticleUrl, Content, ContentDigest, LogKind, RevisionRecord, Timestamp};
-use dateline::wire::{self, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
 
 use crate::model::naive::{Record, makes_revision};
 use crate::model::shown;

@@ -1,6 +1,6 @@
 //! Sessions as a faultless feed would send them.
 
-use dateline::wire::{pb, timestamp_to_pb};
+use dateline::internals::wire::{pb, timestamp_to_pb};
 use pb::subscribe_response::Event;
 
 use super::query::Query;

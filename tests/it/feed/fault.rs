@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 
 /// A fault, and where it is in the recording.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,12 +3,12 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::Client;
-use dateline::clock::{Clock, SystemClock};
-use dateline::server;
-use dateline::store::engine::memory::MemoryEngine;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::Client;
+use dateline::internals::clock::{Clock, SystemClock};
+use dateline::internals::server;
+use dateline::internals::store::engine::memory::MemoryEngine;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -31,10 +31,10 @@ mod truth;
 mod verdict;
 pub(crate) mod writer;
 
-use dateline::client::Client;
-use dateline::wire::pb;
-use dateline::wire::pb::feed_start::Position;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::client::Client;
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::feed_start::Position;
+use dateline::internals::wire::pb::subscribe_response::Event;
 
 use crate::server::publish;
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use dateline::client::Client;
+use dateline::internals::client::Client;
 use tokio::sync::watch;
 
 /// The number of the server's start, and its URL; `None` while it is down.

@@ -1,8 +1,8 @@
 //! Which changes a subscriber requested, written down from the contract alone.
 
+use dateline::internals::wire::{self, pb, timestamp_to_pb};
 use dateline::model::filter::language_matches;
 use dateline::model::{Timestamp, UrlKey};
-use dateline::wire::{self, pb, timestamp_to_pb};
 
 use crate::support;
 

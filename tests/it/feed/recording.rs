@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use dateline::internals::wire::pb;
 use dateline::model::Timestamp;
-use dateline::wire::pb;
 use pb::subscribe_response::Event;
 
 use super::query::Query;

@@ -1,9 +1,9 @@
 //! Invalid requests to the feed: each kind gets its documented code and reason.
 
-use dateline::client::{Client, ServerError};
-use dateline::wire::pb;
-use dateline::wire::pb::feed_start::Position;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::feed_start::Position;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use tonic::Code;
 
 use super::{events, from, start, until_caught_up, write};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dateline::client::Client;
+use dateline::internals::client::Client;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

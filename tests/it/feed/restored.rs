@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dateline::archive::Options;
-use dateline::archive::changefeed::FeedStart;
-use dateline::backup::Until;
-use dateline::client::{Client, ServerError};
-use dateline::clock::ManualClock;
-use dateline::wire::pb;
+use dateline::internals::archive::Options;
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::backup::Until;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::clock::ManualClock;
+use dateline::internals::wire::pb;
 use pb::feed_start::Position;
 use tempfile::TempDir;
 use tokio::sync::watch;

@@ -1,6 +1,6 @@
 //! Faults that are put into faultless recordings, and how the checker must report each.
 
-use dateline::wire::pb;
+use dateline::internals::wire::pb;
 use pb::subscribe_response::Event;
 
 use super::faithful::{self, bookmark};

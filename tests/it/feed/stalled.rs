@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use dateline::archive::{Archive, Options};
-use dateline::client::{Client, ServerError};
-use dateline::clock::SystemClock;
-use dateline::server;
-use dateline::wire::pb;
-use dateline::wire::pb::feed_start::Position;
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::clock::SystemClock;
+use dateline::internals::server;
+use dateline::internals::wire::pb;
+use dateline::internals::wire::pb::feed_start::Position;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use std::sync::Arc;
 use tonic::Code;
 use tonic::transport::Endpoint;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dateline::client::Client;
-use dateline::wire::{self, pb, timestamp_to_pb};
+use dateline::internals::client::Client;
+use dateline::internals::wire::{self, pb, timestamp_to_pb};
 use pb::feed_start::Position;
 use pb::subscribe_response::Event;
 use tokio::sync::watch;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use dateline::internals::wire::pb;
 use dateline::model::{ArticleName, ArticleUrl, Content, LogKind, Timestamp};
-use dateline::wire::pb;
 
 use crate::model::asked::{addressed, asked, words};
 use crate::model::naive::{Answer, Known, Record, makes_revision};
@@ -29,7 +29,7 @@ pub(crate) struct Acknowledged {
 /// The part of a reply that is compared with the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    Published { outcome: dateline::archive::request::Outcome, revision: u32 },
+    Published { outcome: dateline::internals::archive::request::Outcome, revision: u32 },
     Marked,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dateline::wire::pb::subscribe_response::Event;
+use dateline::internals::wire::pb::subscribe_response::Event;
 use tokio::task::JoinSet;
 
 use super::checker::check;

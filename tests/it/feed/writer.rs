@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use dateline::archive::request::Outcome;
-use dateline::client::{Client, ServerError};
-use dateline::wire::{self, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
+use dateline::internals::archive::request::Outcome;
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::wire::{self, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 

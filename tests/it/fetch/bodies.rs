@@ -3,7 +3,7 @@
 use async_compression::Level;
 use async_compression::tokio::write::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
 use bytes::Bytes;
-use dateline::fetch::{FetchError, Fetcher, Options};
+use dateline::internals::fetch::{FetchError, Fetcher, Options};
 use tokio::io::AsyncWriteExt;
 
 use super::server::{Answer, Server};

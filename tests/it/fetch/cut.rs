@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dateline::fetch::{FetchError, Fetcher, Options, TimeoutPhase};
+use dateline::internals::fetch::{FetchError, Fetcher, Options, TimeoutPhase};
 
 use super::server::{Answer, Gate, Server};
 use super::web::Web;

@@ -1,6 +1,6 @@
 //! The limit of concurrent requests per host.
 
-use dateline::fetch::{Fetcher, Options};
+use dateline::internals::fetch::{Fetcher, Options};
 use tokio::task::JoinSet;
 
 use super::server::{Answer, Gate, Server};

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use bytes::Bytes;
-use dateline::fetch::FetchError;
+use dateline::internals::fetch::FetchError;
 
 use super::bodies::packed;
 use super::server::{Answer, Server};

@@ -16,7 +16,7 @@ pub(crate) mod web;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::fetch::{FetchError, Fetched, Fetcher, Options, Page};
+use dateline::internals::fetch::{FetchError, Fetched, Fetcher, Options, Page};
 use url::Url;
 
 use self::web::Web;

@@ -1,6 +1,6 @@
 //! Pages that are fetched, and fetched again conditionally.
 
-use dateline::fetch::{Fetched, Fetcher, Options, PRODUCT, Validators};
+use dateline::internals::fetch::{Fetched, Fetcher, Options, PRODUCT, Validators};
 
 use super::server::{Answer, Server};
 use super::web::Web;

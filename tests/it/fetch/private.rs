@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dateline::fetch::{FetchError, Fetcher, Options};
+use dateline::internals::fetch::{FetchError, Fetcher, Options};
 
 use super::server::{Answer, Server};
 use super::web::Web;
@@ -27,6 +27,10 @@ async fn a_name_that_resolves_to_this_machine_is_not_connected_to() {
     assert_eq!(refused(&error).to_string(), "127.0.0.1");
     let told = "http://inside.example/ was not fetched: inside.example is at 127.0.0.1";
     assert!(error.to_string().starts_with(told), "{error}");
+    // A host that is named by its address is not said to be at that address.
+    let by_address = super::error(&fetcher(&web), "http://127.0.0.1/").await;
+    let told = "http://127.0.0.1/ was not fetched: 127.0.0.1 is not on the public internet";
+    assert_eq!(by_address.to_string(), told);
     assert_eq!(web.connected(), [""; 0]);
     let allowed = Fetcher::new(Options { allow_private: true, ..options(&web) });
     assert_eq!(page(&allowed, "http://inside.example/").await.body.as_ref(), b"secret");

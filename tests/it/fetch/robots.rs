@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::fetch::{FetchError, Fetcher, Options, RobotsRefusal};
+use dateline::internals::fetch::{FetchError, Fetcher, Options, RobotsRefusal};
 use tokio::task::JoinSet;
 
 use super::server::{Answer, Gate, Server};

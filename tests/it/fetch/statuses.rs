@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dateline::fetch::FetchError;
+use dateline::internals::fetch::FetchError;
 
 use super::server::{Answer, Server};
 use super::web::Web;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use dateline::fetch::{FetchError, Fetcher, Options};
+use dateline::internals::fetch::{FetchError, Fetcher, Options};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -91,5 +91,8 @@ async fn a_redirect_back_to_http_is_followed_and_marked() {
     secure.route("/", |_| Answer::redirect(302, "http://old.example/"));
     plain.html("/", "x");
     let page = page(&trusting(&web), "https://news.example/").await;
-    assert_eq!(page.redirects.iter().map(dateline::fetch::Redirect::is_downgrade).collect::<Vec<_>>(), [true]);
+    assert_eq!(
+        page.redirects.iter().map(dateline::internals::fetch::Redirect::is_downgrade).collect::<Vec<_>>(),
+        [true]
+    );
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use dateline::fetch::{Later, Network};
+use dateline::internals::fetch::{Later, Network};
 use tokio::net::TcpStream;
 
 use super::server::Server;

@@ -1,6 +1,6 @@
 //! The operations of a plan, in the forms that the archive and the model take.
 
-use dateline::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
 use dateline::model::ArticleUrl;
 
 use super::plan::{To, What, Write};

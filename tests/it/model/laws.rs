@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use dateline::archive::read::article::View;
-use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Action, Operation, Outcome, Receipt};
-use dateline::archive::{Archive, BatchResult};
-use dateline::clock::ManualClock;
+use dateline::internals::archive::read::article::View;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Action, Operation, Outcome, Receipt};
+use dateline::internals::archive::{Archive, BatchResult};
+use dateline::internals::clock::ManualClock;
 use dateline::model::{AsOf, Content, Seq, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -50,7 +50,7 @@ async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
     let newest = archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
     let mut said = Vec::new();
     for observe_time in instants(TICKS) {
-        let point = dateline::archive::ReadPoint { observe_time, ..newest };
+        let point = dateline::internals::archive::ReadPoint { observe_time, ..newest };
         let read = archive.articles(point, vec![support::article(0)], View::Full).await;
         let read = read.map_err(|error| error.to_string())?.into_iter().flatten().next();
         said.push(read.map(|read| (read.revision.content, read.valid_from, read.valid_until)));

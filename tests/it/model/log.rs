@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use dateline::internals::store::Engine;
+use dateline::internals::store::engine::Direction;
+use dateline::internals::store::engine::memory::MemoryEngine;
+use dateline::internals::store::key::log::LogKey;
+use dateline::internals::store::record::decode_with_record;
 use dateline::model::{LogDigest, Seq};
-use dateline::store::Engine;
-use dateline::store::engine::Direction;
-use dateline::store::engine::memory::MemoryEngine;
-use dateline::store::key::log::LogKey;
-use dateline::store::record::decode_with_record;
 
 use super::reads::{Mismatch, same};
 use super::rules::Model;

@@ -24,10 +24,10 @@ mod stories;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use dateline::archive::request::Operation;
-use dateline::archive::request::WriteMode;
-use dateline::clock::ManualClock;
-use dateline::store::engine::memory::MemoryEngine;
+use dateline::internals::archive::request::Operation;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::clock::ManualClock;
+use dateline::internals::store::engine::memory::MemoryEngine;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dateline::archive::request::Outcome;
+use dateline::internals::archive::request::Outcome;
 use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp, UrlKey, WordDelta};
 
 use super::plan::Text;

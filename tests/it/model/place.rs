@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dateline::archive::{Archive, Options};
-use dateline::clock::{Clock, ManualClock};
-use dateline::store::engine::memory::MemoryEngine;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::{Clock, ManualClock};
+use dateline::internals::store::engine::memory::MemoryEngine;
 use tempfile::TempDir;
 
 use crate::support;

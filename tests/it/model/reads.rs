@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dateline::archive::read::article::View;
-use dateline::archive::read::compare::StateSelector;
-use dateline::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
-use dateline::archive::{Archive, ArchiveError, ReadPoint};
+use dateline::internals::archive::read::article::View;
+use dateline::internals::archive::read::compare::StateSelector;
+use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
+use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::filter::language_matches;
 use dateline::model::{ArticleFilter, ArticleName, AsOf, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey};
 

@@ -1,6 +1,6 @@
 //! How the model decides what a write does: the documented rules, in the plainest form.
 
-use dateline::archive::request::Outcome;
+use dateline::internals::archive::request::Outcome;
 use dateline::model::diff::word_delta;
 use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp};
 
@@ -264,7 +264,7 @@ impl Model {
         }
     }
 
-    /// A state change to the state that the last one at exactly this time set is a repetition. A state change before
+    /// A state change to a state that was set at exactly this time before is a repetition. A state change before
     /// the article's first observation is rejected.
     fn mark(&self, withdrawn: bool, reason: &str, record: &mut Record) -> Result<bool, Refusal> {
         let first = self.all().observations(&record.article).first().map(|first| first.at);
@@ -272,8 +272,8 @@ impl Model {
             return Err(Refusal::StateTooEarly(first));
         }
         let kind = if withdrawn { LogKind::Withdrawn } else { LogKind::Reinstated };
-        let last = self.all().marks(&record.article).into_iter().rfind(|mark| mark.at == record.at);
-        let recorded = last.is_some_and(|last| last.withdrawn == withdrawn);
+        let marks = self.all().marks(&record.article);
+        let recorded = marks.iter().any(|mark| mark.at == record.at && mark.withdrawn == withdrawn);
         reason.clone_into(&mut record.reason);
         if recorded {
             record.kind = LogKind::StateRepeated;

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::archive::changefeed::FeedStart;
-use dateline::archive::read::article::View;
-use dateline::archive::request::WriteMode;
-use dateline::archive::request::{Operation, Precondition, Receipt};
-use dateline::archive::{Archive, BatchResult, ReadPoint};
-use dateline::backup::Until;
-use dateline::clock::{Clock, ManualClock};
+use dateline::internals::archive::changefeed::FeedStart;
+use dateline::internals::archive::read::article::View;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Operation, Precondition, Receipt};
+use dateline::internals::archive::{Archive, BatchResult, ReadPoint};
+use dateline::internals::backup::Until;
+use dateline::internals::clock::{Clock, ManualClock};
+use dateline::internals::store::engine::memory::Fault;
 use dateline::model::{ArticleName, AsOf, KnownAt, Seq, Snapshot, Timestamp};
-use dateline::store::engine::memory::Fault;
 use tokio::sync::oneshot;
 
 use super::asked::{addressed, asked, operation, words};
@@ -280,7 +280,10 @@ impl Run {
         self.adopt(after).await
     }
 
-    async fn until_hanging(&self, engine: &dateline::store::engine::memory::MemoryEngine) -> Result<(), Mismatch> {
+    async fn until_hanging(
+        &self,
+        engine: &dateline::internals::store::engine::memory::MemoryEngine,
+    ) -> Result<(), Mismatch> {
         let (hangs, hanging) = oneshot::channel();
         let engine = engine.clone();
         std::thread::spawn(move || {

@@ -3,11 +3,11 @@
 
 use std::sync::LazyLock;
 
-use dateline::archive::ArchiveError;
-use dateline::archive::error::{Conflict, InvalidReadPoint, Missing, Unavailable};
-use dateline::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt};
-use dateline::archive::read::list::RevisionEntry;
-use dateline::archive::request::{Receipt, Warning};
+use dateline::internals::archive::ArchiveError;
+use dateline::internals::archive::error::{Conflict, InvalidReadPoint, Missing, Unavailable};
+use dateline::internals::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt};
+use dateline::internals::archive::read::list::RevisionEntry;
+use dateline::internals::archive::request::{Receipt, Warning};
 use dateline::model::diff::word_delta;
 use dateline::model::{ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, LogKind, Timestamp, WordDelta};
 

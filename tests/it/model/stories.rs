@@ -34,6 +34,17 @@ fn late_withdrawals_and_late_observations_are_independent() {
     ]));
 }
 
+/// The article is withdrawn and reinstated at one instant, such as the end of a day. An import of the same two changes
+/// compared each with the last one at that instant only, and so recorded both again, each time.
+#[test]
+fn the_same_state_changes_at_one_instant_are_recorded_once() {
+    let both = [act(0, 4, What::Withdraw(0)), act(0, 4, What::Reinstate(1))];
+    let writes = [observe(0, 0, A)].into_iter().chain(both.clone()).chain(both);
+    let mut steps = written(writes);
+    steps.push(Step::Write(vec![act(0, 6, What::Withdraw(2))]));
+    tell(&steps);
+}
+
 /// The head on disk may be a commit ahead of what is durable. A read of the newest state then treated the article as
 /// changed since, and returned no etag. A client that wrote back what it had read, with that etag, would have written
 /// without a precondition.

@@ -10,9 +10,10 @@ mod tampered;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use dateline::archive::Archive;
-use dateline::archive::recover::verify::{Event, Finding, Summary};
-use dateline::store::engine::{Direction, Entry, KeyRange, Read};
+use dateline::internals::archive::Archive;
+use dateline::internals::archive::recover::verify::{Event, Summary};
+use dateline::internals::store::engine::{Direction, Entry, KeyRange, Read};
+use dateline::model::verification::Finding;
 
 /// Verifies an open archive, and returns the summary and the findings.
 pub(crate) async fn verified(archive: &Archive) -> (Summary, Vec<Finding>) {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dateline::archive::request::WriteMode;
-use dateline::archive::{Archive, Options};
-use dateline::clock::SystemClock;
-use dateline::store::engine::memory::MemoryEngine;
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::SystemClock;
+use dateline::internals::store::engine::memory::MemoryEngine;
 
 use super::verified;
 use crate::model::plan::Text;

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dateline::archive::recover::verify::rebuild_directory;
-use dateline::archive::recover::verify::verify_directory;
-use dateline::archive::recover::verify::{Finding, RebuildError, Table};
-use dateline::archive::{Directory, Options};
+use dateline::internals::archive::recover::verify::RebuildError;
+use dateline::internals::archive::recover::verify::rebuild_directory;
+use dateline::internals::archive::recover::verify::verify_directory;
+use dateline::internals::archive::{Directory, Options};
+use dateline::internals::store::engine::sled::SledEngine;
+use dateline::internals::store::engine::{Batch, Engine, Entry, OpenError};
 use dateline::model::Seq;
-use dateline::store::engine::sled::SledEngine;
-use dateline::store::engine::{Batch, Engine, Entry, OpenError};
+use dateline::model::verification::{Finding, Table};
 use tempfile::TempDir;
 
 use super::{collect, entries};
@@ -32,7 +33,7 @@ fn open(path: &Path) -> Result<SledEngine, OpenError> {
     let directory = Arc::new(Directory::open_or_create(path, holder()).unwrap());
     SledEngine::open(
         directory,
-        dateline::store::engine::sled::Options { free_space_floor_bytes: 0, ..Default::default() },
+        dateline::internals::store::engine::sled::Options { free_space_floor_bytes: 0, ..Default::default() },
     )
 }
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dateline::archive::recover::verify::{Finding, Table};
-use dateline::archive::{Archive, Options};
-use dateline::clock::SystemClock;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::SystemClock;
+use dateline::internals::store::Tables;
+use dateline::internals::store::engine::memory::MemoryEngine;
+use dateline::internals::store::engine::{Batch, Engine, Entry};
+use dateline::internals::store::seal::{seal, unseal};
+use dateline::model::verification::{Finding, Table};
 use dateline::model::{LogKind, Seq};
-use dateline::store::Tables;
-use dateline::store::engine::memory::MemoryEngine;
-use dateline::store::engine::{Batch, Engine, Entry};
-use dateline::store::seal::{seal, unseal};
 
 use super::{entries, verified};
 use crate::model::filled;

@@ -30,11 +30,11 @@ pub use crate::archive::recover::verify::offline::verify_directory;
 pub(crate) use crate::archive::recover::verify::offline::verify_engine;
 pub use crate::archive::recover::verify::rebuild::RebuildError;
 pub use crate::archive::recover::verify::rebuild::rebuild_directory;
-pub use crate::archive::recover::verify::report::{FINDINGS_REPORTED_MAX, Listener};
+pub use crate::archive::recover::verify::report::Listener;
 use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::Seq;
-pub use crate::model::verification::{Event, Finding, Phase, Progress, Summary, Table};
+pub use crate::model::verification::{Event, Summary};
 use crate::store::engine::Read;
 
 /// Verifies the archive `id`, whose log ends at `end` or later. `None` if the listener requested a stop.

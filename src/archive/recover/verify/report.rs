@@ -7,7 +7,7 @@ use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::StoreError;
 
 /// The maximum number of findings that are reported one by one. Further ones are only counted.
-pub const FINDINGS_REPORTED_MAX: u64 = 10_000;
+pub(super) const FINDINGS_REPORTED_MAX: u64 = 10_000;
 
 /// Receives the events of a verification. Returning `Break` stops it.
 pub type Listener<'a> = dyn FnMut(Event) -> ControlFlow<()> + 'a;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use super::super::server::Server;
 use super::super::{Cli, Running};
 use super::{mark, observation};
 
@@ -80,6 +81,30 @@ fn an_import_that_waits_for_its_input_can_be_interrupted() {
     let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
     assert_eq!(status.code(), Some(1), "{told}");
     assert!(told.contains("interrupted; 1 item done; nothing is archived twice"), "{told}");
+}
+
+/// The error once said that the peer was no Dateline server.
+#[test]
+fn an_import_whose_server_is_killed_says_that_the_connection_broke() {
+    let cli = Cli::new();
+    let server = Server::start(&cli, &[]);
+    let args = ["import", "-", "--json", "--server", &server.address];
+    let mut child = Running(cli.command(&args).stdin(Stdio::piped()).spawn().unwrap());
+    let mut input = child.0.stdin.take().unwrap();
+    writeln!(input, "{}", observation("bridge", 0, "Bridge to close")).unwrap();
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    server.kill();
+    // The import may have noticed already, and have closed its input.
+    drop(writeln!(input, "{}", observation("bridge", 1, "Bridge to open")));
+    drop(input);
+    let status = child.0.wait().unwrap();
+    let told = std::io::read_to_string(child.0.stderr.take().unwrap()).unwrap();
+    assert_eq!(status.code(), Some(5), "{told}");
+    // With nothing in progress, the import notices the end of its stream of requests.
+    let broke = ["dateline: the connection to the server broke: ", "dateline: the server broke off the import\n"];
+    assert!(broke.iter().any(|broke| told.contains(broke)), "{told}");
+    assert!(told.contains("\nhint: run the same command again"), "{told}");
 }
 
 /// A Ctrl-C at a terminal goes to all processes of the command, including git. What the import was about to read does

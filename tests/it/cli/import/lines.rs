@@ -103,6 +103,14 @@ fn an_invalid_line_is_reported_with_its_number_and_the_rest_imported() {
     assert_eq!(cli.revisions("press/bridge").len(), 2);
 }
 
+#[test]
+fn an_invalid_field_is_reported_by_its_name_in_the_line() {
+    let cli = Cli::new();
+    let done = cli.run(&["import", &cli.file("fields.jsonl", observation("-x", 0, "Bridge to close"))]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("fields.jsonl, line 1: articleId: "), "{done:?}");
+}
+
 /// Everything before the truncation is imported, and the complete file continues from there.
 #[test]
 fn a_truncated_file_is_imported_up_to_the_truncation() {
@@ -147,7 +155,7 @@ fn a_dry_run_validates_and_writes_nothing() {
     let done = cli.run(&["import", &cli.file("history.jsonl", text), "--dry-run"]);
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.err.contains("1 failed (1 FIELD_INVALID)"), "{done:?}");
-    assert!(done.err.contains("skipped: state changes and others that depend on earlier items (3)"), "{done:?}");
+    assert!(done.err.contains("skipped: items that a dry run cannot check, such as state changes (3)"), "{done:?}");
     assert!(!cli.archive().exists());
 }
 
