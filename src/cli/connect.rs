@@ -373,6 +373,16 @@ fn state_folder() -> Result<PathBuf, Failure> {
     platform_dirs().map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_dir())).ok_or(no_home)
 }
 
+/// Rejects a state directory that cannot be one. Called before the archive is opened, which may create it.
+pub(super) fn check_state_dir(given: Option<&Path>) -> Result<(), Failure> {
+    match given {
+        Some(folder) if folder.exists() && !folder.is_dir() => {
+            Err(Failure::new(Exit::Usage, format!("--state-dir: {} is not a directory", folder.display())))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The directory of a command's state files for this archive: the one given, or the command's own in the platform's
 /// state directory.
 pub(super) async fn state_dir(session: &Session, given: Option<&Path>, command: &str) -> Result<StateDir, Failure> {

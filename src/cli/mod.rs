@@ -47,7 +47,7 @@ use std::time::Duration;
 
 use self::args::globals::Globals;
 use self::args::{Arguments, Command, WriteArgs};
-use self::connect::{Access, Session};
+use self::connect::{Access, Session, check_state_dir};
 use self::exit::{Exit, Failure};
 use self::output::{Output, say, say_panics};
 use crate::config::LogFormat;
@@ -96,8 +96,14 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             args.standard_input = add::standard_input(&args.documents);
             ("add", if args.write.dry_run { Access::Validate } else { Access::Create })
         }
-        Command::Follow(args) => ("follow", if args.dry_run { Access::Validate } else { Access::Create }),
-        Command::Import(args) => ("import", if args.dry_run { Access::Validate } else { Access::Create }),
+        Command::Follow(args) => {
+            check_state_dir(args.state_dir.as_deref())?;
+            ("follow", if args.dry_run { Access::Validate } else { Access::Create })
+        }
+        Command::Import(args) => {
+            check_state_dir(args.state_dir.as_deref())?;
+            ("import", if args.dry_run { Access::Validate } else { Access::Create })
+        }
         Command::Show(_) => ("show", Access::Existing),
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),

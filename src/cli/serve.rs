@@ -27,9 +27,16 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     // Listen before the archive is opened, so that a signal meanwhile is not lost.
     let signals = Signals::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
+    // A new archive is not created if the server cannot listen. If there is one, clients are not accepted before it is
+    // open, and a server that holds it already is the better explanation of a port in use.
+    let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let early = if is_new { Some(listen(address).await?) } else { None };
     let (opened, directory) = open_to_serve(&path, archive_options(&settings), wait_deadline(globals)).await?;
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
-    let listener = TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))?;
+    let listener = match early {
+        Some(listener) => listener,
+        None => listen(address).await?,
+    };
     let bound = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
     directory
         .set_address(&reachable(bound).to_string())
@@ -75,6 +82,10 @@ fn archive_options(settings: &Settings) -> archive::Options {
         free_space_floor_bytes: settings.free_space_floor_bytes.map_or(default.free_space_floor_bytes, |bytes| bytes.0),
         ..default
     }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {

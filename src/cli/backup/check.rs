@@ -18,6 +18,7 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     let files = find(&args.places, &stopping).await?;
     let file_count = files.len() as u64;
     let total = files.iter().map(|file| file.header.changes()).sum();
+    let distinct = distinct_changes(&files);
     let mut progress = Progress::new(globals);
     progress.begin("checking", "changes", total);
     let checking = tokio::task::spawn_blocking(move || {
@@ -51,7 +52,7 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
         );
         return Err(Failure::new(Exit::Damaged, message).hint(hint));
     }
-    print_summary(file_count, &checked, out)?;
+    print_summary(file_count, &checked, distinct, out)?;
     if let Some(error) = incomplete {
         out.note(format_args!("dateline: an archive cannot be restored from this alone: {error}"));
     }
@@ -73,6 +74,19 @@ fn runs(files: Vec<BackupFile>) -> Result<(Vec<Vec<BackupFile>>, Option<BackupEr
     }
 }
 
+/// The number of changes in the files, with each one counted once, however many files it is in.
+fn distinct_changes(files: &[BackupFile]) -> u64 {
+    let range = |file: &BackupFile| (file.header.first_seq.0, file.header.end.next_seq.0);
+    let mut ranges: Vec<_> = files.iter().map(range).collect();
+    ranges.sort_unstable();
+    let (mut count, mut reached) = (0, 0);
+    for (first, end) in ranges {
+        count += end.saturating_sub(first.max(reached));
+        reached = reached.max(end);
+    }
+    count
+}
+
 fn sum(a: Checked, b: Checked) -> Checked {
     Checked {
         changes: a.changes + b.changes,
@@ -83,20 +97,23 @@ fn sum(a: Checked, b: Checked) -> Checked {
     }
 }
 
-fn print_summary(files: u64, checked: &Checked, out: &mut Output) -> Result<(), Failure> {
+fn print_summary(files: u64, checked: &Checked, distinct: u64, out: &mut Output) -> Result<(), Failure> {
     let Checked { changes, contents, originals, unchecked_contents, bytes } = *checked;
     if out.json {
         return out.line(serde_json::json!({
             "files": files.to_string(),
             "changes": changes.to_string(),
+            "distinctChanges": distinct.to_string(),
             "contents": contents.to_string(),
             "originals": originals.to_string(),
             "uncheckedContents": unchecked_contents.to_string(),
             "bytes": bytes.to_string(),
         }));
     }
+    let overlap =
+        if distinct < changes { format!(" ({distinct} distinct, since files overlap)") } else { String::new() };
     out.line(format_args!(
-        "no errors found: {}, {}, {}, {}, {}",
+        "no errors found: {}, {}{overlap}, {}, {}, {}",
         count(files, "file"),
         count(changes, "change"),
         count(contents, "content"),

@@ -62,6 +62,7 @@ fn a_server_that_cannot_start_says_why() {
     let address = taken.local_addr().unwrap().to_string();
     let done = cli.run(&["serve", "--listen", &address]);
     assert!(done.code == 1 && done.err.contains("cannot listen on"), "{done:?}");
+    assert!(!cli.archive().exists(), "an archive was created that nothing was written to");
 }
 
 #[test]

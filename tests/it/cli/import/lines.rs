@@ -142,6 +142,10 @@ fn invalid_arguments_are_rejected_before_anything_is_imported() {
     cli.fails(&["import", &file, "--source", "other"], 2, "options for documents do not apply to JSON Lines");
     cli.fails(&["import", "-", "-"], 2, "standard input can be read only once");
     cli.fails(&["import"], 2, "required");
+    let new = Cli::new();
+    new.fails(&["import", &file, "--state-dir", &file], 2, "history.jsonl is not a directory");
+    new.fails(&["follow", "https://a.example/feed", "--state-dir", &file], 2, "history.jsonl is not a directory");
+    assert!(!new.archive().exists(), "an archive was created that nothing was written to");
     cli.fails(&["import", &file, "--git", "."], 2, "cannot be used with");
     let empty = cli.run(&["import", &cli.file("empty.jsonl", "\n\n")]);
     assert_eq!(empty.code, 0, "{empty:?}");
