@@ -71,9 +71,15 @@ lint:
 # Check each of cargo's features by itself
 [group('check')]
 features:
-    for feature in client archive ingest; do \
+    for feature in cli client archive ingest; do \
         cargo clippy --lib --no-default-features --features "$feature" -- -D warnings || exit; \
     done
+
+# Test the clients in Python and Node against the debug build; `just clients python` tests one of them
+[group('check')]
+clients *CLIENT:
+    cargo build --bin dateline
+    clients/test {{ CLIENT }}
 
 # Format the code
 [group('check')]

@@ -104,7 +104,7 @@ fn message_of(error: &ServerError, name_of: fn(&str) -> String) -> String {
         return format!("the connection to the server broke: {}", error.message);
     }
     let mut fields = error.field_violations.iter();
-    // The server's message begins with the first invalid field, and ends with how many others there are.
+    // The server's message begins with the first invalid field, and ends with the number of others.
     let first = fields.next().map_or("", |first| first.field.as_str());
     let mut message = match error.message.strip_prefix(first) {
         Some(rest) if rest.starts_with(':') => format!("{}{rest}", name_of(first)),
@@ -116,8 +116,9 @@ fn message_of(error: &ServerError, name_of: fn(&str) -> String) -> String {
     message
 }
 
-/// What the peer answered, if it is not a Dateline server; `None` for an answer of such a server, and if the connection
-/// broke. Only the message of the client library tells the two apart. A Dateline server gives every error a reason.
+/// What the peer answered, if it is not a Dateline server; `None` if it is one, or if the connection broke. Only the
+/// client library's message distinguishes a foreign answer from a broken connection. A Dateline server gives every error
+/// a reason.
 fn foreign_answer(error: &ServerError) -> Option<&str> {
     let message = error.message.as_str();
     let is_unknown_call = error.code == Code::Unimplemented;
@@ -193,8 +194,8 @@ fn hint_of(error: &ServerError) -> Option<String> {
             let id = id.strip_prefix("subscriptions/").unwrap_or(id);
             format!("`dateline subscriptions seek {id} --from beginning` moves it to the beginning of the log")
         }
-        "PAGE_TOKEN_MISMATCH" if error.message.contains("other fields") => {
-            "the filter and the kinds must be those of the watch that printed the token".to_owned()
+        "PAGE_TOKEN_MISMATCH" => {
+            "give it exactly as it was printed, with the filter and the kinds of that watch".to_owned()
         }
         "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
         _ if foreign_answer(error).is_some() => "check that it is a Dateline server of this version".to_owned(),

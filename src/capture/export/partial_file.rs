@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
 use super::folder::check_parent;
-use super::selection::Selection;
 use super::{ExportError, FileConflict};
 use crate::capture::replace::{replace, sync_folder};
 use crate::model::Timestamp;
@@ -26,7 +25,7 @@ use crate::wire::pb;
 /// The progress of an export, as stored in its state file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportState {
-    /// The digest of the options; only an export with the same ones continues this one.
+    /// The digest of the options. Only an export with the same options can continue this one.
     pub asked: String,
     /// The position of the snapshot that is read.
     pub next_seq: u64,
@@ -43,7 +42,7 @@ pub struct ExportState {
     pub done: u64,
     /// Valid bytes of the part.
     pub part_bytes: u64,
-    /// The number of lines in them.
+    /// The number of lines in these bytes.
     pub lines: u64,
     /// The size of the lines in bytes, before compression.
     pub line_bytes: u64,
@@ -52,18 +51,6 @@ pub struct ExportState {
 }
 
 impl ExportState {
-    /// The state of an export that begins. `asked` is a digest of its options.
-    pub fn new(asked: String, selection: &Selection) -> Self {
-        Self {
-            asked,
-            next_seq: selection.snapshot.next_seq,
-            log_digest: HEXLOWER.encode(&selection.snapshot.log_digest),
-            filter: to_json(&selection.filter),
-            at_micros: selection.at.map(Timestamp::micros),
-            ..Self::default()
-        }
-    }
-
     /// The snapshot that is read.
     pub fn snapshot(&self) -> pb::Snapshot {
         let log_digest = HEXLOWER.decode(self.log_digest.as_bytes()).unwrap_or_default();
@@ -143,38 +130,37 @@ impl PartialFile {
             return Err(FileConflict::NotAState(path).into());
         };
         let bytes = |path: &Path| fs::metadata(path).ok().map(|file| file.len());
-        let is_whole = match (bytes(&self.part()), state.is_complete) {
+        let has_valid_bytes = match (bytes(&self.part()), state.is_complete) {
             (Some(part), false) => part >= state.part_bytes,
             (Some(part), true) => part == state.part_bytes,
             // It may have been renamed already.
             (None, true) => bytes(&self.target) == Some(state.part_bytes),
             (None, false) => state.part_bytes == 0,
         };
-        Ok(Some(state).filter(|_| is_whole))
+        Ok(Some(state).filter(|_| has_valid_bytes))
     }
 
-    /// Opens the part, locks it, and truncates it to its first `whole_bytes` bytes.
-    pub fn open(&mut self, whole_bytes: u64) -> Result<(), ExportError> {
+    /// Opens the part, locks it, and truncates it to its first `valid_bytes` bytes.
+    pub fn open(&mut self, valid_bytes: u64) -> Result<(), ExportError> {
         let path = self.part();
         let open = || {
-            // A link would make us write elsewhere.
             let mut options = OpenOptions::new();
-            let mut file = options.create(true).truncate(false).write(true).custom_flags(our_own()).open(&path)?;
-            regular(&file)?;
+            let mut file = options.create(true).truncate(false).write(true).custom_flags(open_flags()).open(&path)?;
+            check_regular(&file)?;
             // A file system without locks is accepted.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 return Err(io::Error::other("another export is writing it"));
             }
             // The previous holder of the lock may have renamed the file.
-            if file.metadata()?.len() < whole_bytes || !is_at(&file, &path) {
+            if file.metadata()?.len() < valid_bytes || !is_at(&file, &path) {
                 return Err(io::Error::other("it was changed by another process"));
             }
-            if whole_bytes == 0 {
-                // An abandoned export's state would not be true of this one. The state of an export in progress would
-                // be, but that export has the lock.
+            if valid_bytes == 0 {
+                // What is left is the state of an abandoned export, which does not apply to this one. An export in
+                // progress would hold the lock.
                 remove_if_there(&self.state())?;
             }
-            file.set_len(whole_bytes)?;
+            file.set_len(valid_bytes)?;
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
@@ -206,7 +192,7 @@ impl PartialFile {
         if !self.overwrite && part.exists() && self.target.exists() {
             return Err(FileConflict::Exists(self.target.clone()).into());
         }
-        let named = || {
+        let rename = || {
             // A crash after this point loses nothing.
             if part.exists() {
                 fs::rename(&part, &self.target)?;
@@ -214,7 +200,7 @@ impl PartialFile {
             sync_folder(&self.target)?;
             remove_if_there(&state)
         };
-        named().map_err(ExportError::writing(&self.target))?;
+        rename().map_err(ExportError::writing(&self.target))?;
         Ok(self.target)
     }
 
@@ -227,19 +213,19 @@ impl PartialFile {
     }
 }
 
-/// Flags that reject links, and that do not wait for the other end of a pipe.
-fn our_own() -> i32 {
+/// Flags that reject links, which could make us write elsewhere, and that do not wait for the other end of a pipe.
+fn open_flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
-/// Rejects anything but a regular file, such as a pipe.
-fn regular(file: &File) -> io::Result<()> {
+/// Rejects anything that is not a regular file, such as a pipe.
+fn check_regular(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = OpenOptions::new().read(true).custom_flags(our_own()).open(path)?;
-    regular(&file)?;
+    let mut file = OpenOptions::new().read(true).custom_flags(open_flags()).open(path)?;
+    check_regular(&file)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -260,7 +246,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 /// Whether `file` is the file at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |there: fs::Metadata| (there.dev(), there.ino());
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     let (file, path) = (file.metadata().map(identity), fs::metadata(path).map(identity));
     matches!((file, path), (Ok(file), Ok(path)) if file == path)
 }
@@ -368,7 +354,7 @@ mod tests {
         };
         pipe(&forced(&folder).part());
         forced(&folder).open(0).unwrap_err();
-        let reader = OpenOptions::new().read(true).custom_flags(our_own()).open(forced(&folder).part()).unwrap();
+        let reader = OpenOptions::new().read(true).custom_flags(open_flags()).open(forced(&folder).part()).unwrap();
         let error = forced(&folder).open(0).unwrap_err();
         assert!(error.to_string().contains("it is not a regular file"), "{error:?}");
         drop(reader);

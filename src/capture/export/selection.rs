@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::ExportError;
@@ -9,6 +10,7 @@ use super::item::{OriginalBytes, revision_at};
 use super::partial_file::ExportState;
 use crate::client::{Client, as_of, as_of_snapshot};
 use crate::model::Timestamp;
+use crate::wire::json::to_json;
 use crate::wire::pb;
 
 /// The articles of an export, and the point at which they are read.
@@ -37,13 +39,25 @@ impl Selection {
         Ok(selection)
     }
 
-    /// The selection of an unfinished export. It keeps the snapshot, the articles and the times with which it began,
-    /// even if the same words would mean something else by now.
+    /// The selection of an unfinished export. It keeps the snapshot, the filter and the times with which the export
+    /// began, even if the same options would mean something else by now, as "2 days ago" does.
     pub async fn resume(client: &Client, state: &ExportState) -> Result<Self, ExportError> {
         let snapshot = snapshot(client, as_of_snapshot(Some(&state.snapshot()), None)).await?;
         let selection = Self { filter: state.filter()?, snapshot, at: state.at() };
         selection.check_articles(client, selection.at.is_some()).await?;
         Ok(selection)
+    }
+
+    /// The state of a new export of this selection. `asked` is a digest of its options.
+    pub fn begin_state(&self, asked: String) -> ExportState {
+        ExportState {
+            asked,
+            next_seq: self.snapshot.next_seq,
+            log_digest: HEXLOWER.encode(&self.snapshot.log_digest),
+            filter: to_json(&self.filter),
+            at_micros: self.at.map(Timestamp::micros),
+            ..ExportState::default()
+        }
     }
 
     /// The point to read at, for requests.
@@ -82,11 +96,11 @@ impl Selection {
     }
 
     /// Lists the selected articles, one page at a time.
-    async fn each_page(&self, client: &Client, mut page_of: impl FnMut(Vec<pb::Article>)) -> Result<(), ExportError> {
+    async fn each_page(&self, client: &Client, mut handle: impl FnMut(Vec<pb::Article>)) -> Result<(), ExportError> {
         let mut request = self.list(pb::ArticleView::Basic);
         loop {
             let page = client.archive.clone().list_articles(request.clone()).await?.into_inner();
-            page_of(page.articles);
+            handle(page.articles);
             if page.next_page_token.is_empty() {
                 return Ok(());
             }

@@ -55,7 +55,7 @@ pub(super) async fn run(
     if args.dry_run {
         return unless_stopped(&stopping, print_plan(session, &selection, args, earlier.as_ref(), out)).await;
     }
-    let state = earlier.unwrap_or_else(|| ExportState::new(asked, &selection));
+    let state = earlier.unwrap_or_else(|| selection.begin_state(asked));
     let options = LinesOptions { newest: args.newest, originals: args.originals, encoding };
     let is_file = file.is_some();
     let export = LinesExport::begin(session.client(), &selection, options, file, state);
@@ -107,8 +107,8 @@ fn stopped(state: &ExportState, is_file: bool) -> Failure {
     }
 }
 
-/// A digest of the options, to distinguish this export from another one to the same file. It covers times as given:
-/// when the command is run again, "2 days ago" means another time but the same export.
+/// A digest of the options, to distinguish this export from another one to the same file. Times enter it as typed: when
+/// the command is run again, "2 days ago" means another time but the same export.
 fn asked(args: &ExportArgs, encoding: Encoding) -> String {
     let (as_of, ranges) = (&args.as_of, &args.ranges);
     let times = [
